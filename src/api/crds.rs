@@ -1,0 +1,72 @@
+//! The two `CustomResourceDefinition`s, as they are served: the derived schemas, with what a derive can't say.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+use serde_json::json;
+
+use super::platform::Platform;
+use super::version_package::VersionPackage;
+
+/// The definitions of `VersionPackage` and `Platform`.
+pub fn definitions() -> [CustomResourceDefinition; 2] {
+    [VersionPackage::crd(), Platform::crd()].map(finished)
+}
+
+fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let Some(root) = version
+            .schema
+            .as_mut()
+            .and_then(|s| s.open_api_v3_schema.as_mut())
+        else {
+            continue;
+        };
+        tidy(root);
+        // Without it, a fresh object has no observedGeneration and looks finished to kstatus.
+        if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
+            status.default = Some(JSON(json!({"observedGeneration": -1})));
+            status.description = Some("What the operator last found and did.".to_owned());
+        }
+    }
+    crd
+}
+
+/// Takes `nullable` away (an absent field has one spelling) and bounds what borrowed types leave open.
+fn tidy(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    match schema.type_.as_deref() {
+        Some("string")
+            if schema.max_length.is_none() && schema.enum_.is_none() && schema.format.is_none() =>
+        {
+            schema.max_length = Some(
+                if schema
+                    .description
+                    .as_deref()
+                    .is_some_and(|d| d.starts_with("message is"))
+                {
+                    32_768
+                } else {
+                    316
+                },
+            );
+        }
+        Some("array") => schema.max_items = schema.max_items.or(Some(64)),
+        Some("object") if schema.additional_properties.is_some() => {
+            schema.max_properties = schema.max_properties.or(Some(64));
+        }
+        _ => {}
+    }
+    for property in schema.properties.iter_mut().flat_map(|p| p.values_mut()) {
+        tidy(property);
+    }
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => tidy(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(tidy),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
+        tidy(value);
+    }
+}

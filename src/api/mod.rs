@@ -1,0 +1,8 @@
+//! What users write and read: the objects, their words and their rules. No I/O.
+
+pub mod condition;
+pub mod crds;
+pub mod names;
+pub mod platform;
+pub mod reason;
+pub mod version_package;

@@ -1,0 +1,256 @@
+//! Checked names: each is tested once on the way in and trusted afterwards.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// The annotation that holds one object: `iodm.dev/paused: "true"`.
+pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
+/// The annotation whose new value means "try now"; echoed in `status.lastHandledRequestedAt`.
+pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
+/// The finalizer of a `VersionPackage`. Nothing is ever called for an object without it.
+pub const FINALIZER: &str = "iodm.dev/package";
+/// The field manager of every write that this operator makes.
+pub const FIELD_MANAGER: &str = "version-package-operator";
+
+/// Why a name was refused, in the words of the person who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {value:?} is not allowed: {allowed}")]
+pub struct InvalidName {
+    /// The field as users write it.
+    pub field: &'static str,
+    /// The refused value, cut to 64 characters.
+    pub value: String,
+    /// What is allowed instead.
+    pub allowed: &'static str,
+}
+
+impl InvalidName {
+    fn new(field: &'static str, value: &str, allowed: &'static str) -> Self {
+        Self {
+            field,
+            value: value.chars().take(64).collect(),
+            allowed,
+        }
+    }
+}
+
+/// The platform's id of a package: opaque, 1 to 256 unreserved URL characters, never a dot segment.
+///
+/// The platform publishes no rule for it; an empty id or a dot segment would name another URL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FileId(String);
+
+impl FileId {
+    const ALLOWED: &'static str =
+        "1 to 256 letters, digits, '-', '.', '_' or '~', and neither '.' nor '..'";
+
+    /// The id as the platform knows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for FileId {
+    type Error = InvalidName;
+
+    fn try_from(value: String) -> Result<Self, InvalidName> {
+        let unreserved =
+            |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        let fits = (1..=256).contains(&value.len()) && value.bytes().all(unreserved);
+        if fits && value != "." && value != ".." {
+            Ok(Self(value))
+        } else {
+            Err(InvalidName::new("fileId", &value, Self::ALLOWED))
+        }
+    }
+}
+
+/// The name of an application on the platform, sent as the header `app_key`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AppId(String);
+
+impl AppId {
+    const ALLOWED: &'static str = "1 to 256 visible ASCII characters without blanks";
+
+    /// The id as the platform knows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AppId {
+    type Error = InvalidName;
+
+    fn try_from(value: String) -> Result<Self, InvalidName> {
+        if (1..=256).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(value))
+        } else {
+            Err(InvalidName::new("appId", &value, Self::ALLOWED))
+        }
+    }
+}
+
+/// Where the platform is reached: https, normalised, so that two spellings of one place are equal.
+///
+/// Host in lower case, port always there, no trailing slash.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Endpoint(String);
+
+impl Endpoint {
+    const ALLOWED: &'static str = "an https URL such as https://iot.example.com:8743, without user, password, query or fragment";
+
+    /// The normalised URL, without a trailing slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = InvalidName;
+
+    fn try_from(value: String) -> Result<Self, InvalidName> {
+        // Whatever stands before an '@' may be a password, so the message doesn't repeat it.
+        let refuse = || {
+            let shown = value
+                .rsplit_once('@')
+                .map_or(value.as_str(), |(_, rest)| rest);
+            InvalidName::new("endpoint", shown, Self::ALLOWED)
+        };
+        let url = Url::parse(&value).map_err(|_| refuse())?;
+        let plain = url.scheme() == "https"
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        match (plain, url.host_str(), url.port_or_known_default()) {
+            (true, Some(host), Some(port)) => Ok(Self(format!(
+                "https://{host}:{port}{}",
+                url.path().trim_end_matches('/')
+            ))),
+            _ => Err(refuse()),
+        }
+    }
+}
+
+macro_rules! plain_text {
+    ($($name:ident),+) => {$(
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+plain_text!(FileId, AppId, Endpoint);
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", self.0)
+    }
+}
+
+/// A namespaced name: how one object of a known kind is named in this cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// Names the object `name` in `namespace`.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_id_is_never_something_that_names_another_url() {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "a?b",
+            "a#b",
+            "a%2e",
+            "ü",
+            "a\n",
+            &"x".repeat(257),
+        ] {
+            assert!(bad.parse::<FileId>().is_err(), "{bad:?} was accepted");
+        }
+        for good in ["0a1b2c3d", "a.b", "...", "A-Z_~", &"x".repeat(256)] {
+            assert_eq!(good.parse::<FileId>().unwrap().as_str(), good);
+        }
+    }
+
+    #[test]
+    fn two_spellings_of_one_endpoint_are_equal() {
+        let normal: Endpoint = "https://iot.example.com:443".parse().unwrap();
+        for same in [
+            "https://IOT.example.com",
+            "https://iot.example.com/",
+            "HTTPS://iot.example.com:443/",
+        ] {
+            assert_eq!(same.parse::<Endpoint>().unwrap(), normal);
+        }
+        assert_eq!(
+            "https://h:8743/base/".parse::<Endpoint>().unwrap().as_str(),
+            "https://h:8743/base"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_with_anything_but_a_place_is_refused_and_its_password_not_repeated() {
+        for bad in [
+            "http://h",
+            "https://u:hunter2@h",
+            "https://h?x=hunter2@",
+            "https://h#f",
+            "h:8743",
+            "",
+        ] {
+            let error = bad.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(
+                error.contains("endpoint") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! `Platform`: how one application is reached on the remote platform.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::AppId;
+use super::reason::Progress;
+
+/// One application on an OceanConnect platform: where it is, which credentials serve, how many calls may be made, and who may use it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "iodm.dev",
+    version = "v1alpha1",
+    kind = "Platform",
+    plural = "platforms",
+    shortname = "plat",
+    category = "iodm",
+    namespaced,
+    status = "PlatformStatus",
+    derive = "PartialEq",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether calls can be made"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why"
+    ),
+    printcolumn(
+        name = "Mode",
+        type_ = "string",
+        json_path = ".spec.mode",
+        description = "Enforce or Observe"
+    ),
+    printcolumn(
+        name = "Queue",
+        type_ = "integer",
+        json_path = ".status.queue.length",
+        description = "Objects that wait for a call"
+    ),
+    printcolumn(
+        name = "Application",
+        type_ = "string",
+        json_path = ".status.session.appId",
+        priority = 1,
+        description = "The application that the credentials name"
+    ),
+    printcolumn(
+        name = "Endpoint",
+        type_ = "string",
+        json_path = ".spec.endpoint",
+        priority = 1,
+        description = "Where the platform is reached"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformSpec {
+    /// Where the platform is reached, for example https://iot.example.com:8743. Only https, without user, password, query or fragment.
+    #[schemars(length(min = 9, max = 1024))]
+    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')").message("endpoint must be an https URL such as https://iot.example.com:8743, without user, password, query or fragment"))]
+    pub endpoint: String,
+
+    /// The Secret, in the same namespace, with the keys appId and secret (the operator logs in), or appKey and accessToken (a token handed in, never renewed by the operator).
+    pub credentials_secret_ref: SecretRef,
+
+    /// How the platform's certificate is checked and which certificate the operator shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+
+    /// The share of the application's quota that this operator may use.
+    #[serde(default)]
+    pub quota: Quota,
+
+    /// Enforce: packages are deleted. Observe: no DELETE is ever sent; the emergency stop, and a dry run.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// The namespaces whose objects may refer to this Platform.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
+}
+
+/// Names a Secret in the namespace of the Platform.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct SecretRef {
+    /// The name of the Secret.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    )]
+    pub name: String,
+}
+
+/// Trust and identity of the TLS connection. TLS 1.2 or newer, always checked.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Tls {
+    /// The Secret with the key ca.crt: the certificates that are trusted, instead of the system's. Private CAs are the rule for this platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<SecretRef>,
+    /// The Secret with the keys tls.crt and tls.key: the certificate that the operator shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert_secret_ref: Option<SecretRef>,
+    /// The name that the platform's certificate must carry, where it isn't the host of the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$")
+    )]
+    pub server_name: Option<String>,
+}
+
+/// How many calls of the application may be made in which time.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Calls in one window, 1 to 10000. The platform allows 100 unless its operator raised it.
+    #[serde(default = "Quota::default_calls")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub calls: i32,
+    /// The length of the window, 1s to 1h, such as 60s or 1m.
+    #[serde(default = "Quota::default_window")]
+    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([0-9]+(s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')").message("window must be from 1s to 1h, such as 60s"))]
+    pub window: String,
+}
+
+impl Quota {
+    fn default_calls() -> i32 {
+        100
+    }
+
+    fn default_window() -> String {
+        "60s".to_owned()
+    }
+
+    /// Calls in one window, at least one whatever the schema let through.
+    pub fn limit(&self) -> usize {
+        usize::try_from(self.calls).unwrap_or(1).clamp(1, 10_000)
+    }
+
+    /// The length of the window: the platform's minute where the text can't be read.
+    pub fn window(&self) -> Duration {
+        self.window
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|span| Duration::try_from(span).ok())
+            .map_or(Duration::from_secs(60), |span| {
+                span.clamp(Duration::from_secs(1), Duration::from_secs(3600))
+            })
+    }
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            calls: Self::default_calls(),
+            window: Self::default_window(),
+        }
+    }
+}
+
+/// Whether packages are really deleted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Packages are deleted.
+    #[default]
+    Enforce,
+    /// No DELETE is ever sent.
+    Observe,
+}
+
+/// The namespaces whose objects may refer to a Platform.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("self.from == 'Selector' ? has(self.selector) : !has(self.selector)").message("allowedNamespaces.selector must be given with from: Selector, and only then"))]
+pub struct AllowedNamespaces {
+    /// Same: only the Platform's own namespace. All: every namespace. Selector: namespaces whose labels match.
+    #[serde(default)]
+    pub from: AllowedFrom,
+    /// Which labels a namespace must have, with from: Selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How allowed namespaces are chosen.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AllowedFrom {
+    /// Only the Platform's own namespace.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// Namespaces whose labels match.
+    Selector,
+}
+
+/// What the operator last found of the platform.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformStatus {
+    /// The generation that this status speaks of; -1 before the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1))]
+    pub observed_generation: Option<i64>,
+    /// Ready always; Reconciling or Stalled only while true, never both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The session with the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionStatus>,
+    /// The objects that refer to this Platform, counted by where they stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<PackageCounts>,
+    /// The objects that wait for a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueStatus>,
+}
+
+/// The session of one application, as of the last write of the status.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionStatus {
+    /// The application that the credentials name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 256))]
+    pub app_id: Option<AppId>,
+    /// When the present access token ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expires: Option<Time>,
+    /// Calls made in the last window, those under way included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub calls_in_window: Option<i32>,
+    /// Until when the session pauses because the platform refused a call for too many calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_until: Option<Time>,
+}
+
+/// Objects of one Platform, counted by where they stand.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageCounts {
+    /// Wanted packages.
+    #[schemars(range(min = 0))]
+    pub active: i32,
+    /// Retired packages that are gone.
+    #[schemars(range(min = 0))]
+    pub retired: i32,
+    /// Deletions under way.
+    #[schemars(range(min = 0))]
+    pub waiting: i32,
+    /// Deletions that a person or a guard holds.
+    #[schemars(range(min = 0))]
+    pub held: i32,
+    /// Objects with something wrong that a person has to mend.
+    #[schemars(range(min = 0))]
+    pub stalled: i32,
+}
+
+/// The queue of the application.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueStatus {
+    /// Objects that wait for a call.
+    #[schemars(range(min = 0))]
+    pub length: i32,
+    /// About how long the last of them waits, such as 3m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub estimated_time: Option<String>,
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident: $progress:ident;)+) => {
+        /// Why a `Platform` is ready or not: the `reason` of its conditions.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum PlatformReason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl PlatformReason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The CamelCase word used everywhere.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// Which conditions belong to this reason.
+            pub fn progress(self) -> Progress {
+                match self { $(Self::$name => Progress::$progress,)+ }
+            }
+
+            /// What it means, in one sentence for the README.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Credentials and certificates are readable, and the platform has refused nothing.
+    Available: Done;
+    /// The same, in mode Observe: no DELETE is sent.
+    Observing: Done;
+    /// The platform refused a call for too many calls; the session pauses.
+    Throttled: Reconciling;
+    /// The platform does not answer understandably; it is tried with growing pauses.
+    PlatformUnavailable: Reconciling;
+    /// The endpoint is not an https URL of the allowed form.
+    EndpointInvalid: Stalled;
+    /// A Secret that the Platform names does not exist.
+    SecretNotFound: Stalled;
+    /// The operator has no right to read a Secret that the Platform names.
+    SecretForbidden: Stalled;
+    /// A Secret lacks a key, or a key holds something that can't be used.
+    SecretInvalid: Stalled;
+    /// The platform's certificate is not trusted, or carries another name.
+    CertificateNotTrusted: Stalled;
+    /// The platform demands a client certificate, or refuses the one that was shown.
+    ClientCertificateRefused: Stalled;
+    /// The platform refused the credentials.
+    AuthenticationFailed: Stalled;
+    /// The platform refuses the application itself: frozen, unknown or without the right.
+    ApplicationRefused: Stalled;
+    /// The object can't be read as a Platform of this version.
+    Undecodable: Stalled;
+}

@@ -1,0 +1,165 @@
+//! The words that conditions, events, metrics, logs and the docs share.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One word for people about where a `VersionPackage` stands; machines read the conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// The package is wanted and nothing is to be done.
+    Active,
+    /// A deletion is due and goes on by itself: it waits for its turn, for the platform or for a time.
+    Waiting,
+    /// A person or a guard holds the deletion.
+    Held,
+    /// The intent to delete is written, and the call is made as soon as it is seen to be.
+    Deleting,
+    /// The package is gone from the platform.
+    Gone,
+    /// Something is wrong that a person has to mend.
+    Stalled,
+}
+
+/// How kstatus must see an object of this phase while it isn't being deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// `Ready=True`.
+    Done,
+    /// `Ready=False`, `Reconciling=True`: it goes on by itself.
+    Reconciling,
+    /// `Ready=False`, `Stalled=True`: a person has to act.
+    Stalled,
+}
+
+impl Phase {
+    /// Every phase, in the order of the documentation.
+    pub const ALL: [Self; 6] = [
+        Self::Active,
+        Self::Waiting,
+        Self::Deleting,
+        Self::Held,
+        Self::Stalled,
+        Self::Gone,
+    ];
+
+    /// Which conditions belong to this phase.
+    pub fn progress(self) -> Progress {
+        match self {
+            Self::Active | Self::Gone => Progress::Done,
+            Self::Waiting | Self::Deleting => Progress::Reconciling,
+            Self::Held | Self::Stalled => Progress::Stalled,
+        }
+    }
+
+    /// The word as it stands in `status.phase`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "Active",
+            Self::Waiting => "Waiting",
+            Self::Held => "Held",
+            Self::Deleting => "Deleting",
+            Self::Gone => "Gone",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident: $phase:ident, $todo:literal;)+) => {
+        /// Why a `VersionPackage` is in its phase: the `reason` of its conditions.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The CamelCase word used everywhere.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// The phase that this reason belongs to.
+            pub fn phase(self) -> Phase {
+                match self { $(Self::$name => Phase::$phase,)+ }
+            }
+
+            /// What it means, in one sentence for the README.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// What a person can do about it, in one sentence for the README.
+            pub fn what_to_do(self) -> &'static str {
+                match self { $(Self::$name => $todo,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The package is wanted.
+    Active: Active, "Nothing.";
+    /// The package is wanted until the time in `spec.retireAfter`.
+    Scheduled: Active, "Nothing.";
+    /// The deletion waits for its turn among the calls that the platform allows.
+    Queued: Waiting, "Nothing: it goes on by itself.";
+    /// The platform refused a call for too many calls; the whole application pauses.
+    Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `quota.calls`.";
+    /// The platform refused the access token; a new login is made.
+    TokenRefused: Waiting, "Nothing; if it lasts, find who else logs in with this application.";
+    /// The platform did not answer, or not in a way that says whether the package is gone.
+    PlatformUnavailable: Waiting, "Nothing; if it lasts, look at the network and at the platform.";
+    /// The intent to delete is written; the call follows or is being made.
+    Deleting: Deleting, "Nothing.";
+    /// The annotation `iodm.dev/paused` holds the deletion.
+    Paused: Held, "Take the annotation `iodm.dev/paused` off.";
+    /// The `Platform` is in mode `Observe`; without that, the deletion would go on.
+    WouldDelete: Held, "Set `mode: Enforce` on the `Platform`.";
+    /// Another `VersionPackage` still wants this package.
+    StillClaimed: Held, "Delete or retire the object named in the message, or set this one `Active` again.";
+    /// Another object may want this package, and nobody can tell yet.
+    ClaimUnclear: Held, "Mend or delete the object named in the message.";
+    /// The `Platform` that the object names does not exist.
+    PlatformNotFound: Held, "Create the `Platform`, or set `deletionPolicy: Retain`.";
+    /// The `Platform` does not allow objects of this namespace.
+    PlatformNotAllowed: Held, "Widen `allowedNamespaces` on the `Platform`, or set `deletionPolicy: Retain`.";
+    /// The credentials of the `Platform` can't be read or used.
+    CredentialsMissing: Held, "Mend the Secret that the `Platform` names; its condition says what is wrong.";
+    /// The credentials went before the deletion was done, and none are left in memory.
+    CredentialsLost: Held, "Give the Secret back, or set `deletionPolicy: Retain`.";
+    /// The `Platform` now belongs to another application, which can't tell whether this package exists.
+    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`.";
+    /// The platform refused the credentials.
+    AuthenticationFailed: Stalled, "Put the right `appId` and `secret` into the Secret of the `Platform`.";
+    /// The platform refuses the application itself: frozen, unknown or without the right.
+    ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with the platform's operator.";
+    /// The platform does not take the `fileId` for an id.
+    InvalidFileId: Stalled, "Create the object anew with the right `fileId`, or set `deletionPolicy: Retain`.";
+    /// The package is gone from the platform although this object wants it.
+    PackageMissing: Stalled, "Upload the package again under a new object, or set `lifecycle: Retired`.";
+    /// The platform gave an answer that proves nothing about the package.
+    UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
+    /// The object can't be read as a `VersionPackage` of this version.
+    Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";
+    /// The platform deleted the package.
+    Deleted: Gone, "Nothing.";
+    /// The platform said that it does not have the package.
+    AlreadyGone: Gone, "Nothing.";
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,251 @@
+//! `VersionPackage`: one package of a device fleet, as its team writes it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::{AppId, FileId};
+use super::reason::Phase;
+
+/// A firmware or software package on the platform. Deleting this object, or retiring it, deletes the package there, once and for ever.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "iodm.dev",
+    version = "v1alpha1",
+    kind = "VersionPackage",
+    plural = "versionpackages",
+    shortname = "vp",
+    category = "iodm",
+    namespaced,
+    status = "VersionPackageStatus",
+    derive = "PartialEq",
+    selectable = ".spec.fileId",
+    selectable = ".status.phase",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "Where the package stands, in one word"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why it is in this phase"),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.package.version", description = "The version that the platform last named"),
+    printcolumn(name = "File-ID", type_ = "string", json_path = ".spec.fileId", priority = 1, description = "The platform's id of the package"),
+    printcolumn(name = "Platform", type_ = "string", json_path = ".spec.platformRef.name", priority = 1, description = "The Platform that holds the package"),
+    printcolumn(name = "Outcome", type_ = "string", json_path = ".status.deletion.outcome", priority = 1, description = "How the deletion ended"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.deletion) || !has(oldSelf.status.deletion.outcome) || self.spec.lifecycle == 'Retired' || (oldSelf.spec.lifecycle == 'Active' && (!has(oldSelf.spec.retireAfter) || (has(self.spec.retireAfter) && self.spec.retireAfter <= oldSelf.spec.retireAfter)))")
+        .message("spec.lifecycle and spec.retireAfter can't go back to a wanted package: the package is gone from the platform; create a new object for a new package")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionPackageSpec {
+    /// The Platform that holds the package. It can't be changed.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("platformRef can't be changed: delete this object with deletionPolicy Retain and create a new one"))]
+    pub platform_ref: PlatformRef,
+
+    /// The platform's id of the package: 1 to 256 letters, digits, '-', '.', '_' or '~'. It can't be changed.
+    #[schemars(schema_with = "file_id_schema")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("fileId can't be changed: create a new object for another package"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._~-]+$') && self != '.' && self != '..'").message("fileId must be letters, digits, '-', '.', '_' or '~', and neither '.' nor '..'"))]
+    pub file_id: FileId,
+
+    /// Active: the package is wanted. Retired: it is deleted from the platform and the object stays. Retired can't go back once the package is gone.
+    #[serde(default)]
+    pub lifecycle: Lifecycle,
+
+    /// The time (RFC 3339) from which an Active package counts as Retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire_after: Option<Time>,
+
+    /// What deleting this object means for the package. Delete: it is deleted from the platform first. Retain: it stays there, and the object goes at once.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// Names a Platform.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct PlatformRef {
+    /// The name of the Platform.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    )]
+    pub name: String,
+
+    /// The namespace of the Platform; by default the object's own. The Platform has to allow others with allowedNamespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    )]
+    pub namespace: Option<String>,
+}
+
+/// Whether the package is wanted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// The package is wanted.
+    #[default]
+    Active,
+    /// The package is to be deleted from the platform; the object stays.
+    Retired,
+}
+
+/// What deleting the object means for the package.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// The package is deleted from the platform before the object goes.
+    #[default]
+    Delete,
+    /// The package stays on the platform.
+    Retain,
+}
+
+/// What the operator last found and did.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionPackageStatus {
+    /// The generation that this status speaks of; -1 before the first look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1))]
+    pub observed_generation: Option<i64>,
+
+    /// Where the package stands, in one word for people; machines read the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+
+    /// Ready always; Reconciling or Stalled only while true, never both.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The application that owns the package, kept from the first time that the Platform was resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 256))]
+    pub application: Option<AppId>,
+
+    /// What the platform last said of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageIdentity>,
+
+    /// The last value of the annotation iodm.dev/requested-at that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_requested_at: Option<String>,
+
+    /// The deletion of the package, from the moment it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Deletion>,
+}
+
+/// What the platform says of a package.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PackageIdentity {
+    /// The name of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub name: Option<String>,
+    /// The version of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub version: Option<String>,
+    /// firmwarePackage or softwarePackage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub file_type: Option<String>,
+    /// The type of the devices that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub device_type: Option<String>,
+    /// The model of the devices that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub model: Option<String>,
+    /// The manufacturer of the devices that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub manufacturer_name: Option<String>,
+    /// When it was uploaded, in the platform's own form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub upload_time: Option<String>,
+}
+
+/// The deletion of a package.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// How it ended; absent while it hasn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// When it was asked for: the deletionTimestamp, or the moment the object was first seen retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_at: Option<Time>,
+    /// A random id of the present attempt, written before the call is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub intent: Option<String>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// How many calls were made, the present one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub attempts: Option<i32>,
+    /// What went wrong last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
+}
+
+/// How a deletion ended.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The platform deleted the package.
+    Deleted,
+    /// The platform said that it does not have the package.
+    AlreadyGone,
+    /// The object went and the package stayed, as its deletionPolicy says.
+    Retained,
+    /// The object went and the package stayed, since another object claims it.
+    HandedOver,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [
+        Self::Deleted,
+        Self::AlreadyGone,
+        Self::Retained,
+        Self::HandedOver,
+    ];
+
+    /// The word as it stands in `status.deletion.outcome`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "Deleted",
+            Self::AlreadyGone => "AlreadyGone",
+            Self::Retained => "Retained",
+            Self::HandedOver => "HandedOver",
+        }
+    }
+}
+
+/// What went wrong with a call.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct LastError {
+    /// The HTTP status, where there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 999))]
+    pub http_status: Option<i32>,
+    /// The platform's code, where the answer had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub code: Option<String>,
+    /// What happened, in a sentence.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// When it happened.
+    pub time: Time,
+}
+
+fn file_id_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "string", "minLength": 1, "maxLength": 256})
+}

@@ -1,0 +1,5 @@
+//! The commands of `vpo`, one file each.
+
+pub mod crds;
+pub mod run;
+pub mod simulate;

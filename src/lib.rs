@@ -1,0 +1,19 @@
+//! The VersionPackage operator: it deletes version packages from an OceanConnect platform when
+//! their objects are deleted or retired, once, at the platform's pace, and only when it was meant.
+//!
+//! ```text
+//! watch -> observe -> decide (pure) -> act (one effect) -> conclude (pure) -> report -> next wake-up
+//! ```
+//!
+//! Rooms, and whom each may use: [`api`] nobody; [`remote`] only `api`; [`session`] only `remote` and
+//! `api`; `package` and `platform` meet through `session` and the shared caches; [`simulator`] shares
+//! the wire types of `remote` and nothing else.
+
+pub mod admin;
+pub mod api;
+pub mod commands;
+pub mod platform;
+pub mod remote;
+pub mod session;
+pub mod simulator;
+pub mod telemetry;

@@ -1,0 +1,39 @@
+//! `vpo`: parses the command line, runs one command and maps its end to an exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use version_package_operator::commands;
+
+/// Deletes device version packages from an OceanConnect IoT platform when Git means it.
+#[derive(Parser)]
+#[command(name = "vpo", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the operator.
+    Run(commands::run::Args),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crds,
+    /// Run a stand-in of the platform, for tests and for trying things out.
+    Simulate(commands::simulate::Args),
+}
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Run(args) => commands::run::run(args),
+        Command::Crds => commands::crds::run(),
+        Command::Simulate(args) => commands::simulate::run(args),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vpo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The platform's HTTP API: calls out, answers in, and what an answer means.
+
+pub mod answer;
+pub mod client;
+pub mod tls;
+pub mod wire;

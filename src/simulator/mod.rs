@@ -1,0 +1,1 @@
+//! A faithful stand-in of the platform, judged against the vendor's own clients.
