@@ -12,8 +12,10 @@
 pub mod admin;
 pub mod api;
 pub mod commands;
+pub mod package;
 pub mod platform;
 pub mod remote;
+pub mod schemas;
 pub mod session;
 pub mod simulator;
 pub mod telemetry;

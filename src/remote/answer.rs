@@ -63,3 +63,35 @@ pub enum Trouble {
     /// No answer came within the time-out.
     TimedOut,
 }
+
+impl Answer {
+    /// The word of the variant, for logs and metric labels.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::AlreadyGone(_) => "AlreadyGone",
+            Self::Throttled(_) => "Throttled",
+            Self::TokenRefused(_) => "TokenRefused",
+            Self::CredentialsRefused(_) => "CredentialsRefused",
+            Self::InvalidFileId(_) => "InvalidFileId",
+            Self::ApplicationRefused(_) => "ApplicationRefused",
+            Self::Unexpected(_) => "Unexpected",
+            Self::Unavailable(..) => "Unavailable",
+        }
+    }
+
+    /// What was seen of it; `None` for a plain success.
+    pub fn detail(&self) -> Option<&Detail> {
+        match self {
+            Self::Done => None,
+            Self::AlreadyGone(detail)
+            | Self::Throttled(detail)
+            | Self::TokenRefused(detail)
+            | Self::CredentialsRefused(detail)
+            | Self::InvalidFileId(detail)
+            | Self::ApplicationRefused(detail)
+            | Self::Unexpected(detail)
+            | Self::Unavailable(detail, _) => Some(detail),
+        }
+    }
+}

@@ -1,1 +1,3 @@
 //! Logs, metrics and the audit trail.
+pub mod audit;
+pub mod metrics;

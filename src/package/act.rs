@@ -1,0 +1,232 @@
+//! Carries one decision out. What acts makes no choices.
+
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::conclude;
+use super::decide::Decision;
+use super::memory::Seat;
+use super::observe::Observed;
+use super::watch::{Object, Watched};
+use super::{API_TIMEOUT, Context};
+use crate::api::names::{FIELD_MANAGER, FINALIZER};
+use crate::remote::answer::Answer;
+use crate::session::Standing;
+use crate::telemetry::audit;
+
+/// What came of a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Nothing was to be done.
+    None,
+    /// A finalizer patch was taken, or the object was gone already.
+    Patched,
+    /// A finalizer patch was refused since the object has changed: the watch will show how.
+    Outrun,
+    /// The API server could not be asked, or refused.
+    Failed(String),
+    /// A permit was asked for.
+    Seated(Standing),
+    /// Another object was faster; look again.
+    Beaten,
+    /// The intent of this attempt, still to be written.
+    Intended(String),
+    /// The platform answered, or didn't in time.
+    Answered(Answer, Duration),
+    /// The permit was void: nothing was sent.
+    NotSent,
+}
+
+/// Carries `decision` out; `slot` is given back while the platform is waited for.
+pub async fn act(
+    context: &Context,
+    observed: &Observed,
+    decision: &Decision,
+    slot: OwnedSemaphorePermit,
+) -> Effect {
+    let object = &*observed.facts.object;
+    if !decision.keeps_seat() {
+        leave_seat(context, object);
+    }
+    match decision {
+        Decision::Nothing | Decision::Await(_) | Decision::Rest { .. } | Decision::Stay { .. } => {
+            Effect::None
+        }
+        Decision::GiveBack(why) => {
+            tracing::debug!(why, "a permit was given back unused");
+            Effect::None
+        }
+        Decision::AddFinalizer => patch_finalizers(context, object, added(object)).await,
+        Decision::Release { outcome, keeper } => {
+            if observed.facts.settled.is_none() && context.memory.audit_once(&object.uid) {
+                audit::write(&conclude::audit_record(
+                    &observed.facts,
+                    *outcome,
+                    keeper.as_ref(),
+                    None,
+                    observed.now,
+                ));
+            }
+            patch_finalizers(context, object, removed(object)).await
+        }
+        Decision::Request(ticket) => match (&observed.usable, object.file_id()) {
+            (Some(usable), Some(file_id)) => {
+                let package = (usable.app_id.clone(), file_id.clone());
+                let seat = Seat {
+                    session: usable.session.clone(),
+                    package,
+                };
+                if context.memory.take_seat(&object.uid, &object.key, seat) {
+                    Effect::Seated(usable.session.request(ticket.clone()))
+                } else {
+                    Effect::Beaten
+                }
+            }
+            (Some(_) | None, _) => Effect::Beaten,
+        },
+        Decision::Follow(_) => match (&observed.usable, object.file_id()) {
+            (Some(usable), Some(file_id)) => {
+                let package = (usable.app_id.clone(), file_id.clone());
+                if context.memory.follow(&object.uid, &object.key, &package) {
+                    Effect::None
+                } else {
+                    Effect::Beaten
+                }
+            }
+            (Some(_) | None, _) => Effect::Beaten,
+        },
+        Decision::WriteIntent => {
+            let intent = format!("{:016x}", fastrand::u64(..));
+            if let Some(usable) = &observed.usable {
+                usable.session.intend(&object.uid, intent.clone());
+            }
+            Effect::Intended(intent)
+        }
+        Decision::Send => {
+            drop(slot);
+            let effect = send(context, observed).await;
+            if matches!(effect, Effect::NotSent) {
+                leave_seat(context, object);
+            }
+            effect
+        }
+        Decision::RestartWatch => {
+            context.metrics.blind_permit();
+            if context.memory.set_blind(true) {
+                tracing::warn!(
+                    "an own write did not come back through the watch, which is made anew"
+                );
+                context.metrics.watch_restart("versionpackages");
+                context.restart.notify_one();
+            }
+            Effect::None
+        }
+    }
+}
+
+async fn send(context: &Context, observed: &Observed) -> Effect {
+    let object = &*observed.facts.object;
+    let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
+        return Effect::NotSent;
+    };
+    let begun = Instant::now();
+    match usable
+        .session
+        .delete(&object.uid, &usable.connection, file_id)
+        .await
+    {
+        Some(answer) => {
+            context.metrics.platform_call("delete", &answer);
+            Effect::Answered(answer, begun.elapsed())
+        }
+        None => Effect::NotSent,
+    }
+}
+
+/// Gives a seat back and wakes those who waited behind it.
+pub fn leave_seat(context: &Context, object: &Object) {
+    for key in context.memory.leave_seat(&object.uid) {
+        context.queue.add(key);
+    }
+}
+
+fn added(object: &Object) -> Value {
+    if object.finalizers.is_empty() {
+        json!({"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]})
+    } else {
+        json!({"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER})
+    }
+}
+
+fn removed(object: &Object) -> Value {
+    let kept: Vec<&String> = object
+        .finalizers
+        .iter()
+        .filter(|f| *f != FINALIZER)
+        .collect();
+    json!({"op": "replace", "path": "/metadata/finalizers", "value": kept})
+}
+
+/// Guarded by uid and resourceVersion: an object that has changed since it was looked at, or
+/// another one of the same name, is left alone.
+fn guarded(object: &Object, operation: Value) -> Value {
+    json!([
+        {"op": "test", "path": "/metadata/uid", "value": object.uid},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version},
+        operation,
+    ])
+}
+
+async fn patch_finalizers(context: &Context, object: &Object, operation: Value) -> Effect {
+    let patch = match serde_json::from_value(guarded(object, operation)) {
+        Ok(patch) => Patch::<Value>::Json(patch),
+        Err(error) => return Effect::Failed(error.to_string()),
+    };
+    let api = Api::<Watched>::namespaced(context.client.clone(), &object.key.namespace);
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patched =
+        tokio::time::timeout(API_TIMEOUT, api.patch(&object.key.name, &params, &patch)).await;
+    match patched {
+        Ok(Ok(_)) => {
+            context
+                .memory
+                .wrote(&object.uid, &object.resource_version, Instant::now());
+            Effect::Patched
+        }
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Effect::Patched,
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 409 | 422) => Effect::Outrun,
+        Ok(Err(error)) => Effect::Failed(error.to_string()),
+        Err(_) => Effect::Failed("the API server did not answer in time".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::fixtures;
+
+    #[test]
+    fn a_finalizer_patch_touches_nothing_but_this_version_of_this_object() {
+        let object = Object {
+            finalizers: vec!["a/b".into(), FINALIZER.into()],
+            ..fixtures::object("a")
+        };
+        let body = guarded(&object, removed(&object));
+        assert_eq!(body[0]["value"], object.uid);
+        assert_eq!(body[1]["value"], object.resource_version);
+        assert_eq!(body[2]["value"], json!(["a/b"]));
+        let bare = Object {
+            finalizers: Vec::new(),
+            ..object
+        };
+        assert_eq!(added(&bare)["value"], json!([FINALIZER]));
+    }
+}

@@ -1,0 +1,260 @@
+//! Objects and claims in one cache, swapped together at the end of a list.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::watch::Object;
+use crate::api::names::{FileId, ObjectKey};
+use crate::api::platform::PackageCounts;
+use crate::api::reason::Phase;
+
+/// One step of the watch.
+#[derive(Debug)]
+pub enum Event {
+    /// A list begins; what it brings is kept aside.
+    ListBegins,
+    /// One object of the list.
+    Listed(Object),
+    /// The list is complete: from here on the cache shows it.
+    ListEnds,
+    /// An object came or changed.
+    Applied(Object),
+    /// An object went.
+    Deleted(Object),
+}
+
+/// What an event changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Objects to look at again.
+    pub wake: Vec<ObjectKey>,
+    /// Uids that are gone for ever.
+    pub gone: Vec<String>,
+    /// Whether a list was completed.
+    pub listed: bool,
+}
+
+/// All `VersionPackage`s of the cluster, as of one moment in the order of their changes.
+#[derive(Default)]
+pub struct Cache {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    shown: Shown,
+    /// A list under way; not shown before it is complete.
+    listing: Option<Shown>,
+    complete: bool,
+}
+
+#[derive(Default)]
+struct Shown {
+    objects: HashMap<ObjectKey, Arc<Object>>,
+    by_file: HashMap<FileId, Vec<ObjectKey>>,
+    by_platform: HashMap<ObjectKey, HashSet<ObjectKey>>,
+}
+
+/// One object and all others that name the same package, read in one moment.
+pub struct Look {
+    /// The object.
+    pub object: Arc<Object>,
+    /// The others with its `fileId`, whatever their Platform.
+    pub others: Vec<Arc<Object>>,
+}
+
+impl Cache {
+    /// Takes one step of the watch.
+    pub fn apply(&self, event: Event) -> Changes {
+        let mut state = self.state.lock();
+        match event {
+            Event::ListBegins => {
+                state.listing = Some(Shown::default());
+                Changes::default()
+            }
+            Event::Listed(object) => {
+                state.listing.get_or_insert_default().insert(object);
+                Changes::default()
+            }
+            Event::ListEnds => {
+                let next = state.listing.take().unwrap_or_default();
+                let previous = std::mem::replace(&mut state.shown, next);
+                state.complete = true;
+                let uids: HashSet<&str> = state
+                    .shown
+                    .objects
+                    .values()
+                    .map(|o| o.uid.as_str())
+                    .collect();
+                let gone = previous
+                    .objects
+                    .values()
+                    .map(|o| &o.uid)
+                    .filter(|u| !uids.contains(u.as_str()));
+                // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
+                let mut wake: HashSet<ObjectKey> = previous.objects.keys().cloned().collect();
+                wake.extend(state.shown.objects.keys().cloned());
+                Changes {
+                    gone: gone.cloned().collect(),
+                    wake: wake.into_iter().collect(),
+                    listed: true,
+                }
+            }
+            Event::Applied(object) => {
+                let uid = object.uid.clone();
+                let (key, file) = (object.key.clone(), object.file_id().cloned());
+                let gone = state
+                    .shown
+                    .insert(object)
+                    .map(|old| old.uid.clone())
+                    .filter(|old| *old != uid);
+                Changes {
+                    wake: state.shown.woken(key, file.as_ref()),
+                    gone: gone.into_iter().collect(),
+                    listed: false,
+                }
+            }
+            Event::Deleted(object) => {
+                let removed = state.shown.remove(&object.key);
+                Changes {
+                    wake: state.shown.woken(object.key.clone(), object.file_id()),
+                    gone: vec![removed.map_or(object.uid, |old| old.uid.clone())],
+                    listed: false,
+                }
+            }
+        }
+    }
+
+    /// One object with all that name its package; `None` when there is none of that name.
+    pub fn look(&self, key: &ObjectKey) -> Option<Look> {
+        let state = self.state.lock();
+        let object = state.shown.objects.get(key)?.clone();
+        let others = object
+            .file_id()
+            .and_then(|file| state.shown.by_file.get(file))
+            .into_iter()
+            .flatten()
+            .filter(|other| *other != key)
+            .filter_map(|other| state.shown.objects.get(other).cloned())
+            .collect();
+        Some(Look { object, others })
+    }
+
+    /// The objects that name `platform`.
+    pub fn of_platform(&self, platform: &ObjectKey) -> Vec<ObjectKey> {
+        let state = self.state.lock();
+        state
+            .shown
+            .by_platform
+            .get(platform)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// The objects that name the package `file`.
+    pub fn of_file(&self, file: &FileId) -> Vec<ObjectKey> {
+        self.state
+            .lock()
+            .shown
+            .by_file
+            .get(file)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Whether a first list was completed.
+    pub fn is_complete(&self) -> bool {
+        self.state.lock().complete
+    }
+
+    /// How many objects of `platform` stand where.
+    pub fn counts(&self, platform: &ObjectKey) -> PackageCounts {
+        let state = self.state.lock();
+        let mut counts = PackageCounts::default();
+        let keys = state.shown.by_platform.get(platform).into_iter().flatten();
+        for object in keys.filter_map(|key| state.shown.objects.get(key)) {
+            match object.status.phase {
+                Some(Phase::Active) => counts.active += 1,
+                Some(Phase::Gone) => counts.retired += 1,
+                Some(Phase::Waiting | Phase::Deleting) => counts.waiting += 1,
+                Some(Phase::Held) => counts.held += 1,
+                Some(Phase::Stalled) => counts.stalled += 1,
+                None => {}
+            }
+        }
+        counts
+    }
+
+    /// How many objects stand in each phase, and how many can't be decoded.
+    pub fn phases(&self) -> (HashMap<Phase, usize>, usize) {
+        let state = self.state.lock();
+        let mut phases = HashMap::new();
+        for phase in state.shown.objects.values().filter_map(|o| o.status.phase) {
+            *phases.entry(phase).or_default() += 1;
+        }
+        (
+            phases,
+            state
+                .shown
+                .objects
+                .values()
+                .filter(|o| o.spec.is_err())
+                .count(),
+        )
+    }
+}
+
+impl Shown {
+    fn insert(&mut self, object: Object) -> Option<Arc<Object>> {
+        let previous = self.remove(&object.key);
+        if let Some(file) = object.file_id() {
+            self.by_file
+                .entry(file.clone())
+                .or_default()
+                .push(object.key.clone());
+        }
+        if let Some(platform) = object.platform() {
+            self.by_platform
+                .entry(platform)
+                .or_default()
+                .insert(object.key.clone());
+        }
+        self.objects.insert(object.key.clone(), Arc::new(object));
+        previous
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> Option<Arc<Object>> {
+        let object = self.objects.remove(key)?;
+        if let Some(file) = object.file_id()
+            && let Some(keys) = self.by_file.get_mut(file)
+        {
+            keys.retain(|other| other != key);
+            if keys.is_empty() {
+                self.by_file.remove(file);
+            }
+        }
+        if let Some(platform) = object.platform()
+            && let Some(keys) = self.by_platform.get_mut(&platform)
+        {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_platform.remove(&platform);
+            }
+        }
+        Some(object)
+    }
+
+    /// The object itself and those whose claim its change may touch.
+    fn woken(&self, key: ObjectKey, file: Option<&FileId>) -> Vec<ObjectKey> {
+        let others = file
+            .and_then(|file| self.by_file.get(file))
+            .into_iter()
+            .flatten();
+        let others: Vec<_> = others.filter(|other| **other != key).cloned().collect();
+        std::iter::once(key).chain(others).collect()
+    }
+}

@@ -1,0 +1,574 @@
+//! What an effect means: the next status, event, audit line and wake-up. Pure: time and chance are arguments.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
+
+use super::act::Effect;
+use super::decide::{Decision, Now, Observation, PlatformView, requested_at};
+use super::watch::Object;
+use crate::api::condition::{self, Verdict, cut};
+use crate::api::names::ObjectKey;
+use crate::api::reason::{Phase, Reason};
+use crate::api::version_package::{Deletion, LastError, Outcome, VersionPackageStatus};
+use crate::remote::answer::{Answer, Detail, Trouble};
+use crate::session::{Standing, State};
+use crate::telemetry::audit::AuditRecord;
+
+/// The first pause after a failure; it doubles with each further one.
+const BACKOFF_BASE: Duration = Duration::from_secs(5);
+/// The longest pause after a failure.
+const BACKOFF_CAP: Duration = Duration::from_secs(600);
+/// The pause where only a change of the object is likely to help.
+const BACKOFF_SLOW: Duration = Duration::from_secs(3600);
+/// After a write that the API server refused, doubling up to 30 s.
+const WRITE_BACKOFF: Duration = Duration::from_millis(500);
+/// After a permit that could not be used.
+const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
+
+/// What follows from one pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The status to write, unless it equals the present one.
+    pub status: Option<VersionPackageStatus>,
+    /// How the deletion ended, to be remembered by uid.
+    pub settled: Option<Outcome>,
+    /// Whether the platform answered in a way that is tried again later, and when.
+    pub retry: Retry,
+    /// Something for the person who reads events.
+    pub event: Option<Note>,
+    /// When to look again without being woken.
+    pub wake: Option<Instant>,
+}
+
+/// What a pass does to the count of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Leaves it.
+    Unchanged,
+    /// Not before this time.
+    After(Instant),
+}
+
+/// An event: said on transitions only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Whether somebody has to act.
+    pub warning: bool,
+    /// The CamelCase word.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+/// Concludes. `failures` is how many calls failed in a row before this one, `chance` is from 0 up to 1.
+pub fn conclude(
+    seen: &Observation,
+    decision: &Decision,
+    effect: &Effect,
+    failures: u32,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let soon = Report {
+        wake: Some(now.tick),
+        ..Report::nothing()
+    };
+    match (decision, effect) {
+        (_, Effect::Failed(_)) => Report {
+            wake: Some(now.tick + pause(WRITE_BACKOFF, Duration::from_secs(30), failures, chance)),
+            ..soon
+        },
+        (_, Effect::Answered(answer, _)) => answered(seen, answer, failures, now, chance),
+        (_, Effect::Intended(intent)) => Report {
+            status: Some(intended(seen, intent, now)),
+            ..Report::nothing()
+        },
+        (_, Effect::Seated(standing)) => match standing {
+            Standing::Permitted { .. } => soon,
+            Standing::Waiting {
+                position,
+                estimated,
+                state,
+            } => parked(seen, state, *position, *estimated, now),
+            // The session is closing.
+            Standing::Absent => Report {
+                wake: Some(now.tick + GIVE_BACK_PAUSE),
+                ..soon
+            },
+        },
+        (_, Effect::Beaten | Effect::NotSent) => soon,
+        // The watch shows what has changed.
+        (_, Effect::Outrun) => Report {
+            wake: Some(now.tick + GIVE_BACK_PAUSE),
+            ..soon
+        },
+        (Decision::Release { outcome, keeper }, Effect::Patched) => Report {
+            event: Some(ended(&seen.object, *outcome, keeper.as_ref())),
+            ..Report::nothing()
+        },
+        (
+            Decision::Rest {
+                reason,
+                message,
+                until,
+            },
+            _,
+        ) => Report {
+            wake: *until,
+            ..say(seen, *reason, message, None, now)
+        },
+        (
+            Decision::Stay {
+                state,
+                position,
+                estimated,
+            },
+            _,
+        ) => parked(seen, state, *position, *estimated, now),
+        (Decision::Follow(leader), _) => {
+            let message =
+                format!("Waiting for {leader}, which is about to delete the same package");
+            said_already(seen, Reason::Queued)
+                .unwrap_or_else(|| say(seen, Reason::Queued, &message, None, now))
+        }
+        (Decision::Await(until), _) => Report {
+            wake: Some(*until),
+            ..soon
+        },
+        (Decision::GiveBack(_) | Decision::RestartWatch, _) => Report {
+            wake: Some(now.tick + GIVE_BACK_PAUSE),
+            ..soon
+        },
+        (
+            Decision::Nothing
+            | Decision::AddFinalizer
+            | Decision::Release { .. }
+            | Decision::Request(_)
+            | Decision::WriteIntent
+            | Decision::Send,
+            Effect::None | Effect::Patched,
+        ) => Report::nothing(),
+    }
+}
+
+impl Report {
+    fn nothing() -> Self {
+        Self {
+            status: None,
+            settled: None,
+            retry: Retry::Unchanged,
+            event: None,
+            wake: None,
+        }
+    }
+}
+
+/// The answer table: what one answer to a DELETE means for the object.
+fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance: f64) -> Report {
+    let (reason, detail, message, wait) = match answer {
+        Answer::Done => return finished(seen, Outcome::Deleted, now),
+        Answer::AlreadyGone(_) => return finished(seen, Outcome::AlreadyGone, now),
+        Answer::Throttled(detail) => (
+            Reason::Throttled,
+            detail,
+            state_message(seen, &State::Throttled { until: now.tick }),
+            None,
+        ),
+        Answer::TokenRefused(detail) => (
+            Reason::TokenRefused,
+            detail,
+            state_message(seen, &State::TokenRefused(detail.clone())),
+            None,
+        ),
+        Answer::CredentialsRefused(detail) => {
+            let message = state_message(seen, &State::AuthenticationFailed(detail.clone()));
+            (
+                Reason::AuthenticationFailed,
+                detail,
+                message,
+                Some(BACKOFF_CAP),
+            )
+        }
+        Answer::InvalidFileId(detail) => (
+            Reason::InvalidFileId,
+            detail,
+            format!(
+                "The platform does not take the fileId for an id ({}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package",
+                said(detail)
+            ),
+            Some(BACKOFF_SLOW),
+        ),
+        Answer::ApplicationRefused(detail) => {
+            let message = state_message(seen, &State::ApplicationRefused(detail.clone()));
+            (
+                Reason::ApplicationRefused,
+                detail,
+                message,
+                Some(BACKOFF_CAP),
+            )
+        }
+        Answer::Unexpected(detail) => (
+            Reason::UnexpectedAnswer,
+            detail,
+            format!(
+                "The platform gave an answer that proves nothing about the package ({}); compare endpoint with the platform, a change of the Platform tries again",
+                said(detail)
+            ),
+            Some(BACKOFF_CAP),
+        ),
+        Answer::Unavailable(detail, trouble) => {
+            let message = state_message(seen, &State::Unavailable(detail.clone(), *trouble));
+            (
+                Reason::PlatformUnavailable,
+                detail,
+                message,
+                Some(BACKOFF_CAP),
+            )
+        }
+    };
+    // Throttled and token answers are the session's matter: the object asks for its next turn at once.
+    let until = wait.map_or(now.tick, |cap| {
+        let base = if cap == BACKOFF_SLOW {
+            BACKOFF_SLOW
+        } else {
+            BACKOFF_BASE
+        };
+        now.tick + pause(base, cap, failures, chance)
+    });
+    let retry = if wait.is_some() {
+        Retry::After(until)
+    } else {
+        Retry::Unchanged
+    };
+    Report {
+        retry,
+        wake: Some(until),
+        ..say(seen, reason, &message, Some((detail, now)), now)
+    }
+}
+
+fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
+    let settled = Observation {
+        settled: Some(outcome),
+        ..seen.clone()
+    };
+    let object = &seen.object;
+    let report = if object.deleted_at.is_some() {
+        // No status: the finalizer goes right after, and the object with it.
+        Report {
+            wake: Some(now.tick),
+            ..Report::nothing()
+        }
+    } else {
+        let (reason, message) = match outcome {
+            Outcome::AlreadyGone => (
+                Reason::AlreadyGone,
+                "The platform said that it does not have the package",
+            ),
+            Outcome::Deleted | Outcome::Retained | Outcome::HandedOver => {
+                (Reason::Deleted, "The platform deleted the package")
+            }
+        };
+        say(&settled, reason, message, None, now)
+    };
+    Report {
+        settled: Some(outcome),
+        ..report
+    }
+}
+
+/// A ticket is held. One status write when it is parked, none after, but for what a person has to mend.
+fn parked(
+    seen: &Observation,
+    state: &State,
+    position: usize,
+    estimated: Duration,
+    now: Now,
+) -> Report {
+    let reason = match state {
+        State::Open => Reason::Queued,
+        State::Throttled { .. } => Reason::Throttled,
+        State::TokenRefused(_) => Reason::TokenRefused,
+        State::Unavailable(..) => Reason::PlatformUnavailable,
+        State::AuthenticationFailed(_) => Reason::AuthenticationFailed,
+        State::ApplicationRefused(_) => Reason::ApplicationRefused,
+    };
+    if let Some(report) = said_already(seen, reason) {
+        return report;
+    }
+    let message = match state {
+        State::Open => format!(
+            "Waiting for its turn: number {position} in the queue of {}, about {}",
+            application(seen),
+            rounded(estimated)
+        ),
+        State::Throttled { .. }
+        | State::TokenRefused(_)
+        | State::Unavailable(..)
+        | State::AuthenticationFailed(_)
+        | State::ApplicationRefused(_) => state_message(seen, state),
+    };
+    say(seen, reason, &message, None, now)
+}
+
+/// Nothing to say when the object waits already and would go on waiting, whatever the nearer cause.
+fn said_already(seen: &Observation, reason: Reason) -> Option<Report> {
+    let status = &seen.object.status;
+    let current = status.observed_generation == Some(seen.object.generation)
+        && status.last_handled_requested_at == seen.object.requested_at;
+    (current && reason.phase() == Phase::Waiting && status.phase == Some(Phase::Waiting))
+        .then(Report::nothing)
+}
+
+/// One sentence for what a whole session waits for.
+fn state_message(seen: &Observation, state: &State) -> String {
+    let application = application(seen);
+    match state {
+        State::Open => format!("Waiting for its turn in the queue of {application}"),
+        State::Throttled { .. } => {
+            format!(
+                "The platform refused a call for too many calls; all of {application} pauses, then it goes on by itself"
+            )
+        }
+        State::TokenRefused(detail) => {
+            format!(
+                "The platform refused the access token of {application} ({}); it goes on after a new login",
+                said(detail)
+            )
+        }
+        State::Unavailable(detail, trouble) => format!(
+            "{} ({}); it is unknown whether the package is gone, and trying again will tell",
+            match trouble {
+                Trouble::Answered => "The platform did not answer understandably",
+                Trouble::NotConnected => "The platform can't be reached",
+                Trouble::CertificateNotTrusted => "The platform's certificate is not trusted",
+                Trouble::ClientCertificateRefused =>
+                    "The platform wants another client certificate",
+                Trouble::ConnectionLost => "The connection to the platform broke",
+                Trouble::TimedOut => "The platform did not answer in time",
+            },
+            said(detail)
+        ),
+        State::AuthenticationFailed(detail) => format!(
+            "The platform refused the credentials of {application} ({}); put the right ones into the Secret of the Platform, which is tried at once",
+            said(detail)
+        ),
+        State::ApplicationRefused(detail) => format!(
+            "The platform refuses {application} ({}); its owner has to clear this with the platform's operator",
+            said(detail)
+        ),
+    }
+}
+
+fn application(seen: &Observation) -> String {
+    match (&seen.platform, seen.object.application()) {
+        (PlatformView::Usable { app_id, .. }, _) | (_, Some(app_id)) => {
+            format!("application {app_id}")
+        }
+        (_, None) => "the application".to_owned(),
+    }
+}
+
+/// What was seen of an answer: status, code and text.
+fn said(detail: &Detail) -> String {
+    let status = detail.http_status.map(|status| format!("HTTP {status}"));
+    let code = detail.code.as_ref().map(|code| format!("code {code}"));
+    let text = (!detail.message.is_empty()).then(|| detail.message.clone());
+    let parts: Vec<String> = [status, code, text].into_iter().flatten().collect();
+    if parts.is_empty() {
+        "no answer".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPackageStatus {
+    let mut status = next_status(
+        seen,
+        Reason::Deleting,
+        "The package is about to be deleted from the platform",
+        now,
+    );
+    let deletion = status.deletion.get_or_insert_default();
+    deletion.attempts = Some(deletion.attempts.unwrap_or(0).saturating_add(1));
+    deletion.intent = Some(intent.to_owned());
+    status
+}
+
+/// The status that says `reason`, and an event if that is news to a person.
+fn say(
+    seen: &Observation,
+    reason: Reason,
+    message: &str,
+    error: Option<(&Detail, Now)>,
+    now: Now,
+) -> Report {
+    let mut status = next_status(seen, reason, message, now);
+    if let (Some((detail, at)), Some(deletion)) = (error, status.deletion.as_mut()) {
+        deletion.last_error = Some(LastError {
+            http_status: detail.http_status.map(i32::from),
+            code: detail.code.clone(),
+            message: cut(&said(detail), 1024).to_owned(),
+            time: Time(at.wall),
+        });
+    }
+    let before = seen
+        .object
+        .status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == condition::READY);
+    let news = before.is_none_or(|before| before.reason != reason.as_str());
+    let warning = match reason.phase() {
+        Phase::Held | Phase::Stalled => Some(true),
+        Phase::Gone => Some(false),
+        Phase::Active | Phase::Waiting | Phase::Deleting => None,
+    };
+    let event = warning.filter(|_| news).map(|warning| Note {
+        warning,
+        reason: reason.as_str(),
+        message: message.to_owned(),
+    });
+    Report {
+        status: Some(status),
+        event,
+        ..Report::nothing()
+    }
+}
+
+/// The next status, from the present one.
+fn next_status(
+    seen: &Observation,
+    reason: Reason,
+    message: &str,
+    now: Now,
+) -> VersionPackageStatus {
+    let object = &*seen.object;
+    let present = &object.status;
+    let verdict = Verdict {
+        progress: reason.phase().progress(),
+        reason: reason.as_str(),
+        message,
+        generation: object.generation,
+    };
+    let accepted = match &seen.platform {
+        PlatformView::Usable { app_id, .. } => Some(app_id.clone()),
+        PlatformView::Unread
+        | PlatformView::Unconfirmed(_)
+        | PlatformView::NotFound
+        | PlatformView::NotAllowed
+        | PlatformView::Unusable { .. } => None,
+    };
+    VersionPackageStatus {
+        observed_generation: Some(object.generation),
+        phase: Some(reason.phase()),
+        conditions: condition::merge(&present.conditions, &verdict, now.wall),
+        application: present.application.clone().or(accepted),
+        package: present.package.clone(),
+        last_handled_requested_at: object.requested_at.clone(),
+        deletion: next_deletion(seen, object, now),
+    }
+}
+
+fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deletion> {
+    let present = object.status.deletion.clone();
+    let asked = object.deleted_at.is_some() || object.is_retired(now.wall);
+    match (seen.settled, asked) {
+        (Some(outcome), _) => {
+            let present = present.unwrap_or_default();
+            let finished_at = present.finished_at.clone().or(Some(Time(now.wall)));
+            let requested = present
+                .requested_at
+                .clone()
+                .or_else(|| Some(Time(requested_at(object, now.wall))));
+            Some(Deletion {
+                outcome: Some(outcome),
+                finished_at,
+                requested_at: requested,
+                intent: None,
+                last_error: None,
+                attempts: present.attempts,
+            })
+        }
+        (None, true) => Some(Deletion {
+            requested_at: Some(Time(requested_at(object, now.wall))),
+            intent: None,
+            ..present.unwrap_or_default()
+        }),
+        // Wanted again: a later retirement starts anew.
+        (None, false) => None,
+    }
+}
+
+fn ended(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Note {
+    let file = object
+        .file_id()
+        .map_or_else(|| "that it names".to_owned(), ToString::to_string);
+    let message = match outcome {
+        Outcome::Deleted => format!("The platform deleted the package {file}"),
+        Outcome::AlreadyGone => format!("The platform did not have the package {file} any more"),
+        Outcome::Retained => {
+            format!("The package {file} stays on the platform, as deletionPolicy: Retain says")
+        }
+        Outcome::HandedOver => match keeper {
+            Some(keeper) => {
+                format!("The package {file} stays on the platform for {keeper}, which claims it")
+            }
+            None => format!(
+                "The package {file} stays on the platform for another object, which claims it"
+            ),
+        },
+    };
+    Note {
+        warning: false,
+        reason: outcome.as_str(),
+        message,
+    }
+}
+
+/// The audit line of an end, with the call that brought it about, if there was one.
+pub fn audit_record(
+    seen: &Observation,
+    outcome: Outcome,
+    keeper: Option<&ObjectKey>,
+    call: Option<(&Answer, Duration)>,
+    now: Now,
+) -> AuditRecord {
+    let object = &*seen.object;
+    let detail = call.and_then(|(answer, _)| answer.detail());
+    let deletion = object.status.deletion.as_ref();
+    AuditRecord {
+        time: now.wall,
+        object: object.key.to_string(),
+        uid: object.uid.clone(),
+        file_id: object.file_id().map(ToString::to_string),
+        application: object.application().map(ToString::to_string),
+        outcome: outcome.as_str(),
+        kept_by: keeper.map(ToString::to_string),
+        http_status: detail.and_then(|detail| detail.http_status),
+        code: detail.and_then(|detail| detail.code.clone()),
+        attempts: deletion.and_then(|deletion| deletion.attempts).unwrap_or(0),
+        requested_at: requested_at(object, now.wall),
+        duration_ms: call.map(|(_, took)| AuditRecord::millis(took)),
+    }
+}
+
+/// `base`, doubled with each failure up to `cap`, less up to a half by chance.
+pub fn pause(base: Duration, cap: Duration, failures: u32, chance: f64) -> Duration {
+    let doubled = base.saturating_mul(2_u32.saturating_pow(failures.min(16)));
+    doubled.min(cap).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+}
+
+/// A duration as people say it: no finer than they can use.
+pub fn rounded(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ 0..60 => format!("{}s", seconds.max(1)),
+        seconds @ 60..3600 => format!("{}m", seconds.div_ceil(60)),
+        seconds => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::api::platform::Mode;
+use crate::package::claims::Claim;
+use crate::package::decide::Echo;
+use crate::package::fixtures::{self, app};
+
+fn seen(object: Object) -> Observation {
+    Observation {
+        object: Arc::new(object),
+        echo: Echo::Seen,
+        blind: false,
+        settled: None,
+        platform: PlatformView::Usable {
+            app_id: app("app-1"),
+            mode: Mode::Enforce,
+            last_good: None,
+        },
+        claim: Claim::Nobody,
+        ahead: None,
+        standing: Standing::Absent,
+        backoff: None,
+    }
+}
+
+fn now() -> Now {
+    Now {
+        wall: fixtures::now(),
+        tick: Instant::now(),
+    }
+}
+
+fn going() -> Object {
+    fixtures::deleted(fixtures::accepted("a", "app-1"))
+}
+
+fn after(object: Object, answer: Answer) -> Report {
+    conclude(
+        &seen(object),
+        &Decision::Send,
+        &Effect::Answered(answer, Duration::ZERO),
+        0,
+        now(),
+        0.0,
+    )
+}
+
+fn detail(status: u16, code: &str) -> Detail {
+    Detail {
+        http_status: Some(status),
+        code: Some(code.into()),
+        message: "text".into(),
+    }
+}
+
+fn reason(report: &Report) -> String {
+    report.status.as_ref().unwrap().conditions[0].reason.clone()
+}
+
+#[test]
+fn only_done_and_already_gone_settle_a_deletion() {
+    for (answer, outcome) in [
+        (Answer::Done, Outcome::Deleted),
+        (
+            Answer::AlreadyGone(detail(404, "123002")),
+            Outcome::AlreadyGone,
+        ),
+    ] {
+        let report = after(going(), answer.clone());
+        assert_eq!(
+            (report.settled, report.status),
+            (Some(outcome), None),
+            "the object goes: no status write"
+        );
+        let report = after(fixtures::retired(fixtures::accepted("a", "app-1")), answer);
+        let deletion = report.status.unwrap().deletion.unwrap();
+        assert_eq!(deletion.outcome, Some(outcome));
+        assert!(deletion.finished_at.is_some());
+    }
+}
+
+#[test]
+fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
+    for (answer, word, seconds) in [
+        (Answer::Throttled(detail(403, "1010009")), "Throttled", 0),
+        (
+            Answer::TokenRefused(detail(403, "1010005")),
+            "TokenRefused",
+            0,
+        ),
+        (
+            Answer::CredentialsRefused(detail(401, "100208")),
+            "AuthenticationFailed",
+            5,
+        ),
+        (
+            Answer::InvalidFileId(detail(400, "120015")),
+            "InvalidFileId",
+            3600,
+        ),
+        (
+            Answer::ApplicationRefused(detail(400, "100247")),
+            "ApplicationRefused",
+            5,
+        ),
+        (Answer::Unexpected(detail(404, "")), "UnexpectedAnswer", 5),
+        (
+            Answer::Unavailable(Detail::default(), Trouble::TimedOut),
+            "PlatformUnavailable",
+            5,
+        ),
+    ] {
+        let now = now();
+        let effect = Effect::Answered(answer, Duration::ZERO);
+        let report = conclude(&seen(going()), &Decision::Send, &effect, 0, now, 0.0);
+        assert_eq!((reason(&report).as_str(), report.settled), (word, None));
+        assert_eq!(
+            report.wake.unwrap() - now.tick,
+            Duration::from_secs(seconds),
+            "{word}"
+        );
+        let deletion = report.status.unwrap().deletion.unwrap();
+        assert!(
+            deletion.last_error.is_some()
+                && deletion.intent.is_none()
+                && deletion.outcome.is_none()
+        );
+    }
+}
+
+#[test]
+fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
+    let waiting = Standing::Waiting {
+        position: 37,
+        estimated: Duration::from_secs(70),
+        state: State::Open,
+    };
+    let report = conclude(
+        &seen(going()),
+        &Decision::Nothing,
+        &Effect::Seated(waiting.clone()),
+        0,
+        now(),
+        0.0,
+    );
+    let status = report.status.clone().unwrap();
+    assert_eq!(reason(&report), "Queued");
+    assert!(
+        status.conditions[0].message.contains("number 37")
+            && status.conditions[0].message.contains("2m")
+    );
+    let parked = Object { status, ..going() };
+    for state in [
+        State::Open,
+        State::Throttled {
+            until: Instant::now(),
+        },
+        State::TokenRefused(Detail::default()),
+    ] {
+        let stay = Decision::Stay {
+            state,
+            position: 2,
+            estimated: Duration::ZERO,
+        };
+        assert_eq!(
+            conclude(&seen(parked.clone()), &stay, &Effect::None, 0, now(), 0.0),
+            Report::nothing()
+        );
+    }
+    let refused = State::AuthenticationFailed(detail(401, "100208"));
+    let stay = Decision::Stay {
+        state: refused,
+        position: 2,
+        estimated: Duration::ZERO,
+    };
+    let report = conclude(&seen(parked), &stay, &Effect::None, 0, now(), 0.0);
+    assert_eq!(
+        reason(&report),
+        "AuthenticationFailed",
+        "nobody keeps saying Queued while the login is refused"
+    );
+}
+
+#[test]
+fn the_intent_is_written_with_one_attempt_more() {
+    let mut object = going();
+    object.status.deletion = Some(Deletion {
+        attempts: Some(2),
+        ..Deletion::default()
+    });
+    let report = conclude(
+        &seen(object),
+        &Decision::WriteIntent,
+        &Effect::Intended("i-9".into()),
+        0,
+        now(),
+        0.0,
+    );
+    let status = report.status.unwrap();
+    let deletion = status.deletion.unwrap();
+    assert_eq!(
+        (status.phase, deletion.attempts, deletion.intent.as_deref()),
+        (Some(Phase::Deleting), Some(3), Some("i-9"))
+    );
+}
+
+#[test]
+fn an_object_that_is_wanted_again_forgets_its_retirement() {
+    let mut object = fixtures::accepted("a", "app-1");
+    object.status.deletion = Some(Deletion {
+        attempts: Some(1),
+        requested_at: Some(Time(fixtures::now())),
+        ..Deletion::default()
+    });
+    let decision = Decision::Rest {
+        reason: Reason::Active,
+        message: "The package is wanted".into(),
+        until: None,
+    };
+    let report = conclude(&seen(object), &decision, &Effect::None, 0, now(), 0.0);
+    assert_eq!(report.status.unwrap().deletion, None);
+}
+
+#[test]
+fn resting_twice_writes_once_and_says_one_event() {
+    let decision = Decision::Rest {
+        reason: Reason::Paused,
+        message: "held".into(),
+        until: None,
+    };
+    let first = conclude(&seen(going()), &decision, &Effect::None, 0, now(), 0.0);
+    assert!(first.event.as_ref().unwrap().warning);
+    let object = Object {
+        status: first.status.clone().unwrap(),
+        ..going()
+    };
+    let second = conclude(&seen(object), &decision, &Effect::None, 0, now(), 0.0);
+    assert_eq!((second.status, second.event), (first.status, None));
+}
+
+#[test]
+fn pauses_double_to_their_cap_and_chance_takes_at_most_half() {
+    let (base, cap) = (Duration::from_secs(5), Duration::from_secs(600));
+    let all: Vec<u64> = (0..9)
+        .map(|failures| pause(base, cap, failures, 0.0).as_secs())
+        .collect();
+    assert_eq!(all, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+    assert_eq!(pause(base, cap, u32::MAX, 1.0), Duration::from_secs(300));
+}

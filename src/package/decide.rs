@@ -1,0 +1,446 @@
+//! What to do with one object: the decision table, first match wins. Pure: no client, no clock.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::claims::Claim;
+use super::watch::{Object, Undecodable};
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::platform::{Mode, PlatformReason};
+use crate::api::reason::Reason;
+use crate::api::version_package::Outcome;
+use crate::session::{Priority, Standing, State, Ticket};
+
+/// An own write that isn't back through the watch after this long means that the watch is blind.
+pub const ECHO_BOUND: Duration = Duration::from_secs(5);
+/// A time in the future is looked at again at least this often, since wall clocks get set.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+/// The two clocks: one for times that people read, one for waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The steady clock.
+    pub tick: Instant,
+}
+
+/// All that a decision rests on.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The object, as the cache shows it.
+    pub object: std::sync::Arc<Object>,
+    /// Whether the last own write is back through the watch.
+    pub echo: Echo,
+    /// Whether a watch that turned out blind has not delivered a list since.
+    pub blind: bool,
+    /// How the deletion ended, where it has, for this uid.
+    pub settled: Option<Outcome>,
+    /// What its Platform is to it.
+    pub platform: PlatformView,
+    /// Whether somebody else wants its package.
+    pub claim: Claim,
+    /// Another object that is about to delete the same package.
+    pub ahead: Option<ObjectKey>,
+    /// Where it stands in its session.
+    pub standing: Standing,
+    /// Until when the last failure keeps it from trying again.
+    pub backoff: Option<Instant>,
+}
+
+/// Whether the last own write is back through the watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// It is, or there was none.
+    Seen,
+    /// It isn't; written at this time.
+    Pending(Instant),
+}
+
+/// What a `Platform` is to one object, without the means to call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlatformView {
+    /// Not known yet.
+    Unread,
+    /// A permit is in hand, but the Platform could not be read just now, or is changing.
+    Unconfirmed(String),
+    /// There is none of that name.
+    NotFound,
+    /// It does not allow the object's namespace.
+    NotAllowed,
+    /// Its credentials, certificates or endpoint can't be used.
+    Unusable {
+        /// The word of the Platform's own condition.
+        reason: PlatformReason,
+        /// The message of the Platform's own condition.
+        message: String,
+    },
+    /// Calls can be made.
+    Usable {
+        /// Whose packages they are.
+        app_id: AppId,
+        /// Whether packages are really deleted.
+        mode: Mode,
+        /// What is wrong with the Secret while the last good credentials serve.
+        last_good: Option<String>,
+    },
+}
+
+/// What to do next. At most one effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Nothing, and nothing to say.
+    Nothing,
+    /// Nothing before this time, or before the object is woken.
+    Await(Instant),
+    /// Put our finalizer on.
+    AddFinalizer,
+    /// Take our finalizer off; the object goes.
+    Release {
+        /// How it ended.
+        outcome: Outcome,
+        /// Who keeps the package.
+        keeper: Option<ObjectKey>,
+    },
+    /// No call now; say this.
+    Rest {
+        /// The word for it.
+        reason: Reason,
+        /// The sentence for it.
+        message: String,
+        /// When time alone changes it.
+        until: Option<Instant>,
+    },
+    /// Ask for a permit.
+    Request(Ticket),
+    /// Keep the ticket; the session waits for this.
+    Stay {
+        /// What the session waits for.
+        state: State,
+        /// Place in the queue, 1 is next.
+        position: usize,
+        /// About how long.
+        estimated: Duration,
+    },
+    /// Wait for another object that is about to delete the same package.
+    Follow(ObjectKey),
+    /// Write the intent of this attempt.
+    WriteIntent,
+    /// Send the DELETE: the cache shows our intent, and so everything before it.
+    Send,
+    /// The watch is blind: give the permit back and make the watch anew.
+    RestartWatch,
+    /// The permit can't be used now: give it back and try again soon.
+    GiveBack(String),
+}
+
+impl Decision {
+    /// Whether the object keeps its ticket or permit.
+    pub fn keeps_seat(&self) -> bool {
+        match self {
+            Self::Request(_)
+            | Self::Stay { .. }
+            | Self::WriteIntent
+            | Self::Send
+            | Self::Await(_) => true,
+            Self::Nothing
+            | Self::AddFinalizer
+            | Self::Release { .. }
+            | Self::Rest { .. }
+            | Self::Follow(_)
+            | Self::RestartWatch
+            | Self::GiveBack(_) => false,
+        }
+    }
+}
+
+/// Decides. The numbers are the rows of the decision table in `docs/architecture.md`.
+pub fn decide(seen: &Observation, now: Now) -> Decision {
+    let object = &*seen.object;
+    let going = object.deleted_at.is_some();
+    if let Echo::Pending(since) = seen.echo {
+        let overdue = since + ECHO_BOUND;
+        return if now.tick >= overdue {
+            Decision::RestartWatch
+        } else {
+            Decision::Await(overdue)
+        };
+    }
+    // 1: nothing is ever called for an object without our finalizer
+    if !object.has_finalizer() {
+        return if going {
+            Decision::Nothing
+        } else {
+            Decision::AddFinalizer
+        };
+    }
+    let retired = object.is_retired(now.wall);
+    // 2
+    if let Some(outcome) = seen.settled {
+        return settled(outcome, going, retired);
+    }
+    // 3: works on an object in any trouble
+    if going && object.is_retained() {
+        return Decision::Release {
+            outcome: Outcome::Retained,
+            keeper: None,
+        };
+    }
+    let spec = match &object.spec {
+        Ok(spec) => spec,
+        Err(undecodable) => return undecodable_rest(undecodable),
+    };
+    // 4
+    if !going && !retired {
+        return wanted(seen, spec.retire_after.as_ref().map(|at| at.0), now);
+    }
+    // 5
+    if let Claim::Claimed(keeper) = &seen.claim {
+        return if going {
+            Decision::Release {
+                outcome: Outcome::HandedOver,
+                keeper: Some(keeper.clone()),
+            }
+        } else {
+            rest(
+                Reason::StillClaimed,
+                format!(
+                    "Retired, but {keeper} still wants the package: it stays until that object is deleted or retired"
+                ),
+            )
+        };
+    }
+    // 6
+    if object.paused {
+        return rest(Reason::Paused, "The deletion waits: the annotation iodm.dev/paused holds it, and taking it off lets it go on".to_owned());
+    }
+    // 7 and 8
+    if let Some(held) = held_by_platform(seen, now) {
+        return held;
+    }
+    if let Claim::Unclear(other, why) = &seen.claim {
+        return rest(
+            Reason::ClaimUnclear,
+            format!(
+                "{other} names the same fileId and {why}: nothing is deleted before it is known whether it wants the package; mend or delete that object"
+            ),
+        );
+    }
+    // 9: the mass-deletion guard, 10: the grace period, 11: the proof of identity.
+    // Their fields are not in the schema yet, so that nobody trusts a guard that is not there.
+    if let Some(until) = seen.backoff.filter(|until| *until > now.tick) {
+        return Decision::Await(until);
+    }
+    // 12 to 14
+    call(seen, going, now)
+}
+
+fn settled(outcome: Outcome, going: bool, retired: bool) -> Decision {
+    if going {
+        return Decision::Release {
+            outcome,
+            keeper: None,
+        };
+    }
+    if !retired {
+        return rest(Reason::PackageMissing, "This object wants the package, but the platform has deleted it: upload it again under a new object, or set lifecycle: Retired".to_owned());
+    }
+    match outcome {
+        Outcome::AlreadyGone => rest(
+            Reason::AlreadyGone,
+            "The platform said that it does not have the package".to_owned(),
+        ),
+        Outcome::Deleted => rest(
+            Reason::Deleted,
+            "The platform deleted the package".to_owned(),
+        ),
+        // Both are ends of an object, never of a retirement.
+        Outcome::Retained | Outcome::HandedOver => Decision::Nothing,
+    }
+}
+
+fn undecodable_rest(undecodable: &Undecodable) -> Decision {
+    rest(
+        Reason::Undecodable,
+        format!(
+            "The object can't be read: {}; mend that field, or set deletionPolicy: Retain to let the object go without its package",
+            undecodable.error
+        ),
+    )
+}
+
+fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
+    match &seen.platform {
+        PlatformView::Unread | PlatformView::Unconfirmed(_) => {
+            Decision::Await(now.tick + ECHO_BOUND)
+        }
+        PlatformView::NotFound => rest(Reason::PlatformNotFound, platform_not_found(seen)),
+        PlatformView::NotAllowed => rest(Reason::PlatformNotAllowed, not_allowed(seen)),
+        PlatformView::Unusable { message, .. }
+        | PlatformView::Usable {
+            last_good: Some(message),
+            ..
+        } => rest(Reason::CredentialsMissing, message.clone()),
+        PlatformView::Usable { app_id, .. } => match application_changed(seen, app_id) {
+            Some(changed) => changed,
+            None => match retire_after {
+                None => rest(Reason::Active, "The package is wanted".to_owned()),
+                Some(at) => Decision::Rest {
+                    reason: Reason::Scheduled,
+                    message: format!("The package is wanted until {at}, then it is retired"),
+                    until: Some(instant_of(at, now)),
+                },
+            },
+        },
+    }
+}
+
+/// Rows 7 and 8, but for the unclear claim: what keeps the Platform from being asked.
+fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision> {
+    match &seen.platform {
+        PlatformView::Unread => Some(Decision::Await(now.tick + ECHO_BOUND)),
+        PlatformView::Unconfirmed(why) => Some(Decision::GiveBack(why.clone())),
+        PlatformView::NotFound => Some(rest(Reason::PlatformNotFound, platform_not_found(seen))),
+        PlatformView::NotAllowed => Some(rest(Reason::PlatformNotAllowed, not_allowed(seen))),
+        PlatformView::Unusable { reason, message } => Some(match reason {
+            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => rest(
+                Reason::CredentialsLost,
+                format!("The deletion waits for credentials: {message}; give the Secret back, or set deletionPolicy: Retain to let the object go without its package"),
+            ),
+            PlatformReason::Available
+            | PlatformReason::Observing
+            | PlatformReason::Throttled
+            | PlatformReason::PlatformUnavailable
+            | PlatformReason::EndpointInvalid
+            | PlatformReason::SecretInvalid
+            | PlatformReason::CertificateNotTrusted
+            | PlatformReason::ClientCertificateRefused
+            | PlatformReason::AuthenticationFailed
+            | PlatformReason::ApplicationRefused
+            | PlatformReason::Undecodable => rest(Reason::CredentialsMissing, message.clone()),
+        }),
+        PlatformView::Usable { app_id, mode, .. } => match (application_changed(seen, app_id), mode) {
+            (Some(changed), _) => Some(changed),
+            (None, Mode::Observe) => Some(rest(
+                Reason::WouldDelete,
+                "The Platform is in mode Observe and sends no DELETE; in mode Enforce the package would be deleted".to_owned(),
+            )),
+            (None, Mode::Enforce) => None,
+        },
+    }
+}
+
+fn call(seen: &Observation, going: bool, now: Now) -> Decision {
+    if let Some(ahead) = &seen.ahead {
+        return Decision::Follow(ahead.clone());
+    }
+    let object = &*seen.object;
+    match &seen.standing {
+        Standing::Absent => Decision::Request(Ticket {
+            uid: object.uid.clone(),
+            key: object.key.clone(),
+            priority: if going {
+                Priority::Deletion
+            } else {
+                Priority::Retirement
+            },
+            requested_at: requested_at(object, now.wall),
+        }),
+        Standing::Waiting {
+            position,
+            estimated,
+            state,
+        } => Decision::Stay {
+            state: state.clone(),
+            position: *position,
+            estimated: *estimated,
+        },
+        Standing::Permitted { .. } if seen.blind => Decision::RestartWatch,
+        Standing::Permitted { intent: None } => Decision::WriteIntent,
+        Standing::Permitted {
+            intent: Some((intent, written)),
+        } => {
+            let shown = object
+                .status
+                .deletion
+                .as_ref()
+                .and_then(|deletion| deletion.intent.as_ref());
+            let overdue = *written + ECHO_BOUND;
+            if shown == Some(intent) {
+                Decision::Send
+            } else if now.tick >= overdue {
+                Decision::RestartWatch
+            } else {
+                Decision::Await(overdue)
+            }
+        }
+    }
+}
+
+/// Since when the deletion is asked for: the deletionTimestamp, or for a retired object the moment
+/// that it was first seen retired. A deleted object keeps the earlier one only while it is retired.
+pub fn requested_at(object: &Object, now: Timestamp) -> Timestamp {
+    let stored = object
+        .status
+        .deletion
+        .as_ref()
+        .and_then(|deletion| deletion.requested_at.as_ref());
+    match (object.deleted_at, stored.map(|time| time.0)) {
+        (Some(deleted), Some(stored)) if object.is_retired(now) => stored.min(deleted),
+        (Some(deleted), _) => deleted,
+        (None, Some(stored)) => stored,
+        (None, None) => now,
+    }
+}
+
+fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
+    let accepted = seen
+        .object
+        .application()
+        .filter(|accepted| *accepted != app_id)?;
+    Some(rest(
+        Reason::ApplicationChanged,
+        format!(
+            "The package belongs to the application {accepted}, but the Platform now has credentials of {app_id}, which would answer that it does not exist; give the Platform credentials of {accepted}, or set deletionPolicy: Retain"
+        ),
+    ))
+}
+
+fn platform_not_found(seen: &Observation) -> String {
+    let name = seen
+        .object
+        .platform()
+        .map_or_else(String::new, |platform| format!(" {platform}"));
+    format!(
+        "There is no Platform{name}; create it, or set deletionPolicy: Retain to let the object go without its package"
+    )
+}
+
+fn not_allowed(seen: &Observation) -> String {
+    let name = seen
+        .object
+        .platform()
+        .map_or_else(String::new, |platform| format!(" {platform}"));
+    format!(
+        "The Platform{name} does not allow objects of namespace {}; widen its allowedNamespaces, or set deletionPolicy: Retain",
+        seen.object.key.namespace
+    )
+}
+
+fn rest(reason: Reason, message: String) -> Decision {
+    Decision::Rest {
+        reason,
+        message,
+        until: None,
+    }
+}
+
+fn instant_of(at: Timestamp, now: Now) -> Instant {
+    let ahead = Duration::try_from(at.duration_since(now.wall)).unwrap_or(Duration::ZERO);
+    now.tick + ahead.min(LOOK_AGAIN)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,549 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::names::{FINALIZER, ObjectKey};
+use crate::api::version_package::{Deletion, DeletionPolicy};
+use crate::package::fixtures::{self, app};
+use crate::remote::answer::Detail;
+
+fn usable(app_id: &str, mode: Mode) -> PlatformView {
+    PlatformView::Usable {
+        app_id: app(app_id),
+        mode,
+        last_good: None,
+    }
+}
+
+fn seen(object: Object) -> Observation {
+    Observation {
+        object: Arc::new(object),
+        echo: Echo::Seen,
+        blind: false,
+        settled: None,
+        platform: usable("app-1", Mode::Enforce),
+        claim: Claim::Nobody,
+        ahead: None,
+        standing: Standing::Absent,
+        backoff: None,
+    }
+}
+
+fn now() -> Now {
+    Now {
+        wall: fixtures::now(),
+        tick: Instant::now(),
+    }
+}
+
+fn reason(decision: &Decision) -> Option<Reason> {
+    if let Decision::Rest { reason, .. } = decision {
+        Some(*reason)
+    } else {
+        None
+    }
+}
+
+fn going() -> Object {
+    fixtures::deleted(fixtures::accepted("a", "app-1"))
+}
+
+fn with_intent(mut object: Object, intent: &str) -> Object {
+    object.status.deletion = Some(Deletion {
+        intent: Some(intent.into()),
+        ..Deletion::default()
+    });
+    object
+}
+
+#[test]
+fn row_1_an_object_without_our_finalizer_gets_it_while_it_lives_and_nothing_afterwards() {
+    let bare = Object {
+        finalizers: vec!["other/one".into()],
+        ..fixtures::accepted("a", "app-1")
+    };
+    assert_eq!(decide(&seen(bare.clone()), now()), Decision::AddFinalizer);
+    assert_eq!(
+        decide(&seen(fixtures::deleted(bare)), now()),
+        Decision::Nothing
+    );
+}
+
+#[test]
+fn row_2_a_settled_object_is_released_or_rests_and_never_calls_again() {
+    let settled = |object| Observation {
+        settled: Some(Outcome::Deleted),
+        ..seen(object)
+    };
+    assert!(matches!(
+        decide(&settled(going()), now()),
+        Decision::Release {
+            outcome: Outcome::Deleted,
+            ..
+        }
+    ));
+    let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    assert_eq!(
+        reason(&decide(&settled(retired), now())),
+        Some(Reason::Deleted)
+    );
+    let wanted = fixtures::accepted("a", "app-1");
+    assert_eq!(
+        reason(&decide(&settled(wanted), now())),
+        Some(Reason::PackageMissing)
+    );
+}
+
+#[test]
+fn row_3_retain_frees_a_deleted_object_in_any_trouble() {
+    let mut object = going();
+    object.spec.as_mut().unwrap().deletion_policy = DeletionPolicy::Retain;
+    object.paused = true;
+    for platform in [
+        PlatformView::NotFound,
+        PlatformView::Unread,
+        usable("app-2", Mode::Observe),
+    ] {
+        let trouble = Observation {
+            platform,
+            claim: Claim::Unclear(ObjectKey::new("x", "y"), "z"),
+            ..seen(object.clone())
+        };
+        assert!(matches!(
+            decide(&trouble, now()),
+            Decision::Release {
+                outcome: Outcome::Retained,
+                ..
+            }
+        ));
+    }
+    let mut undecodable = fixtures::deleted(fixtures::undecodable("a"));
+    assert_eq!(
+        reason(&decide(&seen(undecodable.clone()), now())),
+        Some(Reason::Undecodable)
+    );
+    undecodable.spec.as_mut().unwrap_err().retain = true;
+    assert!(matches!(
+        decide(&seen(undecodable), now()),
+        Decision::Release {
+            outcome: Outcome::Retained,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
+    let object = fixtures::accepted("a", "app-1");
+    let mut scheduled = object.clone();
+    let at = fixtures::now() + Duration::from_secs(90);
+    scheduled.spec.as_mut().unwrap().retire_after =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
+    let now = now();
+    let Decision::Rest {
+        reason: Reason::Scheduled,
+        until: Some(until),
+        ..
+    } = decide(&seen(scheduled), now)
+    else {
+        panic!("not scheduled")
+    };
+    assert_eq!(until - now.tick, Duration::from_secs(90));
+    for (platform, expected) in [
+        (usable("app-1", Mode::Observe), Reason::Active),
+        (usable("app-2", Mode::Enforce), Reason::ApplicationChanged),
+        (PlatformView::NotFound, Reason::PlatformNotFound),
+        (PlatformView::NotAllowed, Reason::PlatformNotAllowed),
+        (
+            PlatformView::Unusable {
+                reason: PlatformReason::SecretNotFound,
+                message: "m".into(),
+            },
+            Reason::CredentialsMissing,
+        ),
+        (
+            PlatformView::Usable {
+                app_id: app("app-1"),
+                mode: Mode::Enforce,
+                last_good: Some("m".into()),
+            },
+            Reason::CredentialsMissing,
+        ),
+    ] {
+        assert_eq!(
+            reason(&decide(
+                &Observation {
+                    platform,
+                    ..seen(object.clone())
+                },
+                now
+            )),
+            Some(expected)
+        );
+    }
+}
+
+#[test]
+fn row_5_a_package_that_somebody_else_claims_is_handed_over_or_held() {
+    let keeper = ObjectKey::new("fleet", "b");
+    let claimed = |object| Observation {
+        claim: Claim::Claimed(keeper.clone()),
+        platform: PlatformView::NotFound,
+        ..seen(object)
+    };
+    let released = decide(&claimed(going()), now());
+    assert_eq!(
+        released,
+        Decision::Release {
+            outcome: Outcome::HandedOver,
+            keeper: Some(keeper.clone())
+        }
+    );
+    let retired = decide(
+        &claimed(fixtures::retired(fixtures::accepted("a", "app-1"))),
+        now(),
+    );
+    assert_eq!(reason(&retired), Some(Reason::StillClaimed));
+}
+
+#[test]
+fn rows_6_to_8_each_hold_the_deletion_and_say_why() {
+    let paused = Object {
+        paused: true,
+        ..going()
+    };
+    assert_eq!(reason(&decide(&seen(paused), now())), Some(Reason::Paused));
+    let unusable = |reason| PlatformView::Unusable {
+        reason,
+        message: "m".into(),
+    };
+    for (platform, expected) in [
+        (PlatformView::NotFound, Reason::PlatformNotFound),
+        (PlatformView::NotAllowed, Reason::PlatformNotAllowed),
+        (
+            unusable(PlatformReason::SecretNotFound),
+            Reason::CredentialsLost,
+        ),
+        (
+            unusable(PlatformReason::SecretInvalid),
+            Reason::CredentialsMissing,
+        ),
+        (usable("app-2", Mode::Enforce), Reason::ApplicationChanged),
+        (usable("app-1", Mode::Observe), Reason::WouldDelete),
+    ] {
+        assert_eq!(
+            reason(&decide(
+                &Observation {
+                    platform,
+                    ..seen(going())
+                },
+                now()
+            )),
+            Some(expected)
+        );
+    }
+    let unclear = Observation {
+        claim: Claim::Unclear(ObjectKey::new("x", "y"), "z"),
+        ..seen(going())
+    };
+    assert_eq!(reason(&decide(&unclear, now())), Some(Reason::ClaimUnclear));
+}
+
+#[test]
+fn the_last_good_credentials_serve_what_is_already_going() {
+    let platform = PlatformView::Usable {
+        app_id: app("app-1"),
+        mode: Mode::Enforce,
+        last_good: Some("gone".into()),
+    };
+    assert!(matches!(
+        decide(
+            &Observation {
+                platform,
+                ..seen(going())
+            },
+            now()
+        ),
+        Decision::Request(_)
+    ));
+}
+
+#[test]
+fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
+    let Decision::Request(ticket) = decide(&seen(going()), now()) else {
+        panic!("no ticket")
+    };
+    assert_eq!(
+        (ticket.priority, ticket.requested_at),
+        (Priority::Deletion, fixtures::now())
+    );
+    let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    let Decision::Request(ticket) = decide(&seen(retired), now()) else {
+        panic!("no ticket")
+    };
+    assert_eq!(ticket.priority, Priority::Retirement);
+
+    let permit = |object, intent| Observation {
+        standing: Standing::Permitted { intent },
+        ..seen(object)
+    };
+    let now = now();
+    assert_eq!(decide(&permit(going(), None), now), Decision::WriteIntent);
+    let written = Some(("i-1".to_owned(), now.tick));
+    assert!(matches!(
+        decide(&permit(going(), written.clone()), now),
+        Decision::Await(_)
+    ));
+    assert_eq!(
+        decide(&permit(with_intent(going(), "i-1"), written.clone()), now),
+        Decision::Send
+    );
+    let earlier = with_intent(going(), "i-0");
+    assert!(matches!(
+        decide(&permit(earlier.clone(), written.clone()), now),
+        Decision::Await(_)
+    ));
+    let late = Now {
+        tick: now.tick + ECHO_BOUND,
+        ..now
+    };
+    assert_eq!(
+        decide(&permit(earlier, written), late),
+        Decision::RestartWatch
+    );
+}
+
+#[test]
+fn a_blind_watch_writes_no_intent_and_an_overdue_echo_makes_it_anew() {
+    let standing = Standing::Permitted { intent: None };
+    let blind = Observation {
+        blind: true,
+        standing,
+        ..seen(going())
+    };
+    assert_eq!(decide(&blind, now()), Decision::RestartWatch);
+    let now = now();
+    let pending = Observation {
+        echo: Echo::Pending(now.tick),
+        ..seen(going())
+    };
+    assert_eq!(
+        decide(&pending, now),
+        Decision::Await(now.tick + ECHO_BOUND)
+    );
+    assert_eq!(
+        decide(
+            &pending,
+            Now {
+                tick: now.tick + ECHO_BOUND,
+                ..now
+            }
+        ),
+        Decision::RestartWatch
+    );
+}
+
+#[test]
+fn a_permit_is_given_back_where_the_platform_cannot_be_confirmed() {
+    let standing = Standing::Permitted { intent: None };
+    let platform = PlatformView::Unconfirmed("no answer".into());
+    let decision = decide(
+        &Observation {
+            platform,
+            standing,
+            ..seen(going())
+        },
+        now(),
+    );
+    assert!(matches!(decision, Decision::GiveBack(_)) && !decision.keeps_seat());
+}
+
+#[test]
+fn of_several_objects_that_go_with_one_package_only_one_asks_for_the_call() {
+    let ahead = ObjectKey::new("fleet", "b");
+    let behind = Observation {
+        ahead: Some(ahead.clone()),
+        ..seen(going())
+    };
+    assert_eq!(decide(&behind, now()), Decision::Follow(ahead));
+}
+
+#[test]
+fn the_moment_of_asking_starts_anew_only_where_the_object_was_wanted_in_between() {
+    let earlier = fixtures::now() - Duration::from_secs(600);
+    let stored = |mut object: Object| {
+        object.status.deletion = Some(Deletion {
+            requested_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+                earlier,
+            )),
+            ..Deletion::default()
+        });
+        object
+    };
+    let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    assert_eq!(requested_at(&retired, fixtures::now()), fixtures::now());
+    assert_eq!(
+        requested_at(&stored(retired.clone()), fixtures::now()),
+        earlier
+    );
+    assert_eq!(
+        requested_at(&stored(fixtures::deleted(retired)), fixtures::now()),
+        earlier
+    );
+    assert_eq!(
+        requested_at(&stored(going()), fixtures::now()),
+        fixtures::now(),
+        "set Active again before it was deleted"
+    );
+}
+
+fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
+    let object = (any::<[bool; 6]>(), 0_u8..3).prop_map(
+        |([finalizer, going, retired, paused, retain, broken], intent)| {
+            let mut object = if broken {
+                fixtures::undecodable("a")
+            } else {
+                fixtures::accepted("a", "app-1")
+            };
+            match &mut object.spec {
+                Ok(spec) => {
+                    spec.deletion_policy = if retain {
+                        DeletionPolicy::Retain
+                    } else {
+                        DeletionPolicy::Delete
+                    };
+                    if retired {
+                        spec.lifecycle = crate::api::version_package::Lifecycle::Retired;
+                    }
+                }
+                Err(undecodable) => undecodable.retain = retain,
+            }
+            object.finalizers = if finalizer {
+                vec![FINALIZER.into()]
+            } else {
+                Vec::new()
+            };
+            object.paused = paused;
+            object = if intent > 0 {
+                with_intent(object, &format!("i-{intent}"))
+            } else {
+                object
+            };
+            if going {
+                fixtures::deleted(object)
+            } else {
+                object
+            }
+        },
+    );
+    let platform = prop_oneof![
+        4 => Just(usable("app-1", Mode::Enforce)),
+        1 => Just(usable("app-1", Mode::Observe)),
+        1 => Just(usable("app-2", Mode::Enforce)),
+        1 => Just(PlatformView::Unread),
+        1 => Just(PlatformView::Unconfirmed("x".into())),
+        1 => Just(PlatformView::NotFound),
+        1 => Just(PlatformView::NotAllowed),
+        1 => Just(PlatformView::Unusable { reason: PlatformReason::SecretNotFound, message: "x".into() }),
+    ];
+    let claim = prop_oneof![
+        3 => Just(Claim::Nobody),
+        1 => Just(Claim::Claimed(ObjectKey::new("n", "b"))),
+        1 => Just(Claim::Unclear(ObjectKey::new("n", "b"), "x")),
+    ];
+    let standing = prop_oneof![
+        1 => Just(Standing::Absent),
+        1 => Just(Standing::Waiting {
+            position: 1,
+            estimated: Duration::ZERO,
+            state: State::AuthenticationFailed(Detail::default())
+        }),
+        1 => Just(Standing::Permitted { intent: None }),
+        3 => Just(Standing::Permitted { intent: Some(("i-1".into(), Instant::now())) }),
+    ];
+    let settled = prop_oneof![4 => Just(None), 1 => Just(Some(Outcome::Deleted)), 1 => Just(Some(Outcome::AlreadyGone))];
+    (
+        object,
+        platform,
+        claim,
+        standing,
+        settled,
+        any::<[bool; 4]>(),
+        0_u64..10,
+    )
+        .prop_map(
+            |(
+                object,
+                platform,
+                claim,
+                standing,
+                settled,
+                [pending, blind, ahead, waiting],
+                seconds,
+            )| {
+                let observation = Observation {
+                    object: Arc::new(object),
+                    echo: if pending {
+                        Echo::Pending(Instant::now())
+                    } else {
+                        Echo::Seen
+                    },
+                    blind,
+                    settled,
+                    platform,
+                    claim,
+                    ahead: ahead.then(|| ObjectKey::new("n", "c")),
+                    standing,
+                    backoff: waiting.then(|| Instant::now() + Duration::from_secs(60)),
+                };
+                (observation, Duration::from_secs(seconds))
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn a_delete_is_sent_only_with_everything_in_its_favour((seen, ahead) in any_observation()) {
+        let now = Now { wall: fixtures::now(), tick: Instant::now() + ahead };
+        if decide(&seen, now) == Decision::Send {
+            let object = &seen.object;
+            prop_assert!(object.has_finalizer() && !object.paused && object.spec.is_ok());
+            prop_assert!(object.is_retired(now.wall) || object.deleted_at.is_some());
+            prop_assert!(object.deleted_at.is_none() || !object.is_retained());
+            prop_assert!(seen.settled.is_none() && seen.claim == Claim::Nobody && seen.ahead.is_none());
+            prop_assert!(seen.echo == Echo::Seen && !seen.blind);
+            prop_assert_eq!(&seen.platform, &usable("app-1", Mode::Enforce));
+            let intent = object.status.deletion.as_ref().and_then(|d| d.intent.as_deref());
+            prop_assert_eq!(intent, Some("i-1"));
+        }
+    }
+
+    #[test]
+    fn the_finalizer_goes_only_on_one_of_the_four_outcomes((seen, ahead) in any_observation()) {
+        let now = Now { wall: fixtures::now(), tick: Instant::now() + ahead };
+        if let Decision::Release { outcome, .. } = decide(&seen, now) {
+            prop_assert!(seen.object.deleted_at.is_some());
+            match outcome {
+                Outcome::Deleted | Outcome::AlreadyGone => prop_assert_eq!(seen.settled, Some(outcome)),
+                Outcome::Retained => prop_assert!(seen.object.is_retained()),
+                Outcome::HandedOver => prop_assert!(matches!(seen.claim, Claim::Claimed(_))),
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_or_says_what_for((seen, ahead) in any_observation()) {
+        let now = Now { wall: fixtures::now(), tick: Instant::now() + ahead };
+        match decide(&seen, now) {
+            Decision::Await(until) => prop_assert!(until > now.tick),
+            Decision::Nothing => prop_assert!(
+                !seen.object.has_finalizer() && seen.object.deleted_at.is_some()
+            ),
+            Decision::Rest { message, .. } => prop_assert!(!message.is_empty()),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Objects for the tests of the pure rooms.
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+
+use super::watch::{Object, Undecodable};
+use crate::api::names::{AppId, FINALIZER, ObjectKey};
+use crate::api::version_package::{Lifecycle, VersionPackageStatus};
+
+pub(crate) fn now() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn app(name: &str) -> AppId {
+    name.parse().unwrap()
+}
+
+/// Live, Active, with our finalizer, never accepted.
+pub(crate) fn object(name: &str) -> Object {
+    let spec = json!({"fileId": "f-1", "platformRef": {"name": "production"}});
+    Object {
+        key: ObjectKey::new("fleet", name),
+        uid: format!("uid-{name}"),
+        resource_version: "7".into(),
+        generation: 1,
+        deleted_at: None,
+        finalizers: vec![FINALIZER.into()],
+        paused: false,
+        requested_at: None,
+        spec: Ok(serde_json::from_value(spec).unwrap()),
+        status: VersionPackageStatus::default(),
+    }
+}
+
+pub(crate) fn accepted(name: &str, application: &str) -> Object {
+    let mut object = object(name);
+    object.status.application = Some(app(application));
+    object
+}
+
+pub(crate) fn retired(mut object: Object) -> Object {
+    object.spec.as_mut().unwrap().lifecycle = Lifecycle::Retired;
+    object
+}
+
+pub(crate) fn deleted(object: Object) -> Object {
+    Object {
+        deleted_at: Some(now()),
+        generation: object.generation + 1,
+        ..object
+    }
+}
+
+pub(crate) fn undecodable(name: &str) -> Object {
+    let undecodable = Undecodable {
+        error: "spec: invalid type".into(),
+        file_id: Some("f-1".parse().unwrap()),
+        retain: false,
+    };
+    Object {
+        spec: Err(undecodable),
+        ..object(name)
+    }
+}

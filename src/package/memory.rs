@@ -1,0 +1,241 @@
+//! What this process remembers of objects by uid: outcomes, echoes, failures and seats.
+//!
+//! Everything here may be lost: what must survive a restart stands in the status.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::decide::Echo;
+use crate::api::names::{AppId, FileId, ObjectKey};
+use crate::api::version_package::Outcome;
+use crate::session::Session;
+
+/// A package as the platform tells them apart.
+pub type PackageKey = (AppId, FileId);
+
+/// What makes trying again at once worthwhile when it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The generation of the object.
+    pub generation: i64,
+    /// The value of `iodm.dev/requested-at`.
+    pub requested_at: Option<String>,
+    /// The revision of its Platform.
+    pub revision: u64,
+}
+
+/// The failures of one object in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// How many in a row.
+    pub count: u32,
+    /// When it may try again.
+    pub until: Instant,
+    /// What it failed under.
+    pub fingerprint: Fingerprint,
+}
+
+/// A ticket or permit, and the package that it is for.
+#[derive(Clone)]
+pub struct Seat {
+    /// Where it is held.
+    pub session: Arc<Session>,
+    /// What it is for; nobody else asks for a call for it meanwhile.
+    pub package: PackageKey,
+}
+
+#[derive(Default)]
+struct Entry {
+    settled: Option<Outcome>,
+    /// The version that the cache showed when the last own write was made, and when.
+    written: Option<(String, Instant)>,
+    failure: Option<Failure>,
+    write_failures: u32,
+    seat: Option<Seat>,
+    audited: bool,
+}
+
+/// What is remembered of all objects.
+#[derive(Default)]
+pub struct Memory {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<String, Entry>,
+    leaders: HashMap<PackageKey, (String, ObjectKey)>,
+    /// Who waits behind whom, by the uid of the leader.
+    followers: HashMap<String, Vec<(String, ObjectKey)>>,
+    blind: bool,
+}
+
+impl Memory {
+    /// How the deletion of `uid` ended.
+    pub fn settled(&self, uid: &str) -> Option<Outcome> {
+        self.state.lock().entries.get(uid)?.settled
+    }
+
+    /// Remembers how the deletion of `uid` ended. Those waiting behind it are served by it too:
+    /// they are returned, to be woken.
+    pub fn settle(&self, uid: &str, outcome: Outcome) -> Vec<ObjectKey> {
+        let mut state = self.state.lock();
+        state.entry(uid).settled = Some(outcome);
+        let followers = state.followers.remove(uid).unwrap_or_default();
+        for (follower, _) in &followers {
+            state.entry(follower).settled = Some(outcome);
+        }
+        followers.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Whether the last own write of `uid` is back, given the version that the cache shows.
+    pub fn echo(&self, uid: &str, shown: &str) -> Echo {
+        match self
+            .state
+            .lock()
+            .entries
+            .get(uid)
+            .and_then(|entry| entry.written.as_ref())
+        {
+            Some((before, at)) if before == shown => Echo::Pending(*at),
+            Some(_) | None => Echo::Seen,
+        }
+    }
+
+    /// Remembers that an own write changed `uid`, which the cache still shows as `shown`.
+    pub fn wrote(&self, uid: &str, shown: &str, at: Instant) {
+        let mut state = self.state.lock();
+        let entry = state.entry(uid);
+        entry.written = Some((shown.to_owned(), at));
+        entry.write_failures = 0;
+    }
+
+    /// Counts a write that failed; returns how many failed in a row.
+    pub fn write_failed(&self, uid: &str) -> u32 {
+        let mut state = self.state.lock();
+        let entry = state.entry(uid);
+        entry.write_failures = entry.write_failures.saturating_add(1);
+        entry.write_failures
+    }
+
+    /// The failures of `uid` under the same circumstances.
+    pub fn failure(&self, uid: &str, fingerprint: &Fingerprint) -> Option<Failure> {
+        let state = self.state.lock();
+        state
+            .entries
+            .get(uid)?
+            .failure
+            .as_ref()
+            .filter(|failure| failure.fingerprint == *fingerprint)
+            .cloned()
+    }
+
+    /// Remembers a failure of `uid`, or that it has none.
+    pub fn set_failure(&self, uid: &str, failure: Option<Failure>) {
+        let mut state = self.state.lock();
+        if failure.is_some() || state.entries.contains_key(uid) {
+            state.entry(uid).failure = failure;
+        }
+    }
+
+    /// The seat of `uid`.
+    pub fn seat(&self, uid: &str) -> Option<Seat> {
+        self.state.lock().entries.get(uid)?.seat.clone()
+    }
+
+    /// Takes a seat for a package; `false` when another object has one for it already.
+    pub fn take_seat(&self, uid: &str, key: &ObjectKey, seat: Seat) -> bool {
+        let mut state = self.state.lock();
+        let leader = state
+            .leaders
+            .entry(seat.package.clone())
+            .or_insert_with(|| (uid.to_owned(), key.clone()));
+        if leader.0 != uid {
+            return false;
+        }
+        state.entry(uid).seat = Some(seat);
+        true
+    }
+
+    /// Gives the seat of `uid` back, with its ticket or permit. Returns those who waited behind it.
+    pub fn leave_seat(&self, uid: &str) -> Vec<ObjectKey> {
+        let (seat, followers) = self.state.lock().leave(uid);
+        // Outside the lock: the session has a lock of its own.
+        if let Some(seat) = seat {
+            seat.session.withdraw(uid);
+        }
+        followers
+    }
+
+    /// The object that is about to delete `package`.
+    pub fn leader(&self, package: &PackageKey) -> Option<(String, ObjectKey)> {
+        self.state.lock().leaders.get(package).cloned()
+    }
+
+    /// Waits behind the leader of `package`; `false` when there is none (any more).
+    pub fn follow(&self, uid: &str, key: &ObjectKey, package: &PackageKey) -> bool {
+        let mut state = self.state.lock();
+        let Some((leader, _)) = state.leaders.get(package).cloned() else {
+            return false;
+        };
+        let followers = state.followers.entry(leader).or_default();
+        if !followers.iter().any(|(follower, _)| follower == uid) {
+            followers.push((uid.to_owned(), key.clone()));
+        }
+        true
+    }
+
+    /// `true` once for each uid: an end that needs no call is audited once.
+    pub fn audit_once(&self, uid: &str) -> bool {
+        let mut state = self.state.lock();
+        !std::mem::replace(&mut state.entry(uid).audited, true)
+    }
+
+    /// Forgets an object that is gone for ever. Returns those who waited behind it.
+    pub fn forget(&self, uid: &str) -> Vec<ObjectKey> {
+        let followers = self.leave_seat(uid);
+        self.state.lock().entries.remove(uid);
+        followers
+    }
+
+    /// Whether the watch has turned out blind and has not delivered a list since.
+    pub fn is_blind(&self) -> bool {
+        self.state.lock().blind
+    }
+
+    /// Remembers that the watch is blind, or sees again. `true` when that is new.
+    pub fn set_blind(&self, blind: bool) -> bool {
+        std::mem::replace(&mut self.state.lock().blind, blind) != blind
+    }
+}
+
+impl State {
+    fn entry(&mut self, uid: &str) -> &mut Entry {
+        self.entries.entry(uid.to_owned()).or_default()
+    }
+
+    fn leave(&mut self, uid: &str) -> (Option<Seat>, Vec<ObjectKey>) {
+        let seat = self
+            .entries
+            .get_mut(uid)
+            .and_then(|entry| entry.seat.take());
+        let Some(seat) = seat else {
+            return (None, Vec::new());
+        };
+        if self
+            .leaders
+            .get(&seat.package)
+            .is_some_and(|(leader, _)| leader == uid)
+        {
+            self.leaders.remove(&seat.package);
+        }
+        let followers = self.followers.remove(uid).unwrap_or_default();
+        (
+            Some(seat),
+            followers.into_iter().map(|(_, key)| key).collect(),
+        )
+    }
+}

@@ -1,0 +1,166 @@
+//! Gathers all that a decision rests on; the last look is one read of the cache.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::Context;
+use super::cache::Look;
+use super::claims::{self, Belonging, Claim};
+use super::decide::{Now, Observation, PlatformView};
+use super::memory::{Failure, Fingerprint};
+use super::watch::Object;
+use crate::api::names::ObjectKey;
+use crate::platform::{Resolution, Usable};
+use crate::session::Standing;
+
+/// An observation, and what it takes to act on it.
+pub struct Observed {
+    /// What is decided on.
+    pub facts: Observation,
+    /// The means to call the platform.
+    pub usable: Option<Usable>,
+    /// The failures so far under the same circumstances.
+    pub failure: Option<Failure>,
+    /// The circumstances.
+    pub fingerprint: Fingerprint,
+    /// When it was observed.
+    pub now: Now,
+}
+
+/// Observes one object; `None` when there is none of that name.
+///
+/// Whoever holds a permit has its Platform read by a GET first, so that the emergency stop needs no
+/// healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
+pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
+    let object = context.cache.look(key)?.object;
+    let confirmed = match (object.platform(), standing(context, &object)) {
+        (Some(platform), Standing::Permitted { .. }) => {
+            Some(context.directory.confirm(&platform, &key.namespace).await)
+        }
+        (
+            Some(_) | None,
+            Standing::Absent | Standing::Waiting { .. } | Standing::Permitted { .. },
+        ) => None,
+    };
+    // The last look: no await below this line.
+    let Look { object, others } = context.cache.look(key)?;
+    let now = Now {
+        wall: Timestamp::now(),
+        tick: Instant::now(),
+    };
+    let (platform, usable) = view(match (confirmed, object.platform()) {
+        (Some(Err(why)), _) => Err(why),
+        (Some(Ok(fresh)), _) => Ok(fresh),
+        (None, Some(platform)) => Ok(context.directory.resolve(&platform, &key.namespace)),
+        (None, None) => Ok(Resolution::Unread),
+    });
+    let application = object
+        .application()
+        .or(usable.as_ref().map(|usable| &usable.app_id))
+        .cloned();
+    let claim = match (&application, others.is_empty()) {
+        (Some(application), false) => {
+            let others: Vec<_> = others
+                .iter()
+                .map(|other| (&**other, belonging(context, other)))
+                .collect();
+            claims::judge(application, &others, now.wall)
+        }
+        (None, _) | (_, true) => Claim::Nobody,
+    };
+    let fingerprint = Fingerprint {
+        generation: object.generation,
+        requested_at: object.requested_at.clone(),
+        revision: usable.as_ref().map_or(0, |usable| usable.revision),
+    };
+    let failure = context.memory.failure(&object.uid, &fingerprint);
+    let ahead = application
+        .zip(object.file_id().cloned())
+        .and_then(|package| context.memory.leader(&package))
+        .filter(|(uid, _)| *uid != object.uid)
+        .map(|(_, key)| key);
+    let outcome = object
+        .status
+        .deletion
+        .as_ref()
+        .and_then(|deletion| deletion.outcome);
+    let facts = Observation {
+        echo: context.memory.echo(&object.uid, &object.resource_version),
+        blind: context.memory.is_blind(),
+        settled: context.memory.settled(&object.uid).or(outcome),
+        platform,
+        claim,
+        ahead,
+        standing: standing_in(context, &object, usable.as_ref()),
+        backoff: failure.as_ref().map(|failure| failure.until),
+        object,
+    };
+    Some(Observed {
+        facts,
+        usable,
+        failure,
+        fingerprint,
+        now,
+    })
+}
+
+fn standing(context: &Context, object: &Object) -> Standing {
+    context
+        .memory
+        .seat(&object.uid)
+        .map_or(Standing::Absent, |seat| seat.session.standing(&object.uid))
+}
+
+/// The standing in the session that the object belongs to now; a seat in another one counts for nothing.
+fn standing_in(context: &Context, object: &Object, usable: Option<&Usable>) -> Standing {
+    match (context.memory.seat(&object.uid), usable) {
+        (Some(seat), Some(usable)) if Arc::ptr_eq(&seat.session, &usable.session) => {
+            seat.session.standing(&object.uid)
+        }
+        (Some(_), Some(_)) => {
+            for key in context.memory.leave_seat(&object.uid) {
+                context.queue.add(key);
+            }
+            Standing::Absent
+        }
+        (Some(_) | None, None) | (None, Some(_)) => Standing::Absent,
+    }
+}
+
+fn belonging(context: &Context, other: &Object) -> Belonging {
+    let Some(platform) = other.platform() else {
+        return Belonging::Unknown;
+    };
+    match context.directory.resolve(&platform, &other.key.namespace) {
+        Resolution::Usable(usable) => Belonging::To(usable.app_id),
+        Resolution::NotAllowed => Belonging::Refused,
+        Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => {
+            Belonging::Unknown
+        }
+    }
+}
+
+fn view(resolution: Result<Resolution, String>) -> (PlatformView, Option<Usable>) {
+    match resolution {
+        Err(why) => (PlatformView::Unconfirmed(why), None),
+        Ok(Resolution::Unread) => (PlatformView::Unread, None),
+        Ok(Resolution::NotFound) => (PlatformView::NotFound, None),
+        Ok(Resolution::NotAllowed) => (PlatformView::NotAllowed, None),
+        Ok(Resolution::Unusable { reason, message }) => {
+            (PlatformView::Unusable { reason, message }, None)
+        }
+        Ok(Resolution::Usable(usable)) => {
+            let view = PlatformView::Usable {
+                app_id: usable.app_id.clone(),
+                mode: usable.mode,
+                last_good: usable
+                    .last_good
+                    .as_ref()
+                    .map(|(_, message)| message.clone()),
+            };
+            (view, Some(usable))
+        }
+    }
+}
