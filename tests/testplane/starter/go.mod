@@ -1,0 +1,3 @@
+module versionpackage.iodm.dev/starter
+
+go 1.26.0
