@@ -32,10 +32,11 @@ const (
 	logTail = 4096
 )
 
-// auditPolicy writes one line per finished request, and one more at the start of a watch.
+// auditPolicy writes one line per finished request, and one more at the start of each watch.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitManagedFields: true
+omitStages: [RequestReceived]
 rules:
 - level: Metadata
 `
@@ -162,9 +163,7 @@ func (p *plane) start(interrupted context.Context) (*started, error) {
 	if _, err := os.Stat(filepath.Join(p.assets, "kube-controller-manager")); err == nil {
 		err = p.spawn("kube-controller-manager",
 			"--kubeconfig", p.path("manager.kubeconfig"), "--leader-elect=false", "--secure-port", "0",
-			"--controllers", "namespace-controller,garbage-collector-controller,serviceaccount-controller",
-			// The collector learns of a new kind only when it looks anew.
-			"--concurrent-gc-syncs", "4", "--concurrent-namespace-syncs", "4")
+			"--controllers", "namespace-controller,garbage-collector-controller,serviceaccount-controller")
 		if err != nil {
 			return nil, err
 		}

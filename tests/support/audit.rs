@@ -1,0 +1,63 @@
+//! The audit log of the API server: the honest way to count its calls.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// One request that the API server answered; a watch as of its start.
+#[derive(Debug, Clone)]
+pub struct AuditEvent {
+    /// get, list, watch, create, update, patch, delete or deletecollection.
+    pub verb: String,
+    /// The plural of the kind, such as `versionpackages`; empty for requests without one.
+    pub resource: String,
+    /// Such as `status`; mostly empty.
+    pub subresource: String,
+    /// The namespace; empty where there is none.
+    pub namespace: String,
+    /// The name; empty for a list, a watch and a create.
+    pub name: String,
+    /// Who asked, such as `system:serviceaccount:iodm-system:vpo`.
+    pub user: String,
+    /// The program that asked, in its own words.
+    pub user_agent: String,
+    /// The status of the answer.
+    pub code: u16,
+    /// When the request came in, in RFC 3339 with microseconds.
+    pub time: String,
+}
+
+/// Every request so far. The line of an answer may come a moment after the answer itself.
+pub fn read(log: &Path) -> Vec<AuditEvent> {
+    let text = std::fs::read_to_string(log).expect("the audit log can be read");
+    // The last line may be half written.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an audit line is JSON"))
+        .filter(|event: &Value| {
+            // A watch has a line at its start and one at its end, everything else only the latter.
+            (event["verb"] == "watch") == (event["stage"] == "ResponseStarted")
+        })
+        .map(|event| {
+            let text = |pointer| {
+                let value = event.pointer(pointer).and_then(Value::as_str);
+                value.unwrap_or_default().to_owned()
+            };
+            AuditEvent {
+                verb: text("/verb"),
+                resource: text("/objectRef/resource"),
+                subresource: text("/objectRef/subresource"),
+                namespace: text("/objectRef/namespace"),
+                name: text("/objectRef/name"),
+                user: text("/user/username"),
+                user_agent: text("/userAgent"),
+                code: event["responseStatus"]["code"]
+                    .as_u64()
+                    .and_then(|code| u16::try_from(code).ok())
+                    .unwrap_or_default(),
+                time: text("/requestReceivedTimestamp"),
+            }
+        })
+        .collect()
+}

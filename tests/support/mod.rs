@@ -1,0 +1,29 @@
+//! Starts the real control plane, the operator and the stand-in of the platform as separate processes, and waits on
+//! conditions. Everything started here ends with the test process, however that ends.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses its own part of this module"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod audit;
+mod operator;
+mod plane;
+mod process;
+mod simulator;
+mod tool;
+mod wait;
+
+pub use audit::AuditEvent;
+pub use operator::Operator;
+pub use plane::{Plane, Said, install_crypto};
+pub use process::Process;
+pub use simulator::{Simulator, SimulatorOptions};
+pub use wait::wait_for;

@@ -1,0 +1,104 @@
+//! The operator as its own process, with the rights of its own ServiceAccount.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use super::process::Process;
+use super::wait::wait_for;
+
+/// How long a clean stop may take.
+const STOP: Duration = Duration::from_secs(10);
+
+/// A running `vpo run`. Dropping it kills it.
+pub struct Operator {
+    process: Process,
+    admin: String,
+}
+
+impl Operator {
+    /// Starts it with a kubeconfig, as if it were a pod of the given namespace, with more flags.
+    pub fn start(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
+        let admin = free_address();
+        let own = ["run", "--admin-listen", &admin, "--log-format", "json"];
+        let process = Process::start(
+            env!("CARGO_BIN_EXE_vpo"),
+            own.iter().chain(flags),
+            [
+                ("KUBECONFIG", kubeconfig.as_os_str()),
+                ("POD_NAME", "version-package-operator-0".as_ref()),
+                ("POD_NAMESPACE", namespace.as_ref()),
+            ],
+        );
+        Self { process, admin }
+    }
+
+    /// The address of a page of the admin port, such as `/metrics`.
+    pub fn admin_url(&self, page: &str) -> String {
+        format!("http://{}{page}", self.admin)
+    }
+
+    /// The text of a page of the admin port, if it answered with 200.
+    pub async fn admin_page(&self, page: &str) -> Option<String> {
+        super::install_crypto();
+        let response = reqwest::get(self.admin_url(page)).await.ok()?;
+        let response = response.error_for_status().ok()?;
+        response.text().await.ok()
+    }
+
+    /// Waits until it is ready, and fails the test with its last words when it isn't in time.
+    pub async fn ready(&mut self) {
+        wait_for(
+            "the operator to be ready",
+            Duration::from_secs(20),
+            async || {
+                if let Some(status) = self.process.status() {
+                    panic!("the operator ended with {status}: {:#?}", self.log());
+                }
+                self.admin_page("/readyz").await
+            },
+        )
+        .await;
+    }
+
+    /// Everything that it wrote so far: standard output, then standard error.
+    pub fn log(&self) -> Vec<String> {
+        let mut lines = self.process.stdout();
+        lines.extend(self.process.stderr());
+        lines
+    }
+
+    /// Asks it to stop (SIGTERM), waits for it and returns how it ended.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.process.signal("TERM");
+        self.process.ended(STOP).await
+    }
+
+    /// Ends it at once (SIGKILL).
+    pub async fn kill(&mut self) {
+        self.process.signal("KILL");
+        self.process.ended(STOP).await;
+    }
+
+    /// Freezes it (SIGSTOP), until [`Self::thaw`].
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// Its process id, to look at its memory and time.
+    pub async fn id(&self) -> u32 {
+        self.process.id().await
+    }
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").to_string()
+}

@@ -1,0 +1,242 @@
+//! The control plane: etcd, kube-apiserver and kube-controller-manager as they are released.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde::Deserialize;
+
+use super::audit::{self, AuditEvent};
+use super::tool;
+
+/// The CustomResourceDefinitions, apart from what is installed and deleted with the operator.
+const CRDS: &str = "crds";
+/// What installs the operator.
+const INSTALL: &str = "manifests/install";
+
+/// A running control plane with RBAC on, an admin and an audit log. Dropping it stops it, and so does the end of this
+/// process.
+pub struct Plane {
+    started: Started,
+    starter: Child,
+    namespaces: AtomicU32,
+}
+
+/// What the starter says once everything is ready.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Started {
+    dir: PathBuf,
+    server: String,
+    ca: PathBuf,
+    kubeconfig: PathBuf,
+    audit_log: PathBuf,
+    processes: BTreeMap<String, u32>,
+}
+
+/// What a command said, and whether it succeeded.
+#[derive(Debug)]
+pub struct Said {
+    /// Whether its exit code was 0.
+    pub ok: bool,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error, warnings of the API server included.
+    pub stderr: String,
+}
+
+impl Said {
+    /// Its standard output; fails the test when the command failed.
+    pub fn expect_ok(self) -> String {
+        assert!(self.ok, "kubectl failed: {}", self.stderr);
+        self.stdout
+    }
+
+    /// Its standard error; fails the test when the command succeeded.
+    pub fn expect_refused(self) -> String {
+        assert!(!self.ok, "kubectl succeeded: {}", self.stdout);
+        self.stderr
+    }
+}
+
+impl Plane {
+    /// The one that all tests of a test binary share, each in namespaces of its own.
+    pub fn shared() -> &'static Self {
+        // Never dropped, as no static is: the starter sees this process end.
+        static SHARED: LazyLock<Plane> = LazyLock::new(Plane::start);
+        &SHARED
+    }
+
+    /// A fresh one. It takes about four seconds.
+    pub fn start() -> Self {
+        let mut starter = Command::new(tool::starter())
+            .arg("run")
+            .arg("--assets")
+            .arg(tool::control_plane())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the starter can be run");
+        let mut line = String::new();
+        BufReader::new(starter.stdout.take().expect("a pipe"))
+            .read_line(&mut line)
+            .expect("the starter's output can be read");
+        let started = serde_json::from_str(&line).expect("the control plane has started");
+        Self {
+            started,
+            starter,
+            namespaces: AtomicU32::new(0),
+        }
+    }
+
+    /// The address of the API server, such as `https://127.0.0.1:40123`.
+    pub fn server(&self) -> &str {
+        &self.started.server
+    }
+
+    /// The certificates that the API server is trusted by, in PEM.
+    pub fn ca(&self) -> &Path {
+        &self.started.ca
+    }
+
+    /// Data, logs and kubeconfigs; gone with the control plane.
+    pub fn dir(&self) -> &Path {
+        &self.started.dir
+    }
+
+    /// The kubeconfig of the admin.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.started.kubeconfig
+    }
+
+    /// The process ids by name.
+    pub fn processes(&self) -> &BTreeMap<String, u32> {
+        &self.started.processes
+    }
+
+    /// Runs kubectl as the admin.
+    pub fn kubectl(&self, arguments: &[&str]) -> Said {
+        self.kubectl_with(self.kubeconfig(), arguments, "")
+    }
+
+    /// Runs kubectl with another kubeconfig and a standard input.
+    pub fn kubectl_with(&self, kubeconfig: &Path, arguments: &[&str], input: &str) -> Said {
+        let mut kubectl = Command::new(tool::control_plane().join("kubectl"))
+            .env("KUBECONFIG", kubeconfig)
+            // Its cache of what the server knows; tests add kinds and read them at once.
+            .env("KUBECACHEDIR", self.dir().join("kubectl-cache"))
+            .args(arguments)
+            .current_dir(tool::root())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl can be run");
+        // One that doesn't read its input to the end says why in its output.
+        let _ = kubectl
+            .stdin
+            .take()
+            .expect("a pipe")
+            .write_all(input.as_bytes());
+        let output = kubectl.wait_with_output().expect("kubectl ends");
+        Said {
+            ok: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// `kubectl apply` as the admin, of manifests as text.
+    pub fn apply(&self, manifests: &str) -> Said {
+        self.kubectl_with(self.kubeconfig(), &["apply", "-f", "-"], manifests)
+    }
+
+    /// Creates a namespace that no other test uses, named after the subject of the test.
+    pub fn namespace(&self, subject: &str) -> String {
+        let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{subject}-{number}");
+        self.kubectl(&["create", "namespace", &name]).expect_ok();
+        name
+    }
+
+    /// A client for the admin, bound to the runtime of the calling test.
+    pub async fn client(&self) -> kube::Client {
+        install_crypto();
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).expect("a kubeconfig");
+        let config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                .await
+                .expect("a usable kubeconfig");
+        kube::Client::try_from(config).expect("a client")
+    }
+
+    /// Writes a kubeconfig with a fresh token of a ServiceAccount.
+    pub fn kubeconfig_for(&self, namespace: &str, service_account: &str) -> PathBuf {
+        let token = self
+            .kubectl(&["create", "token", service_account, "-n", namespace])
+            .expect_ok();
+        self.write_kubeconfig(
+            &format!("{namespace}-{service_account}"),
+            self.server(),
+            self.ca(),
+            token.trim(),
+        )
+    }
+
+    /// Writes a kubeconfig into the folder of the control plane.
+    pub fn write_kubeconfig(&self, name: &str, server: &str, ca: &Path, token: &str) -> PathBuf {
+        let path = self.dir().join(format!("{name}.kubeconfig"));
+        let config = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": ca}}],
+            "users": [{"name": "u", "user": {"token": token}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        });
+        std::fs::write(&path, config.to_string()).expect("a kubeconfig can be written");
+        path
+    }
+
+    /// Applies the definitions and waits until they are served. Returns what kubectl said, warnings included.
+    pub fn install_crds(&self) -> Said {
+        let said = self.kubectl(&["apply", "-f", CRDS]);
+        assert!(said.ok, "the definitions were refused: {}", said.stderr);
+        self.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=30s",
+            "-f",
+            CRDS,
+        ])
+        .expect_ok();
+        said
+    }
+
+    /// Installs definitions and operator as the README does; its Deployment finds no node here, so the tests run it.
+    pub fn install(&self) {
+        self.install_crds();
+        self.kubectl(&["apply", "-k", INSTALL]).expect_ok();
+    }
+
+    /// Every request that the API server has answered so far.
+    pub fn audit_events(&self) -> Vec<AuditEvent> {
+        audit::read(&self.started.audit_log)
+    }
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        drop(self.starter.stdin.take());
+        let _ = self.starter.wait();
+    }
+}
+
+/// Makes ring the provider of all TLS in this process. Doing it again changes nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,0 +1,202 @@
+//! The stand-in of the platform as its own process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::wait::wait_for;
+
+/// A running `vpo simulate`. Dropping it kills it.
+pub struct Simulator {
+    process: Process,
+    tls: TempDir,
+    ports: Ports,
+    app_id: String,
+    secret: String,
+}
+
+/// What it says of itself at its start.
+#[derive(Deserialize)]
+struct Ports {
+    listen: String,
+    admin: String,
+}
+
+/// How it is started.
+pub struct SimulatorOptions<'a> {
+    /// The application.
+    pub app_id: &'a str,
+    /// Its secret.
+    pub secret: &'a str,
+    /// How many packages there are at first.
+    pub packages: usize,
+    /// Calls allowed in one window.
+    pub quota_calls: usize,
+    /// The length of the window, such as `6s`.
+    pub quota_window: &'a str,
+    /// Whether clients show a certificate: `none`, `requested` or `required`.
+    pub client_cert: &'a str,
+    /// More flags.
+    pub flags: &'a [&'a str],
+}
+
+impl Default for SimulatorOptions<'_> {
+    /// The platform's own quota, its window compressed ten times.
+    fn default() -> Self {
+        Self {
+            app_id: "app-1",
+            secret: "correct-horse-battery",
+            packages: 0,
+            quota_calls: 100,
+            quota_window: "6s",
+            client_cert: "none",
+            flags: &[],
+        }
+    }
+}
+
+impl Simulator {
+    /// Starts it and waits until it listens.
+    pub async fn start(options: SimulatorOptions<'_>) -> Self {
+        let tls = tempfile::tempdir().expect("a temporary folder");
+        let (packages, calls) = (
+            options.packages.to_string(),
+            options.quota_calls.to_string(),
+        );
+        let own = [
+            "simulate",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--tls-dir",
+            tls.path().to_str().expect("a path in UTF-8"),
+            "--app-id",
+            options.app_id,
+            "--secret",
+            options.secret,
+            "--packages",
+            &packages,
+            "--quota-calls",
+            &calls,
+            "--quota-window",
+            options.quota_window,
+            "--client-cert",
+            options.client_cert,
+        ];
+        let none: [(&str, &str); 0] = [];
+        let mut process = Process::start(
+            env!("CARGO_BIN_EXE_vpo"),
+            own.iter().chain(options.flags),
+            none,
+        );
+        let line = wait_for(
+            "the simulator to listen",
+            Duration::from_secs(20),
+            async || {
+                if let Some(status) = process.status() {
+                    panic!("the simulator ended with {status}: {:#?}", process.stderr());
+                }
+                process.stdout().into_iter().next()
+            },
+        )
+        .await;
+        Self {
+            ports: serde_json::from_str(&line).expect("a line of JSON with both addresses"),
+            process,
+            tls,
+            app_id: options.app_id.to_owned(),
+            secret: options.secret.to_owned(),
+        }
+    }
+
+    /// Where the platform is reached, as `spec.endpoint` wants it.
+    pub fn endpoint(&self) -> String {
+        format!("https://{}", self.ports.listen)
+    }
+
+    /// The address of a page of the admin port, such as `/ledger`.
+    pub fn admin_url(&self, page: &str) -> String {
+        format!("http://{}{page}", self.ports.admin)
+    }
+
+    /// The folder with `ca.crt`, `client.crt` and `client.key`.
+    pub fn tls_dir(&self) -> &Path {
+        self.tls.path()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn log(&self) -> Vec<String> {
+        self.process.stderr()
+    }
+
+    /// Every call so far.
+    pub async fn ledger(&self) -> Vec<Value> {
+        super::install_crypto();
+        let response = reqwest::get(self.admin_url("/ledger"))
+            .await
+            .expect("the ledger answers");
+        let text = response.text().await.expect("the ledger can be read");
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a line of the ledger is JSON"))
+            .collect()
+    }
+
+    /// Turns a switch: `PUT` of a JSON body to a page of the admin port.
+    pub async fn switch(&self, page: &str, body: &Value) {
+        super::install_crypto();
+        let response = reqwest::Client::new()
+            .put(self.admin_url(page))
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await
+            .expect("the switch answers");
+        let status = response.status();
+        assert!(
+            status.is_success(),
+            "{page} refused {body} with {status}: {}",
+            response.text().await.unwrap_or_default()
+        );
+    }
+
+    /// A Platform of this name with the Secrets that it needs, for `kubectl apply`.
+    ///
+    /// `spec` is merged over what every Platform here has, for example `{"mode": "Observe"}`.
+    pub fn platform(&self, namespace: &str, name: &str, spec: &Value) -> String {
+        let file = |name: &str| {
+            std::fs::read_to_string(self.tls_dir().join(name)).expect("the simulator's TLS files")
+        };
+        let (credentials, ca) = (format!("{name}-app"), format!("{name}-ca"));
+        let mut platform = serde_json::json!({
+            "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
+            "metadata": {"namespace": namespace, "name": name},
+            "spec": {
+                "endpoint": self.endpoint(),
+                "credentialsSecretRef": {"name": credentials},
+                "tls": {"caSecretRef": {"name": ca}},
+            },
+        });
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            platform["spec"][field] = value.clone();
+        }
+        serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [
+            {
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {"namespace": namespace, "name": credentials},
+                "stringData": {"appId": self.app_id, "secret": self.secret},
+            },
+            {
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {"namespace": namespace, "name": ca},
+                "stringData": {"ca.crt": file("ca.crt")},
+            },
+            platform,
+        ]})
+        .to_string()
+    }
+}

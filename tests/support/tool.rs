@@ -1,0 +1,33 @@
+//! The Go programs of the tests: built when they aren't yet, then found in the cache.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+/// The root of the checkout.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder with etcd, kube-apiserver, kube-controller-manager and kubectl.
+pub fn control_plane() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| built("control-plane"));
+    &FOLDER
+}
+
+/// The program that starts others and ends them with their owner.
+pub fn starter() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built("starter").join("starter"));
+    &PROGRAM
+}
+
+fn built(name: &str) -> PathBuf {
+    let output = Command::new(root().join("tests/build-tool"))
+        .arg(name)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("tests/build-tool can be run");
+    assert!(output.status.success(), "tests/build-tool {name} failed");
+    let folder = String::from_utf8(output.stdout).expect("a folder in UTF-8");
+    PathBuf::from(folder.trim_end())
+}
