@@ -12,6 +12,10 @@ use super::reason::Progress;
 
 /// One application on an OceanConnect platform: where it is, which credentials serve, how many calls may be made, and who may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "two columns may be of one type"
+)]
 #[kube(
     group = "iodm.dev",
     version = "v1alpha1",
@@ -68,7 +72,7 @@ use super::reason::Progress;
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformSpec {
-    /// Where the platform is reached, for example https://iot.example.com:8743. Only https, without user, password, query or fragment.
+    /// Where the platform is reached, for example `https://iot.example.com:8743`. Only https, without user, password, query or fragment.
     #[schemars(length(min = 9, max = 1024))]
     #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')").message("endpoint must be an https URL such as https://iot.example.com:8743, without user, password, query or fragment"))]
     pub endpoint: String,
