@@ -85,9 +85,8 @@ impl Plane {
         BufReader::new(starter.stdout.take().expect("a pipe"))
             .read_line(&mut line)
             .expect("the starter's output can be read");
-        let started = serde_json::from_str(&line).expect("the control plane has started");
         Self {
-            started,
+            started: serde_json::from_str(&line).expect("the control plane has started"),
             starter,
             namespaces: AtomicU32::new(0),
         }

@@ -1,0 +1,54 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Tools that a target needs are installed here once, and stay when the checkout goes.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/version-package-operator
+DENY_VERSION := 0.20.2
+DENY := $(shell command -v cargo-deny || echo $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny)
+CRDS := target/debug/vpo crds
+
+.PHONY: help demo test check bench generate testplane gitops clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: testplane ## watch the main job on a real control plane; KEEP=1 leaves it up
+	@./demo/run
+
+test: testplane gitops ## run all tests
+	cargo test --locked
+
+check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidden or out of date
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	$(DENY) --locked check bans licenses sources
+	cargo test --locked --test generated
+
+bench: ## measure what the design promises, in a release build
+	cargo bench --locked --bench drain
+
+generate: ## write crds/ from the types
+	cargo build --locked --bin vpo
+	@mkdir -p crds
+	@$(CRDS) | awk '/^---$$/ { text = ""; file = ""; next } \
+		{ text = text $$0 "\n" } \
+		!file && /^  name: / { file = "crds/" $$2 ".yaml" } \
+		file { printf "%s", text > file; text = "" }'
+	@ls crds/*.yaml
+
+testplane: ## build etcd, kube-apiserver, kube-controller-manager and kubectl, once
+	@tests/build-tool starter >/dev/null
+	@tests/build-tool control-plane
+
+gitops: ## build what Git tools make of an object, once
+	@tests/build-tool gitops
+
+clean: ## remove what was built in the checkout
+	cargo clean
+	@echo "what was built outside the checkout stays in $(CACHE)"
+
+$(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny:
+	@echo "installing cargo-deny $(DENY_VERSION) into $(CACHE): about 5 minutes the first time ..."
+	cargo install --locked cargo-deny --version $(DENY_VERSION) --root $(CACHE)/cargo-deny-$(DENY_VERSION)
