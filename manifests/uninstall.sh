@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# Takes the VersionPackage operator off a cluster without deleting a package on any platform, and
+# without leaving objects behind whose finalizer nobody takes off. See --help.
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: uninstall.sh --yes | --dry-run  [--with-crds] [--timeout SECONDS]
+
+Takes the VersionPackage operator off the cluster. The packages stay on their platforms.
+Suspend Argo CD or Flux for these objects first, or they are written back while this runs.
+
+  1. every Platform goes into mode Observe: from then on no DELETE is sent
+  2. every VersionPackage gets deletionPolicy Retain and is deleted; the running operator lets it
+     go without a call. Deletions that were asked for but not yet made are given up. Each is also
+     paused, which holds it should a Git tool write its deletionPolicy back
+  3. when none is left, the operator and its roles go
+  4. with --with-crds, and only when no VersionPackage is left: Platforms and CRDs go
+
+A step that fails ends it and leaves the operator running; run it again after mending.
+
+  --yes              do it
+  --dry-run          only read, and print what would be done
+  --with-crds        delete the Platforms and the CustomResourceDefinitions too
+  --timeout SECONDS  how long to wait for the operator to let the objects go (default 300)
+
+KUBECTL is the kubectl to use, options included (default: kubectl).
+EOF
+}
+
+readonly vp=versionpackages.iodm.dev platform=platforms.iodm.dev finalizer=iodm.dev/package
+readonly operator=version-package-operator
+readonly retain='{"metadata":{"annotations":{"iodm.dev/paused":"true"}},"spec":{"deletionPolicy":"Retain"}}'
+yes='' dry='' with_crds='' timeout=300
+while (($#)); do
+  case $1 in
+    --yes) yes=1 ;;
+    --dry-run) dry=1 ;;
+    --with-crds) with_crds=1 ;;
+    --timeout) timeout=${2:?--timeout takes a number of seconds} && shift ;;
+    -h | --help) usage && exit ;;
+    *) usage >&2 && exit 2 ;;
+  esac
+  shift
+done
+
+say() { printf '%s\n' "$*"; }
+complain() { printf 'uninstall: %s\n' "$*" >&2; }
+die() { complain "$@" && exit 1; }
+
+[[ $timeout =~ ^[0-9]+$ ]] || die "--timeout takes a number of seconds, not '$timeout'"
+[[ $yes || $dry ]] || { usage >&2 && exit 2; }
+read -r -a kubectl <<<"${KUBECTL:-kubectl}"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+errors=$(mktemp -d)
+trap 'rm -rf "$errors"' EXIT
+
+k() { "${kubectl[@]}" "$@"; }
+
+# Whether something is surely not there; a failing look proves nothing.
+absent() {
+  local found
+  found=$(k get "$@" --ignore-not-found -o name) && [[ -z $found ]]
+}
+
+# Namespace, name and more fields of every object of a kind, one object a line. Callers assign it on
+# a line of its own, so that an error ends the script and is never taken for an empty list.
+list() {
+  k get "$1" --all-namespaces -o jsonpath='{range .items[*]}{.metadata.namespace}{" "}{.metadata.name}{" "}'"$2"'{"\n"}{end}'
+}
+
+observe_platforms() {
+  local rows namespace name mode
+  absent crd $platform && return
+  rows=$(list $platform '{.spec.mode}')
+  while read -r namespace name mode; do
+    [[ -z $namespace || $mode == Observe ]] && continue
+    say "Platform $namespace/$name: mode ${mode:-Enforce} -> Observe"
+    [[ $dry ]] && continue
+    k patch $platform "$name" -n "$namespace" --type=merge -p '{"spec":{"mode":"Observe"}}' >/dev/null ||
+      absent $platform "$name" -n "$namespace" ||
+      die "Platform $namespace/$name can't be set to Observe"
+  done <<<"$rows"
+}
+
+# A DELETE may be on its way for an object in phase Deleting, and its answer belongs into that
+# object. What the operator read of a Platform serves for one second, a call takes 15 s at most.
+await_calls_under_way() {
+  local until=$((SECONDS + 20)) left
+  sleep 2
+  while left=$(k get $vp --all-namespaces --field-selector status.phase=Deleting -o name) && [[ $left ]]; do
+    ((SECONDS < until)) || break
+    sleep 1
+  done
+}
+
+# Deletes one object, but only as one that says Retain: the delete names the version that the patch
+# returned, and the API server refuses it if anybody wrote the object in between. The annotation is
+# for what is written afterwards: Retain lets a paused object go, anything else leaves it held.
+let_go() {
+  local namespace=$1 name=$2 error=$errors/$1.$2 answer uid version policy marked try
+  for ((try = 0; try < 20; try++)); do
+    if ! answer=$(k patch $vp "$name" -n "$namespace" --type=merge -p "$retain" \
+      -o jsonpath='{.metadata.uid} {.metadata.resourceVersion} {.spec.deletionPolicy} {.metadata.deletionTimestamp}' 2>"$error"); then
+      absent $vp "$name" -n "$namespace" && return
+      break
+    fi
+    read -r uid version policy marked <<<"$answer"
+    [[ $policy == Retain ]] || { echo "the patch did not last" >"$error" && break; }
+    if [[ $marked ]]; then
+      say "VersionPackage $namespace/$name: was being deleted -> Retain"
+      return
+    fi
+    if printf '{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"%s","resourceVersion":"%s"}}' "$uid" "$version" |
+      k delete --raw "/apis/iodm.dev/v1alpha1/namespaces/$namespace/versionpackages/$name" -f - >/dev/null 2>"$error"; then
+      say "VersionPackage $namespace/$name: Retain, deleted"
+      return
+    fi
+  done
+  complain "VersionPackage $namespace/$name stays, since it can't be set to Retain and deleted: $(<"$error")"
+  return 1
+}
+
+# Eight at a time: a fleet has thousands.
+let_all_go() {
+  local namespace name policy marked failed='' pid pids=()
+  while read -r namespace name policy marked; do
+    [[ $policy == Retain && $marked ]] && continue
+    let_go "$namespace" "$name" &
+    pids+=($!)
+    ((${#pids[@]} == 8)) || continue
+    for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+    pids=()
+  done <<<"$1"
+  for pid in ${pids[@]+"${pids[@]}"}; do wait "$pid" || failed=1; done
+  [[ -z $failed ]] || die "the operator stays, and every Platform in mode Observe"
+}
+
+# Looks again until none is left, so that what is created or written back meanwhile is found too.
+release_packages() {
+  local rows deadline=$((SECONDS + timeout))
+  while rows=$(list $vp '{.spec.deletionPolicy}{" "}{.metadata.deletionTimestamp}') && [[ $rows ]]; do
+    if ((SECONDS >= deadline)); then
+      complain "still there after $timeout s (namespace, name, phase, reason):"
+      list $vp '{.status.phase}{" "}{.status.conditions[?(@.type=="Ready")].reason}' >&2
+      die "only the running operator takes the finalizers off. Is it ready? Does somebody write the objects back? Then run this again"
+    fi
+    let_all_go "$rows"
+    sleep 1
+    observe_platforms
+  done
+  # The loop ends on an error, too.
+  rows=$(list $vp '')
+  [[ -z $rows ]] || die "VersionPackages are still there; run this again"
+}
+
+observe_platforms
+if ! absent crd $vp; then
+  if [[ $dry ]]; then
+    rows=$(list $vp '{.status.phase}')
+    while read -r namespace name phase; do
+      [[ -z $namespace ]] || say "VersionPackage $namespace/$name (${phase:-new}): Retain, deleted"
+    done <<<"$rows"
+  else
+    await_calls_under_way
+    release_packages
+  fi
+fi
+
+if [[ $dry ]]; then
+  say "then: the operator, and the roles that let it read Secrets"
+  [[ -z $with_crds ]] || say "then: every Platform, and the CustomResourceDefinitions"
+  exit
+fi
+
+say "no VersionPackage is left; removing the operator"
+# In the foreground: it returns when the pods have ended.
+k delete deployment $operator -n $operator --ignore-not-found --cascade=foreground
+if ! absent crd $vp; then
+  rows=$(list $vp '{.metadata.finalizers}')
+  if [[ $rows == *"$finalizer"* ]]; then
+    complain "objects came while the operator went, and it took them on:"$'\n'"$rows"
+    die "nothing else was removed: apply manifests/install again, then run this again"
+  fi
+fi
+k delete -k "$here/install" --ignore-not-found
+k delete rolebindings,roles --all-namespaces -l app.kubernetes.io/part-of=$operator --ignore-not-found
+
+if [[ $with_crds ]]; then
+  if ! absent crd $vp; then
+    rows=$(list $vp '')
+    [[ -z $rows ]] || die "the CustomResourceDefinitions stay, since VersionPackages are left:"$'\n'"$rows"
+  fi
+  absent crd $platform || k delete $platform --all --all-namespaces
+  k delete crd $vp $platform --ignore-not-found
+else
+  say "Platforms (in mode Observe), Secrets and CustomResourceDefinitions stay; see --with-crds"
+fi
+say "done; the packages are still on their platforms"
