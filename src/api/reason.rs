@@ -114,47 +114,47 @@ reasons! {
     Scheduled: Active, "Nothing.";
     /// The deletion waits for its turn among the calls that the platform allows.
     Queued: Waiting, "Nothing: it goes on by itself.";
-    /// The platform refused a call for too many calls; the whole application pauses.
-    Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `quota.calls`.";
+    /// The platform refused a call for being one too many; the whole application pauses.
+    Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
     /// The platform refused the access token; a new login is made.
     TokenRefused: Waiting, "Nothing; if it lasts, find who else logs in with this application.";
-    /// The platform did not answer, or not in a way that says whether the package is gone.
+    /// The platform didn't answer, or not in a way that says whether the package is gone.
     PlatformUnavailable: Waiting, "Nothing; if it lasts, look at the network and at the platform.";
-    /// The intent to delete is written; the call follows or is being made.
+    /// The intent to delete is written down, and the call is made as soon as that is seen.
     Deleting: Deleting, "Nothing.";
     /// The annotation `iodm.dev/paused` holds the deletion.
-    Paused: Held, "Take the annotation `iodm.dev/paused` off.";
-    /// The `Platform` is in mode `Observe`; without that, the deletion would go on.
-    WouldDelete: Held, "Set `mode: Enforce` on the `Platform`.";
-    /// Another `VersionPackage` still wants this package.
+    Paused: Held, "Take the annotation off.";
+    /// The `Platform` is in mode `Observe`; in `Enforce` the package would now be deleted.
+    WouldDelete: Held, "Set `spec.mode: Enforce` on the `Platform`, once you want that.";
+    /// This object is retired, but another one still wants the same package.
     StillClaimed: Held, "Delete or retire the object named in the message, or set this one `Active` again.";
-    /// Another object may want this package, and nobody can tell yet.
+    /// Another object may want the same package, and nobody can tell yet.
     ClaimUnclear: Held, "Mend or delete the object named in the message.";
-    /// The `Platform` that the object names does not exist.
+    /// The `Platform` that the object names doesn't exist.
     PlatformNotFound: Held, "Create the `Platform`, or set `deletionPolicy: Retain`.";
-    /// The `Platform` does not allow objects of this namespace.
-    PlatformNotAllowed: Held, "Widen `allowedNamespaces` on the `Platform`, or set `deletionPolicy: Retain`.";
+    /// The `Platform` doesn't allow objects of this namespace.
+    PlatformNotAllowed: Held, "Widen `spec.allowedNamespaces` of the `Platform`, or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` can't be read or used.
     CredentialsMissing: Held, "Mend the Secret that the `Platform` names; its condition says what is wrong.";
-    /// The credentials went before the deletion was done, and none are left in memory.
+    /// The credentials disappeared before the deletion was done, and the operator holds none that worked.
     CredentialsLost: Held, "Give the Secret back, or set `deletionPolicy: Retain`.";
-    /// The `Platform` now belongs to another application, which can't tell whether this package exists.
+    /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
     ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`.";
     /// The platform refused the credentials.
-    AuthenticationFailed: Stalled, "Put the right `appId` and `secret` into the Secret of the `Platform`.";
+    AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of the `Platform`.";
     /// The platform refuses the application itself: frozen, unknown or without the right.
-    ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with the platform's operator.";
-    /// The platform does not take the `fileId` for an id.
-    InvalidFileId: Stalled, "Create the object anew with the right `fileId`, or set `deletionPolicy: Retain`.";
+    ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
+    /// The platform doesn't take the `fileId` for an id.
+    InvalidFileId: Stalled, "Set `deletionPolicy: Retain`, delete the object, and create it anew with the right `fileId`.";
     /// The package is gone from the platform although this object wants it.
-    PackageMissing: Stalled, "Upload the package again under a new object, or set `lifecycle: Retired`.";
+    PackageMissing: Stalled, "Set `lifecycle: Retired`; for a package that was uploaded again, create an object with its new `fileId`.";
     /// The platform gave an answer that proves nothing about the package.
     UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
     /// The object can't be read as a `VersionPackage` of this version.
     Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";
     /// The platform deleted the package.
     Deleted: Gone, "Nothing.";
-    /// The platform said that it does not have the package.
+    /// The platform said that it doesn't have the package.
     AlreadyGone: Gone, "Nothing.";
 }
 
