@@ -1,5 +1,19 @@
 //! What an answer of the platform means: one pure function from status and body.
 
+use std::borrow::Cow;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::codes::{self, Class};
+use super::wire::THROTTLE_TEXT;
+
+/// The longest code that is shown, in characters.
+const MAX_CODE: usize = 32;
+/// The longest message that is shown, in characters.
+const MAX_MESSAGE: usize = 256;
+
 /// Which call was answered; a few answers mean something only for some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
@@ -36,6 +50,38 @@ pub enum Answer {
     Unavailable(Detail, Trouble),
 }
 
+impl Answer {
+    /// The name of the variant: a bounded word for logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "Done",
+            Self::AlreadyGone(_) => "AlreadyGone",
+            Self::Throttled(_) => "Throttled",
+            Self::TokenRefused(_) => "TokenRefused",
+            Self::CredentialsRefused(_) => "CredentialsRefused",
+            Self::InvalidFileId(_) => "InvalidFileId",
+            Self::ApplicationRefused(_) => "ApplicationRefused",
+            Self::Unexpected(_) => "Unexpected",
+            Self::Unavailable(..) => "Unavailable",
+        }
+    }
+
+    /// What was seen of the answer; `None` for [`Answer::Done`].
+    pub fn detail(&self) -> Option<&Detail> {
+        match self {
+            Self::Done => None,
+            Self::AlreadyGone(detail)
+            | Self::Throttled(detail)
+            | Self::TokenRefused(detail)
+            | Self::CredentialsRefused(detail)
+            | Self::InvalidFileId(detail)
+            | Self::ApplicationRefused(detail)
+            | Self::Unexpected(detail)
+            | Self::Unavailable(detail, _) => Some(detail),
+        }
+    }
+}
+
 /// What was seen of an answer, fit to be shown to people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Detail {
@@ -64,34 +110,234 @@ pub enum Trouble {
     TimedOut,
 }
 
-impl Answer {
-    /// The word of the variant, for logs and metric labels.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Done => "Done",
-            Self::AlreadyGone(_) => "AlreadyGone",
-            Self::Throttled(_) => "Throttled",
-            Self::TokenRefused(_) => "TokenRefused",
-            Self::CredentialsRefused(_) => "CredentialsRefused",
-            Self::InvalidFileId(_) => "InvalidFileId",
-            Self::ApplicationRefused(_) => "ApplicationRefused",
-            Self::Unexpected(_) => "Unexpected",
-            Self::Unavailable(..) => "Unavailable",
+/// Why the body of an answer can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BodyFault {
+    /// It is longer than its bound.
+    TooLarge,
+    /// The connection broke before its end.
+    Cut,
+    /// Its end did not come within the time-out.
+    TimedOut,
+    /// It is compressed, and can't be unpacked.
+    Undecodable,
+}
+
+/// Tells what the answer to `call` means, from its status and its uncompressed body.
+///
+/// A known code wins over the status, as the platform uses one code under several. `secret` is what
+/// the call carried; it is never repeated, even if the platform does.
+pub fn read(
+    call: Call,
+    status: u16,
+    body: Result<&[u8], BodyFault>,
+    secret: &SecretString,
+) -> Answer {
+    let text = match body {
+        Ok(bytes) => String::from_utf8_lossy(bytes),
+        Err(fault) => return unread(status, fault),
+    };
+    let body = Body::of(&text);
+    let detail = Detail {
+        http_status: Some(status),
+        code: body.code().map(|code| shown_code(code, secret)),
+        message: body.message(status, secret),
+    };
+    match body.code().and_then(codes::class) {
+        Some(class) => by_code(call, status, class, body.is_throttle_text(), detail),
+        None => by_status(call, status, &body, detail),
+    }
+}
+
+fn by_code(call: Call, status: u16, class: Class, throttle_text: bool, detail: Detail) -> Answer {
+    let one_package = matches!(call, Call::Show | Call::Delete);
+    match class {
+        Class::Throttled => Answer::Throttled(detail),
+        Class::ThrottledOrToken if throttle_text => Answer::Throttled(detail),
+        Class::ThrottledOrToken | Class::TokenRefused => token_refused(call, detail),
+        Class::CredentialsRefused => Answer::CredentialsRefused(detail),
+        Class::ApplicationRefused => Answer::ApplicationRefused(detail),
+        Class::InvalidRequest if one_package => Answer::InvalidFileId(detail),
+        Class::NotFound if one_package && status == 404 => Answer::AlreadyGone(detail),
+        Class::InvalidRequest | Class::NotFound | Class::Misplaced => Answer::Unexpected(detail),
+        Class::Internal => Answer::Unavailable(detail, Trouble::Answered),
+    }
+}
+
+fn by_status(call: Call, status: u16, body: &Body<'_>, detail: Detail) -> Answer {
+    let no_code = body.code().is_none();
+    match (status, body) {
+        (200..=299, Body::Object { .. }) if no_code => Answer::Done,
+        (200..=299, Body::Empty) if call == Call::Delete => Answer::Done,
+        (401, _) => Answer::CredentialsRefused(detail),
+        (403, _) if no_code => token_refused(call, detail),
+        (429, _) => Answer::Throttled(detail),
+        (408 | 409 | 500..=599, _) => Answer::Unavailable(detail, Trouble::Answered),
+        _ => Answer::Unexpected(detail),
+    }
+}
+
+/// A login carries no token, so what would refuse one refuses the credentials.
+fn token_refused(call: Call, detail: Detail) -> Answer {
+    match call {
+        Call::Login => Answer::CredentialsRefused(detail),
+        Call::Show | Call::List | Call::Delete => Answer::TokenRefused(detail),
+    }
+}
+
+/// Only a redirect and a 429 say all by their status; any other answer may hide its code in the body.
+fn unread(status: u16, fault: BodyFault) -> Answer {
+    let message = match fault {
+        BodyFault::TooLarge => "the body of the answer is longer than its bound",
+        BodyFault::Cut => "the connection broke within the body of the answer",
+        BodyFault::TimedOut => "the body of the answer did not end within the time-out",
+        BodyFault::Undecodable => "the body of the answer can't be unpacked",
+    };
+    let detail = Detail {
+        http_status: Some(status),
+        code: None,
+        message: message.to_owned(),
+    };
+    match status {
+        300..=399 => Answer::Unexpected(detail),
+        429 => Answer::Throttled(detail),
+        _ => Answer::Unavailable(detail, Trouble::Answered),
+    }
+}
+
+/// What a body looks like.
+enum Body<'a> {
+    Empty,
+    /// A JSON object, with the code and the text of either error shape, if it has any.
+    Object {
+        code: Option<Cow<'a, str>>,
+        text: Option<Cow<'a, str>>,
+    },
+    Html,
+    Other(&'a str),
+}
+
+/// Both error shapes: `error_*` is the services', `result*` the gateway's (reference, section 6).
+/// Raw values take any type, and nothing else of the body is kept in memory.
+#[derive(Deserialize)]
+struct ErrorBody<'a> {
+    #[serde(borrow)]
+    error_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_desc: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resultcode: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resultmsg: Option<&'a RawValue>,
+}
+
+impl<'a> Body<'a> {
+    fn of(text: &'a str) -> Self {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        match text.bytes().next() {
+            None => Self::Empty,
+            Some(b'<') => Self::Html,
+            // The derived reader would take an array for the object, too.
+            Some(b'{') => match serde_json::from_str::<ErrorBody<'a>>(text) {
+                Ok(body) => Self::Object {
+                    code: scalar(body.error_code).or_else(|| scalar(body.resultcode)),
+                    text: scalar(body.error_desc).or_else(|| scalar(body.resultmsg)),
+                },
+                Err(_) => Self::Other(text),
+            },
+            Some(_) if text.contains("</") => Self::Html,
+            Some(_) => Self::Other(text),
         }
     }
 
-    /// What was seen of it; `None` for a plain success.
-    pub fn detail(&self) -> Option<&Detail> {
+    fn code(&self) -> Option<&str> {
         match self {
-            Self::Done => None,
-            Self::AlreadyGone(detail)
-            | Self::Throttled(detail)
-            | Self::TokenRefused(detail)
-            | Self::CredentialsRefused(detail)
-            | Self::InvalidFileId(detail)
-            | Self::ApplicationRefused(detail)
-            | Self::Unexpected(detail)
-            | Self::Unavailable(detail, _) => Some(detail),
+            Self::Object { code, .. } => code.as_deref(),
+            Self::Empty | Self::Html | Self::Other(_) => None,
+        }
+    }
+
+    fn is_throttle_text(&self) -> bool {
+        match self {
+            Self::Object { text, .. } => text
+                .as_deref()
+                .is_some_and(|text| text.to_lowercase().contains(THROTTLE_TEXT)),
+            Self::Empty | Self::Html | Self::Other(_) => false,
+        }
+    }
+
+    /// The platform's own words where it has any that people can read, else what came instead.
+    fn message(&self, status: u16, secret: &SecretString) -> String {
+        let message = match self {
+            _ if (300..=399).contains(&status) => "a redirect, which is never followed".to_owned(),
+            Self::Empty => "an answer without a body".to_owned(),
+            Self::Object {
+                text: Some(text), ..
+            } if !text.starts_with('<') => shown(text, MAX_MESSAGE, secret),
+            Self::Object { code: Some(_), .. } => "a code without a text".to_owned(),
+            Self::Object { code: None, .. } => "a JSON object without a code".to_owned(),
+            Self::Html => "an HTML page".to_owned(),
+            Self::Other(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
+                "a body that is not text".to_owned()
+            }
+            Self::Other(text) => shown(text, MAX_MESSAGE, secret),
+        };
+        if message.trim().is_empty() {
+            "a text without a visible character".to_owned()
+        } else {
+            message
         }
     }
 }
+
+/// A string without its quotes, or any other value as it stands; nothing for null and for blanks.
+fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
+    let raw = raw?.get();
+    let text = serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(raw), Cow::Owned);
+    let trimmed = text.trim();
+    match trimmed {
+        "" | "null" => None,
+        _ if trimmed.len() == text.len() => Some(text),
+        _ => Some(Cow::Owned(trimmed.to_owned())),
+    }
+}
+
+/// A code fit to be shown. What was stripped leaves a mark, so that no unknown code looks like a known one.
+fn shown_code(code: &str, secret: &SecretString) -> String {
+    let printable: String = code
+        .chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .collect();
+    shown(&printable, MAX_CODE, secret)
+}
+
+/// `text` without control characters and invisible ones that change what people read, without the
+/// secret, and cut to `limit` characters. In this order: nothing stripped can put a secret together
+/// again, and no cut leaves a part of one.
+pub(super) fn shown(text: &str, limit: usize, secret: &SecretString) -> String {
+    let mut text: String = text
+        .chars()
+        .filter_map(|c| match c {
+            '\n' | '\r' | '\t' => Some(' '),
+            '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' => None,
+            _ if c.is_control() => None,
+            _ => Some(c),
+        })
+        .collect();
+    let secret = secret.expose_secret();
+    if !secret.is_empty() {
+        text = text.replace(secret, "***");
+    }
+    if let Some((cut, _)) = text.char_indices().nth(limit) {
+        text.truncate(cut);
+        text.pop();
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

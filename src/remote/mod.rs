@@ -2,5 +2,6 @@
 
 pub mod answer;
 pub mod client;
+pub mod codes;
 pub mod tls;
 pub mod wire;
