@@ -12,7 +12,7 @@ use super::wire::THROTTLE_TEXT;
 /// The longest code that is shown, in characters.
 const MAX_CODE: usize = 32;
 /// The longest message that is shown, in characters.
-const MAX_MESSAGE: usize = 256;
+pub(super) const MAX_MESSAGE: usize = 256;
 
 /// Which call was answered; a few answers mean something only for some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

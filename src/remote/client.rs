@@ -1,13 +1,28 @@
 //! The HTTP client of one endpoint with one set of TLS settings.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Method, RequestBuilder, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 
-use super::answer::{Answer, Detail, Trouble};
-use super::tls::{TlsError, TlsSettings};
-use super::wire::CategoryInfo;
+use super::answer::{self, Answer, Call, Detail};
+use super::tls::{self, NoCertificate, TlsError, TlsSettings};
+use super::wire::{APP_KEY, CATEGORY_PATH, CategoryInfo, LOGIN_PATH};
+use super::{body, failure, pages, reply};
 use crate::api::names::{AppId, Endpoint, FileId};
+
+/// The most that is read of an answer, unpacked, in bytes.
+const BODY_BOUND: usize = 64 * 1024;
+/// The same for a page of the list, which holds up to 100 packages.
+const PAGE_BOUND: usize = 1024 * 1024;
+/// How long a connection is kept unused. The platform's own clients let go after 15 s; being earlier
+/// than the platform avoids sending into a connection that it is closing.
+const IDLE: Duration = Duration::from_secs(10);
+const USER_AGENT: &str = concat!("version-package-operator/", env!("CARGO_PKG_VERSION"));
 
 /// How long calls may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +33,21 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(15),
+        }
+    }
+}
+
 /// A login that succeeded.
+#[derive(Debug)]
 pub struct Login {
     /// The token for all other calls.
     pub access_token: SecretString,
-    /// How long it lives.
+    /// How long it lives: 1 s to one day.
     pub expires_in: Duration,
 }
 
@@ -36,8 +61,29 @@ pub struct Page {
 }
 
 /// A connection pool to one endpoint.
+///
+/// Each method sends one request, once: it follows no redirect and repeats nothing that may have
+/// reached the platform. `HTTPS_PROXY` and `NO_PROXY` of the environment count, as everywhere.
 pub struct Connection {
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
+    http: Client,
+    missed: Arc<NoCertificate>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a login posts.
+#[derive(Serialize)]
+struct LoginForm<'a> {
+    #[serde(rename = "appId")]
+    app_id: &'a str,
+    secret: &'a str,
 }
 
 impl Connection {
@@ -47,11 +93,29 @@ impl Connection {
     /// When the TLS settings can't be used.
     pub fn new(
         endpoint: &Endpoint,
-        _tls: &TlsSettings,
-        _timeouts: Timeouts,
+        tls: &TlsSettings,
+        timeouts: Timeouts,
     ) -> Result<Self, TlsError> {
+        let prepared = tls::prepare(tls)?;
+        let accept = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        let http = Client::builder()
+            .tls_backend_preconfigured(prepared.config)
+            .https_only(true)
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .retry(retry::never())
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.total)
+            .pool_idle_timeout(IDLE)
+            .user_agent(USER_AGENT)
+            .default_headers(accept)
+            .build()
+            .map_err(|error| TlsError::Setup(error.without_url().to_string()))?;
         Ok(Self {
-            _endpoint: endpoint.clone(),
+            endpoint: endpoint.clone(),
+            http,
+            missed: prepared.missed,
         })
     }
 
@@ -59,18 +123,28 @@ impl Connection {
     ///
     /// # Errors
     /// Any answer but a token.
-    pub async fn login(&self, _app_id: &AppId, _secret: &SecretString) -> Result<Login, Answer> {
-        Err(unbuilt())
+    pub async fn login(&self, app_id: &AppId, secret: &SecretString) -> Result<Login, Answer> {
+        let request = self
+            .http
+            .post(format!("{}{LOGIN_PATH}", self.endpoint))
+            .form(&LoginForm {
+                app_id: app_id.as_str(),
+                secret: secret.expose_secret(),
+            });
+        let (status, body) = self.call(Call::Login, request, secret).await?;
+        reply::login(&body).map_err(|lack| not_understood(status, lack))
     }
 
     /// Deletes one package.
-    pub async fn delete(
-        &self,
-        _app_id: &AppId,
-        _token: &SecretString,
-        _file_id: &FileId,
-    ) -> Answer {
-        unbuilt()
+    pub async fn delete(&self, app_id: &AppId, token: &SecretString, file_id: &FileId) -> Answer {
+        let request = match self.package(Method::DELETE, app_id, token, file_id) {
+            Ok(request) => request,
+            Err(answer) => return answer,
+        };
+        match self.call(Call::Delete, request, token).await {
+            Ok(_) => Answer::Done,
+            Err(answer) => answer,
+        }
     }
 
     /// Looks one package up.
@@ -79,27 +153,108 @@ impl Connection {
     /// Any answer but the package.
     pub async fn show(
         &self,
-        _app_id: &AppId,
-        _token: &SecretString,
-        _file_id: &FileId,
+        app_id: &AppId,
+        token: &SecretString,
+        file_id: &FileId,
     ) -> Result<CategoryInfo, Answer> {
-        Err(unbuilt())
+        let request = self.package(Method::GET, app_id, token, file_id)?;
+        let (status, body) = self.call(Call::Show, request, token).await?;
+        reply::package(&body, file_id).map_err(|lack| not_understood(status, lack))
     }
 
-    /// Reads one page of the list; page 0 is the first, of at most 100 packages.
+    /// Reads one page of the list; page 0 is the first, of at most 100 packages. What follows it is
+    /// told by [`pages::next_page`].
     ///
     /// # Errors
     /// Any answer but a page.
     pub async fn list(
         &self,
-        _app_id: &AppId,
-        _token: &SecretString,
-        _page: u32,
+        app_id: &AppId,
+        token: &SecretString,
+        page: u32,
     ) -> Result<Page, Answer> {
-        Err(unbuilt())
+        let url = format!(
+            "{}{CATEGORY_PATH}?pageNo={page}&pageSize={}",
+            self.endpoint,
+            pages::PAGE_SIZE
+        );
+        let request = self.authorized(Method::GET, url, app_id, token)?;
+        let (status, body) = self.call(Call::List, request, token).await?;
+        reply::page(&body).map_err(|lack| not_understood(status, lack))
+    }
+
+    fn package(
+        &self,
+        method: Method,
+        app_id: &AppId,
+        token: &SecretString,
+        file_id: &FileId,
+    ) -> Result<RequestBuilder, Answer> {
+        // A FileId holds only characters that stand for themselves in a path, so nothing is encoded.
+        let url = format!("{}{CATEGORY_PATH}/{}", self.endpoint, file_id.as_str());
+        self.authorized(method, url, app_id, token)
+    }
+
+    /// A request as the application, or the answer to give where its token can't be sent at all.
+    fn authorized(
+        &self,
+        method: Method,
+        url: String,
+        app_id: &AppId,
+        token: &SecretString,
+    ) -> Result<RequestBuilder, Answer> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
+            .map_err(|_| {
+                Answer::TokenRefused(Detail {
+                    message: "nothing was sent: the access token holds characters that no header can carry"
+                        .to_owned(),
+                    ..Detail::default()
+                })
+            })?;
+        bearer.set_sensitive(true);
+        Ok(self
+            .http
+            .request(method, url)
+            .header(APP_KEY, app_id.as_str())
+            .header(AUTHORIZATION, bearer))
+    }
+
+    /// Sends one request and reads its answer: status and body where it was understood.
+    async fn call(
+        &self,
+        call: Call,
+        request: RequestBuilder,
+        secret: &SecretString,
+    ) -> Result<(u16, Vec<u8>), Answer> {
+        let response = request.send().await.map_err(|error| {
+            let (trouble, message) =
+                failure::explain(&error.without_url(), self.missed.was_asked_for());
+            let message = answer::shown(&message, answer::MAX_MESSAGE, secret);
+            let detail = Detail {
+                message,
+                ..Detail::default()
+            };
+            Answer::Unavailable(detail, trouble)
+        })?;
+        let status = response.status().as_u16();
+        let bound = match call {
+            Call::List => PAGE_BOUND,
+            Call::Login | Call::Show | Call::Delete => BODY_BOUND,
+        };
+        let body = body::read(response, bound).await;
+        let read = body.as_deref().map_err(|fault| *fault);
+        match (answer::read(call, status, read, secret), body) {
+            (Answer::Done, Ok(body)) => Ok((status, body)),
+            (answer, _) => Err(answer),
+        }
     }
 }
 
-fn unbuilt() -> Answer {
-    Answer::Unavailable(Detail::default(), Trouble::NotConnected)
+/// A 2xx of the right form that lacks what the call was for.
+fn not_understood(status: u16, lack: &str) -> Answer {
+    Answer::Unexpected(Detail {
+        http_status: Some(status),
+        code: None,
+        message: lack.to_owned(),
+    })
 }

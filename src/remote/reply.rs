@@ -1,0 +1,164 @@
+//! What an understood answer says: the token, one package, one page. Pure.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::{Login, Page};
+use super::wire::CategoryInfo;
+use crate::api::names::FileId;
+
+/// How long a token lives where the platform doesn't say (reference, section 1).
+const DEFAULT_LIFE: i64 = 3600;
+/// The longest life that is believed, in seconds: a token is renewed once a day at least.
+const LONGEST_LIFE: i64 = 86_400;
+/// The longest token that is taken; the platform documents 256 characters.
+const LONGEST_TOKEN: usize = 4096;
+
+#[derive(Deserialize)]
+struct LoginReply<'a> {
+    #[serde(rename = "accessToken")]
+    access_token: SecretString,
+    #[serde(borrow, default, rename = "expiresIn")]
+    expires_in: Option<&'a RawValue>,
+}
+
+/// The token of a login, or what the answer lacks.
+pub(super) fn login(body: &[u8]) -> Result<Login, &'static str> {
+    let reply: LoginReply<'_> =
+        serde_json::from_slice(body).map_err(|_| "an answer without an accessToken")?;
+    let token = reply.access_token.expose_secret();
+    let fits = (1..=LONGEST_TOKEN).contains(&token.len());
+    if !fits || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("an accessToken that no header can carry");
+    }
+    // A number in some editions of the reference, a numeric text in others.
+    let life = reply
+        .expires_in
+        .and_then(|raw| raw.get().trim_matches('"').trim().parse::<i64>().ok())
+        .unwrap_or(DEFAULT_LIFE)
+        .clamp(1, LONGEST_LIFE);
+    Ok(Login {
+        access_token: reply.access_token,
+        expires_in: Duration::from_secs(life.unsigned_abs()),
+    })
+}
+
+/// The package of a look-up, which must be the one that was asked for.
+pub(super) fn package(body: &[u8], asked: &FileId) -> Result<CategoryInfo, &'static str> {
+    let found: CategoryInfo =
+        serde_json::from_slice(body).map_err(|_| "an answer that isn't a package")?;
+    match found.file_id.as_deref() {
+        Some(id) if id == asked.as_str() => Ok(found),
+        Some(_) => Err("an answer about another package"),
+        None => Err("an answer that names no package"),
+    }
+}
+
+#[derive(Deserialize)]
+struct ListReply<'a> {
+    data: Vec<CategoryInfo>,
+    #[serde(borrow, rename = "totalCount")]
+    total_count: &'a RawValue,
+}
+
+/// One page of the list. A page without its total is refused, as no walk could tell its end from a cut.
+pub(super) fn page(body: &[u8]) -> Result<Page, &'static str> {
+    let reply: ListReply<'_> =
+        serde_json::from_slice(body).map_err(|_| "an answer that isn't a page of packages")?;
+    let total = reply.total_count.get().trim_matches('"').trim();
+    Ok(Page {
+        data: reply.data,
+        total_count: total
+            .parse()
+            .map_err(|_| "a page whose totalCount isn't a number")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn life(reply: &str) -> u64 {
+        login(reply.as_bytes()).unwrap().expires_in.as_secs()
+    }
+
+    #[test]
+    fn the_life_of_a_token_is_read_from_a_number_or_a_text_and_kept_sane() {
+        for (said, seconds) in [
+            ("3600", 3600),
+            ("\"7200\"", 7200),
+            ("\" 60 \"", 60),
+            ("null", 3600),
+            ("\"soon\"", 3600),
+            ("[]", 3600),
+            ("0", 1),
+            ("-5", 1),
+            ("9223372036854775807", 86_400),
+        ] {
+            let reply = format!(r#"{{"accessToken":"t","expiresIn":{said},"scope":"default"}}"#);
+            assert_eq!(life(&reply), seconds, "{said}");
+        }
+        assert_eq!(life(r#"{"accessToken":"t"}"#), 3600);
+    }
+
+    #[test]
+    fn a_login_without_a_token_that_a_header_can_carry_is_none() {
+        for reply in [
+            "{}",
+            "",
+            r#"{"accessToken":null}"#,
+            r#"{"accessToken":""}"#,
+            r#"{"accessToken":7}"#,
+            r#"{"accessToken":"a b"}"#,
+            r#"{"accessToken":"a\nb"}"#,
+            r#"{"accessToken":"ü"}"#,
+            &format!(r#"{{"accessToken":"{}"}}"#, "x".repeat(5000)),
+        ] {
+            assert!(login(reply.as_bytes()).is_err(), "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_must_answer_for_the_package_that_was_asked_for() {
+        let asked: FileId = "a1".parse().unwrap();
+        let found = package(br#"{"fileId":"a1","name":"fw","x":1,"date":null}"#, &asked).unwrap();
+        assert_eq!(found.name.as_deref(), Some("fw"));
+        for reply in ["{}", "[]", r#"{"fileId":"a2"}"#, r#"{"fileId":null}"#] {
+            assert!(package(reply.as_bytes(), &asked).is_err(), "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_page_needs_its_data_and_its_total() {
+        let reply = br#"{"data":[{"fileId":"a"}],"pageNo":0,"pageSize":100,"totalCount":"7"}"#;
+        let page_read = page(reply).unwrap();
+        assert_eq!((page_read.data.len(), page_read.total_count), (1, 7));
+        assert_eq!(
+            page(br#"{"data":[],"totalCount":0}"#).unwrap(),
+            Page::default()
+        );
+        for reply in [
+            "{}",
+            r#"{"data":[]}"#,
+            r#"{"totalCount":0}"#,
+            r#"{"data":null,"totalCount":0}"#,
+            r#"{"data":[],"totalCount":-1}"#,
+        ] {
+            assert!(page(reply.as_bytes()).is_err(), "{reply}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_a_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = login(&body);
+            let _ = page(&body);
+            let _ = package(&body, &"a".parse().unwrap());
+        }
+    }
+}
