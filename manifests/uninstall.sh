@@ -22,7 +22,7 @@ A step that fails ends it and leaves the operator running; run it again after me
   --yes              do it
   --dry-run          only read, and print what would be done
   --with-crds        delete the Platforms and the CustomResourceDefinitions too
-  --timeout SECONDS  how long to wait for the operator to let the objects go (default 300)
+  --timeout SECONDS  how long to wait while no object goes (default 300)
 
 KUBECTL is the kubectl to use, options included (default: kubectl).
 EOF
@@ -136,12 +136,16 @@ let_all_go() {
   [[ -z $failed ]] || die "the operator stays, and every Platform in mode Observe"
 }
 
-# Looks again until none is left, so that what is created or written back meanwhile is found too.
+# Looks again until none is left, so that what is created or written back meanwhile is found too. A
+# large fleet takes its time (a few objects a second), so only a stand-still ends it.
 release_packages() {
-  local rows deadline=$((SECONDS + timeout))
+  local rows left fewest='' deadline
   while rows=$(list $vp '{.spec.deletionPolicy}{" "}{.metadata.deletionTimestamp}') && [[ $rows ]]; do
-    if ((SECONDS >= deadline)); then
-      complain "still there after $timeout s (namespace, name, phase, reason):"
+    left=$(wc -l <<<"$rows")
+    if [[ -z $fewest ]] || ((left < fewest)); then
+      fewest=$left deadline=$((SECONDS + timeout))
+    elif ((SECONDS >= deadline)); then
+      complain "no fewer than $((fewest)) in $timeout s (namespace, name, phase, reason):"
       list $vp '{.status.phase}{" "}{.status.conditions[?(@.type=="Ready")].reason}' >&2
       die "only the running operator takes the finalizers off. Is it ready? Does somebody write the objects back? Then run this again"
     fi

@@ -1,5 +1,11 @@
 //! The README and the manifests say what the code says: tables equal to the enums, samples in the types' own words.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy.toml allows them in test functions, not in what those call"
+)]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
