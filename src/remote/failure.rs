@@ -1,8 +1,5 @@
 //! Why no answer came.
 
-use std::error::Error;
-use std::io;
-
 use rustls::AlertDescription as Alert;
 
 use super::answer::Trouble;
@@ -40,7 +37,7 @@ fn trouble(error: &reqwest::Error, certificate_missed: bool) -> Trouble {
     // Under TLS 1.3 a refusal of our certificate arrives after the handshake, as the first thing
     // read; so it is looked for before anything else.
     let tls = causes(error)
-        .filter_map(tls_error)
+        .filter_map(|cause| cause.downcast_ref())
         .find_map(|error| by_tls(error, certificate_missed));
     match tls {
         Some(trouble) => trouble,
@@ -48,14 +45,6 @@ fn trouble(error: &reqwest::Error, certificate_missed: bool) -> Trouble {
         None if error.is_timeout() => Trouble::TimedOut,
         None => Trouble::ConnectionLost,
     }
-}
-
-fn tls_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    cause.downcast_ref().or_else(|| {
-        // An io::Error skips what it wraps when asked for its source.
-        let inner = cause.downcast_ref::<io::Error>()?.get_ref()?;
-        causes(inner).find_map(|inner| inner.downcast_ref())
-    })
 }
 
 fn by_tls(error: &rustls::Error, certificate_missed: bool) -> Option<Trouble> {
@@ -72,6 +61,8 @@ fn by_tls(error: &rustls::Error, certificate_missed: bool) -> Option<Trouble> {
             | Alert::CertificateUnknown
             | Alert::UnknownCA
             | Alert::AccessDenied
+            // The signature in our certificate isn't its issuer's: a CA made anew under its old name.
+            | Alert::DecryptError
             | Alert::CertificateRequired => Some(Trouble::ClientCertificateRefused),
             Alert::HandshakeFailure if certificate_missed => {
                 Some(Trouble::ClientCertificateRefused)
@@ -79,5 +70,41 @@ fn by_tls(error: &rustls::Error, certificate_missed: bool) -> Option<Trouble> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{CertificateError, PeerIncompatible};
+
+    use super::*;
+
+    #[test]
+    fn a_plain_handshake_failure_is_about_our_certificate_only_where_one_was_missed() {
+        let failure = rustls::Error::AlertReceived(Alert::HandshakeFailure);
+        assert_eq!(by_tls(&failure, false), None);
+        assert_eq!(
+            by_tls(&failure, true),
+            Some(Trouble::ClientCertificateRefused)
+        );
+    }
+
+    #[test]
+    fn certificates_are_blamed_only_for_what_is_said_about_them() {
+        let theirs = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        assert_eq!(by_tls(&theirs, true), Some(Trouble::CertificateNotTrusted));
+        for alert in [Alert::CertificateRequired, Alert::UnknownCA] {
+            assert_eq!(
+                by_tls(&rustls::Error::AlertReceived(alert), false),
+                Some(Trouble::ClientCertificateRefused)
+            );
+        }
+        for other in [
+            rustls::Error::AlertReceived(Alert::ProtocolVersion),
+            rustls::Error::AlertReceived(Alert::InternalError),
+            rustls::Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
+        ] {
+            assert_eq!(by_tls(&other, true), None, "{other}");
+        }
     }
 }
