@@ -1,11 +1,34 @@
 //! The Platform controller: what is known of every `Platform`, its credentials and its session.
+//!
+//! ```text
+//! watches (Platforms, Namespaces, named Secrets) -> keeper -> directory, sessions -> status
+//! ```
+//!
+//! It reads Platforms and Namespaces of the whole cluster, lists and watches each named Secret by its
+//! name only, and writes nothing but the status of Platforms.
 
+mod confirm;
+mod credentials;
+mod directory;
+mod keeper;
+mod object;
+mod status;
+mod watch;
+mod writer;
+
+use std::pin::pin;
 use std::sync::Arc;
+
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
-use crate::remote::client::Connection;
-use crate::session::Session;
+use crate::remote::client::{Connection, Timeouts};
+use crate::session::{Session, Sessions};
+
+pub use directory::Directory;
 
 /// What a `Platform` is to one object that names it.
 #[derive(Clone)]
@@ -45,34 +68,45 @@ pub struct Usable {
     pub last_good: Option<(PlatformReason, String)>,
 }
 
-/// What is known of every `Platform`, Namespace and Secret that matters.
-pub struct Directory {}
-
-impl Directory {
-    /// What `platform` is to an object in `namespace`, from the caches.
-    pub fn resolve(&self, _platform: &ObjectKey, _namespace: &str) -> Resolution {
-        Resolution::Unread
-    }
-
-    /// The same, with the Platform (and the Namespace, where a selector asks) read by a GET that is
-    /// not older than 1 s; one GET serves all who ask within that second.
-    ///
-    /// # Errors
-    /// When they can't be read, or differ from what the caches hold in anything but mode and allowed
-    /// namespaces; the text says what is in the way. Then no permit may be used.
-    pub async fn confirm(
-        &self,
-        _platform: &ObjectKey,
-        _namespace: &str,
-    ) -> Result<Resolution, String> {
-        Err(String::new())
-    }
-
-    /// Whether the namespace is being deleted, as far as known.
-    pub fn is_terminating(&self, _namespace: &str) -> bool {
-        false
-    }
-}
-
 /// Where the Platform controller asks how many objects of a Platform stand where.
 pub type Count = Box<dyn Fn(&ObjectKey) -> PackageCounts + Send + Sync>;
+
+/// Keeps `directory` and `sessions` in step with the cluster, and the statuses of Platforms true,
+/// until cancelled.
+///
+/// `changed` gets a Platform whenever what it is to its objects may have changed, so that they are
+/// tried at once.
+pub async fn run(
+    client: kube::Client,
+    sessions: Arc<Sessions>,
+    directory: Arc<Directory>,
+    timeouts: Timeouts,
+    count: Count,
+    changed: mpsc::UnboundedSender<ObjectKey>,
+    cancel: CancellationToken,
+) {
+    let keeper = keeper::Keeper::new(Arc::clone(&directory), sessions, timeouts, changed);
+    tokio::join!(
+        take_in(&client, keeper, &cancel),
+        writer::run(client.clone(), directory, count, cancel.clone()),
+    );
+}
+
+async fn take_in(client: &kube::Client, mut keeper: keeper::Keeper, cancel: &CancellationToken) {
+    let mut platforms = pin!(watch::platforms(client));
+    let mut listed_platforms = watch::PlatformIntake::new();
+    let mut namespaces = pin!(watch::namespaces(client));
+    let mut listed_namespaces = watch::NamespaceIntake::new();
+    let mut secrets = watch::SecretWatches::new(client.clone());
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            Some(event) = platforms.next() => {
+                listed_platforms.take(event, &mut keeper);
+                secrets.follow(&keeper.secrets_to_watch());
+            }
+            Some(event) = namespaces.next() => listed_namespaces.take(event, &mut keeper),
+            Some((secret, seen)) = secrets.next() => keeper.secret_seen(&secret, seen),
+        }
+    }
+}

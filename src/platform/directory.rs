@@ -1,0 +1,201 @@
+//! What is known of every `Platform` and Namespace, and what that comes to for one object.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::{Notify, watch};
+
+use super::confirm::Reads;
+use super::credentials::Refusal;
+use super::object::Object;
+use super::{Resolution, Usable};
+use crate::api::names::ObjectKey;
+use crate::api::platform::PlatformReason;
+use crate::remote::client::Connection;
+use crate::session::{Session, SessionKey};
+
+/// What is known of every `Platform`, Namespace and Secret that matters.
+///
+/// [`super::run`] fills it from its watches; everybody else only asks.
+pub struct Directory {
+    pub(super) reads: Reads,
+    view: RwLock<View>,
+    listed: watch::Sender<bool>,
+    /// Told whenever a status may have to be written at once.
+    pub(super) status_due: Notify,
+}
+
+/// The cached world.
+#[derive(Default)]
+pub(super) struct View {
+    pub platforms_listed: bool,
+    pub namespaces_listed: bool,
+    pub platforms: HashMap<ObjectKey, Entry>,
+    pub namespaces: HashMap<String, Namespace>,
+}
+
+/// What matters of one Namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Namespace {
+    pub labels: BTreeMap<String, String>,
+    pub terminating: bool,
+}
+
+/// One `Platform` and what became of it.
+pub(super) struct Entry {
+    pub object: Object,
+    pub access: Access,
+    pub revision: u64,
+}
+
+/// Whether calls can be made.
+#[derive(Clone)]
+pub(super) enum Access {
+    /// A Secret has not been seen yet.
+    Unread,
+    /// They can't.
+    Refused(Refusal),
+    /// They can.
+    Granted(Grant),
+}
+
+/// A `Platform`'s place in its session.
+#[derive(Clone)]
+pub(super) struct Grant {
+    pub key: SessionKey,
+    pub session: Arc<Session>,
+    pub connection: Arc<Connection>,
+    /// Whether this `Platform` brings a login rather than a token handed in.
+    pub logs_in: bool,
+    /// What is wrong with a Secret while what it held before still serves.
+    pub last_good: Option<Refusal>,
+}
+
+impl Directory {
+    /// Nothing known yet. `client` serves the reads of [`Self::confirm`].
+    pub fn new(client: kube::Client) -> Arc<Self> {
+        Arc::new(Self {
+            reads: Reads::new(client),
+            view: RwLock::default(),
+            listed: watch::Sender::new(false),
+            status_due: Notify::new(),
+        })
+    }
+
+    /// What `platform` is to an object in `namespace`, from the caches.
+    pub fn resolve(&self, platform: &ObjectKey, namespace: &str) -> Resolution {
+        self.view().resolve(platform, namespace)
+    }
+
+    /// Whether the namespace is being deleted, as far as known.
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        self.view()
+            .namespaces
+            .get(namespace)
+            .is_some_and(|found| found.terminating)
+    }
+
+    /// Waits until Platforms and Namespaces have been listed once; from then on a `Platform` that
+    /// isn't known is one that doesn't exist. Its Secrets may still be on their way.
+    pub async fn listed(&self) {
+        // The sender lives as long as `self`, so this ends only with the value waited for.
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
+    }
+
+    /// Every `Platform`, with its session where calls can be made. For metrics.
+    pub fn platforms(&self) -> Vec<(ObjectKey, Option<Usable>)> {
+        let view = self.view();
+        let usable = |(key, entry): (&ObjectKey, &Entry)| (key.clone(), entry.usable());
+        view.platforms.iter().map(usable).collect()
+    }
+
+    pub(super) fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known; then tells who waits for the first lists and for statuses.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut View) -> T) -> T {
+        let changed = change(&mut self.view_mut());
+        let view = self.view();
+        if view.platforms_listed && view.namespaces_listed {
+            self.listed.send_if_modified(|listed| {
+                let first = !*listed;
+                *listed = true;
+                first
+            });
+        }
+        self.status_due.notify_one();
+        changed
+    }
+
+    /// Remembers a status that was just written, so that it isn't worked out against an older one
+    /// before its echo is here. Wakes nobody.
+    pub(super) fn status_written(&self, object: Object) {
+        if let Some(entry) = self.view_mut().platforms.get_mut(&object.key)
+            && entry.object.uid == object.uid
+        {
+            entry.object.status = object.status;
+        }
+    }
+
+    fn view_mut(&self) -> RwLockWriteGuard<'_, View> {
+        self.view.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl View {
+    pub(super) fn resolve(&self, platform: &ObjectKey, namespace: &str) -> Resolution {
+        if !(self.platforms_listed && self.namespaces_listed) {
+            return Resolution::Unread;
+        }
+        let Some(entry) = self.platforms.get(platform) else {
+            return Resolution::NotFound;
+        };
+        let wanted = match &entry.object.wanted {
+            Ok(wanted) => wanted,
+            Err(message) => {
+                return Resolution::Unusable {
+                    reason: PlatformReason::Undecodable,
+                    message: message.clone(),
+                };
+            }
+        };
+        let labels = self.namespaces.get(namespace).map(|found| &found.labels);
+        match wanted
+            .allowed
+            .admits(&platform.namespace, namespace, labels)
+        {
+            Some(true) => entry.resolution(),
+            Some(false) => Resolution::NotAllowed,
+            None => Resolution::Unread,
+        }
+    }
+}
+
+impl Entry {
+    fn resolution(&self) -> Resolution {
+        match (&self.access, self.usable()) {
+            (_, Some(usable)) => Resolution::Usable(usable),
+            (Access::Refused(refusal), None) => Resolution::Unusable {
+                reason: refusal.reason,
+                message: refusal.message.clone(),
+            },
+            (Access::Unread | Access::Granted(_), None) => Resolution::Unread,
+        }
+    }
+
+    fn usable(&self) -> Option<Usable> {
+        let (Access::Granted(grant), Ok(wanted)) = (&self.access, &self.object.wanted) else {
+            return None;
+        };
+        let last_good = grant.last_good.as_ref();
+        Some(Usable {
+            app_id: grant.key.app_id.clone(),
+            session: Arc::clone(&grant.session),
+            connection: Arc::clone(&grant.connection),
+            mode: wanted.spec.mode,
+            revision: self.revision,
+            last_good: last_good.map(|refusal| (refusal.reason, refusal.message.clone())),
+        })
+    }
+}

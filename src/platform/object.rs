@@ -1,0 +1,245 @@
+//! A `Platform` as it was read. One that can't be decoded keeps its name, so it neither vanishes nor
+//! stops the others.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::DynamicObject;
+use kube::core::{Selector, SelectorExt};
+use serde::Deserialize;
+
+use crate::api::names::{ObjectKey, REQUESTED_AT_ANNOTATION};
+use crate::api::platform::{AllowedFrom, AllowedNamespaces, PlatformSpec, PlatformStatus};
+
+/// What matters of one `Platform`.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub key: ObjectKey,
+    pub uid: String,
+    pub generation: i64,
+    pub terminating: bool,
+    /// The annotation by which a person asks to try now.
+    pub requested_at: Option<String>,
+    /// What is wanted, or which field can't be read and why.
+    pub wanted: Result<Wanted, String>,
+    pub status: PlatformStatus,
+}
+
+/// A spec that could be read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wanted {
+    pub spec: PlatformSpec,
+    pub allowed: Allowed,
+}
+
+/// The namespaces whose objects may refer to the `Platform`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Allowed {
+    Same,
+    All,
+    Matching(Selector),
+}
+
+impl Object {
+    /// Whether `other` is the same object and wants the same.
+    pub(super) fn wants_the_same_as(&self, other: &Self) -> bool {
+        self.uid == other.uid
+            && self.terminating == other.terminating
+            && self.requested_at == other.requested_at
+            && self.wanted == other.wanted
+    }
+}
+
+impl From<DynamicObject> for Object {
+    fn from(mut read: DynamicObject) -> Self {
+        let meta = read.metadata;
+        let status = read.data["status"].take();
+        Self {
+            key: ObjectKey::new(
+                meta.namespace.unwrap_or_default(),
+                meta.name.unwrap_or_default(),
+            ),
+            uid: meta.uid.unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            terminating: meta.deletion_timestamp.is_some(),
+            requested_at: meta
+                .annotations
+                .and_then(|mut all| all.remove(REQUESTED_AT_ANNOTATION)),
+            wanted: Wanted::read(read.data["spec"].take()),
+            // A status that can't be read is one that is written anew.
+            status: PlatformStatus::deserialize(status).unwrap_or_default(),
+        }
+    }
+}
+
+impl Wanted {
+    fn read(spec: serde_json::Value) -> Result<Self, String> {
+        let spec: PlatformSpec = serde_path_to_error::deserialize(spec).map_err(|error| {
+            let field = match error.path().to_string() {
+                path if path == "." => "spec".to_owned(),
+                path => format!("spec.{path}"),
+            };
+            format!("{field} can't be read: {}", error.into_inner())
+        })?;
+        let allowed = Allowed::read(&spec.allowed_namespaces)
+            .map_err(|why| format!("spec.allowedNamespaces.selector can't be used: {why}"))?;
+        Ok(Self { spec, allowed })
+    }
+}
+
+impl Allowed {
+    fn read(field: &AllowedNamespaces) -> Result<Self, String> {
+        match field.from {
+            AllowedFrom::Same => Ok(Self::Same),
+            AllowedFrom::All => Ok(Self::All),
+            AllowedFrom::Selector => {
+                let selector = field.selector.clone().ok_or("it is missing")?;
+                checked(selector).map(Self::Matching)
+            }
+        }
+    }
+
+    /// Whether it takes the labels of the namespace to tell.
+    pub(super) fn needs_labels(&self) -> bool {
+        matches!(self, Self::Matching(_))
+    }
+
+    /// Whether `namespace` may refer to a `Platform` in `home`; `None` while its labels aren't known.
+    pub(super) fn admits(
+        &self,
+        home: &str,
+        namespace: &str,
+        labels: Option<&BTreeMap<String, String>>,
+    ) -> Option<bool> {
+        match self {
+            Self::Same => Some(home == namespace),
+            Self::All => Some(true),
+            Self::Matching(selector) => labels.map(|labels| selector.matches(labels)),
+        }
+    }
+}
+
+/// The API server refuses `In` and `NotIn` without values; kube takes the latter for "matches all".
+fn checked(selector: LabelSelector) -> Result<Selector, String> {
+    for rule in selector.match_expressions.iter().flatten() {
+        let valueless = rule.values.as_ref().is_none_or(Vec::is_empty);
+        if matches!(rule.operator.as_str(), "In" | "NotIn") && valueless {
+            return Err(format!(
+                "operator {} of key {} needs values",
+                rule.operator, rule.key
+            ));
+        }
+        if !matches!(
+            rule.operator.as_str(),
+            "In" | "NotIn" | "Exists" | "DoesNotExist"
+        ) {
+            return Err(format!(
+                "operator {:?} of key {} is none of In, NotIn, Exists and DoesNotExist",
+                rule.operator, rule.key
+            ));
+        }
+    }
+    selector
+        .try_into()
+        .map_err(|error: kube::core::ParseExpressionError| error.to_string())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The Platform `iot/production`, with the given spec.
+    pub(in crate::platform) fn platform(spec: &Value) -> Object {
+        named("production", spec)
+    }
+
+    pub(in crate::platform) fn named(name: &str, spec: &Value) -> Object {
+        object(&json!({
+            "metadata": {"namespace": "iot", "name": name, "uid": format!("uid-{name}"), "generation": 3},
+            "spec": spec
+        }))
+    }
+
+    pub(in crate::platform) fn object(whole: &Value) -> Object {
+        serde_json::from_value::<DynamicObject>(whole.clone())
+            .unwrap()
+            .into()
+    }
+
+    pub(in crate::platform) fn spec() -> Value {
+        json!({"endpoint": "https://iot.example.com:8743", "credentialsSecretRef": {"name": "iot-app"}})
+    }
+
+    fn with_selector(selector: &Value) -> Object {
+        let mut spec = spec();
+        spec["allowedNamespaces"] = json!({"from": "Selector", "selector": selector});
+        platform(&spec)
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_decoded_keeps_its_name_and_names_the_field() {
+        let mut bad = spec();
+        bad["quota"] = json!({"calls": "many", "window": "60s"});
+        let read = platform(&bad);
+        assert_eq!(read.key, ObjectKey::new("iot", "production"));
+        assert_eq!((read.uid.as_str(), read.generation), ("uid-production", 3));
+        let why = read.wanted.unwrap_err();
+        assert!(why.contains("spec.quota.calls"), "{why}");
+
+        let none = object(&json!({"metadata": {"namespace": "iot", "name": "p"}}));
+        assert!(none.wanted.unwrap_err().starts_with("spec can't be read"));
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_read_does_not_make_the_spec_unreadable() {
+        let read = object(
+            &json!({"metadata": {"name": "p"}, "spec": spec(), "status": {"conditions": 7}}),
+        );
+        assert!(read.wanted.is_ok());
+        assert_eq!(read.status, PlatformStatus::default());
+    }
+
+    #[test]
+    fn a_selector_that_kubernetes_would_refuse_admits_nobody_and_names_the_field() {
+        for rule in [
+            json!({"key": "team", "operator": "NotIn", "values": []}),
+            json!({"key": "team", "operator": "NotIn"}),
+            json!({"key": "team", "operator": "In"}),
+            json!({"key": "team", "operator": "Near", "values": ["a"]}),
+        ] {
+            let why = with_selector(&json!({"matchExpressions": [rule]}))
+                .wanted
+                .unwrap_err();
+            assert!(
+                why.contains("spec.allowedNamespaces.selector") && why.contains("team"),
+                "{why}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_selector_matches_as_kubernetes_does() {
+        let admits = |selector: &Value, labels: &Value| {
+            let labels = serde_json::from_value(labels.clone()).unwrap();
+            let allowed = with_selector(selector).wanted.unwrap().allowed;
+            allowed.admits("iot", "fleet", Some(&labels)).unwrap()
+        };
+        let team = json!({"matchLabels": {"team": "a"}});
+        assert!(admits(&team, &json!({"team": "a", "x": "y"})));
+        assert!(!admits(&team, &json!({"team": "b"})) && !admits(&team, &json!({})));
+        assert!(admits(&json!({}), &json!({})));
+        for (operator, values, with_a, with_b, without) in [
+            ("In", json!(["a"]), true, false, false),
+            ("NotIn", json!(["a"]), false, true, true),
+            ("Exists", json!([]), true, true, false),
+            ("DoesNotExist", json!([]), false, false, true),
+        ] {
+            let rule = json!({"matchExpressions": [{"key": "team", "operator": operator, "values": values}]});
+            assert_eq!(admits(&rule, &json!({"team": "a"})), with_a, "{operator}");
+            assert_eq!(admits(&rule, &json!({"team": "b"})), with_b, "{operator}");
+            assert_eq!(admits(&rule, &json!({})), without, "{operator}");
+        }
+    }
+}

@@ -1,0 +1,555 @@
+//! What the status of a `Platform` should say, and when it is worth a write. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::credentials::Refusal;
+use super::directory::{Access, Grant};
+use super::object::Object;
+use crate::api::condition::{READY, RECONCILING, STALLED, Verdict, merge};
+use crate::api::names::ObjectKey;
+use crate::api::platform::{
+    Mode, PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
+};
+use crate::remote::answer::{Detail, Trouble};
+use crate::session::{Snapshot, State};
+
+/// Numbers alone are written at most this often.
+pub(super) const NUMBERS_EVERY: Duration = Duration::from_secs(10);
+
+/// Everything that a status is made from.
+pub(super) struct Look<'a> {
+    pub object: &'a Object,
+    pub access: &'a Access,
+    /// The session as it is now, where there is one.
+    pub snapshot: Option<&'a Snapshot>,
+    pub packages: PackageCounts,
+    /// The `Platform` whose login serves in place of the token that this one brings.
+    pub served_by: Option<&'a ObjectKey>,
+    /// Now, by the wall and by the clock that sessions count with.
+    pub now: (Timestamp, Instant),
+}
+
+/// The status as it should be; `None` while there is nothing to say yet.
+pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
+    let refusal = said(look)?;
+    let previous = &look.object.status;
+    let verdict = Verdict {
+        progress: refusal.reason.progress(),
+        reason: refusal.reason.as_str(),
+        message: &refusal.message,
+        generation: look.object.generation,
+    };
+    let mut conditions = merge(&previous.conditions, &verdict, seconds(look.now.0));
+    // Conditions of others stay theirs: what isn't in our apply isn't ours to keep.
+    conditions.retain(is_ours);
+    let (session, queue) = match (look.access, look.snapshot) {
+        (Access::Granted(grant), Some(snapshot)) => (
+            Some(session(look, grant, snapshot)),
+            Some(QueueStatus {
+                length: count(snapshot.queue_length),
+                estimated_time: (snapshot.queue_length > 0).then(|| rough(snapshot.estimated)),
+            }),
+        ),
+        (Access::Unread | Access::Refused(_) | Access::Granted(_), _) => (None, None),
+    };
+    Some(PlatformStatus {
+        observed_generation: Some(look.object.generation),
+        conditions,
+        session,
+        packages: Some(look.packages.clone()),
+        queue,
+    })
+}
+
+/// Whether `next` is worth a write: words at once, numbers [`NUMBERS_EVERY`], nothing when equal.
+pub(super) fn is_due(
+    previous: &PlatformStatus,
+    next: &PlatformStatus,
+    since_last: Option<Duration>,
+) -> bool {
+    let words = |status: &PlatformStatus| {
+        let mut ours: Vec<Condition> = status.conditions.clone();
+        ours.retain(is_ours);
+        ours.sort_by(|a, b| a.type_.cmp(&b.type_));
+        (status.observed_generation, ours)
+    };
+    let numbers = |status: &PlatformStatus| {
+        (
+            status.session.clone(),
+            status.packages.clone(),
+            status.queue.clone(),
+        )
+    };
+    words(previous) != words(next)
+        || (numbers(previous) != numbers(next)
+            && since_last.is_none_or(|since| since >= NUMBERS_EVERY))
+}
+
+fn is_ours(condition: &Condition) -> bool {
+    [READY, RECONCILING, STALLED].contains(&condition.type_.as_str())
+}
+
+/// Reason and message, whether all is well or not.
+fn said(look: &Look<'_>) -> Option<Refusal> {
+    let grant = match look.access {
+        Access::Unread => return None,
+        Access::Refused(refusal) => return Some(refusal.clone()),
+        Access::Granted(grant) => grant,
+    };
+    if let Some(trouble) = &grant.last_good {
+        return Some(Refusal::new(
+            trouble.reason,
+            format!(
+                "{} Until then, what it held before serves only deletions already asked for.",
+                trouble.message
+            ),
+        ));
+    }
+    let app_id = &grant.key.app_id;
+    let endpoint = &grant.key.endpoint;
+    let said = match look.snapshot.map(|snapshot| &snapshot.state) {
+        // A login takes a moment; one that fails is the next state.
+        None | Some(State::Open | State::TokenRefused(_)) => available(look, grant),
+        Some(State::Throttled { .. }) => Refusal::new(
+            PlatformReason::Throttled,
+            format!(
+                "The platform refused a call of application {app_id} for too many calls, so all its calls pause for a while. \
+                 If it lasts, find who else uses the application, or lower spec.quota.calls."
+            ),
+        ),
+        Some(State::Unavailable(detail, trouble)) => unavailable(look, grant, detail, *trouble),
+        Some(State::AuthenticationFailed(detail)) => {
+            let keys = if grant.logs_in {
+                "appId and secret"
+            } else {
+                "appKey and accessToken"
+            };
+            Refusal::new(
+                PlatformReason::AuthenticationFailed,
+                format!(
+                    "{endpoint} refused the credentials of application {app_id} ({}). Put the right {keys} into Secret {}.",
+                    quoted(detail),
+                    secret(look, Secret::Credentials)
+                ),
+            )
+        }
+        Some(State::ApplicationRefused(detail)) => Refusal::new(
+            PlatformReason::ApplicationRefused,
+            format!(
+                "{endpoint} refuses application {app_id} itself ({}). Its owner has to clear that with the platform's operator.",
+                quoted(detail)
+            ),
+        ),
+    };
+    Some(said)
+}
+
+fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
+    let mode = look.object.wanted.as_ref().map(|wanted| wanted.spec.mode);
+    let (reason, mut message) = match mode {
+        Ok(Mode::Observe) => (
+            PlatformReason::Observing,
+            "No DELETE is sent, since spec.mode is Observe. Set it to Enforce to delete packages."
+                .to_owned(),
+        ),
+        Ok(Mode::Enforce) | Err(_) => (
+            PlatformReason::Available,
+            format!("Calls for application {} can be made.", grant.key.app_id),
+        ),
+    };
+    if let Some(other) = look.served_by {
+        message.push_str(&format!(
+            " The login of Platform {other} serves in place of the accessToken of this one, since both name the same application."
+        ));
+    }
+    Refusal::new(reason, message)
+}
+
+fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble) -> Refusal {
+    let endpoint = &grant.key.endpoint;
+    let quoted = quoted(detail);
+    match trouble {
+        Trouble::CertificateNotTrusted => Refusal::new(
+            PlatformReason::CertificateNotTrusted,
+            format!(
+                "The certificate of {endpoint} is not trusted ({quoted}). Put the certificates of its CA under ca.crt into Secret {}; \
+                 where it carries another name than the endpoint, set spec.tls.serverName.",
+                secret(look, Secret::Ca)
+            ),
+        ),
+        Trouble::ClientCertificateRefused => Refusal::new(
+            PlatformReason::ClientCertificateRefused,
+            format!(
+                "{endpoint} wants a client certificate, or refuses the one shown ({quoted}). Put one that it knows under tls.crt and tls.key into Secret {}.",
+                secret(look, Secret::Client)
+            ),
+        ),
+        Trouble::Answered | Trouble::NotConnected | Trouble::ConnectionLost | Trouble::TimedOut => {
+            Refusal::new(
+                PlatformReason::PlatformUnavailable,
+                format!(
+                    "{endpoint} gives no answer that can be understood ({quoted}); it is tried again with growing pauses. \
+                     If it lasts, look at spec.endpoint, the network and the platform."
+                ),
+            )
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Secret {
+    Credentials,
+    Ca,
+    Client,
+}
+
+/// The Secret to mend: its name, or the field that should name one.
+fn secret(look: &Look<'_>, which: Secret) -> String {
+    let spec = look.object.wanted.as_ref().map(|wanted| &wanted.spec).ok();
+    let tls = spec.and_then(|spec| spec.tls.as_ref());
+    let (named, field) = match which {
+        Secret::Credentials => (
+            spec.map(|spec| &spec.credentials_secret_ref),
+            "spec.credentialsSecretRef",
+        ),
+        Secret::Ca => (
+            tls.and_then(|tls| tls.ca_secret_ref.as_ref()),
+            "spec.tls.caSecretRef",
+        ),
+        Secret::Client => (
+            tls.and_then(|tls| tls.client_cert_secret_ref.as_ref()),
+            "spec.tls.clientCertSecretRef",
+        ),
+    };
+    match named {
+        Some(named) => format!("{}/{}", look.object.key.namespace, named.name),
+        None => format!("a new one, and name it in {field}"),
+    }
+}
+
+/// What was seen of an answer, in a few words.
+fn quoted(detail: &Detail) -> String {
+    let status = detail.http_status.map(|status| format!("HTTP {status}"));
+    let code = detail.code.as_ref().map(|code| format!("code {code}"));
+    let text = (!detail.message.is_empty()).then(|| detail.message.clone());
+    let parts: Vec<String> = [status, code, text].into_iter().flatten().collect();
+    if parts.is_empty() {
+        "no details".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus {
+    let previous = look.object.status.session.as_ref();
+    let throttled_until = match &snapshot.state {
+        State::Throttled { until } => {
+            let left = until.saturating_duration_since(look.now.1);
+            let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
+            look.now.0.checked_add(left).ok()
+        }
+        State::Open
+        | State::TokenRefused(_)
+        | State::Unavailable(..)
+        | State::AuthenticationFailed(_)
+        | State::ApplicationRefused(_) => None,
+    };
+    SessionStatus {
+        app_id: Some(grant.key.app_id.clone()),
+        token_expires: steady(
+            previous.and_then(|p| p.token_expires.as_ref()),
+            snapshot.token_expires,
+        ),
+        calls_in_window: Some(count(snapshot.calls_in_window)),
+        throttled_until: steady(
+            previous.and_then(|p| p.throttled_until.as_ref()),
+            throttled_until,
+        ),
+    }
+}
+
+/// The previous time where the new one differs by rounding only.
+fn steady(previous: Option<&Time>, new: Option<Timestamp>) -> Option<Time> {
+    let new = seconds(new?);
+    let near = |old: &&Time| (old.0.as_second() - new.as_second()).abs() <= 2;
+    Some(previous.filter(near).cloned().unwrap_or(Time(new)))
+}
+
+/// The API keeps times to the second; comparing finer would never find them equal.
+fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+/// A duration as people say it, so that it doesn't change with every second: 40s, 3m, 2h.
+fn rough(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 => "10s".to_owned(),
+        seconds @ 10..90 => format!("{}s", seconds.div_ceil(10) * 10),
+        seconds @ 90..5400 => format!("{}m", seconds.div_ceil(60)),
+        seconds @ 5400.. => format!("{}h", seconds.div_ceil(3600)),
+    }
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc;
+
+    use super::super::object::tests::{platform, spec};
+    use super::*;
+    use crate::remote::client::{Connection, Timeouts};
+    use crate::remote::tls::TlsSettings;
+    use crate::session::{Credential, Member, SessionKey, Sessions};
+
+    fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
+        let key = SessionKey {
+            endpoint: "https://iot.example.com:8743".parse().unwrap(),
+            app_id: "app-1".parse().unwrap(),
+        };
+        let second = Duration::from_secs(1);
+        let timeouts = Timeouts {
+            connect: second,
+            total: second,
+        };
+        let connection =
+            Arc::new(Connection::new(&key.endpoint, &TlsSettings::default(), timeouts).unwrap());
+        let member = Member {
+            calls: 100,
+            window: second,
+            credential: Credential::Login("s".into()),
+            connection: Arc::clone(&connection),
+        };
+        let sessions = Sessions::new(Instant::now(), mpsc::unbounded_channel().0);
+        let name = ObjectKey::new("iot", "production");
+        Access::Granted(Grant {
+            session: sessions.join(&name, key.clone(), member),
+            key,
+            connection,
+            logs_in,
+            last_good,
+        })
+    }
+
+    fn snapshot(state: State) -> Snapshot {
+        Snapshot {
+            state,
+            calls_in_window: 7,
+            queue_length: 3,
+            estimated: Duration::from_secs(170),
+            token_expires: None,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<PlatformStatus> {
+        let snapshot = state.map(snapshot);
+        next(&Look {
+            object,
+            access,
+            snapshot: snapshot.as_ref(),
+            packages: PackageCounts::default(),
+            served_by: None,
+            now: (at(1000), Instant::now()),
+        })
+    }
+
+    fn ready(status: &PlatformStatus) -> (&str, &str, &str) {
+        let ready = &status.conditions[0];
+        (&ready.status, &ready.reason, &ready.message)
+    }
+
+    fn in_state(spec: &Value, state: State) -> PlatformStatus {
+        said_of(&platform(spec), &grant(true, None), Some(state)).unwrap()
+    }
+
+    fn detail() -> Detail {
+        Detail {
+            http_status: Some(401),
+            code: Some("100208".to_owned()),
+            message: "no such app".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
+        let until = Instant::now();
+        let unavailable = |trouble| State::Unavailable(detail(), trouble);
+        for (state, status, reason, part) in [
+            (State::Open, "True", "Available", "app-1"),
+            (State::TokenRefused(detail()), "True", "Available", "app-1"),
+            (
+                State::Throttled { until },
+                "False",
+                "Throttled",
+                "spec.quota.calls",
+            ),
+            (
+                unavailable(Trouble::TimedOut),
+                "False",
+                "PlatformUnavailable",
+                "spec.endpoint",
+            ),
+            (
+                unavailable(Trouble::CertificateNotTrusted),
+                "False",
+                "CertificateNotTrusted",
+                "spec.tls.caSecretRef",
+            ),
+            (
+                unavailable(Trouble::ClientCertificateRefused),
+                "False",
+                "ClientCertificateRefused",
+                "spec.tls.clientCertSecretRef",
+            ),
+            (
+                State::AuthenticationFailed(detail()),
+                "False",
+                "AuthenticationFailed",
+                "Secret iot/iot-app",
+            ),
+            (
+                State::ApplicationRefused(detail()),
+                "False",
+                "ApplicationRefused",
+                "code 100208",
+            ),
+        ] {
+            let said = in_state(&spec(), state);
+            let (is, why, message) = ready(&said);
+            assert_eq!((is, why), (status, reason));
+            assert!(message.contains(part), "{message}");
+            assert_eq!(said.observed_generation, Some(3));
+        }
+    }
+
+    #[tokio::test]
+    async fn observe_says_that_no_delete_is_sent() {
+        let mut observing = spec();
+        observing["mode"] = json!("Observe");
+        let said = in_state(&observing, State::Open);
+        let (is, why, message) = ready(&said);
+        assert_eq!((is, why), ("True", "Observing"));
+        assert!(message.contains("No DELETE is sent"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
+        let read = platform(&spec());
+        assert_eq!(said_of(&read, &Access::Unread, None), None);
+        let refusal = Refusal::new(PlatformReason::SecretNotFound, "Secret iot/x is not there.");
+        let said = said_of(&read, &Access::Refused(refusal.clone()), None).unwrap();
+        assert_eq!(
+            ready(&said),
+            ("False", "SecretNotFound", "Secret iot/x is not there.")
+        );
+        assert_eq!((said.session, said.queue), (None, None));
+
+        let said = said_of(&read, &grant(true, Some(refusal)), Some(State::Open)).unwrap();
+        assert_eq!(ready(&said).1, "SecretNotFound");
+        assert!(said.session.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_token_beside_a_login_says_whose_login_serves() {
+        let (read, access) = (platform(&spec()), grant(false, None));
+        let said = next(&Look {
+            object: &read,
+            access: &access,
+            snapshot: Some(&snapshot(State::Open)),
+            packages: PackageCounts::default(),
+            served_by: Some(&ObjectKey::new("iot", "other")),
+            now: (at(1000), Instant::now()),
+        })
+        .unwrap();
+        assert!(ready(&said).2.contains("login of Platform iot/other"));
+    }
+
+    #[tokio::test]
+    async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_equal() {
+        let first = in_state(&spec(), State::Open);
+        assert!(is_due(&PlatformStatus::default(), &first, None));
+        let mut written = platform(&spec());
+        written.status = first.clone();
+        let later = |state| said_of(&written, &grant(true, None), Some(state)).unwrap();
+        assert!(!is_due(&first, &later(State::Open), None), "equal");
+
+        let mut counted = later(State::Open);
+        counted.queue = Some(QueueStatus {
+            length: 4,
+            estimated_time: None,
+        });
+        assert!(!is_due(&first, &counted, Some(Duration::from_secs(9))));
+        assert!(is_due(&first, &counted, Some(NUMBERS_EVERY)));
+        assert!(is_due(&first, &counted, None));
+
+        let refused = later(State::AuthenticationFailed(detail()));
+        assert!(is_due(&first, &refused, Some(Duration::ZERO)));
+    }
+
+    #[tokio::test]
+    async fn conditions_of_others_are_neither_taken_over_nor_a_reason_to_write() {
+        let mut read = platform(&spec());
+        let mut foreign = in_state(&spec(), State::Open).conditions.remove(0);
+        foreign.type_ = "Backup".to_owned();
+        read.status = in_state(&spec(), State::Open);
+        read.status.conditions.push(foreign);
+        let said = said_of(&read, &grant(true, None), Some(State::Open)).unwrap();
+        assert_eq!(said.conditions.len(), 1);
+        assert!(!is_due(&read.status, &said, None));
+    }
+
+    #[tokio::test]
+    async fn times_that_differ_by_rounding_are_not_a_change() {
+        let mut read = platform(&spec());
+        let paused = |read: &Object, second| {
+            let now = Instant::now();
+            let until = now + Duration::from_secs(60);
+            let snapshot = snapshot(State::Throttled { until });
+            next(&Look {
+                object: read,
+                access: &grant(true, None),
+                snapshot: Some(&snapshot),
+                packages: PackageCounts::default(),
+                served_by: None,
+                now: (at(second), now),
+            })
+            .unwrap()
+        };
+        read.status = paused(&read, 1000);
+        let until = |status: &PlatformStatus| {
+            let session = status.session.clone().unwrap();
+            session.throttled_until.unwrap().0.as_second()
+        };
+        assert_eq!(until(&read.status), 1060);
+        assert_eq!(until(&paused(&read, 1001)), 1060);
+        assert_eq!(until(&paused(&read, 1030)), 1090);
+    }
+
+    #[test]
+    fn durations_are_said_roughly() {
+        for (seconds, said) in [
+            (0, "10s"),
+            (31, "40s"),
+            (89, "90s"),
+            (90, "2m"),
+            (170, "3m"),
+            (5399, "90m"),
+            (5400, "2h"),
+        ] {
+            assert_eq!(rough(Duration::from_secs(seconds)), said);
+        }
+    }
+}
