@@ -74,7 +74,7 @@ use super::reason::Progress;
 pub struct PlatformSpec {
     /// Where the platform is reached, for example `https://iot.example.com:8743`. Only https, without user, password, query or fragment.
     #[schemars(length(min = 9, max = 1024))]
-    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')").message("endpoint must be an https URL such as https://iot.example.com:8743, without user, password, query or fragment"))]
+    #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && (url(self).getPort() == '' || (int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)) && !self.contains('@') && !self.contains('?') && !self.contains('#')").message("endpoint must be an https URL such as https://iot.example.com:8743, without user, password, query or fragment"))]
     pub endpoint: String,
 
     /// The Secret, in the same namespace, with the keys appId and secret (the operator logs in), or appKey and accessToken (a token handed in, never renewed by the operator).
@@ -101,10 +101,8 @@ pub struct PlatformSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct SecretRef {
     /// The name of the Secret.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')").message("the name of a Secret must be lower-case letters, digits, '-' or '.', with a letter or digit at both ends"))]
     pub name: String,
 }
 
@@ -120,10 +118,8 @@ pub struct Tls {
     pub client_cert_secret_ref: Option<SecretRef>,
     /// The name that the platform's certificate must carry, where it isn't the host of the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$')").message("serverName must be a host name or an IP address, such as iot.example.com"))]
     pub server_name: Option<String>,
 }
 
@@ -136,8 +132,8 @@ pub struct Quota {
     pub calls: i32,
     /// The length of the window, 1s to 1h, such as 60s or 1m.
     #[serde(default = "Quota::default_window")]
-    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([0-9]+(s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('1h')").message("window must be from 1s to 1h, such as 60s"))]
+    #[schemars(length(min = 2, max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')").message("window must be from 1s to 1h, such as 60s"))]
     pub window: String,
 }
 
@@ -189,6 +185,8 @@ pub enum Mode {
 /// The namespaces whose objects may refer to a Platform.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(validation = Rule::new("self.from == 'Selector' ? has(self.selector) : !has(self.selector)").message("allowedNamespaces.selector must be given with from: Selector, and only then"))]
+#[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && !(has(e.values) && size(e.values) > 0))").message("allowedNamespaces.selector.matchExpressions takes the operators In and NotIn with values, Exists and DoesNotExist without"))]
+#[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.key.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))").message("allowedNamespaces.selector.matchExpressions.key must be a label key, such as team or example.com/team"))]
 pub struct AllowedNamespaces {
     /// Same: only the Platform's own namespace. All: every namespace. Selector: namespaces whose labels match.
     #[serde(default)]

@@ -61,18 +61,14 @@ pub struct VersionPackageSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct PlatformRef {
     /// The name of the Platform.
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')").message("platformRef.name must be lower-case letters, digits, '-' or '.', with a letter or digit at both ends"))]
     pub name: String,
 
     /// The namespace of the Platform; by default the object's own. The Platform has to allow others with allowedNamespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
-    )]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')").message("platformRef.namespace must be lower-case letters, digits or '-', with a letter or digit at both ends"))]
     pub namespace: Option<String>,
 }
 
