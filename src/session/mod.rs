@@ -3,6 +3,10 @@
 //! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its
 //! turn has come. Nobody sleeps inside a reconcile.
 
+mod budget;
+mod order;
+mod queue;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,185 @@
+//! How many calls may go: a log of answer times, kept so that no window can hold more than the limit.
+//!
+//! A call counts from the moment its permit is given until a window after its answer. The platform
+//! counts it when it arrives, which is between the two; so whatever the jitter, and whichever kind of
+//! window the platform keeps, it never counts more than the limit.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Calls and permits at one time; more would gain nothing and hurt a slow platform.
+pub(super) const MOST_IN_FLIGHT: usize = 20;
+
+/// Whether one more call may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Now.
+    Now,
+    /// Not before this instant, if nothing else happens.
+    At(Instant),
+    /// Not before one that is out comes back.
+    AfterAnswer,
+}
+
+/// The call budget of one application.
+pub(super) struct Budget {
+    limit: usize,
+    window: Duration,
+    /// When calls were answered, or are given up; in order. At least the last `limit` of them.
+    answers: VecDeque<Instant>,
+    /// What was up to here is not in the log, and counts as a whole limit until it's a window old.
+    forgotten: Instant,
+    in_flight: usize,
+    /// The end of the pause after a throttle answer; kept until a call after it was understood.
+    pause: Option<Instant>,
+}
+
+impl Budget {
+    /// `limit` calls in each `window`, of which the one up to `assumed_used_at` counts as used.
+    pub(super) fn new(limit: usize, window: Duration, assumed_used_at: Instant) -> Self {
+        Self {
+            limit,
+            window,
+            answers: VecDeque::new(),
+            forgotten: assumed_used_at,
+            in_flight: 0,
+            pause: None,
+        }
+    }
+
+    /// Changes the bounds; what the log has lost since then counts as used.
+    pub(super) fn resize(&mut self, limit: usize, window: Duration) {
+        self.limit = limit;
+        self.window = window;
+    }
+
+    /// Whether one more call may go.
+    pub(super) fn room(&self, now: Instant) -> Room {
+        if let Some(until) = self.pause {
+            if now < until {
+                return Room::At(until);
+            }
+            if self.in_flight > 0 {
+                return Room::AfterAnswer;
+            }
+        }
+        if self.in_flight >= self.limit.min(MOST_IN_FLIGHT) {
+            return Room::AfterAnswer;
+        }
+        // The call goes once fewer than this many answers are younger than the window.
+        let free = self.limit - self.in_flight;
+        let blocking = self.answers.len().checked_sub(free);
+        let blocking = blocking.and_then(|index| self.answers.get(index));
+        let at = blocking.map_or(self.forgotten, |stamp| self.forgotten.max(*stamp)) + self.window;
+        if at <= now { Room::Now } else { Room::At(at) }
+    }
+
+    /// Takes a slot for one call, where there is room.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let free = self.room(now) == Room::Now;
+        self.in_flight += usize::from(free);
+        free
+    }
+
+    /// Gives the slot of a call back that was not made.
+    pub(super) fn give_back(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// A call ended. It counts from `stamp`: its answer, or for a lost one the end of its time-out.
+    pub(super) fn ended(&mut self, stamp: Instant, now: Instant) {
+        self.give_back();
+        let index = self.answers.partition_point(|other| *other <= stamp);
+        self.answers.insert(index, stamp);
+        while self.answers.len() > self.limit {
+            match self.answers.front() {
+                Some(oldest) if *oldest + self.window <= now => {
+                    self.forgotten = self.forgotten.max(*oldest);
+                    self.answers.pop_front();
+                }
+                _ => break,
+            }
+        }
+    }
+
+    /// The platform refused a call for too many: nothing goes until a call of ours leaves the window
+    /// (at least a tenth of a window; half of one with none of ours in it), then one call alone.
+    /// Told before the refused call itself has ended.
+    pub(super) fn throttled(&mut self, now: Instant) {
+        let oldest = self.answers.get(self.older(now));
+        let until = oldest.map_or(now + self.window / 2, |stamp| *stamp + self.window);
+        let until = until.max(now + self.window / 10);
+        self.pause = Some(self.pause.map_or(until, |earlier| earlier.max(until)));
+    }
+
+    /// A call that went at `started` was understood; after a pause the others may go again.
+    pub(super) fn understood(&mut self, started: Instant) {
+        if self.pause.is_some_and(|until| until <= started) {
+            self.pause = None;
+        }
+    }
+
+    /// When the pause ends or ended, as long as no call after it was understood.
+    pub(super) fn throttled_until(&self) -> Option<Instant> {
+        self.pause
+    }
+
+    /// Calls and permits that are out.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Calls that count now, those that are out included.
+    pub(super) fn used(&self, now: Instant) -> usize {
+        let counted = self.in_flight + self.answers.len() - self.older(now);
+        if self.forgotten + self.window > now {
+            counted.max(self.limit)
+        } else {
+            counted
+        }
+    }
+
+    /// Whether more is out than the bounds allow, as after a change of them.
+    pub(super) fn overdrawn(&self, now: Instant) -> bool {
+        self.in_flight > 0 && self.used(now) > self.limit
+    }
+
+    /// About how long until the call at `position` (1 is the next) may go, answers being quick.
+    pub(super) fn estimate(&self, position: usize, now: Instant) -> Duration {
+        let used = self.used(now);
+        let ahead = self.limit.saturating_sub(used);
+        let start = self.pause.map_or(now, |until| until.max(now));
+        let turn = if position <= ahead {
+            now
+        } else {
+            let turn = position - ahead - 1;
+            let (rounds, index) = (turn / self.limit.max(1), turn % self.limit.max(1));
+            let logged = self.answers.get(self.older(now) + index).copied();
+            let stamp = if self.forgotten + self.window > now {
+                self.forgotten
+            } else {
+                logged.unwrap_or(now)
+            };
+            let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
+            stamp + self.window + self.window.saturating_mul(rounds)
+        };
+        turn.max(start).saturating_duration_since(now)
+    }
+
+    /// When the last call of the log has left the window.
+    pub(super) fn spent_until(&self) -> Instant {
+        let last = self.answers.back().copied();
+        last.map_or(self.forgotten, |stamp| stamp.max(self.forgotten)) + self.window
+    }
+
+    /// How many answers of the log are a window old or older.
+    fn older(&self, now: Instant) -> usize {
+        self.answers
+            .partition_point(|stamp| *stamp + self.window <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests;
