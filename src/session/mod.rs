@@ -4,17 +4,29 @@
 //! turn has come. Nobody sleeps inside a reconcile.
 
 mod budget;
+mod core;
+mod dispatcher;
+mod health;
+mod members;
+mod notice;
 mod order;
 mod queue;
+mod registry;
+mod token;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use self::core::{Core, Underway};
+use self::members::Members;
+pub use self::registry::Sessions;
 use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::client::Connection;
@@ -126,77 +138,149 @@ pub struct Snapshot {
     pub estimated: Duration,
     /// When the token ends, if there is one whose end is known.
     pub token_expires: Option<Timestamp>,
+    /// Logins begun since the session exists.
+    pub logins: u64,
 }
 
 /// Where the dispatcher sends the objects whose turn has come.
 pub type Wake = mpsc::UnboundedSender<ObjectKey>;
 
 /// Everything the operator holds for one application.
-pub struct Session {}
+pub struct Session {
+    key: SessionKey,
+    inner: Mutex<Inner>,
+    /// Tells the dispatcher to look again.
+    changed: Arc<Notify>,
+    wake: Wake,
+    /// Holds a token for each call under way.
+    calls: TaskTracker,
+}
+
+/// What the lock of a session guards; it's never held over an await.
+struct Inner {
+    core: Core,
+    members: Members,
+}
 
 impl Session {
-    /// Asks for a permit and tells where that leaves the object; a second ask changes nothing.
+    /// What names this session.
+    pub fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    /// Asks for a permit and tells where that leaves the object; a second ask changes nothing, unless
+    /// its priority or time differs: then the ticket moves to its new place.
     ///
     /// With a free budget, a live token and nobody waiting, the answer is a permit at once.
-    pub fn request(&self, _ticket: Ticket) -> Standing {
-        Standing::Absent
+    pub fn request(&self, ticket: Ticket) -> Standing {
+        self.change(|core, now| core.request(&ticket, now))
     }
 
     /// Where the object stands.
-    pub fn standing(&self, _uid: &str) -> Standing {
-        Standing::Absent
+    pub fn standing(&self, uid: &str) -> Standing {
+        self.lock().core.standing(uid, Instant::now())
     }
 
     /// Gives a ticket, or a permit that was not used, back.
-    pub fn withdraw(&self, _uid: &str) {}
+    pub fn withdraw(&self, uid: &str) {
+        self.change(|core, _| core.withdraw(uid));
+    }
 
     /// Remembers the intent written for the permit that the object holds.
-    pub fn intend(&self, _uid: &str, _intent: String) {}
+    pub fn intend(&self, uid: &str, intent: String) {
+        self.lock().core.intend(uid, intent, Instant::now());
+    }
 
     /// Uses the permit of `uid` for one DELETE over `connection` and learns from the answer.
     /// `None` when the object holds no permit (any more) or no token is there: then nothing was sent.
+    ///
+    /// A call whose future is dropped counts until its time-out would have ended.
     pub async fn delete(
         &self,
-        _uid: &str,
-        _connection: &Connection,
-        _file_id: &FileId,
+        uid: &str,
+        connection: &Connection,
+        file_id: &FileId,
     ) -> Option<Answer> {
-        None
+        let (call, token) = self.change(|core, now| core.begin(uid, now))?;
+        let call = DeleteCall::new(self, call);
+        // No await between the check above and the send: nothing can change in between.
+        let answer = connection.delete(&self.key.app_id, &token, file_id).await;
+        call.end(&answer);
+        Some(answer)
     }
 
     /// A look at the whole.
     pub fn snapshot(&self) -> Snapshot {
+        let now = Instant::now();
+        let inner = self.lock();
+        let core = &inner.core;
+        let token_expires = core.token_ends().and_then(|ends| {
+            let left = SignedDuration::try_from(ends.saturating_duration_since(now)).ok()?;
+            Timestamp::now().checked_add(left).ok()
+        });
         Snapshot {
-            state: State::Open,
-            calls_in_window: 0,
-            queue_length: 0,
-            estimated: Duration::ZERO,
-            token_expires: None,
+            state: core.state(),
+            calls_in_window: core.calls_in_window(now),
+            queue_length: core.waiting(),
+            estimated: match core.waiting() {
+                0 => Duration::ZERO,
+                last => core.estimate(last, now),
+            },
+            token_expires,
+            logins: core.logins(),
+        }
+    }
+
+    /// Changes the state and lets the dispatcher do what follows from it.
+    fn change<T>(&self, change: impl FnOnce(&mut Core, Instant) -> T) -> T {
+        let result = change(&mut self.lock().core, Instant::now());
+        self.changed.notify_one();
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The rules don't panic half-way through a change; a poisoned lock must not stop all others.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The dispatcher finds the session gone and ends.
+        self.changed.notify_one();
+    }
+}
+
+/// A DELETE under way; one that is dropped before its answer counts as lost.
+struct DeleteCall<'a> {
+    session: &'a Session,
+    call: Option<Underway>,
+    _under_way: TaskTrackerToken,
+}
+
+impl<'a> DeleteCall<'a> {
+    fn new(session: &'a Session, call: Underway) -> Self {
+        Self {
+            session,
+            call: Some(call),
+            _under_way: session.calls.token(),
+        }
+    }
+
+    fn end(mut self, answer: &Answer) {
+        self.finish(Some(answer));
+    }
+
+    fn finish(&mut self, answer: Option<&Answer>) {
+        if let Some(call) = self.call.take() {
+            self.session
+                .change(|core, now| core.ended(&call, answer, now));
         }
     }
 }
 
-/// All sessions of this process.
-pub struct Sessions {}
-
-impl Sessions {
-    /// No session yet. `started` is when this process began: the window before it counts as used.
-    pub fn new(_started: Instant, _wake: Wake) -> Arc<Self> {
-        Arc::new(Self {})
+impl Drop for DeleteCall<'_> {
+    fn drop(&mut self) {
+        self.finish(None);
     }
-
-    /// Joins `platform` to the session of `key`, with what it brings; again after each change of that.
-    /// A platform that was in another session leaves it.
-    pub fn join(&self, _platform: &ObjectKey, _key: SessionKey, _member: Member) -> Arc<Session> {
-        Arc::new(Session {})
-    }
-
-    /// Takes `platform` out of its session; the session's log outlives it by one window.
-    pub fn leave(&self, _platform: &ObjectKey) {}
-
-    /// From now on nothing new is sent: no permit is given or usable, no login begun.
-    pub fn close(&self) {}
-
-    /// Waits until no call is under way.
-    pub async fn drained(&self) {}
 }

@@ -1,0 +1,374 @@
+//! The state of one session and all its rules, without I/O: time is an argument, what is to be done
+//! comes back as a [`Step`].
+
+mod learn;
+
+use std::collections::HashMap;
+use std::mem;
+use std::time::Duration;
+
+use fastrand::Rng;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::budget::{Budget, Room};
+use super::health::{Gate, Health};
+use super::notice::Notice;
+use super::queue::Queue;
+use super::token::{Need, Tokens};
+use super::{Credential, Standing, State, Ticket};
+use crate::api::names::ObjectKey;
+
+/// A permit that nobody uses so long is taken back.
+const PERMIT_LASTS: Duration = Duration::from_secs(30);
+
+/// What the members of a session agree on.
+pub(super) struct Terms {
+    pub(super) calls: usize,
+    pub(super) window: Duration,
+    pub(super) credential: Credential,
+}
+
+/// A permit that was not used yet.
+struct Permit {
+    key: ObjectKey,
+    given: Instant,
+    probe: bool,
+    intent: Option<(String, Instant)>,
+}
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct Underway {
+    started: Instant,
+    probe: bool,
+    /// The serial of its token, or for a login the revision of the credential.
+    serial: u64,
+}
+
+/// A login to be made.
+pub(super) struct LoginOrder {
+    pub(super) call: Underway,
+    pub(super) secret: SecretString,
+}
+
+/// What is to be done now, and when to look again.
+#[derive(Default)]
+pub(super) struct Step {
+    pub(super) wake: Vec<ObjectKey>,
+    pub(super) login: Option<LoginOrder>,
+    pub(super) next: Option<Instant>,
+}
+
+/// What may happen next.
+enum Move {
+    Grant { probe: bool },
+    Login { probe: bool },
+    Wait(Option<Instant>),
+}
+
+/// One session.
+pub(super) struct Core {
+    budget: Budget,
+    queue: Queue,
+    permits: HashMap<String, Permit>,
+    tokens: Tokens,
+    health: Health,
+    notice: Notice,
+    /// Those whose standing changed without their doing.
+    woken: Vec<ObjectKey>,
+    /// How long after its start a lost call counts as under way.
+    time_out: Duration,
+    /// Nobody is a member, so nothing is granted.
+    abandoned: bool,
+    closed: bool,
+}
+
+impl Core {
+    /// A session under `terms`; the window up to `assumed_used_at` counts as used.
+    pub(super) fn new(
+        terms: Terms,
+        assumed_used_at: Instant,
+        time_out: Duration,
+        chance: Rng,
+    ) -> Self {
+        Self {
+            budget: Budget::new(terms.calls, terms.window, assumed_used_at),
+            queue: Queue::new(),
+            permits: HashMap::new(),
+            tokens: Tokens::new(terms.credential),
+            health: Health::new(chance),
+            notice: Notice::default(),
+            woken: Vec::new(),
+            time_out,
+            abandoned: false,
+            closed: false,
+        }
+    }
+
+    /// Takes the terms that the members agree on now. `reconnected` tells that the way to the
+    /// platform changed too; either makes trying again worthwhile.
+    pub(super) fn agree(&mut self, terms: Terms, reconnected: bool, now: Instant) {
+        self.abandoned = false;
+        self.budget.resize(terms.calls, terms.window);
+        let other_credential = self.tokens.set_credential(terms.credential);
+        if other_credential {
+            match self.health.ailment() {
+                Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
+                    self.health.understood();
+                }
+                Some(_) | None => self.health.try_now(now),
+            }
+        }
+        if reconnected {
+            self.health.try_now(now);
+        }
+        if other_credential || self.budget.overdrawn(now) {
+            self.void_permits();
+        }
+    }
+
+    /// Lets all go: nobody is a member any more.
+    pub(super) fn abandon(&mut self) {
+        self.abandoned = true;
+        self.void_permits();
+        while let Some(ticket) = self.queue.pop() {
+            self.woken.push(ticket.key);
+        }
+    }
+
+    /// From now on nothing is granted, used or begun.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// See [`super::Session::request`].
+    pub(super) fn request(&mut self, ticket: &Ticket, now: Instant) -> Standing {
+        self.tidy(now);
+        if !self.permits.contains_key(&ticket.uid) {
+            self.queue.insert(ticket);
+            if self.queue.len() == 1
+                && let Move::Grant { probe } = self.next_move(now)
+            {
+                self.grant(probe, now);
+            }
+        }
+        self.standing(&ticket.uid, now)
+    }
+
+    /// See [`super::Session::standing`].
+    pub(super) fn standing(&self, uid: &str, now: Instant) -> Standing {
+        if let Some(permit) = self.permits.get(uid) {
+            return Standing::Permitted {
+                intent: permit.intent.clone(),
+            };
+        }
+        match self.queue.position(uid) {
+            Some(position) => Standing::Waiting {
+                position,
+                estimated: self.estimate(position, now),
+                state: self.state(),
+            },
+            None => Standing::Absent,
+        }
+    }
+
+    /// See [`super::Session::withdraw`].
+    pub(super) fn withdraw(&mut self, uid: &str) {
+        self.queue.remove(uid);
+        if let Some(permit) = self.permits.remove(uid) {
+            self.take_back(&permit);
+        }
+    }
+
+    /// See [`super::Session::intend`].
+    pub(super) fn intend(&mut self, uid: &str, intent: String, now: Instant) {
+        if let Some(permit) = self.permits.get_mut(uid) {
+            permit.intent = Some((intent, now));
+        }
+    }
+
+    /// Turns the permit of `uid` into a call with the token that comes back.
+    pub(super) fn begin(&mut self, uid: &str, now: Instant) -> Option<(Underway, SecretString)> {
+        self.tidy(now);
+        if self.closed {
+            return None;
+        }
+        // Without a token there is no permit: whatever drops the one voids the other.
+        let (token, serial) = self.tokens.current()?;
+        let permit = self.permits.remove(uid)?;
+        let call = Underway {
+            started: now,
+            probe: permit.probe,
+            serial,
+        };
+        Some((call, token))
+    }
+
+    /// Does what is due, and tells what is left to others.
+    pub(super) fn step(&mut self, now: Instant) -> Step {
+        self.tidy(now);
+        let mut step = Step::default();
+        let moves = loop {
+            match self.next_move(now) {
+                Move::Grant { probe } => {
+                    let granted = self.grant(probe, now);
+                    self.woken.extend(granted);
+                }
+                Move::Login { probe } => match self.tokens.begin_login() {
+                    Some(order) if self.budget.take(now) => {
+                        if probe {
+                            self.health.probe_begun();
+                        }
+                        step.login = Some(LoginOrder {
+                            call: Underway {
+                                started: now,
+                                probe,
+                                serial: order.credential,
+                            },
+                            secret: order.secret,
+                        });
+                    }
+                    Some(_) | None => break None,
+                },
+                Move::Wait(until) => break until,
+            }
+        };
+        let unused = self.permits.values().map(|permit| permit.given).min();
+        step.wake = mem::take(&mut self.woken);
+        let notice = self
+            .notice
+            .advance(&self.state(), &self.queue, now, &mut step.wake);
+        let candidates = [moves, unused.map(|given| given + PERMIT_LASTS), notice];
+        step.next = candidates.into_iter().flatten().min();
+        step
+    }
+
+    /// Whether nothing is granted, used or begun any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// What all wait for.
+    pub(super) fn state(&self) -> State {
+        if let Some(state) = self.health.ailment() {
+            state.clone()
+        } else if let Some(until) = self.budget.throttled_until() {
+            State::Throttled { until }
+        } else if let Some(detail) = self.tokens.last_refusal() {
+            State::TokenRefused(detail.clone())
+        } else {
+            State::Open
+        }
+    }
+
+    /// About how long until the turn of the one at `position`.
+    pub(super) fn estimate(&self, position: usize, now: Instant) -> Duration {
+        let probe = self.health.next_probe();
+        let probe = probe.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
+        self.budget.estimate(position, now).max(probe)
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Calls that count now, those under way included.
+    pub(super) fn calls_in_window(&self, now: Instant) -> usize {
+        self.budget.used(now)
+    }
+
+    /// When the token ends, if there is one whose end is known.
+    pub(super) fn token_ends(&self) -> Option<Instant> {
+        self.tokens.ends()
+    }
+
+    /// How many logins were begun.
+    pub(super) fn logins(&self) -> u64 {
+        self.tokens.logins()
+    }
+
+    /// Whether no call is out and all of the log has left the window.
+    pub(super) fn spent(&self, now: Instant) -> bool {
+        self.budget.in_flight() == 0 && self.budget.spent_until() <= now
+    }
+
+    fn next_move(&self, now: Instant) -> Move {
+        if self.closed || self.abandoned || self.queue.is_empty() {
+            return Move::Wait(None);
+        }
+        let probe = match self.health.gate(now) {
+            Gate::Open => false,
+            Gate::Probe => true,
+            Gate::At(at) => return Move::Wait(Some(at)),
+            Gate::Answer => return Move::Wait(None),
+        };
+        let (login, alone) = match self.tokens.need(now) {
+            Need::Nothing => (false, probe || self.tokens.doubtful()),
+            Need::Login => (true, probe),
+            // A login ends the old token, which calls that are out still need.
+            Need::Renewal => (true, true),
+            Need::At(at) => return Move::Wait(Some(at)),
+            Need::Answer => return Move::Wait(None),
+        };
+        if alone && self.budget.in_flight() > 0 {
+            return Move::Wait(None);
+        }
+        match self.budget.room(now) {
+            Room::Now if login => Move::Login { probe },
+            Room::Now => Move::Grant { probe },
+            Room::At(at) => Move::Wait(Some(at)),
+            Room::AfterAnswer => Move::Wait(None),
+        }
+    }
+
+    /// Gives the head of the queue its permit.
+    fn grant(&mut self, probe: bool, now: Instant) -> Option<ObjectKey> {
+        let ticket = self.queue.pop()?;
+        self.budget.take(now);
+        if probe {
+            self.health.probe_begun();
+        }
+        let permit = Permit {
+            key: ticket.key.clone(),
+            given: now,
+            probe,
+            intent: None,
+        };
+        self.permits.insert(ticket.uid, permit);
+        Some(ticket.key)
+    }
+
+    /// Takes back what has run out: permits that nobody used, and a token whose life is over.
+    fn tidy(&mut self, now: Instant) {
+        let unused: Vec<_> = self
+            .permits
+            .extract_if(|_, permit| permit.given + PERMIT_LASTS <= now)
+            .collect();
+        for (_, permit) in unused {
+            self.take_back(&permit);
+            self.woken.push(permit.key);
+        }
+        if self.tokens.expire(now) {
+            self.void_permits();
+        }
+    }
+
+    fn take_back(&mut self, permit: &Permit) {
+        self.budget.give_back();
+        if permit.probe {
+            self.health.probe_returned();
+        }
+    }
+
+    fn void_permits(&mut self) {
+        for (_, permit) in mem::take(&mut self.permits) {
+            self.take_back(&permit);
+            self.woken.push(permit.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

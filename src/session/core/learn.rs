@@ -1,0 +1,200 @@
+//! What a session learns from the end of a call.
+
+use tokio::time::Instant;
+
+use super::{Core, Underway};
+use crate::remote::answer::{Answer, Detail, Trouble};
+use crate::remote::client::Login;
+use crate::session::State;
+use crate::session::token::Refusal;
+
+impl Core {
+    /// A delete ended with `answer`, or with none since nobody waited for it any more.
+    pub(in crate::session) fn ended(
+        &mut self,
+        call: &Underway,
+        answer: Option<&Answer>,
+        now: Instant,
+    ) {
+        if let Some(Answer::Throttled(_)) = answer {
+            self.throttled(call, now);
+        }
+        self.budget.ended(self.stamp(call, answer, now), now);
+        let Some(answer) = answer else {
+            // Nothing was learned.
+            if call.probe {
+                self.health.probe_returned();
+            }
+            return;
+        };
+        match answer {
+            Answer::Done
+            | Answer::AlreadyGone(_)
+            | Answer::InvalidFileId(_)
+            | Answer::Unexpected(_) => {
+                self.tokens.proven(call.serial);
+                self.understood(call);
+            }
+            Answer::Throttled(_) => {}
+            Answer::TokenRefused(detail) => self.token_refused(call, detail, now),
+            Answer::CredentialsRefused(detail) => {
+                // The next probe begins with a login, which proves the credentials or doesn't.
+                self.tokens.drop_token();
+                let state = State::AuthenticationFailed(self.tokens.explain(detail));
+                self.ails(state, false, call, now);
+            }
+            Answer::ApplicationRefused(detail) => {
+                self.tokens.proven(call.serial);
+                self.budget.understood(call.started);
+                self.ails(State::ApplicationRefused(detail.clone()), false, call, now);
+            }
+            Answer::Unavailable(detail, trouble) => {
+                let state = State::Unavailable(detail.clone(), *trouble);
+                if self.health.failed(state, call.probe, now) {
+                    self.void_permits();
+                }
+            }
+        }
+    }
+
+    /// A login ended; without a result where nobody waited for it any more.
+    pub(in crate::session) fn login_ended(
+        &mut self,
+        call: &Underway,
+        result: Option<Result<Login, Answer>>,
+        now: Instant,
+    ) {
+        let answer = match &result {
+            Some(Ok(_)) => Some(&Answer::Done),
+            Some(Err(answer)) => Some(answer),
+            None => None,
+        };
+        if let Some(Answer::Throttled(_)) = answer {
+            self.throttled(call, now);
+        }
+        self.budget.ended(self.stamp(call, answer, now), now);
+        let (login, refusal) = match result {
+            Some(Ok(login)) => (Some(login), None),
+            Some(Err(answer)) => (None, Some(answer)),
+            None => (None, None),
+        };
+        let succeeded = login.is_some();
+        if !self.tokens.login_ended(call.serial, login, now) {
+            // Made with a former credential: it tells nothing about the present one.
+            if call.probe {
+                self.health.probe_returned();
+            }
+            return;
+        }
+        match refusal {
+            None if succeeded => {
+                self.budget.understood(call.started);
+                self.health.logged_in(call.probe);
+            }
+            None => {
+                if call.probe {
+                    self.health.probe_returned();
+                }
+            }
+            Some(Answer::Throttled(_)) => {}
+            // All wait for the login, so it is paced from its first failure on.
+            Some(Answer::Unavailable(detail, trouble)) => {
+                self.ails(State::Unavailable(detail, trouble), true, call, now);
+            }
+            Some(Answer::ApplicationRefused(detail)) => {
+                self.ails(State::ApplicationRefused(detail), true, call, now);
+            }
+            Some(
+                Answer::CredentialsRefused(detail)
+                | Answer::TokenRefused(detail)
+                | Answer::Unexpected(detail)
+                | Answer::InvalidFileId(detail)
+                | Answer::AlreadyGone(detail),
+            ) => self.ails(State::AuthenticationFailed(detail), true, call, now),
+            Some(Answer::Done) => {
+                let detail = Detail {
+                    message: "the login was answered without a token".to_owned(),
+                    ..Detail::default()
+                };
+                self.ails(State::AuthenticationFailed(detail), true, call, now);
+            }
+        }
+    }
+
+    fn throttled(&mut self, call: &Underway, now: Instant) {
+        self.budget.throttled(now);
+        self.void_permits();
+        match self.health.ailment() {
+            // Whether the token or the application is accepted remains to be seen.
+            Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
+                if call.probe {
+                    self.health.probe_returned();
+                }
+            }
+            Some(_) | None => self.health.understood(),
+        }
+    }
+
+    fn token_refused(&mut self, call: &Underway, detail: &Detail, now: Instant) {
+        self.budget.understood(call.started);
+        match self.tokens.refused(call.serial, detail, now) {
+            Refusal::Replaced => {
+                if call.probe {
+                    self.health.probe_returned();
+                }
+            }
+            Refusal::Again => {
+                self.void_permits();
+                match self.health.ailment() {
+                    Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
+                        let state = State::AuthenticationFailed(detail.clone());
+                        self.ails(state, false, call, now);
+                    }
+                    Some(_) | None => self.health.understood(),
+                }
+            }
+            Refusal::Final(detail) => {
+                self.ails(State::AuthenticationFailed(detail), false, call, now);
+            }
+        }
+    }
+
+    fn ails(&mut self, state: State, healed_by_login: bool, call: &Underway, now: Instant) {
+        self.health.ails(state, healed_by_login, call.probe, now);
+        self.void_permits();
+    }
+
+    fn understood(&mut self, call: &Underway) {
+        self.budget.understood(call.started);
+        self.health.understood();
+    }
+
+    /// From when on a call counts: its answer, or where none came the end of its time-out.
+    fn stamp(&self, call: &Underway, answer: Option<&Answer>, now: Instant) -> Instant {
+        let lost = match answer {
+            None => true,
+            Some(Answer::Unavailable(_, trouble)) => match trouble {
+                Trouble::TimedOut | Trouble::ConnectionLost => true,
+                Trouble::Answered
+                | Trouble::NotConnected
+                | Trouble::CertificateNotTrusted
+                | Trouble::ClientCertificateRefused => false,
+            },
+            Some(
+                Answer::Done
+                | Answer::AlreadyGone(_)
+                | Answer::Throttled(_)
+                | Answer::TokenRefused(_)
+                | Answer::CredentialsRefused(_)
+                | Answer::InvalidFileId(_)
+                | Answer::ApplicationRefused(_)
+                | Answer::Unexpected(_),
+            ) => false,
+        };
+        if lost {
+            now.max(call.started + self.time_out)
+        } else {
+            now
+        }
+    }
+}

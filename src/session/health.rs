@@ -1,0 +1,221 @@
+//! Whether the platform understands this application at all, and how rarely it's asked when not.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::State;
+
+/// Calls in a row without one understood answer after which the session is probed.
+const FAILURES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// Whether a call may go, as far as the session's health is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Any may.
+    Open,
+    /// One, alone, as a probe.
+    Probe,
+    /// None before this instant.
+    At(Instant),
+    /// None before the probe that is out comes back.
+    Answer,
+}
+
+/// Why others wait while one call at a time is tried.
+struct Ailment {
+    /// What is shown to those who wait.
+    state: State,
+    /// Whether a login that succeeds proves that it's over.
+    healed_by_login: bool,
+    steps: u32,
+    next: Instant,
+    probing: bool,
+}
+
+/// The health of a session.
+pub(super) struct Health {
+    failures: u32,
+    ailment: Option<Ailment>,
+    chance: Rng,
+}
+
+impl Health {
+    /// In good health. `chance` gives the jitter.
+    pub(super) fn new(chance: Rng) -> Self {
+        Self {
+            failures: 0,
+            ailment: None,
+            chance,
+        }
+    }
+
+    /// Whether a call may go.
+    pub(super) fn gate(&self, now: Instant) -> Gate {
+        match &self.ailment {
+            None => Gate::Open,
+            Some(ailment) if ailment.probing => Gate::Answer,
+            Some(ailment) if now < ailment.next => Gate::At(ailment.next),
+            Some(_) => Gate::Probe,
+        }
+    }
+
+    /// What is shown to those who wait, if something is wrong.
+    pub(super) fn ailment(&self) -> Option<&State> {
+        self.ailment.as_ref().map(|ailment| &ailment.state)
+    }
+
+    /// When the next probe goes.
+    pub(super) fn next_probe(&self) -> Option<Instant> {
+        self.ailment.as_ref().map(|ailment| ailment.next)
+    }
+
+    /// The probe is out.
+    pub(super) fn probe_begun(&mut self) {
+        if let Some(ailment) = &mut self.ailment {
+            ailment.probing = true;
+        }
+    }
+
+    /// The probe came back without telling anything; another may go.
+    pub(super) fn probe_returned(&mut self) {
+        if let Some(ailment) = &mut self.ailment {
+            ailment.probing = false;
+        }
+    }
+
+    /// A call failed without an understood answer; enough of them in a row are an ailment.
+    /// Whether it begins with this one.
+    pub(super) fn failed(&mut self, state: State, probe: bool, now: Instant) -> bool {
+        self.failures += 1;
+        if self.failures >= FAILURES || self.ailment.is_some() {
+            self.ails(state, true, probe, now)
+        } else {
+            false
+        }
+    }
+
+    /// Something is wrong that concerns every call. A probe that finds so makes the pause longer;
+    /// other calls that were out meanwhile tell nothing new. Whether it begins with this one.
+    pub(super) fn ails(
+        &mut self,
+        state: State,
+        healed_by_login: bool,
+        probe: bool,
+        now: Instant,
+    ) -> bool {
+        let steps = match &self.ailment {
+            None => 0,
+            Some(ailment) if probe => ailment.steps + 1,
+            Some(_) => return false,
+        };
+        let begins = self.ailment.is_none();
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(steps));
+        let pause = pause
+            .min(LONGEST_PAUSE)
+            .mul_f64(1.0 - self.chance.f64() / 2.0);
+        self.ailment = Some(Ailment {
+            state,
+            healed_by_login,
+            steps,
+            next: now + pause,
+            probing: false,
+        });
+        begins
+    }
+
+    /// An answer was understood.
+    pub(super) fn understood(&mut self) {
+        self.failures = 0;
+        self.ailment = None;
+    }
+
+    /// A login succeeded.
+    pub(super) fn logged_in(&mut self, probe: bool) {
+        self.failures = 0;
+        match &mut self.ailment {
+            Some(ailment) if !ailment.healed_by_login => ailment.probing &= !probe,
+            Some(_) | None => self.ailment = None,
+        }
+    }
+
+    /// Something changed that makes trying again worthwhile: the next probe goes at once.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        if let Some(ailment) = &mut self.ailment {
+            ailment.next = now;
+            ailment.steps = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::answer::{Detail, Trouble};
+
+    fn unavailable() -> State {
+        State::Unavailable(Detail::default(), Trouble::TimedOut)
+    }
+
+    #[test]
+    fn the_fifth_failure_in_a_row_makes_the_others_wait() {
+        let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
+        for _ in 0..4 {
+            assert!(!health.failed(unavailable(), false, now));
+        }
+        health.understood();
+        for _ in 0..4 {
+            assert!(!health.failed(unavailable(), false, now));
+        }
+        assert_eq!(health.gate(now), Gate::Open);
+        assert!(health.failed(unavailable(), false, now));
+        assert!(matches!(health.gate(now), Gate::At(_)));
+    }
+
+    #[test]
+    fn the_pauses_double_from_five_seconds_to_ten_minutes_up_to_a_half_less() {
+        for seed in 0..100 {
+            let (mut health, mut now) = (Health::new(Rng::with_seed(seed)), Instant::now());
+            health.ails(unavailable(), true, false, now);
+            for full in [5, 10, 20, 40, 80, 160, 320, 600, 600, 600] {
+                let pause = health.next_probe().unwrap() - now;
+                let full = Duration::from_secs(full);
+                assert!(pause <= full && pause >= full / 2, "{pause:?} of {full:?}");
+                now += pause;
+                assert_eq!(health.gate(now), Gate::Probe);
+                health.probe_begun();
+                assert_eq!(health.gate(now), Gate::Answer);
+                health.ails(unavailable(), true, true, now);
+            }
+        }
+    }
+
+    #[test]
+    fn calls_that_were_out_already_make_no_pause_longer() {
+        let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
+        assert!(health.ails(unavailable(), false, false, now));
+        let next = health.next_probe();
+        for _ in 0..20 {
+            assert!(!health.ails(unavailable(), false, false, now));
+        }
+        assert_eq!(health.next_probe(), next);
+    }
+
+    #[test]
+    fn a_login_heals_only_what_a_login_can_prove() {
+        let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
+        let state = State::AuthenticationFailed(Detail::default());
+        health.ails(state.clone(), false, false, now);
+        health.probe_begun();
+        health.logged_in(true);
+        assert_eq!(health.ailment(), Some(&state));
+        assert_eq!(health.gate(health.next_probe().unwrap()), Gate::Probe);
+        health.understood();
+        health.ails(state, true, false, now);
+        health.logged_in(true);
+        assert_eq!(health.gate(now), Gate::Open);
+    }
+}

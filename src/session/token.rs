@@ -1,0 +1,412 @@
+//! The token of one application: who may log in, when, and what a refusal means.
+//!
+//! Only the newest token of an application lives, and logins must not overlap
+//! (platform reference, section 1): so there is one login at a time, whatever happens meanwhile.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+use super::Credential;
+use crate::remote::answer::Detail;
+use crate::remote::client::Login;
+
+/// A token is renewed so long before its end, or a tenth of its life before, if that is less.
+const RENEWED_BEFORE: Duration = Duration::from_secs(60);
+/// Fresh tokens that are refused in a row until a person has to look.
+const REFUSED_IN_A_ROW: u32 = 3;
+/// The pause before the last of them: another client of the application may be logging in too.
+const LAST_TRY_AFTER: Duration = Duration::from_secs(2);
+
+/// A token in use.
+struct Live {
+    secret: SecretString,
+    serial: u64,
+    ends: Option<Instant>,
+    renewal: Option<Instant>,
+    /// Whether a call with it was understood.
+    proven: bool,
+}
+
+/// What the next call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Nothing: a token is there.
+    Nothing,
+    /// A login.
+    Login,
+    /// A login, since the token ends soon; not while calls with it are out.
+    Renewal,
+    /// A login, but not before this instant.
+    At(Instant),
+    /// The end of the login under way.
+    Answer,
+}
+
+/// What a refused token means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It was replaced already; nothing is to be done.
+    Replaced,
+    /// A new login is due.
+    Again,
+    /// Trying again is of no use without a person, for this reason.
+    Final(Detail),
+}
+
+/// A login to be made.
+pub(super) struct Order {
+    pub(super) secret: SecretString,
+    /// The credential that it is made with.
+    pub(super) credential: u64,
+}
+
+/// The token, and the credential it comes from.
+pub(super) struct Tokens {
+    credential: Credential,
+    /// Counts the changes of the credential.
+    revision: u64,
+    live: Option<Live>,
+    logging_in: bool,
+    /// Counts the tokens.
+    serial: u64,
+    refused_in_a_row: u32,
+    /// Why the last token was refused, until there is a new one.
+    refused: Option<Detail>,
+    not_before: Option<Instant>,
+    logins: u64,
+}
+
+impl Tokens {
+    /// No token yet, unless one is handed in.
+    pub(super) fn new(credential: Credential) -> Self {
+        let mut tokens = Self {
+            credential,
+            revision: 0,
+            live: None,
+            logging_in: false,
+            serial: 0,
+            refused_in_a_row: 0,
+            refused: None,
+            not_before: None,
+            logins: 0,
+        };
+        tokens.begin_anew();
+        tokens
+    }
+
+    /// Takes another credential; whether it differs. The token of the former one is dropped, and so
+    /// is the result of a login that is under way.
+    pub(super) fn set_credential(&mut self, credential: Credential) -> bool {
+        let differs = !same_credential(&self.credential, &credential);
+        if differs {
+            self.credential = credential;
+            self.revision += 1;
+            self.begin_anew();
+        }
+        differs
+    }
+
+    /// What the next call needs.
+    pub(super) fn need(&self, now: Instant) -> Need {
+        if self.logging_in {
+            return Need::Answer;
+        }
+        match &self.live {
+            Some(live) if live.renewal.is_none_or(|renewal| now < renewal) => Need::Nothing,
+            Some(_) => Need::Renewal,
+            None => match self.not_before {
+                Some(at) if now < at => Need::At(at),
+                Some(_) | None => Need::Login,
+            },
+        }
+    }
+
+    /// Begins the one login; `None` where a token is handed in or a login is under way.
+    pub(super) fn begin_login(&mut self) -> Option<Order> {
+        match &self.credential {
+            Credential::Login(secret) if !self.logging_in => {
+                self.logging_in = true;
+                self.logins += 1;
+                Some(Order {
+                    secret: secret.clone(),
+                    credential: self.revision,
+                })
+            }
+            Credential::Login(_) | Credential::Token(_) => None,
+        }
+    }
+
+    /// The login made with `credential` ended; whether that is still the one that counts.
+    pub(super) fn login_ended(
+        &mut self,
+        credential: u64,
+        login: Option<Login>,
+        now: Instant,
+    ) -> bool {
+        self.logging_in = false;
+        if credential != self.revision {
+            return false;
+        }
+        if let Some(login) = login {
+            let life = login.expires_in;
+            // A platform that names no life lets the token live until it refuses it.
+            let ends = (!life.is_zero()).then(|| now + life);
+            self.refused = None;
+            self.not_before = None;
+            self.put(login.access_token, ends);
+            if let Some(live) = &mut self.live {
+                live.renewal = ends.map(|ends| ends - RENEWED_BEFORE.min(life / 10));
+            }
+        }
+        true
+    }
+
+    /// The platform refused the token `serial`.
+    pub(super) fn refused(&mut self, serial: u64, detail: &Detail, now: Instant) -> Refusal {
+        let Some(live) = self.live.as_ref().filter(|live| live.serial == serial) else {
+            return Refusal::Replaced;
+        };
+        if matches!(self.credential, Credential::Token(_)) {
+            return Refusal::Final(self.explain(detail));
+        }
+        self.refused_in_a_row = if live.proven {
+            0
+        } else {
+            self.refused_in_a_row + 1
+        };
+        self.drop_token();
+        self.refused = Some(detail.clone());
+        if self.refused_in_a_row >= REFUSED_IN_A_ROW {
+            return Refusal::Final(detail.clone());
+        }
+        if self.refused_in_a_row == REFUSED_IN_A_ROW - 1 {
+            self.not_before = Some(now + LAST_TRY_AFTER);
+        }
+        Refusal::Again
+    }
+
+    /// What a person is told who has to mend it: who can renew a token that was handed in.
+    pub(super) fn explain(&self, detail: &Detail) -> Detail {
+        match self.credential {
+            Credential::Login(_) => detail.clone(),
+            Credential::Token(_) => Detail {
+                message: "the accessToken in the Secret was refused. It was handed in, so the \
+                          operator can't renew it: put a new accessToken into the Secret"
+                    .to_owned(),
+                ..detail.clone()
+            },
+        }
+    }
+
+    /// A call with the token `serial` was understood.
+    pub(super) fn proven(&mut self, serial: u64) {
+        if let Some(live) = self.live.as_mut().filter(|live| live.serial == serial) {
+            live.proven = true;
+            self.refused_in_a_row = 0;
+        }
+    }
+
+    /// Whether the token should be tried with one call alone: the one before it, fresh like this
+    /// one, was refused.
+    pub(super) fn doubtful(&self) -> bool {
+        self.refused_in_a_row > 0
+    }
+
+    /// Forgets a token that came from a login, so that the next call begins with one.
+    pub(super) fn drop_token(&mut self) {
+        if matches!(self.credential, Credential::Login(_)) {
+            self.live = None;
+        }
+    }
+
+    /// Drops the token if its life is over; whether it was.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let over = self.ends().is_some_and(|ends| ends <= now);
+        if over {
+            self.live = None;
+        }
+        over
+    }
+
+    /// The token and its serial.
+    pub(super) fn current(&self) -> Option<(SecretString, u64)> {
+        let live = self.live.as_ref()?;
+        Some((live.secret.clone(), live.serial))
+    }
+
+    /// When the token ends, if that is known.
+    pub(super) fn ends(&self) -> Option<Instant> {
+        self.live.as_ref()?.ends
+    }
+
+    /// Why the last token was refused, until there is a new one.
+    pub(super) fn last_refusal(&self) -> Option<&Detail> {
+        self.refused.as_ref()
+    }
+
+    /// How many logins were begun.
+    pub(super) fn logins(&self) -> u64 {
+        self.logins
+    }
+
+    fn begin_anew(&mut self) {
+        self.live = None;
+        self.refused_in_a_row = 0;
+        self.refused = None;
+        self.not_before = None;
+        if let Credential::Token(token) = &self.credential {
+            let token = token.clone();
+            self.put(token, None);
+        }
+    }
+
+    fn put(&mut self, secret: SecretString, ends: Option<Instant>) {
+        self.serial += 1;
+        self.live = Some(Live {
+            secret,
+            serial: self.serial,
+            ends,
+            renewal: None,
+            proven: false,
+        });
+    }
+}
+
+/// Whether two credentials are the same.
+pub(super) fn same_credential(one: &Credential, other: &Credential) -> bool {
+    match (one, other) {
+        (Credential::Login(one), Credential::Login(other))
+        | (Credential::Token(one), Credential::Token(other)) => {
+            one.expose_secret() == other.expose_secret()
+        }
+        (Credential::Login(_), Credential::Token(_))
+        | (Credential::Token(_), Credential::Login(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::from(text.to_owned())
+    }
+
+    fn login(token: &str, seconds: u64) -> Option<Login> {
+        Some(Login {
+            access_token: secret(token),
+            expires_in: Duration::from_secs(seconds),
+        })
+    }
+
+    fn tokens() -> (Tokens, Instant) {
+        (Tokens::new(Credential::Login(secret("s1"))), Instant::now())
+    }
+
+    fn log_in(tokens: &mut Tokens, token: &str, now: Instant) -> u64 {
+        let order = tokens.begin_login().unwrap();
+        assert!(tokens.login_ended(order.credential, login(token, 3600), now));
+        tokens.current().unwrap().1
+    }
+
+    #[test]
+    fn logins_never_overlap() {
+        let (mut tokens, now) = tokens();
+        assert!(tokens.begin_login().is_some());
+        assert_eq!(tokens.need(now), Need::Answer);
+        assert!(tokens.begin_login().is_none());
+        tokens.set_credential(Credential::Login(secret("s2")));
+        assert!(tokens.begin_login().is_none());
+    }
+
+    #[test]
+    fn the_result_of_a_login_with_a_former_secret_is_dropped() {
+        let (mut tokens, now) = tokens();
+        let order = tokens.begin_login().unwrap();
+        assert!(tokens.set_credential(Credential::Login(secret("s2"))));
+        assert!(!tokens.login_ended(order.credential, login("t1", 3600), now));
+        assert!(tokens.current().is_none());
+        assert_eq!(tokens.need(now), Need::Login);
+        let order = tokens.begin_login().unwrap();
+        assert_eq!(order.secret.expose_secret(), "s2");
+    }
+
+    #[test]
+    fn a_token_refused_after_it_was_replaced_triggers_no_login() {
+        let (mut tokens, now) = tokens();
+        let first = log_in(&mut tokens, "t1", now);
+        let detail = Detail::default();
+        assert_eq!(tokens.refused(first, &detail, now), Refusal::Again);
+        assert_eq!(tokens.refused(first, &detail, now), Refusal::Replaced);
+        log_in(&mut tokens, "t2", now);
+        assert_eq!(tokens.refused(first, &detail, now), Refusal::Replaced);
+        assert_eq!(tokens.need(now), Need::Nothing);
+    }
+
+    #[test]
+    fn the_second_login_is_at_once_the_third_after_two_seconds_then_a_person_has_to_look() {
+        let (mut tokens, now) = tokens();
+        let detail = Detail::default();
+        let worked = log_in(&mut tokens, "t0", now);
+        tokens.proven(worked);
+        assert_eq!(tokens.refused(worked, &detail, now), Refusal::Again);
+        assert!(!tokens.doubtful());
+        let first = log_in(&mut tokens, "t1", now);
+        assert_eq!(tokens.refused(first, &detail, now), Refusal::Again);
+        assert_eq!(tokens.need(now), Need::Login);
+        let second = log_in(&mut tokens, "t2", now);
+        assert!(tokens.doubtful());
+        assert_eq!(tokens.refused(second, &detail, now), Refusal::Again);
+        let third_at = now + Duration::from_secs(2);
+        assert_eq!(tokens.need(now), Need::At(third_at));
+        assert_eq!(tokens.need(third_at), Need::Login);
+        let third = log_in(&mut tokens, "t3", third_at);
+        let refusal = tokens.refused(third, &detail, third_at);
+        assert_eq!(refusal, Refusal::Final(detail));
+    }
+
+    #[test]
+    fn an_understood_answer_in_between_begins_the_count_anew() {
+        let (mut tokens, now) = tokens();
+        for round in 0..10 {
+            let serial = log_in(&mut tokens, "t", now);
+            let refusal = tokens.refused(serial, &Detail::default(), now);
+            assert_eq!(refusal, Refusal::Again, "round {round}");
+            let serial = log_in(&mut tokens, "t", now);
+            tokens.proven(serial);
+            assert!(!tokens.doubtful());
+            tokens.refused(serial, &Detail::default(), now);
+        }
+    }
+
+    #[test]
+    fn a_token_is_renewed_a_minute_or_a_tenth_of_its_life_before_its_end() {
+        for (life, margin) in [(3600, 60), (100, 10)] {
+            let (mut tokens, now) = tokens();
+            let order = tokens.begin_login().unwrap();
+            tokens.login_ended(order.credential, login("t", life), now);
+            let end = now + Duration::from_secs(life);
+            let due = end - Duration::from_secs(margin);
+            assert_eq!(tokens.need(due - Duration::from_millis(1)), Need::Nothing);
+            assert_eq!(tokens.need(due), Need::Renewal);
+            assert!(!tokens.expire(due) && tokens.expire(end));
+            assert_eq!(tokens.need(end), Need::Login);
+        }
+    }
+
+    #[test]
+    fn a_token_handed_in_is_never_renewed_and_its_refusal_says_who_has_to() {
+        let now = Instant::now();
+        let mut tokens = Tokens::new(Credential::Token(secret("hunter2")));
+        let (_, serial) = tokens.current().unwrap();
+        let Refusal::Final(detail) = tokens.refused(serial, &Detail::default(), now) else {
+            panic!("trying again is of no use");
+        };
+        assert!(detail.message.contains("accessToken") && detail.message.contains("Secret"));
+        assert!(!detail.message.contains("hunter2"));
+        assert!(tokens.begin_login().is_none());
+        assert_eq!(tokens.need(now), Need::Nothing);
+    }
+}
