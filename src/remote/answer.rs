@@ -27,6 +27,18 @@ pub enum Call {
     Delete,
 }
 
+impl Call {
+    /// A bounded word for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Show => "show",
+            Self::List => "list",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// What an answer means. The variants are the rows of the answer table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {

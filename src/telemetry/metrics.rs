@@ -1,23 +1,358 @@
-//! stub
+//! What the operator counts, in the `OpenMetrics` text format. Never a series per object.
+
+use std::borrow::Cow;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::api::names::AppId;
+use crate::api::reason::Phase;
 use crate::api::version_package::Outcome;
-use crate::remote::answer::Answer;
-/// stub
-pub struct Metrics;
+use crate::remote::answer::{Answer, Call};
+use crate::remote::codes;
+use crate::session::{Snapshot, State};
+
+/// `N` labels with their values, the names in one fixed order.
+type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// From the idle case (a tenth of a second) over the drain of a backlog to a deletion held for days.
+const TIME_TO_DELETE: [f64; 14] = [
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0,
+];
+
+/// Everything that the operator counts. All methods are cheap and never wait.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    passes: Family<Labels<1>, Counter>,
+    platform_calls: Family<Labels<2>, Counter>,
+    platform_codes: Family<Labels<1>, Counter>,
+    deletions: Family<Labels<1>, Counter>,
+    time_to_delete: Histogram,
+    objects: Family<Labels<1>, Gauge>,
+    undecodable: Gauge,
+    queue_length: Family<Labels<1>, Gauge>,
+    queue_estimated: Family<Labels<1>, Seconds>,
+    budget_used: Family<Labels<1>, Gauge>,
+    budget_limit: Family<Labels<1>, Gauge>,
+    session_state: Family<Labels<2>, Gauge>,
+    events: Family<Labels<1>, Counter>,
+    watch_restarts: Family<Labels<1>, Counter>,
+    blind_permits: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Metrics {
-    /// stub
-    pub fn pass(&self) {}
-    /// stub
-    pub fn platform_call(&self, _call: &str, _answer: &Answer) {}
-    /// stub
-    pub fn deletion(&self, _: Outcome) {}
-    /// stub
-    pub fn time_to_delete(&self, _: std::time::Duration) {}
-    /// stub
-    pub fn event(&self, _: &str) {}
-    /// stub
-    pub fn write_failed(&self) {}
-    /// stub
-    pub fn watch_restart(&self, _: &str) {}
-    /// stub
-    pub fn blind_permit(&self) {}
+    /// All at zero.
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("vpo"),
+            passes: Family::default(),
+            platform_calls: Family::default(),
+            platform_codes: Family::default(),
+            deletions: Family::default(),
+            time_to_delete: Histogram::new(TIME_TO_DELETE),
+            objects: Family::default(),
+            undecodable: Gauge::default(),
+            queue_length: Family::default(),
+            queue_estimated: Family::default(),
+            budget_used: Family::default(),
+            budget_limit: Family::default(),
+            session_state: Family::default(),
+            events: Family::default(),
+            watch_restarts: Family::default(),
+            blind_permits: Counter::default(),
+        };
+        // A series that begins at zero shows its first step; one that begins at one hides it.
+        for outcome in Outcome::ALL {
+            let _ = metrics.deletions.get_or_create(&outcome_label(outcome));
+        }
+        for phase in Phase::ALL {
+            let _ = metrics.objects.get_or_create(&phase_label(phase));
+        }
+        metrics.registered()
+    }
+
+    #[rustfmt::skip]
+    fn registered(mut self) -> Self {
+        let r = &mut self.registry;
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        r.register("build", "The operator that runs", Info::new(version));
+        r.register("passes", "Passes over an object, by result", self.passes.clone());
+        r.register("platform_calls", "Calls to the platform, by call and by what the answer means", self.platform_calls.clone());
+        r.register("platform_codes", "Answers of the platform with a code, by code; codes that are not told apart are counted as other", self.platform_codes.clone());
+        r.register("deletions", "Deletions that ended, by outcome", self.deletions.clone());
+        r.register_with_unit("time_to_delete", "From the request of a deletion to its outcome", Unit::Seconds, self.time_to_delete.clone());
+        r.register("objects", "VersionPackages, by phase", self.objects.clone());
+        r.register("undecodable_objects", "Objects that can't be read", self.undecodable.clone());
+        r.register("queue_length", "Objects that wait for a call of the application", self.queue_length.clone());
+        r.register_with_unit("queue_estimated", "About how long the last object in the queue waits", Unit::Seconds, self.queue_estimated.clone());
+        r.register("budget_used", "Calls of the application in the last window, those under way included", self.budget_used.clone());
+        r.register("budget_limit", "Calls that the application may make in one window", self.budget_limit.clone());
+        r.register("session_state", "1 for what the session of the application waits for, else 0", self.session_state.clone());
+        r.register("events", "Events for people, by result of writing them", self.events.clone());
+        r.register("watch_restarts", "Watches begun anew, by resource", self.watch_restarts.clone());
+        r.register("blind_permits", "Permits given back because the echo of an intent did not come: the operator was blind and deleted nothing", self.blind_permits.clone());
+        self
+    }
+
+    /// One pass over an object ended with `result`, one of a fixed set of words.
+    pub fn passed(&self, result: &'static str) {
+        self.passes.get_or_create(&one("result", result)).inc();
+    }
+
+    /// One call was made and its answer read.
+    pub fn called(&self, call: Call, answer: &Answer) {
+        let labels = [
+            ("call", call.as_str().into()),
+            ("answer", answer.as_str().into()),
+        ];
+        self.platform_calls.get_or_create(&labels).inc();
+        if let Some(code) = answer.detail().and_then(|detail| detail.code.as_deref()) {
+            let known = one("code", codes::label(code));
+            self.platform_codes.get_or_create(&known).inc();
+        }
+    }
+
+    /// One deletion ended, `after` it was wanted, where that is known.
+    pub fn deleted(&self, outcome: Outcome, after: Option<Duration>) {
+        self.deletions.get_or_create(&outcome_label(outcome)).inc();
+        if let Some(after) = after {
+            self.time_to_delete.observe(after.as_secs_f64());
+        }
+    }
+
+    /// How many objects are in `phase`.
+    pub fn set_objects(&self, phase: Phase, count: usize) {
+        self.objects
+            .get_or_create(&phase_label(phase))
+            .set(whole(count));
+    }
+
+    /// How many objects can't be read.
+    pub fn set_undecodable(&self, count: usize) {
+        self.undecodable.set(whole(count));
+    }
+
+    /// How the session of `application` stands, with its `limit` of calls in one window.
+    pub fn set_session(&self, application: &AppId, snapshot: &Snapshot, limit: usize) {
+        let label = application_label(application);
+        let queue = whole(snapshot.queue_length);
+        let used = whole(snapshot.calls_in_window);
+        let estimated = snapshot.estimated.as_secs_f64();
+        self.queue_length.get_or_create(&label).set(queue);
+        self.queue_estimated.get_or_create(&label).set(estimated);
+        self.budget_used.get_or_create(&label).set(used);
+        self.budget_limit.get_or_create(&label).set(whole(limit));
+        let current = state_word(&snapshot.state);
+        for word in STATES {
+            self.session_state
+                .get_or_create(&state_label(application, word))
+                .set(i64::from(word == current));
+        }
+    }
+
+    /// The session of `application` is no more: its series end, rather than keep their last value.
+    pub fn forget_session(&self, application: &AppId) {
+        let label = application_label(application);
+        self.queue_length.remove(&label);
+        self.queue_estimated.remove(&label);
+        self.budget_used.remove(&label);
+        self.budget_limit.remove(&label);
+        for word in STATES {
+            self.session_state.remove(&state_label(application, word));
+        }
+    }
+
+    /// One event was written, or not: `result` is one of a fixed set of words.
+    pub fn told(&self, result: &'static str) {
+        self.events.get_or_create(&one("result", result)).inc();
+    }
+
+    /// The watch of `resource`, such as `versionpackages`, begins anew.
+    pub fn watch_restarted(&self, resource: &'static str) {
+        self.watch_restarts
+            .get_or_create(&one("resource", resource))
+            .inc();
+    }
+
+    /// A permit was given back because the echo of its intent did not come.
+    pub fn permit_blind(&self) {
+        self.blind_permits.inc();
+    }
+
+    /// All of it in the `OpenMetrics` text format.
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        // Writing into a String can't fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+/// Every word of [`state_word`].
+const STATES: [&str; 6] = [
+    "Open",
+    "Throttled",
+    "TokenRefused",
+    "Unavailable",
+    "AuthenticationFailed",
+    "ApplicationRefused",
+];
+
+fn state_word(state: &State) -> &'static str {
+    match state {
+        State::Open => "Open",
+        State::Throttled { .. } => "Throttled",
+        State::TokenRefused(_) => "TokenRefused",
+        State::Unavailable(..) => "Unavailable",
+        State::AuthenticationFailed(_) => "AuthenticationFailed",
+        State::ApplicationRefused(_) => "ApplicationRefused",
+    }
+}
+
+fn one(name: &'static str, value: &'static str) -> Labels<1> {
+    [(name, value.into())]
+}
+
+fn outcome_label(outcome: Outcome) -> Labels<1> {
+    one("outcome", outcome.as_str())
+}
+
+fn phase_label(phase: Phase) -> Labels<1> {
+    one("phase", phase.as_str())
+}
+
+fn application_label(application: &AppId) -> Labels<1> {
+    [("application", application.as_str().to_owned().into())]
+}
+
+fn state_label(application: &AppId, state: &'static str) -> Labels<2> {
+    let [application] = application_label(application);
+    [application, ("state", state.into())]
+}
+
+fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::answer::Detail;
+
+    fn app() -> AppId {
+        "app-1".parse().unwrap()
+    }
+
+    fn snapshot(state: State) -> Snapshot {
+        Snapshot {
+            state,
+            calls_in_window: 7,
+            queue_length: 3,
+            estimated: Duration::from_millis(1500),
+            token_expires: None,
+        }
+    }
+
+    #[track_caller]
+    fn assert_lines(metrics: &Metrics, lines: &[&str]) {
+        let text = metrics.encode();
+        for line in lines {
+            assert!(text.lines().any(|l| l == *line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn everything_is_counted_under_its_name() {
+        let metrics = Metrics::new();
+        metrics.passed("done");
+        metrics.called(Call::Delete, &Answer::Done);
+        metrics.deleted(Outcome::Deleted, Some(Duration::from_millis(200)));
+        metrics.set_objects(Phase::Held, 4);
+        metrics.set_undecodable(1);
+        metrics.set_session(&app(), &snapshot(State::Open), 100);
+        metrics.told("written");
+        metrics.watch_restarted("versionpackages");
+        metrics.permit_blind();
+        let version = format!(
+            "vpo_build_info{{version=\"{}\"}} 1",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert_lines(
+            &metrics,
+            &[
+                &version,
+                r#"vpo_passes_total{result="done"} 1"#,
+                r#"vpo_platform_calls_total{call="delete",answer="Done"} 1"#,
+                r#"vpo_deletions_total{outcome="Deleted"} 1"#,
+                r#"vpo_deletions_total{outcome="HandedOver"} 0"#,
+                r#"vpo_time_to_delete_seconds_bucket{le="0.1"} 0"#,
+                r#"vpo_time_to_delete_seconds_bucket{le="0.25"} 1"#,
+                "vpo_time_to_delete_seconds_sum 0.2",
+                r#"vpo_objects{phase="Held"} 4"#,
+                r#"vpo_objects{phase="Gone"} 0"#,
+                "vpo_undecodable_objects 1",
+                r#"vpo_queue_length{application="app-1"} 3"#,
+                r#"vpo_queue_estimated_seconds{application="app-1"} 1.5"#,
+                r#"vpo_budget_used{application="app-1"} 7"#,
+                r#"vpo_budget_limit{application="app-1"} 100"#,
+                r#"vpo_session_state{application="app-1",state="Open"} 1"#,
+                r#"vpo_session_state{application="app-1",state="Throttled"} 0"#,
+                r#"vpo_events_total{result="written"} 1"#,
+                r#"vpo_watch_restarts_total{resource="versionpackages"} 1"#,
+                "vpo_blind_permits_total 1",
+                "# EOF",
+            ],
+        );
+    }
+
+    #[test]
+    fn codes_that_are_not_told_apart_share_one_series() {
+        let metrics = Metrics::new();
+        for code in ["1010009", "1", "2", "3\"}\n"] {
+            let detail = Detail {
+                code: Some(code.to_owned()),
+                ..Detail::default()
+            };
+            metrics.called(Call::Show, &Answer::Unexpected(detail));
+        }
+        assert_lines(
+            &metrics,
+            &[
+                r#"vpo_platform_codes_total{code="1010009"} 1"#,
+                r#"vpo_platform_codes_total{code="other"} 3"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn a_session_is_in_one_state_and_its_series_end_with_it() {
+        let metrics = Metrics::new();
+        metrics.set_session(&app(), &snapshot(State::Open), 100);
+        let failed = State::AuthenticationFailed(Detail::default());
+        metrics.set_session(&app(), &snapshot(failed), 100);
+        assert_lines(
+            &metrics,
+            &[
+                r#"vpo_session_state{application="app-1",state="Open"} 0"#,
+                r#"vpo_session_state{application="app-1",state="AuthenticationFailed"} 1"#,
+            ],
+        );
+        metrics.forget_session(&app());
+        assert!(!metrics.encode().contains("app-1"));
+    }
 }

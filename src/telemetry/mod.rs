@@ -1,3 +1,5 @@
 //! Logs, metrics and the audit trail.
+
 pub mod audit;
+pub mod logs;
 pub mod metrics;

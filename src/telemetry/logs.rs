@@ -1,0 +1,129 @@
+//! Logs on standard error, as text for people or as JSON for machines.
+
+use std::io::{self, IsTerminal};
+
+use clap::ValueEnum;
+use tracing::Subscriber;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, fmt};
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Why logs can't begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter can't be read.
+    #[error(
+        "log filter {filter:?} can't be read ({source}): it takes a level such as info, or target=level pairs with commas between them"
+    )]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+    /// Logs have begun already.
+    #[error("logs can't begin: {0}")]
+    Begun(#[from] TryInitError),
+}
+
+/// Begins to log what `filter` lets through, such as `info` or `info,version_package_operator=debug`.
+///
+/// # Errors
+/// When the filter can't be read, or this process logs already.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
+    let colors = io::stderr().is_terminal();
+    subscriber(format, filter, colors, io::stderr)?.try_init()?;
+    Ok(())
+}
+
+fn subscriber<W>(
+    format: LogFormat,
+    filter: &str,
+    colors: bool,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync, LogError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let allowed = EnvFilter::try_new(filter).map_err(|source| LogError::Filter {
+        filter: filter.to_owned(),
+        source,
+    })?;
+    let lines = fmt::layer().with_writer(writer).with_ansi(colors);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    Ok(tracing_subscriber::registry().with(allowed).with(lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, filter: &str) -> String {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = subscriber(format, filter, false, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(object = "fleet/fw", outcome = "Deleted", "settled");
+            tracing::debug!("a detail");
+        });
+        String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn json_lines_carry_their_fields_by_name() {
+        let line: serde_json::Value =
+            serde_json::from_str(&logged(LogFormat::Json, "info")).unwrap();
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["message"], "settled");
+        assert_eq!(line["object"], "fleet/fw");
+        assert_eq!(line["outcome"], "Deleted");
+    }
+
+    #[test]
+    fn text_lines_are_plain_and_the_filter_decides_which() {
+        let text = logged(LogFormat::Text, "info");
+        assert!(text.contains("settled") && text.contains("object=\"fleet/fw\""));
+        assert!(!text.contains("a detail") && !text.contains('\u{1b}'));
+        assert!(logged(LogFormat::Text, "debug").contains("a detail"));
+        assert_eq!(logged(LogFormat::Text, "off"), "");
+    }
+
+    #[test]
+    fn a_filter_that_can_not_be_read_is_refused_with_what_is_allowed() {
+        let error = init(LogFormat::Text, "info,=loud=")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("\"info,=loud=\"") && error.contains("such as info"));
+    }
+}
