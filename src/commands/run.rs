@@ -1,13 +1,239 @@
-//! `vpo run`: the operator.
+//! `vpo run`: the operator, from its flags to its orderly end.
 
-/// The settings of the operator.
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Readiness};
+use crate::api::names::FIELD_MANAGER;
+use crate::api::reason::Phase;
+use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
+use crate::platform::{self, Directory};
+use crate::remote::client::Timeouts;
+use crate::schemas;
+use crate::session::Sessions;
+use crate::telemetry::logs::{self, LogFormat};
+use crate::telemetry::metrics::Metrics;
+
+/// How long a stop waits for answers of the platform.
+const ANSWERS: Duration = Duration::from_secs(8);
+/// How long a stop then waits for what follows from them.
+const FINISH: Duration = Duration::from_millis(1500);
+
+/// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "VPO_ADMIN_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    admin_listen: SocketAddr,
 
-/// Runs the operator until it is told to stop.
+    /// How log lines are written.
+    #[arg(long, env = "VPO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    /// Which log lines are written, such as info, or info,version_package_operator=debug.
+    #[arg(long, env = "VPO_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+
+    /// How long a connection to the platform may take to stand, 100ms to 60s.
+    #[arg(long, env = "VPO_CONNECT_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = duration)]
+    connect_timeout: Duration,
+
+    /// How long a whole call to the platform may take, 100ms to 60s.
+    #[arg(long, env = "VPO_CALL_TIMEOUT", default_value = "15s", value_name = "DURATION", value_parser = duration)]
+    call_timeout: Duration,
+
+    /// The name of this pod, shown as the source of events.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pod_name: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let allowed = "is not a duration from 100ms to 60s, such as 5s";
+    let span = text.parse::<jiff::SignedDuration>().map_err(|_| allowed.to_owned())?;
+    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
+    if (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&span) {
+        Ok(span)
+    } else {
+        Err(allowed.to_owned())
+    }
+}
+
+/// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it can't start.
-pub fn run(_: Args) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet")
+/// When a flag has no meaning, the admin port is taken, or no cluster is named.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.connect_timeout <= args.call_timeout,
+        "--connect-timeout {:?} is longer than --call-timeout {:?}, which includes it",
+        args.connect_timeout,
+        args.call_timeout
+    );
+    logs::init(args.log_format, &args.log)?;
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(operate(args))
+}
+
+async fn operate(args: Args) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let stop = stop_signal()?;
+    let cancel = CancellationToken::new();
+    let metrics = Arc::new(Metrics::new());
+    let readiness = Arc::new(Readiness::new(&[
+        ("schemas", "the CustomResourceDefinitions are not compared yet"),
+        ("platforms", "the first list of Platforms is under way"),
+        ("packages", "the first list of VersionPackages is under way"),
+    ]));
+    let listener = tokio::net::TcpListener::bind(args.admin_listen)
+        .await
+        .with_context(|| format!("--admin-listen {} can't be used", args.admin_listen))?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %listener.local_addr()?, "starting");
+    let serving = tokio::spawn(admin::serve(
+        listener,
+        readiness.clone(),
+        {
+            let metrics = metrics.clone();
+            move || metrics.encode()
+        },
+        cancel.clone(),
+    ));
+
+    let client = client().await?;
+    let ended = tokio::select! {
+        () = schemas::wait_until_served(&client, |why| readiness.close("schemas", why)) => None,
+        () = stop.cancelled() => Some(()),
+    };
+    if ended.is_none() {
+        readiness.open("schemas");
+        reconcile(client, &args, started, &metrics, &readiness, &stop).await;
+    }
+    cancel.cancel();
+    serving.await??;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Runs both controllers until told to stop; then sends nothing new, and waits for what is under way.
+async fn reconcile(
+    client: kube::Client,
+    args: &Args,
+    started: Instant,
+    metrics: &Arc<Metrics>,
+    readiness: &Arc<Readiness>,
+    stop: &CancellationToken,
+) {
+    let cancel = CancellationToken::new();
+    let timeouts = Timeouts { connect: args.connect_timeout, total: args.call_timeout };
+    let (wake, mut woken) = mpsc::unbounded_channel();
+    let (changed, mut platforms_changed) = mpsc::unbounded_channel();
+    let sessions = Sessions::new(started, wake);
+    let directory = Directory::new(client.clone());
+    let cache = Arc::new(Cache::default());
+    let queue = Arc::new(Workqueue::default());
+    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: args.pod_name.clone() };
+    let context = Arc::new(package::Context {
+        client: client.clone(),
+        cache: cache.clone(),
+        queue: queue.clone(),
+        memory: Memory::default(),
+        directory: directory.clone(),
+        recorder: Recorder::new(client.clone(), reporter),
+        restart: Arc::new(Notify::new()),
+        metrics: metrics.clone(),
+    });
+    let tally = Box::new({
+        let cache = cache.clone();
+        move |platform: &_| cache.counts(platform)
+    });
+    let platforms = tokio::spawn(platform::run(
+        client,
+        sessions.clone(),
+        directory.clone(),
+        timeouts,
+        tally,
+        changed,
+        cancel.clone(),
+    ));
+    let packages = tokio::spawn(package::run(context, cancel.clone()));
+    let chores = async {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                Some(key) = woken.recv() => queue.add(key),
+                Some(platform) = platforms_changed.recv() => {
+                    cache.of_platform(&platform).into_iter().for_each(|key| queue.add(key));
+                }
+                _ = tick.tick() => {
+                    if cache.is_complete() {
+                        readiness.open("packages");
+                    }
+                    count(metrics, &cache, &sessions);
+                }
+            }
+        }
+    };
+    let listed = async {
+        directory.listed().await;
+        readiness.open("platforms");
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = async { tokio::join!(chores, listed); } => {}
+    }
+    tracing::info!("stopping: nothing new is sent");
+    sessions.close();
+    if tokio::time::timeout(ANSWERS, sessions.drained()).await.is_err() {
+        tracing::warn!("calls under way are abandoned; the next start tries them again");
+    }
+    cancel.cancel();
+    let ends = async { tokio::join!(packages, platforms) };
+    if tokio::time::timeout(FINISH, ends).await.is_err() {
+        tracing::warn!("passes under way are abandoned; the next start begins them anew");
+    }
+}
+
+/// Brings the gauges up to date.
+fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions) {
+    let (phases, undecodable) = cache.phases();
+    for phase in Phase::ALL {
+        metrics.set_objects(phase, phases.get(&phase).copied().unwrap_or(0));
+    }
+    metrics.set_undecodable(undecodable);
+    for (key, snapshot) in sessions.snapshots() {
+        metrics.set_session(&key.app_id, &snapshot, snapshot.limit);
+    }
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    // kube and the client of the platform use the same TLS provider; a second install is no matter.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut config = kube::Config::infer().await.context("no cluster is named by KUBECONFIG, and this is no pod")?;
+    // A repeat is a new decision of ours, never a hidden one of the client.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Ok(kube::Client::try_from(config)?)
+}
+
+fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn({
+        let token = token.clone();
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
+        }
+    });
+    Ok(token)
 }

@@ -15,9 +15,9 @@ use super::observe::Observed;
 use super::watch::{Object, Watched};
 use super::{API_TIMEOUT, Context};
 use crate::api::names::{FIELD_MANAGER, FINALIZER};
-use crate::remote::answer::Answer;
+use crate::remote::answer::{Answer, Call};
 use crate::session::Standing;
-use crate::telemetry::audit;
+use crate::telemetry::audit::{self, AuditRecord};
 
 /// What came of a decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,23 @@ pub enum Effect {
     NotSent,
 }
 
+impl Effect {
+    /// The word of the variant, for the count of passes.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Patched => "patched",
+            Self::Outrun => "outrun",
+            Self::Failed(_) => "failed",
+            Self::Seated(_) => "seated",
+            Self::Beaten => "beaten",
+            Self::Intended(_) => "intended",
+            Self::Answered(..) => "answered",
+            Self::NotSent => "not-sent",
+        }
+    }
+}
+
 /// Carries `decision` out; `slot` is given back while the platform is waited for.
 pub async fn act(
     context: &Context,
@@ -62,15 +79,9 @@ pub async fn act(
             Effect::None
         }
         Decision::AddFinalizer => patch_finalizers(context, object, added(object)).await,
-        Decision::Release { outcome, keeper } => {
+        Decision::Release { outcome, .. } => {
             if observed.facts.settled.is_none() && context.memory.audit_once(&object.uid) {
-                audit::write(&conclude::audit_record(
-                    &observed.facts,
-                    *outcome,
-                    keeper.as_ref(),
-                    None,
-                    observed.now,
-                ));
+                write_audit(conclude::audit_record(&observed.facts, *outcome, None, observed.now));
             }
             patch_finalizers(context, object, removed(object)).await
         }
@@ -116,12 +127,12 @@ pub async fn act(
             effect
         }
         Decision::RestartWatch => {
-            context.metrics.blind_permit();
+            context.metrics.permit_blind();
             if context.memory.set_blind(true) {
                 tracing::warn!(
                     "an own write did not come back through the watch, which is made anew"
                 );
-                context.metrics.watch_restart("versionpackages");
+                context.metrics.watch_restarted("versionpackages");
                 context.restart.notify_one();
             }
             Effect::None
@@ -141,10 +152,19 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
         .await
     {
         Some(answer) => {
-            context.metrics.platform_call("delete", &answer);
+            context.metrics.called(Call::Delete, &answer);
             Effect::Answered(answer, begun.elapsed())
         }
         None => Effect::NotSent,
+    }
+}
+
+/// Writes an audit line; where standard output is broken, the log says so in its place.
+pub fn write_audit(record: Option<AuditRecord>) {
+    if let Some(record) = record
+        && let Err(error) = audit::write(&record)
+    {
+        tracing::error!(%error, ?record, "the audit line could not be written");
     }
 }
 

@@ -528,31 +528,33 @@ fn ended(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Note 
     }
 }
 
-/// The audit line of an end, with the call that brought it about, if there was one.
+/// The audit line of an end, with the answer that brought it about, if a call was made. `None` for
+/// an object whose `fileId` can't be read: there is no package to speak of.
 pub fn audit_record(
     seen: &Observation,
     outcome: Outcome,
-    keeper: Option<&ObjectKey>,
-    call: Option<(&Answer, Duration)>,
+    answer: Option<&Answer>,
     now: Now,
-) -> AuditRecord {
+) -> Option<AuditRecord> {
     let object = &*seen.object;
-    let detail = call.and_then(|(answer, _)| answer.detail());
-    let deletion = object.status.deletion.as_ref();
-    AuditRecord {
+    let detail = answer.and_then(Answer::detail);
+    let attempts = object.status.deletion.as_ref().and_then(|deletion| deletion.attempts);
+    let requested_at = requested_at(object, now.wall);
+    let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
+    Some(AuditRecord {
         time: now.wall,
-        object: object.key.to_string(),
+        namespace: object.key.namespace.clone(),
+        name: object.key.name.clone(),
         uid: object.uid.clone(),
-        file_id: object.file_id().map(ToString::to_string),
-        application: object.application().map(ToString::to_string),
-        outcome: outcome.as_str(),
-        kept_by: keeper.map(ToString::to_string),
+        file_id: object.file_id()?.clone(),
+        application: object.application().cloned(),
+        outcome,
         http_status: detail.and_then(|detail| detail.http_status),
         code: detail.and_then(|detail| detail.code.clone()),
-        attempts: deletion.and_then(|deletion| deletion.attempts).unwrap_or(0),
-        requested_at: requested_at(object, now.wall),
-        duration_ms: call.map(|(_, took)| AuditRecord::millis(took)),
-    }
+        attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0),
+        requested_at: Some(requested_at),
+        duration_ms: u64::try_from(took.as_millis()).ok(),
+    })
 }
 
 /// `base`, doubled with each failure up to `cap`, less up to a half by chance.

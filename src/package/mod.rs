@@ -79,7 +79,7 @@ pub async fn reconcile(
         now,
         fastrand::f64(),
     );
-    context.metrics.pass();
+    context.metrics.passed(effect.word());
     report::deliver(context, &observed, &effect, report).await
 }
 

@@ -1,14 +1,17 @@
 //! Tells the world what a pass came to: memory, audit, status, event; in this order.
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use std::time::Duration;
+
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::act::{Effect, leave_seat};
+use super::act::{Effect, leave_seat, write_audit};
 use super::conclude::{Note, Report, Retry, audit_record, pause};
+use super::decide::requested_at;
 use super::memory::Failure;
 use super::observe::Observed;
 use super::watch::{Object, Watched};
@@ -16,7 +19,6 @@ use super::{API_TIMEOUT, Context};
 use crate::api::names::FIELD_MANAGER;
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::Answer;
-use crate::telemetry::audit;
 
 /// Delivers `report`; returns when to look at the object again.
 pub async fn deliver(
@@ -31,7 +33,6 @@ pub async fn deliver(
     if let Some(status) = report.status.filter(|status| *status != object.status) {
         if let Err(error) = write_status(context, object, &status).await {
             tracing::warn!(error, "the status could not be written");
-            context.metrics.write_failed();
             // Without its intent, a permit is of no use.
             if matches!(effect, Effect::Intended(_)) {
                 leave_seat(context, object);
@@ -45,7 +46,6 @@ pub async fn deliver(
     }
     if let Effect::Failed(error) = effect {
         tracing::warn!(error, "the finalizer could not be patched");
-        context.metrics.write_failed();
         context.memory.write_failed(&object.uid);
     }
     if let Some(note) = report.event {
@@ -54,33 +54,19 @@ pub async fn deliver(
     wake
 }
 
-const WRITE_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
-const WRITE_PAUSE_CAP: std::time::Duration = std::time::Duration::from_secs(30);
+const WRITE_PAUSE: Duration = Duration::from_millis(500);
+const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
 
 /// What is remembered of an answer, and its audit line, before anything is written.
 fn remember(context: &Context, observed: &Observed, effect: &Effect, report: &Report) {
     let object = &*observed.facts.object;
-    let Effect::Answered(answer, took) = effect else {
+    let Effect::Answered(answer, _) = effect else {
         return;
     };
     if let Some(outcome) = report.settled {
-        let call = Some((answer, *took));
-        audit::write(&audit_record(
-            &observed.facts,
-            outcome,
-            None,
-            call,
-            observed.now,
-        ));
-        context.metrics.deletion(outcome);
-        if let Ok(age) = std::time::Duration::try_from(
-            observed
-                .now
-                .wall
-                .duration_since(super::decide::requested_at(object, observed.now.wall)),
-        ) {
-            context.metrics.time_to_delete(age);
-        }
+        write_audit(audit_record(&observed.facts, outcome, Some(answer), observed.now));
+        let age = observed.now.wall.duration_since(requested_at(object, observed.now.wall));
+        context.metrics.deleted(outcome, Duration::try_from(age).ok());
         for key in context.memory.settle(&object.uid, outcome) {
             context.queue.add(key);
         }
@@ -161,7 +147,7 @@ async fn write_status(
 /// Publishes an event; one that can't be published is counted, and never fails the pass.
 async fn publish(context: &Context, object: &Object, note: Note) {
     if context.directory.is_terminating(&object.key.namespace) {
-        context.metrics.event("skipped");
+        context.metrics.told("skipped");
         return;
     }
     let event = Event {
@@ -184,11 +170,11 @@ async fn publish(context: &Context, object: &Object, note: Note) {
         ..ObjectReference::default()
     };
     match tokio::time::timeout(API_TIMEOUT, context.recorder.publish(&event, &about)).await {
-        Ok(Ok(())) => context.metrics.event("published"),
+        Ok(Ok(())) => context.metrics.told("published"),
         Ok(Err(error)) => {
             tracing::debug!(%error, "an event could not be published");
-            context.metrics.event("failed");
+            context.metrics.told("failed");
         }
-        Err(_) => context.metrics.event("failed"),
+        Err(_) => context.metrics.told("failed"),
     }
 }

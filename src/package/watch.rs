@@ -106,7 +106,7 @@ impl Object {
         let mut annotations = metadata.annotations.unwrap_or_default();
         let known = |value: Value| match value {
             Value::Null => Ok(VersionPackageStatus::default()),
-            value => serde_json::from_value(value).map_err(|e| format!("status: {e}")),
+            value => serde_path_to_error::deserialize(value).map_err(|e| format!("status.{e}")),
         };
         let (status, broken_status) = match known(status) {
             Ok(status) => (status, None),
@@ -114,7 +114,7 @@ impl Object {
         };
         let text = |field: &str| spec.get(field).and_then(Value::as_str).map(str::to_owned);
         let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
-        let spec = serde_json::from_value(spec).map_err(|e| format!("spec: {e}"));
+        let spec = serde_path_to_error::deserialize(spec).map_err(|e| format!("spec.{e}"));
         let spec = match (spec, broken_status) {
             (Ok(spec), None) => Ok(spec),
             (Err(error), _) | (Ok(_), Some(error)) => Err(Undecodable {

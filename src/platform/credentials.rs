@@ -182,7 +182,7 @@ pub(super) fn unusable_tls(spec: &PlatformSpec, namespace: &str, error: &TlsErro
     let secret = match error {
         TlsError::Ca(_) => tls.and_then(|tls| tls.ca_secret_ref.as_ref()),
         TlsError::Client(_) => tls.and_then(|tls| tls.client_cert_secret_ref.as_ref()),
-        TlsError::ServerName(_) => None,
+        TlsError::ServerName(_) | TlsError::Setup(_) => None,
     };
     match secret {
         Some(secret) => Refusal::new(

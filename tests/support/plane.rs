@@ -15,6 +15,8 @@ use super::tool;
 
 /// The CustomResourceDefinitions, apart from what is installed and deleted with the operator.
 const CRDS: &str = "crds";
+/// What lets the operator read the Secrets of one namespace.
+const ACCESS: &str = "manifests/platform-access";
 /// What installs the operator.
 const INSTALL: &str = "manifests/install";
 
@@ -220,6 +222,20 @@ impl Plane {
     pub fn install(&self) {
         self.install_crds();
         self.kubectl(&["apply", "-k", INSTALL]).expect_ok();
+    }
+
+    /// Lets the operator read Secrets of a namespace by name, with the Role that is shipped.
+    pub fn grant_secrets(&self, namespace: &str, names: &[&str]) {
+        let read = |file: &str| -> serde_json::Value {
+            let text = std::fs::read_to_string(tool::root().join(ACCESS).join(file));
+            serde_saphyr::from_str(&text.expect("the Role is shipped")).expect("a manifest is YAML")
+        };
+        let (mut role, binding) = (read("role.yaml"), read("rolebinding.yaml"));
+        role["rules"][0]["resourceNames"] = names.into();
+        for manifest in [role, binding] {
+            let apply = ["-n", namespace, "apply", "-f", "-"];
+            self.kubectl_with(self.kubeconfig(), &apply, &manifest.to_string()).expect_ok();
+        }
     }
 
     /// Every request that the API server has answered so far.

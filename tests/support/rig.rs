@@ -1,0 +1,167 @@
+//! Everything at once: control plane, operator under its own ServiceAccount, and a platform.
+
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::{Operator, Plane, Said, Simulator, SimulatorOptions, wait_for};
+
+/// How long anything here may take that is not meant to wait.
+pub const SOON: Duration = Duration::from_secs(20);
+/// Where the manifests put the operator, and the name of its ServiceAccount.
+pub const OPERATOR: &str = "version-package-operator";
+
+/// A namespace with a Platform named `production` on a simulator of its own.
+pub struct Rig<'a> {
+    /// The control plane.
+    pub plane: &'a Plane,
+    /// The namespace of this test.
+    pub namespace: String,
+    /// The platform of this test.
+    pub simulator: Simulator,
+    api: Api<DynamicObject>,
+}
+
+/// How a rig is laid out.
+pub struct Layout<'a> {
+    /// How the simulator starts.
+    pub simulator: SimulatorOptions<'a>,
+    /// What the Platform has beside the usual.
+    pub platform: Value,
+}
+
+impl Default for Layout<'_> {
+    /// Twenty packages, and a window of a second, so that a start costs no more than that.
+    fn default() -> Self {
+        Self {
+            simulator: SimulatorOptions { packages: 20, quota_window: "1s", ..SimulatorOptions::default() },
+            platform: json!({"quota": {"calls": 100, "window": "1s"}}),
+        }
+    }
+}
+
+/// The control plane and the operator that the tests of one binary share.
+pub async fn shared() -> &'static Plane {
+    static OPERATOR_STARTED: OnceCell<tokio::sync::Mutex<Operator>> = OnceCell::const_new();
+    let plane = Plane::shared();
+    let operator = async {
+        plane.install();
+        let mut operator = start_operator(plane, &[]);
+        operator.ready().await;
+        tokio::sync::Mutex::new(operator)
+    };
+    OPERATOR_STARTED.get_or_init(|| operator).await;
+    plane
+}
+
+/// Starts the operator with the rights that are shipped.
+pub fn start_operator(plane: &Plane, flags: &[&str]) -> Operator {
+    Operator::start(&plane.kubeconfig_for(OPERATOR, OPERATOR), OPERATOR, flags)
+}
+
+impl<'a> Rig<'a> {
+    /// Lays out a namespace with a Platform; the operator is the one that all share.
+    pub async fn shared(subject: &str, layout: Layout<'_>) -> Rig<'static> {
+        Rig::on(shared().await, subject, layout).await
+    }
+
+    /// The same on a control plane of the test's own.
+    pub async fn on(plane: &'a Plane, subject: &str, layout: Layout<'_>) -> Self {
+        let namespace = plane.namespace(subject);
+        plane.grant_secrets(&namespace, &["production-app", "production-ca"]);
+        let simulator = Simulator::start(layout.simulator).await;
+        let manifests = simulator.platform(&namespace, "production", &layout.platform);
+        plane.apply(&manifests).expect_ok();
+        let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", "VersionPackage");
+        let kind = ApiResource::from_gvk_with_plural(&kind, "versionpackages");
+        let api = Api::namespaced_with(plane.client().await, &namespace, &kind);
+        Self { plane, namespace, simulator, api }
+    }
+
+    /// kubectl in the namespace of this test.
+    pub fn kubectl(&self, arguments: &[&str]) -> Said {
+        let mut all = vec!["-n", self.namespace.as_str()];
+        all.extend(arguments);
+        self.plane.kubectl(&all)
+    }
+
+    /// The manifest of a package; `spec` is merged over the usual.
+    pub fn manifest(&self, name: &str, file_id: &str, spec: &Value) -> Value {
+        let mut object = json!({
+            "apiVersion": "iodm.dev/v1alpha1", "kind": "VersionPackage",
+            "metadata": {"namespace": self.namespace, "name": name},
+            "spec": {"platformRef": {"name": "production"}, "fileId": file_id},
+        });
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            object["spec"][field] = value.clone();
+        }
+        object
+    }
+
+    /// Applies packages and waits until each is Active.
+    pub async fn active(&self, packages: &[(&str, &str)]) {
+        let items: Vec<Value> =
+            packages.iter().map(|(name, file_id)| self.manifest(name, file_id, &json!({}))).collect();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+        self.plane.apply(&list.to_string()).expect_ok();
+        for (name, _) in packages {
+            self.reason(name, "Active").await;
+        }
+    }
+
+    /// The object as it is now.
+    pub async fn get(&self, name: &str) -> Option<Value> {
+        let object = self.api.get_opt(name).await.expect("the API server answers")?;
+        Some(serde_json::to_value(object).expect("an object is JSON"))
+    }
+
+    /// Waits until the object says `reason` about its present generation; returns it.
+    pub async fn reason(&self, name: &str, reason: &str) -> Value {
+        let mut last = None;
+        let found = tokio::time::timeout(SOON, async {
+            loop {
+                last = self.get(name).await;
+                if let Some(object) = &last
+                    && ready(object)["reason"] == reason
+                    && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+                {
+                    return object.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        match found.await {
+            Ok(object) => object,
+            Err(_) => panic!("{name} never said {reason}: {:#?}", last.map(|o| o["status"].clone())),
+        }
+    }
+
+    /// Asks for the deletion of an object as a user would, without waiting for it.
+    pub fn delete(&self, name: &str) {
+        self.kubectl(&["delete", "vp", name, "--wait=false"]).expect_ok();
+    }
+
+    /// Waits until the object is gone.
+    pub async fn gone(&self, name: &str) {
+        wait_for(&format!("{name} to go"), SOON, async || self.get(name).await.is_none().then_some(())).await;
+    }
+
+    /// The DELETE calls for one package that the platform saw.
+    pub async fn deletes(&self, file_id: &str) -> Vec<Value> {
+        let path = format!("/category/{file_id}");
+        let of_this = |call: &Value| {
+            call["method"] == "DELETE" && call["path"].as_str().is_some_and(|p| p.ends_with(&path))
+        };
+        self.simulator.ledger().await.into_iter().filter(of_this).collect()
+    }
+}
+
+/// The Ready condition of an object.
+pub fn ready(object: &Value) -> Value {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|c| c["type"] == "Ready").unwrap_or_default()
+}
