@@ -64,3 +64,75 @@ impl Members {
         self.all.values().max_by_key(rank).map(|(_, member)| member)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use secrecy::{ExposeSecret, SecretString};
+
+    use super::*;
+    use crate::remote::client::Timeouts;
+    use crate::remote::tls::TlsSettings;
+
+    fn member(
+        calls: usize,
+        seconds: u64,
+        credential: fn(SecretString) -> Credential,
+        secret: &str,
+    ) -> Member {
+        let window = Duration::from_secs(seconds);
+        let timeouts = Timeouts {
+            connect: window,
+            total: window,
+        };
+        let endpoint = "https://127.0.0.1:1".parse().unwrap();
+        Member {
+            calls,
+            window,
+            credential: credential(SecretString::from(secret.to_owned())),
+            connection: Arc::new(
+                Connection::new(&endpoint, &TlsSettings::default(), timeouts).unwrap(),
+            ),
+        }
+    }
+
+    fn serving(members: &Members) -> String {
+        match members.terms().unwrap().credential {
+            Credential::Login(secret) | Credential::Token(secret) => {
+                secret.expose_secret().to_owned()
+            }
+        }
+    }
+
+    #[test]
+    fn the_lowest_limit_and_the_longest_window_count() {
+        let mut members = Members::default();
+        assert!(members.terms().is_none());
+        members.join(
+            &ObjectKey::new("n", "a"),
+            member(100, 60, Credential::Login, "s"),
+        );
+        members.join(
+            &ObjectKey::new("n", "b"),
+            member(10, 6, Credential::Login, "s"),
+        );
+        let terms = members.terms().unwrap();
+        assert_eq!((terms.calls, terms.window), (10, Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_login_wins_over_a_token_and_then_the_credential_that_changed_last() {
+        let (a, b) = (ObjectKey::new("n", "a"), ObjectKey::new("n", "b"));
+        let mut members = Members::default();
+        members.join(&a, member(1, 1, Credential::Login, "login-a"));
+        members.join(&b, member(1, 1, Credential::Token, "token-b"));
+        assert_eq!(serving(&members), "login-a");
+        members.join(&b, member(1, 1, Credential::Login, "login-b"));
+        assert_eq!(serving(&members), "login-b");
+        members.join(&a, member(1, 1, Credential::Login, "login-a"));
+        assert_eq!(serving(&members), "login-b", "nothing changed");
+        members.leave(&b);
+        assert_eq!(serving(&members), "login-a");
+    }
+}

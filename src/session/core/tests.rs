@@ -383,14 +383,20 @@ fn a_token_is_renewed_only_if_work_waits_and_not_under_the_feet_of_calls() {
 
 #[test]
 fn permits_end_with_their_token() {
-    let mut bench = Bench::live(100);
-    bench.pass(secs(3600 - 60 - 61));
+    let mut bench = Bench::new(100);
     bench.ask(1);
-    bench.now += secs(25);
-    assert!(bench.permitted(1));
-    bench.now += secs(4);
-    bench.core.tokens.drop_token();
-    assert!(bench.core.begin("u1", bench.now).is_none());
+    bench.log_in(100);
+    bench.core.withdraw("u1");
+    bench.pass(secs(89));
+    bench.ask(2);
+    assert!(bench.permitted(2));
+    bench.now += secs(12);
+    assert!(bench.core.begin("u2", bench.now).is_none());
+    bench.settle();
+    assert_eq!(bench.standing(2), Standing::Absent);
+    assert!(bench.woken.contains(&"o2".to_owned()));
+    bench.ask(2);
+    assert_eq!(bench.logins.len(), 1);
 }
 
 #[test]

@@ -1,1 +1,213 @@
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
+use k8s_openapi::jiff::Timestamp;
+
+use super::*;
+use crate::remote::answer::Answer;
+use crate::remote::client::{Connection, Timeouts};
+use crate::remote::tls::TlsSettings;
+use crate::session::{Credential, DeleteCall, Priority, Standing, State, Ticket};
+
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// A platform that takes no connection.
+fn connection() -> Arc<Connection> {
+    let timeouts = Timeouts {
+        connect: Duration::from_secs(5),
+        total: Duration::from_secs(15),
+    };
+    let endpoint = "https://127.0.0.1:1".parse().unwrap();
+    Arc::new(Connection::new(&endpoint, &TlsSettings::default(), timeouts).unwrap())
+}
+
+fn member(calls: usize, credential: Credential) -> Member {
+    Member {
+        calls,
+        window: WINDOW,
+        credential,
+        connection: connection(),
+    }
+}
+
+fn handed_in() -> Credential {
+    Credential::Token(SecretString::from("token".to_owned()))
+}
+
+fn login() -> Credential {
+    Credential::Login(SecretString::from("secret".to_owned()))
+}
+
+fn key(app_id: &str) -> SessionKey {
+    SessionKey {
+        endpoint: "https://127.0.0.1:1".parse().unwrap(),
+        app_id: app_id.parse().unwrap(),
+    }
+}
+
+fn platform(name: &str) -> ObjectKey {
+    ObjectKey::new("iot", name)
+}
+
+fn ticket(n: i64) -> Ticket {
+    Ticket {
+        uid: format!("u{n}"),
+        key: ObjectKey::new("fleet", format!("o{n}")),
+        priority: Priority::Deletion,
+        requested_at: Timestamp::from_second(n).unwrap(),
+    }
+}
+
+async fn delete(session: &Session, uid: &str) -> Option<Answer> {
+    let file_id = "f1".parse().unwrap();
+    session.delete(uid, &connection(), &file_id).await
+}
+
+/// Sessions of a process that began long ago, and what they wake.
+async fn sessions() -> (Arc<Sessions>, mpsc::UnboundedReceiver<ObjectKey>) {
+    let (wake, woken) = mpsc::unbounded_channel();
+    let sessions = Sessions::new(Instant::now(), wake);
+    sleep(Duration::from_secs(7200)).await;
+    (sessions, woken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_platforms_of_one_application_share_a_session_and_the_lower_quota_counts() {
+    let (sessions, _woken) = sessions().await;
+    let one = sessions.join(&platform("a"), key("app"), member(5, handed_in()));
+    let other = sessions.join(&platform("b"), key("app"), member(2, handed_in()));
+    assert!(Arc::ptr_eq(&one, &other));
+    let permitted = |n| matches!(one.request(ticket(n)), Standing::Permitted { .. });
+    assert_eq!((1..=5).filter(|n| permitted(*n)).count(), 2);
+    let apart = sessions.join(&platform("b"), key("other"), member(2, handed_in()));
+    assert!(!Arc::ptr_eq(&one, &apart));
+    assert_eq!(sessions.snapshots().len(), 2);
+    // The higher quota counts again, and the dispatcher hands out what it allows.
+    sleep(Duration::from_millis(1)).await;
+    for n in 1..=5 {
+        let standing = one.standing(&format!("u{n}"));
+        assert!(matches!(standing, Standing::Permitted { .. }), "{n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_of_a_session_outlives_its_last_platform_by_a_window() {
+    let (sessions, _woken) = sessions().await;
+    let first = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    first.request(ticket(1));
+    assert!(delete(&first, "u1").await.is_some());
+    sessions.leave(&platform("a"));
+    assert!(sessions.snapshots().is_empty());
+    let again = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    assert!(matches!(again.request(ticket(2)), Standing::Waiting { .. }));
+    sessions.leave(&platform("a"));
+    sleep(WINDOW + Duration::from_secs(20)).await;
+    let fresh = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    assert!(!Arc::ptr_eq(&first, &fresh));
+    assert!(matches!(
+        fresh.request(ticket(2)),
+        Standing::Permitted { .. }
+    ));
+    assert!(matches!(first.request(ticket(3)), Standing::Waiting { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dispatcher_wakes_the_next_when_its_turn_has_come() {
+    let (sessions, mut woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    session.request(ticket(1));
+    session.request(ticket(2));
+    session.request(ticket(3));
+    session.withdraw("u2");
+    assert!(delete(&session, "u1").await.is_some());
+    let answered = Instant::now();
+    let next = timeout(WINDOW * 2, woken.recv()).await.unwrap();
+    assert_eq!(next, Some(ticket(3).key));
+    assert!(answered.elapsed() >= WINDOW && answered.elapsed() < WINDOW + Duration::from_secs(16));
+    assert!(matches!(session.standing("u3"), Standing::Permitted { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_is_stamped_as_lost() {
+    let (sessions, mut woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    session.request(ticket(1));
+    session.request(ticket(2));
+    let started = Instant::now();
+    let (call, _token) = session.change(|core, now| core.begin("u1", now)).unwrap();
+    drop(DeleteCall::new(&session, call));
+    assert_eq!(woken.recv().await, Some(ticket(2).key));
+    assert!(started.elapsed() >= WINDOW + CALL_TIME_OUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_without_a_permit_sends_nothing() {
+    let (sessions, _woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    assert_eq!(delete(&session, "u1").await, None);
+    session.request(ticket(1));
+    session.request(ticket(2));
+    assert_eq!(delete(&session, "u2").await, None);
+    assert!(delete(&session, "u1").await.is_some());
+    assert_eq!(
+        delete(&session, "u1").await,
+        None,
+        "a permit is for one call"
+    );
+    assert_eq!(session.snapshot().calls_in_window, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_login_that_finds_nobody_see_so() {
+    let (sessions, mut woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(100, login()));
+    for n in 1..=3 {
+        assert!(matches!(
+            session.request(ticket(n)),
+            Standing::Waiting { .. }
+        ));
+    }
+    assert_eq!(woken.recv().await, Some(ticket(1).key));
+    let Standing::Waiting {
+        state, position, ..
+    } = session.standing("u3")
+    else {
+        panic!("there is no token");
+    };
+    assert_eq!(position, 3);
+    assert!(matches!(state, State::Unavailable(..)), "{state:?}");
+    sleep(Duration::from_secs(600)).await;
+    let logins = session.snapshot().logins;
+    assert!((5..=14).contains(&logins), "{logins} logins in ten minutes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_closed_nothing_new_is_sent_and_drained_waits_for_what_is_under_way() {
+    let (sessions, _woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
+    session.request(ticket(1));
+    session.request(ticket(2));
+    let (call, _token) = session.change(|core, now| core.begin("u1", now)).unwrap();
+    let under_way = DeleteCall::new(&session, call);
+    sessions.close();
+    assert_eq!(delete(&session, "u2").await, None);
+    let late = sessions.join(&platform("b"), key("late"), member(9, handed_in()));
+    assert!(matches!(late.request(ticket(3)), Standing::Waiting { .. }));
+    let patience = Duration::from_secs(8);
+    assert!(timeout(patience, sessions.drained()).await.is_err());
+    drop(under_way);
+    assert!(timeout(patience, sessions.drained()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_dispatcher_ends_with_its_session() {
+    let (sessions, _woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
+    sleep(Duration::from_millis(1)).await;
+    let held = Arc::downgrade(&session.changed);
+    assert_eq!(held.strong_count(), 2);
+    drop((session, sessions));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(held.strong_count(), 0);
+}
