@@ -20,14 +20,14 @@ enum Command {
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
     /// Run a stand-in of the platform, for tests and for trying things out.
-    Simulate(commands::simulate::Args),
+    Simulate(Box<commands::simulate::Args>),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Run(args) => commands::run::run(args),
         Command::Crds => commands::crds::run(),
-        Command::Simulate(args) => commands::simulate::run(args),
+        Command::Simulate(args) => commands::simulate::run(*args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

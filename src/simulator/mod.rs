@@ -1,1 +1,26 @@
 //! A faithful stand-in of the platform, judged against the vendor's own clients.
+//!
+//! ```text
+//! TLS -> request -> route -> proxy faults -> gateway (quota, token) -> service -> answer -> ledger
+//! ```
+//!
+//! Everything between the sockets is pure and lives in one [`world::World`]: time and chance are
+//! arguments. What the documentation of the platform leaves open is a switch or is named in
+//! `docs/simulator.md`.
+
+pub mod admin;
+pub mod answer;
+pub mod application;
+pub mod faults;
+pub mod gateway;
+pub mod ledger;
+pub mod packages;
+pub mod quota;
+pub mod route;
+pub mod server;
+pub mod service;
+pub mod settings;
+pub mod storage;
+pub mod tasks;
+pub mod tls;
+pub mod world;

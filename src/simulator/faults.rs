@@ -1,0 +1,310 @@
+//! Faults that a test or a demo switches on: which calls they meet, how often, and what then happens.
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, HTML, Shape};
+use super::route::{Request, Route};
+
+/// What happens to a call that meets the fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Kind {
+    /// A proxy answers 403 with HTML.
+    Html403,
+    /// A proxy answers 403 with nothing.
+    Empty403,
+    /// A proxy answers 404 with HTML and no code.
+    #[serde(rename = "bare-404")]
+    Bare404,
+    /// The connection breaks before the platform sees the call.
+    DropBefore,
+    /// No answer ever comes; nothing takes place.
+    Hang,
+    /// The service answers with this instead of doing anything.
+    Status {
+        /// The HTTP status, 200 to 599.
+        status: u16,
+        /// The body; empty by default.
+        #[serde(default)]
+        body: String,
+        /// Its content type; JSON by default.
+        #[serde(default, rename = "contentType")]
+        content_type: Option<String>,
+    },
+    /// The service answers 500 with the code of its own (50252 for tokens, 120001 for the rest).
+    InternalError,
+    /// The service answers 200 with an error code in the body; nothing takes place.
+    #[serde(rename = "code-in-200")]
+    CodeIn200 {
+        /// The code.
+        code: String,
+    },
+    /// The call takes effect, then the connection breaks.
+    DropAfter,
+    /// The call takes effect, then its answer is held back.
+    Delay {
+        /// For how many milliseconds.
+        ms: u64,
+    },
+}
+
+/// Where on the way of a call a fault acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In front of the gateway: nothing is counted.
+    Proxy,
+    /// In place of the service: the gateway has counted the call and let it through.
+    Service,
+    /// On the way back.
+    Answer,
+}
+
+impl Kind {
+    /// The name in the ledger.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Html403 => "html403",
+            Self::Empty403 => "empty403",
+            Self::Bare404 => "bare-404",
+            Self::DropBefore => "drop-before",
+            Self::Hang => "hang",
+            Self::Status { .. } => "status",
+            Self::InternalError => "internal-error",
+            Self::CodeIn200 { .. } => "code-in-200",
+            Self::DropAfter => "drop-after",
+            Self::Delay { .. } => "delay",
+        }
+    }
+
+    /// Where it acts.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Html403 | Self::Empty403 | Self::Bare404 | Self::DropBefore | Self::Hang => {
+                Place::Proxy
+            }
+            Self::Status { .. } | Self::InternalError | Self::CodeIn200 { .. } => Place::Service,
+            Self::DropAfter | Self::Delay { .. } => Place::Answer,
+        }
+    }
+
+    /// The answer that it gives instead of the platform's; `None` where it gives none.
+    pub fn answer(&self, route: Route<'_>) -> Option<Answer> {
+        match self {
+            Self::Html403 => Some(Answer::html(
+                403,
+                "Forbidden",
+                "Request forbidden by administrative rules.",
+            )),
+            Self::Empty403 => Some(Answer {
+                status: 403,
+                content_type: Some(HTML.to_owned()),
+                body: Vec::new(),
+                code: None,
+            }),
+            Self::Bare404 => Some(Answer::html(404, "Not Found", "No such page.")),
+            Self::Status {
+                status,
+                body,
+                content_type,
+            } => Some(Answer {
+                status: *status,
+                content_type: content_type
+                    .clone()
+                    .or_else(|| (*status != 204).then(|| super::answer::JSON.to_owned())),
+                body: body.clone().into_bytes(),
+                code: None,
+            }),
+            Self::InternalError => {
+                let code = if route.is_about_tokens() {
+                    "50252"
+                } else {
+                    "120001"
+                };
+                Some(Answer::error(500, Shape::A, code, "Internal server error."))
+            }
+            Self::CodeIn200 { code } => Some(Answer::error(
+                200,
+                Shape::A,
+                code,
+                "Switched on by a fault.",
+            )),
+            Self::DropBefore | Self::Hang | Self::DropAfter | Self::Delay { .. } => None,
+        }
+    }
+
+    /// Whether its numbers are in their ranges.
+    ///
+    /// # Errors
+    /// A sentence that names the field and what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Status {
+                status,
+                content_type,
+                ..
+            } => {
+                if !(200..600).contains(status) {
+                    return Err("status must be from 200 to 599".to_owned());
+                }
+                let plain = |text: &String| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+                if !content_type.as_ref().is_none_or(plain) {
+                    return Err("contentType must be printable ASCII".to_owned());
+                }
+                Ok(())
+            }
+            Self::Html403
+            | Self::Empty403
+            | Self::Bare404
+            | Self::DropBefore
+            | Self::Hang
+            | Self::InternalError
+            | Self::CodeIn200 { .. }
+            | Self::DropAfter
+            | Self::Delay { .. } => Ok(()),
+        }
+    }
+}
+
+/// Which calls a fault meets; what isn't given matches every call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Match {
+    /// The HTTP method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// The path without its query; a `*` at its end matches any rest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The package that the path names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<String>,
+    /// The application that calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+}
+
+impl Match {
+    fn meets(&self, request: &Request, route: Route<'_>, application: Option<&str>) -> bool {
+        let path = |wanted: &str| match wanted.strip_suffix('*') {
+            Some(start) => request.path.starts_with(start),
+            None => request.path == wanted,
+        };
+        self.method
+            .as_ref()
+            .is_none_or(|method| *method == request.method)
+            && self.path.as_deref().is_none_or(path)
+            && self
+                .file_id
+                .as_deref()
+                .is_none_or(|id| route.file_id() == Some(id))
+            && self
+                .application
+                .as_deref()
+                .is_none_or(|id| application == Some(id))
+    }
+}
+
+/// How often a fault happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Times {
+    /// So many calls more.
+    Left(u32),
+    /// Every call.
+    Always(Forever),
+}
+
+/// The word for "every call".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Forever {
+    /// `"forever"`.
+    Forever,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::Left(1)
+    }
+}
+
+/// One fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Its number, given by the simulator.
+    #[serde(default)]
+    pub id: u64,
+    /// The calls that it meets.
+    #[serde(default, rename = "match")]
+    pub calls: Match,
+    /// How often it happens; once by default.
+    #[serde(default)]
+    pub times: Times,
+    /// What happens.
+    pub kind: Kind,
+}
+
+/// The faults that are switched on, oldest first.
+#[derive(Debug, Default)]
+pub struct Faults {
+    list: Vec<Fault>,
+    last: u64,
+}
+
+impl Faults {
+    /// Switches a fault on and gives it its number.
+    pub fn add(&mut self, fault: Fault) -> Fault {
+        self.last += 1;
+        let fault = Fault {
+            id: self.last,
+            ..fault
+        };
+        self.list.push(fault.clone());
+        fault
+    }
+
+    /// The faults that may still happen.
+    pub fn list(&self) -> &[Fault] {
+        &self.list
+    }
+
+    /// Switches one off; whether it was on.
+    pub fn remove(&mut self, id: u64) -> bool {
+        let before = self.list.len();
+        self.list.retain(|fault| fault.id != id);
+        self.list.len() < before
+    }
+
+    /// Switches all off.
+    pub fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    /// The oldest fault of this place that the call meets; it has then happened once more.
+    pub fn take(
+        &mut self,
+        place: Place,
+        request: &Request,
+        route: Route<'_>,
+        application: Option<&str>,
+    ) -> Option<Kind> {
+        let index = self.list.iter().position(|fault| {
+            fault.kind.place() == place
+                && fault.times != Times::Left(0)
+                && fault.calls.meets(request, route, application)
+        })?;
+        let fault = self.list.get_mut(index)?;
+        let kind = fault.kind.clone();
+        match &mut fault.times {
+            Times::Left(left) => {
+                *left -= 1;
+                if *left == 0 {
+                    self.list.remove(index);
+                }
+            }
+            Times::Always(Forever::Forever) => {}
+        }
+        Some(kind)
+    }
+}

@@ -1,0 +1,56 @@
+//! The gateway in front of the services: it counts calls and knows tokens, and answers in shape B.
+
+use std::time::Duration;
+
+use super::answer::{Answer, Shape, Verdict};
+use super::application::Application;
+use super::settings::Switches;
+use crate::remote::wire::{THROTTLE_TEXT, code};
+
+/// Counts a call against the quota of its application.
+///
+/// # Errors
+/// The throttle answer; it has no `Retry-After`.
+pub fn count(
+    application: &mut Application,
+    switches: &Switches,
+    now: Duration,
+) -> Result<(), (Answer, Verdict)> {
+    if application.quota.admit(now) {
+        return Ok(());
+    }
+    let answer = Answer::error(
+        switches.throttle_status,
+        switches.throttle_shape,
+        switches.throttle_code.as_str(),
+        &format!("{THROTTLE_TEXT}."),
+    );
+    Err((answer, Verdict::Throttled))
+}
+
+/// Looks at the token of a call.
+///
+/// # Errors
+/// The answer to any token but the live one.
+pub fn check_token(
+    application: &Application,
+    token: Option<&str>,
+    now: Duration,
+) -> Result<(), (Answer, Verdict)> {
+    if token.is_some_and(|token| application.knows(token, now)) {
+        Ok(())
+    } else {
+        Err(token_refused())
+    }
+}
+
+/// The answer to a token or an `app_key` that isn't valid.
+pub fn token_refused() -> (Answer, Verdict) {
+    let answer = Answer::error(
+        403,
+        Shape::B,
+        code::TOKEN_INVALID,
+        "Invalid access token or appId.",
+    );
+    (answer, Verdict::TokenRefused)
+}

@@ -1,0 +1,357 @@
+//! The quota of one application: three ways in which a platform may count, none of which it documents.
+//!
+//! Pure: the time is an argument, counted from the start of the simulator, and never runs backwards.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest window.
+pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How calls are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// No stretch of one window's length holds more than the limit.
+    Sliding,
+    /// Windows follow each other from the start of the simulator; each allows the limit.
+    Fixed,
+    /// A bucket of as many tokens as the limit, filled evenly within one window.
+    Bucket,
+}
+
+/// How many calls are allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limit {
+    /// Calls in one window; 0 refuses every call.
+    pub calls: u32,
+    /// Length of the window: 1 ms to 24 h.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub window: Duration,
+    /// How calls are counted.
+    pub kind: Kind,
+    /// Whether a refused call counts like an allowed one.
+    pub count_refused: bool,
+}
+
+impl Default for Limit {
+    /// The platform's documented default: 100 calls in 60 s.
+    fn default() -> Self {
+        Self {
+            calls: 100,
+            window: Duration::from_secs(60),
+            kind: Kind::Sliding,
+            count_refused: false,
+        }
+    }
+}
+
+impl Limit {
+    /// Whether the window is one that can be counted in.
+    ///
+    /// # Errors
+    /// A sentence that names the field and what is allowed.
+    pub fn check(&self) -> Result<(), String> {
+        if self.window < Duration::from_millis(1) || self.window > LONGEST_WINDOW {
+            return Err("window must be from 1ms to 24h".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The count of one application.
+#[derive(Debug, Clone)]
+pub struct Quota {
+    limit: Limit,
+    /// When the counted calls of the last window came, oldest first.
+    counted: VecDeque<Duration>,
+    bucket: Bucket,
+    peak: usize,
+}
+
+impl Quota {
+    /// A quota of which nothing is used.
+    pub fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            counted: VecDeque::new(),
+            bucket: Bucket::default(),
+            peak: 0,
+        }
+    }
+
+    /// The limit in force.
+    pub fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
+    /// Puts another limit in force. The calls of the last window stay counted.
+    pub fn change(&mut self, limit: Limit, now: Duration) {
+        self.forget(now);
+        self.limit = limit;
+        self.bucket = Bucket::default();
+        for at in &self.counted {
+            self.bucket.take(&self.limit, *at, true);
+        }
+    }
+
+    /// Whether a call that comes now is allowed; counts it.
+    pub fn admit(&mut self, now: Duration) -> bool {
+        self.forget(now);
+        let allowed = match self.limit.kind {
+            Kind::Sliding | Kind::Fixed => self.used(now) < self.limit.calls as usize,
+            Kind::Bucket => self.bucket.whole(&self.limit, now),
+        };
+        if allowed || self.limit.count_refused {
+            self.counted.push_back(now);
+            self.bucket.take(&self.limit, now, self.limit.count_refused);
+            let held = match self.limit.kind {
+                Kind::Sliding | Kind::Fixed => self.used(now),
+                Kind::Bucket => self.counted.len(),
+            };
+            self.peak = self.peak.max(held);
+        }
+        allowed
+    }
+
+    /// How many calls of the limit are used now.
+    pub fn used(&self, now: Duration) -> usize {
+        match self.limit.kind {
+            Kind::Sliding => {
+                self.counted.len() - self.counted.partition_point(|at| self.is_over(*at, now))
+            }
+            Kind::Fixed => {
+                let window = window_number(now, self.limit.window);
+                self.counted.len()
+                    - self
+                        .counted
+                        .partition_point(|at| window_number(*at, self.limit.window) < window)
+            }
+            Kind::Bucket => {
+                (self.limit.calls as usize).saturating_sub(self.bucket.tokens(&self.limit, now))
+            }
+        }
+    }
+
+    /// The most calls counted in one window so far. A bucket has no windows: there it is any stretch
+    /// of one window's length.
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// Begins a new search for the peak.
+    pub fn clear_peak(&mut self) {
+        self.peak = 0;
+    }
+
+    fn forget(&mut self, now: Duration) {
+        let over = self.counted.partition_point(|at| self.is_over(*at, now));
+        self.counted.drain(..over);
+    }
+
+    fn is_over(&self, at: Duration, now: Duration) -> bool {
+        at.saturating_add(self.limit.window) <= now
+    }
+}
+
+/// The number of the fixed window that holds `at`.
+pub fn window_number(at: Duration, window: Duration) -> u128 {
+    at.as_nanos() / window.as_nanos().max(1)
+}
+
+/// A token bucket in whole numbers: one token is as many units as the window has nanoseconds, and each
+/// nanosecond adds as many units as the limit has calls.
+#[derive(Debug, Clone, Default)]
+struct Bucket {
+    /// Units taken from the full bucket.
+    missing: u128,
+    since: Duration,
+}
+
+impl Bucket {
+    fn missing_at(&self, limit: &Limit, now: Duration) -> u128 {
+        let filled = now.saturating_sub(self.since).as_nanos() * u128::from(limit.calls);
+        self.missing.saturating_sub(filled)
+    }
+
+    fn capacity(limit: &Limit) -> u128 {
+        limit.window.as_nanos() * u128::from(limit.calls)
+    }
+
+    fn tokens(&self, limit: &Limit, now: Duration) -> usize {
+        let left = Self::capacity(limit).saturating_sub(self.missing_at(limit, now));
+        usize::try_from(left / limit.window.as_nanos().max(1)).unwrap_or(usize::MAX)
+    }
+
+    fn whole(&self, limit: &Limit, now: Duration) -> bool {
+        self.tokens(limit, now) > 0
+    }
+
+    /// Takes one token. Where less than one is left, `to_the_last` takes that too.
+    fn take(&mut self, limit: &Limit, now: Duration, to_the_last: bool) {
+        let missing = self.missing_at(limit, now) + limit.window.as_nanos();
+        let capacity = Self::capacity(limit);
+        if missing <= capacity || to_the_last {
+            self.missing = missing.min(capacity);
+            self.since = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn limit(calls: u32, window_ms: u64, kind: Kind, count_refused: bool) -> Limit {
+        Limit {
+            calls,
+            window: Duration::from_millis(window_ms),
+            kind,
+            count_refused,
+        }
+    }
+
+    /// The times of the allowed calls, and of all counted ones.
+    fn run(quota: &mut Quota, gaps: &[u64]) -> (Vec<Duration>, Vec<Duration>) {
+        let mut now = Duration::ZERO;
+        let (mut allowed, mut asked) = (Vec::new(), Vec::new());
+        for gap in gaps {
+            now += Duration::from_micros(*gap);
+            asked.push(now);
+            if quota.admit(now) {
+                allowed.push(now);
+            }
+        }
+        (allowed, asked)
+    }
+
+    fn most_in_any_window(times: &[Duration], window: Duration) -> usize {
+        times
+            .iter()
+            .enumerate()
+            .map(|(i, start)| {
+                times[i..]
+                    .iter()
+                    .take_while(|at| **at < *start + window)
+                    .count()
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_of_a_sliding_log_holds_more_than_the_limit(
+            calls in 0u32..12, window in 1u64..200, count in any::<bool>(),
+            gaps in prop::collection::vec(0u64..60_000, 0..200),
+        ) {
+            let limit = limit(calls, window, Kind::Sliding, count);
+            let mut quota = Quota::new(limit.clone());
+            let (allowed, _) = run(&mut quota, &gaps);
+            prop_assert!(most_in_any_window(&allowed, limit.window) <= calls as usize);
+        }
+
+        #[test]
+        fn a_sliding_log_refuses_only_when_its_window_is_full(
+            calls in 0u32..12, window in 1u64..200,
+            gaps in prop::collection::vec(0u64..60_000, 0..200),
+        ) {
+            let limit = limit(calls, window, Kind::Sliding, false);
+            let mut quota = Quota::new(limit.clone());
+            let (allowed, asked) = run(&mut quota, &gaps);
+            for at in asked.iter().filter(|at| !allowed.contains(at)) {
+                let inside = allowed.iter().filter(|a| *a <= at && **a + limit.window > *at).count();
+                prop_assert_eq!(inside, calls as usize);
+            }
+        }
+
+        #[test]
+        fn each_fixed_window_allows_the_limit_and_no_more(
+            calls in 0u32..12, window in 1u64..200,
+            gaps in prop::collection::vec(0u64..60_000, 0..200),
+        ) {
+            let limit = limit(calls, window, Kind::Fixed, false);
+            let mut quota = Quota::new(limit.clone());
+            let (allowed, asked) = run(&mut quota, &gaps);
+            let number = |at: &Duration| window_number(*at, limit.window);
+            for at in &asked {
+                let here = |times: &[Duration]| times.iter().filter(|t| number(t) == number(at)).count();
+                prop_assert_eq!(here(&allowed), here(&asked).min(calls as usize));
+            }
+        }
+
+        #[test]
+        fn a_bucket_allows_a_burst_of_the_limit_and_then_its_even_pace(
+            calls in 1u32..12, window in 1u64..200, count in any::<bool>(),
+            gaps in prop::collection::vec(0u64..60_000, 0..200),
+        ) {
+            let limit = limit(calls, window, Kind::Bucket, count);
+            let mut quota = Quota::new(limit.clone());
+            let (allowed, _) = run(&mut quota, &gaps);
+            for (i, start) in allowed.iter().enumerate() {
+                for (j, end) in allowed.iter().enumerate().skip(i) {
+                    let filled = (end.saturating_sub(*start)).as_nanos() * u128::from(calls) / limit.window.as_nanos();
+                    prop_assert!((j - i + 1) as u128 <= u128::from(calls) + filled + 1);
+                }
+            }
+        }
+
+        #[test]
+        fn one_call_per_even_step_is_never_refused_by_a_bucket(calls in 1u32..50, window in 1u64..200) {
+            let limit = limit(calls, window, Kind::Bucket, true);
+            let mut quota = Quota::new(limit.clone());
+            let step = window * 1_000 / u64::from(calls) + 1;
+            let gaps = vec![step; 300];
+            let (allowed, _) = run(&mut quota, &gaps);
+            prop_assert_eq!(allowed.len(), 300);
+        }
+    }
+
+    #[test]
+    fn a_client_that_keeps_knocking_is_let_in_only_where_refused_calls_do_not_count() {
+        for kind in [Kind::Sliding, Kind::Bucket] {
+            for (count, more) in [(false, true), (true, false)] {
+                let mut quota = Quota::new(limit(5, 100, kind, count));
+                let (allowed, _) = run(&mut quota, &vec![1_000; 400]);
+                assert_eq!(allowed.len() > 5, more, "{kind:?}, refused count: {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_calls_of_the_last_window_stay_counted_under_another_limit() {
+        for kind in [Kind::Sliding, Kind::Fixed, Kind::Bucket] {
+            let mut quota = Quota::new(limit(10, 1_000, Kind::Sliding, false));
+            for ms in 0..10 {
+                assert!(quota.admit(Duration::from_millis(ms)));
+            }
+            let now = Duration::from_millis(10);
+            quota.change(limit(12, 1_000, kind, false), now);
+            assert_eq!(quota.used(now), 10, "{kind:?}");
+            assert!(quota.admit(now) && quota.admit(now) && !quota.admit(now));
+            assert_eq!(quota.peak(), 12);
+        }
+    }
+
+    #[test]
+    fn a_call_leaves_a_sliding_window_exactly_one_window_after_it_came() {
+        let mut quota = Quota::new(limit(1, 100, Kind::Sliding, false));
+        assert!(quota.admit(Duration::from_millis(7)));
+        assert!(!quota.admit(Duration::from_nanos(106_999_999)));
+        assert!(quota.admit(Duration::from_millis(107)));
+    }
+
+    #[test]
+    fn a_limit_of_none_refuses_every_call() {
+        for kind in [Kind::Sliding, Kind::Fixed, Kind::Bucket] {
+            let mut quota = Quota::new(limit(0, 100, kind, true));
+            let (allowed, _) = run(&mut quota, &[1_000; 50]);
+            assert!(allowed.is_empty());
+        }
+    }
+}

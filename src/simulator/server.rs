@@ -1,0 +1,344 @@
+//! The two ports: TLS and HTTP/1.1 for the platform, plain HTTP for the switches.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::admin;
+use super::answer::Answer;
+use super::application::Application;
+use super::packages::preloaded;
+use super::route::Request;
+use super::settings::Settings;
+use super::storage;
+use super::tls;
+use super::world::{Moment, Reply, World};
+use crate::remote::wire::APP_KEY;
+
+/// The longest body that is read.
+const BODY: usize = 64 * 1024;
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request.
+const IDLE: Duration = Duration::from_secs(75);
+/// How long answers under way are waited for at the stop.
+const FAREWELL: Duration = Duration::from_millis(500);
+/// Changes of packages within this time are written to the state file together.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// What all connections share.
+pub struct Shared {
+    world: Mutex<World>,
+    start: Instant,
+    /// Told of each change of packages.
+    pub changed: Notify,
+}
+
+impl Shared {
+    /// The state. It is never held across an await.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time now; taken with the world in hand, times are in the order of the ledger.
+    pub fn now(&self) -> Moment {
+        Moment {
+            since_start: self.start.elapsed(),
+            utc: Timestamp::now(),
+        }
+    }
+}
+
+/// A simulator with both ports open, not serving yet.
+pub struct Simulator {
+    shared: Arc<Shared>,
+    acceptor: TlsAcceptor,
+    platform: TcpListener,
+    admin: TcpListener,
+    state: Option<PathBuf>,
+}
+
+impl Simulator {
+    /// Reads or makes what it needs and opens both ports.
+    ///
+    /// # Errors
+    /// When a file can't be used or a port can't be opened.
+    pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let world = world(settings)?;
+        tls::prepare(&settings.tls_dir)?;
+        let config = tls::server_config(&settings.tls_dir, settings.client_cert)
+            .with_context(|| format!("certificates in {}", settings.tls_dir.display()))?;
+        let bind = async |address: SocketAddr, flag| {
+            let listener = TcpListener::bind(address).await;
+            listener.with_context(|| format!("{flag} {address} can't be opened"))
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                world: Mutex::new(world),
+                start: Instant::now(),
+                changed: Notify::new(),
+            }),
+            acceptor: TlsAcceptor::from(config),
+            platform: bind(settings.listen, "--listen").await?,
+            admin: bind(settings.admin, "--admin").await?,
+            state: settings.state.clone(),
+        })
+    }
+
+    /// Where the platform and the switches are, port 0 resolved.
+    ///
+    /// # Errors
+    /// When the system doesn't say.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.platform.local_addr()?, self.admin.local_addr()?))
+    }
+
+    /// Serves until `stop`, then ends within a second.
+    ///
+    /// # Errors
+    /// When the packages can't be kept at the end.
+    pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let tasks = TaskTracker::new();
+        tasks.spawn(accept(
+            self.platform,
+            self.acceptor,
+            Arc::clone(&self.shared),
+            stop.clone(),
+            tasks.clone(),
+        ));
+        let switches = admin::router(Arc::clone(&self.shared));
+        let admin = axum::serve(self.admin, switches)
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = admin.await {
+                tracing::error!(%error, "the admin port failed");
+            }
+        });
+        if let Some(path) = self.state.clone() {
+            tasks.spawn(keep(Arc::clone(&self.shared), path, stop.clone()));
+        }
+        stop.cancelled().await;
+        tasks.close();
+        let _ = timeout(FAREWELL, tasks.wait()).await;
+        self.state.map_or(Ok(()), |path| save(&self.shared, &path))
+    }
+}
+
+fn world(settings: &Settings) -> anyhow::Result<World> {
+    let first = settings
+        .applications
+        .first()
+        .context("--app-id is needed at least once")?;
+    let mut world = World {
+        applications: settings
+            .applications
+            .iter()
+            .map(|given| {
+                let secret = Some(given.secret.clone());
+                let mut application = Application::new(secret, settings.limit.clone());
+                application.packages = preloaded(given.packages);
+                (given.app_id.clone(), application)
+            })
+            .collect(),
+        first: first.app_id.clone(),
+        limit: settings.limit.clone(),
+        switches: settings.switches.clone(),
+        faults: super::faults::Faults::default(),
+        ledger: super::ledger::Ledger::default(),
+        version: 0,
+    };
+    let kept = settings.state.as_ref().filter(|path| path.exists());
+    if let Some(path) = kept {
+        for application in world.applications.values_mut() {
+            application.packages.clear();
+        }
+        add(&mut world, storage::load(path, &first.app_id)?);
+    } else if let Some(path) = &settings.packages_file {
+        add(&mut world, storage::load(path, &first.app_id)?);
+    }
+    Ok(world)
+}
+
+fn add(world: &mut World, packages: std::collections::BTreeMap<String, super::packages::Packages>) {
+    for (app_id, packages) in packages {
+        let limit = world.limit.clone();
+        let application = world
+            .applications
+            .entry(app_id)
+            .or_insert_with(|| Application::new(None, limit));
+        application.packages.extend(packages);
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
+                tasks.spawn(converse(socket, acceptor, shared, stop.clone()));
+            }
+            Err(error) => {
+                // such as too many open files: others may close theirs meanwhile
+                tracing::warn!(%error, "a connection can't be accepted");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One connection, from its handshake to its end.
+async fn converse(
+    socket: TcpStream,
+    acceptor: TlsAcceptor,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    let _ = socket.set_nodelay(true);
+    let stream = match timeout(HANDSHAKE, acceptor.accept(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::info!(%error, "a TLS handshake failed"),
+        Err(_) => return tracing::info!("a TLS handshake took too long"),
+    };
+    let service = service_fn(|request| answer(&shared, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// The end of a connection on purpose.
+#[derive(Debug, thiserror::Error)]
+#[error("dropped on purpose")]
+struct Dropped;
+
+async fn answer(
+    shared: &Shared,
+    request: hyper::Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY)
+        .collect()
+        .await
+        .map_err(|_| Dropped)?;
+    let request = Request {
+        app_key: text(&head.headers, APP_KEY),
+        bearer: text(&head.headers, AUTHORIZATION.as_str())
+            .as_deref()
+            .and_then(bearer),
+        is_form: text(&head.headers, CONTENT_TYPE.as_str())
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")),
+        method: head.method.to_string(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        body: body.to_bytes().into(),
+    };
+    let exchange = {
+        let mut world = shared.world();
+        let before = world.version;
+        let exchange = world.handle(&request, shared.now(), &mut fastrand::Rng::new());
+        if world.version != before {
+            shared.changed.notify_one();
+        }
+        exchange
+    };
+    if !exchange.delay.is_zero() {
+        sleep(exchange.delay).await;
+    }
+    let reply = match exchange.reply {
+        Reply::Answer(answer) => Ok(response(answer)),
+        Reply::Drop => Err(Dropped),
+        Reply::Hang => pending().await,
+    };
+    let mut world = shared.world();
+    let now = shared.now().since_start;
+    world.ledger.done(exchange.seq, now);
+    reply
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+fn bearer(value: &str) -> Option<String> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("Bearer")
+        .then(|| token.trim().to_owned())
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let is_empty = answer.body.is_empty();
+    let mut response = Response::new(Full::from(answer.body));
+    let status = StatusCode::from_u16(answer.status);
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    if let Some(Ok(kind)) = answer.content_type.map(HeaderValue::try_from) {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    if is_empty && answer.status != 204 {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    response
+}
+
+/// Writes the packages to the state file soon after each change.
+async fn keep(shared: Arc<Shared>, path: PathBuf, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = shared.changed.notified() => {}
+        }
+        sleep(GATHER).await;
+        if let Err(error) = save(&shared, &path) {
+            tracing::error!(error = format!("{error:#}"), "packages can't be kept");
+        }
+    }
+}
+
+fn save(shared: &Shared, path: &std::path::Path) -> anyhow::Result<()> {
+    let packages = shared
+        .world()
+        .applications
+        .iter()
+        .map(|(id, application)| (id.clone(), application.packages.values().cloned().collect()))
+        .collect();
+    storage::save(path, &packages)
+}

@@ -1,0 +1,134 @@
+//! The services behind the gateway: packages and tasks. They answer in shape A.
+
+use serde_json::json;
+
+use super::answer::{Answer, Refusal, Verdict};
+use super::application::Application;
+use super::packages::{self, Paging, Query, is_file_id};
+use super::route::{Request, Route};
+use super::settings::Switches;
+use super::tasks::{self, Operation};
+use crate::remote::wire::code;
+
+/// A malformed `fileId`, query or body.
+pub const BAD_REQUEST: Refusal = Refusal(400, "120015", "Bad request error.");
+/// A page size beyond the limit.
+pub const PAGING_OUT_OF_RANGE: Refusal =
+    Refusal(400, "123029", "pageNo or pageSize beyond the limit.");
+/// No such package.
+pub const PACKAGE_NOT_FOUND: Refusal =
+    Refusal(404, code::NOT_FOUND, "Device or package file not found.");
+/// No such task.
+pub const TASK_NOT_FOUND: Refusal = Refusal(404, "123009", "The task does not exist.");
+
+/// Answers a call that the gateway let through.
+pub fn answer(
+    application: &mut Application,
+    route: Route<'_>,
+    request: &Request,
+    switches: &Switches,
+    utc: jiff::Timestamp,
+) -> (Answer, Verdict) {
+    if let Err(frozen) = application.check_frozen() {
+        return (frozen.into(), Verdict::Frozen);
+    }
+    serve(application, route, request, switches, utc).unwrap_or_else(|refusal| {
+        let verdict = if refusal.0 == 404 {
+            Verdict::NotFound
+        } else {
+            Verdict::BadRequest
+        };
+        (refusal.into(), verdict)
+    })
+}
+
+fn serve(
+    application: &mut Application,
+    route: Route<'_>,
+    request: &Request,
+    switches: &Switches,
+    utc: jiff::Timestamp,
+) -> Result<(Answer, Verdict), Refusal> {
+    let query = Query::parse(request.query.as_deref());
+    let served = match route {
+        Route::ListPackages => {
+            let paging = Paging::of(&query)?;
+            let found = packages::matching(&application.packages, &query, switches.filters);
+            (Answer::ok(&paging.page(&found)), Verdict::Listed)
+        }
+        Route::ShowPackage(id) => {
+            let package = application.packages.get(checked(id)?);
+            let package = package.ok_or(PACKAGE_NOT_FOUND)?;
+            (Answer::ok(&json!(package)), Verdict::Shown)
+        }
+        Route::DeletePackage(id) => {
+            let gone = application.packages.remove(checked(id)?);
+            gone.ok_or(PACKAGE_NOT_FOUND)?;
+            let answer = if switches.delete_status == 204 {
+                Answer::no_content()
+            } else {
+                Answer::empty_ok()
+            };
+            (answer, Verdict::Deleted)
+        }
+        Route::UpgradeFirmware => create(application, Operation::Firmware, request, utc)?,
+        Route::UpgradeSoftware => create(application, Operation::Software, request, utc)?,
+        Route::ListTasks => {
+            let paging = Paging::of(&query)?;
+            let found = application.tasks.matching(&query, switches.failed_word);
+            (Answer::ok(&paging.page(&found)), Verdict::Listed)
+        }
+        Route::ShowTask(id) => {
+            let task = application.tasks.get(id).ok_or(TASK_NOT_FOUND)?;
+            (
+                Answer::ok(&task.shown(id, switches.failed_word)),
+                Verdict::Shown,
+            )
+        }
+        Route::ListSubtasks(id) => {
+            let paging = Paging::of(&query)?;
+            let task = application.tasks.get(id).ok_or(TASK_NOT_FOUND)?;
+            (
+                Answer::ok(&paging.page(&task.subtasks(id, &query))),
+                Verdict::Listed,
+            )
+        }
+        Route::Login | Route::Refresh | Route::Logout | Route::WrongMethod | Route::Unknown => {
+            unknown_path(route)
+        }
+    };
+    Ok(served)
+}
+
+/// What the proxy in front says to a path that no service has.
+pub fn unknown_path(route: Route<'_>) -> (Answer, Verdict) {
+    let answer = if route == Route::WrongMethod {
+        Answer::html(405, "Method Not Allowed", "The method is not allowed here.")
+    } else {
+        Answer::html(404, "Not Found", "The requested resource is not here.")
+    };
+    (answer, Verdict::UnknownPath)
+}
+
+fn create(
+    application: &mut Application,
+    operation: Operation,
+    request: &Request,
+    utc: jiff::Timestamp,
+) -> Result<(Answer, Verdict), Refusal> {
+    let task = tasks::Task::new(operation, &request.body, &application.packages, utc)?;
+    let id = application.tasks.add(task);
+    Ok((
+        Answer::ok(&json!({"operationId": id})),
+        Verdict::TaskCreated,
+    ))
+}
+
+/// Nothing is decoded: an id that was escaped isn't one.
+fn checked(id: &str) -> Result<&str, Refusal> {
+    if is_file_id(id) {
+        Ok(id)
+    } else {
+        Err(BAD_REQUEST)
+    }
+}

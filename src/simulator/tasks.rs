@@ -1,0 +1,453 @@
+//! Upgrade tasks: as much of them as shows whether a package may be in use.
+//!
+//! No device takes part: a task stays as it was made until the admin port gives it another status.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::answer::Refusal;
+use super::packages::{Packages, Query, TIME};
+use super::service::{BAD_REQUEST, PACKAGE_NOT_FOUND};
+use super::settings::FailedWord;
+
+/// What a task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Firmware.
+    Firmware,
+    /// Software.
+    Software,
+}
+
+impl Operation {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmware_upgrade",
+            Self::Software => "software_upgrade",
+        }
+    }
+
+    fn file_type(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmwarePackage",
+            Self::Software => "softwarePackage",
+        }
+    }
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Not begun.
+    Wait,
+    /// Under way.
+    Processing,
+    /// Ended without success.
+    Failed,
+    /// Ended with success.
+    Success,
+    /// Stopped.
+    Stop,
+}
+
+impl Status {
+    /// The word in a task; `failed` differs by edition.
+    fn in_task(self, failed: FailedWord) -> &'static str {
+        match (self, failed) {
+            (Self::Failed, FailedWord::Failed) => "failed",
+            (Self::Failed, FailedWord::Fail) => "FAIL",
+            (Self::Wait | Self::Processing | Self::Success | Self::Stop, _) => self.in_subtask(),
+        }
+    }
+
+    /// The word in a subtask, where it is always `fail`.
+    fn in_subtask(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Processing => "processing",
+            Self::Failed => "fail",
+            Self::Success => "success",
+            Self::Stop => "stop",
+        }
+    }
+
+    fn is_over(self) -> bool {
+        matches!(self, Self::Failed | Self::Success | Self::Stop)
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Targets {
+    devices: Option<Vec<String>>,
+    device_groups: Option<Vec<String>>,
+    device_type: Option<String>,
+    model: Option<String>,
+    manufacturer_name: Option<String>,
+}
+
+impl Targets {
+    fn check(&self) -> Result<(), Refusal> {
+        let count = |list: &Option<Vec<String>>| list.as_ref().map_or(0, Vec::len);
+        let (devices, groups) = (count(&self.devices), count(&self.device_groups));
+        if devices == 0 && groups == 0 {
+            return Err(Refusal(
+                400,
+                "123022",
+                "Neither deviceGroups nor devices are given.",
+            ));
+        }
+        if devices > 0 && groups > 0 {
+            return Err(Refusal(
+                400,
+                "123023",
+                "deviceGroups and devices are both given.",
+            ));
+        }
+        if devices > 256 || groups > 256 {
+            return Err(Refusal(400, "123024", "Too many deviceGroups or devices."));
+        }
+        let missing =
+            |field: &Option<String>| groups > 0 && field.as_deref().unwrap_or("").is_empty();
+        if missing(&self.manufacturer_name) {
+            return Err(Refusal(400, "123019", "The manufacturerName is null."));
+        }
+        if missing(&self.device_type) {
+            return Err(Refusal(400, "123020", "The deviceType is null."));
+        }
+        if missing(&self.model) {
+            return Err(Refusal(400, "123021", "The model is null."));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Policy {
+    execute_type: Option<String>,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    retry_type: bool,
+    retry_times: Option<i64>,
+}
+
+impl Policy {
+    fn check(&self, utc: Timestamp) -> Result<(), Refusal> {
+        let execute_type = self.execute_type.as_deref().unwrap_or("now");
+        if !["now", "device_online", "custom"].contains(&execute_type) {
+            return Err(Refusal(400, "123025", "The executeType is invalid."));
+        }
+        if self.retry_type
+            && !self
+                .retry_times
+                .is_some_and(|times| (1..=5).contains(&times))
+        {
+            return Err(Refusal(
+                400,
+                "123028",
+                "The retryTimes must be from 1 to 5.",
+            ));
+        }
+        if execute_type == "custom" {
+            let (Some(start), Some(end)) = (
+                read(self.start_time.as_deref()),
+                read(self.end_time.as_deref()),
+            ) else {
+                return Err(Refusal(
+                    400,
+                    "123026",
+                    "The startTime or endTime is invalid.",
+                ));
+            };
+            if start > end {
+                return Err(Refusal(
+                    400,
+                    "123032",
+                    "The startTime is after the endTime.",
+                ));
+            }
+            if start < utc {
+                return Err(Refusal(400, "123033", "The startTime is in the past."));
+            }
+            if end.duration_since(start) < SignedDuration::from_mins(5) {
+                return Err(Refusal(
+                    400,
+                    "123034",
+                    "The endTime is under 5 minutes after the startTime.",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn begins_now(&self) -> bool {
+        matches!(self.execute_type.as_deref(), None | Some("now"))
+    }
+}
+
+fn read(time: Option<&str>) -> Option<Timestamp> {
+    let civil = DateTime::strptime(TIME, time?).ok()?;
+    Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Order {
+    file_id: String,
+    targets: Targets,
+    policy: Option<Policy>,
+}
+
+/// One task.
+#[derive(Debug, Clone)]
+pub struct Task {
+    operation: Operation,
+    targets: Targets,
+    policy: Option<Policy>,
+    /// The target version: the only link to a package that the platform shows.
+    version: Option<String>,
+    status: Status,
+    created: Timestamp,
+    stopped: Option<Timestamp>,
+}
+
+impl Task {
+    /// A task as it is ordered by `body`.
+    ///
+    /// # Errors
+    /// The platform's code for the first rule that is broken.
+    pub fn new(
+        operation: Operation,
+        body: &[u8],
+        packages: &Packages,
+        utc: Timestamp,
+    ) -> Result<Self, Refusal> {
+        let order: Order = serde_json::from_slice(body).map_err(|_| BAD_REQUEST)?;
+        if order.file_id.is_empty() {
+            return Err(BAD_REQUEST);
+        }
+        order.targets.check()?;
+        if let Some(policy) = &order.policy {
+            policy.check(utc)?;
+        }
+        let package = packages.get(&order.file_id).ok_or(PACKAGE_NOT_FOUND)?;
+        if package.file_type.as_deref() != Some(operation.file_type()) {
+            return Err(BAD_REQUEST);
+        }
+        let begins_now = order.policy.as_ref().is_none_or(Policy::begins_now);
+        Ok(Self {
+            operation,
+            targets: order.targets,
+            policy: order.policy,
+            version: package.version.clone(),
+            status: if begins_now {
+                Status::Processing
+            } else {
+                Status::Wait
+            },
+            created: utc,
+            stopped: None,
+        })
+    }
+
+    /// Gives the task and its subtasks another status.
+    pub fn set(&mut self, status: Status, utc: Timestamp) {
+        self.status = status;
+        self.stopped = status.is_over().then_some(utc);
+    }
+
+    fn devices(&self) -> &[String] {
+        self.targets.devices.as_deref().unwrap_or_default()
+    }
+
+    /// The task as the platform shows it.
+    pub fn shown(&self, id: &str, failed: FailedWord) -> Value {
+        let count = |status| {
+            if self.status == status {
+                self.devices().len()
+            } else {
+                0
+            }
+        };
+        json!({
+            "operationId": id,
+            "createTime": text(self.created),
+            "startTime": text(self.created),
+            "stopTime": self.stopped.map(text),
+            "operateType": self.operation.word(),
+            "targets": self.targets,
+            "policy": self.policy,
+            "status": self.status.in_task(failed),
+            "staResult": {
+                "total": self.devices().len(),
+                "wait": count(Status::Wait),
+                "processing": count(Status::Processing),
+                "success": count(Status::Success),
+                "fail": count(Status::Failed),
+                "stop": count(Status::Stop),
+                "timeout": 0,
+            },
+            "extendPara": {"fileVersion": self.version},
+        })
+    }
+
+    /// One subtask for each device that the task names.
+    pub fn subtasks(&self, id: &str, query: &Query) -> Vec<Value> {
+        let status = self.status.in_subtask();
+        if !query.meets("subOperationStatus", Some(status)) {
+            return Vec::new();
+        }
+        let subtask = |(number, device): (usize, &String)| {
+            json!({
+                "subOperationId": format!("{id}-{:03}", number + 1),
+                "createTime": text(self.created),
+                "startTime": text(self.created),
+                "stopTime": self.stopped.map(text),
+                "operateType": self.operation.word(),
+                "deviceId": device,
+                "status": status,
+                "detailInfo": null,
+                "extendInfo": {
+                    "upgradeTime": null, "sourceVersion": null, "curVersion": null,
+                    "downloadTime": null, "targetVersion": self.version,
+                },
+            })
+        };
+        self.devices().iter().enumerate().map(subtask).collect()
+    }
+
+    fn meets(&self, query: &Query) -> bool {
+        let targets = &self.targets;
+        query.meets("operationType", Some(self.operation.word()))
+            && query.meets(
+                "operationStatus",
+                Some(self.status.in_task(FailedWord::Failed)),
+            )
+            && query.meets("deviceType", targets.device_type.as_deref())
+            && query.meets("model", targets.model.as_deref())
+            && query.meets("manufacturerName", targets.manufacturer_name.as_deref())
+            && query
+                .get("deviceId")
+                .is_none_or(|wanted| self.devices().iter().any(|device| device == wanted))
+    }
+}
+
+fn text(time: Timestamp) -> String {
+    time.strftime(TIME).to_string()
+}
+
+/// The tasks of one application, by id.
+#[derive(Debug, Default)]
+pub struct Tasks(BTreeMap<String, Task>);
+
+impl Tasks {
+    /// Keeps a task under a new id.
+    pub fn add(&mut self, task: Task) -> String {
+        let id = format!("task-{:05}", self.0.len() + 1);
+        self.0.insert(id.clone(), task);
+        id
+    }
+
+    /// One task.
+    pub fn get(&self, id: &str) -> Option<&Task> {
+        self.0.get(id)
+    }
+
+    /// One task, to change it.
+    pub fn get_mut(&mut self, id: &str) -> Option<&mut Task> {
+        self.0.get_mut(id)
+    }
+
+    /// The tasks that meet the filters of a query.
+    pub fn matching(&self, query: &Query, failed: FailedWord) -> Vec<Value> {
+        let found = self.0.iter().filter(|(_, task)| task.meets(query));
+        found.map(|(id, task)| task.shown(id, failed)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::packages::preloaded;
+
+    fn new(body: &Value) -> Result<Task, &'static str> {
+        let utc = "2026-01-01T00:00:00Z".parse().unwrap();
+        let body = body.to_string();
+        Task::new(Operation::Firmware, body.as_bytes(), &preloaded(5), utc).map_err(|r| r.1)
+    }
+
+    #[test]
+    fn each_broken_rule_of_an_order_has_its_own_code() {
+        let devices = json!({"devices": ["d"]});
+        let order = |targets: &Value, policy: Value| {
+            new(&json!({"fileId": "package-00001", "targets": targets, "policy": policy})).err()
+        };
+        assert_eq!(order(&devices, Value::Null), None);
+        let many: Vec<_> = (0..257).map(|n| n.to_string()).collect();
+        let group = |m: &str, d: &str| json!({"deviceGroups": ["g"], "manufacturerName": m, "deviceType": d});
+        for (targets, code) in [
+            (json!({}), "123022"),
+            (json!({"devices": ["d"], "deviceGroups": ["g"]}), "123023"),
+            (json!({"devices": many}), "123024"),
+            (group("", "x"), "123019"),
+            (group("x", ""), "123020"),
+            (group("x", "x"), "123021"),
+        ] {
+            assert_eq!(order(&targets, Value::Null), Some(code), "{targets}");
+        }
+        let custom = |start: &str, end: &str| json!({"executeType": "custom", "startTime": start, "endTime": end});
+        for (policy, code) in [
+            (json!({"executeType": "later"}), "123025"),
+            (json!({"retryType": true, "retryTimes": 6}), "123028"),
+            (custom("soon", "late"), "123026"),
+            (custom("20260102T000000Z", "20260101T000000Z"), "123032"),
+            (custom("20251231T000000Z", "20260101T000000Z"), "123033"),
+            (custom("20260102T000000Z", "20260102T000459Z"), "123034"),
+        ] {
+            assert_eq!(order(&devices, policy.clone()), Some(code), "{policy}");
+        }
+        assert_eq!(
+            order(&devices, custom("20260102T000000Z", "20260102T000500Z")),
+            None
+        );
+        assert_eq!(
+            new(&json!({"fileId": "nothing", "targets": devices})).err(),
+            Some("123002")
+        );
+        assert_eq!(
+            new(&json!({"fileId": "package-00003", "targets": devices})).err(),
+            Some("120015")
+        );
+    }
+
+    #[test]
+    fn a_task_shows_the_version_of_its_package_and_never_its_id() {
+        let body = json!({"fileId": "package-00001", "targets": {"devices": ["d1", "d2"]}});
+        let mut tasks = Tasks::default();
+        let id = tasks.add(new(&body).unwrap());
+        let shown = tasks.get(&id).unwrap().shown(&id, FailedWord::Failed);
+        assert_eq!(shown["extendPara"]["fileVersion"], "V1.0.1");
+        assert_eq!(shown["status"], "processing");
+        assert!(!shown.to_string().contains("package-00001"));
+    }
+
+    #[test]
+    fn a_failed_task_is_called_differently_in_task_example_and_subtask() {
+        let body = json!({"fileId": "package-00001", "targets": {"devices": ["d1"]}});
+        let mut task = new(&body).unwrap();
+        task.set(Status::Failed, Timestamp::UNIX_EPOCH);
+        assert_eq!(task.shown("t", FailedWord::Failed)["status"], "failed");
+        assert_eq!(task.shown("t", FailedWord::Fail)["status"], "FAIL");
+        assert_eq!(task.subtasks("t", &Query::parse(None))[0]["status"], "fail");
+        assert_eq!(
+            task.subtasks("t", &Query::parse(Some("subOperationStatus=wait")))
+                .len(),
+            0
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! The whole state of the platform, and the way of one call through it. Pure but for its arguments.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::answer::{Answer, Refusal, Verdict};
+use super::application::{self, Application, Credentials};
+use super::faults::{Faults, Kind, Place};
+use super::gateway;
+use super::ledger::{Ledger, Row};
+use super::quota::Limit;
+use super::route::{Request, Route};
+use super::service;
+use super::settings::Switches;
+
+/// The time of a call, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Since the start of the simulator; never runs backwards.
+    pub since_start: Duration,
+    /// The wall clock.
+    pub utc: Timestamp,
+}
+
+/// Everything that the platform knows.
+pub struct World {
+    /// The applications by `appId`.
+    pub applications: BTreeMap<String, Application>,
+    /// The application that is meant where none is named.
+    pub first: String,
+    /// The quota of applications that are added later.
+    pub limit: Limit,
+    /// The switches.
+    pub switches: Switches,
+    /// The faults.
+    pub faults: Faults,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Rises with each change of a package.
+    pub version: u64,
+}
+
+/// What goes back to the client, and when.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Its number in the ledger.
+    pub seq: u64,
+    /// What is sent.
+    pub reply: Reply,
+    /// How long it is held back.
+    pub delay: Duration,
+}
+
+/// What is sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// An answer.
+    Answer(Answer),
+    /// Nothing; the connection breaks.
+    Drop,
+    /// Nothing; the connection stays.
+    Hang,
+}
+
+/// A call that was dealt with, on its way back.
+struct Served {
+    reply: Reply,
+    verdict: Verdict,
+    fault: Option<Kind>,
+    metered: bool,
+}
+
+impl Served {
+    fn by((answer, verdict): (Answer, Verdict), metered: bool) -> Self {
+        Self {
+            reply: Reply::Answer(answer),
+            verdict,
+            fault: None,
+            metered,
+        }
+    }
+
+    fn by_fault(kind: Kind, route: Route<'_>, metered: bool) -> Self {
+        let reply = match (kind.answer(route), kind == Kind::Hang) {
+            (Some(answer), _) => Reply::Answer(answer),
+            (None, true) => Reply::Hang,
+            (None, false) => Reply::Drop,
+        };
+        Self {
+            reply,
+            verdict: Verdict::Fault,
+            fault: Some(kind),
+            metered,
+        }
+    }
+}
+
+impl World {
+    /// Takes one call from its arrival to its answer.
+    pub fn handle(
+        &mut self,
+        request: &Request,
+        now: Moment,
+        chance: &mut fastrand::Rng,
+    ) -> Exchange {
+        let route = Route::of(&request.method, &request.path);
+        let credentials = credentials(route, request);
+        let application = self.caller(request, credentials.as_ref());
+        let name = application.as_deref();
+
+        let mut served = if let Some(kind) = self.faults.take(Place::Proxy, request, route, name) {
+            Served::by_fault(kind, route, false)
+        } else {
+            self.serve(request, route, credentials, name, now, chance)
+        };
+
+        let mut delay = self.switches.answer_delay;
+        // only a call that reached its service can be dropped after it or be late
+        let reached = !matches!(
+            served.verdict,
+            Verdict::Fault | Verdict::Throttled | Verdict::TokenRefused
+        );
+        if reached && let Some(kind) = self.faults.take(Place::Answer, request, route, name) {
+            if let Kind::Delay { ms } = kind {
+                delay += Duration::from_millis(ms);
+            } else {
+                served.reply = Reply::Drop;
+            }
+            served.fault = Some(kind);
+        }
+        if served.verdict == Verdict::Deleted {
+            self.version += 1;
+        }
+
+        let answer = match &served.reply {
+            Reply::Answer(answer) => Some(answer),
+            Reply::Drop | Reply::Hang => None,
+        };
+        let seq = self.ledger.add(Row {
+            seq: 0,
+            time: now.utc,
+            at: now.since_start,
+            done: None,
+            status: answer.map(|answer| answer.status),
+            code: answer.and_then(|answer| answer.code.clone()),
+            application,
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            verdict: served.verdict,
+            fault: served.fault.as_ref().map(Kind::name),
+            metered: served.metered,
+        });
+        Exchange {
+            seq,
+            reply: served.reply,
+            delay,
+        }
+    }
+
+    /// The application that a call is from, whether it is registered or not.
+    fn caller(
+        &self,
+        request: &Request,
+        credentials: Option<&Result<Credentials, Refusal>>,
+    ) -> Option<String> {
+        match credentials {
+            None => request.app_key.clone(),
+            Some(Err(_)) => None,
+            Some(Ok(given)) if !given.app_id.is_empty() => Some(given.app_id.clone()),
+            // a logout names only its token, and needs no header
+            Some(Ok(given)) => self
+                .applications
+                .iter()
+                .find(|(_, application)| application.knows(given.access_token(), Duration::ZERO))
+                .map(|(id, _)| id.clone()),
+        }
+    }
+
+    /// The gateway, then the service.
+    fn serve(
+        &mut self,
+        request: &Request,
+        route: Route<'_>,
+        credentials: Option<Result<Credentials, Refusal>>,
+        name: Option<&str>,
+        now: Moment,
+        chance: &mut fastrand::Rng,
+    ) -> Served {
+        if matches!(route, Route::Unknown | Route::WrongMethod) {
+            return Served::by(service::unknown_path(route), false);
+        }
+        let mut known = name.and_then(|id| self.applications.get_mut(id));
+        let metered = known.is_some() && (self.switches.count_logins || !route.is_about_tokens());
+        if metered
+            && let Some(application) = known.as_deref_mut()
+            && let Err(throttled) = gateway::count(application, &self.switches, now.since_start)
+        {
+            return Served::by(throttled, true);
+        }
+        if credentials.is_none() {
+            let checked = known.as_deref().map_or_else(
+                || Err(gateway::token_refused()),
+                |known| gateway::check_token(known, request.bearer.as_deref(), now.since_start),
+            );
+            if let Err(refused) = checked {
+                return Served::by(refused, metered);
+            }
+        }
+        if let Some(kind) = self.faults.take(Place::Service, request, route, name) {
+            return Served::by_fault(kind, route, metered);
+        }
+        let served = match (credentials, known) {
+            (Some(given), known) => {
+                tokens(route, given, known, &self.switches, now.since_start, chance)
+            }
+            (None, Some(known)) => service::answer(known, route, request, &self.switches, now.utc),
+            (None, None) => gateway::token_refused(),
+        };
+        Served::by(served, metered)
+    }
+}
+
+/// What the three calls about tokens bring along; `None` for any other call.
+fn credentials(route: Route<'_>, request: &Request) -> Option<Result<Credentials, Refusal>> {
+    match route {
+        Route::Login => {
+            // a login is a form; in any other type the platform finds no parameter
+            let form = if request.is_form {
+                request.body.as_slice()
+            } else {
+                b""
+            };
+            Some(Ok(Credentials::from_form(form)))
+        }
+        Route::Refresh | Route::Logout => Some(Credentials::from_json(&request.body)),
+        Route::ListPackages
+        | Route::ShowPackage(_)
+        | Route::DeletePackage(_)
+        | Route::UpgradeFirmware
+        | Route::UpgradeSoftware
+        | Route::ListTasks
+        | Route::ShowTask(_)
+        | Route::ListSubtasks(_)
+        | Route::WrongMethod
+        | Route::Unknown => None,
+    }
+}
+
+/// The service of logins, refreshes and logouts.
+fn tokens(
+    route: Route<'_>,
+    given: Result<Credentials, Refusal>,
+    known: Option<&mut Application>,
+    switches: &Switches,
+    now: Duration,
+    chance: &mut fastrand::Rng,
+) -> (Answer, Verdict) {
+    let lifetime = switches.token_lifetime;
+    let served = given.and_then(|given| match route {
+        Route::Login => {
+            given.check_login()?;
+            let application = known.ok_or_else(application::unknown)?;
+            let tokens = application.login(&given, now, lifetime, chance)?;
+            Ok((Answer::ok(&tokens), Verdict::LoggedIn))
+        }
+        Route::Refresh => {
+            given.check_refresh()?;
+            let application = known.ok_or_else(application::unknown)?;
+            let tokens = application.refresh(&given, now, lifetime, chance)?;
+            Ok((Answer::ok(&tokens), Verdict::Refreshed))
+        }
+        _ => {
+            given.check_logout()?;
+            match known.filter(|known| known.knows(given.access_token(), now)) {
+                Some(application) => {
+                    application.logout();
+                    Ok((Answer::no_content(), Verdict::LoggedOut))
+                }
+                None => Ok(gateway::token_refused()),
+            }
+        }
+    });
+    served.unwrap_or_else(|refusal| {
+        let verdict = match refusal {
+            Refusal(401, ..) => Verdict::CredentialsRefused,
+            Refusal(_, "100247", _) => Verdict::Frozen,
+            Refusal(..) => Verdict::BadRequest,
+        };
+        (refusal.into(), verdict)
+    })
+}
