@@ -36,10 +36,11 @@ pub(super) struct SecretData(pub BTreeMap<String, SecretSlice<u8>>);
 
 impl PartialEq for SecretData {
     fn eq(&self, other: &Self) -> bool {
-        let same = |(a, b): ((&String, &SecretSlice<u8>), (&String, &SecretSlice<u8>))| {
-            a.0 == b.0 && a.1.expose_secret() == b.1.expose_secret()
+        let same = |(key, value): (&String, &SecretSlice<u8>)| {
+            let theirs = other.0.get(key).map(ExposeSecret::expose_secret);
+            theirs == Some(value.expose_secret())
         };
-        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+        self.0.len() == other.0.len() && self.0.iter().all(same)
     }
 }
 

@@ -13,6 +13,8 @@ mod directory;
 mod keeper;
 mod object;
 mod status;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod writer;
 

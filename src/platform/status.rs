@@ -150,7 +150,7 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
 
 fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
     let mode = look.object.wanted.as_ref().map(|wanted| wanted.spec.mode);
-    let (reason, mut message) = match mode {
+    let (reason, message) = match mode {
         Ok(Mode::Observe) => (
             PlatformReason::Observing,
             "No DELETE is sent, since spec.mode is Observe. Set it to Enforce to delete packages."
@@ -161,11 +161,12 @@ fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
             format!("Calls for application {} can be made.", grant.key.app_id),
         ),
     };
-    if let Some(other) = look.served_by {
-        message.push_str(&format!(
-            " The login of Platform {other} serves in place of the accessToken of this one, since both name the same application."
-        ));
-    }
+    let message = match look.served_by {
+        Some(other) => format!(
+            "{message} The login of Platform {other} serves in place of the accessToken of this one, since both name the same application."
+        ),
+        None => message,
+    };
     Refusal::new(reason, message)
 }
 

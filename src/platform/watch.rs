@@ -39,7 +39,6 @@ pub(super) fn platforms(
 ) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
     let kind = ApiResource::erase::<Platform>(&());
     let api = Api::<DynamicObject>::all_with(client.clone(), &kind);
-    // `watcher` asks for kinds known at compile time only for the type's sake; the Api carries ours.
     watcher(api, config()).backoff(Retry::default())
 }
 
@@ -262,4 +261,46 @@ impl Iterator for Retry {
 
 impl Backoff for Retry {
     fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_shows_nothing_of_its_contents_and_keeps_only_known_keys() {
+        let coded = |text: &str| json!(ByteString(text.as_bytes().to_vec()));
+        let secret: NamedSecret = serde_json::from_value(json!({
+            "metadata": {"name": "iot-app", "annotations": {"last-applied": "hunter2"}},
+            "data": {"secret": coded("hunter2"), "unrelated": coded("x")}
+        }))
+        .unwrap();
+        let shown = format!("{:?}", Event::Apply(secret.clone()));
+        assert!(
+            shown.contains("iot-app") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        let kept: Vec<String> = secret.contents().0.into_keys().collect();
+        assert_eq!(kept, ["secret"]);
+    }
+
+    #[test]
+    fn pauses_grow_through_the_events_between_failures_and_never_past_five_seconds() {
+        let mut retry = Retry::default();
+        let pauses: Vec<Duration> = (0..20)
+            .filter_map(|_| {
+                let pause = retry.next();
+                retry.reset();
+                pause
+            })
+            .collect();
+        assert!(pauses[0] <= Duration::from_millis(500));
+        assert!(
+            pauses[3..]
+                .iter()
+                .all(|pause| (3.0..=4.0).contains(&pause.as_secs_f64()))
+        );
+    }
 }
