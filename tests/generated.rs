@@ -15,7 +15,7 @@ fn the_definitions_in_the_repository_are_those_of_the_types() {
         let file = format!("{}.yaml", definition.metadata.name.as_deref().unwrap());
         let text = std::fs::read_to_string(folder.join(&file))
             .unwrap_or_else(|error| panic!("crds/{file}: {error}; run `make generate`"));
-        stream += &format!("---\n{text}");
+        stream.extend(["---\n", &text]);
         expected.insert(file);
     }
     let found: BTreeSet<String> = std::fs::read_dir(&folder)

@@ -14,6 +14,7 @@
 )]
 
 mod audit;
+mod gitops;
 mod operator;
 mod plane;
 mod process;
@@ -23,6 +24,7 @@ mod tool;
 mod wait;
 
 pub use audit::AuditEvent;
+pub use gitops::kstatus;
 pub use operator::Operator;
 pub use plane::{Plane, Said, install_crypto};
 pub use process::Process;

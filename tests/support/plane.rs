@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
@@ -19,6 +20,9 @@ const CRDS: &str = "crds";
 const ACCESS: &str = "manifests/platform-access";
 /// What installs the operator.
 const INSTALL: &str = "manifests/install";
+
+/// How long it may take until new definitions are served.
+const SERVED: Duration = Duration::from_secs(30);
 
 /// A running control plane with RBAC on, an admin and an audit log. Dropping it stops it, and so does the end of this
 /// process.
@@ -207,14 +211,15 @@ impl Plane {
     pub fn install_crds(&self) -> Said {
         let said = self.kubectl(&["apply", "-f", CRDS]);
         assert!(said.ok, "the definitions were refused: {}", said.stderr);
-        self.kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=30s",
-            "-f",
-            CRDS,
-        ])
-        .expect_ok();
+        // Established comes first; that kubectl finds the short names comes a moment later.
+        let deadline = Instant::now() + SERVED;
+        loop {
+            let listed = self.kubectl(&["get", "vp,plat", "--all-namespaces"]);
+            if listed.ok {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{}", listed.stderr);
+        }
         said
     }
 

@@ -21,6 +21,12 @@ pub fn starter() -> &'static Path {
     &PROGRAM
 }
 
+/// The program that says what Git tools make of objects.
+pub fn gitops() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built("gitops").join("gitops"));
+    &PROGRAM
+}
+
 fn built(name: &str) -> PathBuf {
     let output = Command::new(root().join("tests/build-tool"))
         .arg(name)
