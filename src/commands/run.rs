@@ -161,7 +161,15 @@ async fn reconcile(
         changed,
         cancel.clone(),
     ));
-    let packages = tokio::spawn(package::run(context, cancel.clone()));
+    let packages = tokio::spawn({
+        let (directory, readiness, cancel) = (directory.clone(), readiness.clone(), cancel.clone());
+        async move {
+            // What is not there in a complete list is not there: before that, nothing is known of it.
+            directory.listed().await;
+            readiness.open("platforms");
+            package::run(context, cancel).await;
+        }
+    });
     let chores = async {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -179,14 +187,9 @@ async fn reconcile(
             }
         }
     };
-    let listed = async {
-        directory.listed().await;
-        readiness.open("platforms");
-        std::future::pending::<()>().await;
-    };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = async { tokio::join!(chores, listed); } => {}
+        () = chores => {}
     }
     tracing::info!("stopping: nothing new is sent");
     sessions.close();
@@ -208,7 +211,7 @@ fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions) {
     }
     metrics.set_undecodable(undecodable);
     for (key, snapshot) in sessions.snapshots() {
-        metrics.set_session(&key.app_id, &snapshot, snapshot.limit);
+        metrics.set_session(&key.app_id, &snapshot);
     }
 }
 
@@ -219,6 +222,8 @@ async fn client() -> anyhow::Result<kube::Client> {
     // A repeat is a new decision of ours, never a hidden one of the client.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
+    // Longer than any watch is quiet; a list that hangs ends by it.
+    config.read_timeout = Some(Duration::from_secs(70));
     Ok(kube::Client::try_from(config)?)
 }
 

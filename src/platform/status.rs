@@ -345,6 +345,8 @@ mod tests {
         Snapshot {
             state,
             calls_in_window: 7,
+            limit: 100,
+            logins: 1,
             queue_length: 3,
             estimated: Duration::from_secs(170),
             token_expires: None,

@@ -126,6 +126,11 @@ impl Budget {
         self.pause
     }
 
+    /// How many calls one window may hold.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Calls and permits that are out.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight

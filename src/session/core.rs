@@ -279,6 +279,11 @@ impl Core {
         self.budget.used(now)
     }
 
+    /// How many calls one window may hold.
+    pub(super) fn limit(&self) -> usize {
+        self.budget.limit()
+    }
+
     /// When the token ends, if there is one whose end is known.
     pub(super) fn token_ends(&self) -> Option<Instant> {
         self.tokens.ends()

@@ -132,6 +132,8 @@ pub struct Snapshot {
     pub state: State,
     /// Calls in the last window, those under way included.
     pub calls_in_window: usize,
+    /// How many there may be.
+    pub limit: usize,
     /// Tickets waiting.
     pub queue_length: usize,
     /// About how long the last of them waits.
@@ -221,6 +223,7 @@ impl Session {
         Snapshot {
             state: core.state(),
             calls_in_window: core.calls_in_window(now),
+            limit: core.limit(),
             queue_length: core.waiting(),
             estimated: match core.waiting() {
                 0 => Duration::ZERO,

@@ -147,8 +147,8 @@ impl Metrics {
         self.undecodable.set(whole(count));
     }
 
-    /// How the session of `application` stands, with its `limit` of calls in one window.
-    pub fn set_session(&self, application: &AppId, snapshot: &Snapshot, limit: usize) {
+    /// How the session of `application` stands.
+    pub fn set_session(&self, application: &AppId, snapshot: &Snapshot) {
         let label = application_label(application);
         let queue = whole(snapshot.queue_length);
         let used = whole(snapshot.calls_in_window);
@@ -156,7 +156,7 @@ impl Metrics {
         self.queue_length.get_or_create(&label).set(queue);
         self.queue_estimated.get_or_create(&label).set(estimated);
         self.budget_used.get_or_create(&label).set(used);
-        self.budget_limit.get_or_create(&label).set(whole(limit));
+        self.budget_limit.get_or_create(&label).set(whole(snapshot.limit));
         let current = state_word(&snapshot.state);
         for word in STATES {
             self.session_state
@@ -262,6 +262,8 @@ mod tests {
         Snapshot {
             state,
             calls_in_window: 7,
+            limit: 100,
+            logins: 1,
             queue_length: 3,
             estimated: Duration::from_millis(1500),
             token_expires: None,
@@ -284,7 +286,7 @@ mod tests {
         metrics.deleted(Outcome::Deleted, Some(Duration::from_millis(200)));
         metrics.set_objects(Phase::Held, 4);
         metrics.set_undecodable(1);
-        metrics.set_session(&app(), &snapshot(State::Open), 100);
+        metrics.set_session(&app(), &snapshot(State::Open));
         metrics.told("written");
         metrics.watch_restarted("versionpackages");
         metrics.permit_blind();
@@ -342,9 +344,9 @@ mod tests {
     #[test]
     fn a_session_is_in_one_state_and_its_series_end_with_it() {
         let metrics = Metrics::new();
-        metrics.set_session(&app(), &snapshot(State::Open), 100);
+        metrics.set_session(&app(), &snapshot(State::Open));
         let failed = State::AuthenticationFailed(Detail::default());
-        metrics.set_session(&app(), &snapshot(failed), 100);
+        metrics.set_session(&app(), &snapshot(failed));
         assert_lines(
             &metrics,
             &[
