@@ -128,13 +128,13 @@ impl Core {
         }
     }
 
-    /// Lets all go: nobody is a member any more.
-    pub(super) fn abandon(&mut self) {
+    /// Lets all go, since nobody is a member any more. Those who held something come back.
+    pub(super) fn abandon(&mut self) -> Vec<ObjectKey> {
         self.abandoned = true;
         self.void_permits();
-        while let Some(ticket) = self.queue.pop() {
-            self.woken.push(ticket.key);
-        }
+        let waiting = std::iter::from_fn(|| self.queue.pop());
+        self.woken.extend(waiting.map(|ticket| ticket.key));
+        mem::take(&mut self.woken)
     }
 
     /// From now on nothing is granted, used or begun.

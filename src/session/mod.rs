@@ -2,6 +2,12 @@
 //!
 //! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its
 //! turn has come. Nobody sleeps inside a reconcile.
+//!
+//! ```text
+//! request, delete, ... -> core (budget, queue, token, health, notice: no I/O) -> step -> dispatcher
+//!                          ^                                                     wakes, logs in
+//!                          +---------------- what an answer taught ----------------------+
+//! ```
 
 mod budget;
 mod core;
@@ -174,6 +180,7 @@ impl Session {
     /// its priority or time differs: then the ticket moves to its new place.
     ///
     /// With a free budget, a live token and nobody waiting, the answer is a permit at once.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed over")]
     pub fn request(&self, ticket: Ticket) -> Standing {
         self.change(|core, now| core.request(&ticket, now))
     }

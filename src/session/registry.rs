@@ -184,7 +184,13 @@ impl Session {
         };
         match inner.members.terms() {
             Some(terms) => inner.core.agree(terms, reconnected, now),
-            None => inner.core.abandon(),
+            None => {
+                // Told from here: the dispatcher may end before its next look.
+                for key in inner.core.abandon() {
+                    // Nobody listens only when the process ends.
+                    let _ = self.wake.send(key);
+                }
+            }
         }
         drop(inner);
         self.changed.notify_one();

@@ -294,11 +294,11 @@ mod tests {
         SecretString::from(text.to_owned())
     }
 
-    fn login(token: &str, seconds: u64) -> Option<Login> {
-        Some(Login {
+    fn login(token: &str, seconds: u64) -> Login {
+        Login {
             access_token: secret(token),
             expires_in: Duration::from_secs(seconds),
-        })
+        }
     }
 
     fn tokens() -> (Tokens, Instant) {
@@ -307,7 +307,7 @@ mod tests {
 
     fn log_in(tokens: &mut Tokens, token: &str, now: Instant) -> u64 {
         let order = tokens.begin_login().unwrap();
-        assert!(tokens.login_ended(order.credential, login(token, 3600), now));
+        assert!(tokens.login_ended(order.credential, Some(login(token, 3600)), now));
         tokens.current().unwrap().1
     }
 
@@ -326,7 +326,7 @@ mod tests {
         let (mut tokens, now) = tokens();
         let order = tokens.begin_login().unwrap();
         assert!(tokens.set_credential(Credential::Login(secret("s2"))));
-        assert!(!tokens.login_ended(order.credential, login("t1", 3600), now));
+        assert!(!tokens.login_ended(order.credential, Some(login("t1", 3600)), now));
         assert!(tokens.current().is_none());
         assert_eq!(tokens.need(now), Need::Login);
         let order = tokens.begin_login().unwrap();
@@ -386,7 +386,7 @@ mod tests {
         for (life, margin) in [(3600, 60), (100, 10)] {
             let (mut tokens, now) = tokens();
             let order = tokens.begin_login().unwrap();
-            tokens.login_ended(order.credential, login("t", life), now);
+            tokens.login_ended(order.credential, Some(login("t", life)), now);
             let end = now + Duration::from_secs(life);
             let due = end - Duration::from_secs(margin);
             assert_eq!(tokens.need(due - Duration::from_millis(1)), Need::Nothing);

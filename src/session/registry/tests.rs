@@ -113,6 +113,22 @@ async fn the_log_of_a_session_outlives_its_last_platform_by_a_window() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_wait_are_woken_when_the_last_platform_leaves() {
+    let (sessions, mut woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    session.request(ticket(1));
+    session.request(ticket(2));
+    drop(session);
+    sessions.leave(&platform("a"));
+    let mut names = [
+        woken.try_recv().unwrap().name,
+        woken.try_recv().unwrap().name,
+    ];
+    names.sort();
+    assert_eq!(names, ["o1", "o2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_dispatcher_wakes_the_next_when_its_turn_has_come() {
     let (sessions, mut woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
