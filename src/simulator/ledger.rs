@@ -57,7 +57,7 @@ fn micros<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Err
 }
 
 fn millis<S: serde::Serializer>(at: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_f64(at.as_secs_f64() * 1000.0)
+    to.serialize_f64((at.as_secs_f64() * 1e6).round() / 1e3)
 }
 
 #[allow(clippy::ref_option)]

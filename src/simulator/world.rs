@@ -272,7 +272,7 @@ fn tokens(
             let tokens = application.refresh(&given, now, lifetime, chance)?;
             Ok((Answer::ok(&tokens), Verdict::Refreshed))
         }
-        _ => {
+        Route::Logout => {
             given.check_logout()?;
             match known.filter(|known| known.knows(given.access_token(), now)) {
                 Some(application) => {
@@ -282,6 +282,16 @@ fn tokens(
                 None => Ok(gateway::token_refused()),
             }
         }
+        Route::ListPackages
+        | Route::ShowPackage(_)
+        | Route::DeletePackage(_)
+        | Route::UpgradeFirmware
+        | Route::UpgradeSoftware
+        | Route::ListTasks
+        | Route::ShowTask(_)
+        | Route::ListSubtasks(_)
+        | Route::WrongMethod
+        | Route::Unknown => Ok(service::unknown_path(route)),
     });
     served.unwrap_or_else(|refusal| {
         let verdict = match refusal {
