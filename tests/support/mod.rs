@@ -13,6 +13,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod api_proxy;
 mod audit;
 mod gitops;
 mod operator;
@@ -23,6 +24,7 @@ mod simulator;
 mod tool;
 mod wait;
 
+pub use api_proxy::ApiProxy;
 pub use audit::AuditEvent;
 pub use gitops::kstatus;
 pub use operator::Operator;

@@ -170,8 +170,13 @@ impl Plane {
 
     /// A client for the admin, bound to the runtime of the calling test.
     pub async fn client(&self) -> kube::Client {
+        self.client_for(self.kubeconfig()).await
+    }
+
+    /// A client for the user of a kubeconfig, bound to the runtime of the calling test.
+    pub async fn client_for(&self, kubeconfig: &Path) -> kube::Client {
         install_crypto();
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).expect("a kubeconfig");
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
         let config =
             kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await

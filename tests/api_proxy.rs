@@ -1,0 +1,132 @@
+//! The faulty line between a client and the API server does what the tests of stale knowledge rely on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::future::ready;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, PostParams, WatchEvent, WatchParams};
+use tokio::time::timeout;
+
+use support::{ApiProxy, Plane, wait_for};
+
+const SOON: Duration = Duration::from_secs(10);
+/// Long for a watch on loopback, whose events come within milliseconds.
+const SILENCE: Duration = Duration::from_millis(500);
+
+fn named(name: &str) -> ConfigMap {
+    let mut object = ConfigMap::default();
+    object.metadata.name = Some(name.to_owned());
+    object
+}
+
+/// The names of the objects that a watch finds, until it ends or breaks.
+async fn added(objects: &Api<ConfigMap>) -> BoxStream<'static, String> {
+    let watch = objects.watch(&WatchParams::default(), "0").await.unwrap();
+    watch
+        .scan((), |(), event| ready(event.ok()))
+        .filter_map(async |event| match event {
+            WatchEvent::Added(object) => object.metadata.name,
+            WatchEvent::Bookmark(_) => None,
+            other => panic!("{other:?}"),
+        })
+        .boxed()
+}
+
+async fn objects(namespace: &str, proxy: &ApiProxy) -> Api<ConfigMap> {
+    let client = Plane::shared().client_for(proxy.kubeconfig()).await;
+    Api::namespaced(client, namespace)
+}
+
+#[tokio::test]
+async fn a_held_watch_is_silent_while_a_read_sees_everything_and_says_it_all_once_released() {
+    let plane = Plane::shared();
+    let namespace = plane.namespace("held");
+    let proxy = ApiProxy::start(plane, plane.kubeconfig());
+    let objects = objects(&namespace, &proxy).await;
+    let mut events = added(&objects).await;
+
+    objects
+        .create(&PostParams::default(), &named("before"))
+        .await
+        .unwrap();
+    assert_eq!(events.next().await.unwrap(), "before");
+
+    proxy.hold_watch("configmaps");
+    for name in ["first", "second"] {
+        objects
+            .create(&PostParams::default(), &named(name))
+            .await
+            .unwrap();
+    }
+    assert!(objects.get_opt("second").await.unwrap().is_some());
+    timeout(SILENCE, events.next()).await.unwrap_err();
+
+    proxy.release_watch();
+    assert_eq!(events.next().await.unwrap(), "first");
+    assert_eq!(events.next().await.unwrap(), "second");
+}
+
+#[tokio::test]
+async fn another_kinds_watch_goes_on_while_one_is_held() {
+    let plane = Plane::shared();
+    let namespace = plane.namespace("other");
+    let proxy = ApiProxy::start(plane, plane.kubeconfig());
+    proxy.hold_watch("versionpackages");
+    let objects = objects(&namespace, &proxy).await;
+    let mut events = added(&objects).await;
+    objects
+        .create(&PostParams::default(), &named("a"))
+        .await
+        .unwrap();
+    assert_eq!(events.next().await.as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn a_cut_line_ends_watches_and_refuses_calls_until_it_is_mended() {
+    let plane = Plane::shared();
+    let namespace = plane.namespace("cut");
+    let proxy = ApiProxy::start(plane, plane.kubeconfig());
+    let objects = objects(&namespace, &proxy).await;
+    let mut events = added(&objects).await;
+
+    proxy.cut();
+    assert_eq!(timeout(SOON, events.next()).await.unwrap(), None);
+    assert!(objects.get_opt("a").await.is_err());
+
+    proxy.mend();
+    wait_for("the line to carry again", SOON, async || {
+        objects.get_opt("a").await.ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_delayed_request_is_answered_later() {
+    let plane = Plane::shared();
+    let namespace = plane.namespace("delayed");
+    let proxy = ApiProxy::start(plane, plane.kubeconfig());
+    let objects = objects(&namespace, &proxy).await;
+    proxy.delay(SILENCE);
+    let began = tokio::time::Instant::now();
+    objects.get_opt("a").await.unwrap();
+    assert!(began.elapsed() >= SILENCE);
+}
+
+#[test]
+fn kubectl_works_through_it() {
+    let plane = Plane::shared();
+    let proxy = ApiProxy::start(plane, plane.kubeconfig());
+    let said = plane.kubectl_with(proxy.kubeconfig(), &["get", "namespaces"], "");
+    assert!(said.expect_ok().contains("kube-system"));
+}
