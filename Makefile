@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/version-package-operator
 DENY_VERSION := 0.20.2
 DENY := $(shell command -v cargo-deny || echo $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny)
-CRDS := target/debug/vpo crds
+CRDS := cargo run --quiet --locked --bin vpo -- crds
 
 .PHONY: help demo test check bench generate testplane gitops clean
 
@@ -21,6 +21,7 @@ test: testplane gitops ## run all tests
 
 check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidden or out of date
 	cargo fmt --check
+	@test -z "$$(gofmt -l tests)" || { gofmt -d tests; exit 1; }
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 	$(DENY) --locked check bans licenses sources
@@ -30,7 +31,6 @@ bench: ## measure what the design promises, in a release build
 	cargo bench --locked --bench drain
 
 generate: ## write crds/ from the types
-	cargo build --locked --bin vpo
 	@mkdir -p crds
 	@$(CRDS) | awk '/^---$$/ { text = ""; file = ""; next } \
 		{ text = text $$0 "\n" } \
