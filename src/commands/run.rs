@@ -31,14 +31,19 @@ const FINISH: Duration = Duration::from_millis(1500);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where /livez, /readyz and /metrics are served.
-    #[arg(long, env = "VPO_ADMIN_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    #[arg(
+        long,
+        env = "VPO_ADMIN_LISTEN",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS:PORT"
+    )]
     admin_listen: SocketAddr,
 
     /// How log lines are written.
     #[arg(long, env = "VPO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
-    /// Which log lines are written, such as info, or info,version_package_operator=debug.
+    /// Which log lines are written, such as `info` or `info,version_package_operator=debug`.
     #[arg(long, env = "VPO_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
 
@@ -57,7 +62,9 @@ pub struct Args {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let allowed = "is not a duration from 100ms to 60s, such as 5s";
-    let span = text.parse::<jiff::SignedDuration>().map_err(|_| allowed.to_owned())?;
+    let span = text
+        .parse::<jiff::SignedDuration>()
+        .map_err(|_| allowed.to_owned())?;
     let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
     if (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&span) {
         Ok(span)
@@ -78,7 +85,11 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         args.call_timeout
     );
     logs::init(args.log_format, &args.log)?;
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(operate(args))
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(operate(args))
 }
 
 async fn operate(args: Args) -> anyhow::Result<()> {
@@ -87,7 +98,10 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     let cancel = CancellationToken::new();
     let metrics = Arc::new(Metrics::new());
     let readiness = Arc::new(Readiness::new(&[
-        ("schemas", "the CustomResourceDefinitions are not compared yet"),
+        (
+            "schemas",
+            "the CustomResourceDefinitions are not compared yet",
+        ),
         ("platforms", "the first list of Platforms is under way"),
         ("packages", "the first list of VersionPackages is under way"),
     ]));
@@ -130,14 +144,20 @@ async fn reconcile(
     stop: &CancellationToken,
 ) {
     let cancel = CancellationToken::new();
-    let timeouts = Timeouts { connect: args.connect_timeout, total: args.call_timeout };
+    let timeouts = Timeouts {
+        connect: args.connect_timeout,
+        total: args.call_timeout,
+    };
     let (wake, mut woken) = mpsc::unbounded_channel();
     let (changed, mut platforms_changed) = mpsc::unbounded_channel();
     let sessions = Sessions::new(started, wake);
     let directory = Directory::new(client.clone());
     let cache = Arc::new(Cache::default());
     let queue = Arc::new(Workqueue::default());
-    let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: args.pod_name.clone() };
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: args.pod_name.clone(),
+    };
     let context = Arc::new(package::Context {
         client: client.clone(),
         cache: cache.clone(),
@@ -193,7 +213,10 @@ async fn reconcile(
     }
     tracing::info!("stopping: nothing new is sent");
     sessions.close();
-    if tokio::time::timeout(ANSWERS, sessions.drained()).await.is_err() {
+    if tokio::time::timeout(ANSWERS, sessions.drained())
+        .await
+        .is_err()
+    {
         tracing::warn!("calls under way are abandoned; the next start tries them again");
     }
     cancel.cancel();
@@ -218,7 +241,9 @@ fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions) {
 async fn client() -> anyhow::Result<kube::Client> {
     // kube and the client of the platform use the same TLS provider; a second install is no matter.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut config = kube::Config::infer().await.context("no cluster is named by KUBECONFIG, and this is no pod")?;
+    let mut config = kube::Config::infer()
+        .await
+        .context("no cluster is named by KUBECONFIG, and this is no pod")?;
     // A repeat is a new decision of ours, never a hidden one of the client.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
@@ -229,7 +254,10 @@ async fn client() -> anyhow::Result<kube::Client> {
 
 fn stop_signal() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
     tokio::spawn({
         let token = token.clone();
         async move {

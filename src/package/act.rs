@@ -81,7 +81,12 @@ pub async fn act(
         Decision::AddFinalizer => patch_finalizers(context, object, added(object)).await,
         Decision::Release { outcome, .. } => {
             if observed.facts.settled.is_none() && context.memory.audit_once(&object.uid) {
-                write_audit(conclude::audit_record(&observed.facts, *outcome, None, observed.now));
+                write_audit(conclude::audit_record(
+                    &observed.facts,
+                    *outcome,
+                    None,
+                    observed.now,
+                ));
             }
             patch_finalizers(context, object, removed(object)).await
         }
@@ -194,7 +199,7 @@ fn removed(object: &Object) -> Value {
 
 /// Guarded by uid and resourceVersion: an object that has changed since it was looked at, or
 /// another one of the same name, is left alone.
-fn guarded(object: &Object, operation: Value) -> Value {
+fn guarded(object: &Object, operation: &Value) -> Value {
     json!([
         {"op": "test", "path": "/metadata/uid", "value": object.uid},
         {"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version},
@@ -203,7 +208,7 @@ fn guarded(object: &Object, operation: Value) -> Value {
 }
 
 async fn patch_finalizers(context: &Context, object: &Object, operation: Value) -> Effect {
-    let patch = match serde_json::from_value(guarded(object, operation)) {
+    let patch = match serde_json::from_value(guarded(object, &operation)) {
         Ok(patch) => Patch::<Value>::Json(patch),
         Err(error) => return Effect::Failed(error.to_string()),
     };
@@ -239,7 +244,7 @@ mod tests {
             finalizers: vec!["a/b".into(), FINALIZER.into()],
             ..fixtures::object("a")
         };
-        let body = guarded(&object, removed(&object));
+        let body = guarded(&object, &removed(&object));
         assert_eq!(body[0]["value"], object.uid);
         assert_eq!(body[1]["value"], object.resource_version);
         assert_eq!(body[2]["value"], json!(["a/b"]));

@@ -36,17 +36,10 @@ pub fn judge(application: &AppId, others: &[(&Object, Belonging)], now: Timestam
     for (other, belonging) in others {
         let next = claim_of(application, other, belonging, now);
         found = match (found, next) {
-            (found, Claim::Nobody) => found,
-            (Claim::Nobody, next) | (Claim::Unclear(..), next @ Claim::Claimed(_)) => next,
+            (found, Claim::Nobody) | (found @ Claim::Claimed(_), Claim::Unclear(..)) => found,
             (Claim::Claimed(a), Claim::Claimed(b)) => Claim::Claimed(a.min(b)),
-            (found @ Claim::Claimed(_), Claim::Unclear(..)) => found,
-            (Claim::Unclear(a, why_a), Claim::Unclear(b, why_b)) => {
-                if a <= b {
-                    Claim::Unclear(a, why_a)
-                } else {
-                    Claim::Unclear(b, why_b)
-                }
-            }
+            (Claim::Unclear(a, why), Claim::Unclear(b, _)) if a <= b => Claim::Unclear(a, why),
+            (Claim::Nobody | Claim::Unclear(..), next) => next,
         };
     }
     found
@@ -57,15 +50,14 @@ fn claim_of(application: &AppId, other: &Object, belonging: &Belonging, now: Tim
     if other.deleted_at.is_some() || other.is_retired(now) {
         return Claim::Nobody;
     }
+    let readable = other.spec.is_ok();
     match (other.application(), belonging) {
-        (Some(theirs), _) if theirs != application => Claim::Nobody,
-        (Some(_), _) if other.spec.is_err() => unclear("can't be read"),
-        (Some(_), _) if other.has_finalizer() => Claim::Claimed(other.key.clone()),
-        (Some(_), _) => unclear("has lost its finalizer, which is put back"),
-        (None, Belonging::To(theirs)) if theirs != application => Claim::Nobody,
-        (None, Belonging::To(_)) => unclear("is about to be accepted"),
+        (Some(theirs), _) | (None, Belonging::To(theirs)) if theirs != application => Claim::Nobody,
+        (Some(_), _) if readable && other.has_finalizer() => Claim::Claimed(other.key.clone()),
         (None, Belonging::Refused) => Claim::Nobody,
-        (None, Belonging::Unknown) if other.spec.is_err() => unclear("can't be read"),
+        (Some(_), _) | (None, Belonging::Unknown) if !readable => unclear("can't be read"),
+        (Some(_), _) => unclear("has lost its finalizer, which is put back"),
+        (None, Belonging::To(_)) => unclear("is about to be accepted"),
         (None, Belonging::Unknown) => {
             unclear("names a Platform whose application is not known yet")
         }

@@ -99,11 +99,6 @@ pub fn conclude(
             },
         },
         (_, Effect::Beaten | Effect::NotSent) => soon,
-        // The watch shows what has changed.
-        (_, Effect::Outrun) => Report {
-            wake: Some(now.tick + GIVE_BACK_PAUSE),
-            ..soon
-        },
         (Decision::Release { outcome, keeper }, Effect::Patched) => Report {
             event: Some(ended(&seen.object, *outcome, keeper.as_ref())),
             ..Report::nothing()
@@ -137,7 +132,7 @@ pub fn conclude(
             wake: Some(*until),
             ..soon
         },
-        (Decision::GiveBack(_) | Decision::RestartWatch, _) => Report {
+        (_, Effect::Outrun) | (Decision::GiveBack(_) | Decision::RestartWatch, _) => Report {
             wake: Some(now.tick + GIVE_BACK_PAUSE),
             ..soon
         },
@@ -538,7 +533,11 @@ pub fn audit_record(
 ) -> Option<AuditRecord> {
     let object = &*seen.object;
     let detail = answer.and_then(Answer::detail);
-    let attempts = object.status.deletion.as_ref().and_then(|deletion| deletion.attempts);
+    let attempts = object
+        .status
+        .deletion
+        .as_ref()
+        .and_then(|deletion| deletion.attempts);
     let requested_at = requested_at(object, now.wall);
     let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
     Some(AuditRecord {
@@ -551,7 +550,9 @@ pub fn audit_record(
         outcome,
         http_status: detail.and_then(|detail| detail.http_status),
         code: detail.and_then(|detail| detail.code.clone()),
-        attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or(0),
+        attempts: attempts
+            .and_then(|attempts| u32::try_from(attempts).ok())
+            .unwrap_or(0),
         requested_at: Some(requested_at),
         duration_ms: u64::try_from(took.as_millis()).ok(),
     })

@@ -97,7 +97,7 @@ pub async fn run(context: Arc<Context>, cancel: CancellationToken) {
                 context.restart.clone(),
             );
             watch::run(client, cache, restart, cancel, |changes| {
-                take(&context, changes)
+                take(&context, changes);
             })
             .await;
         }

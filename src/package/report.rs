@@ -17,6 +17,7 @@ use super::observe::Observed;
 use super::watch::{Object, Watched};
 use super::{API_TIMEOUT, Context};
 use crate::api::names::FIELD_MANAGER;
+use crate::api::reason::Phase;
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::Answer;
 
@@ -41,7 +42,7 @@ pub async fn deliver(
             let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, fastrand::f64());
             wake = Some(Instant::now() + again);
         } else if let Some(reason) = status.conditions.first().map(|c| c.reason.clone()) {
-            tracing::info!(reason, phase = status.phase.map(|p| p.as_str()), "status");
+            tracing::info!(reason, phase = status.phase.map(Phase::as_str), "status");
         }
     }
     if let Effect::Failed(error) = effect {
@@ -64,9 +65,19 @@ fn remember(context: &Context, observed: &Observed, effect: &Effect, report: &Re
         return;
     };
     if let Some(outcome) = report.settled {
-        write_audit(audit_record(&observed.facts, outcome, Some(answer), observed.now));
-        let age = observed.now.wall.duration_since(requested_at(object, observed.now.wall));
-        context.metrics.deleted(outcome, Duration::try_from(age).ok());
+        write_audit(audit_record(
+            &observed.facts,
+            outcome,
+            Some(answer),
+            observed.now,
+        ));
+        let age = observed
+            .now
+            .wall
+            .duration_since(requested_at(object, observed.now.wall));
+        context
+            .metrics
+            .deleted(outcome, Duration::try_from(age).ok());
         for key in context.memory.settle(&object.uid, outcome) {
             context.queue.add(key);
         }

@@ -236,7 +236,7 @@ pub async fn run(
             match event {
                 Some(Ok(event)) => changed(cache.apply(Event::from(event))),
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "the watch of VersionPackages failed and is made anew")
+                    tracing::warn!(%error, "the watch of VersionPackages failed and is made anew");
                 }
                 None => break,
             }

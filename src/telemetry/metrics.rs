@@ -156,7 +156,9 @@ impl Metrics {
         self.queue_length.get_or_create(&label).set(queue);
         self.queue_estimated.get_or_create(&label).set(estimated);
         self.budget_used.get_or_create(&label).set(used);
-        self.budget_limit.get_or_create(&label).set(whole(snapshot.limit));
+        self.budget_limit
+            .get_or_create(&label)
+            .set(whole(snapshot.limit));
         let current = state_word(&snapshot.state);
         for word in STATES {
             self.session_state

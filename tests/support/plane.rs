@@ -244,7 +244,8 @@ impl Plane {
         role["rules"][0]["resourceNames"] = names.into();
         for manifest in [role, binding] {
             let apply = ["-n", namespace, "apply", "-f", "-"];
-            self.kubectl_with(self.kubeconfig(), &apply, &manifest.to_string()).expect_ok();
+            self.kubectl_with(self.kubeconfig(), &apply, &manifest.to_string())
+                .expect_ok();
         }
     }
 

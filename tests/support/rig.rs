@@ -38,7 +38,11 @@ impl Default for Layout<'_> {
     /// Twenty packages, and a window of a second, so that a start costs no more than that.
     fn default() -> Self {
         Self {
-            simulator: SimulatorOptions { packages: 20, quota_window: "1s", ..SimulatorOptions::default() },
+            simulator: SimulatorOptions {
+                packages: 20,
+                quota_window: "1s",
+                ..SimulatorOptions::default()
+            },
             platform: json!({"quota": {"calls": 100, "window": "1s"}}),
         }
     }
@@ -79,7 +83,12 @@ impl<'a> Rig<'a> {
         let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", "VersionPackage");
         let kind = ApiResource::from_gvk_with_plural(&kind, "versionpackages");
         let api = Api::namespaced_with(plane.client().await, &namespace, &kind);
-        Self { plane, namespace, simulator, api }
+        Self {
+            plane,
+            namespace,
+            simulator,
+            api,
+        }
     }
 
     /// kubectl in the namespace of this test.
@@ -104,8 +113,10 @@ impl<'a> Rig<'a> {
 
     /// Applies packages and waits until each is Active.
     pub async fn active(&self, packages: &[(&str, &str)]) {
-        let items: Vec<Value> =
-            packages.iter().map(|(name, file_id)| self.manifest(name, file_id, &json!({}))).collect();
+        let items: Vec<Value> = packages
+            .iter()
+            .map(|(name, file_id)| self.manifest(name, file_id, &json!({})))
+            .collect();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
         self.plane.apply(&list.to_string()).expect_ok();
         for (name, _) in packages {
@@ -115,7 +126,11 @@ impl<'a> Rig<'a> {
 
     /// The object as it is now.
     pub async fn get(&self, name: &str) -> Option<Value> {
-        let object = self.api.get_opt(name).await.expect("the API server answers")?;
+        let object = self
+            .api
+            .get_opt(name)
+            .await
+            .expect("the API server answers")?;
         Some(serde_json::to_value(object).expect("an object is JSON"))
     }
 
@@ -134,20 +149,26 @@ impl<'a> Rig<'a> {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        match found.await {
-            Ok(object) => object,
-            Err(_) => panic!("{name} never said {reason}: {:#?}", last.map(|o| o["status"].clone())),
-        }
+        found.await.unwrap_or_else(|_| {
+            panic!(
+                "{name} never said {reason}: {:#?}",
+                last.map(|o| o["status"].clone())
+            )
+        })
     }
 
     /// Asks for the deletion of an object as a user would, without waiting for it.
     pub fn delete(&self, name: &str) {
-        self.kubectl(&["delete", "vp", name, "--wait=false"]).expect_ok();
+        self.kubectl(&["delete", "vp", name, "--wait=false"])
+            .expect_ok();
     }
 
     /// Waits until the object is gone.
     pub async fn gone(&self, name: &str) {
-        wait_for(&format!("{name} to go"), SOON, async || self.get(name).await.is_none().then_some(())).await;
+        wait_for(&format!("{name} to go"), SOON, async || {
+            self.get(name).await.is_none().then_some(())
+        })
+        .await;
     }
 
     /// The DELETE calls for one package that the platform saw.
@@ -156,12 +177,23 @@ impl<'a> Rig<'a> {
         let of_this = |call: &Value| {
             call["method"] == "DELETE" && call["path"].as_str().is_some_and(|p| p.ends_with(&path))
         };
-        self.simulator.ledger().await.into_iter().filter(of_this).collect()
+        self.simulator
+            .ledger()
+            .await
+            .into_iter()
+            .filter(of_this)
+            .collect()
     }
 }
 
 /// The Ready condition of an object.
 pub fn ready(object: &Value) -> Value {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.into_iter().find(|c| c["type"] == "Ready").unwrap_or_default()
+    let conditions = object["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    conditions
+        .into_iter()
+        .find(|c| c["type"] == "Ready")
+        .unwrap_or_default()
 }

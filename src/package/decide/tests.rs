@@ -398,6 +398,7 @@ fn the_moment_of_asking_starts_anew_only_where_the_object_was_wanted_in_between(
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "one list of all that can be seen")]
 fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
     let object = (any::<[bool; 6]>(), 0_u8..3).prop_map(
         |([finalizer, going, retired, paused, retain, broken], intent)| {
