@@ -19,3 +19,4 @@ pub mod schemas;
 pub mod session;
 pub mod simulator;
 pub mod telemetry;
+pub mod watch_backoff;

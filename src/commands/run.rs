@@ -150,7 +150,7 @@ async fn reconcile(
     };
     let (wake, mut woken) = mpsc::unbounded_channel();
     let (changed, mut platforms_changed) = mpsc::unbounded_channel();
-    let sessions = Sessions::new(started, wake);
+    let sessions = Sessions::new(started, args.call_timeout, wake);
     let directory = Directory::new(client.clone());
     let cache = Arc::new(Cache::default());
     let queue = Arc::new(Workqueue::default());

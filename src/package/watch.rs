@@ -20,6 +20,7 @@ use crate::api::names::{
 use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
 };
+use crate::watch_backoff::WatchBackoff;
 
 /// A quiet watch is made anew after this long; a silent one can't hide changes for longer.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(50);
@@ -225,8 +226,9 @@ pub async fn run(
     let timeout = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(50);
     let config = watcher::Config::default().timeout(timeout).page_size(200);
     while !cancel.is_cancelled() {
-        let mut events =
-            std::pin::pin!(watcher::watcher(api.clone(), config.clone()).default_backoff());
+        let mut events = std::pin::pin!(
+            watcher::watcher(api.clone(), config.clone()).backoff(WatchBackoff::default())
+        );
         loop {
             let event = tokio::select! {
                 () = cancel.cancelled() => return,

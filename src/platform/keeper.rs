@@ -323,7 +323,7 @@ pub(super) mod tests {
                 connect: Duration::from_secs(5),
                 total: Duration::from_secs(15),
             };
-            let sessions = Sessions::new(Instant::now(), wake);
+            let sessions = Sessions::new(Instant::now(), Duration::from_secs(15), wake);
             Self {
                 keeper: Keeper::new(Arc::clone(&directory), sessions, timeouts, tell),
                 directory,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
@@ -11,10 +10,8 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use serde::Deserialize;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -24,6 +21,7 @@ use super::keeper::Keeper;
 use super::object::Object;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Platform;
+use crate::watch_backoff::WatchBackoff;
 
 /// A watch that the API server ends by itself is begun anew, so a connection that died unnoticed
 /// leaves us blind no longer than this (plus the 5 s that kube adds).
@@ -39,7 +37,7 @@ pub(super) fn platforms(
 ) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
     let kind = ApiResource::erase::<Platform>(&());
     let api = Api::<DynamicObject>::all_with(client.clone(), &kind);
-    watcher(api, config()).backoff(Retry::default())
+    watcher(api, config()).backoff(WatchBackoff::default())
 }
 
 /// The metadata of all Namespaces of the cluster.
@@ -47,7 +45,7 @@ pub(super) fn namespaces(
     client: &kube::Client,
 ) -> impl Stream<Item = watcher::Result<Event<PartialObjectMeta<Namespace>>>> + Send + use<> {
     let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-    watcher(api, config()).backoff(Retry::default())
+    watcher(api, config()).backoff(WatchBackoff::default())
 }
 
 /// Collects a list between `Init` and `InitDone`, then hands everything to the keeper.
@@ -162,7 +160,7 @@ fn secret_watch(
     // The only list and watch that a Role with resourceNames permits.
     let by_name = config().fields(&format!("metadata.name={}", secret.name));
     watcher(api, by_name)
-        .backoff(Retry::default())
+        .backoff(WatchBackoff::default())
         .scan(None, move |listed, event| {
             std::future::ready(Some(seen(listed, event).map(|seen| (secret.clone(), seen))))
         })
@@ -229,40 +227,6 @@ impl fmt::Debug for NamedSecret {
     }
 }
 
-/// Pauses of 0.5 s doubling to 4 s, with up to a quarter less, so that a right that was granted is
-/// found within 5 s. kube's own pauses begin anew with every event, and a watcher makes one
-/// (`Init`) before each list, so they would never grow; these begin anew after a quiet minute.
-#[derive(Default)]
-struct Retry {
-    failures: u32,
-    last: Option<Instant>,
-}
-
-impl Retry {
-    const FIRST: Duration = Duration::from_millis(500);
-    const DOUBLINGS: u32 = 3;
-    const QUIET: Duration = Duration::from_secs(60);
-}
-
-impl Iterator for Retry {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let now = Instant::now();
-        if self.last.is_some_and(|last| now > last + Self::QUIET) {
-            self.failures = 0;
-        }
-        self.last = Some(now);
-        let pause = Self::FIRST * 2u32.pow(self.failures.min(Self::DOUBLINGS));
-        self.failures = self.failures.saturating_add(1);
-        Some(pause.mul_f64(1.0 - fastrand::f64() / 4.0))
-    }
-}
-
-impl Backoff for Retry {
-    fn reset(&mut self) {}
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -284,23 +248,5 @@ mod tests {
         );
         let kept: Vec<String> = secret.contents().0.into_keys().collect();
         assert_eq!(kept, ["secret"]);
-    }
-
-    #[test]
-    fn pauses_grow_through_the_events_between_failures_and_never_past_five_seconds() {
-        let mut retry = Retry::default();
-        let pauses: Vec<Duration> = (0..20)
-            .filter_map(|_| {
-                let pause = retry.next();
-                retry.reset();
-                pause
-            })
-            .collect();
-        assert!(pauses[0] <= Duration::from_millis(500));
-        assert!(
-            pauses[3..]
-                .iter()
-                .all(|pause| (3.0..=4.0).contains(&pause.as_secs_f64()))
-        );
     }
 }

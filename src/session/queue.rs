@@ -252,10 +252,10 @@ mod tests {
         assert_eq!((queue.len(), queue.position("b")), (2, Some(1)));
     }
 
-    /// Resident bytes of this process, where the system tells.
+    /// Resident bytes that this process has allocated, its code apart, where the system tells.
     fn resident() -> Option<usize> {
         let status = std::fs::read_to_string("/proc/self/status").ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
         let kib: usize = line.split_whitespace().nth(1)?.parse().ok()?;
         Some(kib * 1024)
     }

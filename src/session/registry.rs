@@ -15,13 +15,10 @@ use super::members::Members;
 use super::{Inner, Member, Session, SessionKey, Snapshot, Wake, dispatcher};
 use crate::api::names::ObjectKey;
 
-/// How long after its start a call whose answer is lost may still reach the platform: the default
-/// time-out of a whole call ([`crate::remote::client::Timeouts::total`]).
-const CALL_TIME_OUT: Duration = Duration::from_secs(15);
-
 /// All sessions of this process.
 pub struct Sessions {
     started: Instant,
+    call_timeout: Duration,
     wake: Wake,
     calls: TaskTracker,
     registry: Mutex<Registry>,
@@ -37,9 +34,11 @@ struct Registry {
 
 impl Sessions {
     /// No session yet. `started` is when this process began: the window before it counts as used.
-    pub fn new(started: Instant, wake: Wake) -> Arc<Self> {
+    /// A call without an answer counts until `call_timeout` after its start.
+    pub fn new(started: Instant, call_timeout: Duration, wake: Wake) -> Arc<Self> {
         Arc::new(Self {
             started,
+            call_timeout,
             wake,
             calls: TaskTracker::new(),
             registry: Mutex::default(),
@@ -126,7 +125,7 @@ impl Sessions {
             credential: member.credential.clone(),
         };
         members.join(platform, member);
-        let mut core = Core::new(terms, self.started, CALL_TIME_OUT, Rng::new());
+        let mut core = Core::new(terms, self.started, self.call_timeout, Rng::new());
         if closed {
             core.close();
         }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
 use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
@@ -48,6 +48,9 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Where kube prints whole bodies that it can't read: one may be a Secret.
+const BODIES: &str = "kube_client::client";
+
 fn subscriber<W>(
     format: LogFormat,
     filter: &str,
@@ -66,7 +69,10 @@ where
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    Ok(tracing_subscriber::registry().with(allowed).with(lines))
+    Ok(tracing_subscriber::registry()
+        .with(allowed)
+        .with(filter_fn(|metadata| metadata.target() != BODIES))
+        .with(lines))
 }
 
 #[cfg(test)]

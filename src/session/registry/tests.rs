@@ -10,6 +10,7 @@ use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::{Credential, DeleteCall, Priority, Standing, State, Ticket};
 
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// A platform that takes no connection.
@@ -67,7 +68,7 @@ async fn delete(session: &Session, uid: &str) -> Option<Answer> {
 /// Sessions of a process that began long ago, and what they wake.
 async fn sessions() -> (Arc<Sessions>, mpsc::UnboundedReceiver<ObjectKey>) {
     let (wake, woken) = mpsc::unbounded_channel();
-    let sessions = Sessions::new(Instant::now(), wake);
+    let sessions = Sessions::new(Instant::now(), CALL_TIMEOUT, wake);
     sleep(Duration::from_secs(7200)).await;
     (sessions, woken)
 }
@@ -154,7 +155,7 @@ async fn a_dropped_call_is_stamped_as_lost() {
     let (call, _token) = session.change(|core, now| core.begin("u1", now)).unwrap();
     drop(DeleteCall::new(&session, call));
     assert_eq!(woken.recv().await, Some(ticket(2).key));
-    assert!(started.elapsed() >= WINDOW + CALL_TIME_OUT);
+    assert!(started.elapsed() >= WINDOW + CALL_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]
