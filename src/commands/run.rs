@@ -1,5 +1,6 @@
 //! `vpo run`: the operator, from its flags to its orderly end.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
 use crate::platform::{self, Directory};
 use crate::remote::client::Timeouts;
 use crate::schemas;
-use crate::session::Sessions;
+use crate::session::{SessionKey, Sessions};
 use crate::telemetry::logs::{self, LogFormat};
 use crate::telemetry::metrics::Metrics;
 
@@ -191,6 +192,7 @@ async fn reconcile(
         }
     });
     let chores = async {
+        let mut known = HashSet::new();
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
@@ -202,7 +204,7 @@ async fn reconcile(
                     if cache.is_complete() {
                         readiness.open("packages");
                     }
-                    count(metrics, &cache, &sessions);
+                    count(metrics, &cache, &sessions, &mut known);
                 }
             }
         }
@@ -226,16 +228,22 @@ async fn reconcile(
     }
 }
 
-/// Brings the gauges up to date.
-fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions) {
+/// Brings the gauges up to date; `known` are the sessions that were there the last time.
+fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut HashSet<SessionKey>) {
     let (phases, undecodable) = cache.phases();
     for phase in Phase::ALL {
         metrics.set_objects(phase, phases.get(&phase).copied().unwrap_or(0));
     }
     metrics.set_undecodable(undecodable);
-    for (key, snapshot) in sessions.snapshots() {
-        metrics.set_session(&key.app_id, &snapshot);
+    let snapshots = sessions.snapshots();
+    for (key, snapshot) in &snapshots {
+        metrics.set_session(key, snapshot);
     }
+    let present: HashSet<SessionKey> = snapshots.into_iter().map(|(key, _)| key).collect();
+    for ended in known.difference(&present) {
+        metrics.forget_session(ended);
+    }
+    *known = present;
 }
 
 async fn client() -> anyhow::Result<kube::Client> {

@@ -258,3 +258,72 @@ impl Shown {
         std::iter::once(key).chain(others).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::fixtures;
+
+    fn shown(cache: &Cache, name: &str) -> Option<String> {
+        let look = cache.look(&ObjectKey::new("fleet", name))?;
+        Some(look.object.resource_version.clone())
+    }
+
+    fn version(name: &str, version: &str) -> Object {
+        Object {
+            resource_version: version.into(),
+            ..fixtures::accepted(name, "app-1")
+        }
+    }
+
+    #[test]
+    fn a_list_is_shown_as_a_whole_and_wakes_whoever_was_or_is_there() {
+        let cache = Cache::default();
+        cache.apply(Event::Applied(version("a", "1")));
+        cache.apply(Event::Applied(version("gone", "1")));
+        cache.apply(Event::ListBegins);
+        cache.apply(Event::Listed(version("a", "2")));
+        cache.apply(Event::Listed(version("new", "2")));
+        assert_eq!(shown(&cache, "a").as_deref(), Some("1"));
+        assert!(shown(&cache, "new").is_none() && shown(&cache, "gone").is_some());
+        let changes = cache.apply(Event::ListEnds);
+        assert_eq!(shown(&cache, "a").as_deref(), Some("2"));
+        assert!(shown(&cache, "new").is_some() && shown(&cache, "gone").is_none());
+        assert_eq!((changes.wake.len(), changes.listed), (3, true));
+        assert_eq!(changes.gone, ["uid-gone"]);
+    }
+
+    #[test]
+    fn claims_and_objects_are_swapped_in_one_moment() {
+        let cache = Cache::default();
+        cache.apply(Event::Applied(version("a", "1")));
+        cache.apply(Event::ListBegins);
+        cache.apply(Event::Listed(version("a", "2")));
+        cache.apply(Event::Listed(version("b", "2")));
+        let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
+        assert!(look.others.is_empty() && look.object.resource_version == "1");
+        cache.apply(Event::ListEnds);
+        let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
+        assert_eq!(
+            (look.others.len(), look.object.resource_version.as_str()),
+            (1, "2")
+        );
+    }
+
+    #[test]
+    fn a_change_wakes_those_with_the_same_package_and_a_new_uid_ends_the_old_one() {
+        let cache = Cache::default();
+        cache.apply(Event::Applied(version("a", "1")));
+        let changes = cache.apply(Event::Applied(version("b", "1")));
+        assert_eq!(changes.wake.len(), 2);
+        let anew = Object {
+            uid: "another".into(),
+            ..version("b", "2")
+        };
+        assert_eq!(cache.apply(Event::Applied(anew)).gone, ["uid-b"]);
+        let changes = cache.apply(Event::Deleted(version("b", "3")));
+        assert_eq!((changes.wake.len(), changes.gone.len()), (2, 1));
+        let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
+        assert!(look.others.is_empty());
+    }
+}

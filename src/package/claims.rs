@@ -1,5 +1,7 @@
 //! Who else wants a package: pure judgement over the objects that name it.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::watch::Object;

@@ -1,5 +1,7 @@
 //! What an effect means: the next status, event, audit line and wake-up. Pure: time and chance are arguments.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

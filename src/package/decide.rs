@@ -1,5 +1,7 @@
 //! What to do with one object: the decision table, first match wins. Pure: no client, no clock.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;

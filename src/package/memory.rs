@@ -58,6 +58,25 @@ struct Entry {
     audited: bool,
 }
 
+impl Entry {
+    fn is_empty(&self) -> bool {
+        let Self {
+            settled,
+            written,
+            failure,
+            write_failures,
+            seat,
+            audited,
+        } = self;
+        settled.is_none()
+            && written.is_none()
+            && failure.is_none()
+            && *write_failures == 0
+            && seat.is_none()
+            && !audited
+    }
+}
+
 /// What is remembered of all objects.
 #[derive(Default)]
 pub struct Memory {
@@ -93,15 +112,20 @@ impl Memory {
 
     /// Whether the last own write of `uid` is back, given the version that the cache shows.
     pub fn echo(&self, uid: &str, shown: &str) -> Echo {
-        match self
-            .state
-            .lock()
-            .entries
-            .get(uid)
-            .and_then(|entry| entry.written.as_ref())
-        {
+        let mut state = self.state.lock();
+        let Some(entry) = state.entries.get_mut(uid) else {
+            return Echo::Seen;
+        };
+        match &entry.written {
             Some((before, at)) if before == shown => Echo::Pending(*at),
-            Some(_) | None => Echo::Seen,
+            Some(_) | None => {
+                entry.written = None;
+                // An object that rests needs no memory: most of them do, most of the time.
+                if entry.is_empty() {
+                    state.entries.remove(uid);
+                }
+                Echo::Seen
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! From the contents of Secrets to what a session needs. Pure.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};

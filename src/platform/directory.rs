@@ -1,5 +1,7 @@
 //! What is known of every `Platform` and Namespace, and what that comes to for one object.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,5 +1,7 @@
 //! What the status of a `Platform` should say, and when it is worth a write. Pure.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

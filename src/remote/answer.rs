@@ -1,5 +1,7 @@
 //! What an answer of the platform means: one pure function from status and body.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::borrow::Cow;
 
 use secrecy::{ExposeSecret, SecretString};

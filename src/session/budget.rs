@@ -4,6 +4,8 @@
 //! counts it when it arrives, which is between the two; so whatever the jitter, and whichever kind of
 //! window the platform keeps, it never counts more than the limit.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! The state of one session and all its rules, without I/O: time is an argument, what is to be done
 //! comes back as a [`Step`].
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 mod learn;
 
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! Whether the platform understands this application at all, and how rarely it's asked when not.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::time::Duration;
 
 use fastrand::Rng;

@@ -1,5 +1,7 @@
 //! Who gets the next call: deletions before retirement, then by age.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::order::Order;

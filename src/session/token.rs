@@ -3,6 +3,8 @@
 //! Only the newest token of an application lives, and logins must not overlap
 //! (platform reference, section 1): so there is one login at a time, whatever happens meanwhile.
 
+#![deny(clippy::wildcard_enum_match_arm)]
+
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};

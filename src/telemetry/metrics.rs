@@ -1,7 +1,7 @@
 //! What the operator counts, in the `OpenMetrics` text format. Never a series per object.
 
 use std::borrow::Cow;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text;
@@ -12,12 +12,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::api::names::AppId;
 use crate::api::reason::Phase;
 use crate::api::version_package::Outcome;
 use crate::remote::answer::{Answer, Call};
 use crate::remote::codes;
-use crate::session::{Snapshot, State};
+use crate::session::{SessionKey, Snapshot, State};
 
 /// `N` labels with their values, the names in one fixed order.
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
@@ -39,11 +38,12 @@ pub struct Metrics {
     time_to_delete: Histogram,
     objects: Family<Labels<1>, Gauge>,
     undecodable: Gauge,
-    queue_length: Family<Labels<1>, Gauge>,
-    queue_estimated: Family<Labels<1>, Seconds>,
-    budget_used: Family<Labels<1>, Gauge>,
-    budget_limit: Family<Labels<1>, Gauge>,
-    session_state: Family<Labels<2>, Gauge>,
+    queue_length: Family<Labels<2>, Gauge>,
+    queue_estimated: Family<Labels<2>, Seconds>,
+    budget_used: Family<Labels<2>, Gauge>,
+    budget_limit: Family<Labels<2>, Gauge>,
+    session_state: Family<Labels<3>, Gauge>,
+    logins: Family<Labels<2>, Counter>,
     events: Family<Labels<1>, Counter>,
     watch_restarts: Family<Labels<1>, Counter>,
     blind_permits: Counter,
@@ -72,6 +72,7 @@ impl Metrics {
             budget_used: Family::default(),
             budget_limit: Family::default(),
             session_state: Family::default(),
+            logins: Family::default(),
             events: Family::default(),
             watch_restarts: Family::default(),
             blind_permits: Counter::default(),
@@ -103,6 +104,7 @@ impl Metrics {
         r.register("budget_used", "Calls of the application in the last window, those under way included", self.budget_used.clone());
         r.register("budget_limit", "Calls that the application may make in one window", self.budget_limit.clone());
         r.register("session_state", "1 for what the session of the application waits for, else 0", self.session_state.clone());
+        r.register("logins", "Logins begun for the application", self.logins.clone());
         r.register("events", "Events for people, by result of writing them", self.events.clone());
         r.register("watch_restarts", "Watches begun anew, by resource", self.watch_restarts.clone());
         r.register("blind_permits", "Permits given back because the echo of an intent did not come: the operator was blind and deleted nothing", self.blind_permits.clone());
@@ -147,35 +149,38 @@ impl Metrics {
         self.undecodable.set(whole(count));
     }
 
-    /// How the session of `application` stands.
-    pub fn set_session(&self, application: &AppId, snapshot: &Snapshot) {
-        let label = application_label(application);
-        let queue = whole(snapshot.queue_length);
-        let used = whole(snapshot.calls_in_window);
+    /// How the session of `key` stands.
+    pub fn set_session(&self, key: &SessionKey, snapshot: &Snapshot) {
+        let label = session_label(key);
         let estimated = snapshot.estimated.as_secs_f64();
-        self.queue_length.get_or_create(&label).set(queue);
+        let set = |gauge: &Family<Labels<2>, Gauge>, count| {
+            gauge.get_or_create(&label).set(whole(count));
+        };
+        set(&self.queue_length, snapshot.queue_length);
+        set(&self.budget_used, snapshot.calls_in_window);
+        set(&self.budget_limit, snapshot.limit);
         self.queue_estimated.get_or_create(&label).set(estimated);
-        self.budget_used.get_or_create(&label).set(used);
-        self.budget_limit
-            .get_or_create(&label)
-            .set(whole(snapshot.limit));
+        let logins = self.logins.get_or_create(&label);
+        logins.inner().store(snapshot.logins, Ordering::Relaxed);
+        drop(logins);
         let current = state_word(&snapshot.state);
         for word in STATES {
             self.session_state
-                .get_or_create(&state_label(application, word))
+                .get_or_create(&state_label(key, word))
                 .set(i64::from(word == current));
         }
     }
 
-    /// The session of `application` is no more: its series end, rather than keep their last value.
-    pub fn forget_session(&self, application: &AppId) {
-        let label = application_label(application);
+    /// The session of `key` is no more: its series end, rather than keep their last value.
+    pub fn forget_session(&self, key: &SessionKey) {
+        let label = session_label(key);
         self.queue_length.remove(&label);
         self.queue_estimated.remove(&label);
         self.budget_used.remove(&label);
         self.budget_limit.remove(&label);
+        self.logins.remove(&label);
         for word in STATES {
-            self.session_state.remove(&state_label(application, word));
+            self.session_state.remove(&state_label(key, word));
         }
     }
 
@@ -238,13 +243,16 @@ fn phase_label(phase: Phase) -> Labels<1> {
     one("phase", phase.as_str())
 }
 
-fn application_label(application: &AppId) -> Labels<1> {
-    [("application", application.as_str().to_owned().into())]
+fn session_label(key: &SessionKey) -> Labels<2> {
+    [
+        ("application", key.app_id.to_string().into()),
+        ("endpoint", key.endpoint.to_string().into()),
+    ]
 }
 
-fn state_label(application: &AppId, state: &'static str) -> Labels<2> {
-    let [application] = application_label(application);
-    [application, ("state", state.into())]
+fn state_label(key: &SessionKey, state: &'static str) -> Labels<3> {
+    let [application, endpoint] = session_label(key);
+    [application, endpoint, ("state", state.into())]
 }
 
 fn whole(count: usize) -> i64 {
@@ -256,8 +264,11 @@ mod tests {
     use super::*;
     use crate::remote::answer::Detail;
 
-    fn app() -> AppId {
-        "app-1".parse().unwrap()
+    fn app() -> SessionKey {
+        SessionKey {
+            endpoint: "https://h:1".parse().unwrap(),
+            app_id: "app-1".parse().unwrap(),
+        }
     }
 
     fn snapshot(state: State) -> Snapshot {
@@ -310,12 +321,12 @@ mod tests {
                 r#"vpo_objects{phase="Held"} 4"#,
                 r#"vpo_objects{phase="Gone"} 0"#,
                 "vpo_undecodable_objects 1",
-                r#"vpo_queue_length{application="app-1"} 3"#,
-                r#"vpo_queue_estimated_seconds{application="app-1"} 1.5"#,
-                r#"vpo_budget_used{application="app-1"} 7"#,
-                r#"vpo_budget_limit{application="app-1"} 100"#,
-                r#"vpo_session_state{application="app-1",state="Open"} 1"#,
-                r#"vpo_session_state{application="app-1",state="Throttled"} 0"#,
+                r#"vpo_queue_length{application="app-1",endpoint="https://h:1"} 3"#,
+                r#"vpo_queue_estimated_seconds{application="app-1",endpoint="https://h:1"} 1.5"#,
+                r#"vpo_budget_used{application="app-1",endpoint="https://h:1"} 7"#,
+                r#"vpo_budget_limit{application="app-1",endpoint="https://h:1"} 100"#,
+                r#"vpo_session_state{application="app-1",endpoint="https://h:1",state="Open"} 1"#,
+                r#"vpo_session_state{application="app-1",endpoint="https://h:1",state="Throttled"} 0"#,
                 r#"vpo_events_total{result="written"} 1"#,
                 r#"vpo_watch_restarts_total{resource="versionpackages"} 1"#,
                 "vpo_blind_permits_total 1",
@@ -352,8 +363,8 @@ mod tests {
         assert_lines(
             &metrics,
             &[
-                r#"vpo_session_state{application="app-1",state="Open"} 0"#,
-                r#"vpo_session_state{application="app-1",state="AuthenticationFailed"} 1"#,
+                r#"vpo_session_state{application="app-1",endpoint="https://h:1",state="Open"} 0"#,
+                r#"vpo_session_state{application="app-1",endpoint="https://h:1",state="AuthenticationFailed"} 1"#,
             ],
         );
         metrics.forget_session(&app());

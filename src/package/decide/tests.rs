@@ -538,13 +538,15 @@ proptest! {
     #[test]
     fn whoever_waits_is_woken_or_says_what_for((seen, ahead) in any_observation()) {
         let now = Now { wall: fixtures::now(), tick: Instant::now() + ahead };
-        match decide(&seen, now) {
-            Decision::Await(until) => prop_assert!(until > now.tick),
-            Decision::Nothing => prop_assert!(
-                !seen.object.has_finalizer() && seen.object.deleted_at.is_some()
-            ),
-            Decision::Rest { message, .. } => prop_assert!(!message.is_empty()),
-            _ => {}
+        let decision = decide(&seen, now);
+        if let Decision::Await(until) = decision {
+            prop_assert!(until > now.tick);
+        }
+        if decision == Decision::Nothing {
+            prop_assert!(!seen.object.has_finalizer() && seen.object.deleted_at.is_some());
+        }
+        if let Decision::Rest { message, .. } = decision {
+            prop_assert!(!message.is_empty());
         }
     }
 }
