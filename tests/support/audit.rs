@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct AuditEvent {
     /// get, list, watch, create, update, patch, delete or deletecollection.
     pub verb: String,
+    /// The API group of the kind; empty for the core one.
+    pub group: String,
     /// The plural of the kind, such as `versionpackages`; empty for requests without one.
     pub resource: String,
     /// Such as `status`; mostly empty.
@@ -46,6 +48,7 @@ pub fn read(log: &Path) -> Vec<AuditEvent> {
             };
             AuditEvent {
                 verb: text("/verb"),
+                group: text("/objectRef/apiGroup"),
                 resource: text("/objectRef/resource"),
                 subresource: text("/objectRef/subresource"),
                 namespace: text("/objectRef/namespace"),

@@ -22,6 +22,7 @@ mod process;
 mod rig;
 mod simulator;
 mod tool;
+mod turn;
 mod wait;
 
 pub use api_proxy::ApiProxy;
@@ -30,6 +31,7 @@ pub use gitops::kstatus;
 pub use operator::Operator;
 pub use plane::{Plane, Said, install_crypto};
 pub use process::Process;
-pub use rig::{Layout, OPERATOR, Rig, SOON, ready, shared, start_operator};
+pub use rig::{Layout, OPERATOR, Rig, SOON, ready, shared, shared_operator, start_operator};
 pub use simulator::{Simulator, SimulatorOptions};
+pub use turn::alone;
 pub use wait::wait_for;

@@ -50,16 +50,22 @@ impl Default for Layout<'_> {
 
 /// The control plane and the operator that the tests of one binary share.
 pub async fn shared() -> &'static Plane {
-    static OPERATOR_STARTED: OnceCell<tokio::sync::Mutex<Operator>> = OnceCell::const_new();
-    let plane = Plane::shared();
-    let operator = async {
+    shared_operator().await;
+    Plane::shared()
+}
+
+/// The operator that the tests of one binary share. Its time-outs are short, for the calls that never end.
+pub async fn shared_operator() -> &'static Operator {
+    static STARTED: OnceCell<Operator> = OnceCell::const_new();
+    let start = async {
+        let plane = Plane::shared();
         plane.install();
-        let mut operator = start_operator(plane, &[]);
+        let flags = ["--connect-timeout", "1s", "--call-timeout", "3s"];
+        let mut operator = start_operator(plane, &flags);
         operator.ready().await;
-        tokio::sync::Mutex::new(operator)
+        operator
     };
-    OPERATOR_STARTED.get_or_init(|| operator).await;
-    plane
+    STARTED.get_or_init(|| start).await
 }
 
 /// Starts the operator with the rights that are shipped.
@@ -157,10 +163,66 @@ impl<'a> Rig<'a> {
         })
     }
 
+    /// Waits until an object is as `wanted` says; returns it.
+    pub async fn becomes(
+        &self,
+        name: &str,
+        what: &str,
+        deadline: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        wait_for(&format!("{name}: {what}"), deadline, async || {
+            self.get(name).await.filter(&wanted)
+        })
+        .await
+    }
+
+    /// Waits until a Platform of this namespace says `reason` about its present generation; returns it.
+    pub async fn platform_reason(&self, name: &str, reason: &str) -> Value {
+        let what = format!("the Platform {name} to say {reason}");
+        wait_for(&what, SOON, async || {
+            let text = self.kubectl(&["get", "platform", name, "-o", "json"]);
+            let object: Value = serde_json::from_str(&text.expect_ok()).expect("JSON");
+            let current =
+                object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            (current && ready(&object)["reason"] == reason).then_some(object)
+        })
+        .await
+    }
+
+    /// Merges `change` into an object, named as `vp/meter-fw`, as a user would.
+    pub fn patch(&self, object: &str, change: &Value) {
+        self.kubectl(&["patch", object, "--type=merge", "-p", &change.to_string()])
+            .expect_ok();
+    }
+
+    /// Sets `lifecycle: Retired`.
+    pub fn retire(&self, name: &str) {
+        self.patch(
+            &format!("vp/{name}"),
+            &json!({"spec": {"lifecycle": "Retired"}}),
+        );
+    }
+
+    /// Sets an annotation of ours, or with `None` takes it off.
+    pub fn annotate(&self, object: &str, annotation: &str, value: Option<&str>) {
+        let annotation = format!("iodm.dev/{annotation}");
+        self.patch(
+            object,
+            &json!({"metadata": {"annotations": {annotation: value}}}),
+        );
+    }
+
     /// Asks for the deletion of an object as a user would, without waiting for it.
     pub fn delete(&self, name: &str) {
-        self.kubectl(&["delete", "vp", name, "--wait=false"])
-            .expect_ok();
+        self.delete_all(&[name]);
+    }
+
+    /// Asks for the deletion of several objects at once, without waiting for it.
+    pub fn delete_all(&self, names: &[&str]) {
+        let mut arguments = vec!["delete", "vp", "--wait=false"];
+        arguments.extend(names);
+        self.kubectl(&arguments).expect_ok();
     }
 
     /// Waits until the object is gone.
@@ -183,6 +245,13 @@ impl<'a> Rig<'a> {
             .into_iter()
             .filter(of_this)
             .collect()
+    }
+
+    /// How many logins the platform was asked for.
+    pub async fn logins(&self) -> usize {
+        let ledger = self.simulator.ledger().await;
+        let login = |call: &&Value| call["path"].as_str().is_some_and(|p| p.ends_with("/login"));
+        ledger.iter().filter(login).count()
     }
 }
 

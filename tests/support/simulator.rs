@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -148,20 +149,40 @@ impl Simulator {
 
     /// Turns a switch: `PUT` of a JSON body to a page of the admin port.
     pub async fn switch(&self, page: &str, body: &Value) {
+        self.admin(Method::PUT, page, body).await;
+    }
+
+    /// Lets calls about a package fail: `kind` is a fault of the simulator, `times` a number or `"forever"`.
+    pub async fn fault(&self, file_id: &str, kind: &Value, times: &Value) {
+        let calls = serde_json::json!({"method": "DELETE", "fileId": file_id});
+        let fault = serde_json::json!({"match": calls, "kind": kind, "times": times});
+        self.admin(Method::POST, "/faults", &fault).await;
+    }
+
+    /// Whether the platform has this package.
+    pub async fn has(&self, file_id: &str) -> bool {
+        let packages = self.admin(Method::GET, "/packages", &Value::Null).await;
+        packages.contains(&format!("\"{file_id}\""))
+    }
+
+    /// Asks a page of the admin port, which must agree; returns what it says.
+    pub async fn admin(&self, method: Method, page: &str, body: &Value) -> String {
         super::install_crypto();
-        let response = reqwest::Client::new()
-            .put(self.admin_url(page))
-            .header("content-type", "application/json")
-            .body(body.to_string())
-            .send()
-            .await
-            .expect("the switch answers");
+        let what = format!("{method} {page} {body}");
+        let mut request = reqwest::Client::new().request(method, self.admin_url(page));
+        if !body.is_null() {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let response = request.send().await.expect("the admin port answers");
         let status = response.status();
+        let text = response.text().await.expect("a text");
         assert!(
             status.is_success(),
-            "{page} refused {body} with {status}: {}",
-            response.text().await.unwrap_or_default()
+            "{what} was refused with {status}: {text}"
         );
+        text
     }
 
     /// A Platform of this name with the Secrets that it needs, for `kubectl apply`.
