@@ -221,9 +221,15 @@ async fn reconcile(
     {
         tracing::warn!("calls under way are abandoned; the next start tries them again");
     }
+    // The pass after an answer takes the finalizer off; no pass can begin a call any more.
+    let ends = async {
+        queue.idle().await;
+        cancel.cancel();
+        tokio::join!(packages, platforms)
+    };
+    let ended = tokio::time::timeout(FINISH, ends).await;
     cancel.cancel();
-    let ends = async { tokio::join!(packages, platforms) };
-    if tokio::time::timeout(FINISH, ends).await.is_err() {
+    if ended.is_err() {
         tracing::warn!("passes under way are abandoned; the next start begins them anew");
     }
 }

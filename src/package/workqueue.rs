@@ -16,6 +16,7 @@ use crate::api::names::ObjectKey;
 pub struct Workqueue {
     state: Mutex<State>,
     changed: Notify,
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -76,6 +77,18 @@ impl Workqueue {
         }
         drop(state);
         self.changed.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    /// Waits for a moment in which nothing runs and nothing is due.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.state.lock().is_idle(Instant::now()) {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// How many keys are running.
@@ -91,6 +104,11 @@ impl State {
         } else if self.queued.insert(key.clone()) {
             self.ready.push_back(key);
         }
+    }
+
+    fn is_idle(&mut self, now: Instant) -> bool {
+        self.mature(now);
+        self.running.is_empty() && self.ready.is_empty()
     }
 
     fn mature(&mut self, now: Instant) {
@@ -152,6 +170,21 @@ mod tests {
         }
         assert_eq!(queue.next().await, key("a"));
         assert_eq!(Instant::now() - start, Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_idle_once_what_follows_at_once_is_done_too_and_not_kept_by_what_is_due_later() {
+        let queue = Workqueue::default();
+        queue.add(key("a"));
+        let running = queue.next().await;
+        let mut idle = std::pin::pin!(queue.idle());
+        assert!(futures::poll!(&mut idle).is_pending());
+        queue.done(&running, Some(Instant::now()));
+        assert!(futures::poll!(&mut idle).is_pending());
+        let running = queue.next().await;
+        assert!(futures::poll!(&mut idle).is_pending());
+        queue.done(&running, Some(Instant::now() + Duration::from_secs(60)));
+        idle.await;
     }
 
     #[tokio::test(start_paused = true)]
