@@ -1,0 +1,234 @@
+//! What a stop, a crash or a time without the operator leaves undone is finished by the next start: no package is
+//! deleted that shouldn't be, none is forgotten, and none costs more than two calls.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{ApiProxy, Layout, OPERATOR, Operator, Rig, SOON, alone, start_operator, wait_for};
+
+/// A clean stop takes no longer.
+const STOP: Duration = Duration::from_secs(10);
+
+/// An operator that is ready.
+async fn started(rig: &Rig<'_>) -> Operator {
+    let mut operator = start_operator(rig.plane, &[]);
+    operator.ready().await;
+    operator
+}
+
+/// Waits until the platform has seen the DELETE of a package; its answer may still be on its way.
+async fn under_way(rig: &Rig<'_>, file_id: &str) {
+    wait_for(&format!("a DELETE of {file_id}"), SOON, async || {
+        (!rig.deletes(file_id).await.is_empty()).then_some(())
+    })
+    .await;
+}
+
+/// What the platform made of the calls for one package.
+async fn verdicts(rig: &Rig<'_>, file_id: &str) -> Vec<String> {
+    let calls = rig.deletes(file_id).await.into_iter();
+    calls
+        .map(|call| call["verdict"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The outcomes in the audit lines of an operator for one package.
+fn audited(operator: &Operator, file_id: &str) -> Vec<String> {
+    operator
+        .log()
+        .iter()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["kind"] == "PackageDeletion" && line["fileId"] == file_id)
+        .map(|line| line["outcome"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn has_finalizer(rig: &Rig<'_>, name: &str) -> bool {
+    let object = rig.get(name).await.expect("the object is still there");
+    object["metadata"]["finalizers"] == json!(["iodm.dev/package"])
+}
+
+#[tokio::test]
+async fn what_is_asked_for_while_the_operator_is_down_is_done_after_its_start_and_never_again() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "down", Layout::default()).await;
+    let mut operator = started(&rig).await;
+    let kept = rig.manifest(
+        "kept",
+        "package-00003",
+        &json!({"deletionPolicy": "Retain"}),
+    );
+    plane.apply(&kept.to_string()).expect_ok();
+    rig.active(&[("deleted", "package-00001"), ("retired", "package-00002")])
+        .await;
+    rig.reason("kept", "Active").await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+
+    rig.delete_all(&["deleted", "kept"]);
+    rig.retire("retired");
+    assert!(has_finalizer(&rig, "deleted").await);
+
+    let mut operator = started(&rig).await;
+    rig.gone("deleted").await;
+    rig.gone("kept").await;
+    rig.reason("retired", "Deleted").await;
+    assert_eq!(verdicts(&rig, "package-00001").await, ["deleted"]);
+    assert_eq!(verdicts(&rig, "package-00002").await, ["deleted"]);
+    assert!(rig.simulator.has("package-00003").await);
+
+    // The outcome stands in the status, so no later start asks again, not even to let the object go.
+    operator.kill().await;
+    let _operator = started(&rig).await;
+    rig.reason("retired", "Deleted").await;
+    rig.delete("retired");
+    rig.gone("retired").await;
+    assert_eq!(verdicts(&rig, "package-00002").await, ["deleted"]);
+    assert!(rig.deletes("package-00003").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_crash_while_a_call_is_under_way_costs_one_more_call_and_orphans_nothing() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "crash", Layout::default()).await;
+    let mut operator = started(&rig).await;
+    rig.active(&[("a", "package-00001")]).await;
+    rig.simulator
+        .fault("package-00001", &json!({"delay": {"ms": 2000}}), &json!(1))
+        .await;
+    rig.delete("a");
+    under_way(&rig, "package-00001").await;
+    operator.kill().await;
+    // The package is gone, and nobody knows.
+    assert!(!rig.simulator.has("package-00001").await);
+    assert!(has_finalizer(&rig, "a").await);
+
+    let operator = started(&rig).await;
+    rig.gone("a").await;
+    assert_eq!(
+        verdicts(&rig, "package-00001").await,
+        ["deleted", "not-found"]
+    );
+    assert_eq!(audited(&operator, "package-00001"), ["AlreadyGone"]);
+}
+
+#[tokio::test]
+async fn a_crash_between_the_answer_and_the_release_costs_one_more_call_and_orphans_nothing() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "release", Layout::default()).await;
+    let proxy = ApiProxy::start(plane, &plane.kubeconfig_for(OPERATOR, OPERATOR));
+    let mut operator = Operator::start(proxy.kubeconfig(), OPERATOR, &[]);
+    operator.ready().await;
+    rig.active(&[("a", "package-00001")]).await;
+    rig.simulator
+        .fault("package-00001", &json!({"delay": {"ms": 1000}}), &json!(1))
+        .await;
+    rig.delete("a");
+    under_way(&rig, "package-00001").await;
+    proxy.cut();
+    wait_for("the answer, and no way to release", SOON, async || {
+        operator
+            .log()
+            .iter()
+            .any(|line| line.contains("the finalizer could not be patched"))
+            .then_some(())
+    })
+    .await;
+    // It knew and said so, before anything was released.
+    assert_eq!(audited(&operator, "package-00001"), ["Deleted"]);
+    operator.kill().await;
+    proxy.mend();
+    assert!(has_finalizer(&rig, "a").await);
+
+    let operator = started(&rig).await;
+    rig.gone("a").await;
+    assert_eq!(
+        verdicts(&rig, "package-00001").await,
+        ["deleted", "not-found"]
+    );
+    assert_eq!(audited(&operator, "package-00001"), ["AlreadyGone"]);
+}
+
+#[tokio::test]
+async fn a_crash_before_the_platform_acted_costs_one_more_call_and_lets_nothing_go_early() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "early", Layout::default()).await;
+    let mut operator = started(&rig).await;
+    rig.active(&[("a", "package-00001")]).await;
+    rig.simulator
+        .fault("package-00001", &json!("hang"), &json!(1))
+        .await;
+    rig.delete("a");
+    under_way(&rig, "package-00001").await;
+    operator.kill().await;
+    assert!(rig.simulator.has("package-00001").await);
+    assert!(has_finalizer(&rig, "a").await);
+
+    let operator = started(&rig).await;
+    rig.gone("a").await;
+    assert_eq!(verdicts(&rig, "package-00001").await, ["fault", "deleted"]);
+    assert_eq!(audited(&operator, "package-00001"), ["Deleted"]);
+}
+
+#[tokio::test]
+async fn a_stop_sends_nothing_new_waits_for_the_answer_under_way_and_releases_its_object() {
+    let (_turn, plane) = alone().await;
+    // A login and one call fill the window, so that the second object waits while the first is served.
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 2, "window": "2s"}}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "stop", layout).await;
+    let mut operator = started(&rig).await;
+    rig.active(&[("first", "package-00001"), ("second", "package-00002")])
+        .await;
+    rig.simulator
+        .fault("package-00001", &json!({"delay": {"ms": 4000}}), &json!(1))
+        .await;
+    rig.delete("first");
+    under_way(&rig, "package-00001").await;
+    rig.delete("second");
+    let began = Instant::now();
+    let ended = operator.terminate().await;
+    assert_eq!(ended.code(), Some(0), "{:#?}", operator.log());
+    assert!(began.elapsed() < STOP);
+    rig.gone("first").await;
+    assert_eq!(verdicts(&rig, "package-00001").await, ["deleted"]);
+    assert_eq!(audited(&operator, "package-00001"), ["Deleted"]);
+    assert!(rig.deletes("package-00002").await.is_empty());
+    assert!(has_finalizer(&rig, "second").await);
+
+    let _operator = started(&rig).await;
+    rig.gone("second").await;
+    assert_eq!(verdicts(&rig, "package-00002").await, ["deleted"]);
+}
+
+#[tokio::test]
+async fn a_stop_without_an_answer_ends_in_time_and_leaves_the_object_to_the_next_start() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "silent", Layout::default()).await;
+    let mut operator = started(&rig).await;
+    rig.active(&[("a", "package-00001")]).await;
+    rig.simulator
+        .fault("package-00001", &json!("hang"), &json!(1))
+        .await;
+    rig.delete("a");
+    under_way(&rig, "package-00001").await;
+    let began = Instant::now();
+    let ended = operator.terminate().await;
+    assert_eq!(ended.code(), Some(0), "{:#?}", operator.log());
+    assert!(began.elapsed() < STOP, "{:?}", began.elapsed());
+    assert!(has_finalizer(&rig, "a").await);
+
+    let _operator = started(&rig).await;
+    rig.gone("a").await;
+    assert_eq!(verdicts(&rig, "package-00001").await, ["fault", "deleted"]);
+}
