@@ -15,7 +15,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 /// Where the manifests put the operator, and the name of its ServiceAccount.
 pub const OPERATOR: &str = "version-package-operator";
 
-/// A namespace with a Platform named `production` on a simulator of its own.
+/// A namespace with a Platform named `production` on a simulator of its own, whose application is named for the namespace.
 pub struct Rig<'a> {
     /// The control plane.
     pub plane: &'a Plane,
@@ -83,7 +83,12 @@ impl<'a> Rig<'a> {
     pub async fn on(plane: &'a Plane, subject: &str, layout: Layout<'_>) -> Self {
         let namespace = plane.namespace(subject);
         plane.grant_secrets(&namespace, &["production-app", "production-ca"]);
-        let simulator = Simulator::start(layout.simulator).await;
+        // Claims know applications by name, whatever the endpoint: with one of its own, no test claims another's packages.
+        let options = SimulatorOptions {
+            app_id: &namespace,
+            ..layout.simulator
+        };
+        let simulator = Simulator::start(options).await;
         let manifests = simulator.platform(&namespace, "production", &layout.platform);
         plane.apply(&manifests).expect_ok();
         let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", "VersionPackage");
