@@ -42,6 +42,9 @@ pub struct Observation {
     pub settled: Option<Outcome>,
     /// What its Platform is to it.
     pub platform: PlatformView,
+    /// Whether `platform` was read just now and forbids a call that the watch of Platforms shows as
+    /// allowed: either of the two may be the newer one, so nothing promises to wake the object.
+    pub lagging: bool,
     /// Whether somebody else wants its package.
     pub claim: Claim,
     /// Another object that is about to delete the same package.
@@ -301,6 +304,12 @@ fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Deci
 
 /// Rows 7 and 8, but for the unclear claim: what keeps the Platform from being asked.
 fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision> {
+    let until = seen.lagging.then(|| now.tick + ECHO_BOUND);
+    let rest = |reason, message| Decision::Rest {
+        reason,
+        message,
+        until,
+    };
     match &seen.platform {
         PlatformView::Unread => Some(Decision::Await(now.tick + ECHO_BOUND)),
         PlatformView::Unconfirmed(why) => Some(Decision::GiveBack(why.clone())),

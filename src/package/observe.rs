@@ -12,6 +12,7 @@ use super::decide::{Now, Observation, PlatformView};
 use super::memory::{Failure, Fingerprint};
 use super::watch::Object;
 use crate::api::names::ObjectKey;
+use crate::api::platform::Mode;
 use crate::platform::{Resolution, Usable};
 use crate::session::Standing;
 
@@ -50,12 +51,11 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         wall: Timestamp::now(),
         tick: Instant::now(),
     };
-    let (platform, usable) = view(match (confirmed, object.platform()) {
-        (Some(Err(why)), _) => Err(why),
-        (Some(Ok(fresh)), _) => Ok(fresh),
-        (None, Some(platform)) => Ok(context.directory.resolve(&platform, &key.namespace)),
-        (None, None) => Ok(Resolution::Unread),
+    let shown = object.platform().map_or(Resolution::Unread, |platform| {
+        context.directory.resolve(&platform, &key.namespace)
     });
+    let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
+    let (platform, usable) = view(confirmed.unwrap_or(Ok(shown)));
     let application = object
         .application()
         .or(usable.as_ref().map(|usable| &usable.app_id))
@@ -91,6 +91,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         blind: context.memory.is_blind(),
         settled: context.memory.settled(&object.uid).or(outcome),
         platform,
+        lagging,
         claim,
         ahead,
         standing: standing_in(context, &object, usable.as_ref()),
@@ -126,6 +127,17 @@ fn standing_in(context: &Context, object: &Object, usable: Option<&Usable>) -> S
             Standing::Absent
         }
         (Some(_) | None, None) | (None, Some(_)) => Standing::Absent,
+    }
+}
+
+/// Whether calls may be made.
+fn allows(resolution: &Resolution) -> bool {
+    match resolution {
+        Resolution::Usable(usable) => usable.mode == Mode::Enforce,
+        Resolution::Unread
+        | Resolution::NotFound
+        | Resolution::NotAllowed
+        | Resolution::Unusable { .. } => false,
     }
 }
 

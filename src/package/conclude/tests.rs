@@ -17,6 +17,7 @@ fn seen(object: Object) -> Observation {
             mode: Mode::Enforce,
             last_good: None,
         },
+        lagging: false,
         claim: Claim::Nobody,
         ahead: None,
         standing: Standing::Absent,

@@ -23,6 +23,7 @@ fn seen(object: Object) -> Observation {
         blind: false,
         settled: None,
         platform: usable("app-1", Mode::Enforce),
+        lagging: false,
         claim: Claim::Nobody,
         ahead: None,
         standing: Standing::Absent,
@@ -493,6 +494,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     blind,
                     settled,
                     platform,
+                    lagging: waiting,
                     claim,
                     ahead: ahead.then(|| ObjectKey::new("n", "c")),
                     standing,
@@ -548,5 +550,27 @@ proptest! {
         if let Decision::Rest { message, .. } = decision {
             prop_assert!(!message.is_empty());
         }
+    }
+}
+
+#[test]
+fn an_object_held_by_a_read_that_the_watch_contradicts_is_looked_at_again_by_itself() {
+    let now = now();
+    for platform in [
+        usable("app-1", Mode::Observe),
+        PlatformView::NotFound,
+        PlatformView::NotAllowed,
+    ] {
+        let held = |lagging| Observation {
+            platform: platform.clone(),
+            lagging,
+            ..seen(going())
+        };
+        let until = |lagging| match decide(&held(lagging), now) {
+            Decision::Rest { until, .. } => until,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(until(true), Some(now.tick + ECHO_BOUND));
+        assert_eq!(until(false), None);
     }
 }
