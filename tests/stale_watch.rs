@@ -1,0 +1,195 @@
+//! Nothing is deleted on stale knowledge: a watch that is silent while the world changes costs time, never a package.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{
+    ApiProxy, Layout, OPERATOR, Operator, Plane, Rig, SOON, SimulatorOptions, alone, wait_for,
+};
+
+/// An operator that sees the API server through a line that can fail.
+async fn behind_a_proxy(plane: &Plane) -> (ApiProxy, Operator) {
+    let proxy = ApiProxy::start(plane, &plane.kubeconfig_for(OPERATOR, OPERATOR));
+    let mut operator = Operator::start(proxy.kubeconfig(), OPERATOR, &[]);
+    operator.ready().await;
+    (proxy, operator)
+}
+
+fn set_mode(rig: &Rig<'_>, mode: &str) {
+    rig.patch("platform/production", &json!({"spec": {"mode": mode}}));
+}
+
+/// The DELETE calls of the whole platform.
+async fn calls(rig: &Rig<'_>) -> Vec<Value> {
+    let ledger = rig.simulator.ledger().await.into_iter();
+    ledger.filter(|call| call["method"] == "DELETE").collect()
+}
+
+/// The value of one line of the metrics.
+async fn metric(operator: &Operator, line: &str) -> u64 {
+    let page = operator.admin_page("/metrics").await.expect("metrics");
+    page.lines()
+        .find_map(|l| l.strip_prefix(line)?.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no {line} in {page}"))
+}
+
+fn observing() -> Layout<'static> {
+    Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
+        ..Layout::default()
+    }
+}
+
+#[tokio::test]
+async fn nothing_wanted_again_or_claimed_by_another_meanwhile_is_deleted_while_the_watch_is_silent()
+{
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "silent", observing()).await;
+    let (proxy, operator) = behind_a_proxy(plane).await;
+    rig.active(&[("again", "package-00001"), ("first", "package-00002")])
+        .await;
+    for name in ["again", "first"] {
+        rig.retire(name);
+        rig.reason(name, "WouldDelete").await;
+    }
+    assert_eq!(metric(&operator, "vpo_blind_permits_total").await, 0);
+
+    // All that the operator knows from here on is two retired objects, and a Platform that may delete.
+    proxy.hold_watch("versionpackages");
+    rig.patch("vp/again", &json!({"spec": {"lifecycle": "Active"}}));
+    let second = rig.manifest("second", "package-00002", &json!({}));
+    plane.apply(&second.to_string()).expect_ok();
+    set_mode(&rig, "Enforce");
+    let began = Instant::now();
+    wait_for("the blindness to be noticed", SOON, async || {
+        let page = operator.admin_page("/metrics").await?;
+        page.contains("vpo_watch_restarts_total{resource=\"versionpackages\"} ")
+            .then_some(())
+    })
+    .await;
+    assert!(metric(&operator, "vpo_blind_permits_total").await >= 1);
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    // The new watch is as silent, but the list before it told the truth.
+    rig.reason("again", "Active").await;
+    rig.reason("first", "ClaimUnclear").await;
+    assert_eq!(calls(&rig).await, Vec::<Value>::new());
+
+    proxy.release_watch();
+    rig.reason("second", "Active").await;
+    rig.reason("first", "StillClaimed").await;
+    rig.retire("again");
+    rig.reason("again", "Deleted").await;
+    rig.delete("second");
+    rig.gone("second").await;
+    rig.reason("first", "Deleted").await;
+    let deleted: Vec<_> = calls(&rig)
+        .await
+        .iter()
+        .map(|call| call["verdict"].clone())
+        .collect();
+    assert_eq!(deleted, ["deleted", "deleted"]);
+}
+
+#[tokio::test]
+async fn the_emergency_stop_needs_no_healthy_watch() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "stop", Layout::default()).await;
+    let (proxy, _operator) = behind_a_proxy(plane).await;
+    rig.active(&[("a", "package-00001"), ("b", "package-00002")])
+        .await;
+
+    proxy.hold_watch("platforms");
+    set_mode(&rig, "Observe");
+    rig.delete("a");
+    rig.reason("a", "WouldDelete").await;
+    assert_eq!(calls(&rig).await, Vec::<Value>::new());
+
+    // What such a watch never showed, it doesn't show to be over either.
+    set_mode(&rig, "Enforce");
+    rig.gone("a").await;
+    proxy.release_watch();
+    rig.delete("b");
+    rig.gone("b").await;
+    for file_id in ["package-00001", "package-00002"] {
+        assert_eq!(rig.deletes(file_id).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_by_itself() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: 40,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        platform: json!({"quota": {"calls": 10, "window": "1s"}}),
+    };
+    let rig = Rig::on(plane, "away", layout).await;
+    let (proxy, operator) = behind_a_proxy(plane).await;
+    let names: Vec<String> = (1..=40).map(|n| format!("p-{n:02}")).collect();
+    let files: Vec<String> = (1..=40).map(|n| format!("package-{n:05}")).collect();
+    let pairs = names.iter().map(String::as_str);
+    let pairs: Vec<_> = pairs.zip(files.iter().map(String::as_str)).collect();
+    rig.active(&pairs).await;
+    // All of them are asked for before the first is done.
+    set_mode(&rig, "Observe");
+    rig.platform_reason("production", "Observing").await;
+    rig.delete_all(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    set_mode(&rig, "Enforce");
+    wait_for("the first calls", SOON, async || {
+        (calls(&rig).await.len() >= 8).then_some(())
+    })
+    .await;
+
+    proxy.cut();
+    wait_for("the operator to notice", SOON, async || {
+        let log = operator.log();
+        log.iter()
+            .any(|line| line.contains("can't be read") || line.contains("could not be"))
+            .then_some(())
+    })
+    .await;
+    // No call is made without a look at the Platform, and none without an intent.
+    let known = calls(&rig).await.len();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let blind = calls(&rig).await.len();
+    assert!(blind - known <= 10, "{known} calls, then {blind}");
+    assert!(blind < 40, "the line was cut too late to tell");
+
+    proxy.mend();
+    let mended = Instant::now();
+    wait_for("the next call", SOON, async || {
+        (calls(&rig).await.len() > blind).then_some(())
+    })
+    .await;
+    assert!(
+        mended.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        mended.elapsed()
+    );
+    for name in &names {
+        rig.gone(name).await;
+    }
+    let mut by_package = BTreeMap::<String, usize>::new();
+    for call in calls(&rig).await {
+        *by_package.entry(call["path"].to_string()).or_default() += 1;
+    }
+    assert_eq!(by_package.len(), 40);
+    assert!(by_package.values().all(|&n| n == 1), "{by_package:?}");
+}
