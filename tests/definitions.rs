@@ -1,0 +1,125 @@
+//! Definitions that differ from those of the binary: older ones send nothing, looser ones stop nobody else.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Layout, Plane, Rig, SOON, ready, start_operator, wait_for};
+
+/// Where the schema of the spec stands in a definition.
+const SPEC: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+
+/// Serves the definition of `VersionPackage` with another schema of its spec.
+fn serve(plane: &Plane, change: impl Fn(&mut Value)) {
+    let text = std::fs::read_to_string("crds/versionpackages.iodm.dev.yaml").unwrap();
+    let mut definition: Value = serde_saphyr::from_str(&text).unwrap();
+    change(definition.pointer_mut(SPEC).unwrap());
+    plane.apply(&definition.to_string()).expect_ok();
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_says_so_and_stops_nobody_else() {
+    let plane = Plane::start();
+    plane.install();
+    // A time may be any text now, as a later version of the operator might define it.
+    serve(&plane, |spec| {
+        spec["retireAfter"]
+            .as_object_mut()
+            .unwrap()
+            .remove("format");
+    });
+    let rig = Rig::on(&plane, "looser", Layout::default()).await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let broken = |name, file_id| {
+        rig.manifest(
+            name,
+            file_id,
+            &json!({"retireAfter": "at the next full moon"}),
+        )
+    };
+    wait_for("the looser definition", SOON, async || {
+        let said = plane.apply(&broken("broken", "package-00001").to_string());
+        said.ok.then_some(())
+    })
+    .await;
+    let object = rig.reason("broken", "Undecodable").await;
+    assert_eq!(object["status"]["phase"], "Stalled");
+    let message = ready(&object)["message"].to_string();
+    assert!(message.contains("spec.retireAfter"), "{message}");
+    assert!(message.contains("deletionPolicy: Retain"), "{message}");
+
+    // Others are served, but for the one that means the same package.
+    rig.active(&[("other", "package-00002"), ("same", "package-00001")])
+        .await;
+    rig.retire("same");
+    rig.reason("same", "ClaimUnclear").await;
+    rig.delete("other");
+    rig.gone("other").await;
+
+    assert!(rig.deletes("package-00001").await.is_empty());
+
+    // Once it goes it wants the package no more; itself it waits for a person.
+    rig.delete("broken");
+    rig.reason("same", "Deleted").await;
+    let object = rig.reason("broken", "Undecodable").await;
+    assert_eq!(
+        object["metadata"]["finalizers"],
+        json!(["iodm.dev/package"])
+    );
+    rig.patch("vp/broken", &json!({"spec": {"deletionPolicy": "Retain"}}));
+    rig.gone("broken").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+
+    // One that is mended is served as any other, also after a list of everything.
+    plane
+        .apply(&broken("mended", "package-00003").to_string())
+        .expect_ok();
+    rig.reason("mended", "Undecodable").await;
+    operator.kill().await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    rig.patch("vp/mended", &json!({"spec": {"retireAfter": null}}));
+    rig.reason("mended", "Active").await;
+}
+
+#[tokio::test]
+async fn under_older_definitions_nothing_is_sent_until_the_right_ones_are_applied() {
+    let plane = Plane::start();
+    plane.install();
+    serve(&plane, |spec| {
+        spec.as_object_mut().unwrap().remove("deletionPolicy");
+    });
+    let rig = Rig::on(&plane, "older", Layout::default()).await;
+    // What would be deleted at once: the guard that it asks for is dropped without a word.
+    let retired = rig.manifest("retired", "package-00001", &json!({"lifecycle": "Retired"}));
+    plane.apply(&retired.to_string()).expect_ok();
+    let mut operator = start_operator(&plane, &[]);
+    let command = "vpo crds | kubectl apply --server-side -f -";
+    wait_for("the command that mends it", SOON, async || {
+        let log = operator.log();
+        let line = log.iter().find(|line| line.contains(command))?;
+        assert!(line.contains(".spec.deletionPolicy"), "{line}");
+        Some(())
+    })
+    .await;
+    let answer = reqwest::get(operator.admin_url("/readyz")).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains(command), "{text}");
+    assert!(operator.admin_page("/livez").await.is_some());
+    assert!(rig.simulator.ledger().await.is_empty());
+    let object = rig.get("retired").await.unwrap();
+    assert_eq!(object["metadata"].get("finalizers"), None, "{object:#}");
+
+    plane.install_crds();
+    operator.ready().await;
+    rig.reason("retired", "Deleted").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+}
