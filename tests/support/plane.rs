@@ -123,6 +123,11 @@ impl Plane {
         &self.started.processes
     }
 
+    /// The program kubectl, for scripts that call it.
+    pub fn kubectl_path(&self) -> PathBuf {
+        tool::control_plane().join("kubectl")
+    }
+
     /// Runs kubectl as the admin.
     pub fn kubectl(&self, arguments: &[&str]) -> Said {
         self.kubectl_with(self.kubeconfig(), arguments, "")
@@ -130,7 +135,7 @@ impl Plane {
 
     /// Runs kubectl with another kubeconfig and a standard input.
     pub fn kubectl_with(&self, kubeconfig: &Path, arguments: &[&str], input: &str) -> Said {
-        let mut kubectl = Command::new(tool::control_plane().join("kubectl"))
+        let mut kubectl = Command::new(self.kubectl_path())
             .env("KUBECONFIG", kubeconfig)
             // Its cache of what the server knows; tests add kinds and read them at once.
             .env("KUBECACHEDIR", self.dir().join("kubectl-cache"))

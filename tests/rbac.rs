@@ -1,0 +1,188 @@
+//! The rights that are shipped are exactly those that are used: none too few, none too many.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{AuditEvent, Layout, OPERATOR, Plane, Rig, SOON, alone, start_operator, wait_for};
+
+/// What one rule lets one verb do: API group, resource with its subresource, verb.
+type Right = (String, String, String);
+
+/// The rules of the first document of a manifest.
+fn rules(manifest: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(manifest).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    documents[0]["rules"].as_array().unwrap().clone()
+}
+
+fn granted() -> BTreeSet<Right> {
+    let words = |rule: &Value, field: &str| -> Vec<String> {
+        let words = rule[field].as_array().unwrap().iter();
+        words
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let mut granted = BTreeSet::new();
+    for file in ["install/rbac.yaml", "platform-access/role.yaml"] {
+        for rule in rules(&format!("manifests/{file}")) {
+            for group in words(&rule, "apiGroups") {
+                for resource in words(&rule, "resources") {
+                    for verb in words(&rule, "verbs") {
+                        let right = (group.clone(), resource.clone(), verb.clone());
+                        assert!(granted.insert(right), "{verb} of {resource} is given twice");
+                    }
+                }
+            }
+        }
+    }
+    granted
+}
+
+/// What the operator asked the API server for.
+fn asked(plane: &Plane) -> Vec<AuditEvent> {
+    let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
+    let mut events = plane.audit_events();
+    events.retain(|event| event.user == user);
+    events
+}
+
+fn used(plane: &Plane) -> BTreeSet<Right> {
+    let events = asked(plane).into_iter();
+    events
+        .map(|event| {
+            let mut resource = event.resource;
+            if !event.subresource.is_empty() {
+                resource = format!("{resource}/{}", event.subresource);
+            }
+            (event.group, resource, event.verb)
+        })
+        .collect()
+}
+
+/// Takes one verb of a resource out of the installed ClusterRole.
+fn take_away(plane: &Plane, resource: &str, verb: &str) {
+    let role = plane.kubectl(&["get", "clusterrole", OPERATOR, "-o", "json"]);
+    let mut role: Value = serde_json::from_str(&role.expect_ok()).unwrap();
+    let rules = role["rules"].as_array_mut().unwrap();
+    let rule = rules
+        .iter_mut()
+        .find(|rule| rule["resources"] == json!([resource]))
+        .unwrap();
+    let verbs = rule["verbs"].as_array_mut().unwrap();
+    verbs.retain(|other| other != verb);
+    plane.apply(&role.to_string()).expect_ok();
+}
+
+fn give_back(plane: &Plane) {
+    plane
+        .kubectl(&["apply", "-f", "manifests/install/rbac.yaml"])
+        .expect_ok();
+}
+
+async fn refused(plane: &Plane, resource: &str, verb: &str) {
+    let what = format!("a refused {verb} of {resource}");
+    wait_for(&what, SOON, async || {
+        let events = asked(plane);
+        let refused = |event: &AuditEvent| {
+            event.code == 403 && event.resource == resource && event.verb == verb
+        };
+        events.iter().any(refused).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_wrongly() {
+    let (_turn, plane) = alone().await;
+    // A selector, for the look at the Namespace.
+    let layout = Layout {
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"fleet": "yes"}}},
+        }),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "rights", layout).await;
+    let fleet = plane.namespace("fleet");
+    plane
+        .kubectl(&["label", "namespace", &fleet, "fleet=yes"])
+        .expect_ok();
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    rig.active(&[
+        ("a", "package-00001"),
+        ("b", "package-00002"),
+        ("c", "package-00003"),
+    ])
+    .await;
+    let platform = json!({"name": "production", "namespace": rig.namespace});
+    let mut elsewhere = rig.manifest(
+        "elsewhere",
+        "package-00004",
+        &json!({"platformRef": platform, "lifecycle": "Retired"}),
+    );
+    elsewhere["metadata"]["namespace"] = json!(fleet);
+    plane.apply(&elsewhere.to_string()).expect_ok();
+    wait_for("a retirement from elsewhere", SOON, async || {
+        (!rig.simulator.has("package-00004").await).then_some(())
+    })
+    .await;
+    rig.delete("a");
+    rig.gone("a").await;
+    // The same said twice: the second time the first event is counted up.
+    rig.annotate("vp/b", "paused", Some("true"));
+    rig.retire("b");
+    rig.reason("b", "Paused").await;
+    rig.patch("vp/b", &json!({"spec": {"lifecycle": "Active"}}));
+    rig.reason("b", "Active").await;
+    rig.retire("b");
+    rig.reason("b", "Paused").await;
+
+    let granted = granted();
+    let unused = wait_for(
+        "all rights to be used",
+        Duration::from_secs(10),
+        async || {
+            let used = used(plane);
+            let unused: Vec<_> = granted.difference(&used).cloned().collect();
+            unused.is_empty().then_some(unused)
+        },
+    );
+    let _ = unused.await;
+    let foreign: Vec<_> = used(plane).difference(&granted).cloned().collect();
+    assert_eq!(foreign, [], "asked for without a right");
+    let refusals: Vec<_> = asked(plane)
+        .into_iter()
+        .filter(|event| event.code == 403)
+        .collect();
+    assert!(refusals.is_empty(), "{refusals:#?}");
+
+    // Without the last look nothing is sent; with it again all goes on.
+    take_away(plane, "platforms", "get");
+    rig.delete("c");
+    refused(plane, "platforms", "get").await;
+    assert!(rig.deletes("package-00003").await.is_empty());
+    give_back(plane);
+    rig.gone("c").await;
+    assert_eq!(rig.deletes("package-00003").await.len(), 1);
+
+    // Without the right to release, the object stays, and no second call is made for it.
+    take_away(plane, "versionpackages", "patch");
+    rig.annotate("vp/b", "paused", None);
+    rig.delete("b");
+    refused(plane, "versionpackages", "patch").await;
+    assert!(rig.get("b").await.is_some());
+    give_back(plane);
+    rig.gone("b").await;
+    assert_eq!(rig.deletes("package-00002").await.len(), 1);
+}
