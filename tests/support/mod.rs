@@ -15,18 +15,21 @@
 
 mod api_proxy;
 mod audit;
+mod fleet;
 mod gitops;
 mod operator;
+pub mod pace;
 mod plane;
 mod process;
 mod rig;
 mod simulator;
-mod tool;
+pub mod tool;
 mod turn;
 mod wait;
 
 pub use api_proxy::ApiProxy;
 pub use audit::AuditEvent;
+pub use fleet::{Drain, Fleet};
 pub use gitops::kstatus;
 pub use operator::Operator;
 pub use plane::{Plane, Said, install_crypto};

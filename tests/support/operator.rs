@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::process::Process;
+use super::tool;
 use super::wait::wait_for;
 
 /// How long a clean stop may take.
@@ -23,7 +24,7 @@ impl Operator {
         let admin = free_address();
         let own = ["run", "--admin-listen", &admin, "--log-format", "json"];
         let process = Process::start(
-            env!("CARGO_BIN_EXE_vpo"),
+            tool::vpo(),
             own.iter().chain(flags),
             [
                 ("KUBECONFIG", kubeconfig.as_os_str()),

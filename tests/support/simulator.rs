@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::Process;
+use super::tool;
 use super::wait::wait_for;
 
 /// A running `vpo simulate`. Dropping it kills it.
@@ -90,11 +91,7 @@ impl Simulator {
             options.client_cert,
         ];
         let none: [(&str, &str); 0] = [];
-        let mut process = Process::start(
-            env!("CARGO_BIN_EXE_vpo"),
-            own.iter().chain(options.flags),
-            none,
-        );
+        let mut process = Process::start(tool::vpo(), own.iter().chain(options.flags), none);
         let line = wait_for(
             "the simulator to listen",
             Duration::from_secs(20),
@@ -128,6 +125,11 @@ impl Simulator {
     /// The folder with `ca.crt`, `client.crt` and `client.key`.
     pub fn tls_dir(&self) -> &Path {
         self.tls.path()
+    }
+
+    /// Its process id.
+    pub async fn id(&self) -> u32 {
+        self.process.id().await
     }
 
     /// What it wrote to standard error so far.

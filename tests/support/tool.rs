@@ -9,6 +9,11 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The program that is tested: the one that cargo built for the tests, or the one that `VPO_PROGRAM` names.
+pub fn vpo() -> PathBuf {
+    std::env::var_os("VPO_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_vpo").into(), PathBuf::from)
+}
+
 /// The folder with etcd, kube-apiserver, kube-controller-manager and kubectl.
 pub fn control_plane() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| built("control-plane"));

@@ -1,0 +1,257 @@
+//! Many packages at once: created, and deleted with one request.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::ApiResource;
+use kube::runtime::conditions::is_deleted;
+use kube::runtime::wait::await_condition;
+use serde_json::json;
+
+use super::pace::{self, Call};
+use super::{OPERATOR, Rig, wait_for};
+
+/// How many requests create objects at one time.
+const CREATORS: usize = 16;
+/// How much later than the platform's own the operator's view of an answer may be.
+const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
+
+/// Objects of a rig, one for each package of its simulator but the first, which the session is warmed up with.
+pub struct Fleet<'a> {
+    rig: &'a Rig<'a>,
+    api: Api<DynamicObject>,
+    count: usize,
+    born: Duration,
+}
+
+/// What came of a fleet that was deleted at once.
+pub struct Drain {
+    /// When each delete was asked for, in order: when a watch of our own first saw the object marked.
+    pub asked: Vec<Duration>,
+    /// When the last object was gone.
+    pub gone: Duration,
+    /// Every call that the platform saw meanwhile.
+    pub calls: Vec<Call>,
+    /// Writes of the operator to each object at its birth, refused ones included.
+    pub birth_writes: Vec<usize>,
+    /// The same for its deletion.
+    pub deletion_writes: Vec<usize>,
+    /// Events that the operator wrote meanwhile.
+    pub events: usize,
+}
+
+impl<'a> Fleet<'a> {
+    /// Creates `count` objects and waits until each is Active.
+    pub async fn create(rig: &'a Rig<'a>, count: usize) -> Self {
+        let born = pace::now();
+        let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", "VersionPackage");
+        let kind = ApiResource::from_gvk_with_plural(&kind, "versionpackages");
+        let api = Api::namespaced_with(rig.plane.client().await, &rig.namespace, &kind);
+        let fleet = Self {
+            rig,
+            api,
+            count,
+            born,
+        };
+        stream::iter(2..count + 2)
+            .map(Ok)
+            .try_for_each_concurrent(CREATORS, |number| fleet.create_one(number))
+            .await
+            .expect("objects can be created");
+        let patience = Duration::from_secs(20)
+            + Duration::from_millis(20) * u32::try_from(count).expect("a number of objects");
+        let others = ListParams::default()
+            .fields("status.phase!=Active")
+            .limit(1);
+        wait_for("all to be Active", patience, async || {
+            let left = fleet.api.list_metadata(&others).await.expect("a list");
+            left.items.is_empty().then_some(())
+        })
+        .await;
+        fleet
+    }
+
+    async fn create_one(&self, number: usize) -> kube::Result<()> {
+        let file_id = format!("package-{number:05}");
+        let manifest = self.rig.manifest(&file_id, &file_id, &json!({}));
+        let object = serde_json::from_value(manifest).expect("a manifest is an object");
+        self.api.create(&PostParams::default(), &object).await?;
+        Ok(())
+    }
+
+    /// Deletes one object for its own sake, so that the session has a live token.
+    ///
+    /// `window` is the Platform's: the first call after a start of the operator comes one window after it.
+    pub async fn warm_up(&self, window: Duration) {
+        self.create_one(1).await.expect("an object can be created");
+        self.rig.reason("package-00001", "Active").await;
+        self.rig.delete("package-00001");
+        wait_for(
+            "the first to go",
+            window + Duration::from_secs(30),
+            async || self.rig.get("package-00001").await.is_none().then_some(()),
+        )
+        .await;
+    }
+
+    /// Waits until no call of the ledger is younger than `window`.
+    pub async fn rest(&self, window: Duration) {
+        wait_for(
+            "an empty window",
+            window + Duration::from_secs(10),
+            async || {
+                let calls = self.calls(Duration::ZERO).await;
+                let last = calls.iter().map(|call| call.answered).max();
+                last.is_none_or(|last| last + window + ANSWER_TRAVELS < pace::now())
+                    .then_some(())
+            },
+        )
+        .await;
+    }
+
+    /// Deletes all with one `deletecollection`, and waits until the last is gone, which `floor` is the least time for.
+    pub async fn drain(&self, floor: Duration) -> Drain {
+        let list = self
+            .api
+            .list_metadata(&ListParams::default().limit(1))
+            .await;
+        let version = list.expect("a list").metadata.resource_version;
+        let ends = tokio::spawn(ends(
+            self.api.clone(),
+            version.expect("a list has a version"),
+            self.count,
+        ));
+        let begun = pace::now();
+        self.api
+            .delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await
+            .expect("a collection can be deleted");
+        let (asked, gone) = tokio::time::timeout(floor * 2 + Duration::from_secs(30), ends)
+            .await
+            .expect("all objects go in time")
+            .expect("the watch goes on to the end");
+        let deletion_writes = wait_for("the audit log", Duration::from_secs(10), async || {
+            let writes = self.writes(begun, Duration::MAX);
+            let all = writes.len() == self.count && writes.values().all(|count| *count >= 2);
+            all.then_some(writes)
+        })
+        .await;
+        Drain {
+            asked,
+            gone,
+            calls: self.calls(begun).await,
+            birth_writes: self.writes(self.born, begun).into_values().collect(),
+            deletion_writes: deletion_writes.into_values().collect(),
+            events: self.operator_writes("events", begun, Duration::MAX).len(),
+        }
+    }
+
+    /// Deletes one object after the other, each when the one before is gone. Returns when each was asked for and was gone.
+    pub async fn delete_each(&self) -> Vec<(Duration, Duration)> {
+        let mut ends = Vec::with_capacity(self.count);
+        for number in 2..self.count + 2 {
+            let name = format!("package-{number:05}");
+            let asked = pace::now();
+            let deleted = self.api.delete(&name, &DeleteParams::default()).await;
+            let object = deleted.expect("an object can be deleted").left();
+            let uid = object.and_then(|object| object.metadata.uid);
+            let uid = uid.expect("an object with a finalizer");
+            await_condition(self.api.clone(), &name, is_deleted(&uid))
+                .await
+                .expect("an object can be watched");
+            ends.push((asked, pace::now()));
+        }
+        ends
+    }
+
+    /// The calls that the platform saw from `since` on, in the order of their arrival.
+    pub async fn calls(&self, since: Duration) -> Vec<Call> {
+        let ledger = self.rig.simulator.ledger().await;
+        let calls = ledger.iter().filter_map(Call::read);
+        calls.filter(|call| call.arrived >= since).collect()
+    }
+
+    /// How often the operator wrote each object of the fleet in a span of time.
+    pub fn writes(&self, since: Duration, until: Duration) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for name in self.operator_writes("versionpackages", since, until) {
+            *counts.entry(name).or_default() += 1;
+        }
+        counts.remove("package-00001");
+        counts
+    }
+
+    /// The names of what the operator wrote of a kind, named by its plural, in this namespace in a span of time.
+    pub fn operator_writes(&self, resource: &str, since: Duration, until: Duration) -> Vec<String> {
+        let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
+        let events = self.rig.plane.audit_events().into_iter();
+        events
+            .filter(|event| event.user == user && event.resource == resource)
+            .filter(|event| event.namespace == self.rig.namespace)
+            .filter(|event| !matches!(event.verb.as_str(), "get" | "list" | "watch"))
+            .filter(|event| {
+                let time = pace::since_epoch(event.time.parse().expect("a time"));
+                since <= time && time < until
+            })
+            .map(|event| event.name)
+            .collect()
+    }
+}
+
+impl Drain {
+    /// How long it took from the first delete that was asked for to the arrival of the last call, and how long an ideal
+    /// client would have taken ([`pace::floor`]).
+    pub fn time_and_floor(&self, quota: usize, window: Duration) -> (Duration, Duration) {
+        let start = *self.asked.first().expect("a delete");
+        // Beside the deletes there may be logins, which are calls too; they are asked for with the first delete.
+        let logins = self.calls.len().saturating_sub(self.asked.len());
+        let asked: Vec<_> = std::iter::repeat_n(start, logins)
+            .chain(self.asked.iter().copied())
+            .collect();
+        let latencies: Vec<_> = self
+            .calls
+            .iter()
+            .map(|call| call.answered.saturating_sub(call.arrived))
+            .collect();
+        let floor = pace::floor(&asked, &latencies, quota, window);
+        let last = self.calls.iter().map(|call| call.arrived).max();
+        let last = last.expect("a call");
+        (last.saturating_sub(start), floor.saturating_sub(start))
+    }
+
+    /// How many calls ended with this verdict.
+    pub fn verdicts(&self, verdict: &str) -> usize {
+        let calls = self.calls.iter();
+        calls.filter(|call| call.verdict == verdict).count()
+    }
+}
+
+/// Watches `count` objects from `version` on until all are gone: when each was marked for deletion, and when the last went.
+async fn ends(api: Api<DynamicObject>, version: String, count: usize) -> (Vec<Duration>, Duration) {
+    let params = WatchParams::default().timeout(290);
+    let mut events = api
+        .watch_metadata(&params, &version)
+        .await
+        .expect("a watch")
+        .boxed();
+    let mut asked = BTreeMap::new();
+    let mut gone = 0;
+    while gone < count {
+        let event = events.try_next().await.expect("the watch stands");
+        match event.expect("the watch goes on") {
+            WatchEvent::Modified(object) if object.metadata.deletion_timestamp.is_some() => {
+                asked.entry(object.metadata.name).or_insert_with(pace::now);
+            }
+            WatchEvent::Deleted(_) => gone += 1,
+            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
+            WatchEvent::Added(_) | WatchEvent::Modified(_) | WatchEvent::Bookmark(_) => {}
+        }
+    }
+    let mut asked: Vec<_> = asked.into_values().collect();
+    asked.sort_unstable();
+    (asked, pace::now())
+}

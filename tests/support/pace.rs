@@ -1,0 +1,75 @@
+//! How fast a quota lets calls go at best, and how fast they went.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// One call as the platform's ledger has it. Times are since the Unix epoch, on the clock of this machine.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// When it arrived, which is when the quota counted it.
+    pub arrived: Duration,
+    /// When its answer was sent.
+    pub answered: Duration,
+    /// What became of it, such as `deleted` or `throttled`.
+    pub verdict: String,
+}
+
+impl Call {
+    /// Reads a row of the ledger; `None` for a call that has no answer (yet).
+    pub fn read(row: &Value) -> Option<Self> {
+        let text = |field: &str| row[field].as_str().expect("a text").to_owned();
+        let arrived = since_epoch(text("time").parse().expect("a time"));
+        let took = row["doneMs"].as_f64()? - row["ms"].as_f64().expect("a number");
+        Some(Self {
+            arrived,
+            answered: arrived + Duration::from_secs_f64(took.max(0.0) / 1e3),
+            verdict: text("verdict"),
+        })
+    }
+}
+
+/// The time since the Unix epoch.
+pub fn since_epoch(time: k8s_openapi::jiff::Timestamp) -> Duration {
+    Duration::try_from(time.as_duration()).expect("a time after 1970")
+}
+
+/// Now, since the Unix epoch.
+pub fn now() -> Duration {
+    since_epoch(k8s_openapi::jiff::Timestamp::now())
+}
+
+/// When the last call would arrive of an ideal client that works without any time of its own.
+///
+/// Its call i goes as soon as it is asked for, and the answer to its call i - `quota` is a `window` old: earlier, a
+/// platform that counts calls as they arrive could refuse it, for the client sees only the answers. Both clients are asked at the same
+/// times (`asked`, in order), and call i is answered after the same latency; but the ideal client's answers follow from its own calls, not from
+/// those that were really made, so that time lost in an early window isn't forgiven in a later one.
+pub fn floor(
+    asked: &[Duration],
+    latencies: &[Duration],
+    quota: usize,
+    window: Duration,
+) -> Duration {
+    assert_eq!(asked.len(), latencies.len(), "one answer for each call");
+    assert!(asked.is_sorted(), "calls are asked for in order");
+    let mut answers: Vec<Duration> = Vec::with_capacity(asked.len());
+    let mut last = Duration::ZERO;
+    for (index, (asked, latency)) in asked.iter().zip(latencies).enumerate() {
+        let paced = index.checked_sub(quota).map(|past| answers[past] + window);
+        let call = paced.map_or(*asked, |paced| paced.max(*asked));
+        answers.push(call + *latency);
+        last = last.max(call);
+    }
+    last
+}
+
+/// The most calls that arrived within any stretch of one window's length.
+pub fn most_in_window(calls: &[Call], window: Duration) -> usize {
+    let mut times: Vec<_> = calls.iter().map(|call| call.arrived).collect();
+    times.sort_unstable();
+    let within = |(index, start): (usize, &Duration)| {
+        times.partition_point(|time| *time < *start + window) - index
+    };
+    times.iter().enumerate().map(within).max().unwrap_or(0)
+}
