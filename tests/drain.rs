@@ -1,0 +1,97 @@
+//! A backlog takes every call that the quota allows, none over it, and no write that isn't needed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::pace::{self, Call};
+use support::{Fleet, Layout, Rig, SimulatorOptions};
+
+/// The platform's own quota, its window compressed ten times.
+const QUOTA: usize = 100;
+const WINDOW: Duration = Duration::from_secs(6);
+const OBJECTS: usize = 300;
+/// By how much the time may exceed that of an ideal client.
+const RATIO: f64 = 1.05;
+
+#[tokio::test]
+async fn three_hundred_deletes_at_once_use_every_call_of_the_quota_and_none_over_it() {
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: OBJECTS + 1,
+            quota_calls: QUOTA,
+            quota_window: "6s",
+            ..SimulatorOptions::default()
+        },
+        platform: serde_json::json!({"quota": {"calls": QUOTA, "window": "6s"}}),
+    };
+    let rig = Rig::shared("drain", layout).await;
+    let fleet = Fleet::create(&rig, OBJECTS).await;
+    fleet.warm_up(WINDOW).await;
+    fleet.rest(WINDOW).await;
+    let drain = fleet.drain(WINDOW * 2).await;
+
+    assert_eq!(drain.verdicts("throttled"), 0);
+    let most = pace::most_in_window(&drain.calls, WINDOW);
+    assert!(most <= QUOTA, "{most} calls in one window");
+    // The token was live, so there is no login, and each package takes one call.
+    assert_eq!(
+        (drain.verdicts("deleted"), drain.calls.len()),
+        (OBJECTS, OBJECTS)
+    );
+
+    let (time, floor) = drain.time_and_floor(QUOTA, WINDOW);
+    let ratio = time.as_secs_f64() / floor.as_secs_f64();
+    println!("drained in {time:.3?}, the floor is {floor:.3?}: {ratio:.4}");
+    assert!(
+        ratio <= RATIO,
+        "{time:?} is {ratio:.4} of the floor {floor:?}"
+    );
+
+    // Finalizer and first status.
+    assert_eq!(drain.birth_writes, [2; OBJECTS]);
+    // Parked where it has to wait, intent, release; so nothing is written while parked.
+    let most = drain.deletion_writes.iter().max().unwrap();
+    assert!(*most <= 3, "{most} writes for one deletion");
+    let at_once = drain.deletion_writes.iter().filter(|count| **count == 2);
+    println!(
+        "{} of {OBJECTS} took 2 writes, the others 3",
+        at_once.count()
+    );
+    assert!(drain.events <= OBJECTS, "{} events", drain.events);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_millis(10);
+
+#[test]
+fn the_floor_paces_by_the_answers_of_the_ideal_client() {
+    let paced = |asked: &[Duration]| pace::floor(asked, &vec![ANSWER; asked.len()], 2, SECOND);
+    assert_eq!(
+        paced(&[SECOND; 2]),
+        SECOND,
+        "within the quota there is no wait"
+    );
+    assert_eq!(paced(&[SECOND; 4]), SECOND * 2 + ANSWER);
+    assert_eq!(paced(&[SECOND; 5]), SECOND * 3 + ANSWER * 2);
+    // The third is asked for when the first has long left the window.
+    assert_eq!(paced(&[SECOND, SECOND, SECOND * 9]), SECOND * 9);
+}
+
+#[test]
+fn a_window_counts_the_calls_that_arrive_less_than_its_length_apart() {
+    let call = |millis| Call {
+        arrived: Duration::from_millis(millis),
+        answered: Duration::from_millis(millis + 5),
+        verdict: "deleted".to_owned(),
+    };
+    let calls = [0, 999, 1000, 1500, 1998, 2500].map(call);
+    assert_eq!(pace::most_in_window(&calls, SECOND), 4);
+}
