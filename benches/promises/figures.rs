@@ -1,0 +1,196 @@
+//! What a bench found, and how it is told.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::machine;
+use crate::support::tool;
+
+/// One figure.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// The bench.
+    pub bench: &'static str,
+    /// What was measured.
+    pub figure: &'static str,
+    /// How much.
+    pub value: f64,
+    /// Of what.
+    pub unit: &'static str,
+    /// What it should be.
+    pub target: Option<Target>,
+    /// Whether it is.
+    pub ok: Option<bool>,
+}
+
+/// What a figure should be.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// This or less.
+    AtMost(f64),
+    /// This and nothing else, to three digits after the point.
+    Exactly(f64),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(bound) => write!(out, "at most {bound}"),
+            Self::Exactly(value) => write!(out, "{value}"),
+        }
+    }
+}
+
+impl Serialize for Target {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// Makes the rows of one bench.
+pub struct Rows {
+    bench: &'static str,
+    rows: Vec<Row>,
+}
+
+impl Rows {
+    /// None yet.
+    pub fn of(bench: &'static str) -> Self {
+        Self {
+            bench,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a figure to be reached.
+    pub fn reach(&mut self, figure: &'static str, value: f64, unit: &'static str, target: Target) {
+        let ok = match target {
+            Target::AtMost(bound) => value <= bound,
+            Target::Exactly(wanted) => (value - wanted).abs() < 0.0005,
+        };
+        self.add(figure, value, unit, Some(target), Some(ok));
+    }
+
+    /// Adds a figure to be known.
+    pub fn know(&mut self, figure: &'static str, value: f64, unit: &'static str) {
+        self.add(figure, value, unit, None, None);
+    }
+
+    /// All of them.
+    pub fn done(self) -> Vec<Row> {
+        self.rows
+    }
+
+    fn add(
+        &mut self,
+        figure: &'static str,
+        value: f64,
+        unit: &'static str,
+        target: Option<Target>,
+        ok: Option<bool>,
+    ) {
+        self.rows.push(Row {
+            bench: self.bench,
+            figure,
+            // Four digits after the point tell all apart that the targets do.
+            value: (value * 1e4).round() / 1e4,
+            unit,
+            target,
+            ok,
+        });
+    }
+}
+
+/// The value that so many percent of the samples don't exceed.
+pub fn percentile(samples: &mut [f64], percent: usize) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    let rank = (samples.len() * percent).div_ceil(100);
+    samples[rank.saturating_sub(1)]
+}
+
+/// A count as the value of a figure.
+pub fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).expect("a count of a bench"))
+}
+
+/// Prints the rows as a table and writes them to `target/bench/results.json`, and those of a whole run to
+/// `docs/benchmarks.md`.
+pub fn report(rows: &[Row], whole: bool, took: Duration) {
+    let table = table(rows);
+    let machine = machine::line();
+    println!("{machine}\n\n{table}");
+    let folder = tool::root().join("target/bench");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    let json = serde_json::to_string_pretty(rows).expect("rows are JSON");
+    std::fs::write(folder.join("results.json"), json + "\n").expect("results can be written");
+    if whole {
+        let page = page(&machine, &table, took);
+        std::fs::write(tool::root().join("docs/benchmarks.md"), page)
+            .expect("the page can be written");
+    }
+    let targets = rows.iter().filter_map(|row| row.ok);
+    let (met, missed): (Vec<bool>, Vec<bool>) = targets.partition(|ok| *ok);
+    println!(
+        "{} targets met, {} missed; rows in target/bench/results.json",
+        met.len(),
+        missed.len()
+    );
+}
+
+/// A table for people, which Markdown can read too.
+fn table(rows: &[Row]) -> String {
+    let mut lines = vec![["bench", "figure", "value", "target", "met"].map(str::to_owned)];
+    for row in rows {
+        lines.push([
+            row.bench.to_owned(),
+            row.figure.to_owned(),
+            format!("{} {}", row.value, row.unit),
+            row.target
+                .map_or_else(String::new, |target| target.to_string()),
+            match row.ok {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "",
+            }
+            .to_owned(),
+        ]);
+    }
+    let mut widths = [0; 5];
+    for line in &lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    lines.insert(1, widths.map(|width| "-".repeat(width)));
+    let mut table = String::new();
+    for line in lines {
+        for (cell, width) in line.iter().zip(widths) {
+            write!(table, "| {cell:width$} ").expect("a text takes more text");
+        }
+        table.push_str("|\n");
+    }
+    table
+}
+
+fn page(machine: &str, table: &str, took: Duration) -> String {
+    format!(
+        "# Benchmarks
+
+What `make bench` printed last, in {} s beside the build. It runs the release program against a real API server and
+the simulator, and writes this page and `target/bench/results.json`; `QUICK=1 make bench` leaves out what takes minutes and doesn't
+touch this page.
+
+{machine}
+
+{table}
+The **paced floor** is the time of an ideal client that needs no time of its own: its call *i* goes as soon as its delete was asked for and the
+answer to its call *i* - 100 is one window old. Deletes are asked for with one `deletecollection`, and count from when a watch first shows them. A
+run starts with a live token and an empty window. Platform calls come from the simulator's ledger, writes from the audit log of the API
+server, CPU time and memory of the operator from the system.
+",
+        took.as_secs()
+    )
+}

@@ -1,0 +1,74 @@
+//! The numbers that the design promises, measured on the program that is shipped: `make bench`.
+//!
+//! Each bench is a file with a `run` that returns rows; words on the command line choose among them by their names.
+//! `QUICK=1` leaves out what takes minutes. All rows are printed and written to `target/bench/results.json`; a whole run
+//! also writes `docs/benchmarks.md`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that can't go on has failed"
+)]
+
+mod drain;
+mod figures;
+mod first_call;
+mod idle;
+mod machine;
+mod stage;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use figures::Row;
+
+/// Every bench by its name, in the order of the table.
+const BENCHES: [&str; 5] = [
+    "program",
+    "drain-compressed",
+    "drain-real-time",
+    "idle",
+    "first-call",
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // cargo itself passes flags such as --bench.
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let quick = std::env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
+    let begun = Instant::now();
+    let mut rows = Vec::new();
+    let mut whole = true;
+    for bench in BENCHES {
+        let named = chosen.is_empty() || chosen.iter().any(|word| bench.contains(word.as_str()));
+        if named && !(quick && bench == "drain-real-time") {
+            eprintln!("bench: {bench} ...");
+            rows.extend(run(bench, quick).await);
+        } else {
+            whole = false;
+        }
+    }
+    let missed = rows
+        .iter()
+        .filter(|row: &&Row| row.ok == Some(false))
+        .count();
+    figures::report(&rows, whole && !quick, begun.elapsed());
+    ExitCode::from(u8::from(missed > 0))
+}
+
+async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
+    match bench {
+        "program" => vec![machine::program_size(bench)],
+        "drain-compressed" => drain::run(bench, &drain::COMPRESSED).await,
+        "drain-real-time" => drain::run(bench, &drain::REAL_TIME).await,
+        "idle" => idle::run(bench, Duration::from_secs(if quick { 20 } else { 60 })).await,
+        "first-call" => first_call::run(bench).await,
+        unknown => panic!("there is no bench {unknown}"),
+    }
+}
