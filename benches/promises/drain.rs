@@ -45,7 +45,7 @@ pub async fn run(bench: &'static str, load: &Load) -> Vec<Row> {
     let drain = fleet.drain(least).await;
     let cpu = stage.cpu_time().saturating_sub(before);
 
-    let (time, floor) = drain.time_and_floor(calls, window);
+    let pace = drain.pace(calls, window);
     let asked = drain.asked.last().copied().unwrap_or_default();
     let asked = asked.saturating_sub(drain.asked.first().copied().unwrap_or_default());
     let of_each = |total: usize| number(total) / number(objects);
@@ -57,13 +57,13 @@ pub async fn run(bench: &'static str, load: &Load) -> Vec<Row> {
     let mut rows = Rows::of(bench);
     let seconds = Duration::as_secs_f64;
     rows.know("deletes asked for within", seconds(&asked), "s");
-    rows.know("paced floor", seconds(&floor), "s");
+    rows.know("paced floor", seconds(&pace.floor), "s");
     rows.know(
         "time from the first delete to the last call",
-        seconds(&time),
+        seconds(&pace.time),
         "s",
     );
-    let ratio = seconds(&time) / seconds(&floor);
+    let ratio = seconds(&pace.time) / seconds(&pace.floor);
     rows.reach("time / paced floor", ratio, "", Target::AtMost(load.ratio));
     let throttled = number(drain.verdicts("throttled"));
     rows.reach("calls refused", throttled, "", Target::Exactly(0.0));

@@ -44,6 +44,16 @@ pub struct Drain {
     pub events: usize,
 }
 
+/// Real calls beside those of an ideal client.
+pub struct Pace {
+    /// From the first delete that was asked for to the arrival of the last call.
+    pub time: Duration,
+    /// The same of the ideal client.
+    pub floor: Duration,
+    /// How much later than the ideal one each call arrived.
+    pub behind: Vec<Duration>,
+}
+
 impl<'a> Fleet<'a> {
     /// Creates `count` objects and waits until each is Active.
     pub async fn create(rig: &'a Rig<'a>, count: usize) -> Self {
@@ -203,24 +213,25 @@ impl<'a> Fleet<'a> {
 }
 
 impl Drain {
-    /// How long it took from the first delete that was asked for to the arrival of the last call, and how long an ideal
-    /// client would have taken ([`pace::floor`]).
-    pub fn time_and_floor(&self, quota: usize, window: Duration) -> (Duration, Duration) {
+    /// How the calls went compared with those of an ideal client ([`pace::ideal`]).
+    pub fn pace(&self, quota: usize, window: Duration) -> Pace {
         let start = *self.asked.first().expect("a delete");
         // Beside the deletes there may be logins, which are calls too; they are asked for with the first delete.
         let logins = self.calls.len().saturating_sub(self.asked.len());
         let asked: Vec<_> = std::iter::repeat_n(start, logins)
             .chain(self.asked.iter().copied())
             .collect();
-        let latencies: Vec<_> = self
-            .calls
-            .iter()
-            .map(|call| call.answered.saturating_sub(call.arrived))
-            .collect();
-        let floor = pace::floor(&asked, &latencies, quota, window);
-        let last = self.calls.iter().map(|call| call.arrived).max();
-        let last = last.expect("a call");
-        (last.saturating_sub(start), floor.saturating_sub(start))
+        let latency = |call: &Call| call.answered.saturating_sub(call.arrived);
+        let latencies: Vec<_> = self.calls.iter().map(latency).collect();
+        let ideal = pace::ideal(&asked, &latencies, quota, window);
+        let behind = self.calls.iter().zip(&ideal);
+        Pace {
+            time: last(self.calls.iter().map(|call| call.arrived), start),
+            floor: last(ideal.iter().copied(), start),
+            behind: behind
+                .map(|(call, ideal)| call.arrived.saturating_sub(*ideal))
+                .collect(),
+        }
     }
 
     /// How many calls ended with this verdict.
@@ -228,6 +239,10 @@ impl Drain {
         let calls = self.calls.iter();
         calls.filter(|call| call.verdict == verdict).count()
     }
+}
+
+fn last(times: impl Iterator<Item = Duration>, start: Duration) -> Duration {
+    times.max().expect("a call").saturating_sub(start)
 }
 
 /// Watches `count` objects from `version` on until all are gone: when each was marked for deletion, and when the last went.

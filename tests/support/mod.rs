@@ -29,7 +29,7 @@ mod wait;
 
 pub use api_proxy::ApiProxy;
 pub use audit::AuditEvent;
-pub use fleet::{Drain, Fleet};
+pub use fleet::{Drain, Fleet, Pace};
 pub use gitops::kstatus;
 pub use operator::Operator;
 pub use plane::{Plane, Said, install_crypto};

@@ -39,29 +39,29 @@ pub fn now() -> Duration {
     since_epoch(k8s_openapi::jiff::Timestamp::now())
 }
 
-/// When the last call would arrive of an ideal client that works without any time of its own.
+/// When each call would arrive of an ideal client that needs no time of its own.
 ///
-/// Its call i goes as soon as it is asked for, and the answer to its call i - `quota` is a `window` old: earlier, a
-/// platform that counts calls as they arrive could refuse it, for the client sees only the answers. Both clients are asked at the same
-/// times (`asked`, in order), and call i is answered after the same latency; but the ideal client's answers follow from its own calls, not from
-/// those that were really made, so that time lost in an early window isn't forgiven in a later one.
-pub fn floor(
+/// Its call i goes as soon as it is asked for and the answer to its call i - `quota` is a `window` old. Earlier, a platform
+/// that counts calls as they arrive could refuse it, for all that a client sees. Both clients are asked at the same times
+/// (`asked`, in order), and their calls i are answered after the same latency; but the ideal client waits for its own
+/// answers, not for those to the calls that were really made, so that time lost in one window isn't forgiven in the next.
+pub fn ideal(
     asked: &[Duration],
     latencies: &[Duration],
     quota: usize,
     window: Duration,
-) -> Duration {
+) -> Vec<Duration> {
     assert_eq!(asked.len(), latencies.len(), "one answer for each call");
     assert!(asked.is_sorted(), "calls are asked for in order");
-    let mut answers: Vec<Duration> = Vec::with_capacity(asked.len());
-    let mut last = Duration::ZERO;
-    for (index, (asked, latency)) in asked.iter().zip(latencies).enumerate() {
-        let paced = index.checked_sub(quota).map(|past| answers[past] + window);
-        let call = paced.map_or(*asked, |paced| paced.max(*asked));
-        answers.push(call + *latency);
-        last = last.max(call);
+    let mut calls: Vec<Duration> = Vec::with_capacity(asked.len());
+    for (index, asked) in asked.iter().enumerate() {
+        let past = index.checked_sub(quota);
+        let paced = past.map_or(Duration::ZERO, |past| {
+            calls[past] + latencies[past] + window
+        });
+        calls.push(paced.max(*asked));
     }
-    last
+    calls
 }
 
 /// The most calls that arrived within any stretch of one window's length.
