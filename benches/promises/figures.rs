@@ -65,12 +65,15 @@ impl Rows {
         }
     }
 
-    /// Adds a figure to be reached.
-    pub fn reach(&mut self, figure: &'static str, value: f64, unit: &'static str, target: Target) {
-        let ok = match target {
-            Target::AtMost(bound) => value <= bound,
-            Target::Exactly(wanted) => (value - wanted).abs() < 0.0005,
-        };
+    /// Adds a figure that may not exceed a bound.
+    pub fn at_most(&mut self, figure: &'static str, value: f64, unit: &'static str, bound: f64) {
+        let target = Target::AtMost(bound);
+        self.add(figure, value, unit, Some(target), Some(value <= bound));
+    }
+
+    /// Adds a figure that has to be this one, to three digits after the point.
+    pub fn exactly(&mut self, figure: &'static str, value: f64, unit: &'static str, wanted: f64) {
+        let (target, ok) = (Target::Exactly(wanted), (value - wanted).abs() < 0.0005);
         self.add(figure, value, unit, Some(target), Some(ok));
     }
 

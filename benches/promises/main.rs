@@ -25,13 +25,14 @@ use std::time::{Duration, Instant};
 
 use figures::Row;
 
-/// Every bench by its name, in the order of the table.
-const BENCHES: [&str; 5] = [
-    "program",
-    "drain-compressed",
-    "drain-real-time",
-    "idle",
-    "first-call",
+/// Every bench by its name, in the order of the table, and whether it is part of a quick run.
+const BENCHES: [(&str, bool); 6] = [
+    ("program", true),
+    ("drain-compressed", true),
+    ("drain-real-time", false),
+    ("idle", true),
+    ("idle-10000", false),
+    ("first-call", true),
 ];
 
 #[tokio::main]
@@ -45,9 +46,9 @@ async fn main() -> ExitCode {
     let begun = Instant::now();
     let mut rows = Vec::new();
     let mut whole = true;
-    for bench in BENCHES {
-        let named = chosen.is_empty() || chosen.iter().any(|word| bench.contains(word.as_str()));
-        if named && !(quick && bench == "drain-real-time") {
+    for (bench, short) in BENCHES {
+        let named = chosen.is_empty() || chosen.iter().any(|word| word == bench);
+        if named && (short || !quick) {
             eprintln!("bench: {bench} ...");
             rows.extend(run(bench, quick).await);
         } else {
@@ -63,11 +64,13 @@ async fn main() -> ExitCode {
 }
 
 async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
+    let idle_for = Duration::from_secs(if quick { 20 } else { 60 });
     match bench {
         "program" => vec![machine::program_size(bench)],
         "drain-compressed" => drain::run(bench, &drain::COMPRESSED).await,
         "drain-real-time" => drain::run(bench, &drain::REAL_TIME).await,
-        "idle" => idle::run(bench, Duration::from_secs(if quick { 20 } else { 60 })).await,
+        "idle" => idle::run(bench, &idle::FEW, idle_for).await,
+        "idle-10000" => idle::run(bench, &idle::MANY, idle_for).await,
         "first-call" => first_call::run(bench).await,
         unknown => panic!("there is no bench {unknown}"),
     }

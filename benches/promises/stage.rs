@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::machine;
 use crate::support::{Layout, Operator, Plane, Rig, SimulatorOptions, start_operator};
@@ -10,8 +11,7 @@ use crate::support::{Layout, Operator, Plane, Rig, SimulatorOptions, start_opera
 /// A fresh control plane with a fresh operator.
 pub struct Stage {
     plane: Plane,
-    _operator: Operator,
-    pid: u32,
+    operator: Mutex<Operator>,
 }
 
 /// The quota of a bench, and how many objects there are.
@@ -36,14 +36,20 @@ impl Stage {
     pub async fn start() -> Self {
         let plane = Plane::start();
         plane.install();
-        let mut operator = start_operator(&plane, &[]);
-        operator.ready().await;
-        let pid = operator.id().await;
-        Self {
-            plane,
-            _operator: operator,
-            pid,
-        }
+        let operator = Mutex::new(ready_operator(&plane).await);
+        Self { plane, operator }
+    }
+
+    /// Ends the operator and starts it anew.
+    pub async fn restart_operator(&self) {
+        let mut operator = self.operator.lock().await;
+        operator.terminate().await;
+        *operator = ready_operator(&self.plane).await;
+        machine::pin(operator.id().await, &[]);
+    }
+
+    async fn pid(&self) -> u32 {
+        self.operator.lock().await.id().await
     }
 
     /// Adds a platform with its own simulator, and gives each process its core.
@@ -61,22 +67,28 @@ impl Stage {
         let rig = Rig::on(&self.plane, subject, layout).await;
         let mut others: Vec<u32> = self.plane.processes().values().copied().collect();
         others.push(rig.simulator.id().await);
-        machine::pin(self.pid, &others);
+        machine::pin(self.pid().await, &others);
         rig
     }
 
     /// The CPU time of the operator since its start.
-    pub fn cpu_time(&self) -> Duration {
-        machine::cpu_time(self.pid)
+    pub async fn cpu_time(&self) -> Duration {
+        machine::cpu_time(self.pid().await)
     }
 
     /// The most memory that the operator ever had resident, in MiB.
-    pub fn peak_memory(&self) -> f64 {
-        machine::memory(self.pid, "VmHWM")
+    pub async fn peak_memory(&self) -> f64 {
+        machine::memory(self.pid().await, "VmHWM")
     }
 
     /// The memory that the operator has resident now, in MiB.
-    pub fn memory(&self) -> f64 {
-        machine::memory(self.pid, "VmRSS")
+    pub async fn memory(&self) -> f64 {
+        machine::memory(self.pid().await, "VmRSS")
     }
+}
+
+async fn ready_operator(plane: &Plane) -> Operator {
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    operator
 }

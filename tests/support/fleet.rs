@@ -1,6 +1,7 @@
 //! Many packages at once: created, and deleted with one request.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -20,11 +21,14 @@ const CREATORS: usize = 16;
 /// How much later than the platform's own the operator's view of an answer may be.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
 
-/// Objects of a rig, one for each package of its simulator but the first, which the session is warmed up with.
+/// The package that a session is warmed up with; the numbers of a fleet begin after it.
+const FIRST: usize = 1;
+
+/// Objects of a rig, one for each package of its simulator in a range of numbers.
 pub struct Fleet<'a> {
     rig: &'a Rig<'a>,
     api: Api<DynamicObject>,
-    count: usize,
+    numbers: Range<usize>,
     born: Duration,
 }
 
@@ -55,8 +59,8 @@ pub struct Pace {
 }
 
 impl<'a> Fleet<'a> {
-    /// Creates `count` objects and waits until each is Active.
-    pub async fn create(rig: &'a Rig<'a>, count: usize) -> Self {
+    /// Creates an object for each number and waits until all are Active.
+    pub async fn create(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
         let born = pace::now();
         let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", "VersionPackage");
         let kind = ApiResource::from_gvk_with_plural(&kind, "versionpackages");
@@ -64,16 +68,17 @@ impl<'a> Fleet<'a> {
         let fleet = Self {
             rig,
             api,
-            count,
+            numbers: numbers.clone(),
             born,
         };
-        stream::iter(2..count + 2)
+        stream::iter(numbers.clone())
             .map(Ok)
             .try_for_each_concurrent(CREATORS, |number| fleet.create_one(number))
             .await
             .expect("objects can be created");
         let patience = Duration::from_secs(20)
-            + Duration::from_millis(20) * u32::try_from(count).expect("a number of objects");
+            + Duration::from_millis(40)
+                * u32::try_from(numbers.len()).expect("a number of objects");
         let others = ListParams::default()
             .fields("status.phase!=Active")
             .limit(1);
@@ -86,7 +91,7 @@ impl<'a> Fleet<'a> {
     }
 
     async fn create_one(&self, number: usize) -> kube::Result<()> {
-        let file_id = format!("package-{number:05}");
+        let file_id = name(number);
         let manifest = self.rig.manifest(&file_id, &file_id, &json!({}));
         let object = serde_json::from_value(manifest).expect("a manifest is an object");
         self.api.create(&PostParams::default(), &object).await?;
@@ -97,13 +102,16 @@ impl<'a> Fleet<'a> {
     ///
     /// `window` is the Platform's: the first call after a start of the operator comes one window after it.
     pub async fn warm_up(&self, window: Duration) {
-        self.create_one(1).await.expect("an object can be created");
-        self.rig.reason("package-00001", "Active").await;
-        self.rig.delete("package-00001");
+        self.create_one(FIRST)
+            .await
+            .expect("an object can be created");
+        let first = name(FIRST);
+        self.rig.reason(&first, "Active").await;
+        self.rig.delete(&first);
         wait_for(
             "the first to go",
             window + Duration::from_secs(30),
-            async || self.rig.get("package-00001").await.is_none().then_some(()),
+            async || self.rig.get(&first).await.is_none().then_some(()),
         )
         .await;
     }
@@ -133,7 +141,7 @@ impl<'a> Fleet<'a> {
         let ends = tokio::spawn(ends(
             self.api.clone(),
             version.expect("a list has a version"),
-            self.count,
+            self.numbers.len(),
         ));
         let begun = pace::now();
         self.api
@@ -146,8 +154,7 @@ impl<'a> Fleet<'a> {
             .expect("the watch goes on to the end");
         let deletion_writes = wait_for("the audit log", Duration::from_secs(10), async || {
             let writes = self.writes(begun, Duration::MAX);
-            let all = writes.len() == self.count && writes.values().all(|count| *count >= 2);
-            all.then_some(writes)
+            writes.values().all(|count| *count >= 2).then_some(writes)
         })
         .await;
         Drain {
@@ -162,9 +169,8 @@ impl<'a> Fleet<'a> {
 
     /// Deletes one object after the other, each when the one before is gone. Returns when each was asked for and was gone.
     pub async fn delete_each(&self) -> Vec<(Duration, Duration)> {
-        let mut ends = Vec::with_capacity(self.count);
-        for number in 2..self.count + 2 {
-            let name = format!("package-{number:05}");
+        let mut ends = Vec::with_capacity(self.numbers.len());
+        for name in self.numbers.clone().map(name) {
             let asked = pace::now();
             let deleted = self.api.delete(&name, &DeleteParams::default()).await;
             let object = deleted.expect("an object can be deleted").left();
@@ -187,11 +193,10 @@ impl<'a> Fleet<'a> {
 
     /// How often the operator wrote each object of the fleet in a span of time.
     pub fn writes(&self, since: Duration, until: Duration) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
+        let mut counts: BTreeMap<_, _> = self.numbers.clone().map(|n| (name(n), 0)).collect();
         for name in self.operator_writes("versionpackages", since, until) {
-            *counts.entry(name).or_default() += 1;
+            counts.entry(name).and_modify(|count| *count += 1);
         }
-        counts.remove("package-00001");
         counts
     }
 
@@ -239,6 +244,10 @@ impl Drain {
         let calls = self.calls.iter();
         calls.filter(|call| call.verdict == verdict).count()
     }
+}
+
+fn name(number: usize) -> String {
+    format!("package-{number:05}")
 }
 
 fn last(times: impl Iterator<Item = Duration>, start: Duration) -> Duration {
