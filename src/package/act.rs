@@ -1,7 +1,5 @@
 //! Carries one decision out. What acts makes no choices.
 
-use std::time::Duration;
-
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -10,54 +8,14 @@ use tokio::time::Instant;
 
 use super::conclude;
 use super::decide::Decision;
+use super::effect::Effect;
 use super::memory::Seat;
+use super::object::{Object, Watched};
 use super::observe::Observed;
-use super::watch::{Object, Watched};
 use super::{API_TIMEOUT, Context};
 use crate::api::names::{FIELD_MANAGER, FINALIZER};
-use crate::remote::answer::{Answer, Call};
-use crate::session::Standing;
+use crate::remote::answer::Call;
 use crate::telemetry::audit::{self, AuditRecord};
-
-/// What came of a decision.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Nothing was to be done.
-    None,
-    /// A finalizer patch was taken, or the object was gone already.
-    Patched,
-    /// A finalizer patch was refused since the object has changed: the watch will show how.
-    Outrun,
-    /// The API server could not be asked, or refused.
-    Failed(String),
-    /// A permit was asked for.
-    Seated(Standing),
-    /// Another object was faster; look again.
-    Beaten,
-    /// The intent of this attempt, still to be written.
-    Intended(String),
-    /// The platform answered, or didn't in time.
-    Answered(Answer, Duration),
-    /// The permit was void: nothing was sent.
-    NotSent,
-}
-
-impl Effect {
-    /// The word of the variant, for the count of passes.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Patched => "patched",
-            Self::Outrun => "outrun",
-            Self::Failed(_) => "failed",
-            Self::Seated(_) => "seated",
-            Self::Beaten => "beaten",
-            Self::Intended(_) => "intended",
-            Self::Answered(..) => "answered",
-            Self::NotSent => "not-sent",
-        }
-    }
-}
 
 /// Carries `decision` out; `slot` is given back while the platform is waited for.
 pub async fn act(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::watch::Object;
+use super::object::Object;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::reason::Phase;

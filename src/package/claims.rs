@@ -4,7 +4,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::watch::Object;
+use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
 
 /// What the `Platform` of another object says of the application that it belongs to.

@@ -2,19 +2,22 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod next_status;
+mod wording;
+
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
-use super::act::Effect;
-use super::decide::{Decision, Now, Observation, PlatformView, requested_at};
-use super::watch::Object;
-use crate::api::condition::{self, Verdict, cut};
-use crate::api::names::ObjectKey;
+use self::next_status::{intended, next_status};
+use self::wording::{application, ended, rounded, said, state_message};
+use super::decide::{Decision, Now, Observation, requested_at};
+use super::effect::Effect;
+use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
-use crate::api::version_package::{Deletion, LastError, Outcome, VersionPackageStatus};
-use crate::remote::answer::{Answer, Detail, Trouble};
+use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
+use crate::remote::answer::{Answer, Detail};
 use crate::session::{Standing, State};
 use crate::telemetry::audit::AuditRecord;
 
@@ -319,81 +322,6 @@ fn said_already(seen: &Observation, reason: Reason) -> Option<Report> {
         .then(Report::nothing)
 }
 
-/// One sentence for what a whole session waits for.
-fn state_message(seen: &Observation, state: &State) -> String {
-    let application = application(seen);
-    match state {
-        State::Open => format!("Waiting for its turn in the queue of {application}"),
-        State::Throttled { .. } => {
-            format!(
-                "The platform refused a call for too many calls; all of {application} pauses, then it goes on by itself"
-            )
-        }
-        State::TokenRefused(detail) => {
-            format!(
-                "The platform refused the access token of {application} ({}); it goes on after a new login",
-                said(detail)
-            )
-        }
-        State::Unavailable(detail, trouble) => format!(
-            "{} ({}); it is unknown whether the package is gone, and trying again will tell",
-            match trouble {
-                Trouble::Answered => "The platform did not answer understandably",
-                Trouble::NotConnected => "The platform can't be reached",
-                Trouble::CertificateNotTrusted => "The platform's certificate is not trusted",
-                Trouble::ClientCertificateRefused =>
-                    "The platform wants another client certificate",
-                Trouble::ConnectionLost => "The connection to the platform broke",
-                Trouble::TimedOut => "The platform did not answer in time",
-            },
-            said(detail)
-        ),
-        State::AuthenticationFailed(detail) => format!(
-            "The platform refused the credentials of {application} ({}); put the right ones into the Secret of the Platform, which is tried at once",
-            said(detail)
-        ),
-        State::ApplicationRefused(detail) => format!(
-            "The platform refuses {application} ({}); its owner has to clear this with the platform's operator",
-            said(detail)
-        ),
-    }
-}
-
-fn application(seen: &Observation) -> String {
-    match (&seen.platform, seen.object.application()) {
-        (PlatformView::Usable { app_id, .. }, _) | (_, Some(app_id)) => {
-            format!("application {app_id}")
-        }
-        (_, None) => "the application".to_owned(),
-    }
-}
-
-/// What was seen of an answer: status, code and text.
-fn said(detail: &Detail) -> String {
-    let status = detail.http_status.map(|status| format!("HTTP {status}"));
-    let code = detail.code.as_ref().map(|code| format!("code {code}"));
-    let text = (!detail.message.is_empty()).then(|| detail.message.clone());
-    let parts: Vec<String> = [status, code, text].into_iter().flatten().collect();
-    if parts.is_empty() {
-        "no answer".to_owned()
-    } else {
-        parts.join(", ")
-    }
-}
-
-fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPackageStatus {
-    let mut status = next_status(
-        seen,
-        Reason::Deleting,
-        "The package is about to be deleted from the platform",
-        now,
-    );
-    let deletion = status.deletion.get_or_insert_default();
-    deletion.attempts = Some(deletion.attempts.unwrap_or(0).saturating_add(1));
-    deletion.intent = Some(intent.to_owned());
-    status
-}
-
 /// The status that says `reason`, and an event if that is news to a person.
 fn say(
     seen: &Observation,
@@ -432,96 +360,6 @@ fn say(
         status: Some(status),
         event,
         ..Report::nothing()
-    }
-}
-
-/// The next status, from the present one.
-fn next_status(
-    seen: &Observation,
-    reason: Reason,
-    message: &str,
-    now: Now,
-) -> VersionPackageStatus {
-    let object = &*seen.object;
-    let present = &object.status;
-    let verdict = Verdict {
-        progress: reason.phase().progress(),
-        reason: reason.as_str(),
-        message,
-        generation: object.generation,
-    };
-    let accepted = match &seen.platform {
-        PlatformView::Usable { app_id, .. } => Some(app_id.clone()),
-        PlatformView::Unread
-        | PlatformView::Unconfirmed(_)
-        | PlatformView::NotFound
-        | PlatformView::NotAllowed
-        | PlatformView::Unusable { .. } => None,
-    };
-    VersionPackageStatus {
-        observed_generation: Some(object.generation),
-        phase: Some(reason.phase()),
-        conditions: condition::merge(&present.conditions, &verdict, now.wall),
-        application: present.application.clone().or(accepted),
-        package: present.package.clone(),
-        last_handled_requested_at: object.requested_at.clone(),
-        deletion: next_deletion(seen, object, now),
-    }
-}
-
-fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deletion> {
-    let present = object.status.deletion.clone();
-    let asked = object.deleted_at.is_some() || object.is_retired(now.wall);
-    match (seen.settled, asked) {
-        (Some(outcome), _) => {
-            let present = present.unwrap_or_default();
-            let finished_at = present.finished_at.clone().or(Some(Time(now.wall)));
-            let requested = present
-                .requested_at
-                .clone()
-                .or_else(|| Some(Time(requested_at(object, now.wall))));
-            Some(Deletion {
-                outcome: Some(outcome),
-                finished_at,
-                requested_at: requested,
-                intent: None,
-                last_error: None,
-                attempts: present.attempts,
-            })
-        }
-        (None, true) => Some(Deletion {
-            requested_at: Some(Time(requested_at(object, now.wall))),
-            intent: None,
-            ..present.unwrap_or_default()
-        }),
-        // Wanted again: a later retirement starts anew.
-        (None, false) => None,
-    }
-}
-
-fn ended(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Note {
-    let file = object
-        .file_id()
-        .map_or_else(|| "that it names".to_owned(), ToString::to_string);
-    let message = match outcome {
-        Outcome::Deleted => format!("The platform deleted the package {file}"),
-        Outcome::AlreadyGone => format!("The platform did not have the package {file} any more"),
-        Outcome::Retained => {
-            format!("The package {file} stays on the platform, as deletionPolicy: Retain says")
-        }
-        Outcome::HandedOver => match keeper {
-            Some(keeper) => {
-                format!("The package {file} stays on the platform for {keeper}, which claims it")
-            }
-            None => format!(
-                "The package {file} stays on the platform for another object, which claims it"
-            ),
-        },
-    };
-    Note {
-        warning: false,
-        reason: outcome.as_str(),
-        message,
     }
 }
 
@@ -564,15 +402,6 @@ pub fn audit_record(
 pub fn pause(base: Duration, cap: Duration, failures: u32, chance: f64) -> Duration {
     let doubled = base.saturating_mul(2_u32.saturating_pow(failures.min(16)));
     doubled.min(cap).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
-}
-
-/// A duration as people say it: no finer than they can use.
-pub fn rounded(span: Duration) -> String {
-    match span.as_secs() {
-        seconds @ 0..60 => format!("{}s", seconds.max(1)),
-        seconds @ 60..3600 => format!("{}m", seconds.div_ceil(60)),
-        seconds => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::claims::Claim;
-use super::watch::{Object, Undecodable};
+use super::object::{Object, Undecodable};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;

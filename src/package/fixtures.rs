@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::watch::{Object, Undecodable};
+use super::object::{Object, Undecodable};
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
 

@@ -9,9 +9,11 @@ pub mod cache;
 pub mod claims;
 pub mod conclude;
 pub mod decide;
+pub mod effect;
 #[cfg(test)]
 mod fixtures;
 pub mod memory;
+pub mod object;
 pub mod observe;
 pub mod report;
 pub mod watch;

@@ -10,7 +10,7 @@ use super::cache::Look;
 use super::claims::{self, Belonging, Claim};
 use super::decide::{Now, Observation, PlatformView};
 use super::memory::{Failure, Fingerprint};
-use super::watch::Object;
+use super::object::Object;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Mode;
 use crate::platform::{Resolution, Usable};

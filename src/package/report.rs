@@ -9,12 +9,13 @@ use kube::runtime::events::{Event, EventType};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::act::{Effect, leave_seat, write_audit};
+use super::act::{leave_seat, write_audit};
 use super::conclude::{Note, Report, Retry, audit_record, pause};
 use super::decide::requested_at;
+use super::effect::Effect;
 use super::memory::Failure;
+use super::object::{Object, Watched};
 use super::observe::Observed;
-use super::watch::{Object, Watched};
 use super::{API_TIMEOUT, Context};
 use crate::api::names::FIELD_MANAGER;
 use crate::api::reason::Phase;

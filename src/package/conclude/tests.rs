@@ -2,9 +2,12 @@ use std::sync::Arc;
 
 use super::*;
 use crate::api::platform::Mode;
+use crate::api::version_package::Deletion;
 use crate::package::claims::Claim;
-use crate::package::decide::Echo;
+use crate::package::decide::{Echo, PlatformView};
 use crate::package::fixtures::{self, app};
+use crate::package::object::Object;
+use crate::remote::answer::Trouble;
 
 fn seen(object: Object) -> Observation {
     Observation {

@@ -566,9 +566,11 @@ fn an_object_held_by_a_read_that_the_watch_contradicts_is_looked_at_again_by_its
             lagging,
             ..seen(going())
         };
-        let until = |lagging| match decide(&held(lagging), now) {
-            Decision::Rest { until, .. } => until,
-            other => panic!("{other:?}"),
+        let until = |lagging| {
+            let Decision::Rest { until, .. } = decide(&held(lagging), now) else {
+                panic!("not held")
+            };
+            until
         };
         assert_eq!(until(true), Some(now.tick + ECHO_BOUND));
         assert_eq!(until(false), None);

@@ -1,0 +1,86 @@
+//! The next status of an object, from the present one.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::api::condition::{self, Verdict};
+use crate::api::reason::Reason;
+use crate::api::version_package::{Deletion, VersionPackageStatus};
+use crate::package::decide::{Now, Observation, PlatformView, requested_at};
+use crate::package::object::Object;
+
+pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPackageStatus {
+    let mut status = next_status(
+        seen,
+        Reason::Deleting,
+        "The package is about to be deleted from the platform",
+        now,
+    );
+    let deletion = status.deletion.get_or_insert_default();
+    deletion.attempts = Some(deletion.attempts.unwrap_or(0).saturating_add(1));
+    deletion.intent = Some(intent.to_owned());
+    status
+}
+
+/// The next status, from the present one.
+pub(super) fn next_status(
+    seen: &Observation,
+    reason: Reason,
+    message: &str,
+    now: Now,
+) -> VersionPackageStatus {
+    let object = &*seen.object;
+    let present = &object.status;
+    let verdict = Verdict {
+        progress: reason.phase().progress(),
+        reason: reason.as_str(),
+        message,
+        generation: object.generation,
+    };
+    let accepted = match &seen.platform {
+        PlatformView::Usable { app_id, .. } => Some(app_id.clone()),
+        PlatformView::Unread
+        | PlatformView::Unconfirmed(_)
+        | PlatformView::NotFound
+        | PlatformView::NotAllowed
+        | PlatformView::Unusable { .. } => None,
+    };
+    VersionPackageStatus {
+        observed_generation: Some(object.generation),
+        phase: Some(reason.phase()),
+        conditions: condition::merge(&present.conditions, &verdict, now.wall),
+        application: present.application.clone().or(accepted),
+        package: present.package.clone(),
+        last_handled_requested_at: object.requested_at.clone(),
+        deletion: next_deletion(seen, object, now),
+    }
+}
+
+fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deletion> {
+    let present = object.status.deletion.clone();
+    let asked = object.deleted_at.is_some() || object.is_retired(now.wall);
+    match (seen.settled, asked) {
+        (Some(outcome), _) => {
+            let present = present.unwrap_or_default();
+            let finished_at = present.finished_at.clone().or(Some(Time(now.wall)));
+            let requested = present
+                .requested_at
+                .clone()
+                .or_else(|| Some(Time(requested_at(object, now.wall))));
+            Some(Deletion {
+                outcome: Some(outcome),
+                finished_at,
+                requested_at: requested,
+                intent: None,
+                last_error: None,
+                attempts: present.attempts,
+            })
+        }
+        (None, true) => Some(Deletion {
+            requested_at: Some(Time(requested_at(object, now.wall))),
+            intent: None,
+            ..present.unwrap_or_default()
+        }),
+        // Wanted again: a later retirement starts anew.
+        (None, false) => None,
+    }
+}

@@ -1,0 +1,108 @@
+//! The sentences that conclusions are said in.
+
+use std::time::Duration;
+
+use crate::api::names::ObjectKey;
+use crate::api::version_package::Outcome;
+use crate::package::conclude::Note;
+use crate::package::decide::{Observation, PlatformView};
+use crate::package::object::Object;
+use crate::remote::answer::{Detail, Trouble};
+use crate::session::State;
+
+/// One sentence for what a whole session waits for.
+pub(super) fn state_message(seen: &Observation, state: &State) -> String {
+    let application = application(seen);
+    match state {
+        State::Open => format!("Waiting for its turn in the queue of {application}"),
+        State::Throttled { .. } => {
+            format!(
+                "The platform refused a call for too many calls; all of {application} pauses, then it goes on by itself"
+            )
+        }
+        State::TokenRefused(detail) => {
+            format!(
+                "The platform refused the access token of {application} ({}); it goes on after a new login",
+                said(detail)
+            )
+        }
+        State::Unavailable(detail, trouble) => format!(
+            "{} ({}); it is unknown whether the package is gone, and trying again will tell",
+            match trouble {
+                Trouble::Answered => "The platform did not answer understandably",
+                Trouble::NotConnected => "The platform can't be reached",
+                Trouble::CertificateNotTrusted => "The platform's certificate is not trusted",
+                Trouble::ClientCertificateRefused =>
+                    "The platform wants another client certificate",
+                Trouble::ConnectionLost => "The connection to the platform broke",
+                Trouble::TimedOut => "The platform did not answer in time",
+            },
+            said(detail)
+        ),
+        State::AuthenticationFailed(detail) => format!(
+            "The platform refused the credentials of {application} ({}); put the right ones into the Secret of the Platform, which is tried at once",
+            said(detail)
+        ),
+        State::ApplicationRefused(detail) => format!(
+            "The platform refuses {application} ({}); its owner has to clear this with the platform's operator",
+            said(detail)
+        ),
+    }
+}
+
+pub(super) fn application(seen: &Observation) -> String {
+    match (&seen.platform, seen.object.application()) {
+        (PlatformView::Usable { app_id, .. }, _) | (_, Some(app_id)) => {
+            format!("application {app_id}")
+        }
+        (_, None) => "the application".to_owned(),
+    }
+}
+
+/// What was seen of an answer: status, code and text.
+pub(super) fn said(detail: &Detail) -> String {
+    let status = detail.http_status.map(|status| format!("HTTP {status}"));
+    let code = detail.code.as_ref().map(|code| format!("code {code}"));
+    let text = (!detail.message.is_empty()).then(|| detail.message.clone());
+    let parts: Vec<String> = [status, code, text].into_iter().flatten().collect();
+    if parts.is_empty() {
+        "no answer".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+pub(super) fn ended(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Note {
+    let file = object
+        .file_id()
+        .map_or_else(|| "that it names".to_owned(), ToString::to_string);
+    let message = match outcome {
+        Outcome::Deleted => format!("The platform deleted the package {file}"),
+        Outcome::AlreadyGone => format!("The platform did not have the package {file} any more"),
+        Outcome::Retained => {
+            format!("The package {file} stays on the platform, as deletionPolicy: Retain says")
+        }
+        Outcome::HandedOver => match keeper {
+            Some(keeper) => {
+                format!("The package {file} stays on the platform for {keeper}, which claims it")
+            }
+            None => format!(
+                "The package {file} stays on the platform for another object, which claims it"
+            ),
+        },
+    };
+    Note {
+        warning: false,
+        reason: outcome.as_str(),
+        message,
+    }
+}
+
+/// A duration as people say it: no finer than they can use.
+pub(super) fn rounded(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ 0..60 => format!("{}s", seconds.max(1)),
+        seconds @ 60..3600 => format!("{}m", seconds.div_ceil(60)),
+        seconds => format!("{}h{}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}

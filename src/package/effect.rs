@@ -1,0 +1,46 @@
+//! What came of a decision: the one thing that flows from acting to concluding.
+
+use std::time::Duration;
+
+use crate::remote::answer::Answer;
+use crate::session::Standing;
+
+/// What came of a decision.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Nothing was to be done.
+    None,
+    /// A finalizer patch was taken, or the object was gone already.
+    Patched,
+    /// A finalizer patch was refused since the object has changed: the watch will show how.
+    Outrun,
+    /// The API server could not be asked, or refused.
+    Failed(String),
+    /// A permit was asked for.
+    Seated(Standing),
+    /// Another object was faster; look again.
+    Beaten,
+    /// The intent of this attempt, still to be written.
+    Intended(String),
+    /// The platform answered, or didn't in time.
+    Answered(Answer, Duration),
+    /// The permit was void: nothing was sent.
+    NotSent,
+}
+
+impl Effect {
+    /// The word of the variant, for the count of passes.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Patched => "patched",
+            Self::Outrun => "outrun",
+            Self::Failed(_) => "failed",
+            Self::Seated(_) => "seated",
+            Self::Beaten => "beaten",
+            Self::Intended(_) => "intended",
+            Self::Answered(..) => "answered",
+            Self::NotSent => "not-sent",
+        }
+    }
+}

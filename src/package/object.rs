@@ -1,0 +1,251 @@
+//! A `VersionPackage` as it is read: tolerantly, so that one that can't be decoded keeps its name, its
+//! package and its way out, and never stops the others.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::api::names::{
+    AppId, FINALIZER, FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION,
+};
+use crate::api::version_package::{
+    DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
+};
+
+/// A `VersionPackage` as the cache keeps it: what is decided on, and nothing else of its metadata.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Tells it from an earlier or later object of the same name.
+    pub uid: String,
+    /// The version that the cache shows.
+    pub resource_version: String,
+    /// Moves with the spec, and when the object is marked for deletion.
+    pub generation: i64,
+    /// Since when it is being deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// All finalizers, in their order.
+    pub finalizers: Vec<String>,
+    /// Whether `iodm.dev/paused` is `"true"`.
+    pub paused: bool,
+    /// The value of `iodm.dev/requested-at`.
+    pub requested_at: Option<String>,
+    /// What is wished; or why it can't be read.
+    pub spec: Result<VersionPackageSpec, Undecodable>,
+    /// What was last said; empty where it can't be read.
+    pub status: VersionPackageStatus,
+}
+
+/// What can be read of an object that can't be read as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecodable {
+    /// What is wrong, with the field.
+    pub error: String,
+    /// The package that it may claim.
+    pub file_id: Option<FileId>,
+    /// Whether its `deletionPolicy` can be read and is `Retain`.
+    pub retain: bool,
+}
+
+impl Object {
+    /// Whether our finalizer is there: nothing is ever called for an object without it.
+    pub fn has_finalizer(&self) -> bool {
+        self.finalizers.iter().any(|f| f == FINALIZER)
+    }
+
+    /// The package that it names, as far as it can be read.
+    pub fn file_id(&self) -> Option<&FileId> {
+        match &self.spec {
+            Ok(spec) => Some(&spec.file_id),
+            Err(undecodable) => undecodable.file_id.as_ref(),
+        }
+    }
+
+    /// The Platform that it names.
+    pub fn platform(&self) -> Option<ObjectKey> {
+        let reference = &self.spec.as_ref().ok()?.platform_ref;
+        let namespace = reference.namespace.as_ref().unwrap_or(&self.key.namespace);
+        Some(ObjectKey::new(namespace.clone(), reference.name.clone()))
+    }
+
+    /// Whether it is retired at `now`, by its lifecycle or by its time.
+    pub fn is_retired(&self, now: Timestamp) -> bool {
+        self.spec.as_ref().is_ok_and(|spec| {
+            spec.lifecycle == Lifecycle::Retired
+                || spec.retire_after.as_ref().is_some_and(|at| at.0 <= now)
+        })
+    }
+
+    /// Whether deleting it leaves the package where it is.
+    pub fn is_retained(&self) -> bool {
+        match &self.spec {
+            Ok(spec) => spec.deletion_policy == DeletionPolicy::Retain,
+            Err(undecodable) => undecodable.retain,
+        }
+    }
+
+    /// The application that it was accepted for.
+    pub fn application(&self) -> Option<&AppId> {
+        self.status.application.as_ref()
+    }
+
+    fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
+        let mut annotations = metadata.annotations.unwrap_or_default();
+        let known = |value: Value| match value {
+            Value::Null => Ok(VersionPackageStatus::default()),
+            value => serde_path_to_error::deserialize(value).map_err(|e| format!("status.{e}")),
+        };
+        let (status, broken_status) = match known(status) {
+            Ok(status) => (status, None),
+            Err(error) => (VersionPackageStatus::default(), Some(error)),
+        };
+        let text = |field: &str| spec.get(field).and_then(Value::as_str).map(str::to_owned);
+        let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
+        let spec = serde_path_to_error::deserialize(spec).map_err(|e| format!("spec.{e}"));
+        let spec = match (spec, broken_status) {
+            (Ok(spec), None) => Ok(spec),
+            (Err(error), _) | (Ok(_), Some(error)) => Err(Undecodable {
+                error,
+                file_id: file_id.and_then(|id| FileId::try_from(id).ok()),
+                retain: policy.as_deref() == Some("Retain"),
+            }),
+        };
+        Self {
+            key: ObjectKey::new(
+                metadata.namespace.unwrap_or_default(),
+                metadata.name.unwrap_or_default(),
+            ),
+            uid: metadata.uid.unwrap_or_default(),
+            resource_version: metadata.resource_version.unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            deleted_at: metadata.deletion_timestamp.map(|time| time.0),
+            finalizers: metadata.finalizers.unwrap_or_default(),
+            paused: annotations.remove(PAUSED_ANNOTATION).as_deref() == Some("true"),
+            requested_at: annotations.remove(REQUESTED_AT_ANNOTATION),
+            spec,
+            status,
+        }
+    }
+}
+
+/// What the API server sends: any object of the kind, whether or not it can be read as one.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    metadata: ObjectMeta,
+    spec: Value,
+    status: Value,
+}
+
+impl<'de> Deserialize<'de> for Watched {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Parts {
+            metadata: ObjectMeta,
+            #[serde(default)]
+            spec: Value,
+            #[serde(default)]
+            status: Value,
+        }
+        let Parts {
+            mut metadata,
+            spec,
+            status,
+        } = Parts::deserialize(deserializer)?;
+        // Dropped before anything keeps them: together they are larger than the object itself.
+        metadata.managed_fields = None;
+        metadata.labels = None;
+        Ok(Self {
+            metadata,
+            spec,
+            status,
+        })
+    }
+}
+
+impl Resource for Watched {
+    type DynamicType = ();
+    type Scope = <VersionPackage as Resource>::Scope;
+
+    fn kind((): &()) -> std::borrow::Cow<'_, str> {
+        VersionPackage::kind(&())
+    }
+
+    fn group((): &()) -> std::borrow::Cow<'_, str> {
+        VersionPackage::group(&())
+    }
+
+    fn version((): &()) -> std::borrow::Cow<'_, str> {
+        VersionPackage::version(&())
+    }
+
+    fn plural((): &()) -> std::borrow::Cow<'_, str> {
+        VersionPackage::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+impl From<Watched> for Object {
+    fn from(watched: Watched) -> Self {
+        Self::read(watched.metadata, watched.spec, watched.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> Object {
+        serde_json::from_value::<Watched>(value).unwrap().into()
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_decoded_still_names_its_package_and_its_way_out() {
+        let object = read(json!({
+            "metadata": {"namespace": "fleet", "name": "a", "uid": "u", "finalizers": [FINALIZER]},
+            "spec": {"fileId": "f-1", "platformRef": 7, "deletionPolicy": "Retain"},
+        }));
+        assert!(object.has_finalizer() && object.is_retained());
+        assert_eq!(object.file_id().unwrap().as_str(), "f-1");
+        let error = object.spec.unwrap_err().error;
+        assert!(
+            error.contains("spec") && error.contains("platformRef")
+                || error.contains("invalid type"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_decoded_makes_the_object_undecodable_and_never_stops_the_watch() {
+        let object = read(json!({
+            "metadata": {"name": "a"},
+            "spec": {"fileId": "f-1", "platformRef": {"name": "p"}},
+            "status": {"phase": "Dancing"},
+        }));
+        assert!(object.spec.unwrap_err().error.starts_with("status"));
+        assert!(read(json!({"metadata": {}})).spec.is_err());
+    }
+
+    #[test]
+    fn an_active_object_counts_as_retired_from_its_time_on() {
+        let object = read(json!({
+            "metadata": {"name": "a", "namespace": "n"},
+            "spec": {"fileId": "f", "platformRef": {"name": "p"}, "retireAfter": "2026-12-24T00:00:00Z"},
+        }));
+        let at: Timestamp = "2026-12-24T00:00:00Z".parse().unwrap();
+        assert!(!object.is_retired(at - Duration::from_secs(1)) && object.is_retired(at));
+        assert_eq!(object.platform().unwrap(), ObjectKey::new("n", "p"));
+    }
+}
