@@ -115,7 +115,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     let rig = Rig::on(plane, "rights", layout).await;
     let fleet = plane.namespace("fleet");
     plane
-        .kubectl(&["label", "namespace", &fleet, "fleet=yes"])
+        .kubectl(&["label", "namespace", &rig.namespace, &fleet, "fleet=yes"])
         .expect_ok();
     let mut operator = start_operator(plane, &[]);
     operator.ready().await;
