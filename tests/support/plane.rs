@@ -124,7 +124,7 @@ impl Plane {
     }
 
     /// The program kubectl, for scripts that call it.
-    pub fn kubectl_path(&self) -> PathBuf {
+    pub fn kubectl_path() -> PathBuf {
         tool::control_plane().join("kubectl")
     }
 
@@ -135,7 +135,7 @@ impl Plane {
 
     /// Runs kubectl with another kubeconfig and a standard input.
     pub fn kubectl_with(&self, kubeconfig: &Path, arguments: &[&str], input: &str) -> Said {
-        let mut kubectl = Command::new(self.kubectl_path())
+        let mut kubectl = Command::new(Self::kubectl_path())
             .env("KUBECONFIG", kubeconfig)
             // Its cache of what the server knows; tests add kinds and read them at once.
             .env("KUBECACHEDIR", self.dir().join("kubectl-cache"))
