@@ -1,0 +1,308 @@
+//! Installing and taking off again, as the README says it: what is shipped is what the API server and the binary take,
+//! and nothing of it ever deletes a package by accident.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{
+    Layout, OPERATOR, Operator, Plane, Process, Rig, SOON, alone, install_crypto, start_operator,
+    wait_for,
+};
+
+/// The objects that a folder of manifests makes.
+fn built(plane: &Plane, folder: &str) -> Vec<Value> {
+    let text = plane.kubectl(&["kustomize", folder]).expect_ok();
+    serde_saphyr::from_multiple(&text).unwrap()
+}
+
+fn deployment(plane: &Plane) -> Value {
+    let objects = built(plane, "manifests/install");
+    let mut deployments = objects.into_iter().filter(|o| o["kind"] == "Deployment");
+    deployments.next().unwrap()
+}
+
+/// What `vpo run --help` says.
+fn help() -> String {
+    let vpo = Command::new(env!("CARGO_BIN_EXE_vpo"))
+        .args(["run", "--help"])
+        .output()
+        .unwrap();
+    assert!(vpo.status.success());
+    String::from_utf8(vpo.stdout).unwrap()
+}
+
+fn texts(values: &Value) -> Vec<String> {
+    let values = values.as_array().unwrap().iter();
+    values
+        .map(|value| value.as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn all_that_is_shipped_is_taken_without_a_warning() {
+    let (_turn, plane) = alone().await;
+    let namespace = plane.namespace("access");
+    for arguments in [
+        ["apply", "-f", "crds"].as_slice(),
+        &["apply", "-k", "manifests/install"],
+        &["apply", "-n", &namespace, "-k", "manifests/platform-access"],
+        // The namespaces first, as a Git tool would.
+        &["apply", "-f", "manifests/samples/namespaces.yaml"],
+        &["apply", "-k", "manifests/samples"],
+    ] {
+        let said = plane.kubectl(arguments);
+        assert!(said.ok, "{arguments:?}: {}", said.stderr);
+        assert_eq!(said.stderr, "", "{arguments:?}");
+    }
+    // Nothing that goes with the operator takes the definitions along, and with them every object.
+    let kinds: Vec<_> = built(plane, "manifests/install")
+        .iter()
+        .map(|object| object["kind"].clone())
+        .collect();
+    assert!(!kinds.contains(&json!("CustomResourceDefinition")));
+    plane
+        .kubectl(&["delete", "-k", "manifests/samples", "--wait=false"])
+        .expect_ok();
+}
+
+#[tokio::test]
+async fn the_deployment_runs_one_process_without_privileges() {
+    let deployment = deployment(Plane::shared());
+    let spec = &deployment["spec"];
+    assert_eq!(spec["replicas"], 1);
+    assert_eq!(spec["strategy"], json!({"type": "Recreate"}));
+    let pod = &spec["template"]["spec"];
+    assert_eq!(pod["serviceAccountName"], OPERATOR);
+    // A stop takes up to 10 s; killed in the middle, it could not finish what an answer began.
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > 10);
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
+    for field in ["hostNetwork", "hostPID", "hostIPC", "volumes"] {
+        assert_eq!(pod.get(field), None, "{field}");
+    }
+    let [container] = pod["containers"].as_array().unwrap().as_slice() else {
+        panic!("one container: {pod:#}");
+    };
+    assert_eq!(
+        container["securityContext"],
+        json!({
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"]},
+        })
+    );
+    for resource in ["cpu", "memory"] {
+        assert!(container["resources"]["requests"].get(resource).is_some());
+    }
+    let port = |probe: &str| &container[probe]["httpGet"]["port"];
+    assert_eq!(
+        (port("livenessProbe"), port("readinessProbe")),
+        (&json!("admin"), &json!("admin"))
+    );
+    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/livez");
+    assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+}
+
+#[tokio::test]
+async fn the_binary_takes_the_arguments_and_serves_the_port_of_the_deployment() {
+    let (_turn, plane) = alone().await;
+    let deployment = deployment(plane);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let arguments = texts(&container["args"]);
+    let help = help();
+    let flags = arguments.iter().filter(|word| word.starts_with("--"));
+    for flag in flags {
+        let name = flag.split('=').next().unwrap();
+        assert!(help.contains(name), "{name} in {help}");
+    }
+    let port = container["ports"][0]["containerPort"].as_u64().unwrap();
+    let default = format!("[default: 0.0.0.0:{port}]");
+    assert!(help.contains(&default), "{default} in {help}");
+    let environment = container["env"].as_array().unwrap().iter();
+    let environment: Vec<_> = environment
+        .map(|value| {
+            (
+                value["name"].as_str().unwrap(),
+                value["valueFrom"]["fieldRef"]["fieldPath"]
+                    .as_str()
+                    .unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        environment,
+        [
+            ("POD_NAME", "metadata.name"),
+            ("POD_NAMESPACE", "metadata.namespace")
+        ]
+    );
+
+    install_crypto();
+    let kubeconfig = plane.kubeconfig_for(OPERATOR, OPERATOR);
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.push("--admin-listen=127.0.0.1:0");
+    let operator = Process::start(
+        env!("CARGO_BIN_EXE_vpo"),
+        &arguments,
+        [("KUBECONFIG", kubeconfig.as_os_str())],
+    );
+    wait_for("the operator to be ready", SOON, async || {
+        let line = operator
+            .stderr()
+            .into_iter()
+            .find(|line| line.contains("starting"))?;
+        let line: Value = serde_json::from_str(&line).unwrap();
+        let admin = line["admin"]
+            .as_str()
+            .or(line["fields"]["admin"].as_str())?;
+        let ready = reqwest::get(format!("http://{admin}/readyz")).await.ok()?;
+        ready.status().is_success().then_some(())
+    })
+    .await;
+}
+
+/// Runs the script that the README names; returns what it said.
+fn uninstall(plane: &Plane, flags: &[&str]) -> String {
+    let kubectl = format!(
+        "{} --kubeconfig {}",
+        Plane::kubectl_path().display(),
+        plane.kubeconfig().display()
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/uninstall.sh");
+    let script = Command::new(script)
+        .args(flags)
+        .env("KUBECTL", kubectl)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&script.stdout),
+        String::from_utf8_lossy(&script.stderr)
+    );
+    assert!(script.status.success(), "{flags:?}: {said}");
+    said
+}
+
+/// What people wish of all objects, without what the operator says of them.
+fn wishes(plane: &Plane) -> Vec<Value> {
+    let kinds = "vp,platforms,deployments,clusterroles,clusterrolebindings,roles,rolebindings,crds";
+    let list = plane.kubectl(&["get", kinds, "--all-namespaces", "-o", "json"]);
+    let list: Value = serde_json::from_str(&list.expect_ok()).unwrap();
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .map(|object| {
+            let meta = &object["metadata"];
+            json!([
+                object["kind"],
+                meta["namespace"],
+                meta["name"],
+                meta["uid"],
+                meta["generation"],
+                meta["annotations"],
+                meta["deletionTimestamp"],
+                object["spec"],
+                object["rules"]
+            ])
+        })
+        .collect()
+}
+
+fn deletes(ledger: &[Value]) -> usize {
+    ledger
+        .iter()
+        .filter(|call| call["method"] == "DELETE")
+        .count()
+}
+
+#[tokio::test]
+async fn uninstalling_deletes_no_package_and_leaves_nothing_stuck() {
+    let plane = Plane::start();
+    plane.install();
+    let rig = Rig::on(&plane, "fleet", Layout::default()).await;
+    let mut operator: Operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    // Every situation: wanted, retired and done, held, being deleted and held, without a Platform.
+    rig.active(&[("wanted", "package-00001"), ("done", "package-00002")])
+        .await;
+    rig.retire("done");
+    rig.reason("done", "Deleted").await;
+    rig.active(&[("held", "package-00003"), ("going", "package-00004")])
+        .await;
+    for name in ["held", "going"] {
+        rig.annotate(&format!("vp/{name}"), "paused", Some("true"));
+    }
+    rig.retire("held");
+    rig.reason("held", "Paused").await;
+    rig.delete("going");
+    rig.reason("going", "Paused").await;
+    let lost = rig.manifest(
+        "lost",
+        "package-00005",
+        &json!({"platformRef": {"name": "none"}}),
+    );
+    plane.apply(&lost.to_string()).expect_ok();
+    rig.reason("lost", "PlatformNotFound").await;
+    assert_eq!(deletes(&rig.simulator.ledger().await), 1);
+
+    let before = wishes(&plane);
+    let said = uninstall(&plane, &["--dry-run", "--with-crds"]);
+    for name in ["wanted", "done", "held", "going", "lost", "production"] {
+        assert!(said.contains(name), "{name} in {said}");
+    }
+    assert_eq!(wishes(&plane), before);
+
+    uninstall(&plane, &["--yes", "--timeout", "60"]);
+    let left = plane.kubectl(&["get", "vp", "--all-namespaces", "-o", "name"]);
+    assert_eq!(left.expect_ok(), "");
+    let mode = rig.kubectl(&[
+        "get",
+        "platform",
+        "production",
+        "-o",
+        "jsonpath={.spec.mode}",
+    ]);
+    assert_eq!(mode.expect_ok(), "Observe");
+    let part_of = format!("app.kubernetes.io/part-of={OPERATOR}");
+    let kinds = "deployments,services,serviceaccounts,networkpolicies,clusterroles,clusterrolebindings,roles,rolebindings";
+    wait_for(
+        "the operator's own objects to go",
+        Duration::from_secs(60),
+        async || {
+            let left = plane.kubectl(&[
+                "get",
+                kinds,
+                "--all-namespaces",
+                "-l",
+                &part_of,
+                "-o",
+                "name",
+            ]);
+            left.expect_ok().is_empty().then_some(())
+        },
+    )
+    .await;
+    // Only what was asked for before.
+    assert_eq!(deletes(&rig.simulator.ledger().await), 1);
+    let crds = plane.kubectl(&["get", "crds", "-o", "name"]).expect_ok();
+    assert_eq!(crds.matches("iodm.dev").count(), 2, "{crds}");
+
+    uninstall(&plane, &["--yes", "--with-crds"]);
+    let crds = plane.kubectl(&["get", "crds", "-o", "name"]).expect_ok();
+    assert!(!crds.contains("iodm.dev"), "{crds}");
+    assert_eq!(deletes(&rig.simulator.ledger().await), 1);
+}
