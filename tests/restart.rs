@@ -183,7 +183,7 @@ async fn a_stop_sends_nothing_new_waits_for_the_answer_under_way_and_releases_it
     let (_turn, plane) = alone().await;
     // A login and one call fill the window, so that the second object waits while the first is served.
     let layout = Layout {
-        platform: json!({"quota": {"calls": 2, "window": "2s"}}),
+        platform: json!({"quota": {"calls": 2, "window": "3s"}}),
         ..Layout::default()
     };
     let rig = Rig::on(plane, "stop", layout).await;
