@@ -70,10 +70,20 @@ impl Operator {
         lines
     }
 
+    /// Asks it to stop (SIGTERM).
+    pub fn ask_to_stop(&self) {
+        self.process.signal("TERM");
+    }
+
+    /// Waits for its end and returns how it ended.
+    pub async fn ended(&mut self) -> ExitStatus {
+        self.process.ended(STOP).await
+    }
+
     /// Asks it to stop (SIGTERM), waits for it and returns how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
-        self.process.signal("TERM");
-        self.process.ended(STOP).await
+        self.ask_to_stop();
+        self.ended().await
     }
 
     /// Ends it at once (SIGKILL).
