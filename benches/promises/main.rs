@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
     let mut whole = true;
     for (bench, short) in BENCHES {
         let named = chosen.is_empty() || chosen.iter().any(|word| word == bench);
-        if named && (short || !quick) {
+        if named && (short || !quick || !chosen.is_empty()) {
             eprintln!("bench: {bench} ...");
             rows.extend(run(bench, quick).await);
         } else {

@@ -54,7 +54,17 @@ struct State {
 struct Shown {
     objects: HashMap<ObjectKey, Arc<Object>>,
     by_file: HashMap<FileId, Vec<ObjectKey>>,
-    by_platform: HashMap<ObjectKey, HashSet<ObjectKey>>,
+    by_platform: HashMap<ObjectKey, Members>,
+    /// How many objects stand in each phase; kept in step, since they are asked for every second.
+    phases: HashMap<Phase, usize>,
+    undecodable: usize,
+}
+
+/// The objects that name one Platform.
+#[derive(Default)]
+struct Members {
+    keys: HashSet<ObjectKey>,
+    counts: PackageCounts,
 }
 
 /// One object and all others that name the same package, read in one moment.
@@ -150,7 +160,7 @@ impl Cache {
             .by_platform
             .get(platform)
             .into_iter()
-            .flatten()
+            .flat_map(|members| &members.keys)
             .cloned()
             .collect()
     }
@@ -174,37 +184,14 @@ impl Cache {
     /// How many objects of `platform` stand where.
     pub fn counts(&self, platform: &ObjectKey) -> PackageCounts {
         let state = self.state.lock();
-        let mut counts = PackageCounts::default();
-        let keys = state.shown.by_platform.get(platform).into_iter().flatten();
-        for object in keys.filter_map(|key| state.shown.objects.get(key)) {
-            match object.status.phase {
-                Some(Phase::Active) => counts.active += 1,
-                Some(Phase::Gone) => counts.retired += 1,
-                Some(Phase::Waiting | Phase::Deleting) => counts.waiting += 1,
-                Some(Phase::Held) => counts.held += 1,
-                Some(Phase::Stalled) => counts.stalled += 1,
-                None => {}
-            }
-        }
-        counts
+        let members = state.shown.by_platform.get(platform);
+        members.map_or_else(PackageCounts::default, |members| members.counts.clone())
     }
 
     /// How many objects stand in each phase, and how many can't be decoded.
     pub fn phases(&self) -> (HashMap<Phase, usize>, usize) {
         let state = self.state.lock();
-        let mut phases = HashMap::new();
-        for phase in state.shown.objects.values().filter_map(|o| o.status.phase) {
-            *phases.entry(phase).or_default() += 1;
-        }
-        (
-            phases,
-            state
-                .shown
-                .objects
-                .values()
-                .filter(|o| o.spec.is_err())
-                .count(),
-        )
+        (state.shown.phases.clone(), state.shown.undecodable)
     }
 }
 
@@ -217,12 +204,16 @@ impl Shown {
                 .or_default()
                 .push(object.key.clone());
         }
+        let phase = object.status.phase;
         if let Some(platform) = object.platform() {
-            self.by_platform
-                .entry(platform)
-                .or_default()
-                .insert(object.key.clone());
+            let members = self.by_platform.entry(platform).or_default();
+            members.keys.insert(object.key.clone());
+            count(&mut members.counts, phase, 1);
         }
+        if let Some(phase) = phase {
+            *self.phases.entry(phase).or_default() += 1;
+        }
+        self.undecodable += usize::from(object.spec.is_err());
         self.objects.insert(object.key.clone(), Arc::new(object));
         previous
     }
@@ -237,14 +228,20 @@ impl Shown {
                 self.by_file.remove(file);
             }
         }
+        let phase = object.status.phase;
         if let Some(platform) = object.platform()
-            && let Some(keys) = self.by_platform.get_mut(&platform)
+            && let Some(members) = self.by_platform.get_mut(&platform)
         {
-            keys.remove(key);
-            if keys.is_empty() {
+            members.keys.remove(key);
+            count(&mut members.counts, phase, -1);
+            if members.keys.is_empty() {
                 self.by_platform.remove(&platform);
             }
         }
+        if let Some(number) = phase.and_then(|phase| self.phases.get_mut(&phase)) {
+            *number -= 1;
+        }
+        self.undecodable -= usize::from(object.spec.is_err());
         Some(object)
     }
 
@@ -257,6 +254,19 @@ impl Shown {
         let others: Vec<_> = others.filter(|other| **other != key).cloned().collect();
         std::iter::once(key).chain(others).collect()
     }
+}
+
+/// Counts an object in its phase, or no longer, by a `step` of 1 or -1.
+fn count(counts: &mut PackageCounts, phase: Option<Phase>, step: i32) {
+    let counted = match phase {
+        Some(Phase::Active) => &mut counts.active,
+        Some(Phase::Gone) => &mut counts.retired,
+        Some(Phase::Waiting | Phase::Deleting) => &mut counts.waiting,
+        Some(Phase::Held) => &mut counts.held,
+        Some(Phase::Stalled) => &mut counts.stalled,
+        None => return,
+    };
+    *counted += step;
 }
 
 #[cfg(test)]
@@ -325,5 +335,37 @@ mod tests {
         assert_eq!((changes.wake.len(), changes.gone.len()), (2, 1));
         let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
         assert!(look.others.is_empty());
+    }
+
+    #[test]
+    fn the_counts_follow_every_change_and_a_list_replaces_them() {
+        let cache = Cache::default();
+        let object = |name: &str, phase| {
+            let mut object = fixtures::object(name);
+            object.status.phase = phase;
+            object
+        };
+        let platform = object("a", None).platform().unwrap();
+        let of = |phase| cache.phases().0.get(&phase).copied().unwrap_or(0);
+        cache.apply(Event::Applied(object("a", None)));
+        cache.apply(Event::Applied(object("a", Some(Phase::Active))));
+        cache.apply(Event::Applied(object("b", Some(Phase::Active))));
+        assert_eq!((of(Phase::Active), cache.counts(&platform).active), (2, 2));
+
+        cache.apply(Event::Applied(object("a", Some(Phase::Deleting))));
+        assert_eq!((of(Phase::Active), of(Phase::Deleting)), (1, 1));
+        assert_eq!(cache.counts(&platform).waiting, 1);
+        cache.apply(Event::Deleted(object("a", Some(Phase::Deleting))));
+        assert_eq!(cache.counts(&platform).waiting, 0);
+
+        cache.apply(Event::ListBegins);
+        cache.apply(Event::Listed(object("c", Some(Phase::Held))));
+        assert_eq!(of(Phase::Active), 1, "a list counts once it is complete");
+        cache.apply(Event::ListEnds);
+        let counts = PackageCounts {
+            held: 1,
+            ..PackageCounts::default()
+        };
+        assert_eq!((of(Phase::Active), cache.counts(&platform)), (0, counts));
     }
 }
