@@ -8,7 +8,7 @@ use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{Operator, Plane, Said, Simulator, SimulatorOptions, wait_for};
+use super::{History, Operator, Plane, Said, Simulator, SimulatorOptions, wait_for};
 
 /// How long anything here may take that is not meant to wait.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -28,7 +28,7 @@ pub struct Rig<'a> {
 
 /// How a rig is laid out.
 pub struct Layout<'a> {
-    /// How the simulator starts.
+    /// How the simulator starts, but for its application.
     pub simulator: SimulatorOptions<'a>,
     /// What the Platform has beside the usual.
     pub platform: Value,
@@ -257,6 +257,11 @@ impl<'a> Rig<'a> {
         let ledger = self.simulator.ledger().await;
         let login = |call: &&Value| call["path"].as_str().is_some_and(|p| p.ends_with("/login"));
         ledger.iter().filter(login).count()
+    }
+
+    /// Every object of this kind in the namespace, through a watch that begins now.
+    pub async fn history(&self) -> History {
+        History::follow(self.api.clone()).await
     }
 }
 

@@ -1,0 +1,111 @@
+//! Every version of every object, as a watch tells them: what was said in passing counts too.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use kube::Api;
+use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use super::{SOON, kstatus, ready, wait_for};
+
+/// The versions that a watch has told so far. Dropping it ends the watch.
+pub struct History {
+    seen: Arc<Mutex<Seen>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    versions: Vec<Value>,
+    gone: Vec<String>,
+}
+
+impl History {
+    /// Follows the objects of one kind in one namespace from now on.
+    pub(super) async fn follow(api: Api<DynamicObject>) -> Self {
+        let listed = api.list(&ListParams::default()).await.expect("a list");
+        let from = listed.metadata.resource_version.expect("a version");
+        let watch = api.watch(&WatchParams::default(), &from).await;
+        let mut watch = watch.expect("a watch").boxed();
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let kept = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            while let Some(event) = watch.next().await {
+                let mut seen = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                match event.expect("the watch goes on") {
+                    WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                        let object = serde_json::to_value(object).expect("an object is JSON");
+                        seen.versions.push(object);
+                    }
+                    WatchEvent::Deleted(object) => {
+                        seen.gone.push(object.metadata.name.expect("a name"));
+                    }
+                    WatchEvent::Bookmark(_) => {}
+                    WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
+                }
+            }
+        });
+        Self { seen, task }
+    }
+
+    /// Waits until the watch has told that the object is gone, and so everything before that.
+    pub async fn gone(&self, name: &str) {
+        wait_for(&format!("{name} to go"), SOON, async || {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.gone.iter().any(|gone| gone == name).then_some(())
+        })
+        .await;
+    }
+
+    /// Every version so far.
+    pub fn versions(&self) -> Vec<Value> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.versions.clone()
+    }
+
+    /// What an object gave as its reasons, one after the other, without repetitions.
+    pub fn reasons(&self, name: &str) -> Vec<String> {
+        let of_this = self.versions().into_iter();
+        let mut reasons: Vec<String> = of_this
+            .filter(|object| object["metadata"]["name"] == name)
+            .filter_map(|object| Some(ready(&object)["reason"].as_str()?.to_owned()))
+            .collect();
+        reasons.dedup();
+        reasons
+    }
+
+    /// Compares what Flux's library makes of every version with what the phases promise.
+    pub fn assert_kstatus(&self) {
+        let versions = self.versions();
+        let results = kstatus(&versions);
+        assert_eq!(results.len(), versions.len());
+        for (object, result) in versions.iter().zip(results) {
+            assert_eq!(result, promised(object), "{object:#}");
+        }
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What Git tools should make of an object, by its phase.
+fn promised(object: &Value) -> &'static str {
+    let status = &object["status"];
+    if object["metadata"].get("deletionTimestamp").is_some() {
+        return "Terminating";
+    }
+    if status["observedGeneration"] != object["metadata"]["generation"] {
+        return "InProgress";
+    }
+    match status["phase"].as_str() {
+        Some("Active" | "Gone") => "Current",
+        Some("Waiting" | "Deleting") => "InProgress",
+        Some("Held" | "Stalled") => "Failed",
+        other => panic!("{other:?} is no phase"),
+    }
+}
