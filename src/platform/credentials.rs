@@ -32,6 +32,16 @@ const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
 
+/// How a Secret is made: its kind and its contents, as arguments of `kubectl create secret`.
+type Making = (&'static str, &'static str);
+/// From a file, so that the secret stays out of the history of the shell.
+const LOGIN: Making = (
+    "generic",
+    "--from-literal=appId=APP_ID --from-file=secret=FILE",
+);
+const TRUST: Making = ("generic", "--from-file=ca.crt=FILE");
+const IDENTITY: Making = ("tls", "--cert=FILE --key=FILE");
+
 /// The contents of one Secret, by key.
 #[derive(Clone, Default)]
 pub(super) struct SecretData(pub BTreeMap<String, SecretSlice<u8>>);
@@ -125,10 +135,10 @@ pub(super) fn assess<'a>(
     };
     let mut unread = false;
     let mut unreadable = None;
-    let mut look = |name: &str| match seen(&ObjectKey::new(namespace, name)) {
+    let mut look = |name: &str, making: Making| match seen(&ObjectKey::new(namespace, name)) {
         Some(Seen::Present(data)) => Some(data),
         Some(Seen::Missing) => {
-            unreadable.get_or_insert_with(|| missing(namespace, name));
+            unreadable.get_or_insert_with(|| missing(namespace, name, making));
             None
         }
         Some(Seen::Forbidden(words)) => {
@@ -144,7 +154,7 @@ pub(super) fn assess<'a>(
     let credentials = &spec.credentials_secret_ref.name;
     let tls = spec.tls.clone().unwrap_or_default();
     let parts = (|| {
-        let login = look(credentials)
+        let login = look(credentials, LOGIN)
             .map(|data| Contents::new(namespace, credentials, data).login())
             .transpose()?;
         let mut settings = TlsSettings {
@@ -152,13 +162,13 @@ pub(super) fn assess<'a>(
             ..TlsSettings::default()
         };
         if let Some(secret) = &tls.ca_secret_ref
-            && let Some(data) = look(&secret.name)
+            && let Some(data) = look(&secret.name, TRUST)
         {
             let contents = Contents::new(namespace, &secret.name, data);
             settings.ca = Some(contents.required(CA)?.expose_secret().to_vec());
         }
         if let Some(secret) = &tls.client_cert_secret_ref
-            && let Some(data) = look(&secret.name)
+            && let Some(data) = look(&secret.name, IDENTITY)
         {
             let contents = Contents::new(namespace, &secret.name, data);
             let chain = contents.required(CERTIFICATE)?.expose_secret().to_vec();
@@ -291,11 +301,12 @@ impl<'a> Contents<'a> {
     }
 }
 
-fn missing(namespace: &str, name: &str) -> Refusal {
+fn missing(namespace: &str, name: &str, (kind, contents): Making) -> Refusal {
     Refusal::new(
         PlatformReason::SecretNotFound,
         format!(
-            "Secret {namespace}/{name} does not exist. Create it, or name another one in the spec."
+            "Secret {namespace}/{name} does not exist. Name another one in the spec, or create it: \
+             kubectl create secret {kind} {name} --namespace={namespace} {contents}."
         ),
     )
 }
