@@ -313,13 +313,20 @@ fn parked(
     say(seen, reason, &message, None, now)
 }
 
-/// Nothing to say when the object waits already and would go on waiting, whatever the nearer cause.
+/// Nothing to say when the object waits already and would go on waiting, whatever the nearer cause; but a platform that
+/// can't be reached is worth saying once, since the place in the queue then promises too much.
 fn said_already(seen: &Observation, reason: Reason) -> Option<Report> {
     let status = &seen.object.status;
     let current = status.observed_generation == Some(seen.object.generation)
         && status.last_handled_requested_at == seen.object.requested_at;
-    (current && reason.phase() == Phase::Waiting && status.phase == Some(Phase::Waiting))
+    let said = reason != Reason::PlatformUnavailable || is_said(status, reason);
+    (current && said && reason.phase() == Phase::Waiting && status.phase == Some(Phase::Waiting))
         .then(Report::nothing)
+}
+
+fn is_said(status: &VersionPackageStatus, reason: Reason) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|c| c.type_ == condition::READY && c.reason == reason.as_str())
 }
 
 /// The status that says `reason`, and an event if that is news to a person.

@@ -134,6 +134,31 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_parked_object_says_once_that_the_platform_cannot_be_reached() {
+    let parked = |state| {
+        let standing = Standing::Waiting {
+            position: 2,
+            estimated: Duration::ZERO,
+            state,
+        };
+        let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
+        move |object| conclude(&seen(object), &request, &effect, 0, now(), 0.0)
+    };
+    let queued = parked(State::Open)(going()).status.unwrap();
+    let outage = State::Unavailable(Detail::default(), Trouble::CertificateNotTrusted);
+    let told = parked(outage.clone())(Object {
+        status: queued,
+        ..going()
+    });
+    assert_eq!(reason(&told), "PlatformUnavailable");
+    for state in [outage, State::Open] {
+        let status = told.status.clone().unwrap();
+        let again = parked(state)(Object { status, ..going() });
+        assert_eq!(again, Report::nothing());
+    }
+}
+
+#[test]
 fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
     let waiting = Standing::Waiting {
         position: 37,
