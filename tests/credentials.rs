@@ -366,8 +366,8 @@ async fn a_client_certificate_is_asked_for_by_name_and_shown() {
         key,
     ])
     .expect_ok();
-    let named = json!({"clientCertSecretRef": {"name": "production-client"}});
-    rig.patch("platform/production", &json!({"spec": {"tls": named}}));
+    let identity = json!({"clientCertSecretRef": {"name": "production-client"}});
+    rig.patch("platform/production", &json!({"spec": {"tls": identity}}));
     goes(&rig, "meter").await;
     platform_says(rig.plane, &rig.namespace, "production", "Available").await;
     assert!(!rig.simulator.has(FIRST).await);
@@ -444,16 +444,7 @@ async fn no_secret_and_no_token_is_ever_shown() {
     );
     rig.delete("b");
     rig.gone("b").await;
-    // Secrets where they don't belong, and one that can't be used.
-    let misplaced = json!({"appId": "a misplaced secret", "secret": "a-rotated-secret"});
-    set_secret(&rig, "production-app", &misplaced);
-    platform_says(&plane, &app_id, "production", "SecretInvalid").await;
-    let key = std::fs::read_to_string(rig.simulator.tls_dir().join("client.key")).unwrap();
-    set_secret(&rig, "production-app", &json!({"appId": app_id}));
-    set_secret(&rig, "production-ca", &json!({"ca.crt": key}));
-    platform_says(&plane, &app_id, "production", "SecretInvalid").await;
-    let ca = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
-    set_secret(&rig, "production-ca", &json!({"ca.crt": ca}));
+    let key = misplace_secrets(&rig).await;
     // Tokens handed in: one that serves, then one that is refused.
     let token = log_in(&rig.simulator, &app_id, "a-rotated-secret").await;
     let handed_in = json!({"appKey": app_id, "accessToken": token});
@@ -510,29 +501,48 @@ async fn no_secret_and_no_token_is_ever_shown() {
         key_line,
     ];
     for (place, text) in &places {
-        assert!(!text.is_empty(), "{place}");
-        for secret in secrets {
-            // Debug output of bytes and the form in a Secret count too.
-            for shown in [
-                secret.to_owned(),
-                base64(secret.as_bytes()),
-                format!("{:?}", secret.as_bytes()),
-            ] {
-                let found = text.find(shown.trim_matches(['[', ']', '=']));
-                let around = found.map(|at| text.get(at.saturating_sub(200)..at + 40));
-                assert_eq!(around, None, "{place}");
-            }
-        }
-        // The tokens of logins are not known here, but their form is: 32 hexadecimal digits.
-        let token = text
-            .split(|c: char| !c.is_ascii_hexdigit())
-            .find(|run| run.len() == 32);
-        assert_eq!(token, None, "{place}");
+        assert_shows_none(place, text, &secrets);
     }
     assert!(
         places[0].1.contains("TRACE"),
         "the finest lines were written"
     );
+}
+
+/// Puts secrets where they don't belong, and mends that; returns the key that was put there.
+async fn misplace_secrets(rig: &Rig<'_>) -> String {
+    let misplaced = json!({"appId": "a misplaced secret", "secret": "a-rotated-secret"});
+    set_secret(rig, "production-app", &misplaced);
+    platform_says(rig.plane, &rig.namespace, "production", "SecretInvalid").await;
+    let key = std::fs::read_to_string(rig.simulator.tls_dir().join("client.key")).unwrap();
+    set_secret(rig, "production-app", &json!({"appId": rig.namespace}));
+    set_secret(rig, "production-ca", &json!({"ca.crt": key}));
+    platform_says(rig.plane, &rig.namespace, "production", "SecretInvalid").await;
+    let ca = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
+    set_secret(rig, "production-ca", &json!({"ca.crt": ca}));
+    key
+}
+
+/// Looks for secrets in each form that they could be shown in.
+fn assert_shows_none(place: &str, text: &str, secrets: &[&str]) {
+    assert!(!text.is_empty(), "{place}");
+    for secret in secrets {
+        // Debug output of bytes and the form in a Secret count too.
+        for shown in [
+            (*secret).to_owned(),
+            base64(secret.as_bytes()),
+            format!("{:?}", secret.as_bytes()),
+        ] {
+            let found = text.find(shown.trim_matches(['[', ']', '=']));
+            let around = found.map(|at| text.get(at.saturating_sub(200)..at + 40));
+            assert_eq!(around, None, "{place}");
+        }
+    }
+    // The tokens of logins are not known here, but their form is: 32 hexadecimal digits.
+    let token = text
+        .split(|c: char| !c.is_ascii_hexdigit())
+        .find(|run| run.len() == 32);
+    assert_eq!(token, None, "{place}");
 }
 
 /// As the API server shows the contents of Secrets.
