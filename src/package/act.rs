@@ -1,5 +1,7 @@
 //! Carries one decision out. What acts makes no choices.
 
+use std::time::Duration;
+
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -7,15 +9,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::conclude;
-use super::decide::Decision;
+use super::decide::{Decision, Now, requested_at};
 use super::effect::Effect;
 use super::memory::Seat;
 use super::object::{Object, Watched};
 use super::observe::Observed;
 use super::{API_TIMEOUT, Context};
 use crate::api::names::{FIELD_MANAGER, FINALIZER};
-use crate::remote::answer::Call;
-use crate::telemetry::audit::{self, AuditRecord};
+use crate::api::version_package::Outcome;
+use crate::remote::answer::{Answer, Call};
+use crate::telemetry::audit;
 
 /// Carries `decision` out; `slot` is given back while the platform is waited for.
 pub async fn act(
@@ -38,13 +41,8 @@ pub async fn act(
         }
         Decision::AddFinalizer => patch_finalizers(context, object, added(object)).await,
         Decision::Release { outcome, .. } => {
-            if observed.facts.settled.is_none() && context.memory.audit_once(&object.uid) {
-                write_audit(conclude::audit_record(
-                    &observed.facts,
-                    *outcome,
-                    None,
-                    observed.now,
-                ));
+            if observed.facts.settled.is_none() {
+                record_end(context, object, *outcome, None, observed.now);
             }
             patch_finalizers(context, object, removed(object)).await
         }
@@ -108,7 +106,6 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
     };
-    let begun = Instant::now();
     match usable
         .session
         .delete(&object.uid, &usable.connection, file_id)
@@ -116,15 +113,30 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
     {
         Some(answer) => {
             context.metrics.called(Call::Delete, &answer);
-            Effect::Answered(answer, begun.elapsed())
+            Effect::Answered(answer)
         }
         None => Effect::NotSent,
     }
 }
 
-/// Writes an audit line; where standard output is broken, the log says so in its place.
-pub fn write_audit(record: Option<AuditRecord>) {
-    if let Some(record) = record
+/// Counts how an object ended and writes its audit line, once for each uid; where standard output is
+/// broken, the log says so in its place.
+pub fn record_end(
+    context: &Context,
+    object: &Object,
+    outcome: Outcome,
+    answer: Option<&Answer>,
+    now: Now,
+) {
+    if !context.memory.audit_once(&object.uid) {
+        return;
+    }
+    let asked = requested_at(object, now.wall);
+    let took = Duration::try_from(now.wall.duration_since(asked)).ok();
+    context
+        .metrics
+        .deleted(outcome, took.filter(|_| answer.is_some()));
+    if let Some(record) = conclude::audit_record(object, outcome, answer, now)
         && let Err(error) = audit::write(&record)
     {
         tracing::error!(%error, ?record, "the audit line could not be written");

@@ -14,6 +14,7 @@ use self::next_status::{intended, next_status};
 use self::wording::{application, ended, rounded, said, state_message};
 use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
+use super::object::Object;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
@@ -27,8 +28,6 @@ const BACKOFF_BASE: Duration = Duration::from_secs(5);
 const BACKOFF_CAP: Duration = Duration::from_secs(600);
 /// The pause where only a change of the object is likely to help.
 const BACKOFF_SLOW: Duration = Duration::from_secs(3600);
-/// After a write that the API server refused, doubling up to 30 s.
-const WRITE_BACKOFF: Duration = Duration::from_millis(500);
 /// After a permit that could not be used.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -81,11 +80,9 @@ pub fn conclude(
         ..Report::nothing()
     };
     match (decision, effect) {
-        (_, Effect::Failed(_)) => Report {
-            wake: Some(now.tick + pause(WRITE_BACKOFF, Duration::from_secs(30), failures, chance)),
-            ..soon
-        },
-        (_, Effect::Answered(answer, _)) => answered(seen, answer, failures, now, chance),
+        // Tried again with the pauses of failing writes.
+        (_, Effect::Failed(_)) => Report::nothing(),
+        (_, Effect::Answered(answer)) => answered(seen, answer, failures, now, chance),
         (_, Effect::Intended(intent)) => Report {
             status: Some(intended(seen, intent, now)),
             ..Report::nothing()
@@ -373,12 +370,11 @@ fn say(
 /// The audit line of an end, with the answer that brought it about, if a call was made. `None` for
 /// an object whose `fileId` can't be read: there is no package to speak of.
 pub fn audit_record(
-    seen: &Observation,
+    object: &Object,
     outcome: Outcome,
     answer: Option<&Answer>,
     now: Now,
 ) -> Option<AuditRecord> {
-    let object = &*seen.object;
     let detail = answer.and_then(Answer::detail);
     let attempts = object
         .status

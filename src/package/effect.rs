@@ -1,7 +1,5 @@
 //! What came of a decision: the one thing that flows from acting to concluding.
 
-use std::time::Duration;
-
 use crate::remote::answer::Answer;
 use crate::session::Standing;
 
@@ -23,7 +21,7 @@ pub enum Effect {
     /// The intent of this attempt, still to be written.
     Intended(String),
     /// The platform answered, or didn't in time.
-    Answered(Answer, Duration),
+    Answered(Answer),
     /// The permit was void: nothing was sent.
     NotSent,
 }
@@ -39,7 +37,7 @@ impl Effect {
             Self::Seated(_) => "seated",
             Self::Beaten => "beaten",
             Self::Intended(_) => "intended",
-            Self::Answered(..) => "answered",
+            Self::Answered(_) => "answered",
             Self::NotSent => "not-sent",
         }
     }

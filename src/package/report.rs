@@ -1,17 +1,16 @@
 //! Tells the world what a pass came to: memory, audit, status, event; in this order.
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::act::{leave_seat, write_audit};
-use super::conclude::{Note, Report, Retry, audit_record, pause};
-use super::decide::requested_at;
+use super::act::{leave_seat, record_end};
+use super::conclude::{Note, Report, Retry, pause};
 use super::effect::Effect;
 use super::memory::Failure;
 use super::object::{Object, Watched};
@@ -32,23 +31,31 @@ pub async fn deliver(
     let object = &*observed.facts.object;
     remember(context, observed, effect, &report);
     let mut wake = report.wake;
+    let mut failed = match effect {
+        Effect::Failed(error) => Some(error.clone()),
+        _ => None,
+    };
     if let Some(status) = report.status.filter(|status| *status != object.status) {
-        if let Err(error) = write_status(context, object, &status).await {
-            tracing::warn!(error, "the status could not be written");
-            // Without its intent, a permit is of no use.
-            if matches!(effect, Effect::Intended(_)) {
-                leave_seat(context, object);
+        match write_status(context, object, &status).await {
+            Ok(()) => tracing::info!(
+                reason = status.conditions.first().map(|c| c.reason.as_str()),
+                phase = status.phase.map(Phase::as_str),
+                "status"
+            ),
+            Err(error) => {
+                // Without its intent, a permit is of no use.
+                if matches!(effect, Effect::Intended(_)) {
+                    leave_seat(context, object);
+                }
+                failed = Some(error);
             }
-            let failures = context.memory.write_failed(&object.uid);
-            let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, fastrand::f64());
-            wake = Some(Instant::now() + again);
-        } else if let Some(reason) = status.conditions.first().map(|c| c.reason.clone()) {
-            tracing::info!(reason, phase = status.phase.map(Phase::as_str), "status");
         }
     }
-    if let Effect::Failed(error) = effect {
-        tracing::warn!(error, "the finalizer could not be patched");
-        context.memory.write_failed(&object.uid);
+    if let Some(error) = failed {
+        tracing::warn!(error, "the API server did not take a write");
+        let failures = context.memory.write_failed(&object.uid);
+        let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, fastrand::f64());
+        wake = Some(Instant::now() + again);
     }
     if let Some(note) = report.event {
         publish(context, object, note).await;
@@ -56,30 +63,22 @@ pub async fn deliver(
     wake
 }
 
+/// After a write that the API server did not take; it doubles with each further one.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
 
 /// What is remembered of an answer, and its audit line, before anything is written.
 fn remember(context: &Context, observed: &Observed, effect: &Effect, report: &Report) {
     let object = &*observed.facts.object;
-    let Effect::Answered(answer, _) = effect else {
+    let Effect::Answered(answer) = effect else {
         return;
     };
     if let Some(outcome) = report.settled {
-        write_audit(audit_record(
-            &observed.facts,
-            outcome,
-            Some(answer),
-            observed.now,
-        ));
-        let age = observed
-            .now
-            .wall
-            .duration_since(requested_at(object, observed.now.wall));
-        context
-            .metrics
-            .deleted(outcome, Duration::try_from(age).ok());
+        record_end(context, object, outcome, Some(answer), observed.now);
         for key in context.memory.settle(&object.uid, outcome) {
+            if let Some(served) = context.cache.look(&key) {
+                record_end(context, &served.object, outcome, None, observed.now);
+            }
             context.queue.add(key);
         }
         context.memory.set_failure(&object.uid, None);

@@ -43,7 +43,7 @@ fn after(object: Object, answer: Answer) -> Report {
     conclude(
         &seen(object),
         &Decision::Send,
-        &Effect::Answered(answer, Duration::ZERO),
+        &Effect::Answered(answer),
         0,
         now(),
         0.0,
@@ -116,7 +116,7 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
         ),
     ] {
         let now = now();
-        let effect = Effect::Answered(answer, Duration::ZERO);
+        let effect = Effect::Answered(answer);
         let report = conclude(&seen(going()), &Decision::Send, &effect, 0, now, 0.0);
         assert_eq!((reason(&report).as_str(), report.settled), (word, None));
         assert_eq!(
