@@ -6,10 +6,14 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod share;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use self::share::Share;
 
 /// Calls and permits at one time; more would gain nothing and hurt a slow platform.
 pub(super) const MOST_IN_FLIGHT: usize = 20;
@@ -33,6 +37,10 @@ pub(super) struct Budget {
     answers: VecDeque<Instant>,
     /// What was up to here is not in the log, and counts as a whole limit until it's a window old.
     forgotten: Instant,
+    /// Those of the answers in the window that were refusals for too many calls; in order.
+    refusals: VecDeque<Instant>,
+    /// What others leave of the limit.
+    share: Share,
     in_flight: usize,
     /// The end of the pause after a throttle answer; kept until a call after it was understood.
     pause: Option<Instant>,
@@ -46,6 +54,8 @@ impl Budget {
             window,
             answers: VecDeque::new(),
             forgotten: assumed_used_at,
+            refusals: VecDeque::new(),
+            share: Share::default(),
             in_flight: 0,
             pause: None,
         }
@@ -67,21 +77,31 @@ impl Budget {
                 return Room::AfterAnswer;
             }
         }
-        if self.in_flight >= self.limit.min(MOST_IN_FLIGHT) {
+        let fits = self.fits(now);
+        let most = self.share.most_in_flight(self.limit, self.window, now);
+        if self.in_flight >= fits.min(most).min(MOST_IN_FLIGHT) {
             return Room::AfterAnswer;
         }
         // The call goes once fewer than this many answers are younger than the window.
-        let free = self.limit - self.in_flight;
+        let free = fits - self.in_flight;
         let blocking = self.answers.len().checked_sub(free);
         let blocking = blocking.and_then(|index| self.answers.get(index));
         let at = blocking.map_or(self.forgotten, |stamp| self.forgotten.max(*stamp)) + self.window;
+        let grows = self.share.grows().filter(|grows| *grows > now);
+        let at = grows.filter(|_| at > now).map_or(at, |grows| at.min(grows));
+        let spread = self.share.spread(self.limit, self.window, now);
+        let at = spread.map_or(at, |spread| at.max(spread));
         if at <= now { Room::Now } else { Room::At(at) }
     }
 
     /// Takes a slot for one call, where there is room.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let free = self.room(now) == Room::Now;
-        self.in_flight += usize::from(free);
+        if free {
+            let used = self.used(now);
+            self.share.took(used, self.limit, self.window, now);
+            self.in_flight += 1;
+        }
         free
     }
 
@@ -106,21 +126,33 @@ impl Budget {
         }
     }
 
-    /// The platform refused a call for too many: nothing goes until a call of ours leaves the window
-    /// (at least a tenth of a window; half of one with none of ours in it), then one call alone.
-    /// Told before the refused call itself has ended.
-    pub(super) fn throttled(&mut self, now: Instant) {
-        let oldest = self.answers.get(self.older(now));
-        let until = oldest.map_or(now + self.window / 2, |stamp| *stamp + self.window);
-        let until = until.max(now + self.window / 10);
+    /// A call that went at `started` was refused for too many. The share falls to what others leave,
+    /// and nothing goes for a tenth of a window (half of one with no call of ours in it), then one
+    /// call alone.
+    pub(super) fn refused(&mut self, started: Instant, now: Instant) {
+        let own = self.fitting(now);
+        let pause = self.share.refused(started, own, self.window, now);
+        let until = now + pause;
         self.pause = Some(self.pause.map_or(until, |earlier| earlier.max(until)));
+        while self
+            .refusals
+            .front()
+            .is_some_and(|stamp| *stamp + self.window <= now)
+        {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back(now);
+        self.ended(now, now);
     }
 
-    /// A call that went at `started` was understood; after a pause the others may go again.
-    pub(super) fn understood(&mut self, started: Instant) {
+    /// A call that went at `started` was understood and has ended; after a pause the others may go
+    /// again.
+    pub(super) fn understood(&mut self, started: Instant, now: Instant) {
         if self.pause.is_some_and(|until| until <= started) {
             self.pause = None;
         }
+        let own = self.fitting(now);
+        self.share.understood(started, own, now);
     }
 
     /// When the pause ends or ended, as long as no call after it was understood.
@@ -128,9 +160,10 @@ impl Budget {
         self.pause
     }
 
-    /// How many calls one window may hold.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
+    /// How many calls one window may hold now: the limit, less what others seem to take.
+    pub(super) fn fits(&self, now: Instant) -> usize {
+        self.share
+            .fits(self.used(now), self.limit, self.window, now)
     }
 
     /// Calls and permits that are out.
@@ -156,14 +189,16 @@ impl Budget {
     /// About how long until the call at `position` (1 is the next) may go, answers being quick.
     pub(super) fn estimate(&self, position: usize, now: Instant) -> Duration {
         let used = self.used(now);
-        let ahead = self.limit.saturating_sub(used);
+        let fits = self.fits(now);
+        let ahead = fits.saturating_sub(used);
         let start = self.pause.map_or(now, |until| until.max(now));
         let turn = if position <= ahead {
             now
         } else {
             let turn = position - ahead - 1;
-            let (rounds, index) = (turn / self.limit.max(1), turn % self.limit.max(1));
-            let logged = self.answers.get(self.older(now) + index).copied();
+            let (rounds, index) = (turn / fits.max(1), turn % fits.max(1));
+            let over = used.saturating_sub(fits);
+            let logged = self.answers.get(self.older(now) + over + index).copied();
             let stamp = if self.forgotten + self.window > now {
                 self.forgotten
             } else {
@@ -179,6 +214,14 @@ impl Budget {
     pub(super) fn spent_until(&self) -> Instant {
         let last = self.answers.back().copied();
         last.map_or(self.forgotten, |stamp| stamp.max(self.forgotten)) + self.window
+    }
+
+    /// How many answers in the window were none that refused a call for too many.
+    fn fitting(&self, now: Instant) -> usize {
+        let refused = self.refusals.iter().rev();
+        let refused = refused.take_while(|stamp| **stamp + self.window > now);
+        let young = self.answers.len() - self.older(now);
+        young.saturating_sub(refused.count())
     }
 
     /// How many answers of the log are a window old or older.

@@ -281,9 +281,9 @@ impl Core {
         self.budget.used(now)
     }
 
-    /// How many calls one window may hold.
-    pub(super) fn limit(&self) -> usize {
-        self.budget.limit()
+    /// How many calls one window may hold now.
+    pub(super) fn limit(&self, now: Instant) -> usize {
+        self.budget.fits(now)
     }
 
     /// When the token ends, if there is one whose end is known.

@@ -138,7 +138,7 @@ pub struct Snapshot {
     pub state: State,
     /// Calls in the last window, those under way included.
     pub calls_in_window: usize,
-    /// How many there may be.
+    /// How many there may be: the quota, less what others who share the application seem to take.
     pub limit: usize,
     /// Tickets waiting.
     pub queue_length: usize,
@@ -230,7 +230,7 @@ impl Session {
         Snapshot {
             state: core.state(),
             calls_in_window: core.calls_in_window(now),
-            limit: core.limit(),
+            limit: core.limit(now),
             queue_length: core.waiting(),
             estimated: match core.waiting() {
                 0 => Duration::ZERO,

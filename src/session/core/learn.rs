@@ -18,8 +18,9 @@ impl Core {
     ) {
         if let Some(Answer::Throttled(_)) = answer {
             self.throttled(call, now);
+        } else {
+            self.budget.ended(self.stamp(call, answer, now), now);
         }
-        self.budget.ended(self.stamp(call, answer, now), now);
         let Some(answer) = answer else {
             // Nothing was learned.
             if call.probe {
@@ -33,7 +34,7 @@ impl Core {
             | Answer::InvalidFileId(_)
             | Answer::Unexpected(_) => {
                 self.tokens.proven(call.serial);
-                self.understood(call);
+                self.understood(call, now);
             }
             Answer::Throttled(_) => {}
             Answer::TokenRefused(detail) => self.token_refused(call, detail, now),
@@ -45,7 +46,7 @@ impl Core {
             }
             Answer::ApplicationRefused(detail) => {
                 self.tokens.proven(call.serial);
-                self.budget.understood(call.started);
+                self.budget.understood(call.started, now);
                 self.ails(State::ApplicationRefused(detail.clone()), false, call, now);
             }
             Answer::Unavailable(detail, trouble) => {
@@ -71,8 +72,9 @@ impl Core {
         };
         if let Some(Answer::Throttled(_)) = answer {
             self.throttled(call, now);
+        } else {
+            self.budget.ended(self.stamp(call, answer, now), now);
         }
-        self.budget.ended(self.stamp(call, answer, now), now);
         let (login, refusal) = match result {
             Some(Ok(login)) => (Some(login), None),
             Some(Err(answer)) => (None, Some(answer)),
@@ -88,7 +90,7 @@ impl Core {
         }
         match refusal {
             None if succeeded => {
-                self.budget.understood(call.started);
+                self.budget.understood(call.started, now);
                 self.health.logged_in(call.probe);
             }
             None => {
@@ -122,7 +124,7 @@ impl Core {
     }
 
     fn throttled(&mut self, call: &Underway, now: Instant) {
-        self.budget.throttled(now);
+        self.budget.refused(call.started, now);
         self.void_permits();
         match self.health.ailment() {
             // Whether the token or the application is accepted remains to be seen.
@@ -136,7 +138,7 @@ impl Core {
     }
 
     fn token_refused(&mut self, call: &Underway, detail: &Detail, now: Instant) {
-        self.budget.understood(call.started);
+        self.budget.understood(call.started, now);
         match self.tokens.refused(call.serial, detail, now) {
             Refusal::Replaced => {
                 if call.probe {
@@ -164,8 +166,8 @@ impl Core {
         self.void_permits();
     }
 
-    fn understood(&mut self, call: &Underway) {
-        self.budget.understood(call.started);
+    fn understood(&mut self, call: &Underway, now: Instant) {
+        self.budget.understood(call.started, now);
         self.health.understood();
     }
 
