@@ -6,12 +6,14 @@
 //! ```
 //!
 //! Rooms, and whom each may use: [`api`] nobody; [`remote`] only `api`; [`session`] only `remote` and
-//! `api`; `package` and `platform` meet through `session` and the shared caches; [`simulator`] shares
+//! `api`; [`leader`] tells `session` until when it may send; `package` and `platform` meet through
+//! `session` and the shared caches; [`simulator`] shares
 //! the wire types of `remote` and nothing else.
 
 pub mod admin;
 pub mod api;
 pub mod commands;
+pub mod leader;
 pub mod package;
 pub mod platform;
 pub mod remote;

@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Readiness};
-use crate::api::names::FIELD_MANAGER;
+use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::api::reason::Phase;
+use crate::leader::{self, Leader};
 use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
 use crate::platform::{self, Directory};
 use crate::remote::client::Timeouts;
@@ -59,6 +59,18 @@ pub struct Args {
     /// The name of this pod, shown as the source of events.
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pod_name: Option<String>,
+
+    /// The uid of this pod: with it a restarted container takes its own Lease back at once.
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pod_uid: Option<String>,
+
+    /// Where the Lease is; by default the namespace of this pod, or of the context of KUBECONFIG.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    /// How long the Lease lasts without a renewal, 3s to 2m in whole seconds; at least twice the call time-out.
+    #[arg(long, env = "VPO_LEASE_DURATION", default_value = "30s", value_name = "DURATION", value_parser = lease_duration)]
+    lease_duration: Duration,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -74,10 +86,23 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let allowed = "is not a duration from 3s to 2m in whole seconds, such as 30s";
+    let span = text
+        .parse::<jiff::SignedDuration>()
+        .map_err(|_| allowed.to_owned())?;
+    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
+    if (3..=120).contains(&span.as_secs()) && span.subsec_nanos() == 0 {
+        Ok(span)
+    } else {
+        Err(allowed.to_owned())
+    }
+}
+
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When a flag has no meaning, the admin port is taken, or no cluster is named.
+/// When a flag has no meaning, the admin port is taken, no cluster is named, or the Lease is lost.
 pub fn run(args: Args) -> anyhow::Result<()> {
     anyhow::ensure!(
         args.connect_timeout <= args.call_timeout,
@@ -85,16 +110,24 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         args.connect_timeout,
         args.call_timeout
     );
+    anyhow::ensure!(
+        args.call_timeout * 2 <= args.lease_duration,
+        "--call-timeout {:?} is longer than half of --lease-duration {:?}: a call must end before the Lease does",
+        args.call_timeout,
+        args.lease_duration
+    );
     logs::init(args.log_format, &args.log)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .build()?
-        .block_on(operate(args))
+        .build()?;
+    let ended = runtime.block_on(operate(args));
+    // A look-up that hangs must not keep a process that has lost its Lease.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn operate(args: Args) -> anyhow::Result<()> {
-    let started = Instant::now();
     let stop = stop_signal()?;
     let cancel = CancellationToken::new();
     let metrics = Arc::new(Metrics::new());
@@ -120,14 +153,29 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         cancel.clone(),
     ));
 
-    let client = client().await?;
+    let config = config().await?;
+    let leadership = leadership(&args, &config);
+    let lease_client = kube::Client::try_from(leader::client_config(config.clone(), &leadership))?;
+    let client = kube::Client::try_from(config)?;
     let ended = tokio::select! {
         () = schemas::wait_until_served(&client, |why| readiness.close("schemas", why)) => None,
         () = stop.cancelled() => Some(()),
     };
     if ended.is_none() {
         readiness.open("schemas");
-        reconcile(client, &args, started, &metrics, &readiness, &stop).await;
+        let (wake, woken) = mpsc::unbounded_channel();
+        let sessions = Sessions::new(args.call_timeout, wake);
+        let leader = Leader::new(lease_client, leadership, sessions.clone());
+        let release = CancellationToken::new();
+        let mut leading = tokio::spawn(leader.run(release.clone()));
+        tokio::select! {
+            // What is under way ends with the process: nobody may answer for it any more.
+            lost = &mut leading => lost??,
+            () = reconcile(client, &args, sessions, woken, &metrics, &readiness, &stop) => {
+                release.cancel();
+                leading.await??;
+            }
+        }
     }
     cancel.cancel();
     serving.await??;
@@ -139,7 +187,8 @@ async fn operate(args: Args) -> anyhow::Result<()> {
 async fn reconcile(
     client: kube::Client,
     args: &Args,
-    started: Instant,
+    sessions: Arc<Sessions>,
+    mut woken: mpsc::UnboundedReceiver<ObjectKey>,
     metrics: &Arc<Metrics>,
     readiness: &Arc<Readiness>,
     stop: &CancellationToken,
@@ -149,9 +198,7 @@ async fn reconcile(
         connect: args.connect_timeout,
         total: args.call_timeout,
     };
-    let (wake, mut woken) = mpsc::unbounded_channel();
     let (changed, mut platforms_changed) = mpsc::unbounded_channel();
-    let sessions = Sessions::new(started, args.call_timeout, wake);
     let directory = Directory::new(client.clone());
     let cache = Arc::new(Cache::default());
     let queue = Arc::new(Workqueue::default());
@@ -184,11 +231,12 @@ async fn reconcile(
     ));
     let packages = tokio::spawn({
         let (directory, readiness, cancel) = (directory.clone(), readiness.clone(), cancel.clone());
+        let sessions = sessions.clone();
         async move {
             // What is not there in a complete list is not there: before that, nothing is known of it.
             directory.listed().await;
             readiness.open("platforms");
-            package::run(context, cancel).await;
+            package::run(context, sessions.led(), cancel).await;
         }
     });
     let chores = async {
@@ -252,7 +300,18 @@ fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut Hash
     *known = present;
 }
 
-async fn client() -> anyhow::Result<kube::Client> {
+/// How this process takes part in the election of the one that sends.
+fn leadership(args: &Args, config: &kube::Config) -> leader::Settings {
+    let namespace = args.namespace.clone().filter(|name| !name.is_empty());
+    leader::Settings {
+        namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
+        identity: leader::identity(args.pod_name.as_deref(), args.pod_uid.as_deref()),
+        duration: args.lease_duration,
+        call_timeout: args.call_timeout,
+    }
+}
+
+async fn config() -> anyhow::Result<kube::Config> {
     // kube and the client of the platform use the same TLS provider; a second install is no matter.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = kube::Config::infer()
@@ -263,7 +322,7 @@ async fn client() -> anyhow::Result<kube::Client> {
     config.connect_timeout = Some(Duration::from_secs(5));
     // Longer than any watch is quiet; a list that hangs ends by it.
     config.read_timeout = Some(Duration::from_secs(70));
-    Ok(kube::Client::try_from(config)?)
+    Ok(config)
 }
 
 fn stop_signal() -> anyhow::Result<CancellationToken> {

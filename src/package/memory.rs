@@ -291,7 +291,6 @@ mod tests {
         };
         let connection = Connection::new(&endpoint, &tls, Timeouts::default()).unwrap();
         let sessions = Sessions::new(
-            Instant::now(),
             std::time::Duration::from_secs(15),
             mpsc::unbounded_channel().0,
         );

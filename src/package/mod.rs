@@ -85,8 +85,8 @@ pub async fn reconcile(
     report::deliver(context, &observed, &effect, report).await
 }
 
-/// Reconciles until cancelled, then waits for the passes under way.
-pub async fn run(context: Arc<Context>, cancel: CancellationToken) {
+/// Watches at once and reconciles from `led` on until cancelled; then waits for the passes under way.
+pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: CancellationToken) {
     let passes = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(PASSES));
     let watching = tokio::spawn({
@@ -104,6 +104,11 @@ pub async fn run(context: Arc<Context>, cancel: CancellationToken) {
             .await;
         }
     });
+    // Meanwhile the queue holds each object once, so that a new leader begins at once with all.
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = led => {}
+    }
     loop {
         let next = async {
             let slot = slots.clone().acquire_owned().await.ok()?;

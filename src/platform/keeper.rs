@@ -296,7 +296,6 @@ pub(super) mod tests {
 
     use axum::Router;
     use serde_json::{Value, json};
-    use tokio::time::Instant;
 
     use super::super::credentials::tests::secret;
     use super::super::object::tests::{object, spec};
@@ -323,7 +322,7 @@ pub(super) mod tests {
                 connect: Duration::from_secs(5),
                 total: Duration::from_secs(15),
             };
-            let sessions = Sessions::new(Instant::now(), Duration::from_secs(15), wake);
+            let sessions = Sessions::new(Duration::from_secs(15), wake);
             Self {
                 keeper: Keeper::new(Arc::clone(&directory), sessions, timeouts, tell),
                 directory,

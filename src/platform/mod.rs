@@ -73,8 +73,8 @@ pub struct Usable {
 /// Where the Platform controller asks how many objects of a Platform stand where.
 pub type Count = Box<dyn Fn(&ObjectKey) -> PackageCounts + Send + Sync>;
 
-/// Keeps `directory` and `sessions` in step with the cluster, and the statuses of Platforms true,
-/// until cancelled.
+/// Keeps `directory` and `sessions` in step with the cluster until cancelled, and the statuses of
+/// Platforms true while this process leads.
 ///
 /// `changed` gets a Platform whenever what it is to its objects may have changed, so that they are
 /// tried at once.
@@ -87,11 +87,16 @@ pub async fn run(
     changed: mpsc::UnboundedSender<ObjectKey>,
     cancel: CancellationToken,
 ) {
+    let led = Arc::clone(&sessions);
     let keeper = keeper::Keeper::new(Arc::clone(&directory), sessions, timeouts, changed);
-    tokio::join!(
-        take_in(&client, keeper, &cancel),
-        writer::run(client.clone(), directory, count, cancel.clone()),
-    );
+    let write = async {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = led.led() => {}
+        }
+        writer::run(client.clone(), directory, count, cancel.clone()).await;
+    };
+    tokio::join!(take_in(&client, keeper, &cancel), write);
 }
 
 async fn take_in(client: &kube::Client, mut keeper: keeper::Keeper, cancel: &CancellationToken) {

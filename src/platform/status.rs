@@ -332,11 +332,7 @@ mod tests {
             credential: Credential::Login("s".into()),
             connection: Arc::clone(&connection),
         };
-        let sessions = Sessions::new(
-            Instant::now(),
-            Duration::from_secs(15),
-            mpsc::unbounded_channel().0,
-        );
+        let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
         let name = ObjectKey::new("iot", "production");
         Access::Granted(Grant {
             session: sessions.join(&name, key.clone(), member),

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::object::tests::spec;
 use super::*;
@@ -174,11 +174,7 @@ impl Running {
             connect: second,
             total: second,
         };
-        let sessions = Sessions::new(
-            Instant::now(),
-            Duration::from_secs(15),
-            mpsc::unbounded_channel().0,
-        );
+        let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
         let cancel = CancellationToken::new();
         let task = tokio::spawn(run(
             client,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::share::Share;
+use super::call_log::Past;
 
 /// Calls and permits at one time; more would gain nothing and hurt a slow platform.
 pub(super) const MOST_IN_FLIGHT: usize = 20;
@@ -166,6 +167,11 @@ impl Budget {
             .fits(self.used(now), self.limit, self.window, now)
     }
 
+    /// How long a call counts after its answer.
+    pub(super) fn window(&self) -> Duration {
+        self.window
+    }
+
     /// Calls and permits that are out.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
@@ -208,6 +214,37 @@ impl Budget {
             stamp + self.window + self.window.saturating_mul(rounds)
         };
         turn.max(start).saturating_duration_since(now)
+    }
+
+    /// Takes over what is known of the time before, in place of a past that counts as used. Nothing has
+    /// been sent since.
+    pub(super) fn inherit(&mut self, forgotten: Instant, stamps: Vec<Instant>) {
+        self.forgotten = forgotten;
+        self.answers = stamps.into();
+    }
+
+    /// What is known of the calls that have ended.
+    pub(super) fn past(&self) -> Past {
+        Past {
+            window: self.window,
+            forgotten: self.forgotten,
+            stamps: self.answers.iter().copied().collect(),
+        }
+    }
+
+    /// How many calls could begin from `now` until `until` at most.
+    pub(super) fn room_until(&self, until: Instant, now: Instant) -> usize {
+        let span = until.saturating_duration_since(now).as_nanos();
+        let rounds = span.checked_div(self.window.as_nanos()).unwrap_or(0);
+        if rounds > 0 {
+            let rounds = usize::try_from(rounds).unwrap_or(usize::MAX);
+            return self.limit.saturating_mul(rounds.saturating_add(1));
+        }
+        if self.forgotten + self.window > until {
+            return 0;
+        }
+        let counting = self.in_flight + self.answers.len() - self.older(until);
+        self.limit.saturating_sub(counting)
     }
 
     /// When the last call of the log has left the window.

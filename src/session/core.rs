@@ -14,13 +14,17 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::budget::{Budget, Room};
+use super::call_log::{Past, Record};
 use super::health::{Gate, Health};
 use super::notice::Notice;
 use super::queue::Queue;
+use super::tenure::Tenure;
 use super::token::{Need, Tokens};
-use super::{Credential, Standing, State, Ticket};
+use super::{Credential, SessionKey, Standing, State, Ticket};
 use crate::api::names::ObjectKey;
 
+/// A record allows for so many calls where none waits, so that the next one needs no record first.
+const IDLE: usize = 20;
 /// A permit that nobody uses so long is taken back.
 const PERMIT_LASTS: Duration = Duration::from_secs(30);
 
@@ -59,6 +63,8 @@ pub(super) struct LoginOrder {
 pub(super) struct Step {
     pub(super) wake: Vec<ObjectKey>,
     pub(super) login: Option<LoginOrder>,
+    /// Whether a call waits for nothing but a record that allows for it.
+    pub(super) short: bool,
     pub(super) next: Option<Instant>,
 }
 
@@ -74,6 +80,9 @@ pub(super) struct Core {
     budget: Budget,
     queue: Queue,
     permits: HashMap<String, Permit>,
+    /// When the calls under way began.
+    under_way: Vec<Instant>,
+    tenure: Tenure,
     tokens: Tokens,
     health: Health,
     notice: Notice,
@@ -87,7 +96,8 @@ pub(super) struct Core {
 }
 
 impl Core {
-    /// A session under `terms`; the window up to `assumed_used_at` counts as used.
+    /// A session under `terms`; the window up to `assumed_used_at` counts as used. Nothing is sent
+    /// before [`Self::begin_tenure`].
     pub(super) fn new(
         terms: Terms,
         assumed_used_at: Instant,
@@ -98,6 +108,8 @@ impl Core {
             budget: Budget::new(terms.calls, terms.window, assumed_used_at),
             queue: Queue::new(),
             permits: HashMap::new(),
+            under_way: Vec::new(),
+            tenure: Tenure::default(),
             tokens: Tokens::new(terms.credential),
             health: Health::new(chance),
             notice: Notice::default(),
@@ -106,6 +118,52 @@ impl Core {
             abandoned: false,
             closed: false,
         }
+    }
+
+    /// From now on this process leads, within the bounds of `tenure`; it takes over what is known of
+    /// the calls before.
+    pub(super) fn begin_tenure(&mut self, past: Past, tenure: Tenure) {
+        self.budget.inherit(past.forgotten, past.stamps);
+        self.tenure = tenure;
+    }
+
+    /// What the next leader has to know, for a record that has to last until `until`: the calls that
+    /// count, and how many more may begin from now on.
+    pub(super) fn record(&mut self, key: &SessionKey, until: Instant, now: Instant) -> Record {
+        let wanted = if self.tenure.is_short() {
+            // Whoever ran short once gets all, so that a burst costs one record and not many.
+            usize::MAX
+        } else {
+            // One more for a login.
+            IDLE.max(self.queue.len() + 1)
+        };
+        let (more, permits) = if self.closed || self.abandoned {
+            (0, 0)
+        } else {
+            let room = self.budget.room_until(until, now);
+            (room.min(wanted), self.permits.len())
+        };
+        self.tenure.propose(more);
+        let mut past = self.budget.past();
+        let latest = |began: &Instant| now.max(*began + self.time_out);
+        past.stamps.extend(self.under_way.iter().map(latest));
+        Record::new(key, &past, more + permits, now)
+    }
+
+    /// The record that was made last is safe, and the lease lasts until `ends`.
+    pub(super) fn recorded(&mut self, ends: Instant) {
+        self.tenure.confirm(ends);
+    }
+
+    /// Whether the lease outlives a call that begins now.
+    pub(super) fn may_send(&self, now: Instant) -> bool {
+        self.tenure.outlives(now + self.time_out)
+    }
+
+    /// The window, if a call waits for nothing but a record.
+    pub(super) fn short(&self) -> Option<Duration> {
+        let short = self.tenure.is_short() && !self.closed;
+        short.then(|| self.budget.window())
     }
 
     /// Takes the terms that the members agree on now. `reconnected` tells that the way to the
@@ -193,7 +251,7 @@ impl Core {
     /// Turns the permit of `uid` into a call with the token that comes back.
     pub(super) fn begin(&mut self, uid: &str, now: Instant) -> Option<(Underway, SecretString)> {
         self.tidy(now);
-        if self.closed {
+        if self.closed || !self.may_send(now) {
             return None;
         }
         // Without a token there is no permit: whatever drops the one voids the other.
@@ -204,6 +262,7 @@ impl Core {
             probe: permit.probe,
             serial,
         };
+        self.under_way.push(now);
         Some((call, token))
     }
 
@@ -219,6 +278,8 @@ impl Core {
                 }
                 Move::Login { probe } => match self.tokens.begin_login() {
                     Some(order) if self.budget.take(now) => {
+                        self.tenure.take();
+                        self.under_way.push(now);
                         if probe {
                             self.health.probe_begun();
                         }
@@ -243,6 +304,7 @@ impl Core {
             .advance(&self.state(), &self.queue, now, &mut step.wake);
         let candidates = [moves, unused.map(|given| given + PERMIT_LASTS), notice];
         step.next = candidates.into_iter().flatten().min();
+        step.short = self.tenure.is_short();
         step
     }
 
@@ -301,8 +363,8 @@ impl Core {
         self.budget.in_flight() == 0 && self.budget.spent_until() <= now
     }
 
-    fn next_move(&self, now: Instant) -> Move {
-        if self.closed || self.abandoned || self.queue.is_empty() {
+    fn next_move(&mut self, now: Instant) -> Move {
+        if self.closed || self.abandoned || self.queue.is_empty() || !self.may_send(now) {
             return Move::Wait(None);
         }
         let probe = match self.health.gate(now) {
@@ -323,6 +385,10 @@ impl Core {
             return Move::Wait(None);
         }
         match self.budget.room(now) {
+            Room::Now if self.tenure.left() == 0 => {
+                self.tenure.ask();
+                Move::Wait(None)
+            }
             Room::Now if login => Move::Login { probe },
             Room::Now => Move::Grant { probe },
             Room::At(at) => Move::Wait(Some(at)),
@@ -334,6 +400,7 @@ impl Core {
     fn grant(&mut self, probe: bool, now: Instant) -> Option<ObjectKey> {
         let ticket = self.queue.pop()?;
         self.budget.take(now);
+        self.tenure.take();
         if probe {
             self.health.probe_begun();
         }
@@ -364,6 +431,7 @@ impl Core {
 
     fn take_back(&mut self, permit: &Permit) {
         self.budget.give_back();
+        self.tenure.give_back();
         if permit.probe {
             self.health.probe_returned();
         }

@@ -34,6 +34,9 @@ pub(super) async fn run(session: Weak<Session>) {
                 tokio::spawn(log_in(call, connection, secret));
             }
         }
+        if step.short {
+            serving.scarce.notify_one();
+        }
         if closed {
             return;
         }
@@ -53,6 +56,10 @@ pub(super) async fn run(session: Weak<Session>) {
 
 async fn log_in(call: LoginCall, connection: Arc<Connection>, secret: SecretString) {
     let app_id = call.session.key.app_id.clone();
+    // The last look: a process may have stood still since the login was ordered.
+    if !call.session.lock().core.may_send(Instant::now()) {
+        return;
+    }
     let result = connection.login(&app_id, &secret).await;
     call.end(result);
 }

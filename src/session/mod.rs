@@ -10,6 +10,7 @@
 //! ```
 
 mod budget;
+mod call_log;
 mod core;
 mod dispatcher;
 mod health;
@@ -18,6 +19,7 @@ mod notice;
 mod order;
 mod queue;
 mod registry;
+mod tenure;
 mod token;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,6 +32,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+pub use self::call_log::{BOUND as CALL_LOG_BOUND, Inheritance};
 use self::core::{Core, Underway};
 use self::members::Members;
 pub use self::registry::Sessions;
@@ -160,6 +163,8 @@ pub struct Session {
     /// Tells the dispatcher to look again.
     changed: Arc<Notify>,
     wake: Wake,
+    /// Told when a call waits for nothing but a record that allows for it.
+    scarce: Arc<Notify>,
     /// Holds a token for each call under way.
     calls: TaskTracker,
 }

@@ -6,20 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::call_log::{CallLog, Inheritance};
 use super::core::{Core, Terms};
 use super::members::Members;
+use super::tenure::Tenure;
 use super::{Inner, Member, Session, SessionKey, Snapshot, Wake, dispatcher};
 use crate::api::names::ObjectKey;
 
-/// All sessions of this process.
+/// All sessions of this process. They send nothing until it leads.
 pub struct Sessions {
-    started: Instant,
     call_timeout: Duration,
     wake: Wake,
+    scarce: Arc<Notify>,
+    leads: watch::Sender<bool>,
     calls: TaskTracker,
     registry: Mutex<Registry>,
 }
@@ -29,17 +32,21 @@ struct Registry {
     sessions: HashMap<SessionKey, Arc<Session>>,
     /// Where each platform is.
     homes: HashMap<ObjectKey, SessionKey>,
+    /// What the leaders before may have sent; `None` until this process leads.
+    inheritance: Option<Inheritance>,
+    /// What a session that joins now begins with.
+    tenure: Tenure,
     closed: bool,
 }
 
 impl Sessions {
-    /// No session yet. `started` is when this process began: the window before it counts as used.
-    /// A call without an answer counts until `call_timeout` after its start.
-    pub fn new(started: Instant, call_timeout: Duration, wake: Wake) -> Arc<Self> {
+    /// No session yet. A call without an answer counts until `call_timeout` after its start.
+    pub fn new(call_timeout: Duration, wake: Wake) -> Arc<Self> {
         Arc::new(Self {
-            started,
             call_timeout,
             wake,
+            scarce: Arc::default(),
+            leads: watch::Sender::new(false),
             calls: TaskTracker::new(),
             registry: Mutex::default(),
         })
@@ -52,7 +59,8 @@ impl Sessions {
     /// Another `Arc` of the connection counts as a change that makes trying again worthwhile.
     pub fn join(&self, platform: &ObjectKey, key: SessionKey, member: Member) -> Arc<Session> {
         let now = Instant::now();
-        let mut registry = self.lock();
+        let mut guard = self.lock();
+        let registry = &mut *guard;
         if registry
             .homes
             .get(platform)
@@ -70,6 +78,11 @@ impl Sessions {
             }
             Entry::Vacant(entry) => {
                 let session = self.begin(entry.key().clone(), platform, member, closed);
+                if let Some(inheritance) = &mut registry.inheritance {
+                    let past = inheritance.take(entry.key(), now);
+                    let tenure = registry.tenure.of_a_newcomer();
+                    session.change(|core, _| core.begin_tenure(past, tenure));
+                }
                 Arc::clone(entry.insert(session))
             }
         }
@@ -80,6 +93,67 @@ impl Sessions {
         let mut registry = self.lock();
         registry.leave(platform);
         registry.sweep(Instant::now());
+    }
+
+    /// This process leads from now on, after those who left `inheritance`. Calls may go once the first
+    /// record is safe.
+    pub fn lead(&self, inheritance: Inheritance) {
+        let now = Instant::now();
+        let mut guard = self.lock();
+        let registry = &mut *guard;
+        let inheritance = registry.inheritance.insert(inheritance);
+        for (key, session) in &registry.sessions {
+            let past = inheritance.take(key, now);
+            session.change(|core, _| core.begin_tenure(past, Tenure::default()));
+        }
+    }
+
+    /// Waits until this process leads and calls may go.
+    pub async fn led(&self) {
+        // The sender lives as long as `self`, so this ends only with the value waited for.
+        let _ = self.leads.subscribe().wait_for(|leads| *leads).await;
+    }
+
+    /// What the next leader has to know, as text of at most [`super::CALL_LOG_BOUND`] bytes: the calls
+    /// of the last window, and how many may begin until `until`, by when there is another record.
+    ///
+    /// Until [`Self::recorded`] says that it's safe, the one before it binds too.
+    pub fn record(&self, until: Instant) -> String {
+        let now = Instant::now();
+        let mut guard = self.lock();
+        let registry = &mut *guard;
+        registry.sweep(now);
+        let sessions = registry.sessions.iter();
+        let mut records: Vec<_> = sessions
+            .map(|(key, session)| session.lock().core.record(key, until, now))
+            .collect();
+        let mut partial = false;
+        if let Some(inheritance) = &mut registry.inheritance {
+            records.extend(inheritance.records(now));
+            partial = inheritance.is_partial(now);
+        }
+        CallLog::new(records, partial).into_text()
+    }
+
+    /// The record that was made last is safe, with a lease until `lease_ends`.
+    pub fn recorded(&self, lease_ends: Instant) {
+        let mut registry = self.lock();
+        registry.tenure.confirm(lease_ends);
+        for session in registry.sessions.values() {
+            session.change(|core, _| core.recorded(lease_ends));
+        }
+        self.leads.send_replace(true);
+    }
+
+    /// Waits until a call waits for nothing but a record that allows for it; tells the shortest window
+    /// of those that do, or `None` where none does any more.
+    pub async fn scarce(&self) -> Option<Duration> {
+        self.scarce.notified().await;
+        let registry = self.lock();
+        let sessions = registry.sessions.values();
+        sessions
+            .filter_map(|session| session.lock().core.short())
+            .min()
     }
 
     /// From now on nothing new is sent: no permit is given or usable, no login begun.
@@ -125,7 +199,7 @@ impl Sessions {
             credential: member.credential.clone(),
         };
         members.join(platform, member);
-        let mut core = Core::new(terms, self.started, self.call_timeout, Rng::new());
+        let mut core = Core::new(terms, Instant::now(), self.call_timeout, Rng::new());
         if closed {
             core.close();
         }
@@ -134,10 +208,18 @@ impl Sessions {
             inner: Mutex::new(Inner { core, members }),
             changed: Arc::new(Notify::new()),
             wake: self.wake.clone(),
+            scarce: Arc::clone(&self.scarce),
             calls: self.calls.clone(),
         });
         tokio::spawn(dispatcher::run(Arc::downgrade(&session)));
         session
+    }
+
+    /// Leads without a Lease, from a time on before which nothing was sent.
+    #[cfg(test)]
+    fn lead_unbounded(&self) {
+        self.lead(Inheritance::nothing());
+        self.lock().tenure = Tenure::unbounded(Instant::now());
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {

@@ -16,11 +16,7 @@ impl Core {
         answer: Option<&Answer>,
         now: Instant,
     ) {
-        if let Some(Answer::Throttled(_)) = answer {
-            self.throttled(call, now);
-        } else {
-            self.budget.ended(self.stamp(call, answer, now), now);
-        }
+        self.stamped(call, answer, now);
         let Some(answer) = answer else {
             // Nothing was learned.
             if call.probe {
@@ -70,11 +66,7 @@ impl Core {
             Some(Err(answer)) => Some(answer),
             None => None,
         };
-        if let Some(Answer::Throttled(_)) = answer {
-            self.throttled(call, now);
-        } else {
-            self.budget.ended(self.stamp(call, answer, now), now);
-        }
+        self.stamped(call, answer, now);
         let (login, refusal) = match result {
             Some(Ok(login)) => (Some(login), None),
             Some(Err(answer)) => (None, Some(answer)),
@@ -169,6 +161,19 @@ impl Core {
     fn understood(&mut self, call: &Underway, now: Instant) {
         self.budget.understood(call.started, now);
         self.health.understood();
+    }
+
+    /// Logs the end of a call.
+    fn stamped(&mut self, call: &Underway, answer: Option<&Answer>, now: Instant) {
+        let began = |began: &Instant| *began == call.started;
+        if let Some(at) = self.under_way.iter().position(began) {
+            self.under_way.swap_remove(at);
+        }
+        if let Some(Answer::Throttled(_)) = answer {
+            self.throttled(call, now);
+        } else {
+            self.budget.ended(self.stamp(call, answer, now), now);
+        }
     }
 
     /// From when on a call counts: its answer, or where none came the end of its time-out.

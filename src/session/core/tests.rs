@@ -47,8 +47,10 @@ impl Bench {
     /// A session whose start is long past.
     fn new(calls: usize) -> Self {
         let start = Instant::now();
+        let mut core = Core::new(terms(calls, "s1"), start, TIME_OUT, Rng::with_seed(1));
+        core.tenure = Tenure::unbounded(start);
         Self {
-            core: Core::new(terms(calls, "s1"), start, TIME_OUT, Rng::with_seed(1)),
+            core,
             now: start + secs(7200),
             logins: Vec::new(),
             woken: Vec::new(),
@@ -187,6 +189,7 @@ fn a_session_that_just_started_counts_the_last_window_as_used() {
     let start = Instant::now();
     let mut bench = Bench::new(100);
     bench.core = Core::new(terms(100, "s1"), start, TIME_OUT, Rng::with_seed(1));
+    bench.core.tenure = Tenure::unbounded(start);
     bench.now = start;
     let Standing::Waiting { estimated, .. } = bench.ask(1) else {
         panic!("it has to wait");

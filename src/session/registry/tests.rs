@@ -68,7 +68,8 @@ async fn delete(session: &Session, uid: &str) -> Option<Answer> {
 /// Sessions of a process that began long ago, and what they wake.
 async fn sessions() -> (Arc<Sessions>, mpsc::UnboundedReceiver<ObjectKey>) {
     let (wake, woken) = mpsc::unbounded_channel();
-    let sessions = Sessions::new(Instant::now(), CALL_TIMEOUT, wake);
+    let sessions = Sessions::new(CALL_TIMEOUT, wake);
+    sessions.lead_unbounded();
     sleep(Duration::from_secs(7200)).await;
     (sessions, woken)
 }

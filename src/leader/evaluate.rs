@@ -1,0 +1,211 @@
+//! What the Lease, as it was last seen, lets this process do. No clock but the reader's own counts.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+/// One time of holding the Lease: tells a holder from a later one of the same identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// `acquireTime`; only ever compared for being the same.
+    pub acquired: Option<Timestamp>,
+    /// `leaseTransitions`.
+    pub number: i32,
+}
+
+/// What a version of the Lease says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Who holds it; empty when it was released.
+    pub holder: String,
+    /// Since when.
+    pub term: Term,
+    /// How long the holder may go without renewing it.
+    pub duration: Duration,
+}
+
+/// The last version of the Lease that was seen.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// What it says.
+    pub seen: Seen,
+    /// When it was first seen: at or after the moment of the write.
+    pub since: Instant,
+    /// Whether the Lease has been deleted since.
+    pub gone: bool,
+}
+
+/// This process.
+#[derive(Debug, Clone)]
+pub struct Me {
+    /// Its identity.
+    pub identity: String,
+    /// The term in which it leads, while it does.
+    pub term: Option<Term>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// There is no Lease: create it.
+    Create,
+    /// Nobody holds it any more, or its holder let it run out: take it.
+    Acquire,
+    /// A process of the same identity has ended: take its Lease back at once.
+    TakeBack,
+    /// It is ours: renew it.
+    Renew,
+    /// Somebody else holds it, not beyond this instant unless it's renewed.
+    WaitUntil(Instant),
+    /// It was ours, and now is somebody else's.
+    Lost,
+}
+
+/// Decides by the last version that was seen, if any ever was.
+pub fn evaluate(view: Option<&View>, me: &Me, now: Instant) -> Decision {
+    let Some(view) = view else {
+        return Decision::Create;
+    };
+    let own = view.seen.holder == me.identity;
+    match &me.term {
+        // Deleted by somebody; it stays ours until it runs out, so nobody else has it yet.
+        Some(_) if view.gone => Decision::Create,
+        Some(term) if own && view.seen.term == *term => Decision::Renew,
+        Some(_) => Decision::Lost,
+        None => {
+            let ends = view.since + view.seen.duration;
+            let held = !own && !view.seen.holder.is_empty();
+            match (held && now < ends, view.gone) {
+                // A holder whose Lease was deleted doesn't know yet.
+                (true, _) => Decision::WaitUntil(ends),
+                (false, true) => Decision::Create,
+                (false, false) if own => Decision::TakeBack,
+                (false, false) => Decision::Acquire,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DURATION: Duration = Duration::from_secs(30);
+
+    fn term(number: i32) -> Term {
+        Term {
+            acquired: None,
+            number,
+        }
+    }
+
+    fn held_by(holder: &str, since: Instant) -> View {
+        View {
+            seen: Seen {
+                holder: holder.to_owned(),
+                term: term(3),
+                duration: DURATION,
+            },
+            since,
+            gone: false,
+        }
+    }
+
+    fn me(leads_in: Option<Term>) -> Me {
+        Me {
+            identity: "me".to_owned(),
+            term: leads_in,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_never_was_is_created() {
+        assert_eq!(evaluate(None, &me(None), Instant::now()), Decision::Create);
+    }
+
+    #[test]
+    fn a_released_lease_is_taken_at_once() {
+        let now = Instant::now();
+        let view = held_by("", now);
+        assert_eq!(evaluate(Some(&view), &me(None), now), Decision::Acquire);
+    }
+
+    #[test]
+    fn the_lease_of_another_is_taken_only_after_it_stood_still_for_its_duration_here() {
+        let now = Instant::now();
+        let view = held_by("other", now);
+        let ends = now + DURATION;
+        for soon in [now, ends - Duration::from_nanos(1)] {
+            let decision = evaluate(Some(&view), &me(None), soon);
+            assert_eq!(decision, Decision::WaitUntil(ends));
+        }
+        assert_eq!(evaluate(Some(&view), &me(None), ends), Decision::Acquire);
+        // A renewal, seen at any later time, begins anew.
+        let view = held_by("other", ends);
+        let decision = evaluate(Some(&view), &me(None), ends);
+        assert_eq!(decision, Decision::WaitUntil(ends + DURATION));
+    }
+
+    #[test]
+    fn a_process_takes_the_lease_of_its_own_identity_back_at_once() {
+        let now = Instant::now();
+        let view = held_by("me", now);
+        assert_eq!(evaluate(Some(&view), &me(None), now), Decision::TakeBack);
+    }
+
+    #[test]
+    fn the_leader_renews_its_own_term_whatever_the_time() {
+        let now = Instant::now();
+        let view = held_by("me", now);
+        for at in [now, now + DURATION * 9] {
+            assert_eq!(
+                evaluate(Some(&view), &me(Some(term(3))), at),
+                Decision::Renew
+            );
+        }
+    }
+
+    #[test]
+    fn the_leader_has_lost_a_lease_that_another_holds_released_or_took_back() {
+        let now = Instant::now();
+        for holder in ["other", ""] {
+            let view = held_by(holder, now);
+            assert_eq!(
+                evaluate(Some(&view), &me(Some(term(3))), now),
+                Decision::Lost
+            );
+        }
+        let by_a_second_one_like_me = held_by("me", now);
+        let decision = evaluate(Some(&by_a_second_one_like_me), &me(Some(term(2))), now);
+        assert_eq!(decision, Decision::Lost);
+    }
+
+    #[test]
+    fn a_deleted_lease_still_binds_all_but_its_holder_until_it_would_have_run_out() {
+        let now = Instant::now();
+        let gone = |holder: &str| View {
+            gone: true,
+            ..held_by(holder, now)
+        };
+        assert_eq!(
+            evaluate(Some(&gone("me")), &me(Some(term(3))), now),
+            Decision::Create
+        );
+        let ends = now + DURATION;
+        assert_eq!(
+            evaluate(Some(&gone("other")), &me(None), now),
+            Decision::WaitUntil(ends)
+        );
+        assert_eq!(
+            evaluate(Some(&gone("other")), &me(None), ends),
+            Decision::Create
+        );
+        for holder in ["", "me"] {
+            assert_eq!(
+                evaluate(Some(&gone(holder)), &me(None), now),
+                Decision::Create
+            );
+        }
+    }
+}

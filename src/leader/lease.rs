@@ -1,0 +1,117 @@
+//! The Lease object: what is read from it, and what is written into it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+
+use super::evaluate::{Seen, Term};
+
+/// The name of the Lease.
+pub const NAME: &str = "version-package-operator";
+/// Where the calls of the last window stand.
+const CALL_LOG_ANNOTATION: &str = "iodm.dev/call-log";
+
+/// A Lease that doesn't exist yet.
+pub fn fresh() -> Lease {
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(NAME.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: None,
+    }
+}
+
+/// What `lease` says; `own_duration` counts where it names none.
+pub fn seen(lease: &Lease, own_duration: Duration) -> Seen {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let duration = spec
+        .lease_duration_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map_or(own_duration, Duration::from_secs);
+    Seen {
+        holder: spec.holder_identity.unwrap_or_default(),
+        term: Term {
+            acquired: spec.acquire_time.map(|time| time.0),
+            number: spec.lease_transitions.unwrap_or_default(),
+        },
+        duration,
+    }
+}
+
+/// The calls of the last window, as the last leader left them.
+pub fn call_log(lease: &Lease) -> Option<&str> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(CALL_LOG_ANNOTATION).map(String::as_str)
+}
+
+/// A new term for `identity`. What the last leader left stays as it is: read again by somebody else,
+/// it says no less than it did, and nothing was sent since.
+pub fn acquired(lease: &Lease, identity: &str, duration: Duration, now: Timestamp) -> Lease {
+    let transitions = lease
+        .spec
+        .as_ref()
+        .map(|spec| spec.lease_transitions.unwrap_or_default().wrapping_add(1));
+    Lease {
+        metadata: lease.metadata.clone(),
+        spec: Some(LeaseSpec {
+            holder_identity: Some(identity.to_owned()),
+            acquire_time: Some(MicroTime(now)),
+            renew_time: Some(MicroTime(now)),
+            lease_duration_seconds: i32::try_from(duration.as_secs()).ok(),
+            lease_transitions: Some(transitions.unwrap_or_default()),
+            ..LeaseSpec::default()
+        }),
+    }
+}
+
+/// The same term, renewed, with what the next leader has to know.
+pub fn renewed(lease: &Lease, call_log: String, now: Timestamp) -> Lease {
+    let mut lease = lease.clone();
+    let annotations = lease.metadata.annotations.get_or_insert_default();
+    annotations.insert(CALL_LOG_ANNOTATION.to_owned(), call_log);
+    lease.spec.get_or_insert_default().renew_time = Some(MicroTime(now));
+    lease
+}
+
+/// The Lease given back, with what the next leader has to know.
+pub fn released(lease: &Lease, call_log: String, now: Timestamp) -> Lease {
+    let mut lease = renewed(lease, call_log, now);
+    lease.spec.get_or_insert_default().holder_identity = None;
+    lease
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DURATION: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_lease_says_what_was_written_into_it() {
+        let first = acquired(&fresh(), "a", DURATION, Timestamp::UNIX_EPOCH);
+        let before = seen(&first, Duration::ZERO);
+        assert_eq!((before.holder.as_str(), before.duration), ("a", DURATION));
+        assert_eq!(call_log(&first), None);
+        let later = Timestamp::UNIX_EPOCH + Duration::from_secs(5);
+        let renewal = renewed(&first, "log".to_owned(), later);
+        assert_eq!(
+            seen(&renewal, Duration::ZERO),
+            before,
+            "a renewal is no new term"
+        );
+        assert_eq!(call_log(&renewal), Some("log"));
+        let given_back = released(&renewal, "last".to_owned(), later);
+        assert_eq!(seen(&given_back, Duration::ZERO).holder, "");
+        let second = acquired(&given_back, "a", DURATION, Timestamp::UNIX_EPOCH);
+        assert_ne!(seen(&second, Duration::ZERO).term, before.term);
+        assert_eq!(call_log(&second), Some("last"), "what was left stays");
+    }
+
+    #[test]
+    fn a_lease_without_a_duration_is_taken_to_last_as_long_as_ones_own() {
+        assert_eq!(seen(&fresh(), DURATION).duration, DURATION);
+    }
+}

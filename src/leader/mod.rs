@@ -1,0 +1,390 @@
+//! The one process that sends anything to a platform: it holds a Lease, and leaves the calls of the
+//! last window in it for the next one.
+//!
+//! ```text
+//! look at the Lease -> evaluate (pure) -> create, take, renew: replaced only as it was seen
+//!                                          |
+//!                                          +-> sessions: until when, and how many calls, may go
+//! ```
+//!
+//! A holder that can't renew sends nothing that could outlast its Lease; whoever waits judges the end
+//! of a foreign Lease by its own clock, from when it first saw the last renewal, so clocks needn't
+//! agree. What is left: a process that stands still between its last look and the write to the
+//! socket, for longer than the Lease, may send one call when it goes on.
+
+mod evaluate;
+mod identity;
+mod lease;
+mod pace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::PostParams;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::evaluate::{Decision, Me, View, evaluate};
+pub use self::identity::identity;
+use self::pace::Pace;
+use crate::api::names::FIELD_MANAGER;
+use crate::session::{Inheritance, Sessions};
+
+/// How long the last write of a clean stop may take.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+
+/// How this process takes part.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The namespace of the Lease.
+    pub namespace: String,
+    /// Who this process is; see [`identity`].
+    pub identity: String,
+    /// How long the Lease lasts without a renewal; at least 3 s, in whole seconds.
+    pub duration: Duration,
+    /// How long a call to a platform may take; at most half of `duration`.
+    pub call_timeout: Duration,
+}
+
+impl Settings {
+    /// Between two renewals.
+    fn period(&self) -> Duration {
+        self.duration / 6
+    }
+
+    /// Between two looks at a Lease that another holds, and two tries of a renewal that failed.
+    fn pause(&self) -> Duration {
+        self.duration / 30
+    }
+
+    /// How long one request may take.
+    fn request(&self) -> Duration {
+        self.period().min(Duration::from_secs(5))
+    }
+}
+
+/// The settings of the client that a [`Leader`] works with, made from those of the cluster: nothing is
+/// repeated below it, and no connection is shared with long lists.
+pub fn client_config(mut config: kube::Config, settings: &Settings) -> kube::Config {
+    config.default_retry = false;
+    config.connect_timeout = Some(settings.request());
+    config.read_timeout = Some(settings.request());
+    config
+}
+
+/// This process must end: it doesn't hold the Lease any more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the Lease {namespace}/{} was lost: {why}; this process ends so that it sends nothing more",
+    lease::NAME
+)]
+pub struct Lost {
+    namespace: String,
+    why: String,
+}
+
+/// Takes the Lease, keeps it and gives it back.
+pub struct Leader {
+    api: Api<Lease>,
+    settings: Settings,
+    sessions: Arc<Sessions>,
+    me: Me,
+    /// The last version that was seen, to be replaced as it is, and what it says.
+    last: Option<(Lease, View)>,
+}
+
+/// Why a write was not made.
+enum Refused {
+    /// The Lease has changed since it was seen.
+    Outrun,
+    /// The API server could not be asked, or refused.
+    Failed(String),
+}
+
+impl Leader {
+    /// `client` is made from [`client_config`]; `sessions` are told what they may do.
+    pub fn new(client: kube::Client, settings: Settings, sessions: Arc<Sessions>) -> Self {
+        Self {
+            api: Api::namespaced(client, &settings.namespace),
+            me: Me {
+                identity: settings.identity.clone(),
+                term: None,
+            },
+            settings,
+            sessions,
+            last: None,
+        }
+    }
+
+    /// Waits for the Lease, then keeps it until `stop`, and gives it back with the last calls in it.
+    ///
+    /// # Errors
+    /// When the Lease was held and is lost. Nothing that was begun may outlast it, so the process ends.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Lost> {
+        match self.campaign(&stop).await {
+            Some(ends) => self.hold(ends, &stop).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the Lease; returns its end, or `None` when told to stop before.
+    async fn campaign(&mut self, stop: &CancellationToken) -> Option<Instant> {
+        tracing::info!(
+            identity = self.me.identity,
+            namespace = self.settings.namespace,
+            "waiting for the Lease"
+        );
+        let mut complaint = String::new();
+        while !stop.is_cancelled() {
+            let mut pause = self.settings.pause();
+            let attempt = match self.look().await {
+                Ok(Decision::WaitUntil(ends)) => {
+                    pause = pause.min(ends.saturating_duration_since(Instant::now()));
+                    Ok(None)
+                }
+                // Not a leader, so there is nothing to renew or to lose.
+                Ok(Decision::Renew | Decision::Lost) => Ok(None),
+                Ok(how @ (Decision::Create | Decision::Acquire | Decision::TakeBack)) => {
+                    self.take(how).await.map(Some)
+                }
+                Err(refused) => Err(refused),
+            };
+            match attempt {
+                Ok(Some(ends)) => return Some(ends),
+                Ok(None) => complaint.clear(),
+                // Another was faster: the next look shows who.
+                Err(Refused::Outrun) => {}
+                Err(Refused::Failed(error)) => {
+                    if error != complaint {
+                        tracing::warn!(error, "the Lease can't be read or taken");
+                    }
+                    complaint = error;
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(pause) => {}
+            }
+        }
+        None
+    }
+
+    /// Takes the Lease; returns its end.
+    async fn take(&mut self, how: Decision) -> Result<Instant, Refused> {
+        let begun = Instant::now();
+        let (before, view) = self.last.clone().unzip();
+        let fresh = lease::fresh();
+        let old = before.as_ref().filter(|_| how != Decision::Create);
+        let base = old.unwrap_or(&fresh);
+        let wanted = lease::acquired(
+            base,
+            &self.me.identity,
+            self.settings.duration,
+            Timestamp::now(),
+        );
+        let held = self.put(&wanted, how == Decision::Create).await?;
+        let taken = Instant::now();
+        let lingering = match how {
+            // It ended just now, and what it sent last may still be under way.
+            Decision::TakeBack => self.settings.call_timeout,
+            // Its calls ended with its Lease, or before it was given back.
+            Decision::Create
+            | Decision::Acquire
+            | Decision::Renew
+            | Decision::WaitUntil(_)
+            | Decision::Lost => Duration::ZERO,
+        };
+        let inheritance = match (&before, &view) {
+            (Some(before), Some(view)) => match lease::call_log(before) {
+                Some(text) => Inheritance::read(text, view.since, taken, lingering),
+                None => Inheritance::unknown(taken),
+            },
+            _ => Inheritance::nothing(),
+        };
+        tracing::info!(how = ?how, "holding the Lease");
+        self.me.term = Some(lease::seen(&held, self.settings.duration).term);
+        self.remember(Some(held), taken);
+        self.sessions.lead(inheritance);
+        Ok(begun + self.settings.duration)
+    }
+
+    /// Renews the Lease, which lasts until `ends`, until told to stop.
+    async fn hold(&mut self, mut ends: Instant, stop: &CancellationToken) -> Result<(), Lost> {
+        let mut pace = Pace::default();
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(ends) => return Err(self.lost("it could not be renewed in time")),
+                () = stop.cancelled() => {
+                    self.release().await;
+                    return Ok(());
+                }
+                () = sleep_until(due) => {}
+                window = self.sessions.scarce() => {
+                    let sooner = window.map(|window| pace.next(window, Instant::now()));
+                    if let Some(at) = sooner.filter(|at| *at < due) {
+                        pace.take(at);
+                        due = at;
+                    }
+                    continue;
+                }
+            }
+            let begun = Instant::now();
+            let renewed = tokio::select! {
+                renewed = self.renew() => renewed,
+                () = sleep_until(ends) => continue,
+            };
+            match renewed {
+                Ok(()) => {
+                    ends = begun + self.settings.duration;
+                    due = begun + self.settings.period();
+                    self.sessions.recorded(ends);
+                }
+                Err(Refused::Outrun) => {
+                    due = Instant::now();
+                    match self.look().await {
+                        Ok(Decision::Lost) => return Err(self.lost("another process holds it")),
+                        Ok(_) => {}
+                        Err(_) => due += self.settings.pause(),
+                    }
+                }
+                Err(Refused::Failed(error)) => {
+                    let now = Instant::now();
+                    let left = ends.saturating_duration_since(now);
+                    tracing::warn!(error, ?left, "the Lease could not be renewed");
+                    due = now + self.settings.pause();
+                }
+            }
+        }
+    }
+
+    /// Writes that this process still leads, and what the next leader has to know.
+    async fn renew(&mut self) -> Result<(), Refused> {
+        // A renewal may be late by one that failed.
+        let until = Instant::now() + self.settings.period() * 5 / 4;
+        let record = self.sessions.record(until);
+        let Some((lease, view)) = &self.last else {
+            return Err(Refused::Outrun);
+        };
+        let mut lease = lease::renewed(lease, record, Timestamp::now());
+        let gone = view.gone;
+        if gone {
+            lease.metadata.resource_version = None;
+            lease.metadata.uid = None;
+        }
+        let held = self.put(&lease, gone).await?;
+        self.remember(Some(held), Instant::now());
+        Ok(())
+    }
+
+    /// Leaves the last calls and gives the Lease back. Where that fails it runs out by itself.
+    async fn release(&mut self) {
+        let attempt = async {
+            loop {
+                let record = self.sessions.record(Instant::now());
+                let Some((lease, _)) = &self.last else {
+                    return Ok(());
+                };
+                let lease = lease::released(lease, record, Timestamp::now());
+                match self.put(&lease, false).await {
+                    Ok(_) => return Ok(()),
+                    Err(Refused::Outrun) => match self.look().await {
+                        Ok(Decision::Renew) => {}
+                        Ok(_) => return Err("it isn't ours any more".to_owned()),
+                        Err(Refused::Outrun) => return Err("it changes all the time".to_owned()),
+                        Err(Refused::Failed(error)) => return Err(error),
+                    },
+                    Err(Refused::Failed(error)) => return Err(error),
+                }
+            }
+        };
+        match timeout(LAST_WRITE, attempt).await {
+            Ok(Ok(())) => tracing::info!("the Lease was given back"),
+            Ok(Err(error)) => {
+                tracing::warn!(error, "the Lease could not be given back; it runs out")
+            }
+            Err(_) => tracing::warn!("the Lease could not be given back in time; it runs out"),
+        }
+    }
+
+    /// Reads the Lease and decides.
+    async fn look(&mut self) -> Result<Decision, Refused> {
+        let read = timeout(self.settings.request(), self.api.get_opt(lease::NAME));
+        let lease = match read.await {
+            Ok(Ok(lease)) => lease,
+            Ok(Err(error)) => return Err(Refused::Failed(error.to_string())),
+            Err(_) => return Err(Refused::late()),
+        };
+        let now = Instant::now();
+        self.remember(lease, now);
+        let view = self.last.as_ref().map(|(_, view)| view);
+        Ok(evaluate(view, &self.me, now))
+    }
+
+    /// Takes in a version of the Lease, or that there is none, as seen at `now`.
+    fn remember(&mut self, lease: Option<Lease>, now: Instant) {
+        match (lease, &mut self.last) {
+            (None, None) => {}
+            (None, Some((_, view))) => view.gone = true,
+            (Some(lease), Some((known, view))) if !view.gone && same_version(known, &lease) => {}
+            (Some(lease), last) => {
+                let view = View {
+                    seen: lease::seen(&lease, self.settings.duration),
+                    since: now,
+                    gone: false,
+                };
+                *last = Some((lease, view));
+            }
+        }
+    }
+
+    /// Creates the Lease, or replaces the version that `lease` was made from and no other.
+    async fn put(&self, lease: &Lease, create: bool) -> Result<Lease, Refused> {
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let write = async {
+            if create {
+                self.api.create(&params, lease).await
+            } else {
+                self.api.replace(lease::NAME, &params, lease).await
+            }
+        };
+        match timeout(self.settings.request(), write).await {
+            Ok(Ok(lease)) => Ok(lease),
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+                // A namespace that isn't there answers 404 too, and no look would show it.
+                if create && status.code == 404 {
+                    Err(Refused::Failed(status.message))
+                } else {
+                    Err(Refused::Outrun)
+                }
+            }
+            Ok(Err(error)) => Err(Refused::Failed(error.to_string())),
+            Err(_) => Err(Refused::late()),
+        }
+    }
+
+    fn lost(&self, why: &str) -> Lost {
+        Lost {
+            namespace: self.settings.namespace.clone(),
+            why: why.to_owned(),
+        }
+    }
+}
+
+impl Refused {
+    fn late() -> Self {
+        Self::Failed("the API server did not answer in time".to_owned())
+    }
+}
+
+fn same_version(a: &Lease, b: &Lease) -> bool {
+    let (a, b) = (&a.metadata, &b.metadata);
+    a.uid == b.uid && a.resource_version == b.resource_version
+}

@@ -1,0 +1,49 @@
+//! How often a renewal is brought forward.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Renewals brought forward in one window at most.
+const MOST: usize = 10;
+
+/// When renewals were brought forward.
+#[derive(Default)]
+pub struct Pace(VecDeque<Instant>);
+
+impl Pace {
+    /// When the next one may come, given the window of those that need it.
+    pub fn next(&self, window: Duration, now: Instant) -> Instant {
+        let recent = self.0.len().checked_sub(MOST);
+        let oldest = recent.and_then(|index| self.0.get(index));
+        oldest.map_or(now, |at| now.max(*at + window))
+    }
+
+    /// One comes at `at`.
+    pub fn take(&mut self, at: Instant) {
+        self.0.push_back(at);
+        if self.0.len() > MOST {
+            self.0.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_window_sees_more_than_ten_renewals_brought_forward() {
+        let window = Duration::from_secs(60);
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        for _ in 0..MOST {
+            assert_eq!(pace.next(window, start), start);
+            pace.take(start);
+        }
+        assert_eq!(pace.next(window, start), start + window);
+        let later = start + window * 2;
+        assert_eq!(pace.next(window, later), later);
+    }
+}

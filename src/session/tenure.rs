@@ -1,0 +1,151 @@
+//! What the lease of this process lets a session do: send until when, and how many calls before the
+//! next record of them is safe.
+//!
+//! Whoever leads next counts what the last record says. So a call may only begin if a record that is
+//! safe allows for it; while a record is being written either may be the one that is read, and both
+//! bounds hold.
+
+use tokio::time::Instant;
+
+/// The bounds of one session. Without a lease nothing is allowed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tenure {
+    /// The end of the lease.
+    ends: Option<Instant>,
+    /// Calls that the record which is safe still allows for.
+    left: usize,
+    /// The same of the record that is being written.
+    proposed: Option<usize>,
+    /// Whether a call waits for nothing but a record.
+    short: bool,
+}
+
+impl Tenure {
+    /// Whether the lease lasts until `at`.
+    pub(super) fn outlives(&self, at: Instant) -> bool {
+        self.ends.is_some_and(|ends| at <= ends)
+    }
+
+    /// How many calls may still begin.
+    pub(super) fn left(&self) -> usize {
+        self.proposed
+            .map_or(self.left, |proposed| proposed.min(self.left))
+    }
+
+    /// A call, or a permit for one, takes its share.
+    pub(super) fn take(&mut self) {
+        self.change(|left| left.saturating_sub(1));
+    }
+
+    /// A permit came back unused.
+    pub(super) fn give_back(&mut self) {
+        self.change(|left| left.saturating_add(1));
+    }
+
+    /// A call waits for nothing but a record that allows for it.
+    pub(super) fn ask(&mut self) {
+        self.short = true;
+    }
+
+    /// Whether a call waits for nothing but a record.
+    pub(super) fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// A record is being written that allows for `calls` more.
+    pub(super) fn propose(&mut self, calls: usize) {
+        // One that was written before may still turn out to be the one that is there.
+        let earlier = self.proposed.unwrap_or(calls);
+        self.proposed = Some(calls.min(earlier));
+        self.short = false;
+    }
+
+    /// The record is safe, and the lease lasts until `ends`.
+    pub(super) fn confirm(&mut self, ends: Instant) {
+        self.ends = Some(ends);
+        if let Some(proposed) = self.proposed.take() {
+            self.left = proposed;
+        }
+    }
+
+    /// What a session that joins now begins with.
+    pub(super) fn of_a_newcomer(&self) -> Self {
+        Self {
+            proposed: None,
+            short: false,
+            ..self.clone()
+        }
+    }
+
+    /// One that allows everything.
+    #[cfg(test)]
+    pub(super) fn unbounded(now: Instant) -> Self {
+        Self {
+            ends: Some(now + std::time::Duration::from_secs(1 << 30)),
+            left: usize::MAX / 2,
+            ..Self::default()
+        }
+    }
+
+    fn change(&mut self, change: impl Fn(usize) -> usize) {
+        self.left = change(self.left);
+        self.proposed = self.proposed.map(change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_allowed_without_a_lease_or_past_its_end() {
+        let now = Instant::now();
+        let mut tenure = Tenure::default();
+        assert!(!tenure.outlives(now) && tenure.left() == 0);
+        tenure.propose(5);
+        tenure.confirm(now);
+        assert!(tenure.outlives(now) && tenure.left() == 5);
+        assert!(!tenure.outlives(now + Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn while_a_record_is_on_its_way_the_bounds_of_both_hold() {
+        let now = Instant::now();
+        let mut tenure = Tenure::default();
+        tenure.propose(2);
+        assert_eq!(tenure.left(), 0, "what isn't safe yet allows nothing");
+        tenure.confirm(now);
+        tenure.propose(9);
+        assert_eq!(tenure.left(), 2);
+        tenure.take();
+        tenure.take();
+        assert_eq!(tenure.left(), 0);
+        tenure.give_back();
+        tenure.take();
+        tenure.confirm(now);
+        assert_eq!(
+            tenure.left(),
+            7,
+            "what began meanwhile counts in the new one"
+        );
+    }
+
+    #[test]
+    fn a_record_whose_fate_is_unknown_binds_until_the_next_one_is_safe() {
+        let now = Instant::now();
+        let mut tenure = Tenure::default();
+        tenure.propose(9);
+        tenure.confirm(now);
+        tenure.propose(3);
+        tenure.propose(8);
+        assert_eq!(tenure.left(), 3);
+        tenure.confirm(now);
+        assert_eq!(
+            tenure.left(),
+            3,
+            "the later one was counted on from the earlier"
+        );
+    }
+}
