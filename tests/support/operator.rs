@@ -10,7 +10,9 @@ use super::tool;
 use super::wait::wait_for;
 
 /// How long a clean stop may take.
-const STOP: Duration = Duration::from_secs(10);
+const STOP: Duration = Duration::from_secs(12);
+/// The pod that an operator runs in, where a test doesn't say otherwise.
+const POD: &str = "version-package-operator-0";
 
 /// A running `vpo run`. Dropping it kills it.
 pub struct Operator {
@@ -19,8 +21,14 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it with a kubeconfig, as if it were a pod of the given namespace, with more flags.
+    /// Starts it with a kubeconfig, as if it were a pod of the given namespace, with more flags. Started
+    /// again it is the same pod, whose container was restarted.
     pub fn start(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
+        Self::start_pod(POD, kubeconfig, namespace, flags)
+    }
+
+    /// The same as another pod.
+    pub fn start_pod(pod: &str, kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
         let admin = free_address();
         let own = ["run", "--admin-listen", &admin, "--log-format", "json"];
         let process = Process::start(
@@ -28,7 +36,8 @@ impl Operator {
             own.iter().chain(flags),
             [
                 ("KUBECONFIG", kubeconfig.as_os_str()),
-                ("POD_NAME", "version-package-operator-0".as_ref()),
+                ("POD_NAME", pod.as_ref()),
+                ("POD_UID", format!("uid-of-{pod}").as_ref()),
                 ("POD_NAMESPACE", namespace.as_ref()),
             ],
         );
@@ -84,6 +93,11 @@ impl Operator {
     pub async fn terminate(&mut self) -> ExitStatus {
         self.ask_to_stop();
         self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
+        self.process.ended(deadline).await
     }
 
     /// Ends it at once (SIGKILL).
