@@ -1,3 +1,5 @@
+mod handover;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;

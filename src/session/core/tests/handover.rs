@@ -1,0 +1,201 @@
+//! What one process sends and what the next one makes of it, over a clock that the test moves.
+
+use super::*;
+use crate::session::call_log::{CallLog, Inheritance};
+
+fn session_key() -> SessionKey {
+    SessionKey {
+        endpoint: "https://platform.example.com".parse().unwrap(),
+        app_id: "app-1".parse().unwrap(),
+    }
+}
+
+/// A session of a process that leads, and the Lease that it writes into.
+struct Holder {
+    bench: Bench,
+    /// What is certainly in the Lease, and what may be there in its place.
+    safe: String,
+    written: Vec<String>,
+    calls: Vec<(Underway, Instant)>,
+    /// From when on each call counts, once that is known.
+    sent: Vec<Instant>,
+}
+
+impl Holder {
+    fn new() -> Self {
+        let mut bench = Bench::new(50);
+        let past = Inheritance::nothing().take(&session_key(), bench.now);
+        bench.core.begin_tenure(past, Tenure::default());
+        Self {
+            bench,
+            safe: CallLog::new(Vec::new(), false).into_text(),
+            written: Vec::new(),
+            calls: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn write(&mut self) {
+        let now = self.bench.now;
+        let until = now + secs(6);
+        let record = self.bench.core.record(&session_key(), until, now);
+        self.written
+            .push(CallLog::new(vec![record], false).into_text());
+    }
+
+    fn confirm(&mut self) {
+        if let Some(last) = self.written.pop() {
+            self.written.clear();
+            self.safe = last;
+            self.bench.core.recorded(self.bench.now + secs(3600));
+            self.bench.settle();
+        }
+    }
+
+    fn begin(&mut self) {
+        let mut holders: Vec<_> = self.bench.core.permits.keys().cloned().collect();
+        holders.sort_unstable();
+        for uid in holders.into_iter().take(3) {
+            if let Some((call, _)) = self.bench.core.begin(&uid, self.bench.now) {
+                self.calls.push((call, self.bench.now));
+            }
+        }
+    }
+
+    fn answer(&mut self) {
+        if !self.bench.logins.is_empty() {
+            self.sent.push(self.bench.now);
+            self.bench.log_in(3600);
+        } else if let Some((call, _)) = self.calls.pop() {
+            self.sent.push(self.bench.now);
+            self.bench.end(&call, &Answer::Done);
+        }
+    }
+}
+
+#[test]
+fn the_next_process_never_counts_fewer_calls_than_were_sent_wherever_the_last_one_ends() {
+    for seed in 0..600 {
+        let mut rng = Rng::with_seed(seed);
+        let mut holder = Holder::new();
+        for n in 0..rng.usize(1..400) {
+            match rng.u8(0..12) {
+                0..3 => drop(holder.bench.ask(n)),
+                3..5 => holder.begin(),
+                5..7 => holder.answer(),
+                7 => holder.write(),
+                8 => holder.confirm(),
+                9 => holder
+                    .bench
+                    .core
+                    .withdraw(&format!("u{}", rng.usize(0..=n))),
+                _ => {
+                    let pause = Duration::from_millis(rng.u64(0..4000));
+                    holder.bench.pass(pause);
+                }
+            }
+        }
+        let ended = holder.bench.now;
+        // Those that are under way end now at the earliest.
+        let out = holder.calls.len() + holder.bench.logins.len();
+        let mut sent = holder.sent.clone();
+        sent.extend(std::iter::repeat_n(ended, out));
+        // Any of them may be what the next process finds.
+        for text in holder.written.iter().chain([&holder.safe]) {
+            let seen = ended + Duration::from_millis(rng.u64(0..4000));
+            let past = Inheritance::read(text, seen, seen, TIME_OUT).take(&session_key(), seen);
+            let counting = |stamps: &[Instant], at: Instant| {
+                stamps.iter().filter(|stamp| **stamp >= at).count()
+            };
+            for at in sent.iter().filter(|at| **at + WINDOW > seen) {
+                let (known, real) = (counting(&past.stamps, *at), counting(&sent, *at));
+                assert!(
+                    known >= real,
+                    "seed {seed}: {known} of {real} calls are known"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_begins_before_a_record_that_allows_for_it_is_safe() {
+    let mut holder = Holder::new();
+    holder.bench.ask(1);
+    holder.write();
+    holder.bench.settle();
+    assert!(holder.bench.logins.is_empty() && holder.bench.permits() == 0);
+    holder.confirm();
+    assert_eq!(holder.bench.logins.len(), 1);
+}
+
+#[test]
+fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_record() {
+    let mut holder = Holder::new();
+    holder.write();
+    holder.confirm();
+    assert!(holder.safe.contains("\"reserved\":20"), "{}", holder.safe);
+    for n in 0..60 {
+        holder.bench.ask(n);
+    }
+    holder.answer();
+    let mut records = 0;
+    while holder.sent.len() < 50 {
+        while holder.bench.permits() > 0 {
+            holder.begin();
+        }
+        if holder.bench.core.short().is_some() {
+            holder.write();
+            holder.confirm();
+            records += 1;
+        }
+        while !holder.calls.is_empty() {
+            holder.answer();
+        }
+    }
+    assert_eq!(records, 1);
+}
+
+#[test]
+fn no_call_begins_that_could_outlast_the_lease() {
+    let mut bench = Bench::live(100);
+    bench.ask(1);
+    assert!(bench.permitted(1));
+    let ends = bench.now + TIME_OUT;
+    bench.core.tenure.confirm(ends);
+    bench.now += Duration::from_nanos(1);
+    assert!(
+        bench.core.begin("u1", bench.now).is_none(),
+        "the last look comes too late"
+    );
+    bench.ask(2);
+    assert!(!bench.permitted(2));
+    bench.core.tenure.confirm(ends + secs(1));
+    assert!(bench.core.begin("u1", bench.now).is_some());
+}
+
+#[test]
+fn a_closed_session_leaves_no_reservation_and_logs_its_abandoned_calls_until_their_time_out() {
+    let mut holder = Holder::new();
+    holder.write();
+    holder.confirm();
+    for n in 0..3 {
+        holder.bench.ask(n);
+    }
+    holder.answer();
+    holder.begin();
+    assert_eq!(holder.calls.len(), 3);
+    let began = holder.bench.now;
+    holder.bench.core.close();
+    holder.bench.pass(secs(8));
+    holder.write();
+    let now = holder.bench.now;
+    let text = holder.written.last().unwrap();
+    assert!(text.contains("\"reserved\":0"), "{text}");
+    let past = Inheritance::read(text, now, now, Duration::ZERO).take(&session_key(), now);
+    let late = past
+        .stamps
+        .iter()
+        .filter(|stamp| **stamp >= began + TIME_OUT);
+    assert_eq!((past.stamps.len(), late.count()), (4, 3));
+}
