@@ -289,6 +289,7 @@ fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut Hash
         metrics.set_objects(phase, phases.get(&phase).copied().unwrap_or(0));
     }
     metrics.set_undecodable(undecodable);
+    metrics.set_leading(sessions.leads());
     let snapshots = sessions.snapshots();
     for (key, snapshot) in &snapshots {
         metrics.set_session(key, snapshot);

@@ -305,7 +305,7 @@ impl Leader {
         match timeout(LAST_WRITE, attempt).await {
             Ok(Ok(())) => tracing::info!("the Lease was given back"),
             Ok(Err(error)) => {
-                tracing::warn!(error, "the Lease could not be given back; it runs out")
+                tracing::warn!(error, "the Lease could not be given back; it runs out");
             }
             Err(_) => tracing::warn!("the Lease could not be given back in time; it runs out"),
         }

@@ -114,6 +114,11 @@ impl Sessions {
         let _ = self.leads.subscribe().wait_for(|leads| *leads).await;
     }
 
+    /// Whether this process leads and calls may go.
+    pub fn leads(&self) -> bool {
+        *self.leads.borrow()
+    }
+
     /// What the next leader has to know, as text of at most [`super::CALL_LOG_BOUND`] bytes: the calls
     /// of the last window, and how many may begin until `until`, by when there is another record.
     ///

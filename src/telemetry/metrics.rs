@@ -38,6 +38,7 @@ pub struct Metrics {
     time_to_delete: Histogram,
     objects: Family<Labels<1>, Gauge>,
     undecodable: Gauge,
+    leading: Gauge,
     queue_length: Family<Labels<2>, Gauge>,
     queue_estimated: Family<Labels<2>, Seconds>,
     budget_used: Family<Labels<2>, Gauge>,
@@ -67,6 +68,7 @@ impl Metrics {
             time_to_delete: Histogram::new(TIME_TO_DELETE),
             objects: Family::default(),
             undecodable: Gauge::default(),
+            leading: Gauge::default(),
             queue_length: Family::default(),
             queue_estimated: Family::default(),
             budget_used: Family::default(),
@@ -99,6 +101,7 @@ impl Metrics {
         r.register_with_unit("time_to_delete", "From the request of a deletion to its outcome", Unit::Seconds, self.time_to_delete.clone());
         r.register("objects", "VersionPackages, by phase", self.objects.clone());
         r.register("undecodable_objects", "Objects that can't be read", self.undecodable.clone());
+        r.register("leading", "1 where this process holds the Lease", self.leading.clone());
         r.register("queue_length", "Objects that wait for a call of the application", self.queue_length.clone());
         r.register_with_unit("queue_estimated", "About how long the last object in the queue waits", Unit::Seconds, self.queue_estimated.clone());
         r.register("budget_used", "Calls of the application in the last window, those under way included", self.budget_used.clone());
@@ -147,6 +150,11 @@ impl Metrics {
     /// How many objects can't be read.
     pub fn set_undecodable(&self, count: usize) {
         self.undecodable.set(whole(count));
+    }
+
+    /// Whether this process holds the Lease.
+    pub fn set_leading(&self, leads: bool) {
+        self.leading.set(i64::from(leads));
     }
 
     /// How the session of `key` stands.
@@ -299,6 +307,7 @@ mod tests {
         metrics.deleted(Outcome::Deleted, Some(Duration::from_millis(200)));
         metrics.set_objects(Phase::Held, 4);
         metrics.set_undecodable(1);
+        metrics.set_leading(true);
         metrics.set_session(&app(), &snapshot(State::Open));
         metrics.told("written");
         metrics.watch_restarted("versionpackages");
@@ -321,6 +330,7 @@ mod tests {
                 r#"vpo_objects{phase="Held"} 4"#,
                 r#"vpo_objects{phase="Gone"} 0"#,
                 "vpo_undecodable_objects 1",
+                "vpo_leading 1",
                 r#"vpo_queue_length{application="app-1",endpoint="https://h:1"} 3"#,
                 r#"vpo_queue_estimated_seconds{application="app-1",endpoint="https://h:1"} 1.5"#,
                 r#"vpo_budget_used{application="app-1",endpoint="https://h:1"} 7"#,

@@ -58,7 +58,7 @@ proptest! {
         for stamp in real.iter().filter(|stamp| **stamp > from) {
             prop_assert!(counting(&known.stamps, *stamp) >= counting(&real, *stamp));
         }
-        prop_assert!(known.forgotten <= now.checked_sub(window - window / 1000).unwrap());
+        prop_assert!(known.forgotten <= now.checked_sub(window.mul_f64(0.999)).unwrap());
     }
 
     /// Whatever stands in the annotation is read or refused, at no great cost.
