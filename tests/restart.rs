@@ -201,7 +201,7 @@ async fn a_stop_sends_nothing_new_waits_for_the_answer_under_way_and_releases_it
     .await;
     // The quota is free, but it comes too late.
     rig.delete("second");
-    let ended = operator.ended().await;
+    let ended = operator.ended(Duration::from_secs(10)).await;
     assert_eq!(ended.code(), Some(0), "{:#?}", operator.log());
     assert!(began.elapsed() < STOP);
     rig.gone("first").await;

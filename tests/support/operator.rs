@@ -84,18 +84,13 @@ impl Operator {
         self.process.signal("TERM");
     }
 
-    /// Waits for its end and returns how it ended.
-    pub async fn ended(&mut self) -> ExitStatus {
-        self.process.ended(STOP).await
-    }
-
     /// Asks it to stop (SIGTERM), waits for it and returns how it ended.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.ask_to_stop();
-        self.ended().await
+        self.ended(STOP).await
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits for its end and returns how it ended.
     pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
         self.process.ended(deadline).await
     }
