@@ -175,6 +175,7 @@ impl Running {
             total: second,
         };
         let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
+        sessions.lead_unbounded();
         let cancel = CancellationToken::new();
         let task = tokio::spawn(run(
             client,

@@ -222,9 +222,10 @@ impl Sessions {
 
     /// Leads without a Lease, from a time on before which nothing was sent.
     #[cfg(test)]
-    fn lead_unbounded(&self) {
+    pub(crate) fn lead_unbounded(&self) {
         self.lead(Inheritance::nothing());
         self.lock().tenure = Tenure::unbounded(Instant::now());
+        self.leads.send_replace(true);
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
