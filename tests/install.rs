@@ -77,11 +77,15 @@ async fn all_that_is_shipped_is_taken_without_a_warning() {
 }
 
 #[tokio::test]
-async fn the_deployment_runs_one_process_without_privileges() {
+async fn the_deployment_runs_a_leader_and_a_standby_without_privileges() {
     let deployment = deployment(Plane::shared());
     let spec = &deployment["spec"];
-    assert_eq!(spec["replicas"], 1);
-    assert_eq!(spec["strategy"], json!({"type": "Recreate"}));
+    assert_eq!(spec["replicas"], 2);
+    // The new one is ready, with everything listed, before the old one gives its Lease back.
+    assert_eq!(
+        spec["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}})
+    );
     let pod = &spec["template"]["spec"];
     assert_eq!(pod["serviceAccountName"], OPERATOR);
     // A stop takes up to 10 s; killed in the middle, it could not finish what an answer began.
@@ -147,6 +151,7 @@ async fn the_binary_takes_the_arguments_and_serves_the_port_of_the_deployment() 
         environment,
         [
             ("POD_NAME", "metadata.name"),
+            ("POD_UID", "metadata.uid"),
             ("POD_NAMESPACE", "metadata.namespace")
         ]
     );
@@ -158,7 +163,10 @@ async fn the_binary_takes_the_arguments_and_serves_the_port_of_the_deployment() 
     let operator = Process::start(
         env!("CARGO_BIN_EXE_vpo"),
         &arguments,
-        [("KUBECONFIG", kubeconfig.as_os_str())],
+        [
+            ("KUBECONFIG", kubeconfig.as_os_str()),
+            ("POD_NAMESPACE", OPERATOR.as_ref()),
+        ],
     );
     wait_for("the operator to be ready", SOON, async || {
         let line = operator

@@ -17,11 +17,12 @@ use support::{AuditEvent, Layout, OPERATOR, Plane, Rig, SOON, alone, start_opera
 /// What one rule lets one verb do: API group, resource with its subresource, verb.
 type Right = (String, String, String);
 
-/// The rules of the first document of a manifest.
+/// The rules of all documents of a manifest.
 fn rules(manifest: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(manifest).unwrap();
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-    documents[0]["rules"].as_array().unwrap().clone()
+    let rules = documents.iter().filter_map(|d| d["rules"].as_array());
+    rules.flatten().cloned().collect()
 }
 
 fn granted() -> BTreeSet<Right> {

@@ -112,6 +112,12 @@ impl Simulator {
         }
     }
 
+    /// Ends it at once: nothing answers at its address any more.
+    pub async fn kill(&mut self) {
+        self.process.signal("KILL");
+        self.process.ended(Duration::from_secs(10)).await;
+    }
+
     /// Where the platform is reached, as `spec.endpoint` wants it.
     pub fn endpoint(&self) -> String {
         format!("https://{}", self.ports.listen)
