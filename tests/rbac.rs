@@ -69,8 +69,8 @@ fn used(plane: &Plane) -> BTreeSet<Right> {
         .collect()
 }
 
-/// Takes one verb of a resource out of the installed `ClusterRole`.
-fn take_away(plane: &Plane, resource: &str, verb: &str) {
+/// Takes one verb of a resource out of the installed `ClusterRole`, and waits until the API server knows.
+async fn take_away(plane: &Plane, resource: &str, verb: &str) {
     let said = plane.kubectl(&["get", "clusterrole", OPERATOR, "-o", "json"]);
     let mut role: Value = serde_json::from_str(&said.expect_ok()).unwrap();
     let mut rules = role["rules"].as_array_mut().unwrap().iter_mut();
@@ -80,6 +80,13 @@ fn take_away(plane: &Plane, resource: &str, verb: &str) {
     let verbs = of_resource["verbs"].as_array_mut().unwrap();
     verbs.retain(|other| other != verb);
     plane.apply(&role.to_string()).expect_ok();
+    let named = format!("{resource}.iodm.dev");
+    let who = format!("--as=system:serviceaccount:{OPERATOR}:{OPERATOR}");
+    wait_for("the right to be gone", SOON, async || {
+        let may = plane.kubectl(&["auth", "can-i", verb, &named, "-A", &who]);
+        (may.stdout.trim() == "no").then_some(())
+    })
+    .await;
 }
 
 fn give_back(plane: &Plane) {
@@ -164,7 +171,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     assert!(refusals.is_empty(), "{refusals:#?}");
 
     // Without the last look nothing is sent; with it again all goes on.
-    take_away(plane, "platforms", "get");
+    take_away(plane, "platforms", "get").await;
     rig.delete("c");
     refused(plane, "platforms", "get").await;
     assert!(rig.deletes("package-00003").await.is_empty());
@@ -173,7 +180,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     assert_eq!(rig.deletes("package-00003").await.len(), 1);
 
     // Without the right to release, the object stays, and no second call is made for it.
-    take_away(plane, "versionpackages", "patch");
+    take_away(plane, "versionpackages", "patch").await;
     rig.annotate("vp/b", "paused", None);
     rig.delete("b");
     refused(plane, "versionpackages", "patch").await;
