@@ -14,7 +14,15 @@ const OTHER_CORE: &str = "1";
 
 /// What figures depend on, in one line.
 pub fn line() -> String {
-    let kernel = said("uname", &["-srm"]);
+    // The release up to its second number: what a distribution appends says nothing about speed.
+    let release = said("uname", &["-r"]);
+    let release: Vec<&str> = release.split('.').take(2).collect();
+    let kernel = format!(
+        "{} {} {}",
+        said("uname", &["-s"]),
+        release.join("."),
+        said("uname", &["-m"])
+    );
     let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = about
         .lines()

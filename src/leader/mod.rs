@@ -41,7 +41,7 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// The namespace of the Lease.
     pub namespace: String,
-    /// Who this process is; see [`identity`].
+    /// Who this process is; see [`identity()`].
     pub identity: String,
     /// How long the Lease lasts without a renewal; at least 3 s, in whole seconds.
     pub duration: Duration,
