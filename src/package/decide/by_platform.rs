@@ -1,0 +1,109 @@
+//! The rows that the `Platform` of an object decides: 4 for one that is wanted, 7 and 8 for one that is to go.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, rest};
+use crate::api::names::AppId;
+use crate::api::platform::{Mode, PlatformReason};
+use crate::api::reason::Reason;
+
+pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
+    match &seen.platform {
+        PlatformView::Unread | PlatformView::Unconfirmed(_) => {
+            Decision::Await(now.tick + ECHO_BOUND)
+        }
+        PlatformView::NotFound => rest(Reason::PlatformNotFound, platform_not_found(seen)),
+        PlatformView::NotAllowed => rest(Reason::PlatformNotAllowed, not_allowed(seen)),
+        PlatformView::Unusable { message, .. }
+        | PlatformView::Usable {
+            last_good: Some(message),
+            ..
+        } => rest(Reason::CredentialsMissing, message.clone()),
+        PlatformView::Usable { app_id, .. } => match application_changed(seen, app_id) {
+            Some(changed) => changed,
+            None => match retire_after {
+                None => rest(Reason::Active, "The package is wanted".to_owned()),
+                Some(at) => Decision::Rest {
+                    reason: Reason::Scheduled,
+                    message: format!("The package is wanted until {at}, then it is retired"),
+                    until: Some(instant_of(at, now)),
+                },
+            },
+        },
+    }
+}
+
+/// Rows 7 and 8, but for the unclear claim: what keeps the Platform from being asked.
+pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision> {
+    let until = seen.lagging.then(|| now.tick + ECHO_BOUND);
+    let rest = |reason, message| Decision::Rest {
+        reason,
+        message,
+        until,
+    };
+    match &seen.platform {
+        PlatformView::Unread => Some(Decision::Await(now.tick + ECHO_BOUND)),
+        PlatformView::Unconfirmed(why) => Some(Decision::GiveBack(why.clone())),
+        PlatformView::NotFound => Some(rest(Reason::PlatformNotFound, platform_not_found(seen))),
+        PlatformView::NotAllowed => Some(rest(Reason::PlatformNotAllowed, not_allowed(seen))),
+        PlatformView::Unusable { reason, message } => Some(match reason {
+            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => rest(
+                Reason::CredentialsLost,
+                format!("The deletion waits for credentials: {message}; give the Secret back, or set deletionPolicy: Retain to let the object go without its package"),
+            ),
+            PlatformReason::Available
+            | PlatformReason::Observing
+            | PlatformReason::Throttled
+            | PlatformReason::PlatformUnavailable
+            | PlatformReason::EndpointInvalid
+            | PlatformReason::SecretInvalid
+            | PlatformReason::CertificateNotTrusted
+            | PlatformReason::ClientCertificateRefused
+            | PlatformReason::AuthenticationFailed
+            | PlatformReason::ApplicationRefused
+            | PlatformReason::Undecodable => rest(Reason::CredentialsMissing, message.clone()),
+        }),
+        PlatformView::Usable { app_id, mode, .. } => match (application_changed(seen, app_id), mode) {
+            (Some(changed), _) => Some(changed),
+            (None, Mode::Observe) => Some(rest(
+                Reason::WouldDelete,
+                "The Platform is in mode Observe and sends no DELETE; in mode Enforce the package would be deleted".to_owned(),
+            )),
+            (None, Mode::Enforce) => None,
+        },
+    }
+}
+
+fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
+    let accepted = seen
+        .object
+        .application()
+        .filter(|accepted| *accepted != app_id)?;
+    Some(rest(
+        Reason::ApplicationChanged,
+        format!(
+            "The package belongs to the application {accepted}, but the Platform now has credentials of {app_id}, which would answer that it does not exist; give the Platform credentials of {accepted}, or set deletionPolicy: Retain"
+        ),
+    ))
+}
+
+fn platform_not_found(seen: &Observation) -> String {
+    let name = seen
+        .object
+        .platform()
+        .map_or_else(String::new, |platform| format!(" {platform}"));
+    format!(
+        "There is no Platform{name}; create it, or set deletionPolicy: Retain to let the object go without its package"
+    )
+}
+
+fn not_allowed(seen: &Observation) -> String {
+    let name = seen
+        .object
+        .platform()
+        .map_or_else(String::new, |platform| format!(" {platform}"));
+    format!(
+        "The Platform{name} does not allow objects of namespace {}; widen its allowedNamespaces, or set deletionPolicy: Retain",
+        seen.object.key.namespace
+    )
+}
