@@ -3,9 +3,13 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
+use super::claims::Claim;
+use super::decide::{Echo, Observation, PlatformView};
 use super::object::{Object, Undecodable};
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
+use crate::api::platform::Mode;
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
+use crate::session::Standing;
 
 pub(crate) fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().unwrap()
@@ -60,5 +64,25 @@ pub(crate) fn undecodable(name: &str) -> Object {
     Object {
         spec: Err(undecodable),
         ..object(name)
+    }
+}
+
+/// `object` with all in favour of what it asks for: usable Platform, no claim, no ticket yet.
+pub(crate) fn seen(object: Object) -> Observation {
+    Observation {
+        object: std::sync::Arc::new(object),
+        echo: Echo::Seen,
+        blind: false,
+        settled: None,
+        platform: PlatformView::Usable {
+            app_id: app("app-1"),
+            mode: Mode::Enforce,
+            last_good: None,
+        },
+        lagging: false,
+        claim: Claim::Nobody,
+        ahead: None,
+        standing: Standing::Absent,
+        backoff: None,
     }
 }

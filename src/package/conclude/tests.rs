@@ -1,32 +1,8 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::api::platform::Mode;
 use crate::api::version_package::Deletion;
-use crate::package::claims::Claim;
-use crate::package::decide::{Echo, PlatformView};
-use crate::package::fixtures::{self, app};
+use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
 use crate::remote::answer::Trouble;
-
-fn seen(object: Object) -> Observation {
-    Observation {
-        object: Arc::new(object),
-        echo: Echo::Seen,
-        blind: false,
-        settled: None,
-        platform: PlatformView::Usable {
-            app_id: app("app-1"),
-            mode: Mode::Enforce,
-            last_good: None,
-        },
-        lagging: false,
-        claim: Claim::Nobody,
-        ahead: None,
-        standing: Standing::Absent,
-        backoff: None,
-    }
-}
 
 fn now() -> Now {
     Now {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::api::names::{FINALIZER, ObjectKey};
 use crate::api::version_package::{Deletion, DeletionPolicy};
-use crate::package::fixtures::{self, app};
+use crate::package::fixtures::{self, app, seen};
 use crate::remote::answer::Detail;
 
 fn usable(app_id: &str, mode: Mode) -> PlatformView {
@@ -13,21 +13,6 @@ fn usable(app_id: &str, mode: Mode) -> PlatformView {
         app_id: app(app_id),
         mode,
         last_good: None,
-    }
-}
-
-fn seen(object: Object) -> Observation {
-    Observation {
-        object: Arc::new(object),
-        echo: Echo::Seen,
-        blind: false,
-        settled: None,
-        platform: usable("app-1", Mode::Enforce),
-        lagging: false,
-        claim: Claim::Nobody,
-        ahead: None,
-        standing: Standing::Absent,
-        backoff: None,
     }
 }
 
