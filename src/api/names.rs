@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -42,7 +43,7 @@ impl InvalidName {
 /// The platform publishes no rule for it; an empty id or a dot segment would name another URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct FileId(String);
+pub struct FileId(Arc<str>);
 
 impl FileId {
     const ALLOWED: &'static str =
@@ -62,7 +63,7 @@ impl TryFrom<String> for FileId {
             |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
         let fits = (1..=256).contains(&value.len()) && value.bytes().all(unreserved);
         if fits && value != "." && value != ".." {
-            Ok(Self(value))
+            Ok(Self(value.into()))
         } else {
             Err(InvalidName::new("fileId", &value, Self::ALLOWED))
         }
@@ -72,7 +73,7 @@ impl TryFrom<String> for FileId {
 /// The name of an application on the platform, sent as the header `app_key`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct AppId(String);
+pub struct AppId(Arc<str>);
 
 impl AppId {
     const ALLOWED: &'static str = "1 to 256 visible ASCII characters without blanks";
@@ -88,7 +89,7 @@ impl TryFrom<String> for AppId {
 
     fn try_from(value: String) -> Result<Self, InvalidName> {
         if (1..=256).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(Self(value))
+            Ok(Self(value.into()))
         } else {
             Err(InvalidName::new("appId", &value, Self::ALLOWED))
         }
@@ -100,7 +101,7 @@ impl TryFrom<String> for AppId {
 /// Host in lower case, port always there, no trailing slash.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Endpoint(String);
+pub struct Endpoint(Arc<str>);
 
 impl Endpoint {
     const ALLOWED: &'static str = "an https URL such as https://iot.example.com:8743, without user, password, query or fragment";
@@ -129,10 +130,9 @@ impl TryFrom<String> for Endpoint {
             && url.query().is_none()
             && url.fragment().is_none();
         match (plain, url.host_str(), url.port_or_known_default()) {
-            (true, Some(host), Some(port)) => Ok(Self(format!(
-                "https://{host}:{port}{}",
-                url.path().trim_end_matches('/')
-            ))),
+            (true, Some(host), Some(port)) => Ok(Self(
+                format!("https://{host}:{port}{}", url.path().trim_end_matches('/')).into(),
+            )),
             _ => Err(refuse()),
         }
     }
@@ -142,7 +142,7 @@ macro_rules! plain_text {
     ($($name:ident),+) => {$(
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
 
@@ -169,18 +169,18 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A namespaced name: how one object of a known kind is named in this cluster.
+/// A namespaced name: how one object of a known kind is named in this cluster. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     /// The namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// The name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl ObjectKey {
     /// Names the object `name` in `namespace`.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self {
             namespace: namespace.into(),
             name: name.into(),

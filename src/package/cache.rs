@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::object::Object;
+use super::packed::Packed;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::reason::Phase;
@@ -16,13 +17,13 @@ pub enum Event {
     /// A list begins; what it brings is kept aside.
     ListBegins,
     /// One object of the list.
-    Listed(Object),
+    Listed(Packed),
     /// The list is complete: from here on the cache shows it.
     ListEnds,
     /// An object came or changed.
-    Applied(Object),
+    Applied(Packed),
     /// An object went.
-    Deleted(Object),
+    Deleted(Packed),
 }
 
 /// What an event changed.
@@ -52,7 +53,7 @@ struct State {
 
 #[derive(Default)]
 struct Shown {
-    objects: HashMap<ObjectKey, Arc<Object>>,
+    objects: HashMap<ObjectKey, Packed>,
     by_file: HashMap<FileId, Vec<ObjectKey>>,
     by_platform: HashMap<ObjectKey, Members>,
     /// How many objects stand in each phase; kept in step, since they are asked for every second.
@@ -92,45 +93,40 @@ impl Cache {
                 let next = state.listing.take().unwrap_or_default();
                 let previous = std::mem::replace(&mut state.shown, next);
                 state.complete = true;
-                let uids: HashSet<&str> = state
-                    .shown
-                    .objects
-                    .values()
-                    .map(|o| o.uid.as_str())
-                    .collect();
+                let uids: HashSet<&str> = state.shown.objects.values().map(|o| &*o.uid).collect();
                 let gone = previous
                     .objects
                     .values()
                     .map(|o| &o.uid)
-                    .filter(|u| !uids.contains(u.as_str()));
+                    .filter(|u| !uids.contains(&***u));
                 // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
                 let mut wake: HashSet<ObjectKey> = previous.objects.keys().cloned().collect();
                 wake.extend(state.shown.objects.keys().cloned());
                 Changes {
-                    gone: gone.cloned().collect(),
+                    gone: gone.map(|uid| uid.to_string()).collect(),
                     wake: wake.into_iter().collect(),
                     listed: true,
                 }
             }
             Event::Applied(object) => {
                 let uid = object.uid.clone();
-                let (key, file) = (object.key.clone(), object.file_id().cloned());
+                let (key, file) = (object.key.clone(), object.file_id.clone());
                 let gone = state
                     .shown
                     .insert(object)
-                    .map(|old| old.uid.clone())
+                    .map(|old| old.uid)
                     .filter(|old| *old != uid);
                 Changes {
                     wake: state.shown.woken(key, file.as_ref()),
-                    gone: gone.into_iter().collect(),
+                    gone: gone.into_iter().map(String::from).collect(),
                     listed: false,
                 }
             }
             Event::Deleted(object) => {
                 let removed = state.shown.remove(&object.key);
                 Changes {
-                    wake: state.shown.woken(object.key.clone(), object.file_id()),
-                    gone: vec![removed.map_or(object.uid, |old| old.uid.clone())],
+                    wake: state.shown.woken(object.key, object.file_id.as_ref()),
+                    gone: vec![removed.map_or(object.uid, |old| old.uid).into()],
                     listed: false,
                 }
             }
@@ -141,15 +137,23 @@ impl Cache {
     pub fn look(&self, key: &ObjectKey) -> Option<Look> {
         let state = self.state.lock();
         let object = state.shown.objects.get(key)?.clone();
-        let others = object
-            .file_id()
-            .and_then(|file| state.shown.by_file.get(file))
+        let of_file = object
+            .file_id
+            .as_ref()
+            .and_then(|file| state.shown.by_file.get(file));
+        let others: Vec<Packed> = of_file
             .into_iter()
             .flatten()
             .filter(|other| *other != key)
             .filter_map(|other| state.shown.objects.get(other).cloned())
             .collect();
-        Some(Look { object, others })
+        // What was taken in one moment can be read in the next.
+        drop(state);
+        let unpack = |packed: &Packed| Arc::new(packed.unpack());
+        Some(Look {
+            object: unpack(&object),
+            others: others.iter().map(unpack).collect(),
+        })
     }
 
     /// The objects that name `platform`.
@@ -196,31 +200,40 @@ impl Cache {
 }
 
 impl Shown {
-    fn insert(&mut self, object: Object) -> Option<Arc<Object>> {
+    fn insert(&mut self, mut object: Packed) -> Option<Packed> {
         let previous = self.remove(&object.key);
-        if let Some(file) = object.file_id() {
-            self.by_file
-                .entry(file.clone())
-                .or_default()
-                .push(object.key.clone());
+        // Thousands name the same Platform in the same namespace: one copy of both names is enough.
+        if let Some(platform) = &mut object.platform {
+            if let Some((known, _)) = self.by_platform.get_key_value(platform) {
+                *platform = known.clone();
+            }
+            if platform.namespace == object.key.namespace {
+                object.key.namespace = platform.namespace.clone();
+            }
         }
-        let phase = object.status.phase;
-        if let Some(platform) = object.platform() {
-            let members = self.by_platform.entry(platform).or_default();
+        if let Some(file) = &object.file_id {
+            // Nearly always there is one, and a vector that grows begins with four.
+            let alone = || Vec::with_capacity(1);
+            let keys = self.by_file.entry(file.clone()).or_insert_with(alone);
+            keys.push(object.key.clone());
+        }
+        let phase = object.phase;
+        if let Some(platform) = &object.platform {
+            let members = self.by_platform.entry(platform.clone()).or_default();
             members.keys.insert(object.key.clone());
             count(&mut members.counts, phase, 1);
         }
         if let Some(phase) = phase {
             *self.phases.entry(phase).or_default() += 1;
         }
-        self.undecodable += usize::from(object.spec.is_err());
-        self.objects.insert(object.key.clone(), Arc::new(object));
+        self.undecodable += usize::from(!object.decodable);
+        self.objects.insert(object.key.clone(), object);
         previous
     }
 
-    fn remove(&mut self, key: &ObjectKey) -> Option<Arc<Object>> {
+    fn remove(&mut self, key: &ObjectKey) -> Option<Packed> {
         let object = self.objects.remove(key)?;
-        if let Some(file) = object.file_id()
+        if let Some(file) = &object.file_id
             && let Some(keys) = self.by_file.get_mut(file)
         {
             keys.retain(|other| other != key);
@@ -228,20 +241,20 @@ impl Shown {
                 self.by_file.remove(file);
             }
         }
-        let phase = object.status.phase;
-        if let Some(platform) = object.platform()
-            && let Some(members) = self.by_platform.get_mut(&platform)
+        let phase = object.phase;
+        if let Some(platform) = &object.platform
+            && let Some(members) = self.by_platform.get_mut(platform)
         {
             members.keys.remove(key);
             count(&mut members.counts, phase, -1);
             if members.keys.is_empty() {
-                self.by_platform.remove(&platform);
+                self.by_platform.remove(platform);
             }
         }
         if let Some(number) = phase.and_then(|phase| self.phases.get_mut(&phase)) {
             *number -= 1;
         }
-        self.undecodable -= usize::from(object.spec.is_err());
+        self.undecodable -= usize::from(!object.decodable);
         Some(object)
     }
 
@@ -279,11 +292,12 @@ mod tests {
         Some(look.object.resource_version.clone())
     }
 
-    fn version(name: &str, version: &str) -> Object {
-        Object {
+    fn version(name: &str, version: &str) -> Packed {
+        let object = Object {
             resource_version: version.into(),
             ..fixtures::accepted(name, "app-1")
-        }
+        };
+        fixtures::watched(&object).into()
     }
 
     #[test]
@@ -326,10 +340,8 @@ mod tests {
         cache.apply(Event::Applied(version("a", "1")));
         let changes = cache.apply(Event::Applied(version("b", "1")));
         assert_eq!(changes.wake.len(), 2);
-        let anew = Object {
-            uid: "another".into(),
-            ..version("b", "2")
-        };
+        let mut anew = version("b", "2");
+        anew.uid = "another".into();
         assert_eq!(cache.apply(Event::Applied(anew)).gone, ["uid-b"]);
         let changes = cache.apply(Event::Deleted(version("b", "3")));
         assert_eq!((changes.wake.len(), changes.gone.len()), (2, 1));
@@ -343,9 +355,9 @@ mod tests {
         let object = |name: &str, phase| {
             let mut object = fixtures::object(name);
             object.status.phase = phase;
-            object
+            Packed::from(fixtures::watched(&object))
         };
-        let platform = object("a", None).platform().unwrap();
+        let platform = object("a", None).platform.unwrap();
         let of = |phase| cache.phases().0.get(&phase).copied().unwrap_or(0);
         cache.apply(Event::Applied(object("a", None)));
         cache.apply(Event::Applied(object("a", Some(Phase::Active))));

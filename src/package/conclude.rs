@@ -385,8 +385,8 @@ pub fn audit_record(
     let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
     Some(AuditRecord {
         time: now.wall,
-        namespace: object.key.namespace.clone(),
-        name: object.key.name.clone(),
+        namespace: object.key.namespace.to_string(),
+        name: object.key.name.to_string(),
         uid: object.uid.clone(),
         file_id: object.file_id()?.clone(),
         application: object.application().cloned(),

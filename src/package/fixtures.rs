@@ -1,11 +1,12 @@
 //! Objects for the tests of the pure rooms.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::claims::Claim;
 use super::decide::{Echo, Observation, PlatformView};
-use super::object::{Object, Undecodable};
+use super::object::{Object, Undecodable, Watched};
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::platform::Mode;
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
@@ -64,6 +65,28 @@ pub(crate) fn undecodable(name: &str) -> Object {
     Object {
         spec: Err(undecodable),
         ..object(name)
+    }
+}
+
+/// `object` as the API server sends it.
+pub(crate) fn watched(object: &Object) -> Watched {
+    let spec = match &object.spec {
+        Ok(spec) => json!(spec),
+        Err(undecodable) => json!({"fileId": undecodable.file_id, "platformRef": 7}),
+    };
+    Watched {
+        metadata: ObjectMeta {
+            namespace: Some(object.key.namespace.to_string()),
+            name: Some(object.key.name.to_string()),
+            uid: Some(object.uid.clone()),
+            resource_version: Some(object.resource_version.clone()),
+            generation: Some(object.generation),
+            deletion_timestamp: object.deleted_at.map(Time),
+            finalizers: Some(object.finalizers.clone()),
+            ..ObjectMeta::default()
+        },
+        spec,
+        status: json!(object.status),
     }
 }
 

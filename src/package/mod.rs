@@ -15,6 +15,7 @@ mod fixtures;
 pub mod memory;
 pub mod object;
 pub mod observe;
+pub mod packed;
 pub mod report;
 pub mod watch;
 pub mod workqueue;

@@ -14,7 +14,7 @@ use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
 };
 
-/// A `VersionPackage` as the cache keeps it: what is decided on, and nothing else of its metadata.
+/// A `VersionPackage` as it is decided on, and nothing else of its metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Namespace and name.
@@ -67,8 +67,10 @@ impl Object {
     /// The Platform that it names.
     pub fn platform(&self) -> Option<ObjectKey> {
         let reference = &self.spec.as_ref().ok()?.platform_ref;
-        let namespace = reference.namespace.as_ref().unwrap_or(&self.key.namespace);
-        Some(ObjectKey::new(namespace.clone(), reference.name.clone()))
+        let own = &self.key.namespace;
+        let namespace = reference.namespace.as_ref();
+        let namespace = namespace.map_or_else(|| own.clone(), |name| name.as_str().into());
+        Some(ObjectKey::new(namespace, reference.name.as_str()))
     }
 
     /// Whether it is retired at `now`, by its lifecycle or by its time.
@@ -92,7 +94,7 @@ impl Object {
         self.status.application.as_ref()
     }
 
-    fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
+    pub(super) fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
         let mut annotations = metadata.annotations.unwrap_or_default();
         let known = |value: Value| match value {
             Value::Null => Ok(VersionPackageStatus::default()),
@@ -134,9 +136,9 @@ impl Object {
 /// What the API server sends: any object of the kind, whether or not it can be read as one.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    metadata: ObjectMeta,
-    spec: Value,
-    status: Value,
+    pub(super) metadata: ObjectMeta,
+    pub(super) spec: Value,
+    pub(super) status: Value,
 }
 
 impl<'de> Deserialize<'de> for Watched {

@@ -126,7 +126,7 @@ async fn write_status(
         "apiVersion": "iodm.dev/v1alpha1",
         "kind": "VersionPackage",
         // The uid: another object of the same name must not get this status.
-        "metadata": {"name": object.key.name, "namespace": object.key.namespace, "uid": object.uid},
+        "metadata": {"name": &*object.key.name, "namespace": &*object.key.namespace, "uid": object.uid},
         "status": status,
     });
     let api = Api::<Watched>::namespaced(context.client.clone(), &object.key.namespace);
@@ -175,8 +175,8 @@ async fn publish(context: &Context, object: &Object, note: Note) {
     let about = ObjectReference {
         api_version: Some("iodm.dev/v1alpha1".to_owned()),
         kind: Some("VersionPackage".to_owned()),
-        name: Some(object.key.name.clone()),
-        namespace: Some(object.key.namespace.clone()),
+        name: Some(object.key.name.to_string()),
+        namespace: Some(object.key.namespace.to_string()),
         uid: Some(object.uid.clone()),
         ..ObjectReference::default()
     };

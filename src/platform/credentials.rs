@@ -115,7 +115,7 @@ pub(super) fn named_secrets(
     ]
     .into_iter()
     .flatten()
-    .map(move |secret| ObjectKey::new(namespace, &secret.name))
+    .map(move |secret| ObjectKey::new(namespace, secret.name.as_str()))
 }
 
 /// Puts spec and Secrets together.

@@ -152,7 +152,7 @@ async fn write(
     let patch = Patch::Apply(json!({
         "apiVersion": Platform::api_version(&()),
         "kind": Platform::kind(&()),
-        "metadata": {"name": key.name, "namespace": key.namespace, "uid": object.uid},
+        "metadata": {"name": &*key.name, "namespace": &*key.namespace, "uid": object.uid},
         "status": status,
     }));
     let params = PatchParams::apply(FIELD_MANAGER).force();

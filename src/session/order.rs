@@ -126,7 +126,7 @@ impl Order {
         let hash = hash(&ticket.uid);
         let (uid, key) = (ticket.uid.as_str(), &ticket.key);
         let node = Node {
-            text: [uid, key.namespace.as_str(), "/", key.name.as_str()]
+            text: [uid, &*key.namespace, "/", &*key.name]
                 .concat()
                 .into_boxed_str(),
             uid_length: u32::try_from(uid.len()).unwrap_or(u32::MAX),

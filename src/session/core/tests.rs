@@ -82,7 +82,8 @@ impl Bench {
 
     fn settle(&mut self) {
         let step = self.core.step(self.now);
-        self.woken.extend(step.wake.into_iter().map(|key| key.name));
+        self.woken
+            .extend(step.wake.into_iter().map(|key| key.name.to_string()));
         self.logins.extend(step.login);
         self.next = step.next;
     }

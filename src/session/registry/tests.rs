@@ -127,7 +127,7 @@ async fn those_who_wait_are_woken_when_the_last_platform_leaves() {
         woken.try_recv().unwrap().name,
     ];
     names.sort();
-    assert_eq!(names, ["o1", "o2"]);
+    assert_eq!(names.map(|name| name.to_string()), ["o1", "o2"]);
 }
 
 #[tokio::test(start_paused = true)]
