@@ -2,6 +2,8 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use std::iter;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::order::Order;
@@ -16,6 +18,29 @@ pub(super) struct Queue {
     order: Order,
     /// Deletions that went before waiting retirements since one of those had its turn.
     passed: usize,
+}
+
+/// How many are left to have their turns, and whose the next one is.
+struct Rounds {
+    deletions: usize,
+    retirements: usize,
+    passed: usize,
+}
+
+impl Rounds {
+    /// Takes one turn.
+    fn turn(&mut self) -> Option<Priority> {
+        let due = self.retirements > 0 && self.passed >= ROUND - 1;
+        if self.deletions > 0 && !due {
+            self.deletions -= 1;
+            self.passed += usize::from(self.retirements > 0);
+            Some(Priority::Deletion)
+        } else {
+            self.retirements = self.retirements.checked_sub(1)?;
+            self.passed = 0;
+            Some(Priority::Retirement)
+        }
+    }
 }
 
 /// A place in the order, for walking over all who wait.
@@ -55,18 +80,31 @@ impl Queue {
 
     /// Takes the ticket out whose turn it is.
     pub(super) fn pop(&mut self) -> Option<Ticket> {
-        let next = self.next_priority();
-        let ticket = self.order.next(next, None)?;
-        match next {
-            Priority::Retirement => self.passed = 0,
-            Priority::Deletion => self.passed += usize::from(self.retirements() > 0),
-        }
+        let mut rounds = self.rounds();
+        let ticket = self.order.next(rounds.turn()?, None)?;
+        self.passed = rounds.passed;
         self.order.remove(&ticket.uid)
     }
 
     /// Who is next.
     pub(super) fn head(&self) -> Option<Ticket> {
-        self.order.next(self.next_priority(), None)
+        self.turns().next()
+    }
+
+    /// All tickets in the order of their turns, if nobody comes or goes: the first is at position 1.
+    pub(super) fn turns(&self) -> impl Iterator<Item = Ticket> {
+        let mut rounds = self.rounds();
+        let (mut deletion, mut retirement) = (None::<Ticket>, None::<Ticket>);
+        iter::from_fn(move || {
+            let priority = rounds.turn()?;
+            let last = match priority {
+                Priority::Deletion => &mut deletion,
+                Priority::Retirement => &mut retirement,
+            };
+            let after = last.as_ref().map(|last| (last.requested_at, &*last.uid));
+            *last = self.order.next(priority, after);
+            last.clone()
+        })
     }
 
     /// How many turns until that of `uid`; 1 is the next.
@@ -103,12 +141,11 @@ impl Queue {
         ))
     }
 
-    fn next_priority(&self) -> Priority {
-        let due = self.retirements() > 0 && self.left_in_round() == 0;
-        if due || self.deletions() == 0 {
-            Priority::Retirement
-        } else {
-            Priority::Deletion
+    fn rounds(&self) -> Rounds {
+        Rounds {
+            deletions: self.deletions(),
+            retirements: self.retirements(),
+            passed: self.passed,
         }
     }
 
@@ -205,10 +242,11 @@ mod tests {
                 assert_eq!(queue.len(), model.waiting.len());
                 assert_eq!(queue.head(), model.clone().pop());
             }
-            let mut turns = model.clone();
-            for turn in 1..=queue.len() {
-                let uid = turns.pop().unwrap().uid;
-                assert_eq!(queue.position(&uid), Some(turn), "seed {seed}");
+            let mut left = model.clone();
+            let turns: Vec<_> = iter::from_fn(|| left.pop()).collect();
+            assert_eq!(queue.turns().collect::<Vec<_>>(), turns, "seed {seed}");
+            for (ticket, turn) in turns.iter().zip(1..) {
+                assert_eq!(queue.position(&ticket.uid), Some(turn), "seed {seed}");
             }
             let (mut place, mut walked) = (None, Vec::new());
             while let Some((next, key)) = queue.after(place.as_ref()) {
