@@ -32,9 +32,7 @@ pub async fn act(
         leave_seat(context, object);
     }
     match decision {
-        Decision::Nothing | Decision::Await(_) | Decision::Rest { .. } | Decision::Stay { .. } => {
-            Effect::None
-        }
+        Decision::Nothing | Decision::Await(_) | Decision::Rest { .. } => Effect::None,
         Decision::GiveBack(why) => {
             tracing::debug!(why, "a permit was given back unused");
             Effect::None

@@ -116,14 +116,6 @@ pub fn conclude(
             wake: *until,
             ..say(seen, *reason, message, None, now)
         },
-        (
-            Decision::Stay {
-                state,
-                position,
-                estimated,
-            },
-            _,
-        ) => parked(seen, state, *position, *estimated, now),
         (Decision::Follow(leader), _) => {
             let message =
                 format!("Waiting for {leader}, which is about to delete the same package");

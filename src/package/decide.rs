@@ -16,7 +16,7 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
-use crate::session::{Priority, Standing, State, Ticket};
+use crate::session::{Priority, Standing, Ticket};
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
@@ -121,17 +121,8 @@ pub enum Decision {
         /// When time alone changes it.
         until: Option<Instant>,
     },
-    /// Ask for a permit.
+    /// Ask for a permit, or go on waiting for it with this ticket.
     Request(Ticket),
-    /// Keep the ticket; the session waits for this.
-    Stay {
-        /// What the session waits for.
-        state: State,
-        /// Place in the queue, 1 is next.
-        position: usize,
-        /// About how long.
-        estimated: Duration,
-    },
     /// Wait for another object that is about to delete the same package.
     Follow(ObjectKey),
     /// Write the intent of this attempt.
@@ -148,11 +139,7 @@ impl Decision {
     /// Whether the object keeps its ticket or permit.
     pub fn keeps_seat(&self) -> bool {
         match self {
-            Self::Request(_)
-            | Self::Stay { .. }
-            | Self::WriteIntent
-            | Self::Send
-            | Self::Await(_) => true,
+            Self::Request(_) | Self::WriteIntent | Self::Send | Self::Await(_) => true,
             Self::Nothing
             | Self::AddFinalizer
             | Self::Release { .. }
@@ -285,7 +272,8 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     }
     let object = &*seen.object;
     match &seen.standing {
-        Standing::Absent => Decision::Request(Ticket {
+        // Who waits asks again: a retired object that was deleted since moves up.
+        Standing::Absent | Standing::Waiting { .. } => Decision::Request(Ticket {
             uid: object.uid.clone(),
             key: object.key.clone(),
             priority: if going {
@@ -295,15 +283,6 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             },
             requested_at: requested_at(object, now.wall),
         }),
-        Standing::Waiting {
-            position,
-            estimated,
-            state,
-        } => Decision::Stay {
-            state: state.clone(),
-            position: *position,
-            estimated: *estimated,
-        },
         Standing::Permitted { .. } if seen.blind => Decision::RestartWatch,
         Standing::Permitted { intent: None } => Decision::WriteIntent,
         Standing::Permitted {

@@ -136,19 +136,16 @@ fn a_parked_object_says_once_that_the_platform_cannot_be_reached() {
 
 #[test]
 fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
-    let waiting = Standing::Waiting {
-        position: 37,
-        estimated: Duration::from_secs(70),
-        state: State::Open,
+    let waits = |object, position, state| {
+        let standing = Standing::Waiting {
+            position,
+            estimated: Duration::from_secs(70),
+            state,
+        };
+        let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
+        conclude(&seen(object), &request, &effect, 0, now(), 0.0)
     };
-    let report = conclude(
-        &seen(going()),
-        &Decision::Nothing,
-        &Effect::Seated(waiting.clone()),
-        0,
-        now(),
-        0.0,
-    );
+    let report = waits(going(), 37, State::Open);
     let status = report.status.clone().unwrap();
     assert_eq!(reason(&report), "Queued");
     assert!(
@@ -163,25 +160,11 @@ fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
         },
         State::TokenRefused(Detail::default()),
     ] {
-        let stay = Decision::Stay {
-            state,
-            position: 2,
-            estimated: Duration::ZERO,
-        };
-        assert_eq!(
-            conclude(&seen(parked.clone()), &stay, &Effect::None, 0, now(), 0.0),
-            Report::nothing()
-        );
+        assert_eq!(waits(parked.clone(), 2, state), Report::nothing());
     }
     let refused = State::AuthenticationFailed(detail(401, "100208"));
-    let stay = Decision::Stay {
-        state: refused,
-        position: 2,
-        estimated: Duration::ZERO,
-    };
-    let report = conclude(&seen(parked), &stay, &Effect::None, 0, now(), 0.0);
     assert_eq!(
-        reason(&report),
+        reason(&waits(parked, 2, refused)),
         "AuthenticationFailed",
         "nobody keeps saying Queued while the login is refused"
     );

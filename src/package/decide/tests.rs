@@ -7,6 +7,7 @@ use crate::api::names::{FINALIZER, ObjectKey};
 use crate::api::version_package::{Deletion, DeletionPolicy};
 use crate::package::fixtures::{self, app, seen};
 use crate::remote::answer::Detail;
+use crate::session::State;
 
 fn usable(app_id: &str, mode: Mode) -> PlatformView {
     PlatformView::Usable {
@@ -264,11 +265,23 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
         (ticket.priority, ticket.requested_at),
         (Priority::Deletion, fixtures::now())
     );
-    let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
-    let Decision::Request(ticket) = decide(&seen(retired), now()) else {
+    let ticket_holder = fixtures::retired(fixtures::accepted("a", "app-1"));
+    let Decision::Request(ticket) = decide(&seen(ticket_holder.clone()), now()) else {
         panic!("no ticket")
     };
     assert_eq!(ticket.priority, Priority::Retirement);
+    let deleted_since = Observation {
+        standing: Standing::Waiting {
+            position: 900,
+            estimated: Duration::ZERO,
+            state: State::Open,
+        },
+        ..seen(fixtures::deleted(ticket_holder))
+    };
+    let Decision::Request(ticket) = decide(&deleted_since, now()) else {
+        panic!("no ticket")
+    };
+    assert_eq!(ticket.priority, Priority::Deletion, "it moves up");
 
     let permit = |object, intent| Observation {
         standing: Standing::Permitted { intent },
