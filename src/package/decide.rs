@@ -16,7 +16,7 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
-use crate::session::{Priority, Standing, Ticket};
+use crate::session::{Priority, Purpose, Standing, Ticket};
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
@@ -273,9 +273,15 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     let object = &*seen.object;
     match &seen.standing {
         // Who waits asks again: a retired object that was deleted since moves up.
-        Standing::Absent | Standing::Waiting { .. } => Decision::Request(Ticket {
+        Standing::Absent
+        | Standing::Waiting { .. }
+        | Standing::Permitted {
+            purpose: Purpose::LookUp,
+            ..
+        } => Decision::Request(Ticket {
             uid: object.uid.clone(),
             key: object.key.clone(),
+            purpose: Purpose::Delete,
             priority: if going {
                 Priority::Deletion
             } else {
@@ -283,9 +289,16 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             },
             requested_at: requested_at(object, now.wall),
         }),
-        Standing::Permitted { .. } if seen.blind => Decision::RestartWatch,
-        Standing::Permitted { intent: None } => Decision::WriteIntent,
         Standing::Permitted {
+            purpose: Purpose::Delete,
+            ..
+        } if seen.blind => Decision::RestartWatch,
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            intent: None,
+        } => Decision::WriteIntent,
+        Standing::Permitted {
+            purpose: Purpose::Delete,
             intent: Some((intent, written)),
         } => {
             let shown = object

@@ -70,6 +70,15 @@ impl Budget {
 
     /// Whether one more call may go.
     pub(super) fn room(&self, now: Instant) -> Room {
+        self.room_within(self.fits(now), now)
+    }
+
+    /// Whether a call may go that nobody waits for: it leaves half of the window to those who may come.
+    pub(super) fn spare_room(&self, now: Instant) -> Room {
+        self.room_within(self.fits(now).div_ceil(2), now)
+    }
+
+    fn room_within(&self, fits: usize, now: Instant) -> Room {
         if let Some(until) = self.pause {
             if now < until {
                 return Room::At(until);
@@ -78,7 +87,6 @@ impl Budget {
                 return Room::AfterAnswer;
             }
         }
-        let fits = self.fits(now);
         let most = self.share.most_in_flight(self.limit, self.window, now);
         if self.in_flight >= fits.min(most).min(MOST_IN_FLIGHT) {
             return Room::AfterAnswer;

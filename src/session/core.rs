@@ -3,6 +3,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod begin;
 mod learn;
 
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use super::notice::Notice;
 use super::queue::Queue;
 use super::tenure::Tenure;
 use super::token::{Need, Tokens};
-use super::{Credential, SessionKey, Standing, State, Ticket};
+use super::{Credential, Purpose, SessionKey, Standing, State, Ticket};
 use crate::api::names::ObjectKey;
 
 /// A record allows for so many calls where none waits, so that the next one needs no record first.
@@ -38,6 +39,7 @@ pub(super) struct Terms {
 /// A permit that was not used yet.
 struct Permit {
     key: ObjectKey,
+    purpose: Purpose,
     given: Instant,
     probe: bool,
     intent: Option<(String, Instant)>,
@@ -63,6 +65,8 @@ pub(super) struct LoginOrder {
 pub(super) struct Step {
     pub(super) wake: Vec<ObjectKey>,
     pub(super) login: Option<LoginOrder>,
+    /// Whether those who wait for a spare call should try again.
+    pub(super) spare: bool,
     /// Whether a call waits for nothing but a record that allows for it.
     pub(super) short: bool,
     pub(super) next: Option<Instant>,
@@ -70,8 +74,16 @@ pub(super) struct Step {
 
 /// What may happen next.
 enum Move {
-    Grant { probe: bool },
-    Login { probe: bool },
+    Grant {
+        probe: bool,
+    },
+    /// A call that nobody waits for in the queue.
+    Spare {
+        probe: bool,
+    },
+    Login {
+        probe: bool,
+    },
     Wait(Option<Instant>),
 }
 
@@ -80,6 +92,8 @@ pub(super) struct Core {
     budget: Budget,
     queue: Queue,
     permits: HashMap<String, Permit>,
+    /// How many want a call that nobody in the queue waits for.
+    spare: usize,
     /// When the calls under way began.
     under_way: Vec<Instant>,
     tenure: Tenure,
@@ -108,6 +122,7 @@ impl Core {
             budget: Budget::new(terms.calls, terms.window, assumed_used_at),
             queue: Queue::new(),
             permits: HashMap::new(),
+            spare: 0,
             under_way: Vec::new(),
             tenure: Tenure::default(),
             tokens: Tokens::new(terms.credential),
@@ -205,7 +220,12 @@ impl Core {
     /// See [`super::Session::request`].
     pub(super) fn request(&mut self, ticket: &Ticket, now: Instant) -> Standing {
         self.tidy(now);
-        if !self.permits.contains_key(&ticket.uid) {
+        if let Some(permit) = self.permits.get_mut(&ticket.uid) {
+            if permit.purpose != ticket.purpose {
+                permit.purpose = ticket.purpose;
+                permit.intent = None;
+            }
+        } else {
             self.queue.insert(ticket);
             if self.queue.len() == 1
                 && let Move::Grant { probe } = self.next_move(now)
@@ -220,6 +240,7 @@ impl Core {
     pub(super) fn standing(&self, uid: &str, now: Instant) -> Standing {
         if let Some(permit) = self.permits.get(uid) {
             return Standing::Permitted {
+                purpose: permit.purpose,
                 intent: permit.intent.clone(),
             };
         }
@@ -246,24 +267,6 @@ impl Core {
         if let Some(permit) = self.permits.get_mut(uid) {
             permit.intent = Some((intent, now));
         }
-    }
-
-    /// Turns the permit of `uid` into a call with the token that comes back.
-    pub(super) fn begin(&mut self, uid: &str, now: Instant) -> Option<(Underway, SecretString)> {
-        self.tidy(now);
-        if self.closed || !self.may_send(now) {
-            return None;
-        }
-        // Without a token there is no permit: whatever drops the one voids the other.
-        let (token, serial) = self.tokens.current()?;
-        let permit = self.permits.remove(uid)?;
-        let call = Underway {
-            started: now,
-            probe: permit.probe,
-            serial,
-        };
-        self.under_way.push(now);
-        Some((call, token))
     }
 
     /// Does what is due, and tells what is left to others.
@@ -294,9 +297,14 @@ impl Core {
                     }
                     Some(_) | None => break None,
                 },
+                Move::Spare { .. } => {
+                    step.spare = true;
+                    break None;
+                }
                 Move::Wait(until) => break until,
             }
         };
+        step.spare |= self.closed || self.abandoned;
         let unused = self.permits.values().map(|permit| permit.given).min();
         step.wake = mem::take(&mut self.woken);
         let notice = self
@@ -364,7 +372,9 @@ impl Core {
     }
 
     fn next_move(&mut self, now: Instant) -> Move {
-        if self.closed || self.abandoned || self.queue.is_empty() || !self.may_send(now) {
+        let spare = self.queue.is_empty();
+        let wanted = !spare || self.spare > 0;
+        if self.closed || self.abandoned || !wanted || !self.may_send(now) {
             return Move::Wait(None);
         }
         let probe = match self.health.gate(now) {
@@ -384,12 +394,21 @@ impl Core {
         if alone && self.budget.in_flight() > 0 {
             return Move::Wait(None);
         }
-        match self.budget.room(now) {
+        let room = if spare {
+            self.budget.spare_room(now)
+        } else {
+            self.budget.room(now)
+        };
+        match room {
             Room::Now if self.tenure.left() == 0 => {
-                self.tenure.ask();
+                // What nobody waits for isn't worth a record of its own: the next one is soon enough.
+                if !spare {
+                    self.tenure.ask();
+                }
                 Move::Wait(None)
             }
             Room::Now if login => Move::Login { probe },
+            Room::Now if spare => Move::Spare { probe },
             Room::Now => Move::Grant { probe },
             Room::At(at) => Move::Wait(Some(at)),
             Room::AfterAnswer => Move::Wait(None),
@@ -399,19 +418,25 @@ impl Core {
     /// Gives the head of the queue its permit.
     fn grant(&mut self, probe: bool, now: Instant) -> Option<ObjectKey> {
         let ticket = self.queue.pop()?;
-        self.budget.take(now);
-        self.tenure.take();
-        if probe {
-            self.health.probe_begun();
-        }
+        self.take(probe, now);
         let permit = Permit {
             key: ticket.key.clone(),
+            purpose: ticket.purpose,
             given: now,
             probe,
             intent: None,
         };
         self.permits.insert(ticket.uid, permit);
         Some(ticket.key)
+    }
+
+    /// Takes the share of one call.
+    fn take(&mut self, probe: bool, now: Instant) {
+        self.budget.take(now);
+        self.tenure.take();
+        if probe {
+            self.health.probe_begun();
+        }
     }
 
     /// Takes back what has run out: permits that nobody used, and a token whose life is over.

@@ -34,6 +34,9 @@ pub(super) async fn run(session: Weak<Session>) {
                 tokio::spawn(log_in(call, connection, secret));
             }
         }
+        if step.spare {
+            serving.spare.notify_waiters();
+        }
         if step.short {
             serving.scarce.notify_one();
         }

@@ -1,7 +1,8 @@
 //! One application: its call budget, its queue, its token, and who gets the next call.
 //!
 //! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its
-//! turn has come. Nobody sleeps inside a reconcile.
+//! turn has come. Nobody sleeps inside a reconcile. What nobody waits for, the pages of an inventory,
+//! goes while the queue is empty.
 //!
 //! ```text
 //! request, delete, ... -> core (budget, queue, token, health, notice: no I/O) -> step -> dispatcher
@@ -22,7 +23,9 @@ mod registry;
 mod tenure;
 mod token;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -38,7 +41,8 @@ use self::members::Members;
 pub use self::registry::Sessions;
 use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
 use crate::remote::answer::{Answer, Detail, Trouble};
-use crate::remote::client::Connection;
+use crate::remote::client::{Connection, Page};
+use crate::remote::wire::CategoryInfo;
 
 /// What names a session: two `Platform`s with the same pair share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,6 +84,15 @@ pub enum Priority {
     Retirement,
 }
 
+/// What an object wants its call for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To look its package up, before it is decided whether it is deleted.
+    LookUp,
+    /// To delete its package.
+    Delete,
+}
+
 /// An object that wants one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
@@ -87,6 +100,8 @@ pub struct Ticket {
     pub uid: String,
     /// The object to wake.
     pub key: ObjectKey,
+    /// What the call is for; its place in the queue is the same for either.
+    pub purpose: Purpose,
     /// Whose calls go first.
     pub priority: Priority,
     /// Since when the deletion is wanted: the order within a priority.
@@ -107,9 +122,11 @@ pub enum Standing {
         /// What all of the session wait for.
         state: State,
     },
-    /// It holds a permit for one call. The intent is the one given to [`Session::intend`], if any.
+    /// It holds a permit for one call.
     Permitted {
-        /// The intent of this attempt and when it was written.
+        /// What the permit is for, and for nothing else.
+        purpose: Purpose,
+        /// The intent of this attempt, given to [`Session::intend`], and when that was.
         intent: Option<(String, Instant)>,
     },
 }
@@ -165,6 +182,8 @@ pub struct Session {
     wake: Wake,
     /// Told when a call waits for nothing but a record that allows for it.
     scarce: Arc<Notify>,
+    /// Told when whoever waits in [`Self::list`] should try again.
+    spare: Notify,
     /// Holds a token for each call under way.
     calls: TaskTracker,
 }
@@ -182,7 +201,8 @@ impl Session {
     }
 
     /// Asks for a permit and tells where that leaves the object; a second ask changes nothing, unless
-    /// its priority or time differs: then the ticket moves to its new place.
+    /// its priority or time differs: then the ticket moves to its new place. One for another purpose
+    /// takes the place, or the permit, of the one before.
     ///
     /// With a free budget, a live token and nobody waiting, the answer is a permit at once.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed over")]
@@ -206,7 +226,8 @@ impl Session {
     }
 
     /// Uses the permit of `uid` for one DELETE over `connection` and learns from the answer.
-    /// `None` when the object holds no permit (any more) or no token is there: then nothing was sent.
+    /// `None` when the object holds no permit for that (any more) or no token is there: then nothing
+    /// was sent.
     ///
     /// A call whose future is dropped counts until its time-out would have ended.
     pub async fn delete(
@@ -215,12 +236,59 @@ impl Session {
         connection: &Connection,
         file_id: &FileId,
     ) -> Option<Answer> {
-        let (call, token) = self.change(|core, now| core.begin(uid, now))?;
-        let call = DeleteCall::new(self, call);
+        let begun = self.change(|core, now| core.begin(uid, Purpose::Delete, now));
+        let (call, token) = TrackedCall::new(self, begun?);
         // No await between the check above and the send: nothing can change in between.
         let answer = connection.delete(&self.key.app_id, &token, file_id).await;
         call.end(&answer);
         Some(answer)
+    }
+
+    /// Uses the permit of `uid` to look its package up, under the same rules as [`Self::delete`].
+    /// The permit is gone then, but not the place: a ticket for the delete goes where this one was.
+    ///
+    /// # Errors
+    /// Any answer but the package.
+    pub async fn show(
+        &self,
+        uid: &str,
+        connection: &Connection,
+        file_id: &FileId,
+    ) -> Option<Result<CategoryInfo, Answer>> {
+        let begun = self.change(|core, now| core.begin(uid, Purpose::LookUp, now));
+        let (call, token) = TrackedCall::new(self, begun?);
+        let shown = connection.show(&self.key.app_id, &token, file_id).await;
+        call.end(shown.as_ref().err().unwrap_or(&Answer::Done));
+        Some(shown)
+    }
+
+    /// Reads one page of the list over `connection` with a spare call, and learns from the answer. It
+    /// waits until no object waits for a call, and takes none of the half of each window that is kept
+    /// for those who may come. `None` once this session serves nobody any more: then nothing was sent.
+    ///
+    /// A call whose future is dropped counts until its time-out would have ended.
+    ///
+    /// # Errors
+    /// Any answer but a page.
+    pub async fn list(&self, connection: &Connection, page: u32) -> Option<Result<Page, Answer>> {
+        let begun = self.spare_call().await;
+        let (call, token) = TrackedCall::new(self, begun?);
+        let listed = connection.list(&self.key.app_id, &token, page).await;
+        call.end(listed.as_ref().err().unwrap_or(&Answer::Done));
+        Some(listed)
+    }
+
+    /// Begins a call once nobody else wants one.
+    async fn spare_call(&self) -> Option<(Underway, SecretString)> {
+        let _wanted = WantsSpare::new(self);
+        loop {
+            let mut told = pin!(self.spare.notified());
+            told.as_mut().enable();
+            match self.change(Core::begin_spare) {
+                Poll::Ready(begun) => return begun,
+                Poll::Pending => told.await,
+            }
+        }
     }
 
     /// A look at the whole.
@@ -266,20 +334,37 @@ impl Drop for Session {
     }
 }
 
-/// A DELETE under way; one that is dropped before its answer counts as lost.
-struct DeleteCall<'a> {
-    session: &'a Session,
-    call: Option<Underway>,
-    _under_way: TaskTrackerToken,
+/// Somebody who waits for a spare call.
+struct WantsSpare<'a>(&'a Session);
+
+impl<'a> WantsSpare<'a> {
+    fn new(session: &'a Session) -> Self {
+        session.lock().core.want_spare();
+        Self(session)
+    }
 }
 
-impl<'a> DeleteCall<'a> {
-    fn new(session: &'a Session, call: Underway) -> Self {
-        Self {
+impl Drop for WantsSpare<'_> {
+    fn drop(&mut self) {
+        self.0.lock().core.forgo_spare();
+    }
+}
+
+/// A call with the token under way; one that is dropped before its answer counts as lost.
+struct TrackedCall<'a> {
+    session: &'a Session,
+    call: Option<Underway>,
+    _tracked: TaskTrackerToken,
+}
+
+impl<'a> TrackedCall<'a> {
+    fn new(session: &'a Session, (call, token): (Underway, SecretString)) -> (Self, SecretString) {
+        let call = Self {
             session,
             call: Some(call),
-            _under_way: session.calls.token(),
-        }
+            _tracked: session.calls.token(),
+        };
+        (call, token)
     }
 
     fn end(mut self, answer: &Answer) {
@@ -294,7 +379,7 @@ impl<'a> DeleteCall<'a> {
     }
 }
 
-impl Drop for DeleteCall<'_> {
+impl Drop for TrackedCall<'_> {
     fn drop(&mut self) {
         self.finish(None);
     }

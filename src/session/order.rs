@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use hashbrown::HashTable;
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Priority, Ticket};
+use super::{Priority, Purpose, Ticket};
 use crate::api::names::ObjectKey;
 
 const NONE: u32 = u32::MAX;
@@ -21,6 +21,7 @@ struct Node {
     uid_length: u32,
     requested_at: Timestamp,
     priority: Priority,
+    purpose: Purpose,
     weight: u32,
     left: u32,
     right: u32,
@@ -46,6 +47,7 @@ impl Node {
         Ticket {
             uid: self.uid().to_owned(),
             key: self.object(),
+            purpose: self.purpose,
             priority: self.priority,
             requested_at: self.requested_at,
         }
@@ -132,6 +134,7 @@ impl Order {
             uid_length: u32::try_from(uid.len()).unwrap_or(u32::MAX),
             requested_at: ticket.requested_at,
             priority: ticket.priority,
+            purpose: ticket.purpose,
             // The upper half: the index has used the lower one.
             weight: u32::try_from(hash >> 32).unwrap_or(0),
             left: NONE,

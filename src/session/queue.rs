@@ -167,12 +167,14 @@ mod tests {
     use fastrand::Rng;
 
     use super::*;
+    use crate::session::Purpose;
 
     fn ticket(uid: impl Into<String>, priority: Priority, second: i64) -> Ticket {
         let uid = uid.into();
         Ticket {
             key: ObjectKey::new("fleet", format!("object-{uid}")),
             uid,
+            purpose: Purpose::Delete,
             priority,
             requested_at: Timestamp::from_second(second).unwrap(),
         }
@@ -228,7 +230,10 @@ mod tests {
                         } else {
                             Priority::Retirement
                         };
-                        let ticket = ticket(uid, priority, rng.i64(0..20));
+                        let mut ticket = ticket(uid, priority, rng.i64(0..20));
+                        if rng.bool() {
+                            ticket.purpose = Purpose::LookUp;
+                        }
                         queue.insert(&ticket);
                         model.insert(ticket);
                     }

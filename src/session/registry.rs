@@ -214,6 +214,7 @@ impl Sessions {
             changed: Arc::new(Notify::new()),
             wake: self.wake.clone(),
             scarce: Arc::clone(&self.scarce),
+            spare: Notify::new(),
             calls: self.calls.clone(),
         });
         tokio::spawn(dispatcher::run(Arc::downgrade(&session)));

@@ -44,6 +44,13 @@ fn with_intent(mut object: Object, intent: &str) -> Object {
     object
 }
 
+fn permitted(intent: Option<(String, Instant)>) -> Standing {
+    Standing::Permitted {
+        purpose: Purpose::Delete,
+        intent,
+    }
+}
+
 #[test]
 fn row_1_an_object_without_our_finalizer_gets_it_while_it_lives_and_nothing_afterwards() {
     let bare = Object {
@@ -284,7 +291,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
     assert_eq!(ticket.priority, Priority::Deletion, "it moves up");
 
     let permit = |object, intent| Observation {
-        standing: Standing::Permitted { intent },
+        standing: permitted(intent),
         ..seen(object)
     };
     let now = now();
@@ -315,7 +322,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
 
 #[test]
 fn a_blind_watch_writes_no_intent_and_an_overdue_echo_makes_it_anew() {
-    let standing = Standing::Permitted { intent: None };
+    let standing = permitted(None);
     let blind = Observation {
         blind: true,
         standing,
@@ -345,7 +352,7 @@ fn a_blind_watch_writes_no_intent_and_an_overdue_echo_makes_it_anew() {
 
 #[test]
 fn a_permit_is_given_back_where_the_platform_cannot_be_confirmed() {
-    let standing = Standing::Permitted { intent: None };
+    let standing = permitted(None);
     let platform = PlatformView::Unconfirmed("no answer".into());
     let decision = decide(
         &Observation {
@@ -459,8 +466,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
             estimated: Duration::ZERO,
             state: State::AuthenticationFailed(Detail::default())
         }),
-        1 => Just(Standing::Permitted { intent: None }),
-        3 => Just(Standing::Permitted { intent: Some(("i-1".into(), Instant::now())) }),
+        1 => Just(permitted(None)),
+        3 => Just(permitted(Some(("i-1".into(), Instant::now())))),
     ];
     let settled = prop_oneof![4 => Just(None), 1 => Just(Some(Outcome::Deleted)), 1 => Just(Some(Outcome::AlreadyGone))];
     (

@@ -9,7 +9,7 @@ use crate::session::State;
 use crate::session::token::Refusal;
 
 impl Core {
-    /// A delete ended with `answer`, or with none since nobody waited for it any more.
+    /// A call with the token ended with `answer`, or with none since nobody waited for it any more.
     pub(in crate::session) fn ended(
         &mut self,
         call: &Underway,

@@ -1,11 +1,13 @@
 mod handover;
 
+use std::task::Poll;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::client::Login;
-use crate::session::Priority;
+use crate::session::{Priority, Purpose};
 
 const WINDOW: Duration = Duration::from_secs(60);
 const TIME_OUT: Duration = Duration::from_secs(15);
@@ -26,8 +28,23 @@ fn ticket(n: usize) -> Ticket {
     Ticket {
         uid: format!("u{n}"),
         key: ObjectKey::new("fleet", format!("o{n}")),
+        purpose: Purpose::Delete,
         priority: Priority::Deletion,
         requested_at: Timestamp::from_second(i64::try_from(n).unwrap()).unwrap(),
+    }
+}
+
+fn look_up(n: usize) -> Ticket {
+    Ticket {
+        purpose: Purpose::LookUp,
+        ..ticket(n)
+    }
+}
+
+fn permitted(intent: Option<(String, Instant)>) -> Standing {
+    Standing::Permitted {
+        purpose: Purpose::Delete,
+        intent,
     }
 }
 
@@ -113,8 +130,19 @@ impl Bench {
     }
 
     fn begin(&mut self, n: usize) -> Underway {
-        let begun = self.core.begin(&format!("u{n}"), self.now);
-        begun.expect("it holds a permit").0
+        self.try_begin(n).expect("it holds a permit")
+    }
+
+    fn try_begin(&mut self, n: usize) -> Option<Underway> {
+        let begun = self.core.begin(&format!("u{n}"), Purpose::Delete, self.now);
+        begun.map(|begun| begun.0)
+    }
+
+    fn begin_spare(&mut self) -> Option<Underway> {
+        match self.core.begin_spare(self.now) {
+            Poll::Ready(begun) => Some(begun.expect("the session serves").0),
+            Poll::Pending => None,
+        }
     }
 
     fn end(&mut self, call: &Underway, answer: &Answer) {
@@ -179,12 +207,12 @@ fn nobody_logs_in_while_nobody_waits() {
 #[test]
 fn an_idle_session_with_a_token_permits_at_once_and_wakes_nobody() {
     let mut bench = Bench::live(100);
-    assert_eq!(bench.ask(1), Standing::Permitted { intent: None });
-    assert_eq!(bench.ask(1), Standing::Permitted { intent: None });
+    assert_eq!(bench.ask(1), permitted(None));
+    assert_eq!(bench.ask(1), permitted(None));
     assert_eq!((bench.permits(), bench.woken.len()), (1, 0));
     bench.core.intend("u1", "i".to_owned(), bench.now);
     let intent = Some(("i".to_owned(), bench.now));
-    assert_eq!(bench.ask(1), Standing::Permitted { intent });
+    assert_eq!(bench.ask(1), permitted(intent));
 }
 
 #[test]
@@ -244,7 +272,7 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
     let mut woken = std::mem::take(&mut bench.woken);
     woken.sort();
     assert_eq!(woken, ["o3", "o4", "o5"]);
-    assert!(bench.core.begin("u3", bench.now).is_none());
+    assert!(bench.core.begin("u3", Purpose::Delete, bench.now).is_none());
     bench.end(&second, &Answer::Done);
     for n in 3..=5 {
         let Standing::Waiting { state, .. } = bench.ask(n) else {
@@ -409,7 +437,7 @@ fn permits_end_with_their_token() {
     bench.ask(2);
     assert!(bench.permitted(2));
     bench.now += secs(12);
-    assert!(bench.core.begin("u2", bench.now).is_none());
+    assert!(bench.core.begin("u2", Purpose::Delete, bench.now).is_none());
     bench.settle();
     assert_eq!(bench.standing(2), Standing::Absent);
     assert!(bench.woken.contains(&"o2".to_owned()));
@@ -583,16 +611,150 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
 }
 
 #[test]
+fn a_permit_for_a_look_up_deletes_nothing_and_the_other_way_round() {
+    let mut bench = Bench::live(100);
+    let now = bench.now;
+    bench.core.request(&look_up(1), now);
+    assert!(bench.core.begin("u1", Purpose::Delete, now).is_none());
+    bench.ask(1);
+    assert_eq!(bench.standing(1), permitted(None), "the permit is kept");
+    bench.core.intend("u1", "i".to_owned(), now);
+    bench.core.request(&look_up(1), now);
+    assert!(bench.core.begin("u1", Purpose::Delete, now).is_none());
+    let intent = None;
+    let purpose = Purpose::LookUp;
+    assert_eq!(bench.standing(1), Standing::Permitted { purpose, intent });
+    assert!(bench.core.begin("u1", Purpose::LookUp, now).is_some());
+}
+
+#[test]
+fn a_look_up_and_the_delete_after_it_keep_the_place_of_their_object() {
+    for seed in 0..100 {
+        let mut rng = Rng::with_seed(seed);
+        let mut bench = Bench::live(1);
+        let mut order: Vec<usize> = (1..=20).collect();
+        rng.shuffle(&mut order);
+        let first = order.iter().position(|n| *n == 1).unwrap();
+        order.swap(0, first);
+        for n in order {
+            bench.core.request(&look_up(n), bench.now);
+        }
+        bench.settle();
+        // Each looks up and asks for its delete; so at any time the oldest holds the next permit.
+        let mut deleted = Vec::new();
+        while deleted.len() < 20 {
+            let holder = (1..=20).find(|n| bench.permitted(*n));
+            let Some(holder) = holder else {
+                bench.wait();
+                continue;
+            };
+            assert_eq!(holder, deleted.len() + 1, "seed {seed}: it was overtaken");
+            let uid = format!("u{holder}");
+            if let Some((call, _)) = bench.core.begin(&uid, Purpose::LookUp, bench.now) {
+                bench.core.ended(&call, Some(&Answer::Done), bench.now);
+                bench.core.request(&ticket(holder), bench.now);
+                if let Standing::Waiting { position, .. } = bench.standing(holder) {
+                    assert_eq!(position, 1, "seed {seed}");
+                }
+                bench.settle();
+            } else {
+                bench.call(holder, &Answer::Done);
+                deleted.push(holder);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_inventory_takes_only_what_nobody_waits_for() {
+    let mut bench = Bench::live(10);
+    assert!(bench.begin_spare().is_none(), "nobody wants one");
+    bench.core.want_spare();
+    for n in 1..=12 {
+        bench.ask(n);
+    }
+    for n in 1..=10 {
+        assert!(bench.begin_spare().is_none());
+        bench.call(n, &Answer::Done);
+    }
+    bench.pass(WINDOW);
+    for n in 11..=12 {
+        assert!(bench.permitted(n));
+    }
+    // All who waited hold their permits; of what is left half a window stays for those who may come.
+    let spare: Vec<_> = std::iter::from_fn(|| bench.begin_spare()).collect();
+    assert_eq!(spare.len(), 3);
+    for n in 13..=17 {
+        assert!(matches!(bench.ask(n), Standing::Permitted { .. }), "{n}");
+    }
+    for call in &spare {
+        bench.end(call, &Answer::Done);
+    }
+    assert!(bench.begin_spare().is_none());
+}
+
+#[test]
+fn an_inventory_that_waits_is_told_when_it_may_go_and_logs_in_where_it_must() {
+    let mut bench = Bench::new(4);
+    bench.core.want_spare();
+    bench.settle();
+    assert_eq!(bench.logins.len(), 1, "its call is due");
+    bench.log_in(3600);
+    let mut went = Vec::new();
+    while went.len() < 5 {
+        if let Some(call) = bench.begin_spare() {
+            went.push(bench.now);
+            bench.end(&call, &Answer::Done);
+        } else {
+            bench.wait();
+        }
+    }
+    let began = went[0];
+    let windows: Vec<_> = went.iter().map(|at| (*at - began) / 60).collect();
+    let [a, b, c] = [0, 1, 2].map(secs);
+    assert_eq!(windows, [a, b, b, c, c], "two of four each window");
+    assert!(bench.core.step(bench.now).next.is_some());
+    bench.core.forgo_spare();
+    assert!(bench.core.step(bench.now).next.is_none(), "nobody waits");
+}
+
+#[test]
+fn the_answers_of_an_inventory_teach_like_others() {
+    let detail = Detail::default;
+    let mut bench = Bench::live(100);
+    bench.core.want_spare();
+    let call = bench.begin_spare().unwrap();
+    bench.end(&call, &Answer::Throttled(detail()));
+    assert!(matches!(bench.core.state(), State::Throttled { .. }));
+    let mut bench = Bench::live(100);
+    bench.core.want_spare();
+    let call = bench.begin_spare().unwrap();
+    bench.end(&call, &Answer::TokenRefused(detail()));
+    assert_eq!(bench.logins.len(), 1);
+    let mut bench = Bench::live(1);
+    bench.core.want_spare();
+    let call = bench.begin_spare().unwrap();
+    let started = bench.now;
+    bench.core.ended(&call, None, bench.now);
+    bench.ask(1);
+    bench.wait();
+    assert_eq!(bench.now, started + TIME_OUT + WINDOW, "a lost one counts");
+}
+
+#[test]
 fn once_closed_nothing_is_granted_used_or_begun() {
     let mut bench = Bench::live(100);
     bench.ask(1);
     bench.core.close();
-    assert!(bench.core.begin("u1", bench.now).is_none());
+    assert!(bench.core.begin("u1", Purpose::Delete, bench.now).is_none());
     assert!(matches!(bench.ask(2), Standing::Waiting { .. }));
     let mut bench = Bench::new(100);
     bench.core.close();
     bench.ask(1);
     assert!(bench.logins.is_empty());
+    bench.core.want_spare();
+    let begun = bench.core.begin_spare(bench.now);
+    assert!(matches!(begun, Poll::Ready(None)), "nobody waits for ever");
 }
 
 #[test]
@@ -622,9 +784,10 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
         let mut bench = Bench::new(30);
         let mut calls: Vec<Underway> = Vec::new();
         let mut ends: Vec<Instant> = Vec::new();
+        bench.core.want_spare();
         for _ in 0..600 {
             let n = rng.usize(0..60);
-            match rng.u8(0..12) {
+            match rng.u8(0..13) {
                 0..4 => {
                     bench.ask(n);
                 }
@@ -638,7 +801,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
                             .agree(terms(limit, secret), rng.bool(), bench.now);
                     }
                 }
-                6..8 => calls.extend(bench.core.begin(&format!("u{n}"), bench.now).map(|c| c.0)),
+                6..8 => calls.extend(bench.try_begin(n)),
                 8 | 9 => {
                     if let Some(call) = calls.pop() {
                         let answer = random_answer(&mut rng);
@@ -655,6 +818,16 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
                             let answer = random_answer(&mut rng).unwrap_or(Answer::Done);
                             bench.end_login(Err(answer));
                         }
+                    }
+                }
+                11 => {
+                    let waited = bench.core.waiting();
+                    let used = bench.core.calls_in_window(bench.now);
+                    let half = bench.core.limit(bench.now).div_ceil(2);
+                    if let Some(call) = bench.begin_spare() {
+                        assert_eq!(waited, 0, "somebody waits, seed {seed}");
+                        assert!(used < half, "seed {seed}: {used} of {half}");
+                        calls.push(call);
                     }
                 }
                 _ => bench.pass(Duration::from_millis(rng.u64(1..4000))),

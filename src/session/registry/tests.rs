@@ -8,7 +8,8 @@ use super::*;
 use crate::remote::answer::Answer;
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
-use crate::session::{Credential, DeleteCall, Priority, Standing, State, Ticket};
+use crate::session::core::Underway;
+use crate::session::{Credential, Priority, Purpose, Standing, State, Ticket, TrackedCall};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_secs(60);
@@ -55,6 +56,7 @@ fn ticket(n: i64) -> Ticket {
     Ticket {
         uid: format!("u{n}"),
         key: ObjectKey::new("fleet", format!("o{n}")),
+        purpose: Purpose::Delete,
         priority: Priority::Deletion,
         requested_at: Timestamp::from_second(n).unwrap(),
     }
@@ -63,6 +65,12 @@ fn ticket(n: i64) -> Ticket {
 async fn delete(session: &Session, uid: &str) -> Option<Answer> {
     let file_id = "f1".parse().unwrap();
     session.delete(uid, &connection(), &file_id).await
+}
+
+/// Begins the delete of the first object, which holds a permit for it.
+fn begin(session: &Session) -> (Underway, SecretString) {
+    let begun = session.change(|core, now| core.begin("u1", Purpose::Delete, now));
+    begun.unwrap()
 }
 
 /// Sessions of a process that began long ago, and what they wake.
@@ -153,10 +161,65 @@ async fn a_dropped_call_is_stamped_as_lost() {
     session.request(ticket(1));
     session.request(ticket(2));
     let started = Instant::now();
-    let (call, _token) = session.change(|core, now| core.begin("u1", now)).unwrap();
-    drop(DeleteCall::new(&session, call));
+    drop(TrackedCall::new(&session, begin(&session)));
     assert_eq!(woken.recv().await, Some(ticket(2).key));
     assert!(started.elapsed() >= WINDOW + CALL_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_up_uses_the_permit_for_it_and_the_delete_needs_another() {
+    let (sessions, _woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
+    session.request(Ticket {
+        purpose: Purpose::LookUp,
+        ..ticket(1)
+    });
+    let (connection, file_id) = (connection(), "f1".parse().unwrap());
+    assert_eq!(delete(&session, "u1").await, None);
+    let shown = session.show("u1", &connection, &file_id).await.unwrap();
+    assert!(matches!(shown, Err(Answer::Unavailable(..))), "{shown:?}");
+    assert_eq!(session.show("u1", &connection, &file_id).await, None);
+    session.request(ticket(1));
+    assert!(delete(&session, "u1").await.is_some());
+    assert_eq!(session.snapshot().calls_in_window, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_is_read_once_nobody_waits_and_never_once_nobody_is_served() {
+    let (sessions, mut woken) = sessions().await;
+    let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    session.request(ticket(1));
+    session.request(ticket(2));
+    let begun = Instant::now();
+    let listing = tokio::spawn({
+        let session = Arc::clone(&session);
+        async move { session.list(&connection(), 0).await }
+    });
+    assert!(delete(&session, "u1").await.is_some());
+    assert_eq!(woken.recv().await, Some(ticket(2).key));
+    assert!(begun.elapsed() >= WINDOW);
+    assert!(delete(&session, "u2").await.is_some());
+    let listed = timeout(WINDOW * 9, listing).await.unwrap();
+    let listed = listed.unwrap().unwrap();
+    assert!(matches!(listed, Err(Answer::Unavailable(..))), "{listed:?}");
+    assert!(begun.elapsed() >= WINDOW * 2);
+
+    for over in [true, false] {
+        let listing = tokio::spawn({
+            let session = Arc::clone(&session);
+            async move { session.list(&connection(), 1).await }
+        });
+        sleep(Duration::from_millis(1)).await;
+        assert!(!listing.is_finished());
+        if over {
+            sessions.leave(&platform("a"));
+        } else {
+            sessions.close();
+        }
+        let told = timeout(WINDOW, listing).await.unwrap();
+        assert_eq!(told.unwrap(), None);
+        sessions.join(&platform("a"), key("app"), member(1, handed_in()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,8 +269,7 @@ async fn once_closed_nothing_new_is_sent_and_drained_waits_for_what_is_under_way
     let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
     session.request(ticket(1));
     session.request(ticket(2));
-    let (call, _token) = session.change(|core, now| core.begin("u1", now)).unwrap();
-    let under_way = DeleteCall::new(&session, call);
+    let under_way = TrackedCall::new(&session, begin(&session));
     sessions.close();
     assert_eq!(delete(&session, "u2").await, None);
     let late = sessions.join(&platform("b"), key("late"), member(9, handed_in()));

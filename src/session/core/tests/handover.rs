@@ -56,7 +56,7 @@ impl Holder {
         let mut holders: Vec<_> = self.bench.core.permits.keys().cloned().collect();
         holders.sort_unstable();
         for uid in holders.into_iter().take(3) {
-            if let Some((call, _)) = self.bench.core.begin(&uid, self.bench.now) {
+            if let Some((call, _)) = self.bench.core.begin(&uid, Purpose::Delete, self.bench.now) {
                 self.calls.push((call, self.bench.now));
             }
         }
@@ -165,13 +165,13 @@ fn no_call_begins_that_could_outlast_the_lease() {
     bench.core.tenure.confirm(ends);
     bench.now += Duration::from_nanos(1);
     assert!(
-        bench.core.begin("u1", bench.now).is_none(),
+        bench.core.begin("u1", Purpose::Delete, bench.now).is_none(),
         "the last look comes too late"
     );
     bench.ask(2);
     assert!(!bench.permitted(2));
     bench.core.tenure.confirm(ends + secs(1));
-    assert!(bench.core.begin("u1", bench.now).is_some());
+    assert!(bench.core.begin("u1", Purpose::Delete, bench.now).is_some());
 }
 
 #[test]
