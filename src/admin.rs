@@ -1,16 +1,22 @@
-//! The admin port: `/livez`, `/readyz` and `/metrics`.
+//! The admin port: `/livez`, `/readyz`, `/metrics` and `/queue`.
+
+pub mod queue;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::Query;
+use axum::extract::rejection::QueryRejection;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use self::queue::{Ask, Desk, Refusal, Report};
 
 /// The content type of the `OpenMetrics` text format, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -61,7 +67,8 @@ impl Readiness {
 }
 
 /// Serves the admin port on `listener` until `stop`, and requests under way for a second more.
-/// `scrape` gives the metrics in the `OpenMetrics` text format.
+/// `scrape` gives the metrics in the `OpenMetrics` text format; the queues are those of `desk`, once
+/// there is one.
 ///
 /// # Errors
 /// When the listener fails for good.
@@ -69,6 +76,7 @@ pub async fn serve<F>(
     listener: TcpListener,
     readiness: Arc<Readiness>,
     scrape: F,
+    desk: Arc<OnceLock<Desk>>,
     stop: CancellationToken,
 ) -> io::Result<()>
 where
@@ -84,7 +92,11 @@ where
     let router = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics));
+        .route("/metrics", get(metrics))
+        .route(
+            queue::PATH,
+            get(move |ask| async move { report(&desk, ask) }),
+        );
     let server =
         axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {
@@ -92,6 +104,18 @@ where
         // A client that never ends its request must not keep the process.
         () = async { stop.cancelled().await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
     }
+}
+
+fn report(
+    desk: &OnceLock<Desk>,
+    ask: Result<Query<Ask>, QueryRejection>,
+) -> Result<Json<Report>, Refusal> {
+    let Query(ask) = ask.map_err(|wrong| Refusal::new(wrong.status(), wrong.body_text()))?;
+    let desk = desk.get().ok_or_else(|| {
+        let error = "this replica is still starting; try again in a few seconds";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    })?;
+    desk.report(&ask).map(Json)
 }
 
 #[cfg(test)]
@@ -120,7 +144,13 @@ mod tests {
         ]));
         let stop = CancellationToken::new();
         let scrape = || "vpo_up 1\n# EOF\n".to_owned();
-        let ended = tokio::spawn(serve(listener, readiness.clone(), scrape, stop.clone()));
+        let ended = tokio::spawn(serve(
+            listener,
+            readiness.clone(),
+            scrape,
+            Arc::default(),
+            stop.clone(),
+        ));
         Served {
             address,
             readiness,
@@ -191,6 +221,20 @@ mod tests {
                 .0
                 .starts_with("HTTP/1.1 404")
         );
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_cannot_be_told_is_refused_in_a_sentence() {
+        let served = served().await;
+        let (head, body) = get(served.address, "/queue").await;
+        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+        assert!(
+            body.contains(r#"{"error":"this replica is still starting"#),
+            "{body}"
+        );
+        let (head, body) = get(served.address, "/queue?limit=many").await;
+        assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+        assert!(body.contains("limit"), "{body}");
     }
 
     #[tokio::test]

@@ -19,6 +19,8 @@ enum Command {
     Run(commands::run::Args),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
+    /// Print who waits for a call to the platform, in which order and about how long.
+    Queue(commands::queue::Args),
     /// Run a stand-in of the platform, for tests and for trying things out.
     Simulate(Box<commands::simulate::Args>),
 }
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Run(args) => commands::run::run(args),
         Command::Crds => commands::crds::run(),
+        Command::Queue(args) => commands::queue::run(&args),
         Command::Simulate(args) => commands::simulate::run(*args),
     };
     match ended {

@@ -1,5 +1,6 @@
 //! The commands of `vpo`, one file each.
 
 pub mod crds;
+pub mod queue;
 pub mod run;
 pub mod simulate;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::queue::Desk;
 use crate::admin::{self, Readiness};
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::api::reason::Phase;
@@ -31,7 +32,7 @@ const FINISH: Duration = Duration::from_millis(1500);
 /// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where /livez, /readyz and /metrics are served.
+    /// Where /livez, /readyz, /metrics and /queue are served.
     #[arg(
         long,
         env = "VPO_ADMIN_LISTEN",
@@ -143,6 +144,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("--admin-listen {} can't be used", args.admin_listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %listener.local_addr()?, "starting");
+    let desk = Arc::new(OnceLock::new());
     let serving = tokio::spawn(admin::serve(
         listener,
         readiness.clone(),
@@ -150,6 +152,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
             let metrics = metrics.clone();
             move || metrics.encode()
         },
+        desk.clone(),
         cancel.clone(),
     ));
 
@@ -165,13 +168,22 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         readiness.open("schemas");
         let (wake, woken) = mpsc::unbounded_channel();
         let sessions = Sessions::new(args.call_timeout, wake);
+        let namespace = leadership.namespace.clone();
         let leader = Leader::new(lease_client, leadership, sessions.clone());
+        let context = context(client, &args, &metrics);
+        // Set once, here.
+        let _ = desk.set(Desk {
+            sessions: sessions.clone(),
+            context: context.clone(),
+            holder: leader.holder(),
+            namespace,
+        });
         let release = CancellationToken::new();
         let mut leading = tokio::spawn(leader.run(release.clone()));
         tokio::select! {
             // What is under way ends with the process: nobody may answer for it any more.
             lost = &mut leading => lost??,
-            () = reconcile(client, &args, sessions, woken, &metrics, &readiness, &stop) => {
+            () = reconcile(&context, &args, sessions, woken, &readiness, &stop) => {
                 release.cancel();
                 leading.await??;
             }
@@ -183,13 +195,30 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What every pass over a `VersionPackage` works with.
+fn context(client: kube::Client, args: &Args, metrics: &Arc<Metrics>) -> Arc<package::Context> {
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.to_owned(),
+        instance: args.pod_name.clone(),
+    };
+    Arc::new(package::Context {
+        client: client.clone(),
+        cache: Arc::new(Cache::default()),
+        queue: Arc::new(Workqueue::default()),
+        memory: Memory::default(),
+        directory: Directory::new(client.clone()),
+        recorder: Recorder::new(client, reporter),
+        restart: Arc::new(Notify::new()),
+        metrics: metrics.clone(),
+    })
+}
+
 /// Runs both controllers until told to stop; then sends nothing new, and waits for what is under way.
 async fn reconcile(
-    client: kube::Client,
+    context: &Arc<package::Context>,
     args: &Args,
     sessions: Arc<Sessions>,
     mut woken: mpsc::UnboundedReceiver<ObjectKey>,
-    metrics: &Arc<Metrics>,
     readiness: &Arc<Readiness>,
     stop: &CancellationToken,
 ) {
@@ -199,29 +228,19 @@ async fn reconcile(
         total: args.call_timeout,
     };
     let (changed, mut platforms_changed) = mpsc::unbounded_channel();
-    let directory = Directory::new(client.clone());
-    let cache = Arc::new(Cache::default());
-    let queue = Arc::new(Workqueue::default());
-    let reporter = Reporter {
-        controller: FIELD_MANAGER.to_owned(),
-        instance: args.pod_name.clone(),
-    };
-    let context = Arc::new(package::Context {
-        client: client.clone(),
-        cache: cache.clone(),
-        queue: queue.clone(),
-        memory: Memory::default(),
-        directory: directory.clone(),
-        recorder: Recorder::new(client.clone(), reporter),
-        restart: Arc::new(Notify::new()),
-        metrics: metrics.clone(),
-    });
+    let package::Context {
+        cache,
+        queue,
+        directory,
+        metrics,
+        ..
+    } = &**context;
     let tally = Box::new({
         let cache = cache.clone();
         move |platform: &_| cache.counts(platform)
     });
     let platforms = tokio::spawn(platform::run(
-        client,
+        context.client.clone(),
         sessions.clone(),
         directory.clone(),
         timeouts,
@@ -231,7 +250,7 @@ async fn reconcile(
     ));
     let packages = tokio::spawn({
         let (directory, readiness, cancel) = (directory.clone(), readiness.clone(), cancel.clone());
-        let sessions = sessions.clone();
+        let (sessions, context) = (sessions.clone(), context.clone());
         async move {
             // What is not there in a complete list is not there: before that, nothing is known of it.
             directory.listed().await;
@@ -252,7 +271,7 @@ async fn reconcile(
                     if cache.is_complete() {
                         readiness.open("packages");
                     }
-                    count(metrics, &cache, &sessions, &mut known);
+                    count(metrics, cache, &sessions, &mut known);
                 }
             }
         }

@@ -24,6 +24,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +95,8 @@ pub struct Leader {
     me: Me,
     /// The last version that was seen, to be replaced as it is, and what it says.
     last: Option<(Lease, View)>,
+    /// Who holds the Lease, as last seen.
+    holder: watch::Sender<String>,
 }
 
 /// Why a write was not made.
@@ -116,7 +119,13 @@ impl Leader {
             settings,
             sessions,
             last: None,
+            holder: watch::Sender::default(),
         }
+    }
+
+    /// The identity of who holds the Lease, as last seen; empty where nobody does.
+    pub fn holder(&self) -> watch::Receiver<String> {
+        self.holder.subscribe()
     }
 
     /// Waits for the Lease, then keeps it until `stop`, and gives it back with the last calls in it.
@@ -340,6 +349,16 @@ impl Leader {
                 *last = Some((lease, view));
             }
         }
+        let view = self.last.as_ref().map(|(_, view)| view);
+        let holder = view.filter(|view| !view.gone);
+        let holder = holder.map_or("", |view| view.seen.holder.as_str());
+        self.holder.send_if_modified(|known| {
+            let other = known != holder;
+            if other {
+                holder.clone_into(known);
+            }
+            other
+        });
     }
 
     /// Creates the Lease, or replaces the version that `lease` was made from and no other.

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use self::next_status::{intended, next_status};
-use self::wording::{application, ended, rounded, said, state_message};
+use self::wording::{application, ended, rounded, state_message};
 use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
 use super::object::Object;
@@ -90,6 +90,7 @@ pub fn conclude(
         (_, Effect::Seated(standing)) => match standing {
             Standing::Permitted { .. } => soon,
             Standing::Waiting {
+                purpose: _,
                 position,
                 estimated,
                 state,
@@ -184,8 +185,7 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
             Reason::InvalidFileId,
             detail,
             format!(
-                "The platform does not take the fileId for an id ({}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package",
-                said(detail)
+                "The platform does not take the fileId for an id ({detail}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package"
             ),
             Some(BACKOFF_SLOW),
         ),
@@ -202,8 +202,7 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
             Reason::UnexpectedAnswer,
             detail,
             format!(
-                "The platform gave an answer that proves nothing about the package ({}); compare endpoint with the platform, a change of the Platform tries again",
-                said(detail)
+                "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform, a change of the Platform tries again"
             ),
             Some(BACKOFF_CAP),
         ),
@@ -331,7 +330,7 @@ fn say(
         deletion.last_error = Some(LastError {
             http_status: detail.http_status.map(i32::from),
             code: detail.code.clone(),
-            message: cut(&said(detail), 1024).to_owned(),
+            message: cut(&detail.to_string(), 1024).to_owned(),
             time: Time(at.wall),
         });
     }

@@ -133,8 +133,7 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
             Refusal::new(
                 PlatformReason::AuthenticationFailed,
                 format!(
-                    "{endpoint} refused the credentials of application {app_id} ({}). Put the right {keys} into Secret {}.",
-                    quoted(detail),
+                    "{endpoint} refused the credentials of application {app_id} ({detail}). Put the right {keys} into Secret {}.",
                     secret(look, Secret::Credentials)
                 ),
             )
@@ -142,8 +141,7 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
         Some(State::ApplicationRefused(detail)) => Refusal::new(
             PlatformReason::ApplicationRefused,
             format!(
-                "{endpoint} refuses application {app_id} itself ({}). Its owner has to clear that with the platform's operator.",
-                quoted(detail)
+                "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator."
             ),
         ),
     };
@@ -174,12 +172,11 @@ fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
 
 fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble) -> Refusal {
     let endpoint = &grant.key.endpoint;
-    let quoted = quoted(detail);
     match trouble {
         Trouble::CertificateNotTrusted => Refusal::new(
             PlatformReason::CertificateNotTrusted,
             format!(
-                "The certificate of {endpoint} is not trusted ({quoted}). Put the certificates of its CA under ca.crt into Secret {}; \
+                "The certificate of {endpoint} is not trusted ({detail}). Put the certificates of its CA under ca.crt into Secret {}; \
                  where it carries another name than the endpoint, set spec.tls.serverName.",
                 secret(look, Secret::Ca)
             ),
@@ -187,7 +184,7 @@ fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble
         Trouble::ClientCertificateRefused => Refusal::new(
             PlatformReason::ClientCertificateRefused,
             format!(
-                "{endpoint} wants a client certificate, or refuses the one shown ({quoted}). Put one that it knows under tls.crt and tls.key into Secret {}.",
+                "{endpoint} wants a client certificate, or refuses the one shown ({detail}). Put one that it knows under tls.crt and tls.key into Secret {}.",
                 secret(look, Secret::Client)
             ),
         ),
@@ -195,7 +192,7 @@ fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble
             Refusal::new(
                 PlatformReason::PlatformUnavailable,
                 format!(
-                    "{endpoint} gives no answer that can be understood ({quoted}); it is tried again with growing pauses. \
+                    "{endpoint} gives no answer that can be understood ({detail}); it is tried again with growing pauses. \
                      If it lasts, look at spec.endpoint, the network and the platform."
                 ),
             )
@@ -231,19 +228,6 @@ fn secret(look: &Look<'_>, which: Secret) -> String {
     match named {
         Some(named) => format!("{}/{}", look.object.key.namespace, named.name),
         None => format!("a new one, and name it in {field}"),
-    }
-}
-
-/// What was seen of an answer, in a few words.
-fn quoted(detail: &Detail) -> String {
-    let status = detail.http_status.map(|status| format!("HTTP {status}"));
-    let code = detail.code.as_ref().map(|code| format!("code {code}"));
-    let text = (!detail.message.is_empty()).then(|| detail.message.clone());
-    let parts: Vec<String> = [status, code, text].into_iter().flatten().collect();
-    if parts.is_empty() {
-        "no details".to_owned()
-    } else {
-        parts.join(", ")
     }
 }
 
@@ -348,6 +332,8 @@ mod tests {
             state,
             calls_in_window: 7,
             limit: 100,
+            window: Duration::from_secs(60),
+            next_probe: None,
             logins: 1,
             queue_length: 3,
             estimated: Duration::from_secs(170),

@@ -3,6 +3,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::borrow::Cow;
+use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -105,6 +106,21 @@ pub struct Detail {
     pub code: Option<String>,
     /// The platform's text or ours; at most 256 characters, never a secret.
     pub message: String,
+}
+
+impl fmt::Display for Detail {
+    /// Status, code and text, as far as there are any.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.http_status.map(|status| format!("HTTP {status}"));
+        let code = self.code.as_ref().map(|code| format!("code {code}"));
+        let text = (!self.message.is_empty()).then(|| self.message.clone());
+        let parts: Vec<String> = [status, code, text].into_iter().flatten().collect();
+        if parts.is_empty() {
+            f.write_str("no answer")
+        } else {
+            f.write_str(&parts.join(", "))
+        }
+    }
 }
 
 /// Why it is unknown whether a call happened.

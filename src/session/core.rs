@@ -21,7 +21,7 @@ use super::notice::Notice;
 use super::queue::Queue;
 use super::tenure::Tenure;
 use super::token::{Need, Tokens};
-use super::{Credential, Purpose, SessionKey, Standing, State, Ticket};
+use super::{Credential, Purpose, SessionKey, Standing, State, Ticket, Turn};
 use crate::api::names::ObjectKey;
 
 /// A record allows for so many calls where none waits, so that the next one needs no record first.
@@ -245,7 +245,8 @@ impl Core {
             };
         }
         match self.queue.position(uid) {
-            Some(position) => Standing::Waiting {
+            Some((position, purpose)) => Standing::Waiting {
+                purpose,
                 position,
                 estimated: self.estimate(position, now),
                 state: self.state(),
@@ -339,6 +340,26 @@ impl Core {
         let probe = self.health.next_probe();
         let probe = probe.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
         self.budget.estimate(position, now).max(probe)
+    }
+
+    /// The first `most` of those who wait, with about how long until their turns.
+    pub(super) fn turns(&self, most: usize, now: Instant) -> Vec<Turn> {
+        let turns = self.queue.turns().take(most).zip(1..);
+        let turn = |(ticket, position)| Turn {
+            ticket,
+            estimated: self.estimate(position, now),
+        };
+        turns.map(turn).collect()
+    }
+
+    /// When the next probe goes, where there is something to probe for.
+    pub(super) fn next_probe(&self) -> Option<Instant> {
+        self.health.next_probe()
+    }
+
+    /// How long a call counts after its answer.
+    pub(super) fn window(&self) -> Duration {
+        self.budget.window()
     }
 
     /// How many wait.

@@ -23,6 +23,11 @@ impl Members {
         self.all.is_empty()
     }
 
+    /// Their names, in order.
+    pub(super) fn platforms(&self) -> Vec<ObjectKey> {
+        self.all.keys().cloned().collect()
+    }
+
     /// Adds `platform`, or takes what it brings now.
     pub(super) fn join(&mut self, platform: &ObjectKey, member: Member) {
         let since = match self.all.get(platform) {

@@ -18,6 +18,7 @@ mod health;
 mod members;
 mod notice;
 mod order;
+mod outlook;
 mod queue;
 mod registry;
 mod tenure;
@@ -38,9 +39,10 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 pub use self::call_log::{BOUND as CALL_LOG_BOUND, Inheritance};
 use self::core::{Core, Underway};
 use self::members::Members;
+pub use self::outlook::{Outlook, Snapshot, State, Turn};
 pub use self::registry::Sessions;
 use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
-use crate::remote::answer::{Answer, Detail, Trouble};
+use crate::remote::answer::Answer;
 use crate::remote::client::{Connection, Page};
 use crate::remote::wire::CategoryInfo;
 
@@ -84,6 +86,16 @@ pub enum Priority {
     Retirement,
 }
 
+impl Priority {
+    /// A bounded word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deletion => "Deletion",
+            Self::Retirement => "Retirement",
+        }
+    }
+}
+
 /// What an object wants its call for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -91,6 +103,16 @@ pub enum Purpose {
     LookUp,
     /// To delete its package.
     Delete,
+}
+
+impl Purpose {
+    /// A bounded word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LookUp => "LookUp",
+            Self::Delete => "Delete",
+        }
+    }
 }
 
 /// An object that wants one call.
@@ -115,6 +137,8 @@ pub enum Standing {
     Absent,
     /// It holds a ticket.
     Waiting {
+        /// What it wants the call for.
+        purpose: Purpose,
         /// 1 is the next.
         position: usize,
         /// About how long until its turn.
@@ -129,45 +153,6 @@ pub enum Standing {
         /// The intent of this attempt, given to [`Session::intend`], and when that was.
         intent: Option<(String, Instant)>,
     },
-}
-
-/// What the session as a whole waits for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum State {
-    /// Nothing but the budget.
-    Open,
-    /// The platform refused a call for too many calls.
-    Throttled {
-        /// When calls go on.
-        until: Instant,
-    },
-    /// A token was refused and a new login is due or under way.
-    TokenRefused(Detail),
-    /// Nobody understands the platform's answers: one probe per step of a growing pause.
-    Unavailable(Detail, Trouble),
-    /// The credentials were refused; a change of the Secret, or a rare probe, heals.
-    AuthenticationFailed(Detail),
-    /// The platform refuses the application itself.
-    ApplicationRefused(Detail),
-}
-
-/// A look at a session, for status and metrics.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// What the session waits for.
-    pub state: State,
-    /// Calls in the last window, those under way included.
-    pub calls_in_window: usize,
-    /// How many there may be: the quota, less what others who share the application seem to take.
-    pub limit: usize,
-    /// Tickets waiting.
-    pub queue_length: usize,
-    /// About how long the last of them waits.
-    pub estimated: Duration,
-    /// When the token ends, if there is one whose end is known.
-    pub token_expires: Option<Timestamp>,
-    /// Logins begun since the session exists.
-    pub logins: u64,
 }
 
 /// Where the dispatcher sends the objects whose turn has come.
@@ -293,6 +278,12 @@ impl Session {
 
     /// A look at the whole.
     pub fn snapshot(&self) -> Snapshot {
+        self.outlook(0).snapshot
+    }
+
+    /// A look at the whole and at the first `most` who wait, all of one moment. It takes the longer the
+    /// more of them are asked for, and everybody else waits meanwhile: a thousand are a bearable bound.
+    pub fn outlook(&self, most: usize) -> Outlook {
         let now = Instant::now();
         let inner = self.lock();
         let core = &inner.core;
@@ -300,10 +291,12 @@ impl Session {
             let left = SignedDuration::try_from(ends.saturating_duration_since(now)).ok()?;
             Timestamp::now().checked_add(left).ok()
         });
-        Snapshot {
+        let snapshot = Snapshot {
             state: core.state(),
             calls_in_window: core.calls_in_window(now),
             limit: core.limit(now),
+            window: core.window(),
+            next_probe: core.next_probe(),
             queue_length: core.waiting(),
             estimated: match core.waiting() {
                 0 => Duration::ZERO,
@@ -311,7 +304,14 @@ impl Session {
             },
             token_expires,
             logins: core.logins(),
-        }
+        };
+        let turns = core.turns(most, now);
+        Outlook { snapshot, turns }
+    }
+
+    /// The Platforms that share this session.
+    pub fn platforms(&self) -> Vec<ObjectKey> {
+        self.lock().members.platforms()
     }
 
     /// Changes the state and lets the dispatcher do what follows from it.

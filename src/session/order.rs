@@ -86,8 +86,8 @@ impl Order {
         self.find(uid).map(|at| self.node(at).ticket())
     }
 
-    /// The priority of `uid` and how many of the same priority are older.
-    pub(super) fn rank(&self, uid: &str) -> Option<(Priority, usize)> {
+    /// The priority of `uid`, how many of the same priority are older, and what it wants its call for.
+    pub(super) fn rank(&self, uid: &str) -> Option<(Priority, usize, Purpose)> {
         let target = self.node(self.find(uid)?);
         let mut at = self.roots[slot(target.priority)];
         let mut older = 0;
@@ -100,7 +100,7 @@ impl Order {
                 at = node.left;
             }
         }
-        Some((target.priority, older))
+        Some((target.priority, older, target.purpose))
     }
 
     /// The oldest of `priority`, or the oldest after the one given.

@@ -7,7 +7,7 @@ use std::iter;
 use k8s_openapi::jiff::Timestamp;
 
 use super::order::Order;
-use super::{Priority, Ticket};
+use super::{Priority, Purpose, Ticket};
 use crate::api::names::ObjectKey;
 
 /// Of so many turns in a row, the last goes to retirement where it waits: it gets a tenth at least.
@@ -107,9 +107,9 @@ impl Queue {
         })
     }
 
-    /// How many turns until that of `uid`; 1 is the next.
-    pub(super) fn position(&self, uid: &str) -> Option<usize> {
-        let (priority, older) = self.order.rank(uid)?;
+    /// How many turns until that of `uid`, and what it wants its call for; 1 is the next.
+    pub(super) fn position(&self, uid: &str) -> Option<(usize, Purpose)> {
+        let (priority, older, purpose) = self.order.rank(uid)?;
         // So many deletions go before the first retirement; then a round of them before each other.
         let first = self.left_in_round();
         let others = match priority {
@@ -117,7 +117,7 @@ impl Queue {
             Priority::Deletion => (1 + (older - first) / (ROUND - 1)).min(self.retirements()),
             Priority::Retirement => (first + older * (ROUND - 1)).min(self.deletions()),
         };
-        Some(older + others + 1)
+        Some((older + others + 1, purpose))
     }
 
     /// The first ticket, or the first after `place`; by priority and age, without the turns of ageing.
@@ -167,7 +167,6 @@ mod tests {
     use fastrand::Rng;
 
     use super::*;
-    use crate::session::Purpose;
 
     fn ticket(uid: impl Into<String>, priority: Priority, second: i64) -> Ticket {
         let uid = uid.into();
@@ -251,7 +250,8 @@ mod tests {
             let turns: Vec<_> = iter::from_fn(|| left.pop()).collect();
             assert_eq!(queue.turns().collect::<Vec<_>>(), turns, "seed {seed}");
             for (ticket, turn) in turns.iter().zip(1..) {
-                assert_eq!(queue.position(&ticket.uid), Some(turn), "seed {seed}");
+                let position = queue.position(&ticket.uid);
+                assert_eq!(position, Some((turn, ticket.purpose)), "seed {seed}");
             }
             let (mut place, mut walked) = (None, Vec::new());
             while let Some((next, key)) = queue.after(place.as_ref()) {
@@ -294,7 +294,8 @@ mod tests {
         queue.insert(&ticket("a", Priority::Deletion, 5));
         queue.insert(&ticket("b", Priority::Retirement, 1));
         queue.insert(&ticket("b", Priority::Deletion, 1));
-        assert_eq!((queue.len(), queue.position("b")), (2, Some(1)));
+        assert_eq!(queue.len(), 2);
+        assert_eq!(queue.position("b"), Some((1, Purpose::Delete)));
     }
 
     /// Resident bytes that this process has allocated, its code apart, where the system tells.

@@ -179,6 +179,14 @@ impl Sessions {
 
     /// A look at every session that has a member.
     pub fn snapshots(&self) -> Vec<(SessionKey, Snapshot)> {
+        let sessions = self.all().into_iter();
+        sessions
+            .map(|session| (session.key.clone(), session.snapshot()))
+            .collect()
+    }
+
+    /// Every session that has a member.
+    pub fn all(&self) -> Vec<Arc<Session>> {
         let mut registry = self.lock();
         registry.sweep(Instant::now());
         let sessions: Vec<_> = registry.sessions.values().map(Arc::clone).collect();
@@ -186,7 +194,6 @@ impl Sessions {
         sessions
             .into_iter()
             .filter(|session| !session.lock().members.is_empty())
-            .map(|session| (session.key.clone(), session.snapshot()))
             .collect()
     }
 

@@ -171,8 +171,8 @@ impl Metrics {
         let logins = self.logins.get_or_create(&label);
         logins.inner().store(snapshot.logins, Ordering::Relaxed);
         drop(logins);
-        let current = state_word(&snapshot.state);
-        for word in STATES {
+        let current = snapshot.state.as_str();
+        for word in State::WORDS {
             self.session_state
                 .get_or_create(&state_label(key, word))
                 .set(i64::from(word == current));
@@ -187,7 +187,7 @@ impl Metrics {
         self.budget_used.remove(&label);
         self.budget_limit.remove(&label);
         self.logins.remove(&label);
-        for word in STATES {
+        for word in State::WORDS {
             self.session_state.remove(&state_label(key, word));
         }
     }
@@ -215,27 +215,6 @@ impl Metrics {
         // Writing into a String can't fail.
         let _ = text::encode(&mut out, &self.registry);
         out
-    }
-}
-
-/// Every word of [`state_word`].
-const STATES: [&str; 6] = [
-    "Open",
-    "Throttled",
-    "TokenRefused",
-    "Unavailable",
-    "AuthenticationFailed",
-    "ApplicationRefused",
-];
-
-fn state_word(state: &State) -> &'static str {
-    match state {
-        State::Open => "Open",
-        State::Throttled { .. } => "Throttled",
-        State::TokenRefused(_) => "TokenRefused",
-        State::Unavailable(..) => "Unavailable",
-        State::AuthenticationFailed(_) => "AuthenticationFailed",
-        State::ApplicationRefused(_) => "ApplicationRefused",
     }
 }
 
@@ -284,6 +263,8 @@ mod tests {
             state,
             calls_in_window: 7,
             limit: 100,
+            window: Duration::from_secs(60),
+            next_probe: None,
             logins: 1,
             queue_length: 3,
             estimated: Duration::from_millis(1500),

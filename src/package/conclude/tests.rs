@@ -3,6 +3,7 @@ use crate::api::version_package::Deletion;
 use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
 use crate::remote::answer::Trouble;
+use crate::session::Purpose;
 
 fn now() -> Now {
     Now {
@@ -113,6 +114,7 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 fn a_parked_object_says_once_that_the_platform_cannot_be_reached() {
     let parked = |state| {
         let standing = Standing::Waiting {
+            purpose: Purpose::Delete,
             position: 2,
             estimated: Duration::ZERO,
             state,
@@ -138,6 +140,7 @@ fn a_parked_object_says_once_that_the_platform_cannot_be_reached() {
 fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
     let waits = |object, position, state| {
         let standing = Standing::Waiting {
+            purpose: Purpose::Delete,
             position,
             estimated: Duration::from_secs(70),
             state,

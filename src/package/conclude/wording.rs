@@ -7,7 +7,7 @@ use crate::api::version_package::Outcome;
 use crate::package::conclude::Note;
 use crate::package::decide::{Observation, PlatformView};
 use crate::package::object::Object;
-use crate::remote::answer::{Detail, Trouble};
+use crate::remote::answer::Trouble;
 use crate::session::State;
 
 /// One sentence for what a whole session waits for.
@@ -22,12 +22,11 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
         }
         State::TokenRefused(detail) => {
             format!(
-                "The platform refused the access token of {application} ({}); it goes on after a new login",
-                said(detail)
+                "The platform refused the access token of {application} ({detail}); it goes on after a new login"
             )
         }
         State::Unavailable(detail, trouble) => format!(
-            "{} ({}); it is unknown whether the package is gone, and trying again will tell",
+            "{} ({detail}); it is unknown whether the package is gone, and trying again will tell",
             match trouble {
                 Trouble::Answered => "The platform did not answer understandably",
                 Trouble::NotConnected => "The platform can't be reached",
@@ -36,16 +35,13 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
                     "The platform wants another client certificate",
                 Trouble::ConnectionLost => "The connection to the platform broke",
                 Trouble::TimedOut => "The platform did not answer in time",
-            },
-            said(detail)
+            }
         ),
         State::AuthenticationFailed(detail) => format!(
-            "The platform refused the credentials of {application} ({}); put the right ones into the Secret of the Platform, which is tried at once",
-            said(detail)
+            "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once"
         ),
         State::ApplicationRefused(detail) => format!(
-            "The platform refuses {application} ({}); its owner has to clear this with the platform's operator",
-            said(detail)
+            "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator"
         ),
     }
 }
@@ -56,19 +52,6 @@ pub(super) fn application(seen: &Observation) -> String {
             format!("application {app_id}")
         }
         (_, None) => "the application".to_owned(),
-    }
-}
-
-/// What was seen of an answer: status, code and text.
-pub(super) fn said(detail: &Detail) -> String {
-    let status = detail.http_status.map(|status| format!("HTTP {status}"));
-    let code = detail.code.as_ref().map(|code| format!("code {code}"));
-    let text = (!detail.message.is_empty()).then(|| detail.message.clone());
-    let parts: Vec<String> = [status, code, text].into_iter().flatten().collect();
-    if parts.is_empty() {
-        "no answer".to_owned()
-    } else {
-        parts.join(", ")
     }
 }
 

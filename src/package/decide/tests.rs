@@ -279,6 +279,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
     assert_eq!(ticket.priority, Priority::Retirement);
     let deleted_since = Observation {
         standing: Standing::Waiting {
+            purpose: Purpose::Delete,
             position: 900,
             estimated: Duration::ZERO,
             state: State::Open,
@@ -462,6 +463,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
     let standing = prop_oneof![
         1 => Just(Standing::Absent),
         1 => Just(Standing::Waiting {
+            purpose: Purpose::Delete,
             position: 1,
             estimated: Duration::ZERO,
             state: State::AuthenticationFailed(Detail::default())

@@ -1,0 +1,355 @@
+//! Who waits for a call, in which order and about how long: what `vpo queue` asks for.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::api::condition;
+use crate::api::names::ObjectKey;
+use crate::package;
+use crate::package::decide::requested_at;
+use crate::package::object::Object;
+use crate::session::{Outlook, Priority, Purpose, Session, Sessions, Snapshot, Standing, State};
+
+/// Where it is asked for.
+pub const PATH: &str = "/queue";
+/// The most that one answer lists of each application.
+pub const MOST: usize = 1000;
+/// How many it lists where nobody says.
+pub const USUAL: usize = 20;
+
+/// What is asked for: all applications, that of one Platform, or one object.
+#[derive(Debug, Default, Deserialize)]
+pub struct Ask {
+    platform: Option<String>,
+    object: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The queues as they are now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// When it was made, by the operator's clock.
+    pub time: Timestamp,
+    /// One for each application that calls can be made for.
+    pub applications: Vec<Application>,
+    /// The Platforms that no call can be made for, as `namespace/name`.
+    pub unusable_platforms: Vec<String>,
+}
+
+/// The queue of one application.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Application {
+    /// Whose packages they are.
+    pub app_id: String,
+    /// Where the platform is.
+    pub endpoint: String,
+    /// The Platforms that share this queue, as `namespace/name`.
+    pub platforms: Vec<String>,
+    /// What all of it wait for: a word of the metric `vpo_session_state`.
+    pub state: String,
+    /// What the platform said of it, where it did.
+    pub answer: Option<String>,
+    /// When calls go on, where that is known.
+    pub until: Option<Timestamp>,
+    /// Calls in the last window, those under way included.
+    pub calls_in_window: usize,
+    /// How many there may be.
+    pub limit: usize,
+    /// The length of the window.
+    pub window_seconds: f64,
+    /// When the token ends, where there is one whose end is known.
+    pub token_expires: Option<Timestamp>,
+    /// How many wait.
+    pub length: usize,
+    /// About how long the last of them waits; 0 where nobody does.
+    pub estimated_seconds: u64,
+    /// The first of them, or the one object that was asked for.
+    pub waiting: Vec<Waiting>,
+}
+
+/// One object that waits for a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    /// 1 is the next; 0 has its turn now.
+    pub position: usize,
+    /// The namespace of the object.
+    pub namespace: String,
+    /// The name of the object.
+    pub name: String,
+    /// What the call is for: `Delete` or `LookUp`.
+    pub call: String,
+    /// Why: `Deletion` or `Retirement`.
+    pub priority: String,
+    /// Since when the deletion is wanted.
+    pub since: Timestamp,
+    /// About how long until its turn.
+    pub estimated_seconds: u64,
+}
+
+/// Why there is no report, in a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The sentence.
+    pub error: String,
+    #[serde(skip)]
+    status: StatusCode,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let error = error.into();
+        Self { error, status }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(self)).into_response()
+    }
+}
+
+/// What a report is made from.
+pub struct Desk {
+    /// All queues.
+    pub sessions: Arc<Sessions>,
+    /// What is known of objects and Platforms.
+    pub context: Arc<package::Context>,
+    /// Who holds the Lease, as last seen; empty where nobody does.
+    pub holder: watch::Receiver<String>,
+    /// The namespace of the Lease.
+    pub namespace: String,
+}
+
+impl Desk {
+    /// The queues as they are now. Each is looked at for one short moment, however long it is.
+    ///
+    /// # Errors
+    /// When this process doesn't lead, or what is asked for isn't there.
+    pub fn report(&self, ask: &Ask) -> Result<Report, Refusal> {
+        if !self.sessions.leads() {
+            return Err(standby(&self.holder.borrow(), &self.namespace));
+        }
+        let limit = ask.limit.unwrap_or(USUAL);
+        if limit > MOST {
+            let error = format!("at most {MOST} of each queue are listed; limit={limit} is more");
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
+        }
+        let (applications, unusable_platforms) = match (&ask.platform, &ask.object) {
+            (None, None) => self.all(limit),
+            (Some(platform), None) => (vec![self.of_platform(&key(platform)?, limit)?], Vec::new()),
+            (None, Some(object)) => (vec![self.of_object(&key(object)?)?], Vec::new()),
+            (Some(_), Some(_)) => {
+                let error = "name a Platform or an object, not both: an object has one queue only";
+                return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
+            }
+        };
+        Ok(Report {
+            time: Timestamp::now(),
+            applications,
+            unusable_platforms,
+        })
+    }
+
+    fn all(&self, limit: usize) -> (Vec<Application>, Vec<String>) {
+        let sessions = self.sessions.all();
+        let of = |session: &Arc<Session>| application(session, session.outlook(limit));
+        let mut applications: Vec<_> = sessions.iter().map(of).collect();
+        applications.sort_by(|a, b| (&a.app_id, &a.endpoint).cmp(&(&b.app_id, &b.endpoint)));
+        let platforms = self.context.directory.platforms().into_iter();
+        let unusable = platforms.filter(|(_, usable)| usable.is_none());
+        let mut unusable: Vec<_> = unusable.map(|(key, _)| key.to_string()).collect();
+        unusable.sort();
+        (applications, unusable)
+    }
+
+    fn of_platform(&self, platform: &ObjectKey, limit: usize) -> Result<Application, Refusal> {
+        let mut platforms = self.context.directory.platforms();
+        let found = platforms.iter().find(|(key, _)| key == platform);
+        match found {
+            Some((_, Some(usable))) => {
+                Ok(application(&usable.session, usable.session.outlook(limit)))
+            }
+            Some((_, None)) => {
+                let ObjectKey { namespace, name } = platform;
+                let error = format!(
+                    "Platform {platform} has no queue, since no call can be made for it: kubectl -n {namespace} describe platform {name} says why"
+                );
+                Err(Refusal::new(StatusCode::NOT_FOUND, error))
+            }
+            None => {
+                platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
+                let known: Vec<_> = platforms.iter().map(|(key, _)| key.to_string()).collect();
+                Err(unknown_platform(platform, &known))
+            }
+        }
+    }
+
+    fn of_object(&self, key: &ObjectKey) -> Result<Application, Refusal> {
+        let Some(look) = self.context.cache.look(key) else {
+            let error = format!("there is no VersionPackage {key}");
+            return Err(Refusal::new(StatusCode::NOT_FOUND, error));
+        };
+        let object = &*look.object;
+        let seat = self.context.memory.seat(&object.uid);
+        let session = seat.map(|seat| seat.session);
+        let stands = session.and_then(|session| {
+            let (position, estimated, purpose) = match session.standing(&object.uid) {
+                Standing::Absent => return None,
+                Standing::Waiting {
+                    position,
+                    estimated,
+                    purpose,
+                    state: _,
+                } => (position, estimated, purpose),
+                Standing::Permitted { purpose, intent: _ } => (0, Duration::ZERO, purpose),
+            };
+            let waiting = waiting(object, position, estimated, purpose);
+            Some((session, waiting))
+        });
+        let (session, waiting) =
+            stands.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, waits_for_nothing(object)))?;
+        Ok(Application {
+            waiting: vec![waiting],
+            ..application(&session, session.outlook(0))
+        })
+    }
+}
+
+/// The key of `namespace/name`.
+fn key(text: &str) -> Result<ObjectKey, Refusal> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(ObjectKey::new(namespace, name))
+        }
+        Some(_) | None => {
+            let error = format!("`{text}` is not of the form NAMESPACE/NAME");
+            Err(Refusal::new(StatusCode::BAD_REQUEST, error))
+        }
+    }
+}
+
+fn standby(holder: &str, namespace: &str) -> Refusal {
+    let error = if holder.is_empty() {
+        "this replica doesn't lead, and so has no queue, nor does another one yet; try again in a few seconds".to_owned()
+    } else {
+        // The identity of a pod is its name and its uid.
+        let pod = holder.rsplit_once('_').map_or(holder, |(pod, _)| pod);
+        format!(
+            "this replica doesn't lead, and so has no queue; {pod} does: kubectl -n {namespace} port-forward pod/{pod} 8080"
+        )
+    };
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+}
+
+fn unknown_platform(platform: &ObjectKey, known: &[String]) -> Refusal {
+    let error = if known.is_empty() {
+        format!("there is no Platform {platform}, nor any other")
+    } else {
+        format!(
+            "there is no Platform {platform}; there are {}",
+            known.join(", ")
+        )
+    };
+    Refusal::new(StatusCode::NOT_FOUND, error)
+}
+
+/// What is said of an object that holds neither ticket nor permit.
+fn waits_for_nothing(object: &Object) -> String {
+    let key = &object.key;
+    let mut conditions = object.status.conditions.iter();
+    match conditions.find(|c| c.type_ == condition::READY) {
+        Some(ready) => format!(
+            "{key} waits for no call: {}, {}",
+            ready.reason, ready.message
+        ),
+        None => format!("{key} waits for no call, and has said nothing yet"),
+    }
+}
+
+fn waiting(object: &Object, position: usize, estimated: Duration, purpose: Purpose) -> Waiting {
+    let priority = match object.deleted_at {
+        Some(_) => Priority::Deletion,
+        None => Priority::Retirement,
+    };
+    Waiting {
+        position,
+        namespace: object.key.namespace.to_string(),
+        name: object.key.name.to_string(),
+        call: purpose.as_str().to_owned(),
+        priority: priority.as_str().to_owned(),
+        since: requested_at(object, Timestamp::now()),
+        estimated_seconds: whole(estimated),
+    }
+}
+
+fn application(session: &Session, outlook: Outlook) -> Application {
+    let Outlook { snapshot, turns } = outlook;
+    let platforms = session.platforms().into_iter();
+    let waiting = turns.into_iter().zip(1..).map(|(turn, position)| Waiting {
+        position,
+        namespace: turn.ticket.key.namespace.to_string(),
+        name: turn.ticket.key.name.to_string(),
+        call: turn.ticket.purpose.as_str().to_owned(),
+        priority: turn.ticket.priority.as_str().to_owned(),
+        since: turn.ticket.requested_at,
+        estimated_seconds: whole(turn.estimated),
+    });
+    let (answer, until) = told(&snapshot);
+    Application {
+        app_id: session.key().app_id.to_string(),
+        endpoint: session.key().endpoint.to_string(),
+        platforms: platforms.map(|key| key.to_string()).collect(),
+        state: snapshot.state.as_str().to_owned(),
+        answer,
+        until,
+        calls_in_window: snapshot.calls_in_window,
+        limit: snapshot.limit,
+        window_seconds: snapshot.window.as_secs_f64(),
+        token_expires: snapshot.token_expires,
+        length: snapshot.queue_length,
+        estimated_seconds: whole(snapshot.estimated),
+        waiting: waiting.collect(),
+    }
+}
+
+/// What the platform said, and when calls go on.
+fn told(snapshot: &Snapshot) -> (Option<String>, Option<Timestamp>) {
+    match &snapshot.state {
+        State::Open => (None, None),
+        State::Throttled { until } => {
+            (None, after(until.saturating_duration_since(Instant::now())))
+        }
+        State::TokenRefused(detail) => (Some(detail.to_string()), None),
+        State::Unavailable(detail, _)
+        | State::AuthenticationFailed(detail)
+        | State::ApplicationRefused(detail) => (
+            Some(detail.to_string()),
+            snapshot
+                .next_probe
+                .and_then(|at| after(at.saturating_duration_since(Instant::now()))),
+        ),
+    }
+}
+
+fn after(time: Duration) -> Option<Timestamp> {
+    let time = SignedDuration::try_from(time).ok()?;
+    Timestamp::now().checked_add(time).ok()
+}
+
+/// Whole seconds, rounded up: nobody is promised a turn too early.
+fn whole(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}

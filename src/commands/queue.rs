@@ -1,0 +1,418 @@
+//! `vpo queue`: who waits for a call, asked of a running operator over its admin port.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use url::Url;
+
+use crate::admin::queue::{Application, MOST, PATH, Refusal, Report, USUAL, Waiting};
+
+/// How long the operator may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+const FORWARD: &str =
+    "kubectl -n version-package-operator port-forward deploy/version-package-operator 8080";
+
+/// What is asked, of whom.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The Platform whose queue is shown; without it all are.
+    #[arg(value_name = "NAMESPACE/PLATFORM")]
+    platform: Option<String>,
+
+    /// Only the place of this `VersionPackage`.
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "platform")]
+    object: Option<String>,
+
+    /// How many of each queue are listed, 0 to 1000.
+    #[arg(long, value_name = "N", default_value_t = USUAL, value_parser = limit)]
+    limit: usize,
+
+    /// How it is printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+
+    /// The admin port of the replica that leads.
+    #[arg(
+        long,
+        env = "VPO_ADMIN",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    admin: String,
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Table,
+    /// For programs: all of it, times to the second.
+    Json,
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number <= MOST);
+    number.ok_or_else(|| format!("is not a number from 0 to {MOST}"))
+}
+
+/// Asks and prints.
+///
+/// # Errors
+/// When nothing answers, the one that answers doesn't lead, or what is asked for isn't there.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let address = address(args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(ask(address, &args.admin))?;
+    let text = match args.output {
+        Output::Table => table(&report),
+        Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn address(args: &Args) -> anyhow::Result<Url> {
+    let url = Url::parse(&args.admin)
+        .ok()
+        .filter(|url| url.scheme() == "http");
+    let mut url =
+        url.with_context(|| format!("--admin {} is not of the form http://HOST:PORT", args.admin))?;
+    url.set_path(PATH);
+    url.query_pairs_mut()
+        .append_pair("limit", &args.limit.to_string())
+        .extend_pairs(args.platform.iter().map(|platform| ("platform", platform)))
+        .extend_pairs(args.object.iter().map(|object| ("object", object)));
+    Ok(url)
+}
+
+async fn ask(address: Url, admin: &str) -> anyhow::Result<Report> {
+    // The client wants one even where all it speaks is http.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // The port is forwarded to this machine: no proxy knows it.
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
+    let answer = async {
+        let response = client.build()?.get(address).send().await?;
+        let status = response.status();
+        Ok::<_, reqwest::Error>((status, response.bytes().await?))
+    };
+    let (status, body) = answer
+        .await
+        .map_err(reqwest::Error::without_url)
+        .with_context(|| {
+            format!("no operator answers at {admin}: forward its port with `{FORWARD}`, or name another with --admin")
+        })?;
+    read(status, &body).with_context(|| format!("asked {admin}"))
+}
+
+fn read(status: StatusCode, body: &[u8]) -> anyhow::Result<Report> {
+    if status.is_success()
+        && let Ok(report) = serde_json::from_slice(body)
+    {
+        return Ok(report);
+    }
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) => anyhow::bail!("{}", refusal.error),
+        Err(_) => anyhow::bail!(
+            "what answers there (HTTP {}) is no operator, or one of another version",
+            status.as_u16()
+        ),
+    }
+}
+
+fn table(report: &Report) -> String {
+    let mut text = String::new();
+    for application in &report.applications {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        // Writing into a String can't fail.
+        let _ = write_application(&mut text, application, report.time);
+    }
+    if report.applications.is_empty() {
+        text.push_str("There is no Platform that calls can be made for.\n");
+    }
+    if !report.unusable_platforms.is_empty() {
+        let names = report.unusable_platforms.join(", ");
+        let _ = writeln!(
+            text,
+            "\nNo call can be made for {names}: `kubectl get platform -A` says why."
+        );
+    }
+    text
+}
+
+fn write_application(text: &mut String, shown: &Application, now: Timestamp) -> fmt::Result {
+    writeln!(text, "Application {} at {}", shown.app_id, shown.endpoint)?;
+    writeln!(text, "  Platforms  {}", shown.platforms.join(", "))?;
+    write!(text, "  State      {}", shown.state)?;
+    if let Some(answer) = &shown.answer {
+        write!(text, " ({answer})")?;
+    }
+    if let Some(until) = shown.until {
+        write!(text, ", next call in {}", span(seconds_until(until, now)))?;
+    }
+    let window = Duration::from_secs_f64(shown.window_seconds.max(0.0));
+    writeln!(
+        text,
+        "\n  Calls      {} of {} in {window:?}",
+        shown.calls_in_window, shown.limit
+    )?;
+    match shown.token_expires {
+        Some(ends) => writeln!(
+            text,
+            "  Token      ends in {}",
+            span(seconds_until(ends, now))
+        )?,
+        None => writeln!(text, "  Token      none, or one that doesn't tell its end")?,
+    }
+    match shown.length {
+        0 => writeln!(text, "  Waiting    nobody")?,
+        length => writeln!(
+            text,
+            "  Waiting    {}, the last one for about {}",
+            grouped(length),
+            span(shown.estimated_seconds)
+        )?,
+    }
+    if !shown.waiting.is_empty() {
+        text.push('\n');
+        write_rows(text, &shown.waiting, now)?;
+        let last = shown.waiting.last().map_or(0, |last| last.position);
+        // One object alone is shown without those around it.
+        let whole = shown
+            .waiting
+            .first()
+            .is_some_and(|first| first.position == 1);
+        if whole && shown.length > last {
+            writeln!(text, "  and {} more", grouped(shown.length - last))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_rows(text: &mut String, waiting: &[Waiting], now: Timestamp) -> fmt::Result {
+    let head = [
+        "POSITION",
+        "OBJECT",
+        "CALL",
+        "FOR",
+        "SINCE",
+        "TURN IN ABOUT",
+    ];
+    let rows = waiting.iter().map(|one| {
+        [
+            one.position.to_string(),
+            format!("{}/{}", one.namespace, one.name),
+            one.call.clone(),
+            one.priority.clone(),
+            span(seconds_until(now, one.since)),
+            match (one.position, one.estimated_seconds) {
+                (0, _) => "its turn is now".to_owned(),
+                (_, 0) => "now".to_owned(),
+                (_, seconds) => span(seconds),
+            },
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
+        .chain(rows)
+        .collect();
+    for row in &rows {
+        let mut line = " ".to_owned();
+        for (column, cell) in row.iter().enumerate() {
+            let width = rows
+                .iter()
+                .filter_map(|row| Some(row.get(column)?.len()))
+                .max();
+            write!(line, " {cell:width$} ", width = width.unwrap_or(0))?;
+        }
+        writeln!(text, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn seconds_until(until: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(until.duration_since(now).as_secs()).unwrap_or(0)
+}
+
+/// A span as kubectl says it: 45s, 3m20s, 2h5m, 4d3h.
+fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |big: u64, unit: &str, small: u64, rest: &str| match small {
+        0 => format!("{big}{unit}"),
+        small => format!("{big}{unit}{small}{rest}"),
+    };
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7200 => two(minutes, "m", seconds % 60, "s"),
+        7200..172_800 => two(hours, "h", minutes % 60, "m"),
+        172_800.. => two(days, "d", hours % 24, "h"),
+    }
+}
+
+/// A number with its thousands apart: 9,980.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn waiting(position: usize, priority: &str) -> Waiting {
+        Waiting {
+            position,
+            namespace: "fleet".to_owned(),
+            name: format!("meter-{position}"),
+            call: "Delete".to_owned(),
+            priority: priority.to_owned(),
+            since: at(1000 - 200),
+            estimated_seconds: if position == 1 { 0 } else { 70 },
+        }
+    }
+
+    fn report() -> Report {
+        let application = Application {
+            app_id: "app-1".to_owned(),
+            endpoint: "https://iot.example.com:8743".to_owned(),
+            platforms: vec!["iot/production".to_owned(), "iot/test".to_owned()],
+            state: "Throttled".to_owned(),
+            answer: None,
+            until: Some(at(1006)),
+            calls_in_window: 37,
+            limit: 100,
+            window_seconds: 60.0,
+            token_expires: Some(at(1000 + 3000)),
+            length: 9982,
+            estimated_seconds: 6000,
+            waiting: vec![waiting(1, "Deletion"), waiting(2, "Retirement")],
+        };
+        Report {
+            time: at(1000),
+            applications: vec![application],
+            unusable_platforms: vec!["iot/broken".to_owned()],
+        }
+    }
+
+    #[test]
+    fn the_table_says_what_all_wait_for_and_who_comes_next() {
+        let wanted = "\
+Application app-1 at https://iot.example.com:8743
+  Platforms  iot/production, iot/test
+  State      Throttled, next call in 6s
+  Calls      37 of 100 in 60s
+  Token      ends in 50m
+  Waiting    9,982, the last one for about 100m
+
+  POSITION  OBJECT         CALL    FOR         SINCE  TURN IN ABOUT
+  1         fleet/meter-1  Delete  Deletion    3m20s  now
+  2         fleet/meter-2  Delete  Retirement  3m20s  70s
+  and 9,980 more
+
+No call can be made for iot/broken: `kubectl get platform -A` says why.
+";
+        assert_eq!(table(&report()), wanted);
+    }
+
+    #[test]
+    fn an_idle_or_stalled_application_and_a_single_object_are_told_without_guesses() {
+        let mut report = report();
+        report.unusable_platforms.clear();
+        let application = &mut report.applications[0];
+        application.length = 0;
+        application.waiting.clear();
+        application.token_expires = None;
+        application.state = "AuthenticationFailed".to_owned();
+        application.answer = Some("HTTP 401, code 100208".to_owned());
+        let text = table(&report);
+        assert!(text.contains("AuthenticationFailed (HTTP 401, code 100208), next call in 6s\n"));
+        assert!(text.ends_with("  Waiting    nobody\n"), "{text}");
+        let application = &mut report.applications[0];
+        application.length = 50;
+        application.waiting = vec![waiting(7, "Deletion")];
+        assert!(!table(&report).contains("more"), "one object is not a list");
+        application_of_now(&mut report);
+        assert!(table(&report).contains("its turn is now"));
+        report.applications.clear();
+        assert!(table(&report).contains("no Platform"));
+    }
+
+    fn application_of_now(report: &mut Report) {
+        report.applications[0].waiting[0].position = 0;
+    }
+
+    #[test]
+    fn spans_and_numbers_read_as_people_say_them() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (200, "3m20s"),
+            (7500, "2h5m"),
+            (200_000, "2d7h"),
+        ] {
+            assert_eq!(span(seconds), text);
+        }
+        let numbers = [0, 999, 1000, 1_234_567].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn what_is_no_report_is_told_in_the_words_of_whoever_answered() {
+        let said = |status, body: &str| {
+            let error = read(status, body.as_bytes()).unwrap_err();
+            error.to_string()
+        };
+        let refused = said(
+            StatusCode::NOT_FOUND,
+            r#"{"error":"there is no Platform a/b"}"#,
+        );
+        assert_eq!(refused, "there is no Platform a/b");
+        for (status, body) in [
+            (StatusCode::OK, "<html>"),
+            (StatusCode::OK, r#"{"time":7}"#),
+            (StatusCode::NOT_FOUND, ""),
+        ] {
+            assert!(said(status, body).contains("no operator"), "{body}");
+        }
+        let json = serde_json::to_vec(&report()).unwrap();
+        assert_eq!(read(StatusCode::OK, &json).unwrap(), report());
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_refused_before_anything_is_asked() {
+        for admin in ["127.0.0.1:8080", "localhost:8080", "https://h:1", ""] {
+            let args = Args {
+                platform: Some("iot/production".to_owned()),
+                object: None,
+                limit: 5,
+                output: Output::Table,
+                admin: admin.to_owned(),
+            };
+            assert!(address(&args).is_err(), "{admin}");
+            let admin = "http://h:1".to_owned();
+            let url = address(&Args { admin, ..args }).unwrap();
+            assert_eq!(
+                url.as_str(),
+                "http://h:1/queue?limit=5&platform=iot%2Fproduction"
+            );
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a session shows of itself: what it waits for, how much it has called, and who comes next.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::Ticket;
+use crate::remote::answer::{Detail, Trouble};
+
+/// What the session as a whole waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// Nothing but the budget.
+    Open,
+    /// The platform refused a call for too many calls.
+    Throttled {
+        /// When calls go on.
+        until: Instant,
+    },
+    /// A token was refused and a new login is due or under way.
+    TokenRefused(Detail),
+    /// Nobody understands the platform's answers: one probe per step of a growing pause.
+    Unavailable(Detail, Trouble),
+    /// The credentials were refused; a change of the Secret, or a rare probe, heals.
+    AuthenticationFailed(Detail),
+    /// The platform refuses the application itself.
+    ApplicationRefused(Detail),
+}
+
+impl State {
+    /// Every word of [`Self::as_str`].
+    pub const WORDS: [&str; 6] = [
+        "Open",
+        "Throttled",
+        "TokenRefused",
+        "Unavailable",
+        "AuthenticationFailed",
+        "ApplicationRefused",
+    ];
+
+    /// A bounded word for people and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Open => "Open",
+            Self::Throttled { .. } => "Throttled",
+            Self::TokenRefused(_) => "TokenRefused",
+            Self::Unavailable(..) => "Unavailable",
+            Self::AuthenticationFailed(_) => "AuthenticationFailed",
+            Self::ApplicationRefused(_) => "ApplicationRefused",
+        }
+    }
+}
+
+/// A look at a session, for status and metrics.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What the session waits for.
+    pub state: State,
+    /// Calls in the last window, those under way included.
+    pub calls_in_window: usize,
+    /// How many there may be: the quota, less what others who share the application seem to take.
+    pub limit: usize,
+    /// How long a call counts after its answer.
+    pub window: Duration,
+    /// When the next probe goes, where the session is probed.
+    pub next_probe: Option<Instant>,
+    /// Tickets waiting.
+    pub queue_length: usize,
+    /// About how long the last of them waits.
+    pub estimated: Duration,
+    /// When the token ends, if there is one whose end is known.
+    pub token_expires: Option<Timestamp>,
+    /// Logins begun since the session exists.
+    pub logins: u64,
+}
+
+/// A session at one moment: the whole, and who comes next.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    /// The whole.
+    pub snapshot: Snapshot,
+    /// The first of those who wait, in the order of their turns: the first is at position 1.
+    pub turns: Vec<Turn>,
+}
+
+/// One who waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// What it asked for.
+    pub ticket: Ticket,
+    /// About how long until its turn.
+    pub estimated: Duration,
+}

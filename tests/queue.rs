@@ -1,0 +1,247 @@
+//! `vpo queue` tells what is so: who waits, in the order in which the platform is then called.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{
+    Layout, OPERATOR, Operator, Plane, Rig, SOON, Said, shared_operator, tool, wait_for,
+};
+
+/// Runs `vpo queue` against the admin port of an operator.
+fn queue(operator: &Operator, arguments: &[&str]) -> Said {
+    queue_at(operator.admin_url("").as_str(), arguments)
+}
+
+fn queue_at(admin: &str, arguments: &[&str]) -> Said {
+    let output = Command::new(tool::vpo())
+        .args(["queue", "--admin", admin])
+        .args(arguments)
+        // A proxy that isn't there must not be asked for a port of this machine.
+        .env("HTTP_PROXY", "http://127.0.0.1:1")
+        .env("http_proxy", "http://127.0.0.1:1")
+        .output()
+        .expect("vpo can be run");
+    Said {
+        ok: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The one application of an answer in JSON.
+fn application(operator: &Operator, arguments: &[&str]) -> Value {
+    let all: Vec<&str> = [arguments, &["--output", "json"]].concat();
+    let report: Value = serde_json::from_str(&queue(operator, &all).expect_ok()).unwrap();
+    assert_eq!(report["applications"].as_array().unwrap().len(), 1);
+    report["applications"][0].clone()
+}
+
+fn names(application: &Value) -> Vec<String> {
+    let waiting = application["waiting"].as_array().unwrap();
+    let name = |one: &Value| one["name"].as_str().unwrap().to_owned();
+    waiting.iter().map(name).collect()
+}
+
+fn refused(said: &Said, part: &str) {
+    assert!(!said.ok, "{}", said.stdout);
+    assert!(said.stderr.contains(part), "{}", said.stderr);
+    assert_eq!(said.stdout, "");
+}
+
+/// The first is retired, the others are deleted.
+const PACKAGES: [&str; 5] = ["r1", "d1", "d2", "d3", "d4"];
+
+fn files() -> Vec<String> {
+    (1..=PACKAGES.len())
+        .map(|n| format!("package-{n:05}"))
+        .collect()
+}
+
+/// Asks for a retirement and four deletions; the names in the order of their turns.
+async fn park(rig: &Rig<'_>) -> Vec<String> {
+    let files = files();
+    let pairs = PACKAGES
+        .iter()
+        .copied()
+        .zip(files.iter().map(String::as_str));
+    rig.active(&pairs.collect::<Vec<_>>()).await;
+    rig.retire("r1");
+    rig.reason("r1", "Queued").await;
+    for name in &PACKAGES[1..] {
+        rig.delete(name);
+    }
+    let mut deleted = Vec::new();
+    for name in &PACKAGES[1..] {
+        let object = rig.reason(name, "Queued").await;
+        let meta = &object["metadata"];
+        let text = |field: &str| meta[field].as_str().unwrap().to_owned();
+        deleted.push((text("deletionTimestamp"), text("uid"), text("name")));
+    }
+    deleted.sort();
+    let mut order: Vec<_> = deleted.into_iter().map(|(_, _, name)| name).collect();
+    order.push("r1".to_owned());
+    order
+}
+
+/// Each place is told alone as it is told among the others.
+fn agrees_with_each(rig: &Rig<'_>, operator: &Operator, shown: &Value) {
+    for (one, position) in shown["waiting"].as_array().unwrap().iter().zip(1..) {
+        assert_eq!(one["position"], position);
+        assert_eq!(one["namespace"], rig.namespace);
+        assert_eq!(one["call"], "Delete");
+        let retired = one["name"] == "r1";
+        assert_eq!(
+            one["priority"],
+            ["Deletion", "Retirement"][usize::from(retired)]
+        );
+        let estimated = one["estimatedSeconds"].as_u64().unwrap();
+        assert_eq!(estimated.div_ceil(3600), position, "one call an hour");
+        let key = format!("{}/{}", rig.namespace, one["name"].as_str().unwrap());
+        let alone = application(operator, &["--object", &key]);
+        assert_eq!(alone["waiting"][0]["position"], position);
+        assert_eq!(alone["waiting"][0]["since"], one["since"]);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
+    // The login takes the one call of the hour, so everybody waits.
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 1, "window": "1h"}}),
+        ..Layout::default()
+    };
+    let rig = Rig::shared("queue", layout).await;
+    let operator = shared_operator().await;
+    let order = park(&rig).await;
+
+    let platform = format!("{}/production", rig.namespace);
+    let shown = application(operator, &[&platform]);
+    assert_eq!(names(&shown), order, "deletions first, the oldest first");
+    agrees_with_each(&rig, operator, &shown);
+    assert_eq!(
+        (&shown["appId"], &shown["state"], &shown["length"]),
+        (&json!(rig.namespace), &json!("Open"), &json!(5))
+    );
+    assert_eq!(
+        (&shown["callsInWindow"], &shown["limit"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(shown["platforms"], json!([platform]));
+
+    // What the Platform says of itself is the same, only rounder and later.
+    wait_for("the Platform to tell its queue", SOON, async || {
+        let status = rig.kubectl(&[
+            "get",
+            "platform",
+            "production",
+            "-o",
+            "jsonpath={.status.queue}",
+        ]);
+        (status.expect_ok() == r#"{"estimatedTime":"5h","length":5}"#).then_some(())
+    })
+    .await;
+
+    let table = queue(operator, &[&platform, "--limit", "2"]).expect_ok();
+    for part in [
+        format!(
+            "Application {} at {}",
+            rig.namespace,
+            rig.simulator.endpoint()
+        ),
+        format!(
+            "  1         {}/{}  Delete  Deletion",
+            rig.namespace, order[0]
+        ),
+        format!(
+            "  2         {}/{}  Delete  Deletion",
+            rig.namespace, order[1]
+        ),
+        "  and 3 more\n".to_owned(),
+    ] {
+        assert!(table.contains(&part), "{part} is not in\n{table}");
+    }
+    let all = queue(operator, &["--limit", "0"]).expect_ok();
+    assert!(
+        all.contains(&format!("Application {} at", rig.namespace)),
+        "{all}"
+    );
+
+    // One call a second: they go one after the other.
+    rig.patch(
+        "platform/production",
+        &json!({"spec": {"quota": {"window": "1s"}}}),
+    );
+    rig.reason("r1", "Deleted").await;
+    let ledger = rig.simulator.ledger().await;
+    let deletes = ledger.iter().filter(|call| call["method"] == "DELETE");
+    let called: Vec<_> = deletes
+        .map(|call| {
+            let (_, file) = call["path"].as_str().unwrap().rsplit_once('/').unwrap();
+            let index = files().iter().position(|known| known == file).unwrap();
+            PACKAGES[index].to_owned()
+        })
+        .collect();
+    assert_eq!(called, order);
+
+    let key = format!("{}/r1", rig.namespace);
+    refused(
+        &queue(operator, &["--object", &key]),
+        &format!("{key} waits for no call: Deleted"),
+    );
+    let shown = application(operator, &[&platform]);
+    assert_eq!(
+        (&shown["length"], &shown["waiting"]),
+        (&json!(0), &json!([]))
+    );
+}
+
+#[tokio::test]
+async fn what_can_t_be_told_is_refused_in_a_sentence_that_helps() {
+    let rig = Rig::shared("asked", Layout::default()).await;
+    let operator = shared_operator().await;
+    let known = format!("{}/production", rig.namespace);
+    wait_for("the Platform to be usable", SOON, async || {
+        queue(operator, &[&known]).ok.then_some(())
+    })
+    .await;
+    let unknown = queue(operator, &["iot/nowhere"]);
+    refused(&unknown, "there is no Platform iot/nowhere; there are ");
+    refused(&unknown, &known);
+    refused(&queue(operator, &["nowhere"]), "NAMESPACE/NAME");
+    refused(
+        &queue(operator, &["--object", "iot/nothing"]),
+        "there is no VersionPackage iot/nothing",
+    );
+    refused(
+        &queue_at("http://127.0.0.1:1", &[]),
+        "port-forward deploy/version-package-operator 8080",
+    );
+    refused(
+        &queue_at(&rig.simulator.admin_url(""), &[]),
+        "no operator, or one of another version",
+    );
+
+    let platform = rig.simulator.platform(&rig.namespace, "broken", &json!({}));
+    rig.plane.apply(&platform).expect_ok();
+    rig.platform_reason("broken", "SecretForbidden").await;
+    let broken = format!("{}/broken", rig.namespace);
+    refused(&queue(operator, &[&broken]), "has no queue");
+    assert!(queue(operator, &[]).expect_ok().contains(&broken));
+
+    // The other replica says who leads.
+    let kubeconfig = Plane::shared().kubeconfig_for(OPERATOR, OPERATOR);
+    let mut standby = Operator::start_pod("the-other-one", &kubeconfig, OPERATOR, &[]);
+    standby.ready().await;
+    let said = queue(&standby, &[]);
+    refused(&said, "this replica doesn't lead");
+    refused(&said, "port-forward pod/version-package-operator-0 8080");
+}
