@@ -5,7 +5,7 @@ use tokio::time::{sleep, timeout};
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
-use crate::remote::answer::Answer;
+use crate::remote::answer::{Answer, Detail};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::core::Underway;
@@ -67,10 +67,10 @@ async fn delete(session: &Session, uid: &str) -> Option<Answer> {
     session.delete(uid, &connection(), &file_id).await
 }
 
-/// Begins the delete of the first object, which holds a permit for it.
-fn begin(session: &Session) -> (Underway, SecretString) {
-    let begun = session.change(|core, now| core.begin("u1", Purpose::Delete, now));
-    begun.unwrap()
+/// Begins the delete of an object that holds a permit for it.
+fn begin(session: &Session, n: i64) -> (Underway, SecretString) {
+    let begun = session.change(|core, now| core.begin(&format!("u{n}"), Purpose::Delete, now));
+    begun.expect("it holds a permit")
 }
 
 /// Sessions of a process that began long ago, and what they wake.
@@ -154,6 +154,78 @@ async fn the_dispatcher_wakes_the_next_when_its_turn_has_come() {
     assert!(matches!(session.standing("u3"), Standing::Permitted { .. }));
 }
 
+/// A session of five calls with ten thousand waiting, of which the first five hold a permit.
+fn crowded(sessions: &Sessions) -> Arc<Session> {
+    let session = sessions.join(&platform("crowded"), key("crowded"), member(5, handed_in()));
+    for n in 1..=10_000 {
+        session.request(ticket(n));
+    }
+    session
+}
+
+/// Serves two objects of a session of their own, the first at once and the second when the quota allows it, while
+/// `other` stays as it is.
+async fn serves_beside(
+    other: &Session,
+    sessions: &Sessions,
+    woken: &mut mpsc::UnboundedReceiver<ObjectKey>,
+) {
+    sleep(Duration::from_millis(1)).await;
+    let before = other.snapshot();
+    while woken.try_recv().is_ok() {}
+    let began = Instant::now();
+    let window = Duration::from_secs(1);
+    let own = Member {
+        window,
+        ..member(1, handed_in())
+    };
+    let session = sessions.join(&platform("own"), key("own"), own);
+    let standing = session.request(ticket(20_001));
+    assert!(matches!(standing, Standing::Permitted { intent: None, .. }));
+    assert!(delete(&session, "u20001").await.is_some());
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    session.request(ticket(20_002));
+    assert_eq!(woken.recv().await, Some(ticket(20_002).key));
+    assert_eq!(began.elapsed(), window);
+    let after = other.snapshot();
+    assert_eq!(after.queue_length, before.queue_length);
+    assert_eq!(after.calls_in_window, before.calls_in_window);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_calls_all_hang_costs_another_nothing() {
+    let (sessions, mut woken) = sessions().await;
+    let crowded = crowded(&sessions);
+    let _hanging: Vec<_> = (1..=5).map(|n| begin(&crowded, n)).collect();
+    serves_beside(&crowded, &sessions, &mut woken).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_throttled_costs_another_nothing() {
+    let (sessions, mut woken) = sessions().await;
+    let crowded = crowded(&sessions);
+    let (call, _) = begin(&crowded, 1);
+    let refusal = Answer::Throttled(Detail::default());
+    crowded.change(|core, now| core.ended(&call, Some(&refusal), now));
+    let State::Throttled { until } = crowded.snapshot().state else {
+        panic!("a refusal throttles");
+    };
+    assert!(until > Instant::now());
+    serves_beside(&crowded, &sessions, &mut woken).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_with_ten_thousand_waiting_costs_another_nothing() {
+    let (sessions, mut woken) = sessions().await;
+    let crowded = crowded(&sessions);
+    for n in 1..=5 {
+        let (call, _) = begin(&crowded, n);
+        crowded.change(|core, now| core.ended(&call, Some(&Answer::Done), now));
+    }
+    assert_eq!(crowded.snapshot().queue_length, 9_995);
+    serves_beside(&crowded, &sessions, &mut woken).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_is_stamped_as_lost() {
     let (sessions, mut woken) = sessions().await;
@@ -161,7 +233,7 @@ async fn a_dropped_call_is_stamped_as_lost() {
     session.request(ticket(1));
     session.request(ticket(2));
     let started = Instant::now();
-    drop(TrackedCall::new(&session, begin(&session)));
+    drop(TrackedCall::new(&session, begin(&session, 1)));
     assert_eq!(woken.recv().await, Some(ticket(2).key));
     assert!(started.elapsed() >= WINDOW + CALL_TIMEOUT);
 }
@@ -269,7 +341,7 @@ async fn once_closed_nothing_new_is_sent_and_drained_waits_for_what_is_under_way
     let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
     session.request(ticket(1));
     session.request(ticket(2));
-    let under_way = TrackedCall::new(&session, begin(&session));
+    let under_way = TrackedCall::new(&session, begin(&session, 1));
     sessions.close();
     assert_eq!(delete(&session, "u2").await, None);
     let late = sessions.join(&platform("b"), key("late"), member(9, handed_in()));
