@@ -5,7 +5,6 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::conclude;
@@ -14,18 +13,19 @@ use super::effect::Effect;
 use super::memory::Seat;
 use super::object::{Object, Watched};
 use super::observe::Observed;
+use super::slot::Slot;
 use super::{API_TIMEOUT, Context};
 use crate::api::names::{FIELD_MANAGER, FINALIZER};
 use crate::api::version_package::Outcome;
 use crate::remote::answer::{Answer, Call};
 use crate::telemetry::audit;
 
-/// Carries `decision` out; `slot` is given back while the platform is waited for.
+/// Carries `decision` out; `slot` is given back while the platform is waited for, and taken again after.
 pub async fn act(
     context: &Context,
     observed: &Observed,
     decision: &Decision,
-    slot: OwnedSemaphorePermit,
+    slot: &mut Slot,
 ) -> Effect {
     let object = &*observed.facts.object;
     if !decision.keeps_seat() {
@@ -78,8 +78,9 @@ pub async fn act(
             Effect::Intended(intent)
         }
         Decision::Send => {
-            drop(slot);
+            slot.give_back();
             let effect = send(context, observed).await;
+            slot.take().await;
             if matches!(effect, Effect::NotSent) {
                 leave_seat(context, object);
             }

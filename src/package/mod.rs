@@ -17,6 +17,7 @@ pub mod object;
 pub mod observe;
 pub mod packed;
 pub mod report;
+pub mod slot;
 pub mod watch;
 pub mod workqueue;
 
@@ -25,12 +26,13 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::Recorder;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use self::slot::Slot;
 use crate::api::names::ObjectKey;
 use crate::platform::Directory;
 use crate::telemetry::metrics::Metrics;
@@ -61,14 +63,12 @@ pub struct Context {
 }
 
 /// One pass over one object; returns when to look again without being woken.
-pub async fn reconcile(
-    context: &Context,
-    key: &ObjectKey,
-    slot: OwnedSemaphorePermit,
-) -> Option<Instant> {
+///
+/// `slot` is held up to the last write of the pass, but for the time in which the platform is waited for.
+pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Option<Instant> {
     let observed = observe::observe(context, key).await?;
     let decision = decide::decide(&observed.facts, observed.now);
-    let effect = act::act(context, &observed, &decision, slot).await;
+    let effect = act::act(context, &observed, &decision, &mut slot).await;
     let failures = observed.failure.as_ref().map_or(0, |failure| failure.count);
     let now = decide::Now {
         wall: k8s_openapi::jiff::Timestamp::now(),
@@ -112,15 +112,12 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
     }
     loop {
         let next = async {
-            let slot = slots.clone().acquire_owned().await.ok()?;
-            Some((slot, context.queue.next().await))
+            let slot = Slot::taken(&slots).await;
+            (slot, context.queue.next().await)
         };
         let (slot, key) = tokio::select! {
             () = cancel.cancelled() => break,
-            next = next => match next {
-                Some(next) => next,
-                None => break,
-            },
+            next = next => next,
         };
         let context = context.clone();
         let span = tracing::info_span!("pass", object = %key);
