@@ -134,7 +134,8 @@ async fn two_platforms_share_one_login_and_one_budget_part_with_a_secret_and_mee
         (logins(&rows).len(), with(&rows, "deleted")),
         (1, both.len())
     );
-    assert_eq!(pace::most_in_window(&calls(&rows), WINDOW), FEWER);
+    let most = pace::most_in_window(&calls(&rows), WINDOW);
+    assert!(most <= FEWER, "{most} calls in one window");
 
     // Parted: a budget and a token of its own, for what is new.
     let kept = active(&rig, "other", 21..25).await;
