@@ -226,17 +226,20 @@ impl Budget {
 
     /// Takes over what is known of the time before, in place of a past that counts as used. Nothing has
     /// been sent since.
-    pub(super) fn inherit(&mut self, forgotten: Instant, stamps: Vec<Instant>) {
-        self.forgotten = forgotten;
-        self.answers = stamps.into();
+    pub(super) fn inherit(&mut self, past: Past) {
+        self.forgotten = past.forgotten;
+        self.answers = past.stamps.into();
+        self.pause = past.throttle.and_then(|throttle| throttle.pause);
+        self.share = past.throttle.map(Share::inherited).unwrap_or_default();
     }
 
     /// What is known of the calls that have ended.
-    pub(super) fn past(&self) -> Past {
+    pub(super) fn past(&self, now: Instant) -> Past {
         Past {
             window: self.window,
             forgotten: self.forgotten,
             stamps: self.answers.iter().copied().collect(),
+            throttle: self.share.told(self.pause, self.window, now),
         }
     }
 
@@ -248,7 +251,8 @@ impl Budget {
             let rounds = usize::try_from(rounds).unwrap_or(usize::MAX);
             return self.limit.saturating_mul(rounds.saturating_add(1));
         }
-        if self.forgotten + self.window > until {
+        let paused = self.pause.is_some_and(|end| end > until);
+        if paused || self.forgotten + self.window > until {
             return 0;
         }
         let counting = self.in_flight + self.answers.len() - self.older(until);

@@ -2,7 +2,8 @@
 //!
 //! Ages count back from the moment of the record, and the reader counts on from when it first saw the
 //! record; so no wall clock matters, and what was sent always looks younger to the reader than it is,
-//! never older. A record also says how many calls may begin before the next one.
+//! never older. A record also says how many calls may begin before the next one, and what refused calls
+//! have told: the pause after them, and the share that others leave.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -51,6 +52,26 @@ pub(super) struct Record {
     /// whole quota counts as used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used_to: Option<i64>,
+    /// What refused calls have told lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    throttled: Option<Throttled>,
+}
+
+/// What refused calls have told, in a record; ages are as those of calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Throttled {
+    /// The age of the last refusal that told something.
+    refused: i64,
+    /// The age of the end of the pause, until a call after it was understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pause: Option<i64>,
+    /// How many calls others leave of the limit, where that is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fits: Option<u64>,
+    /// The age of the moment from which on more may be tried.
+    grows: i64,
+    /// What is left to pay further tries with; below zero it's a debt.
+    credit: i32,
 }
 
 /// What is known of the calls of one session before now.
@@ -62,6 +83,23 @@ pub(super) struct Past {
     pub(super) forgotten: Instant,
     /// From when on each call counts, in order.
     pub(super) stamps: Vec<Instant>,
+    /// What refused calls have told lately.
+    pub(super) throttle: Option<Throttle>,
+}
+
+/// What refused calls have told of others who call for the same application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Throttle {
+    /// When the last call was refused that told something.
+    pub(super) refused: Instant,
+    /// The end of the pause, until a call after it was understood.
+    pub(super) pause: Option<Instant>,
+    /// How many calls others leave of the limit, where that is not all.
+    pub(super) fits: Option<usize>,
+    /// From when on more may be tried.
+    pub(super) grows: Instant,
+    /// Calls understood, less the price of the refused ones.
+    pub(super) credit: i32,
 }
 
 /// What those who led before may have sent.
@@ -139,6 +177,15 @@ impl Record {
             calls,
             reserved: u64::try_from(reserved).unwrap_or(u64::MAX),
             used_to: (past.forgotten + past.window > now).then(|| age(past.forgotten)),
+            throttled: past.throttle.map(|throttle| Throttled {
+                refused: age(throttle.refused),
+                pause: throttle.pause.map(age),
+                fits: throttle
+                    .fits
+                    .map(|fits| u64::try_from(fits).unwrap_or(u64::MAX)),
+                grows: age(throttle.grows),
+                credit: throttle.credit,
+            }),
         }
     }
 
@@ -170,6 +217,16 @@ impl Record {
             window: Duration::from_millis(self.window_ms),
             forgotten: at(self.used_to.unwrap_or(i64::from(STEPS))),
             stamps,
+            throttle: self.throttled.as_ref().map(|throttled| Throttle {
+                refused: at(throttled.refused.max(0)),
+                // Neither lasts a whole window, so a wrong number stops nobody for longer.
+                pause: throttled.pause.map(|age| at(age.max(-i64::from(STEPS)))),
+                fits: throttled
+                    .fits
+                    .map(|fits| usize::try_from(fits).unwrap_or(usize::MAX)),
+                grows: at(throttled.grows.max(-i64::from(STEPS))),
+                credit: throttled.credit,
+            }),
         }
     }
 
@@ -199,6 +256,7 @@ impl Past {
             window: LONGEST_WINDOW,
             forgotten: at,
             stamps: Vec::new(),
+            throttle: None,
         }
     }
 }

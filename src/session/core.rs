@@ -67,8 +67,8 @@ pub(super) struct Step {
     pub(super) login: Option<LoginOrder>,
     /// Whether those who wait for a spare call should try again.
     pub(super) spare: bool,
-    /// Whether a call waits for nothing but a record that allows for it.
-    pub(super) short: bool,
+    /// Whether a record is wanted before its time.
+    pub(super) wants_record: bool,
     pub(super) next: Option<Instant>,
 }
 
@@ -100,6 +100,8 @@ pub(super) struct Core {
     tokens: Tokens,
     health: Health,
     notice: Notice,
+    /// Whether a refusal has told something that no record tells yet.
+    untold: bool,
     /// Those whose standing changed without their doing.
     woken: Vec<ObjectKey>,
     /// How long after its start a lost call counts as under way.
@@ -128,6 +130,7 @@ impl Core {
             tokens: Tokens::new(terms.credential),
             health: Health::new(chance),
             notice: Notice::default(),
+            untold: false,
             woken: Vec::new(),
             time_out,
             abandoned: false,
@@ -138,7 +141,7 @@ impl Core {
     /// From now on this process leads, within the bounds of `tenure`; it takes over what is known of
     /// the calls before.
     pub(super) fn begin_tenure(&mut self, past: Past, tenure: Tenure) {
-        self.budget.inherit(past.forgotten, past.stamps);
+        self.budget.inherit(past);
         self.tenure = tenure;
     }
 
@@ -159,7 +162,8 @@ impl Core {
             (room.min(wanted), self.permits.len())
         };
         self.tenure.propose(more);
-        let mut past = self.budget.past();
+        self.untold = false;
+        let mut past = self.budget.past(now);
         let latest = |began: &Instant| now.max(*began + self.time_out);
         past.stamps.extend(self.under_way.iter().map(latest));
         Record::new(key, &past, more + permits, now)
@@ -175,10 +179,11 @@ impl Core {
         self.tenure.outlives(now + self.time_out)
     }
 
-    /// The window, if a call waits for nothing but a record.
-    pub(super) fn short(&self) -> Option<Duration> {
-        let short = self.tenure.is_short() && !self.closed;
-        short.then(|| self.budget.window())
+    /// The window, if a record is wanted before its time: a call waits for nothing else, or a
+    /// refusal has told something that the last one doesn't.
+    pub(super) fn wants_record(&self) -> Option<Duration> {
+        let wants = (self.tenure.is_short() || self.untold) && !self.closed;
+        wants.then(|| self.budget.window())
     }
 
     /// Takes the terms that the members agree on now. `reconnected` tells that the way to the
@@ -313,7 +318,7 @@ impl Core {
             .advance(&self.state(), &self.queue, now, &mut step.wake);
         let candidates = [moves, unused.map(|given| given + PERMIT_LASTS), notice];
         step.next = candidates.into_iter().flatten().min();
-        step.short = self.tenure.is_short();
+        step.wants_record = self.wants_record().is_some();
         step
     }
 

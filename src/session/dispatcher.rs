@@ -37,7 +37,7 @@ pub(super) async fn run(session: Weak<Session>) {
         if step.spare {
             serving.spare.notify_waiters();
         }
-        if step.short {
+        if step.wants_record {
             serving.scarce.notify_one();
         }
         if closed {

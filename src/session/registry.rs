@@ -150,14 +150,14 @@ impl Sessions {
         self.leads.send_replace(true);
     }
 
-    /// Waits until a call waits for nothing but a record that allows for it; tells the shortest window
-    /// of those that do, or `None` where none does any more.
+    /// Waits until a session wants a record before its time; tells the shortest window of those that do,
+    /// or `None` where none does any more.
     pub async fn scarce(&self) -> Option<Duration> {
         self.scarce.notified().await;
         let registry = self.lock();
         let sessions = registry.sessions.values();
         sessions
-            .filter_map(|session| session.lock().core.short())
+            .filter_map(|session| session.lock().core.wants_record())
             .min()
     }
 

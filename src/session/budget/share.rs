@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::session::call_log::Throttle;
+
 /// One call in so many may be refused for finding out whether more fits.
 const PRICE: i32 = 25;
 /// So many refusals may be saved up, and so many owed.
@@ -59,6 +61,40 @@ struct Lowered {
 }
 
 impl Share {
+    /// The share as the process before left it, with steps that begin anew.
+    pub(super) fn inherited(throttle: Throttle) -> Self {
+        let lowered = throttle.fits.map(|fits| Lowered {
+            fits: fits.max(1),
+            step: 1,
+            grows: throttle.grows,
+            unproven: None,
+        });
+        Self {
+            lowered,
+            fell: Some(throttle.refused),
+            credit: throttle.credit.clamp(-PRICE * OWED, PRICE * SAVED),
+            ..Self::default()
+        }
+    }
+
+    /// What the next process has to know, with the end of the `pause` that the last refusal began.
+    pub(super) fn told(
+        &self,
+        pause: Option<Instant>,
+        window: Duration,
+        now: Instant,
+    ) -> Option<Throttle> {
+        let refused = self.fell.filter(|_| self.fell_within(CARE, window, now))?;
+        let lowered = self.lowered.as_ref();
+        Some(Throttle {
+            refused,
+            pause,
+            fits: lowered.map(|lowered| lowered.fits),
+            grows: lowered.map_or(refused, |lowered| lowered.grows),
+            credit: self.credit,
+        })
+    }
+
     /// How many calls may be in the window, with `used` in it now.
     pub(super) fn fits(&self, used: usize, limit: usize, window: Duration, now: Instant) -> usize {
         match &self.lowered {

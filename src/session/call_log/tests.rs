@@ -16,6 +16,7 @@ fn past(stamps: Vec<Instant>, window: Duration, now: Instant) -> Past {
         window,
         forgotten: now.checked_sub(LONGEST_WINDOW).unwrap(),
         stamps,
+        throttle: None,
     }
 }
 
@@ -61,6 +62,46 @@ proptest! {
         prop_assert!(known.forgotten <= now.checked_sub(window.mul_f64(0.999)).unwrap());
     }
 
+    /// Whenever and however often it is handed on, nothing is allowed earlier than by who wrote it, nor
+    /// more than a few hundredths of a window late.
+    #[test]
+    fn a_pause_never_ends_earlier_for_the_reader(
+        window in 1000_u64..3_600_000,
+        pause in 0_u32..50,
+        grows in 0_u32..80,
+        waits in prop::collection::vec(0_u64..20_000, 1..4),
+    ) {
+        let window = ms(window);
+        let start = Instant::now() + Duration::from_secs(7200);
+        let throttle = Throttle {
+            refused: start,
+            pause: Some(start + window / 100 * pause),
+            fits: Some(40),
+            grows: start + window / 100 * grows,
+            credit: -50,
+        };
+        let mut known = past(vec![start], window, start);
+        known.throttle = Some(throttle);
+        let mut now = start;
+        let mut slack = Duration::ZERO;
+        for wait in &waits {
+            let text = CallLog::new(vec![Record::new(&key(1), &known, 0, now)], false).into_text();
+            now += ms(*wait);
+            // The reader first sees it so much after it was written, and rounds by a hundredth.
+            slack += ms(*wait) + window / 99;
+            known.throttle = Inheritance::read(&text, now, now, TIME_OUT).take(&key(1), now).throttle;
+            let read = known.throttle.unwrap();
+            prop_assert_eq!((read.fits, read.credit), (throttle.fits, throttle.credit));
+            for (read, written) in [
+                (read.refused, throttle.refused),
+                (read.pause.unwrap(), throttle.pause.unwrap()),
+                (read.grows, throttle.grows),
+            ] {
+                prop_assert!(read >= written && read <= written + slack);
+            }
+        }
+    }
+
     /// Whatever stands in the annotation is read or refused, at no great cost.
     #[test]
     fn no_text_is_too_strange_to_be_refused(text in ".{0,200}") {
@@ -87,6 +128,33 @@ fn a_record_is_readable_for_people_and_keeps_the_counts_by_age() {
         CallLog::new(vec![record], false).into_text(),
         r#"{"version":1,"sessions":[{"endpoint":"https://platform-1.example.com:443","appId":"app-1","windowMs":60000,"calls":{"-25":1,"1":1,"50":2},"reserved":20}]}"#
     );
+}
+
+#[test]
+fn a_record_tells_for_people_what_refused_calls_have_told() {
+    let now = Instant::now() + Duration::from_secs(7200);
+    let window = Duration::from_secs(60);
+    let ago = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+    let mut known = past(vec![ago(3)], window, now);
+    known.throttle = Some(Throttle {
+        refused: ago(3),
+        pause: Some(now + Duration::from_secs(3)),
+        fits: Some(40),
+        grows: now + Duration::from_secs(21),
+        credit: -25,
+    });
+    let record = Record::new(&key(1), &known, 0, now);
+    let text = CallLog::new(vec![record], false).into_text();
+    assert!(
+        text.ends_with(
+            r#""reserved":0,"throttled":{"refused":5,"pause":-5,"fits":40,"grows":-35,"credit":-25}}]}"#
+        ),
+        "{text}"
+    );
+    // A hand that wrote nonsense stops nobody for longer than a window.
+    let wrong = text.replace(r#""pause":-5"#, r#""pause":-500000"#);
+    let read = Inheritance::read(&wrong, now, now, TIME_OUT).take(&key(1), now);
+    assert_eq!(read.throttle.unwrap().pause, Some(now + window));
 }
 
 #[test]

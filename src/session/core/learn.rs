@@ -116,7 +116,9 @@ impl Core {
     }
 
     fn throttled(&mut self, call: &Underway, now: Instant) {
+        let before = self.budget.throttled_until();
         self.budget.refused(call.started, now);
+        self.untold |= self.budget.throttled_until() != before;
         self.void_permits();
         match self.health.ailment() {
             // Whether the token or the application is accepted remains to be seen.

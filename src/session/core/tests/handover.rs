@@ -144,7 +144,7 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
         while holder.bench.permits() > 0 {
             holder.begin();
         }
-        if holder.bench.core.short().is_some() {
+        if holder.bench.core.wants_record().is_some() {
             holder.write();
             holder.confirm();
             records += 1;
@@ -154,6 +154,49 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
         }
     }
     assert_eq!(records, 1);
+}
+
+#[test]
+fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
+    let mut first = Bench::live(50);
+    for n in 1..=60 {
+        first.ask(n);
+    }
+    for n in 1..=20 {
+        first.call(n, &Answer::Done);
+    }
+    assert_eq!(first.core.wants_record(), None);
+    first.call(21, &Answer::Throttled(Detail::default()));
+    assert_eq!(first.core.wants_record(), Some(WINDOW));
+    let ends = first.core.budget.throttled_until().unwrap();
+    let record = first
+        .core
+        .record(&session_key(), first.now + secs(6), first.now);
+    assert_eq!(first.core.wants_record(), None, "once is enough");
+    let text = CallLog::new(vec![record], false).into_text();
+
+    let now = first.now + secs(1);
+    let past = Inheritance::read(&text, now, now, Duration::ZERO).take(&session_key(), now);
+    let mut next = Bench::new(50);
+    next.now = now;
+    let tenure = Tenure::unbounded(now);
+    next.core.begin_tenure(past, tenure);
+    for n in 22..=60 {
+        next.ask(n);
+    }
+    assert!(matches!(next.core.state(), State::Throttled { .. }));
+    let log_in_at = next.next.unwrap();
+    assert!(log_in_at >= ends && log_in_at <= ends + secs(2));
+    next.pass(log_in_at - now - Duration::from_nanos(1));
+    assert!(next.logins.is_empty(), "it pauses to the end");
+    // Its share is full: the one call that goes alone waits until it may grow.
+    while next.logins.is_empty() {
+        next.wait();
+    }
+    assert!(next.now < first.now + WINDOW);
+    next.log_in(3600);
+    let sent = 21 + 1 + next.permits();
+    assert!(sent < 30, "{sent}: it remembers what others left");
 }
 
 #[test]
