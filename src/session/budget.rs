@@ -175,6 +175,11 @@ impl Budget {
             .fits(self.used(now), self.limit, self.window, now)
     }
 
+    /// How many calls one window may hold at most.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// How long a call counts after its answer.
     pub(super) fn window(&self) -> Duration {
         self.window
@@ -241,6 +246,11 @@ impl Budget {
             stamps: self.answers.iter().copied().collect(),
             throttle: self.share.told(self.pause, self.window, now),
         }
+    }
+
+    /// How many more calls fit into the window now, the pause and the number that may be out aside.
+    pub(super) fn free(&self, now: Instant) -> usize {
+        self.fits(now).saturating_sub(self.used(now))
     }
 
     /// How many calls could begin from `now` until `until` at most.

@@ -24,8 +24,14 @@ use super::token::{Need, Tokens};
 use super::{Credential, Purpose, SessionKey, Standing, State, Ticket, Turn};
 use crate::api::names::ObjectKey;
 
-/// A record allows for so many calls where none waits, so that the next one needs no record first.
+/// A record allows for so many calls where no more wait, so that the next one needs no record first.
 const IDLE: usize = 20;
+/// Where more wait, it's one in so many of the limit: a window has ten records beside the regular ones,
+/// and whatever is allowed for and not sent is lost to the next process for a window.
+const RECORDS: usize = 10;
+/// Whoever runs short is allowed as many as can go within the window by this, so that a burst costs one
+/// record and not many.
+const BURST: u32 = 20;
 /// A permit that nobody uses so long is taken back.
 const PERMIT_LASTS: Duration = Duration::from_secs(30);
 
@@ -148,12 +154,16 @@ impl Core {
     /// What the next leader has to know, for a record that has to last until `until`: the calls that
     /// count, and how many more may begin from now on.
     pub(super) fn record(&mut self, key: &SessionKey, until: Instant, now: Instant) -> Record {
-        let wanted = if self.tenure.is_short() {
-            // Whoever ran short once gets all, so that a burst costs one record and not many.
-            usize::MAX
+        // One more for a login.
+        let waiting = self.queue.len() + 1;
+        let wanted = if waiting <= IDLE {
+            IDLE
         } else {
-            // One more for a login.
-            IDLE.max(self.queue.len() + 1)
+            let part = (self.budget.limit() / RECORDS).max(1);
+            let burst = now + self.budget.window() / BURST;
+            let short = self.tenure.is_short().then_some(burst);
+            let soon = short.map_or(0, |until| self.budget.room_until(until, now));
+            part.max(soon).min(waiting)
         };
         let (more, permits) = if self.closed || self.abandoned {
             (0, 0)
@@ -179,8 +189,8 @@ impl Core {
         self.tenure.outlives(now + self.time_out)
     }
 
-    /// The window, if a record is wanted before its time: a call waits for nothing else, or a
-    /// refusal has told something that the last one doesn't.
+    /// The window, if a record is wanted before its time: more calls fit than the last one allows for, or
+    /// a refusal has told something that it doesn't.
     pub(super) fn wants_record(&self) -> Option<Duration> {
         let wants = (self.tenure.is_short() || self.untold) && !self.closed;
         wants.then(|| self.budget.window())
@@ -425,14 +435,13 @@ impl Core {
         } else {
             self.budget.room(now)
         };
+        // What nobody waits for isn't worth a record of its own: the next one is soon enough.
+        let others = self.queue.len().min(self.budget.free(now));
+        if !spare && room == Room::Now && self.tenure.left() < others {
+            self.tenure.ask();
+        }
         match room {
-            Room::Now if self.tenure.left() == 0 => {
-                // What nobody waits for isn't worth a record of its own: the next one is soon enough.
-                if !spare {
-                    self.tenure.ask();
-                }
-                Move::Wait(None)
-            }
+            Room::Now if self.tenure.left() == 0 => Move::Wait(None),
             Room::Now if login => Move::Login { probe },
             Room::Now if spare => Move::Spare { probe },
             Room::Now => Move::Grant { probe },

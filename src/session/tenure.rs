@@ -16,7 +16,7 @@ pub(super) struct Tenure {
     left: usize,
     /// The same of the record that is being written.
     proposed: Option<usize>,
-    /// Whether a call waits for nothing but a record.
+    /// Whether more calls could begin than the record allows for.
     short: bool,
 }
 
@@ -42,12 +42,12 @@ impl Tenure {
         self.change(|left| left.saturating_add(1));
     }
 
-    /// A call waits for nothing but a record that allows for it.
+    /// More calls could begin than the record allows for.
     pub(super) fn ask(&mut self) {
         self.short = true;
     }
 
-    /// Whether a call waits for nothing but a record.
+    /// Whether more calls could begin than the record allows for.
     pub(super) fn is_short(&self) -> bool {
         self.short
     }
@@ -65,6 +65,8 @@ impl Tenure {
         self.ends = Some(ends);
         if let Some(proposed) = self.proposed.take() {
             self.left = proposed;
+            // Asked while the record was on its way; whether it still holds shows at the next look.
+            self.short = false;
         }
     }
 

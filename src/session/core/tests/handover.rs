@@ -157,6 +157,31 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
 }
 
 #[test]
+fn where_many_wait_no_more_than_a_tenth_is_allowed_for_ahead_of_its_time() {
+    let mut bench = Bench::live(50);
+    for n in 1..=200 {
+        bench.ask(n);
+    }
+    while let Some(n) = (1..=200).find(|n| bench.permitted(*n)) {
+        bench.call(n, &Answer::Done);
+    }
+    let reserved = |bench: &mut Bench, until: Duration| {
+        let now = bench.now;
+        let record = bench.core.record(&session_key(), now + until, now);
+        let text = CallLog::new(vec![record], false).into_text();
+        let (_, rest) = text.split_once("\"reserved\":").unwrap();
+        rest.split(['}', ','])
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    };
+    assert_eq!(reserved(&mut bench, secs(6)), 0, "all is used for a while");
+    bench.now += WINDOW.checked_sub(secs(3)).unwrap();
+    assert_eq!(reserved(&mut bench, secs(6)), 5, "all 50 could go by then");
+}
+
+#[test]
 fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
     let mut first = Bench::live(50);
     for n in 1..=60 {
