@@ -9,8 +9,10 @@
 //!
 //! A holder that can't renew sends nothing that could outlast its Lease; whoever waits judges the end
 //! of a foreign Lease by its own clock, from when it first saw the last renewal, so clocks needn't
-//! agree. What is left: a process that stands still between its last look and the write to the
-//! socket, for longer than the Lease, may send one call when it goes on.
+//! agree. A stop while a call connects is caught by the call's time-out, which began at the last look
+//! and is looked at again before the connection is used. What is left: a process that stands still
+//! between such a look and the write to the socket, for longer than the Lease, may send one call when
+//! it goes on.
 
 mod evaluate;
 mod identity;
