@@ -31,6 +31,8 @@ pub struct Row {
 pub enum Target {
     /// This or less.
     AtMost(f64),
+    /// This or more.
+    AtLeast(f64),
     /// This and nothing else, to three digits after the point.
     Exactly(f64),
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtMost(bound) => write!(out, "at most {bound}"),
+            Self::AtLeast(bound) => write!(out, "at least {bound}"),
             Self::Exactly(value) => write!(out, "{value}"),
         }
     }
@@ -69,6 +72,12 @@ impl Rows {
     pub fn at_most(&mut self, figure: &'static str, value: f64, unit: &'static str, bound: f64) {
         let target = Target::AtMost(bound);
         self.add(figure, value, unit, Some(target), Some(value <= bound));
+    }
+
+    /// Adds a figure that has to reach a bound.
+    pub fn at_least(&mut self, figure: &'static str, value: f64, unit: &'static str, bound: f64) {
+        let target = Target::AtLeast(bound);
+        self.add(figure, value, unit, Some(target), Some(value >= bound));
     }
 
     /// Adds a figure that has to be this one, to three digits after the point.

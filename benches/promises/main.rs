@@ -11,6 +11,7 @@
     reason = "a bench that can't go on has failed"
 )]
 
+mod crash_loop;
 mod drain;
 mod figures;
 mod first_call;
@@ -25,13 +26,14 @@ use std::time::{Duration, Instant};
 use figures::Row;
 
 /// Every bench by its name, in the order of the table, and whether it is part of a quick run.
-const BENCHES: [(&str, bool); 6] = [
+const BENCHES: [(&str, bool); 7] = [
     ("program", true),
     ("drain-compressed", true),
     ("drain-real-time", false),
     ("idle", true),
     ("idle-10000", false),
     ("first-call", true),
+    ("crash-loop", false),
 ];
 
 #[tokio::main]
@@ -67,6 +69,7 @@ async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "idle" => idle::run(bench, &idle::FEW, idle_for).await,
         "idle-10000" => idle::run(bench, &idle::MANY, idle_for).await,
         "first-call" => first_call::run(bench).await,
+        "crash-loop" => crash_loop::run(bench).await,
         unknown => panic!("there is no bench {unknown}"),
     }
 }

@@ -1,6 +1,6 @@
 //! A control plane and an operator of a bench's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -46,6 +46,17 @@ impl Stage {
         operator.terminate().await;
         *operator = ready_operator(&self.plane).await;
         machine::pin(operator.id().await, &[]);
+    }
+
+    /// Kills the operator and starts it anew as the same pod, as when a container crashes; returns how long that took
+    /// until it was ready.
+    pub async fn crash_operator(&self) -> Duration {
+        let mut operator = self.operator.lock().await;
+        operator.kill().await;
+        let killed = Instant::now();
+        *operator = ready_operator(&self.plane).await;
+        machine::pin(operator.id().await, &[]);
+        killed.elapsed()
     }
 
     async fn pid(&self) -> u32 {

@@ -143,11 +143,7 @@ impl<'a> Fleet<'a> {
             version.expect("a list has a version"),
             self.numbers.len(),
         ));
-        let begun = pace::now();
-        self.api
-            .delete_collection(&DeleteParams::default(), &ListParams::default())
-            .await
-            .expect("a collection can be deleted");
+        let begun = self.delete_all().await;
         let (asked, gone) = tokio::time::timeout(floor * 2 + Duration::from_secs(30), ends)
             .await
             .expect("all objects go in time")
@@ -165,6 +161,16 @@ impl<'a> Fleet<'a> {
             deletion_writes: deletion_writes.into_values().collect(),
             events: self.operator_writes("events", begun, Duration::MAX).len(),
         }
+    }
+
+    /// Asks for the deletion of all with one `deletecollection`; returns when that was.
+    pub async fn delete_all(&self) -> Duration {
+        let begun = pace::now();
+        self.api
+            .delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await
+            .expect("a collection can be deleted");
+        begun
     }
 
     /// Deletes one object after the other, each when the one before is gone. Returns when each was asked for and was gone.
