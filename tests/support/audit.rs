@@ -21,6 +21,8 @@ pub struct AuditEvent {
     pub name: String,
     /// Who asked, such as `system:serviceaccount:iodm-system:vpo`.
     pub user: String,
+    /// Which credential of that user it was: each token has an id of its own.
+    pub credential: String,
     /// The program that asked, in its own words.
     pub user_agent: String,
     /// The status of the answer.
@@ -54,6 +56,7 @@ pub fn read(log: &Path) -> Vec<AuditEvent> {
                 namespace: text("/objectRef/namespace"),
                 name: text("/objectRef/name"),
                 user: text("/user/username"),
+                credential: text("/user/extra/authentication.kubernetes.io~1credential-id/0"),
                 user_agent: text("/userAgent"),
                 code: event["responseStatus"]["code"]
                     .as_u64()

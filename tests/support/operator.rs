@@ -72,6 +72,11 @@ impl Operator {
         .await;
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.process.status().is_none()
+    }
+
     /// Everything that it wrote so far: standard output, then standard error.
     pub fn log(&self) -> Vec<String> {
         let mut lines = self.process.stdout();

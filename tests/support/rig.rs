@@ -5,6 +5,7 @@ use std::time::Duration;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -250,6 +251,13 @@ impl<'a> Rig<'a> {
             .into_iter()
             .filter(of_this)
             .collect()
+    }
+
+    /// Lets somebody else make so many calls for the same application, all at once.
+    pub async fn neighbour(&self, calls: usize) {
+        let body = json!({"appId": self.namespace, "calls": calls});
+        let simulator = &self.simulator;
+        simulator.admin(Method::POST, "/neighbour", &body).await;
     }
 
     /// How many logins the platform was asked for.

@@ -118,6 +118,16 @@ impl Simulator {
         self.process.ended(Duration::from_secs(10)).await;
     }
 
+    /// Freezes it (SIGSTOP), until [`Self::thaw`]: connections stand, but nobody speaks.
+    pub fn freeze(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.process.signal("CONT");
+    }
+
     /// Where the platform is reached, as `spec.endpoint` wants it.
     pub fn endpoint(&self) -> String {
         format!("https://{}", self.ports.listen)
