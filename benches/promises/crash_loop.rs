@@ -40,7 +40,10 @@ pub async fn run(bench: &'static str) -> Vec<Row> {
     let of = |verdict: &str| made.iter().filter(|call| call.verdict == verdict).count();
 
     // An ideal client needs no login and never crashes; its answers take as long as these on average.
-    let latencies: Duration = made.iter().map(|call| call.answered - call.arrived).sum();
+    let latencies: Duration = made
+        .iter()
+        .map(|call| call.answered.saturating_sub(call.arrived))
+        .sum();
     let latency = latencies / u32::try_from(made.len().max(1)).expect("a number of calls");
     let ideal = pace::ideal(
         &vec![begun; objects],
