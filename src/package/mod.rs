@@ -110,6 +110,8 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
         () = cancel.cancelled() => {}
         () = led => {}
     }
+    // A standby's objects wait for nobody.
+    let led_since = Instant::now();
     loop {
         let next = async {
             let slot = Slot::taken(&slots).await;
@@ -124,7 +126,9 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
         passes.spawn(
             async move {
                 let wake = reconcile(&context, &key, slot).await;
-                context.queue.done(&key, wake);
+                if let Some(due) = context.queue.done(&key, wake) {
+                    context.metrics.reconciled(due.max(led_since).elapsed());
+                }
             }
             .instrument(span),
         );

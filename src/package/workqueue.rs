@@ -3,7 +3,8 @@
 //! kube's own scheduler takes due objects in hash order once its concurrency is capped, which
 //! starves some of them for ever; this queue is the fair counterpart.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -22,11 +23,12 @@ pub struct Workqueue {
 #[derive(Default)]
 struct State {
     ready: VecDeque<ObjectKey>,
-    /// What is in `ready`.
-    queued: HashSet<ObjectKey>,
-    running: HashSet<ObjectKey>,
-    /// Added while running: looked at again right after.
-    again: HashSet<ObjectKey>,
+    /// What is in `ready`, and since when.
+    queued: HashMap<ObjectKey, Instant>,
+    /// What runs, and since when it had been waiting for that.
+    running: HashMap<ObjectKey, Instant>,
+    /// Added while running, and since when: looked at again right after.
+    again: HashMap<ObjectKey, Instant>,
     later: BTreeSet<(Instant, ObjectKey)>,
     due: HashMap<ObjectKey, Instant>,
 }
@@ -34,7 +36,7 @@ struct State {
 impl Workqueue {
     /// Looks at `key` as soon as its turn comes; adding it twice is adding it once.
     pub fn add(&self, key: ObjectKey) {
-        self.state.lock().add(key);
+        self.state.lock().add(key, Instant::now());
         self.changed.notify_one();
     }
 
@@ -45,8 +47,8 @@ impl Workqueue {
                 let mut state = self.state.lock();
                 state.mature(Instant::now());
                 if let Some(key) = state.ready.pop_front() {
-                    state.queued.remove(&key);
-                    state.running.insert(key.clone());
+                    let since = state.queued.remove(&key).unwrap_or_else(Instant::now);
+                    state.running.insert(key.clone(), since);
                     return key;
                 }
                 state.later.first().map(|(at, _)| *at)
@@ -62,9 +64,11 @@ impl Workqueue {
     }
 
     /// Ends the run of `key`; it is looked at again at `next`, or at once if it was added meanwhile.
-    pub fn done(&self, key: &ObjectKey, next: Option<Instant>) {
+    ///
+    /// Returns since when `key` was due: when it was added first, or when its time came. `None` when it wasn't running.
+    pub fn done(&self, key: &ObjectKey, next: Option<Instant>) -> Option<Instant> {
         let mut state = self.state.lock();
-        state.running.remove(key);
+        let since = state.running.remove(key);
         if let Some(at) = state.due.remove(key) {
             state.later.remove(&(at, key.clone()));
         }
@@ -72,12 +76,13 @@ impl Workqueue {
             state.due.insert(key.clone(), at);
             state.later.insert((at, key.clone()));
         }
-        if state.again.remove(key) {
-            state.add(key.clone());
+        if let Some(added) = state.again.remove(key) {
+            state.add(key.clone(), added);
         }
         drop(state);
         self.changed.notify_one();
         self.ended.notify_waiters();
+        since
     }
 
     /// Waits for a moment in which nothing runs and nothing is due.
@@ -98,10 +103,11 @@ impl Workqueue {
 }
 
 impl State {
-    fn add(&mut self, key: ObjectKey) {
-        if self.running.contains(&key) {
-            self.again.insert(key);
-        } else if self.queued.insert(key.clone()) {
+    fn add(&mut self, key: ObjectKey, since: Instant) {
+        if self.running.contains_key(&key) {
+            self.again.entry(key).or_insert(since);
+        } else if let Entry::Vacant(place) = self.queued.entry(key.clone()) {
+            place.insert(since);
             self.ready.push_back(key);
         }
     }
@@ -118,7 +124,7 @@ impl State {
                 return;
             }
             self.due.remove(&key);
-            self.add(key);
+            self.add(key, at);
         }
     }
 }
@@ -157,6 +163,33 @@ mod tests {
         );
         queue.done(&running, None);
         assert_eq!(queue.next().await, key("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_tells_since_when_it_was_due() {
+        let queue = Workqueue::default();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let pass = async |next| {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            queue.add(key("a"));
+            let running = queue.next().await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+            // The first wake-up of those that come during a run counts for the next one.
+            queue.add(key("a"));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            queue.add(key("a"));
+            queue.done(&running, next)
+        };
+        queue.add(key("a"));
+        assert_eq!(pass(None).await, Some(start));
+        assert_eq!(pass(Some(after(60))).await, Some(after(2)));
+        let running = queue.next().await;
+        assert_eq!(queue.done(&running, Some(after(60))), Some(after(5)));
+        let running = queue.next().await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(queue.done(&running, None), Some(after(60)));
+        assert_eq!(queue.done(&running, None), None);
     }
 
     #[tokio::test(start_paused = true)]

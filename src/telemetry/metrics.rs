@@ -27,11 +27,17 @@ const TIME_TO_DELETE: [f64; 14] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0,
 ];
 
+/// From an object with nothing to do (a millisecond) over the promise of a second to the longest wait for an answer.
+const RECONCILE: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+
 /// Everything that the operator counts. All methods are cheap and never wait.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     passes: Family<Labels<1>, Counter>,
+    reconcile: Histogram,
     platform_calls: Family<Labels<2>, Counter>,
     platform_codes: Family<Labels<1>, Counter>,
     deletions: Family<Labels<1>, Counter>,
@@ -62,6 +68,7 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::with_prefix("vpo"),
             passes: Family::default(),
+            reconcile: Histogram::new(RECONCILE),
             platform_calls: Family::default(),
             platform_codes: Family::default(),
             deletions: Family::default(),
@@ -95,6 +102,7 @@ impl Metrics {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         r.register("build", "The operator that runs", Info::new(version));
         r.register("passes", "Passes over an object, by result", self.passes.clone());
+        r.register_with_unit("reconcile", "From what wakes an object to the end of the pass over it, an answer of the platform included", Unit::Seconds, self.reconcile.clone());
         r.register("platform_calls", "Calls to the platform, by call and by what the answer means", self.platform_calls.clone());
         r.register("platform_codes", "Answers of the platform with a code, by code; codes that are not told apart are counted as other", self.platform_codes.clone());
         r.register("deletions", "Deletions that ended, by outcome", self.deletions.clone());
@@ -117,6 +125,11 @@ impl Metrics {
     /// One pass over an object ended with `result`, one of a fixed set of words.
     pub fn passed(&self, result: &'static str) {
         self.passes.get_or_create(&one("result", result)).inc();
+    }
+
+    /// A pass over an object ended, so long `after` the object was due.
+    pub fn reconciled(&self, after: Duration) {
+        self.reconcile.observe(after.as_secs_f64());
     }
 
     /// One call was made and its answer read.
@@ -284,6 +297,7 @@ mod tests {
     fn everything_is_counted_under_its_name() {
         let metrics = Metrics::new();
         metrics.passed("done");
+        metrics.reconciled(Duration::from_millis(2));
         metrics.called(Call::Delete, &Answer::Done);
         metrics.deleted(Outcome::Deleted, Some(Duration::from_millis(200)));
         metrics.set_objects(Phase::Held, 4);
@@ -302,6 +316,8 @@ mod tests {
             &[
                 &version,
                 r#"vpo_passes_total{result="done"} 1"#,
+                r#"vpo_reconcile_seconds_bucket{le="0.001"} 0"#,
+                r#"vpo_reconcile_seconds_bucket{le="0.0025"} 1"#,
                 r#"vpo_platform_calls_total{call="delete",answer="Done"} 1"#,
                 r#"vpo_deletions_total{outcome="Deleted"} 1"#,
                 r#"vpo_deletions_total{outcome="HandedOver"} 0"#,
