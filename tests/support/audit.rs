@@ -1,5 +1,7 @@
 //! The audit log of the API server: the honest way to count its calls.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde_json::Value;
@@ -31,9 +33,14 @@ pub struct AuditEvent {
     pub time: String,
 }
 
-/// Every request so far. The line of an answer may come a moment after the answer itself.
-pub fn read(log: &Path) -> Vec<AuditEvent> {
-    let text = std::fs::read_to_string(log).expect("the audit log can be read");
+/// Every request whose line begins at or after `start`, in bytes, so far. The line of an answer may come a moment after
+/// the answer itself.
+pub fn read(log: &Path, start: u64) -> Vec<AuditEvent> {
+    let mut file = File::open(log).expect("the audit log can be opened");
+    let mut text = String::new();
+    file.seek(SeekFrom::Start(start))
+        .and_then(|_| file.read_to_string(&mut text))
+        .expect("the audit log can be read");
     // The last line may be half written.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole
@@ -66,4 +73,11 @@ pub fn read(log: &Path) -> Vec<AuditEvent> {
             }
         })
         .collect()
+}
+
+/// Where the next line begins, in bytes.
+pub fn end(log: &Path) -> u64 {
+    let text = std::fs::read(log).expect("the audit log can be read");
+    let whole = text.iter().rposition(|byte| *byte == b'\n');
+    whole.map_or(0, |end| u64::try_from(end + 1).expect("a length"))
 }

@@ -256,7 +256,17 @@ impl Plane {
 
     /// Every request that the API server has answered so far.
     pub fn audit_events(&self) -> Vec<AuditEvent> {
-        audit::read(&self.started.audit_log)
+        self.audit_events_from(0)
+    }
+
+    /// The same from a place in the audit log on: a fleet's birth is a hundred megabytes.
+    pub fn audit_events_from(&self, start: u64) -> Vec<AuditEvent> {
+        audit::read(&self.started.audit_log, start)
+    }
+
+    /// The place where the audit log ends now, for [`Self::audit_events_from`].
+    pub fn audit_end(&self) -> u64 {
+        audit::end(&self.started.audit_log)
     }
 }
 

@@ -145,7 +145,8 @@ func (p *plane) start(interrupted context.Context) (*started, error) {
 			"--service-cluster-ip-range", "10.0.0.0/24",
 			// It would demand a kubelet's worth of controllers; tokens come by TokenRequest.
 			"--disable-admission-plugins", "ServiceAccount",
-			"--audit-policy-file", p.path("audit-policy.yaml"), "--audit-log-path", p.path("audit.log")))
+			// Its own default is to begin a new file after 100 MB; whoever counts calls reads one.
+			"--audit-policy-file", p.path("audit-policy.yaml"), "--audit-log-path", p.path("audit.log"), "--audit-log-maxsize", "0"))
 	if err != nil {
 		return nil, err
 	}
