@@ -93,6 +93,39 @@ async fn another_kinds_watch_goes_on_while_one_is_held() {
 }
 
 #[tokio::test]
+async fn an_expired_watch_ends_with_a_410_and_the_next_one_stands() {
+    let plane = Plane::shared();
+    let namespace = plane.namespace("expired");
+    let proxy = ApiProxy::start(plane, plane.kubeconfig());
+    let objects = objects(&namespace, &proxy).await;
+    let create = async |name| {
+        let created = objects.create(&PostParams::default(), &named(name)).await;
+        created.unwrap();
+    };
+    let watch = objects.watch(&WatchParams::default(), "0").await.unwrap();
+    let mut first = watch
+        .filter_map(async |event| match event.unwrap() {
+            WatchEvent::Bookmark(_) => None,
+            WatchEvent::Error(status) => Some(status.code.to_string()),
+            WatchEvent::Added(object) => object.metadata.name,
+            other => panic!("{other:?}"),
+        })
+        .boxed();
+    create("a").await;
+    assert_eq!(first.next().await.unwrap(), "a");
+
+    proxy.expire_watch("configmaps");
+    let end = timeout(SOON, first.collect::<Vec<_>>()).await;
+    assert_eq!(end.unwrap(), ["410"]);
+
+    let mut second = added(&objects).await;
+    create("b").await;
+    for name in ["a", "b"] {
+        assert_eq!(second.next().await.unwrap(), name);
+    }
+}
+
+#[tokio::test]
 async fn a_cut_line_ends_watches_and_refuses_calls_until_it_is_mended() {
     let plane = Plane::shared();
     let namespace = plane.namespace("cut");

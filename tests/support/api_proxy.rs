@@ -4,6 +4,7 @@
 //! client -> gate (TCP; can be cut) -> proxy (ends TLS; sees requests, can hold and delay) -> API server
 //! ```
 
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -27,6 +28,14 @@ use super::plane::{Plane, install_crypto};
 /// The largest request that the API server itself takes.
 const REQUEST_BOUND: usize = 3 << 20;
 
+/// The last word of a watch whose version the API server doesn't remember any more.
+const EXPIRED: &[u8] = concat!(
+    r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+    r#""message":"too old resource version","reason":"Expired","code":410}}"#,
+    "\n"
+)
+.as_bytes();
+
 /// A running proxy with faults that can be turned on and off. Dropping it cuts every connection.
 pub struct ApiProxy {
     faults: watch::Sender<Faults>,
@@ -38,6 +47,8 @@ pub struct ApiProxy {
 struct Faults {
     /// The plural of the kind whose watches are silent.
     held: Option<String>,
+    /// How often the watches of a kind, by its plural, were ended as expired.
+    expired: HashMap<String, usize>,
     /// No connection stands, and none comes about.
     cut: bool,
     /// How long each request waits before it goes on.
@@ -132,6 +143,13 @@ impl ApiProxy {
         self.faults.send_modify(|faults| faults.held = None);
     }
 
+    /// Ends the watches of a kind, named by its plural, with a 410: whoever watches has to list anew.
+    pub fn expire_watch(&self, resource: &str) {
+        self.faults.send_modify(|faults| {
+            *faults.expired.entry(resource.to_owned()).or_default() += 1;
+        });
+    }
+
     /// Ends every connection and takes no new one.
     pub fn cut(&self) {
         self.faults.send_modify(|faults| faults.cut = true);
@@ -197,6 +215,7 @@ async fn forward(State(line): State<Line>, request: Request) -> Response {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let watched = watched_resource(parts.uri.path(), parts.uri.query());
+    let begun = expiries(&line.faults.borrow(), watched.as_deref());
     let path = parts
         .uri
         .path_and_query()
@@ -212,17 +231,26 @@ async fn forward(State(line): State<Line>, request: Request) -> Response {
         Ok(answer) => {
             let (status, headers) = (answer.status(), end_to_end(answer.headers().clone()));
             let body = Body::from_stream(stream::unfold(
-                (answer, line.faults),
-                move |(mut answer, mut faults)| {
+                Some((answer, line.faults)),
+                move |standing| {
                     let watched = watched.clone();
                     async move {
-                        let chunk = answer.chunk().await;
+                        let (mut answer, mut faults) = standing?;
+                        let mut expiry = faults.clone();
+                        let expired =
+                            expiry.wait_for(|faults| expiries(faults, watched.as_deref()) != begun);
+                        let chunk = tokio::select! {
+                            chunk = answer.chunk() => chunk,
+                            Ok(_) = expired => {
+                                return Some((Ok(Bytes::from_static(EXPIRED)), None));
+                            }
+                        };
                         // The owner being gone is no reason to be silent for ever.
                         let _ = faults
                             .wait_for(|faults| watched.is_none() || faults.held != watched)
                             .await;
                         let chunk: Result<Bytes, _> = chunk.transpose()?;
-                        Some((chunk, (answer, faults)))
+                        Some((chunk, Some((answer, faults))))
                     }
                 },
             ));
@@ -230,6 +258,12 @@ async fn forward(State(line): State<Line>, request: Request) -> Response {
         }
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
+}
+
+/// How often the watches of a kind were ended as expired.
+fn expiries(faults: &Faults, watched: Option<&str>) -> usize {
+    let expired = watched.and_then(|watched| faults.expired.get(watched));
+    expired.copied().unwrap_or_default()
 }
 
 /// The plural of the kind that a request watches, if it does.
