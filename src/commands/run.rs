@@ -237,7 +237,7 @@ async fn reconcile(
     } = &**context;
     let tally = Box::new({
         let cache = cache.clone();
-        move |platform: &_| cache.counts(platform)
+        move |platform: &_| cache.is_complete().then(|| cache.counts(platform))
     });
     let platforms = tokio::spawn(platform::run(
         context.client.clone(),

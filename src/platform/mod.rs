@@ -70,8 +70,8 @@ pub struct Usable {
     pub last_good: Option<(PlatformReason, String)>,
 }
 
-/// Where the Platform controller asks how many objects of a Platform stand where.
-pub type Count = Box<dyn Fn(&ObjectKey) -> PackageCounts + Send + Sync>;
+/// Where the Platform controller asks how many objects of a Platform stand where; `None` before they are known.
+pub type Count = Box<dyn Fn(&ObjectKey) -> Option<PackageCounts> + Send + Sync>;
 
 /// Keeps `directory` and `sessions` in step with the cluster until cancelled, and the statuses of
 /// Platforms true while this process leads.

@@ -28,7 +28,8 @@ pub(super) struct Look<'a> {
     pub access: &'a Access,
     /// The session as it is now, where there is one.
     pub snapshot: Option<&'a Snapshot>,
-    pub packages: PackageCounts,
+    /// `None` before a first list of the objects: then what was counted before still stands.
+    pub packages: Option<PackageCounts>,
     /// The `Platform` whose login serves in place of the token that this one brings.
     pub served_by: Option<&'a ObjectKey>,
     /// Now, by the wall and by the clock that sessions count with.
@@ -62,7 +63,7 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
         observed_generation: Some(look.object.generation),
         conditions,
         session,
-        packages: Some(look.packages.clone()),
+        packages: look.packages.clone().or_else(|| previous.packages.clone()),
         queue,
     })
 }
@@ -351,7 +352,7 @@ mod tests {
             object,
             access,
             snapshot: snapshot.as_ref(),
-            packages: PackageCounts::default(),
+            packages: Some(PackageCounts::default()),
             served_by: None,
             now: (at(1000), Instant::now()),
         })
@@ -460,12 +461,37 @@ mod tests {
             object: &read,
             access: &access,
             snapshot: Some(&snapshot(State::Open)),
-            packages: PackageCounts::default(),
+            packages: Some(PackageCounts::default()),
             served_by: Some(&ObjectKey::new("iot", "other")),
             now: (at(1000), Instant::now()),
         })
         .unwrap();
         assert!(ready(&said).2.contains("login of Platform iot/other"));
+    }
+
+    #[tokio::test]
+    async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
+        let (mut read, access) = (platform(&spec()), grant(true, None));
+        let counted = |object: &Object, packages| {
+            let look = Look {
+                object,
+                access: &access,
+                snapshot: None,
+                packages,
+                served_by: None,
+                now: (at(1000), Instant::now()),
+            };
+            next(&look).unwrap().packages
+        };
+        assert_eq!(counted(&read, None), None);
+        let seven = Some(PackageCounts {
+            active: 7,
+            ..PackageCounts::default()
+        });
+        read.status.packages = seven.clone();
+        assert_eq!(counted(&read, None), seven);
+        let none = Some(PackageCounts::default());
+        assert_eq!(counted(&read, none.clone()), none);
     }
 
     #[tokio::test]
@@ -513,7 +539,7 @@ mod tests {
                 object: read,
                 access: &grant(true, None),
                 snapshot: Some(&snapshot),
-                packages: PackageCounts::default(),
+                packages: Some(PackageCounts::default()),
                 served_by: None,
                 now: (at(second), now),
             })

@@ -182,7 +182,7 @@ impl Running {
             sessions,
             Arc::clone(&directory),
             timeouts,
-            Box::new(|_| PackageCounts::default()),
+            Box::new(|_| Some(PackageCounts::default())),
             tell,
             cancel.clone(),
         ));
