@@ -202,6 +202,11 @@ The **paced floor** is the time of an ideal client that needs no time of its own
 answer to its call *i* - 100 is one window old. Deletes are asked for with one `deletecollection`, and count from when a watch first shows them. A
 run starts with a live token and an empty window. Platform calls come from the simulator's ledger, writes from the audit log of the API
 server, CPU time and memory of the operator from the system.
+
+**idle** and **storm** begin with a live token. Objects are born while every process runs on all cores, which is sooner over; everything after
+that is bound. **start** runs the operator behind a proxy that ends its watch of all objects with a 410, and with another as soon as the next
+one stands; its memory at rest is that of the same process before. How long the pass after an edit takes is the operator's own
+`vpo_reconcile_seconds`, so it is known up to the bound of a bucket.
 ",
         took.as_secs()
     )

@@ -2,74 +2,143 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::figures::{Row, Rows, number};
 use crate::stage::{Setting, Stage};
-use crate::support::{Fleet, pace};
+use crate::support::{Fleet, Rig, pace};
 
-/// How many objects, and the memory that they may take in MiB.
+/// How many objects, for how long they are watched, and the memory that they may take in MiB.
 pub struct Load {
-    setting: Setting,
-    memory: Option<f64>,
+    /// The objects and their quota.
+    pub setting: Setting,
+    /// Of the two times without anything to do, each.
+    pub length: Duration,
+    /// Where it is promised.
+    pub memory: Option<f64>,
 }
 
-/// The fleet that is drained elsewhere.
-pub const FEW: Load = Load {
+/// The quota is the platform's own in real time: little here waits for it.
+const fn fleet(objects: usize) -> Setting {
+    Setting {
+        objects,
+        calls: 100,
+        seconds: 60,
+    }
+}
+
+/// For a quick run.
+pub const SMALL: Load = Load {
     setting: Setting {
-        objects: 300,
+        objects: 1000,
         calls: 100,
         seconds: 6,
     },
+    length: Duration::from_secs(15),
     memory: None,
 };
 
 /// A large fleet. 40 MB are 38.1 MiB.
-pub const MANY: Load = Load {
-    setting: Setting {
-        objects: 10_000,
-        calls: 100,
-        seconds: 6,
-    },
+pub const LARGE: Load = Load {
+    setting: fleet(10_000),
+    length: Duration::from_secs(180),
     memory: Some(38.1),
 };
 
-/// Watches objects that are Active for so long, then starts the operator anew.
-pub async fn run(bench: &'static str, load: &Load, length: Duration) -> Vec<Row> {
-    let Load { setting, memory } = load;
-    let stage = Stage::start().await;
-    let begun = pace::now();
-    let rig = stage.rig("idle", setting).await;
-    let fleet = Fleet::create(&rig, 2..setting.objects + 2).await;
-    let birth = pace::now().saturating_sub(begun);
-    fleet.warm_up(setting.window()).await;
-    // The Platform's status follows its session at most every 10 s.
-    fleet.rest(setting.window() + Duration::from_secs(10)).await;
+/// As many as one operator is meant for. 150 MB are 143 MiB.
+pub const HUGE: Load = Load {
+    setting: fleet(50_000),
+    length: Duration::from_secs(180),
+    memory: Some(143.0),
+};
 
-    let (begun, before) = (pace::now(), stage.cpu_time().await);
-    tokio::time::sleep(length).await;
-    let cpu = stage.cpu_time().await.saturating_sub(before);
-    let calls = number(fleet.calls(begun).await.len());
-    let writes = |resource| number(fleet.operator_writes(resource, begun, Duration::MAX).len());
+/// The names of the figures of one stretch of time.
+struct Words {
+    calls: &'static str,
+    writes: &'static str,
+    leases: &'static str,
+    share: &'static str,
+    memory: &'static str,
+    peak: &'static str,
+}
+
+const AFTER_BIRTH: Words = Words {
+    calls: "platform calls after the birth of all",
+    writes: "writes after the birth of all, the Lease's apart",
+    leases: "writes to the Lease after the birth of all",
+    share: "share of a core after the birth of all",
+    memory: "memory after the birth of all",
+    peak: "peak memory up to then",
+};
+
+const AFTER_START: Words = Words {
+    calls: "platform calls after a start",
+    writes: "writes after a start, the Lease's apart",
+    leases: "writes to the Lease after a start",
+    share: "share of a core after a start",
+    memory: "memory after a start",
+    peak: "peak memory since the start",
+};
+
+/// The same with a control plane of its own.
+pub async fn alone(bench: &'static str, load: &Load) -> Vec<Row> {
+    let stage = Stage::start().await;
+    let rig = stage.unpinned_rig("idle", &load.setting).await;
+    let (fleet, rows) = run(bench, load, &stage, &rig).await;
+    drop(fleet);
+    rows
+}
+
+/// Creates the objects and watches them without anything to do, then again after a start of the operator.
+pub async fn run<'a>(
+    bench: &'static str,
+    load: &Load,
+    stage: &Stage,
+    rig: &'a Rig<'a>,
+) -> (Fleet<'a>, Vec<Row>) {
+    let begun = pace::now();
+    let fleet = Fleet::create(rig, 2..load.setting.objects + 2).await;
+    let birth = pace::now().saturating_sub(begun);
+    stage.pin(rig).await;
+    // With a live token, a renewal that nobody needs would show.
+    fleet.warm_up(load.setting.window()).await;
 
     let mut rows = Rows::of(bench);
-    rows.know("objects", number(setting.objects), "");
-    rows.know("birth of all", birth.as_secs_f64(), "s");
-    rows.know("length", length.as_secs_f64(), "s");
-    rows.exactly("platform calls", calls, "", 0.0);
-    let packages = writes("versionpackages");
-    rows.exactly("writes to VersionPackages", packages, "", 0.0);
-    rows.exactly("writes to Platforms", writes("platforms"), "", 0.0);
-    rows.exactly("events", writes("events"), "", 0.0);
-    let share = cpu.as_secs_f64() / length.as_secs_f64() * 100.0;
-    rows.at_most("share of a core", share, "%", 0.5);
-    let mut held = |figure, value| match memory {
-        Some(most) => rows.at_most(figure, value, "MiB", *most),
-        None => rows.know(figure, value, "MiB"),
-    };
-    held("memory after the birth of all", stage.memory().await);
-    let peak = stage.peak_memory().await;
+    rows.know("objects", number(load.setting.objects), "");
+    rows.know("birth of all, on all cores", birth.as_secs_f64(), "s");
+    rows.know("length of each time", load.length.as_secs_f64(), "s");
+    rest(&mut rows, &AFTER_BIRTH, load, stage, &fleet).await;
     stage.restart_operator().await;
-    held("memory after a start", stage.memory().await);
-    rows.know("peak memory at the birth of all", peak, "MiB");
-    rows.know("peak memory at a start", stage.peak_memory().await, "MiB");
-    rows.done()
+    rest(&mut rows, &AFTER_START, load, stage, &fleet).await;
+    (fleet, rows.done())
+}
+
+/// Watches the operator while nothing is to be done.
+async fn rest(rows: &mut Rows, words: &Words, load: &Load, stage: &Stage, fleet: &Fleet<'_>) {
+    let begun = Instant::now();
+    // The Platform's status follows its session at most every 10 s, and the session forgets a call after a window.
+    let settled = load.setting.window() + Duration::from_secs(12);
+    fleet.rest(settled).await;
+    tokio::time::sleep_until(begun + settled).await;
+    let (begun, mark, before) = (
+        pace::now(),
+        stage.plane().audit_end(),
+        stage.cpu_time().await,
+    );
+    tokio::time::sleep(load.length).await;
+    let cpu = stage.cpu_time().await.saturating_sub(before);
+    let (writes, leases) = stage.operator_writes(mark);
+    let calls = number(fleet.calls(begun).await.len());
+
+    rows.exactly(words.calls, calls, "", 0.0);
+    rows.exactly(words.writes, number(writes), "", 0.0);
+    rows.know(words.leases, number(leases), "");
+    let share = cpu.as_secs_f64() / load.length.as_secs_f64() * 100.0;
+    rows.at_most(words.share, share, "%", 0.5);
+    let memory = stage.memory().await;
+    match load.memory {
+        Some(most) => rows.at_most(words.memory, memory, "MiB", most),
+        None => rows.know(words.memory, memory, "MiB"),
+    }
+    rows.know(words.peak, stage.peak_memory().await, "MiB");
 }

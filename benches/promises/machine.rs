@@ -54,13 +54,29 @@ pub fn pin(operator: u32, others: &[u32]) {
     let mut places = vec![(operator, OPERATOR_CORE), (std::process::id(), OTHER_CORE)];
     places.extend(others.iter().map(|pid| (*pid, OTHER_CORE)));
     for (pid, core) in places {
-        let bound = Command::new("taskset")
-            .args(["--all-tasks", "--cpu-list", "--pid", core, &pid.to_string()])
-            .stdout(Stdio::null())
-            .status()
-            .expect("taskset can be run");
-        assert!(bound.success(), "process {pid} can't be bound to a core");
+        bind(&pid.to_string(), core, &["--all-tasks"]);
     }
+}
+
+/// Lets this process and others run anywhere, where [`pin`] binds them.
+pub fn unpin(others: &[u32]) {
+    if !pins() {
+        return;
+    }
+    let all = format!("0-{}", cores() - 1);
+    for pid in std::iter::once(std::process::id()).chain(others.iter().copied()) {
+        bind(&pid.to_string(), &all, &["--all-tasks"]);
+    }
+}
+
+fn bind(id: &str, core: &str, flags: &[&str]) {
+    let bound = Command::new("taskset")
+        .args(flags)
+        .args(["--cpu-list", "--pid", core, id])
+        .stdout(Stdio::null())
+        .status()
+        .expect("taskset can be run");
+    assert!(bound.success(), "process {id} can't be bound to a core");
 }
 
 fn pins() -> bool {
@@ -99,6 +115,11 @@ pub fn memory(pid: u32, field: &str) -> f64 {
     let kib = line.and_then(|line| line.trim_start_matches(':').split_whitespace().next());
     let kib: u64 = kib.expect("a field").parse().expect("a number");
     bytes_to_mib(kib * 1024)
+}
+
+/// Lets the most memory that a process ever had begin anew with what it has now.
+pub fn reset_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process of this user");
 }
 
 fn bytes_to_mib(bytes: u64) -> f64 {

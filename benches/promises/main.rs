@@ -16,22 +16,25 @@ mod drain;
 mod figures;
 mod first_call;
 mod idle;
+mod large_fleet;
 mod machine;
 mod stage;
+mod start;
+mod storm;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use figures::Row;
 
 /// Every bench by its name, in the order of the table, and whether it is part of a quick run.
-const BENCHES: [(&str, bool); 7] = [
+const BENCHES: &[(&str, bool)] = &[
     ("program", true),
     ("drain-compressed", true),
     ("drain-real-time", false),
-    ("idle", true),
-    ("idle-10000", false),
+    ("large-fleet", true),
+    ("idle-50000", false),
     ("first-call", true),
     ("crash-loop", false),
 ];
@@ -47,7 +50,7 @@ async fn main() {
     let begun = Instant::now();
     let mut rows = Vec::new();
     let mut whole = true;
-    for (bench, short) in BENCHES {
+    for &(bench, short) in BENCHES {
         let named = chosen.is_empty() || chosen.iter().any(|word| word == bench);
         if named && (short || !quick || !chosen.is_empty()) {
             eprintln!("bench: {bench} ...");
@@ -61,13 +64,12 @@ async fn main() {
 }
 
 async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
-    let idle_for = Duration::from_secs(if quick { 20 } else { 60 });
     match bench {
         "program" => vec![machine::program_size(bench)],
         "drain-compressed" => drain::run(bench, &drain::COMPRESSED).await,
         "drain-real-time" => drain::run(bench, &drain::REAL_TIME).await,
-        "idle" => idle::run(bench, &idle::FEW, idle_for).await,
-        "idle-10000" => idle::run(bench, &idle::MANY, idle_for).await,
+        "large-fleet" => large_fleet::run(quick).await,
+        "idle-50000" => idle::alone(bench, &idle::HUGE).await,
         "first-call" => first_call::run(bench).await,
         "crash-loop" => crash_loop::run(bench).await,
         unknown => panic!("there is no bench {unknown}"),

@@ -6,7 +6,9 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::machine;
-use crate::support::{Layout, Operator, Plane, Rig, SimulatorOptions, start_operator};
+use crate::support::{
+    AuditEvent, Layout, OPERATOR, Operator, Plane, Rig, SimulatorOptions, start_operator,
+};
 
 /// A fresh control plane with a fresh operator.
 pub struct Stage {
@@ -40,12 +42,27 @@ impl Stage {
         Self { plane, operator }
     }
 
+    /// The control plane.
+    pub fn plane(&self) -> &Plane {
+        &self.plane
+    }
+
     /// Ends the operator and starts it anew.
     pub async fn restart_operator(&self) {
-        let mut operator = self.operator.lock().await;
-        operator.terminate().await;
-        *operator = ready_operator(&self.plane).await;
-        machine::pin(operator.id().await, &[]);
+        self.stop_operator().await;
+        self.start_operator(start_operator(&self.plane, &[])).await;
+    }
+
+    /// Ends the operator as a rollout does.
+    pub async fn stop_operator(&self) {
+        self.operator.lock().await.terminate().await;
+    }
+
+    /// Takes an operator that was started just now in the place of the one that was stopped, and waits until it is ready.
+    pub async fn start_operator(&self, mut started: Operator) {
+        machine::pin(started.id().await, &[]);
+        started.ready().await;
+        *self.operator.lock().await = started;
     }
 
     /// Kills the operator and starts it anew as the same pod, as when a container crashes; returns how long that took
@@ -65,6 +82,14 @@ impl Stage {
 
     /// Adds a platform with its own simulator, and gives each process its core.
     pub async fn rig(&self, subject: &str, setting: &Setting) -> Rig<'_> {
+        let rig = self.unpinned_rig(subject, setting).await;
+        self.pin(&rig).await;
+        rig
+    }
+
+    /// Adds a platform with its own simulator; until [`Self::pin`] each process runs where it likes, so that the birth of
+    /// many objects takes less time.
+    pub async fn unpinned_rig(&self, subject: &str, setting: &Setting) -> Rig<'_> {
         let window = format!("{}s", setting.seconds);
         let layout = Layout {
             simulator: SimulatorOptions {
@@ -75,11 +100,17 @@ impl Stage {
             },
             platform: json!({"quota": {"calls": setting.calls, "window": window}}),
         };
-        let rig = Rig::on(&self.plane, subject, layout).await;
+        let mut all: Vec<u32> = self.plane.processes().values().copied().collect();
+        all.push(self.pid().await);
+        machine::unpin(&all);
+        Rig::on(&self.plane, subject, layout).await
+    }
+
+    /// Gives each process its core.
+    pub async fn pin(&self, rig: &Rig<'_>) {
         let mut others: Vec<u32> = self.plane.processes().values().copied().collect();
         others.push(rig.simulator.id().await);
         machine::pin(self.pid().await, &others);
-        rig
     }
 
     /// The CPU time of the operator since its start.
@@ -90,6 +121,33 @@ impl Stage {
     /// The most memory that the operator ever had resident, in MiB.
     pub async fn peak_memory(&self) -> f64 {
         machine::memory(self.pid().await, "VmHWM")
+    }
+
+    /// Lets the peak of memory begin anew.
+    pub async fn reset_peak_memory(&self) {
+        machine::reset_peak(self.pid().await);
+    }
+
+    /// How often the operator wrote, from this place of the audit log on: anything but Leases, and Leases.
+    pub fn operator_writes(&self, start: u64) -> (usize, usize) {
+        let (leases, others): (Vec<_>, Vec<_>) = self
+            .operator_events(start)
+            .partition(|event| event.resource == "leases");
+        (others.len(), leases.len())
+    }
+
+    fn operator_events(&self, start: u64) -> impl Iterator<Item = AuditEvent> {
+        let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
+        let events = self.plane.audit_events_from(start).into_iter();
+        events
+            .filter(move |event| event.user == user)
+            .filter(|event| !matches!(event.verb.as_str(), "get" | "list" | "watch"))
+    }
+
+    /// The metrics of the operator.
+    pub async fn metrics(&self) -> String {
+        let operator = self.operator.lock().await;
+        operator.admin_page("/metrics").await.expect("metrics")
     }
 
     /// The memory that the operator has resident now, in MiB.

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{
+    DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent,
+    WatchParams,
+};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use super::pace::{self, Call};
 use super::{OPERATOR, Rig, wait_for};
@@ -82,12 +86,64 @@ impl<'a> Fleet<'a> {
         let others = ListParams::default()
             .fields("status.phase!=Active")
             .limit(1);
+        // The API server looks through all of them for each answer.
+        let between =
+            Duration::from_micros(20) * u32::try_from(numbers.len()).expect("a number of objects");
         wait_for("all to be Active", patience, async || {
+            tokio::time::sleep(between).await;
             let left = fleet.api.list_metadata(&others).await.expect("a list");
             left.items.is_empty().then_some(())
         })
         .await;
         fleet
+    }
+
+    /// How many objects there were at first.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// Asks for the deletion of some objects, counted from the first, many at a time, and doesn't wait for their end.
+    pub async fn ask_for_deletion(&self, which: Range<usize>) {
+        stream::iter(self.some(which).map(name).map(Ok::<_, kube::Error>))
+            .try_for_each_concurrent(CREATORS, async |name| {
+                self.api.delete(&name, &DeleteParams::default()).await?;
+                Ok(())
+            })
+            .await
+            .expect("objects can be deleted");
+    }
+
+    /// Waits until some objects, counted from the first, are gone, or until the deadline; returns how many are gone.
+    pub async fn gone(&self, which: Range<usize>, deadline: Duration) -> usize {
+        let end = pace::now() + deadline;
+        let mut left: Vec<String> = self.some(which).map(name).collect();
+        let all = left.len();
+        while let Some(next) = left.last() {
+            if self.rig.get(next).await.is_none() {
+                left.pop();
+            } else if pace::now() < end {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            } else {
+                break;
+            }
+        }
+        all - left.len()
+    }
+
+    /// Gives an object, counted from the first, a label with a new value.
+    pub async fn relabel(&self, which: usize, value: usize) {
+        let name = name(self.numbers.start + which % self.numbers.len());
+        let change = json!({"metadata": {"labels": {"edit": value.to_string()}}});
+        self.api
+            .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .expect("a label can be changed");
+    }
+
+    fn some(&self, which: Range<usize>) -> Range<usize> {
+        let start = self.numbers.start;
+        start + which.start..(start + which.end).min(self.numbers.end)
     }
 
     async fn create_one(&self, number: usize) -> kube::Result<()> {
@@ -131,18 +187,33 @@ impl<'a> Fleet<'a> {
         .await;
     }
 
-    /// Deletes all with one `deletecollection`, and waits until the last is gone, which `floor` is the least time for.
-    pub async fn drain(&self, floor: Duration) -> Drain {
+    /// Asks for the deletion of all, many at a time, and waits until the last is gone, `deadline` at most; returns how long
+    /// that took from the first request.
+    pub async fn rush(&self, deadline: Duration) -> Duration {
+        let ends = self.follow_ends().await;
+        let begun = pace::now();
+        self.ask_for_deletion(0..self.len()).await;
+        let (_, gone) = tokio::time::timeout(deadline, ends)
+            .await
+            .expect("all objects go in time")
+            .expect("the watch goes on to the end");
+        gone.saturating_sub(begun)
+    }
+
+    /// Watches from now on until all are gone.
+    async fn follow_ends(&self) -> JoinHandle<(Vec<Duration>, Duration)> {
         let list = self
             .api
             .list_metadata(&ListParams::default().limit(1))
             .await;
         let version = list.expect("a list").metadata.resource_version;
-        let ends = tokio::spawn(ends(
-            self.api.clone(),
-            version.expect("a list has a version"),
-            self.numbers.len(),
-        ));
+        let version = version.expect("a list has a version");
+        tokio::spawn(ends(self.api.clone(), version, self.len()))
+    }
+
+    /// Deletes all with one `deletecollection`, and waits until the last is gone, which `floor` is the least time for.
+    pub async fn drain(&self, floor: Duration) -> Drain {
+        let ends = self.follow_ends().await;
         let begun = self.delete_all().await;
         let (asked, gone) = tokio::time::timeout(floor * 2 + Duration::from_secs(30), ends)
             .await

@@ -1,0 +1,107 @@
+//! Edits that change nothing for the operator, many of them.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::figures::{Row, Rows, number};
+use crate::stage::Stage;
+use crate::support::{Fleet, pace};
+
+const BENCH: &str = "storm";
+/// Edits in a second.
+const RATE: u32 = 200;
+/// Edits under way at one time at most.
+const EDITORS: usize = 64;
+/// How long the operator has nothing to do before and after.
+const SETTLE: Duration = Duration::from_secs(15);
+
+/// Edits labels for so long, and looks at what the operator makes of it.
+pub async fn run(stage: &Stage, fleet: &Fleet<'_>, length: Duration) -> Vec<Row> {
+    stage.restart_operator().await;
+    tokio::time::sleep(SETTLE).await;
+    let (mark, cpu, idle) = (
+        stage.plane().audit_end(),
+        stage.cpu_time().await,
+        stage.memory().await,
+    );
+    let before = Buckets::read(&stage.metrics().await);
+    stage.reset_peak_memory().await;
+
+    let begun = pace::now();
+    let edits = RATE * u32::try_from(length.as_secs()).expect("a number of seconds");
+    let mut tick = interval(Duration::from_secs(1) / RATE);
+    // An edit that is late doesn't make those after it late.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let ticks = stream::unfold(tick, async |mut tick| {
+        tick.tick().await;
+        Some(((), tick))
+    });
+    ticks
+        .take(usize::try_from(edits).expect("a number of edits"))
+        .enumerate()
+        // The objects at the end: those at the front may be gone by now.
+        .map(|(edit, ())| fleet.relabel(fleet.len() - 1 - edit % (fleet.len() / 2), edit))
+        .buffer_unordered(EDITORS)
+        .collect::<()>()
+        .await;
+    let took = pace::now().saturating_sub(begun).as_secs_f64();
+    let cpu = stage.cpu_time().await.saturating_sub(cpu).as_secs_f64();
+    let peak = stage.peak_memory().await;
+    tokio::time::sleep(SETTLE).await;
+
+    let passes = Buckets::read(&stage.metrics().await).since(&before);
+    let (writes, _) = stage.operator_writes(mark);
+    let calls = number(fleet.calls(begun).await.len());
+    let mut rows = Rows::of(BENCH);
+    rows.know("objects", number(fleet.len()), "");
+    rows.know("length", took, "s");
+    // Slower edits would prove less.
+    let rate = f64::from(edits) / took;
+    rows.at_least("edits in a second", rate, "", 0.98 * f64::from(RATE));
+    rows.know("passes", passes.count(), "");
+    let (middle, slowest) = (passes.bound(0.5), passes.bound(0.99));
+    rows.know("edit to end of its pass, p50 below", middle, "s");
+    rows.at_most("edit to end of its pass, p99 below", slowest, "s", 1.0);
+    rows.exactly("platform calls", calls, "", 0.0);
+    rows.exactly("writes, the Lease's apart", number(writes), "", 0.0);
+    rows.know("share of a core", cpu / took * 100.0, "%");
+    rows.know("memory before", idle, "MiB");
+    rows.at_most("peak memory / memory before", peak / idle, "", 1.1);
+    let after = stage.memory().await / idle;
+    rows.at_most("memory after / memory before", after, "", 1.1);
+    rows.done()
+}
+
+/// How many passes took at most so long in seconds; the last bound is infinite.
+struct Buckets(Vec<(f64, f64)>);
+
+impl Buckets {
+    fn read(metrics: &str) -> Self {
+        let lines = metrics.lines();
+        let buckets = lines.filter_map(|line| {
+            let line = line.strip_prefix("vpo_reconcile_seconds_bucket{le=\"")?;
+            let (bound, count) = line.split_once("\"} ")?;
+            // Rust reads the +Inf of the format too.
+            Some((bound.parse().ok()?, count.parse().ok()?))
+        });
+        Self(buckets.collect())
+    }
+
+    fn since(self, before: &Self) -> Self {
+        let both = self.0.iter().zip(&before.0);
+        Self(both.map(|(now, then)| (now.0, now.1 - then.1)).collect())
+    }
+
+    fn count(&self) -> f64 {
+        self.0.last().expect("a histogram has buckets").1
+    }
+
+    /// The least bound that such a share of the passes stays within.
+    fn bound(&self, share: f64) -> f64 {
+        let enough = self.count() * share;
+        let within = self.0.iter().find(|(_, count)| *count >= enough);
+        within.expect("the last bound is infinite").0
+    }
+}
