@@ -1,51 +1,88 @@
-//! How soon a delete reaches the platform when nothing is in its way.
+//! How soon a delete reaches the platform when nothing is in its way, beside the least that its API calls take.
 
+use std::time::Duration;
+
+use crate::bare_loop::{BareLoop, Manner};
 use crate::figures::{Row, Rows, percentile};
 use crate::stage::{Setting, Stage};
 use crate::support::Fleet;
 
 /// A quota that is never reached.
-const SETTING: Setting = Setting {
-    objects: 100,
-    calls: 10_000,
-    seconds: 1,
-};
+pub const fn setting(objects: usize) -> Setting {
+    Setting {
+        objects,
+        calls: 10_000,
+        seconds: 1,
+    }
+}
 
-/// Deletes one object after the other; times count from before the request to the API server.
-pub async fn run(bench: &'static str) -> Vec<Row> {
+/// The first call within so much, in ms.
+pub const FIRST_CALL: f64 = 100.0;
+/// The object gone within so much, in ms.
+pub const GONE: f64 = 1000.0;
+
+/// How long deletes took, in ms from before the request to the API server.
+pub struct Latencies {
+    /// Until the call reached the platform.
+    pub first_call: Vec<f64>,
+    /// Until the object was gone.
+    pub gone: Vec<f64>,
+}
+
+impl Latencies {
+    /// Deletes one object of a fleet after the other.
+    pub async fn of(fleet: &Fleet<'_>) -> Self {
+        let ends = fleet.delete_each().await;
+        let calls = fleet.calls(ends[0].0).await;
+        assert_eq!(calls.len(), ends.len(), "one call for each delete");
+        let millis = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() * 1e3;
+        let both = ends.iter().zip(&calls);
+        Self {
+            first_call: both
+                .map(|(end, call)| millis(end.0, call.arrived))
+                .collect(),
+            gone: ends.iter().map(|end| millis(end.0, end.1)).collect(),
+        }
+    }
+}
+
+/// Deletes one object after the other, with the operator and then with a bare loop of the same API calls.
+pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
+    let samples = if quick { 100 } else { 500 };
+    let setting = setting(2 * samples);
     let stage = Stage::start().await;
-    let rig = stage.rig("first-call", &SETTING).await;
-    let fleet = Fleet::create(&rig, 2..SETTING.objects + 2).await;
-    fleet.warm_up(SETTING.window()).await;
-    let ends = fleet.delete_each().await;
-    let calls = fleet.calls(ends[0].0).await;
-    assert_eq!(calls.len(), ends.len(), "one call for each delete");
-    let millis = |from: std::time::Duration, to: std::time::Duration| {
-        to.saturating_sub(from).as_secs_f64() * 1e3
+    let rig = stage.rig("first-call", &setting).await;
+    let fleet = Fleet::create(&rig, 2..samples + 2).await;
+    let other = Fleet::create(&rig, samples + 2..2 * samples + 2).await;
+    fleet.warm_up(setting.window()).await;
+    let mut ours = Latencies::of(&fleet).await;
+
+    stage.stop_operator().await;
+    let manner = Manner {
+        concurrency: 1,
+        parked: 0,
     };
-    let mut first: Vec<f64> = ends
-        .iter()
-        .zip(&calls)
-        .map(|((asked, _), call)| millis(*asked, call.arrived))
-        .collect();
-    let mut gone: Vec<f64> = ends
-        .iter()
-        .map(|(asked, gone)| millis(*asked, *gone))
-        .collect();
+    let bare_loop = BareLoop::start(&rig, manner).await;
+    let mut bare = Latencies::of(&other).await;
+    drop(bare_loop);
+
     let mut rows = Rows::of(bench);
-    rows.know(
-        "delete asked for to its call, p50",
-        percentile(&mut first, 50),
-        "ms",
-    );
-    let worst = percentile(&mut first, 99);
-    rows.at_most("delete asked for to its call, p99", worst, "ms", 100.0);
-    rows.know(
-        "delete asked for to object gone, p50",
-        percentile(&mut gone, 50),
-        "ms",
-    );
-    let worst = percentile(&mut gone, 99);
-    rows.at_most("delete asked for to object gone, p99", worst, "ms", 1000.0);
+    let (mine, least) = (&mut ours.first_call, &mut bare.first_call);
+    let (p50, p99) = (percentile(mine, 50), percentile(mine, 99));
+    let (least_p50, least_p99) = (percentile(least, 50), percentile(least, 99));
+    rows.know("delete asked for to its call, p50", p50, "ms");
+    rows.know("the same of the bare loop, p50", least_p50, "ms");
+    rows.know("p50 / p50 of the bare loop", p50 / least_p50, "");
+    rows.at_most("delete asked for to its call, p99", p99, "ms", FIRST_CALL);
+    rows.know("the same of the bare loop, p99", least_p99, "ms");
+    rows.know("p99 / p99 of the bare loop", p99 / least_p99, "");
+    let (mine, least) = (&mut ours.gone, &mut bare.gone);
+    let (p50, p99) = (percentile(mine, 50), percentile(mine, 99));
+    let (least_p50, least_p99) = (percentile(least, 50), percentile(least, 99));
+    rows.know("delete asked for to object gone, p50", p50, "ms");
+    rows.know("gone, p50 of the bare loop", least_p50, "ms");
+    rows.at_most("delete asked for to object gone, p99", p99, "ms", GONE);
+    rows.know("gone, p99 of the bare loop", least_p99, "ms");
+    rows.know("gone, p99 / p99 of the bare loop", p99 / least_p99, "");
     rows.done()
 }

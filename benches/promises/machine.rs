@@ -69,6 +69,16 @@ pub fn unpin(others: &[u32]) {
     }
 }
 
+/// Binds the calling thread, and the threads that it will start, to the operator's core.
+pub fn pin_thread() {
+    if !pins() {
+        return;
+    }
+    let thread = fs::read_link("/proc/thread-self").expect("a thread on Linux");
+    let id = thread.file_name().and_then(|id| id.to_str());
+    bind(id.expect("a number"), OPERATOR_CORE, &[]);
+}
+
 fn bind(id: &str, core: &str, flags: &[&str]) {
     let bound = Command::new("taskset")
         .args(flags)

@@ -11,6 +11,7 @@
     reason = "a bench that can't go on has failed"
 )]
 
+mod bare_loop;
 mod crash_loop;
 mod drain;
 mod figures;
@@ -70,7 +71,7 @@ async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "drain-real-time" => drain::run(bench, &drain::REAL_TIME).await,
         "large-fleet" => large_fleet::run(quick).await,
         "idle-50000" => idle::alone(bench, &idle::HUGE).await,
-        "first-call" => first_call::run(bench).await,
+        "first-call" => first_call::run(bench, quick).await,
         "crash-loop" => crash_loop::run(bench).await,
         unknown => panic!("there is no bench {unknown}"),
     }

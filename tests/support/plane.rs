@@ -180,13 +180,16 @@ impl Plane {
 
     /// A client for the user of a kubeconfig, bound to the runtime of the calling test.
     pub async fn client_for(&self, kubeconfig: &Path) -> kube::Client {
+        kube::Client::try_from(self.config_for(kubeconfig).await).expect("a client")
+    }
+
+    /// The settings of such a client, to be made on another runtime.
+    pub async fn config_for(&self, kubeconfig: &Path) -> kube::Config {
         install_crypto();
         let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-        let config =
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                .await
-                .expect("a usable kubeconfig");
-        kube::Client::try_from(config).expect("a client")
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .expect("a usable kubeconfig")
     }
 
     /// Writes a kubeconfig with a fresh token of a ServiceAccount.

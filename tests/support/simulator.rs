@@ -143,6 +143,11 @@ impl Simulator {
         self.tls.path()
     }
 
+    /// The application and its secret.
+    pub fn credentials(&self) -> (&str, &str) {
+        (&self.app_id, &self.secret)
+    }
+
     /// Its process id.
     pub async fn id(&self) -> u32 {
         self.process.id().await
