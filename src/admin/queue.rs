@@ -213,6 +213,7 @@ impl Desk {
                     estimated,
                     purpose,
                     state: _,
+                    told: _,
                 } => (position, estimated, purpose),
                 Standing::Permitted { purpose, intent: _ } => (0, Duration::ZERO, purpose),
             };

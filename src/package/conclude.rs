@@ -94,7 +94,8 @@ pub fn conclude(
                 position,
                 estimated,
                 state,
-            } => parked(seen, state, *position, *estimated, now),
+                told,
+            } => parked(seen, (state, *told), *position, *estimated, now),
             // The session is closing.
             Standing::Absent => Report {
                 wake: Some(now.tick + GIVE_BACK_PAUSE),
@@ -270,7 +271,7 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
 /// A ticket is held. One status write when it is parked, none after, but for what a person has to mend.
 fn parked(
     seen: &Observation,
-    state: &State,
+    (state, told): (&State, bool),
     position: usize,
     estimated: Duration,
     now: Now,
@@ -285,6 +286,11 @@ fn parked(
     };
     if let Some(report) = said_already(seen, reason) {
         return report;
+    }
+    // Told in turn, so that ten thousand who wait don't write all at once.
+    let lasts = reason == Reason::PlatformUnavailable || reason.phase() != Phase::Waiting;
+    if lasts && !told && waits_already(seen) {
+        return Report::nothing();
     }
     let message = match state {
         State::Open => format!(
@@ -304,12 +310,16 @@ fn parked(
 /// Nothing to say when the object waits already and would go on waiting, whatever the nearer cause; but a platform that
 /// can't be reached is worth saying once, since the place in the queue then promises too much.
 fn said_already(seen: &Observation, reason: Reason) -> Option<Report> {
+    let said = reason != Reason::PlatformUnavailable || is_said(&seen.object.status, reason);
+    (said && reason.phase() == Phase::Waiting && waits_already(seen)).then(Report::nothing)
+}
+
+/// Whether the status says of the object as it is now that it waits.
+fn waits_already(seen: &Observation) -> bool {
     let status = &seen.object.status;
-    let current = status.observed_generation == Some(seen.object.generation)
-        && status.last_handled_requested_at == seen.object.requested_at;
-    let said = reason != Reason::PlatformUnavailable || is_said(status, reason);
-    (current && said && reason.phase() == Phase::Waiting && status.phase == Some(Phase::Waiting))
-        .then(Report::nothing)
+    status.observed_generation == Some(seen.object.generation)
+        && status.last_handled_requested_at == seen.object.requested_at
+        && status.phase == Some(Phase::Waiting)
 }
 
 fn is_said(status: &VersionPackageStatus, reason: Reason) -> bool {

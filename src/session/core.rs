@@ -265,6 +265,7 @@ impl Core {
                 position,
                 estimated: self.estimate(position, now),
                 state: self.state(),
+                told: self.notice.has_told(uid, &self.queue),
             },
             None => Standing::Absent,
         }

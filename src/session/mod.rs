@@ -145,6 +145,9 @@ pub enum Standing {
         estimated: Duration,
         /// What all of the session wait for.
         state: State,
+        /// Whether it has been told so, where that doesn't pass by itself: all at once would be a storm of
+        /// writes, so one that says already that it waits says more only when its turn to be told has come.
+        told: bool,
     },
     /// It holds a permit for one call.
     Permitted {

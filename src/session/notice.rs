@@ -60,6 +60,15 @@ impl Notice {
         }
         told.next
     }
+
+    /// Whether the turn of `uid` to be told has come.
+    pub(super) fn has_told(&self, uid: &str, queue: &Queue) -> bool {
+        let Some(told) = &self.told else { return false };
+        let passed = |last: &Place| queue.place(uid).is_some_and(|place| place <= *last);
+        told.next.is_none()
+            || told.place.as_ref().is_some_and(passed)
+            || queue.head().is_some_and(|head| head.uid == uid)
+    }
 }
 
 /// Whether those who wait should say so, rather than that they are queued.

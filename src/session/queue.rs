@@ -120,6 +120,12 @@ impl Queue {
         Some((older + others + 1, purpose))
     }
 
+    /// Where the ticket of `uid` stands.
+    pub(super) fn place(&self, uid: &str) -> Option<Place> {
+        let ticket = self.order.get(uid)?;
+        Some((ticket.priority, ticket.requested_at, ticket.uid))
+    }
+
     /// The first ticket, or the first after `place`; by priority and age, without the turns of ageing.
     pub(super) fn after(&self, place: Option<&Place>) -> Option<(Place, ObjectKey)> {
         let ticket = match place {

@@ -111,27 +111,36 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 }
 
 #[test]
-fn a_parked_object_says_once_that_the_platform_cannot_be_reached() {
-    let parked = |state| {
+fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached() {
+    let parked = |state, told| {
         let standing = Standing::Waiting {
             purpose: Purpose::Delete,
             position: 2,
             estimated: Duration::ZERO,
             state,
+            told,
         };
         let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
         move |object| conclude(&seen(object), &request, &effect, 0, now(), 0.0)
     };
-    let queued = parked(State::Open)(going()).status.unwrap();
+    let queued = parked(State::Open, false)(going()).status.unwrap();
     let outage = State::Unavailable(Detail::default(), Trouble::CertificateNotTrusted);
-    let told = parked(outage.clone())(Object {
+    let refused = State::AuthenticationFailed(Detail::default());
+    for state in [outage.clone(), refused] {
+        let status = queued.clone();
+        let early = parked(state, false)(Object { status, ..going() });
+        assert_eq!(early, Report::nothing(), "its turn to say so comes later");
+    }
+    let at_birth = parked(outage.clone(), false)(going());
+    assert_eq!(reason(&at_birth), "PlatformUnavailable");
+    let told = parked(outage.clone(), true)(Object {
         status: queued,
         ..going()
     });
     assert_eq!(reason(&told), "PlatformUnavailable");
     for state in [outage, State::Open] {
         let status = told.status.clone().unwrap();
-        let again = parked(state)(Object { status, ..going() });
+        let again = parked(state, true)(Object { status, ..going() });
         assert_eq!(again, Report::nothing());
     }
 }
@@ -144,6 +153,7 @@ fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
             position,
             estimated: Duration::from_secs(70),
             state,
+            told: true,
         };
         let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
         conclude(&seen(object), &request, &effect, 0, now(), 0.0)

@@ -283,6 +283,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
             position: 900,
             estimated: Duration::ZERO,
             state: State::Open,
+            told: false,
         },
         ..seen(fixtures::deleted(ticket_holder))
     };
@@ -466,7 +467,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
             purpose: Purpose::Delete,
             position: 1,
             estimated: Duration::ZERO,
-            state: State::AuthenticationFailed(Detail::default())
+            state: State::AuthenticationFailed(Detail::default()),
+            told: true,
         }),
         1 => Just(permitted(None)),
         3 => Just(permitted(Some(("i-1".into(), Instant::now())))),

@@ -588,6 +588,11 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
     }
     bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
     assert_eq!(bench.woken, ["o0"]);
+    let may_say = |bench: &Bench, n| match bench.standing(n) {
+        Standing::Waiting { told, .. } => told,
+        other => panic!("{other:?}"),
+    };
+    assert!(may_say(&bench, 0) && !may_say(&bench, 1));
     let began = bench.now;
     let mut told = Vec::new();
     while bench.now - began < secs(60) {
@@ -608,6 +613,7 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
         assert!(*at >= others[index - 50].0 + Duration::from_millis(999));
     }
     assert!(others.len() >= 198);
+    assert!((0..200).all(|n| may_say(&bench, n)));
 }
 
 #[test]
