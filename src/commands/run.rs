@@ -265,7 +265,7 @@ async fn reconcile(
             tokio::select! {
                 Some(key) = woken.recv() => queue.add(key),
                 Some(platform) = platforms_changed.recv() => {
-                    cache.of_platform(&platform).into_iter().for_each(|key| queue.add(key));
+                    queue.add_all(cache.of_platform(&platform));
                 }
                 _ = tick.tick() => {
                     if cache.is_complete() {

@@ -148,7 +148,11 @@ fn take(context: &Context, changes: cache::Changes) {
             context.queue.add(key);
         }
     }
-    for key in changes.wake {
-        context.queue.add(key);
+    if changes.listed {
+        context.queue.add_all(changes.wake);
+    } else {
+        for key in changes.wake {
+            context.queue.add(key);
+        }
     }
 }

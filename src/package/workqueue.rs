@@ -1,9 +1,9 @@
 //! Which object is looked at next: first come, first served, each at most once at a time.
 //!
 //! kube's own scheduler takes due objects in hash order once its concurrency is capped, which
-//! starves some of them for ever; this queue is the fair counterpart.
+//! starves some of them for ever; this queue is the fair counterpart. What concerns thousands of objects at
+//! once waits in a line of its own, and takes turns with what concerns one.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use parking_lot::Mutex;
@@ -23,8 +23,13 @@ pub struct Workqueue {
 #[derive(Default)]
 struct State {
     ready: VecDeque<ObjectKey>,
-    /// What is in `ready`, and since when.
-    queued: HashMap<ObjectKey, Instant>,
+    /// Those that were added by the thousand. One that was added for itself since is in both lines, and
+    /// counts in `ready`.
+    bulk: VecDeque<ObjectKey>,
+    /// What is in a line, in which, and since when.
+    queued: HashMap<ObjectKey, (Line, Instant)>,
+    /// Whose turn it is where both lines wait.
+    turn: Line,
     /// What runs, and since when it had been waiting for that.
     running: HashMap<ObjectKey, Instant>,
     /// Added while running, and since when: looked at again right after.
@@ -33,10 +38,39 @@ struct State {
     due: HashMap<ObjectKey, Instant>,
 }
 
+/// Where a key waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Line {
+    #[default]
+    Ready,
+    Bulk,
+}
+
+impl Line {
+    fn other(self) -> Self {
+        match self {
+            Self::Ready => Self::Bulk,
+            Self::Bulk => Self::Ready,
+        }
+    }
+}
+
 impl Workqueue {
     /// Looks at `key` as soon as its turn comes; adding it twice is adding it once.
     pub fn add(&self, key: ObjectKey) {
-        self.state.lock().add(key, Instant::now());
+        self.state.lock().add(Line::Ready, key, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// Looks at all of `keys` for something that concerns them all: what is added one by one doesn't wait
+    /// for the last of them.
+    pub fn add_all(&self, keys: impl IntoIterator<Item = ObjectKey>) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        for key in keys {
+            state.add(Line::Bulk, key, now);
+        }
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -46,8 +80,7 @@ impl Workqueue {
             let due = {
                 let mut state = self.state.lock();
                 state.mature(Instant::now());
-                if let Some(key) = state.ready.pop_front() {
-                    let since = state.queued.remove(&key).unwrap_or_else(Instant::now);
+                if let Some((key, since)) = state.pop() {
                     state.running.insert(key.clone(), since);
                     return key;
                 }
@@ -77,7 +110,7 @@ impl Workqueue {
             state.later.insert((at, key.clone()));
         }
         if let Some(added) = state.again.remove(key) {
-            state.add(key.clone(), added);
+            state.add(Line::Ready, key.clone(), added);
         }
         drop(state);
         self.changed.notify_one();
@@ -103,18 +136,48 @@ impl Workqueue {
 }
 
 impl State {
-    fn add(&mut self, key: ObjectKey, since: Instant) {
+    fn add(&mut self, line: Line, key: ObjectKey, since: Instant) {
         if self.running.contains_key(&key) {
             self.again.entry(key).or_insert(since);
-        } else if let Entry::Vacant(place) = self.queued.entry(key.clone()) {
-            place.insert(since);
-            self.ready.push_back(key);
+            return;
         }
+        let (queued, first) = match (self.queued.get(&key), line) {
+            (Some((Line::Ready, _)), _) | (Some((Line::Bulk, _)), Line::Bulk) => return,
+            (Some((Line::Bulk, first)), Line::Ready) => (&mut self.ready, *first),
+            (None, Line::Ready) => (&mut self.ready, since),
+            (None, Line::Bulk) => (&mut self.bulk, since),
+        };
+        queued.push_back(key.clone());
+        self.queued.insert(key, (line, first));
+    }
+
+    /// The first of the line whose turn it is, and since when it waits; the other line is next.
+    fn pop(&mut self) -> Option<(ObjectKey, Instant)> {
+        let lines = [self.turn, self.turn.other()];
+        let (line, key) = lines
+            .into_iter()
+            .find_map(|line| Some((line, self.pop_from(line)?)))?;
+        self.turn = line.other();
+        let (_, since) = self.queued.remove(&key)?;
+        Some((key, since))
+    }
+
+    fn pop_from(&mut self, line: Line) -> Option<ObjectKey> {
+        let waiting = match line {
+            Line::Ready => &mut self.ready,
+            Line::Bulk => &mut self.bulk,
+        };
+        while let Some(key) = waiting.pop_front() {
+            if self.queued.get(&key).is_some_and(|(at, _)| *at == line) {
+                return Some(key);
+            }
+        }
+        None
     }
 
     fn is_idle(&mut self, now: Instant) -> bool {
         self.mature(now);
-        self.running.is_empty() && self.ready.is_empty()
+        self.running.is_empty() && self.queued.is_empty()
     }
 
     fn mature(&mut self, now: Instant) {
@@ -124,7 +187,7 @@ impl State {
                 return;
             }
             self.due.remove(&key);
-            self.add(key, at);
+            self.add(Line::Ready, key, at);
         }
     }
 }
@@ -132,6 +195,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
     use std::time::Duration;
 
     fn key(name: &str) -> ObjectKey {
@@ -218,6 +282,28 @@ mod tests {
         assert!(futures::poll!(&mut idle).is_pending());
         queue.done(&running, Some(Instant::now() + Duration::from_secs(60)));
         idle.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_concerns_one_takes_turns_with_what_concerns_ten_thousand() {
+        let queue = Workqueue::default();
+        let all: Vec<_> = (0..10_000).map(|i| key(&format!("all-{i}"))).collect();
+        queue.add_all(all.clone());
+        queue.add_all(all.clone());
+        for i in 0..100 {
+            queue.add(key(&format!("new-{i}")));
+        }
+        // Added for itself too, it needn't wait for those before it.
+        queue.add(all[9_999].clone());
+        let mut seen = HashSet::new();
+        for turn in 0..10_100 {
+            let running = queue.next().await;
+            queue.done(&running, None);
+            let for_itself = running.name.starts_with("new") || running == all[9_999];
+            assert_eq!(for_itself, turn < 202 && turn % 2 == 0, "{turn}: {running}");
+            assert!(seen.insert(running));
+        }
+        assert!(futures::poll!(std::pin::pin!(queue.next())).is_pending());
     }
 
     #[tokio::test(start_paused = true)]
