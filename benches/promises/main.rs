@@ -32,8 +32,14 @@ use figures::Row;
 /// Every bench by its name, in the order of the table, and whether it is part of a quick run.
 const BENCHES: &[(&str, bool)] = &[
     ("program", true),
-    ("drain-compressed", true),
+    ("drain-100", true),
+    ("drain-500", true),
+    ("drain-1000", false),
     ("drain-real-time", false),
+    ("window-sliding", false),
+    ("window-sliding-all-count", false),
+    ("window-fixed", false),
+    ("window-bucket", false),
     ("large-fleet", true),
     ("idle-50000", false),
     ("first-call", true),
@@ -67,8 +73,14 @@ async fn main() {
 async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     match bench {
         "program" => vec![machine::program_size(bench)],
-        "drain-compressed" => drain::run(bench, &drain::COMPRESSED).await,
+        "drain-100" => drain::run(bench, &drain::FEW).await,
+        "drain-500" => drain::run(bench, &drain::SOME).await,
+        "drain-1000" => drain::run(bench, &drain::MANY).await,
         "drain-real-time" => drain::run(bench, &drain::REAL_TIME).await,
+        "window-sliding" => drain::run(bench, &drain::LOG).await,
+        "window-sliding-all-count" => drain::run(bench, &drain::LOG_OF_ALL).await,
+        "window-fixed" => drain::run(bench, &drain::FIXED).await,
+        "window-bucket" => drain::run(bench, &drain::BUCKET).await,
         "large-fleet" => large_fleet::run(quick).await,
         "idle-50000" => idle::alone(bench, &idle::HUGE).await,
         "first-call" => first_call::run(bench, quick).await,
