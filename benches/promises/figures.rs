@@ -200,7 +200,16 @@ touch this page.
 {table}
 The **paced floor** is the time of an ideal client that needs no time of its own: its call *i* goes as soon as its delete was asked for and the
 answer to its call *i* - 100 is one window old. Deletes are asked for with one `deletecollection`, and count from when a watch first shows them. A
-run starts with a live token and an empty window. Platform calls come from the simulator's ledger, writes from the audit log of the API
+run starts with a live token and an empty window.
+
+The **bare loop** is a small program that makes the same API calls for each deletion (intent, event, finalizer, and the call to the platform
+once its intent is back through a watch), one after the other and nothing else. It runs on the operator's core with the operator stopped.
+
+What is **left** beside a neighbour on the same application is the quota less what the neighbour got. **Full use** is 95 of 100 calls in one
+window. The client that backs off has 300 deletions, repeats each by itself after 1 s and twice as long each time (compressed like the
+window), and meets the same neighbour at the same times.
+
+Platform calls come from the simulator's ledger, writes from the audit log of the API
 server, CPU time and memory of the operator from the system.
 
 **idle** and **storm** begin with a live token. Objects are born while every process runs on all cores, which is sooner over; everything after

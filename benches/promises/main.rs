@@ -19,6 +19,8 @@ mod first_call;
 mod idle;
 mod large_fleet;
 mod machine;
+mod neighbour;
+mod shared;
 mod stage;
 mod start;
 mod storm;
@@ -40,6 +42,7 @@ const BENCHES: &[(&str, bool)] = &[
     ("window-sliding-all-count", false),
     ("window-fixed", false),
     ("window-bucket", false),
+    ("shared", true),
     ("large-fleet", true),
     ("idle-50000", false),
     ("first-call", true),
@@ -81,6 +84,7 @@ async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "window-sliding-all-count" => drain::run(bench, &drain::LOG_OF_ALL).await,
         "window-fixed" => drain::run(bench, &drain::FIXED).await,
         "window-bucket" => drain::run(bench, &drain::BUCKET).await,
+        "shared" => shared::run(quick).await,
         "large-fleet" => large_fleet::run(quick).await,
         "idle-50000" => idle::alone(bench, &idle::HUGE).await,
         "first-call" => first_call::run(bench, quick).await,
