@@ -19,6 +19,7 @@ mod first_call;
 mod idle;
 mod large_fleet;
 mod machine;
+mod many;
 mod neighbour;
 mod shared;
 mod stage;
@@ -43,6 +44,7 @@ const BENCHES: &[(&str, bool)] = &[
     ("window-fixed", false),
     ("window-bucket", false),
     ("shared", true),
+    ("many", true),
     ("large-fleet", true),
     ("idle-50000", false),
     ("first-call", true),
@@ -85,6 +87,7 @@ async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "window-fixed" => drain::run(bench, &drain::FIXED).await,
         "window-bucket" => drain::run(bench, &drain::BUCKET).await,
         "shared" => shared::run(quick).await,
+        "many" => many::run(bench, quick).await,
         "large-fleet" => large_fleet::run(quick).await,
         "idle-50000" => idle::alone(bench, &idle::HUGE).await,
         "first-call" => first_call::run(bench, quick).await,
