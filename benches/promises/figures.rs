@@ -116,6 +116,13 @@ impl Rows {
     }
 }
 
+/// What there is to say of a bench that could not go on; why is in what it printed.
+pub fn broken_off(bench: &'static str) -> Vec<Row> {
+    let mut rows = Rows::of(bench);
+    rows.exactly("runs to the end", 0.0, "", 1.0);
+    rows.done()
+}
+
 /// The value that so many percent of the samples don't exceed.
 pub fn percentile(samples: &mut [f64], percent: usize) -> f64 {
     samples.sort_by(f64::total_cmp);

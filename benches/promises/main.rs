@@ -28,9 +28,11 @@ mod storm;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use figures::Row;
+use futures::FutureExt;
 
 /// Every bench by its name, in the order of the table, and whether it is part of a quick run.
 const BENCHES: &[(&str, bool)] = &[
@@ -66,7 +68,9 @@ async fn main() {
         let named = chosen.is_empty() || chosen.iter().any(|word| word == bench);
         if named && (short || !quick || !chosen.is_empty()) {
             eprintln!("bench: {bench} ...");
-            rows.extend(run(bench, quick).await);
+            // One that can't go on has missed its targets, and costs the others nothing.
+            let ended = AssertUnwindSafe(run(bench, quick)).catch_unwind().await;
+            rows.extend(ended.unwrap_or_else(|_| figures::broken_off(bench)));
         } else {
             whole = false;
         }
