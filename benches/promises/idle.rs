@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::figures::{Row, Rows, number};
 use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, Rig, pace};
@@ -115,11 +113,7 @@ pub async fn run<'a>(
 
 /// Watches the operator while nothing is to be done.
 async fn rest(rows: &mut Rows, words: &Words, load: &Load, stage: &Stage, fleet: &Fleet<'_>) {
-    let begun = Instant::now();
-    // The Platform's status follows its session at most every 10 s, and the session forgets a call after a window.
-    let settled = load.setting.window() + Duration::from_secs(12);
-    fleet.rest(settled).await;
-    tokio::time::sleep_until(begun + settled).await;
+    fleet.settle(load.setting.window()).await;
     let (begun, mark, before) = (
         pace::now(),
         stage.plane().audit_end(),

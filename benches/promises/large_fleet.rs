@@ -17,6 +17,6 @@ pub async fn run(quick: bool) -> Vec<Row> {
     let rig = stage.unpinned_rig("fleet", &load.setting).await;
     let (fleet, mut rows) = idle::run(bench, load, &stage, &rig).await;
     rows.extend(start::run(&stage, &fleet).await);
-    rows.extend(storm::run(&stage, &fleet, storm).await);
+    rows.extend(storm::run(&stage, &fleet, load.setting.window(), storm).await);
     rows
 }

@@ -14,13 +14,13 @@ const BENCH: &str = "storm";
 const RATE: u32 = 200;
 /// Edits under way at one time at most.
 const EDITORS: usize = 64;
-/// How long the operator has nothing to do before and after.
+/// How long what follows from the last edit may take.
 const SETTLE: Duration = Duration::from_secs(15);
 
 /// Edits labels for so long, and looks at what the operator makes of it.
-pub async fn run(stage: &Stage, fleet: &Fleet<'_>, length: Duration) -> Vec<Row> {
+pub async fn run(stage: &Stage, fleet: &Fleet<'_>, window: Duration, length: Duration) -> Vec<Row> {
     stage.restart_operator().await;
-    tokio::time::sleep(SETTLE).await;
+    fleet.settle(window).await;
     let (mark, cpu, idle) = (
         stage.plane().audit_end(),
         stage.cpu_time().await,

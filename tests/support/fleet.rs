@@ -16,6 +16,7 @@ use kube::runtime::conditions::is_deleted;
 use kube::runtime::wait::await_condition;
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::pace::{self, Call};
 use super::{OPERATOR, Rig, wait_for};
@@ -192,6 +193,27 @@ impl<'a> Fleet<'a> {
             },
         )
         .await;
+    }
+
+    /// Waits until nothing follows any more from calls or a start: a session forgets a call after one `window`, and the
+    /// Platform's status follows its session at most every 10 s.
+    pub async fn settle(&self, window: Duration) {
+        let settled = Instant::now() + window + Duration::from_secs(12);
+        self.rest(window + Duration::from_secs(12)).await;
+        tokio::time::sleep_until(settled).await;
+    }
+
+    /// Asks for the deletion of all, many at a time, and waits until the last is gone, `deadline` at most; returns how long
+    /// that took from the first request.
+    pub async fn rush(&self, deadline: Duration) -> Duration {
+        let ends = self.follow_ends().await;
+        let begun = pace::now();
+        self.ask_for_deletion(0..self.len()).await;
+        let (_, gone) = tokio::time::timeout(deadline, ends)
+            .await
+            .expect("all objects go in time")
+            .expect("the watch goes on to the end");
+        gone.saturating_sub(begun)
     }
 
     /// Watches from now on until all are gone.
