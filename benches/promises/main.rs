@@ -12,6 +12,7 @@
 )]
 
 mod bare_loop;
+mod ceiling;
 mod crash_loop;
 mod drain;
 mod figures;
@@ -49,6 +50,7 @@ const BENCHES: &[(&str, bool)] = &[
     ("many", true),
     ("large-fleet", true),
     ("idle-50000", false),
+    ("ceiling", true),
     ("first-call", true),
     ("crash-loop", false),
 ];
@@ -93,6 +95,7 @@ async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "shared" => shared::run(quick).await,
         "many" => many::run(bench, quick).await,
         "large-fleet" => large_fleet::run(quick).await,
+        "ceiling" => ceiling::run(bench, quick).await,
         "idle-50000" => idle::alone(bench, &idle::HUGE).await,
         "first-call" => first_call::run(bench, quick).await,
         "crash-loop" => crash_loop::run(bench).await,

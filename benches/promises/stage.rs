@@ -1,5 +1,6 @@
 //! A control plane and an operator of a bench's own.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -134,6 +135,16 @@ impl Stage {
             .operator_events(start)
             .partition(|event| event.resource == "leases");
         (others.len(), leases.len())
+    }
+
+    /// How often each object was written with the rights of the operator, from this place of the audit log on.
+    pub fn writes_each(&self, start: u64) -> Vec<usize> {
+        let mut counts = BTreeMap::<(String, String), usize>::new();
+        let events = self.operator_events(start);
+        for event in events.filter(|event| event.resource == "versionpackages") {
+            *counts.entry((event.namespace, event.name)).or_default() += 1;
+        }
+        counts.into_values().collect()
     }
 
     fn operator_events(&self, start: u64) -> impl Iterator<Item = AuditEvent> {
