@@ -27,11 +27,11 @@ check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidde
 	$(DENY) --locked check bans licenses sources
 	cargo test --locked --test generated
 
-bench: testplane ## measure what the design promises, in a release build; QUICK=1 leaves out what takes minutes
+bench: testplane ## measure what the design promises, in a release build; QUICK=1 leaves out what takes minutes, BENCH names some
 	@echo "building the release program and what measures it: about 10 minutes the first time ..."
 	cargo build --locked --release --bin vpo
 	@# A profile of its own, so that the program which is measured isn't built over.
-	VPO_PROGRAM=$(CURDIR)/target/release/vpo cargo bench --locked --profile measure --bench promises
+	VPO_PROGRAM=$(CURDIR)/target/release/vpo cargo bench --locked --profile measure --bench promises -- $(BENCH)
 
 generate: ## write crds/ from the types
 	@mkdir -p crds

@@ -1,27 +1,28 @@
 //! What a bench found, and how it is told.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::machine;
 use crate::support::tool;
 
 /// One figure.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// The bench.
-    pub bench: &'static str,
+    pub bench: Cow<'static, str>,
     /// What was measured.
-    pub figure: &'static str,
+    pub figure: Cow<'static, str>,
     /// How much.
     pub value: f64,
     /// Of what.
-    pub unit: &'static str,
-    /// What it should be.
-    pub target: Option<Target>,
+    pub unit: Cow<'static, str>,
+    /// What it should be, in words.
+    pub target: Option<String>,
     /// Whether it is.
     pub ok: Option<bool>,
 }
@@ -44,12 +45,6 @@ impl fmt::Display for Target {
             Self::AtLeast(bound) => write!(out, "at least {bound}"),
             Self::Exactly(value) => write!(out, "{value}"),
         }
-    }
-}
-
-impl Serialize for Target {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
     }
 }
 
@@ -105,12 +100,12 @@ impl Rows {
         ok: Option<bool>,
     ) {
         self.rows.push(Row {
-            bench: self.bench,
-            figure,
+            bench: self.bench.into(),
+            figure: figure.into(),
             // Four digits after the point tell all apart that the targets do.
             value: (value * 1e4).round() / 1e4,
-            unit,
-            target,
+            unit: unit.into(),
+            target: target.map(|target| target.to_string()),
             ok,
         });
     }
@@ -135,9 +130,9 @@ pub fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).expect("a count of a bench"))
 }
 
-/// Prints the rows as a table and writes them to `target/bench/results.json`, and those of a whole run to
-/// `docs/benchmarks.md`.
-pub fn report(rows: &[Row], whole: bool, took: Duration) {
+/// Prints the rows as a table and writes them to `target/bench/results.json`. Those of all benches, with the time that
+/// they `took` together, also become `docs/benchmarks.md`.
+pub fn report(rows: &[Row], took: Option<Duration>) {
     let table = table(rows);
     let machine = machine::line();
     println!("{machine}\n\n{table}");
@@ -145,7 +140,7 @@ pub fn report(rows: &[Row], whole: bool, took: Duration) {
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     let json = serde_json::to_string_pretty(rows).expect("rows are JSON");
     std::fs::write(folder.join("results.json"), json + "\n").expect("results can be written");
-    if whole {
+    if let Some(took) = took {
         let page = page(&machine, &table, took);
         std::fs::write(tool::root().join("docs/benchmarks.md"), page)
             .expect("the page can be written");
@@ -164,11 +159,10 @@ fn table(rows: &[Row]) -> String {
     let mut lines = vec![["bench", "figure", "value", "target", "met"].map(str::to_owned)];
     for row in rows {
         lines.push([
-            row.bench.to_owned(),
-            row.figure.to_owned(),
+            row.bench.to_string(),
+            row.figure.to_string(),
             format!("{} {}", row.value, row.unit),
-            row.target
-                .map_or_else(String::new, |target| target.to_string()),
+            row.target.clone().unwrap_or_default(),
             match row.ok {
                 Some(true) => "yes",
                 Some(false) => "no",
@@ -199,8 +193,8 @@ fn page(machine: &str, table: &str, took: Duration) -> String {
         "# Benchmarks
 
 What `make bench` printed last, in {} s beside the build. It runs the release program against a real API server and
-the simulator, and writes this page and `target/bench/results.json`; `QUICK=1 make bench` leaves out what takes minutes and doesn't
-touch this page.
+the simulator, and writes this page and `target/bench/results.json`. `make bench BENCH=drain-100` runs one
+and keeps the figures of the others as long as the program is the same; `QUICK=1` leaves out what takes minutes and doesn't touch this page.
 
 {machine}
 

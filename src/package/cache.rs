@@ -103,7 +103,7 @@ impl Cache {
                 let mut wake: HashSet<ObjectKey> = previous.objects.keys().cloned().collect();
                 wake.extend(state.shown.objects.keys().cloned());
                 Changes {
-                    gone: gone.map(|uid| uid.to_string()).collect(),
+                    gone: gone.map(ToString::to_string).collect(),
                     wake: wake.into_iter().collect(),
                     listed: true,
                 }

@@ -590,7 +590,7 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
     assert_eq!(bench.woken, ["o0"]);
     let may_say = |bench: &Bench, n| match bench.standing(n) {
         Standing::Waiting { told, .. } => told,
-        other => panic!("{other:?}"),
+        other @ (Standing::Absent | Standing::Permitted { .. }) => panic!("{other:?}"),
     };
     assert!(may_say(&bench, 0) && !may_say(&bench, 1));
     let began = bench.now;
