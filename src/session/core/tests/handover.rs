@@ -71,6 +71,35 @@ impl Holder {
             self.bench.end(&call, &Answer::Done);
         }
     }
+
+    /// The same with an answer of any kind.
+    fn answer_anyhow(&mut self, rng: &mut Rng) {
+        if let Some((call, _)) = self.calls.pop() {
+            self.sent.push(self.bench.now);
+            let answer = random_answer(rng);
+            self.bench
+                .core
+                .ended(&call, answer.as_ref(), self.bench.now);
+            self.bench.settle();
+        } else if !self.bench.logins.is_empty() {
+            self.sent.push(self.bench.now);
+            let answer = random_answer(rng).unwrap_or(Answer::Done);
+            self.bench.end_login(Err(answer));
+        }
+    }
+}
+
+impl Bench {
+    /// Whether a call would go now if only a record allowed for it.
+    fn lacks_only_a_record(&mut self) -> bool {
+        if !matches!(self.core.next_move(self.now), Move::Wait(_)) {
+            return false;
+        }
+        let tenure = mem::replace(&mut self.core.tenure, Tenure::unbounded(self.now));
+        let allowed = self.core.next_move(self.now);
+        self.core.tenure = tenure;
+        !matches!(allowed, Move::Wait(_))
+    }
 }
 
 #[test]
@@ -127,6 +156,66 @@ fn nothing_begins_before_a_record_that_allows_for_it_is_safe() {
     assert!(holder.bench.logins.is_empty() && holder.bench.permits() == 0);
     holder.confirm();
     assert_eq!(holder.bench.logins.len(), 1);
+}
+
+#[test]
+fn a_call_that_fits_asks_for_the_record_it_lacks_and_goes_with_it() {
+    let mut lacked = 0;
+    for seed in 0..600 {
+        let mut rng = Rng::with_seed(seed);
+        let mut holder = Holder::new();
+        let terms = Terms {
+            window: secs(rng.u64(1..120)),
+            ..terms(rng.usize(1..80), "s1")
+        };
+        holder.bench.core.agree(terms, false, holder.bench.now);
+        if rng.bool() {
+            holder.bench.core.want_spare();
+        }
+        holder.write();
+        holder.confirm();
+        for n in 0..rng.usize(1..300) {
+            match rng.u8(0..12) {
+                0..4 => drop(holder.bench.ask(n)),
+                4..6 => holder.begin(),
+                6 => holder.answer(),
+                7 => holder.answer_anyhow(&mut rng),
+                // One that isn't confirmed before the next one has failed.
+                8 => holder.write(),
+                9 => holder.confirm(),
+                _ => {
+                    let pause = Duration::from_millis(rng.u64(0..4000));
+                    holder.bench.pass(pause);
+                }
+            }
+            let (bench, failed) = (&mut holder.bench, !holder.written.is_empty());
+            if !bench.lacks_only_a_record() {
+                continue;
+            }
+            lacked += 1;
+            let waits = bench.core.waiting() > 0;
+            assert!(
+                !waits || bench.core.wants_record().is_some(),
+                "seed {seed}: nobody asks for it"
+            );
+            if rng.u8(0..4) > 0 {
+                continue;
+            }
+            let before = bench.core.budget.in_flight();
+            // After one whose fate is unknown, the first one confirmed may still bind to that one.
+            for _ in 0..=usize::from(failed) {
+                holder.write();
+                holder.confirm();
+            }
+            let bench = &mut holder.bench;
+            let spare = matches!(bench.core.next_move(bench.now), Move::Spare { .. });
+            assert!(
+                spare || bench.core.budget.in_flight() > before,
+                "seed {seed}: still short"
+            );
+        }
+    }
+    assert!(lacked > 1000, "{lacked} times is too little to prove it");
 }
 
 #[test]
