@@ -11,11 +11,14 @@ use super::wait::wait_for;
 
 /// How long a clean stop may take.
 const STOP: Duration = Duration::from_secs(12);
+/// So many of its last lines tell why a test failed.
+const LAST_WORDS: usize = 60;
 /// The pod that an operator runs in, where a test doesn't say otherwise.
 const POD: &str = "version-package-operator-0";
 
-/// A running `vpo run`. Dropping it kills it.
+/// A running `vpo run`. Dropping it kills it; in a test that fails it also prints its last words.
 pub struct Operator {
+    pod: String,
     process: Process,
     admin: String,
 }
@@ -41,7 +44,11 @@ impl Operator {
                 ("POD_NAMESPACE", namespace.as_ref()),
             ],
         );
-        Self { process, admin }
+        Self {
+            pod: pod.to_owned(),
+            process,
+            admin,
+        }
     }
 
     /// The address of a page of the admin port, such as `/metrics`.
@@ -119,6 +126,16 @@ impl Operator {
     /// Its process id, to look at its memory and time.
     pub async fn id(&self) -> u32 {
         self.process.id().await
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let last = log.len().saturating_sub(LAST_WORDS);
+            eprintln!("{} said:\n{}", self.pod, log[last..].join("\n"));
+        }
     }
 }
 
