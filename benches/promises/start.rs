@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// How long its memory is looked at after a break.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Leaves the operator of the stage behind a proxy.
+/// Leaves the stage with an operator that was started anew, without the proxy.
 pub async fn run(stage: &Stage, fleet: &Fleet<'_>) -> Vec<Row> {
     stage.stop_operator().await;
     fleet.ask_for_deletion(0..DUE).await;
@@ -47,6 +47,9 @@ pub async fn run(stage: &Stage, fleet: &Fleet<'_>) -> Vec<Row> {
     let after = DUE..DUE + AFTER;
     fleet.ask_for_deletion(after.clone()).await;
     let after_gone = fleet.gone(after, PATIENCE).await;
+    // While the proxy stands, so that the Lease is given back.
+    stage.restart_operator().await;
+    drop(proxy);
 
     let mut rows = Rows::of(BENCH);
     let seconds = |time: Duration| time.as_secs_f64();

@@ -19,7 +19,6 @@ const SETTLE: Duration = Duration::from_secs(15);
 
 /// Edits labels for so long, and looks at what the operator makes of it.
 pub async fn run(stage: &Stage, fleet: &Fleet<'_>, window: Duration, length: Duration) -> Vec<Row> {
-    stage.restart_operator().await;
     fleet.settle(window).await;
     let (mark, cpu, idle) = (
         stage.plane().audit_end(),
