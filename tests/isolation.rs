@@ -1,4 +1,4 @@
-//! A platform that is dead, with hundreds of deletions waiting for it, costs the objects of other platforms nothing.
+//! Sessions that get nowhere, one of them with a thousand deletions waiting for it, cost the objects of others nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,64 +9,137 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::Api;
-use kube::api::{DeleteParams, ListParams};
-use version_package_operator::api::version_package::VersionPackage;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::time::Instant;
+use version_package_operator::api::platform::Platform;
 
-use support::{Fleet, Layout, Rig, SimulatorOptions};
+use support::{
+    Fleet, Layout, Operator, Plane, Rig, SimulatorOptions, alone, start_operator, wait_for,
+};
 
-const MANY: usize = 500;
-/// Far more than a birth or a deletion takes on an idle machine, far less than any pause for a dead platform.
-const PROMPTLY: Duration = Duration::from_secs(10);
+/// Those that wait for the session that hangs.
+const PARKED: usize = 1_000;
+/// Those that come meanwhile.
+const NEW: usize = 100;
+/// So many of the new ones are deleted again.
+const DELETED: usize = 10;
+/// By when the operator has first written all of the new objects but one in a hundred, from the request that created it:
+/// far more than an idle machine takes, far less than any pause of those that get nowhere.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+/// The pause between two changes that wake all who wait.
+const WAKING: Duration = Duration::from_secs(1);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn births_and_deletions_go_on_beside_hundreds_that_wait_for_a_dead_platform() {
-    let layout = |packages| Layout {
+const PASSES: &str = "vpo_passes_total{";
+const WAITING: &str = "vpo_objects{phase=\"Waiting\"}";
+
+/// Lays out a platform that answers `calls` calls in `window` for a Platform that believes in a hundred.
+async fn rig<'a>(plane: &'a Plane, subject: &str, calls: usize, window: &str) -> Rig<'a> {
+    let layout = Layout {
         simulator: SimulatorOptions {
-            packages,
-            quota_window: "1s",
+            packages: NEW,
+            quota_calls: calls,
+            quota_window: window,
             ..SimulatorOptions::default()
         },
         ..Layout::default()
     };
-    let mut dead = Rig::shared("dead", layout(MANY)).await;
-    let alive = Rig::shared("alive", layout(20)).await;
-    drop(Fleet::create(&dead, 1..MANY + 1).await);
-    dead.simulator.kill().await;
-    let client = dead.plane.client().await;
-    let objects = Api::<VersionPackage>::namespaced(client, &dead.namespace);
-    objects
-        .delete_collection(&DeleteParams::default(), &ListParams::default())
-        .await
-        .unwrap();
-    // The session has failed often enough to be probed, and the others wait.
-    dead.platform_reason("production", "PlatformUnavailable")
-        .await;
+    Rig::on(plane, subject, layout).await
+}
 
-    let begun = Instant::now();
-    let names: Vec<String> = (1..=20).map(|n| format!("fresh-{n}")).collect();
-    let files: Vec<String> = (1..=20).map(|n| format!("package-{n:05}")).collect();
-    let fresh: Vec<(&str, &str)> = names
-        .iter()
-        .map(String::as_str)
-        .zip(files.iter().map(String::as_str))
-        .collect();
-    alive.active(&fresh).await;
-    let born = begun.elapsed();
-    let deleting = Instant::now();
-    for name in &names[..5] {
-        alive.delete(name);
-        alive.gone(name).await;
+/// The sum of the lines of the metrics that begin so.
+async fn metric(operator: &Operator, name: &str) -> usize {
+    let page = operator.admin_page("/metrics").await.unwrap();
+    let lines = page.lines().filter(|line| line.starts_with(name));
+    let values = lines.filter_map(|line| line.rsplit(' ').next());
+    values.map(|value| value.parse::<usize>().unwrap()).sum()
+}
+
+/// Does something while all objects of a rig are woken again and again: a change of a Platform concerns all that name it.
+async fn beside<T>(rig: &Rig<'_>, doing: impl Future<Output = T>) -> T {
+    let platforms = Api::<Platform>::namespaced(rig.plane.client().await, &rig.namespace);
+    let wake = async |round: u32| {
+        let annotations = json!({"iodm.dev/requested-at": round.to_string()});
+        let change = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+        let params = PatchParams::default();
+        let changed = platforms.patch("production", &params, &change).await;
+        changed.unwrap();
+    };
+    wake(0).await;
+    let waking = async {
+        for round in 1.. {
+            tokio::time::sleep(WAKING).await;
+            wake(round).await;
+        }
+    };
+    tokio::select! {
+        done = doing => done,
+        () = waking => unreachable!("it goes on for ever"),
     }
-    let gone = deleting.elapsed();
-    println!("20 births took {born:?}, 5 deletions one after the other {gone:?}");
-    assert!(born < PROMPTLY && gone < PROMPTLY);
-    let waiting = objects.list(&ListParams::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_that_wait_and_are_woken_all_the_time_hold_up_no_new_object_and_no_deletion() {
+    let (_turn, plane) = alone().await;
+    let begun = Instant::now();
+    let hanging = rig(plane, "hanging", 100, "1s").await;
+    hanging.simulator.fault_all("DELETE", &json!("hang")).await;
+    // The login is the one call that it allows.
+    let throttled = rig(plane, "throttled", 1, "1h").await;
+    let alive = rig(plane, "alive", 100, "1s").await;
+    let waiting = Fleet::retired(&hanging, 1..PARKED + 1).await;
+    let refused = Fleet::retired(&throttled, 1..NEW + 1).await;
+    println!("all are there after {:?}", begun.elapsed());
+    let flags = ["--connect-timeout", "1s", "--call-timeout", "3s"];
+    let mut operator = start_operator(plane, &flags);
+    operator.ready().await;
+    // Listing thousands again and again would be a load of its own.
+    wait_for("all to wait", Duration::from_secs(600), async || {
+        (metric(&operator, WAITING).await == PARKED + NEW).then_some(())
+    })
+    .await;
+    println!("all wait after {:?}", begun.elapsed());
+    hanging
+        .platform_reason("production", "PlatformUnavailable")
+        .await;
+    throttled.platform_reason("production", "Throttled").await;
+
+    let before = metric(&operator, PASSES).await;
+    let names: Vec<String> = (1..=NEW).map(|n| format!("package-{n:05}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let fleet = beside(&hanging, async {
+        let fleet = Fleet::create(&alive, 1..NEW + 1).await;
+        println!("{NEW} births ended after {:?}", begun.elapsed());
+        let asked = Instant::now();
+        alive.delete_all(&names[..DELETED]);
+        for name in &names[..DELETED] {
+            alive.gone(name).await;
+        }
+        println!("{DELETED} deletions took {:?}", asked.elapsed());
+        fleet
+    })
+    .await;
+    let woken = metric(&operator, PASSES).await - before;
+    let mut first = wait_for("the audit log", Duration::from_secs(10), async || {
+        Some(fleet.first_writes()).filter(|first| first.len() == NEW)
+    })
+    .await;
+    first.sort_unstable();
+    let p99 = first[NEW * 99 / 100 - 1];
+    println!("first written after {p99:?} (p99), {woken} passes meanwhile");
+    // Far more than the new ones need for themselves.
+    assert!(woken >= 20 * NEW, "those that wait were not woken");
+    assert!(p99 <= FIRST_LOOK, "first written after {p99:?} (p99)");
+
     assert_eq!(
-        waiting.items.len(),
-        MANY,
-        "nothing of the dead platform is let go"
+        (waiting.count().await, refused.count().await),
+        (PARKED, NEW)
     );
+    for rig in [&hanging, &throttled] {
+        let ledger = rig.simulator.ledger().await;
+        assert!(ledger.iter().all(|call| call["verdict"] != "deleted"));
+    }
 }

@@ -33,6 +33,13 @@ pub struct AuditEvent {
     pub time: String,
 }
 
+impl AuditEvent {
+    /// Whether it only reads.
+    pub fn reads(&self) -> bool {
+        matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+}
+
 /// Every request whose line begins at or after `start`, in bytes, so far. The line of an answer may come a moment after
 /// the answer itself.
 pub fn read(log: &Path, start: u64) -> Vec<AuditEvent> {

@@ -17,6 +17,7 @@ use kube::runtime::wait::await_condition;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use version_package_operator::api::names::FINALIZER;
 
 use super::pace::{self, Call};
 use super::{OPERATOR, Rig, wait_for};
@@ -29,12 +30,29 @@ const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
 /// The package that a session is warmed up with; the numbers of a fleet begin after it.
 const FIRST: usize = 1;
 
+/// How an object is created.
+struct Born {
+    lifecycle: &'static str,
+    finalizers: &'static [&'static str],
+}
+
+const WANTED: Born = Born {
+    lifecycle: "Active",
+    finalizers: &[],
+};
+const RETIRED: Born = Born {
+    lifecycle: "Retired",
+    finalizers: &[FINALIZER],
+};
+
 /// Objects of a rig, one for each package of its simulator in a range of numbers.
 pub struct Fleet<'a> {
     rig: &'a Rig<'a>,
     api: Api<DynamicObject>,
     numbers: Range<usize>,
     born: Duration,
+    /// Where the audit log was then.
+    log: u64,
 }
 
 /// What came of a fleet that was deleted at once.
@@ -66,7 +84,20 @@ pub struct Pace {
 impl<'a> Fleet<'a> {
     /// Creates an object for each number and waits until all are Active.
     pub async fn create(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
-        let born = pace::now();
+        let fleet = Self::created(rig, numbers, &WANTED).await;
+        fleet.none_is("status.phase!=Active").await;
+        fleet
+    }
+
+    /// Creates a retired object for each number. It has the finalizer from its creation on, so that an operator that starts
+    /// later finds what it would find after a night off, and has nothing to write before its turn but that it waits.
+    pub async fn retired(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
+        Self::created(rig, numbers, &RETIRED).await
+    }
+
+    async fn created(rig: &'a Rig<'a>, numbers: Range<usize>, born: &Born) -> Self {
+        let since = pace::now();
+        let log = rig.plane.audit_end();
         let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", "VersionPackage");
         let kind = ApiResource::from_gvk_with_plural(&kind, "versionpackages");
         let api = Api::namespaced_with(rig.plane.client().await, &rig.namespace, &kind);
@@ -74,14 +105,14 @@ impl<'a> Fleet<'a> {
             rig,
             api,
             numbers: numbers.clone(),
-            born,
+            born: since,
+            log,
         };
-        stream::iter(numbers.clone())
+        stream::iter(numbers)
             .map(Ok)
-            .try_for_each_concurrent(CREATORS, |number| fleet.create_one(number))
+            .try_for_each_concurrent(CREATORS, |number| fleet.create_one(number, born))
             .await
             .expect("objects can be created");
-        fleet.none_is("status.phase!=Active").await;
         fleet
     }
 
@@ -154,9 +185,11 @@ impl<'a> Fleet<'a> {
         start + which.start..(start + which.end).min(self.numbers.end)
     }
 
-    async fn create_one(&self, number: usize) -> kube::Result<()> {
+    async fn create_one(&self, number: usize, born: &Born) -> kube::Result<()> {
         let file_id = name(number);
-        let manifest = self.rig.manifest(&file_id, &file_id, &json!({}));
+        let spec = json!({"lifecycle": born.lifecycle});
+        let mut manifest = self.rig.manifest(&file_id, &file_id, &spec);
+        manifest["metadata"]["finalizers"] = json!(born.finalizers);
         let object = serde_json::from_value(manifest).expect("a manifest is an object");
         self.api.create(&PostParams::default(), &object).await?;
         Ok(())
@@ -166,7 +199,7 @@ impl<'a> Fleet<'a> {
     ///
     /// `window` is the Platform's: the first call after a start of the operator comes one window after it.
     pub async fn warm_up(&self, window: Duration) {
-        self.create_one(FIRST)
+        self.create_one(FIRST, &WANTED)
             .await
             .expect("an object can be created");
         let first = name(FIRST);
@@ -293,6 +326,33 @@ impl<'a> Fleet<'a> {
         ends
     }
 
+    /// How many there are.
+    pub async fn count(&self) -> usize {
+        let all = self.api.list_metadata(&ListParams::default()).await;
+        all.expect("a list").items.len()
+    }
+
+    /// How long after the request that created it the operator first wrote each object, of those that it has written.
+    pub fn first_writes(&self) -> Vec<Duration> {
+        let user = operator_user();
+        let mut asked = BTreeMap::new();
+        let mut first = BTreeMap::new();
+        for event in self.rig.plane.audit_events_from(self.log) {
+            if event.resource != "versionpackages" || event.namespace != self.rig.namespace {
+                continue;
+            }
+            let time = pace::since_epoch(event.time.parse().expect("a time"));
+            if event.verb == "create" {
+                asked.insert(event.name, time);
+            } else if event.user == user && !event.reads() {
+                let known = first.entry(event.name).or_insert(time);
+                *known = time.min(*known);
+            }
+        }
+        let waited = |(name, asked): (String, Duration)| first.get(&name)?.checked_sub(asked);
+        asked.into_iter().filter_map(waited).collect()
+    }
+
     /// The calls that the platform saw from `since` on, in the order of their arrival.
     pub async fn calls(&self, since: Duration) -> Vec<Call> {
         let ledger = self.rig.simulator.ledger().await;
@@ -311,12 +371,12 @@ impl<'a> Fleet<'a> {
 
     /// The names of what the operator wrote of a kind, named by its plural, in this namespace in a span of time.
     pub fn operator_writes(&self, resource: &str, since: Duration, until: Duration) -> Vec<String> {
-        let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
+        let user = operator_user();
         let events = self.rig.plane.audit_events().into_iter();
         events
             .filter(|event| event.user == user && event.resource == resource)
             .filter(|event| event.namespace == self.rig.namespace)
-            .filter(|event| !matches!(event.verb.as_str(), "get" | "list" | "watch"))
+            .filter(|event| !event.reads())
             .filter(|event| {
                 let time = pace::since_epoch(event.time.parse().expect("a time"));
                 since <= time && time < until
@@ -353,6 +413,10 @@ impl Drain {
         let calls = self.calls.iter();
         calls.filter(|call| call.verdict == verdict).count()
     }
+}
+
+fn operator_user() -> String {
+    format!("system:serviceaccount:{OPERATOR}:{OPERATOR}")
 }
 
 fn name(number: usize) -> String {

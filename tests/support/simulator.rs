@@ -182,6 +182,13 @@ impl Simulator {
         self.admin(Method::POST, "/faults", &fault).await;
     }
 
+    /// Lets every call of a method fail from now on: `kind` is a fault of the simulator.
+    pub async fn fault_all(&self, method: &str, kind: &Value) {
+        let calls = serde_json::json!({"method": method});
+        let fault = serde_json::json!({"match": calls, "kind": kind, "times": "forever"});
+        self.admin(Method::POST, "/faults", &fault).await;
+    }
+
     /// Whether the platform has this package.
     pub async fn has(&self, file_id: &str) -> bool {
         let packages = self.admin(Method::GET, "/packages", &Value::Null).await;
