@@ -230,6 +230,7 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
     holder.answer();
     let mut records = 0;
     while holder.sent.len() < 50 {
+        let before = (holder.sent.len(), records);
         while holder.bench.permits() > 0 {
             holder.begin();
         }
@@ -241,6 +242,7 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
         while !holder.calls.is_empty() {
             holder.answer();
         }
+        assert_ne!((holder.sent.len(), records), before, "nothing goes on");
     }
     assert_eq!(records, 1);
 }
