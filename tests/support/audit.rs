@@ -19,7 +19,7 @@ pub struct AuditEvent {
     pub subresource: String,
     /// The namespace; empty where there is none.
     pub namespace: String,
-    /// The name; empty for a list, a watch and a create.
+    /// The name; empty for a list and a watch.
     pub name: String,
     /// Who asked, such as `system:serviceaccount:iodm-system:vpo`.
     pub user: String,
