@@ -1,0 +1,2 @@
+local held = obj.status ~= nil and obj.status.hold ~= nil
+return {["release-hold"] = {["disabled"] = not held}}
