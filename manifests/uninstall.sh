@@ -14,7 +14,7 @@ Suspend Argo CD or Flux for these objects first, or they are written back while 
   2. every VersionPackage gets deletionPolicy Retain and is deleted; the running operator lets it
      go without a call. Deletions that were asked for but not yet made are given up. Each is also
      paused, which holds it should a Git tool write its deletionPolicy back
-  3. when none is left, the operator and its roles go
+  3. when none is left, the operator and its roles go, and its finalizer comes off the Platforms
   4. with --with-crds, and only when no VersionPackage is left: Platforms and CRDs go
 
 A step that fails ends it and leaves the operator running; run it again after mending.
@@ -28,7 +28,7 @@ KUBECTL is the kubectl to use, options included (default: kubectl).
 EOF
 }
 
-readonly vp=versionpackages.iodm.dev platform=platforms.iodm.dev finalizer=iodm.dev/package
+readonly vp=versionpackages.iodm.dev platform=platforms.iodm.dev finalizer=iodm.dev/package in_use=iodm.dev/in-use
 readonly operator=version-package-operator
 readonly retain='{"metadata":{"annotations":{"iodm.dev/paused":"true"}},"spec":{"deletionPolicy":"Retain"}}'
 yes='' dry='' with_crds='' timeout=300
@@ -158,6 +158,25 @@ release_packages() {
   [[ -z $rows ]] || die "VersionPackages are still there; run this again"
 }
 
+# Without the operator nobody takes its finalizer off a Platform; and no object is left that needs one.
+free_platforms() {
+  local rows namespace name finalizers i
+  absent crd $platform && return
+  rows=$(list $platform '{.metadata.finalizers[*]}')
+  while read -r namespace name finalizers; do
+    i=0
+    for one in $finalizers; do
+      if [[ $one == "$in_use" ]]; then
+        k patch $platform "$name" -n "$namespace" --type=json \
+          -p '[{"op":"test","path":"/metadata/finalizers/'$i'","value":"'$in_use'"},{"op":"remove","path":"/metadata/finalizers/'$i'"}]' >/dev/null ||
+          absent $platform "$name" -n "$namespace" ||
+          die "the finalizer $in_use can't be taken off Platform $namespace/$name"
+      fi
+      ((++i))
+    done
+  done <<<"$rows"
+}
+
 observe_platforms
 if ! absent crd $vp; then
   if [[ $dry ]]; then
@@ -187,6 +206,7 @@ if ! absent crd $vp; then
     die "nothing else was removed: apply manifests/install again, then run this again"
   fi
 fi
+free_platforms
 k delete -k "$here/install" --ignore-not-found
 k delete rolebindings,roles --all-namespaces -l app.kubernetes.io/part-of=$operator --ignore-not-found
 

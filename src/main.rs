@@ -21,6 +21,8 @@ enum Command {
     Crds,
     /// Print who waits for a call to the platform, in which order and about how long.
     Queue(commands::queue::Args),
+    /// List mass deletions that wait for a person, release one, or take one back.
+    Hold(commands::hold::Args),
     /// Run a stand-in of the platform, for tests and for trying things out.
     Simulate(Box<commands::simulate::Args>),
 }
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(args),
         Command::Crds => commands::crds::run(),
         Command::Queue(args) => commands::queue::run(&args),
+        Command::Hold(args) => commands::hold::run(args),
         Command::Simulate(args) => commands::simulate::run(*args),
     };
     match ended {

@@ -313,7 +313,7 @@ async fn an_object_whose_platform_is_missing_waits_for_it() {
     assert!(!rig.simulator.has(FIRST).await);
 
     // It was accepted once, so it holds its package whatever becomes of the Platform.
-    rig.kubectl(&["delete", "platform", "later"]).expect_ok();
+    rig.give_up_platform("later").await;
     says(&rig, "wanted", "PlatformNotFound").await;
     rig.delete("wanted");
     rig.reason("wanted", "PlatformNotFound").await;

@@ -318,7 +318,7 @@ async fn after_a_kill_the_standby_goes_on_within_the_lease_and_five_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_clean_stop_the_standby_goes_on_within_two_seconds() {
     let stage = Stage::enter().await;
-    let load = stage.rig("stop", 150, 20, "1s").await;
+    let load = stage.rig("stop", 150, 10, "1s").await;
     let mut a = stage.start("a").await;
     stage.leads("a").await;
     let b = stage.start("b").await;
@@ -559,20 +559,15 @@ async fn a_platform_that_is_deleted_and_created_again_goes_on_with_its_log_also_
         let manifests = simulator.platform(&load.rig.namespace, "production", &quota);
         load.rig.plane.apply(&manifests).expect_ok();
     };
-    let delete = || {
-        load.rig
-            .kubectl(&["delete", "platform", "production"])
-            .expect_ok()
-    };
     let mut only = stage.start("only").await;
     load.born().await;
     load.delete().await;
     load.called(10, LOAD).await;
-    delete();
+    load.rig.give_up_platform("production").await;
     load.rig.reason("p-25", "PlatformNotFound").await;
     create();
     load.called(20, LOAD).await;
-    delete();
+    load.rig.give_up_platform("production").await;
     only.kill().await;
     only = stage.start("only").await;
     stage.leads("only").await;

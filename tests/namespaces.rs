@@ -12,7 +12,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Layout, OPERATOR, Rig, ready, shared, wait_for};
+use support::{Fleet, Layout, OPERATOR, Rig, SimulatorOptions, ready, shared, wait_for};
 
 /// The controller looks at an ending namespace again after a pause that grows.
 const NAMESPACE_END: Duration = Duration::from_secs(60);
@@ -85,24 +85,83 @@ async fn a_namespace_whose_platform_is_elsewhere_empties_by_itself() {
     );
 }
 
+/// Deletes a namespace with Platform, Secrets and this many objects in it.
+async fn deleted_with_all(subject: &str, count: usize, platform: Value) -> Rig<'static> {
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: count,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        platform,
+    };
+    let rig = Rig::shared(subject, layout).await;
+    let fleet = Fleet::create(&rig, 1..count + 1).await;
+    assert_eq!(fleet.count().await, count);
+    delete_namespace(&rig, &rig.namespace);
+    rig
+}
+
+async fn deleted(rig: &Rig<'_>) -> usize {
+    let ledger = rig.simulator.ledger().await;
+    let deleted = ledger.iter().filter(|call| call["verdict"] == "deleted");
+    deleted.count()
+}
+
 #[tokio::test]
-async fn a_namespace_that_takes_its_platform_along_holds_its_objects_until_somebody_says_retain() {
-    // In mode Observe no call is made before the Platform is gone.
+async fn a_namespace_that_takes_platform_and_secret_along_empties_by_itself() {
+    // Slower than the Secret goes, so that the last good credentials have to serve.
+    let platform = json!({"quota": {"calls": 20, "window": "1s"}});
+    let rig = deleted_with_all("together", 200, platform).await;
+    ended(&rig.namespace).await;
+    assert_eq!(deleted(&rig).await, 200);
+    let ledger = rig.simulator.ledger().await;
+    let calls = ledger.iter().filter(|call| call["method"] == "DELETE");
+    assert_eq!(calls.count(), 200, "each package once");
+}
+
+#[tokio::test]
+async fn a_namespace_waits_in_the_hold_and_goes_on_after_its_release() {
+    let platform = json!({
+        "quota": {"calls": 100, "window": "1s"},
+        "guard": {"maxDeletions": 10, "window": "10m", "gracePeriod": "3s"},
+    });
+    let rig = deleted_with_all("held", 20, platform).await;
+    let what = "the Platform to say that it is held";
+    let platform = rig
+        .platform_becomes("production", what, |platform| {
+            platform["status"]["hold"]["count"] == 20
+        })
+        .await;
+    assert_eq!(ready(&platform)["reason"], "InUse", "{platform:#}");
+    assert_eq!(deleted(&rig).await, 0);
+    let id = platform["status"]["hold"]["id"].as_str();
+    rig.annotate("platform/production", "release-hold", id);
+    ended(&rig.namespace).await;
+    assert_eq!(deleted(&rig).await, 20);
+}
+
+#[tokio::test]
+async fn a_namespace_in_mode_observe_keeps_its_platform_until_somebody_says_retain() {
     let layout = Layout {
         platform: json!({"mode": "Observe"}),
         ..Layout::default()
     };
-    let rig = Rig::shared("together", layout).await;
+    let rig = Rig::shared("observed", layout).await;
     let packages = [("a", "package-00001"), ("b", "package-00002")];
     rig.active(&packages).await;
 
     delete_namespace(&rig, &rig.namespace);
     for (name, _) in packages {
-        let object = rig.reason(name, "PlatformNotFound").await;
+        let object = rig.reason(name, "WouldDelete").await;
         assert_eq!(object["status"]["phase"], "Held");
-        let message = ready(&object)["message"].to_string();
-        assert!(message.contains("deletionPolicy: Retain"), "{message}");
     }
+    let platform = rig.platform_reason("production", "InUse").await;
+    assert!(
+        ready(&platform)["message"]
+            .to_string()
+            .contains("2 objects")
+    );
     for (name, _) in packages {
         let retain = json!({"spec": {"deletionPolicy": "Retain"}});
         rig.patch(&format!("vp/{name}"), &retain);

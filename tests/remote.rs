@@ -283,7 +283,7 @@ async fn every_other_call_names_the_application_and_carries_the_token() {
     let connection = Connection::new(&endpoint, &ca.trusted(), Timeouts::default()).unwrap();
 
     let done = connection.delete(&app(), &token(), &file(id)).await;
-    assert_eq!(done, Answer::Done);
+    assert_eq!(done, Answer::Done(200));
     let shown = connection.show(&app(), &token(), &file(id)).await.unwrap();
     assert_eq!(shown.version.as_deref(), Some("V1"));
     let page = connection.list(&app(), &token(), 3).await.unwrap();
@@ -400,7 +400,7 @@ async fn a_token_that_no_header_can_carry_is_refused_without_a_call() {
 async fn a_body_is_read_to_its_bound_and_no_further() {
     let sized = |bytes: usize| format!("{{\"x\":\"{}\"}}", "y".repeat(bytes - 8));
     let fits = ResponseTemplate::new(200).set_body_string(sized(64 * 1024));
-    assert_eq!(delete(&answering(fits).await.1).await, Answer::Done);
+    assert_eq!(delete(&answering(fits).await.1).await, Answer::Done(200));
     let over = ResponseTemplate::new(200).set_body_string(sized(64 * 1024 + 1));
     let answer = delete(&answering(over).await.1).await;
     assert_eq!(trouble(&answer), Trouble::Answered);
@@ -534,7 +534,7 @@ async fn a_reused_connection_that_dies_under_a_request_is_lost_and_the_request_n
     })
     .await;
     let connection = connect(address, &ca.trusted());
-    assert_eq!(delete(&connection).await, Answer::Done);
+    assert_eq!(delete(&connection).await, Answer::Done(200));
     assert_eq!(trouble(&delete(&connection).await), Trouble::ConnectionLost);
     assert_eq!(served.load(Ordering::SeqCst), 2);
 }
@@ -590,7 +590,7 @@ async fn only_the_configured_authority_is_trusted() {
     for version in [&TLS12, &TLS13] {
         let server = || ca.server("127.0.0.1", None, &[version]);
         let (answer, _) = meets(server(), &ca.trusted()).await;
-        assert_eq!(answer, Answer::Done, "{version:?}");
+        assert_eq!(answer, Answer::Done(200), "{version:?}");
         let (answer, requests) = meets(server(), &stranger.trusted()).await;
         assert_eq!(trouble(&answer), Trouble::CertificateNotTrusted);
         assert_eq!(requests, 0);
@@ -603,7 +603,11 @@ async fn only_the_configured_authority_is_trusted() {
         ..TlsSettings::default()
     };
     let (answer, _) = meets(stranger.server("127.0.0.1", None, &[&TLS13]), &tls).await;
-    assert_eq!(answer, Answer::Done, "a bundle holds several authorities");
+    assert_eq!(
+        answer,
+        Answer::Done(200),
+        "a bundle holds several authorities"
+    );
 }
 
 #[tokio::test]
@@ -615,7 +619,7 @@ async fn the_certificate_must_carry_the_configured_name_instead_of_the_host() {
     };
     let server = |name: &str| ca.server(name, None, &[&TLS13]);
     let (answer, _) = meets(server("iot.example.com"), &named("iot.example.com")).await;
-    assert_eq!(answer, Answer::Done);
+    assert_eq!(answer, Answer::Done(200));
     for (carried, wanted) in [
         ("iot.example.com", ca.trusted()),
         ("iot.example.com", named("other.example.com")),
@@ -644,7 +648,7 @@ async fn a_demanded_client_certificate_is_shown_and_its_lack_or_refusal_named() 
     for version in [&TLS12, &TLS13] {
         let server = || ca.server("127.0.0.1", Some(&clients), &[version]);
         let (answer, _) = meets(server(), &showing(&clients)).await;
-        assert_eq!(answer, Answer::Done, "{version:?}");
+        assert_eq!(answer, Answer::Done(200), "{version:?}");
         for (tls, said) in [
             (ca.trusted(), "demands a client certificate"),
             (showing(&stranger), "refuses the client certificate"),
@@ -700,7 +704,7 @@ async fn no_log_line_shows_a_secret_even_at_the_finest_level() {
     let body = format!(r#"{{"accessToken":"{TOKEN}"}}"#);
     let (mock, connection) = answering(ResponseTemplate::new(200).set_body_string(body)).await;
     connection.login(&app(), &secret()).await.unwrap();
-    assert_eq!(delete(&connection).await, Answer::Done);
+    assert_eq!(delete(&connection).await, Answer::Done(200));
     assert_eq!(mock.received_requests().await.unwrap().len(), 2);
     tracing::info!("done");
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

@@ -133,10 +133,21 @@ fn version_package_mistakes() -> Mistakes {
             json!("Orphan"),
             r#"supported values: "Delete", "Retain""#,
         ),
-        ("expect", json!({"name": "meter-fw"}), "unknown field"),
+        ("expect.vendor", json!("ACME"), "unknown field"),
+        (
+            "expect",
+            json!({}),
+            "expect must name at least one of name, version, fileType, deviceType, model and manufacturerName",
+        ),
+        (
+            "expect.version",
+            json!(""),
+            "should be at least 1 chars long",
+        ),
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "one list, a line for each mistake")]
 fn platform_mistakes() -> Mistakes {
     let endpoint = "endpoint must be an https URL such as https://iot.example.com:8743, without user, password, query or fragment";
     let window = "window must be from 1s to 1h, such as 60s";
@@ -226,8 +237,38 @@ fn platform_mistakes() -> Mistakes {
             expression(json!({"key": "a b", "operator": "DoesNotExist"})),
             "must be a label key, such as team or example.com/team",
         ),
-        ("guard", json!({"maxDeletions": 50}), "unknown field"),
-        ("inventory", json!({"interval": "1h"}), "unknown field"),
+        (
+            "guard.maxDeletions",
+            json!(-1),
+            "should be greater than or equal to 0",
+        ),
+        (
+            "guard.maxDeletions",
+            json!(1_000_001),
+            "should be less than or equal to 1000000",
+        ),
+        (
+            "guard.maxPercent",
+            json!(101),
+            "should be less than or equal to 100",
+        ),
+        (
+            "guard.window",
+            json!("0s"),
+            "window must be from 1s to 24h, such as 10m",
+        ),
+        (
+            "guard.gracePeriod",
+            json!("25h"),
+            "gracePeriod must be from 0s to 24h, such as 30s",
+        ),
+        ("guard.gracePeriod", json!(30), "must be of type string"),
+        ("guard.maxObjects", json!(1), "unknown field"),
+        (
+            "inventory.interval",
+            json!("-1h"),
+            "interval must be 0s, or from 1s to 24h, such as 1h",
+        ),
     ]
 }
 
@@ -265,6 +306,7 @@ fn every_good_form_of_a_field_is_accepted() {
         ("retireAfter", json!("2026-12-24T00:00:00+01:00")),
         ("lifecycle", json!("Retired")),
         ("deletionPolicy", json!("Retain")),
+        ("expect", json!({"name": "meter-fw", "version": "V1.1.10"})),
     ]
     .map(|(field, value)| with(version_package(), field, &value));
     let platforms = [
@@ -275,6 +317,8 @@ fn every_good_form_of_a_field_is_accepted() {
         ("quota.window", json!("1m30s")),
         ("quota.window", json!("1h")),
         ("mode", json!("Observe")),
+        ("guard", json!({"maxDeletions": 0, "maxPercent": 20, "window": "24h", "gracePeriod": "0s"})),
+        ("inventory", json!({"interval": "0s"})),
         ("tls", json!({"caSecretRef": {"name": "ca"}, "clientCertSecretRef": {"name": "me"}, "serverName": "iot"})),
         ("allowedNamespaces", json!({"from": "All"})),
         ("allowedNamespaces", json!({"from": "Selector", "selector": {
@@ -601,35 +645,6 @@ fn every_status_that_can_be_written_is_accepted_and_its_tables_fit_120_columns()
         .kubectl(&["get", "vp", "-n", &namespace])
         .expect_ok();
     assert!(reasons.iter().all(|reason| table.contains(reason)));
-}
-
-#[test]
-fn git_tools_see_each_reason_as_its_phase_promises() {
-    let now = "2026-11-23T08:00:00Z".parse().unwrap();
-    let objects: Vec<Value> = Reason::ALL
-        .iter()
-        .map(|reason| {
-            let verdict = Verdict {
-                progress: reason.phase().progress(),
-                reason: reason.as_str(),
-                message: reason.meaning(),
-                generation: 3,
-            };
-            let mut object = version_package();
-            object["metadata"]["generation"] = json!(3);
-            object["status"] =
-                json!({"observedGeneration": 3, "conditions": merge(&[], &verdict, now)});
-            object
-        })
-        .collect();
-    for (reason, seen) in Reason::ALL.iter().zip(kstatus(&objects)) {
-        let expected = match reason.phase().as_str() {
-            "Active" | "Gone" => "Current",
-            "Waiting" | "Deleting" => "InProgress",
-            _ => "Failed",
-        };
-        assert_eq!(seen, expected, "{reason}");
-    }
 }
 
 fn named(namespace: &str, name: &str, mut object: Value) -> Value {

@@ -193,3 +193,79 @@ async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_
     assert_eq!(by_package.len(), 40);
     assert!(by_package.values().all(|&n| n == 1), "{by_package:?}");
 }
+
+#[tokio::test]
+async fn a_claim_that_appears_between_permit_and_intent_is_never_deleted() {
+    const ROUNDS: usize = 200;
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: ROUNDS,
+            quota_calls: 10_000,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        platform: json!({"quota": {"calls": 10_000, "window": "1s"}}),
+    };
+    let rig = Rig::on(plane, "race", layout).await;
+    let proxy = ApiProxy::start(plane, &plane.kubeconfig_for(OPERATOR, OPERATOR));
+    let mut operator = Operator::start(proxy.kubeconfig(), OPERATOR, &[]);
+    operator.ready().await;
+    let file = |number: usize| format!("package-{:05}", number + 1);
+    let first: Vec<(String, String)> = (0..ROUNDS).map(|n| (format!("a-{n}"), file(n))).collect();
+    let pairs: Vec<(&str, &str)> = first.iter().map(|(n, f)| (&**n, &**f)).collect();
+    rig.active(&pairs).await;
+    // From here on each of its requests and each step of its watch comes late, so that a claim falls
+    // now before the permit, now between permit and intent, now after it.
+    proxy.delay(Duration::from_millis(20));
+    let api = rig.packages();
+    let history = rig.history().await;
+    let mut pauses =
+        (0..ROUNDS).map(|round| Duration::from_millis(u64::try_from(round % 25).unwrap() * 40));
+    for batch in first.chunks(20) {
+        let races = batch.iter().map(|(name, file_id)| {
+            let pause = pauses.next().unwrap();
+            let (rig, api) = (&rig, &api);
+            async move {
+                api.delete(name, &kube::api::DeleteParams::default())
+                    .await
+                    .unwrap();
+                tokio::time::sleep(pause).await;
+                let claim = rig.manifest(&format!("b-{name}"), file_id, &json!({}));
+                let claim = serde_json::from_value(claim).unwrap();
+                api.create(&kube::api::PostParams::default(), &claim)
+                    .await
+                    .unwrap();
+            }
+        });
+        futures::future::join_all(races).await;
+    }
+    let mut in_time = 0;
+    for (name, _) in &first {
+        rig.gone(name).await;
+    }
+    let versions = history.versions();
+    let position = |name: &str, of: &dyn Fn(&Value) -> bool| {
+        versions
+            .iter()
+            .position(|object| object["metadata"]["name"] == name && of(object))
+    };
+    for (name, file_id) in &first {
+        // The one watch has them all in the order of their changes.
+        let claimed = position(&format!("b-{name}"), &|_| true).unwrap();
+        let intended = position(name, &|o| o["status"]["deletion"]["intent"].is_string());
+        if intended.is_none_or(|intended| claimed < intended) {
+            in_time += 1;
+            assert!(
+                rig.deletes(file_id).await.is_empty(),
+                "{name} was claimed before its intent"
+            );
+            assert!(rig.simulator.has(file_id).await);
+        }
+    }
+    assert!(
+        (20..ROUNDS).contains(&in_time),
+        "{in_time} claims came in time: the race was not run"
+    );
+    operator.terminate().await;
+}

@@ -213,7 +213,7 @@ impl Hands {
         let echoed = tokio::time::timeout(Duration::from_secs(30), echoed).await;
         echoed.expect("an echo in time").expect("an echo");
         let answer = self.platform.delete(object.spec.file_id.as_str()).await;
-        assert!(matches!(answer, Answer::Done), "the package is there");
+        assert!(matches!(answer, Answer::Done(_)), "the package is there");
         self.tell(&object).await;
         self.release(&written).await;
     }

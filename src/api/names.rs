@@ -11,6 +11,12 @@ use url::Url;
 pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
 /// The annotation whose new value means "try now"; echoed in `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
+/// The annotation of a `Platform` that frees the objects of the hold that it names.
+pub const RELEASE_HOLD_ANNOTATION: &str = "iodm.dev/release-hold";
+/// The annotation of a `Platform` that lets it go before its users; its value is the uid of the `Platform`.
+pub const ABANDON_ANNOTATION: &str = "iodm.dev/abandon";
+/// The finalizer of a `Platform`: it stays as long as objects need it.
+pub const IN_USE_FINALIZER: &str = "iodm.dev/in-use";
 /// The finalizer of a `VersionPackage`. Nothing is ever called for an object without it.
 pub const FINALIZER: &str = "iodm.dev/package";
 /// The field manager of every write that this operator makes.

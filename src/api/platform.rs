@@ -95,6 +95,14 @@ pub struct PlatformSpec {
     /// The namespaces whose objects may refer to this Platform.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
+
+    /// What stands between a deletion that was asked for and the package: a time to undo it, and a bound on how many go without a person.
+    #[serde(default)]
+    pub guard: Guard,
+
+    /// How the list of packages is read.
+    #[serde(default)]
+    pub inventory: Inventory,
 }
 
 /// Names a Secret in the namespace of the Platform.
@@ -153,13 +161,9 @@ impl Quota {
 
     /// The length of the window: the platform's minute where the text can't be read.
     pub fn window(&self) -> Duration {
-        self.window
-            .parse::<jiff::SignedDuration>()
-            .ok()
-            .and_then(|span| Duration::try_from(span).ok())
-            .map_or(Duration::from_secs(60), |span| {
-                span.clamp(Duration::from_secs(1), Duration::from_secs(3600))
-            })
+        span(&self.window).map_or(Duration::from_secs(60), |span| {
+            span.clamp(Duration::from_secs(1), Duration::from_secs(3600))
+        })
     }
 }
 
@@ -170,6 +174,114 @@ impl Default for Quota {
             window: Self::default_window(),
         }
     }
+}
+
+/// The guard against deletions that nobody meant. Its bounds count for the whole application, whichever of its Platforms names them.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Guard {
+    /// The most deletions within one window that go without a person, 0 to 1000000; 0 lets none go.
+    #[serde(default = "Guard::default_max_deletions")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_deletions: i32,
+    /// A second bound: the most deletions within one window in percent of the objects of the application, 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub max_percent: Option<i32>,
+    /// The length of the window in which deletions are counted, 1s to 24h, such as 10m.
+    #[serde(default = "Guard::default_window")]
+    #[schemars(length(min = 2, max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("window must be from 1s to 24h, such as 10m"))]
+    pub window: String,
+    /// How long after it was asked for a deletion can still be called off, 0s to 24h, such as 30s.
+    #[serde(default = "Guard::default_grace_period")]
+    #[schemars(length(min = 2, max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) <= duration('24h')").message("gracePeriod must be from 0s to 24h, such as 30s"))]
+    pub grace_period: String,
+}
+
+impl Guard {
+    fn default_max_deletions() -> i32 {
+        50
+    }
+
+    fn default_window() -> String {
+        "10m".to_owned()
+    }
+
+    fn default_grace_period() -> String {
+        "30s".to_owned()
+    }
+
+    /// The most deletions in one window.
+    pub fn max_deletions(&self) -> usize {
+        usize::try_from(self.max_deletions).unwrap_or(0)
+    }
+
+    /// The most deletions in one window in percent of all objects, where that is a bound.
+    pub fn max_percent(&self) -> Option<usize> {
+        self.max_percent
+            .map(|percent| usize::try_from(percent).unwrap_or(0))
+    }
+
+    /// The length of the window: ten minutes where the text can't be read.
+    pub fn window(&self) -> Duration {
+        span(&self.window).map_or(Duration::from_secs(600), |span| {
+            span.clamp(Duration::from_secs(1), DAY)
+        })
+    }
+
+    /// How long a deletion can still be called off: half a minute where the text can't be read.
+    pub fn grace_period(&self) -> Duration {
+        span(&self.grace_period).map_or(Duration::from_secs(30), |span| span.min(DAY))
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            max_deletions: Self::default_max_deletions(),
+            max_percent: None,
+            window: Self::default_window(),
+            grace_period: Self::default_grace_period(),
+        }
+    }
+}
+
+/// How the list of packages is read from the platform, with calls that nobody waits for.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Inventory {
+    /// The time between two readings, 1s to 24h; 0s turns it off.
+    #[serde(default = "Inventory::default_interval")]
+    #[schemars(length(min = 2, max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) <= duration('24h')").message("interval must be 0s, or from 1s to 24h, such as 1h"))]
+    pub interval: String,
+}
+
+impl Inventory {
+    fn default_interval() -> String {
+        "1h".to_owned()
+    }
+
+    /// The time between two readings; `None` where there are none. An hour where the text can't be read.
+    pub fn interval(&self) -> Option<Duration> {
+        let interval = span(&self.interval).map_or(Duration::from_secs(3600), |span| span.min(DAY));
+        (!interval.is_zero()).then_some(interval)
+    }
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        Self {
+            interval: Self::default_interval(),
+        }
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn span(text: &str) -> Option<Duration> {
+    Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()
 }
 
 /// Whether packages are really deleted.
@@ -230,6 +342,90 @@ pub struct PlatformStatus {
     /// The objects that wait for a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStatus>,
+    /// The mass deletion that waits for a person, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldStatus>,
+    /// What the guard counts, kept here so that a restart forgets nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardStatus>,
+}
+
+/// A mass deletion that waits for a person. The same on every Platform of the application.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HoldStatus {
+    /// Names it: the value of the annotation iodm.dev/release-hold that frees its objects.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// Since when it stands.
+    pub since: Time,
+    /// How many deletions it holds.
+    #[schemars(range(min = 0))]
+    pub count: i32,
+    /// How many deletions the guard counted against the bound: those held and those sent in the same window.
+    #[schemars(range(min = 0))]
+    pub counted: i32,
+    /// The bound that was passed, in a sentence.
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+    /// The Platform whose bound it was, as namespace/name; empty where that isn't known.
+    #[schemars(length(max = 320))]
+    pub platform: String,
+    /// The uid of that Platform: a raised bound of another one of the same name releases nothing.
+    #[schemars(length(max = 64))]
+    pub platform_uid: String,
+    /// How many deletions that bound lets go.
+    #[schemars(range(min = 0))]
+    pub bound: i32,
+}
+
+/// What the guard of an application counts. The same on every Platform of the application.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardStatus {
+    /// Whose deletions are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 256))]
+    pub application: Option<AppId>,
+    /// Deletions sent within the longest window, by time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub sent: Vec<SentDeletions>,
+    /// Deletions that may be sent before the next write; after a restart they count as sent.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub reserved: i32,
+    /// The holds that a person released and whose objects aren't all gone yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub released: Vec<ReleasedHold>,
+}
+
+/// Deletions sent in one stretch of time.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SentDeletions {
+    /// The start of the stretch.
+    pub from: Time,
+    /// The end of the stretch: they count until a window after it.
+    pub until: Time,
+    /// How many were sent.
+    #[schemars(range(min = 0))]
+    pub count: i32,
+}
+
+/// A hold that a person released.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleasedHold {
+    /// Which one.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// When the release was read.
+    pub time: Time,
+    /// How many deletions it freed.
+    #[schemars(range(min = 0))]
+    pub count: i32,
 }
 
 /// The session of one application, as of the last write of the status.
@@ -271,6 +467,10 @@ pub struct PackageCounts {
     /// Objects with something wrong that a person has to mend.
     #[schemars(range(min = 0))]
     pub stalled: i32,
+    /// Packages on the platform that no object claims, as of the last inventory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub unmanaged: Option<i32>,
 }
 
 /// The queue of the application.
@@ -330,6 +530,10 @@ reasons! {
     Throttled: Reconciling, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls`.";
     /// The platform does not answer understandably; it is tried with growing pauses.
     PlatformUnavailable: Reconciling, "Nothing; if it lasts, look at the network, the NetworkPolicy and the platform.";
+    /// A mass deletion waits for a person: `status.hold` says how many and since when.
+    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID` or mend Git.";
+    /// The `Platform` is being deleted, but objects still need it.
+    InUse: Reconciling, "Delete those objects or set them to `deletionPolicy: Retain`; or give the `Platform` up with the annotation `iodm.dev/abandon`, its uid as the value.";
     /// The endpoint is not an https URL of the allowed form.
     EndpointInvalid: Stalled, "Mend `spec.endpoint`.";
     /// A Secret that the Platform names does not exist.

@@ -116,6 +116,8 @@ reasons! {
     Queued: Waiting, "Nothing: it goes on by itself.";
     /// The platform refused a call for being one too many; the whole application pauses.
     Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
+    /// The deletion waits until `guard.gracePeriod` of the `Platform` has passed, so that it can still be called off.
+    GracePeriod: Waiting, "Nothing; to call it off, set `deletionPolicy: Retain` or claim the package by another object; for a retired one, set `lifecycle: Active`.";
     /// The platform refused the access token; a new login is made.
     TokenRefused: Waiting, "Nothing; if it lasts, find who else logs in with this application.";
     /// The platform didn't answer, or not in a way that says whether the package is gone.
@@ -126,6 +128,8 @@ reasons! {
     Paused: Held, "Take the annotation off.";
     /// The `Platform` is in mode `Observe`; in `Enforce` the package would now be deleted.
     WouldDelete: Held, "Set `spec.mode: Enforce` on the `Platform`, once you want that.";
+    /// More deletions were asked for at once than the guard of the `Platform` lets go without a person.
+    MassDeletionHeld: Held, "Look at `status.hold` of the `Platform`: release it (`vpo hold release ID`) if all of it is meant, else take it back (`vpo hold retain ID`, or mend Git).";
     /// This object is retired, but another one still wants the same package.
     StillClaimed: Held, "Delete or retire the object named in the message, or set this one `Active` again.";
     /// Another object may want the same package, and nobody can tell yet.
@@ -146,6 +150,8 @@ reasons! {
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
     /// The platform doesn't take the `fileId` for an id.
     InvalidFileId: Stalled, "Set `deletionPolicy: Retain`, delete the object, and create it anew with the right `fileId`.";
+    /// What the platform says of the package isn't what `spec.expect` says, so it isn't deleted.
+    IdentityMismatch: Stalled, "Compare the two values in the message; mend `spec.expect`, or set `deletionPolicy: Retain`.";
     /// The package is gone from the platform although this object wants it.
     PackageMissing: Stalled, "Set `lifecycle: Retired`; for a package that was uploaded again, create an object with its new `fileId`.";
     /// The platform gave an answer that proves nothing about the package.

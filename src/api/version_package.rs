@@ -55,6 +55,41 @@ pub struct VersionPackageSpec {
     /// What deleting this object means for the package. Delete: it is deleted from the platform first. Retain: it stays there, and the object goes at once.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+
+    /// What the platform must say of the package just before it is deleted: every field given must match exactly, or nothing is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Expect>,
+}
+
+/// What the platform must say of a package; at least one field.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.name) || has(self.version) || has(self.fileType) || has(self.deviceType) || has(self.model) || has(self.manufacturerName)").message("expect must name at least one of name, version, fileType, deviceType, model and manufacturerName"))]
+pub struct Expect {
+    /// The name of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub name: Option<String>,
+    /// The version of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub version: Option<String>,
+    /// firmwarePackage or softwarePackage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub file_type: Option<String>,
+    /// The type of the devices that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub device_type: Option<String>,
+    /// The model of the devices that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub model: Option<String>,
+    /// The manufacturer of the devices that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub manufacturer_name: Option<String>,
 }
 
 /// Names a Platform.
@@ -174,6 +209,10 @@ pub struct Deletion {
     /// When it was asked for: the deletionTimestamp, or the moment the object was first seen retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
+    /// The hold of a mass deletion that this deletion is part of; its release frees this object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub hold: Option<String>,
     /// A random id of the present attempt, written before the call is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

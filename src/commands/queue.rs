@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
+use super::output::{Output, grouped, seconds_until, span};
 use crate::admin::queue::{Application, MOST, PATH, Refusal, Report, USUAL, Waiting};
 
 /// How long the operator may take to answer.
@@ -43,15 +44,6 @@ pub struct Args {
         value_name = "URL"
     )]
     admin: String,
-}
-
-/// How a report is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    /// For people.
-    Table,
-    /// For programs: all of it, times to the second.
-    Json,
 }
 
 fn limit(text: &str) -> Result<usize, String> {
@@ -236,38 +228,6 @@ fn write_rows(text: &mut String, waiting: &[Waiting], now: Timestamp) -> fmt::Re
     Ok(())
 }
 
-fn seconds_until(until: Timestamp, now: Timestamp) -> u64 {
-    u64::try_from(until.duration_since(now).as_secs()).unwrap_or(0)
-}
-
-/// A span as kubectl says it: 45s, 3m20s, 2h5m, 4d3h.
-fn span(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    let two = |big: u64, unit: &str, small: u64, rest: &str| match small {
-        0 => format!("{big}{unit}"),
-        small => format!("{big}{unit}{small}{rest}"),
-    };
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7200 => two(minutes, "m", seconds % 60, "s"),
-        7200..172_800 => two(hours, "h", minutes % 60, "m"),
-        172_800.. => two(days, "d", hours % 24, "h"),
-    }
-}
-
-/// A number with its thousands apart: 9,980.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,22 +316,6 @@ No call can be made for iot/broken: `kubectl get platform -A` says why.
 
     fn application_of_now(report: &mut Report) {
         report.applications[0].waiting[0].position = 0;
-    }
-
-    #[test]
-    fn spans_and_numbers_read_as_people_say_them() {
-        for (seconds, text) in [
-            (0, "0s"),
-            (119, "119s"),
-            (120, "2m"),
-            (200, "3m20s"),
-            (7500, "2h5m"),
-            (200_000, "2d7h"),
-        ] {
-            assert_eq!(span(seconds), text);
-        }
-        let numbers = [0, 999, 1000, 1_234_567].map(grouped);
-        assert_eq!(numbers, ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

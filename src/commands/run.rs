@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,10 +18,12 @@ use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::api::reason::Phase;
 use crate::leader::{self, Leader};
 use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
-use crate::platform::{self, Directory};
+use crate::platform::guard::Guards;
+use crate::platform::{self, Directory, Tenants, Users};
 use crate::remote::client::Timeouts;
 use crate::schemas;
 use crate::session::{SessionKey, Sessions};
+use crate::telemetry::audit::AuditLog;
 use crate::telemetry::logs::{self, LogFormat};
 use crate::telemetry::metrics::Metrics;
 
@@ -48,6 +51,10 @@ pub struct Args {
     /// Which log lines are written, such as `info` or `info,version_package_operator=debug`.
     #[arg(long, env = "VPO_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
+
+    /// The file that audit lines are appended to, in place of standard output. It may be rotated by renaming.
+    #[arg(long, env = "VPO_AUDIT_LOG", value_name = "FILE")]
+    audit_log: Option<PathBuf>,
 
     /// How long a connection to the platform may take to stand, 100ms to 60s.
     #[arg(long, env = "VPO_CONNECT_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = duration)]
@@ -140,6 +147,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         ("platforms", "the first list of Platforms is under way"),
         ("packages", "the first list of VersionPackages is under way"),
     ]));
+    let audit = audit_log(&args)?;
     let listener = tokio::net::TcpListener::bind(args.admin_listen)
         .await
         .with_context(|| format!("--admin-listen {} can't be used", args.admin_listen))?;
@@ -170,7 +178,8 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         let sessions = Sessions::new(args.call_timeout, wake);
         let namespace = leadership.namespace.clone();
         let leader = Leader::new(lease_client, leadership, sessions.clone());
-        let context = context(client, &args, &metrics);
+        let (guard_wakes, held) = mpsc::unbounded_channel();
+        let context = context(client, &args, &metrics, guard_wakes, audit);
         // Set once, here.
         let _ = desk.set(Desk {
             sessions: sessions.clone(),
@@ -183,7 +192,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         tokio::select! {
             // What is under way ends with the process: nobody may answer for it any more.
             lost = &mut leading => lost??,
-            () = reconcile(&context, &args, sessions, woken, &readiness, &stop) => {
+            () = reconcile(&context, &args, sessions, (woken, held), &readiness, &stop) => {
                 release.cancel();
                 leading.await??;
             }
@@ -195,21 +204,40 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn audit_log(args: &Args) -> anyhow::Result<AuditLog> {
+    args.audit_log.as_ref().map_or_else(
+        || Ok(AuditLog::stdout()),
+        |path| {
+            AuditLog::to_file(path.clone())
+                .with_context(|| format!("--audit-log {} can't be written", path.display()))
+        },
+    )
+}
+
 /// What every pass over a `VersionPackage` works with.
-fn context(client: kube::Client, args: &Args, metrics: &Arc<Metrics>) -> Arc<package::Context> {
+fn context(
+    client: kube::Client,
+    args: &Args,
+    metrics: &Arc<Metrics>,
+    guard_wakes: mpsc::UnboundedSender<Vec<ObjectKey>>,
+    audit: AuditLog,
+) -> Arc<package::Context> {
     let reporter = Reporter {
         controller: FIELD_MANAGER.to_owned(),
         instance: args.pod_name.clone(),
     };
+    let directory = Directory::new(client.clone());
     Arc::new(package::Context {
         client: client.clone(),
         cache: Arc::new(Cache::default()),
         queue: Arc::new(Workqueue::default()),
         memory: Memory::default(),
-        directory: Directory::new(client.clone()),
+        guards: Guards::new(guard_wakes, directory.status_due()),
+        directory,
         recorder: Recorder::new(client, reporter),
         restart: Arc::new(Notify::new()),
         metrics: metrics.clone(),
+        audit,
     })
 }
 
@@ -218,7 +246,10 @@ async fn reconcile(
     context: &Arc<package::Context>,
     args: &Args,
     sessions: Arc<Sessions>,
-    mut woken: mpsc::UnboundedReceiver<ObjectKey>,
+    (mut woken, mut judged): (
+        mpsc::UnboundedReceiver<ObjectKey>,
+        mpsc::UnboundedReceiver<Vec<ObjectKey>>,
+    ),
     readiness: &Arc<Readiness>,
     stop: &CancellationToken,
 ) {
@@ -235,19 +266,24 @@ async fn reconcile(
         metrics,
         ..
     } = &**context;
-    let tally = Box::new({
+    let census = Box::new({
         let cache = cache.clone();
-        move |platform: &_| cache.is_complete().then(|| cache.counts(platform))
+        move |platform: &_, users| {
+            cache
+                .is_complete()
+                .then(|| tenants(&cache, platform, users))
+        }
     });
-    let platforms = tokio::spawn(platform::run(
-        context.client.clone(),
-        sessions.clone(),
-        directory.clone(),
+    let platforms = platform::Context {
+        client: context.client.clone(),
+        sessions: sessions.clone(),
+        directory: directory.clone(),
+        guards: context.guards.clone(),
         timeouts,
-        tally,
-        changed,
-        cancel.clone(),
-    ));
+        census,
+        recorder: context.recorder.clone(),
+    };
+    let platforms = tokio::spawn(platform::run(platforms, changed, cancel.clone()));
     let packages = tokio::spawn({
         let (directory, readiness, cancel) = (directory.clone(), readiness.clone(), cancel.clone());
         let (sessions, context) = (sessions.clone(), context.clone());
@@ -255,7 +291,12 @@ async fn reconcile(
             // What is not there in a complete list is not there: before that, nothing is known of it.
             directory.listed().await;
             readiness.open("platforms");
-            package::run(context, sessions.led(), cancel).await;
+            let guards = context.guards.clone();
+            let led = async {
+                sessions.led().await;
+                guards.loaded().await;
+            };
+            package::run(context, led, cancel).await;
         }
     });
     let chores = async {
@@ -264,6 +305,7 @@ async fn reconcile(
         loop {
             tokio::select! {
                 Some(key) = woken.recv() => queue.add(key),
+                Some(keys) = judged.recv() => queue.add_all(keys),
                 Some(platform) = platforms_changed.recv() => {
                     queue.add_all(cache.of_platform(&platform));
                 }
@@ -301,6 +343,23 @@ async fn reconcile(
     }
 }
 
+/// How many of those who need a Platform that is being deleted are named.
+const NAMED_USERS: usize = 5;
+
+/// The objects of `platform`; who needs it is looked for only where somebody asks.
+fn tenants(cache: &Cache, platform: &ObjectKey, users: bool) -> Tenants {
+    let users = if users {
+        let (count, some) = cache.users(platform, NAMED_USERS);
+        Users { count, some }
+    } else {
+        Users::default()
+    };
+    Tenants {
+        counts: cache.counts(platform),
+        users,
+    }
+}
+
 /// Brings the gauges up to date; `known` are the sessions that were there the last time.
 fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut HashSet<SessionKey>) {
     let (phases, undecodable) = cache.phases();
@@ -331,7 +390,8 @@ fn leadership(args: &Args, config: &kube::Config) -> leader::Settings {
     }
 }
 
-async fn config() -> anyhow::Result<kube::Config> {
+/// The cluster of KUBECONFIG, or the one that this runs in.
+pub(super) async fn config() -> anyhow::Result<kube::Config> {
     // kube and the client of the platform use the same TLS provider; a second install is no matter.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = kube::Config::infer()

@@ -74,7 +74,8 @@ impl Settings {
 pub fn client_config(mut config: kube::Config, settings: &Settings) -> kube::Config {
     config.default_retry = false;
     config.connect_timeout = Some(settings.request());
-    config.read_timeout = Some(settings.request());
+    // Each request has a time-out of its own; the connection has to outlast the pause between two.
+    config.read_timeout = Some(settings.period() * 3);
     config
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::conclude;
-use super::decide::{Decision, Now, requested_at};
+use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
 use super::memory::Seat;
 use super::object::{Object, Watched};
@@ -18,7 +18,6 @@ use super::{API_TIMEOUT, Context};
 use crate::api::names::{FIELD_MANAGER, FINALIZER};
 use crate::api::version_package::Outcome;
 use crate::remote::answer::{Answer, Call};
-use crate::telemetry::audit;
 
 /// Carries `decision` out; `slot` is given back while the platform is waited for, and taken again after.
 pub async fn act(
@@ -31,6 +30,12 @@ pub async fn act(
     if !decision.keeps_seat() {
         leave_seat(context, object);
     }
+    // Nothing follows from an end before it is written down; one that the status tells was, by an earlier pass.
+    if let Some(outcome) = untold_end(&observed.facts, decision)
+        && let Err(error) = record_end(context, object, outcome, None, observed.now).await
+    {
+        return Effect::Unaudited(error);
+    }
     match decision {
         Decision::Nothing | Decision::Await(_) | Decision::Rest { .. } => Effect::None,
         Decision::GiveBack(why) => {
@@ -38,12 +43,7 @@ pub async fn act(
             Effect::None
         }
         Decision::AddFinalizer => patch_finalizers(context, object, added(object)).await,
-        Decision::Release { outcome, .. } => {
-            if observed.facts.settled.is_none() {
-                record_end(context, object, *outcome, None, observed.now);
-            }
-            patch_finalizers(context, object, removed(object)).await
-        }
+        Decision::Release { .. } => patch_finalizers(context, object, removed(object)).await,
         Decision::Request(ticket) => match (&observed.usable, object.file_id()) {
             (Some(usable), Some(file_id)) => {
                 let package = (usable.app_id.clone(), file_id.clone());
@@ -71,11 +71,21 @@ pub async fn act(
             (Some(_) | None, _) => Effect::Beaten,
         },
         Decision::WriteIntent => {
+            // Counted before it is written: what can't be counted isn't sent.
+            if !context.guards.take(&object.uid, observed.now.wall) {
+                return Effect::Beaten;
+            }
             let intent = format!("{:016x}", fastrand::u64(..));
             if let Some(usable) = &observed.usable {
                 usable.session.intend(&object.uid, intent.clone());
             }
             Effect::Intended(intent)
+        }
+        Decision::LookUp => {
+            slot.give_back();
+            let effect = look_up(context, observed).await;
+            slot.take().await;
+            effect
         }
         Decision::Send => {
             slot.give_back();
@@ -100,6 +110,25 @@ pub async fn act(
     }
 }
 
+async fn look_up(context: &Context, observed: &Observed) -> Effect {
+    let object = &*observed.facts.object;
+    let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
+        return Effect::NotSent;
+    };
+    match usable
+        .session
+        .show(&object.uid, &usable.connection, file_id)
+        .await
+    {
+        Some(shown) => {
+            let answer = shown.as_ref().err().unwrap_or(&Answer::Done(200));
+            context.metrics.called(Call::Show, answer);
+            Effect::Shown(shown.map(Box::new))
+        }
+        None => Effect::NotSent,
+    }
+}
+
 async fn send(context: &Context, observed: &Observed) -> Effect {
     let object = &*observed.facts.object;
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
@@ -118,28 +147,60 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
     }
 }
 
-/// Counts how an object ended and writes its audit line, once for each uid; where standard output is
-/// broken, the log says so in its place.
-pub fn record_end(
+/// The end that the object has come to or is about to come to, unless its status tells it already.
+fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
+    let told = seen.object.status.deletion.as_ref();
+    if told.is_some_and(|deletion| deletion.outcome.is_some()) {
+        return None;
+    }
+    match decision {
+        Decision::Release { outcome, .. } => Some(*outcome),
+        Decision::Nothing
+        | Decision::Await(_)
+        | Decision::AddFinalizer
+        | Decision::Rest { .. }
+        | Decision::Request(_)
+        | Decision::Follow(_)
+        | Decision::WriteIntent
+        | Decision::LookUp
+        | Decision::Send
+        | Decision::RestartWatch
+        | Decision::GiveBack(_) => seen.settled,
+    }
+}
+
+/// Counts how an object ended and writes its audit line, once for each end. A line that can't be written is kept, and
+/// tried again by every later call.
+///
+/// # Errors
+/// When the line is not written: nothing may follow from the end then.
+pub async fn record_end(
     context: &Context,
     object: &Object,
     outcome: Outcome,
     answer: Option<&Answer>,
     now: Now,
-) {
-    if !context.memory.audit_once(&object.uid) {
-        return;
+) -> Result<(), String> {
+    let (memory, uid) = (&context.memory, &object.uid);
+    if memory.audit_once(uid, outcome) {
+        let asked = requested_at(object, now.wall);
+        let took = Duration::try_from(now.wall.duration_since(asked)).ok();
+        let took = took.filter(|_| answer.is_some());
+        context.metrics.deleted(outcome, took);
+        if let Some(record) = conclude::audit_record(object, outcome, answer, now) {
+            memory.owe(uid, record);
+        }
     }
-    let asked = requested_at(object, now.wall);
-    let took = Duration::try_from(now.wall.duration_since(asked)).ok();
-    context
-        .metrics
-        .deleted(outcome, took.filter(|_| answer.is_some()));
-    if let Some(record) = conclude::audit_record(object, outcome, answer, now)
-        && let Err(error) = audit::write(&record)
-    {
-        tracing::error!(%error, ?record, "the audit line could not be written");
-    }
+    let Some(record) = memory.owed(uid) else {
+        return Ok(());
+    };
+    let written = context.audit.write(&record).await;
+    written.map_err(|error| {
+        context.metrics.unaudited();
+        format!("the audit line of {outcome:?} can't be written: {error}")
+    })?;
+    memory.paid(uid);
+    Ok(())
 }
 
 /// Gives a seat back and wakes those who waited behind it.
@@ -149,7 +210,7 @@ pub fn leave_seat(context: &Context, object: &Object) {
     }
 }
 
-fn added(object: &Object) -> Value {
+pub(super) fn added(object: &Object) -> Value {
     if object.finalizers.is_empty() {
         json!({"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]})
     } else {
@@ -157,7 +218,7 @@ fn added(object: &Object) -> Value {
     }
 }
 
-fn removed(object: &Object) -> Value {
+pub(super) fn removed(object: &Object) -> Value {
     let kept: Vec<&String> = object
         .finalizers
         .iter()
@@ -168,7 +229,7 @@ fn removed(object: &Object) -> Value {
 
 /// Guarded by uid and resourceVersion: an object that has changed since it was looked at, or
 /// another one of the same name, is left alone.
-fn guarded(object: &Object, operation: &Value) -> Value {
+pub(super) fn guarded(object: &Object, operation: &Value) -> Value {
     json!([
         {"op": "test", "path": "/metadata/uid", "value": object.uid},
         {"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version},

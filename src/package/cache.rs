@@ -1,13 +1,16 @@
 //! Objects and claims in one cache, swapped together at the end of a list.
 
+mod wishes;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use self::wishes::Wish;
 use super::object::Object;
 use super::packed::Packed;
-use crate::api::names::{FileId, ObjectKey};
+use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::reason::Phase;
 
@@ -56,6 +59,8 @@ struct Shown {
     objects: HashMap<ObjectKey, Packed>,
     by_file: HashMap<FileId, Vec<ObjectKey>>,
     by_platform: HashMap<ObjectKey, Members>,
+    /// How many objects of each application have packages that aren't gone.
+    populations: HashMap<AppId, usize>,
     /// How many objects stand in each phase; kept in step, since they are asked for every second.
     phases: HashMap<Phase, usize>,
     undecodable: usize,
@@ -211,6 +216,12 @@ impl Shown {
                 object.key.namespace = platform.namespace.clone();
             }
         }
+        if let Some(application) = &mut object.application {
+            if let Some((known, _)) = self.populations.get_key_value(application) {
+                *application = known.clone();
+            }
+            *self.populations.entry(application.clone()).or_default() += usize::from(!object.ended);
+        }
         if let Some(file) = &object.file_id {
             // Nearly always there is one, and a vector that grows begins with four.
             let alone = || Vec::with_capacity(1);
@@ -252,6 +263,10 @@ impl Shown {
             }
         }
         if let Some(number) = phase.and_then(|phase| self.phases.get_mut(&phase)) {
+            *number -= 1;
+        }
+        let application = object.application.as_ref().filter(|_| !object.ended);
+        if let Some(number) = application.and_then(|app| self.populations.get_mut(app)) {
             *number -= 1;
         }
         self.undecodable -= usize::from(!object.decodable);

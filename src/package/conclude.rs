@@ -2,6 +2,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod identity;
 mod next_status;
 mod wording;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
+use self::identity::{differences, identity};
 use self::next_status::{intended, next_status};
 use self::wording::{application, ended, rounded, state_message};
 use super::decide::{Decision, Now, Observation, requested_at};
@@ -19,8 +21,10 @@ use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Detail};
+use crate::remote::wire::CategoryInfo;
 use crate::session::{Standing, State};
 use crate::telemetry::audit::AuditRecord;
+use crate::telemetry::events::Note;
 
 /// The first pause after a failure; it doubles with each further one.
 const BACKOFF_BASE: Duration = Duration::from_secs(5);
@@ -40,6 +44,8 @@ pub struct Report {
     pub settled: Option<Outcome>,
     /// Whether the platform answered in a way that is tried again later, and when.
     pub retry: Retry,
+    /// Whether the platform has just confirmed what the object expects.
+    pub proven: bool,
     /// Something for the person who reads events.
     pub event: Option<Note>,
     /// When to look again without being woken.
@@ -53,17 +59,6 @@ pub enum Retry {
     Unchanged,
     /// Not before this time.
     After(Instant),
-}
-
-/// An event: said on transitions only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// Whether somebody has to act.
-    pub warning: bool,
-    /// The CamelCase word.
-    pub reason: &'static str,
-    /// One sentence.
-    pub message: String,
 }
 
 /// Concludes. `failures` is how many calls failed in a row before this one, `chance` is from 0 up to 1.
@@ -81,8 +76,13 @@ pub fn conclude(
     };
     match (decision, effect) {
         // Tried again with the pauses of failing writes.
-        (_, Effect::Failed(_)) => Report::nothing(),
-        (_, Effect::Answered(answer)) => answered(seen, answer, failures, now, chance),
+        (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
+        // What a look-up did not bring settles nothing as done.
+        (_, Effect::Beaten | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => soon,
+        (_, Effect::Answered(answer) | Effect::Shown(Err(answer))) => {
+            answered(seen, answer, failures, now, chance)
+        }
+        (_, Effect::Shown(Ok(shown))) => compared(seen, shown, failures, now, chance),
         (_, Effect::Intended(intent)) => Report {
             status: Some(intended(seen, intent, now)),
             ..Report::nothing()
@@ -102,7 +102,6 @@ pub fn conclude(
                 ..soon
             },
         },
-        (_, Effect::Beaten | Effect::NotSent) => soon,
         (Decision::Release { outcome, keeper }, Effect::Patched) => Report {
             event: Some(ended(&seen.object, *outcome, keeper.as_ref())),
             ..Report::nothing()
@@ -138,6 +137,7 @@ pub fn conclude(
             | Decision::Release { .. }
             | Decision::Request(_)
             | Decision::WriteIntent
+            | Decision::LookUp
             | Decision::Send,
             Effect::None | Effect::Patched,
         ) => Report::nothing(),
@@ -150,6 +150,7 @@ impl Report {
             status: None,
             settled: None,
             retry: Retry::Unchanged,
+            proven: false,
             event: None,
             wake: None,
         }
@@ -159,7 +160,7 @@ impl Report {
 /// The answer table: what one answer to a DELETE means for the object.
 fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance: f64) -> Report {
     let (reason, detail, message, wait) = match answer {
-        Answer::Done => return finished(seen, Outcome::Deleted, now),
+        Answer::Done(_) => return finished(seen, Outcome::Deleted, now),
         Answer::AlreadyGone(_) => return finished(seen, Outcome::AlreadyGone, now),
         Answer::Throttled(detail) => (
             Reason::Throttled,
@@ -235,6 +236,40 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
         retry,
         wake: Some(until),
         ..say(seen, reason, &message, Some((detail, now)), now)
+    }
+}
+
+/// Row 11: the package that the platform shows, against the one that is expected.
+fn compared(
+    seen: &Observation,
+    shown: &CategoryInfo,
+    failures: u32,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let spec = seen.object.spec.as_ref().ok();
+    let expected = spec.and_then(|spec| spec.expect.as_ref());
+    let differences = expected.map_or_else(Vec::new, |expected| differences(expected, shown));
+    if differences.is_empty() {
+        return Report {
+            proven: true,
+            wake: Some(now.tick),
+            ..Report::nothing()
+        };
+    }
+    let message = format!(
+        "The package isn't the one that spec.expect names, so nothing is deleted: {}; mend spec.expect, or set deletionPolicy: Retain to let the object go without its package",
+        differences.join("; ")
+    );
+    let until = now.tick + pause(BACKOFF_SLOW, BACKOFF_SLOW, failures, chance);
+    let mut report = say(seen, Reason::IdentityMismatch, &message, None, now);
+    if let Some(status) = &mut report.status {
+        status.package = Some(identity(shown));
+    }
+    Report {
+        retry: Retry::After(until),
+        wake: Some(until),
+        ..report
     }
 }
 
@@ -314,9 +349,12 @@ fn said_already(seen: &Observation, reason: Reason) -> Option<Report> {
     (said && reason.phase() == Phase::Waiting && waits_already(seen)).then(Report::nothing)
 }
 
-/// Whether the status says of the object as it is now that it waits.
+/// Whether the status says of the object as it is now that it waits, and not for a time that has passed.
 fn waits_already(seen: &Observation) -> bool {
     let status = &seen.object.status;
+    if is_said(status, Reason::GracePeriod) {
+        return false;
+    }
     status.observed_generation == Some(seen.object.generation)
         && status.last_handled_requested_at == seen.object.requested_at
         && status.phase == Some(Phase::Waiting)
@@ -389,10 +427,12 @@ pub fn audit_record(
         namespace: object.key.namespace.to_string(),
         name: object.key.name.to_string(),
         uid: object.uid.clone(),
+        actor: object.actor.clone(),
         file_id: object.file_id()?.clone(),
+        package: object.status.package.clone(),
         application: object.application().cloned(),
         outcome,
-        http_status: detail.and_then(|detail| detail.http_status),
+        http_status: answer.and_then(Answer::http_status),
         code: detail.and_then(|detail| detail.code.clone()),
         attempts: attempts
             .and_then(|attempts| u32::try_from(attempts).ok())

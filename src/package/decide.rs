@@ -3,19 +3,22 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod by_platform;
+mod guards;
 
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use self::by_platform::{held_by_platform, wanted};
+use self::by_platform::{held_by_platform, wanted, would_delete};
+use self::guards::{held_by_guard, needs_proof};
 use super::claims::Claim;
 use super::object::{Object, Undecodable};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
-use crate::api::reason::Reason;
+use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::Outcome;
+use crate::platform::guard::{Judgement, Unit};
 use crate::session::{Priority, Purpose, Standing, Ticket};
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
@@ -52,10 +55,21 @@ pub struct Observation {
     pub claim: Claim,
     /// Another object that is about to delete the same package.
     pub ahead: Option<ObjectKey>,
+    /// What the guard of its application says.
+    pub guard: Judgement,
+    /// When the platform last confirmed what `spec.expect` says, for this spec and since the last call.
+    pub proven: Option<Instant>,
     /// Where it stands in its session.
     pub standing: Standing,
     /// Until when the last failure keeps it from trying again.
     pub backoff: Option<Instant>,
+}
+
+impl Observation {
+    /// Whether the object is being deleted or retired.
+    pub(super) fn asks(&self, now: Now) -> bool {
+        self.object.deleted_at.is_some() || self.object.is_retired(now.wall)
+    }
 }
 
 /// Whether the last own write is back through the watch.
@@ -84,6 +98,8 @@ pub enum PlatformView {
         reason: PlatformReason,
         /// The message of the Platform's own condition.
         message: String,
+        /// Whether its namespace is being deleted, and takes no Secret any more.
+        ending: bool,
     },
     /// Calls can be made.
     Usable {
@@ -93,6 +109,10 @@ pub enum PlatformView {
         mode: Mode,
         /// What is wrong with the Secret while the last good credentials serve.
         last_good: Option<String>,
+        /// How long a deletion can still be called off.
+        grace: Duration,
+        /// Whether it takes on objects that it hasn't accepted yet: one that is being deleted doesn't.
+        accepts: bool,
     },
 }
 
@@ -127,6 +147,8 @@ pub enum Decision {
     Follow(ObjectKey),
     /// Write the intent of this attempt.
     WriteIntent,
+    /// Look the package up, to compare it with what is expected.
+    LookUp,
     /// Send the DELETE: the cache shows our intent, and so everything before it.
     Send,
     /// The watch is blind: give the permit back and make the watch anew.
@@ -139,7 +161,9 @@ impl Decision {
     /// Whether the object keeps its ticket or permit.
     pub fn keeps_seat(&self) -> bool {
         match self {
-            Self::Request(_) | Self::WriteIntent | Self::Send | Self::Await(_) => true,
+            Self::Request(_) | Self::WriteIntent | Self::LookUp | Self::Send | Self::Await(_) => {
+                true
+            }
             Self::Nothing
             | Self::AddFinalizer
             | Self::Release { .. }
@@ -211,7 +235,7 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     if object.paused {
         return rest(Reason::Paused, "The deletion waits: the annotation iodm.dev/paused holds it, and taking it off lets it go on".to_owned());
     }
-    // 7 and 8
+    // 7
     if let Some(held) = held_by_platform(seen, now) {
         return held;
     }
@@ -223,12 +247,29 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
             ),
         );
     }
-    // 9: the mass-deletion guard, 10: the grace period, 11: the proof of identity.
-    // Their fields are not in the schema yet, so that nobody trusts a guard that is not there.
-    if let Some(until) = seen.backoff.filter(|until| *until > now.tick) {
+    // 8
+    if let Some(held) = would_delete(seen, now) {
+        return held;
+    }
+    // 9 and 10
+    let grace = match &seen.platform {
+        PlatformView::Usable { grace, .. } => *grace,
+        PlatformView::Unread
+        | PlatformView::Unconfirmed(_)
+        | PlatformView::NotFound
+        | PlatformView::NotAllowed
+        | PlatformView::Unusable { .. } => Duration::ZERO,
+    };
+    if let Some(held) = held_by_guard(seen, grace, now) {
+        return held;
+    }
+    // Whoever let go what was held doesn't wait for what failed before.
+    let was_held = object.status.phase == Some(Phase::Held);
+    let backoff = seen.backoff.filter(|_| !was_held);
+    if let Some(until) = backoff.filter(|until| *until > now.tick) {
         return Decision::Await(until);
     }
-    // 12 to 14
+    // 11 to 14
     call(seen, going, now)
 }
 
@@ -271,28 +312,35 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         return Decision::Follow(ahead.clone());
     }
     let object = &*seen.object;
+    let purpose = if needs_proof(seen, now) {
+        Purpose::LookUp
+    } else {
+        Purpose::Delete
+    };
     match &seen.standing {
+        Standing::Permitted {
+            purpose: Purpose::LookUp,
+            ..
+        } if purpose == Purpose::LookUp => Decision::LookUp,
+        Standing::Permitted {
+            purpose: permitted, ..
+        } if *permitted != purpose => Decision::Request(ticket(object, purpose, going, now)),
         // Who waits asks again: a retired object that was deleted since moves up.
         Standing::Absent
         | Standing::Waiting { .. }
         | Standing::Permitted {
             purpose: Purpose::LookUp,
             ..
-        } => Decision::Request(Ticket {
-            uid: object.uid.clone(),
-            key: object.key.clone(),
-            purpose: Purpose::Delete,
-            priority: if going {
-                Priority::Deletion
-            } else {
-                Priority::Retirement
-            },
-            requested_at: requested_at(object, now.wall),
-        }),
+        } => Decision::Request(ticket(object, purpose, going, now)),
         Standing::Permitted {
             purpose: Purpose::Delete,
             ..
         } if seen.blind => Decision::RestartWatch,
+        // The record that counts it is being written, and wakes it.
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            intent: None,
+        } if seen.guard == Judgement::Free(Unit::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
         Standing::Permitted {
             purpose: Purpose::Delete,
             intent: None,
@@ -315,6 +363,20 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
                 Decision::Await(overdue)
             }
         }
+    }
+}
+
+fn ticket(object: &Object, purpose: Purpose, going: bool, now: Now) -> Ticket {
+    Ticket {
+        uid: object.uid.clone(),
+        key: object.key.clone(),
+        purpose,
+        priority: if going {
+            Priority::Deletion
+        } else {
+            Priority::Retirement
+        },
+        requested_at: requested_at(object, now.wall),
     }
 }
 

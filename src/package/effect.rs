@@ -1,6 +1,7 @@
 //! What came of a decision: the one thing that flows from acting to concluding.
 
 use crate::remote::answer::Answer;
+use crate::remote::wire::CategoryInfo;
 use crate::session::Standing;
 
 /// What came of a decision.
@@ -14,6 +15,8 @@ pub enum Effect {
     Outrun,
     /// The API server could not be asked, or refused.
     Failed(String),
+    /// How the deletion ended could not be written down, so nothing follows from it yet.
+    Unaudited(String),
     /// A permit was asked for.
     Seated(Standing),
     /// Another object was faster; look again.
@@ -22,6 +25,8 @@ pub enum Effect {
     Intended(String),
     /// The platform answered, or didn't in time.
     Answered(Answer),
+    /// The platform told what it knows of the package, or why it doesn't.
+    Shown(Result<Box<CategoryInfo>, Answer>),
     /// The permit was void: nothing was sent.
     NotSent,
 }
@@ -34,10 +39,12 @@ impl Effect {
             Self::Patched => "patched",
             Self::Outrun => "outrun",
             Self::Failed(_) => "failed",
+            Self::Unaudited(_) => "unaudited",
             Self::Seated(_) => "seated",
             Self::Beaten => "beaten",
             Self::Intended(_) => "intended",
             Self::Answered(_) => "answered",
+            Self::Shown(_) => "shown",
             Self::NotSent => "not-sent",
         }
     }

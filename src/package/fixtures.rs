@@ -10,6 +10,7 @@ use super::object::{Object, Undecodable, Watched};
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::platform::Mode;
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
+use crate::platform::guard::{Judgement, Unit};
 use crate::session::Standing;
 
 pub(crate) fn now() -> Timestamp {
@@ -32,6 +33,7 @@ pub(crate) fn object(name: &str) -> Object {
         finalizers: vec![FINALIZER.into()],
         paused: false,
         requested_at: None,
+        actor: None,
         spec: Ok(serde_json::from_value(spec).unwrap()),
         status: VersionPackageStatus::default(),
     }
@@ -85,6 +87,7 @@ pub(crate) fn watched(object: &Object) -> Watched {
             finalizers: Some(object.finalizers.clone()),
             ..ObjectMeta::default()
         },
+        actor: object.actor.clone(),
         spec,
         status: json!(object.status),
     }
@@ -101,10 +104,14 @@ pub(crate) fn seen(object: Object) -> Observation {
             app_id: app("app-1"),
             mode: Mode::Enforce,
             last_good: None,
+            grace: std::time::Duration::ZERO,
+            accepts: true,
         },
         lagging: false,
         claim: Claim::Nobody,
         ahead: None,
+        guard: Judgement::Free(Unit::Allowed),
+        proven: None,
         standing: Standing::Absent,
         backoff: None,
     }

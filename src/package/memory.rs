@@ -12,6 +12,7 @@ use super::decide::Echo;
 use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::api::version_package::Outcome;
 use crate::session::Session;
+use crate::telemetry::audit::AuditRecord;
 
 /// A package as the platform tells them apart.
 pub type PackageKey = (AppId, FileId);
@@ -55,7 +56,12 @@ struct Entry {
     failure: Option<Failure>,
     write_failures: u32,
     seat: Option<Seat>,
-    audited: bool,
+    /// The end that was last written down.
+    audited: Option<Outcome>,
+    /// The audit line of an end that is not written yet.
+    owed: Option<Box<AuditRecord>>,
+    /// The generation whose expectations the platform confirmed, and when.
+    proven: Option<(i64, Instant)>,
 }
 
 impl Entry {
@@ -67,13 +73,17 @@ impl Entry {
             write_failures,
             seat,
             audited,
+            proven,
+            owed,
         } = self;
         settled.is_none()
             && written.is_none()
             && failure.is_none()
             && *write_failures == 0
             && seat.is_none()
-            && !audited
+            && audited.is_none()
+            && owed.is_none()
+            && proven.is_none()
     }
 }
 
@@ -165,6 +175,21 @@ impl Memory {
         }
     }
 
+    /// When the platform confirmed what this generation of `uid` expects, if no call was made since.
+    pub fn proven(&self, uid: &str, generation: i64) -> Option<Instant> {
+        let state = self.state.lock();
+        let proven = state.entries.get(uid)?.proven;
+        proven.filter(|(of, _)| *of == generation).map(|(_, at)| at)
+    }
+
+    /// Remembers that the platform confirmed what `uid` expects, or that a call may have changed that.
+    pub fn set_proven(&self, uid: &str, proven: Option<(i64, Instant)>) {
+        let mut state = self.state.lock();
+        if proven.is_some() || state.entries.contains_key(uid) {
+            state.entry(uid).proven = proven;
+        }
+    }
+
     /// The seat of `uid`.
     pub fn seat(&self, uid: &str) -> Option<Seat> {
         self.state.lock().entries.get(uid)?.seat.clone()
@@ -212,10 +237,29 @@ impl Memory {
         true
     }
 
-    /// `true` once for each uid: an end that needs no call is audited once.
-    pub fn audit_once(&self, uid: &str) -> bool {
+    /// Whether this end of `uid` is news, to be written down. An object that was about to be let go and was not, since
+    /// its policy changed back, may end once more in another way.
+    pub fn audit_once(&self, uid: &str, outcome: Outcome) -> bool {
         let mut state = self.state.lock();
-        !std::mem::replace(&mut state.entry(uid).audited, true)
+        state.entry(uid).audited.replace(outcome) != Some(outcome)
+    }
+
+    /// Remembers an audit line that has to be written before anything follows from the end.
+    pub fn owe(&self, uid: &str, record: AuditRecord) {
+        self.state.lock().entry(uid).owed = Some(Box::new(record));
+    }
+
+    /// The audit line of `uid` that is not written yet.
+    pub fn owed(&self, uid: &str) -> Option<AuditRecord> {
+        let state = self.state.lock();
+        state.entries.get(uid)?.owed.as_deref().cloned()
+    }
+
+    /// Remembers that the audit line of `uid` is written.
+    pub fn paid(&self, uid: &str) {
+        if let Some(entry) = self.state.lock().entries.get_mut(uid) {
+            entry.owed = None;
+        }
     }
 
     /// Forgets an object that is gone for ever. Returns those who waited behind it.

@@ -5,6 +5,7 @@
 //! ```
 
 pub mod act;
+pub mod asking;
 pub mod cache;
 pub mod claims;
 pub mod conclude;
@@ -12,10 +13,14 @@ pub mod decide;
 pub mod effect;
 #[cfg(test)]
 mod fixtures;
+mod intake;
 pub mod memory;
+#[cfg(test)]
+mod model;
 pub mod object;
 pub mod observe;
 pub mod packed;
+mod passes;
 pub mod report;
 pub mod slot;
 pub mod watch;
@@ -24,23 +29,22 @@ pub mod workqueue;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::runtime::events::Recorder;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use self::slot::Slot;
 use crate::api::names::ObjectKey;
 use crate::platform::Directory;
+use crate::platform::guard::Guards;
+use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
 
 /// How long the API server may take for one ordinary call.
 pub const API_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many passes may talk to the API server at once; waiting for the platform counts nothing here.
-const PASSES: usize = 32;
 
 /// What every pass works with.
 pub struct Context {
@@ -54,12 +58,16 @@ pub struct Context {
     pub memory: memory::Memory,
     /// All `Platform`s.
     pub directory: Arc<Directory>,
+    /// Which deletions are too many at once.
+    pub guards: Arc<Guards>,
     /// Publishes events.
     pub recorder: Recorder,
     /// Makes the watch anew.
     pub restart: Arc<Notify>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Where ends are written down.
+    pub audit: AuditLog,
 }
 
 /// One pass over one object; returns when to look again without being woken.
@@ -71,7 +79,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     let effect = act::act(context, &observed, &decision, &mut slot).await;
     let failures = observed.failure.as_ref().map_or(0, |failure| failure.count);
     let now = decide::Now {
-        wall: k8s_openapi::jiff::Timestamp::now(),
+        wall: Timestamp::now(),
         tick: Instant::now(),
     };
     let report = conclude::conclude(
@@ -88,8 +96,6 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
 
 /// Watches at once and reconciles from `led` on until cancelled; then waits for the passes under way.
 pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: CancellationToken) {
-    let passes = TaskTracker::new();
-    let slots = Arc::new(Semaphore::new(PASSES));
     let watching = tokio::spawn({
         let context = context.clone();
         let cancel = cancel.clone();
@@ -100,7 +106,7 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
                 context.restart.clone(),
             );
             watch::run(client, cache, restart, cancel, |changes| {
-                take(&context, changes);
+                intake::take(&context, changes);
             })
             .await;
         }
@@ -112,47 +118,12 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
     }
     // A standby's objects wait for nobody.
     let led_since = Instant::now();
-    loop {
-        let next = async {
-            let slot = Slot::taken(&slots).await;
-            (slot, context.queue.next().await)
-        };
-        let (slot, key) = tokio::select! {
-            () = cancel.cancelled() => break,
-            next = next => next,
-        };
+    let (queue, metrics) = (context.queue.clone(), context.metrics.clone());
+    let pass = move |key: ObjectKey, slot: Slot| {
         let context = context.clone();
-        let span = tracing::info_span!("pass", object = %key);
-        passes.spawn(
-            async move {
-                let wake = reconcile(&context, &key, slot).await;
-                if let Some(due) = context.queue.done(&key, wake) {
-                    context.metrics.reconciled(due.max(led_since).elapsed());
-                }
-            }
-            .instrument(span),
-        );
-    }
-    passes.close();
-    passes.wait().await;
+        async move { reconcile(&context, &key, slot).await }
+    };
+    let ended = move |due: Instant| metrics.reconciled(due.max(led_since).elapsed());
+    passes::serve(queue, cancel, pass, ended).await;
     watching.abort();
-}
-
-/// Takes in what the watch changed.
-fn take(context: &Context, changes: cache::Changes) {
-    if changes.listed {
-        context.memory.set_blind(false);
-    }
-    for uid in &changes.gone {
-        for key in context.memory.forget(uid) {
-            context.queue.add(key);
-        }
-    }
-    if changes.listed {
-        context.queue.add_all(changes.wake);
-    } else {
-        for key in changes.wake {
-            context.queue.add(key);
-        }
-    }
 }

@@ -1,14 +1,14 @@
 //! A `VersionPackage` as it is read: tolerantly, so that one that can't be decoded keeps its name, its
 //! package and its way out, and never stops the others.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::api::names::{
-    AppId, FINALIZER, FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION,
+    AppId, FIELD_MANAGER, FINALIZER, FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION,
 };
 use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
@@ -33,6 +33,8 @@ pub struct Object {
     pub paused: bool,
     /// The value of `iodm.dev/requested-at`.
     pub requested_at: Option<String>,
+    /// The field manager that last wrote the spec, other than this operator.
+    pub actor: Option<String>,
     /// What is wished; or why it can't be read.
     pub spec: Result<VersionPackageSpec, Undecodable>,
     /// What was last said; empty where it can't be read.
@@ -127,6 +129,7 @@ impl Object {
             finalizers: metadata.finalizers.unwrap_or_default(),
             paused: annotations.remove(PAUSED_ANNOTATION).as_deref() == Some("true"),
             requested_at: annotations.remove(REQUESTED_AT_ANNOTATION),
+            actor: None,
             spec,
             status,
         }
@@ -137,6 +140,8 @@ impl Object {
 #[derive(Debug, Clone)]
 pub struct Watched {
     pub(super) metadata: ObjectMeta,
+    /// What is left of the managed fields.
+    pub(super) actor: Option<String>,
     pub(super) spec: Value,
     pub(super) status: Value,
 }
@@ -157,14 +162,28 @@ impl<'de> Deserialize<'de> for Watched {
             status,
         } = Parts::deserialize(deserializer)?;
         // Dropped before anything keeps them: together they are larger than the object itself.
-        metadata.managed_fields = None;
+        let actor = actor(metadata.managed_fields.take().unwrap_or_default());
         metadata.labels = None;
         Ok(Self {
             metadata,
+            actor,
             spec,
             status,
         })
     }
+}
+
+/// Who last wrote the spec, as far as the API server tells: a name that the writer gave itself.
+fn actor(fields: Vec<ManagedFieldsEntry>) -> Option<String> {
+    let wrote_spec = |entry: &ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref();
+        entry.subresource.is_none() && fields.is_some_and(|fields| fields.0.get("f:spec").is_some())
+    };
+    fields
+        .into_iter()
+        .filter(|entry| wrote_spec(entry) && entry.manager.as_deref() != Some(FIELD_MANAGER))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?
+        .manager
 }
 
 impl Resource for Watched {
@@ -198,7 +217,10 @@ impl Resource for Watched {
 
 impl From<Watched> for Object {
     fn from(watched: Watched) -> Self {
-        Self::read(watched.metadata, watched.spec, watched.status)
+        Self {
+            actor: watched.actor,
+            ..Self::read(watched.metadata, watched.spec, watched.status)
+        }
     }
 }
 
@@ -238,6 +260,29 @@ mod tests {
         }));
         assert!(object.spec.unwrap_err().error.starts_with("status"));
         assert!(read(json!({"metadata": {}})).spec.is_err());
+    }
+
+    #[test]
+    fn the_actor_is_whoever_last_wrote_the_spec_and_is_not_this_operator() {
+        let entry = |manager: &str, time: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "time": time, "fieldsV1": fields});
+        let spec = || json!({"f:spec": {"f:lifecycle": {}}});
+        let mut of_status = entry("operator", "2026-11-23T15:00:00Z", spec());
+        of_status["subresource"] = json!("status");
+        let fields = json!([
+            entry("flux", "2026-11-23T12:00:00Z", spec()),
+            entry("kubectl-edit", "2026-11-23T13:00:00Z", spec()),
+            entry("argocd", "2026-11-23T11:00:00Z", spec()),
+            entry(
+                "labeller",
+                "2026-11-23T14:00:00Z",
+                json!({"f:metadata": {}})
+            ),
+            entry(FIELD_MANAGER, "2026-11-23T16:00:00Z", spec()),
+            of_status,
+        ]);
+        let object = read(json!({"metadata": {"name": "a", "managedFields": fields}}));
+        assert_eq!(object.actor.as_deref(), Some("kubectl-edit"));
+        assert_eq!(read(json!({"metadata": {"name": "a"}})).actor, None);
     }
 
     #[test]

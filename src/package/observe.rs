@@ -6,13 +6,15 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Context;
-use super::cache::Look;
+use super::asking::asking;
+use super::cache::{Cache, Look};
 use super::claims::{self, Belonging, Claim};
 use super::decide::{Now, Observation, PlatformView};
 use super::memory::{Failure, Fingerprint};
 use super::object::Object;
-use crate::api::names::ObjectKey;
+use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Mode;
+use crate::platform::guard::{Guards, Judgement, Unit};
 use crate::platform::{Resolution, Usable};
 use crate::session::Standing;
 
@@ -77,6 +79,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     };
     let failure = context.memory.failure(&object.uid, &fingerprint);
     let ahead = application
+        .clone()
         .zip(object.file_id().cloned())
         .and_then(|package| context.memory.leader(&package))
         .filter(|(uid, _)| *uid != object.uid)
@@ -86,14 +89,20 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .deletion
         .as_ref()
         .and_then(|deletion| deletion.outcome);
+    let settled = context.memory.settled(&object.uid).or(outcome);
+    let claimed = matches!(claim, Claim::Claimed(_)) || settled.is_some();
+    let (guards, cache) = (&context.guards, &context.cache);
+    let guard = judged(guards, cache, &object, application.as_ref(), claimed, now);
     let facts = Observation {
         echo: context.memory.echo(&object.uid, &object.resource_version),
         blind: context.memory.is_blind(),
-        settled: context.memory.settled(&object.uid).or(outcome),
+        settled,
         platform,
         lagging,
         claim,
         ahead,
+        guard,
+        proven: context.memory.proven(&object.uid, object.generation),
         standing: standing_in(context, &object, usable.as_ref()),
         backoff: failure.as_ref().map(|failure| failure.until),
         object,
@@ -105,6 +114,25 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         fingerprint,
         now,
     })
+}
+
+/// What the guard says, which is told by that what the object asks for.
+pub(super) fn judged(
+    guards: &Guards,
+    cache: &Cache,
+    object: &Object,
+    application: Option<&AppId>,
+    claimed: bool,
+    now: Now,
+) -> Judgement {
+    let asked = asking(object, now.wall).filter(|_| !claimed);
+    if let (Some(application), Some(asked)) = (application, asked) {
+        let asked = (application, cache.population(application), asked);
+        guards.judge(&object.uid, asked, now.wall)
+    } else {
+        guards.set(&object.uid, None, now.wall);
+        Judgement::Free(Unit::Counted)
+    }
 }
 
 fn standing(context: &Context, object: &Object) -> Standing {
@@ -160,8 +188,17 @@ fn view(resolution: Result<Resolution, String>) -> (PlatformView, Option<Usable>
         Ok(Resolution::Unread) => (PlatformView::Unread, None),
         Ok(Resolution::NotFound) => (PlatformView::NotFound, None),
         Ok(Resolution::NotAllowed) => (PlatformView::NotAllowed, None),
-        Ok(Resolution::Unusable { reason, message }) => {
-            (PlatformView::Unusable { reason, message }, None)
+        Ok(Resolution::Unusable {
+            reason,
+            message,
+            ending,
+        }) => {
+            let view = PlatformView::Unusable {
+                reason,
+                message,
+                ending,
+            };
+            (view, None)
         }
         Ok(Resolution::Usable(usable)) => {
             let view = PlatformView::Usable {
@@ -171,6 +208,8 @@ fn view(resolution: Result<Resolution, String>) -> (PlatformView, Option<Usable>
                     .last_good
                     .as_ref()
                     .map(|(_, message)| message.clone()),
+                grace: usable.grace,
+                accepts: usable.accepts,
             };
             (view, Some(usable))
         }

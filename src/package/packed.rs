@@ -6,12 +6,15 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::asking::{asking, may_ask_later};
 use super::object::{Object, Watched};
-use crate::api::names::{FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION};
+use crate::api::names::{AppId, FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION};
 use crate::api::reason::Phase;
+use crate::platform::guard::Asked;
 
 /// An object as the cache keeps it.
 #[derive(Debug, Clone)]
@@ -28,13 +31,34 @@ pub struct Packed {
     pub phase: Option<Phase>,
     /// Whether it can be read.
     pub decodable: bool,
+    /// The application that it was accepted for.
+    pub application: Option<AppId>,
+    /// Whether it asks for the deletion of its package, as of when it was read.
+    pub asks: Asks,
+    /// Whether it was accepted, lives and wants its package.
+    pub claims: bool,
+    /// Whether its package is gone.
+    pub ended: bool,
     text: Arc<str>,
+}
+
+/// Whether an object asks for the deletion of its package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asks {
+    /// It doesn't.
+    No,
+    /// It does.
+    Yes(Box<Asked>),
+    /// It will once its time has come.
+    Later,
 }
 
 /// What the text holds: the words of the API server, less what nobody decides on.
 #[derive(Serialize, Deserialize)]
 struct Text {
     metadata: ObjectMeta,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     spec: Value,
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -45,6 +69,7 @@ impl From<Watched> for Packed {
     fn from(watched: Watched) -> Self {
         let Watched {
             mut metadata,
+            actor,
             spec,
             status,
         } = watched;
@@ -70,17 +95,32 @@ impl From<Watched> for Packed {
         let uid = metadata.uid.take().unwrap_or_default().into_boxed_str();
         let text = Text {
             metadata,
+            actor,
             spec,
             status,
         };
         // An empty text would be unpacked as an object that can't be read, which holds and deletes nothing.
         let packed = serde_json::to_string(&text).unwrap_or_default().into();
         let object = text.into_object(&key, &uid);
+        let now = Timestamp::now();
+        let asks = match asking(&object, now) {
+            Some(asked) => Asks::Yes(Box::new(asked)),
+            None if may_ask_later(&object, now) => Asks::Later,
+            None => Asks::No,
+        };
+        let deletion = object.status.deletion.as_ref();
+        let ended = deletion.is_some_and(|deletion| deletion.outcome.is_some());
+        let accepted = object.application().is_some() && object.has_finalizer();
+        let lives = object.deleted_at.is_none() && !object.is_retired(now);
         Self {
             file_id: object.file_id().cloned(),
             platform: object.platform(),
             phase: object.status.phase,
             decodable: object.spec.is_ok(),
+            application: object.application().cloned(),
+            asks,
+            claims: accepted && lives && object.spec.is_ok(),
+            ended,
             key,
             uid,
             text: packed,
@@ -93,6 +133,7 @@ impl Packed {
     pub fn unpack(&self) -> Object {
         let text = serde_json::from_str(&self.text).unwrap_or_else(|_| Text {
             metadata: ObjectMeta::default(),
+            actor: None,
             spec: Value::Null,
             status: Value::Null,
         });
@@ -105,6 +146,7 @@ impl Text {
         Object {
             key: key.clone(),
             uid: uid.to_owned(),
+            actor: self.actor,
             ..Object::read(self.metadata, self.spec, self.status)
         }
     }
@@ -127,6 +169,7 @@ mod tests {
                 "namespace": "fleet", "name": "a", "uid": "u", "resourceVersion": "9", "generation": 3,
                 "deletionTimestamp": "2026-11-23T12:00:00Z", "finalizers": ["x", "iodm.dev/package"],
                 "labels": {"dropped": "yes"},
+                "managedFields": [{"manager": "flux", "fieldsV1": {"f:spec": {"f:dropped": {}}}}],
                 "annotations": {"iodm.dev/paused": "true", "iodm.dev/requested-at": "now", "other": "dropped"},
             },
             "spec": {
@@ -138,6 +181,7 @@ mod tests {
         let watched: Watched = serde_json::from_value(object.clone()).unwrap();
         let packed = packed(object);
         assert_eq!(packed.unpack(), Object::from(watched));
+        assert_eq!(packed.unpack().actor.as_deref(), Some("flux"));
         assert!(!packed.text.contains("dropped"));
         assert_eq!(packed.platform, Some(ObjectKey::new("iot", "p")));
         assert_eq!(packed.phase, Some(Phase::Held));

@@ -5,12 +5,11 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::act::{leave_seat, record_end};
-use super::conclude::{Note, Report, Retry, pause};
+use super::conclude::{Report, Retry, pause};
 use super::effect::Effect;
 use super::memory::Failure;
 use super::object::{Object, Watched};
@@ -20,6 +19,7 @@ use crate::api::names::FIELD_MANAGER;
 use crate::api::reason::Phase;
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::Answer;
+use crate::telemetry::events::{self, Note};
 
 /// Delivers `report`; returns when to look at the object again.
 pub async fn deliver(
@@ -29,13 +29,26 @@ pub async fn deliver(
     report: Report,
 ) -> Option<Instant> {
     let object = &*observed.facts.object;
-    remember(context, observed, effect, &report);
+    let recorded = remember(context, observed, effect, &report).await;
     let mut wake = report.wake;
+    // Held back while it is written, so that a release knows who was marked by then.
+    let hold = report
+        .status
+        .as_ref()
+        .and_then(|status| status.deletion.as_ref()?.hold.as_deref());
+    let mark = hold.and_then(|hold| context.guards.mark(&object.uid, hold));
     let mut failed = match effect {
-        Effect::Failed(error) => Some(error.clone()),
+        Effect::Failed(error) | Effect::Unaudited(error) => Some(error.clone()),
         _ => None,
     };
-    if let Some(status) = report.status.filter(|status| *status != object.status) {
+    let mut event = report.event;
+    let mut status = report.status.filter(|status| *status != object.status);
+    if let Err(error) = &recorded {
+        // The pass that writes the line says what this one had to say.
+        (status, event) = (None, None);
+        failed = Some(error.clone());
+    }
+    if let Some(status) = status {
         match write_status(context, object, &status).await {
             Ok(()) => tracing::info!(
                 reason = status.conditions.first().map(|c| c.reason.as_str()),
@@ -51,13 +64,17 @@ pub async fn deliver(
             }
         }
     }
+    drop(mark);
     if let Some(error) = failed {
-        tracing::warn!(error, "the API server did not take a write");
+        tracing::warn!(error, "a write was not taken, and is tried again");
         let failures = context.memory.write_failed(&object.uid);
+        if failures == 1 && (recorded.is_err() || matches!(effect, Effect::Unaudited(_))) {
+            event = Some(unaudited(&error));
+        }
         let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, fastrand::f64());
         wake = Some(Instant::now() + again);
     }
-    if let Some(note) = report.event {
+    if let Some(note) = event {
         publish(context, object, note).await;
     }
     wake
@@ -68,23 +85,54 @@ const WRITE_PAUSE: Duration = Duration::from_millis(500);
 const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
 
 /// What is remembered of an answer, and its audit line, before anything is written.
-fn remember(context: &Context, observed: &Observed, effect: &Effect, report: &Report) {
+async fn remember(
+    context: &Context,
+    observed: &Observed,
+    effect: &Effect,
+    report: &Report,
+) -> Result<(), String> {
     let object = &*observed.facts.object;
-    let Effect::Answered(answer) = effect else {
-        return;
+    let answer = match effect {
+        Effect::Answered(answer) | Effect::Shown(Err(answer)) => answer,
+        Effect::Shown(Ok(_)) if report.proven => {
+            // The place in the queue stays: the call comes right after.
+            let proven = (object.generation, Instant::now());
+            context.memory.set_proven(&object.uid, Some(proven));
+            return Ok(());
+        }
+        Effect::Shown(Ok(_)) => {
+            count_failure(context, observed, report.retry);
+            leave_seat(context, object);
+            return Ok(());
+        }
+        Effect::None
+        | Effect::Patched
+        | Effect::Outrun
+        | Effect::Failed(_)
+        | Effect::Unaudited(_)
+        | Effect::Seated(_)
+        | Effect::Beaten
+        | Effect::Intended(_)
+        | Effect::NotSent => return Ok(()),
     };
+    context.memory.set_proven(&object.uid, None);
+    let mut recorded = Ok(());
     if let Some(outcome) = report.settled {
-        record_end(context, object, outcome, Some(answer), observed.now);
+        // Those served by it write their own lines, in passes of their own.
         for key in context.memory.settle(&object.uid, outcome) {
-            if let Some(served) = context.cache.look(&key) {
-                record_end(context, &served.object, outcome, None, observed.now);
-            }
             context.queue.add(key);
         }
         context.memory.set_failure(&object.uid, None);
+        recorded = record_end(context, object, outcome, Some(answer), observed.now).await;
     }
     log_answer(answer, report.settled);
-    match report.retry {
+    count_failure(context, observed, report.retry);
+    leave_seat(context, object);
+    recorded
+}
+
+fn count_failure(context: &Context, observed: &Observed, retry: Retry) {
+    match retry {
         Retry::Unchanged => {}
         Retry::After(until) => {
             let count = observed
@@ -97,10 +145,19 @@ fn remember(context: &Context, observed: &Observed, effect: &Effect, report: &Re
                 until,
                 fingerprint: observed.fingerprint.clone(),
             };
-            context.memory.set_failure(&object.uid, Some(failure));
+            let uid = &observed.facts.object.uid;
+            context.memory.set_failure(uid, Some(failure));
         }
     }
-    leave_seat(context, object);
+}
+
+/// Said at the first failure, since the phase in which the object stays doesn't tell why.
+fn unaudited(error: &str) -> Note {
+    Note {
+        warning: true,
+        reason: "AuditFailed",
+        message: format!("The object stays until how it ended is written down: {error}"),
+    }
 }
 
 fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
@@ -122,13 +179,7 @@ async fn write_status(
     object: &Object,
     status: &VersionPackageStatus,
 ) -> Result<(), String> {
-    let body = json!({
-        "apiVersion": "iodm.dev/v1alpha1",
-        "kind": "VersionPackage",
-        // The uid: another object of the same name must not get this status.
-        "metadata": {"name": &*object.key.name, "namespace": &*object.key.namespace, "uid": object.uid},
-        "status": status,
-    });
+    let body = status_body(object, status);
     let api = Api::<Watched>::namespaced(context.client.clone(), &object.key.namespace);
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(&body);
@@ -155,23 +206,22 @@ async fn write_status(
     }
 }
 
+/// What is applied: with the uid, since another object of the same name must not get this status.
+pub(super) fn status_body(object: &Object, status: &VersionPackageStatus) -> Value {
+    json!({
+        "apiVersion": "iodm.dev/v1alpha1",
+        "kind": "VersionPackage",
+        "metadata": {"name": &*object.key.name, "namespace": &*object.key.namespace, "uid": object.uid},
+        "status": status,
+    })
+}
+
 /// Publishes an event; one that can't be published is counted, and never fails the pass.
 async fn publish(context: &Context, object: &Object, note: Note) {
     if context.directory.is_terminating(&object.key.namespace) {
         context.metrics.told("skipped");
         return;
     }
-    let event = Event {
-        type_: if note.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: note.reason.to_owned(),
-        note: Some(crate::api::condition::cut(&note.message, 1024).to_owned()),
-        action: "Delete".to_owned(),
-        secondary: None,
-    };
     let about = ObjectReference {
         api_version: Some("iodm.dev/v1alpha1".to_owned()),
         kind: Some("VersionPackage".to_owned()),
@@ -180,12 +230,8 @@ async fn publish(context: &Context, object: &Object, note: Note) {
         uid: Some(object.uid.clone()),
         ..ObjectReference::default()
     };
-    match tokio::time::timeout(API_TIMEOUT, context.recorder.publish(&event, &about)).await {
-        Ok(Ok(())) => context.metrics.told("published"),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "an event could not be published");
-            context.metrics.told("failed");
-        }
-        Err(_) => context.metrics.told("failed"),
-    }
+    let published = events::publish(&context.recorder, &about, &note).await;
+    context
+        .metrics
+        .told(if published { "published" } else { "failed" });
 }

@@ -257,6 +257,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn ten_thousand_that_are_due_at_one_time_come_at_that_time() {
+        let queue = Workqueue::default();
+        let due = Instant::now() + Duration::from_secs(3600);
+        for number in 0..10_000 {
+            queue.add(key(&number.to_string()));
+            let running = queue.next().await;
+            queue.done(&running, Some(due));
+        }
+        for _ in 0..10_000 {
+            queue.next().await;
+            assert_eq!(Instant::now(), due);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn only_the_last_wake_up_counts_and_it_comes_on_time() {
         let queue = Workqueue::default();
         let start = Instant::now();

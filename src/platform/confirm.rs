@@ -102,7 +102,7 @@ fn same_but_for_permission(cached: &Object, read: &Object) -> bool {
         spec.allowed_namespaces = crate::api::platform::AllowedNamespaces::default();
         spec
     };
-    cached.uid == read.uid && cached.terminating == read.terminating && rest(a) == rest(b)
+    cached.uid == read.uid && cached.deleted_at == read.deleted_at && rest(a) == rest(b)
 }
 
 impl Reads {

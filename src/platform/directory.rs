@@ -24,7 +24,7 @@ pub struct Directory {
     view: RwLock<View>,
     listed: watch::Sender<bool>,
     /// Told whenever a status may have to be written at once.
-    pub(super) status_due: Notify,
+    pub(super) status_due: Arc<Notify>,
 }
 
 /// The cached world.
@@ -80,13 +80,18 @@ impl Directory {
             reads: Reads::new(client),
             view: RwLock::default(),
             listed: watch::Sender::new(false),
-            status_due: Notify::new(),
+            status_due: Arc::default(),
         })
     }
 
     /// What `platform` is to an object in `namespace`, from the caches.
     pub fn resolve(&self, platform: &ObjectKey, namespace: &str) -> Resolution {
         self.view().resolve(platform, namespace)
+    }
+
+    /// Told by whoever has something that statuses should say at once.
+    pub fn status_due(&self) -> Arc<Notify> {
+        Arc::clone(&self.status_due)
     }
 
     /// Whether the namespace is being deleted, as far as known.
@@ -153,12 +158,15 @@ impl View {
         let Some(entry) = self.platforms.get(platform) else {
             return Resolution::NotFound;
         };
+        let home = self.namespaces.get(&*platform.namespace);
+        let ending = home.is_some_and(|home| home.terminating);
         let wanted = match &entry.object.wanted {
             Ok(wanted) => wanted,
             Err(message) => {
                 return Resolution::Unusable {
                     reason: PlatformReason::Undecodable,
                     message: message.clone(),
+                    ending,
                 };
             }
         };
@@ -167,7 +175,7 @@ impl View {
             .allowed
             .admits(&platform.namespace, namespace, labels)
         {
-            Some(true) => entry.resolution(),
+            Some(true) => entry.resolution(ending),
             Some(false) => Resolution::NotAllowed,
             None => Resolution::Unread,
         }
@@ -175,12 +183,17 @@ impl View {
 }
 
 impl Entry {
-    fn resolution(&self) -> Resolution {
+    fn resolution(&self, ending: bool) -> Resolution {
+        // Nobody is to rely on it before it can't vanish any more.
+        if !self.object.in_use && self.object.deleted_at.is_none() {
+            return Resolution::Unread;
+        }
         match (&self.access, self.usable()) {
             (_, Some(usable)) => Resolution::Usable(usable),
             (Access::Refused(refusal), None) => Resolution::Unusable {
                 reason: refusal.reason,
                 message: refusal.message.clone(),
+                ending,
             },
             (Access::Unread | Access::Granted(_), None) => Resolution::Unread,
         }
@@ -198,6 +211,8 @@ impl Entry {
             mode: wanted.spec.mode,
             revision: self.revision,
             last_good: last_good.map(|refusal| (refusal.reason, refusal.message.clone())),
+            grace: wanted.spec.guard.grace_period(),
+            accepts: self.object.deleted_at.is_none(),
         })
     }
 }

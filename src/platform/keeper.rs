@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::credentials::{
     Assessment, Inputs, Refusal, Seen, assess, named_secrets, same_tls, unusable_tls,
 };
 use super::directory::{Access, Directory, Entry, Grant, Namespace};
+use super::guard::Guards;
 use super::object::{Object, Wanted};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{PlatformReason, PlatformSpec};
@@ -19,6 +21,7 @@ use crate::session::{Credential, Member, Sessions};
 pub(super) struct Keeper {
     directory: Arc<Directory>,
     sessions: Arc<Sessions>,
+    guards: Arc<Guards>,
     timeouts: Timeouts,
     changed: mpsc::UnboundedSender<ObjectKey>,
     secrets: HashMap<ObjectKey, Seen>,
@@ -49,12 +52,14 @@ impl Keeper {
     pub(super) fn new(
         directory: Arc<Directory>,
         sessions: Arc<Sessions>,
+        guards: Arc<Guards>,
         timeouts: Timeouts,
         changed: mpsc::UnboundedSender<ObjectKey>,
     ) -> Self {
         Self {
             directory,
             sessions,
+            guards,
             timeouts,
             changed,
             secrets: HashMap::new(),
@@ -104,6 +109,7 @@ impl Keeper {
     pub(super) fn platform_gone(&mut self, key: &ObjectKey) {
         self.held.remove(key);
         self.sessions.leave(key);
+        self.guards.drop_bound(key);
         self.directory.change(|view| view.platforms.remove(key));
         self.tell(key);
     }
@@ -183,6 +189,7 @@ impl Keeper {
             self.held.remove(&key);
             self.sessions.leave(&key);
         }
+        self.bound(&object, &access);
         self.revision += 1;
         let entry = Entry {
             object,
@@ -192,6 +199,21 @@ impl Keeper {
         self.directory
             .change(|view| view.platforms.insert(key.clone(), entry));
         self.tell(&key);
+    }
+
+    /// Tells the guard what the Platform lets go. What it can't tell now stands as it was: losing its
+    /// credentials is no release.
+    fn bound(&self, object: &Object, access: &Access) {
+        let Ok(wanted) = &object.wanted else { return };
+        let (key, uid, guard) = (&object.key, &object.uid, &wanted.spec.guard);
+        let now = Timestamp::now();
+        match access {
+            Access::Granted(grant) => {
+                let application = &grant.key.app_id;
+                self.guards.set_bound(key, uid, application, guard, now);
+            }
+            Access::Unread | Access::Refused(_) => self.guards.keep_bound(key, uid, guard, now),
+        }
     }
 
     fn access(&mut self, object: &Object, wanted: &Wanted) -> Access {
@@ -324,7 +346,13 @@ pub(super) mod tests {
             };
             let sessions = Sessions::new(Duration::from_secs(15), wake);
             Self {
-                keeper: Keeper::new(Arc::clone(&directory), sessions, timeouts, tell),
+                keeper: Keeper::new(
+                    Arc::clone(&directory),
+                    sessions,
+                    Guards::new(mpsc::unbounded_channel().0, Arc::default()),
+                    timeouts,
+                    tell,
+                ),
                 directory,
                 changed,
             }
@@ -539,7 +567,7 @@ pub(super) mod tests {
             .directory
             .resolve(&ObjectKey::new("iot", "bad"), "iot");
         assert!(
-            matches!(bad, Resolution::Unusable { reason: PlatformReason::Undecodable, message } if message.contains("spec.quota"))
+            matches!(bad, Resolution::Unusable { reason: PlatformReason::Undecodable, message, .. } if message.contains("spec.quota"))
         );
     }
 

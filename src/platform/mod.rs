@@ -5,11 +5,13 @@
 //! ```
 //!
 //! It reads Platforms and Namespaces of the whole cluster, lists and watches each named Secret by its
-//! name only, and writes nothing but the status of Platforms.
+//! name only, and writes nothing but the status and the finalizer of Platforms.
 
 mod confirm;
 mod credentials;
 mod directory;
+pub mod guard;
+mod in_use;
 mod keeper;
 mod object;
 mod status;
@@ -20,8 +22,10 @@ mod writer;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use kube::runtime::events::Recorder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +51,8 @@ pub enum Resolution {
         reason: PlatformReason,
         /// The message of the Platform's own condition.
         message: String,
+        /// Whether its namespace is being deleted, and takes no Secret any more.
+        ending: bool,
     },
     /// Calls can be made.
     Usable(Usable),
@@ -68,10 +74,51 @@ pub struct Usable {
     /// Set while the Secret can't be read and the last good credentials serve; only objects
     /// already terminating or retired may use them. The message says what is wrong.
     pub last_good: Option<(PlatformReason, String)>,
+    /// How long a deletion can still be called off after it was asked for.
+    pub grace: Duration,
+    /// Whether it takes on objects that it hasn't accepted yet.
+    pub accepts: bool,
 }
 
-/// Where the Platform controller asks how many objects of a Platform stand where; `None` before they are known.
-pub type Count = Box<dyn Fn(&ObjectKey) -> Option<PackageCounts> + Send + Sync>;
+/// The objects of one Platform.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tenants {
+    /// How many stand where.
+    pub counts: PackageCounts,
+    /// Those that need the Platform.
+    pub users: Users,
+}
+
+/// The accepted objects of a Platform whose packages aren't gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Users {
+    /// How many there are.
+    pub count: usize,
+    /// Some of them, by name.
+    pub some: Vec<ObjectKey>,
+}
+
+/// Where the Platform controller asks for the objects of a Platform; `None` before they are known. Users
+/// are only asked for where a Platform is being deleted.
+pub type Census = Box<dyn Fn(&ObjectKey, bool) -> Option<Tenants> + Send + Sync>;
+
+/// What the Platform controller works with.
+pub struct Context {
+    /// The API server.
+    pub client: kube::Client,
+    /// All sessions of this process.
+    pub sessions: Arc<Sessions>,
+    /// What is known of every Platform; filled here.
+    pub directory: Arc<Directory>,
+    /// What is held and what may go.
+    pub guards: Arc<guard::Guards>,
+    /// How long calls to a platform may take.
+    pub timeouts: Timeouts,
+    /// The objects of each Platform.
+    pub census: Census,
+    /// Publishes events.
+    pub recorder: Recorder,
+}
 
 /// Keeps `directory` and `sessions` in step with the cluster until cancelled, and the statuses of
 /// Platforms true while this process leads.
@@ -79,22 +126,24 @@ pub type Count = Box<dyn Fn(&ObjectKey) -> Option<PackageCounts> + Send + Sync>;
 /// `changed` gets a Platform whenever what it is to its objects may have changed, so that they are
 /// tried at once.
 pub async fn run(
-    client: kube::Client,
-    sessions: Arc<Sessions>,
-    directory: Arc<Directory>,
-    timeouts: Timeouts,
-    count: Count,
+    context: Context,
     changed: mpsc::UnboundedSender<ObjectKey>,
     cancel: CancellationToken,
 ) {
-    let led = Arc::clone(&sessions);
-    let keeper = keeper::Keeper::new(Arc::clone(&directory), sessions, timeouts, changed);
+    let keeper = keeper::Keeper::new(
+        Arc::clone(&context.directory),
+        Arc::clone(&context.sessions),
+        Arc::clone(&context.guards),
+        context.timeouts,
+        changed,
+    );
+    let client = context.client.clone();
     let write = async {
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = led.led() => {}
+            () = context.sessions.led() => {}
         }
-        writer::run(client.clone(), directory, count, cancel.clone()).await;
+        writer::run(context, cancel.clone()).await;
     };
     tokio::join!(take_in(&client, keeper, &cancel), write);
 }

@@ -4,11 +4,15 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::core::{Selector, SelectorExt};
 use serde::Deserialize;
 
-use crate::api::names::{ObjectKey, REQUESTED_AT_ANNOTATION};
+use crate::api::names::{
+    ABANDON_ANNOTATION, IN_USE_FINALIZER, ObjectKey, RELEASE_HOLD_ANNOTATION,
+    REQUESTED_AT_ANNOTATION,
+};
 use crate::api::platform::{AllowedFrom, AllowedNamespaces, PlatformSpec, PlatformStatus};
 
 /// What matters of one `Platform`.
@@ -16,10 +20,19 @@ use crate::api::platform::{AllowedFrom, AllowedNamespaces, PlatformSpec, Platfor
 pub(super) struct Object {
     pub key: ObjectKey,
     pub uid: String,
+    pub resource_version: String,
     pub generation: i64,
-    pub terminating: bool,
+    /// Since when it is being deleted.
+    pub deleted_at: Option<Timestamp>,
+    pub finalizers: Vec<String>,
+    /// Whether our finalizer is there: no object is accepted before.
+    pub in_use: bool,
     /// The annotation by which a person asks to try now.
     pub requested_at: Option<String>,
+    /// The annotation by which a person releases a hold: its id.
+    pub release_hold: Option<String>,
+    /// The annotation by which a person gives the Platform up: its uid.
+    pub abandon: Option<String>,
     /// What is wanted, or which field can't be read and why.
     pub wanted: Result<Wanted, String>,
     pub status: PlatformStatus,
@@ -41,10 +54,16 @@ pub(super) enum Allowed {
 }
 
 impl Object {
+    /// Whether a person gave it up, although objects need it.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandon.as_ref() == Some(&self.uid)
+    }
+
     /// Whether `other` is the same object and wants the same.
     pub(super) fn wants_the_same_as(&self, other: &Self) -> bool {
         self.uid == other.uid
-            && self.terminating == other.terminating
+            && self.deleted_at == other.deleted_at
+            && self.in_use == other.in_use
             && self.requested_at == other.requested_at
             && self.wanted == other.wanted
     }
@@ -54,6 +73,8 @@ impl From<DynamicObject> for Object {
     fn from(mut read: DynamicObject) -> Self {
         let meta = read.metadata;
         let status = read.data["status"].take();
+        let finalizers = meta.finalizers.unwrap_or_default();
+        let mut annotations = meta.annotations.unwrap_or_default();
         Self {
             key: ObjectKey::new(
                 meta.namespace.unwrap_or_default(),
@@ -61,10 +82,13 @@ impl From<DynamicObject> for Object {
             ),
             uid: meta.uid.unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
-            terminating: meta.deletion_timestamp.is_some(),
-            requested_at: meta
-                .annotations
-                .and_then(|mut all| all.remove(REQUESTED_AT_ANNOTATION)),
+            resource_version: meta.resource_version.unwrap_or_default(),
+            deleted_at: meta.deletion_timestamp.map(|time| time.0),
+            in_use: finalizers.iter().any(|one| one == IN_USE_FINALIZER),
+            finalizers,
+            requested_at: annotations.remove(REQUESTED_AT_ANNOTATION),
+            release_hold: annotations.remove(RELEASE_HOLD_ANNOTATION),
+            abandon: annotations.remove(ABANDON_ANNOTATION),
             wanted: Wanted::read(read.data["spec"].take()),
             // A status that can't be read is one that is written anew.
             status: PlatformStatus::deserialize(status).unwrap_or_default(),
@@ -162,8 +186,13 @@ pub(super) mod tests {
         }))
     }
 
+    /// With our finalizer, unless `whole` says which there are.
     pub(in crate::platform) fn object(whole: &Value) -> Object {
-        serde_json::from_value::<DynamicObject>(whole.clone())
+        let mut whole = whole.clone();
+        if whole["metadata"].get("finalizers").is_none() {
+            whole["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
+        }
+        serde_json::from_value::<DynamicObject>(whole)
             .unwrap()
             .into()
     }

@@ -8,14 +8,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::Users;
 use super::credentials::Refusal;
 use super::directory::{Access, Grant};
+use super::guard::Record;
 use super::object::Object;
 use crate::api::condition::{READY, RECONCILING, STALLED, Verdict, merge};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{
-    Mode, PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
+    HoldStatus, Mode, PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
 };
+use crate::api::reason::Progress;
 use crate::remote::answer::{Detail, Trouble};
 use crate::session::{Snapshot, State};
 
@@ -30,6 +33,10 @@ pub(super) struct Look<'a> {
     pub snapshot: Option<&'a Snapshot>,
     /// `None` before a first list of the objects: then what was counted before still stands.
     pub packages: Option<PackageCounts>,
+    /// The objects that need the `Platform`, where that is known.
+    pub users: Option<&'a Users>,
+    /// What the guard of its application counts and holds, where the application is known.
+    pub record: Option<&'a Record>,
     /// The `Platform` whose login serves in place of the token that this one brings.
     pub served_by: Option<&'a ObjectKey>,
     /// Now, by the wall and by the clock that sessions count with.
@@ -65,29 +72,55 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
         session,
         packages: look.packages.clone().or_else(|| previous.packages.clone()),
         queue,
+        // What the last process wrote stands until it was read.
+        hold: match look.record {
+            Some(record) => record.hold.clone(),
+            None => previous.hold.clone(),
+        },
+        guard: match look.record {
+            Some(record) => Some(record.guard.clone()),
+            None => previous.guard.clone(),
+        },
     })
 }
 
-/// Whether `next` is worth a write: words at once, numbers [`NUMBERS_EVERY`], nothing when equal.
+/// Whether `next` is worth a write: words at once, and what the guard needs on record where that is
+/// `urgent`; numbers [`NUMBERS_EVERY`], nothing when equal.
 pub(super) fn is_due(
     previous: &PlatformStatus,
     next: &PlatformStatus,
+    urgent: bool,
     since_last: Option<Duration>,
 ) -> bool {
     let words = |status: &PlatformStatus| {
         let mut ours: Vec<Condition> = status.conditions.clone();
         ours.retain(is_ours);
         ours.sort_by(|a, b| a.type_.cmp(&b.type_));
-        (status.observed_generation, ours)
+        for condition in &mut ours {
+            // Their messages count objects.
+            let counting = [PlatformReason::InUse, PlatformReason::MassDeletionHeld];
+            if counting
+                .iter()
+                .any(|reason| reason.as_str() == condition.reason)
+            {
+                condition.message.clear();
+            }
+        }
+        let hold = status.hold.as_ref().map(|hold| hold.id.clone());
+        (status.observed_generation, ours, hold)
     };
     let numbers = |status: &PlatformStatus| {
+        let messages = status.conditions.iter().filter(|c| is_ours(c));
         (
+            messages.map(|c| c.message.clone()).collect::<Vec<_>>(),
             status.session.clone(),
             status.packages.clone(),
             status.queue.clone(),
+            status.hold.clone(),
         )
     };
     words(previous) != words(next)
+        || (urgent && (&previous.hold, &previous.guard) != (&next.hold, &next.guard))
         || (numbers(previous) != numbers(next)
             && since_last.is_none_or(|since| since >= NUMBERS_EVERY))
 }
@@ -98,6 +131,66 @@ fn is_ours(condition: &Condition) -> bool {
 
 /// Reason and message, whether all is well or not.
 fn said(look: &Look<'_>) -> Option<Refusal> {
+    let said = of_access(look)?;
+    if let Some(users) = look.users.filter(|users| users.count > 0)
+        && look.object.deleted_at.is_some()
+    {
+        return Some(in_use(look, users, &said));
+    }
+    let hold = look.record.and_then(|record| record.hold.as_ref());
+    match (said.reason.progress(), hold) {
+        // What keeps calls from being made at all is mended first.
+        (Progress::Stalled, _) | (_, None) => Some(said),
+        (Progress::Done | Progress::Reconciling, Some(hold)) => Some(held(look, hold)),
+    }
+}
+
+/// A mass deletion that waits for a person.
+fn held(look: &Look<'_>, hold: &HoldStatus) -> Refusal {
+    let (id, key) = (&hold.id, &look.object.key);
+    let other = look
+        .object
+        .release_hold
+        .as_ref()
+        .filter(|other| *other != id);
+    let other = other.map_or_else(String::new, |other| {
+        format!(" The annotation iodm.dev/release-hold names {other}, which is not this hold.")
+    });
+    Refusal::new(
+        PlatformReason::MassDeletionHeld,
+        format!(
+            "Hold {id} keeps {} deletions since {}: {}. If all of them are meant: vpo hold release {id}, or              kubectl -n {} annotate platform {} --overwrite iodm.dev/release-hold={id}. If not: vpo hold retain {id} lets              the objects that are being deleted go without their packages; set retired ones Active again, or claim the packages by other objects.{other}",
+            hold.count, hold.since.0, hold.reason, key.namespace, key.name
+        ),
+    )
+}
+
+/// The Platform is to go, but objects need it.
+fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> Refusal {
+    let names: Vec<String> = users.some.iter().map(ToString::to_string).collect();
+    let more = match users.count.saturating_sub(names.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let trouble = match said.reason.progress() {
+        Progress::Done => String::new(),
+        Progress::Reconciling | Progress::Stalled => format!(" Meanwhile: {}", said.message),
+    };
+    Refusal::new(
+        PlatformReason::InUse,
+        format!(
+            "Being deleted, and stays until the {} objects that need it are gone: {}{more}. Those that are being deleted go by themselves;              delete the others, with deletionPolicy: Retain where the package is to stay. To give the Platform up before, which holds              its objects until it is created anew: kubectl -n {} annotate platform {} iodm.dev/abandon={}.{trouble}",
+            users.count,
+            names.join(", "),
+            look.object.key.namespace,
+            look.object.key.name,
+            look.object.uid
+        ),
+    )
+}
+
+/// What the access to the platform is like.
+fn of_access(look: &Look<'_>) -> Option<Refusal> {
     let grant = match look.access {
         Access::Unread => return None,
         Access::Refused(refusal) => return Some(refusal.clone()),
@@ -353,6 +446,8 @@ mod tests {
             access,
             snapshot: snapshot.as_ref(),
             packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
             served_by: None,
             now: (at(1000), Instant::now()),
         })
@@ -462,6 +557,8 @@ mod tests {
             access: &access,
             snapshot: Some(&snapshot(State::Open)),
             packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
             served_by: Some(&ObjectKey::new("iot", "other")),
             now: (at(1000), Instant::now()),
         })
@@ -478,6 +575,8 @@ mod tests {
                 access: &access,
                 snapshot: None,
                 packages,
+                users: None,
+                record: None,
                 served_by: None,
                 now: (at(1000), Instant::now()),
             };
@@ -497,23 +596,28 @@ mod tests {
     #[tokio::test]
     async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_equal() {
         let first = in_state(&spec(), State::Open);
-        assert!(is_due(&PlatformStatus::default(), &first, None));
+        assert!(is_due(&PlatformStatus::default(), &first, false, None));
         let mut written = platform(&spec());
         written.status = first.clone();
         let later = |state| said_of(&written, &grant(true, None), Some(state)).unwrap();
-        assert!(!is_due(&first, &later(State::Open), None), "equal");
+        assert!(!is_due(&first, &later(State::Open), false, None), "equal");
 
         let mut counted = later(State::Open);
         counted.queue = Some(QueueStatus {
             length: 4,
             estimated_time: None,
         });
-        assert!(!is_due(&first, &counted, Some(Duration::from_secs(9))));
-        assert!(is_due(&first, &counted, Some(NUMBERS_EVERY)));
-        assert!(is_due(&first, &counted, None));
+        assert!(!is_due(
+            &first,
+            &counted,
+            false,
+            Some(Duration::from_secs(9))
+        ));
+        assert!(is_due(&first, &counted, false, Some(NUMBERS_EVERY)));
+        assert!(is_due(&first, &counted, false, None));
 
         let refused = later(State::AuthenticationFailed(detail()));
-        assert!(is_due(&first, &refused, Some(Duration::ZERO)));
+        assert!(is_due(&first, &refused, false, Some(Duration::ZERO)));
     }
 
     #[tokio::test]
@@ -525,7 +629,7 @@ mod tests {
         read.status.conditions.push(foreign);
         let said = said_of(&read, &grant(true, None), Some(State::Open)).unwrap();
         assert_eq!(said.conditions.len(), 1);
-        assert!(!is_due(&read.status, &said, None));
+        assert!(!is_due(&read.status, &said, false, None));
     }
 
     #[tokio::test]
@@ -540,6 +644,8 @@ mod tests {
                 access: &grant(true, None),
                 snapshot: Some(&snapshot),
                 packages: Some(PackageCounts::default()),
+                users: None,
+                record: None,
                 served_by: None,
                 now: (at(second), now),
             })

@@ -9,11 +9,13 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use kube::runtime::events::Reporter;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::guard::Guards;
 use super::object::tests::spec;
 use super::*;
 
@@ -151,7 +153,7 @@ impl Running {
     fn start(secret: Option<Value>, forbidden: bool) -> Self {
         let platform = json!({
             "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
-            "metadata": {"namespace": "iot", "name": "production", "uid": "uid-1", "generation": 1, "resourceVersion": "1"},
+            "metadata": {"namespace": "iot", "name": "production", "uid": "uid-1", "generation": 1, "resourceVersion": "1", "finalizers": ["iodm.dev/in-use"]},
             "spec": spec(), "status": {"observedGeneration": -1}
         });
         let cluster = Arc::new(Cluster {
@@ -177,15 +179,20 @@ impl Running {
         let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
         sessions.lead_unbounded();
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(run(
+        let reporter = Reporter {
+            controller: "test".to_owned(),
+            instance: None,
+        };
+        let context = Context {
+            recorder: Recorder::new(client.clone(), reporter),
             client,
             sessions,
-            Arc::clone(&directory),
+            guards: Guards::new(mpsc::unbounded_channel().0, directory.status_due()),
+            directory: Arc::clone(&directory),
             timeouts,
-            Box::new(|_| Some(PackageCounts::default())),
-            tell,
-            cancel.clone(),
-        ));
+            census: Box::new(|_, _| Some(Tenants::default())),
+        };
+        let task = tokio::spawn(run(context, tell, cancel.clone()));
         Self {
             cluster,
             directory,

@@ -1,25 +1,29 @@
 //! Writes the statuses of Platforms: what should be said is worked out from memory every second and
-//! after each change, and a write is made only where it differs from what the cache shows.
+//! after each change, and a write is made only where it differs from what the cache shows. What the
+//! guard counts is safe once it stands there.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Count;
-use super::directory::{Access, Directory, Grant, View};
+use super::Context;
+use super::directory::{Access, Grant, View};
+use super::guard::Record;
+use super::in_use::{self, Finalizers, Step};
 use super::object::Object;
 use super::status::{Look, is_due, next};
-use crate::api::names::{FIELD_MANAGER, ObjectKey};
-use crate::api::platform::{Platform, PlatformStatus};
+use crate::api::names::{AppId, FIELD_MANAGER, ObjectKey};
+use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
+use crate::telemetry::events::{self, Note};
 
 /// How often sessions are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -31,26 +35,28 @@ const REPEAT: Duration = Duration::from_secs(4);
 /// Writes under way at a time.
 const AT_ONCE: usize = 8;
 
+/// Between two tries to read what the statuses say at the start.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Keeps the statuses true until cancelled.
-pub(super) async fn run(
-    client: kube::Client,
-    directory: Arc<Directory>,
-    count: Count,
-    cancel: CancellationToken,
-) {
+pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut writer = Writer {
-        client,
-        directory,
-        count,
+        context,
         written: HashMap::new(),
+        finalizers: Finalizers::default(),
     };
+    tokio::select! {
+        () = cancel.cancelled() => return,
+        () = writer.load() => {}
+    }
+    let due = writer.context.directory.status_due();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let round = async {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = writer.directory.status_due.notified() => {}
+                () = due.notified() => {}
             }
             writer.write_due().await;
         };
@@ -62,64 +68,158 @@ pub(super) async fn run(
 }
 
 struct Writer {
-    client: kube::Client,
-    directory: Arc<Directory>,
-    count: Count,
+    context: Context,
     written: HashMap<ObjectKey, (Instant, PlatformStatus)>,
+    finalizers: Finalizers,
+}
+
+/// A status to be written.
+struct Due {
+    object: Object,
+    status: PlatformStatus,
+    /// Whose guard it puts on record.
+    application: Option<AppId>,
+}
+
+/// One Platform and what is known of it, copied out of the directory.
+struct Known {
+    object: Object,
+    access: Access,
+    served_by: Option<ObjectKey>,
 }
 
 impl Writer {
+    /// Takes over what the statuses say of guards: a list just now, since a watch may be behind the last
+    /// words of the process before.
+    async fn load(&self) {
+        let kind = ApiResource::erase::<Platform>(&());
+        let api: Api<DynamicObject> = Api::all_with(self.context.client.clone(), &kind);
+        loop {
+            match timeout(WRITE_TIMEOUT, api.list(&ListParams::default())).await {
+                Ok(Ok(list)) => {
+                    let objects: Vec<Object> = list.items.into_iter().map(Object::from).collect();
+                    let statuses = objects.iter().map(|object| (&object.key, &object.status));
+                    self.context.guards.load(statuses, Timestamp::now());
+                    return;
+                }
+                Ok(Err(error)) => warn!(%error, "the Platforms can't be read"),
+                Err(_) => warn!("the Platforms can't be read: no answer in time"),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     async fn write_due(&mut self) {
-        let due = self.due(Timestamp::now(), Instant::now());
-        let (client, directory) = (&self.client, &self.directory);
-        futures::stream::iter(due)
-            .for_each_concurrent(AT_ONCE, |(object, status)| async move {
-                write(client, directory, &object, &status).await;
+        let (wall, now) = (Timestamp::now(), Instant::now());
+        let known = self.known();
+        for Known { object, .. } in &known {
+            if let Some(id) = &object.release_hold {
+                self.context.guards.release(&object.key, id, wall);
+            }
+        }
+        let records = self.context.guards.records(wall);
+        let steps = self.steps(&known, (wall, now));
+        let due = self.due(known, &records, (wall, now));
+        let context = &self.context;
+        let patches = futures::stream::iter(steps);
+        patches
+            .for_each_concurrent(AT_ONCE, |(object, step)| async move {
+                in_use::patch(&context.client, &object, step).await;
             })
             .await;
+        let safe: HashSet<AppId> = futures::stream::iter(due)
+            .map(|due| write(context, due))
+            .buffer_unordered(AT_ONCE)
+            .filter_map(std::future::ready)
+            .collect()
+            .await;
+        for (application, record) in &records {
+            if safe.contains(application) {
+                context.guards.recorded(application, record);
+            } else if record.urgent {
+                context.guards.not_recorded(application);
+            }
+        }
+    }
+
+    /// Copied out first: neither a session nor the census is asked under the lock.
+    fn known(&mut self) -> Vec<Known> {
+        let view = self.context.directory.view();
+        self.written
+            .retain(|key, _| view.platforms.contains_key(key));
+        self.finalizers
+            .retain(|key| view.platforms.contains_key(key));
+        let entries = view.platforms.values();
+        entries
+            .map(|entry| Known {
+                object: entry.object.clone(),
+                access: entry.access.clone(),
+                served_by: match &entry.access {
+                    Access::Granted(grant) => login_of(&view, grant),
+                    Access::Unread | Access::Refused(_) => None,
+                },
+            })
+            .collect()
+    }
+
+    /// What is to be done with finalizers now.
+    fn steps(&mut self, known: &[Known], (wall, now): (Timestamp, Instant)) -> Vec<(Object, Step)> {
+        let mut steps = Vec::new();
+        for Known { object, .. } in known {
+            let tenants = (self.context.census)(&object.key, object.deleted_at.is_some());
+            let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), wall);
+            if step != Step::Keep && !self.finalizers.is_tried(object, now) {
+                steps.push((object.clone(), step));
+            }
+        }
+        steps
     }
 
     /// What has to be written now.
-    fn due(&mut self, wall: Timestamp, now: Instant) -> Vec<(Object, PlatformStatus)> {
-        // Copied out first: neither a session nor the counts are asked under the lock.
-        let known: Vec<(Object, Access, Option<ObjectKey>)> = {
-            let view = self.directory.view();
-            self.written
-                .retain(|key, _| view.platforms.contains_key(key));
-            let entries = view.platforms.values();
-            entries
-                .map(|entry| {
-                    let served_by = match &entry.access {
-                        Access::Granted(grant) => login_of(&view, grant),
-                        Access::Unread | Access::Refused(_) => None,
-                    };
-                    (entry.object.clone(), entry.access.clone(), served_by)
-                })
-                .collect()
-        };
+    fn due(
+        &mut self,
+        known: Vec<Known>,
+        records: &HashMap<AppId, Record>,
+        now: (Timestamp, Instant),
+    ) -> Vec<Due> {
         let mut due = Vec::new();
-        for (object, access, served_by) in known {
+        for known in known {
+            let Known {
+                object,
+                access,
+                served_by,
+            } = known;
             let snapshot = match &access {
                 Access::Granted(grant) => Some(grant.session.snapshot()),
                 Access::Unread | Access::Refused(_) => None,
             };
+            let application = self.context.guards.application_of(&object.key);
+            let record = application.as_ref().and_then(|app| records.get(app));
+            let tenants = (self.context.census)(&object.key, object.deleted_at.is_some());
             let status = next(&Look {
                 object: &object,
                 access: &access,
                 snapshot: snapshot.as_ref(),
-                packages: (self.count)(&object.key),
+                packages: tenants.as_ref().map(|all| all.counts.clone()),
+                users: tenants.as_ref().map(|all| &all.users),
+                record,
                 served_by: served_by.as_ref(),
-                now: (wall, now),
+                now,
             });
             let Some(status) = status else { continue };
+            let urgent = record.is_some_and(|record| record.urgent);
             let last = self.written.get(&object.key);
-            let since = last.map(|(at, _)| now.saturating_duration_since(*at));
+            let since = last.map(|(at, _)| now.1.saturating_duration_since(*at));
             let repeats = last.is_some_and(|(_, written)| *written == status)
                 && since.is_some_and(|since| since < REPEAT);
-            if !repeats && is_due(&object.status, &status, since) {
+            if !repeats && is_due(&object.status, &status, urgent, since) {
                 self.written
-                    .insert(object.key.clone(), (now, status.clone()));
-                due.push((object, status));
+                    .insert(object.key.clone(), (now.1, status.clone()));
+                due.push(Due {
+                    object,
+                    status,
+                    application,
+                });
             }
         }
         due
@@ -139,15 +239,17 @@ fn login_of(view: &View, grant: &Grant) -> Option<ObjectKey> {
     others.map(|other| other.object.key.clone()).min()
 }
 
-async fn write(
-    client: &kube::Client,
-    directory: &Directory,
-    object: &Object,
-    status: &PlatformStatus,
-) {
+/// Writes one status; returns whose guard is on record by it.
+async fn write(context: &Context, due: Due) -> Option<AppId> {
+    let Due {
+        object,
+        status,
+        application,
+    } = due;
     let key = &object.key;
     let kind = ApiResource::erase::<Platform>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.namespace, &kind);
+    let client = context.client.clone();
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &key.namespace, &kind);
     // With the uid, an object created anew under the same name isn't given this status.
     let patch = Patch::Apply(json!({
         "apiVersion": Platform::api_version(&()),
@@ -160,9 +262,12 @@ async fn write(
     match timeout(WRITE_TIMEOUT, call).await {
         Ok(Ok(written)) => {
             debug!(platform = %key, "status written");
-            if written.uid().as_deref() == Some(object.uid.as_str()) {
-                directory.status_written(Object::from(written));
+            if written.uid().as_deref() != Some(object.uid.as_str()) {
+                return None;
             }
+            context.directory.status_written(Object::from(written));
+            tell_hold(context, &object, &status).await;
+            return application;
         }
         Ok(Err(kube::Error::Api(answer))) if answer.is_not_found() || answer.is_conflict() => {
             debug!(platform = %key, "the Platform went before its status was written");
@@ -170,4 +275,41 @@ async fn write(
         Ok(Err(error)) => warn!(platform = %key, %error, "the status can't be written"),
         Err(_) => warn!(platform = %key, "the status can't be written: no answer in time"),
     }
+    None
+}
+
+/// An event where a hold has come or gone.
+async fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
+    let before = object.status.hold.as_ref().map(|hold| &hold.id);
+    let note = match (&status.hold, before) {
+        (Some(hold), before) if before != Some(&hold.id) => Note {
+            warning: true,
+            reason: PlatformReason::MassDeletionHeld.as_str(),
+            message: format!(
+                "Hold {} keeps {} deletions: {}",
+                hold.id, hold.count, hold.reason
+            ),
+        },
+        (None, Some(id)) => Note {
+            warning: false,
+            reason: "HoldEnded",
+            message: format!(
+                "The hold {id} has ended: it was released, or its objects have left it"
+            ),
+        },
+        (Some(_), _) | (None, None) => return,
+    };
+    // It would be refused there.
+    if context.directory.is_terminating(&object.key.namespace) {
+        return;
+    }
+    let about = ObjectReference {
+        api_version: Some(Platform::api_version(&()).into_owned()),
+        kind: Some(Platform::kind(&()).into_owned()),
+        name: Some(object.key.name.to_string()),
+        namespace: Some(object.key.namespace.to_string()),
+        uid: Some(object.uid.clone()),
+        ..ObjectReference::default()
+    };
+    events::publish(&context.recorder, &about, &note).await;
 }

@@ -45,8 +45,8 @@ impl Call {
 /// What an answer means. The variants are the rows of the answer table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// A 2xx that says nothing against it: done.
-    Done,
+    /// A 2xx that says nothing against it: done. Its HTTP status is kept for the audit line.
+    Done(u16),
     /// 404 with 123002 to a delete or a show: the package is not there.
     AlreadyGone(Detail),
     /// Too many calls of the application.
@@ -69,7 +69,7 @@ impl Answer {
     /// The name of the variant: a bounded word for logs and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Done => "Done",
+            Self::Done(_) => "Done",
             Self::AlreadyGone(_) => "AlreadyGone",
             Self::Throttled(_) => "Throttled",
             Self::TokenRefused(_) => "TokenRefused",
@@ -81,10 +81,25 @@ impl Answer {
         }
     }
 
+    /// The HTTP status; `None` where no answer came.
+    pub fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::Done(status) => Some(*status),
+            Self::AlreadyGone(detail)
+            | Self::Throttled(detail)
+            | Self::TokenRefused(detail)
+            | Self::CredentialsRefused(detail)
+            | Self::InvalidFileId(detail)
+            | Self::ApplicationRefused(detail)
+            | Self::Unexpected(detail)
+            | Self::Unavailable(detail, _) => detail.http_status,
+        }
+    }
+
     /// What was seen of the answer; `None` for [`Answer::Done`].
     pub fn detail(&self) -> Option<&Detail> {
         match self {
-            Self::Done => None,
+            Self::Done(_) => None,
             Self::AlreadyGone(detail)
             | Self::Throttled(detail)
             | Self::TokenRefused(detail)
@@ -197,8 +212,8 @@ fn by_code(call: Call, status: u16, class: Class, throttle_text: bool, detail: D
 fn by_status(call: Call, status: u16, body: &Body<'_>, detail: Detail) -> Answer {
     let no_code = body.code().is_none();
     match (status, body) {
-        (200..=299, Body::Object { .. }) if no_code => Answer::Done,
-        (200..=299, Body::Empty) if call == Call::Delete => Answer::Done,
+        (200..=299, Body::Object { .. }) if no_code => Answer::Done(status),
+        (200..=299, Body::Empty) if call == Call::Delete => Answer::Done(status),
         (401, _) => Answer::CredentialsRefused(detail),
         (403, _) if no_code => token_refused(call, detail),
         (429, _) => Answer::Throttled(detail),

@@ -142,7 +142,7 @@ impl Connection {
             Err(answer) => return answer,
         };
         match self.call(Call::Delete, request, token).await {
-            Ok(_) => Answer::Done,
+            Ok((status, _)) => Answer::Done(status),
             Err(answer) => answer,
         }
     }
@@ -244,7 +244,7 @@ impl Connection {
         let body = body::read(response, bound).await;
         let read = body.as_deref().map_err(|fault| *fault);
         match (answer::read(call, status, read, secret), body) {
-            (Answer::Done, Ok(body)) => Ok((status, body)),
+            (Answer::Done(_), Ok(body)) => Ok((status, body)),
             (answer, _) => Err(answer),
         }
     }

@@ -246,7 +246,7 @@ impl Session {
         let begun = self.change(|core, now| core.begin(uid, Purpose::LookUp, now));
         let (call, token) = TrackedCall::new(self, begun?);
         let shown = connection.show(&self.key.app_id, &token, file_id).await;
-        call.end(shown.as_ref().err().unwrap_or(&Answer::Done));
+        call.end(shown.as_ref().err().unwrap_or(&Answer::Done(200)));
         Some(shown)
     }
 
@@ -262,7 +262,7 @@ impl Session {
         let begun = self.spare_call().await;
         let (call, token) = TrackedCall::new(self, begun?);
         let listed = connection.list(&self.key.app_id, &token, page).await;
-        call.end(listed.as_ref().err().unwrap_or(&Answer::Done));
+        call.end(listed.as_ref().err().unwrap_or(&Answer::Done(200)));
         Some(listed)
     }
 

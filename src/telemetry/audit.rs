@@ -1,12 +1,16 @@
-//! The audit trail: one JSON line on standard output for each deletion, logs being on standard error.
+//! The audit trail: one JSON line for each deletion, on standard output, logs being on standard error, or in a file.
 
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::api::names::{AppId, FileId};
-use crate::api::version_package::Outcome;
+use crate::api::version_package::{Outcome, PackageIdentity};
 
 /// How one deletion ended: who, what, when, outcome, codes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,6 +18,10 @@ use crate::api::version_package::Outcome;
 pub struct AuditRecord {
     /// When the outcome was known.
     pub time: Timestamp,
+    /// The field manager that last wrote the spec, other than this operator: a name that its writer gave itself. Who
+    /// deleted the object is not among its fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// The namespace of the object.
     pub namespace: String,
     /// The name of the object.
@@ -22,6 +30,9 @@ pub struct AuditRecord {
     pub uid: String,
     /// The package on the platform.
     pub file_id: FileId,
+    /// What the platform last said of the package, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageIdentity>,
     /// The application that it belongs to, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<AppId>,
@@ -43,33 +54,134 @@ pub struct AuditRecord {
     pub duration_ms: Option<u64>,
 }
 
-/// Writes `record` as one line to standard output. Done before the finalizer goes.
-///
-/// # Errors
-/// When standard output takes nothing any more.
-pub fn write(record: &AuditRecord) -> io::Result<()> {
-    write_to(&mut io::stdout().lock(), record)
+/// Where audit lines go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AuditLog {
+    /// Standard output where there is none.
+    file: Option<Arc<AuditFile>>,
 }
 
-/// The line is made first and written at once, so that no reader ever sees half of one.
-fn write_to(out: &mut impl Write, record: &AuditRecord) -> io::Result<()> {
+impl AuditLog {
+    /// Standard output.
+    pub fn stdout() -> Self {
+        Self { file: None }
+    }
+
+    /// A file, made where there is none. Its lines are appended to what it holds.
+    ///
+    /// # Errors
+    /// When it can't be opened for writing, or is no file.
+    pub fn to_file(path: PathBuf) -> io::Result<Self> {
+        if !open(&path)?.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        let file = AuditFile {
+            path,
+            turn: Mutex::new(()),
+        };
+        Ok(Self {
+            file: Some(Arc::new(file)),
+        })
+    }
+
+    /// Writes `record` as one line. A line in a file is on the disk when this returns.
+    ///
+    /// # Errors
+    /// When the line was not taken. A later try may find that it was: a line may come twice, but never not at all.
+    pub async fn write(&self, record: &AuditRecord) -> io::Result<()> {
+        let line = line(record)?;
+        match self.file.clone() {
+            None => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(&line)?;
+                stdout.flush()
+            }
+            Some(file) => tokio::task::spawn_blocking(move || file.append(&line))
+                .await
+                .map_err(io::Error::other)?,
+        }
+    }
+}
+
+/// A file that may be renamed, removed or cut at any time: it is opened anew for each line, so no line ever goes to one
+/// that nobody looks at any more, and nobody has to be told of a rotation.
+#[derive(Debug)]
+struct AuditFile {
+    path: PathBuf,
+    /// One line at a time.
+    turn: Mutex<()>,
+}
+
+impl AuditFile {
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        let file = {
+            let _turn = self.turn.lock();
+            let mut file = open(&self.path)?;
+            // What a full disk or a crash left half written must not spoil this line.
+            let broken = ends_within_a_line(&mut file)?;
+            let bytes = [if broken { &b"\n"[..] } else { &[] }, line].concat();
+            let taken = file.write(&bytes)?;
+            if taken < bytes.len() {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            file
+        };
+        file.sync_data()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let file = options.create(true).open(path)?;
+            // Its name has to outlive a power cut too.
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(file)
+        }
+        opened => opened,
+    }
+}
+
+fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+fn line(record: &AuditRecord) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
-    out.write_all(&line)?;
-    out.flush()
+    Ok(line)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn record() -> AuditRecord {
         AuditRecord {
             time: "2026-07-01T10:00:03Z".parse().unwrap(),
+            actor: Some("kustomize-controller".to_owned()),
             namespace: "fleet".to_owned(),
             name: "meter\nfw".to_owned(),
             uid: "u-1".to_owned(),
             file_id: "a1".parse().unwrap(),
+            package: Some(PackageIdentity {
+                version: Some("V1.1.10".to_owned()),
+                ..PackageIdentity::default()
+            }),
             application: Some("app-1".parse().unwrap()),
             outcome: Outcome::AlreadyGone,
             http_status: Some(404),
@@ -80,10 +192,8 @@ mod tests {
         }
     }
 
-    fn line(record: &AuditRecord) -> serde_json::Value {
-        let mut out = Vec::new();
-        write_to(&mut out, record).unwrap();
-        let text = String::from_utf8(out).unwrap();
+    fn said(record: &AuditRecord) -> serde_json::Value {
+        let text = String::from_utf8(line(record).unwrap()).unwrap();
         assert_eq!(text.matches('\n').count(), 1, "one line: {text:?}");
         assert!(text.ends_with('\n'));
         serde_json::from_str(&text).unwrap()
@@ -92,11 +202,11 @@ mod tests {
     #[test]
     fn a_deletion_is_one_json_line_with_who_what_when_outcome_and_codes() {
         assert_eq!(
-            line(&record()),
+            said(&record()),
             serde_json::json!({
-                "kind": "PackageDeletion", "time": "2026-07-01T10:00:03Z",
+                "kind": "PackageDeletion", "time": "2026-07-01T10:00:03Z", "actor": "kustomize-controller",
                 "namespace": "fleet", "name": "meter\nfw", "uid": "u-1",
-                "fileId": "a1", "application": "app-1", "outcome": "AlreadyGone",
+                "fileId": "a1", "package": {"version": "V1.1.10"}, "application": "app-1", "outcome": "AlreadyGone",
                 "httpStatus": 404, "code": "123002", "attempts": 2,
                 "requestedAt": "2026-07-01T10:00:00Z", "durationMs": 3000,
             })
@@ -106,6 +216,8 @@ mod tests {
     #[test]
     fn what_is_not_known_is_left_out() {
         let bare = AuditRecord {
+            actor: None,
+            package: None,
             application: None,
             http_status: None,
             code: None,
@@ -114,9 +226,11 @@ mod tests {
             outcome: Outcome::Retained,
             ..record()
         };
-        let line = line(&bare);
+        let line = said(&bare);
         assert_eq!(line["outcome"], "Retained");
         for key in [
+            "actor",
+            "package",
             "application",
             "httpStatus",
             "code",
@@ -124,6 +238,74 @@ mod tests {
             "durationMs",
         ] {
             assert!(line.get(key).is_none(), "{key}");
+        }
+    }
+
+    /// A log in a folder of its own.
+    fn in_a_file() -> (tempfile::TempDir, PathBuf, AuditLog) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let log = AuditLog::to_file(path.clone()).unwrap();
+        (folder, path, log)
+    }
+
+    fn lines(path: &Path) -> usize {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
+        text.lines().count()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_renamed_or_removed_is_followed_by_a_new_one_of_its_name() {
+        let (_folder, path, log) = in_a_file();
+        log.write(&record()).await.unwrap();
+        let again = AuditLog::to_file(path.clone()).unwrap();
+        again.write(&record()).await.unwrap();
+        assert_eq!(lines(&path), 2, "a start appends");
+        let rotated = path.with_extension("log.1");
+        fs::rename(&path, &rotated).unwrap();
+        log.write(&record()).await.unwrap();
+        assert_eq!((lines(&rotated), lines(&path)), (2, 1));
+        fs::remove_file(&path).unwrap();
+        log.write(&record()).await.unwrap();
+        assert_eq!(lines(&path), 1);
+    }
+
+    #[tokio::test]
+    async fn half_a_line_stays_alone_and_spoils_none_that_follows() {
+        let (_folder, path, log) = in_a_file();
+        fs::write(&path, r#"{"kind":"PackageDel"#).unwrap();
+        log.write(&record()).await.unwrap();
+        log.write(&record()).await.unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let whole = text
+            .lines()
+            .skip(1)
+            .map(serde_json::from_str::<serde_json::Value>);
+        assert_eq!(whole.flatten().count(), 2, "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_the_disk_does_not_take_is_an_error_and_a_later_one_is_not() {
+        let (_folder, path, log) = in_a_file();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let error = log.write(&record()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+        fs::remove_file(&path).unwrap();
+        log.write(&record()).await.unwrap();
+        assert_eq!(lines(&path), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_or_has_no_folder_is_refused_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [
+            "/dev/null".into(),
+            folder.path().into(),
+            folder.path().join("no/audit.log"),
+        ] {
+            assert!(AuditLog::to_file(path.clone()).is_err(), "{path:?}");
         }
     }
 }

@@ -54,6 +54,7 @@ pub struct Metrics {
     events: Family<Labels<1>, Counter>,
     watch_restarts: Family<Labels<1>, Counter>,
     blind_permits: Counter,
+    audit_failures: Counter,
 }
 
 impl Default for Metrics {
@@ -85,6 +86,7 @@ impl Metrics {
             events: Family::default(),
             watch_restarts: Family::default(),
             blind_permits: Counter::default(),
+            audit_failures: Counter::default(),
         };
         // A series that begins at zero shows its first step; one that begins at one hides it.
         for outcome in Outcome::ALL {
@@ -119,6 +121,7 @@ impl Metrics {
         r.register("events", "Events for people, by result of writing them", self.events.clone());
         r.register("watch_restarts", "Watches begun anew, by resource", self.watch_restarts.clone());
         r.register("blind_permits", "Permits given back because the echo of an intent did not come: the operator was blind and deleted nothing", self.blind_permits.clone());
+        r.register("audit_failures", "Audit lines that could not be written; the object stays until its line is", self.audit_failures.clone());
         self
     }
 
@@ -217,6 +220,11 @@ impl Metrics {
             .inc();
     }
 
+    /// An audit line could not be written.
+    pub fn unaudited(&self) {
+        self.audit_failures.inc();
+    }
+
     /// A permit was given back because the echo of its intent did not come.
     pub fn permit_blind(&self) {
         self.blind_permits.inc();
@@ -298,7 +306,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.passed("done");
         metrics.reconciled(Duration::from_millis(2));
-        metrics.called(Call::Delete, &Answer::Done);
+        metrics.called(Call::Delete, &Answer::Done(200));
         metrics.deleted(Outcome::Deleted, Some(Duration::from_millis(200)));
         metrics.set_objects(Phase::Held, 4);
         metrics.set_undecodable(1);
@@ -307,6 +315,7 @@ mod tests {
         metrics.told("written");
         metrics.watch_restarted("versionpackages");
         metrics.permit_blind();
+        metrics.unaudited();
         let version = format!(
             "vpo_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")
@@ -337,6 +346,7 @@ mod tests {
                 r#"vpo_events_total{result="written"} 1"#,
                 r#"vpo_watch_restarts_total{resource="versionpackages"} 1"#,
                 "vpo_blind_permits_total 1",
+                "vpo_audit_failures_total 1",
                 "# EOF",
             ],
         );

@@ -121,6 +121,11 @@ impl<'a> Fleet<'a> {
         self.none_is("status.phase=Active").await;
     }
 
+    /// Waits until every object says that it is held.
+    pub async fn held(&self) {
+        self.none_is("status.phase!=Held").await;
+    }
+
     /// Waits until a field selector matches none of the objects.
     async fn none_is(&self, selector: &str) {
         let count = u32::try_from(self.len()).expect("a number of objects");

@@ -1,32 +1,118 @@
-//! What Git tools make of objects, by Flux's own library.
+//! What Git tools make of objects, by their own code.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::tool;
+use super::{Plane, tool};
+
+/// What a tool says of an object.
+#[derive(Debug, Deserialize)]
+pub struct Health {
+    /// Such as `Current` (Flux) or `Healthy` (Argo CD).
+    pub status: String,
+    /// Why, where it says so.
+    pub message: String,
+}
 
 /// The kstatus result of each object: `Current`, `InProgress`, `Failed`, `Terminating`, `NotFound` or `Unknown`.
 pub fn kstatus(objects: &[Value]) -> Vec<String> {
+    statuses(ask(&["kstatus"], objects))
+}
+
+/// The same by the `healthCheckExprs` of a Kustomization of Flux, given by its path in the checkout.
+pub fn flux_health(kustomization: &str, objects: &[Value]) -> Vec<String> {
+    statuses(ask(&["cel", kustomization], objects))
+}
+
+/// What Argo CD makes of each object by a Lua script.
+pub fn argo_health(script: &str, objects: &[Value]) -> Vec<Health> {
+    ask(&["health", script], objects)
+}
+
+/// The actions that Argo CD offers for each object by a discovery script, and whether each is enabled.
+pub fn argo_actions(script: &str, objects: &[Value]) -> Vec<BTreeMap<String, bool>> {
+    ask(&["actions", script], objects)
+}
+
+/// The merge patch that Argo CD sends when somebody runs an action on each object.
+pub fn argo_action(script: &str, objects: &[Value]) -> Vec<Value> {
+    ask(&["action", script], objects)
+}
+
+/// A folder of Git that Flux applies, revision after revision.
+pub struct Flux<'a> {
+    plane: &'a Plane,
+    kustomization: &'a str,
+    inventory: Vec<Value>,
+}
+
+/// What Flux did for one revision. Objects are named as `VersionPackage/fleet/meter-fw`.
+#[derive(Debug, Deserialize)]
+pub struct Revision {
+    /// `created`, `configured` or `unchanged`.
+    pub applied: BTreeMap<String, String>,
+    /// `deleted` or `skipped`; `None` where the Kustomization doesn't prune.
+    pub pruned: Option<BTreeMap<String, String>>,
+    /// Why the health check failed; empty where it didn't.
+    pub unhealthy: String,
+}
+
+impl<'a> Flux<'a> {
+    /// With the settings of a Kustomization, given by its path in the checkout. Nothing is applied yet.
+    pub fn new(plane: &'a Plane, kustomization: &'a str) -> Self {
+        Self {
+            plane,
+            kustomization,
+            inventory: Vec::new(),
+        }
+    }
+
+    /// Applies what Git says now, prunes what it doesn't say any more, and waits for the health.
+    pub fn reconcile(&mut self, objects: &[Value]) -> Revision {
+        let source = json!({"objects": objects, "inventory": self.inventory});
+        self.inventory = objects.to_vec();
+        let kubeconfig = self.plane.kubeconfig().to_owned();
+        let arguments = ["reconcile", self.kustomization];
+        let said = run(&arguments, Some(kubeconfig), source.to_string());
+        serde_json::from_str(&said).expect("one line of JSON")
+    }
+}
+
+fn statuses(answers: Vec<Health>) -> Vec<String> {
+    answers.into_iter().map(|health| health.status).collect()
+}
+
+fn ask<T: for<'a> Deserialize<'a>>(arguments: &[&str], objects: &[Value]) -> Vec<T> {
+    let lines: Vec<String> = objects.iter().map(ToString::to_string).collect();
+    let answers: Vec<T> = run(arguments, None, lines.join("\n"))
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line of JSON"))
+        .collect();
+    assert_eq!(answers.len(), objects.len());
+    answers
+}
+
+fn run(arguments: &[&str], kubeconfig: Option<PathBuf>, input: String) -> String {
     let mut gitops = Command::new(tool::gitops())
+        .args(arguments)
+        .envs(kubeconfig.map(|path| ("KUBECONFIG", path)))
+        .current_dir(tool::root())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the program can be run");
-    let lines = objects.iter().map(ToString::to_string);
-    let lines = lines.collect::<Vec<_>>().join("\n");
     let mut pipe = gitops.stdin.take().expect("a pipe");
     // Both pipes are bounded, so that one is filled while the other is emptied.
-    let writer = std::thread::spawn(move || pipe.write_all(lines.as_bytes()));
+    let writer = std::thread::spawn(move || pipe.write_all(input.as_bytes()));
     let output = gitops.wait_with_output().expect("the program ends");
-    assert!(output.status.success(), "the program failed");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "gitops {arguments:?}: {complaint}");
     writer.join().expect("a writer").expect("all was read");
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .map(|line| {
-            let answer: Value = serde_json::from_str(line).expect("a line of JSON");
-            answer["status"].as_str().expect("a status").to_owned()
-        })
-        .collect()
+    String::from_utf8(output.stdout).expect("UTF-8")
 }

@@ -31,7 +31,9 @@ mod wait;
 pub use api_proxy::ApiProxy;
 pub use audit::AuditEvent;
 pub use fleet::{Drain, Fleet, Pace};
-pub use gitops::kstatus;
+pub use gitops::{
+    Flux, Health, Revision, argo_action, argo_actions, argo_health, flux_health, kstatus,
+};
 pub use history::History;
 pub use operator::Operator;
 pub use plane::{Plane, Said, install_crypto};

@@ -91,6 +91,11 @@ impl Operator {
         lines
     }
 
+    /// The lines that it wrote to standard output so far.
+    pub fn stdout(&self) -> Vec<String> {
+        self.process.stdout()
+    }
+
     /// Asks it to stop (SIGTERM).
     pub fn ask_to_stop(&self) {
         self.process.signal("TERM");

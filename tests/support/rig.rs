@@ -103,6 +103,11 @@ impl<'a> Rig<'a> {
         }
     }
 
+    /// The packages in the namespace of this test.
+    pub fn packages(&self) -> &Api<DynamicObject> {
+        &self.api
+    }
+
     /// kubectl in the namespace of this test.
     pub fn kubectl(&self, arguments: &[&str]) -> Said {
         let mut all = vec!["-n", self.namespace.as_str()];
@@ -186,12 +191,25 @@ impl<'a> Rig<'a> {
     /// Waits until a Platform of this namespace says `reason` about its present generation; returns it.
     pub async fn platform_reason(&self, name: &str, reason: &str) -> Value {
         let what = format!("the Platform {name} to say {reason}");
-        wait_for(&what, SOON, async || {
-            let text = self.kubectl(&["get", "platform", name, "-o", "json"]);
-            let object: Value = serde_json::from_str(&text.expect_ok()).expect("JSON");
+        self.platform_becomes(name, &what, |object| {
             let current =
                 object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            (current && ready(&object)["reason"] == reason).then_some(object)
+            current && ready(object)["reason"] == reason
+        })
+        .await
+    }
+
+    /// Waits until a Platform of this namespace is as `wanted` says; returns it.
+    pub async fn platform_becomes(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        wait_for(what, SOON, async || {
+            let text = self.kubectl(&["get", "platform", name, "-o", "json"]);
+            let object: Value = serde_json::from_str(&text.expect_ok()).expect("JSON");
+            Some(object).filter(&wanted)
         })
         .await
     }
@@ -217,6 +235,20 @@ impl<'a> Rig<'a> {
             object,
             &json!({"metadata": {"annotations": {annotation: value}}}),
         );
+    }
+
+    /// Deletes a Platform although objects need it, and gives it up.
+    pub async fn give_up_platform(&self, name: &str) {
+        let get = ["get", "platform", name, "-o", "jsonpath={.metadata.uid}"];
+        let uid = self.kubectl(&get).expect_ok();
+        let delete = ["delete", "platform", name, "--wait=false"];
+        self.kubectl(&delete).expect_ok();
+        self.annotate(&format!("platform/{name}"), "abandon", Some(&uid));
+        wait_for(&format!("the Platform {name} to go"), SOON, async || {
+            let said = self.kubectl(&["get", "platform", name]);
+            said.stderr.contains("NotFound").then_some(())
+        })
+        .await;
     }
 
     /// Asks for the deletion of an object as a user would, without waiting for it.

@@ -230,6 +230,9 @@ impl Simulator {
                 "endpoint": self.endpoint(),
                 "credentialsSecretRef": {"name": credentials},
                 "tls": {"caSecretRef": {"name": ca}},
+                // Tests that aren't about these ask for what they delete, and at once.
+                "guard": {"maxDeletions": 1_000_000, "window": "10m", "gracePeriod": "0s"},
+                "inventory": {"interval": "0s"},
             },
         });
         for (field, value) in spec.as_object().into_iter().flatten() {

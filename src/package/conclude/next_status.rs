@@ -7,6 +7,7 @@ use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::decide::{Now, Observation, PlatformView, requested_at};
 use crate::package::object::Object;
+use crate::platform::guard::Judgement;
 
 pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPackageStatus {
     let mut status = next_status(
@@ -37,7 +38,10 @@ pub(super) fn next_status(
         generation: object.generation,
     };
     let accepted = match &seen.platform {
-        PlatformView::Usable { app_id, .. } => Some(app_id.clone()),
+        // A Platform that is being deleted takes on no object that would need it.
+        PlatformView::Usable {
+            app_id, accepts, ..
+        } => (*accepts || seen.asks(now)).then(|| app_id.clone()),
         PlatformView::Unread
         | PlatformView::Unconfirmed(_)
         | PlatformView::NotFound
@@ -57,8 +61,7 @@ pub(super) fn next_status(
 
 fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deletion> {
     let present = object.status.deletion.clone();
-    let asked = object.deleted_at.is_some() || object.is_retired(now.wall);
-    match (seen.settled, asked) {
+    match (seen.settled, seen.asks(now)) {
         (Some(outcome), _) => {
             let present = present.unwrap_or_default();
             let finished_at = present.finished_at.clone().or(Some(Time(now.wall)));
@@ -70,16 +73,26 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
                 outcome: Some(outcome),
                 finished_at,
                 requested_at: requested,
+                hold: None,
                 intent: None,
                 last_error: None,
                 attempts: present.attempts,
             })
         }
-        (None, true) => Some(Deletion {
-            requested_at: Some(Time(requested_at(object, now.wall))),
-            intent: None,
-            ..present.unwrap_or_default()
-        }),
+        (None, true) => {
+            let present = present.unwrap_or_default();
+            // The id of a released hold stays: by it a restart knows that it was released.
+            let hold = match &seen.guard {
+                Judgement::Held(id) => Some(id.to_string()),
+                Judgement::Free(_) => present.hold.clone(),
+            };
+            Some(Deletion {
+                requested_at: Some(Time(requested_at(object, now.wall))),
+                intent: None,
+                hold,
+                ..present
+            })
+        }
         // Wanted again: a later retirement starts anew.
         (None, false) => None,
     }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::api::version_package::Deletion;
+use crate::package::decide;
 use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
+use crate::platform::guard::{Judgement, Unit};
 use crate::remote::answer::Trouble;
 use crate::session::Purpose;
 
@@ -42,7 +44,7 @@ fn reason(report: &Report) -> String {
 #[test]
 fn only_done_and_already_gone_settle_a_deletion() {
     for (answer, outcome) in [
-        (Answer::Done, Outcome::Deleted),
+        (Answer::Done(200), Outcome::Deleted),
         (
             Answer::AlreadyGone(detail(404, "123002")),
             Outcome::AlreadyGone,
@@ -248,4 +250,78 @@ fn pauses_double_to_their_cap_and_chance_takes_at_most_half() {
         .collect();
     assert_eq!(all, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
     assert_eq!(pause(base, cap, u32::MAX, 1.0), Duration::from_secs(300));
+}
+
+fn shown(expected: &str, shown: Result<CategoryInfo, Answer>) -> Report {
+    let mut object = going();
+    object.spec.as_mut().unwrap().expect = Some(crate::api::version_package::Expect {
+        version: Some(expected.into()),
+        ..crate::api::version_package::Expect::default()
+    });
+    let shown = Effect::Shown(shown.map(Box::new));
+    conclude(&seen(object), &Decision::LookUp, &shown, 0, now(), 0.0)
+}
+
+fn version(version: &str) -> CategoryInfo {
+    CategoryInfo {
+        version: Some(version.into()),
+        ..CategoryInfo::default()
+    }
+}
+
+#[test]
+fn a_look_up_that_matches_says_nothing_and_lets_the_call_go_on_at_once() {
+    let report = shown("V1", Ok(version("V1")));
+    assert!(report.proven && report.status.is_none() && report.wake.is_some());
+}
+
+#[test]
+fn a_mismatch_stalls_with_both_values_and_proves_nothing() {
+    let report = shown("V1", Ok(version("V2")));
+    let status = report.status.unwrap();
+    let ready = &status.conditions[0];
+    assert_eq!(ready.reason, "IdentityMismatch");
+    assert!(ready.message.contains("V1") && ready.message.contains("V2"));
+    assert_eq!(status.package.unwrap().version.as_deref(), Some("V2"));
+    assert!(!report.proven && matches!(report.retry, Retry::After(_)));
+}
+
+#[test]
+fn a_package_that_the_look_up_does_not_find_is_already_gone_only_by_its_code() {
+    let gone = Err(Answer::AlreadyGone(detail(404, "123002")));
+    assert_eq!(shown("V1", gone).settled, Some(Outcome::AlreadyGone));
+    let bare = Err(Answer::Unexpected(detail(404, "")));
+    let report = shown("V1", bare);
+    assert_eq!(
+        (report.settled, reason(&report).as_str()),
+        (None, "UnexpectedAnswer")
+    );
+}
+
+#[test]
+fn the_status_of_a_held_object_names_its_hold_and_keeps_the_id_after_the_release() {
+    let held = Observation {
+        guard: Judgement::Held("h-1".into()),
+        ..seen(going())
+    };
+    let rest = decide::decide(&held, now());
+    let report = conclude(&held, &rest, &Effect::None, 0, now(), 0.0);
+    let status = report.status.unwrap();
+    let id = |status: &VersionPackageStatus| status.deletion.as_ref().unwrap().hold.clone();
+    assert_eq!(id(&status).as_deref(), Some("h-1"));
+    let mut object = going();
+    object.status = status;
+    let released = Observation {
+        guard: Judgement::Free(Unit::Counted),
+        ..seen(object)
+    };
+    let intent = conclude(
+        &released,
+        &Decision::WriteIntent,
+        &Effect::Intended("i".into()),
+        0,
+        now(),
+        0.0,
+    );
+    assert_eq!(id(&intent.status.unwrap()).as_deref(), Some("h-1"));
 }

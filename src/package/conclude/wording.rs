@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::api::names::ObjectKey;
 use crate::api::version_package::Outcome;
-use crate::package::conclude::Note;
 use crate::package::decide::{Observation, PlatformView};
 use crate::package::object::Object;
 use crate::remote::answer::Trouble;
 use crate::session::State;
+use crate::telemetry::events::Note;
 
 /// One sentence for what a whole session waits for.
 pub(super) fn state_message(seen: &Observation, state: &State) -> String {

@@ -19,6 +19,9 @@ pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: N
             last_good: Some(message),
             ..
         } => rest(Reason::CredentialsMissing, message.clone()),
+        PlatformView::Usable { accepts: false, .. } if seen.object.application().is_none() => {
+            rest(Reason::PlatformNotFound, platform_goes(seen))
+        }
         PlatformView::Usable { app_id, .. } => match application_changed(seen, app_id) {
             Some(changed) => changed,
             None => match retire_after {
@@ -33,7 +36,7 @@ pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: N
     }
 }
 
-/// Rows 7 and 8, but for the unclear claim: what keeps the Platform from being asked.
+/// Row 7, but for the unclear claim: what keeps the Platform from being asked.
 pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision> {
     let until = seen.lagging.then(|| now.tick + ECHO_BOUND);
     let rest = |reason, message| Decision::Rest {
@@ -46,15 +49,20 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
         PlatformView::Unconfirmed(why) => Some(Decision::GiveBack(why.clone())),
         PlatformView::NotFound => Some(rest(Reason::PlatformNotFound, platform_not_found(seen))),
         PlatformView::NotAllowed => Some(rest(Reason::PlatformNotAllowed, not_allowed(seen))),
-        PlatformView::Unusable { reason, message } => Some(match reason {
-            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => rest(
-                Reason::CredentialsLost,
-                format!("The deletion waits for credentials: {message}; give the Secret back, or set deletionPolicy: Retain to let the object go without its package"),
-            ),
+        PlatformView::Unusable {
+            reason,
+            message,
+            ending,
+        } => Some(match reason {
+            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => {
+                rest(Reason::CredentialsLost, credentials_lost(message, *ending))
+            }
             PlatformReason::Available
             | PlatformReason::Observing
             | PlatformReason::Throttled
             | PlatformReason::PlatformUnavailable
+            | PlatformReason::MassDeletionHeld
+            | PlatformReason::InUse
             | PlatformReason::EndpointInvalid
             | PlatformReason::SecretInvalid
             | PlatformReason::CertificateNotTrusted
@@ -63,14 +71,30 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::ApplicationRefused
             | PlatformReason::Undecodable => rest(Reason::CredentialsMissing, message.clone()),
         }),
-        PlatformView::Usable { app_id, mode, .. } => match (application_changed(seen, app_id), mode) {
-            (Some(changed), _) => Some(changed),
-            (None, Mode::Observe) => Some(rest(
-                Reason::WouldDelete,
-                "The Platform is in mode Observe and sends no DELETE; in mode Enforce the package would be deleted".to_owned(),
-            )),
-            (None, Mode::Enforce) => None,
-        },
+        PlatformView::Usable { app_id, .. } => application_changed(seen, app_id),
+    }
+}
+
+/// Row 8: the Platform sends no DELETE.
+pub(super) fn would_delete(seen: &Observation, now: Now) -> Option<Decision> {
+    match &seen.platform {
+        PlatformView::Usable {
+            mode: Mode::Observe,
+            ..
+        } => Some(Decision::Rest {
+            reason: Reason::WouldDelete,
+            message: "The Platform is in mode Observe and sends no DELETE; in mode Enforce the package would be deleted".to_owned(),
+            until: seen.lagging.then(|| now.tick + ECHO_BOUND),
+        }),
+        PlatformView::Usable {
+            mode: Mode::Enforce,
+            ..
+        }
+        | PlatformView::Unread
+        | PlatformView::Unconfirmed(_)
+        | PlatformView::NotFound
+        | PlatformView::NotAllowed
+        | PlatformView::Unusable { .. } => None,
     }
 }
 
@@ -85,6 +109,27 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
             "The package belongs to the application {accepted}, but the Platform now has credentials of {app_id}, which would answer that it does not exist; give the Platform credentials of {accepted}, or set deletionPolicy: Retain"
         ),
     ))
+}
+
+fn credentials_lost(message: &str, ending: bool) -> String {
+    let way_out = "set deletionPolicy: Retain to let the object go without its package";
+    if ending {
+        format!(
+            "The deletion waits for credentials, and the namespace of the Platform is being deleted and takes no Secret any more: {way_out}"
+        )
+    } else {
+        format!("The deletion waits for credentials: {message}; give the Secret back, or {way_out}")
+    }
+}
+
+fn platform_goes(seen: &Observation) -> String {
+    let name = seen
+        .object
+        .platform()
+        .map_or_else(String::new, |platform| format!(" {platform}"));
+    format!(
+        "The Platform{name} is being deleted and takes on no new objects; create it anew once it is gone"
+    )
 }
 
 fn platform_not_found(seen: &Observation) -> String {

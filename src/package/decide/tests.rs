@@ -1,3 +1,5 @@
+mod table;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -14,6 +16,8 @@ fn usable(app_id: &str, mode: Mode) -> PlatformView {
         app_id: app(app_id),
         mode,
         last_good: None,
+        grace: Duration::ZERO,
+        accepts: true,
     }
 }
 
@@ -153,6 +157,7 @@ fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
             PlatformView::Unusable {
                 reason: PlatformReason::SecretNotFound,
                 message: "m".into(),
+                ending: false,
             },
             Reason::CredentialsMissing,
         ),
@@ -161,6 +166,8 @@ fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
                 app_id: app("app-1"),
                 mode: Mode::Enforce,
                 last_good: Some("m".into()),
+                grace: Duration::ZERO,
+                accepts: true,
             },
             Reason::CredentialsMissing,
         ),
@@ -211,6 +218,7 @@ fn rows_6_to_8_each_hold_the_deletion_and_say_why() {
     let unusable = |reason| PlatformView::Unusable {
         reason,
         message: "m".into(),
+        ending: false,
     };
     for (platform, expected) in [
         (PlatformView::NotFound, Reason::PlatformNotFound),
@@ -250,6 +258,8 @@ fn the_last_good_credentials_serve_what_is_already_going() {
         app_id: app("app-1"),
         mode: Mode::Enforce,
         last_good: Some("gone".into()),
+        grace: Duration::ZERO,
+        accepts: true,
     };
     assert!(matches!(
         decide(
@@ -454,7 +464,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
         1 => Just(PlatformView::Unconfirmed("x".into())),
         1 => Just(PlatformView::NotFound),
         1 => Just(PlatformView::NotAllowed),
-        1 => Just(PlatformView::Unusable { reason: PlatformReason::SecretNotFound, message: "x".into() }),
+        1 => Just(PlatformView::Unusable { reason: PlatformReason::SecretNotFound, message: "x".into(), ending: false }),
     ];
     let claim = prop_oneof![
         3 => Just(Claim::Nobody),
@@ -482,6 +492,11 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
         settled,
         any::<[bool; 4]>(),
         0_u64..10,
+        prop_oneof![
+            1 => Just(Judgement::Held("h-1".into())),
+            2 => Just(Judgement::Free(Unit::Counted)),
+            1 => Just(Judgement::Free(Unit::Awaited)),
+        ],
     )
         .prop_map(
             |(
@@ -492,6 +507,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                 settled,
                 [pending, blind, ahead, waiting],
                 seconds,
+                guard,
             )| {
                 let observation = Observation {
                     object: Arc::new(object),
@@ -506,6 +522,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     lagging: waiting,
                     claim,
                     ahead: ahead.then(|| ObjectKey::new("n", "c")),
+                    guard,
+                    proven: None,
                     standing,
                     backoff: waiting.then(|| Instant::now() + Duration::from_secs(60)),
                 };
@@ -527,6 +545,7 @@ proptest! {
             prop_assert!(object.deleted_at.is_none() || !object.is_retained());
             prop_assert!(seen.settled.is_none() && seen.claim == Claim::Nobody && seen.ahead.is_none());
             prop_assert!(seen.echo == Echo::Seen && !seen.blind);
+            prop_assert!(matches!(seen.guard, Judgement::Free(_)));
             prop_assert_eq!(&seen.platform, &usable("app-1", Mode::Enforce));
             let intent = object.status.deletion.as_ref().and_then(|d| d.intent.as_deref());
             prop_assert_eq!(intent, Some("i-1"));
@@ -584,4 +603,226 @@ fn an_object_held_by_a_read_that_the_watch_contradicts_is_looked_at_again_by_its
         assert_eq!(until(true), Some(now.tick + ECHO_BOUND));
         assert_eq!(until(false), None);
     }
+}
+
+fn graced(grace: Duration) -> PlatformView {
+    PlatformView::Usable {
+        app_id: app("app-1"),
+        mode: Mode::Enforce,
+        last_good: None,
+        grace,
+        accepts: true,
+    }
+}
+
+#[test]
+fn row_9_what_the_guard_holds_waits_whatever_it_has_in_hand() {
+    let now = now();
+    for standing in [
+        Standing::Absent,
+        permitted(None),
+        permitted(Some(("i-1".into(), now.tick))),
+    ] {
+        let held = Observation {
+            guard: Judgement::Held("h-1".into()),
+            standing,
+            ..seen(with_intent(going(), "i-1"))
+        };
+        let Decision::Rest {
+            reason: Reason::MassDeletionHeld,
+            message,
+            ..
+        } = decide(&held, now)
+        else {
+            panic!("not held")
+        };
+        assert!(
+            message.contains("h-1") && message.contains("Retain"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn row_9_comes_after_whatever_else_holds_the_object_and_after_its_ways_out() {
+    let held = |object| Observation {
+        guard: Judgement::Held("h-1".into()),
+        ..seen(object)
+    };
+    let mut paused = going();
+    paused.paused = true;
+    assert_eq!(reason(&decide(&held(paused), now())), Some(Reason::Paused));
+    let observing = Observation {
+        platform: usable("app-1", Mode::Observe),
+        ..held(going())
+    };
+    assert_eq!(
+        reason(&decide(&observing, now())),
+        Some(Reason::WouldDelete)
+    );
+    let mut retained = going();
+    retained.spec.as_mut().unwrap().deletion_policy = DeletionPolicy::Retain;
+    assert!(matches!(
+        decide(&held(retained), now()),
+        Decision::Release {
+            outcome: Outcome::Retained,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn row_10_nothing_is_asked_for_before_the_grace_period_has_passed_since_the_request() {
+    let now = now();
+    let grace = Duration::from_secs(30);
+    let waiting = Observation {
+        platform: graced(grace),
+        ..seen(going())
+    };
+    let Decision::Rest {
+        reason: Reason::GracePeriod,
+        until: Some(until),
+        message,
+    } = decide(&waiting, now)
+    else {
+        panic!("no grace")
+    };
+    assert_eq!(until, now.tick + grace);
+    assert!(
+        message.contains("2026-11-23T12:00:30Z") && message.contains("Retain"),
+        "{message}"
+    );
+    let later = Now {
+        wall: now.wall + grace,
+        ..now
+    };
+    assert!(matches!(decide(&waiting, later), Decision::Request(_)));
+}
+
+#[test]
+fn row_10_a_retired_object_counts_from_when_it_was_first_seen_retired_also_after_a_restart() {
+    let mut retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    let first = Observation {
+        platform: graced(Duration::from_secs(30)),
+        ..seen(retired.clone())
+    };
+    assert_eq!(reason(&decide(&first, now())), Some(Reason::GracePeriod));
+    let since = fixtures::now() - Duration::from_secs(31);
+    retired.status.deletion = Some(Deletion {
+        requested_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(since)),
+        ..Deletion::default()
+    });
+    let again = Observation {
+        object: Arc::new(retired),
+        ..first
+    };
+    assert!(matches!(decide(&again, now()), Decision::Request(_)));
+}
+
+fn expecting() -> Object {
+    let mut object = going();
+    object.spec.as_mut().unwrap().expect = Some(crate::api::version_package::Expect {
+        version: Some("V1".into()),
+        ..crate::api::version_package::Expect::default()
+    });
+    object
+}
+
+#[test]
+fn row_11_the_identity_is_looked_up_before_a_call_is_asked_for() {
+    let now = now();
+    let purpose = |decision| {
+        let Decision::Request(ticket) = decision else {
+            panic!("{decision:?}")
+        };
+        ticket.purpose
+    };
+    assert_eq!(purpose(decide(&seen(expecting()), now)), Purpose::LookUp);
+    let look_up = Standing::Permitted {
+        purpose: Purpose::LookUp,
+        intent: None,
+    };
+    let in_hand = Observation {
+        standing: look_up.clone(),
+        ..seen(expecting())
+    };
+    assert_eq!(decide(&in_hand, now), Decision::LookUp);
+    let proven = Observation {
+        proven: Some(now.tick),
+        ..in_hand
+    };
+    assert_eq!(purpose(decide(&proven, now)), Purpose::Delete);
+    let stale = Now {
+        tick: now.tick + guards::PROOF_LASTS,
+        ..now
+    };
+    let permitted = Observation {
+        standing: permitted(None),
+        ..proven
+    };
+    assert_eq!(decide(&permitted, now), Decision::WriteIntent);
+    assert_eq!(purpose(decide(&permitted, stale)), Purpose::LookUp);
+}
+
+#[test]
+fn row_13_no_intent_is_written_before_the_deletion_is_counted_on_record() {
+    let now = now();
+    let uncounted = Observation {
+        guard: Judgement::Free(Unit::Awaited),
+        standing: permitted(None),
+        ..seen(going())
+    };
+    assert!(matches!(decide(&uncounted, now), Decision::Await(_)));
+    let counted = Observation {
+        guard: Judgement::Free(Unit::Counted),
+        ..uncounted
+    };
+    assert_eq!(decide(&counted, now), Decision::WriteIntent);
+}
+
+#[test]
+fn a_platform_that_is_being_deleted_takes_on_nobody_and_lets_go_what_it_has() {
+    let leaving = |object| Observation {
+        platform: PlatformView::Usable {
+            app_id: app("app-1"),
+            mode: Mode::Enforce,
+            last_good: None,
+            grace: Duration::ZERO,
+            accepts: false,
+        },
+        ..seen(object)
+    };
+    assert_eq!(
+        reason(&decide(&leaving(fixtures::object("a")), now())),
+        Some(Reason::PlatformNotFound)
+    );
+    assert_eq!(
+        reason(&decide(&leaving(fixtures::accepted("a", "app-1")), now())),
+        Some(Reason::Active)
+    );
+    assert!(matches!(
+        decide(&leaving(going()), now()),
+        Decision::Request(_)
+    ));
+}
+
+#[test]
+fn what_was_held_goes_on_at_once_whatever_failed_before() {
+    let now = now();
+    let failed = |phase| {
+        let mut object = going();
+        object.status.phase = Some(phase);
+        Observation {
+            backoff: Some(now.tick + Duration::from_secs(600)),
+            ..seen(object)
+        }
+    };
+    assert!(matches!(
+        decide(&failed(Phase::Stalled), now),
+        Decision::Await(_)
+    ));
+    assert!(matches!(
+        decide(&failed(Phase::Held), now),
+        Decision::Request(_)
+    ));
 }

@@ -383,8 +383,8 @@ proptest! {
         if matches!(answer, Answer::AlreadyGone(_)) {
             prop_assert_eq!(status, 404);
         }
-        if answer == Answer::Done {
-            prop_assert!((200..300).contains(&status));
+        if let Answer::Done(seen) = answer {
+            prop_assert!((200..300).contains(&status) && seen == status);
         }
     }
 }

@@ -25,7 +25,7 @@ impl Core {
             return;
         };
         match answer {
-            Answer::Done
+            Answer::Done(_)
             | Answer::AlreadyGone(_)
             | Answer::InvalidFileId(_)
             | Answer::Unexpected(_) => {
@@ -62,7 +62,7 @@ impl Core {
         now: Instant,
     ) {
         let answer = match &result {
-            Some(Ok(_)) => Some(&Answer::Done),
+            Some(Ok(_)) => Some(&Answer::Done(200)),
             Some(Err(answer)) => Some(answer),
             None => None,
         };
@@ -105,7 +105,7 @@ impl Core {
                 | Answer::InvalidFileId(detail)
                 | Answer::AlreadyGone(detail),
             ) => self.ails(State::AuthenticationFailed(detail), true, call, now),
-            Some(Answer::Done) => {
+            Some(Answer::Done(_)) => {
                 let detail = Detail {
                     message: "the login was answered without a token".to_owned(),
                     ..Detail::default()
@@ -190,7 +190,7 @@ impl Core {
                 | Trouble::ClientCertificateRefused => false,
             },
             Some(
-                Answer::Done
+                Answer::Done(_)
                 | Answer::AlreadyGone(_)
                 | Answer::Throttled(_)
                 | Answer::TokenRefused(_)

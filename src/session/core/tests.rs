@@ -85,7 +85,7 @@ impl Bench {
         while !bench.permitted(0) {
             bench.wait();
         }
-        bench.call(0, &Answer::Done);
+        bench.call(0, &Answer::Done(200));
         bench.pass(WINDOW);
         bench.woken.clear();
         bench
@@ -183,7 +183,7 @@ fn one_login_serves_a_thousand_waiters() {
         while !bench.permitted(n) {
             bench.wait();
         }
-        bench.call(n, &Answer::Done);
+        bench.call(n, &Answer::Done(200));
         calls += 1;
         assert!(bench.core.calls_in_window(bench.now) <= 100);
     }
@@ -273,7 +273,7 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
     woken.sort();
     assert_eq!(woken, ["o3", "o4", "o5"]);
     assert!(bench.core.begin("u3", Purpose::Delete, bench.now).is_none());
-    bench.end(&second, &Answer::Done);
+    bench.end(&second, &Answer::Done(200));
     for n in 3..=5 {
         let Standing::Waiting { state, .. } = bench.ask(n) else {
             panic!("a permit during the pause");
@@ -285,12 +285,12 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
         bench.wait();
     }
     assert_eq!(bench.permits(), 1, "one call alone after the pause");
-    bench.call(3, &Answer::Done);
+    bench.call(3, &Answer::Done(200));
     assert_eq!(bench.core.state(), State::Open);
     while bench.permits() == 0 {
         bench.wait();
     }
-    bench.call(4, &Answer::Done);
+    bench.call(4, &Answer::Done(200));
     while bench.permits() == 0 {
         bench.wait();
     }
@@ -421,7 +421,7 @@ fn a_token_is_renewed_only_if_work_waits_and_not_under_the_feet_of_calls() {
     assert!(bench.logins.is_empty(), "nobody waits");
     bench.ask(3);
     assert!(bench.logins.is_empty() && !bench.permitted(3));
-    bench.end(&call, &Answer::Done);
+    bench.end(&call, &Answer::Done(200));
     assert_eq!(bench.logins.len(), 1);
     bench.log_in(3600);
     assert!(bench.permitted(3));
@@ -657,14 +657,14 @@ fn a_look_up_and_the_delete_after_it_keep_the_place_of_their_object() {
             assert_eq!(holder, deleted.len() + 1, "seed {seed}: it was overtaken");
             let uid = format!("u{holder}");
             if let Some((call, _)) = bench.core.begin(&uid, Purpose::LookUp, bench.now) {
-                bench.core.ended(&call, Some(&Answer::Done), bench.now);
+                bench.core.ended(&call, Some(&Answer::Done(200)), bench.now);
                 bench.core.request(&ticket(holder), bench.now);
                 if let Standing::Waiting { position, .. } = bench.standing(holder) {
                     assert_eq!(position, 1, "seed {seed}");
                 }
                 bench.settle();
             } else {
-                bench.call(holder, &Answer::Done);
+                bench.call(holder, &Answer::Done(200));
                 deleted.push(holder);
             }
         }
@@ -681,7 +681,7 @@ fn the_inventory_takes_only_what_nobody_waits_for() {
     }
     for n in 1..=10 {
         assert!(bench.begin_spare().is_none());
-        bench.call(n, &Answer::Done);
+        bench.call(n, &Answer::Done(200));
     }
     bench.pass(WINDOW);
     for n in 11..=12 {
@@ -694,7 +694,7 @@ fn the_inventory_takes_only_what_nobody_waits_for() {
         assert!(matches!(bench.ask(n), Standing::Permitted { .. }), "{n}");
     }
     for call in &spare {
-        bench.end(call, &Answer::Done);
+        bench.end(call, &Answer::Done(200));
     }
     assert!(bench.begin_spare().is_none());
 }
@@ -710,7 +710,7 @@ fn an_inventory_that_waits_is_told_when_it_may_go_and_logs_in_where_it_must() {
     while went.len() < 5 {
         if let Some(call) = bench.begin_spare() {
             went.push(bench.now);
-            bench.end(&call, &Answer::Done);
+            bench.end(&call, &Answer::Done(200));
         } else {
             bench.wait();
         }
@@ -821,7 +821,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
                         if rng.u8(0..3) > 0 {
                             bench.log_in(rng.u64(0..200));
                         } else {
-                            let answer = random_answer(&mut rng).unwrap_or(Answer::Done);
+                            let answer = random_answer(&mut rng).unwrap_or(Answer::Done(200));
                             bench.end_login(Err(answer));
                         }
                     }
@@ -847,7 +847,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
         }
         // Whatever happened, a session that is answered comes to serve everybody.
         for call in calls {
-            bench.end(&call, &Answer::Done);
+            bench.end(&call, &Answer::Done(200));
         }
         for n in 0..60 {
             bench.ask(n);
@@ -863,7 +863,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
                 .filter(|n| bench.permitted(*n))
                 .collect();
             for n in &holders {
-                bench.call(*n, &Answer::Done);
+                bench.call(*n, &Answer::Done(200));
             }
             left.retain(|n| !holders.contains(n));
             if left.is_empty() {
@@ -897,6 +897,6 @@ fn random_answer(rng: &mut Rng) -> Option<Answer> {
         7 => Answer::AlreadyGone(detail),
         8 => Answer::Unavailable(detail, Trouble::TimedOut),
         9 => unavailable(),
-        _ => Answer::Done,
+        _ => Answer::Done(200),
     })
 }

@@ -220,7 +220,7 @@ async fn a_session_with_ten_thousand_waiting_costs_another_nothing() {
     let crowded = crowded(&sessions);
     for n in 1..=5 {
         let (call, _) = begin(&crowded, n);
-        crowded.change(|core, now| core.ended(&call, Some(&Answer::Done), now));
+        crowded.change(|core, now| core.ended(&call, Some(&Answer::Done(200)), now));
     }
     assert_eq!(crowded.snapshot().queue_length, 9_995);
     serves_beside(&crowded, &sessions, &mut woken).await;

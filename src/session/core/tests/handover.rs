@@ -68,7 +68,7 @@ impl Holder {
             self.bench.log_in(3600);
         } else if let Some((call, _)) = self.calls.pop() {
             self.sent.push(self.bench.now);
-            self.bench.end(&call, &Answer::Done);
+            self.bench.end(&call, &Answer::Done(200));
         }
     }
 
@@ -83,7 +83,7 @@ impl Holder {
             self.bench.settle();
         } else if !self.bench.logins.is_empty() {
             self.sent.push(self.bench.now);
-            let answer = random_answer(rng).unwrap_or(Answer::Done);
+            let answer = random_answer(rng).unwrap_or(Answer::Done(200));
             self.bench.end_login(Err(answer));
         }
     }
@@ -254,7 +254,7 @@ fn where_many_wait_no_more_than_a_tenth_is_allowed_for_ahead_of_its_time() {
         bench.ask(n);
     }
     while let Some(n) = (1..=200).find(|n| bench.permitted(*n)) {
-        bench.call(n, &Answer::Done);
+        bench.call(n, &Answer::Done(200));
     }
     let reserved = |bench: &mut Bench, until: Duration| {
         let now = bench.now;
@@ -279,7 +279,7 @@ fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
         first.ask(n);
     }
     for n in 1..=20 {
-        first.call(n, &Answer::Done);
+        first.call(n, &Answer::Done(200));
     }
     assert_eq!(first.core.wants_record(), None);
     first.call(21, &Answer::Throttled(Detail::default()));

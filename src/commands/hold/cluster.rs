@@ -1,0 +1,195 @@
+//! What `vpo hold` asks the API server for.
+
+use anyhow::{Context as _, anyhow};
+use kube::Api;
+use kube::Client;
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::super::run;
+use super::selection::{Held, PlatformSeen, Set, anew};
+use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
+use crate::api::platform::{Platform, PlatformStatus};
+use crate::package::object::{Object, Watched};
+
+/// Whoever reads managed fields sees that it was not the operator.
+const FIELD_MANAGER: &str = "vpo";
+/// Objects in one page of a list.
+const PAGE: u32 = 500;
+/// A list whose pages the API server has forgotten is begun anew so often.
+const LISTS: usize = 3;
+/// An object that changes each time it is to be written is given up after so many tries.
+const WRITES: usize = 5;
+
+/// The cluster of KUBECONFIG.
+pub struct Cluster {
+    client: Client,
+}
+
+impl Cluster {
+    /// Finds it, without asking it for anything.
+    pub async fn connect() -> anyhow::Result<Self> {
+        let mut config = run::config().await?;
+        // Every write here is guarded by what it was decided on, so that one done twice is done once.
+        config.default_retry = true;
+        Ok(Self {
+            client: Client::try_from(config)?,
+        })
+    }
+
+    /// All Platforms.
+    pub async fn platforms(&self) -> anyhow::Result<Vec<PlatformSeen>> {
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind());
+        let all = list(&api, |object| Some(seen(object))).await;
+        let all = all.map_err(words).context("Platforms can't be listed")?;
+        all.into_iter().collect()
+    }
+
+    /// All `VersionPackages` that carry a hold, as of one moment.
+    pub async fn held(&self) -> anyhow::Result<Vec<Held>> {
+        let api = Api::<Watched>::all(self.client.clone());
+        let held = list(&api, |object| Held::read(&object.into())).await;
+        held.map_err(words)
+            .context("VersionPackages can't be listed")
+    }
+
+    /// One Platform; `None` when there is none of that name.
+    pub async fn platform(&self, key: &ObjectKey) -> anyhow::Result<Option<PlatformSeen>> {
+        let read = self.platforms_of(key).get_opt(&key.name).await;
+        let read = read
+            .map_err(words)
+            .with_context(|| format!("Platform {key} can't be read"))?;
+        read.map(seen).transpose()
+    }
+
+    /// Asks for the release of a hold on one Platform, and on no other of its name.
+    pub async fn ask_for_release(&self, id: &str, platform: &PlatformSeen) -> anyhow::Result<()> {
+        let key = &platform.key;
+        let patch = Patch::Merge(asking(id, platform));
+        let patched = self
+            .platforms_of(key)
+            .patch(&key.name, &params(), &patch)
+            .await;
+        patched
+            .map(drop)
+            .map_err(words)
+            .with_context(|| format!("Platform {key} can't be annotated"))
+    }
+
+    /// Sets `deletionPolicy: Retain` on one object, as long as it carries its hold.
+    pub async fn retain(&self, held: &Held) -> Set {
+        let api = Api::<Watched>::namespaced(self.client.clone(), &held.key.namespace);
+        let name = &held.key.name;
+        let mut now = held.clone();
+        for _ in 0..WRITES {
+            let patch = Patch::Merge(retaining(&now));
+            match api.patch(name, &params(), &patch).await {
+                Ok(_) if now.retained => return Set::Already,
+                Ok(_) => return Set::Done,
+                Err(kube::Error::Api(answer)) if answer.code == 404 => return Set::Gone,
+                Err(kube::Error::Api(answer)) if answer.code == 409 => {}
+                Err(error) => return Set::Refused(words(error).to_string()),
+            }
+            let read = match api.get_opt(name).await {
+                Ok(read) => read.map(Object::from),
+                Err(error) => return Set::Refused(words(error).to_string()),
+            };
+            match anew(held, read.as_ref()) {
+                Ok(changed) => now = changed,
+                Err(end) => return end,
+            }
+        }
+        Set::Refused("it changes each time that it is to be written; try again".to_owned())
+    }
+
+    fn platforms_of(&self, key: &ObjectKey) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &key.namespace, &kind())
+    }
+}
+
+/// The annotation, for the Platform that was read: the API server refuses another uid.
+fn asking(id: &str, platform: &PlatformSeen) -> Value {
+    json!({"metadata": {
+        "uid": platform.uid,
+        "annotations": {RELEASE_HOLD_ANNOTATION: id},
+    }})
+}
+
+/// The policy, for this version of the object: the API server refuses any other.
+fn retaining(held: &Held) -> Value {
+    json!({
+        "metadata": {"uid": held.uid, "resourceVersion": held.resource_version},
+        "spec": {"deletionPolicy": "Retain"},
+    })
+}
+
+fn params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+fn kind() -> ApiResource {
+    ApiResource::erase::<Platform>(&())
+}
+
+fn seen(mut read: DynamicObject) -> anyhow::Result<PlatformSeen> {
+    let meta = read.metadata;
+    let key = ObjectKey::new(
+        meta.namespace.unwrap_or_default(),
+        meta.name.unwrap_or_default(),
+    );
+    let status = match read.data["status"].take() {
+        Value::Null => PlatformStatus::default(),
+        // A hold that can't be read must not look like none.
+        status => PlatformStatus::deserialize(status).with_context(|| {
+            format!("the status of Platform {key} is not one of this version of vpo")
+        })?,
+    };
+    Ok(PlatformSeen {
+        key,
+        uid: meta.uid.unwrap_or_default(),
+        terminating: meta.deletion_timestamp.is_some(),
+        status,
+    })
+}
+
+/// Lists page by page, all as of one moment, and keeps only what is wanted of each object.
+async fn list<K, T>(
+    api: &Api<K>,
+    mut keep: impl FnMut(K) -> Option<T>,
+) -> Result<Vec<T>, kube::Error>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let mut lists = 0;
+    let mut kept = Vec::new();
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = match api.list(&params).await {
+            Err(kube::Error::Api(answer)) if answer.code == 410 && lists + 1 < LISTS => {
+                lists += 1;
+                kept.clear();
+                params.continue_token = None;
+                continue;
+            }
+            page => page?,
+        };
+        kept.extend(page.items.into_iter().filter_map(&mut keep));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return Ok(kept),
+        }
+    }
+}
+
+/// What the API server said, in its own words, or why it couldn't be asked.
+fn words(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(answer) => anyhow!(answer.message),
+        error => anyhow::Error::new(error).context("the API server can't be asked"),
+    }
+}

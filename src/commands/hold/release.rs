@@ -1,0 +1,75 @@
+//! Lets the deletions of a hold go on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::cluster::Cluster;
+use super::selection::{Held, PlatformSeen, Progress, Release, part_of, progress, release as at};
+use super::{Seen, confirm, say, wording};
+use crate::api::names::RELEASE_HOLD_ANNOTATION;
+
+/// Between two looks at whether the operator has acted.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Asks for the release of a hold and waits until the operator has acted on it.
+pub async fn release(
+    cluster: &Cluster,
+    id: &str,
+    yes: bool,
+    timeout: Duration,
+) -> anyhow::Result<()> {
+    let seen = Seen::read(cluster).await?;
+    let holds = seen.holds();
+    let platform = match at(id, &seen.platforms) {
+        Release::On(platform) => platform,
+        Release::Done(released) => {
+            return say(&format!(
+                "Hold {id} was released before, at {:.0}.\n",
+                released.time.0
+            ));
+        }
+        Release::Unknown => anyhow::bail!(wording::unknown(id, &holds)),
+    };
+    let objects: Vec<&Held> = part_of(id, &seen.objects).collect();
+    if let Some(hold) = holds.iter().find(|hold| hold.id == id) {
+        say(&wording::before_release(hold, &objects, Timestamp::now()))?;
+    }
+    confirm("release", id, yes).await?;
+    cluster.ask_for_release(id, platform).await?;
+    let key = &platform.key;
+    match acted(cluster, id, platform, timeout).await? {
+        Progress::Released(count) => say(&format!(
+            "Hold {id} is released: {} go on, as fast as the quota allows.\n",
+            wording::many(count, "deletion")
+        )),
+        Progress::Over => say(&format!(
+            "Hold {id} is over: nothing is held by it any more.\n"
+        )),
+        Progress::Gone => anyhow::bail!(
+            "Platform {key} is gone; `vpo hold list` tells whether the hold still stands"
+        ),
+        Progress::Pending => anyhow::bail!(
+            "the operator has not acted within {timeout:?}: the annotation {RELEASE_HOLD_ANNOTATION} on Platform {key} stays, and counts as soon as it does; does one run and lead?"
+        ),
+    }
+}
+
+/// What the Platform says at last, or after `timeout`.
+async fn acted(
+    cluster: &Cluster,
+    id: &str,
+    platform: &PlatformSeen,
+    timeout: Duration,
+) -> anyhow::Result<Progress> {
+    let end = Instant::now() + timeout;
+    loop {
+        let now = cluster.platform(&platform.key).await?;
+        let said = progress(id, &platform.uid, now.as_ref());
+        if said != Progress::Pending || Instant::now() >= end {
+            return Ok(said);
+        }
+        sleep(PAUSE.min(end.saturating_duration_since(Instant::now()))).await;
+    }
+}

@@ -1,0 +1,385 @@
+//! Which holds there are, and which objects are part of one. Pure.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::platform::{HoldStatus, PlatformStatus, ReleasedHold};
+use crate::package::object::Object;
+
+/// A `Platform`, as far as holds go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlatformSeen {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Tells it from another one of the same name.
+    pub uid: String,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// What it says.
+    pub status: PlatformStatus,
+}
+
+impl PlatformSeen {
+    /// The application whose deletions are held.
+    pub fn application(&self) -> Option<&AppId> {
+        let guarded = self.status.guard.as_ref();
+        let known = self.status.session.as_ref();
+        guarded
+            .and_then(|guard| guard.application.as_ref())
+            .or_else(|| known.and_then(|session| session.app_id.as_ref()))
+    }
+
+    /// The hold of this id, where it stands here.
+    pub fn hold(&self, id: &str) -> Option<&HoldStatus> {
+        self.status.hold.as_ref().filter(|hold| hold.id == id)
+    }
+
+    /// The release of the hold of this id, where one is told here.
+    pub fn released(&self, id: &str) -> Option<&ReleasedHold> {
+        let released = &self.status.guard.as_ref()?.released;
+        released.iter().find(|released| released.id == id)
+    }
+}
+
+/// A `VersionPackage` that carries the id of a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Tells it from another one of the same name.
+    pub uid: String,
+    /// The version that was read.
+    pub resource_version: String,
+    /// The id of its hold.
+    pub hold: String,
+    /// Whether it is being deleted; else it is only retired.
+    pub terminating: bool,
+    /// Whether its package stays when it goes.
+    pub retained: bool,
+}
+
+impl Held {
+    /// What matters of an object; `None` for one without a hold.
+    pub fn read(object: &Object) -> Option<Self> {
+        let deletion = object.status.deletion.as_ref()?;
+        Some(Self {
+            key: object.key.clone(),
+            uid: object.uid.clone(),
+            resource_version: object.resource_version.clone(),
+            hold: deletion.hold.clone()?,
+            terminating: object.deleted_at.is_some(),
+            retained: object.is_retained(),
+        })
+    }
+}
+
+/// One hold, as all Platforms of its application show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// Its id.
+    pub id: String,
+    /// Whose deletions it holds.
+    pub application: Option<AppId>,
+    /// The Platforms that show it, in order.
+    pub platforms: Vec<String>,
+    /// Since when it stands.
+    pub since: Timestamp,
+    /// How many deletions it holds.
+    pub count: usize,
+    /// How many deletions were counted against the bound.
+    pub counted: usize,
+    /// How many that bound lets go.
+    pub bound: usize,
+    /// The Platform whose bound it is.
+    pub bound_of: String,
+    /// The bound in a sentence.
+    pub reason: String,
+    /// How many objects carry its id in their status by now.
+    pub objects: usize,
+}
+
+/// Every hold that a Platform shows, by id.
+pub fn holds(platforms: &[PlatformSeen], objects: &[Held]) -> Vec<Hold> {
+    let mut holds = BTreeMap::<&str, Hold>::new();
+    for platform in platforms {
+        let Some(shown) = &platform.status.hold else {
+            continue;
+        };
+        let hold = holds
+            .entry(&shown.id)
+            .or_insert_with(|| Hold::new(shown, objects));
+        // Platforms are written one after the other: the one that counts most is the newest.
+        if number(shown.counted) > hold.counted {
+            let platforms = std::mem::take(&mut hold.platforms);
+            let application = hold.application.take();
+            *hold = Hold {
+                application,
+                platforms,
+                ..Hold::new(shown, objects)
+            };
+        }
+        hold.platforms.push(platform.key.to_string());
+        hold.application = hold
+            .application
+            .take()
+            .or_else(|| platform.application().cloned());
+    }
+    let mut holds: Vec<Hold> = holds.into_values().collect();
+    for hold in &mut holds {
+        hold.platforms.sort();
+    }
+    holds
+}
+
+impl Hold {
+    fn new(shown: &HoldStatus, objects: &[Held]) -> Self {
+        Self {
+            id: shown.id.clone(),
+            application: None,
+            platforms: Vec::new(),
+            since: shown.since.0,
+            count: number(shown.count),
+            counted: number(shown.counted),
+            bound: number(shown.bound),
+            bound_of: shown.platform.clone(),
+            reason: shown.reason.clone(),
+            objects: part_of(&shown.id, objects).count(),
+        }
+    }
+}
+
+/// The objects that carry the id of a hold.
+pub fn part_of<'a>(id: &str, objects: &'a [Held]) -> impl Iterator<Item = &'a Held> {
+    objects.iter().filter(move |object| object.hold == id)
+}
+
+/// Where a hold is released.
+#[derive(Debug, PartialEq)]
+pub enum Release<'a> {
+    /// By an annotation of this Platform.
+    On(&'a PlatformSeen),
+    /// It is released already.
+    Done(&'a ReleasedHold),
+    /// Nobody shows a hold of this id.
+    Unknown,
+}
+
+/// Where the hold of this id is released: any Platform of its application will do, best one that stays.
+pub fn release<'a>(id: &str, platforms: &'a [PlatformSeen]) -> Release<'a> {
+    // A Platform that tells the release is ahead of one that still shows the hold.
+    if let Some(released) = platforms.iter().find_map(|platform| platform.released(id)) {
+        return Release::Done(released);
+    }
+    let showing = platforms
+        .iter()
+        .filter(|platform| platform.hold(id).is_some());
+    showing
+        .min_by_key(|platform| (platform.terminating, &platform.key))
+        .map_or(Release::Unknown, Release::On)
+}
+
+/// What a Platform says of a release that was asked for there.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing yet.
+    Pending,
+    /// The hold is released, and frees so many deletions.
+    Released(usize),
+    /// The hold stands no more, and nothing is left of it to be told.
+    Over,
+    /// The Platform itself is gone.
+    Gone,
+}
+
+/// What the Platform with this uid says by now of the release of a hold.
+pub fn progress(id: &str, uid: &str, platform: Option<&PlatformSeen>) -> Progress {
+    let Some(platform) = platform.filter(|platform| platform.uid == uid) else {
+        return Progress::Gone;
+    };
+    match (platform.released(id), platform.hold(id)) {
+        (Some(released), _) => Progress::Released(number(released.count)),
+        (None, Some(_)) => Progress::Pending,
+        (None, None) => Progress::Over,
+    }
+}
+
+/// How the policy of one object was set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Set {
+    /// It is `Retain` now.
+    Done,
+    /// It was `Retain` before.
+    Already,
+    /// The object is gone, or another one has its name.
+    Gone,
+    /// The object isn't part of the hold any more.
+    Left,
+    /// The API server refused, in its words.
+    Refused(String),
+}
+
+/// What to do about an object that has changed since it was read: write to its new version, or nothing.
+pub fn anew(before: &Held, now: Option<&Object>) -> Result<Held, Set> {
+    let now = now.filter(|now| now.uid == before.uid).ok_or(Set::Gone)?;
+    match Held::read(now) {
+        Some(now) if now.hold == before.hold => Ok(now),
+        Some(_) | None => Err(Set::Left),
+    }
+}
+
+fn number(count: i32) -> usize {
+    usize::try_from(count).unwrap_or(0)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::package::object::Watched;
+
+    pub(crate) fn platform(name: &str, status: Value) -> PlatformSeen {
+        PlatformSeen {
+            key: ObjectKey::new("iot", name),
+            uid: format!("uid-{name}"),
+            terminating: false,
+            status: serde_json::from_value(status).unwrap(),
+        }
+    }
+
+    pub(crate) fn hold(id: &str, counted: i32) -> Value {
+        json!({
+            "id": id, "since": "2026-11-23T12:00:00Z", "count": counted - 10, "counted": counted,
+            "reason": "more than 50 deletions within 10m", "platform": "iot/production",
+            "platformUid": "uid-production", "bound": 50,
+        })
+    }
+
+    fn object(name: &str, uid: &str, deletion: &Value) -> Object {
+        let object = json!({
+            "metadata": {
+                "namespace": "fleet", "name": name, "uid": uid, "resourceVersion": "7",
+                "deletionTimestamp": "2026-11-23T12:00:00Z",
+            },
+            "spec": {"fileId": "f", "platformRef": {"name": "production"}},
+            "status": {"deletion": deletion},
+        });
+        serde_json::from_value::<Watched>(object).unwrap().into()
+    }
+
+    pub(crate) fn held(name: &str, hold: &str) -> Held {
+        Held::read(&object(
+            name,
+            &format!("uid-{name}"),
+            &json!({"hold": hold}),
+        ))
+        .unwrap()
+    }
+
+    fn held_by(id: &str, counted: i32, application: &str) -> Value {
+        json!({"hold": hold(id, counted), "guard": {"application": application}})
+    }
+
+    #[test]
+    fn the_platforms_of_one_application_show_one_hold_and_the_newest_count_is_told() {
+        let platforms = [
+            platform("test", held_by("h-1", 60, "app-1")),
+            platform("production", held_by("h-1", 70, "app-1")),
+            platform("other", held_by("h-2", 55, "app-2")),
+            platform("idle", json!({})),
+        ];
+        let objects = [
+            held("a", "h-1"),
+            held("b", "h-1"),
+            held("c", "h-2"),
+            held("d", "h-0"),
+        ];
+        let holds = holds(&platforms, &objects);
+        let told = |hold: &Hold| {
+            let application = hold.application.clone().unwrap().to_string();
+            (hold.id.clone(), application, hold.counted, hold.objects)
+        };
+        assert_eq!(
+            holds.iter().map(told).collect::<Vec<_>>(),
+            [
+                ("h-1".to_owned(), "app-1".to_owned(), 70, 2),
+                ("h-2".to_owned(), "app-2".to_owned(), 55, 1),
+            ]
+        );
+        assert_eq!(holds[0].platforms, ["iot/production", "iot/test"]);
+    }
+
+    #[test]
+    fn an_object_without_a_hold_is_part_of_none() {
+        assert_eq!(Held::read(&object("a", "u", &json!({}))), None);
+        assert_eq!(Held::read(&object("a", "u", &Value::Null)), None);
+        let objects = [held("a", "h-1"), held("b", "h-11")];
+        assert_eq!(part_of("h-1", &objects).collect::<Vec<_>>(), [&objects[0]]);
+    }
+
+    #[test]
+    fn a_release_goes_to_a_platform_that_stays_and_is_not_asked_for_twice() {
+        let going = PlatformSeen {
+            terminating: true,
+            ..platform("a", held_by("h-1", 60, "app-1"))
+        };
+        let staying = platform("b", held_by("h-1", 60, "app-1"));
+        let platforms = [going.clone(), staying.clone()];
+        assert_eq!(release("h-1", &platforms), Release::On(&staying));
+        assert_eq!(release("h-1", &platforms[..1]), Release::On(&going));
+        assert_eq!(release("h-2", &platforms), Release::Unknown);
+
+        let told = json!({"guard": {"released": [{"id": "h-1", "time": "2026-11-23T12:05:00Z", "count": 50}]}});
+        let platforms = [staying, platform("c", told)];
+        assert!(
+            matches!(release("h-1", &platforms), Release::Done(released) if released.count == 50)
+        );
+    }
+
+    #[test]
+    fn a_release_is_told_by_the_platform_that_was_asked_and_by_no_other_of_its_name() {
+        let uid = "uid-a";
+        let held = platform("a", held_by("h-1", 60, "app-1"));
+        assert_eq!(progress("h-1", uid, Some(&held)), Progress::Pending);
+        let told = json!({
+            "hold": hold("h-2", 10),
+            "guard": {"released": [{"id": "h-1", "time": "2026-11-23T12:05:00Z", "count": 50}]},
+        });
+        let released = platform("a", told);
+        assert_eq!(
+            progress("h-1", uid, Some(&released)),
+            Progress::Released(50)
+        );
+        assert_eq!(
+            progress("h-1", uid, Some(&platform("a", json!({})))),
+            Progress::Over
+        );
+        let another = PlatformSeen {
+            uid: "another".to_owned(),
+            ..released
+        };
+        assert_eq!(progress("h-1", uid, Some(&another)), Progress::Gone);
+        assert_eq!(progress("h-1", uid, None), Progress::Gone);
+    }
+
+    #[test]
+    fn an_object_that_changed_is_written_only_while_it_is_the_same_and_part_of_the_hold() {
+        let before = held("a", "h-1");
+        let end = |object: Option<Object>| anew(&before, object.as_ref()).map(|now| now.uid);
+        let same = |deletion: Value| Some(object("a", "uid-a", &deletion));
+        assert_eq!(end(same(json!({"hold": "h-1"}))), Ok("uid-a".to_owned()));
+        assert_eq!(end(same(json!({"hold": "h-2"}))), Err(Set::Left));
+        assert_eq!(end(same(json!({}))), Err(Set::Left));
+        assert_eq!(
+            end(Some(object("a", "new", &json!({"hold": "h-1"})))),
+            Err(Set::Gone)
+        );
+        assert_eq!(end(None), Err(Set::Gone));
+    }
+}

@@ -1,0 +1,201 @@
+//! What `vpo hold` says to people. Pure.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::fmt::{self, Write as _};
+
+use jiff::Timestamp;
+
+use super::super::output::{grouped, seconds_until, span};
+use super::selection::{Held, Hold, Set};
+use crate::api::names::ObjectKey;
+
+/// So many names are shown of a crowd.
+const NAMES: usize = 20;
+/// What is held.
+pub const PACKAGE: &str = "VersionPackage";
+
+/// All holds, for people.
+pub fn table(holds: &[Hold], now: Timestamp) -> String {
+    if holds.is_empty() {
+        return "No mass deletion is held.\n".to_owned();
+    }
+    let mut text = String::new();
+    for hold in holds {
+        // Writing into a String can't fail.
+        let _ = write_hold(&mut text, hold, now);
+        text.push('\n');
+    }
+    text.push_str("`vpo hold release ID` lets one go on, `vpo hold retain ID` takes it back: its objects go, their packages stay.\n");
+    text
+}
+
+fn write_hold(text: &mut String, hold: &Hold, now: Timestamp) -> fmt::Result {
+    writeln!(text, "Hold {}", hold.id)?;
+    if let Some(application) = &hold.application {
+        writeln!(text, "  Application  {application}")?;
+    }
+    writeln!(text, "  Platforms    {}", hold.platforms.join(", "))?;
+    writeln!(
+        text,
+        "  Since        {} ({:.0})",
+        span(seconds_until(now, hold.since)),
+        hold.since
+    )?;
+    writeln!(text, "  Bound        {}", hold.reason)?;
+    writeln!(
+        text,
+        "  Deletions    {} held, {} counted; {} with the hold by now",
+        grouped(hold.count),
+        grouped(hold.counted),
+        many(hold.objects, "object")
+    )
+}
+
+/// That there is no hold of this id, and which there are.
+pub fn unknown(id: &str, holds: &[Hold]) -> String {
+    if holds.is_empty() {
+        return format!("there is no hold {id}, nor any other");
+    }
+    let holds = holds.iter().map(|hold| {
+        let application = hold.application.as_ref();
+        let of = application.map_or_else(String::new, |application| format!(" of {application}"));
+        format!("{} ({}{of})", hold.id, many(hold.count, "deletion"))
+    });
+    format!(
+        "there is no hold {id}; there is {}",
+        holds.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// What a release does, before it is confirmed.
+pub fn before_release(hold: &Hold, objects: &[&Held], now: Timestamp) -> String {
+    let mut text = String::new();
+    let _ = write_hold(&mut text, hold, now);
+    let _ = writeln!(
+        text,
+        "\nReleasing it deletes the packages of {}, for ever:",
+        many(objects.len(), PACKAGE)
+    );
+    write_names(&mut text, objects.iter().map(|object| &object.key));
+    text.push_str(&unwritten(hold, objects.len()));
+    text
+}
+
+/// What a retain does, before it is confirmed. `hold` is what a Platform shows of it, where one does.
+pub fn before_retain(hold: Option<&Hold>, objects: &[&Held], now: Timestamp) -> String {
+    let mut text = String::new();
+    if let Some(hold) = hold {
+        let _ = write_hold(&mut text, hold, now);
+        text.push('\n');
+    } else {
+        text.push_str("No Platform shows this hold any more: what was released may be on its way, and can't be taken back.\n\n");
+    }
+    let _ = writeln!(
+        text,
+        "deletionPolicy: Retain is set on {}:",
+        many(objects.len(), PACKAGE)
+    );
+    write_names(&mut text, objects.iter().map(|object| &object.key));
+    let going = objects.iter().filter(|object| object.terminating).count();
+    let _ = writeln!(
+        text,
+        "{} being deleted: they go, and their packages stay on the platform.",
+        of_these(going)
+    );
+    text.push_str(&only_retired(objects));
+    text.push_str(&hold.map_or_else(String::new, |hold| unwritten(hold, objects.len())));
+    text
+}
+
+/// What came of a retain: how many ended how, and what is left to a person.
+pub fn after_retain(ends: &[(&Held, Set)]) -> String {
+    let count = |wanted: &dyn Fn(&Set) -> bool| ends.iter().filter(|(_, set)| wanted(set)).count();
+    let mut text = format!(
+        "deletionPolicy: Retain was set on {}",
+        many(count(&|set| *set == Set::Done), PACKAGE)
+    );
+    for (number, what) in [
+        (count(&|set| *set == Set::Already), "had it already"),
+        (count(&|set| *set == Set::Gone), "gone meanwhile"),
+        (
+            count(&|set| *set == Set::Left),
+            "no longer part of the hold",
+        ),
+        (count(&|set| matches!(set, Set::Refused(_))), "refused"),
+    ] {
+        if number > 0 {
+            let _ = write!(text, ", {} {what}", grouped(number));
+        }
+    }
+    text.push_str(".\n");
+    for (object, set) in ends {
+        if let Set::Refused(why) = set {
+            let _ = writeln!(text, "  {}: {why}", object.key);
+        }
+    }
+    let still: Vec<&Held> = ends
+        .iter()
+        .filter(|(_, set)| matches!(set, Set::Done | Set::Already))
+        .map(|(object, _)| *object)
+        .collect();
+    text.push_str(&only_retired(&still));
+    text
+}
+
+/// Those that `Retain` doesn't help, and what does.
+fn only_retired(objects: &[&Held]) -> String {
+    let retired: Vec<&ObjectKey> = objects
+        .iter()
+        .filter(|object| !object.terminating)
+        .map(|object| &object.key)
+        .collect();
+    if retired.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "{} only retired, which Retain doesn't call off: they stay held, and a release deletes their packages. Where a package is to stay, set lifecycle: Active and take retireAfter out, in Git:\n",
+        of_these(retired.len())
+    );
+    write_names(&mut text, retired.into_iter());
+    text
+}
+
+/// Objects are written in turn, so the first to look may come before the last.
+fn unwritten(hold: &Hold, carrying: usize) -> String {
+    if carrying >= hold.count {
+        return String::new();
+    }
+    format!(
+        "The hold counts {}: those that don't carry it yet are not among these.\n",
+        many(hold.count, "deletion")
+    )
+}
+
+fn write_names<'a>(text: &mut String, names: impl ExactSizeIterator<Item = &'a ObjectKey>) {
+    let rest = names.len().saturating_sub(NAMES);
+    for name in names.take(NAMES) {
+        let _ = writeln!(text, "  {name}");
+    }
+    if rest > 0 {
+        let _ = writeln!(text, "  and {} more", grouped(rest));
+    }
+}
+
+/// A number of things that take an s.
+pub fn many(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        number => format!("{} {thing}s", grouped(number)),
+    }
+}
+
+fn of_these(number: usize) -> String {
+    match number {
+        1 => "1 of these is".to_owned(),
+        number => format!("{} of these are", grouped(number)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

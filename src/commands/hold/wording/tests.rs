@@ -1,0 +1,113 @@
+use serde_json::json;
+
+use super::super::selection::holds;
+use super::super::selection::tests::{held, hold, platform};
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-11-23T12:03:20Z".parse().unwrap()
+}
+
+fn one_hold(objects: &[Held]) -> Vec<Hold> {
+    let status = json!({"hold": hold("h-1", 1210), "session": {"appId": "app-1"}});
+    holds(&[platform("production", status)], objects)
+}
+
+fn crowd(number: usize) -> Vec<Held> {
+    (0..number)
+        .map(|n| held(&format!("meter-{n:04}"), "h-1"))
+        .collect()
+}
+
+#[test]
+fn the_table_says_since_when_how_many_which_bound_and_what_to_do() {
+    let wanted = "\
+Hold h-1
+  Application  app-1
+  Platforms    iot/production
+  Since        3m20s (2026-11-23T12:00:00Z)
+  Bound        more than 50 deletions within 10m
+  Deletions    1,200 held, 1,210 counted; 2 objects with the hold by now
+
+`vpo hold release ID` lets one go on, `vpo hold retain ID` takes it back: its objects go, their packages stay.
+";
+    assert_eq!(table(&one_hold(&crowd(2)), now()), wanted);
+    assert_eq!(table(&[], now()), "No mass deletion is held.\n");
+}
+
+#[test]
+fn a_hold_that_is_not_there_is_answered_with_those_that_are() {
+    assert_eq!(unknown("h-9", &[]), "there is no hold h-9, nor any other");
+    assert_eq!(
+        unknown("h-9", &one_hold(&[])),
+        "there is no hold h-9; there is h-1 (1,200 deletions of app-1)"
+    );
+}
+
+#[test]
+fn twenty_names_are_shown_and_then_how_many_more() {
+    let objects = crowd(1200);
+    let hold = &one_hold(&objects)[0];
+    let told = |number: usize| {
+        let objects: Vec<&Held> = objects[..number].iter().collect();
+        before_release(hold, &objects, now())
+    };
+    let twenty = told(20);
+    assert!(twenty.contains("the packages of 20 VersionPackages, for ever:\n"));
+    assert!(twenty.contains("  fleet/meter-0019\n") && !twenty.contains("more\n"));
+    assert!(
+        twenty.contains("The hold counts 1,200 deletions"),
+        "{twenty}"
+    );
+    let all = told(1200);
+    assert!(
+        all.contains("  fleet/meter-0019\n  and 1,180 more\n"),
+        "{all}"
+    );
+    assert!(!all.contains("The hold counts"), "{all}");
+    assert!(told(1).contains("the packages of 1 VersionPackage, for ever:\n"));
+}
+
+#[test]
+fn a_retain_names_those_that_it_does_not_help_and_what_does() {
+    let retired = Held {
+        terminating: false,
+        ..held("retired", "h-1")
+    };
+    let (a, b) = (held("a", "h-1"), held("b", "h-1"));
+    let text = before_retain(None, &[&a, &b, &retired], now());
+    for part in [
+        "No Platform shows this hold any more",
+        "deletionPolicy: Retain is set on 3 VersionPackages:\n  fleet/a\n  fleet/b\n  fleet/retired\n",
+        "2 of these are being deleted: they go, and their packages stay",
+        "1 of these is only retired, which Retain doesn't call off",
+        "set lifecycle: Active and take retireAfter out, in Git:\n  fleet/retired\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let before = before_retain(one_hold(&[]).first(), &[&a], now());
+    assert!(!before.contains("only retired") && before.starts_with("Hold h-1\n"));
+}
+
+#[test]
+fn what_came_of_a_retain_is_counted_by_how_it_ended() {
+    let refused = Set::Refused("not now".to_owned());
+    let objects = crowd(6);
+    let ends = [
+        Set::Done,
+        Set::Done,
+        Set::Already,
+        Set::Gone,
+        Set::Left,
+        refused,
+    ];
+    let ends: Vec<(&Held, Set)> = objects.iter().zip(ends).collect();
+    assert_eq!(
+        after_retain(&ends),
+        "deletionPolicy: Retain was set on 2 VersionPackages, 1 had it already, 1 gone meanwhile, 1 no longer part of the hold, 1 refused.\n  fleet/meter-0005: not now\n"
+    );
+    assert_eq!(
+        after_retain(&ends[..1]),
+        "deletionPolicy: Retain was set on 1 VersionPackage.\n"
+    );
+}

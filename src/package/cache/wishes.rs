@@ -1,0 +1,96 @@
+//! What the objects of the cache ask for, and who needs a Platform: what the guard and the Platforms go by.
+
+use super::{Cache, Shown};
+use crate::api::names::{AppId, ObjectKey};
+use crate::package::packed::{Asks, Packed};
+use crate::platform::guard::Asked;
+
+/// What one object asks for.
+pub enum Wish {
+    /// Nothing is to be deleted for it, or another object claims its package.
+    Nothing,
+    /// The deletion of a package of this application, which has so many objects.
+    Deletion {
+        /// Whose package it is.
+        application: AppId,
+        /// How many objects of it have packages that aren't gone.
+        population: usize,
+        /// How it's asked for.
+        asked: Box<Asked>,
+    },
+    /// Time or its Platform decides that, which a look at it tells.
+    Open,
+}
+
+impl Cache {
+    /// The uid of an object, and what it asks for.
+    pub fn wish(&self, key: &ObjectKey) -> Option<(Box<str>, Wish)> {
+        let state = self.state.lock();
+        let object = state.shown.objects.get(key)?;
+        Some((object.uid.clone(), state.shown.wish(object)))
+    }
+
+    /// All that is asked for or may be, by uid.
+    pub fn wishes(&self) -> Vec<(Box<str>, Wish)> {
+        let state = self.state.lock();
+        let objects = state.shown.objects.values();
+        objects
+            .map(|object| (object.uid.clone(), state.shown.wish(object)))
+            .filter(|(_, wish)| !matches!(wish, Wish::Nothing))
+            .collect()
+    }
+
+    /// How many objects of `application` have packages that aren't gone.
+    pub fn population(&self, application: &AppId) -> usize {
+        let state = self.state.lock();
+        let populations = &state.shown.populations;
+        populations.get(application).copied().unwrap_or(0)
+    }
+
+    /// How many accepted objects without an outcome name `platform`, and the first few of them by name.
+    pub fn users(&self, platform: &ObjectKey, few: usize) -> (usize, Vec<ObjectKey>) {
+        let state = self.state.lock();
+        let members = state.shown.by_platform.get(platform);
+        let keys = members.into_iter().flat_map(|members| &members.keys);
+        let mut users: Vec<ObjectKey> = keys
+            .filter(|key| {
+                let object = state.shown.objects.get(*key);
+                object.is_some_and(|object| object.application.is_some() && !object.ended)
+            })
+            .cloned()
+            .collect();
+        drop(state);
+        let count = users.len();
+        users.sort_unstable();
+        users.truncate(few);
+        (count, users)
+    }
+}
+
+impl Shown {
+    fn wish(&self, object: &Packed) -> Wish {
+        let asked = match &object.asks {
+            Asks::No => return Wish::Nothing,
+            Asks::Later => return Wish::Open,
+            Asks::Yes(asked) => asked,
+        };
+        let Some(application) = &object.application else {
+            return Wish::Open;
+        };
+        let file = object.file_id.as_ref();
+        let of_file = file.and_then(|file| self.by_file.get(file));
+        let others = of_file.into_iter().flatten();
+        let claimed = others
+            .filter(|key| **key != object.key)
+            .filter_map(|key| self.objects.get(key))
+            .any(|other| other.claims && other.application.as_ref() == Some(application));
+        if claimed {
+            return Wish::Nothing;
+        }
+        Wish::Deletion {
+            application: application.clone(),
+            population: self.populations.get(application).copied().unwrap_or(0),
+            asked: asked.clone(),
+        }
+    }
+}

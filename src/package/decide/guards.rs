@@ -1,0 +1,60 @@
+//! Rows 9 to 11: what stands between a deletion that may be made and its call.
+
+use std::time::Duration;
+
+use super::{Decision, Now, Observation, instant_of, requested_at, rest};
+use crate::api::reason::Reason;
+use crate::platform::guard::Judgement;
+
+/// A look-up proves the identity of a package for so long: it has to be just before the call.
+pub const PROOF_LASTS: Duration = Duration::from_secs(60);
+
+/// Rows 9 and 10: the mass deletion that waits for a person, and the time to undo.
+pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Option<Decision> {
+    if let Judgement::Held(hold) = &seen.guard {
+        return Some(rest(Reason::MassDeletionHeld, held(seen, hold)));
+    }
+    let since = requested_at(&seen.object, now.wall);
+    let ends = since.checked_add(grace).ok()?;
+    (now.wall < ends).then(|| Decision::Rest {
+        reason: Reason::GracePeriod,
+        message: format!(
+            "Nothing is sent before {ends} (guard.gracePeriod {grace:?} of the Platform); {}",
+            undo(seen)
+        ),
+        until: Some(instant_of(ends, now)),
+    })
+}
+
+/// Whether the look-up that row 11 asks for is still to be made.
+pub(super) fn needs_proof(seen: &Observation, now: Now) -> bool {
+    let expects = seen
+        .object
+        .spec
+        .as_ref()
+        .is_ok_and(|spec| spec.expect.is_some());
+    let proven = seen.proven.is_some_and(|at| at + PROOF_LASTS > now.tick);
+    expects && !proven
+}
+
+fn held(seen: &Observation, hold: &str) -> String {
+    let platform = seen
+        .object
+        .platform()
+        .map_or_else(String::new, |platform| format!(" {platform}"));
+    format!(
+        "Part of the mass deletion {hold}, which waits for a person; status.hold of the Platform{platform} says why. \
+         If all of it is meant, release it with `vpo hold release {hold}`. If not, {}",
+        undo(seen)
+    )
+}
+
+/// How a deletion is called off that Kubernetes can't call off.
+fn undo(seen: &Observation) -> &'static str {
+    if seen.object.deleted_at.is_some() {
+        "set deletionPolicy: Retain, and the object goes without its package and the next sync creates it anew; \
+         or claim the package by an object of another name or namespace. A plain revert in Git changes nothing"
+    } else {
+        "set lifecycle: Active again"
+    }
+}

@@ -1,0 +1,222 @@
+//! What must hold at every step, and at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::server::claims;
+use super::world::{BOUND, GRACE, Reply, WINDOW, World, app};
+use crate::api::platform::Mode;
+use crate::api::reason::Reason;
+use crate::api::version_package::Outcome;
+use crate::package::decide::{Decision, Observation};
+use crate::package::object::Object;
+use crate::platform::guard::Judgement;
+
+impl World {
+    /// Why a call for this object would delete what somebody wants, as things are now.
+    pub(super) fn wrong_to_delete(&self, object: &Object) -> Option<&'static str> {
+        let Some(real) = self
+            .server
+            .get(&object.key.name)
+            .filter(|real| real.uid == object.uid)
+        else {
+            return Some("the object is gone or another one");
+        };
+        let asks = real.deleted_at.is_some() || real.is_retired(self.now);
+        if !asks {
+            return Some("it is wanted");
+        }
+        if real.deleted_at.is_some() && real.is_retained() {
+            return Some("its package is retained");
+        }
+        if real.paused {
+            return Some("it is paused");
+        }
+        let own = real.application().unwrap_or(&self.application);
+        let mut others = self.server.all().filter(|other| other.uid != real.uid);
+        let claimed = others.any(|other| {
+            let same = other.file_id() == real.file_id() && other.application() == Some(own);
+            same && claims(&other, self.now)
+        });
+        claimed.then_some("another object claims the package")
+    }
+
+    pub(super) fn check_send(&mut self, object: &Object) {
+        let uid = &object.uid;
+        let truth = self.truths.entry(uid.clone()).or_default().clone();
+        assert_eq!(truth.wrong, None, "a wrong delete of {uid}");
+        assert_eq!(self.mode, Mode::Enforce, "a delete in mode Observe");
+        let own = object.application().unwrap_or(&self.application).clone();
+        assert_eq!(own, self.application, "a delete with another application");
+        assert!(
+            !truth.held || truth.freed,
+            "{uid} was sent although a hold keeps it"
+        );
+        let asked = match (
+            object.deleted_at,
+            truth.retired.filter(|_| object.is_retired(self.now)),
+        ) {
+            (Some(deleted), Some(retired)) => deleted.min(retired),
+            (Some(at), None) | (None, Some(at)) => at,
+            (None, None) => panic!("{uid} asks for nothing"),
+        };
+        let since = Duration::try_from(self.now.duration_since(asked)).unwrap_or_default();
+        // The API server keeps times to the second.
+        assert!(
+            since + Duration::from_secs(1) >= GRACE,
+            "{uid} was sent {since:?} after it was asked for"
+        );
+        let spec = object.spec.as_ref().unwrap();
+        if let Some(expect) = &spec.expect {
+            let version = format!("V-{}", spec.file_id);
+            assert_eq!(
+                expect.version.as_deref(),
+                Some(&*version),
+                "{uid} is not what was expected"
+            );
+        }
+        let attempts = object.status.deletion.as_ref().and_then(|d| d.attempts);
+        if attempts == Some(1) && !truth.freed && own == app() {
+            self.sent.push(self.now);
+            let start = self.now.checked_sub(WINDOW).unwrap();
+            let within = self.sent.iter().filter(|at| **at > start).count();
+            assert!(within <= BOUND, "{within} were sent within a window");
+        }
+    }
+
+    pub(super) fn check_decision(&mut self, seen: &Observation, decision: &Decision) {
+        let object = &*seen.object;
+        if let Decision::Rest {
+            reason: Reason::MassDeletionHeld,
+            ..
+        } = decision
+        {
+            let truth = self.truths.entry(object.uid.clone()).or_default();
+            truth.held = true;
+            assert!(matches!(seen.guard, Judgement::Held(_)));
+        }
+        if let Decision::Rest {
+            reason: Reason::GracePeriod,
+            until: Some(until),
+            ..
+        } = decision
+        {
+            let stored = object
+                .status
+                .deletion
+                .as_ref()
+                .and_then(|d| d.requested_at.as_ref());
+            if let Some(stored) = stored {
+                let left =
+                    Duration::try_from(stored.0.duration_since(self.now)).unwrap_or_default();
+                assert!(
+                    *until <= self.tick + GRACE + left,
+                    "{} begins its grace period anew",
+                    object.uid
+                );
+            }
+        }
+        let retained =
+            object.deleted_at.is_some() && object.is_retained() && object.has_finalizer();
+        assert!(
+            !retained || !matches!(decision, Decision::Rest { .. }),
+            "{} says Retain and is held: {decision:?}",
+            object.uid
+        );
+    }
+
+    pub(super) fn check_release(&self, object: &Object, outcome: Outcome) {
+        let file = object.file_id().unwrap().to_string();
+        match outcome {
+            // The other application has none of these packages.
+            Outcome::Deleted | Outcome::AlreadyGone if object.application() != Some(&app()) => {}
+            Outcome::Deleted | Outcome::AlreadyGone => {
+                assert!(
+                    !self.packages.contains(&file),
+                    "{} went and left an orphan",
+                    object.uid
+                );
+            }
+            Outcome::Retained => assert!(object.is_retained()),
+            Outcome::HandedOver => {
+                let mut others = self.server.all().filter(|other| other.uid != object.uid);
+                let kept = others.any(|other| other.file_id() == object.file_id());
+                assert!(
+                    kept || !self.packages.contains(&file),
+                    "{} was handed to nobody",
+                    object.uid
+                );
+            }
+        }
+    }
+
+    /// Everything well again: whatever was asked for comes to its end.
+    pub fn finish(&mut self) {
+        self.mode = Mode::Enforce;
+        self.application = app();
+        let names: Vec<String> = self.server.objects.keys().cloned().collect();
+        for (index, name) in names.iter().enumerate() {
+            let object = self.server.get(name).unwrap();
+            if object.paused && index % 2 == 0 && object.deleted_at.is_some() {
+                // The way out works on a paused one too.
+                self.server
+                    .edit(name, |o| o["spec"]["deletionPolicy"] = json!("Retain"));
+            } else {
+                self.server
+                    .edit(name, |o| o["metadata"]["annotations"] = json!({}));
+            }
+            self.server.edit(name, |o| {
+                let file = o["spec"]["fileId"].as_str().unwrap().to_owned();
+                if !o["spec"]["expect"].is_null() {
+                    o["spec"]["expect"] = json!({"version": format!("V-{file}")});
+                }
+            });
+        }
+        for round in 0..60 {
+            self.pass_time(Duration::from_secs(11));
+            // Some were accepted for the other application: theirs is the only one that may be asked.
+            let application = if round % 2 == 0 { "app-1" } else { "app-2" };
+            self.application = application.parse().unwrap();
+            self.relist();
+            self.record();
+            self.release();
+            self.record();
+            let names: Vec<String> = self.server.objects.keys().cloned().collect();
+            for name in &names {
+                for _ in 0..3 {
+                    self.permit(name);
+                    self.deliver(usize::MAX);
+                    self.pass(name, Reply::Done);
+                    self.record();
+                    self.deliver(usize::MAX);
+                }
+            }
+            if round > 0 && self.is_done() {
+                return;
+            }
+        }
+        let left: BTreeMap<_, _> = self
+            .server
+            .objects
+            .iter()
+            .map(|(name, object)| (name, object["status"]["conditions"][0].clone()))
+            .collect();
+        assert!(self.is_done(), "no progress: {left:#?}");
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.server.all().all(|object| {
+            let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
+            let mut others = self.server.all().filter(|other| other.uid != object.uid);
+            let claimed = others.any(|other| {
+                let same = other.file_id() == object.file_id()
+                    && other.application() == object.application();
+                same && claims(&other, self.now)
+            });
+            object.deleted_at.is_none()
+                && (!object.is_retired(self.now) || outcome.is_some() || claimed)
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! One pass of the operator, as the effects around the pure rooms make it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::world::{GRACE, Reply, World, app};
+use crate::api::names::ObjectKey;
+use crate::package::act::{added, guarded, removed};
+use crate::package::claims::{self as judging, Belonging, Claim};
+use crate::package::conclude::{Report, conclude};
+use crate::package::decide::{Decision, Observation, PlatformView, decide};
+use crate::package::effect::Effect;
+use crate::package::object::Object;
+use crate::package::observe::judged;
+use crate::package::report::status_body;
+use crate::remote::answer::{Answer, Call, read as understand};
+use crate::session::{Purpose, Standing, State};
+
+impl World {
+    /// One pass over an object; `reply` is what the platform answers, should it be called.
+    pub fn pass(&mut self, name: &str, reply: Reply) {
+        let Some(seen) = self.observe(name) else {
+            return;
+        };
+        let now = self.clock();
+        let decision = decide(&seen, now);
+        self.check_decision(&seen, &decision);
+        if !decision.keeps_seat() {
+            self.leave(&seen.object.uid);
+        }
+        let effect = self.act(&seen, &decision, reply);
+        let report = conclude(&seen, &decision, &effect, 0, now, 0.0);
+        self.deliver_report(&seen, &decision, &effect, &report);
+    }
+
+    pub(super) fn observe(&mut self, name: &str) -> Option<Observation> {
+        let look = self.cache.look(&ObjectKey::new("fleet", name))?;
+        let object = look.object;
+        let now = self.clock();
+        let application = object.application().unwrap_or(&self.application).clone();
+        let others: Vec<_> = look
+            .others
+            .iter()
+            .map(|other| (&**other, Belonging::To(self.application.clone())))
+            .collect();
+        let claim = judging::judge(&application, &others, now.wall);
+        let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
+        let settled = self.memory.settled(&object.uid).or(outcome);
+        let claimed = matches!(claim, Claim::Claimed(_)) || settled.is_some();
+        let guard = judged(
+            &self.guards,
+            &self.cache,
+            &object,
+            Some(&application),
+            claimed,
+            now,
+        );
+        let file = object.file_id().unwrap().to_string();
+        let ahead = self.leaders.get(&file).filter(|uid| **uid != object.uid);
+        Some(Observation {
+            echo: self.memory.echo(&object.uid, &object.resource_version),
+            blind: self.memory.is_blind(),
+            settled,
+            platform: PlatformView::Usable {
+                app_id: self.application.clone(),
+                mode: self.mode,
+                last_good: None,
+                grace: GRACE,
+                accepts: true,
+            },
+            lagging: false,
+            claim,
+            ahead: ahead.map(|uid| ObjectKey::new("fleet", uid.as_str())),
+            guard,
+            proven: self
+                .proven
+                .get(&object.uid)
+                .filter(|(generation, _)| *generation == object.generation)
+                .map(|(_, at)| *at),
+            standing: self
+                .standings
+                .get(&object.uid)
+                .cloned()
+                .unwrap_or(Standing::Absent),
+            backoff: None,
+            object,
+        })
+    }
+
+    pub(super) fn act(&mut self, seen: &Observation, decision: &Decision, reply: Reply) -> Effect {
+        let object = &*seen.object;
+        let name = &*object.key.name;
+        match decision {
+            Decision::AddFinalizer => self.patch(object, &guarded(object, &added(object))),
+            Decision::Release { outcome, .. } => {
+                let before = self.server.get(name);
+                let effect = self.patch(object, &guarded(object, &removed(object)));
+                if effect == Effect::Patched {
+                    self.check_release(&before.unwrap(), *outcome);
+                }
+                effect
+            }
+            Decision::Request(ticket) => {
+                let file = object.file_id().unwrap().to_string();
+                self.leaders.insert(file, object.uid.clone());
+                let waiting = Standing::Waiting {
+                    purpose: ticket.purpose,
+                    position: 1,
+                    estimated: Duration::ZERO,
+                    state: State::Open,
+                    told: true,
+                };
+                let standing = self.standings.entry(object.uid.clone());
+                let standing = standing.or_insert_with(|| waiting.clone());
+                if let Standing::Permitted { purpose, intent } = standing {
+                    if *purpose != ticket.purpose {
+                        (*purpose, *intent) = (ticket.purpose, None);
+                    }
+                } else {
+                    *standing = waiting;
+                }
+                Effect::Seated(standing.clone())
+            }
+            Decision::WriteIntent => {
+                if !self.guards.take(&object.uid, self.now) {
+                    return Effect::Beaten;
+                }
+                let id = format!("i-{}", self.server.changes.len());
+                let standing = Standing::Permitted {
+                    purpose: Purpose::Delete,
+                    intent: Some((id.clone(), self.tick)),
+                };
+                self.standings.insert(object.uid.clone(), standing);
+                Effect::Intended(id)
+            }
+            Decision::LookUp => {
+                let file = object.file_id().unwrap().to_string();
+                self.standings.remove(&object.uid);
+                Effect::Shown(self.show(&file))
+            }
+            Decision::Send => {
+                self.standings.remove(&object.uid);
+                Effect::Answered(self.send(object, reply))
+            }
+            Decision::RestartWatch => {
+                self.memory.set_blind(true);
+                Effect::None
+            }
+            Decision::Nothing
+            | Decision::Await(_)
+            | Decision::Rest { .. }
+            | Decision::Follow(_)
+            | Decision::GiveBack(_) => Effect::None,
+        }
+    }
+
+    pub(super) fn patch(&mut self, object: &Object, patch: &Value) -> Effect {
+        if self.server.patch(&object.key.name, patch) {
+            let (uid, version) = (&object.uid, &object.resource_version);
+            self.memory.wrote(uid, version, self.tick);
+            Effect::Patched
+        } else {
+            Effect::Outrun
+        }
+    }
+
+    pub(super) fn show(
+        &self,
+        file: &str,
+    ) -> Result<Box<crate::remote::wire::CategoryInfo>, Answer> {
+        if self.packages.contains(file) && self.application == app() {
+            Ok(Box::new(crate::remote::wire::CategoryInfo {
+                file_id: Some(file.to_owned()),
+                version: Some(format!("V-{file}")),
+                ..crate::remote::wire::CategoryInfo::default()
+            }))
+        } else {
+            Err(not_found(Call::Show))
+        }
+    }
+
+    pub(super) fn send(&mut self, object: &Object, reply: Reply) -> Answer {
+        self.check_send(object);
+        let file = object.file_id().unwrap().to_string();
+        let answer = |status: u16, body: &str| {
+            understand(Call::Delete, status, Ok(body.as_bytes()), &"s".into())
+        };
+        match reply {
+            Reply::Done | Reply::DoneLost
+                if !self.packages.contains(&file) || self.application != app() =>
+            {
+                not_found(Call::Delete)
+            }
+            Reply::Done => {
+                self.packages.remove(&file);
+                answer(200, "")
+            }
+            Reply::DoneLost => {
+                self.packages.remove(&file);
+                answer(500, "")
+            }
+            Reply::Unavailable => answer(500, ""),
+            Reply::Throttled => {
+                self.void_permits();
+                answer(
+                    403,
+                    r#"{"error_code":"1010009","error_desc":"app throttle exceed"}"#,
+                )
+            }
+            Reply::BareNotFound => answer(404, ""),
+        }
+    }
+
+    pub(super) fn deliver_report(
+        &mut self,
+        seen: &Observation,
+        decision: &Decision,
+        effect: &Effect,
+        report: &Report,
+    ) {
+        let object = &*seen.object;
+        if let Some(outcome) = report.settled {
+            self.memory.settle(&object.uid, outcome);
+            self.truths.entry(object.uid.clone()).or_default().outcome = Some(outcome);
+        }
+        match effect {
+            Effect::Shown(Ok(_)) if report.proven => {
+                let proven = (object.generation, self.tick);
+                self.proven.insert(object.uid.clone(), proven);
+            }
+            Effect::Answered(_) | Effect::Shown(_) => {
+                self.proven.remove(&object.uid);
+                self.leave(&object.uid);
+            }
+            _ => {}
+        }
+        let Some(status) = report.status.as_ref().filter(|s| **s != object.status) else {
+            return;
+        };
+        let intended = matches!(effect, Effect::Intended(_));
+        let wrong = intended.then(|| self.wrong_to_delete(object)).flatten();
+        let body = status_body(object, status);
+        match self.server.apply_status(&object.key.name, &body) {
+            Some(version) => {
+                if version != object.resource_version {
+                    let shown = &object.resource_version;
+                    self.memory.wrote(&object.uid, shown, self.tick);
+                }
+                let truth = self.truths.entry(object.uid.clone()).or_default();
+                if intended {
+                    truth.wrong = wrong;
+                }
+                if let Decision::Rest { reason, .. } = decision {
+                    truth.seen_active |= reason.phase() == crate::api::reason::Phase::Active;
+                }
+            }
+            None if intended => self.leave(&object.uid),
+            None => {}
+        }
+    }
+}
+
+fn not_found(call: Call) -> Answer {
+    let body = br#"{"error_code":"123002","error_desc":"not found"}"#;
+    understand(call, 404, Ok(body), &"s".into())
+}

@@ -1,0 +1,156 @@
+//! The API server of the model: one object a name, every change with a version, a watch that may lag.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::api::names::FINALIZER;
+use crate::package::cache::Event;
+use crate::package::object::{Object, Watched};
+
+/// One change, as a watch tells it.
+#[derive(Clone)]
+pub struct Change {
+    pub object: Value,
+    pub gone: bool,
+}
+
+/// All objects, and the changes that led to them.
+#[derive(Default)]
+pub struct Server {
+    pub objects: BTreeMap<String, Value>,
+    pub changes: Vec<Change>,
+    version: u64,
+    uids: u64,
+}
+
+impl Server {
+    /// A user creates an object; nothing where the name is taken.
+    pub fn create(&mut self, name: &str, spec: &Value) {
+        if self.objects.contains_key(name) {
+            return;
+        }
+        self.uids += 1;
+        let object = json!({
+            "metadata": {
+                "namespace": "fleet", "name": name, "uid": format!("uid-{}", self.uids), "generation": 1,
+            },
+            "spec": spec,
+            "status": {"observedGeneration": -1},
+        });
+        self.put(name, object);
+    }
+
+    /// A user changes an object.
+    pub fn edit(&mut self, name: &str, change: impl FnOnce(&mut Value)) {
+        let Some(mut object) = self.objects.get(name).cloned() else {
+            return;
+        };
+        let before = object["spec"].clone();
+        change(&mut object);
+        if object["spec"] != before {
+            bump(&mut object);
+        }
+        self.put(name, object);
+    }
+
+    /// A user deletes an object: it goes, or is marked where finalizers keep it.
+    pub fn delete(&mut self, name: &str, now: Timestamp) {
+        let Some(mut object) = self.objects.get(name).cloned() else {
+            return;
+        };
+        if !object["metadata"]["deletionTimestamp"].is_null() {
+            return;
+        }
+        object["metadata"]["deletionTimestamp"] = json!(now);
+        bump(&mut object);
+        self.put(name, object);
+    }
+
+    /// A JSON patch with its tests; whether it was taken.
+    pub fn patch(&mut self, name: &str, patch: &Value) -> bool {
+        let Some(mut object) = self.objects.get(name).cloned() else {
+            return false;
+        };
+        let patch: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
+        if json_patch::patch(&mut object, &patch).is_err() {
+            return false;
+        }
+        self.put(name, object);
+        true
+    }
+
+    /// A status is applied; refused for another object of the name. Tells the version that came of it.
+    pub fn apply_status(&mut self, name: &str, body: &Value) -> Option<String> {
+        let mut object = self.objects.get(name).cloned()?;
+        let uid = &body["metadata"]["uid"];
+        if !uid.is_null() && *uid != object["metadata"]["uid"] {
+            return None;
+        }
+        if object["status"] != body["status"] {
+            object["status"] = body["status"].clone();
+            self.put(name, object);
+        }
+        Some(
+            self.objects[name]["metadata"]["resourceVersion"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        )
+    }
+
+    /// An object as it is now.
+    pub fn get(&self, name: &str) -> Option<Object> {
+        self.objects.get(name).map(|object| read(object).into())
+    }
+
+    /// All objects as they are now.
+    pub fn all(&self) -> impl Iterator<Item = Object> {
+        self.objects.values().map(|object| read(object).into())
+    }
+
+    fn put(&mut self, name: &str, mut object: Value) {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let kept = object["metadata"]["finalizers"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty());
+        let gone = !object["metadata"]["deletionTimestamp"].is_null() && !kept;
+        if gone {
+            self.objects.remove(name);
+        } else {
+            self.objects.insert(name.to_owned(), object.clone());
+        }
+        self.changes.push(Change { object, gone });
+    }
+}
+
+impl Change {
+    /// What the watch makes of it.
+    pub fn event(&self) -> Event {
+        let object = read(&self.object).into();
+        if self.gone {
+            Event::Deleted(object)
+        } else {
+            Event::Applied(object)
+        }
+    }
+}
+
+/// An object as it comes over the wire.
+pub fn read(object: &Value) -> Watched {
+    serde_json::from_value(object.clone()).unwrap()
+}
+
+/// Whether an object is accepted, lives and wants its package.
+pub fn claims(object: &Object, now: Timestamp) -> bool {
+    let accepted =
+        object.application().is_some() && object.finalizers.iter().any(|f| f == FINALIZER);
+    accepted && object.deleted_at.is_none() && !object.is_retired(now)
+}
+
+fn bump(object: &mut Value) {
+    let generation = object["metadata"]["generation"].as_i64().unwrap();
+    object["metadata"]["generation"] = json!(generation + 1);
+}

@@ -1,0 +1,340 @@
+//! Users, platform and operator of the model, stepped together; every send and every release is
+//! checked against what really is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::server::{Server, read};
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::platform::{Guard, HoldStatus, Mode, PlatformStatus};
+use crate::api::version_package::Outcome;
+use crate::package::cache::{Cache, Event};
+use crate::package::decide::Now;
+use crate::package::intake::count_asked;
+use crate::package::memory::Memory;
+use crate::package::packed::Packed;
+use crate::platform::guard::Guards;
+use crate::session::Standing;
+
+/// How long a deletion can be called off in the model.
+pub const GRACE: Duration = Duration::from_secs(30);
+/// How many go within a window.
+pub const BOUND: usize = 3;
+/// The window of the guard.
+pub const WINDOW: Duration = Duration::from_secs(600);
+
+/// What the platform does with the next DELETE.
+#[derive(Debug, Clone, Copy)]
+pub enum Reply {
+    Done,
+    /// It happens, but the answer is lost.
+    DoneLost,
+    Unavailable,
+    Throttled,
+    BareNotFound,
+}
+
+/// What really happened to one object, whatever the operator knows of it.
+#[derive(Default, Clone)]
+pub(super) struct Truth {
+    /// Since when the present retirement may count: the last time that it was set back and seen to be.
+    pub(super) retired: Option<Timestamp>,
+    /// Whether a pass has said that it is wanted since.
+    pub(super) seen_active: bool,
+    /// It was part of a hold that no release has freed.
+    pub(super) held: bool,
+    pub(super) freed: bool,
+    /// Why the intent that was written last should not lead to a call.
+    pub(super) wrong: Option<&'static str>,
+    pub(super) outcome: Option<Outcome>,
+}
+
+pub struct World {
+    pub server: Server,
+    pub packages: BTreeSet<String>,
+    pub now: Timestamp,
+    pub tick: Instant,
+    pub mode: Mode,
+    pub application: AppId,
+    pub bound: usize,
+    pub(super) truths: HashMap<String, Truth>,
+    /// First calls that no person freed, by time.
+    pub(super) sent: Vec<Timestamp>,
+    pub releases: usize,
+    // The operator, lost in a restart.
+    pub(super) cache: Arc<Cache>,
+    pub(super) memory: Memory,
+    pub(super) guards: Arc<Guards>,
+    pub(super) standings: HashMap<String, Standing>,
+    pub(super) leaders: HashMap<String, String>,
+    pub(super) proven: HashMap<String, (i64, Instant)>,
+    /// How far the watch has come.
+    pub(super) cursor: usize,
+    // What stands in the status of the Platform.
+    pub(super) status: PlatformStatus,
+    /// Nobody listens: the steps say who is looked at.
+    pub(super) woken: mpsc::UnboundedReceiver<Vec<ObjectKey>>,
+}
+
+pub(super) fn app() -> AppId {
+    "app-1".parse().unwrap()
+}
+
+pub(super) fn platform() -> ObjectKey {
+    ObjectKey::new("fleet", "production")
+}
+
+impl World {
+    pub fn new() -> Self {
+        let (wake, woken) = mpsc::unbounded_channel();
+        let mut world = Self {
+            server: Server::default(),
+            packages: BTreeSet::new(),
+            now: Timestamp::now(),
+            tick: Instant::now(),
+            mode: Mode::Enforce,
+            application: app(),
+            bound: BOUND,
+            truths: HashMap::new(),
+            sent: Vec::new(),
+            releases: 0,
+            cache: Arc::default(),
+            memory: Memory::default(),
+            guards: Guards::new(wake, Arc::default()),
+            standings: HashMap::new(),
+            leaders: HashMap::new(),
+            proven: HashMap::new(),
+            cursor: 0,
+            status: PlatformStatus::default(),
+            woken,
+        };
+        world.start();
+        world
+    }
+
+    pub(super) fn clock(&self) -> Now {
+        Now {
+            wall: self.now,
+            tick: self.tick,
+        }
+    }
+
+    pub fn pass_time(&mut self, by: Duration) {
+        self.now = self.now.checked_add(by).unwrap();
+        self.tick += by;
+    }
+
+    /// The operator starts anew: all that it remembers is gone, what stands in statuses is not.
+    pub fn restart(&mut self) {
+        let (wake, woken) = mpsc::unbounded_channel();
+        self.cache = Arc::default();
+        self.memory = Memory::default();
+        self.guards = Guards::new(wake, Arc::default());
+        self.standings.clear();
+        self.leaders.clear();
+        self.proven.clear();
+        self.woken = woken;
+        self.start();
+    }
+
+    pub(super) fn start(&mut self) {
+        self.set_bound(self.bound);
+        self.relist();
+        let key = platform();
+        let statuses = std::iter::once((&key, &self.status));
+        self.guards.load(statuses, self.now);
+    }
+
+    /// The bound of the Platform is set; `true` where that releases the hold that stands.
+    pub fn set_bound(&mut self, most: usize) {
+        let guard = Guard {
+            max_deletions: i32::try_from(most).unwrap(),
+            window: "600s".to_owned(),
+            ..Guard::default()
+        };
+        let raised = most > self.bound;
+        self.bound = most;
+        let held: Vec<String> = self.still_held();
+        if raised && held.len() <= most {
+            self.free_marked();
+        }
+        self.guards
+            .set_bound(&platform(), "uid-platform", &app(), &guard, self.now);
+        let lenient = Guard {
+            max_deletions: 1000,
+            ..guard
+        };
+        let (other, application) = (ObjectKey::new("fleet", "other"), "app-2".parse().unwrap());
+        self.guards
+            .set_bound(&other, "uid-other", &application, &lenient, self.now);
+    }
+
+    /// The hold that the operator knows now.
+    pub(super) fn present_hold(&self) -> Option<HoldStatus> {
+        let records = self.guards.records(self.now);
+        let record = records.get(&app())?;
+        // Only looked at, so what is due is still to be written.
+        if record.urgent {
+            self.guards.not_recorded(&app());
+        }
+        record.hold.clone()
+    }
+
+    pub(super) fn still_held(&self) -> Vec<String> {
+        let asks = self.server.all().filter(|object| {
+            (object.deleted_at.is_some() && !object.is_retained()) || object.is_retired(self.now)
+        });
+        asks.map(|object| object.uid)
+            .filter(|uid| {
+                self.truths
+                    .get(uid)
+                    .is_some_and(|truth| truth.held && !truth.freed)
+            })
+            .collect()
+    }
+
+    /// A person releases the hold that stands; what carries its id then is free.
+    pub fn release(&mut self) {
+        let Some(hold) = &self.status.hold else {
+            return;
+        };
+        let id = hold.id.clone();
+        if self.present_hold().is_some_and(|stands| stands.id == id) {
+            self.free_marked();
+            self.releases += 1;
+        }
+        self.guards.release(&platform(), &id, self.now);
+    }
+
+    pub(super) fn free_marked(&mut self) {
+        let Some(hold) = self.present_hold() else {
+            return;
+        };
+        for object in self.server.all() {
+            let mark = object.status.deletion.as_ref().and_then(|d| d.hold.clone());
+            if mark.as_deref() == Some(&*hold.id) {
+                self.truths.entry(object.uid).or_default().freed = true;
+            }
+        }
+    }
+
+    /// The status of the Platform is written.
+    pub fn record(&mut self) {
+        let records = self.guards.records(self.now);
+        for (application, record) in &records {
+            self.guards.recorded(application, record);
+        }
+        if let Some(record) = records.get(&app()) {
+            self.status.hold = record.hold.clone();
+            self.status.guard = Some(record.guard.clone());
+        }
+    }
+
+    /// The watch delivers its next `count` changes.
+    pub fn deliver(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(change) = self.server.changes.get(self.cursor) else {
+                return;
+            };
+            let event = change.event();
+            self.cursor += 1;
+            self.take(event);
+        }
+    }
+
+    /// The watch begins anew with a list; `half` of it is looked at before it is complete.
+    pub fn relist(&mut self) {
+        self.begin_list();
+        self.take(Event::ListEnds);
+    }
+
+    /// A list is read, but not complete yet.
+    pub fn begin_list(&mut self) {
+        self.take(Event::ListBegins);
+        let listed: Vec<Packed> = self
+            .server
+            .objects
+            .values()
+            .map(|o| read(o).into())
+            .collect();
+        for object in listed {
+            self.take(Event::Listed(object));
+        }
+        self.cursor = self.server.changes.len();
+    }
+
+    /// The list is complete.
+    pub fn end_list(&mut self) {
+        self.take(Event::ListEnds);
+    }
+
+    pub(super) fn take(&mut self, event: Event) {
+        let changes = self.cache.apply(event);
+        if changes.listed {
+            self.memory.set_blind(false);
+        }
+        for uid in &changes.gone {
+            self.memory.forget(uid);
+            self.leave(uid);
+        }
+        count_asked(&self.cache, &self.guards, &changes, self.now);
+    }
+
+    pub(super) fn leave(&mut self, uid: &str) {
+        self.standings.remove(uid);
+        self.leaders.retain(|_, leader| leader != uid);
+    }
+
+    /// The turn of an object has come.
+    pub fn permit(&mut self, name: &str) {
+        let Some(look) = self.cache.look(&ObjectKey::new("fleet", name)) else {
+            return;
+        };
+        if let Some(standing) = self.standings.get_mut(&look.object.uid)
+            && let Standing::Waiting { purpose, .. } = standing
+        {
+            *standing = Standing::Permitted {
+                purpose: *purpose,
+                intent: None,
+            };
+        }
+    }
+
+    pub(super) fn void_permits(&mut self) {
+        self.standings
+            .retain(|_, standing| !matches!(standing, Standing::Permitted { .. }));
+        let standings = &self.standings;
+        self.leaders
+            .retain(|_, leader| standings.contains_key(leader));
+    }
+
+    /// A user sets the lifecycle.
+    pub fn set_lifecycle(&mut self, name: &str, lifecycle: &str) {
+        let Some(before) = self.server.get(name) else {
+            return;
+        };
+        let deletion = before.status.deletion.as_ref();
+        let ended = deletion.is_some_and(|deletion| deletion.outcome.is_some());
+        // The schema refuses it.
+        if ended && lifecycle == "Active" {
+            return;
+        }
+        let truth = self.truths.entry(before.uid.clone()).or_default();
+        if lifecycle == "Retired" {
+            if truth.retired.is_none() || truth.seen_active {
+                truth.retired = Some(self.now);
+                (truth.held, truth.freed) = (false, false);
+            }
+            truth.seen_active = false;
+        }
+        self.server.edit(name, |object| {
+            object["spec"]["lifecycle"] = json!(lifecycle);
+        });
+    }
+}

@@ -1,0 +1,69 @@
+//! How many deletions may be sent before the next record of them: reserved ahead in the status, so
+//! that a restart knows of all that were sent without a write for each.
+
+/// What a record that is safe still allows for. While another one is on its way both bind, since
+/// either may be the one that the next process reads.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Allowance {
+    left: usize,
+    proposed: Option<usize>,
+}
+
+impl Allowance {
+    /// Takes one, if there is one.
+    pub(super) fn take(&mut self) -> bool {
+        let taken = self.left() > 0;
+        if taken {
+            self.left -= 1;
+            self.proposed = self.proposed.map(|proposed| proposed - 1);
+        }
+        taken
+    }
+
+    /// How many may still be sent.
+    pub(super) fn left(&self) -> usize {
+        self.proposed.map_or(self.left, |p| p.min(self.left))
+    }
+
+    /// A record that allows for `count` is being written.
+    pub(super) fn propose(&mut self, count: usize) {
+        let earlier = self.proposed.unwrap_or(count);
+        self.proposed = Some(count.min(earlier));
+    }
+
+    /// The record is safe.
+    pub(super) fn confirm(&mut self) {
+        if let Some(proposed) = self.proposed.take() {
+            self.left = proposed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_allowed_before_a_record_is_safe_and_what_goes_meanwhile_counts_in_both() {
+        let mut allowance = Allowance::default();
+        allowance.propose(3);
+        assert!(!allowance.take());
+        allowance.confirm();
+        assert!(allowance.take());
+        allowance.propose(3);
+        assert!(allowance.take());
+        allowance.confirm();
+        assert_eq!(allowance.left(), 2);
+        assert!(allowance.take() && allowance.take() && !allowance.take());
+    }
+
+    #[test]
+    fn a_record_whose_fate_is_unknown_binds_until_the_next_one_is_safe() {
+        let mut allowance = Allowance::default();
+        allowance.propose(9);
+        allowance.confirm();
+        allowance.propose(2);
+        allowance.propose(8);
+        assert_eq!(allowance.left(), 2);
+    }
+}

@@ -1,0 +1,414 @@
+//! The guard of one application: what is held, what may go. Pure: time and chance are arguments.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod holds;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::allowance::Allowance;
+use super::tally::Tally;
+use super::{Asked, Judgement, Unit};
+use crate::api::names::ObjectKey;
+use crate::api::platform::{Guard, GuardStatus};
+
+/// A record allows for so small a part of the lowest bound beyond what is sent: what a crash leaves
+/// unused counts as sent, and a loop of crashes is no mass deletion.
+const BATCH: usize = 20;
+/// The most that one record allows for: enough that a burst never waits for the next.
+const LARGEST_BATCH: usize = 20;
+
+/// What one Platform lets go without a person. It holds for all of its application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub uid: String,
+    pub max_deletions: usize,
+    pub max_percent: Option<usize>,
+    pub window: Duration,
+}
+
+impl Bound {
+    /// What the spec of the Platform with this uid says.
+    pub(super) fn of(uid: &str, guard: &Guard) -> Self {
+        Self {
+            uid: uid.to_owned(),
+            max_deletions: guard.max_deletions(),
+            max_percent: guard.max_percent(),
+            window: guard.window(),
+        }
+    }
+
+    /// The most deletions in one window, of an application with `population` objects of which `sent`
+    /// more are gone by now.
+    fn most(&self, population: usize, sent: usize) -> usize {
+        let share = self
+            .max_percent
+            .map(|percent| (population + sent).saturating_mul(percent) / 100);
+        share.map_or(self.max_deletions, |share| share.min(self.max_deletions))
+    }
+}
+
+/// A mass deletion that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub id: Arc<str>,
+    pub since: Timestamp,
+    /// Which bound was passed, in a sentence.
+    pub reason: String,
+    /// Whose bound it was, where that is known: only raising that one counts as a release.
+    pub bound: Option<Passed>,
+    /// Deletions sent in the same window when it began.
+    pub sent: usize,
+}
+
+/// The bound that a hold began with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Passed {
+    pub platform: ObjectKey,
+    pub uid: String,
+    pub most: usize,
+}
+
+/// A hold that a person released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Released {
+    pub id: Arc<str>,
+    pub time: Timestamp,
+    pub count: usize,
+    /// Nothing goes by it before it is written down.
+    pub recorded: bool,
+}
+
+/// A release between its reading and its record.
+#[derive(Debug)]
+struct Releasing {
+    id: Arc<str>,
+    /// What objects are marked with from now on.
+    next: Arc<str>,
+}
+
+/// One deletion that was asked for.
+#[derive(Debug)]
+struct Member {
+    asked: Asked,
+    /// When one of the allowance was taken for it.
+    taken: Option<Timestamp>,
+    /// Whether it counts against the bounds as asked for.
+    counts: bool,
+}
+
+/// The guard of one application.
+#[derive(Debug, Default)]
+pub(super) struct ApplicationGuard {
+    pub(super) bounds: BTreeMap<ObjectKey, Bound>,
+    /// Objects of the application whose package isn't gone.
+    population: usize,
+    members: HashMap<Arc<str>, Member>,
+    pub(super) tally: Tally,
+    pub(super) allowance: Allowance,
+    pub(super) hold: Option<Hold>,
+    pub(super) released: Vec<Released>,
+    /// The hold that is about to be released, and the one of those that stay.
+    releasing: Option<Releasing>,
+    /// Writes under way that mark an object with a hold.
+    marking: HashMap<Arc<str>, usize>,
+    /// Whether all objects are known: before that, none that is missing has left.
+    complete: bool,
+    /// Something changed that may pass a bound.
+    unchecked: bool,
+    /// Whether hold or releases differ from what was recorded last.
+    pub(super) untold: bool,
+    /// Those who wait for the allowance.
+    waiting: Vec<ObjectKey>,
+    /// What the process before had reserved and may have sent.
+    pub(super) reserved_before: usize,
+    /// The record that was proposed last, and the releases that it tells of.
+    pub(super) shown: Option<(GuardStatus, Vec<Arc<str>>)>,
+}
+
+impl ApplicationGuard {
+    /// Nothing known yet, or nothing there where all objects are `complete`.
+    pub(super) fn new(complete: bool) -> Self {
+        Self {
+            complete,
+            ..Self::default()
+        }
+    }
+
+    /// What the statuses say was taken over: what is marked with a released hold is free, and what the
+    /// process before may have sent was sent.
+    pub(super) fn loaded(&mut self, now: Timestamp) {
+        let released = &self.released;
+        self.hold = self
+            .hold
+            .take()
+            .filter(|hold| !released.iter().any(|released| released.id == hold.id));
+        for _ in 0..std::mem::take(&mut self.reserved_before) {
+            self.tally.send(now, self.shortest());
+        }
+        self.recount_all();
+        self.end_empty_hold();
+    }
+
+    /// The bound of a Platform came or changed.
+    pub(super) fn set_bound(&mut self, platform: &ObjectKey, bound: Bound) {
+        if self.bounds.get(platform) != Some(&bound) {
+            self.bounds.insert(platform.clone(), bound);
+            self.unchecked = true;
+        }
+    }
+
+    /// A Platform went, which is never a release.
+    pub(super) fn drop_bound(&mut self, platform: &ObjectKey) {
+        self.bounds.remove(platform);
+    }
+
+    /// How many objects of the application have packages that aren't gone.
+    pub(super) fn set_population(&mut self, population: usize) {
+        // Only a share of fewer is a lower bound.
+        self.unchecked |= population < self.population;
+        self.population = population;
+    }
+
+    /// A deletion is asked for, or is asked for otherwise than before.
+    pub(super) fn ask(&mut self, uid: &Arc<str>, asked: Asked) {
+        let before = self.members.get(uid);
+        if before.is_some_and(|member| member.asked == asked) {
+            return;
+        }
+        let taken = before.and_then(|member| member.taken);
+        self.withdraw(uid);
+        let member = Member {
+            asked,
+            taken,
+            counts: false,
+        };
+        self.members.insert(Arc::clone(uid), member);
+        self.recount(uid);
+    }
+
+    /// A deletion isn't asked for any more, or has ended.
+    pub(super) fn forget(&mut self, uid: &str) {
+        self.withdraw(uid);
+        self.members.remove(uid);
+        self.end_empty_hold();
+    }
+
+    /// Forgets all deletions but those of `present`: a whole list was read.
+    pub(super) fn retain(&mut self, present: impl Fn(&str) -> bool) {
+        let gone: Vec<_> = self
+            .members
+            .keys()
+            .filter(|uid| !present(uid))
+            .cloned()
+            .collect();
+        for uid in gone {
+            self.withdraw(&uid);
+            self.members.remove(&uid);
+        }
+        self.complete = true;
+        self.unchecked = true;
+        self.end_empty_hold();
+    }
+
+    /// Begins a hold where a bound is passed; `chance` makes its id. Those to be told come back.
+    pub(super) fn check(&mut self, now: Timestamp, chance: u32) -> Vec<ObjectKey> {
+        if !std::mem::take(&mut self.unchecked) {
+            return Vec::new();
+        }
+        self.release_by_bounds(now, chance);
+        if self.hold.is_some() {
+            return Vec::new();
+        }
+        let Some(hold) = self.lost_hold(now).or_else(|| self.passed(now, chance)) else {
+            return Vec::new();
+        };
+        self.hold = Some(hold);
+        self.untold = true;
+        // What was sent and isn't known to be gone is held like the rest.
+        self.recount_all();
+        self.members.values().map(|m| m.asked.key.clone()).collect()
+    }
+
+    /// What may be done for `uid`.
+    pub(super) fn judge(&mut self, uid: &str, now: Timestamp) -> Judgement {
+        self.let_grow_old(uid, now);
+        let Some(member) = self.members.get(uid) else {
+            return Judgement::Free(Unit::Counted);
+        };
+        if self.is_free(member) {
+            return Judgement::Free(Unit::Counted);
+        }
+        if let Some(id) = self.holding(member) {
+            return Judgement::Held(id);
+        }
+        if member.is_sent() {
+            Judgement::Free(Unit::Counted)
+        } else if self.allowance.left() > 0 {
+            Judgement::Free(Unit::Allowed)
+        } else {
+            let key = member.asked.key.clone();
+            if !self.waiting.contains(&key) {
+                self.waiting.push(key);
+            }
+            Judgement::Free(Unit::Awaited)
+        }
+    }
+
+    /// Takes one of the allowance for `uid`, which is about to be sent; `false` where none is left or
+    /// it is held.
+    pub(super) fn take(&mut self, uid: &str, now: Timestamp) -> bool {
+        match self.judge(uid, now) {
+            Judgement::Held(_) | Judgement::Free(Unit::Awaited) => false,
+            Judgement::Free(Unit::Counted) => true,
+            Judgement::Free(Unit::Allowed) => {
+                self.tally.send(now, self.shortest());
+                if let Some(member) = self.members.get_mut(uid) {
+                    member.taken = Some(now);
+                }
+                self.recount(uid);
+                self.allowance.take()
+            }
+        }
+    }
+
+    /// Whether a record should be written at once.
+    pub(super) fn is_due(&self) -> bool {
+        let left = self.allowance.left();
+        let waits = self.hold.is_none() && self.tally.waiting() > 0;
+        self.untold || (self.batch() > 0 && (left == 0 || (waits && left * 2 < self.batch())))
+    }
+
+    /// How many deletions a record allows for.
+    pub(super) fn batch(&self) -> usize {
+        let bounds = self.bounds.values().map(|bound| bound.max_deletions);
+        match bounds.min() {
+            None | Some(0) => 0,
+            Some(lowest) => (lowest / BATCH).clamp(1, LARGEST_BATCH),
+        }
+    }
+
+    /// A record is being written: it allows for so many deletions, and tells of these releases.
+    pub(super) fn propose(&mut self) -> (usize, Vec<Arc<str>>) {
+        self.untold = false;
+        let batch = self.batch();
+        self.allowance.propose(batch);
+        let released = self.released.iter().map(|r| Arc::clone(&r.id));
+        (batch, released.collect())
+    }
+
+    /// A record that tells of these releases is safe. Those who may go on come back.
+    pub(super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
+        self.allowance.confirm();
+        let mut woken = std::mem::take(&mut self.waiting);
+        let mut freed = false;
+        for released in &mut self.released {
+            let safe = told.contains(&released.id);
+            freed |= safe && !std::mem::replace(&mut released.recorded, true);
+        }
+        if freed {
+            self.recount_all();
+            woken.extend(self.members.values().map(|m| m.asked.key.clone()));
+            self.end_empty_hold();
+        }
+        woken
+    }
+
+    /// How many deletions the hold holds.
+    pub(super) fn held(&self) -> usize {
+        self.tally.waiting()
+    }
+
+    /// Forgets what no window reaches any more, and releases whose objects are all gone.
+    pub(super) fn tidy(&mut self, now: Timestamp) {
+        self.tally.forget(self.longest(), now);
+        if self.complete {
+            let members = &self.members;
+            let named = |id: &Arc<str>| members.values().any(|m| m.asked.hold.as_ref() == Some(id));
+            self.released.retain(|r| !r.recorded || named(&r.id));
+        }
+    }
+
+    /// Whether nobody needs this guard any more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bounds.is_empty()
+            && self.members.is_empty()
+            && self.hold.is_none()
+            && self.tally.all() == 0
+    }
+
+    fn longest(&self) -> Duration {
+        let windows = self.bounds.values().map(|bound| bound.window);
+        windows.max().unwrap_or(Duration::from_secs(24 * 3600))
+    }
+
+    fn shortest(&self) -> Duration {
+        let windows = self.bounds.values().map(|bound| bound.window);
+        windows.min().unwrap_or(Duration::from_secs(600))
+    }
+
+    fn is_free(&self, member: &Member) -> bool {
+        let mut released = self.released.iter().filter(|released| released.recorded);
+        released.any(|released| member.asked.hold.as_ref() == Some(&released.id))
+    }
+
+    /// What was sent a window ago counts anew when it is sent again.
+    fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
+        let longest = self.longest();
+        let young = |at: &Timestamp| at.checked_add(longest).is_ok_and(|end| end > now);
+        if let Some(member) = self.members.get_mut(uid)
+            && member.is_sent()
+        {
+            member.taken = member.taken.filter(young);
+            member.asked.answered = member.asked.answered.filter(young);
+            if !member.is_sent() {
+                self.recount(uid);
+            }
+        }
+    }
+
+    fn withdraw(&mut self, uid: &str) {
+        if let Some((uid, member)) = self.members.get_key_value(uid)
+            && member.counts
+        {
+            self.tally.withdraw(member.asked.at, uid);
+        }
+    }
+
+    fn recount(&mut self, uid: &str) {
+        self.withdraw(uid);
+        let Some((uid, member)) = self.members.get_key_value(uid) else {
+            return;
+        };
+        let uid = Arc::clone(uid);
+        let counts = !self.is_free(member) && (self.hold.is_some() || !member.is_sent());
+        if let Some(member) = self.members.get_mut(&uid) {
+            member.counts = counts;
+            if counts {
+                self.tally.ask(member.asked.at, &uid);
+            }
+        }
+        self.unchecked = true;
+    }
+
+    fn recount_all(&mut self) {
+        let all: Vec<_> = self.members.keys().cloned().collect();
+        for uid in all {
+            self.recount(&uid);
+        }
+    }
+}
+
+impl Member {
+    /// Whether a call was made for it within the longest window, or is about to be.
+    fn is_sent(&self) -> bool {
+        self.taken.is_some() || self.asked.answered.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! The hold of an application: how it begins, who is part of it, and how it ends.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{ApplicationGuard, Bound, Hold, Member, Passed, Released, Releasing};
+
+impl ApplicationGuard {
+    /// An object is about to be marked with `id`.
+    pub(in super::super) fn begin_mark(&mut self, id: &Arc<str>) {
+        *self.marking.entry(Arc::clone(id)).or_default() += 1;
+    }
+
+    /// The write that marked it has ended.
+    pub(in super::super) fn end_mark(&mut self, id: &str, now: Timestamp) {
+        if let Some(count) = self.marking.get_mut(id) {
+            *count -= 1;
+            if *count == 0 {
+                self.marking.remove(id);
+            }
+        }
+        self.finish_release(now);
+    }
+
+    /// A person releases the hold `id`. Free is what is marked with it once no mark is on its way;
+    /// `chance` makes the id of the hold of the rest.
+    pub(in super::super) fn release(&mut self, id: &str, now: Timestamp, chance: u32) {
+        let present = self.hold.as_ref().filter(|hold| *hold.id == *id);
+        if let (Some(hold), None) = (present, &self.releasing) {
+            self.releasing = Some(Releasing {
+                id: Arc::clone(&hold.id),
+                next: id_of(chance),
+            });
+            self.finish_release(now);
+        }
+    }
+
+    /// A hold that no status has any more lives on in the objects that it holds.
+    pub(super) fn lost_hold(&self, now: Timestamp) -> Option<Hold> {
+        let lost = |id: &&Arc<str>| !self.released.iter().any(|released| released.id == **id);
+        let counted = self.members.values().filter(|member| member.counts);
+        let id = counted
+            .filter_map(|m| m.asked.hold.as_ref())
+            .filter(lost)
+            .min()?;
+        Some(Hold {
+            id: Arc::clone(id),
+            since: now,
+            reason:
+                "these deletions were held before, and no Platform says that they were released"
+                    .to_owned(),
+            bound: None,
+            sent: 0,
+        })
+    }
+
+    /// The hold that a passed bound begins.
+    pub(super) fn passed(&self, now: Timestamp, chance: u32) -> Option<Hold> {
+        let waiting = self.tally.waiting();
+        let mut bounds = self.bounds.iter();
+        bounds.find_map(|(platform, bound)| {
+            if waiting == 0 || self.tally.all() < bound.most(self.population, 0) {
+                return None;
+            }
+            let fullest = self.tally.fullest(bound.window, now);
+            let sent = self.tally.sent_within(bound.window, now);
+            let (count, sent) = if fullest.count > bound.most(self.population, fullest.sent) {
+                (fullest.count, fullest.sent)
+            } else if sent >= bound.most(self.population, sent) {
+                // Whenever it was asked for, one more would be sent past the bound.
+                (sent + waiting, sent)
+            } else {
+                return None;
+            };
+            let most = bound.most(self.population, sent);
+            let name = match bound.max_percent {
+                Some(percent) if most < bound.max_deletions => {
+                    format!("guard.maxPercent {percent} ({most} deletions)")
+                }
+                Some(_) | None => format!("guard.maxDeletions {most}"),
+            };
+            Some(Hold {
+                id: id_of(chance),
+                since: now,
+                reason: format!(
+                    "{count} deletions within {:?}, {sent} of them sent, are more than {name} of Platform {platform}",
+                    bound.window
+                ),
+                bound: Some(Passed {
+                    platform: platform.clone(),
+                    uid: bound.uid.clone(),
+                    most,
+                }),
+                sent,
+            })
+        })
+    }
+
+    /// Releases the hold where its own bound was raised, and every bound lets all go that it counts.
+    pub(super) fn release_by_bounds(&mut self, now: Timestamp, chance: u32) {
+        let Some(hold) = &self.hold else { return };
+        let Some(passed) = &hold.bound else { return };
+        let counted = self.held() + hold.sent;
+        let most = |bound: &Bound| bound.most(self.population, hold.sent);
+        let own = self.bounds.get(&passed.platform);
+        let own = own.filter(|bound| bound.uid == passed.uid);
+        let raised = own.is_some_and(|bound| most(bound) > passed.most);
+        if raised && self.bounds.values().all(|bound| most(bound) >= counted) {
+            let id = Arc::clone(&hold.id);
+            self.release(&id, now, chance);
+        }
+    }
+
+    /// The second half of a release, once no mark with the old id is on its way.
+    fn finish_release(&mut self, now: Timestamp) {
+        let Some(Releasing { id, next }) = self
+            .releasing
+            .take_if(|releasing| !self.marking.contains_key(&releasing.id))
+        else {
+            return;
+        };
+        let counted = self.members.values().filter(|member| member.counts);
+        let count = counted
+            .filter(|m| m.asked.hold.as_ref() == Some(&id))
+            .count();
+        self.released.push(Released {
+            id,
+            time: now,
+            count,
+            recorded: false,
+        });
+        let rest = self.tally.waiting() > count;
+        self.hold = self.hold.take().filter(|_| rest).map(|hold| Hold {
+            id: next,
+            since: now,
+            reason: format!("they came after the hold {} that was released", hold.id),
+            bound: hold.bound.map(|passed| Passed {
+                most: self
+                    .bounds
+                    .get(&passed.platform)
+                    .map_or(passed.most, |bound| bound.most(self.population, 0)),
+                ..passed
+            }),
+            sent: 0,
+        });
+        self.untold = true;
+    }
+
+    pub(super) fn end_empty_hold(&mut self) {
+        let empty = self.complete && self.releasing.is_none() && self.tally.waiting() == 0;
+        if empty && self.hold.take().is_some() {
+            self.untold = true;
+        }
+    }
+
+    /// What keeps `member`: its hold, also while its release isn't on record.
+    pub(super) fn holding(&self, member: &Member) -> Option<Arc<str>> {
+        let own = member.asked.hold.as_ref();
+        let is_own = |id: &&Arc<str>| own == Some(*id);
+        let unrecorded = self.released.iter().filter(|r| !r.recorded).map(|r| &r.id);
+        let releasing = self.releasing.as_ref();
+        let pending = unrecorded.chain(releasing.map(|r| &r.id)).find(is_own);
+        let next = releasing.map(|releasing| &releasing.next);
+        let present = self.hold.as_ref().map(|hold| &hold.id);
+        pending.or(next).or(present).cloned()
+    }
+}
+
+fn id_of(chance: u32) -> Arc<str> {
+    format!("h-{chance:08x}").into()
+}

@@ -1,0 +1,455 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const WINDOW: Duration = Duration::from_secs(600);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).unwrap()
+}
+
+fn uid(number: usize) -> Arc<str> {
+    format!("uid-{number}").into()
+}
+
+fn asked(number: usize, second: i64) -> Asked {
+    Asked {
+        key: ObjectKey::new("fleet", format!("vp-{number}")),
+        at: at(second),
+        hold: None,
+        answered: None,
+    }
+}
+
+fn bound(max_deletions: usize) -> Bound {
+    Bound {
+        uid: "uid-platform".to_owned(),
+        max_deletions,
+        max_percent: None,
+        window: WINDOW,
+    }
+}
+
+fn platform(name: &str) -> ObjectKey {
+    ObjectKey::new("iot", name)
+}
+
+/// A guard of one Platform, whose first record is safe.
+fn guarding(max_deletions: usize) -> ApplicationGuard {
+    let mut guard = ApplicationGuard::new(true);
+    guard.set_bound(&platform("p"), bound(max_deletions));
+    record(&mut guard);
+    guard
+}
+
+fn record(guard: &mut ApplicationGuard) {
+    let (_, told) = guard.propose();
+    guard.recorded(&told);
+}
+
+/// `count` deletions are asked for within a second, from this number on.
+fn ask(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i64) {
+    for number in numbers {
+        guard.ask(&uid(number), asked(number, second));
+        guard.check(at(second), 1);
+    }
+}
+
+/// Every object says in its status what holds it.
+fn mark_all(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i64) {
+    for number in numbers {
+        if let Judgement::Held(id) = guard.judge(&uid(number), at(second)) {
+            let marked = Asked {
+                hold: Some(id),
+                ..asked(number, second)
+            };
+            guard.ask(&uid(number), marked);
+        }
+    }
+}
+
+fn held(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
+    matches!(guard.judge(&uid(number), at(second)), Judgement::Held(_))
+}
+
+fn id(guard: &ApplicationGuard) -> String {
+    guard.hold.as_ref().expect("a hold").id.to_string()
+}
+
+#[test]
+fn as_many_as_the_bound_go_and_one_more_holds_all_that_were_not_sent() {
+    let mut guard = guarding(50);
+    ask(&mut guard, 0..50, 0);
+    assert!(guard.hold.is_none());
+    assert!(guard.take(&uid(0), at(1)));
+    ask(&mut guard, 50..51, 2);
+    let hold = guard.hold.clone().expect("a hold");
+    assert_eq!((hold.since, hold.sent), (at(2), 1));
+    assert!(
+        hold.reason
+            .contains("51 deletions within 600s, 1 of them sent"),
+        "{}",
+        hold.reason
+    );
+    assert!(
+        hold.reason.contains("maxDeletions 50 of Platform iot/p"),
+        "{}",
+        hold.reason
+    );
+    assert!((1..51).all(|number| held(&mut guard, number, 3)));
+    assert!(!guard.take(&uid(1), at(3)));
+}
+
+#[test]
+fn deletions_far_apart_are_no_mass() {
+    let mut guard = guarding(2);
+    for (number, second) in [(0, 0), (1, 10), (2, 640), (3, 650)] {
+        guard.ask(&uid(number), asked(number, second));
+        assert!(guard.check(at(second), 1).is_empty(), "{number}");
+        assert!(guard.take(&uid(number), at(second)), "{number}");
+        guard.forget(&uid(number));
+        record(&mut guard);
+    }
+    assert!(guard.hold.is_none());
+}
+
+#[test]
+fn what_was_asked_for_long_ago_is_not_sent_past_the_bound_either() {
+    let mut guard = guarding(2);
+    for (number, second) in [(0, 0), (1, 0), (2, 900), (3, 900)] {
+        guard.ask(&uid(number), asked(number, second));
+        guard.check(at(second), 1);
+    }
+    assert!(guard.hold.is_none(), "no window asked for more than two");
+    for number in 0..2 {
+        assert!(guard.take(&uid(number), at(1600)));
+        guard.check(at(1600), 1);
+        guard.forget(&uid(number));
+        record(&mut guard);
+    }
+    guard.check(at(1601), 1);
+    assert!(held(&mut guard, 2, 1601) && held(&mut guard, 3, 1601));
+}
+
+#[test]
+fn none_goes_without_a_person_where_the_bound_is_nothing() {
+    let mut guard = guarding(0);
+    ask(&mut guard, 0..1, 0);
+    assert!(held(&mut guard, 0, 0));
+}
+
+#[test]
+fn a_share_of_all_objects_is_a_bound_too() {
+    let mut guard = ApplicationGuard::new(true);
+    let fifth = Bound {
+        max_percent: Some(20),
+        ..bound(50)
+    };
+    guard.set_bound(&platform("p"), fifth);
+    record(&mut guard);
+    guard.set_population(10);
+    ask(&mut guard, 0..2, 0);
+    assert!(guard.hold.is_none());
+    ask(&mut guard, 2..3, 0);
+    assert!(
+        guard
+            .hold
+            .as_ref()
+            .unwrap()
+            .reason
+            .contains("maxPercent 20 (2 deletions)")
+    );
+}
+
+#[test]
+fn any_platform_of_the_application_trips_it_and_a_going_one_releases_nothing() {
+    let mut guard = guarding(50);
+    guard.set_bound(&platform("strict"), bound(3));
+    ask(&mut guard, 0..4, 0);
+    assert!(held(&mut guard, 0, 0));
+    guard.drop_bound(&platform("strict"));
+    guard.set_bound(&platform("new"), bound(1000));
+    guard.check(at(1), 2);
+    assert!(held(&mut guard, 0, 1));
+}
+
+#[test]
+fn a_hold_never_ends_by_time_only_when_its_objects_leave_it() {
+    let mut guard = guarding(1);
+    ask(&mut guard, 0..2, 0);
+    assert!(held(&mut guard, 0, 1_000_000));
+    guard.forget(&uid(0));
+    assert!(held(&mut guard, 1, 1_000_000), "one is left of it");
+    guard.forget(&uid(1));
+    assert!(guard.hold.is_none());
+    ask(&mut guard, 2..3, 2_000_000);
+    assert!(!held(&mut guard, 2, 2_000_000));
+}
+
+#[test]
+fn a_release_frees_what_carries_its_id_once_it_is_on_record_and_nothing_later() {
+    let mut guard = guarding(1);
+    ask(&mut guard, 0..3, 0);
+    let first = id(&guard);
+    mark_all(&mut guard, 0..3, 0);
+    ask(&mut guard, 3..4, 5);
+    guard.release("h-other", at(6), 7);
+    assert_eq!(id(&guard), first, "another id releases nothing");
+    guard.release(&first, at(6), 7);
+    assert!(held(&mut guard, 0, 6), "not on record yet");
+    assert!(guard.is_due());
+    record(&mut guard);
+    assert!((0..3).all(|number| !held(&mut guard, number, 7)));
+    assert!(held(&mut guard, 3, 7), "it came later");
+    assert_ne!(id(&guard), first);
+    guard.release(&first, at(8), 9);
+    record(&mut guard);
+    assert!(
+        held(&mut guard, 3, 8),
+        "the same release again frees nothing"
+    );
+}
+
+#[test]
+fn what_a_release_freed_does_not_trip_the_guard_again() {
+    let mut guard = guarding(2);
+    ask(&mut guard, 0..9, 0);
+    mark_all(&mut guard, 0..9, 0);
+    let first = id(&guard);
+    guard.release(&first, at(1), 7);
+    record(&mut guard);
+    assert!(guard.hold.is_none());
+    for number in 0..9 {
+        assert!(guard.take(&uid(number), at(2)));
+        guard.check(at(2), 8);
+        guard.forget(&uid(number));
+    }
+    ask(&mut guard, 10..12, 3);
+    assert!(guard.hold.is_none(), "two more are within the bound");
+    ask(&mut guard, 12..13, 3);
+    assert!(guard.hold.is_some());
+}
+
+#[test]
+fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
+    let mut guard = guarding(1);
+    ask(&mut guard, 0..3, 0);
+    let first: Arc<str> = id(&guard).into();
+    guard.begin_mark(&first);
+    guard.release(&first, at(1), 7);
+    assert!(guard.released.is_empty());
+    let Judgement::Held(other) = guard.judge(&uid(1), at(1)) else {
+        panic!("free")
+    };
+    assert_ne!(other, first, "nothing is marked with it any more");
+    let marked = Asked {
+        hold: Some(Arc::clone(&first)),
+        ..asked(0, 0)
+    };
+    guard.ask(&uid(0), marked);
+    guard.end_mark(&first, at(2));
+    record(&mut guard);
+    assert!(!held(&mut guard, 0, 3) && held(&mut guard, 1, 3) && held(&mut guard, 2, 3));
+    assert_eq!(guard.released[0].count, 1);
+}
+
+#[test]
+fn a_raised_bound_releases_only_a_hold_that_all_bounds_let_go() {
+    let raised = |most: usize, other: usize| {
+        let mut guard = guarding(5);
+        guard.set_bound(&platform("other"), bound(other));
+        ask(&mut guard, 0..8, 0);
+        mark_all(&mut guard, 0..8, 0);
+        guard.set_bound(&platform("p"), bound(most));
+        guard.check(at(1), 7);
+        record(&mut guard);
+        !held(&mut guard, 0, 2)
+    };
+    assert!(raised(8, 100));
+    assert!(!raised(7, 100), "it counts eight");
+    assert!(!raised(100, 7), "the other one lets seven go");
+}
+
+#[test]
+fn a_platform_created_anew_with_a_higher_bound_releases_nothing() {
+    let mut guard = guarding(5);
+    ask(&mut guard, 0..8, 0);
+    mark_all(&mut guard, 0..8, 0);
+    guard.drop_bound(&platform("p"));
+    let anew = Bound {
+        uid: "uid-anew".to_owned(),
+        ..bound(100)
+    };
+    guard.set_bound(&platform("p"), anew);
+    guard.check(at(1), 7);
+    assert!(held(&mut guard, 0, 2));
+}
+
+#[test]
+fn a_hold_that_no_status_has_any_more_lives_on_in_its_objects() {
+    let mut guard = guarding(50);
+    let marked = Asked {
+        hold: Some("h-lost".into()),
+        ..asked(0, 0)
+    };
+    guard.ask(&uid(0), marked);
+    guard.check(at(1), 7);
+    assert_eq!(id(&guard), "h-lost");
+    assert!(held(&mut guard, 0, 1));
+}
+
+#[test]
+fn nothing_is_sent_without_room_on_record_and_each_object_takes_one() {
+    let mut guard = guarding(200);
+    ask(&mut guard, 0..20, 0);
+    assert_eq!(guard.batch(), 10);
+    for number in 0..10 {
+        assert!(guard.take(&uid(number), at(1)));
+        assert!(
+            guard.take(&uid(number), at(1)),
+            "the same deletion counts once"
+        );
+    }
+    assert!(!guard.take(&uid(10), at(1)));
+    assert_eq!(guard.judge(&uid(10), at(1)), Judgement::Free(Unit::Awaited));
+    assert!(guard.is_due());
+    let (_, told) = guard.propose();
+    assert!(!guard.take(&uid(10), at(1)), "the record isn't safe yet");
+    assert_eq!(guard.recorded(&told), [asked(10, 0).key]);
+    assert!(guard.take(&uid(10), at(1)));
+    assert_eq!(guard.tally.sent_within(WINDOW, at(1)), 11);
+}
+
+#[test]
+fn a_call_that_was_answered_without_an_end_is_held_like_the_rest() {
+    let mut guard = guarding(2);
+    ask(&mut guard, 0..2, 0);
+    assert!(guard.take(&uid(0), at(1)));
+    let answered = Asked {
+        answered: Some(at(2)),
+        ..asked(0, 0)
+    };
+    guard.ask(&uid(0), answered);
+    assert_eq!(guard.judge(&uid(0), at(2)), Judgement::Free(Unit::Counted));
+    ask(&mut guard, 2..3, 3);
+    assert!(held(&mut guard, 0, 3));
+    guard.forget(&uid(1));
+    guard.forget(&uid(2));
+    assert!(held(&mut guard, 0, 4), "it is part of the hold by now");
+}
+
+/// What may happen to a fleet.
+#[derive(Debug, Clone)]
+enum Step {
+    Ask(usize),
+    Leave(usize),
+    Mark(usize),
+    Send(usize),
+    Record,
+    Release,
+    Raise(usize),
+    Wait(i64),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let number = 0..24_usize;
+    let step = prop_oneof![
+        6 => number.clone().prop_map(Step::Ask),
+        1 => number.clone().prop_map(Step::Leave),
+        4 => number.clone().prop_map(Step::Mark),
+        8 => number.prop_map(Step::Send),
+        4 => Just(Step::Record),
+        1 => Just(Step::Release),
+        1 => (0..9_usize).prop_map(Step::Raise),
+        2 => (1..400_i64).prop_map(Step::Wait),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn no_window_sends_more_than_the_bound_but_for_what_a_person_freed(steps in steps()) {
+        const BOUND: usize = 4;
+        let mut guard = guarding(BOUND);
+        let mut now = 0_i64;
+        let mut status: std::collections::BTreeMap<usize, (i64, Option<Arc<str>>)> = std::collections::BTreeMap::new();
+        let mut freed: HashSet<String> = HashSet::new();
+        let mut sent: Vec<i64> = Vec::new();
+        // What stands in the status of the Platform.
+        let mut kept = super::super::record::of(&"app".parse().unwrap(), &mut guard, at(0));
+        for step in steps {
+            now += 1;
+            match step {
+                Step::Ask(number) => {
+                    status.entry(number).or_insert((now, None));
+                    let (since, hold) = status[&number].clone();
+                    guard.ask(&uid(number), Asked { hold, ..asked(number, since) });
+                }
+                Step::Leave(number) => {
+                    status.remove(&number);
+                    guard.forget(&uid(number));
+                }
+                Step::Mark(number) => {
+                    if let (Some(known), Judgement::Held(id)) = (status.get_mut(&number), guard.judge(&uid(number), at(now))) {
+                        known.1 = Some(id.clone());
+                        let since = known.0;
+                        guard.ask(&uid(number), Asked { hold: Some(id), ..asked(number, since) });
+                    }
+                }
+                Step::Send(number) => {
+                    let Some((_, hold)) = status.get(&number).cloned() else { continue };
+                    if guard.take(&uid(number), at(now)) {
+                        let by_person = hold.is_some_and(|hold| freed.contains(&*hold));
+                        if !by_person {
+                            sent.push(now);
+                        }
+                        status.remove(&number);
+                        guard.forget(&uid(number));
+                    }
+                }
+                Step::Record => {
+                    kept = super::super::record::of(&"app".parse().unwrap(), &mut guard, at(now));
+                    guard.recorded(kept.told());
+                }
+                Step::Release => {
+                    if let Some(hold) = guard.hold.clone() {
+                        freed.insert(hold.id.to_string());
+                        guard.release(&hold.id, at(now), u32::try_from(now).unwrap());
+                    }
+                }
+                // Lowered and raised below the bound that is checked: never a release of more than that.
+                Step::Raise(most) => guard.set_bound(&platform("p"), bound(most.min(BOUND))),
+                Step::Wait(seconds) => now += seconds,
+                Step::Restart => {
+                    let mut anew = ApplicationGuard::new(true);
+                    anew.set_bound(&platform("p"), bound(BOUND));
+                    let of_platform = crate::api::platform::PlatformStatus {
+                        hold: kept.hold.clone(),
+                        guard: Some(kept.guard.clone()),
+                        ..crate::api::platform::PlatformStatus::default()
+                    };
+                    for (number, (since, hold)) in &status {
+                        anew.ask(&uid(*number), Asked { hold: hold.clone(), ..asked(*number, *since) });
+                    }
+                    super::super::record::load(&mut anew, &of_platform, at(now));
+                    anew.loaded(at(now));
+                    guard = anew;
+                }
+            }
+            guard.check(at(now), u32::try_from(now).unwrap());
+            // Whether by its id or by a raised bound, a release is a person's act.
+            freed.extend(guard.released.iter().map(|released| released.id.to_string()));
+        }
+        // Times are kept to the second, so the window is that of the bound exactly.
+        for end in &sent {
+            let window = i64::try_from(WINDOW.as_secs()).unwrap();
+            let within = sent.iter().filter(|t| **t <= *end && **t > *end - window).count();
+            prop_assert!(within <= BOUND, "{within} within a window that ends at {end}: {sent:?}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the status of every Platform of an application says of its guard, and back.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::application::{ApplicationGuard, Hold, Passed, Released};
+use super::tally::Stretch;
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::platform::{GuardStatus, HoldStatus, PlatformStatus, ReleasedHold, SentDeletions};
+
+/// The most releases that a status holds; one that is forgotten holds its objects again.
+const RELEASES: usize = 64;
+
+/// What is written of one application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// The hold that stands.
+    pub hold: Option<HoldStatus>,
+    /// What is counted.
+    pub guard: GuardStatus,
+    /// Whether it should be written at once.
+    pub urgent: bool,
+    told: Vec<Arc<str>>,
+}
+
+impl Record {
+    /// The releases that it tells of.
+    pub(super) fn told(&self) -> &[Arc<str>] {
+        &self.told
+    }
+}
+
+/// The record of one application; proposes a new one where that is due, else says what the last one said.
+pub(super) fn of(application: &AppId, guard: &mut ApplicationGuard, now: Timestamp) -> Record {
+    let urgent = guard.is_due();
+    if urgent || guard.shown.is_none() {
+        guard.tidy(now);
+        let (reserved, told) = guard.propose();
+        let sent = guard.tally.stretches().map(|stretch| SentDeletions {
+            from: Time(stretch.from),
+            until: Time(stretch.until),
+            count: number(stretch.count),
+        });
+        let released = guard.released.iter().rev().take(RELEASES).rev();
+        let status = GuardStatus {
+            application: Some(application.clone()),
+            sent: sent.collect(),
+            reserved: number(reserved),
+            released: released
+                .map(|released| ReleasedHold {
+                    id: released.id.to_string(),
+                    time: seconds(released.time),
+                    count: number(released.count),
+                })
+                .collect(),
+        };
+        guard.shown = Some((status, told));
+    }
+    let (status, told) = guard.shown.clone().unwrap_or_default();
+    let held = guard.held();
+    Record {
+        hold: guard.hold.as_ref().map(|hold| hold_status(hold, held)),
+        guard: status,
+        urgent,
+        told,
+    }
+}
+
+fn hold_status(hold: &Hold, count: usize) -> HoldStatus {
+    let bound = hold.bound.as_ref();
+    HoldStatus {
+        id: hold.id.to_string(),
+        since: seconds(hold.since),
+        count: number(count),
+        counted: number(count + hold.sent),
+        reason: hold.reason.clone(),
+        platform: bound.map_or_else(String::new, |passed| passed.platform.to_string()),
+        platform_uid: bound.map_or_else(String::new, |passed| passed.uid.clone()),
+        bound: bound.map_or(0, |passed| number(passed.most)),
+    }
+}
+
+/// Takes over what one status says; several of the same application are merged to the safe side.
+pub(super) fn load(guard: &mut ApplicationGuard, status: &PlatformStatus, now: Timestamp) {
+    let Some(counted) = &status.guard else { return };
+    for sent in &counted.sent {
+        guard.tally.merge(Stretch {
+            from: sent.from.0,
+            until: sent.until.0,
+            count: size(sent.count),
+        });
+    }
+    // What was reserved and not used counts as sent.
+    guard.reserved_before = guard.reserved_before.max(size(counted.reserved));
+    for released in &counted.released {
+        if !guard.released.iter().any(|known| *known.id == *released.id) {
+            guard.released.push(Released {
+                id: released.id.as_str().into(),
+                time: released.time.0,
+                count: size(released.count),
+                recorded: true,
+            });
+        }
+    }
+    if let Some(hold) = &status.hold {
+        let later = |known: &Hold| known.since < hold.since.0;
+        if guard.hold.as_ref().is_none_or(later) {
+            guard.hold = Some(loaded_hold(hold));
+        }
+    }
+    guard.tidy(now);
+}
+
+fn loaded_hold(hold: &HoldStatus) -> Hold {
+    let platform = hold.platform.split_once('/');
+    Hold {
+        id: hold.id.as_str().into(),
+        since: hold.since.0,
+        reason: hold.reason.clone(),
+        bound: platform.map(|(namespace, name)| Passed {
+            platform: ObjectKey::new(namespace, name),
+            uid: hold.platform_uid.clone(),
+            most: size(hold.bound),
+        }),
+        sent: size(hold.counted.saturating_sub(hold.count)),
+    }
+}
+
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn size(count: i32) -> usize {
+    usize::try_from(count).unwrap_or(0)
+}
+
+/// The API keeps times to the second; comparing finer would never find them equal.
+fn seconds(time: Timestamp) -> Time {
+    Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
+}

@@ -1,0 +1,252 @@
+//! How many deletions fall into one window: those asked for and not sent, and those sent. Pure.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+/// More stretches than this are merged from the oldest on; the status has room for 64.
+const STRETCHES: usize = 48;
+/// A stretch is so small a part of the shortest window: by so much later than exactly it is forgotten.
+const FINE: u32 = 20;
+
+/// Deletions sent in one stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub from: Timestamp,
+    pub until: Timestamp,
+    pub count: usize,
+}
+
+/// The fullest window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Fullest {
+    /// Deletions asked for or sent in it.
+    pub count: usize,
+    /// Those of them that were sent.
+    pub sent: usize,
+}
+
+/// Deletions by time.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    asked: BTreeSet<(Timestamp, Arc<str>)>,
+    /// In the order of their ends.
+    sent: VecDeque<Stretch>,
+}
+
+impl Tally {
+    /// A deletion was asked for.
+    pub(super) fn ask(&mut self, at: Timestamp, uid: &Arc<str>) {
+        self.asked.insert((at, Arc::clone(uid)));
+    }
+
+    /// A deletion that was asked for isn't any more, or counts as sent.
+    pub(super) fn withdraw(&mut self, at: Timestamp, uid: &Arc<str>) {
+        self.asked.remove(&(at, Arc::clone(uid)));
+    }
+
+    /// How many are asked for and not sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// One is sent now, where the shortest window is `shortest`.
+    pub(super) fn send(&mut self, now: Timestamp, shortest: Duration) {
+        match self.sent.back_mut() {
+            Some(last) if last.from <= now && now < last.until => last.count += 1,
+            Some(_) | None => {
+                let fine = (shortest / FINE).max(Duration::from_secs(1));
+                // The status keeps whole seconds: rounded outwards, never inwards.
+                let from = whole(now, 0);
+                self.add(Stretch {
+                    from,
+                    until: whole(later(from, fine), 1),
+                    count: 1,
+                });
+            }
+        }
+    }
+
+    /// Adds what was sent before, as it was recorded.
+    pub(super) fn add(&mut self, stretch: Stretch) {
+        let index = self.sent.partition_point(|s| s.until <= stretch.until);
+        self.sent.insert(index, stretch);
+        while self.sent.len() > STRETCHES {
+            let (Some(a), Some(b)) = (self.sent.pop_front(), self.sent.pop_front()) else {
+                return;
+            };
+            self.sent.push_front(Stretch {
+                from: a.from.min(b.from),
+                until: a.until.max(b.until),
+                count: a.count + b.count,
+            });
+        }
+    }
+
+    /// Takes over what another record of the same deletions says: of each stretch the larger count.
+    pub(super) fn merge(&mut self, stretch: Stretch) {
+        let same = |known: &&mut Stretch| known.until == stretch.until;
+        match self.sent.iter_mut().find(same) {
+            Some(known) => {
+                known.count = known.count.max(stretch.count);
+                known.from = known.from.min(stretch.from);
+            }
+            None => self.add(stretch),
+        }
+    }
+
+    /// Forgets what is older than the longest window.
+    pub(super) fn forget(&mut self, longest: Duration, now: Timestamp) {
+        let start = earlier(now, longest);
+        self.sent.retain(|stretch| stretch.until > start);
+    }
+
+    /// The stretches in which something was sent.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
+        self.sent.iter()
+    }
+
+    /// How many were sent within the window that ends now.
+    pub(super) fn sent_within(&self, window: Duration, now: Timestamp) -> usize {
+        self.overlapping(earlier(now, window), now)
+    }
+
+    /// No window can hold more than this.
+    pub(super) fn all(&self) -> usize {
+        let sent: usize = self.sent.iter().map(|stretch| stretch.count).sum();
+        sent + self.asked.len()
+    }
+
+    /// The window with the most deletions, of all those that end with a deletion or now.
+    pub(super) fn fullest(&self, window: Duration, now: Timestamp) -> Fullest {
+        let mut fullest = Fullest {
+            count: 0,
+            sent: self.sent_within(window, now),
+        };
+        let times: Vec<Timestamp> = self.asked.iter().map(|(at, _)| *at).collect();
+        let ends = times.iter().copied().chain(std::iter::once(now));
+        for end in ends {
+            let start = earlier(end, window);
+            let first = times.partition_point(|at| *at <= start);
+            let last = times.partition_point(|at| *at <= end);
+            let sent = self.overlapping(start, end);
+            let count = last - first + sent;
+            if count > fullest.count {
+                fullest = Fullest { count, sent };
+            }
+        }
+        fullest
+    }
+
+    /// How many were sent in stretches that reach into the time after `start` up to `end`.
+    fn overlapping(&self, start: Timestamp, end: Timestamp) -> usize {
+        let within = self
+            .sent
+            .iter()
+            .filter(|s| s.until > start && s.from <= end);
+        within.map(|stretch| stretch.count).sum()
+    }
+}
+
+fn whole(time: Timestamp, more: i64) -> Timestamp {
+    Timestamp::from_second(time.as_second().saturating_add(more)).unwrap_or(time)
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(600);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn uid(number: usize) -> Arc<str> {
+        format!("uid-{number}").into()
+    }
+
+    #[test]
+    fn a_window_counts_what_was_asked_for_and_what_was_sent() {
+        let mut tally = Tally::default();
+        for number in 0..10 {
+            tally.ask(at(i64::try_from(number).unwrap() * 60), &uid(number));
+        }
+        assert_eq!(tally.fullest(WINDOW, at(540)).count, 10);
+        assert_eq!(tally.fullest(Duration::from_secs(60), at(540)).count, 1);
+        tally.withdraw(at(0), &uid(0));
+        tally.send(at(545), WINDOW);
+        let fullest = tally.fullest(WINDOW, at(546));
+        assert_eq!((fullest.count, fullest.sent, tally.waiting()), (10, 1, 9));
+    }
+
+    #[test]
+    fn what_was_sent_leaves_the_window_a_little_late_and_never_early() {
+        let mut tally = Tally::default();
+        tally.send(at(0), WINDOW);
+        assert_eq!(tally.sent_within(WINDOW, at(600)), 1);
+        assert_eq!(tally.sent_within(WINDOW, at(632)), 0);
+    }
+
+    #[test]
+    fn the_same_record_read_twice_counts_once() {
+        let mut tally = Tally::default();
+        let stretch = |count| Stretch {
+            from: at(0),
+            until: at(30),
+            count,
+        };
+        for count in [3, 5, 4] {
+            tally.merge(stretch(count));
+        }
+        assert_eq!(tally.sent_within(WINDOW, at(31)), 5);
+    }
+
+    proptest! {
+        #[test]
+        fn however_many_stretches_there_are_none_is_lost_and_the_record_stays_small(
+            times in proptest::collection::vec(0_i64..86_400, 1..400)
+        ) {
+            let mut times = times;
+            times.sort_unstable();
+            let mut tally = Tally::default();
+            for time in &times {
+                tally.send(at(*time), Duration::from_secs(20));
+            }
+            let end = at(86_400);
+            for window in [60, 600, 7200, 86_400] {
+                let exact = times.iter().filter(|t| at(**t) > end - Duration::from_secs(window)).count();
+                prop_assert!(tally.sent_within(Duration::from_secs(window), end) >= exact);
+            }
+            prop_assert_eq!(tally.all(), times.len());
+            prop_assert!(tally.stretches().count() <= STRETCHES);
+        }
+
+        #[test]
+        fn the_fullest_window_is_that_of_a_slow_count(
+            times in proptest::collection::vec(0_i64..2000, 0..60), window in 1_u64..700
+        ) {
+            let mut tally = Tally::default();
+            for (number, time) in times.iter().enumerate() {
+                tally.ask(at(*time), &uid(number));
+            }
+            let window = Duration::from_secs(window);
+            let slow = times.iter().map(|end| {
+                times.iter().filter(|t| **t <= *end && at(**t) > at(*end) - window).count()
+            });
+            prop_assert_eq!(tally.fullest(window, at(2000)).count, slow.max().unwrap_or(0));
+        }
+    }
+}

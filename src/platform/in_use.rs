@@ -1,0 +1,188 @@
+//! The finalizer of Platforms: one that is in use stays until its users are gone, or a person gives it up.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::Users;
+use super::object::Object;
+use crate::api::names::{FIELD_MANAGER, IN_USE_FINALIZER, ObjectKey};
+use crate::api::platform::Platform;
+
+/// How long one patch may take.
+const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same version isn't patched again sooner.
+const REPEAT: Duration = Duration::from_secs(4);
+/// An object may have been accepted a moment before its Platform was deleted: so long its status may be on its way.
+const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
+
+/// What is to be done with the finalizer of one Platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing.
+    Keep,
+    /// Put it on, before the first object needs it.
+    Add,
+    /// Take it off: nobody needs the Platform, or a person gave it up.
+    Remove,
+}
+
+/// Decides on the finalizer. `users` are unknown before a first list of the objects.
+pub(super) fn step(object: &Object, users: Option<&Users>, now: Timestamp) -> Step {
+    match (object.deleted_at, object.in_use) {
+        (None, false) => Step::Add,
+        (None, true) | (Some(_), false) => Step::Keep,
+        (Some(_), true) if object.is_abandoned() => Step::Remove,
+        (Some(deleted), true) => {
+            let settled = deleted.checked_add(ACCEPTANCE_TRAVELS);
+            let unused = users.is_some_and(|users| users.count == 0);
+            if unused && settled.is_ok_and(|settled| settled <= now) {
+                Step::Remove
+            } else {
+                Step::Keep
+            }
+        }
+    }
+}
+
+/// Carries steps out, each version of a Platform once in a while.
+#[derive(Default)]
+pub(super) struct Finalizers {
+    tried: HashMap<ObjectKey, (String, Instant)>,
+}
+
+impl Finalizers {
+    /// Whether this version was patched just now.
+    pub(super) fn is_tried(&mut self, object: &Object, now: Instant) -> bool {
+        let last = self.tried.get(&object.key);
+        let again = last.is_some_and(|(version, at)| {
+            *version == object.resource_version && now.saturating_duration_since(*at) < REPEAT
+        });
+        if !again {
+            let version = object.resource_version.clone();
+            self.tried.insert(object.key.clone(), (version, now));
+        }
+        again
+    }
+
+    /// Forgets Platforms that are gone.
+    pub(super) fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
+        self.tried.retain(|key, _| known(key));
+    }
+}
+
+/// Changes the finalizers of the version that was looked at, and of no other.
+pub(super) async fn patch(client: &kube::Client, object: &Object, step: Step) {
+    let finalizers: Vec<&str> = match step {
+        Step::Keep => return,
+        Step::Add => {
+            let others = object.finalizers.iter().map(String::as_str);
+            others.chain([IN_USE_FINALIZER]).collect()
+        }
+        Step::Remove => {
+            let all = object.finalizers.iter().map(String::as_str);
+            all.filter(|other| *other != IN_USE_FINALIZER).collect()
+        }
+    };
+    let key = &object.key;
+    let kind = ApiResource::erase::<Platform>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.namespace, &kind);
+    let body = json!([
+        {"op": "test", "path": "/metadata/uid", "value": object.uid},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version},
+        {"op": "add", "path": "/metadata/finalizers", "value": finalizers},
+    ]);
+    let Ok(body) = serde_json::from_value(body) else {
+        return;
+    };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patch = Patch::<Value>::Json(body);
+    match timeout(PATCH_TIMEOUT, api.patch(&key.name, &params, &patch)).await {
+        Ok(Ok(_)) if step == Step::Remove => {
+            info!(platform = %key, "let go: nobody needs it any more");
+        }
+        Ok(Ok(_)) => {}
+        // Changed or gone since it was looked at: the watch shows how.
+        Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409 | 422) => {}
+        Ok(Err(error)) => warn!(platform = %key, %error, "the finalizer can't be changed"),
+        Err(_) => warn!(platform = %key, "the finalizer can't be changed: no answer in time"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::object::tests::{object, spec};
+    use super::*;
+
+    fn platform(deleted: bool, in_use: bool, abandon: Option<&str>) -> Object {
+        let mut whole = json!({
+            "metadata": {"namespace": "iot", "name": "p", "uid": "uid-1", "finalizers": ["other/one"]},
+            "spec": spec(),
+        });
+        if in_use {
+            whole["metadata"]["finalizers"] = json!(["other/one", IN_USE_FINALIZER]);
+        }
+        if deleted {
+            whole["metadata"]["deletionTimestamp"] = json!("2026-11-23T12:00:00Z");
+        }
+        if let Some(uid) = abandon {
+            whole["metadata"]["annotations"] = json!({"iodm.dev/abandon": uid});
+        }
+        object(&whole)
+    }
+
+    fn users(count: usize) -> Users {
+        Users {
+            count,
+            some: Vec::new(),
+        }
+    }
+
+    fn later(seconds: u64) -> Timestamp {
+        "2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_platform_gets_the_finalizer_before_anybody_uses_it() {
+        assert_eq!(
+            step(&platform(false, false, None), None, later(0)),
+            Step::Add
+        );
+        assert_eq!(
+            step(&platform(false, true, None), Some(&users(0)), later(9)),
+            Step::Keep
+        );
+    }
+
+    #[test]
+    fn it_goes_once_its_users_are_known_to_be_gone() {
+        let going = platform(true, true, None);
+        assert_eq!(step(&going, None, later(9)), Step::Keep);
+        assert_eq!(step(&going, Some(&users(1)), later(9)), Step::Keep);
+        assert_eq!(step(&going, Some(&users(0)), later(1)), Step::Keep);
+        assert_eq!(step(&going, Some(&users(0)), later(2)), Step::Remove);
+    }
+
+    #[test]
+    fn it_goes_before_its_users_only_when_a_person_names_its_uid() {
+        let with = |uid| step(&platform(true, true, Some(uid)), Some(&users(7)), later(0));
+        assert_eq!(with("uid-1"), Step::Remove);
+        assert_eq!(
+            with("uid-2"),
+            Step::Keep,
+            "that was an earlier Platform of this name"
+        );
+        let alive = platform(false, true, Some("uid-1"));
+        assert_eq!(step(&alive, Some(&users(7)), later(0)), Step::Keep);
+    }
+}

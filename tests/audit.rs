@@ -1,0 +1,446 @@
+//! The audit trail lasts: whatever happens to the operator or to the file, no package is deleted without its line, and no
+//! object goes before it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use support::{
+    Layout, OPERATOR, Operator, Rig, SOON, SimulatorOptions, alone, start_operator, tool, wait_for,
+};
+
+/// Applications at once, and packages of each.
+const APPLICATIONS: usize = 6;
+const PACKAGES: usize = 10;
+/// How often the operator is killed.
+const KILLS: usize = 12;
+/// How long all deletions may take, kills included.
+const LOAD: Duration = Duration::from_secs(150);
+/// Between two rotations.
+const ROTATION: Duration = Duration::from_millis(150);
+
+/// What is deleted here goes at once, however many it is.
+fn unguarded() -> Value {
+    json!({"maxDeletions": 1000, "window": "10m", "gracePeriod": "0s"})
+}
+
+/// A folder with a log and what was rotated away from it.
+struct Trail {
+    folder: tempfile::TempDir,
+}
+
+impl Trail {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("audit.log")
+    }
+
+    /// An operator that writes here, ready.
+    async fn operator(&self, rig: &Rig<'_>) -> Operator {
+        let log = self.log();
+        let log = log.to_str().unwrap();
+        // A call that a kill cut off counts until its time-out, and there is one call at a time.
+        let flags = [
+            "--audit-log",
+            log,
+            "--call-timeout",
+            "2s",
+            "--connect-timeout",
+            "1s",
+        ];
+        let mut operator = start_operator(rig.plane, &flags);
+        operator.ready().await;
+        operator
+    }
+
+    /// Every whole line of every file, and how many were none.
+    fn lines(&self) -> (Vec<Value>, usize) {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
+        let (mut whole, mut broken) = (Vec::new(), 0);
+        for line in texts.collect::<String>().lines() {
+            match serde_json::from_str(line) {
+                Ok(line) => whole.push(line),
+                Err(_) => broken += 1,
+            }
+        }
+        (whole, broken)
+    }
+
+    /// The lines of one object.
+    fn of(&self, rig: &Rig<'_>, name: &str) -> Vec<Value> {
+        let (mut lines, _) = self.lines();
+        lines.retain(|line| line["namespace"] == rig.namespace && line["name"] == name);
+        lines
+    }
+
+    /// From now on the log is a link to `target`, without a moment in which it is nothing.
+    fn point_to(&self, target: &Path) {
+        let aside = self.folder.path().join("aside");
+        std::os::unix::fs::symlink(target, &aside).unwrap();
+        std::fs::rename(aside, self.log()).unwrap();
+    }
+}
+
+/// Renames the log all the time, until dropped.
+struct Rotation {
+    stop: Arc<AtomicBool>,
+    turning: Option<JoinHandle<usize>>,
+}
+
+impl Rotation {
+    fn of(trail: &Trail) -> Self {
+        let (log, stop) = (trail.log(), Arc::new(AtomicBool::new(false)));
+        let stopped = stop.clone();
+        let turning = std::thread::spawn(move || {
+            let mut turns = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let rotated = log.with_extension(format!("log.{turns}"));
+                turns += usize::from(std::fs::rename(&log, rotated).is_ok());
+                std::thread::sleep(ROTATION);
+            }
+            turns
+        });
+        Self {
+            stop,
+            turning: Some(turning),
+        }
+    }
+
+    /// Ends it; returns how often it took a file away.
+    fn end(mut self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.turning.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Rotation {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn name(number: usize) -> String {
+    format!("package-{number:05}")
+}
+
+/// The packages that the platform has deleted, by their fileIds.
+async fn deleted(rig: &Rig<'_>) -> BTreeSet<String> {
+    let ledger = rig.simulator.ledger().await.into_iter();
+    ledger
+        .filter(|call| call["method"] == "DELETE" && call["verdict"] == "deleted")
+        .map(|call| {
+            let path = call["path"].as_str().unwrap();
+            path.rsplit_once('/').unwrap().1.to_owned()
+        })
+        .collect()
+}
+
+/// Names and uids of what is there.
+fn objects(rig: &Rig<'_>) -> BTreeMap<String, String> {
+    let list = rig.kubectl(&["get", "vp", "-o", "json"]).expect_ok();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .map(|object| {
+            let meta = &object["metadata"];
+            (text(&meta["name"]), text(&meta["uid"]))
+        })
+        .collect()
+}
+
+/// One application whose calls are made one after the other, and what is known of it.
+struct Lane {
+    rig: Rig<'static>,
+    uids: BTreeMap<String, String>,
+    /// Packages that were deleted by a call whose answer no line tells.
+    untold: BTreeSet<String>,
+}
+
+impl Lane {
+    /// Looks while no operator runs: what went has its line, and of the calls made since the last look at most one lacks it.
+    async fn check(&mut self, lines: &[Value]) {
+        let left = objects(&self.rig);
+        let told = |field: &str, value: &str| lines.iter().any(|line| line[field] == value);
+        for (name, uid) in &self.uids {
+            assert!(
+                left.contains_key(name) || told("uid", uid),
+                "{name} of {} went without a line",
+                self.rig.namespace
+            );
+        }
+        let of_this = |line: &&Value| line["namespace"] == self.rig.namespace;
+        let told: BTreeSet<&str> = lines
+            .iter()
+            .filter(of_this)
+            .filter(|line| line["outcome"] == "Deleted")
+            .map(|line| line["fileId"].as_str().unwrap())
+            .collect();
+        let deleted = deleted(&self.rig).await;
+        let untold: BTreeSet<String> = deleted
+            .into_iter()
+            .filter(|file_id| !told.contains(file_id.as_str()))
+            .collect();
+        let news: Vec<_> = untold.difference(&self.untold).collect();
+        assert!(news.len() <= 1, "more than one call is lost: {news:?}");
+        self.untold = untold;
+    }
+}
+
+#[tokio::test]
+async fn no_kill_and_no_rotation_loses_a_line_but_that_of_the_one_call_under_way() {
+    let (_turn, plane) = alone().await;
+    let layout = || Layout {
+        simulator: SimulatorOptions {
+            packages: PACKAGES,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        // One call at a time.
+        platform: json!({"quota": {"calls": 1, "window": "1s"}, "guard": unguarded()}),
+    };
+    let mut lanes = Vec::new();
+    for _ in 0..APPLICATIONS {
+        let rig = Rig::on(plane, "trail", layout()).await;
+        lanes.push(Lane {
+            rig,
+            uids: BTreeMap::new(),
+            untold: BTreeSet::new(),
+        });
+    }
+    let trail = Trail::new();
+    let mut operator = trail.operator(&lanes[0].rig).await;
+    let names: Vec<String> = (1..=PACKAGES).map(name).collect();
+    for lane in &mut lanes {
+        let pairs: Vec<_> = names.iter().map(|name| (&**name, &**name)).collect();
+        lane.rig.active(&pairs).await;
+        lane.uids = objects(&lane.rig);
+    }
+    let rotation = Rotation::of(&trail);
+    for lane in &lanes {
+        lane.rig
+            .kubectl(&["delete", "vp", "--all", "--wait=false"])
+            .expect_ok();
+    }
+
+    let end = Instant::now() + LOAD;
+    let mut kills = 0;
+    while kills < KILLS {
+        // The answer to a call is on its way, read, written down or acted on when the operator ends.
+        let watched = &lanes[kills % APPLICATIONS].rig;
+        let before = deleted(watched).await.len();
+        if before == PACKAGES {
+            break;
+        }
+        while deleted(watched).await.len() == before {
+            assert!(Instant::now() < end, "{:#?}", operator.log());
+        }
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(..40))).await;
+        operator.kill().await;
+        kills += 1;
+        let (told, broken) = trail.lines();
+        assert!(broken <= kills, "{broken} broken lines after {kills} kills");
+        join_all(lanes.iter_mut().map(|lane| lane.check(&told))).await;
+        operator = trail.operator(&lanes[0].rig).await;
+    }
+    wait_for("all objects to go", end - Instant::now(), async || {
+        let gone = lanes.iter().all(|lane| objects(&lane.rig).is_empty());
+        gone.then_some(())
+    })
+    .await;
+    let rotations = rotation.end();
+    let (told, _) = trail.lines();
+    for lane in &mut lanes {
+        lane.check(&told).await;
+        // By the line of the call that found it gone, where not by that of the call that deleted it.
+        for file_id in &lane.untold {
+            let found = told.iter().any(|line| {
+                line["namespace"] == lane.rig.namespace
+                    && line["fileId"] == **file_id
+                    && line["outcome"] == "AlreadyGone"
+            });
+            assert!(found, "{file_id} of {} has no line", lane.rig.namespace);
+        }
+        assert_eq!(deleted(&lane.rig).await.len(), PACKAGES);
+    }
+    let lost: usize = lanes.iter().map(|lane| lane.untold.len()).sum();
+    println!(
+        "{} lines, {kills} kills, {lost} answers lost by them, {rotations} rotations",
+        told.len()
+    );
+    assert!(
+        kills >= 5 && rotations >= 5,
+        "{kills} kills, {rotations} rotations"
+    );
+}
+
+/// How often the operator has said that a write was not taken.
+fn failures(operator: &Operator, object: &str) -> usize {
+    let log = operator.log();
+    let of_this = log.iter().filter(|line| line.contains(object));
+    of_this
+        .filter(|line| line.contains("a write was not taken"))
+        .count()
+}
+
+#[tokio::test]
+async fn while_no_line_can_be_written_nothing_goes_and_nothing_is_deleted_twice() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": unguarded()}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "full", layout).await;
+    let trail = Trail::new();
+    let operator = trail.operator(&rig).await;
+    let kept = rig.manifest(
+        "kept",
+        "package-00003",
+        &json!({"deletionPolicy": "Retain"}),
+    );
+    plane.apply(&kept.to_string()).expect_ok();
+    rig.active(&[("deleted", "package-00001"), ("retired", "package-00002")])
+        .await;
+    rig.reason("kept", "Active").await;
+    trail.point_to(Path::new("/dev/full"));
+
+    rig.delete_all(&["deleted", "kept"]);
+    rig.retire("retired");
+    for name in ["deleted", "kept", "retired"] {
+        let key = format!("{}/{name}", rig.namespace);
+        wait_for("a second try to write the line", SOON, async || {
+            (failures(&operator, &key) >= 2).then_some(())
+        })
+        .await;
+        let object = rig.get(name).await.expect("the object stays");
+        assert_eq!(
+            object["metadata"]["finalizers"],
+            json!(["iodm.dev/package"])
+        );
+        assert_eq!(
+            object["status"]["deletion"]["outcome"],
+            Value::Null,
+            "{name}"
+        );
+    }
+    assert!(!rig.simulator.has("package-00001").await);
+    assert!(!rig.simulator.has("package-00002").await);
+    let metrics = operator.admin_page("/metrics").await.unwrap();
+    assert!(!metrics.contains("vpo_audit_failures_total 0"), "{metrics}");
+    let said = rig.kubectl(&["get", "events", "-o", "json"]).expect_ok();
+    assert!(
+        said.contains("AuditFailed") && said.contains("is written down"),
+        "{said}"
+    );
+
+    let mended = trail.folder.path().join("mended.log");
+    trail.point_to(&mended);
+    rig.gone("deleted").await;
+    rig.gone("kept").await;
+    rig.reason("retired", "Deleted").await;
+    for (name, file_id, outcome, calls, actor) in [
+        (
+            "deleted",
+            "package-00001",
+            "Deleted",
+            1,
+            "kubectl-client-side-apply",
+        ),
+        ("retired", "package-00002", "Deleted", 1, "kubectl-patch"),
+        (
+            "kept",
+            "package-00003",
+            "Retained",
+            0,
+            "kubectl-client-side-apply",
+        ),
+    ] {
+        let mut lines = trail.of(&rig, name);
+        // The log and what it points to are one file.
+        lines.dedup();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        let line = &lines[0];
+        assert_eq!(line["outcome"], outcome, "{line}");
+        assert_eq!(line["fileId"], file_id, "{line}");
+        assert_eq!(line["attempts"], calls, "{line}");
+        assert_eq!(line["actor"], actor, "{line}");
+        assert_eq!(line["application"], *rig.namespace, "{line}");
+        let status = line["httpStatus"].as_u64();
+        assert_eq!(
+            status.is_some_and(|status| (200..300).contains(&status)),
+            calls == 1,
+            "{line}"
+        );
+        assert_eq!(rig.deletes(file_id).await.len(), calls, "{name}");
+    }
+}
+
+#[test]
+fn a_log_that_can_t_be_opened_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for (log, why) in [
+        (
+            folder.path().join("none/audit.log"),
+            "No such file or directory",
+        ),
+        (folder.path().to_owned(), "Is a directory"),
+        ("/dev/null".into(), "it is no regular file"),
+    ] {
+        let output = Command::new(tool::vpo())
+            .args(["run", "--admin-listen", "127.0.0.1:0", "--audit-log"])
+            .arg(&log)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let wanted = format!("--audit-log {} can't be written: {why}", log.display());
+        assert!(!output.status.success() && said.contains(&wanted), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_file_the_lines_stand_alone_on_standard_output() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": unguarded()}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "stdout", layout).await;
+    let kubeconfig = plane.kubeconfig_for(OPERATOR, OPERATOR);
+    let mut operator = Operator::start(&kubeconfig, OPERATOR, &[]);
+    operator.ready().await;
+    rig.active(&[("a", "package-00001")]).await;
+    rig.delete("a");
+    rig.gone("a").await;
+    let lines = operator.stdout();
+    let lines: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert_eq!(
+        (&lines[0]["kind"], &lines[0]["name"]),
+        (&json!("PackageDeletion"), &json!("a"))
+    );
+}

@@ -1,0 +1,635 @@
+//! `vpo hold` does what it says to the objects of a hold, and to no others. No operator runs here: what it would write is
+//! written by hand, so that what the command does is seen alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::Api;
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
+};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use support::{Plane, SOON, Said, alone, tool, wait_for};
+use tokio::sync::MutexGuard;
+
+/// The API server can be asked so often at once.
+const AT_ONCE: usize = 16;
+
+/// A namespace on a control plane without an operator.
+struct Stage {
+    plane: &'static Plane,
+    namespace: String,
+    packages: Api<DynamicObject>,
+    platforms: Api<DynamicObject>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+fn kind(kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("iodm.dev", "v1alpha1", kind), plural)
+}
+
+fn merge(change: &Value) -> Patch<&Value> {
+    Patch::Merge(change)
+}
+
+impl Stage {
+    /// One at a time, and without the holds of the one before: the command sees the whole cluster.
+    async fn enter(subject: &str) -> Self {
+        let (turn, plane) = alone().await;
+        for kind in ["vp", "plat"] {
+            let delete = ["delete", kind, "--all", "-A", "--wait=false"];
+            plane.kubectl(&delete).expect_ok();
+            let format =
+                "jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{\"\\n\"}{end}";
+            let kept = plane.kubectl(&["get", kind, "-A", "-o", format]);
+            // What is left waits for an operator that isn't there.
+            for line in kept.expect_ok().lines() {
+                let (namespace, name) = line.split_once(' ').unwrap();
+                let object = format!("{kind}/{name}");
+                let free = r#"{"metadata":{"finalizers":null}}"#;
+                let patch = [
+                    "-n",
+                    namespace,
+                    "patch",
+                    &object,
+                    "--type=merge",
+                    "-p",
+                    free,
+                ];
+                plane.kubectl(&patch).expect_ok();
+            }
+        }
+        let namespace = plane.namespace(subject);
+        let client = plane.client().await;
+        Self {
+            packages: Api::namespaced_with(
+                client.clone(),
+                &namespace,
+                &kind("VersionPackage", "versionpackages"),
+            ),
+            platforms: Api::namespaced_with(client, &namespace, &kind("Platform", "platforms")),
+            plane,
+            namespace,
+            _turn: turn,
+        }
+    }
+
+    fn manifest(&self, kind: &str, name: &str, spec: &Value) -> DynamicObject {
+        let object = json!({
+            "apiVersion": "iodm.dev/v1alpha1", "kind": kind,
+            "metadata": {"namespace": self.namespace, "name": name},
+            "spec": spec,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// A Platform that shows a hold.
+    async fn platform(&self, name: &str, status: &Value) {
+        let spec = json!({
+            "endpoint": "https://iot.example.com:8743", "credentialsSecretRef": {"name": "app"},
+        });
+        let object = self.manifest("Platform", name, &spec);
+        self.platforms
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+        self.tell(name, status).await;
+    }
+
+    /// What the operator would write of a Platform.
+    async fn tell(&self, name: &str, status: &Value) {
+        let change = json!({"status": status});
+        let params = PatchParams::default();
+        self.platforms
+            .patch_status(name, &params, &merge(&change))
+            .await
+            .unwrap();
+    }
+
+    /// A package with our finalizer that is part of `hold`, being deleted or only retired.
+    async fn package(&self, name: &str, hold: &str, terminating: bool) {
+        let lifecycle = if terminating { "Active" } else { "Retired" };
+        let spec = json!({
+            "platformRef": {"name": "production"}, "fileId": name, "lifecycle": lifecycle,
+        });
+        let mut object = self.manifest("VersionPackage", name, &spec);
+        object.metadata.finalizers = Some(vec!["iodm.dev/package".to_owned()]);
+        self.packages
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap();
+        if terminating {
+            self.packages
+                .delete(name, &DeleteParams::default())
+                .await
+                .unwrap();
+        }
+        self.carry(name, Some(hold)).await;
+    }
+
+    async fn all_terminating(&self, names: &[String], hold: &str) {
+        let made = names.iter().map(|name| self.package(name, hold, true));
+        stream::iter(made)
+            .buffer_unordered(AT_ONCE)
+            .collect::<()>()
+            .await;
+    }
+
+    /// Lets an object carry a hold, or none.
+    async fn carry(&self, name: &str, hold: Option<&str>) {
+        let change = json!({"status": {"phase": "Held", "deletion": {"hold": hold}}});
+        let params = PatchParams::default();
+        self.packages
+            .patch_status(name, &params, &merge(&change))
+            .await
+            .unwrap();
+    }
+
+    /// Merges a change into an object as somebody would.
+    async fn change(&self, name: &str, change: Value) {
+        let params = PatchParams::default();
+        self.packages
+            .patch(name, &params, &merge(&change))
+            .await
+            .unwrap();
+    }
+
+    /// Lets an object go.
+    async fn free(&self, name: &str) {
+        self.change(name, json!({"metadata": {"finalizers": null}}))
+            .await;
+    }
+
+    async fn policy(&self, name: &str) -> String {
+        let object = self.packages.get(name).await.unwrap();
+        object.data["spec"]["deletionPolicy"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Which Platforms are asked for the release of which hold.
+    async fn asked(&self) -> Vec<(String, String)> {
+        let all = self.platforms.list(&ListParams::default()).await.unwrap();
+        let asked = all.items.into_iter().filter_map(|platform| {
+            let meta = platform.metadata;
+            let id = meta.annotations?.remove("iodm.dev/release-hold")?;
+            Some((meta.name?, id))
+        });
+        asked.collect()
+    }
+
+    fn hold(&self, arguments: &[&str]) -> Said {
+        Self::hold_as(self.plane.kubeconfig(), arguments)
+    }
+
+    fn hold_as(kubeconfig: &Path, arguments: &[&str]) -> Said {
+        Talk::begin(kubeconfig, arguments).end("")
+    }
+
+    /// The name of an object of this namespace as it is shown.
+    fn shown(&self, name: &str) -> String {
+        format!("{}/{name}", self.namespace)
+    }
+
+    /// A kubeconfig of somebody who may do this much with our kinds.
+    fn somebody(&self, name: &str, verbs: &str) -> PathBuf {
+        let plane = self.plane;
+        let in_namespace = |arguments: &[&str]| {
+            let mut all = vec!["-n", &*self.namespace];
+            all.extend(arguments);
+            plane.kubectl(&all).expect_ok();
+        };
+        in_namespace(&["create", "serviceaccount", name]);
+        let role = self.shown(name).replace('/', "-");
+        if !verbs.is_empty() {
+            let kinds = "--resource=platforms.iodm.dev,versionpackages.iodm.dev";
+            let verbs = format!("--verb={verbs}");
+            plane
+                .kubectl(&["create", "clusterrole", &role, &verbs, kinds])
+                .expect_ok();
+            let who = format!("--serviceaccount={}:{name}", self.namespace);
+            let role = format!("--clusterrole={role}");
+            plane
+                .kubectl(&[
+                    "create",
+                    "clusterrolebinding",
+                    &self.shown(name).replace('/', "-"),
+                    &role,
+                    &who,
+                ])
+                .expect_ok();
+        }
+        plane.kubeconfig_for(&self.namespace, name)
+    }
+}
+
+/// `vpo hold` while it runs.
+struct Talk(Child);
+
+impl Talk {
+    fn begin(kubeconfig: &Path, arguments: &[&str]) -> Self {
+        let child = Command::new(tool::vpo())
+            .arg("hold")
+            .args(arguments)
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("vpo can be run");
+        Self(child)
+    }
+
+    /// Reads up to the question; returns what was said before it.
+    fn question(&mut self) -> String {
+        let mut said = Vec::new();
+        let mut byte = [0];
+        let out = self.0.stdout.as_mut().unwrap();
+        while !said.ends_with(b": ") || !String::from_utf8_lossy(&said).contains("Type the id to") {
+            assert_eq!(
+                out.read(&mut byte).unwrap(),
+                1,
+                "{}",
+                String::from_utf8_lossy(&said)
+            );
+            said.push(byte[0]);
+        }
+        String::from_utf8(said).unwrap()
+    }
+
+    /// Answers, and waits for the end.
+    fn end(mut self, answer: &str) -> Said {
+        // One that doesn't ask may have ended.
+        let _ = self.0.stdin.take().unwrap().write_all(answer.as_bytes());
+        let output = self.0.wait_with_output().unwrap();
+        Said {
+            ok: output.status.success(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+fn held(id: &str, count: i32) -> Value {
+    let hold = json!({
+        "id": id, "since": "2026-11-23T12:00:00Z", "count": count, "counted": count + 10,
+        "reason": "more than 50 deletions were asked for within 10m",
+        "platform": "iot/production", "platformUid": "uid", "bound": 50,
+    });
+    json!({"hold": hold, "guard": {"application": "app-1"}})
+}
+
+fn released(id: &str) -> Value {
+    let released = json!([{"id": id, "time": "2026-11-23T12:05:00Z", "count": 3}]);
+    json!({"hold": null, "guard": {"released": released}})
+}
+
+fn names(prefix: &str, number: usize) -> Vec<String> {
+    (0..number).map(|n| format!("{prefix}-{n:02}")).collect()
+}
+
+#[tokio::test]
+async fn the_list_tells_each_hold_once_with_the_objects_that_carry_it() {
+    let stage = Stage::enter("listed").await;
+    let nothing = stage.hold(&["list"]).expect_ok();
+    assert_eq!(nothing, "No mass deletion is held.\n");
+
+    stage.platform("production", &held("h-1", 3)).await;
+    stage.platform("test", &held("h-1", 3)).await;
+    stage.platform("other", &held("h-2", 60)).await;
+    stage.all_terminating(&names("one", 3), "h-1").await;
+    stage.package("two", "h-2", false).await;
+    stage.package("none", "h-0", true).await;
+    stage.carry("none", None).await;
+
+    let listed = stage.hold(&["list", "--output", "json"]).expect_ok();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let holds = listed["holds"].as_array().unwrap();
+    let told: Vec<_> = holds
+        .iter()
+        .map(|hold| (&hold["id"], &hold["count"], &hold["objects"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("h-1"), &json!(3), &json!(3)),
+            (&json!("h-2"), &json!(60), &json!(1))
+        ]
+    );
+    assert_eq!(
+        holds[0]["platforms"],
+        json!([stage.shown("production"), stage.shown("test")])
+    );
+    let table = stage.hold(&["list"]).expect_ok();
+    for part in [
+        "Hold h-1\n  Application  app-1\n",
+        "  Deletions    60 held, 70 counted; 1 object with the hold by now",
+    ] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_release_asks_one_platform_and_ends_when_the_operator_has_acted() {
+    let stage = Stage::enter("released").await;
+    stage.platform("production", &held("h-1", 3)).await;
+    stage.platform("test", &held("h-1", 3)).await;
+    stage.platform("other", &held("h-2", 3)).await;
+    stage.all_terminating(&names("one", 3), "h-1").await;
+
+    let mut talk = Talk::begin(stage.plane.kubeconfig(), &["release", "h-1"]);
+    let question = talk.question();
+    let wanted = format!(
+        "deletes the packages of 3 VersionPackages, for ever:\n  {}\n",
+        stage.shown("one-00")
+    );
+    assert!(question.contains(&wanted), "{question}");
+    assert_eq!(stage.asked().await, []);
+    talk.0.stdin.as_mut().unwrap().write_all(b"h-1\n").unwrap();
+    let asked = wait_for("the release to be asked for", SOON, async || {
+        Some(stage.asked().await).filter(|asked| !asked.is_empty())
+    })
+    .await;
+    assert_eq!(asked, [("production".to_owned(), "h-1".to_owned())]);
+    assert!(
+        talk.0.try_wait().unwrap().is_none(),
+        "it waits for the operator"
+    );
+    stage.tell("production", &released("h-1")).await;
+    let said = talk.end("").expect_ok();
+    assert!(
+        said.contains("Hold h-1 is released: 3 deletions go on"),
+        "{said}"
+    );
+    for name in names("one", 3) {
+        assert_eq!(stage.policy(&name).await, "Delete");
+    }
+    // The other Platform still shows it, but it is known by now.
+    let again = stage.hold(&["release", "h-1", "--yes"]).expect_ok();
+    assert_eq!(
+        again,
+        "Hold h-1 was released before, at 2026-11-23T12:05:00Z.\n"
+    );
+}
+
+#[tokio::test]
+async fn a_release_on_which_nobody_acts_says_what_it_left_behind() {
+    let stage = Stage::enter("waiting").await;
+    stage.platform("production", &held("h-1", 3)).await;
+    let said = stage
+        .hold(&["release", "h-1", "--yes", "--timeout", "1s"])
+        .expect_refused();
+    assert!(
+        said.contains("the operator has not acted within 1s"),
+        "{said}"
+    );
+    assert!(said.contains(&stage.shown("production")), "{said}");
+    assert_eq!(
+        stage.asked().await,
+        [("production".to_owned(), "h-1".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn a_release_touches_no_other_platform_of_the_same_name() {
+    let stage = Stage::enter("another").await;
+    stage.platform("production", &held("h-1", 3)).await;
+    let mut talk = Talk::begin(stage.plane.kubeconfig(), &["release", "h-1"]);
+    talk.question();
+    stage
+        .platforms
+        .delete("production", &DeleteParams::default())
+        .await
+        .unwrap();
+    stage.platform("production", &held("h-1", 3)).await;
+    let said = talk.end("h-1\n").expect_refused();
+    assert!(said.contains("can't be annotated"), "{said}");
+    assert_eq!(stage.asked().await, []);
+}
+
+#[tokio::test]
+async fn nothing_is_done_before_the_id_is_typed() {
+    let stage = Stage::enter("asked").await;
+    stage.platform("production", &held("h-1", 1)).await;
+    stage.package("one", "h-1", true).await;
+    for verb in ["release", "retain"] {
+        for (typed, why) in [
+            ("", "no id was typed"),
+            ("yes\n", "\"yes\" was typed, not h-1"),
+        ] {
+            let talk = Talk::begin(stage.plane.kubeconfig(), &[verb, "h-1"]);
+            let said = talk.end(typed).expect_refused();
+            assert!(
+                said.contains("nothing was done") && said.contains(why),
+                "{said}"
+            );
+        }
+    }
+    assert_eq!(stage.asked().await, []);
+    assert_eq!(stage.policy("one").await, "Delete");
+}
+
+#[tokio::test]
+async fn a_retain_sets_the_policy_of_exactly_the_objects_of_the_hold() {
+    let stage = Stage::enter("retained").await;
+    stage.platform("production", &held("h-1", 40)).await;
+    stage.all_terminating(&names("going", 30), "h-1").await;
+    stage.package("retired", "h-1", false).await;
+    stage.all_terminating(&names("other", 5), "h-2").await;
+    stage.package("none", "h-1", true).await;
+    stage.carry("none", None).await;
+
+    let said = stage.hold(&["retain", "h-1", "--yes"]).expect_ok();
+    for part in [
+        "deletionPolicy: Retain is set on 31 VersionPackages:",
+        "  and 11 more\n",
+        "30 of these are being deleted: they go",
+        "The hold counts 40 deletions",
+        "deletionPolicy: Retain was set on 31 VersionPackages.\n",
+        &format!("in Git:\n  {}\n", stage.shown("retired")),
+    ] {
+        assert!(said.contains(part), "{part} is not in\n{said}");
+    }
+    for name in names("going", 30).iter().chain([&"retired".to_owned()]) {
+        let object = stage.packages.get(name).await.unwrap();
+        assert_eq!(object.data["spec"]["deletionPolicy"], "Retain", "{name}");
+        let fields = object.metadata.managed_fields.unwrap();
+        let by_vpo = fields
+            .iter()
+            .find(|entry| entry.manager.as_deref() == Some("vpo"));
+        assert_eq!(
+            by_vpo.unwrap().fields_v1.as_ref().unwrap().0,
+            json!({"f:spec": {"f:deletionPolicy": {}}}),
+            "{name}"
+        );
+    }
+    let retired = stage.packages.get("retired").await.unwrap();
+    assert_eq!(retired.data["spec"]["lifecycle"], "Retired");
+    for name in names("other", 5).iter().chain([&"none".to_owned()]) {
+        assert_eq!(stage.policy(name).await, "Delete", "{name}");
+    }
+    let again = stage.hold(&["retain", "h-1", "--yes"]).expect_ok();
+    assert!(
+        again.contains("was set on 0 VersionPackages, 31 had it already.\n"),
+        "{again}"
+    );
+}
+
+#[tokio::test]
+async fn what_changed_while_a_person_thought_is_read_anew_before_it_is_written() {
+    let stage = Stage::enter("anew").await;
+    stage.platform("production", &held("h-1", 5)).await;
+    for name in ["same", "changed", "left", "gone", "anew"] {
+        stage.package(name, "h-1", true).await;
+    }
+    let mut talk = Talk::begin(stage.plane.kubeconfig(), &["retain", "h-1"]);
+    talk.question();
+    stage
+        .change("changed", json!({"metadata": {"labels": {"a": "b"}}}))
+        .await;
+    stage.carry("left", Some("h-2")).await;
+    stage.free("gone").await;
+    stage.free("anew").await;
+    stage.package("anew", "h-1", true).await;
+    let said = talk.end("h-1\n").expect_ok();
+    assert!(
+        said.contains(
+            "was set on 2 VersionPackages, 2 gone meanwhile, 1 no longer part of the hold.\n"
+        ),
+        "{said}"
+    );
+    for (name, policy) in [
+        ("same", "Retain"),
+        ("changed", "Retain"),
+        ("left", "Delete"),
+        ("anew", "Delete"),
+    ] {
+        assert_eq!(stage.policy(name).await, policy, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_hold_of_which_only_the_objects_know_can_still_be_taken_back() {
+    let stage = Stage::enter("late").await;
+    stage.package("one", "h-1", true).await;
+    let said = stage.hold(&["retain", "h-1", "--yes"]).expect_ok();
+    assert!(
+        said.starts_with("No Platform shows this hold any more"),
+        "{said}"
+    );
+    assert_eq!(stage.policy("one").await, "Retain");
+}
+
+#[tokio::test]
+async fn objects_beyond_the_first_page_of_a_list_are_found_too() {
+    let stage = Stage::enter("pages").await;
+    stage.platform("production", &held("h-1", 2)).await;
+    let spec = json!({"platformRef": {"name": "production"}, "fileId": "f"});
+    let made = (0..600).map(|n| {
+        let object = stage.manifest("VersionPackage", &format!("page-{n:03}"), &spec);
+        let packages = &stage.packages;
+        async move {
+            packages
+                .create(&PostParams::default(), &object)
+                .await
+                .map(|_| ())
+        }
+    });
+    stream::iter(made)
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await
+        .unwrap();
+    for name in ["page-000", "page-599"] {
+        stage.carry(name, Some("h-1")).await;
+    }
+    stage.hold(&["retain", "h-1", "--yes"]).expect_ok();
+    let all = stage.packages.list(&ListParams::default()).await.unwrap();
+    let retained: Vec<_> = all
+        .items
+        .into_iter()
+        .filter(|object| object.data["spec"]["deletionPolicy"] == "Retain")
+        .filter_map(|object| object.metadata.name)
+        .collect();
+    assert_eq!(retained, ["page-000", "page-599"]);
+}
+
+#[tokio::test]
+async fn what_can_t_be_done_is_told_in_the_words_of_whoever_refused() {
+    let stage = Stage::enter("refused").await;
+    let said = stage.hold(&["release", "h-1", "--yes"]).expect_refused();
+    assert!(
+        said.contains("there is no hold h-1, nor any other"),
+        "{said}"
+    );
+    stage.platform("production", &held("h-1", 1)).await;
+    for verb in ["release", "retain"] {
+        let said = stage.hold(&[verb, "h-9", "--yes"]).expect_refused();
+        assert!(
+            said.contains("there is no hold h-9; there is h-1 (1 deletion of app-1)"),
+            "{said}"
+        );
+    }
+    let early = stage.hold(&["retain", "h-1", "--yes"]).expect_refused();
+    assert!(
+        early.contains("no VersionPackage carries the hold h-1 yet"),
+        "{early}"
+    );
+    stage.package("one", "h-1", true).await;
+
+    let nobody = stage.somebody("nobody", "");
+    let said = Stage::hold_as(&nobody, &["list"]).expect_refused();
+    assert!(
+        said.contains("Platforms can't be listed: platforms.iodm.dev is forbidden: User"),
+        "{said}"
+    );
+    let reader = stage.somebody("reader", "get,list");
+    Stage::hold_as(&reader, &["list"]).expect_ok();
+    let said = Stage::hold_as(&reader, &["release", "h-1", "--yes"]).expect_refused();
+    let why = format!(
+        "Platform {} can't be annotated: platforms.iodm.dev \"production\" is forbidden",
+        stage.shown("production")
+    );
+    assert!(said.contains(&why), "{said}");
+    let refused = Stage::hold_as(&reader, &["retain", "h-1", "--yes"]);
+    assert!(
+        !refused.ok && refused.stderr.contains("refused for 1 VersionPackage of 1"),
+        "{refused:?}"
+    );
+    let why = format!(
+        "  {}: versionpackages.iodm.dev \"one\" is forbidden",
+        stage.shown("one")
+    );
+    assert!(refused.stdout.contains(&why), "{}", refused.stdout);
+    assert_eq!(stage.policy("one").await, "Delete");
+
+    for (arguments, why) in [
+        (["release", "h-1", "--timeout=2h"], "0s to 1h"),
+        (["list", "--output", "yaml"], "possible values: table, json"),
+    ] {
+        let said = stage.hold(&arguments).expect_refused();
+        assert!(said.contains(why), "{said}");
+    }
+    let nowhere =
+        stage
+            .plane
+            .write_kubeconfig("nowhere", "https://127.0.0.1:1", stage.plane.ca(), "t");
+    let began = tokio::time::Instant::now();
+    let said = Stage::hold_as(&nowhere, &["list"]).expect_refused();
+    assert!(said.contains("the API server can't be asked"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+}

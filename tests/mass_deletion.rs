@@ -1,0 +1,144 @@
+//! Three thousand objects pruned at once: the hold stands at once, nothing is sent, and everybody else goes on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{
+    Fleet, Layout, Rig, SOON, SimulatorOptions, alone, pace, ready, start_operator, wait_for,
+};
+
+const PRUNED: usize = 3000;
+/// How soon the hold stands on the Platform.
+const STANDS: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn three_thousand_pruned_at_once_are_held_and_cost_two_writes_each() {
+    let (_turn, plane) = alone().await;
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: PRUNED + 1,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "guard": {"maxDeletions": 50, "window": "10m", "gracePeriod": "30s"},
+        }),
+    };
+    let rig = Rig::on(plane, "pruned", layout).await;
+    let other = Rig::on(plane, "other", Layout::default()).await;
+    other
+        .active(&[("a", "package-00001"), ("b", "package-00002")])
+        .await;
+    let fleet = Fleet::create(&rig, 1..PRUNED + 1).await;
+
+    let since = pace::now();
+    let asked = Instant::now();
+    fleet.ask_for_deletion(0..PRUNED).await;
+    let took = asked.elapsed();
+    let what = "the hold to stand";
+    rig.platform_becomes("production", what, |platform| {
+        ready(platform)["reason"] == "MassDeletionHeld"
+    })
+    .await;
+    assert!(asked.elapsed() < took + STANDS, "{:?}", asked.elapsed());
+    // Others go on meanwhile.
+    other.delete_all(&["a", "b"]);
+    other.gone("a").await;
+    other.gone("b").await;
+    fleet.held().await;
+    rig.platform_becomes("production", "all to be counted", |platform| {
+        platform["status"]["hold"]["count"] == PRUNED
+    })
+    .await;
+    let ledger = rig.simulator.ledger().await;
+    assert!(ledger.iter().all(|call| call["method"] != "DELETE"));
+    let writes = fleet.writes(since, pace::now());
+    let most = writes.values().max().copied().unwrap_or(0);
+    assert!(most <= 2, "{most} writes to one object");
+
+    wait_for("the API server to answer at once", SOON, async || {
+        let begun = Instant::now();
+        rig.kubectl(&["get", "platform", "production"]).expect_ok();
+        (begun.elapsed() < Duration::from_secs(2)).then_some(())
+    })
+    .await;
+    operator.terminate().await;
+}
+
+/// The object says that it is part of a hold; returns the hold's id.
+async fn held(rig: &Rig<'_>, name: &str) -> String {
+    let object = rig.reason(name, "MassDeletionHeld").await;
+    let id = &object["status"]["deletion"]["hold"];
+    id.as_str().unwrap().to_owned()
+}
+
+async fn deletes(rig: &Rig<'_>) -> usize {
+    let ledger = rig.simulator.ledger().await;
+    let deletes = ledger.iter().filter(|call| call["method"] == "DELETE");
+    deletes.count()
+}
+
+#[tokio::test]
+async fn a_hold_outlives_a_restart_and_what_was_sent_is_not_forgotten() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "guard": {"maxDeletions": 5, "window": "10m", "gracePeriod": "0s"},
+        }),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "restarted", layout).await;
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    let (names, files): (Vec<_>, Vec<_>) = (1..=8)
+        .map(|n| (format!("p-{n}"), format!("package-{n:05}")))
+        .unzip();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let files = files.iter().map(String::as_str);
+    let pairs: Vec<(&str, &str)> = names.iter().copied().zip(files).collect();
+    rig.active(&pairs).await;
+    // Three are sent before the crash.
+    rig.delete_all(&names[..3]);
+    for name in &names[..3] {
+        rig.gone(name).await;
+    }
+    operator.kill().await;
+    // While nobody looks, more are asked for than are left of the bound.
+    rig.delete_all(&names[3..]);
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    let mut first = String::new();
+    for name in &names[3..] {
+        first = held(&rig, name).await;
+    }
+    operator.kill().await;
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    let vp = format!("vp/{}", names[3]);
+    rig.annotate(&vp, "requested-at", Some("again"));
+    rig.becomes(names[3], "looked at again", SOON, |o| {
+        o["status"]["lastHandledRequestedAt"] == "again"
+    })
+    .await;
+    assert_eq!(held(&rig, names[3]).await, first);
+    assert_eq!(deletes(&rig).await, 3);
+    rig.annotate("platform/production", "release-hold", Some(&first));
+    for name in &names[3..] {
+        rig.gone(name).await;
+    }
+    assert_eq!(deletes(&rig).await, 8);
+    operator.terminate().await;
+}

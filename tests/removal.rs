@@ -1,0 +1,116 @@
+//! Removing what the operator stands on, in the wrong order: no platform is wiped, and no object goes without its package
+//! or without a word.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use support::{Fleet, Layout, OPERATOR, Rig, SimulatorOptions, alone, start_operator, wait_for};
+
+/// More than the guard lets go without a person where nobody says otherwise.
+const MANY: usize = 60;
+/// A namespace or a definition ends after looks that come less and less often.
+const END: Duration = Duration::from_secs(90);
+
+#[tokio::test]
+async fn deleting_the_definitions_first_wipes_no_platform() {
+    let (_turn, plane) = alone().await;
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: MANY,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        // What a Platform has that says nothing of it.
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": {}}),
+    };
+    let rig = Rig::on(plane, "definitions", layout).await;
+    let fleet = Fleet::create(&rig, 1..MANY + 1).await;
+    plane
+        .kubectl(&[
+            "delete",
+            "crd",
+            "versionpackages.iodm.dev",
+            "platforms.iodm.dev",
+            "--wait=false",
+        ])
+        .expect_ok();
+    fleet.held().await;
+    let platform = rig
+        .platform_becomes("production", "the hold to stand", |platform| {
+            platform["status"]["hold"]["count"] == MANY
+        })
+        .await;
+    assert_eq!(support::ready(&platform)["reason"], "InUse");
+    let ledger = rig.simulator.ledger().await;
+    assert!(ledger.iter().all(|call| call["method"] != "DELETE"));
+
+    // The way out: the objects go, the packages stay, and the definitions end.
+    for number in 1..=MANY {
+        let object = format!("vp/package-{number:05}");
+        rig.patch(&object, &json!({"spec": {"deletionPolicy": "Retain"}}));
+    }
+    wait_for("the definitions to end", END, async || {
+        let said = plane.kubectl(&[
+            "get",
+            "crd",
+            "versionpackages.iodm.dev",
+            "platforms.iodm.dev",
+        ]);
+        (said.stderr.matches("NotFound").count() == 2).then_some(())
+    })
+    .await;
+    let ledger = rig.simulator.ledger().await;
+    assert!(ledger.iter().all(|call| call["method"] != "DELETE"));
+    operator.terminate().await;
+    plane.install();
+}
+
+#[tokio::test]
+async fn without_its_namespace_the_operator_ends_and_what_waits_goes_on_after_it_is_installed_again()
+ {
+    let (_turn, plane) = alone().await;
+    let mut operator = start_operator(
+        plane,
+        &[
+            "--lease-duration",
+            "6s",
+            "--call-timeout",
+            "3s",
+            "--connect-timeout",
+            "1s",
+        ],
+    );
+    operator.ready().await;
+    let rig = Rig::on(plane, "orphaned", Layout::default()).await;
+    rig.active(&[("a", "package-00001")]).await;
+    plane
+        .kubectl(&["delete", "namespace", OPERATOR, "--wait=false"])
+        .expect_ok();
+    operator.ended(END).await;
+    rig.delete("a");
+    // Nobody takes the finalizer off, so nothing goes unseen.
+    assert!(rig.get("a").await.is_some());
+    assert!(rig.simulator.has("package-00001").await);
+    wait_for("the namespace to end", END, async || {
+        let said = plane.kubectl(&["get", "namespace", OPERATOR]);
+        said.stderr.contains("NotFound").then_some(())
+    })
+    .await;
+    plane.install();
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    rig.gone("a").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+    operator.terminate().await;
+}
