@@ -56,6 +56,8 @@ struct Permit {
 pub(super) struct Underway {
     started: Instant,
     probe: bool,
+    /// Whether nobody waited for it: a page of the list.
+    spare: bool,
     /// The serial of its token, or for a login the revision of the credential.
     serial: u64,
 }
@@ -307,6 +309,7 @@ impl Core {
                             call: Underway {
                                 started: now,
                                 probe,
+                                spare: false,
                                 serial: order.credential,
                             },
                             secret: order.secret,

@@ -189,6 +189,18 @@ impl Tokens {
         Refusal::Again
     }
 
+    /// Drops the token `serial`, refused to a call that proves nothing for the others, so that the next call
+    /// begins with a login; whether it was in use, and can be got anew.
+    pub(super) fn replace(&mut self, serial: u64, detail: &Detail) -> bool {
+        let live = self.live.as_ref().is_some_and(|live| live.serial == serial);
+        let replaces = live && matches!(self.credential, Credential::Login(_));
+        if replaces {
+            self.live = None;
+            self.refused = Some(detail.clone());
+        }
+        replaces
+    }
+
     /// What a person is told who has to mend it: who can renew a token that was handed in.
     pub(super) fn explain(&self, detail: &Detail) -> Detail {
         match self.credential {

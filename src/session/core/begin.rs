@@ -29,6 +29,7 @@ impl Core {
         let call = Underway {
             started: now,
             probe: permit.probe,
+            spare: false,
             serial,
         };
         self.under_way.push(now);
@@ -66,6 +67,7 @@ impl Core {
         let call = Underway {
             started: now,
             probe,
+            spare: true,
             serial,
         };
         Poll::Ready(Some((call, token)))

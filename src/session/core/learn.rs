@@ -24,6 +24,10 @@ impl Core {
             }
             return;
         };
+        if call.spare {
+            self.listed(call, answer, now);
+            return;
+        }
         match answer {
             Answer::Done(_)
             | Answer::AlreadyGone(_)
@@ -51,6 +55,37 @@ impl Core {
                     self.void_permits();
                 }
             }
+        }
+    }
+
+    /// A page of the list was answered. A list has rights and a path of its own, so what it's refused for makes
+    /// nobody wait: it teaches what holds for every call, and whether the platform answers again.
+    fn listed(&mut self, call: &Underway, answer: &Answer, now: Instant) {
+        match answer {
+            Answer::Throttled(_) => return,
+            Answer::Done(_) => {
+                self.tokens.proven(call.serial);
+                self.budget.understood(call.started, now);
+                // What is refused to others may be granted to a list.
+                if !matches!(self.health.ailment(), Some(State::ApplicationRefused(_))) {
+                    self.health.understood();
+                    return;
+                }
+            }
+            Answer::TokenRefused(detail) | Answer::CredentialsRefused(detail) => {
+                self.budget.understood(call.started, now);
+                if self.tokens.replace(call.serial, detail) {
+                    self.void_permits();
+                }
+            }
+            Answer::AlreadyGone(_)
+            | Answer::InvalidFileId(_)
+            | Answer::ApplicationRefused(_)
+            | Answer::Unexpected(_) => self.budget.understood(call.started, now),
+            Answer::Unavailable(..) => {}
+        }
+        if call.probe {
+            self.health.probe_returned();
         }
     }
 

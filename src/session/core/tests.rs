@@ -747,6 +747,97 @@ fn the_answers_of_an_inventory_teach_like_others() {
     assert_eq!(bench.now, started + TIME_OUT + WINDOW, "a lost one counts");
 }
 
+/// An answer that refuses, or none, of every kind that a list may get.
+fn refusals() -> Vec<Answer> {
+    let detail = Detail::default;
+    vec![
+        Answer::ApplicationRefused(detail()),
+        Answer::CredentialsRefused(detail()),
+        Answer::TokenRefused(detail()),
+        Answer::Unexpected(detail()),
+        Answer::Unavailable(detail(), Trouble::Answered),
+        Answer::Unavailable(detail(), Trouble::NotConnected),
+    ]
+}
+
+#[test]
+fn a_list_that_is_refused_makes_no_deletion_wait() {
+    for credential in ["s1", "token"] {
+        for answer in refusals() {
+            let mut bench = Bench::live(100);
+            if credential == "token" {
+                let handed_in = Credential::Token(credential.to_owned().into());
+                let terms = Terms {
+                    credential: handed_in,
+                    ..terms(100, "s1")
+                };
+                bench.core.agree(terms, false, bench.now);
+            }
+            bench.core.want_spare();
+            for _ in 0..10 {
+                let call = bench.begin_spare().unwrap();
+                bench.end(&call, &answer);
+                if !bench.logins.is_empty() {
+                    bench.log_in(3600);
+                }
+                assert_eq!(bench.core.state(), State::Open, "{answer:?}");
+            }
+            bench.ask(1);
+            assert!(bench.permitted(1), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_list_that_fails_where_the_session_ails_leaves_the_next_try_to_whoever_comes() {
+    for answer in refusals() {
+        let mut bench = Bench::live(100);
+        for n in 1..=5 {
+            bench.ask(n);
+            bench.call(
+                n,
+                &Answer::Unavailable(Detail::default(), Trouble::Answered),
+            );
+        }
+        assert!(matches!(bench.core.state(), State::Unavailable(..)));
+        bench.core.want_spare();
+        bench.settle();
+        bench.wait();
+        let call = bench.begin_spare().unwrap();
+        assert!(bench.begin_spare().is_none(), "one probe at a time");
+        bench.end(&call, &answer);
+        if !bench.logins.is_empty() {
+            bench.log_in(3600);
+        }
+        bench.ask(6);
+        assert!(bench.permitted(6), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_list_that_is_answered_heals_what_kept_the_platform_from_answering() {
+    let (detail, wanted) = (Detail::default, |bench: &mut Bench| {
+        bench.core.want_spare();
+        bench.settle();
+        bench.wait();
+        let call = bench.begin_spare().unwrap();
+        bench.end(&call, &Answer::Done(200));
+    });
+    let mut bench = Bench::live(100);
+    for n in 1..=5 {
+        bench.ask(n);
+        bench.call(n, &Answer::Unavailable(detail(), Trouble::Answered));
+    }
+    wanted(&mut bench);
+    assert_eq!(bench.core.state(), State::Open);
+    // The right to list is not the right to delete.
+    let mut bench = Bench::live(100);
+    bench.ask(1);
+    bench.call(1, &Answer::ApplicationRefused(detail()));
+    wanted(&mut bench);
+    assert!(matches!(bench.core.state(), State::ApplicationRefused(_)));
+}
+
 #[test]
 fn once_closed_nothing_is_granted_used_or_begun() {
     let mut bench = Bench::live(100);
