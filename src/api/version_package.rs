@@ -5,8 +5,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::condition::READY;
 use super::names::{AppId, FileId};
-use super::reason::Phase;
+use super::reason::{Phase, Reason};
 
 /// A firmware or software package on the platform. Deleting this object, or retiring it, deletes the package there, once and for ever.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -163,6 +164,14 @@ pub struct VersionPackageStatus {
     /// The deletion of the package, from the moment it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
+}
+
+impl VersionPackageStatus {
+    /// Whether `Ready` carries this reason.
+    pub fn says(&self, reason: Reason) -> bool {
+        let mut conditions = self.conditions.iter();
+        conditions.any(|c| c.type_ == READY && c.reason == reason.as_str())
+    }
 }
 
 /// What the platform says of a package.

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::queue::Desk;
@@ -19,6 +20,7 @@ use crate::api::reason::Phase;
 use crate::leader::{self, Leader};
 use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
 use crate::platform::guard::Guards;
+use crate::platform::inventory::{self, Inventory, Reader};
 use crate::platform::{self, Directory, Tenants, Users};
 use crate::remote::client::Timeouts;
 use crate::schemas;
@@ -234,6 +236,7 @@ fn context(
         memory: Memory::default(),
         guards: Guards::new(guard_wakes, directory.status_due()),
         directory,
+        inventory: Arc::default(),
         recorder: Recorder::new(client, reporter),
         restart: Arc::new(Notify::new()),
         metrics: metrics.clone(),
@@ -267,13 +270,14 @@ async fn reconcile(
         ..
     } = &**context;
     let census = Box::new({
-        let cache = cache.clone();
+        let (cache, inventory) = (cache.clone(), context.inventory.clone());
         move |platform: &_, users| {
             cache
                 .is_complete()
-                .then(|| tenants(&cache, platform, users))
+                .then(|| tenants(&cache, &inventory, platform, users))
         }
     });
+    let inventory = read_lists(context, &sessions, changed.clone(), &cancel);
     let platforms = platform::Context {
         client: context.client.clone(),
         sessions: sessions.clone(),
@@ -334,7 +338,7 @@ async fn reconcile(
     let ends = async {
         queue.idle().await;
         cancel.cancel();
-        tokio::join!(packages, platforms)
+        tokio::join!(packages, platforms, inventory)
     };
     let ended = tokio::time::timeout(FINISH, ends).await;
     cancel.cancel();
@@ -343,11 +347,36 @@ async fn reconcile(
     }
 }
 
+/// Reads the lists of packages while this process leads.
+fn read_lists(
+    context: &Arc<package::Context>,
+    sessions: &Arc<Sessions>,
+    changed: mpsc::UnboundedSender<ObjectKey>,
+    cancel: &CancellationToken,
+) -> JoinHandle<()> {
+    let reader = Reader {
+        inventory: context.inventory.clone(),
+        directory: context.directory.clone(),
+        objects: context.clone(),
+        metrics: context.metrics.clone(),
+        audit: context.audit.clone(),
+        recorder: context.recorder.clone(),
+        changed,
+    };
+    let (sessions, cancel) = (sessions.clone(), cancel.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            () = sessions.led() => inventory::run(reader, cancel.clone()).await,
+        }
+    })
+}
+
 /// How many of those who need a Platform that is being deleted are named.
 const NAMED_USERS: usize = 5;
 
 /// The objects of `platform`; who needs it is looked for only where somebody asks.
-fn tenants(cache: &Cache, platform: &ObjectKey, users: bool) -> Tenants {
+fn tenants(cache: &Cache, inventory: &Inventory, platform: &ObjectKey, users: bool) -> Tenants {
     let users = if users {
         let (count, some) = cache.users(platform, NAMED_USERS);
         Users { count, some }
@@ -355,7 +384,7 @@ fn tenants(cache: &Cache, platform: &ObjectKey, users: bool) -> Tenants {
         Users::default()
     };
     Tenants {
-        counts: cache.counts(platform),
+        counts: inventory.counted(platform, cache.counts(platform)),
         users,
     }
 }

@@ -17,6 +17,7 @@ use super::slot::Slot;
 use super::{API_TIMEOUT, Context};
 use crate::api::names::{FIELD_MANAGER, FINALIZER};
 use crate::api::version_package::Outcome;
+use crate::platform::inventory::Moment;
 use crate::remote::answer::{Answer, Call};
 
 /// Carries `decision` out; `slot` is given back while the platform is waited for, and taken again after.
@@ -134,11 +135,15 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
     };
-    match usable
+    context.inventory.deleting(&usable.app_id);
+    let answer = usable
         .session
         .delete(&object.uid, &usable.connection, file_id)
-        .await
-    {
+        .await;
+    context
+        .inventory
+        .deleted(&usable.app_id, file_id, answer.as_ref(), Moment::now());
+    match answer {
         Some(answer) => {
             context.metrics.called(Call::Delete, &answer);
             Effect::Answered(answer)

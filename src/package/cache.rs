@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 pub use self::wishes::Wish;
 use super::object::Object;
@@ -79,6 +80,8 @@ pub struct Look {
     pub object: Arc<Object>,
     /// The others with its `fileId`, whatever their Platform.
     pub others: Vec<Arc<Object>>,
+    /// When this process first saw the object.
+    pub since: Instant,
 }
 
 impl Cache {
@@ -95,7 +98,12 @@ impl Cache {
                 Changes::default()
             }
             Event::ListEnds => {
-                let next = state.listing.take().unwrap_or_default();
+                let mut next = state.listing.take().unwrap_or_default();
+                for object in next.objects.values_mut() {
+                    if let Some(known) = state.shown.objects.get(&object.key) {
+                        object.seen_before(known);
+                    }
+                }
                 let previous = std::mem::replace(&mut state.shown, next);
                 state.complete = true;
                 let uids: HashSet<&str> = state.shown.objects.values().map(|o| &*o.uid).collect();
@@ -158,6 +166,7 @@ impl Cache {
         Some(Look {
             object: unpack(&object),
             others: others.iter().map(unpack).collect(),
+            since: object.since,
         })
     }
 
@@ -207,6 +216,9 @@ impl Cache {
 impl Shown {
     fn insert(&mut self, mut object: Packed) -> Option<Packed> {
         let previous = self.remove(&object.key);
+        if let Some(known) = &previous {
+            object.seen_before(known);
+        }
         // Thousands name the same Platform in the same namespace: one copy of both names is enough.
         if let Some(platform) = &mut object.platform {
             if let Some((known, _)) = self.by_platform.get_key_value(platform) {
@@ -362,6 +374,23 @@ mod tests {
         assert_eq!((changes.wake.len(), changes.gone.len()), (2, 1));
         let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
         assert!(look.others.is_empty());
+    }
+
+    #[test]
+    fn an_object_is_known_since_it_was_first_seen_whatever_comes_after() {
+        let (cache, key) = (Cache::default(), ObjectKey::new("fleet", "a"));
+        let since = || cache.look(&key).unwrap().since;
+        cache.apply(Event::Applied(version("a", "1")));
+        let first = since();
+        cache.apply(Event::Applied(version("a", "2")));
+        cache.apply(Event::ListBegins);
+        cache.apply(Event::Listed(version("a", "3")));
+        cache.apply(Event::ListEnds);
+        assert_eq!(since(), first);
+        let mut anew = version("a", "4");
+        anew.uid = "another".into();
+        cache.apply(Event::Applied(anew));
+        assert!(since() > first);
     }
 
     #[test]

@@ -345,24 +345,19 @@ fn parked(
 /// Nothing to say when the object waits already and would go on waiting, whatever the nearer cause; but a platform that
 /// can't be reached is worth saying once, since the place in the queue then promises too much.
 fn said_already(seen: &Observation, reason: Reason) -> Option<Report> {
-    let said = reason != Reason::PlatformUnavailable || is_said(&seen.object.status, reason);
+    let said = reason != Reason::PlatformUnavailable || seen.object.status.says(reason);
     (said && reason.phase() == Phase::Waiting && waits_already(seen)).then(Report::nothing)
 }
 
 /// Whether the status says of the object as it is now that it waits, and not for a time that has passed.
 fn waits_already(seen: &Observation) -> bool {
     let status = &seen.object.status;
-    if is_said(status, Reason::GracePeriod) {
+    if status.says(Reason::GracePeriod) {
         return false;
     }
     status.observed_generation == Some(seen.object.generation)
         && status.last_handled_requested_at == seen.object.requested_at
         && status.phase == Some(Phase::Waiting)
-}
-
-fn is_said(status: &VersionPackageStatus, reason: Reason) -> bool {
-    let mut conditions = status.conditions.iter();
-    conditions.any(|c| c.type_ == condition::READY && c.reason == reason.as_str())
 }
 
 /// The status that says `reason`, and an event if that is news to a person.

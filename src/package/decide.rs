@@ -19,6 +19,7 @@ use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::Outcome;
 use crate::platform::guard::{Judgement, Unit};
+use crate::platform::inventory::Known;
 use crate::session::{Priority, Purpose, Standing, Ticket};
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
@@ -51,6 +52,8 @@ pub struct Observation {
     /// Whether `platform` was read just now and forbids a call that the watch of Platforms shows as
     /// allowed: either of the two may be the newer one, so nothing promises to wake the object.
     pub lagging: bool,
+    /// What the list of the platform says of its package.
+    pub known: Known,
     /// Whether somebody else wants its package.
     pub claim: Claim,
     /// Another object that is about to delete the same package.

@@ -11,6 +11,7 @@ use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::platform::Mode;
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
 use crate::platform::guard::{Judgement, Unit};
+use crate::platform::inventory::Known;
 use crate::session::Standing;
 
 pub(crate) fn now() -> Timestamp {
@@ -108,6 +109,7 @@ pub(crate) fn seen(object: Object) -> Observation {
             accepts: true,
         },
         lagging: false,
+        known: Known::Unread,
         claim: Claim::Nobody,
         ahead: None,
         guard: Judgement::Free(Unit::Allowed),

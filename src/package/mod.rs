@@ -14,6 +14,7 @@ pub mod effect;
 #[cfg(test)]
 mod fixtures;
 mod intake;
+mod managed;
 pub mod memory;
 #[cfg(test)]
 mod model;
@@ -40,6 +41,7 @@ use self::slot::Slot;
 use crate::api::names::ObjectKey;
 use crate::platform::Directory;
 use crate::platform::guard::Guards;
+use crate::platform::inventory::Inventory;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
 
@@ -60,6 +62,8 @@ pub struct Context {
     pub directory: Arc<Directory>,
     /// Which deletions are too many at once.
     pub guards: Arc<Guards>,
+    /// What the platforms list.
+    pub inventory: Arc<Inventory>,
     /// Publishes events.
     pub recorder: Recorder,
     /// Makes the watch anew.

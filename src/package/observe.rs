@@ -15,6 +15,7 @@ use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
+use crate::platform::inventory::Known;
 use crate::platform::{Resolution, Usable};
 use crate::session::Standing;
 
@@ -48,7 +49,11 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         ) => None,
     };
     // The last look: no await below this line.
-    let Look { object, others } = context.cache.look(key)?;
+    let Look {
+        object,
+        others,
+        since,
+    } = context.cache.look(key)?;
     let now = Now {
         wall: Timestamp::now(),
         tick: Instant::now(),
@@ -62,6 +67,15 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .application()
         .or(usable.as_ref().map(|usable| &usable.app_id))
         .cloned();
+    // Another application's list says nothing of this package.
+    let listed_by = usable.as_ref().filter(|usable| {
+        let accepted = object.application();
+        accepted.is_none_or(|accepted| *accepted == usable.app_id)
+    });
+    let known = match (listed_by, object.file_id()) {
+        (Some(usable), Some(file)) => context.inventory.known(usable.session.key(), file, since),
+        (Some(_) | None, _) => Known::Unread,
+    };
     let claim = match (&application, others.is_empty()) {
         (Some(application), false) => {
             let others: Vec<_> = others
@@ -99,6 +113,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         settled,
         platform,
         lagging,
+        known,
         claim,
         ahead,
         guard,
@@ -169,7 +184,7 @@ fn allows(resolution: &Resolution) -> bool {
     }
 }
 
-fn belonging(context: &Context, other: &Object) -> Belonging {
+pub(super) fn belonging(context: &Context, other: &Object) -> Belonging {
     let Some(platform) = other.platform() else {
         return Belonging::Unknown;
     };

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::asking::{asking, may_ask_later};
 use super::object::{Object, Watched};
@@ -39,6 +40,8 @@ pub struct Packed {
     pub claims: bool,
     /// Whether its package is gone.
     pub ended: bool,
+    /// When this process first saw it.
+    pub since: Instant,
     text: Arc<str>,
 }
 
@@ -121,6 +124,7 @@ impl From<Watched> for Packed {
             asks,
             claims: accepted && lives && object.spec.is_ok(),
             ended,
+            since: Instant::now(),
             key,
             uid,
             text: packed,
@@ -129,6 +133,13 @@ impl From<Watched> for Packed {
 }
 
 impl Packed {
+    /// Takes over since when it is known, if `earlier` is the same object.
+    pub fn seen_before(&mut self, earlier: &Self) {
+        if self.uid == earlier.uid {
+            self.since = self.since.min(earlier.since);
+        }
+    }
+
     /// The object to decide on.
     pub fn unpack(&self) -> Object {
         let text = serde_json::from_str(&self.text).unwrap_or_else(|_| Text {

@@ -209,6 +209,7 @@ impl Entry {
             session: Arc::clone(&grant.session),
             connection: Arc::clone(&grant.connection),
             mode: wanted.spec.mode,
+            inventory: wanted.spec.inventory.interval(),
             revision: self.revision,
             last_good: last_good.map(|refusal| (refusal.reason, refusal.message.clone())),
             grace: wanted.spec.guard.grace_period(),

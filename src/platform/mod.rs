@@ -12,6 +12,7 @@ mod credentials;
 mod directory;
 pub mod guard;
 mod in_use;
+pub mod inventory;
 mod keeper;
 mod object;
 mod status;
@@ -69,6 +70,8 @@ pub struct Usable {
     pub connection: Arc<Connection>,
     /// Whether packages are really deleted.
     pub mode: Mode,
+    /// How often this Platform wants the list of packages to be read.
+    pub inventory: Option<Duration>,
     /// Changes with anything that makes trying again worthwhile: the spec or a Secret of the Platform.
     pub revision: u64,
     /// Set while the Secret can't be read and the last good credentials serve; only objects

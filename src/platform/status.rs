@@ -70,7 +70,7 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
         observed_generation: Some(look.object.generation),
         conditions,
         session,
-        packages: look.packages.clone().or_else(|| previous.packages.clone()),
+        packages: packages(look),
         queue,
         // What the last process wrote stands until it was read.
         hold: match look.record {
@@ -123,6 +123,23 @@ pub(super) fn is_due(
         || (urgent && (&previous.hold, &previous.guard) != (&next.hold, &next.guard))
         || (numbers(previous) != numbers(next)
             && since_last.is_none_or(|since| since >= NUMBERS_EVERY))
+}
+
+/// What was counted. Before a first list, and before a first inventory, what was counted before still stands.
+fn packages(look: &Look<'_>) -> Option<PackageCounts> {
+    let previous = look.object.status.packages.clone();
+    let Some(counts) = look.packages.clone() else {
+        return previous;
+    };
+    let wanted = look.object.wanted.as_ref();
+    let reads = wanted.is_ok_and(|wanted| wanted.spec.inventory.interval().is_some());
+    let before = previous
+        .filter(|_| reads)
+        .and_then(|counts| counts.unmanaged);
+    Some(PackageCounts {
+        unmanaged: counts.unmanaged.or(before),
+        ..counts
+    })
 }
 
 fn is_ours(condition: &Condition) -> bool {
@@ -591,6 +608,21 @@ mod tests {
         assert_eq!(counted(&read, None), seven);
         let none = Some(PackageCounts::default());
         assert_eq!(counted(&read, none.clone()), none);
+
+        // Nor are packages of nobody forgotten before they are counted anew.
+        let of_nobody = |unmanaged| {
+            Some(PackageCounts {
+                unmanaged,
+                ..PackageCounts::default()
+            })
+        };
+        read.status.packages = of_nobody(Some(3));
+        assert_eq!(counted(&read, of_nobody(None)), of_nobody(Some(3)));
+        assert_eq!(counted(&read, of_nobody(Some(0))), of_nobody(Some(0)));
+        let mut off = spec();
+        off["inventory"] = json!({"interval": "0s"});
+        read.wanted = platform(&off).wanted;
+        assert_eq!(counted(&read, of_nobody(None)), of_nobody(None));
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::api::names::{AppId, FileId};
+use crate::api::names::{AppId, Endpoint, FileId};
 use crate::api::version_package::{Outcome, PackageIdentity};
 
 /// How one deletion ended: who, what, when, outcome, codes.
@@ -54,6 +54,24 @@ pub struct AuditRecord {
     pub duration_ms: Option<u64>,
 }
 
+/// A package that the platform lists although it said before that the package is deleted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename = "PackageReappeared", rename_all = "camelCase")]
+pub struct ReappearedRecord {
+    /// When the list was read to its end.
+    pub time: Timestamp,
+    /// The application that the package belongs to.
+    pub application: AppId,
+    /// Where the platform is.
+    pub endpoint: Endpoint,
+    /// The package.
+    pub file_id: FileId,
+    /// When the platform said that it is deleted.
+    pub deleted_at: Timestamp,
+    /// When the reading began that lists it all the same.
+    pub listed_since: Timestamp,
+}
+
 /// Where audit lines go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
@@ -88,7 +106,7 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the line was not taken. A later try may find that it was: a line may come twice, but never not at all.
-    pub async fn write(&self, record: &AuditRecord) -> io::Result<()> {
+    pub async fn write(&self, record: &(impl Serialize + Sync)) -> io::Result<()> {
         let line = line(record)?;
         match self.file.clone() {
             None => {
@@ -158,7 +176,7 @@ fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn line(record: &AuditRecord) -> io::Result<Vec<u8>> {
+fn line(record: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
     Ok(line)
@@ -192,7 +210,7 @@ mod tests {
         }
     }
 
-    fn said(record: &AuditRecord) -> serde_json::Value {
+    fn said(record: &impl Serialize) -> serde_json::Value {
         let text = String::from_utf8(line(record).unwrap()).unwrap();
         assert_eq!(text.matches('\n').count(), 1, "one line: {text:?}");
         assert!(text.ends_with('\n'));
@@ -209,6 +227,26 @@ mod tests {
                 "fileId": "a1", "package": {"version": "V1.1.10"}, "application": "app-1", "outcome": "AlreadyGone",
                 "httpStatus": 404, "code": "123002", "attempts": 2,
                 "requestedAt": "2026-07-01T10:00:00Z", "durationMs": 3000,
+            })
+        );
+    }
+
+    #[test]
+    fn a_deleted_package_that_is_listed_again_is_a_record_of_its_own_kind() {
+        let record = ReappearedRecord {
+            time: "2026-07-01T11:00:00Z".parse().unwrap(),
+            application: "app-1".parse().unwrap(),
+            endpoint: "https://h:1".parse().unwrap(),
+            file_id: "a1".parse().unwrap(),
+            deleted_at: "2026-07-01T10:00:03Z".parse().unwrap(),
+            listed_since: "2026-07-01T10:59:58Z".parse().unwrap(),
+        };
+        assert_eq!(
+            said(&record),
+            serde_json::json!({
+                "kind": "PackageReappeared", "time": "2026-07-01T11:00:00Z", "application": "app-1",
+                "endpoint": "https://h:1", "fileId": "a1", "deletedAt": "2026-07-01T10:00:03Z",
+                "listedSince": "2026-07-01T10:59:58Z",
             })
         );
     }

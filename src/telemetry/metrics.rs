@@ -55,6 +55,8 @@ pub struct Metrics {
     watch_restarts: Family<Labels<1>, Counter>,
     blind_permits: Counter,
     audit_failures: Counter,
+    unmanaged: Family<Labels<2>, Gauge>,
+    reappeared: Counter,
 }
 
 impl Default for Metrics {
@@ -87,6 +89,8 @@ impl Metrics {
             watch_restarts: Family::default(),
             blind_permits: Counter::default(),
             audit_failures: Counter::default(),
+            unmanaged: Family::default(),
+            reappeared: Counter::default(),
         };
         // A series that begins at zero shows its first step; one that begins at one hides it.
         for outcome in Outcome::ALL {
@@ -122,6 +126,8 @@ impl Metrics {
         r.register("watch_restarts", "Watches begun anew, by resource", self.watch_restarts.clone());
         r.register("blind_permits", "Permits given back because the echo of an intent did not come: the operator was blind and deleted nothing", self.blind_permits.clone());
         r.register("audit_failures", "Audit lines that could not be written; the object stays until its line is", self.audit_failures.clone());
+        r.register("unmanaged_packages", "Packages on the platform that no object stands for, as of the last inventory", self.unmanaged.clone());
+        r.register("reappeared_packages", "Packages that an inventory lists although the platform said before that they are deleted", self.reappeared.clone());
         self
     }
 
@@ -206,6 +212,23 @@ impl Metrics {
         for word in State::WORDS {
             self.session_state.remove(&state_label(key, word));
         }
+    }
+
+    /// How many packages of the application no object stands for.
+    pub fn set_unmanaged(&self, key: &SessionKey, count: usize) {
+        self.unmanaged
+            .get_or_create(&session_label(key))
+            .set(whole(count));
+    }
+
+    /// Nobody knows any more how many packages of the application no object stands for.
+    pub fn forget_unmanaged(&self, key: &SessionKey) {
+        self.unmanaged.remove(&session_label(key));
+    }
+
+    /// A package is listed again that the platform said is deleted.
+    pub fn reappeared(&self) {
+        self.reappeared.inc();
     }
 
     /// One event was written, or not: `result` is one of a fixed set of words.
@@ -316,6 +339,8 @@ mod tests {
         metrics.watch_restarted("versionpackages");
         metrics.permit_blind();
         metrics.unaudited();
+        metrics.set_unmanaged(&app(), 5);
+        metrics.reappeared();
         let version = format!(
             "vpo_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")
@@ -347,6 +372,8 @@ mod tests {
                 r#"vpo_watch_restarts_total{resource="versionpackages"} 1"#,
                 "vpo_blind_permits_total 1",
                 "vpo_audit_failures_total 1",
+                r#"vpo_unmanaged_packages{application="app-1",endpoint="https://h:1"} 5"#,
+                "vpo_reappeared_packages_total 1",
                 "# EOF",
             ],
         );

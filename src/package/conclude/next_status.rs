@@ -8,6 +8,7 @@ use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::decide::{Now, Observation, PlatformView, requested_at};
 use crate::package::object::Object;
 use crate::platform::guard::Judgement;
+use crate::platform::inventory::Known;
 
 pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPackageStatus {
     let mut status = next_status(
@@ -53,7 +54,10 @@ pub(super) fn next_status(
         phase: Some(reason.phase()),
         conditions: condition::merge(&present.conditions, &verdict, now.wall),
         application: present.application.clone().or(accepted),
-        package: present.package.clone(),
+        package: match &seen.known {
+            Known::Listed(identity) => Some(identity.clone()),
+            Known::Off | Known::Unread | Known::Missing => present.package.clone(),
+        },
         last_handled_requested_at: object.requested_at.clone(),
         deletion: next_deletion(seen, object, now),
     }

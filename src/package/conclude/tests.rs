@@ -1,9 +1,10 @@
 use super::*;
-use crate::api::version_package::Deletion;
+use crate::api::version_package::{Deletion, PackageIdentity};
 use crate::package::decide;
 use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
 use crate::platform::guard::{Judgement, Unit};
+use crate::platform::inventory::Known;
 use crate::remote::answer::Trouble;
 use crate::session::Purpose;
 
@@ -240,6 +241,40 @@ fn resting_twice_writes_once_and_says_one_event() {
     };
     let second = conclude(&seen(object), &decision, &Effect::None, 0, now(), 0.0);
     assert_eq!((second.status, second.event), (first.status, None));
+}
+
+#[test]
+fn what_the_list_says_of_a_package_is_written_when_it_changes_and_stays_when_it_says_nothing() {
+    let decision = Decision::Rest {
+        reason: Reason::Active,
+        message: "The package is wanted".into(),
+        until: None,
+    };
+    let status_of = |object: &Object, known| {
+        let seen = Observation {
+            known,
+            ..seen(object.clone())
+        };
+        let report = conclude(&seen, &decision, &Effect::None, 0, now(), 0.0);
+        report.status.unwrap()
+    };
+    let listed = |version: &str| {
+        Known::Listed(PackageIdentity {
+            version: Some(version.to_owned()),
+            ..PackageIdentity::default()
+        })
+    };
+    let version = |status: &VersionPackageStatus| status.package.clone()?.version;
+    let mut object = fixtures::accepted("a", "app-1");
+    object.status = status_of(&object, Known::Unread);
+    assert_eq!(object.status.package, None);
+    object.status = status_of(&object, listed("V1"));
+    assert_eq!(version(&object.status).as_deref(), Some("V1"));
+    for known in [listed("V1"), Known::Unread, Known::Missing, Known::Off] {
+        assert_eq!(status_of(&object, known), object.status, "nothing to write");
+    }
+    let changed = status_of(&object, listed("V2"));
+    assert_eq!(version(&changed).as_deref(), Some("V2"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, re
 use crate::api::names::AppId;
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
+use crate::platform::inventory::Known;
 
 pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
     match &seen.platform {
@@ -24,15 +25,42 @@ pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: N
         }
         PlatformView::Usable { app_id, .. } => match application_changed(seen, app_id) {
             Some(changed) => changed,
-            None => match retire_after {
-                None => rest(Reason::Active, "The package is wanted".to_owned()),
-                Some(at) => Decision::Rest {
-                    reason: Reason::Scheduled,
-                    message: format!("The package is wanted until {at}, then it is retired"),
-                    until: Some(instant_of(at, now)),
-                },
-            },
+            None => usable(seen, app_id, retire_after, now),
         },
+    }
+}
+
+/// Nothing is in the way: all is well, unless the list lacks the package.
+fn usable(
+    seen: &Observation,
+    app_id: &AppId,
+    retire_after: Option<Timestamp>,
+    now: Now,
+) -> Decision {
+    let until = retire_after.map(|at| instant_of(at, now));
+    let missing = match &seen.known {
+        Known::Missing => true,
+        // What one reading has shown stands until another shows otherwise, a restart in between or not.
+        Known::Unread => seen.object.status.says(Reason::PackageMissing),
+        Known::Listed(_) | Known::Off => false,
+    };
+    let (reason, message) = match (missing, retire_after) {
+        (true, _) => (
+            Reason::PackageMissing,
+            format!(
+                "This object wants the package, but the platform does not list it among those of application {app_id}: set lifecycle: Retired, or, where it was uploaded again, create an object with its new fileId"
+            ),
+        ),
+        (false, None) => (Reason::Active, "The package is wanted".to_owned()),
+        (false, Some(at)) => (
+            Reason::Scheduled,
+            format!("The package is wanted until {at}, then it is retired"),
+        ),
+    };
+    Decision::Rest {
+        reason,
+        message,
+        until,
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::condition::{self, Verdict};
 use crate::api::names::{FINALIZER, ObjectKey};
-use crate::api::version_package::{Deletion, DeletionPolicy};
+use crate::api::version_package::{Deletion, DeletionPolicy, PackageIdentity};
 use crate::package::fixtures::{self, app, seen};
 use crate::remote::answer::Detail;
 use crate::session::State;
@@ -183,6 +184,54 @@ fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
             Some(expected)
         );
     }
+}
+
+#[test]
+fn row_4_a_wanted_package_that_the_list_lacks_is_missing_until_a_reading_lists_it() {
+    let says = |object: &Object, known| {
+        let seen = Observation {
+            known,
+            ..seen(object.clone())
+        };
+        reason(&decide(&seen, now()))
+    };
+    let listed = || Known::Listed(PackageIdentity::default());
+    let object = fixtures::accepted("a", "app-1");
+    for known in [Known::Off, Known::Unread, listed()] {
+        assert_eq!(says(&object, known), Some(Reason::Active));
+    }
+    assert_eq!(says(&object, Known::Missing), Some(Reason::PackageMissing));
+    // A restart knows of no reading at first: what the last one showed still stands.
+    let mut missing = object.clone();
+    let verdict = Verdict {
+        progress: Reason::PackageMissing.phase().progress(),
+        reason: Reason::PackageMissing.as_str(),
+        message: "m",
+        generation: 1,
+    };
+    missing.status.conditions = condition::merge(&[], &verdict, fixtures::now());
+    assert_eq!(says(&missing, Known::Unread), Some(Reason::PackageMissing));
+    for known in [listed(), Known::Off] {
+        assert_eq!(says(&missing, known), Some(Reason::Active));
+    }
+    // It is retired on time all the same, and its deletion is not in the list's hands.
+    let at = fixtures::now() + Duration::from_secs(90);
+    missing.spec.as_mut().unwrap().retire_after =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));
+    let now = now();
+    let unlisted = Observation {
+        known: Known::Missing,
+        ..seen(missing.clone())
+    };
+    let Decision::Rest { until, .. } = decide(&unlisted, now) else {
+        panic!("it rests")
+    };
+    assert_eq!(until.unwrap() - now.tick, Duration::from_secs(90));
+    let going = Observation {
+        object: Arc::new(fixtures::deleted(missing)),
+        ..unlisted
+    };
+    assert!(matches!(decide(&going, now), Decision::Request(_)));
 }
 
 #[test]
@@ -520,6 +569,11 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     settled,
                     platform,
                     lagging: waiting,
+                    known: if waiting {
+                        Known::Missing
+                    } else {
+                        Known::Unread
+                    },
                     claim,
                     ahead: ahead.then(|| ObjectKey::new("n", "c")),
                     guard,

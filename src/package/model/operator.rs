@@ -14,6 +14,7 @@ use crate::package::effect::Effect;
 use crate::package::object::Object;
 use crate::package::observe::judged;
 use crate::package::report::status_body;
+use crate::platform::inventory::Known;
 use crate::remote::answer::{Answer, Call, read as understand};
 use crate::session::{Purpose, Standing, State};
 
@@ -70,6 +71,7 @@ impl World {
                 accepts: true,
             },
             lagging: false,
+            known: Known::Unread,
             claim,
             ahead: ahead.map(|uid| ObjectKey::new("fleet", uid.as_str())),
             guard,

@@ -1,0 +1,358 @@
+//! What the platform lists: which packages there are, which are missing, and which no object stands for.
+//!
+//! The list is read from calls that nobody waits for. It fills `status.package` without a call per object and
+//! tells of packages that are not as the objects say; it never sends a DELETE, nor lets one be sent.
+//!
+//! ```text
+//! reader (one task per application) -> walk (pages) -> reading -> inventory -> passes, status, vpo inventory
+//!                                        ^ deletions: what was sent meanwhile, what must be gone
+//! ```
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod deletions;
+mod listing;
+mod reader;
+mod schedule;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use k8s_openapi::jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use self::deletions::{Deleted, Deletions, Mark};
+use self::listing::{Entry, Listing};
+pub use self::reader::{Reader, run};
+use self::walk::{Reading, Walk};
+use crate::api::names::{AppId, FileId, ObjectKey};
+use crate::api::platform::PackageCounts;
+use crate::api::version_package::PackageIdentity;
+use crate::remote::answer::Answer;
+use crate::session::SessionKey;
+
+/// A moment by both clocks: one for what people read, one for what came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By the wall clock.
+    pub wall: Timestamp,
+    /// By the steady clock.
+    pub tick: Instant,
+}
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Self {
+        Self {
+            wall: Timestamp::now(),
+            tick: Instant::now(),
+        }
+    }
+}
+
+/// What the list says of one package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// The list is not read.
+    Off,
+    /// Nothing: no reading that could tell has ended yet.
+    Unread,
+    /// The package is there, and this is what the platform says of it.
+    Listed(PackageIdentity),
+    /// A reading that began when the package was wanted already did not find it.
+    Missing,
+}
+
+/// What is asked of the objects.
+pub trait Objects: Send + Sync {
+    /// Whether all are known.
+    fn are_listed(&self) -> bool;
+
+    /// Whether one of them stands for the package: it wants it, or is to delete it and hasn't yet.
+    fn stand_for(&self, application: &AppId, file: &FileId) -> bool;
+}
+
+/// The last readings of every application.
+#[derive(Default)]
+pub struct Inventory {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stocks: HashMap<SessionKey, Stock>,
+    /// By application, since its list is the same whatever the endpoint.
+    deletions: HashMap<AppId, Deletions>,
+}
+
+/// What is known of one application at one endpoint.
+#[derive(Default)]
+struct Stock {
+    /// Those whose packages they are.
+    platforms: Vec<ObjectKey>,
+    /// Whether the list is read at all.
+    reads: bool,
+    listing: Listing,
+    /// The last reading that proves what isn't there.
+    proof: Option<Proof>,
+    /// Packages that are listed although they were deleted, and when the platform said that they were.
+    reappeared: BTreeMap<String, Timestamp>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Clone, Copy)]
+struct Proof {
+    begun: Moment,
+    ended: Timestamp,
+    packages: usize,
+    unmanaged: usize,
+}
+
+/// Why the last try came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// When it ended.
+    pub time: Timestamp,
+    /// What went wrong, in a sentence.
+    pub message: String,
+}
+
+/// The inventory of one application, to be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// The Platforms of the application.
+    pub platforms: Vec<ObjectKey>,
+    /// Whether the list is read at all.
+    pub reads: bool,
+    /// When the last reading began and ended, and how many packages it found.
+    pub reading: Option<(Timestamp, Timestamp, usize)>,
+    /// Why the last try came to nothing, where it did.
+    pub trouble: Option<Trouble>,
+    /// The packages that no object stands for.
+    pub unmanaged: Vec<Unmanaged>,
+}
+
+/// A package that no object stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmanaged {
+    /// Its id.
+    pub file_id: String,
+    /// What the platform says of it.
+    pub identity: PackageIdentity,
+    /// When the platform said that it is gone, where it did.
+    pub deleted: Option<Timestamp>,
+}
+
+/// What a reading came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Taken {
+    /// Whether it may tell something of an object.
+    tells: bool,
+    /// Whether it proves nothing, for another reason than the last try.
+    another_trouble: bool,
+    /// The packages that it lists although the platform said before it began that they are gone, each once.
+    reappeared: Vec<Deleted>,
+}
+
+/// An application that Platforms name now.
+struct Application {
+    key: SessionKey,
+    platforms: Vec<ObjectKey>,
+    reads: bool,
+}
+
+impl Inventory {
+    /// What the list of `key` says of `file`, which has been wanted since `since`.
+    pub fn known(&self, key: &SessionKey, file: &FileId, since: Instant) -> Known {
+        let state = self.state.lock();
+        let Some(stock) = state.stocks.get(key) else {
+            return Known::Unread;
+        };
+        if !stock.reads {
+            return Known::Off;
+        }
+        match (stock.listing.identity(file), &stock.proof) {
+            (Some(identity), _) => Known::Listed(identity),
+            (None, Some(proof)) if proof.begun.tick > since => Known::Missing,
+            (None, Some(_) | None) => Known::Unread,
+        }
+    }
+
+    /// The counts of `platform`, with how many packages of its application no object stands for, where that is known.
+    pub fn counted(&self, platform: &ObjectKey, mut counts: PackageCounts) -> PackageCounts {
+        let state = self.state.lock();
+        let mut stocks = state.stocks.values();
+        let stock = stocks.find(|stock| stock.platforms.contains(platform));
+        let proof = stock.and_then(|stock| stock.proof);
+        counts.unmanaged = proof.map(|proof| i32::try_from(proof.unmanaged).unwrap_or(i32::MAX));
+        counts
+    }
+
+    /// A DELETE of the application begins: until it has ended, no reading proves anything.
+    pub fn deleting(&self, application: &AppId) {
+        let mut state = self.state.lock();
+        let deletions = state.deletions.entry(application.clone()).or_default();
+        deletions.begins();
+    }
+
+    /// The DELETE of `file` ended with `answer`, or wasn't sent. If the platform says that the package is
+    /// gone, the next reading must not find it.
+    pub fn deleted(
+        &self,
+        application: &AppId,
+        file: &FileId,
+        answer: Option<&Answer>,
+        now: Moment,
+    ) {
+        let mut state = self.state.lock();
+        let deletions = state.deletions.entry(application.clone()).or_default();
+        deletions.ends(file, answer, now);
+    }
+
+    /// The inventory of the application of `key`, as it is shown.
+    pub fn show(&self, key: &SessionKey) -> Option<Shown> {
+        let state = self.state.lock();
+        let stock = state.stocks.get(key)?;
+        let unmanaged = |entry: &&Entry| entry.unmanaged;
+        let entries = stock.listing.entries().iter().filter(unmanaged);
+        let unmanaged = entries.map(|entry| Unmanaged {
+            file_id: entry.id().to_owned(),
+            identity: entry.identity(),
+            deleted: stock.reappeared.get(entry.id()).copied(),
+        });
+        Some(Shown {
+            platforms: stock.platforms.clone(),
+            reads: stock.reads,
+            reading: stock
+                .proof
+                .map(|proof| (proof.begun.wall, proof.ended, proof.packages)),
+            trouble: stock.trouble.clone(),
+            unmanaged: unmanaged.collect(),
+        })
+    }
+
+    /// Every application that Platforms name.
+    pub fn applications(&self) -> Vec<SessionKey> {
+        self.state.lock().stocks.keys().cloned().collect()
+    }
+
+    /// Takes in which applications there are; what is known of others, or was read where nothing is read any
+    /// more, is forgotten. Returns those whose packages are known no longer, or for the first time as not read.
+    fn serve(&self, applications: Vec<Application>) -> Vec<SessionKey> {
+        let mut state = self.state.lock();
+        let mut before = std::mem::take(&mut state.stocks);
+        let mut ended = Vec::new();
+        for Application {
+            key,
+            platforms,
+            reads,
+        } in applications
+        {
+            let known = before.remove(&key);
+            if !reads && known.as_ref().is_none_or(|stock| stock.reads) {
+                ended.push(key.clone());
+            }
+            let stock = Stock {
+                platforms,
+                reads,
+                ..known.filter(|_| reads).unwrap_or_default()
+            };
+            state.stocks.insert(key, stock);
+        }
+        ended.extend(before.into_keys());
+        let State { stocks, deletions } = &mut *state;
+        let read = stocks.iter().filter(|(_, stock)| stock.reads);
+        let read: HashSet<&AppId> = read.map(|(key, _)| &key.app_id).collect();
+        // Where nothing is read, nothing has to be remembered for a reading.
+        deletions.retain(|application, all| read.contains(application) || all.mark().is_busy());
+        ended
+    }
+
+    /// The Platforms of the application of `key`.
+    fn platforms(&self, key: &SessionKey) -> Vec<ObjectKey> {
+        let state = self.state.lock();
+        let stock = state.stocks.get(key);
+        stock.map_or_else(Vec::new, |stock| stock.platforms.clone())
+    }
+
+    /// Begins a walk over the list of `application`.
+    fn begin(&self, application: &AppId, now: Moment) -> Walk {
+        Walk::new(now, self.mark(application))
+    }
+
+    /// Where the deletions of `application` stand.
+    fn mark(&self, application: &AppId) -> Mark {
+        let state = self.state.lock();
+        let deletions = state.deletions.get(application);
+        deletions.map_or_else(Mark::default, Deletions::mark)
+    }
+
+    /// Takes a reading in, its packages marked where no object stands for them.
+    fn take(&self, key: &SessionKey, reading: Reading, now: Moment) -> Taken {
+        let Reading {
+            begun,
+            listing,
+            flaw,
+        } = reading;
+        let mut state = self.state.lock();
+        let State { stocks, deletions } = &mut *state;
+        let Some(stock) = stocks.get_mut(key).filter(|stock| stock.reads) else {
+            return Taken::default();
+        };
+        if let Some(flaw) = flaw {
+            return Taken {
+                tells: stock.listing.amend(listing),
+                another_trouble: stock.fails(flaw.to_string(), now),
+                reappeared: Vec::new(),
+            };
+        }
+        let deletions = deletions.get_mut(&key.app_id);
+        let again = deletions.map_or_else(Vec::new, |all| all.listed_again(begun, &listing));
+        stock.reappeared.retain(|id, _| listing.has(id));
+        stock.reappeared.extend(
+            again
+                .iter()
+                .map(|deleted| (deleted.file.to_string(), deleted.answered.wall)),
+        );
+        stock.proof = Some(Proof {
+            begun,
+            ended: now.wall,
+            packages: listing.len(),
+            unmanaged: listing.unmanaged(),
+        });
+        stock.listing = listing;
+        stock.trouble = None;
+        Taken {
+            tells: true,
+            another_trouble: false,
+            reappeared: again,
+        }
+    }
+
+    /// A try to read the list of `key` failed; whether that is another trouble than the last one.
+    fn failed(&self, key: &SessionKey, message: &str, now: Moment) -> bool {
+        let mut state = self.state.lock();
+        let stock = state.stocks.get_mut(key);
+        stock.is_some_and(|stock| stock.fails(message.to_owned(), now))
+    }
+
+    /// The bytes that the packages of `key` take.
+    #[cfg(test)]
+    fn bytes(&self, key: &SessionKey) -> usize {
+        self.state.lock().stocks[key].listing.bytes()
+    }
+}
+
+impl Stock {
+    /// Remembers a trouble; whether it is another one than the last.
+    fn fails(&mut self, message: String, now: Moment) -> bool {
+        let last = self.trouble.replace(Trouble {
+            time: now.wall,
+            message,
+        });
+        last.map(|last| last.message) != self.trouble.as_ref().map(|new| new.message.clone())
+    }
+}

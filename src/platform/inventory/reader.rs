@@ -1,0 +1,377 @@
+//! Reads the lists: one task for each application, while this process leads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+use kube::runtime::events::Recorder;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::deletions::Deleted;
+use super::schedule::Since;
+use super::walk::{Reading, Walk};
+use super::{Application, Inventory, Moment, Objects};
+use crate::api::names::{FileId, ObjectKey};
+use crate::api::platform::Platform;
+use crate::platform::{Directory, Usable};
+use crate::remote::answer::{Answer, Call};
+use crate::remote::client::Connection;
+use crate::remote::pages::Next;
+use crate::session::{Session, SessionKey};
+use crate::telemetry::audit::{AuditLog, ReappearedRecord};
+use crate::telemetry::events::{self, Note};
+use crate::telemetry::metrics::Metrics;
+
+/// How often Platforms are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How often one page is asked for, where the platform refused a call for too many calls.
+const TRIES: u32 = 5;
+/// So many packages are judged in one go: others have their turn between.
+const AT_ONCE: usize = 64;
+/// So many packages are named in an event.
+const NAMED: usize = 5;
+
+/// What it takes to read the lists, and to tell of them.
+pub struct Reader {
+    /// Where readings are kept.
+    pub inventory: Arc<Inventory>,
+    /// All `Platform`s.
+    pub directory: Arc<Directory>,
+    /// All `VersionPackage`s.
+    pub objects: Arc<dyn Objects>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Takes the audit lines.
+    pub audit: AuditLog,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Gets a `Platform` when its objects have to be looked at again.
+    pub changed: mpsc::UnboundedSender<ObjectKey>,
+}
+
+/// How the list of one application is read.
+#[derive(Clone)]
+struct Source {
+    session: Arc<Session>,
+    connection: Arc<Connection>,
+}
+
+/// What the Platforms of one application want.
+#[derive(Default)]
+struct Wanted {
+    platforms: Vec<ObjectKey>,
+    /// The shortest of theirs.
+    interval: Option<Duration>,
+    source: Option<Source>,
+}
+
+/// The task of one application.
+struct Task {
+    source: Source,
+    interval: watch::Sender<Duration>,
+    _reads: AbortOnDropHandle<()>,
+}
+
+/// Reads the lists until cancelled. To be begun once this process leads.
+pub async fn run(reader: Reader, cancel: CancellationToken) {
+    let reader = Arc::new(reader);
+    let mut tasks = HashMap::new();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        // Before that every package would seem to be nobody's.
+        if reader.objects.are_listed() {
+            reader.follow(&mut tasks);
+        }
+    }
+}
+
+impl Reader {
+    /// Begins and ends tasks as the Platforms want it now.
+    fn follow(self: &Arc<Self>, tasks: &mut HashMap<SessionKey, Task>) {
+        let wanted = wanted(self.directory.platforms());
+        let application = |(key, wanted): (&SessionKey, &Wanted)| Application {
+            key: key.clone(),
+            platforms: wanted.platforms.clone(),
+            reads: wanted.interval.is_some(),
+        };
+        for ended in self
+            .inventory
+            .serve(wanted.iter().map(application).collect())
+        {
+            self.metrics.forget_unmanaged(&ended);
+            if let Some(wanted) = wanted.get(&ended) {
+                self.wake(&wanted.platforms);
+            }
+        }
+        tasks.retain(|key, task| {
+            let wanted = wanted.get(key);
+            let interval = wanted.and_then(|wanted| wanted.interval);
+            let source = wanted.and_then(|wanted| wanted.source.as_ref());
+            let stays = source.is_some_and(|source| source.is(&task.source));
+            if let Some(interval) = interval {
+                task.interval.send_if_modified(|known| {
+                    let other = *known != interval;
+                    *known = interval;
+                    other
+                });
+            }
+            stays && interval.is_some()
+        });
+        for (key, wanted) in wanted {
+            if let (Some(interval), Some(source)) = (wanted.interval, wanted.source) {
+                let begin = || self.begin(key.clone(), source, interval);
+                tasks.entry(key.clone()).or_insert_with(begin);
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, key: SessionKey, source: Source, interval: Duration) -> Task {
+        let (sender, receiver) = watch::channel(interval);
+        let reading = Arc::clone(self).keep_reading(key, source.clone(), receiver);
+        Task {
+            source,
+            interval: sender,
+            _reads: AbortOnDropHandle::new(tokio::spawn(reading)),
+        }
+    }
+
+    async fn keep_reading(
+        self: Arc<Self>,
+        key: SessionKey,
+        source: Source,
+        mut interval: watch::Receiver<Duration>,
+    ) {
+        let (at, chance) = (Instant::now(), fastrand::f64());
+        let mut since = Since::Start { at, chance };
+        loop {
+            let due = since.due(*interval.borrow_and_update());
+            tokio::select! {
+                changed = interval.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                () = sleep_until(due) => {}
+            }
+            let succeeded = match self.walk(&key, &source).await {
+                Ok(walk) => self.conclude(&key, walk).await,
+                Err(why) => self.complain(&key, &why),
+            };
+            since = since.then(succeeded, Instant::now());
+        }
+    }
+
+    /// Walks over all pages; or tells in a sentence why that isn't possible.
+    async fn walk(&self, key: &SessionKey, source: &Source) -> Result<Walk, String> {
+        let mut walk = self.inventory.begin(&key.app_id, Moment::now());
+        let (mut number, mut tries) = (0, 0);
+        loop {
+            tries += 1;
+            let Some(listed) = source.session.list(&source.connection, number).await else {
+                return Err("no call is made for the application any more".to_owned());
+            };
+            let answer = listed.as_ref().err().unwrap_or(&Answer::Done(200));
+            self.metrics.called(Call::List, answer);
+            match listed {
+                Ok(page) => match walk.take(number, &page) {
+                    Next::Page(next) => (number, tries) = (next, 0),
+                    Next::Complete | Next::TooMany => return Ok(walk),
+                },
+                Err(answer) if is_asked_again(&answer, tries) => {}
+                Err(answer) => return Err(refused(&answer)),
+            }
+        }
+    }
+
+    /// Takes in what a walk has found, and tells of it; whether it proves anything.
+    async fn conclude(&self, key: &SessionKey, walk: Walk) -> bool {
+        let mut reading = walk.end(self.inventory.mark(&key.app_id));
+        let (flaw, packages) = (reading.flaw, reading.listing.len());
+        let begun = reading.begun;
+        self.judge(key, &mut reading).await;
+        let unmanaged = reading.listing.unmanaged();
+        let taken = self.inventory.take(key, reading, Moment::now());
+        match flaw {
+            None => {
+                self.metrics.set_unmanaged(key, unmanaged);
+                tracing::debug!(application = %key.app_id, packages, unmanaged, "the list was read");
+            }
+            Some(flaw) if taken.another_trouble => {
+                tracing::info!(application = %key.app_id, %flaw, "what the list lacks proves nothing");
+            }
+            Some(_) => {}
+        }
+        let platforms = self.inventory.platforms(key);
+        if taken.tells {
+            self.wake(&platforms);
+        }
+        if !taken.reappeared.is_empty() {
+            self.tell(key, &platforms, begun, &taken.reappeared).await;
+        }
+        flaw.is_none()
+    }
+
+    /// Marks the packages that no object stands for. One that proves nothing marks none.
+    async fn judge(&self, key: &SessionKey, reading: &mut Reading) {
+        if reading.flaw.is_some() {
+            return;
+        }
+        for some in reading.listing.entries_mut().chunks_mut(AT_ONCE) {
+            for entry in some {
+                // One with an id that no object can have is nobody's.
+                let file = entry.id().parse::<FileId>();
+                let stands = file.is_ok_and(|file| self.objects.stand_for(&key.app_id, &file));
+                entry.unmanaged = !stands;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Remembers a trouble, and says it once.
+    fn complain(&self, key: &SessionKey, why: &str) -> bool {
+        if self.inventory.failed(key, why, Moment::now()) {
+            tracing::warn!(application = %key.app_id, endpoint = %key.endpoint, why, "the list can't be read");
+        }
+        false
+    }
+
+    fn wake(&self, platforms: &[ObjectKey]) {
+        for platform in platforms {
+            // Nobody listens any more only while the process ends.
+            let _ = self.changed.send(platform.clone());
+        }
+    }
+
+    /// Tells that packages are listed which the platform said are gone. Nothing else follows from that.
+    async fn tell(
+        &self,
+        key: &SessionKey,
+        platforms: &[ObjectKey],
+        begun: Moment,
+        reappeared: &[Deleted],
+    ) {
+        for deleted in reappeared {
+            self.metrics.reappeared();
+            let record = ReappearedRecord {
+                time: Moment::now().wall,
+                application: key.app_id.clone(),
+                endpoint: key.endpoint.clone(),
+                file_id: deleted.file.clone(),
+                deleted_at: deleted.answered.wall,
+                listed_since: begun.wall,
+            };
+            if let Err(error) = self.audit.write(&record).await {
+                self.metrics.unaudited();
+                tracing::error!(%error, ?record, "the audit line could not be written");
+            }
+        }
+        let note = note(reappeared);
+        for platform in platforms {
+            let Some(about) = self.reference(platform) else {
+                continue;
+            };
+            let told = if self.directory.is_terminating(&platform.namespace) {
+                "skipped"
+            } else if events::publish(&self.recorder, &about, &note).await {
+                "published"
+            } else {
+                "failed"
+            };
+            self.metrics.told(told);
+        }
+    }
+
+    fn reference(&self, platform: &ObjectKey) -> Option<ObjectReference> {
+        let view = self.directory.view();
+        let entry = view.platforms.get(platform)?;
+        Some(ObjectReference {
+            api_version: Some(Platform::api_version(&()).into_owned()),
+            kind: Some(Platform::kind(&()).into_owned()),
+            name: Some(platform.name.to_string()),
+            namespace: Some(platform.namespace.to_string()),
+            uid: Some(entry.object.uid.clone()),
+            ..ObjectReference::default()
+        })
+    }
+}
+
+impl Source {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.session, &other.session)
+            && Arc::ptr_eq(&self.connection, &other.connection)
+    }
+}
+
+/// What is wanted of each application. Of several Platforms the first by name whose credentials are there lends
+/// its connection.
+fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> HashMap<SessionKey, Wanted> {
+    platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut all: HashMap<SessionKey, Wanted> = HashMap::new();
+    for (platform, usable) in platforms {
+        let Some(usable) = usable else { continue };
+        let wanted = all.entry(usable.session.key().clone()).or_default();
+        wanted.platforms.push(platform);
+        let intervals = [wanted.interval, usable.inventory];
+        wanted.interval = intervals.into_iter().flatten().min();
+        // The last good credentials serve deletions already asked for, and nothing else.
+        if wanted.source.is_none() && usable.last_good.is_none() {
+            wanted.source = Some(Source {
+                session: usable.session,
+                connection: usable.connection,
+            });
+        }
+    }
+    all
+}
+
+/// Whether a page is asked for once more: the session has waited, or logged in anew.
+fn is_asked_again(answer: &Answer, tries: u32) -> bool {
+    match answer {
+        Answer::Throttled(_) => tries < TRIES,
+        Answer::TokenRefused(_) | Answer::CredentialsRefused(_) => tries == 1,
+        Answer::Done(_)
+        | Answer::AlreadyGone(_)
+        | Answer::InvalidFileId(_)
+        | Answer::ApplicationRefused(_)
+        | Answer::Unexpected(_)
+        | Answer::Unavailable(..) => false,
+    }
+}
+
+fn refused(answer: &Answer) -> String {
+    let detail = answer.detail().map(ToString::to_string);
+    let detail = detail.unwrap_or_default();
+    format!(
+        "the platform refused the list ({}: {detail})",
+        answer.as_str()
+    )
+}
+
+fn note(reappeared: &[Deleted]) -> Note {
+    let named: Vec<_> = reappeared
+        .iter()
+        .take(NAMED)
+        .map(|deleted| deleted.file.as_str())
+        .collect();
+    let more = match reappeared.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Note {
+        warning: true,
+        reason: "PackageReappeared",
+        message: format!(
+            "The platform lists packages that it said are deleted: {}{more}. They count as unmanaged, and nothing is deleted again by itself; `vpo inventory` lists them",
+            named.join(", ")
+        ),
+    }
+}

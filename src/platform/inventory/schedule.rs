@@ -1,0 +1,112 @@
+//! When the list is read next. Pure: time and chance are arguments.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The first reading doesn't wait longer than that of an interval of an hour.
+const FIRST_AS_OF: Duration = Duration::from_secs(3600);
+/// The first pause after a reading that failed, unless the interval is shorter; it doubles up to the interval.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Pauses grow to this, however short the interval is.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
+
+/// What the next reading comes after.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Since {
+    /// Nothing was read yet.
+    Start {
+        /// Since when it could be.
+        at: Instant,
+        /// From 0 up to 1: so that a start doesn't read at once for all.
+        chance: f64,
+    },
+    /// A reading.
+    Reading {
+        /// Its end.
+        at: Instant,
+    },
+    /// A reading that failed.
+    Failure {
+        /// Its end.
+        at: Instant,
+        /// How many failed in a row.
+        count: u32,
+    },
+}
+
+impl Since {
+    /// The end of a reading, whether it was one that counts.
+    pub(super) fn then(self, succeeded: bool, at: Instant) -> Self {
+        match self {
+            _ if succeeded => Self::Reading { at },
+            Self::Start { .. } | Self::Reading { .. } => Self::Failure { at, count: 1 },
+            Self::Failure { count, .. } => Self::Failure {
+                at,
+                count: count.saturating_add(1),
+            },
+        }
+    }
+
+    /// When the next reading begins, with this `interval`.
+    pub(super) fn due(self, interval: Duration) -> Instant {
+        match self {
+            // Not at once: right after a start there is more to do, and what a session has left is needed.
+            Self::Start { at, chance } => {
+                let twentieth = interval.min(FIRST_AS_OF) / 20;
+                at + twentieth + twentieth.mul_f64(chance.clamp(0.0, 1.0))
+            }
+            Self::Reading { at } => at + interval,
+            Self::Failure { at, count } => {
+                let doubled = 2_u32.saturating_pow(count.saturating_sub(1));
+                let pause = FIRST_PAUSE.min(interval).saturating_mul(doubled);
+                at + pause.min(interval.max(LONG_PAUSE))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn after(since: Since, start: Instant, interval: Duration) -> u64 {
+        (since.due(interval) - start).as_secs()
+    }
+
+    #[test]
+    fn the_first_reading_comes_in_minutes_and_not_for_all_at_once() {
+        let at = Instant::now();
+        let first = |chance, interval| after(Since::Start { at, chance }, at, interval);
+        assert_eq!((first(0.0, HOUR), first(1.0, HOUR)), (180, 360));
+        assert_eq!(first(1.0, 24 * HOUR), 360);
+        assert_eq!(first(1.0, Duration::from_secs(1)), 0);
+    }
+
+    #[test]
+    fn failures_pause_twice_as_long_each_up_to_the_interval_and_a_reading_ends_that() {
+        let at = Instant::now();
+        let mut since = Since::Start { at, chance: 0.5 };
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            since = since.then(false, at);
+            pauses.push(after(since, at, HOUR));
+        }
+        let doubled = [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600];
+        assert_eq!(pauses, doubled);
+        assert_eq!(after(since, at, Duration::from_secs(1)), 60);
+        assert_eq!(after(since.then(true, at), at, HOUR), 3600);
+    }
+
+    #[test]
+    fn a_shorter_interval_counts_at_once() {
+        let at = Instant::now();
+        let since = Since::Reading { at };
+        assert_eq!(after(since, at, HOUR), 3600);
+        assert_eq!(after(since, at, Duration::from_secs(60)), 60);
+    }
+}
