@@ -1,5 +1,7 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics` and `/queue`.
+//! The admin port: `/livez`, `/readyz`, `/metrics`, `/queue` and `/inventory`.
 
+pub mod desk;
+pub mod inventory;
 pub mod queue;
 
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ use axum::{Json, Router};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::queue::{Ask, Desk, Refusal, Report};
+use self::desk::{Desk, Refusal};
 
 /// The content type of the `OpenMetrics` text format, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -67,7 +69,7 @@ impl Readiness {
 }
 
 /// Serves the admin port on `listener` until `stop`, and requests under way for a second more.
-/// `scrape` gives the metrics in the `OpenMetrics` text format; the queues are those of `desk`, once
+/// `scrape` gives the metrics in the `OpenMetrics` text format; the reports are those of `desk`, once
 /// there is one.
 ///
 /// # Errors
@@ -95,7 +97,14 @@ where
         .route("/metrics", get(metrics))
         .route(
             queue::PATH,
-            get(move |ask| async move { report(&desk, ask) }),
+            get({
+                let desk = desk.clone();
+                move |ask| async move { report(&desk, ask, Desk::queue) }
+            }),
+        )
+        .route(
+            inventory::PATH,
+            get(move |ask| async move { report(&desk, ask, Desk::inventory) }),
         );
     let server =
         axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -106,16 +115,17 @@ where
     }
 }
 
-fn report(
+fn report<Ask, Report>(
     desk: &OnceLock<Desk>,
     ask: Result<Query<Ask>, QueryRejection>,
+    make: impl FnOnce(&Desk, &Ask) -> Result<Report, Refusal>,
 ) -> Result<Json<Report>, Refusal> {
     let Query(ask) = ask.map_err(|wrong| Refusal::new(wrong.status(), wrong.body_text()))?;
     let desk = desk.get().ok_or_else(|| {
         let error = "this replica is still starting; try again in a few seconds";
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
     })?;
-    desk.report(&ask).map(Json)
+    make(desk, &ask).map(Json)
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ enum Command {
     Queue(commands::queue::Args),
     /// List mass deletions that wait for a person, release one, or take one back.
     Hold(commands::hold::Args),
+    /// Print which packages on the platform no object stands for, and when that was read.
+    Inventory(commands::inventory::Args),
     /// Run a stand-in of the platform, for tests and for trying things out.
     Simulate(Box<commands::simulate::Args>),
 }
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Crds => commands::crds::run(),
         Command::Queue(args) => commands::queue::run(&args),
         Command::Hold(args) => commands::hold::run(args),
+        Command::Inventory(args) => commands::inventory::run(&args),
         Command::Simulate(args) => commands::simulate::run(*args),
     };
     match ended {

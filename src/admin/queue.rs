@@ -5,20 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::desk::{Desk, Refusal, key};
 use crate::api::condition;
 use crate::api::names::ObjectKey;
-use crate::package;
 use crate::package::decide::requested_at;
 use crate::package::object::Object;
-use crate::session::{Outlook, Priority, Purpose, Session, Sessions, Snapshot, Standing, State};
+use crate::session::{Outlook, Priority, Purpose, Session, Snapshot, Standing, State};
 
 /// Where it is asked for.
 pub const PATH: &str = "/queue";
@@ -99,49 +96,13 @@ pub struct Waiting {
     pub estimated_seconds: u64,
 }
 
-/// Why there is no report, in a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The sentence.
-    pub error: String,
-    #[serde(skip)]
-    status: StatusCode,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        let error = error.into();
-        Self { error, status }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.status, Json(self)).into_response()
-    }
-}
-
-/// What a report is made from.
-pub struct Desk {
-    /// All queues.
-    pub sessions: Arc<Sessions>,
-    /// What is known of objects and Platforms.
-    pub context: Arc<package::Context>,
-    /// Who holds the Lease, as last seen; empty where nobody does.
-    pub holder: watch::Receiver<String>,
-    /// The namespace of the Lease.
-    pub namespace: String,
-}
-
 impl Desk {
     /// The queues as they are now. Each is looked at for one short moment, however long it is.
     ///
     /// # Errors
     /// When this process doesn't lead, or what is asked for isn't there.
-    pub fn report(&self, ask: &Ask) -> Result<Report, Refusal> {
-        if !self.sessions.leads() {
-            return Err(standby(&self.holder.borrow(), &self.namespace));
-        }
+    pub fn queue(&self, ask: &Ask) -> Result<Report, Refusal> {
+        self.leads("queue")?;
         let limit = ask.limit.unwrap_or(USUAL);
         if limit > MOST {
             let error = format!("at most {MOST} of each queue are listed; limit={limit} is more");
@@ -168,33 +129,12 @@ impl Desk {
         let of = |session: &Arc<Session>| application(session, session.outlook(limit));
         let mut applications: Vec<_> = sessions.iter().map(of).collect();
         applications.sort_by(|a, b| (&a.app_id, &a.endpoint).cmp(&(&b.app_id, &b.endpoint)));
-        let platforms = self.context.directory.platforms().into_iter();
-        let unusable = platforms.filter(|(_, usable)| usable.is_none());
-        let mut unusable: Vec<_> = unusable.map(|(key, _)| key.to_string()).collect();
-        unusable.sort();
-        (applications, unusable)
+        (applications, self.unusable_platforms())
     }
 
     fn of_platform(&self, platform: &ObjectKey, limit: usize) -> Result<Application, Refusal> {
-        let mut platforms = self.context.directory.platforms();
-        let found = platforms.iter().find(|(key, _)| key == platform);
-        match found {
-            Some((_, Some(usable))) => {
-                Ok(application(&usable.session, usable.session.outlook(limit)))
-            }
-            Some((_, None)) => {
-                let ObjectKey { namespace, name } = platform;
-                let error = format!(
-                    "Platform {platform} has no queue, since no call can be made for it: kubectl -n {namespace} describe platform {name} says why"
-                );
-                Err(Refusal::new(StatusCode::NOT_FOUND, error))
-            }
-            None => {
-                platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
-                let known: Vec<_> = platforms.iter().map(|(key, _)| key.to_string()).collect();
-                Err(unknown_platform(platform, &known))
-            }
-        }
+        let session = self.session_of(platform, "queue")?;
+        Ok(application(&session, session.outlook(limit)))
     }
 
     fn of_object(&self, key: &ObjectKey) -> Result<Application, Refusal> {
@@ -227,44 +167,6 @@ impl Desk {
             ..application(&session, session.outlook(0))
         })
     }
-}
-
-/// The key of `namespace/name`.
-fn key(text: &str) -> Result<ObjectKey, Refusal> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
-            Ok(ObjectKey::new(namespace, name))
-        }
-        Some(_) | None => {
-            let error = format!("`{text}` is not of the form NAMESPACE/NAME");
-            Err(Refusal::new(StatusCode::BAD_REQUEST, error))
-        }
-    }
-}
-
-fn standby(holder: &str, namespace: &str) -> Refusal {
-    let error = if holder.is_empty() {
-        "this replica doesn't lead, and so has no queue, nor does another one yet; try again in a few seconds".to_owned()
-    } else {
-        // The identity of a pod is its name and its uid.
-        let pod = holder.rsplit_once('_').map_or(holder, |(pod, _)| pod);
-        format!(
-            "this replica doesn't lead, and so has no queue; {pod} does: kubectl -n {namespace} port-forward pod/{pod} 8080"
-        )
-    };
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
-}
-
-fn unknown_platform(platform: &ObjectKey, known: &[String]) -> Refusal {
-    let error = if known.is_empty() {
-        format!("there is no Platform {platform}, nor any other")
-    } else {
-        format!(
-            "there is no Platform {platform}; there are {}",
-            known.join(", ")
-        )
-    };
-    Refusal::new(StatusCode::NOT_FOUND, error)
 }
 
 /// What is said of an object that holds neither ticket nor permit.

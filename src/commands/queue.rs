@@ -1,21 +1,14 @@
 //! `vpo queue`: who waits for a call, asked of a running operator over its admin port.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use url::Url;
 
-use super::output::{Output, grouped, seconds_until, span};
-use crate::admin::queue::{Application, MOST, PATH, Refusal, Report, USUAL, Waiting};
-
-/// How long the operator may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-const FORWARD: &str =
-    "kubectl -n version-package-operator port-forward deploy/version-package-operator 8080";
+use super::admin_port::AdminPort;
+use super::output::{grouped, seconds_until, span};
+use super::table::{write_columns, write_unusable};
+use crate::admin::queue::{Application, MOST, PATH, Report, USUAL, Waiting};
 
 /// What is asked, of whom.
 #[derive(Debug, clap::Args)]
@@ -32,18 +25,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = USUAL, value_parser = limit)]
     limit: usize,
 
-    /// How it is printed.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
-    output: Output,
-
-    /// The admin port of the replica that leads.
-    #[arg(
-        long,
-        env = "VPO_ADMIN",
-        default_value = "http://127.0.0.1:8080",
-        value_name = "URL"
-    )]
-    admin: String,
+    #[command(flatten)]
+    port: AdminPort,
 }
 
 fn limit(text: &str) -> Result<usize, String> {
@@ -56,65 +39,15 @@ fn limit(text: &str) -> Result<usize, String> {
 /// # Errors
 /// When nothing answers, the one that answers doesn't lead, or what is asked for isn't there.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let address = address(args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let report = runtime.block_on(ask(address, &args.admin))?;
-    let text = match args.output {
-        Output::Table => table(&report),
-        Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
-    };
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
-}
-
-fn address(args: &Args) -> anyhow::Result<Url> {
-    let url = Url::parse(&args.admin)
-        .ok()
-        .filter(|url| url.scheme() == "http");
-    let mut url =
-        url.with_context(|| format!("--admin {} is not of the form http://HOST:PORT", args.admin))?;
-    url.set_path(PATH);
-    url.query_pairs_mut()
-        .append_pair("limit", &args.limit.to_string())
-        .extend_pairs(args.platform.iter().map(|platform| ("platform", platform)))
-        .extend_pairs(args.object.iter().map(|object| ("object", object)));
-    Ok(url)
-}
-
-async fn ask(address: Url, admin: &str) -> anyhow::Result<Report> {
-    // The client wants one even where all it speaks is http.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    // The port is forwarded to this machine: no proxy knows it.
-    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
-    let answer = async {
-        let response = client.build()?.get(address).send().await?;
-        let status = response.status();
-        Ok::<_, reqwest::Error>((status, response.bytes().await?))
-    };
-    let (status, body) = answer
-        .await
-        .map_err(reqwest::Error::without_url)
-        .with_context(|| {
-            format!("no operator answers at {admin}: forward its port with `{FORWARD}`, or name another with --admin")
-        })?;
-    read(status, &body).with_context(|| format!("asked {admin}"))
-}
-
-fn read(status: StatusCode, body: &[u8]) -> anyhow::Result<Report> {
-    if status.is_success()
-        && let Ok(report) = serde_json::from_slice(body)
-    {
-        return Ok(report);
-    }
-    match serde_json::from_slice::<Refusal>(body) {
-        Ok(refusal) => anyhow::bail!("{}", refusal.error),
-        Err(_) => anyhow::bail!(
-            "what answers there (HTTP {}) is no operator, or one of another version",
-            status.as_u16()
-        ),
-    }
+    let limit = args.limit.to_string();
+    let platform = args
+        .platform
+        .as_deref()
+        .map(|platform| ("platform", platform));
+    let object = args.object.as_deref().map(|object| ("object", object));
+    let query = [Some(("limit", limit.as_str())), platform, object];
+    let query: Vec<_> = query.into_iter().flatten().collect();
+    args.port.print(PATH, &query, table)
 }
 
 fn table(report: &Report) -> String {
@@ -129,13 +62,7 @@ fn table(report: &Report) -> String {
     if report.applications.is_empty() {
         text.push_str("There is no Platform that calls can be made for.\n");
     }
-    if !report.unusable_platforms.is_empty() {
-        let names = report.unusable_platforms.join(", ");
-        let _ = writeln!(
-            text,
-            "\nNo call can be made for {names}: `kubectl get platform -A` says why."
-        );
-    }
+    let _ = write_unusable(&mut text, &report.unusable_platforms);
     text
 }
 
@@ -211,21 +138,7 @@ fn write_rows(text: &mut String, waiting: &[Waiting], now: Timestamp) -> fmt::Re
             },
         ]
     });
-    let rows: Vec<_> = std::iter::once(head.map(str::to_owned))
-        .chain(rows)
-        .collect();
-    for row in &rows {
-        let mut line = " ".to_owned();
-        for (column, cell) in row.iter().enumerate() {
-            let width = rows
-                .iter()
-                .filter_map(|row| Some(row.get(column)?.len()))
-                .max();
-            write!(line, " {cell:width$} ", width = width.unwrap_or(0))?;
-        }
-        writeln!(text, "{}", line.trim_end())?;
-    }
-    Ok(())
+    write_columns(text, head, rows)
 }
 
 #[cfg(test)]
@@ -316,47 +229,5 @@ No call can be made for iot/broken: `kubectl get platform -A` says why.
 
     fn application_of_now(report: &mut Report) {
         report.applications[0].waiting[0].position = 0;
-    }
-
-    #[test]
-    fn what_is_no_report_is_told_in_the_words_of_whoever_answered() {
-        let said = |status, body: &str| {
-            let error = read(status, body.as_bytes()).unwrap_err();
-            error.to_string()
-        };
-        let refused = said(
-            StatusCode::NOT_FOUND,
-            r#"{"error":"there is no Platform a/b"}"#,
-        );
-        assert_eq!(refused, "there is no Platform a/b");
-        for (status, body) in [
-            (StatusCode::OK, "<html>"),
-            (StatusCode::OK, r#"{"time":7}"#),
-            (StatusCode::NOT_FOUND, ""),
-        ] {
-            assert!(said(status, body).contains("no operator"), "{body}");
-        }
-        let json = serde_json::to_vec(&report()).unwrap();
-        assert_eq!(read(StatusCode::OK, &json).unwrap(), report());
-    }
-
-    #[test]
-    fn an_address_that_is_none_is_refused_before_anything_is_asked() {
-        for admin in ["127.0.0.1:8080", "localhost:8080", "https://h:1", ""] {
-            let args = Args {
-                platform: Some("iot/production".to_owned()),
-                object: None,
-                limit: 5,
-                output: Output::Table,
-                admin: admin.to_owned(),
-            };
-            assert!(address(&args).is_err(), "{admin}");
-            let admin = "http://h:1".to_owned();
-            let url = address(&Args { admin, ..args }).unwrap();
-            assert_eq!(
-                url.as_str(),
-                "http://h:1/queue?limit=5&platform=iot%2Fproduction"
-            );
-        }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::queue::Desk;
+use crate::admin::desk::Desk;
 use crate::admin::{self, Readiness};
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::api::reason::Phase;
@@ -37,7 +37,7 @@ const FINISH: Duration = Duration::from_millis(1500);
 /// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where /livez, /readyz, /metrics and /queue are served.
+    /// Where /livez, /readyz, /metrics, /queue and /inventory are served.
     #[arg(
         long,
         env = "VPO_ADMIN_LISTEN",

@@ -1,0 +1,132 @@
+//! What the reports of the admin port have in common: what they are made from, and how one is refused.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::api::names::ObjectKey;
+use crate::package;
+use crate::session::{Session, Sessions};
+
+/// Why there is no report, in a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The sentence.
+    pub error: String,
+    #[serde(skip)]
+    status: StatusCode,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let error = error.into();
+        Self { error, status }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(self)).into_response()
+    }
+}
+
+/// What a report is made from.
+pub struct Desk {
+    /// All queues.
+    pub sessions: Arc<Sessions>,
+    /// What is known of objects and Platforms.
+    pub context: Arc<package::Context>,
+    /// Who holds the Lease, as last seen; empty where nobody does.
+    pub holder: watch::Receiver<String>,
+    /// The namespace of the Lease.
+    pub namespace: String,
+}
+
+impl Desk {
+    /// Nothing, where this process leads. Another one makes no calls, and so has none of `what` is asked for.
+    pub(super) fn leads(&self, what: &str) -> Result<(), Refusal> {
+        if self.sessions.leads() {
+            Ok(())
+        } else {
+            Err(standby(&self.holder.borrow(), &self.namespace, what))
+        }
+    }
+
+    /// The session of `platform`, whose `what` is asked for.
+    pub(super) fn session_of(
+        &self,
+        platform: &ObjectKey,
+        what: &str,
+    ) -> Result<Arc<Session>, Refusal> {
+        let mut platforms = self.context.directory.platforms();
+        let found = platforms.iter().find(|(key, _)| key == platform);
+        match found {
+            Some((_, Some(usable))) => Ok(usable.session.clone()),
+            Some((_, None)) => {
+                let ObjectKey { namespace, name } = platform;
+                let error = format!(
+                    "Platform {platform} has no {what}, since no call can be made for it: kubectl -n {namespace} describe platform {name} says why"
+                );
+                Err(Refusal::new(StatusCode::NOT_FOUND, error))
+            }
+            None => {
+                platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
+                let known: Vec<_> = platforms.iter().map(|(key, _)| key.to_string()).collect();
+                Err(unknown_platform(platform, &known))
+            }
+        }
+    }
+
+    /// The Platforms that no call can be made for, as `namespace/name`.
+    pub(super) fn unusable_platforms(&self) -> Vec<String> {
+        let platforms = self.context.directory.platforms().into_iter();
+        let unusable = platforms.filter(|(_, usable)| usable.is_none());
+        let mut unusable: Vec<_> = unusable.map(|(key, _)| key.to_string()).collect();
+        unusable.sort();
+        unusable
+    }
+}
+
+/// The key of `namespace/name`.
+pub(super) fn key(text: &str) -> Result<ObjectKey, Refusal> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(ObjectKey::new(namespace, name))
+        }
+        Some(_) | None => {
+            let error = format!("`{text}` is not of the form NAMESPACE/NAME");
+            Err(Refusal::new(StatusCode::BAD_REQUEST, error))
+        }
+    }
+}
+
+fn standby(holder: &str, namespace: &str, what: &str) -> Refusal {
+    let error = if holder.is_empty() {
+        format!(
+            "this replica doesn't lead, and so has no {what}, nor does another one yet; try again in a few seconds"
+        )
+    } else {
+        // The identity of a pod is its name and its uid.
+        let pod = holder.rsplit_once('_').map_or(holder, |(pod, _)| pod);
+        format!(
+            "this replica doesn't lead, and so has no {what}; {pod} does: kubectl -n {namespace} port-forward pod/{pod} 8080"
+        )
+    };
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+}
+
+fn unknown_platform(platform: &ObjectKey, known: &[String]) -> Refusal {
+    let error = if known.is_empty() {
+        format!("there is no Platform {platform}, nor any other")
+    } else {
+        format!(
+            "there is no Platform {platform}; there are {}",
+            known.join(", ")
+        )
+    };
+    Refusal::new(StatusCode::NOT_FOUND, error)
+}

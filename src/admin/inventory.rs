@@ -1,0 +1,169 @@
+//! Which packages no object stands for: what `vpo inventory` asks for.
+
+use axum::http::StatusCode;
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::desk::{Desk, Refusal, key};
+use crate::platform::inventory::{Shown, Unmanaged};
+use crate::session::SessionKey;
+
+/// Where it is asked for.
+pub const PATH: &str = "/inventory";
+
+/// What is asked for: all applications, or that of one Platform.
+#[derive(Debug, Default, Deserialize)]
+pub struct Ask {
+    platform: Option<String>,
+}
+
+/// The inventories as they are now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// When it was made, by the operator's clock.
+    pub time: Timestamp,
+    /// One for each application that calls can be made for.
+    pub applications: Vec<Application>,
+    /// The Platforms that no call can be made for, as `namespace/name`.
+    pub unusable_platforms: Vec<String>,
+}
+
+/// The inventory of one application.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Application {
+    /// Whose packages they are.
+    pub app_id: String,
+    /// Where the platform is.
+    pub endpoint: String,
+    /// The Platforms that share this inventory, as `namespace/name`.
+    pub platforms: Vec<String>,
+    /// Whether it is read at all: not where every `inventory.interval` is 0s.
+    pub on: bool,
+    /// The last reading that counts, if there was one.
+    pub reading: Option<Reading>,
+    /// Why the last try came to nothing, where it did.
+    pub trouble: Option<Trouble>,
+    /// The packages that no object stands for, as of that reading.
+    pub unmanaged: Vec<Package>,
+}
+
+/// One reading of the list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    /// When it began.
+    pub begun: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How long ago that was.
+    pub age_seconds: u64,
+    /// How many packages it found.
+    pub packages: usize,
+}
+
+/// Why there was no other reading since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// When the last try ended.
+    pub time: Timestamp,
+    /// What went wrong, in a sentence.
+    pub message: String,
+}
+
+/// One package, as the platform lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Package {
+    /// Its id.
+    pub file_id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// `firmwarePackage` or `softwarePackage`.
+    pub file_type: Option<String>,
+    /// The type of device that it is for.
+    pub device_type: Option<String>,
+    /// The model that it is for.
+    pub model: Option<String>,
+    /// The manufacturer that it is for.
+    pub manufacturer_name: Option<String>,
+    /// When it was uploaded, in the platform's own form.
+    pub upload_time: Option<String>,
+    /// When the platform said that it is deleted, where it did.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl Desk {
+    /// The inventories as they are now.
+    ///
+    /// # Errors
+    /// When this process doesn't lead, or the Platform that is asked for isn't there.
+    pub fn inventory(&self, ask: &Ask) -> Result<Report, Refusal> {
+        self.leads("inventory")?;
+        let now = Timestamp::now();
+        let inventory = &self.context.inventory;
+        let shown = |key: &SessionKey| Some(application(key, inventory.show(key)?, now));
+        let (mut applications, unusable_platforms) = match &ask.platform {
+            None => {
+                let all = inventory.applications();
+                let all = all.iter().filter_map(shown).collect::<Vec<_>>();
+                (all, self.unusable_platforms())
+            }
+            Some(platform) => {
+                let session = self.session_of(&key(platform)?, "inventory")?;
+                let one = shown(session.key()).ok_or_else(|| {
+                    let error = "the inventory of this Platform is about to begin; try again in a few seconds";
+                    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+                })?;
+                (vec![one], Vec::new())
+            }
+        };
+        applications.sort_by(|a, b| (&a.app_id, &a.endpoint).cmp(&(&b.app_id, &b.endpoint)));
+        Ok(Report {
+            time: now,
+            applications,
+            unusable_platforms,
+        })
+    }
+}
+
+fn application(key: &SessionKey, shown: Shown, now: Timestamp) -> Application {
+    let reading = |(begun, ended, packages): (Timestamp, Timestamp, usize)| Reading {
+        begun,
+        ended,
+        age_seconds: u64::try_from(now.duration_since(ended).as_secs()).unwrap_or(0),
+        packages,
+    };
+    Application {
+        app_id: key.app_id.to_string(),
+        endpoint: key.endpoint.to_string(),
+        platforms: shown.platforms.iter().map(ToString::to_string).collect(),
+        on: shown.reads,
+        reading: shown.reading.map(reading),
+        trouble: shown.trouble.map(|trouble| Trouble {
+            time: trouble.time,
+            message: trouble.message,
+        }),
+        unmanaged: shown.unmanaged.into_iter().map(Package::from).collect(),
+    }
+}
+
+impl From<Unmanaged> for Package {
+    fn from(unmanaged: Unmanaged) -> Self {
+        let identity = unmanaged.identity;
+        Self {
+            file_id: unmanaged.file_id,
+            name: identity.name,
+            version: identity.version,
+            file_type: identity.file_type,
+            device_type: identity.device_type,
+            model: identity.model,
+            manufacturer_name: identity.manufacturer_name,
+            upload_time: identity.upload_time,
+            deleted_at: unmanaged.deleted,
+        }
+    }
+}
