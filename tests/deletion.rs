@@ -278,6 +278,15 @@ async fn credentials_of_another_application_never_make_a_package_look_gone() {
     }
     let ledger = rig.simulator.ledger().await;
     assert!(ledger.is_empty(), "{ledger:?}");
+    // The guard of the first application is looked at while it has deletions, and no Platform.
+    rig.patch(
+        "platform/production",
+        &json!({"spec": {"quota": {"calls": 99}}}),
+    );
+    rig.platform_becomes("production", "its edit to be observed", |platform| {
+        platform["status"]["observedGeneration"] == platform["metadata"]["generation"]
+    })
+    .await;
     rig.patch("secret/production-app", &json!({"stringData": ours}));
     goes(&rig, "deleted").await;
     says(&rig, "retired", "Deleted").await;

@@ -120,9 +120,14 @@ pub(super) fn is_due(
         )
     };
     words(previous) != words(next)
-        || (urgent && (&previous.hold, &previous.guard) != (&next.hold, &next.guard))
+        || (urgent && !tells_the_same(previous, next))
         || (numbers(previous) != numbers(next)
             && since_last.is_none_or(|since| since >= NUMBERS_EVERY))
+}
+
+/// Whether both say the same of the guard.
+pub(super) fn tells_the_same(previous: &PlatformStatus, next: &PlatformStatus) -> bool {
+    (&previous.hold, &previous.guard) == (&next.hold, &next.guard)
 }
 
 /// What was counted. Before a first list, and before a first inventory, what was counted before still stands.

@@ -20,7 +20,7 @@ use super::directory::{Access, Grant, View};
 use super::guard::Record;
 use super::in_use::{self, Finalizers, Step};
 use super::object::Object;
-use super::status::{Look, is_due, next};
+use super::status::{Look, is_due, next, tells_the_same};
 use crate::api::names::{AppId, FIELD_MANAGER, ObjectKey};
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::telemetry::events::{self, Note};
@@ -119,7 +119,7 @@ impl Writer {
         }
         let records = self.context.guards.records(wall);
         let steps = self.steps(&known, (wall, now));
-        let due = self.due(known, &records, (wall, now));
+        let (due, mut safe) = self.due(known, &records, (wall, now));
         let context = &self.context;
         let patches = futures::stream::iter(steps);
         patches
@@ -127,12 +127,13 @@ impl Writer {
                 in_use::patch(&context.client, &object, step).await;
             })
             .await;
-        let safe: HashSet<AppId> = futures::stream::iter(due)
+        let written: Vec<AppId> = futures::stream::iter(due)
             .map(|due| write(context, due))
             .buffer_unordered(AT_ONCE)
             .filter_map(std::future::ready)
             .collect()
             .await;
+        safe.extend(written);
         for (application, record) in &records {
             if safe.contains(application) {
                 context.guards.recorded(application, record);
@@ -175,14 +176,15 @@ impl Writer {
         steps
     }
 
-    /// What has to be written now.
+    /// What has to be written now, and whose guard stands in a status already as it should.
     fn due(
         &mut self,
         known: Vec<Known>,
         records: &HashMap<AppId, Record>,
         now: (Timestamp, Instant),
-    ) -> Vec<Due> {
+    ) -> (Vec<Due>, HashSet<AppId>) {
         let mut due = Vec::new();
+        let mut safe = HashSet::new();
         for known in known {
             let Known {
                 object,
@@ -220,9 +222,13 @@ impl Writer {
                     status,
                     application,
                 });
+            } else if tells_the_same(&object.status, &status) {
+                // A guard that began anew may have nothing else to say; without this it waits for a
+                // write that never comes.
+                safe.extend(application);
             }
         }
-        due
+        (due, safe)
     }
 }
 
