@@ -19,8 +19,8 @@ use crate::api::platform::{Guard, GuardStatus};
 /// A record allows for so small a part of the lowest bound beyond what is sent: what a crash leaves
 /// unused counts as sent, and a loop of crashes is no mass deletion.
 const BATCH: usize = 20;
-/// The most that one record allows for: enough that a burst never waits for the next.
-const LARGEST_BATCH: usize = 20;
+/// The most that one record allows for: a burst of the usual quota doesn't wait for the next.
+const LARGEST_BATCH: usize = 100;
 
 /// What one Platform lets go without a person. It holds for all of its application.
 #[derive(Debug, Clone, PartialEq, Eq)]
