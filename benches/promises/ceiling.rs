@@ -16,7 +16,7 @@ const fn setting(objects: usize) -> Setting {
     }
 }
 
-/// As many deletions as the operator can have under way: 32 passes at the API server and 20 calls of a session.
+/// About as many deletions as the operator has under way: 32 passes that begin and 20 calls of a session.
 const CONCURRENCY: usize = 52;
 /// How long one round may take.
 const PATIENCE: Duration = Duration::from_secs(280);

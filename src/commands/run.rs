@@ -229,10 +229,15 @@ fn context(
         instance: args.pod_name.clone(),
     };
     let directory = Directory::new(client.clone());
+    let cache = Arc::new(Cache::default());
+    let platform = {
+        let cache = cache.clone();
+        move |key: &ObjectKey| cache.platform_of(key)
+    };
     Arc::new(package::Context {
         client: client.clone(),
-        cache: Arc::new(Cache::default()),
-        queue: Arc::new(Workqueue::default()),
+        cache,
+        queue: Arc::new(Workqueue::new(platform)),
         memory: Memory::default(),
         guards: Guards::new(guard_wakes, directory.status_due()),
         directory,

@@ -170,6 +170,11 @@ impl Cache {
         })
     }
 
+    /// The Platform that `key` names.
+    pub fn platform_of(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        self.state.lock().shown.objects.get(key)?.platform.clone()
+    }
+
     /// The objects that name `platform`.
     pub fn of_platform(&self, platform: &ObjectKey) -> Vec<ObjectKey> {
         let state = self.state.lock();

@@ -14,6 +14,7 @@ pub mod effect;
 #[cfg(test)]
 mod fixtures;
 mod intake;
+mod line;
 mod managed;
 pub mod memory;
 #[cfg(test)]

@@ -1,35 +1,37 @@
-//! Which object is looked at next: first come, first served, each at most once at a time.
+//! Which object is looked at next: Platforms take turns, their objects come first come, first served,
+//! each at most once at a time.
 //!
 //! kube's own scheduler takes due objects in hash order once its concurrency is capped, which
 //! starves some of them for ever; this queue is the fair counterpart. What concerns thousands of objects at
 //! once waits in a line of its own, and takes turns with what concerns one.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::line::{Line, Party};
 use crate::api::names::ObjectKey;
 
 /// A fair queue of keys with delays; one timer serves them all.
-#[derive(Default)]
 pub struct Workqueue {
     state: Mutex<State>,
     changed: Notify,
     ended: Notify,
 }
 
-#[derive(Default)]
 struct State {
-    ready: VecDeque<ObjectKey>,
+    /// Whose turn a key takes.
+    party: Box<dyn Fn(&ObjectKey) -> Party + Send>,
+    ready: Line,
     /// Those that were added by the thousand. One that was added for itself since is in both lines, and
     /// counts in `ready`.
-    bulk: VecDeque<ObjectKey>,
+    bulk: Line,
     /// What is in a line, in which, and since when.
-    queued: HashMap<ObjectKey, (Line, Instant)>,
+    queued: HashMap<ObjectKey, (Reason, Instant)>,
     /// Whose turn it is where both lines wait.
-    turn: Line,
+    turn: Reason,
     /// What runs, and since when it had been waiting for that.
     running: HashMap<ObjectKey, Instant>,
     /// Added while running, and since when: looked at again right after.
@@ -38,27 +40,46 @@ struct State {
     due: HashMap<ObjectKey, Instant>,
 }
 
-/// Where a key waits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Line {
-    #[default]
-    Ready,
+/// Why a key waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Itself,
     Bulk,
 }
 
-impl Line {
+impl Reason {
     fn other(self) -> Self {
         match self {
-            Self::Ready => Self::Bulk,
-            Self::Bulk => Self::Ready,
+            Self::Itself => Self::Bulk,
+            Self::Bulk => Self::Itself,
         }
     }
 }
 
 impl Workqueue {
+    /// An empty one. `platform` tells whose turn a key takes; it is asked whenever a key is added, and
+    /// must not use the queue.
+    pub fn new(platform: impl Fn(&ObjectKey) -> Option<ObjectKey> + Send + 'static) -> Self {
+        Self {
+            state: Mutex::new(State {
+                party: Box::new(platform),
+                ready: Line::default(),
+                bulk: Line::default(),
+                queued: HashMap::new(),
+                turn: Reason::Itself,
+                running: HashMap::new(),
+                again: HashMap::new(),
+                later: BTreeSet::new(),
+                due: HashMap::new(),
+            }),
+            changed: Notify::new(),
+            ended: Notify::new(),
+        }
+    }
+
     /// Looks at `key` as soon as its turn comes; adding it twice is adding it once.
     pub fn add(&self, key: ObjectKey) {
-        self.state.lock().add(Line::Ready, key, Instant::now());
+        self.state.lock().add(Reason::Itself, key, Instant::now());
         self.changed.notify_one();
     }
 
@@ -68,7 +89,7 @@ impl Workqueue {
         let mut state = self.state.lock();
         let now = Instant::now();
         for key in keys {
-            state.add(Line::Bulk, key, now);
+            state.add(Reason::Bulk, key, now);
         }
         drop(state);
         self.changed.notify_one();
@@ -110,7 +131,7 @@ impl Workqueue {
             state.later.insert((at, key.clone()));
         }
         if let Some(added) = state.again.remove(key) {
-            state.add(Line::Ready, key.clone(), added);
+            state.add(Reason::Itself, key.clone(), added);
         }
         drop(state);
         self.changed.notify_one();
@@ -136,43 +157,46 @@ impl Workqueue {
 }
 
 impl State {
-    fn add(&mut self, line: Line, key: ObjectKey, since: Instant) {
+    fn add(&mut self, reason: Reason, key: ObjectKey, since: Instant) {
         if self.running.contains_key(&key) {
             self.again.entry(key).or_insert(since);
             return;
         }
-        let (queued, first) = match (self.queued.get(&key), line) {
-            (Some((Line::Ready, _)), _) | (Some((Line::Bulk, _)), Line::Bulk) => return,
-            (Some((Line::Bulk, first)), Line::Ready) => (&mut self.ready, *first),
-            (None, Line::Ready) => (&mut self.ready, since),
-            (None, Line::Bulk) => (&mut self.bulk, since),
+        let first = match (self.queued.get(&key), reason) {
+            (Some((Reason::Itself, _)), _) | (Some((Reason::Bulk, _)), Reason::Bulk) => return,
+            (Some((Reason::Bulk, first)), Reason::Itself) => *first,
+            (None, Reason::Itself | Reason::Bulk) => since,
         };
-        queued.push_back(key.clone());
-        self.queued.insert(key, (line, first));
+        let party = (self.party)(&key);
+        self.line(reason).push(party, key.clone());
+        self.queued.insert(key, (reason, first));
     }
 
     /// The first of the line whose turn it is, and since when it waits; the other line is next.
     fn pop(&mut self) -> Option<(ObjectKey, Instant)> {
         let lines = [self.turn, self.turn.other()];
-        let (line, key) = lines
+        let (reason, key) = lines
             .into_iter()
-            .find_map(|line| Some((line, self.pop_from(line)?)))?;
-        self.turn = line.other();
+            .find_map(|reason| Some((reason, self.pop_from(reason)?)))?;
+        self.turn = reason.other();
         let (_, since) = self.queued.remove(&key)?;
         Some((key, since))
     }
 
-    fn pop_from(&mut self, line: Line) -> Option<ObjectKey> {
-        let waiting = match line {
-            Line::Ready => &mut self.ready,
-            Line::Bulk => &mut self.bulk,
-        };
-        while let Some(key) = waiting.pop_front() {
-            if self.queued.get(&key).is_some_and(|(at, _)| *at == line) {
+    fn pop_from(&mut self, reason: Reason) -> Option<ObjectKey> {
+        while let Some(key) = self.line(reason).pop() {
+            if self.queued.get(&key).is_some_and(|(at, _)| *at == reason) {
                 return Some(key);
             }
         }
         None
+    }
+
+    fn line(&mut self, reason: Reason) -> &mut Line {
+        match reason {
+            Reason::Itself => &mut self.ready,
+            Reason::Bulk => &mut self.bulk,
+        }
     }
 
     fn is_idle(&mut self, now: Instant) -> bool {
@@ -187,7 +211,7 @@ impl State {
                 return;
             }
             self.due.remove(&key);
-            self.add(Line::Ready, key, at);
+            self.add(Reason::Itself, key, at);
         }
     }
 }
@@ -202,9 +226,14 @@ mod tests {
         ObjectKey::new("n", name)
     }
 
+    /// One whose keys are all of one Platform.
+    fn queue() -> Workqueue {
+        Workqueue::new(|_| None)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn keys_come_in_the_order_in_which_they_were_added_and_only_once() {
-        let queue = Workqueue::default();
+        let queue = queue();
         for name in ["a", "b", "a", "c"] {
             queue.add(key(name));
         }
@@ -216,7 +245,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_added_while_it_runs_comes_again_right_after() {
-        let queue = Workqueue::default();
+        let queue = queue();
         queue.add(key("a"));
         let running = queue.next().await;
         queue.add(key("a"));
@@ -231,7 +260,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_ends_tells_since_when_it_was_due() {
-        let queue = Workqueue::default();
+        let queue = queue();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let pass = async |next| {
@@ -258,7 +287,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ten_thousand_that_are_due_at_one_time_come_at_that_time() {
-        let queue = Workqueue::default();
+        let queue = queue();
         let due = Instant::now() + Duration::from_secs(3600);
         for number in 0..10_000 {
             queue.add(key(&number.to_string()));
@@ -273,7 +302,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn only_the_last_wake_up_counts_and_it_comes_on_time() {
-        let queue = Workqueue::default();
+        let queue = queue();
         let start = Instant::now();
         for seconds in [5, 60] {
             queue.add(key("a"));
@@ -286,7 +315,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_idle_once_what_follows_at_once_is_done_too_and_not_kept_by_what_is_due_later() {
-        let queue = Workqueue::default();
+        let queue = queue();
         queue.add(key("a"));
         let running = queue.next().await;
         let mut idle = std::pin::pin!(queue.idle());
@@ -301,7 +330,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_concerns_one_takes_turns_with_what_concerns_ten_thousand() {
-        let queue = Workqueue::default();
+        let queue = queue();
         let all: Vec<_> = (0..10_000).map(|i| key(&format!("all-{i}"))).collect();
         queue.add_all(all.clone());
         queue.add_all(all.clone());
@@ -322,8 +351,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn one_of_an_idle_platform_comes_next_beside_thousands_of_a_busy_one() {
+        let queue = Workqueue::new(|key| Some(ObjectKey::new("n", key.name.split('-').next()?)));
+        for number in 0..3000 {
+            queue.add(key(&format!("busy-{number}")));
+        }
+        queue.next().await;
+        queue.add(key("idle-1"));
+        assert_eq!(queue.next().await, key("idle-1"));
+        assert_eq!(queue.next().await, key("busy-1"));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn new_keys_are_not_starved_by_thousands_that_come_back_all_the_time() {
-        let queue = Workqueue::default();
+        let queue = queue();
         for i in 0..10_000 {
             queue.add(key(&format!("old-{i}")));
         }
