@@ -12,8 +12,11 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use support::{ApiProxy, Layout, OPERATOR, Operator, Rig, SOON, alone, start_operator, wait_for};
+use support::{
+    ApiProxy, Layout, OPERATOR, Operator, Rig, SOON, alone, ready, start_operator, wait_for,
+};
 
 /// A clean stop takes no longer.
 const STOP: Duration = Duration::from_secs(10);
@@ -235,4 +238,90 @@ async fn a_stop_without_an_answer_ends_in_time_and_leaves_the_object_to_the_next
     let _operator = started(&rig).await;
     rig.gone("a").await;
     assert_eq!(verdicts(&rig, "package-00001").await, ["fault", "deleted"]);
+}
+
+#[tokio::test]
+async fn without_its_secret_a_start_says_that_credentials_are_lost_and_both_ways_out_work() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "lost", Layout::default()).await;
+    let mut operator = started(&rig).await;
+    rig.active(&[
+        ("deleted", "package-00001"),
+        ("given-up", "package-00002"),
+        ("retired", "package-00003"),
+    ])
+    .await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+    rig.delete_all(&["deleted", "given-up"]);
+    rig.retire("retired");
+    rig.kubectl(&["delete", "secret", "production-app"])
+        .expect_ok();
+
+    let _operator = started(&rig).await;
+    for name in ["deleted", "given-up", "retired"] {
+        let held = rig.reason(name, "CredentialsLost").await;
+        assert_eq!(held["status"]["phase"], "Held");
+        let message = ready(&held)["message"].to_string();
+        for way_out in ["production-app", "give the Secret back", "Retain"] {
+            assert!(message.contains(way_out), "{message}");
+        }
+    }
+    rig.patch(
+        "vp/given-up",
+        &json!({"spec": {"deletionPolicy": "Retain"}}),
+    );
+    rig.gone("given-up").await;
+    assert!(rig.simulator.has("package-00002").await);
+
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"namespace": rig.namespace, "name": "production-app"},
+        "stringData": {"appId": rig.namespace, "secret": "correct-horse-battery"},
+    });
+    plane.apply(&secret.to_string()).expect_ok();
+    rig.gone("deleted").await;
+    rig.reason("retired", "Deleted").await;
+    for file_id in ["package-00001", "package-00003"] {
+        assert_eq!(verdicts(&rig, file_id).await, ["deleted"]);
+    }
+    assert!(rig.deletes("package-00002").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_time_to_retire_is_kept_over_a_restart_and_made_up_for_when_it_was_missed() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "scheduled", Layout::default()).await;
+    let mut operator = started(&rig).await;
+    let now = Timestamp::now().round(jiff::Unit::Second).unwrap();
+    let missed = now + SignedDuration::from_secs(5);
+    let kept = now + SignedDuration::from_secs(15);
+    for (name, file_id, due) in [
+        ("missed", "package-00001", missed),
+        ("kept", "package-00002", kept),
+    ] {
+        let spec = json!({"retireAfter": due.to_string()});
+        plane
+            .apply(&rig.manifest(name, file_id, &spec).to_string())
+            .expect_ok();
+        rig.reason(name, "Scheduled").await;
+    }
+    operator.kill().await;
+    wait_for("the time to be missed", SOON, async || {
+        (Timestamp::now() > missed).then_some(())
+    })
+    .await;
+    assert!(rig.deletes("package-00001").await.is_empty());
+
+    let _operator = started(&rig).await;
+    rig.reason("missed", "Deleted").await;
+    rig.reason("kept", "Deleted").await;
+    assert_eq!(verdicts(&rig, "package-00001").await, ["deleted"]);
+    let calls = rig.deletes("package-00002").await;
+    assert_eq!(calls.len(), 1);
+    let called: Timestamp = calls[0]["time"].as_str().unwrap().parse().unwrap();
+    let late = called.duration_since(kept);
+    assert!(
+        !late.is_negative() && late < SignedDuration::from_secs(2),
+        "{late}"
+    );
 }
