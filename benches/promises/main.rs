@@ -22,6 +22,7 @@ mod large_fleet;
 mod machine;
 mod many;
 mod neighbour;
+mod pruned;
 mod results;
 mod shared;
 mod stage;
@@ -49,6 +50,7 @@ const BENCHES: &[(&str, bool)] = &[
     ("window-bucket", false),
     ("shared", true),
     ("many", true),
+    ("pruned", true),
     ("large-fleet", true),
     ("idle-50000", false),
     ("ceiling", true),
@@ -105,6 +107,7 @@ async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "window-bucket" => drain::run(bench, &drain::BUCKET).await,
         "shared" => shared::run(quick).await,
         "many" => many::run(bench, quick).await,
+        "pruned" => pruned::run(bench, quick).await,
         "large-fleet" => large_fleet::run(quick).await,
         "ceiling" => ceiling::run(bench, quick).await,
         "idle-50000" => idle::alone(bench, &idle::HUGE).await,

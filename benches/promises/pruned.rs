@@ -1,0 +1,115 @@
+//! Three thousand objects that vanish from Git at once: how soon the hold stands, what it costs, and
+//! what becomes of the deletions of others meanwhile.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join;
+use kube::api::ListParams;
+use serde_json::json;
+
+use crate::figures::{Row, Rows, number, percentile};
+use crate::first_call::{self, FIRST_CALL, GONE, Latencies};
+use crate::stage::{Setting, Stage};
+use crate::support::{Fleet, Rig, pace, ready, wait_for};
+
+/// The hold on the Platform, in seconds after the last delete was asked for.
+const STANDS: f64 = 5.0;
+/// What a Platform says after an edit, in seconds.
+const SAYS: f64 = 5.0;
+/// What ten thousand objects say after it, in seconds.
+const ALL_SAY: f64 = 60.0;
+
+/// Prunes a fleet while single objects of another application are deleted, and then sets `mode: Observe`.
+pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
+    let (pruned, samples) = if quick { (1000, 100) } else { (3000, 500) };
+    let stage = Stage::start().await;
+    let setting = Setting {
+        objects: pruned,
+        calls: 100,
+        seconds: 60,
+    };
+    let single = first_call::setting(samples);
+    let other = stage.rig("other", &single).await;
+    let one_by_one = Fleet::create(&other, 2..samples + 2).await;
+    let rig = stage.rig("pruned", &setting).await;
+    let guard = json!({"maxDeletions": 50, "window": "10m", "gracePeriod": "30s"});
+    rig.patch("platform/production", &json!({"spec": {"guard": guard}}));
+    let fleet = Fleet::create(&rig, 2..pruned + 2).await;
+    one_by_one.warm_up(single.window()).await;
+
+    let begun = pace::now();
+    let prune = async {
+        fleet.delete_all().await;
+        let asked = Instant::now();
+        rig.platform_becomes("production", "the hold to stand", |platform| {
+            ready(platform)["reason"] == "MassDeletionHeld"
+        })
+        .await;
+        let stands = asked.elapsed();
+        fleet.held().await;
+        (stands, asked.elapsed())
+    };
+    let ((stands, all_held), mut latencies) = join(prune, Latencies::of(&one_by_one)).await;
+    let writes = fleet.writes(begun, pace::now());
+    let ledger = rig.simulator.ledger().await;
+    let deletes = ledger.iter().filter(|call| call["method"] == "DELETE");
+    let deletes = deletes.count();
+
+    rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
+    let edited = Instant::now();
+    rig.platform_becomes("production", "Observe", |platform| {
+        platform["status"]["observedGeneration"] == platform["metadata"]["generation"]
+    })
+    .await;
+    let says = edited.elapsed();
+    all_would_delete(&rig, pruned).await;
+    let all_say = edited.elapsed();
+
+    let mut rows = Rows::of(bench);
+    rows.know("objects pruned at once", number(pruned), "");
+    rows.at_most("the hold stands after", stands.as_secs_f64(), "s", STANDS);
+    rows.know("all objects say so after", all_held.as_secs_f64(), "s");
+    let most = writes.values().copied().max().unwrap_or(0);
+    rows.at_most("writes to one object", number(most), "", 2.0);
+    rows.exactly("calls for them", number(deletes), "", 0.0);
+    rows.know("single deletes of another meanwhile", number(samples), "");
+    let (first, gone) = (&mut latencies.first_call, &mut latencies.gone);
+    rows.know(
+        "single delete to its call, p50",
+        percentile(first, 50),
+        "ms",
+    );
+    let worst = percentile(first, 99);
+    rows.at_most("single delete to its call, p99", worst, "ms", FIRST_CALL);
+    let worst = percentile(gone, 99);
+    rows.at_most("single delete to object gone, p99", worst, "ms", GONE);
+    let says = says.as_secs_f64();
+    rows.at_most("the Platform says Observe after", says, "s", SAYS);
+    let target = ALL_SAY * number(pruned) / 10_000.0;
+    let all_say = all_say.as_secs_f64();
+    rows.at_most("all objects say WouldDelete after", all_say, "s", target);
+    rows.know(
+        "peak memory of the operator",
+        stage.peak_memory().await,
+        "MiB",
+    );
+    rows.done()
+}
+
+/// Waits until every object says that only the mode holds it.
+async fn all_would_delete(rig: &Rig<'_>, pruned: usize) {
+    wait_for(
+        "all to say WouldDelete",
+        Duration::from_secs(120),
+        async || {
+            let all = rig.packages().list(&ListParams::default()).await;
+            let all = all.expect("a list").items;
+            let said = all.iter().filter(|object| {
+                let object = serde_json::to_value(object).expect("JSON");
+                ready(&object)["reason"] == "WouldDelete"
+            });
+            (said.count() == pruned).then_some(())
+        },
+    )
+    .await;
+}
