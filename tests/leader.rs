@@ -299,13 +299,14 @@ fn logins(ledger: &[Value]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_kill_the_standby_goes_on_within_the_lease_and_five_seconds() {
     let stage = Stage::enter().await;
-    let load = stage.rig("kill", 150, 60, "2s").await;
+    // Enough that calls are left however late the kill comes.
+    let load = stage.rig("kill", 240, 40, "2s").await;
     let mut a = stage.start("a").await;
     stage.leads("a").await;
     let b = stage.start("b").await;
     load.born().await;
     load.delete().await;
-    load.called(90, LOAD).await;
+    load.called(60, LOAD).await;
     a.kill().await;
     let pause = load.called_again(LEASE + Duration::from_secs(5)).await;
     eprintln!("first call {pause:?} after the kill");
@@ -363,13 +364,18 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
     load.born().await;
     load.delete().await;
     let since = Instant::now();
-    for _ in 0..STOPS {
-        between_calls(&load).await;
+    let (mut stops, mut within_a_burst) = (0, 0);
+    while stops < STOPS + within_a_burst {
+        stops += 1;
+        let calls = between_calls(&load).await;
         let mut leader = wait_for("a leader", LEASE * 4, async || {
             pods.remove(&stage.holder().await)
         })
         .await;
         leader.freeze();
+        // On a busy machine a stop may come too late for its place; then there is one more.
+        let too_late = load.rig.simulator.ledger().await.len() > calls;
+        within_a_burst += usize::from(too_late);
         load.called_again(LOAD).await;
         leader.thaw();
         let ended = leader.ended(Duration::from_secs(5)).await;
@@ -384,7 +390,10 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
     }
     let ledger = load.rig.simulator.ledger().await;
     load.within_quota(&ledger);
-    eprintln!("{STOPS} stops in {:?}", since.elapsed());
+    eprintln!(
+        "{stops} stops in {:?}, {within_a_burst} within a burst",
+        since.elapsed()
+    );
     // The rest is not what this is about.
     let quota = json!({"calls": 100, "window": "1s"});
     load.rig.simulator.switch("/quota", &quota).await;
@@ -398,7 +407,7 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
         .and_then(|lease| lease.spec?.lease_transitions);
     let terms = usize::try_from(terms.unwrap()).unwrap() + 1;
     // A Lease that is lost without a stop may be lost within a burst.
-    load.all_deleted(&ledger, (terms - 1 - STOPS) * load.calls);
+    load.all_deleted(&ledger, (terms - 1 - stops + within_a_burst) * load.calls);
     assert_eq!(
         late(&ledger).len(),
         0,
@@ -406,7 +415,7 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
     );
     let logins = logins(&ledger);
     assert!(
-        (STOPS + 1..=terms).contains(&logins),
+        (stops + 1..=terms).contains(&logins),
         "{logins} logins in {terms} terms"
     );
 }
@@ -577,8 +586,9 @@ async fn a_platform_that_is_deleted_and_created_again_goes_on_with_its_log_also_
     drop(only);
 }
 
-/// Waits for a moment without a call under way, nor a pass after one: the quota is used up for now.
-async fn between_calls(load: &Load<'_>) {
+/// Waits for a moment without a call under way, nor a pass after one: the quota is used up for now. Returns
+/// how many calls there were.
+async fn between_calls(load: &Load<'_>) -> usize {
     let mut quiet = (0, Instant::now());
     wait_for("a pause between calls", LOAD, async || {
         let ledger = load.rig.simulator.ledger().await;
@@ -590,9 +600,10 @@ async fn between_calls(load: &Load<'_>) {
             return None;
         }
         let deleted = ledger.iter().filter(|row| row["verdict"] == "deleted");
-        (load.list().await.len() + deleted.count() == load.packages).then_some(())
+        let settled = load.list().await.len() + deleted.count() == load.packages;
+        settled.then_some(ledger.len())
     })
-    .await;
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
