@@ -326,7 +326,12 @@ impl World {
             return;
         }
         let truth = self.truths.entry(before.uid.clone()).or_default();
-        if lifecycle == "Retired" {
+        if lifecycle == "Active" && deletion.is_none_or(|deletion| deletion.hold.is_none()) {
+            // It has left a hold that nobody was told of.
+            truth.held = false;
+        }
+        // Where it is retired already, nothing is asked for anew.
+        if lifecycle == "Retired" && !before.is_retired(self.now) {
             if truth.retired.is_none() || truth.seen_active {
                 truth.retired = Some(self.now);
                 (truth.held, truth.freed) = (false, false);
