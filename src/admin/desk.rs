@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -32,6 +33,18 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.status, Json(self)).into_response()
     }
+}
+
+/// What is known of applications now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report<Application> {
+    /// When it was made, by the operator's clock.
+    pub time: Timestamp,
+    /// One for each application that calls can be made for.
+    pub applications: Vec<Application>,
+    /// The Platforms that no call can be made for, as `namespace/name`.
+    pub unusable_platforms: Vec<String>,
 }
 
 /// What a report is made from.

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::desk::{Desk, Refusal, key};
+use super::desk::{self, Desk, Refusal, key};
 use crate::platform::inventory::{Shown, Unmanaged};
 use crate::session::SessionKey;
 
@@ -18,16 +18,7 @@ pub struct Ask {
 }
 
 /// The inventories as they are now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// When it was made, by the operator's clock.
-    pub time: Timestamp,
-    /// One for each application that calls can be made for.
-    pub applications: Vec<Application>,
-    /// The Platforms that no call can be made for, as `namespace/name`.
-    pub unusable_platforms: Vec<String>,
-}
+pub type Report = desk::Report<Application>;
 
 /// The inventory of one application.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::desk::{Desk, Refusal, key};
+use super::desk::{self, Desk, Refusal, key};
 use crate::api::condition;
 use crate::api::names::ObjectKey;
 use crate::package::decide::requested_at;
@@ -33,16 +33,7 @@ pub struct Ask {
 }
 
 /// The queues as they are now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// When it was made, by the operator's clock.
-    pub time: Timestamp,
-    /// One for each application that calls can be made for.
-    pub applications: Vec<Application>,
-    /// The Platforms that no call can be made for, as `namespace/name`.
-    pub unusable_platforms: Vec<String>,
-}
+pub type Report = desk::Report<Application>;
 
 /// The queue of one application.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

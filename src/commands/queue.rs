@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::admin_port::AdminPort;
 use super::output::{grouped, seconds_until, span};
-use super::table::{write_columns, write_unusable};
+use super::table::{by_application, write_columns};
 use crate::admin::queue::{Application, MOST, PATH, Report, USUAL, Waiting};
 
 /// What is asked, of whom.
@@ -51,19 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn table(report: &Report) -> String {
-    let mut text = String::new();
-    for application in &report.applications {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        // Writing into a String can't fail.
-        let _ = write_application(&mut text, application, report.time);
-    }
-    if report.applications.is_empty() {
-        text.push_str("There is no Platform that calls can be made for.\n");
-    }
-    let _ = write_unusable(&mut text, &report.unusable_platforms);
-    text
+    by_application(report, write_application)
 }
 
 fn write_application(text: &mut String, shown: &Application, now: Timestamp) -> fmt::Result {

@@ -2,6 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
+use jiff::Timestamp;
+
+use crate::admin::desk::Report;
+
 /// Writes rows of cells, each column as wide as its widest cell.
 pub(super) fn write_columns<const N: usize>(
     text: &mut String,
@@ -27,14 +31,28 @@ pub(super) fn write_columns<const N: usize>(
     Ok(())
 }
 
-/// What is said of applications that nothing is told of.
-pub(super) fn write_unusable(text: &mut String, platforms: &[String]) -> fmt::Result {
-    if platforms.is_empty() {
-        return Ok(());
+/// Lays out a report application by application, each by `write`.
+pub(super) fn by_application<Application>(
+    report: &Report<Application>,
+    write: impl Fn(&mut String, &Application, Timestamp) -> fmt::Result,
+) -> String {
+    let mut text = String::new();
+    for application in &report.applications {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        // Writing into a String can't fail.
+        let _ = write(&mut text, application, report.time);
     }
-    let names = platforms.join(", ");
-    writeln!(
-        text,
-        "\nNo call can be made for {names}: `kubectl get platform -A` says why."
-    )
+    if report.applications.is_empty() {
+        text.push_str("There is no Platform that calls can be made for.\n");
+    }
+    if !report.unusable_platforms.is_empty() {
+        let names = report.unusable_platforms.join(", ");
+        let _ = writeln!(
+            text,
+            "\nNo call can be made for {names}: `kubectl get platform -A` says why."
+        );
+    }
+    text
 }
