@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use super::observe::Observed;
 use super::{API_TIMEOUT, Context};
 use crate::api::names::FIELD_MANAGER;
 use crate::api::reason::Phase;
-use crate::api::version_package::{Outcome, VersionPackageStatus};
+use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
 use crate::remote::answer::Answer;
 use crate::telemetry::events::{self, Note};
 
@@ -222,14 +221,7 @@ async fn publish(context: &Context, object: &Object, note: Note) {
         context.metrics.told("skipped");
         return;
     }
-    let about = ObjectReference {
-        api_version: Some("iodm.dev/v1alpha1".to_owned()),
-        kind: Some("VersionPackage".to_owned()),
-        name: Some(object.key.name.to_string()),
-        namespace: Some(object.key.namespace.to_string()),
-        uid: Some(object.uid.clone()),
-        ..ObjectReference::default()
-    };
+    let about = events::about::<VersionPackage>(&object.key, &object.uid);
     let published = events::publish(&context.recorder, &about, &note).await;
     context
         .metrics

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
@@ -309,13 +308,6 @@ async fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) 
     if context.directory.is_terminating(&object.key.namespace) {
         return;
     }
-    let about = ObjectReference {
-        api_version: Some(Platform::api_version(&()).into_owned()),
-        kind: Some(Platform::kind(&()).into_owned()),
-        name: Some(object.key.name.to_string()),
-        namespace: Some(object.key.namespace.to_string()),
-        uid: Some(object.uid.clone()),
-        ..ObjectReference::default()
-    };
+    let about = events::about::<Platform>(&object.key, &object.uid);
     events::publish(&context.recorder, &about, &note).await;
 }

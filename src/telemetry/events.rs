@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
 
 use crate::api::condition::cut;
+use crate::api::names::ObjectKey;
 
 /// How long the API server may take for one.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +23,18 @@ pub struct Note {
     pub reason: &'static str,
     /// One sentence.
     pub message: String,
+}
+
+/// How an event names the object `key` with this uid.
+pub fn about<Kind: Resource<DynamicType = ()>>(key: &ObjectKey, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(Kind::api_version(&()).into_owned()),
+        kind: Some(Kind::kind(&()).into_owned()),
+        name: Some(key.name.to_string()),
+        namespace: Some(key.namespace.to_string()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
 }
 
 /// Publishes `note` about an object; tells whether that went well.

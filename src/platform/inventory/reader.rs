@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Resource;
 use kube::runtime::events::Recorder;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -276,9 +274,10 @@ impl Reader {
         }
         let note = note(reappeared);
         for platform in platforms {
-            let Some(about) = self.reference(platform) else {
+            let Some(uid) = self.uid(platform) else {
                 continue;
             };
+            let about = events::about::<Platform>(platform, &uid);
             let told = if self.directory.is_terminating(&platform.namespace) {
                 "skipped"
             } else if events::publish(&self.recorder, &about, &note).await {
@@ -290,17 +289,10 @@ impl Reader {
         }
     }
 
-    fn reference(&self, platform: &ObjectKey) -> Option<ObjectReference> {
+    fn uid(&self, platform: &ObjectKey) -> Option<String> {
         let view = self.directory.view();
         let entry = view.platforms.get(platform)?;
-        Some(ObjectReference {
-            api_version: Some(Platform::api_version(&()).into_owned()),
-            kind: Some(Platform::kind(&()).into_owned()),
-            name: Some(platform.name.to_string()),
-            namespace: Some(platform.namespace.to_string()),
-            uid: Some(entry.object.uid.clone()),
-            ..ObjectReference::default()
-        })
+        Some(entry.object.uid.clone())
     }
 }
 
