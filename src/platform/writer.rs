@@ -14,12 +14,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Context;
 use super::directory::{Access, Grant, View};
 use super::guard::Record;
 use super::in_use::{self, Finalizers, Step};
 use super::object::Object;
 use super::status::{Look, is_due, next, tells_the_same};
+use super::{Context, Tenants};
 use crate::api::names::{AppId, FIELD_MANAGER, ObjectKey};
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::telemetry::events::{self, Note};
@@ -85,6 +85,7 @@ struct Known {
     object: Object,
     access: Access,
     served_by: Option<ObjectKey>,
+    tenants: Option<Tenants>,
 }
 
 impl Writer {
@@ -150,7 +151,7 @@ impl Writer {
         self.finalizers
             .retain(|key| view.platforms.contains_key(key));
         let entries = view.platforms.values();
-        entries
+        let mut known: Vec<Known> = entries
             .map(|entry| Known {
                 object: entry.object.clone(),
                 access: entry.access.clone(),
@@ -158,15 +159,26 @@ impl Writer {
                     Access::Granted(grant) => login_of(&view, grant),
                     Access::Unread | Access::Refused(_) => None,
                 },
+                tenants: None,
             })
-            .collect()
+            .collect();
+        drop(view);
+        for Known {
+            object, tenants, ..
+        } in &mut known
+        {
+            *tenants = (self.context.census)(&object.key, object.deleted_at.is_some());
+        }
+        known
     }
 
     /// What is to be done with finalizers now.
     fn steps(&mut self, known: &[Known], (wall, now): (Timestamp, Instant)) -> Vec<(Object, Step)> {
         let mut steps = Vec::new();
-        for Known { object, .. } in known {
-            let tenants = (self.context.census)(&object.key, object.deleted_at.is_some());
+        for Known {
+            object, tenants, ..
+        } in known
+        {
             let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), wall);
             if step != Step::Keep && !self.finalizers.is_tried(object, now) {
                 steps.push((object.clone(), step));
@@ -189,6 +201,7 @@ impl Writer {
                 object,
                 access,
                 served_by,
+                tenants,
             } = known;
             let snapshot = match &access {
                 Access::Granted(grant) => Some(grant.session.snapshot()),
@@ -196,7 +209,6 @@ impl Writer {
             };
             let application = self.context.guards.application_of(&object.key);
             let record = application.as_ref().and_then(|app| records.get(app));
-            let tenants = (self.context.census)(&object.key, object.deleted_at.is_some());
             let status = next(&Look {
                 object: &object,
                 access: &access,
