@@ -44,6 +44,16 @@ impl Latencies {
             gone: ends.iter().map(|end| millis(end.0, end.1)).collect(),
         }
     }
+
+    /// The rows of single deletes beside another load.
+    pub fn tell(mut self, rows: &mut Rows) {
+        let median = percentile(&mut self.first_call, 50);
+        rows.know("single delete to its call, p50", median, "ms");
+        let worst = percentile(&mut self.first_call, 99);
+        rows.at_most("single delete to its call, p99", worst, "ms", FIRST_CALL);
+        let worst = percentile(&mut self.gone, 99);
+        rows.at_most("single delete to object gone, p99", worst, "ms", GONE);
+    }
 }
 
 /// Deletes one object after the other, with the operator and then with a bare loop of the same API calls.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 use serde_json::json;
 
-use crate::figures::{Row, Rows, number, percentile};
-use crate::first_call::{self, FIRST_CALL, GONE, Latencies};
+use crate::figures::{Row, Rows, number};
+use crate::first_call::{self, Latencies};
 use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, Rig, pace};
 
@@ -85,7 +85,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let windows = size.setting.objects.div_ceil(size.setting.calls) - 1;
     let floor = window * u32::try_from(windows).expect("a number of windows");
     let drains = join_all(fleets.iter().map(|fleet| fleet.drain_unaudited(floor)));
-    let (drains, mut latencies) = join(drains, Latencies::of(&one_by_one)).await;
+    let (drains, latencies) = join(drains, Latencies::of(&one_by_one)).await;
     let cpu = stage.cpu_time().await.saturating_sub(before);
 
     let mut rows = Rows::of(bench);
@@ -107,16 +107,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let calls = number(size.setting.calls);
     rows.at_most("most calls in one window", most, "", calls);
     rows.know("single deletes meanwhile", number(size.samples), "");
-    let (first, gone) = (&mut latencies.first_call, &mut latencies.gone);
-    rows.know(
-        "single delete to its call, p50",
-        percentile(first, 50),
-        "ms",
-    );
-    let worst = percentile(first, 99);
-    rows.at_most("single delete to its call, p99", worst, "ms", FIRST_CALL);
-    let worst = percentile(gone, 99);
-    rows.at_most("single delete to object gone, p99", worst, "ms", GONE);
+    latencies.tell(&mut rows);
     let calls = stuck.calls(Duration::ZERO).await.len() - refused;
     rows.know("calls with the dead token meanwhile", number(calls), "");
     rows.know("CPU time of the operator", cpu.as_secs_f64(), "s");
