@@ -45,11 +45,7 @@ async fn inventory(rig: &Rig<'_>, arguments: &[&str]) -> Said {
         .args(arguments)
         .output()
         .expect("vpo can be run");
-    Said {
-        ok: output.status.success(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Said::from(output)
 }
 
 /// The inventory of the application of a rig.

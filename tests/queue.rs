@@ -30,11 +30,7 @@ fn queue_at(admin: &str, arguments: &[&str]) -> Said {
         .env("http_proxy", "http://127.0.0.1:1")
         .output()
         .expect("vpo can be run");
-    Said {
-        ok: output.status.success(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    Said::from(output)
 }
 
 /// The one application of an answer in JSON.
