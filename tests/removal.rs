@@ -46,12 +46,12 @@ async fn deleting_the_definitions_first_wipes_no_platform() {
         ])
         .expect_ok();
     fleet.held().await;
-    let platform = rig
-        .platform_becomes("production", "the hold to stand", |platform| {
-            platform["status"]["hold"]["count"] == MANY
-        })
-        .await;
-    assert_eq!(support::ready(&platform)["reason"], "InUse");
+    // The definition of Platforms is taken after that of packages.
+    let what = "the Platform to hold all, and to stay for them";
+    rig.platform_becomes("production", what, |platform| {
+        platform["status"]["hold"]["count"] == MANY && support::ready(platform)["reason"] == "InUse"
+    })
+    .await;
     let ledger = rig.simulator.ledger().await;
     assert!(ledger.iter().all(|call| call["method"] != "DELETE"));
 
