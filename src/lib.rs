@@ -12,6 +12,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod api_server;
 pub mod commands;
 pub mod leader;
 pub mod package;

@@ -23,6 +23,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use version_package_operator::api_server;
 use version_package_operator::api::condition::{Verdict, merge};
 use version_package_operator::api::names::{AppId, Endpoint, FIELD_MANAGER, FINALIZER, FileId};
 use version_package_operator::api::reason::{Phase, Progress};
@@ -77,7 +78,7 @@ impl BareLoop {
         let stopped = stop.clone();
         let (ready, listed) = oneshot::channel();
         let run = async move {
-            let client = Client::try_from(plane).expect("a client");
+            let client = api_server::client(plane).expect("a client");
             let reporter = Reporter {
                 controller: FIELD_MANAGER.to_owned(),
                 instance: None,

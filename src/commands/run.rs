@@ -17,6 +17,7 @@ use crate::admin::desk::Desk;
 use crate::admin::{self, Readiness};
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::api::reason::Phase;
+use crate::api_server;
 use crate::leader::{self, Leader};
 use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
 use crate::platform::guard::Guards;
@@ -168,8 +169,8 @@ async fn operate(args: Args) -> anyhow::Result<()> {
 
     let config = config().await?;
     let leadership = leadership(&args, &config);
-    let lease_client = kube::Client::try_from(leader::client_config(config.clone(), &leadership))?;
-    let client = kube::Client::try_from(config)?;
+    let lease_client = api_server::client(leader::client_config(config.clone(), &leadership))?;
+    let client = api_server::client(config)?;
     let ended = tokio::select! {
         () = schemas::wait_until_served(&client, |why| readiness.close("schemas", why)) => None,
         () = stop.cancelled() => Some(()),

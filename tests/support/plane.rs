@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
+use version_package_operator::api_server;
 
 use super::audit::{self, AuditEvent};
 use super::tool;
@@ -187,7 +188,7 @@ impl Plane {
 
     /// A client for the user of a kubeconfig, bound to the runtime of the calling test.
     pub async fn client_for(&self, kubeconfig: &Path) -> kube::Client {
-        kube::Client::try_from(self.config_for(kubeconfig).await).expect("a client")
+        api_server::client(self.config_for(kubeconfig).await).expect("a client")
     }
 
     /// The settings of such a client, to be made on another runtime.

@@ -12,6 +12,7 @@ use super::super::run;
 use super::selection::{Held, PlatformSeen, Set, anew};
 use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
 use crate::api::platform::{Platform, PlatformStatus};
+use crate::api_server;
 use crate::package::object::{Object, Watched};
 
 /// Whoever reads managed fields sees that it was not the operator.
@@ -35,7 +36,7 @@ impl Cluster {
         // Every write here is guarded by what it was decided on, so that one done twice is done once.
         config.default_retry = true;
         Ok(Self {
-            client: Client::try_from(config)?,
+            client: api_server::client(config)?,
         })
     }
 
