@@ -389,7 +389,10 @@ fn say(
         Phase::Gone => Some(false),
         Phase::Active | Phase::Waiting | Phase::Deleting => None,
     };
-    let event = warning.filter(|_| news).map(|warning| Note {
+    // Said of thousands at once, and by the Platform once for all.
+    let of_platform = matches!(reason, Reason::MassDeletionHeld | Reason::WouldDelete);
+    let event = warning.filter(|_| news && !of_platform);
+    let event = event.map(|warning| Note {
         warning,
         reason: reason.as_str(),
         message: message.to_owned(),

@@ -244,6 +244,20 @@ fn resting_twice_writes_once_and_says_one_event() {
 }
 
 #[test]
+fn what_the_platform_says_of_thousands_is_no_event_of_each() {
+    for reason in [Reason::MassDeletionHeld, Reason::WouldDelete] {
+        let decision = Decision::Rest {
+            reason,
+            message: "held".into(),
+            until: None,
+        };
+        let report = conclude(&seen(going()), &decision, &Effect::None, 0, now(), 0.0);
+        let said = &report.status.unwrap().conditions[0];
+        assert_eq!((&*said.reason, report.event), (reason.as_str(), None));
+    }
+}
+
+#[test]
 fn what_the_list_says_of_a_package_is_written_when_it_changes_and_stays_when_it_says_nothing() {
     let decision = Decision::Rest {
         reason: Reason::Active,
