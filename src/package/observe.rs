@@ -17,7 +17,7 @@ use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::platform::{Resolution, Usable};
-use crate::session::Standing;
+use crate::session::{Purpose, Standing};
 
 /// An observation, and what it takes to act on it.
 pub struct Observed {
@@ -35,19 +35,11 @@ pub struct Observed {
 
 /// Observes one object; `None` when there is none of that name.
 ///
-/// Whoever holds a permit has its Platform read by a GET first, so that the emergency stop needs no
-/// healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
+/// Whoever is about to use a permit has its Platform read by a GET first, so that the emergency stop
+/// needs no healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
 pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let object = context.cache.look(key)?.object;
-    let confirmed = match (object.platform(), standing(context, &object)) {
-        (Some(platform), Standing::Permitted { .. }) => {
-            Some(context.directory.confirm(&platform, &key.namespace).await)
-        }
-        (
-            Some(_) | None,
-            Standing::Absent | Standing::Waiting { .. } | Standing::Permitted { .. },
-        ) => None,
-    };
+    let confirmed = confirmed(context, &object).await;
     // The last look: no await below this line.
     let Look {
         object,
@@ -129,6 +121,24 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         fingerprint,
         now,
     })
+}
+
+/// What a GET of the Platform says, for a pass that is about to use its permit. It is sent while the
+/// intent is being written, for the pass that sends: one read serves all who ask within a second.
+async fn confirmed(context: &Context, object: &Object) -> Option<Result<Resolution, String>> {
+    let (platform, namespace) = (object.platform()?, object.key.namespace.clone());
+    match standing(context, object) {
+        Standing::Absent | Standing::Waiting { .. } => None,
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            intent: None,
+        } => {
+            let directory = Arc::clone(&context.directory);
+            tokio::spawn(async move { directory.confirm(&platform, &namespace).await });
+            None
+        }
+        Standing::Permitted { .. } => Some(context.directory.confirm(&platform, &namespace).await),
+    }
 }
 
 /// What the guard says, which is told by that what the object asks for.
