@@ -16,8 +16,8 @@ const fn setting(objects: usize) -> Setting {
     }
 }
 
-/// About as many deletions as the operator has under way: 32 passes that begin and 20 calls of a session.
-const CONCURRENCY: usize = 52;
+/// About as many deletions as the operator has under way: 8 passes that begin, 8 that return, and 20 calls of a session.
+const CONCURRENCY: usize = 36;
 /// How long one round may take.
 const PATIENCE: Duration = Duration::from_secs(280);
 
