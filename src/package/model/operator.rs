@@ -245,6 +245,12 @@ impl World {
         let body = status_body(object, status);
         match self.server.apply_status(&object.key.name, &body) {
             Some(version) => {
+                let real = self.server.get(&object.key.name);
+                assert!(
+                    real.is_some_and(|real| real.uid == object.uid),
+                    "another object got the status of {}",
+                    object.uid
+                );
                 if version != object.resource_version {
                     let shown = &object.resource_version;
                     self.memory.wrote(&object.uid, shown, self.tick);
