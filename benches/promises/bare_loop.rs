@@ -3,9 +3,10 @@
 //! No queue, no budget, no guard, no cache, no metrics, no repetition of what failed. It runs on a thread of its own on
 //! the operator's core and with the operator's rights, so that a [`Fleet`](crate::support::Fleet) that is deleted while it
 //! runs is measured like one of the operator's: `drain` for the rate, `delete_each` for the latency. The operator itself
-//! has to be stopped meanwhile ([`Stage::stop_operator`](crate::stage::Stage::stop_operator)).
+//! has to be stopped meanwhile, unless the loop is for a [`twin`](crate::twin) ([`Stage::stop_operator`](crate::stage::Stage::stop_operator)).
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -23,17 +24,22 @@ use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use version_package_operator::api_server;
 use version_package_operator::api::condition::{Verdict, merge};
 use version_package_operator::api::names::{AppId, Endpoint, FIELD_MANAGER, FINALIZER, FileId};
 use version_package_operator::api::reason::{Phase, Progress};
-use version_package_operator::api::version_package::{Deletion, VersionPackage};
+use version_package_operator::api::version_package::{
+    Deletion, VersionPackage, VersionPackageSpec, VersionPackageStatus,
+};
+use version_package_operator::api_server;
 use version_package_operator::remote::answer::Answer;
 use version_package_operator::remote::client::{Connection, Timeouts};
 use version_package_operator::remote::tls::TlsSettings;
 
 use crate::machine;
 use crate::support::{OPERATOR, Rig, Simulator, install_crypto};
+
+/// A `VersionPackage`, or an object of a twin.
+type Package = kube::core::Object<VersionPackageSpec, VersionPackageStatus>;
 
 /// A running loop. Dropping it ends it.
 pub struct BareLoop {
@@ -60,6 +66,7 @@ pub struct Platform {
 /// What a deletion needs, the same for all of one loop.
 struct Hands {
     client: Client,
+    kind: ApiResource,
     recorder: Recorder,
     platform: Platform,
     /// The intents that have to come back through the watch, by uid.
@@ -72,8 +79,23 @@ impl BareLoop {
     /// it has logged in and its watch has listed.
     pub async fn start(rig: &Rig<'_>, manner: Manner) -> Self {
         let kubeconfig = rig.plane.kubeconfig_for(OPERATOR, OPERATOR);
+        let kind = ApiResource::erase::<VersionPackage>(&());
+        Self::run(rig, &kubeconfig, kind, manner).await
+    }
+
+    /// The same for all objects of a [`twin`](crate::twin), one after the other, beside the operator and with the rights
+    /// of an admin.
+    pub async fn beside(rig: &Rig<'_>, kind: &ApiResource) -> Self {
+        let manner = Manner {
+            concurrency: 1,
+            parked: 0,
+        };
+        Self::run(rig, rig.plane.kubeconfig(), kind.clone(), manner).await
+    }
+
+    async fn run(rig: &Rig<'_>, kubeconfig: &Path, kind: ApiResource, manner: Manner) -> Self {
         let platform = Platform::of(&rig.simulator).await;
-        let plane = rig.plane.config_for(&kubeconfig).await;
+        let plane = rig.plane.config_for(kubeconfig).await;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let (ready, listed) = oneshot::channel();
@@ -86,6 +108,7 @@ impl BareLoop {
             let hands = Hands {
                 recorder: Recorder::new(client.clone(), reporter),
                 client,
+                kind,
                 platform,
                 echoes: Mutex::default(),
                 slots: Semaphore::new(manner.concurrency),
@@ -126,7 +149,7 @@ async fn follow(
     ready: oneshot::Sender<()>,
     stop: CancellationToken,
 ) {
-    let api = Api::<VersionPackage>::all(hands.client.clone());
+    let api = Api::<Package>::all_with(hands.client.clone(), &hands.kind);
     let mut events = pin!(watcher(api, watcher::Config::default()));
     let mut ready = Some(ready);
     // Names of the dead stay: a late event must not begin a deletion anew.
@@ -198,7 +221,7 @@ impl Platform {
 
 impl Hands {
     /// One deletion: intent, echo, call, event, finalizer.
-    async fn delete(self: Arc<Self>, object: VersionPackage, park: bool) {
+    async fn delete(self: Arc<Self>, object: Package, park: bool) {
         let _slot = self.slots.acquire().await.expect("slots are never closed");
         if park {
             self.write_status(&object, Phase::Waiting, None).await;
@@ -221,10 +244,10 @@ impl Hands {
 
     async fn write_status(
         &self,
-        object: &VersionPackage,
+        object: &Package,
         phase: Phase,
         intent: Option<String>,
-    ) -> VersionPackage {
+    ) -> Package {
         let mut status = object.status.clone().unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or_default();
         let verdict = Verdict {
@@ -243,7 +266,7 @@ impl Hands {
             ..Deletion::default()
         });
         let body = json!({
-            "apiVersion": "iodm.dev/v1alpha1", "kind": "VersionPackage",
+            "apiVersion": self.kind.api_version, "kind": self.kind.kind,
             "metadata": {
                 "name": object.name_any(), "namespace": object.namespace(), "uid": object.uid(),
             },
@@ -256,7 +279,7 @@ impl Hands {
             .expect("a status can be written")
     }
 
-    async fn tell(&self, object: &VersionPackage) {
+    async fn tell(&self, object: &Package) {
         let event = Event {
             type_: EventType::Normal,
             reason: "Deleted".to_owned(),
@@ -264,12 +287,12 @@ impl Hands {
             action: "Delete".to_owned(),
             secondary: None,
         };
-        let about = object.object_ref(&());
+        let about = object.object_ref(&self.kind);
         let told = self.recorder.publish(&event, &about);
         told.await.expect("an event can be written");
     }
 
-    async fn release(&self, object: &VersionPackage) {
+    async fn release(&self, object: &Package) {
         let kept: Vec<_> = object
             .finalizers()
             .iter()
@@ -287,8 +310,8 @@ impl Hands {
             .expect("a finalizer can be taken off");
     }
 
-    fn api(&self, object: &VersionPackage) -> Api<VersionPackage> {
+    fn api(&self, object: &Package) -> Api<Package> {
         let namespace = object.namespace().expect("a namespace");
-        Api::namespaced(self.client.clone(), &namespace)
+        Api::namespaced_with(self.client.clone(), &namespace, &self.kind)
     }
 }

@@ -30,9 +30,9 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Deletes one object of a fleet after the other.
-    pub async fn of(fleet: &Fleet<'_>) -> Self {
-        let ends = fleet.delete_each().await;
+    /// Deletes one object of a fleet after the other, no two within `apart`.
+    pub async fn of(fleet: &Fleet<'_>, apart: Duration) -> Self {
+        let ends = fleet.delete_each(apart).await;
         let calls = fleet.calls(ends[0].0).await;
         assert_eq!(calls.len(), ends.len(), "one call for each delete");
         let millis = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() * 1e3;
@@ -45,14 +45,21 @@ impl Latencies {
         }
     }
 
-    /// The rows of single deletes beside another load.
-    pub fn tell(mut self, rows: &mut Rows) {
+    /// The rows of single deletes beside another load, and of a bare loop's beside the same.
+    pub fn tell(mut self, mut bare: Self, rows: &mut Rows) {
         let median = percentile(&mut self.first_call, 50);
         rows.know("single delete to its call, p50", median, "ms");
+        let least = percentile(&mut bare.first_call, 50);
+        rows.know("the same of a bare loop beside it, p50", least, "ms");
         let worst = percentile(&mut self.first_call, 99);
         rows.at_most("single delete to its call, p99", worst, "ms", FIRST_CALL);
+        let least = percentile(&mut bare.first_call, 99);
+        rows.know("the same of a bare loop beside it, p99", least, "ms");
+        rows.know("p99 / p99 of the bare loop", worst / least, "");
         let worst = percentile(&mut self.gone, 99);
         rows.at_most("single delete to object gone, p99", worst, "ms", GONE);
+        let least = percentile(&mut bare.gone, 99);
+        rows.know("gone, p99 of the bare loop", least, "ms");
     }
 }
 
@@ -65,7 +72,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let fleet = Fleet::create(&rig, 2..samples + 2).await;
     let other = Fleet::create(&rig, samples + 2..2 * samples + 2).await;
     fleet.warm_up(setting.window()).await;
-    let mut ours = Latencies::of(&fleet).await;
+    let mut ours = Latencies::of(&fleet, Duration::ZERO).await;
 
     stage.stop_operator().await;
     let manner = Manner {
@@ -73,7 +80,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         parked: 0,
     };
     let bare_loop = BareLoop::start(&rig, manner).await;
-    let mut bare = Latencies::of(&other).await;
+    let mut bare = Latencies::of(&other, Duration::ZERO).await;
     drop(bare_loop);
 
     let mut rows = Rows::of(bench);

@@ -30,6 +30,7 @@ mod start;
 mod storm;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod twin;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;

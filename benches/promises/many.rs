@@ -1,20 +1,27 @@
 //! Many applications at once, one of them with a long queue and a dead token.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
 use serde_json::json;
+use tokio::sync::Mutex;
 
+use crate::bare_loop::BareLoop;
 use crate::figures::{Row, Rows, number};
 use crate::first_call::{self, Latencies};
 use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, Rig, pace};
+use crate::twin;
 
 /// How large a round is.
 struct Size {
-    /// Applications with a backlog.
+    /// Applications with a backlog, and the deletes in each.
     applications: usize,
-    setting: Setting,
+    backlog: usize,
+    /// Calls in one window of `seconds`.
+    calls: usize,
+    seconds: u64,
     /// How many wait for the application with the dead token.
     waiting: usize,
     /// Deletes on the application with nothing else to do, one after the other.
@@ -23,25 +30,27 @@ struct Size {
 
 impl Size {
     fn of(quick: bool) -> Self {
-        let setting = |seconds| Setting {
-            objects: 300,
+        let (applications, seconds, waiting, samples) = if quick {
+            (3, 6, 500, 50)
+        } else {
+            (9, 60, 10_000, 500)
+        };
+        Self {
+            applications,
+            backlog: 300,
             calls: 100,
             seconds,
-        };
-        if quick {
-            Self {
-                applications: 3,
-                setting: setting(6),
-                waiting: 500,
-                samples: 50,
-            }
-        } else {
-            Self {
-                applications: 9,
-                setting: setting(60),
-                waiting: 10_000,
-                samples: 500,
-            }
+            waiting,
+            samples,
+        }
+    }
+
+    /// For a platform with packages for all numbers up to the end of `range`.
+    fn setting(&self, range: &Range<usize>) -> Setting {
+        Setting {
+            objects: range.end - 2,
+            calls: self.calls,
+            seconds: self.seconds,
         }
     }
 }
@@ -49,25 +58,33 @@ impl Size {
 /// Drains all at once while single objects are deleted on one more.
 pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let size = Size::of(quick);
-    let window = size.setting.window();
+    let window = Duration::from_secs(size.seconds);
     let stage = Stage::start().await;
     let begun = pace::now();
-    let waiting = Setting {
-        objects: size.waiting,
-        ..size.setting
+    // No two applications have a package of the same id, as on real platforms.
+    let mut next = 2;
+    let mut numbers = |count| {
+        next += count;
+        next - count..next
     };
-    let dead = stage.rig("dead", &waiting).await;
-    let single = first_call::setting(size.samples);
+    let (waiting, samples) = (numbers(size.waiting), numbers(size.samples));
+    let dead = stage.rig("dead", &size.setting(&waiting)).await;
+    let single = first_call::setting(samples.end - 2);
     let idle = stage.rig("idle", &single).await;
     let mut busy = Vec::new();
     for _ in 0..size.applications {
-        busy.push(stage.rig("busy", &size.setting).await);
+        let backlog = numbers(size.backlog);
+        let rig = stage.rig("busy", &size.setting(&backlog)).await;
+        busy.push((rig, backlog));
     }
-    let stuck = Fleet::create(&dead, 2..size.waiting + 2).await;
-    let one_by_one = Fleet::create(&idle, 2..size.samples + 2).await;
+    let stuck = Fleet::create(&dead, waiting).await;
+    let one_by_one = Fleet::create(&idle, samples.clone()).await;
+    let bare = stage.rig("bare", &single).await;
+    let twin = twin::serve(stage.plane()).await;
+    let twins = Fleet::of_kind(&bare, samples, &twin).await;
     let mut fleets = Vec::new();
-    for rig in &busy {
-        fleets.push(Fleet::create(rig, 2..size.setting.objects + 2).await);
+    for (rig, backlog) in &busy {
+        fleets.push(Fleet::create(rig, backlog.clone()).await);
     }
     let born = pace::now().saturating_sub(begun);
 
@@ -82,10 +99,22 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let refused = stuck.calls(Duration::ZERO).await.len();
 
     let before = stage.cpu_time().await;
-    let windows = size.setting.objects.div_ceil(size.setting.calls) - 1;
+    let windows = size.backlog.div_ceil(size.calls) - 1;
     let floor = window * u32::try_from(windows).expect("a number of windows");
-    let drains = join_all(fleets.iter().map(|fleet| fleet.drain_unaudited(floor)));
-    let (drains, latencies) = join(drains, Latencies::of(&one_by_one)).await;
+    // One collection after the other, as Git tools prune; single deletes all the while.
+    let turn = Mutex::default();
+    let drains = fleets
+        .iter()
+        .map(|fleet| fleet.drain_unaudited(floor, &turn));
+    let apart = floor / u32::try_from(size.samples).expect("a number of samples");
+    let bare_loop = BareLoop::beside(&bare, &twin).await;
+    let (drains, latencies, bare) = join3(
+        join_all(drains),
+        Latencies::of(&one_by_one, apart),
+        Latencies::of(&twins, apart),
+    )
+    .await;
+    drop(bare_loop);
     let cpu = stage.cpu_time().await.saturating_sub(before);
 
     let mut rows = Rows::of(bench);
@@ -93,7 +122,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     rows.know("waiting for a dead token", number(size.waiting), "");
     rows.know("birth of all", born.as_secs_f64(), "s");
     let ratio = drains.iter().map(|drain| {
-        let pace = drain.pace(size.setting.calls, window);
+        let pace = drain.pace(size.calls, window);
         pace.time.as_secs_f64() / pace.floor.as_secs_f64()
     });
     let slowest = ratio.fold(0.0, f64::max);
@@ -104,10 +133,10 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         .iter()
         .map(|drain| pace::most_in_window(&drain.calls, window));
     let most = number(most.max().unwrap_or(0));
-    let calls = number(size.setting.calls);
+    let calls = number(size.calls);
     rows.at_most("most calls in one window", most, "", calls);
     rows.know("single deletes meanwhile", number(size.samples), "");
-    latencies.tell(&mut rows);
+    latencies.tell(bare, &mut rows);
     let calls = stuck.calls(Duration::ZERO).await.len() - refused;
     rows.know("calls with the dead token meanwhile", number(calls), "");
     rows.know("CPU time of the operator", cpu.as_secs_f64(), "s");

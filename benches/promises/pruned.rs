@@ -3,15 +3,18 @@
 
 use std::time::{Duration, Instant};
 
-use futures::future::join;
-use kube::api::ListParams;
+use futures::future::join3;
 use serde_json::json;
 
+use crate::bare_loop::BareLoop;
 use crate::figures::{Row, Rows, number};
 use crate::first_call::{self, Latencies};
 use crate::stage::{Setting, Stage};
-use crate::support::{Fleet, Rig, pace, ready, wait_for};
+use crate::support::{Fleet, pace, ready};
+use crate::twin;
 
+/// Between two single deletes.
+const APART: Duration = Duration::from_millis(100);
 /// The hold on the Platform, in seconds after the last delete was asked for.
 const STANDS: f64 = 5.0;
 /// What a Platform says after an edit, in seconds.
@@ -36,6 +39,10 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     rig.patch("platform/production", &json!({"spec": {"guard": guard}}));
     let fleet = Fleet::create(&rig, 2..pruned + 2).await;
     one_by_one.warm_up(single.window()).await;
+    let bare = stage.rig("bare", &single).await;
+    let twin = twin::serve(stage.plane()).await;
+    let twins = Fleet::of_kind(&bare, 2..samples + 2, &twin).await;
+    let bare_loop = BareLoop::beside(&bare, &twin).await;
 
     let begun = pace::now();
     let prune = async {
@@ -49,12 +56,16 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         fleet.held().await;
         (stands, asked.elapsed())
     };
-    let ((stands, all_held), latencies) = join(prune, Latencies::of(&one_by_one)).await;
+    let singles = Latencies::of(&one_by_one, APART);
+    let bares = Latencies::of(&twins, APART);
+    let ((stands, all_held), latencies, bare) = join3(prune, singles, bares).await;
+    drop(bare_loop);
     let writes = fleet.writes(begun, pace::now());
     let ledger = rig.simulator.ledger().await;
     let deletes = ledger.iter().filter(|call| call["method"] == "DELETE");
     let deletes = deletes.count();
 
+    let said = fleet.follow_reason("WouldDelete").await;
     rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
     let edited = Instant::now();
     rig.platform_becomes("production", "Observe", |platform| {
@@ -62,7 +73,10 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     })
     .await;
     let says = edited.elapsed();
-    all_would_delete(&rig, pruned).await;
+    let said = tokio::time::timeout(Duration::from_secs(120), said);
+    said.await
+        .expect("all say so in time")
+        .expect("the watch goes on to the end");
     let all_say = edited.elapsed();
 
     let mut rows = Rows::of(bench);
@@ -73,7 +87,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     rows.at_most("writes to one object", number(most), "", 2.0);
     rows.exactly("calls for them", number(deletes), "", 0.0);
     rows.know("single deletes of another meanwhile", number(samples), "");
-    latencies.tell(&mut rows);
+    latencies.tell(bare, &mut rows);
     let says = says.as_secs_f64();
     rows.at_most("the Platform says Observe after", says, "s", SAYS);
     let target = ALL_SAY * number(pruned) / 10_000.0;
@@ -85,24 +99,4 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "MiB",
     );
     rows.done()
-}
-
-/// Waits until every object says that only the mode holds it.
-async fn all_would_delete(rig: &Rig<'_>, pruned: usize) {
-    wait_for(
-        "all to say WouldDelete",
-        Duration::from_secs(120),
-        async || {
-            // The list itself costs the API server what a hundred writes do.
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            let all = rig.packages().list(&ListParams::default()).await;
-            let all = all.expect("a list").items;
-            let said = all.iter().filter(|object| {
-                let object = serde_json::to_value(object).expect("JSON");
-                ready(&object)["reason"] == "WouldDelete"
-            });
-            (said.count() == pruned).then_some(())
-        },
-    )
-    .await;
 }

@@ -7,18 +7,16 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::Api;
 use kube::api::{
-    DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent,
-    WatchParams,
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
 };
-use kube::core::GroupVersionKind;
-use kube::discovery::ApiResource;
-use kube::runtime::conditions::is_deleted;
-use kube::runtime::wait::await_condition;
 use serde_json::json;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use version_package_operator::api::names::FINALIZER;
+use version_package_operator::api::version_package::VersionPackage;
 
+use super::follow;
 use super::pace::{self, Call};
 use super::{OPERATOR, Rig, wait_for};
 
@@ -40,6 +38,10 @@ const WANTED: Born = Born {
     lifecycle: "Active",
     finalizers: &[],
 };
+const GUARDED: Born = Born {
+    lifecycle: "Active",
+    finalizers: &[FINALIZER],
+};
 const RETIRED: Born = Born {
     lifecycle: "Retired",
     finalizers: &[FINALIZER],
@@ -48,6 +50,7 @@ const RETIRED: Born = Born {
 /// Objects of a rig, one for each package of its simulator in a range of numbers.
 pub struct Fleet<'a> {
     rig: &'a Rig<'a>,
+    kind: ApiResource,
     api: Api<DynamicObject>,
     numbers: Range<usize>,
     born: Duration,
@@ -84,7 +87,7 @@ pub struct Pace {
 impl<'a> Fleet<'a> {
     /// Creates an object for each number and waits until all are Active.
     pub async fn create(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
-        let fleet = Self::created(rig, numbers, &WANTED).await;
+        let fleet = Self::created(rig, numbers, kind(), &WANTED).await;
         fleet.none_is("status.phase!=Active").await;
         fleet
     }
@@ -92,17 +95,26 @@ impl<'a> Fleet<'a> {
     /// Creates a retired object for each number. It has the finalizer from its creation on, so that an operator that starts
     /// later finds what it would find after a night off, and has nothing to write before its turn but that it waits.
     pub async fn retired(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
-        Self::created(rig, numbers, &RETIRED).await
+        Self::created(rig, numbers, kind(), &RETIRED).await
     }
 
-    async fn created(rig: &'a Rig<'a>, numbers: Range<usize>, born: &Born) -> Self {
+    /// Creates an object of another kind for each number, which the operator knows nothing of; each has a finalizer.
+    pub async fn of_kind(rig: &'a Rig<'a>, numbers: Range<usize>, kind: &ApiResource) -> Self {
+        Self::created(rig, numbers, kind.clone(), &GUARDED).await
+    }
+
+    async fn created(
+        rig: &'a Rig<'a>,
+        numbers: Range<usize>,
+        kind: ApiResource,
+        born: &Born,
+    ) -> Self {
         let since = pace::now();
         let log = rig.plane.audit_end();
-        let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", "VersionPackage");
-        let kind = ApiResource::from_gvk_with_plural(&kind, "versionpackages");
         let api = Api::namespaced_with(rig.plane.client().await, &rig.namespace, &kind);
         let fleet = Self {
             rig,
+            kind,
             api,
             numbers: numbers.clone(),
             born: since,
@@ -194,6 +206,7 @@ impl<'a> Fleet<'a> {
         let file_id = name(number);
         let spec = json!({"lifecycle": born.lifecycle});
         let mut manifest = self.rig.manifest(&file_id, &file_id, &spec);
+        manifest["apiVersion"] = json!(self.kind.api_version);
         manifest["metadata"]["finalizers"] = json!(born.finalizers);
         let object = serde_json::from_value(manifest).expect("a manifest is an object");
         self.api.create(&PostParams::default(), &object).await?;
@@ -256,19 +269,33 @@ impl<'a> Fleet<'a> {
 
     /// Watches from now on until all are gone.
     async fn follow_ends(&self) -> JoinHandle<(Vec<Duration>, Duration)> {
-        let list = self
-            .api
-            .list_metadata(&ListParams::default().limit(1))
-            .await;
-        let version = list.expect("a list").metadata.resource_version;
-        let version = version.expect("a list has a version");
-        tokio::spawn(ends(self.api.clone(), version, self.len()))
+        let version = self.version().await;
+        tokio::spawn(follow::ends(self.api.clone(), version, self.len()))
+    }
+
+    /// Watches from now on until all have said this reason.
+    pub async fn follow_reason(&self, reason: &'static str) -> JoinHandle<()> {
+        let version = self.version().await;
+        tokio::spawn(follow::saying(
+            self.api.clone(),
+            version,
+            self.len(),
+            reason,
+        ))
+    }
+
+    /// Where a watch that begins now begins.
+    async fn version(&self) -> String {
+        let one = ListParams::default().limit(1);
+        let list = self.api.list_metadata(&one).await.expect("a list");
+        let version = list.metadata.resource_version;
+        version.expect("a list has a version")
     }
 
     /// Deletes all with one `deletecollection`, and waits until the last is gone, which `floor` is the least time for.
     pub async fn drain(&self, floor: Duration) -> Drain {
         let begun = pace::now();
-        let drain = self.drain_unaudited(floor).await;
+        let drain = self.drain_unaudited(floor, &Mutex::default()).await;
         let deletion_writes = wait_for("the audit log", Duration::from_secs(10), async || {
             let writes = self.writes(begun, Duration::MAX);
             writes.values().all(|count| *count >= 2).then_some(writes)
@@ -282,14 +309,13 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// The same without a look at writes and events, for an audit log too long to be read many times.
-    pub async fn drain_unaudited(&self, floor: Duration) -> Drain {
+    /// The same without a look at writes and events, for an audit log too long to be read many times; whoever holds `turn`
+    /// asks first.
+    pub async fn drain_unaudited(&self, floor: Duration, turn: &Mutex<()>) -> Drain {
         let ends = self.follow_ends().await;
-        let begun = pace::now();
-        self.api
-            .delete_collection(&DeleteParams::default(), &ListParams::default())
-            .await
-            .expect("a collection can be deleted");
+        let turn = turn.lock().await;
+        let begun = self.delete_all().await;
+        drop(turn);
         let (asked, gone) = tokio::time::timeout(floor * 2 + Duration::from_secs(30), ends)
             .await
             .expect("all objects go in time")
@@ -304,30 +330,45 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Asks for the deletion of all with one `deletecollection`; returns when that was.
+    /// Asks for the deletion of all with one `deletecollection`, and again where the API server breaks it off after its
+    /// minute; returns when that was first.
     pub async fn delete_all(&self) -> Duration {
         let begun = pace::now();
-        self.api
-            .delete_collection(&DeleteParams::default(), &ListParams::default())
-            .await
-            .expect("a collection can be deleted");
+        let (all, one) = (ListParams::default(), DeleteParams::default());
+        while let Err(error) = self.api.delete_collection(&one, &all).await {
+            let broken_off = match &error {
+                kube::Error::Api(answer) => answer.code == 504,
+                error => matches!(error, kube::Error::Service(_)),
+            };
+            assert!(broken_off, "a collection can be deleted: {error}");
+        }
         begun
     }
 
-    /// Deletes one object after the other, each when the one before is gone. Returns when each was asked for and was gone.
-    pub async fn delete_each(&self) -> Vec<(Duration, Duration)> {
+    /// Deletes one object after the other, each when the one before is gone and no two within `apart`. Returns when each was
+    /// asked for and was gone.
+    pub async fn delete_each(&self, apart: Duration) -> Vec<(Duration, Duration)> {
+        let (tell, mut gone) = mpsc::unbounded_channel();
+        let watch = tokio::spawn(follow::tell_gone(
+            self.api.clone(),
+            self.version().await,
+            tell,
+        ));
         let mut ends = Vec::with_capacity(self.numbers.len());
         for name in self.numbers.clone().map(name) {
-            let asked = pace::now();
+            let (next, asked) = (Instant::now() + apart, pace::now());
             let deleted = self.api.delete(&name, &DeleteParams::default()).await;
-            let object = deleted.expect("an object can be deleted").left();
-            let uid = object.and_then(|object| object.metadata.uid);
-            let uid = uid.expect("an object with a finalizer");
-            await_condition(self.api.clone(), &name, is_deleted(&uid))
-                .await
-                .expect("an object can be watched");
-            ends.push((asked, pace::now()));
+            deleted.expect("an object can be deleted");
+            loop {
+                let (other, at) = gone.recv().await.expect("the watch goes on to the end");
+                if other == name {
+                    ends.push((asked, at));
+                    break;
+                }
+            }
+            tokio::time::sleep_until(next).await;
         }
+        watch.abort();
         ends
     }
 
@@ -420,6 +461,10 @@ impl Drain {
     }
 }
 
+fn kind() -> ApiResource {
+    ApiResource::erase::<VersionPackage>(&())
+}
+
 fn operator_user() -> String {
     format!("system:serviceaccount:{OPERATOR}:{OPERATOR}")
 }
@@ -430,30 +475,4 @@ fn name(number: usize) -> String {
 
 fn last(times: impl Iterator<Item = Duration>, start: Duration) -> Duration {
     times.max().expect("a call").saturating_sub(start)
-}
-
-/// Watches `count` objects from `version` on until all are gone: when each was marked for deletion, and when the last went.
-async fn ends(api: Api<DynamicObject>, version: String, count: usize) -> (Vec<Duration>, Duration) {
-    let params = WatchParams::default().timeout(290);
-    let mut events = api
-        .watch_metadata(&params, &version)
-        .await
-        .expect("a watch")
-        .boxed();
-    let mut asked = BTreeMap::new();
-    let mut gone = 0;
-    while gone < count {
-        let event = events.try_next().await.expect("the watch stands");
-        match event.expect("the watch goes on") {
-            WatchEvent::Modified(object) if object.metadata.deletion_timestamp.is_some() => {
-                asked.entry(object.metadata.name).or_insert_with(pace::now);
-            }
-            WatchEvent::Deleted(_) => gone += 1,
-            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
-            WatchEvent::Added(_) | WatchEvent::Modified(_) | WatchEvent::Bookmark(_) => {}
-        }
-    }
-    let mut asked: Vec<_> = asked.into_values().collect();
-    asked.sort_unstable();
-    (asked, pace::now())
 }

@@ -16,6 +16,7 @@
 mod api_proxy;
 mod audit;
 mod fleet;
+mod follow;
 mod gitops;
 mod history;
 mod operator;

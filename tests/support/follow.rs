@@ -1,0 +1,84 @@
+//! Watches of a test's own over a fleet: when objects are marked, say something, and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::Api;
+use kube::api::{DynamicObject, WatchEvent, WatchParams};
+use tokio::sync::mpsc;
+
+use super::{pace, ready};
+
+/// Watches `count` objects from `version` on until all have said this reason.
+pub async fn saying(api: Api<DynamicObject>, version: String, count: usize, reason: &str) {
+    let params = WatchParams::default().timeout(290);
+    let events = api.watch(&params, &version).await;
+    let mut events = events.expect("a watch").boxed();
+    let mut said = BTreeSet::new();
+    while said.len() < count {
+        let event = events.try_next().await.expect("the watch stands");
+        match event.expect("the watch goes on") {
+            WatchEvent::Modified(object) | WatchEvent::Added(object) => {
+                if ready(&object.data)["reason"] == reason {
+                    said.insert(object.metadata.name);
+                }
+            }
+            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
+            WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) => {}
+        }
+    }
+}
+
+/// Watches from `version` on, and tells which objects go and when, until nobody listens.
+pub async fn tell_gone(
+    api: Api<DynamicObject>,
+    version: String,
+    tell: mpsc::UnboundedSender<(String, Duration)>,
+) {
+    let params = WatchParams::default().timeout(290);
+    let events = api.watch_metadata(&params, &version).await;
+    let mut events = events.expect("a watch").boxed();
+    while let Some(event) = events.try_next().await.expect("the watch stands") {
+        match event {
+            WatchEvent::Deleted(object) => {
+                let name = object.metadata.name.expect("a name");
+                if tell.send((name, pace::now())).is_err() {
+                    return;
+                }
+            }
+            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
+            WatchEvent::Added(_) | WatchEvent::Modified(_) | WatchEvent::Bookmark(_) => {}
+        }
+    }
+}
+
+/// Watches `count` objects from `version` on until all are gone: when each was marked for deletion, and when the last went.
+pub async fn ends(
+    api: Api<DynamicObject>,
+    version: String,
+    count: usize,
+) -> (Vec<Duration>, Duration) {
+    let params = WatchParams::default().timeout(290);
+    let mut events = api
+        .watch_metadata(&params, &version)
+        .await
+        .expect("a watch")
+        .boxed();
+    let mut asked = BTreeMap::new();
+    let mut gone = 0;
+    while gone < count {
+        let event = events.try_next().await.expect("the watch stands");
+        match event.expect("the watch goes on") {
+            WatchEvent::Modified(object) if object.metadata.deletion_timestamp.is_some() => {
+                asked.entry(object.metadata.name).or_insert_with(pace::now);
+            }
+            WatchEvent::Deleted(_) => gone += 1,
+            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
+            WatchEvent::Added(_) | WatchEvent::Modified(_) | WatchEvent::Bookmark(_) => {}
+        }
+    }
+    let mut asked: Vec<_> = asked.into_values().collect();
+    asked.sort_unstable();
+    (asked, pace::now())
+}
