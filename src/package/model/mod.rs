@@ -28,6 +28,7 @@ enum Step {
     Retire(usize),
     Activate(usize),
     Delete(usize),
+    Strip(usize),
     Retain(usize),
     Pause(usize),
     Resume(usize),
@@ -66,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => name.clone().prop_map(Step::Retire),
         1 => name.clone().prop_map(Step::Activate),
         4 => name.clone().prop_map(Step::Delete),
+        1 => name.clone().prop_map(Step::Strip),
         1 => name.clone().prop_map(Step::Retain),
         1 => name.clone().prop_map(Step::Pause),
         1 => name.clone().prop_map(Step::Resume),
@@ -108,6 +110,7 @@ fn take(world: &mut World, step: &Step, listing: &mut bool) {
         Step::Retire(index) => world.set_lifecycle(name(index), "Retired"),
         Step::Activate(index) => world.set_lifecycle(name(index), "Active"),
         Step::Delete(index) => world.server.delete(name(index), world.now),
+        Step::Strip(index) => world.server.strip(name(index)),
         Step::Retain(index) => world.server.edit(name(index), |o| {
             o["spec"]["deletionPolicy"] = json!("Retain");
         }),
