@@ -28,7 +28,8 @@ enum Step {
     Retire(usize),
     Activate(usize),
     Delete(usize),
-    Strip(usize),
+    /// Finalizers are taken off by force, and the next sync creates the object anew.
+    Replace(usize),
     Retain(usize),
     Pause(usize),
     Resume(usize),
@@ -67,7 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => name.clone().prop_map(Step::Retire),
         1 => name.clone().prop_map(Step::Activate),
         4 => name.clone().prop_map(Step::Delete),
-        1 => name.clone().prop_map(Step::Strip),
+        1 => name.clone().prop_map(Step::Replace),
         1 => name.clone().prop_map(Step::Retain),
         1 => name.clone().prop_map(Step::Pause),
         1 => name.clone().prop_map(Step::Resume),
@@ -110,7 +111,11 @@ fn take(world: &mut World, step: &Step, listing: &mut bool) {
         Step::Retire(index) => world.set_lifecycle(name(index), "Retired"),
         Step::Activate(index) => world.set_lifecycle(name(index), "Active"),
         Step::Delete(index) => world.server.delete(name(index), world.now),
-        Step::Strip(index) => world.server.strip(name(index)),
+        Step::Replace(index) => {
+            world.server.strip(name(index));
+            let spec = json!({"fileId": FILES[0], "platformRef": {"name": "production"}});
+            world.server.create(name(index), &spec);
+        }
         Step::Retain(index) => world.server.edit(name(index), |o| {
             o["spec"]["deletionPolicy"] = json!("Retain");
         }),
