@@ -10,6 +10,7 @@ use super::world::{BOUND, GRACE, Reply, WINDOW, World, app};
 use crate::api::platform::Mode;
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
+use crate::package::claims::Claim;
 use crate::package::decide::{Decision, Observation};
 use crate::package::object::Object;
 use crate::platform::guard::Judgement;
@@ -34,13 +35,18 @@ impl World {
         if real.paused {
             return Some("it is paused");
         }
-        let own = real.application().unwrap_or(&self.application);
-        let mut others = self.server.all().filter(|other| other.uid != real.uid);
-        let claimed = others.any(|other| {
-            let same = other.file_id() == real.file_id() && other.application() == Some(own);
+        self.is_claimed(&real)
+            .then_some("another object claims the package")
+    }
+
+    /// Whether another object really claims the package of this one.
+    pub(super) fn is_claimed(&self, object: &Object) -> bool {
+        let own = object.application().unwrap_or(&self.application);
+        let mut others = self.server.all().filter(|other| other.uid != object.uid);
+        others.any(|other| {
+            let same = other.file_id() == object.file_id() && other.application() == Some(own);
             same && claims(&other, self.now)
-        });
-        claimed.then_some("another object claims the package")
+        })
     }
 
     pub(super) fn check_send(&mut self, object: &Object) {
@@ -50,8 +56,10 @@ impl World {
         assert_eq!(self.mode, Mode::Enforce, "a delete in mode Observe");
         let own = object.application().unwrap_or(&self.application).clone();
         assert_eq!(own, self.application, "a delete with another application");
+        // A bound that was raised frees the hold as soon as enough of its objects have left it.
+        let within_bound = self.raised && self.still_held().len() <= self.bound;
         assert!(
-            !truth.held || truth.freed,
+            !truth.held || truth.freed || within_bound,
             "{uid} was sent although a hold keeps it"
         );
         let asked = match (
@@ -118,6 +126,14 @@ impl World {
                 );
             }
         }
+        let handed_over = object.deleted_at.is_some()
+            && object.has_finalizer()
+            && matches!(seen.claim, Claim::Claimed(_));
+        assert!(
+            !handed_over || !matches!(decision, Decision::Rest { .. }),
+            "{} is claimed by another object and is held: {decision:?}",
+            object.uid
+        );
         let retained =
             object.deleted_at.is_some() && object.is_retained() && object.has_finalizer();
         assert!(

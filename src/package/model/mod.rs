@@ -47,6 +47,8 @@ enum Step {
     EndList,
     Permit(usize),
     Pass(usize, Reply),
+    /// The way of an object in good times: it is seen, permitted and looked at, some times in a row.
+    Turn(usize, Reply),
     Wait(u64),
     Restart,
 }
@@ -85,7 +87,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::BeginList),
         1 => Just(Step::EndList),
         10 => name.clone().prop_map(Step::Permit),
-        30 => (name, reply()).prop_map(|(name, reply)| Step::Pass(name, reply)),
+        30 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Pass(name, reply)),
+        8 => (name, reply()).prop_map(|(name, reply)| Step::Turn(name, reply)),
         4 => prop_oneof![Just(1_u64), Just(16), Just(31), Just(700)].prop_map(Step::Wait),
         1 => Just(Step::Restart),
     ]
@@ -155,6 +158,15 @@ fn take(world: &mut World, step: &Step, listing: &mut bool) {
         }
         Step::Permit(index) => world.permit(name(index)),
         Step::Pass(index, reply) => world.pass(name(index), *reply),
+        Step::Turn(index, reply) => {
+            for _ in 0..4 {
+                if !*listing {
+                    world.deliver(usize::MAX);
+                }
+                world.permit(name(index));
+                world.pass(name(index), *reply);
+            }
+        }
         Step::Wait(seconds) => world.pass_time(Duration::from_secs(*seconds)),
         Step::Restart => {
             world.restart();

@@ -63,6 +63,8 @@ pub struct World {
     pub mode: Mode,
     pub application: AppId,
     pub bound: usize,
+    /// Whether the bound was ever raised.
+    pub(super) raised: bool,
     pub(super) truths: HashMap<String, Truth>,
     /// First calls that no person freed, by time.
     pub(super) sent: Vec<Timestamp>,
@@ -101,6 +103,7 @@ impl World {
             mode: Mode::Enforce,
             application: app(),
             bound: BOUND,
+            raised: false,
             truths: HashMap::new(),
             sent: Vec::new(),
             releases: 0,
@@ -159,6 +162,7 @@ impl World {
             ..Guard::default()
         };
         let raised = most > self.bound;
+        self.raised |= raised;
         self.bound = most;
         let held: Vec<String> = self.still_held();
         if raised && held.len() <= most {
@@ -188,7 +192,8 @@ impl World {
 
     pub(super) fn still_held(&self) -> Vec<String> {
         let asks = self.server.all().filter(|object| {
-            (object.deleted_at.is_some() && !object.is_retained()) || object.is_retired(self.now)
+            let deleted = object.deleted_at.is_some() && !object.is_retained();
+            (deleted || object.is_retired(self.now)) && !self.is_claimed(object)
         });
         asks.map(|object| object.uid)
             .filter(|uid| {
