@@ -4,20 +4,12 @@ use std::time::Duration;
 
 use crate::bare_loop::{BareLoop, Manner};
 use crate::figures::{Row, Rows, number};
-use crate::stage::{Setting, Stage};
+use crate::first_call;
+use crate::stage::Stage;
 use crate::support::{Fleet, pace};
 
-/// A quota that is never reached.
-const fn setting(objects: usize) -> Setting {
-    Setting {
-        objects,
-        calls: 10_000,
-        seconds: 1,
-    }
-}
-
-/// About as many deletions as the operator has under way: 8 passes that begin, 8 that return, and 20 calls of a session.
-const CONCURRENCY: usize = 36;
+/// About as many deletions as the operator has under way: 16 passes that begin, 16 that return, and 20 calls of a session.
+const CONCURRENCY: usize = 52;
 /// How long one round may take.
 const PATIENCE: Duration = Duration::from_secs(280);
 
@@ -25,7 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(280);
 pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let deletes = if quick { 500 } else { 5000 };
     let stage = Stage::start().await;
-    let rig = stage.unpinned_rig("ceiling", &setting(2 * deletes)).await;
+    let rig = stage
+        .unpinned_rig("ceiling", &first_call::setting(2 * deletes))
+        .await;
     let ours = Fleet::create(&rig, 2..deletes + 2).await;
     ours.warm_up(Duration::from_secs(1)).await;
     stage.pin(&rig).await;

@@ -12,10 +12,10 @@ use super::workqueue::Workqueue;
 use crate::api::names::ObjectKey;
 
 /// How many passes may talk to the API server at once, before and after their call to the platform;
-/// waiting for the platform counts nothing here. They keep an API server of a few cores busy; with more,
-/// none ends sooner, and a deletion that comes alone waits behind the requests of all others.
-const BEGINNING: usize = 8;
-const RETURNING: usize = 8;
+/// waiting for the platform counts nothing here. With more, a deletion that comes alone waits behind the
+/// requests of all others; with half as many, ten thousand objects that each write make a new one wait too long.
+const BEGINNING: usize = 16;
+const RETURNING: usize = 16;
 
 /// Runs `pass` over each object whose turn has come, until cancelled; then waits for the passes under
 /// way. `pass` tells when to look again without being woken, `ended` is told since when an object was due.
@@ -87,7 +87,7 @@ mod tests {
                     sleep(WRITE).await;
                     drop(slot);
                     // Parked objects are looked at again and again, each in its own time.
-                    Some(Instant::now() + Duration::from_millis(fastrand::u64(2000..10_000)))
+                    Some(Instant::now() + Duration::from_millis(fastrand::u64(500..5000)))
                 }
             }
         };
