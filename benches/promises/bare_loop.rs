@@ -3,7 +3,8 @@
 //! No queue, no budget, no guard, no cache, no metrics, no repetition of what failed. It runs on a thread of its own on
 //! the operator's core and with the operator's rights, so that a [`Fleet`](crate::support::Fleet) that is deleted while it
 //! runs is measured like one of the operator's: `drain` for the rate, `delete_each` for the latency. The operator itself
-//! has to be stopped meanwhile, unless the loop is for a [`twin`](crate::twin) ([`Stage::stop_operator`](crate::stage::Stage::stop_operator)).
+//! has to be stopped meanwhile ([`Stage::stop_operator`](crate::stage::Stage::stop_operator)), unless the loop is for a
+//! [`twin`](crate::twin).
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -56,6 +57,14 @@ pub struct Manner {
     pub parked: usize,
 }
 
+impl Manner {
+    /// One deletion after the other, none of them parked.
+    pub const ONE_BY_ONE: Self = Self {
+        concurrency: 1,
+        parked: 0,
+    };
+}
+
 /// A logged-in client of a platform, for the first application of a simulator.
 pub struct Platform {
     connection: Connection,
@@ -86,11 +95,8 @@ impl BareLoop {
     /// The same for all objects of a [`twin`](crate::twin), one after the other, beside the operator and with the rights
     /// of an admin.
     pub async fn beside(rig: &Rig<'_>, kind: &ApiResource) -> Self {
-        let manner = Manner {
-            concurrency: 1,
-            parked: 0,
-        };
-        Self::run(rig, rig.plane.kubeconfig(), kind.clone(), manner).await
+        let kubeconfig = rig.plane.kubeconfig();
+        Self::run(rig, kubeconfig, kind.clone(), Manner::ONE_BY_ONE).await
     }
 
     async fn run(rig: &Rig<'_>, kubeconfig: &Path, kind: ApiResource, manner: Manner) -> Self {

@@ -75,11 +75,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let mut ours = Latencies::of(&fleet, Duration::ZERO).await;
 
     stage.stop_operator().await;
-    let manner = Manner {
-        concurrency: 1,
-        parked: 0,
-    };
-    let bare_loop = BareLoop::start(&rig, manner).await;
+    let bare_loop = BareLoop::start(&rig, Manner::ONE_BY_ONE).await;
     let mut bare = Latencies::of(&other, Duration::ZERO).await;
     drop(bare_loop);
 

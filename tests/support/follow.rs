@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use kube::Api;
 use kube::api::{DynamicObject, WatchEvent, WatchParams};
 use tokio::sync::mpsc;
@@ -17,15 +17,13 @@ pub async fn saying(api: Api<DynamicObject>, version: String, count: usize, reas
     let mut events = events.expect("a watch").boxed();
     let mut said = BTreeSet::new();
     while said.len() < count {
-        let event = events.try_next().await.expect("the watch stands");
-        match event.expect("the watch goes on") {
+        match next(&mut events).await {
             WatchEvent::Modified(object) | WatchEvent::Added(object) => {
                 if ready(&object.data)["reason"] == reason {
                     said.insert(object.metadata.name);
                 }
             }
-            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
-            WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) => {}
+            WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) | WatchEvent::Error(_) => {}
         }
     }
 }
@@ -39,16 +37,18 @@ pub async fn tell_gone(
     let params = WatchParams::default().timeout(290);
     let events = api.watch_metadata(&params, &version).await;
     let mut events = events.expect("a watch").boxed();
-    while let Some(event) = events.try_next().await.expect("the watch stands") {
-        match event {
+    loop {
+        match next(&mut events).await {
             WatchEvent::Deleted(object) => {
                 let name = object.metadata.name.expect("a name");
                 if tell.send((name, pace::now())).is_err() {
                     return;
                 }
             }
-            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
-            WatchEvent::Added(_) | WatchEvent::Modified(_) | WatchEvent::Bookmark(_) => {}
+            WatchEvent::Added(_)
+            | WatchEvent::Modified(_)
+            | WatchEvent::Bookmark(_)
+            | WatchEvent::Error(_) => {}
         }
     }
 }
@@ -68,17 +68,29 @@ pub async fn ends(
     let mut asked = BTreeMap::new();
     let mut gone = 0;
     while gone < count {
-        let event = events.try_next().await.expect("the watch stands");
-        match event.expect("the watch goes on") {
+        match next(&mut events).await {
             WatchEvent::Modified(object) if object.metadata.deletion_timestamp.is_some() => {
                 asked.entry(object.metadata.name).or_insert_with(pace::now);
             }
             WatchEvent::Deleted(_) => gone += 1,
-            WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
-            WatchEvent::Added(_) | WatchEvent::Modified(_) | WatchEvent::Bookmark(_) => {}
+            WatchEvent::Added(_)
+            | WatchEvent::Modified(_)
+            | WatchEvent::Bookmark(_)
+            | WatchEvent::Error(_) => {}
         }
     }
     let mut asked: Vec<_> = asked.into_values().collect();
     asked.sort_unstable();
     (asked, pace::now())
+}
+
+/// The next event of a watch that must not fail nor end.
+async fn next<K>(
+    events: &mut (impl Stream<Item = kube::Result<WatchEvent<K>>> + Unpin),
+) -> WatchEvent<K> {
+    let event = events.try_next().await.expect("the watch stands");
+    match event.expect("the watch goes on") {
+        WatchEvent::Error(error) => panic!("the watch failed: {error:?}"),
+        event => event,
+    }
 }
