@@ -169,7 +169,10 @@ impl World {
     }
 
     /// Everything well again: whatever was asked for comes to its end.
-    pub fn finish(&mut self) {
+    /// The platform answers with `replies` first.
+    pub fn finish(&mut self, replies: Vec<Reply>) {
+        let mut replies = replies.into_iter();
+        let mut reply = replies.next().unwrap_or(Reply::Done);
         self.mode = Mode::Enforce;
         self.application = app();
         let names: Vec<String> = self.server.objects.keys().cloned().collect();
@@ -204,7 +207,9 @@ impl World {
                 for _ in 0..3 {
                     self.permit(name);
                     self.deliver(usize::MAX);
-                    self.pass(name, Reply::Done);
+                    if self.pass(name, reply) {
+                        reply = replies.next().unwrap_or(Reply::Done);
+                    }
                     self.record();
                     self.deliver(usize::MAX);
                 }

@@ -3,6 +3,7 @@
 
 mod checks;
 mod operator;
+mod scenes;
 mod server;
 mod world;
 
@@ -43,12 +44,23 @@ enum Step {
     Record,
     Deliver(usize),
     Relist,
-    BeginList,
+    /// So many objects of a list are read.
+    BeginList(usize),
     EndList,
     Permit(usize),
     Pass(usize, Reply),
     /// The way of an object in good times: it is seen, permitted and looked at, some times in a row.
     Turn(usize, Reply),
+    /// It is retired, wanted again, and retired once more.
+    Waver(usize, Reply),
+    /// The watch breaks off again and again, and only so many objects of each list are read.
+    Relisting([usize; 3], usize, Reply),
+    /// The package is claimed anew while the intent is on its way back.
+    Race([usize; 3], Reply),
+    /// All up to a name are deleted and held, and the bound is raised.
+    Raise(usize, usize, Reply),
+    /// Whether whoever asks is permitted at once.
+    Spare(bool),
     Wait(u64),
     Restart,
 }
@@ -61,6 +73,12 @@ fn reply() -> impl Strategy<Value = Reply> {
         1 => Just(Reply::Throttled),
         1 => Just(Reply::BareNotFound),
     ]
+}
+
+/// Two different names, and a package.
+fn pair() -> impl Strategy<Value = [usize; 3]> {
+    let names = (0..NAMES.len(), 1..NAMES.len());
+    (names, 0..FILES.len()).prop_map(|((one, step), file)| [one, (one + step) % NAMES.len(), file])
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -84,17 +102,22 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Record),
         12 => (1..6_usize).prop_map(Step::Deliver),
         1 => Just(Step::Relist),
-        1 => Just(Step::BeginList),
+        1 => (0..NAMES.len()).prop_map(Step::BeginList),
         1 => Just(Step::EndList),
         10 => name.clone().prop_map(Step::Permit),
         30 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Pass(name, reply)),
-        8 => (name, reply()).prop_map(|(name, reply)| Step::Turn(name, reply)),
+        8 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Turn(name, reply)),
+        1 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Waver(name, reply)),
+        1 => (pair(), 0..NAMES.len(), reply()).prop_map(|(pair, read, reply)| Step::Relisting(pair, read, reply)),
+        1 => (pair(), reply()).prop_map(|(pair, reply)| Step::Race(pair, reply)),
+        1 => (name, 0..4_usize, reply()).prop_map(|(last, bound, reply)| Step::Raise(last, bound, reply)),
+        1 => any::<bool>().prop_map(Step::Spare),
         4 => prop_oneof![Just(1_u64), Just(16), Just(31), Just(700)].prop_map(Step::Wait),
         1 => Just(Step::Restart),
     ]
 }
 
-fn take(world: &mut World, step: &Step, listing: &mut bool) {
+fn take(world: &mut World, step: &Step) {
     let name = |index: &usize| NAMES[*index];
     match step {
         Step::Create {
@@ -138,40 +161,26 @@ fn take(world: &mut World, step: &Step, listing: &mut bool) {
         Step::Bound(most) => world.set_bound(*most),
         Step::Release => world.release(),
         Step::Record => world.record(),
-        Step::Deliver(count) => {
-            if !*listing {
-                world.deliver(*count);
-            }
-        }
-        Step::Relist => {
-            world.relist();
-            *listing = false;
-        }
-        Step::BeginList => {
-            world.begin_list();
-            *listing = true;
-        }
-        Step::EndList => {
-            if std::mem::take(listing) {
-                world.end_list();
-            }
-        }
+        Step::Deliver(count) => world.deliver(*count),
+        Step::Relist => world.relist(),
+        Step::BeginList(read) => world.begin_list(*read),
+        Step::EndList => world.end_list(),
         Step::Permit(index) => world.permit(name(index)),
-        Step::Pass(index, reply) => world.pass(name(index), *reply),
-        Step::Turn(index, reply) => {
-            for _ in 0..4 {
-                if !*listing {
-                    world.deliver(usize::MAX);
-                }
-                world.permit(name(index));
-                world.pass(name(index), *reply);
-            }
+        Step::Pass(index, reply) => {
+            world.pass(name(index), *reply);
         }
+        Step::Turn(index, reply) => world.turn(name(index), *reply),
+        Step::Waver(index, reply) => world.waver(name(index), *reply),
+        Step::Relisting([one, two, file], read, reply) => {
+            world.relisting([name(one), name(two)], FILES[*file], *read, *reply);
+        }
+        Step::Race([one, two, file], reply) => {
+            world.race([name(one), name(two)], FILES[*file], *reply);
+        }
+        Step::Raise(last, bound, reply) => world.raise(&NAMES[..=*last], *bound, *reply),
+        Step::Spare(spare) => world.spare = *spare,
         Step::Wait(seconds) => world.pass_time(Duration::from_secs(*seconds)),
-        Step::Restart => {
-            world.restart();
-            *listing = false;
-        }
+        Step::Restart => world.restart(),
     }
 }
 
@@ -185,14 +194,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: histories(), max_shrink_iters: 4000, ..ProptestConfig::default() })]
     #[test]
     fn any_history_ends_well_and_never_deletes_what_somebody_wants(
-        steps in proptest::collection::vec(step(), 1..160)
+        steps in proptest::collection::vec(step(), 1..160),
+        replies in proptest::collection::vec(reply(), 0..24),
     ) {
         let mut world = World::new();
         world.packages.extend(FILES.map(str::to_owned));
-        let mut listing = false;
         for step in &steps {
-            take(&mut world, step, &mut listing);
+            take(&mut world, step);
         }
-        world.finish();
+        world.finish(replies);
     }
 }

@@ -19,10 +19,10 @@ use crate::remote::answer::{Answer, Call, read as understand};
 use crate::session::{Purpose, Standing, State};
 
 impl World {
-    /// One pass over an object; `reply` is what the platform answers, should it be called.
-    pub fn pass(&mut self, name: &str, reply: Reply) {
+    /// One pass over an object; `reply` is what the platform answers, should it be called. Tells whether it was.
+    pub fn pass(&mut self, name: &str, reply: Reply) -> bool {
         let Some(seen) = self.observe(name) else {
-            return;
+            return false;
         };
         let now = self.clock();
         let decision = decide(&seen, now);
@@ -33,6 +33,7 @@ impl World {
         let effect = self.act(&seen, &decision, reply);
         let report = conclude(&seen, &decision, &effect, 0, now, 0.0);
         self.deliver_report(&seen, &decision, &effect, &report);
+        matches!(effect, Effect::Answered(_))
     }
 
     pub(super) fn observe(&mut self, name: &str) -> Option<Observation> {
@@ -106,21 +107,28 @@ impl World {
             Decision::Request(ticket) => {
                 let file = object.file_id().unwrap().to_string();
                 self.leaders.insert(file, object.uid.clone());
-                let waiting = Standing::Waiting {
-                    purpose: ticket.purpose,
-                    position: 1,
-                    estimated: Duration::ZERO,
-                    state: State::Open,
-                    told: true,
+                let granted = if self.spare {
+                    Standing::Permitted {
+                        purpose: ticket.purpose,
+                        intent: None,
+                    }
+                } else {
+                    Standing::Waiting {
+                        purpose: ticket.purpose,
+                        position: 1,
+                        estimated: Duration::ZERO,
+                        state: State::Open,
+                        told: true,
+                    }
                 };
                 let standing = self.standings.entry(object.uid.clone());
-                let standing = standing.or_insert_with(|| waiting.clone());
+                let standing = standing.or_insert_with(|| granted.clone());
                 if let Standing::Permitted { purpose, intent } = standing {
                     if *purpose != ticket.purpose {
                         (*purpose, *intent) = (ticket.purpose, None);
                     }
                 } else {
-                    *standing = waiting;
+                    *standing = granted;
                 }
                 Effect::Seated(standing.clone())
             }

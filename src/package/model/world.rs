@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::server::{Server, read};
+use super::server::{self, Server};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Guard, HoldStatus, Mode, PlatformStatus};
 use crate::api::version_package::Outcome;
@@ -74,10 +74,14 @@ pub struct World {
     pub(super) memory: Memory,
     pub(super) guards: Arc<Guards>,
     pub(super) standings: HashMap<String, Standing>,
+    /// Whether the budget has calls left: who asks is permitted at once.
+    pub spare: bool,
     pub(super) leaders: HashMap<String, String>,
     pub(super) proven: HashMap<String, (i64, Instant)>,
     /// How far the watch has come.
     pub(super) cursor: usize,
+    /// What is still to be read of a list under way.
+    unread: Option<Vec<Packed>>,
     // What stands in the status of the Platform.
     pub(super) status: PlatformStatus,
     /// Nobody listens: the steps say who is looked at.
@@ -111,9 +115,11 @@ impl World {
             memory: Memory::default(),
             guards: Guards::new(wake, Arc::default()),
             standings: HashMap::new(),
+            spare: false,
             leaders: HashMap::new(),
             proven: HashMap::new(),
             cursor: 0,
+            unread: None,
             status: PlatformStatus::default(),
             woken,
         };
@@ -241,8 +247,11 @@ impl World {
         }
     }
 
-    /// The watch delivers its next `count` changes.
+    /// The watch delivers its next `count` changes; none while a list is under way.
     pub fn deliver(&mut self, count: usize) {
+        if self.unread.is_some() {
+            return;
+        }
         for _ in 0..count {
             let Some(change) = self.server.changes.get(self.cursor) else {
                 return;
@@ -253,29 +262,37 @@ impl World {
         }
     }
 
-    /// The watch begins anew with a list; `half` of it is looked at before it is complete.
+    /// The watch begins anew with a list.
     pub fn relist(&mut self) {
-        self.begin_list();
-        self.take(Event::ListEnds);
+        self.begin_list(usize::MAX);
+        self.end_list();
     }
 
-    /// A list is read, but not complete yet.
-    pub fn begin_list(&mut self) {
+    /// A list begins anew, as things are now; `read` objects of it are read.
+    pub fn begin_list(&mut self, read: usize) {
         self.take(Event::ListBegins);
-        let listed: Vec<Packed> = self
+        let mut listed: Vec<Packed> = self
             .server
             .objects
             .values()
-            .map(|o| read(o).into())
+            .map(|o| server::read(o).into())
             .collect();
+        let unread = listed.split_off(read.min(listed.len()));
         for object in listed {
             self.take(Event::Listed(object));
         }
+        self.unread = Some(unread);
         self.cursor = self.server.changes.len();
     }
 
-    /// The list is complete.
+    /// The list under way is read to its end.
     pub fn end_list(&mut self) {
+        let Some(unread) = self.unread.take() else {
+            return;
+        };
+        for object in unread {
+            self.take(Event::Listed(object));
+        }
         self.take(Event::ListEnds);
     }
 

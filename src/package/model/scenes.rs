@@ -1,0 +1,110 @@
+//! Steps in an order that chance hardly finds, and that a mistake needs to be seen.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::world::{GRACE, Reply, World};
+use crate::session::Standing;
+
+impl World {
+    /// An object is seen, permitted and looked at, as often as a deletion needs.
+    pub fn turn(&mut self, name: &str, reply: Reply) {
+        for _ in 0..4 {
+            self.deliver(usize::MAX);
+            self.permit(name);
+            self.pass(name, reply);
+            self.record();
+        }
+    }
+
+    /// Two objects of one package, both accepted; all in `retired` are retired, longer ago than a grace period.
+    fn share(&mut self, names: [&str; 2], file: &str, retired: &[&str]) {
+        let spec = json!({"fileId": file, "platformRef": {"name": "production"}});
+        for name in names {
+            self.server.create(name, &spec);
+            self.set_lifecycle(name, "Active");
+            self.turn(name, Reply::Unavailable);
+        }
+        for name in retired {
+            self.set_lifecycle(name, "Retired");
+            self.deliver(usize::MAX);
+            self.pass(name, Reply::Unavailable);
+        }
+        self.pass_time(GRACE + Duration::from_secs(1));
+        self.record();
+    }
+
+    /// The watch breaks off again and again, and passes come when `read` objects of a list are read.
+    pub fn relisting(&mut self, names: [&str; 2], file: &str, read: usize, reply: Reply) {
+        self.share(names, file, &names[..1]);
+        for _ in 0..4 {
+            self.begin_list(read);
+            self.permit(names[0]);
+            self.pass(names[0], reply);
+            self.end_list();
+            self.deliver(usize::MAX);
+            self.record();
+        }
+    }
+
+    /// An object is retired, wanted again long after, and retired once more.
+    pub fn waver(&mut self, name: &str, reply: Reply) {
+        for lifecycle in ["Retired", "Active"] {
+            self.set_lifecycle(name, lifecycle);
+            self.deliver(usize::MAX);
+            self.pass(name, reply);
+            self.pass_time(GRACE + Duration::from_secs(1));
+        }
+        self.deliver(usize::MAX);
+        self.set_lifecycle(name, "Retired");
+        self.turn(name, reply);
+    }
+
+    /// The first permit of an object is voided after its intent was written. While that of the second is on its way, another
+    /// object wants the package again, and the watch shows only what came before.
+    pub fn race(&mut self, names: [&str; 2], file: &str, reply: Reply) {
+        self.share(names, file, &names);
+        let [name, other] = names;
+        for _ in 0..6 {
+            self.deliver(usize::MAX);
+            self.permit(name);
+            self.record();
+            let Some(object) = self.server.get(name) else {
+                return;
+            };
+            let tried = object.status.deletion.is_some_and(|d| d.intent.is_some());
+            match self.standings.get(&object.uid) {
+                Some(Standing::Permitted {
+                    intent: Some(_), ..
+                }) => self.void_permits(),
+                Some(Standing::Permitted { intent: None, .. }) if tried => {
+                    let labels = json!({"race": self.now});
+                    self.server.edit(name, |o| o["metadata"]["labels"] = labels);
+                    self.set_lifecycle(other, "Active");
+                    self.pass(name, reply);
+                    self.deliver(1);
+                }
+                Some(_) | None => {}
+            }
+            self.pass(name, reply);
+        }
+    }
+
+    /// Nothing may go without a person, `names` are deleted, and the bound is raised to `bound`.
+    pub fn raise(&mut self, names: &[&str], bound: usize, reply: Reply) {
+        self.set_bound(0);
+        for name in names {
+            self.server.delete(name, self.now);
+            self.deliver(usize::MAX);
+        }
+        self.pass_time(GRACE + Duration::from_secs(1));
+        for name in names {
+            self.turn(name, reply);
+        }
+        self.set_bound(bound);
+        for name in names {
+            self.turn(name, reply);
+        }
+    }
+}
