@@ -7,6 +7,9 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod phases;
+mod platforms;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
@@ -151,24 +154,6 @@ async fn a_paused_deletion_waits_and_goes_on_within_a_second_or_so() {
 }
 
 #[tokio::test]
-async fn a_platform_in_mode_observe_sends_no_delete_until_it_is_in_enforce() {
-    let rig = laid_out("observe", &[("deleted", FIRST), ("retired", SECOND)]).await;
-    rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
-    rig.platform_reason("production", "Observing").await;
-    rig.delete("deleted");
-    rig.retire("retired");
-    for name in ["deleted", "retired"] {
-        let held = rig.reason(name, "WouldDelete").await;
-        assert_eq!(held["status"]["phase"], "Held");
-    }
-    let ledger = rig.simulator.ledger().await;
-    assert!(ledger.is_empty(), "{ledger:?}");
-    rig.patch("platform/production", &json!({"spec": {"mode": "Enforce"}}));
-    goes(&rig, "deleted").await;
-    says(&rig, "retired", "Deleted").await;
-}
-
-#[tokio::test]
 async fn retain_lets_an_object_go_without_a_call_even_a_paused_one() {
     let rig = Rig::shared("retain", Layout::default()).await;
     let retain = json!({"deletionPolicy": "Retain"});
@@ -248,138 +233,6 @@ async fn two_claimants_deleted_at_once_cost_one_call_and_both_go() {
 }
 
 #[tokio::test]
-async fn credentials_of_another_application_never_make_a_package_look_gone() {
-    let layout = Layout {
-        simulator: SimulatorOptions {
-            flags: &["--app-id", "stranger", "--secret", "their-own-secret"],
-            ..Layout::default().simulator
-        },
-        ..Layout::default()
-    };
-    let rig = Rig::shared("stranger", layout).await;
-    rig.active(&[
-        ("deleted", FIRST),
-        ("retired", SECOND),
-        ("wanted", "package-00003"),
-    ])
-    .await;
-    let ours = json!({"appId": rig.namespace, "secret": "correct-horse-battery"});
-    let theirs = json!({"appId": "stranger", "secret": "their-own-secret"});
-    rig.patch("secret/production-app", &json!({"stringData": theirs}));
-    says(&rig, "wanted", "ApplicationChanged").await;
-    rig.delete("deleted");
-    rig.retire("retired");
-    for name in ["deleted", "retired", "wanted"] {
-        let held = rig.reason(name, "ApplicationChanged").await;
-        assert_eq!(held["status"]["phase"], "Held");
-        for application in [rig.namespace.as_str(), "stranger"] {
-            assert!(message(&held).contains(application), "{}", message(&held));
-        }
-    }
-    let ledger = rig.simulator.ledger().await;
-    assert!(ledger.is_empty(), "{ledger:?}");
-    // The guard of the first application is looked at while it has deletions, and no Platform.
-    rig.patch(
-        "platform/production",
-        &json!({"spec": {"quota": {"calls": 99}}}),
-    );
-    rig.platform_becomes("production", "its edit to be observed", |platform| {
-        platform["status"]["observedGeneration"] == platform["metadata"]["generation"]
-    })
-    .await;
-    rig.patch("secret/production-app", &json!({"stringData": ours}));
-    goes(&rig, "deleted").await;
-    says(&rig, "retired", "Deleted").await;
-    says(&rig, "wanted", "Active").await;
-}
-
-#[tokio::test]
-async fn an_object_whose_platform_is_missing_waits_for_it() {
-    let rig = Rig::shared("missing", Layout::default()).await;
-    rig.plane.grant_secrets(
-        &rig.namespace,
-        &["production-app", "production-ca", "later-app", "later-ca"],
-    );
-    let spec = json!({"platformRef": {"name": "later"}});
-    for (name, file_id) in [("deleted", FIRST), ("wanted", SECOND)] {
-        rig.plane
-            .apply(&rig.manifest(name, file_id, &spec).to_string())
-            .expect_ok();
-        let held = rig.reason(name, "PlatformNotFound").await;
-        let platform = format!("{}/later", rig.namespace);
-        assert!(message(&held).contains(&platform), "{}", message(&held));
-    }
-    rig.delete("deleted");
-    rig.reason("deleted", "PlatformNotFound").await;
-    let later = rig.simulator.platform(
-        &rig.namespace,
-        "later",
-        &json!({"quota": {"calls": 100, "window": "1s"}}),
-    );
-    rig.plane.apply(&later).expect_ok();
-    goes(&rig, "deleted").await;
-    says(&rig, "wanted", "Active").await;
-    assert!(!rig.simulator.has(FIRST).await);
-
-    // It was accepted once, so it holds its package whatever becomes of the Platform.
-    rig.give_up_platform("later").await;
-    says(&rig, "wanted", "PlatformNotFound").await;
-    rig.delete("wanted");
-    rig.reason("wanted", "PlatformNotFound").await;
-    assert_untouched(&rig, SECOND).await;
-    rig.plane.apply(&later).expect_ok();
-    goes(&rig, "wanted").await;
-    assert!(!rig.simulator.has(SECOND).await);
-}
-
-#[tokio::test]
-async fn a_namespace_that_the_platform_does_not_allow_is_refused_until_it_is() {
-    let owner = Rig::shared("owner", Layout::default()).await;
-    let guest = Rig::shared("guest", Layout::default()).await;
-    let reference = json!({"platformRef": {"name": "production", "namespace": owner.namespace}});
-    for (name, file_id) in [("wanted", FIRST), ("deleted", SECOND)] {
-        let manifest = guest.manifest(name, file_id, &reference).to_string();
-        guest.plane.apply(&manifest).expect_ok();
-        let held = guest.reason(name, "PlatformNotAllowed").await;
-        assert!(
-            message(&held).contains("allowedNamespaces"),
-            "{}",
-            message(&held)
-        );
-    }
-    guest.delete("deleted");
-    guest.reason("deleted", "PlatformNotAllowed").await;
-    assert!(owner.simulator.ledger().await.is_empty());
-
-    let labelled = json!({"from": "Selector", "selector": {"matchLabels": {"team": "meters"}}});
-    owner.patch(
-        "platform/production",
-        &json!({"spec": {"allowedNamespaces": labelled}}),
-    );
-    owner.platform_reason("production", "Available").await;
-    assert_eq!(
-        ready(&guest.get("wanted").await.unwrap())["reason"],
-        "PlatformNotAllowed"
-    );
-    let namespace = format!("namespace/{}", guest.namespace);
-    guest
-        .kubectl(&["label", &namespace, "team=meters"])
-        .expect_ok();
-    says(&guest, "wanted", "Active").await;
-    goes(&guest, "deleted").await;
-    assert!(!owner.simulator.has(SECOND).await);
-
-    let same = json!({"spec": {"allowedNamespaces": {"from": "Same", "selector": null}}});
-    owner.patch("platform/production", &same);
-    says(&guest, "wanted", "PlatformNotAllowed").await;
-    owner.patch(
-        "platform/production",
-        &json!({"spec": {"allowedNamespaces": {"from": "All"}}}),
-    );
-    says(&guest, "wanted", "Active").await;
-}
-
-#[tokio::test]
 async fn a_new_requested_at_tries_at_once_and_is_echoed() {
     let rig = laid_out("request", &[("stalled", FIRST), ("wanted", SECOND)]).await;
     rig.simulator
@@ -405,100 +258,4 @@ async fn a_new_requested_at_tries_at_once_and_is_echoed() {
     rig.annotate("vp/wanted", "requested-at", Some("look"));
     let echoed = |o: &Value| o["status"]["lastHandledRequestedAt"] == "look";
     rig.becomes("wanted", "echoed", HEALED, echoed).await;
-}
-
-#[tokio::test]
-async fn git_tools_read_every_phase_as_it_is_meant() {
-    let rig = Rig::shared("gitops", Layout::default()).await;
-    let history = rig.history().await;
-    let names = [
-        "wanted", "paused", "stalled", "bad-id", "settled", "gone", "waiting",
-    ];
-    let files: Vec<String> = (1..=names.len())
-        .map(|n| format!("package-{n:05}"))
-        .collect();
-    let packages: Vec<_> = names
-        .into_iter()
-        .zip(files.iter().map(String::as_str))
-        .collect();
-    rig.active(&packages).await;
-    let scheduled = json!({"retireAfter": "2100-01-01T00:00:00Z"});
-    let scheduled = rig.manifest("scheduled", "package-00012", &scheduled);
-    rig.plane.apply(&scheduled.to_string()).expect_ok();
-    let missing = json!({"platformRef": {"name": "nowhere"}});
-    let missing = rig.manifest("homeless", "package-00013", &missing);
-    rig.plane.apply(&missing.to_string()).expect_ok();
-
-    rig.annotate("vp/paused", "paused", Some("true"));
-    let answers = [
-        (3, json!("bare-404")),
-        (
-            4,
-            json!({"status": {"status": 400, "body": "{\"error_code\":\"120015\"}"}}),
-        ),
-        (7, json!("internal-error")),
-    ];
-    for (number, kind) in answers {
-        rig.simulator
-            .fault(&files[number - 1], &kind, &json!("forever"))
-            .await;
-    }
-    rig.simulator
-        .admin(
-            reqwest::Method::DELETE,
-            "/packages/package-00006",
-            &Value::Null,
-        )
-        .await;
-    for name in &names[1..] {
-        rig.retire(name);
-    }
-    let expected = [
-        ("wanted", "Active", "Current"),
-        ("scheduled", "Scheduled", "Current"),
-        ("homeless", "PlatformNotFound", "Failed"),
-        ("paused", "Paused", "Failed"),
-        ("stalled", "UnexpectedAnswer", "Failed"),
-        ("bad-id", "InvalidFileId", "Failed"),
-        ("settled", "Deleted", "Current"),
-        ("gone", "AlreadyGone", "Current"),
-        ("waiting", "PlatformUnavailable", "InProgress"),
-    ];
-    let mut objects = Vec::new();
-    for (name, reason, _) in expected {
-        objects.push(rig.reason(name, reason).await);
-    }
-    let results = kstatus(&objects);
-    for ((name, reason, result), seen) in expected.into_iter().zip(results) {
-        assert_eq!(seen, result, "{name}, {reason}");
-    }
-    // The same objects while they are being deleted.
-    for (name, reason) in [
-        ("paused", "Paused"),
-        ("stalled", "UnexpectedAnswer"),
-        ("homeless", "PlatformNotFound"),
-    ] {
-        rig.delete(name);
-        let deleted = |o: &Value| {
-            o["metadata"].get("deletionTimestamp").is_some()
-                && o["status"]["observedGeneration"] == o["metadata"]["generation"]
-                && ready(o)["reason"] == reason
-        };
-        let object = rig.becomes(name, "terminating", SOON, deleted).await;
-        assert_eq!(kstatus(&[object]), ["Terminating"], "{name}");
-    }
-    // And every version in between, those before the first status included.
-    history.assert_kstatus();
-    let versions = history.versions();
-    let phases: BTreeSet<&str> = versions
-        .iter()
-        .filter_map(|o| o["status"]["phase"].as_str())
-        .collect();
-    let all = ["Active", "Deleting", "Gone", "Held", "Stalled", "Waiting"];
-    assert_eq!(phases.into_iter().collect::<Vec<_>>(), all);
-    assert!(
-        versions
-            .iter()
-            .any(|o| o["status"]["observedGeneration"] == -1)
-    );
 }

@@ -1,0 +1,71 @@
+//! Why a `Platform` is ready or not.
+
+use crate::api::reason::Progress;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident: $progress:ident, $todo:literal;)+) => {
+        /// Why a `Platform` is ready or not: the `reason` of its conditions.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum PlatformReason {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl PlatformReason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The CamelCase word used everywhere.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// Which conditions belong to this reason.
+            pub fn progress(self) -> Progress {
+                match self { $(Self::$name => Progress::$progress,)+ }
+            }
+
+            /// What it means, in one sentence for the README.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// What a person can do about it, in one sentence for the README.
+            pub fn what_to_do(self) -> &'static str {
+                match self { $(Self::$name => $todo,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Credentials and certificates are readable, and the platform has refused nothing.
+    Available: Done, "Nothing.";
+    /// The same, in mode `Observe`: no DELETE is sent.
+    Observing: Done, "Set `spec.mode: Enforce` when packages are to be deleted.";
+    /// The platform refused a call for too many calls; the session pauses.
+    Throttled: Reconciling, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls`.";
+    /// The platform does not answer understandably; it is tried with growing pauses.
+    PlatformUnavailable: Reconciling, "Nothing; if it lasts, look at the network, the NetworkPolicy and the platform.";
+    /// A mass deletion waits for a person: `status.hold` says how many and since when.
+    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID` or mend Git.";
+    /// The `Platform` is being deleted, but objects still need it.
+    InUse: Reconciling, "Delete those objects or set them to `deletionPolicy: Retain`; or give the `Platform` up with the annotation `iodm.dev/abandon`, its uid as the value.";
+    /// The endpoint is not an https URL of the allowed form.
+    EndpointInvalid: Stalled, "Mend `spec.endpoint`.";
+    /// A Secret that the Platform names does not exist.
+    SecretNotFound: Stalled, "Create the Secret named in the message, in the namespace of the `Platform`.";
+    /// The operator has no right to read a Secret that the Platform names.
+    SecretForbidden: Stalled, "Give the operator the Role of `manifests/platform-access` in this namespace, with the name of the Secret.";
+    /// A Secret lacks a key, or a key holds something that can't be used.
+    SecretInvalid: Stalled, "Mend the key of the Secret that the message names.";
+    /// The platform's certificate is not trusted, or carries another name.
+    CertificateNotTrusted: Stalled, "Put the platform's CA into the Secret of `spec.tls.caSecretRef`, or its name into `spec.tls.serverName`.";
+    /// The platform demands a client certificate, or refuses the one that was shown.
+    ClientCertificateRefused: Stalled, "Put a certificate that the platform accepts into the Secret of `spec.tls.clientCertSecretRef`.";
+    /// The platform refused the credentials.
+    AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of `spec.credentialsSecretRef`.";
+    /// The platform refuses the application itself: frozen, unknown or without the right.
+    ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
+    /// The object can't be read as a Platform of this version.
+    Undecodable: Stalled, "Mend the field named in the message.";
+}

@@ -1,0 +1,113 @@
+use super::*;
+use crate::package::fixtures;
+
+fn shown(cache: &Cache, name: &str) -> Option<String> {
+    let look = cache.look(&ObjectKey::new("fleet", name))?;
+    Some(look.object.resource_version.clone())
+}
+
+fn version(name: &str, version: &str) -> Packed {
+    let object = Object {
+        resource_version: version.into(),
+        ..fixtures::accepted(name, "app-1")
+    };
+    fixtures::watched(&object).into()
+}
+
+#[test]
+fn a_list_is_shown_as_a_whole_and_wakes_whoever_was_or_is_there() {
+    let cache = Cache::default();
+    cache.apply(Event::Applied(version("a", "1")));
+    cache.apply(Event::Applied(version("gone", "1")));
+    cache.apply(Event::ListBegins);
+    cache.apply(Event::Listed(version("a", "2")));
+    cache.apply(Event::Listed(version("new", "2")));
+    assert_eq!(shown(&cache, "a").as_deref(), Some("1"));
+    assert!(shown(&cache, "new").is_none() && shown(&cache, "gone").is_some());
+    let changes = cache.apply(Event::ListEnds);
+    assert_eq!(shown(&cache, "a").as_deref(), Some("2"));
+    assert!(shown(&cache, "new").is_some() && shown(&cache, "gone").is_none());
+    assert_eq!((changes.wake.len(), changes.listed), (3, true));
+    assert_eq!(changes.gone, ["uid-gone"]);
+}
+
+#[test]
+fn claims_and_objects_are_swapped_in_one_moment() {
+    let cache = Cache::default();
+    cache.apply(Event::Applied(version("a", "1")));
+    cache.apply(Event::ListBegins);
+    cache.apply(Event::Listed(version("a", "2")));
+    cache.apply(Event::Listed(version("b", "2")));
+    let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
+    assert!(look.others.is_empty() && look.object.resource_version == "1");
+    cache.apply(Event::ListEnds);
+    let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
+    assert_eq!(
+        (look.others.len(), look.object.resource_version.as_str()),
+        (1, "2")
+    );
+}
+
+#[test]
+fn a_change_wakes_those_with_the_same_package_and_a_new_uid_ends_the_old_one() {
+    let cache = Cache::default();
+    cache.apply(Event::Applied(version("a", "1")));
+    let changes = cache.apply(Event::Applied(version("b", "1")));
+    assert_eq!(changes.wake.len(), 2);
+    let mut anew = version("b", "2");
+    anew.uid = "another".into();
+    assert_eq!(cache.apply(Event::Applied(anew)).gone, ["uid-b"]);
+    let changes = cache.apply(Event::Deleted(version("b", "3")));
+    assert_eq!((changes.wake.len(), changes.gone.len()), (2, 1));
+    let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
+    assert!(look.others.is_empty());
+}
+
+#[test]
+fn an_object_is_known_since_it_was_first_seen_whatever_comes_after() {
+    let (cache, key) = (Cache::default(), ObjectKey::new("fleet", "a"));
+    let since = || cache.look(&key).unwrap().since;
+    cache.apply(Event::Applied(version("a", "1")));
+    let first = since();
+    cache.apply(Event::Applied(version("a", "2")));
+    cache.apply(Event::ListBegins);
+    cache.apply(Event::Listed(version("a", "3")));
+    cache.apply(Event::ListEnds);
+    assert_eq!(since(), first);
+    let mut anew = version("a", "4");
+    anew.uid = "another".into();
+    cache.apply(Event::Applied(anew));
+    assert!(since() > first);
+}
+
+#[test]
+fn the_counts_follow_every_change_and_a_list_replaces_them() {
+    let cache = Cache::default();
+    let object = |name: &str, phase| {
+        let mut object = fixtures::object(name);
+        object.status.phase = phase;
+        Packed::from(fixtures::watched(&object))
+    };
+    let platform = object("a", None).platform.unwrap();
+    let of = |phase| cache.phases().0.get(&phase).copied().unwrap_or(0);
+    cache.apply(Event::Applied(object("a", None)));
+    cache.apply(Event::Applied(object("a", Some(Phase::Active))));
+    cache.apply(Event::Applied(object("b", Some(Phase::Active))));
+    assert_eq!((of(Phase::Active), cache.counts(&platform).active), (2, 2));
+
+    cache.apply(Event::Applied(object("a", Some(Phase::Deleting))));
+    assert_eq!((of(Phase::Active), of(Phase::Deleting)), (1, 1));
+    assert_eq!(cache.counts(&platform).waiting, 1);
+    cache.apply(Event::Deleted(object("a", Some(Phase::Deleting))));
+    assert_eq!(cache.counts(&platform).waiting, 0);
+
+    cache.apply(Event::ListBegins);
+    cache.apply(Event::Listed(object("c", Some(Phase::Held))));
+    assert_eq!(of(Phase::Active), 1, "a list counts once it is complete");
+    cache.apply(Event::ListEnds);
+    let counts = PackageCounts {
+        held: 1,
+        ..PackageCounts::default()
+    };
+    assert_eq!((of(Phase::Active), cache.counts(&platform)), (0, counts));
+}

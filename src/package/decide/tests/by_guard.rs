@@ -1,0 +1,159 @@
+//! Rows 9 to 13: the guard, the grace period, the identity and the count on record.
+
+use super::*;
+
+#[test]
+fn row_9_what_the_guard_holds_waits_whatever_it_has_in_hand() {
+    let now = now();
+    for standing in [
+        Standing::Absent,
+        permitted(None),
+        permitted(Some(("i-1".into(), now.tick))),
+    ] {
+        let held = Observation {
+            guard: Judgement::Held("h-1".into()),
+            standing,
+            ..seen(with_intent(going(), "i-1"))
+        };
+        let Decision::Rest {
+            reason: Reason::MassDeletionHeld,
+            message,
+            ..
+        } = decide(&held, now)
+        else {
+            panic!("not held")
+        };
+        assert!(
+            message.contains("h-1") && message.contains("Retain"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn row_9_comes_after_whatever_else_holds_the_object_and_after_its_ways_out() {
+    let held = |object| Observation {
+        guard: Judgement::Held("h-1".into()),
+        ..seen(object)
+    };
+    let mut paused = going();
+    paused.paused = true;
+    assert_eq!(reason(&decide(&held(paused), now())), Some(Reason::Paused));
+    let observing = Observation {
+        platform: usable("app-1", Mode::Observe),
+        ..held(going())
+    };
+    assert_eq!(
+        reason(&decide(&observing, now())),
+        Some(Reason::WouldDelete)
+    );
+    let mut retained = going();
+    retained.spec.as_mut().unwrap().deletion_policy = DeletionPolicy::Retain;
+    assert!(matches!(
+        decide(&held(retained), now()),
+        Decision::Release {
+            outcome: Outcome::Retained,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn row_10_nothing_is_asked_for_before_the_grace_period_has_passed_since_the_request() {
+    let now = now();
+    let grace = Duration::from_secs(30);
+    let waiting = Observation {
+        platform: graced(grace),
+        ..seen(going())
+    };
+    let Decision::Rest {
+        reason: Reason::GracePeriod,
+        until: Some(until),
+        message,
+    } = decide(&waiting, now)
+    else {
+        panic!("no grace")
+    };
+    assert_eq!(until, now.tick + grace);
+    assert!(
+        message.contains("2026-11-23T12:00:30Z") && message.contains("Retain"),
+        "{message}"
+    );
+    let later = Now {
+        wall: now.wall + grace,
+        ..now
+    };
+    assert!(matches!(decide(&waiting, later), Decision::Request(_)));
+}
+
+#[test]
+fn row_10_a_retired_object_counts_from_when_it_was_first_seen_retired_also_after_a_restart() {
+    let mut retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    let first = Observation {
+        platform: graced(Duration::from_secs(30)),
+        ..seen(retired.clone())
+    };
+    assert_eq!(reason(&decide(&first, now())), Some(Reason::GracePeriod));
+    let since = fixtures::now() - Duration::from_secs(31);
+    retired.status.deletion = Some(Deletion {
+        requested_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(since)),
+        ..Deletion::default()
+    });
+    let again = Observation {
+        object: Arc::new(retired),
+        ..first
+    };
+    assert!(matches!(decide(&again, now()), Decision::Request(_)));
+}
+
+#[test]
+fn row_11_the_identity_is_looked_up_before_a_call_is_asked_for() {
+    let now = now();
+    let purpose = |decision| {
+        let Decision::Request(ticket) = decision else {
+            panic!("{decision:?}")
+        };
+        ticket.purpose
+    };
+    assert_eq!(purpose(decide(&seen(expecting()), now)), Purpose::LookUp);
+    let look_up = Standing::Permitted {
+        purpose: Purpose::LookUp,
+        intent: None,
+    };
+    let in_hand = Observation {
+        standing: look_up.clone(),
+        ..seen(expecting())
+    };
+    assert_eq!(decide(&in_hand, now), Decision::LookUp);
+    let proven = Observation {
+        proven: Some(now.tick),
+        ..in_hand
+    };
+    assert_eq!(purpose(decide(&proven, now)), Purpose::Delete);
+    let stale = Now {
+        tick: now.tick + guards::PROOF_LASTS,
+        ..now
+    };
+    let permitted = Observation {
+        standing: permitted(None),
+        ..proven
+    };
+    assert_eq!(decide(&permitted, now), Decision::WriteIntent);
+    assert_eq!(purpose(decide(&permitted, stale)), Purpose::LookUp);
+}
+
+#[test]
+fn row_13_no_intent_is_written_before_the_deletion_is_counted_on_record() {
+    let now = now();
+    let uncounted = Observation {
+        guard: Judgement::Free(Unit::Awaited),
+        standing: permitted(None),
+        ..seen(going())
+    };
+    assert!(matches!(decide(&uncounted, now), Decision::Await(_)));
+    let counted = Observation {
+        guard: Judgement::Free(Unit::Counted),
+        ..uncounted
+    };
+    assert_eq!(decide(&counted, now), Decision::WriteIntent);
+}

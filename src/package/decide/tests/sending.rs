@@ -1,0 +1,162 @@
+//! Rows 12 to 14: the ticket, the intent and the call.
+
+use super::*;
+
+#[test]
+fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
+    let Decision::Request(ticket) = decide(&seen(going()), now()) else {
+        panic!("no ticket")
+    };
+    assert_eq!(
+        (ticket.priority, ticket.requested_at),
+        (Priority::Deletion, fixtures::now())
+    );
+    let ticket_holder = fixtures::retired(fixtures::accepted("a", "app-1"));
+    let Decision::Request(ticket) = decide(&seen(ticket_holder.clone()), now()) else {
+        panic!("no ticket")
+    };
+    assert_eq!(ticket.priority, Priority::Retirement);
+    let deleted_since = Observation {
+        standing: Standing::Waiting {
+            purpose: Purpose::Delete,
+            position: 900,
+            estimated: Duration::ZERO,
+            state: State::Open,
+            told: false,
+        },
+        ..seen(fixtures::deleted(ticket_holder))
+    };
+    let Decision::Request(ticket) = decide(&deleted_since, now()) else {
+        panic!("no ticket")
+    };
+    assert_eq!(ticket.priority, Priority::Deletion, "it moves up");
+
+    let permit = |object, intent| Observation {
+        standing: permitted(intent),
+        ..seen(object)
+    };
+    let now = now();
+    assert_eq!(decide(&permit(going(), None), now), Decision::WriteIntent);
+    let written = Some(("i-1".to_owned(), now.tick));
+    assert!(matches!(
+        decide(&permit(going(), written.clone()), now),
+        Decision::Await(_)
+    ));
+    assert_eq!(
+        decide(&permit(with_intent(going(), "i-1"), written.clone()), now),
+        Decision::Send
+    );
+    let earlier = with_intent(going(), "i-0");
+    assert!(matches!(
+        decide(&permit(earlier.clone(), written.clone()), now),
+        Decision::Await(_)
+    ));
+    let late = Now {
+        tick: now.tick + ECHO_BOUND,
+        ..now
+    };
+    assert_eq!(
+        decide(&permit(earlier, written), late),
+        Decision::RestartWatch
+    );
+}
+
+#[test]
+fn a_blind_watch_writes_no_intent_and_an_overdue_echo_makes_it_anew() {
+    let standing = permitted(None);
+    let blind = Observation {
+        blind: true,
+        standing,
+        ..seen(going())
+    };
+    assert_eq!(decide(&blind, now()), Decision::RestartWatch);
+    let now = now();
+    let pending = Observation {
+        echo: Echo::Pending(now.tick),
+        ..seen(going())
+    };
+    assert_eq!(
+        decide(&pending, now),
+        Decision::Await(now.tick + ECHO_BOUND)
+    );
+    assert_eq!(
+        decide(
+            &pending,
+            Now {
+                tick: now.tick + ECHO_BOUND,
+                ..now
+            }
+        ),
+        Decision::RestartWatch
+    );
+}
+
+#[test]
+fn a_permit_is_given_back_where_the_platform_cannot_be_confirmed() {
+    let standing = permitted(None);
+    let platform = PlatformView::Unconfirmed("no answer".into());
+    let decision = decide(
+        &Observation {
+            platform,
+            standing,
+            ..seen(going())
+        },
+        now(),
+    );
+    assert!(matches!(decision, Decision::GiveBack(_)) && !decision.keeps_seat());
+}
+
+#[test]
+fn of_several_objects_that_go_with_one_package_only_one_asks_for_the_call() {
+    let ahead = ObjectKey::new("fleet", "b");
+    let behind = Observation {
+        ahead: Some(ahead.clone()),
+        ..seen(going())
+    };
+    assert_eq!(decide(&behind, now()), Decision::Follow(ahead));
+}
+
+#[test]
+fn an_object_held_by_a_read_that_the_watch_contradicts_is_looked_at_again_by_itself() {
+    let now = now();
+    for platform in [
+        usable("app-1", Mode::Observe),
+        PlatformView::NotFound,
+        PlatformView::NotAllowed,
+    ] {
+        let held = |lagging| Observation {
+            platform: platform.clone(),
+            lagging,
+            ..seen(going())
+        };
+        let until = |lagging| {
+            let Decision::Rest { until, .. } = decide(&held(lagging), now) else {
+                panic!("not held")
+            };
+            until
+        };
+        assert_eq!(until(true), Some(now.tick + ECHO_BOUND));
+        assert_eq!(until(false), None);
+    }
+}
+
+#[test]
+fn what_was_held_goes_on_at_once_whatever_failed_before() {
+    let now = now();
+    let failed = |phase| {
+        let mut object = going();
+        object.status.phase = Some(phase);
+        Observation {
+            backoff: Some(now.tick + Duration::from_secs(600)),
+            ..seen(object)
+        }
+    };
+    assert!(matches!(
+        decide(&failed(Phase::Stalled), now),
+        Decision::Await(_)
+    ));
+    assert!(matches!(
+        decide(&failed(Phase::Held), now),
+        Decision::Request(_)
+    ));
+}

@@ -1,0 +1,94 @@
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::package::fixtures::app;
+use crate::remote::client::{Connection, Timeouts};
+use crate::remote::tls::TlsSettings;
+use crate::session::{Credential, Member, SessionKey, Sessions};
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new("fleet", name)
+}
+
+fn package() -> PackageKey {
+    (app("app-1"), "f-1".parse().unwrap())
+}
+
+fn seat() -> Seat {
+    let endpoint = "https://127.0.0.1:1".parse().unwrap();
+    let certificate = rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap();
+    let tls = TlsSettings {
+        ca: Some(certificate.cert.pem().into_bytes()),
+        ..TlsSettings::default()
+    };
+    let connection = Connection::new(&endpoint, &tls, Timeouts::default()).unwrap();
+    let sessions = Sessions::new(
+        std::time::Duration::from_secs(15),
+        mpsc::unbounded_channel().0,
+    );
+    let member = Member {
+        calls: 1,
+        window: std::time::Duration::from_secs(60),
+        credential: Credential::Login("s".into()),
+        connection: Arc::new(connection),
+    };
+    let name = SessionKey {
+        endpoint,
+        app_id: app("app-1"),
+    };
+    Seat {
+        session: sessions.join(&key("platform"), name, member),
+        package: package(),
+    }
+}
+
+#[tokio::test]
+async fn one_package_has_one_leader_and_its_success_serves_those_behind_it() {
+    let (memory, seat) = (Memory::default(), seat());
+    assert!(memory.take_seat("a", &key("a"), seat.clone()));
+    assert!(!memory.take_seat("b", &key("b"), seat.clone()));
+    assert!(memory.follow("b", &key("b"), &package()));
+    assert!(memory.follow("b", &key("b"), &package()));
+    assert_eq!(memory.settle("a", Outcome::Deleted), [key("b")]);
+    assert_eq!(memory.settled("b"), Some(Outcome::Deleted));
+    assert!(memory.leave_seat("a").is_empty());
+}
+
+#[tokio::test]
+async fn whoever_waited_behind_a_leader_that_leaves_decides_anew() {
+    let (memory, seat) = (Memory::default(), seat());
+    assert!(memory.take_seat("a", &key("a"), seat.clone()));
+    assert!(memory.follow("b", &key("b"), &package()));
+    assert_eq!(memory.forget("a"), [key("b")]);
+    assert_eq!(memory.settled("b"), None);
+    assert!(!memory.follow("b", &key("b"), &package()));
+    assert!(memory.take_seat("b", &key("b"), seat));
+}
+
+#[test]
+fn an_own_write_is_awaited_until_the_cache_shows_another_version() {
+    let (memory, at) = (Memory::default(), Instant::now());
+    assert_eq!(memory.echo("a", "7"), Echo::Seen);
+    memory.wrote("a", "7", at);
+    assert_eq!(memory.echo("a", "7"), Echo::Pending(at));
+    assert_eq!(memory.echo("a", "8"), Echo::Seen);
+    assert!(memory.state.lock().entries.is_empty());
+}
+
+#[test]
+fn a_failure_counts_only_under_the_same_circumstances() {
+    let memory = Memory::default();
+    let fingerprint = |generation| Fingerprint {
+        generation,
+        requested_at: None,
+        revision: 1,
+    };
+    let failure = Failure {
+        count: 3,
+        until: Instant::now(),
+        fingerprint: fingerprint(1),
+    };
+    memory.set_failure("a", Some(failure.clone()));
+    assert_eq!(memory.failure("a", &fingerprint(1)), Some(failure));
+    assert_eq!(memory.failure("a", &fingerprint(2)), None);
+}

@@ -1,0 +1,229 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::{advance, sleep};
+
+use super::super::credentials::tests::secret;
+use super::super::keeper::tests::{Bench, labels};
+use super::super::object::tests::spec;
+use super::*;
+
+/// An API server with one Platform and one Namespace, which counts what it is asked.
+#[derive(Clone)]
+struct ApiServer(Arc<Inner>);
+
+struct Inner {
+    platform: Mutex<Option<Value>>,
+    namespace: Mutex<Option<Value>>,
+    asked: AtomicUsize,
+    /// Answers wait for a place here.
+    gate: Semaphore,
+}
+
+impl ApiServer {
+    fn new(platform: Value) -> Self {
+        Self(Arc::new(Inner {
+            platform: Mutex::new(Some(platform)),
+            namespace: Mutex::new(Some(json!({"metadata": {"name": "fleet"}}))),
+            asked: AtomicUsize::new(0),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+        }))
+    }
+
+    fn client(&self) -> kube::Client {
+        let inner = Arc::clone(&self.0);
+        let answer = move |uri: Uri| {
+            let inner = Arc::clone(&inner);
+            async move {
+                inner.asked.fetch_add(1, Ordering::SeqCst);
+                let _place = inner.gate.acquire().await.unwrap();
+                let kept = if uri.path().contains("/platforms/") {
+                    &inner.platform
+                } else {
+                    &inner.namespace
+                };
+                match kept.lock().unwrap().clone() {
+                    Some(found) if found == json!("broken") => {
+                        (StatusCode::INTERNAL_SERVER_ERROR, String::new()).into_response()
+                    }
+                    Some(found) => found.to_string().into_response(),
+                    None => (
+                        StatusCode::NOT_FOUND,
+                        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}).to_string(),
+                    )
+                        .into_response(),
+                }
+            }
+        };
+        kube::Client::new(Router::new().fallback(answer), "default")
+    }
+
+    fn set_platform(&self, platform: Option<Value>) {
+        *self.0.platform.lock().unwrap() = platform;
+    }
+
+    fn asked(&self) -> usize {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+}
+
+fn whole(spec: &Value) -> Value {
+    json!({
+        "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
+        "metadata": {"namespace": "iot", "name": "production", "uid": "uid-production", "generation": 3},
+        "spec": spec
+    })
+}
+
+fn permissive() -> Value {
+    let mut spec = spec();
+    spec["allowedNamespaces"] = json!({"from": "All"});
+    spec
+}
+
+/// A directory that knows the Platform with `spec` as usable, before an API server that says the same.
+fn known(spec: &Value) -> (ApiServer, Bench) {
+    let server = ApiServer::new(whole(spec));
+    let mut bench = Bench::with(server.client());
+    bench.list(&[whole(spec)]);
+    bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", "s")]));
+    (server, bench)
+}
+
+fn production() -> ObjectKey {
+    ObjectKey::new("iot", "production")
+}
+
+async fn ask(bench: &Bench) -> Result<Resolution, String> {
+    bench.directory.confirm(&production(), "fleet").await
+}
+
+fn mode(confirmed: Result<Resolution, String>) -> Mode {
+    match confirmed {
+        Ok(Resolution::Usable(usable)) => usable.mode,
+        Ok(_) => panic!("not usable"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_get_serves_all_who_ask_within_a_second_and_no_longer() {
+    let (server, bench) = known(&permissive());
+    let all = futures::future::join_all((0..50).map(|_| ask(&bench))).await;
+    assert!(all.into_iter().all(|one| mode(one) == Mode::Enforce));
+    assert_eq!(server.asked(), 1);
+    advance(Duration::from_millis(999)).await;
+    mode(ask(&bench).await);
+    assert_eq!(server.asked(), 1);
+    advance(Duration::from_millis(2)).await;
+    mode(ask(&bench).await);
+    assert_eq!(server.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_does_not_answer_costs_one_time_out_for_all_who_wait() {
+    let (server, bench) = known(&permissive());
+    server.0.gate.forget_permits(Semaphore::MAX_PERMITS);
+    let begun = Instant::now();
+    let all = futures::future::join_all((0..50).map(|_| ask(&bench))).await;
+    assert!(all.into_iter().all(|one| {
+        one.err()
+            .is_some_and(|why| why.contains("no answer in time"))
+    }));
+    assert_eq!(begun.elapsed().as_secs(), READ_TIMEOUT.as_secs());
+    assert_eq!(server.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_emergency_stop_needs_no_watch() {
+    let (server, bench) = known(&permissive());
+    let mut observing = permissive();
+    observing["mode"] = json!("Observe");
+    server.set_platform(Some(whole(&observing)));
+    assert_eq!(mode(ask(&bench).await), Mode::Observe);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_that_the_watch_shows_counts_before_the_shared_read_is_old() {
+    let (_server, mut bench) = known(&permissive());
+    assert_eq!(mode(ask(&bench).await), Mode::Enforce);
+    let mut observing = permissive();
+    observing["mode"] = json!("Observe");
+    bench.apply(&whole(&observing));
+    assert_eq!(mode(ask(&bench).await), Mode::Observe);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_no_longer_allowed_is_refused_before_the_watch_shows_it() {
+    let (server, bench) = known(&permissive());
+    server.set_platform(Some(whole(&spec())));
+    assert!(matches!(ask(&bench).await, Ok(Resolution::NotAllowed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn anything_else_that_differs_gives_the_permit_back() {
+    let mut elsewhere = permissive();
+    elsewhere["endpoint"] = json!("https://other.example.com");
+    let mut recreated = whole(&permissive());
+    recreated["metadata"]["uid"] = json!("another");
+    let mut leaving = whole(&permissive());
+    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let mut unreadable = permissive();
+    unreadable["quota"] = json!(7);
+    for other in [
+        whole(&elsewhere),
+        recreated,
+        leaving,
+        whole(&unreadable),
+        json!("broken"),
+    ] {
+        let (server, bench) = known(&permissive());
+        server.set_platform(Some(other.clone()));
+        assert!(ask(&bench).await.is_err(), "{other}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_is_gone_is_not_found() {
+    let (server, bench) = known(&permissive());
+    server.set_platform(None);
+    assert!(matches!(ask(&bench).await, Ok(Resolution::NotFound)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_selector_is_asked_with_labels_read_now() {
+    let mut selecting = spec();
+    selecting["allowedNamespaces"] =
+        json!({"from": "Selector", "selector": {"matchLabels": {"team": "a"}}});
+    let (server, mut bench) = known(&selecting);
+    bench.namespace("fleet", labels(&[("team", "a")]));
+    assert!(matches!(ask(&bench).await, Ok(Resolution::NotAllowed)));
+    assert_eq!(server.asked(), 2);
+    *server.0.namespace.lock().unwrap() =
+        Some(json!({"metadata": {"name": "fleet", "labels": {"team": "a"}}}));
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(mode(ask(&bench).await), Mode::Enforce);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_read_where_the_caches_already_refuse() {
+    let (server, bench) = known(&spec());
+    assert!(matches!(ask(&bench).await, Ok(Resolution::NotAllowed)));
+    assert_eq!(server.asked(), 0);
+}
+
+#[test]
+fn a_confirmation_can_be_awaited_on_any_thread() {
+    fn sendable(_: impl Send) {}
+    let server = ApiServer::new(Value::Null);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let directory = Directory::new(server.client());
+    sendable(directory.confirm(&production(), "fleet"));
+}

@@ -1,0 +1,299 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Router;
+use serde_json::{Value, json};
+
+use super::super::credentials::tests::secret;
+use super::super::object::tests::{object, spec};
+use super::super::{Resolution, Usable};
+use super::*;
+
+/// A keeper with its directory, fed by hand.
+pub(in crate::platform) struct Bench {
+    pub directory: Arc<Directory>,
+    pub keeper: Keeper,
+    changed: mpsc::UnboundedReceiver<ObjectKey>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(kube::Client::new(Router::new(), "default"))
+    }
+
+    pub(in crate::platform) fn with(client: kube::Client) -> Self {
+        let directory = Directory::new(client);
+        let (wake, _) = mpsc::unbounded_channel();
+        let (tell, changed) = mpsc::unbounded_channel();
+        let timeouts = Timeouts {
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(15),
+        };
+        let sessions = Sessions::new(Duration::from_secs(15), wake);
+        Self {
+            keeper: Keeper::new(
+                Arc::clone(&directory),
+                sessions,
+                Guards::new(mpsc::unbounded_channel().0, Arc::default()),
+                timeouts,
+                tell,
+            ),
+            directory,
+            changed,
+        }
+    }
+
+    /// The first lists: these Platforms, and no Namespace.
+    pub(in crate::platform) fn list(&mut self, platforms: &[Value]) {
+        self.keeper
+            .platforms_listed(platforms.iter().map(object).collect());
+        self.keeper.namespaces_listed(HashMap::new());
+    }
+
+    pub(in crate::platform) fn apply(&mut self, platform: &Value) {
+        self.keeper.platform_applied(object(platform));
+        self.keeper.secrets_to_watch();
+    }
+
+    pub(in crate::platform) fn see(&mut self, name: &str, seen: Seen) {
+        self.keeper.secret_seen(&ObjectKey::new("iot", name), seen);
+    }
+
+    pub(in crate::platform) fn namespace(&mut self, name: &str, namespace: Namespace) {
+        self.keeper.namespace_seen(name.to_owned(), Some(namespace));
+    }
+
+    fn resolve(&self, namespace: &str) -> Resolution {
+        self.directory
+            .resolve(&ObjectKey::new("iot", "production"), namespace)
+    }
+
+    fn usable(&self) -> Usable {
+        match self.resolve("iot") {
+            Resolution::Usable(usable) => usable,
+            other => panic!("{}", word(&other)),
+        }
+    }
+
+    /// How many were told of a change since the last time this was asked.
+    fn told(&mut self) -> usize {
+        std::iter::from_fn(|| self.changed.try_recv().ok()).count()
+    }
+}
+
+pub(in crate::platform) fn labels(pairs: &[(&str, &str)]) -> Namespace {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    Namespace {
+        labels: pairs.iter().map(owned).collect::<BTreeMap<_, _>>(),
+        terminating: false,
+    }
+}
+
+fn word(resolution: &Resolution) -> String {
+    match resolution {
+        Resolution::Unread => "Unread".to_owned(),
+        Resolution::NotFound => "NotFound".to_owned(),
+        Resolution::NotAllowed => "NotAllowed".to_owned(),
+        Resolution::Unusable { reason, .. } => reason.as_str().to_owned(),
+        Resolution::Usable(_) => "Usable".to_owned(),
+    }
+}
+
+fn whole(spec: &Value) -> Value {
+    json!({"metadata": {"namespace": "iot", "name": "production", "uid": "uid-1", "generation": 3}, "spec": spec})
+}
+
+fn login(app_id: &str) -> Seen {
+    secret(&[("appId", app_id), ("secret", "s")])
+}
+
+fn usable_bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.list(&[whole(&spec())]);
+    bench.see("iot-app", login("app-1"));
+    bench.told();
+    bench
+}
+
+#[tokio::test]
+async fn nothing_is_resolved_before_the_first_lists_and_secrets_are_there() {
+    let mut bench = Bench::new();
+    assert_eq!(word(&bench.resolve("iot")), "Unread");
+    bench.keeper.platforms_listed(vec![object(&whole(&spec()))]);
+    bench.see("iot-app", login("app-1"));
+    assert_eq!(word(&bench.resolve("iot")), "Unread");
+    bench.told();
+    bench.keeper.namespaces_listed(HashMap::new());
+    assert_eq!(word(&bench.resolve("iot")), "Usable");
+    assert_eq!(bench.told(), 1, "the end of the first lists wakes");
+    bench.directory.listed().await;
+
+    let mut bench = Bench::new();
+    bench.list(&[whole(&spec())]);
+    assert_eq!(word(&bench.resolve("iot")), "Unread");
+    bench.see("iot-app", Seen::Missing);
+    assert_eq!(word(&bench.resolve("iot")), "SecretNotFound");
+    let other = ObjectKey::new("iot", "other");
+    assert_eq!(word(&bench.directory.resolve(&other, "iot")), "NotFound");
+}
+
+#[tokio::test]
+async fn only_allowed_namespaces_resolve() {
+    let mut bench = usable_bench();
+    assert_eq!(word(&bench.resolve("fleet")), "NotAllowed");
+    let mut all = spec();
+    all["allowedNamespaces"] = json!({"from": "All"});
+    bench.apply(&whole(&all));
+    assert_eq!(word(&bench.resolve("fleet")), "Usable");
+    let mut some = spec();
+    some["allowedNamespaces"] =
+        json!({"from": "Selector", "selector": {"matchLabels": {"team": "a"}}});
+    bench.apply(&whole(&some));
+    assert_eq!(word(&bench.resolve("fleet")), "Unread");
+    bench.told();
+    bench.namespace("fleet", labels(&[("team", "b")]));
+    assert_eq!(word(&bench.resolve("fleet")), "NotAllowed");
+    bench.namespace("fleet", labels(&[("team", "a")]));
+    assert_eq!(word(&bench.resolve("fleet")), "Usable");
+    assert_eq!(bench.told(), 2, "each change of labels wakes");
+    bench.namespace("fleet", labels(&[("team", "a")]));
+    assert_eq!(bench.told(), 0);
+}
+
+#[tokio::test]
+async fn a_rotated_secret_is_used_at_once_and_another_application_shows() {
+    let mut bench = usable_bench();
+    let before = bench.usable();
+    bench.see("iot-app", login("app-1"));
+    assert_eq!(bench.told(), 0, "the same contents are no change");
+    bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", "new")]));
+    let rotated = bench.usable();
+    assert!(rotated.revision > before.revision && bench.told() == 1);
+    assert!(
+        Arc::ptr_eq(&rotated.connection, &before.connection),
+        "credentials need no new connection"
+    );
+    bench.see("iot-app", login("app-2"));
+    assert_eq!(bench.usable().app_id.as_str(), "app-2");
+}
+
+#[tokio::test]
+async fn the_last_good_credentials_serve_while_the_secret_cannot_be_read() {
+    let mut bench = usable_bench();
+    for (seen, reason) in [
+        (Seen::Missing, PlatformReason::SecretNotFound),
+        (
+            Seen::Forbidden(String::new()),
+            PlatformReason::SecretForbidden,
+        ),
+    ] {
+        bench.see("iot-app", seen);
+        let usable = bench.usable();
+        assert_eq!(usable.app_id.as_str(), "app-1");
+        assert_eq!(usable.last_good.unwrap().0, reason);
+    }
+    let mut calmer = spec();
+    calmer["mode"] = json!("Observe");
+    bench.apply(&whole(&calmer));
+    assert!(
+        bench.usable().last_good.is_some(),
+        "a change elsewhere in the spec keeps them"
+    );
+    bench.see("iot-app", login("app-1"));
+    assert!(bench.usable().last_good.is_none());
+}
+
+#[tokio::test]
+async fn credentials_read_for_one_place_or_object_never_serve_another() {
+    let mut elsewhere = spec();
+    elsewhere["endpoint"] = json!("https://other.example.com");
+    let mut recreated = whole(&spec());
+    recreated["metadata"]["uid"] = json!("uid-2");
+    for other in [whole(&elsewhere), recreated] {
+        let mut bench = usable_bench();
+        bench.see("iot-app", Seen::Missing);
+        bench.apply(&other);
+        assert_eq!(word(&bench.resolve("iot")), "SecretNotFound", "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_rotated_to_something_wrong_is_not_hidden_by_the_last_good_one() {
+    let mut bench = usable_bench();
+    bench.see("iot-app", secret(&[("appId", "app-1")]));
+    assert_eq!(word(&bench.resolve("iot")), "SecretInvalid");
+    bench.see("iot-app", Seen::Missing);
+    assert_eq!(word(&bench.resolve("iot")), "SecretNotFound");
+}
+
+#[tokio::test]
+async fn the_echo_of_a_status_changes_nothing_and_a_request_to_try_now_does() {
+    let mut bench = usable_bench();
+    let before = bench.usable().revision;
+    let mut echo = whole(&spec());
+    echo["status"] = json!({"observedGeneration": 3});
+    bench.apply(&echo);
+    assert_eq!((bench.usable().revision, bench.told()), (before, 0));
+    echo["metadata"]["annotations"] = json!({"iodm.dev/requested-at": "now"});
+    bench.apply(&echo);
+    assert!(bench.usable().revision > before && bench.told() == 1);
+}
+
+#[tokio::test]
+async fn a_platform_that_cannot_be_decoded_stops_only_itself() {
+    let mut bad = whole(&spec());
+    bad["metadata"]["name"] = json!("bad");
+    bad["spec"]["quota"] = json!("much");
+    let mut bench = Bench::new();
+    bench.list(&[bad, whole(&spec())]);
+    bench.see("iot-app", login("app-1"));
+    assert_eq!(word(&bench.resolve("iot")), "Usable");
+    let bad = bench
+        .directory
+        .resolve(&ObjectKey::new("iot", "bad"), "iot");
+    assert!(
+        matches!(bad, Resolution::Unusable { reason: PlatformReason::Undecodable, message, .. } if message.contains("spec.quota"))
+    );
+}
+
+#[tokio::test]
+async fn a_platform_missing_from_a_list_is_gone_and_its_number_is_never_used_again() {
+    let mut bench = usable_bench();
+    let before = bench.usable().revision;
+    bench.keeper.platforms_listed(Vec::new());
+    assert_eq!(word(&bench.resolve("iot")), "NotFound");
+    assert_eq!(bench.told(), 1);
+    assert!(bench.keeper.secrets_to_watch().is_empty());
+    bench.apply(&whole(&spec()));
+    assert_eq!(
+        word(&bench.resolve("iot")),
+        "Unread",
+        "what an ended watch has shown isn't trusted"
+    );
+    bench.see("iot-app", login("app-1"));
+    assert!(bench.usable().revision > before);
+}
+
+#[tokio::test]
+async fn a_secret_that_two_platforms_name_is_watched_once() {
+    let mut second = whole(&spec());
+    second["metadata"]["name"] = json!("second");
+    let mut bench = Bench::new();
+    bench.list(&[whole(&spec()), second]);
+    assert_eq!(bench.keeper.secrets_to_watch().len(), 1);
+    bench.told();
+    bench.see("iot-app", login("app-1"));
+    assert_eq!(bench.told(), 2);
+}
+
+#[tokio::test]
+async fn a_terminating_namespace_is_known() {
+    let mut bench = usable_bench();
+    assert!(!bench.directory.is_terminating("fleet"));
+    let leaving = Namespace {
+        terminating: true,
+        ..Namespace::default()
+    };
+    bench.namespace("fleet", leaving);
+    assert!(bench.directory.is_terminating("fleet"));
+}

@@ -1,0 +1,309 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::super::object::tests::{platform, spec};
+use super::*;
+use crate::remote::client::{Connection, Timeouts};
+use crate::remote::tls::TlsSettings;
+use crate::session::{Credential, Member, SessionKey, Sessions};
+
+fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
+    let key = SessionKey {
+        endpoint: "https://iot.example.com:8743".parse().unwrap(),
+        app_id: "app-1".parse().unwrap(),
+    };
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts {
+        connect: second,
+        total: second,
+    };
+    let connection =
+        Arc::new(Connection::new(&key.endpoint, &TlsSettings::default(), timeouts).unwrap());
+    let member = Member {
+        calls: 100,
+        window: second,
+        credential: Credential::Login("s".into()),
+        connection: Arc::clone(&connection),
+    };
+    let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
+    let name = ObjectKey::new("iot", "production");
+    Access::Granted(Grant {
+        session: sessions.join(&name, key.clone(), member),
+        key,
+        connection,
+        logs_in,
+        last_good,
+    })
+}
+
+fn snapshot(state: State) -> Snapshot {
+    Snapshot {
+        state,
+        calls_in_window: 7,
+        limit: 100,
+        window: Duration::from_secs(60),
+        next_probe: None,
+        logins: 1,
+        queue_length: 3,
+        estimated: Duration::from_secs(170),
+        token_expires: None,
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<PlatformStatus> {
+    let snapshot = state.map(snapshot);
+    next(&Look {
+        object,
+        access,
+        snapshot: snapshot.as_ref(),
+        packages: Some(PackageCounts::default()),
+        users: None,
+        record: None,
+        served_by: None,
+        now: (at(1000), Instant::now()),
+    })
+}
+
+fn ready(status: &PlatformStatus) -> (&str, &str, &str) {
+    let ready = &status.conditions[0];
+    (&ready.status, &ready.reason, &ready.message)
+}
+
+fn in_state(spec: &Value, state: State) -> PlatformStatus {
+    said_of(&platform(spec), &grant(true, None), Some(state)).unwrap()
+}
+
+fn detail() -> Detail {
+    Detail {
+        http_status: Some(401),
+        code: Some("100208".to_owned()),
+        message: "no such app".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
+    let until = Instant::now();
+    let unavailable = |trouble| State::Unavailable(detail(), trouble);
+    for (state, status, reason, part) in [
+        (State::Open, "True", "Available", "app-1"),
+        (State::TokenRefused(detail()), "True", "Available", "app-1"),
+        (
+            State::Throttled { until },
+            "False",
+            "Throttled",
+            "spec.quota.calls",
+        ),
+        (
+            unavailable(Trouble::TimedOut),
+            "False",
+            "PlatformUnavailable",
+            "spec.endpoint",
+        ),
+        (
+            unavailable(Trouble::CertificateNotTrusted),
+            "False",
+            "CertificateNotTrusted",
+            "spec.tls.caSecretRef",
+        ),
+        (
+            unavailable(Trouble::ClientCertificateRefused),
+            "False",
+            "ClientCertificateRefused",
+            "spec.tls.clientCertSecretRef",
+        ),
+        (
+            State::AuthenticationFailed(detail()),
+            "False",
+            "AuthenticationFailed",
+            "Secret iot/iot-app",
+        ),
+        (
+            State::ApplicationRefused(detail()),
+            "False",
+            "ApplicationRefused",
+            "code 100208",
+        ),
+    ] {
+        let said = in_state(&spec(), state);
+        let (is, why, message) = ready(&said);
+        assert_eq!((is, why), (status, reason));
+        assert!(message.contains(part), "{message}");
+        assert_eq!(said.observed_generation, Some(3));
+    }
+}
+
+#[tokio::test]
+async fn observe_says_that_no_delete_is_sent() {
+    let mut observing = spec();
+    observing["mode"] = json!("Observe");
+    let said = in_state(&observing, State::Open);
+    let (is, why, message) = ready(&said);
+    assert_eq!((is, why), ("True", "Observing"));
+    assert!(message.contains("No DELETE is sent"), "{message}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
+    let read = platform(&spec());
+    assert_eq!(said_of(&read, &Access::Unread, None), None);
+    let refusal = Refusal::new(PlatformReason::SecretNotFound, "Secret iot/x is not there.");
+    let said = said_of(&read, &Access::Refused(refusal.clone()), None).unwrap();
+    assert_eq!(
+        ready(&said),
+        ("False", "SecretNotFound", "Secret iot/x is not there.")
+    );
+    assert_eq!((said.session, said.queue), (None, None));
+
+    let said = said_of(&read, &grant(true, Some(refusal)), Some(State::Open)).unwrap();
+    assert_eq!(ready(&said).1, "SecretNotFound");
+    assert!(said.session.is_some());
+}
+
+#[tokio::test]
+async fn a_token_beside_a_login_says_whose_login_serves() {
+    let (read, access) = (platform(&spec()), grant(false, None));
+    let said = next(&Look {
+        object: &read,
+        access: &access,
+        snapshot: Some(&snapshot(State::Open)),
+        packages: Some(PackageCounts::default()),
+        users: None,
+        record: None,
+        served_by: Some(&ObjectKey::new("iot", "other")),
+        now: (at(1000), Instant::now()),
+    })
+    .unwrap();
+    assert!(ready(&said).2.contains("login of Platform iot/other"));
+}
+
+#[tokio::test]
+async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
+    let (mut read, access) = (platform(&spec()), grant(true, None));
+    let counted = |object: &Object, packages| {
+        let look = Look {
+            object,
+            access: &access,
+            snapshot: None,
+            packages,
+            users: None,
+            record: None,
+            served_by: None,
+            now: (at(1000), Instant::now()),
+        };
+        next(&look).unwrap().packages
+    };
+    assert_eq!(counted(&read, None), None);
+    let seven = Some(PackageCounts {
+        active: 7,
+        ..PackageCounts::default()
+    });
+    read.status.packages = seven.clone();
+    assert_eq!(counted(&read, None), seven);
+    let none = Some(PackageCounts::default());
+    assert_eq!(counted(&read, none.clone()), none);
+
+    // Nor are packages of nobody forgotten before they are counted anew.
+    let of_nobody = |unmanaged| {
+        Some(PackageCounts {
+            unmanaged,
+            ..PackageCounts::default()
+        })
+    };
+    read.status.packages = of_nobody(Some(3));
+    assert_eq!(counted(&read, of_nobody(None)), of_nobody(Some(3)));
+    assert_eq!(counted(&read, of_nobody(Some(0))), of_nobody(Some(0)));
+    let mut off = spec();
+    off["inventory"] = json!({"interval": "0s"});
+    read.wanted = platform(&off).wanted;
+    assert_eq!(counted(&read, of_nobody(None)), of_nobody(None));
+}
+
+#[tokio::test]
+async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_equal() {
+    let first = in_state(&spec(), State::Open);
+    assert!(is_due(&PlatformStatus::default(), &first, false, None));
+    let mut written = platform(&spec());
+    written.status = first.clone();
+    let later = |state| said_of(&written, &grant(true, None), Some(state)).unwrap();
+    assert!(!is_due(&first, &later(State::Open), false, None), "equal");
+
+    let mut counted = later(State::Open);
+    counted.queue = Some(QueueStatus {
+        length: 4,
+        estimated_time: None,
+    });
+    assert!(!is_due(
+        &first,
+        &counted,
+        false,
+        Some(Duration::from_secs(9))
+    ));
+    assert!(is_due(&first, &counted, false, Some(NUMBERS_EVERY)));
+    assert!(is_due(&first, &counted, false, None));
+
+    let refused = later(State::AuthenticationFailed(detail()));
+    assert!(is_due(&first, &refused, false, Some(Duration::ZERO)));
+}
+
+#[tokio::test]
+async fn conditions_of_others_are_neither_taken_over_nor_a_reason_to_write() {
+    let mut read = platform(&spec());
+    let mut foreign = in_state(&spec(), State::Open).conditions.remove(0);
+    foreign.type_ = "Backup".to_owned();
+    read.status = in_state(&spec(), State::Open);
+    read.status.conditions.push(foreign);
+    let said = said_of(&read, &grant(true, None), Some(State::Open)).unwrap();
+    assert_eq!(said.conditions.len(), 1);
+    assert!(!is_due(&read.status, &said, false, None));
+}
+
+#[tokio::test]
+async fn times_that_differ_by_rounding_are_not_a_change() {
+    let mut read = platform(&spec());
+    let paused = |read: &Object, second| {
+        let now = Instant::now();
+        let until = now + Duration::from_secs(60);
+        let snapshot = snapshot(State::Throttled { until });
+        next(&Look {
+            object: read,
+            access: &grant(true, None),
+            snapshot: Some(&snapshot),
+            packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
+            served_by: None,
+            now: (at(second), now),
+        })
+        .unwrap()
+    };
+    read.status = paused(&read, 1000);
+    let until = |status: &PlatformStatus| {
+        let session = status.session.clone().unwrap();
+        session.throttled_until.unwrap().0.as_second()
+    };
+    assert_eq!(until(&read.status), 1060);
+    assert_eq!(until(&paused(&read, 1001)), 1060);
+    assert_eq!(until(&paused(&read, 1030)), 1090);
+}
+
+#[test]
+fn durations_are_said_roughly() {
+    for (seconds, said) in [
+        (0, "10s"),
+        (31, "40s"),
+        (89, "90s"),
+        (90, "2m"),
+        (170, "3m"),
+        (5399, "90m"),
+        (5400, "2h"),
+    ] {
+        assert_eq!(rough(Duration::from_secs(seconds)), said);
+    }
+}

@@ -1,0 +1,116 @@
+//! A session that fails: who probes, who waits, and who is told.
+
+use super::*;
+
+#[test]
+fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait() {
+    let mut bench = Bench::live(100);
+    for n in 1..=100 {
+        bench.ask(n);
+    }
+    for n in 1..=5 {
+        bench.call(n, &unavailable());
+    }
+    assert!(matches!(bench.core.state(), State::Unavailable(..)));
+    assert_eq!(bench.permits(), 0, "the permits not yet used are void");
+    let began = bench.now;
+    let mut probes = 0;
+    while bench.now - began < secs(1800) {
+        bench.wait();
+        if let Some(holder) = (1..=100).find(|n| bench.permitted(*n)) {
+            assert_eq!(bench.permits(), 1);
+            bench.call(holder, &unavailable());
+            bench.ask(holder);
+            probes += 1;
+        }
+        // The objects that are woken ask again and don't get ahead of the probe.
+        for n in 6..30 {
+            bench.ask(n);
+        }
+    }
+    assert!(
+        (6..=14).contains(&probes),
+        "{probes} probes in half an hour"
+    );
+    while bench.permits() == 0 {
+        bench.wait();
+    }
+    let holder = (1..=100).find(|n| bench.permitted(*n)).unwrap();
+    bench.call(holder, &Answer::AlreadyGone(Detail::default()));
+    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.permits(), 20);
+}
+
+#[test]
+fn a_refused_application_is_probed_and_does_not_eat_the_quota() {
+    let mut bench = Bench::live(100);
+    for n in 1..=100 {
+        bench.ask(n);
+    }
+    let calls: Vec<_> = (1..=20).map(|n| bench.begin(n)).collect();
+    for call in &calls {
+        bench.end(call, &Answer::ApplicationRefused(Detail::default()));
+    }
+    assert!(matches!(bench.core.state(), State::ApplicationRefused(_)));
+    let began = bench.now;
+    while bench.permits() == 0 {
+        bench.wait();
+    }
+    let pause = bench.now - began;
+    assert!(pause >= secs(2) && pause <= secs(5), "{pause:?}");
+    assert_eq!(bench.permits(), 1);
+}
+
+#[test]
+fn a_probe_given_back_unused_goes_to_the_next() {
+    let mut bench = Bench::live(100);
+    for n in 1..=3 {
+        bench.ask(n);
+    }
+    bench.call(1, &Answer::ApplicationRefused(Detail::default()));
+    bench.ask(2);
+    bench.ask(3);
+    while bench.permits() == 0 {
+        bench.wait();
+    }
+    assert!(bench.permitted(2));
+    bench.core.withdraw("u2");
+    bench.settle();
+    assert!(bench.permitted(3));
+}
+
+#[test]
+fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when_it_lasts() {
+    let mut bench = Bench::new(100);
+    for n in 0..200 {
+        bench.ask(n);
+    }
+    bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
+    assert_eq!(bench.woken, ["o0"]);
+    let may_say = |bench: &Bench, n| match bench.standing(n) {
+        Standing::Waiting { told, .. } => told,
+        other @ (Standing::Absent | Standing::Permitted { .. }) => panic!("{other:?}"),
+    };
+    assert!(may_say(&bench, 0) && !may_say(&bench, 1));
+    let began = bench.now;
+    let mut told = Vec::new();
+    while bench.now - began < secs(60) {
+        bench.wait();
+        told.extend(bench.woken.drain(..).map(|name| (bench.now - began, name)));
+        if !bench.logins.is_empty() {
+            bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
+        }
+    }
+    assert_eq!(told.first().unwrap().1, "o0");
+    let others = told.get(1..).unwrap();
+    assert!(others.iter().all(|(at, _)| *at >= secs(30)));
+    let mut names: Vec<_> = others.iter().map(|(_, name)| name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), others.len(), "somebody was told twice");
+    for (index, (at, _)) in others.iter().enumerate().skip(50) {
+        assert!(*at >= others[index - 50].0 + Duration::from_millis(999));
+    }
+    assert!(others.len() >= 198);
+    assert!((0..200).all(|n| may_say(&bench, n)));
+}

@@ -1,0 +1,208 @@
+//! Tokens and logins: one at a time, none that nobody needs, and who has to look when none succeeds.
+
+use super::*;
+
+#[test]
+fn one_login_serves_a_thousand_waiters() {
+    let mut bench = Bench::new(100);
+    for n in 0..1000 {
+        assert!(matches!(bench.ask(n), Standing::Waiting { .. }));
+    }
+    assert_eq!((bench.logins.len(), bench.core.logins()), (1, 1));
+    let began = bench.now;
+    bench.log_in(3600);
+    assert_eq!(bench.permits(), 20);
+    let mut calls = 1;
+    for n in 0..1000 {
+        while !bench.permitted(n) {
+            bench.wait();
+        }
+        bench.call(n, &Answer::Done(200));
+        calls += 1;
+        assert!(bench.core.calls_in_window(bench.now) <= 100);
+    }
+    assert_eq!((calls, bench.core.logins()), (1001, 1));
+    assert_eq!(bench.now - began, WINDOW * 10, "the floor for 1,001 calls");
+}
+
+#[test]
+fn nobody_logs_in_while_nobody_waits() {
+    let mut bench = Bench::new(100);
+    bench.settle();
+    bench.pass(secs(10_000));
+    assert!(bench.logins.is_empty());
+    let mut bench = Bench::live(100);
+    bench.pass(secs(10_000));
+    assert!(bench.logins.is_empty());
+    bench.ask(1);
+    assert_eq!(bench.logins.len(), 1);
+}
+
+#[test]
+fn a_token_that_dies_among_many_calls_costs_one_login() {
+    let mut bench = Bench::live(100);
+    for n in 1..=50 {
+        bench.ask(n);
+    }
+    let calls: Vec<_> = (1..=20).map(|n| bench.begin(n)).collect();
+    for call in &calls {
+        bench.end(call, &Answer::TokenRefused(Detail::default()));
+    }
+    assert_eq!((bench.logins.len(), bench.core.logins()), (1, 2));
+    assert!(matches!(bench.core.state(), State::TokenRefused(_)));
+    bench.log_in(3600);
+    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.permits(), 20);
+}
+
+#[test]
+fn a_token_refused_after_it_was_replaced_triggers_no_login() {
+    let mut bench = Bench::live(100);
+    bench.ask(1);
+    bench.ask(2);
+    let (first, late) = (bench.begin(1), bench.begin(2));
+    bench.end(&first, &Answer::TokenRefused(Detail::default()));
+    bench.ask(3);
+    bench.log_in(3600);
+    bench.end(&late, &Answer::TokenRefused(Detail::default()));
+    assert!(bench.permitted(3));
+    assert_eq!(bench.core.logins(), 2);
+}
+
+#[test]
+fn three_fresh_tokens_refused_in_a_row_stall_the_session_and_cost_three_calls() {
+    let mut bench = Bench::live(100);
+    // Those whose permit was voided ask again, as their objects do once they are woken.
+    let refuse_one = |bench: &mut Bench| {
+        for n in 1..=100 {
+            bench.ask(n);
+        }
+        let holder = (1..=100).find(|n| bench.permitted(*n)).unwrap();
+        bench.call(holder, &Answer::TokenRefused(Detail::default()));
+    };
+    refuse_one(&mut bench);
+    bench.log_in(3600);
+    refuse_one(&mut bench);
+    bench.log_in(3600);
+    assert_eq!(bench.permits(), 1, "a doubtful token is tried alone");
+    refuse_one(&mut bench);
+    assert!(bench.logins.is_empty());
+    let began = bench.now;
+    bench.wait();
+    assert_eq!(bench.now - began, secs(2));
+    bench.log_in(3600);
+    refuse_one(&mut bench);
+    assert!(matches!(bench.core.state(), State::AuthenticationFailed(_)));
+    assert_eq!((bench.permits(), bench.core.logins()), (0, 4));
+
+    bench.core.agree(terms(100, "s2"), false, bench.now);
+    bench.settle();
+    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.logins.len(), 1, "another secret is tried at once");
+}
+
+#[test]
+fn a_refused_login_is_tried_again_at_a_growing_pace_and_at_once_with_another_secret() {
+    let mut bench = Bench::new(100);
+    bench.ask(1);
+    let mut last = secs(0);
+    for round in 0..8 {
+        bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
+        assert!(matches!(bench.core.state(), State::AuthenticationFailed(_)));
+        let began = bench.now;
+        while bench.logins.is_empty() {
+            bench.wait();
+        }
+        let pause = bench.now - began;
+        assert!(pause > last / 2 && pause <= secs(600), "{pause:?}, {round}");
+        last = pause;
+    }
+    bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
+    bench.core.agree(terms(100, "s2"), false, bench.now);
+    bench.settle();
+    assert_eq!(bench.logins.len(), 1);
+    bench.log_in(3600);
+    assert!(bench.permitted(1));
+}
+
+#[test]
+fn a_secret_changed_while_logging_in_drops_the_old_result_and_logs_in_once_more() {
+    let mut bench = Bench::new(100);
+    bench.ask(1);
+    bench.core.agree(terms(100, "s2"), false, bench.now);
+    bench.settle();
+    assert_eq!(bench.logins.len(), 1, "logins must not overlap");
+    bench.log_in(3600);
+    assert!(!bench.permitted(1));
+    assert_eq!(bench.logins.len(), 1);
+    bench.log_in(3600);
+    assert!(bench.permitted(1));
+}
+
+#[test]
+fn a_refusal_of_the_former_secret_says_nothing_about_the_new_one() {
+    let mut bench = Bench::new(100);
+    bench.ask(1);
+    bench.core.agree(terms(100, "s2"), false, bench.now);
+    bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
+    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.logins.len(), 1);
+}
+
+#[test]
+fn a_token_is_renewed_only_if_work_waits_and_not_under_the_feet_of_calls() {
+    let mut bench = Bench::live(100);
+    bench.ask(1);
+    let call = bench.begin(1);
+    bench.pass(secs(3600 - 60 - 60 - 5));
+    bench.ask(2);
+    assert!(bench.permitted(2));
+    bench.core.withdraw("u2");
+    bench.pass(secs(6));
+    assert!(bench.logins.is_empty(), "nobody waits");
+    bench.ask(3);
+    assert!(bench.logins.is_empty() && !bench.permitted(3));
+    bench.end(&call, &Answer::Done(200));
+    assert_eq!(bench.logins.len(), 1);
+    bench.log_in(3600);
+    assert!(bench.permitted(3));
+}
+
+#[test]
+fn permits_end_with_their_token() {
+    let mut bench = Bench::new(100);
+    bench.ask(1);
+    bench.log_in(100);
+    bench.core.withdraw("u1");
+    bench.pass(secs(89));
+    bench.ask(2);
+    assert!(bench.permitted(2));
+    bench.now += secs(12);
+    assert!(bench.core.begin("u2", Purpose::Delete, bench.now).is_none());
+    bench.settle();
+    assert_eq!(bench.standing(2), Standing::Absent);
+    assert!(bench.woken.contains(&"o2".to_owned()));
+    bench.ask(2);
+    assert_eq!(bench.logins.len(), 1);
+}
+
+#[test]
+fn a_handed_in_token_is_never_logged_in_for_and_its_refusal_says_who_has_to_renew() {
+    let mut bench = Bench::new(100);
+    let terms = |token: &str| Terms {
+        credential: Credential::Token(SecretString::from(token.to_owned())),
+        ..terms(100, "")
+    };
+    bench.core.agree(terms("t1"), false, bench.now);
+    bench.ask(1);
+    bench.call(1, &Answer::TokenRefused(Detail::default()));
+    bench.ask(2);
+    let State::AuthenticationFailed(detail) = bench.core.state() else {
+        panic!("a person has to look");
+    };
+    assert!(detail.message.contains("accessToken"), "{}", detail.message);
+    bench.core.agree(terms("t2"), false, bench.now);
+    bench.settle();
+    assert!(bench.permitted(2));
+    assert_eq!(bench.core.logins(), 0);
+}

@@ -1,0 +1,103 @@
+//! Secrets that are missing, wrong or not ours to read.
+
+use super::*;
+
+#[tokio::test]
+async fn a_secret_that_is_missing_or_wrong_is_named_with_its_key_and_mended_at_once() {
+    let rig = Rig::shared("secrets", Layout::default()).await;
+    rig.active(&[("wanted", FIRST)]).await;
+    let says = async |reason| platform_says(rig.plane, &rig.namespace, "production", reason).await;
+    let ca = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
+    let rows = [
+        (
+            "production-app",
+            json!({"data": {"secret": null}}),
+            "secret",
+        ),
+        (
+            "production-app",
+            json!({"stringData": {"appId": "two words"}}),
+            "appId",
+        ),
+        (
+            "production-app",
+            json!({"stringData": {"secret": ""}}),
+            "secret",
+        ),
+        ("production-ca", json!({"data": {"ca.crt": null}}), "ca.crt"),
+        (
+            "production-ca",
+            json!({"stringData": {"ca.crt": "no certificate"}}),
+            "ca.crt",
+        ),
+    ];
+    for (secret, change, key) in rows {
+        rig.patch(&format!("secret/{secret}"), &change);
+        let said = says("SecretInvalid").await;
+        let named = format!("Secret {}/{secret}", rig.namespace);
+        assert!(
+            said.contains(&named) && said.contains(key),
+            "{said} lacks {named} or {key}"
+        );
+        rig.becomes("wanted", "to say so", HEALED, |o| {
+            ready(o)["reason"] == "CredentialsMissing"
+        })
+        .await;
+        set_secret(
+            &rig,
+            "production-app",
+            &json!({"appId": rig.namespace, "secret": RIGHT}),
+        );
+        set_secret(&rig, "production-ca", &json!({"ca.crt": ca}));
+        says("Available").await;
+        rig.becomes("wanted", "to be well", HEALED, |o| {
+            ready(o)["reason"] == "Active"
+        })
+        .await;
+    }
+
+    rig.kubectl(&["delete", "secret", "production-app"])
+        .expect_ok();
+    let said = says("SecretNotFound").await;
+    let command = command(&said, "kubectl create secret generic ");
+    let command = command.replace("APP_ID", &rig.namespace).replace(
+        "--from-file=secret=FILE",
+        &format!("--from-literal=secret={RIGHT}"),
+    );
+    run(rig.plane, &command);
+    says("Available").await;
+    rig.becomes("wanted", "to be well", HEALED, |o| {
+        ready(o)["reason"] == "Active"
+    })
+    .await;
+}
+
+/// The command in a message that begins like this, up to the end of its sentence.
+fn command(message: &str, start: &str) -> String {
+    let found = message
+        .find(start)
+        .unwrap_or_else(|| panic!("{message} lacks {start}"));
+    let rest = &message[found..];
+    let end = rest.find(". ").unwrap_or(rest.len());
+    rest[..end].trim_end_matches('.').to_owned()
+}
+
+/// Runs a command as the admin, just as a message says it.
+fn run(plane: &Plane, command: &str) {
+    let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+    plane.kubectl(&arguments).expect_ok();
+}
+
+#[tokio::test]
+async fn a_secret_that_may_not_be_read_is_named_with_the_commands_that_allow_it() {
+    let plane = shared().await;
+    let namespace = plane.namespace("forbidden");
+    let simulator = Simulator::start(SimulatorOptions::default()).await;
+    let platform = simulator.platform(&namespace, "strict", &json!({"tls": null}));
+    plane.apply(&platform).expect_ok();
+    let said = platform_says(plane, &namespace, "strict", "SecretForbidden").await;
+    assert!(said.contains(&format!("{namespace}/strict-app")), "{said}");
+    run(plane, &command(&said, "kubectl create role "));
+    run(plane, &command(&said, "kubectl create rolebinding "));
+    platform_says(plane, &namespace, "strict", "Available").await;
+}

@@ -1,0 +1,144 @@
+//! `vpo hold list` and `vpo hold release`.
+
+use super::*;
+
+#[tokio::test]
+async fn the_list_tells_each_hold_once_with_the_objects_that_carry_it() {
+    let stage = Stage::enter("listed").await;
+    let nothing = stage.hold(&["list"]).expect_ok();
+    assert_eq!(nothing, "No mass deletion is held.\n");
+
+    stage.platform("production", &held("h-1", 3)).await;
+    stage.platform("test", &held("h-1", 3)).await;
+    stage.platform("other", &held("h-2", 60)).await;
+    stage.all_terminating(&names("one", 3), "h-1").await;
+    stage.package("two", "h-2", false).await;
+    stage.package("none", "h-0", true).await;
+    stage.carry("none", None).await;
+
+    let listed = stage.hold(&["list", "--output", "json"]).expect_ok();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let holds = listed["holds"].as_array().unwrap();
+    let told: Vec<_> = holds
+        .iter()
+        .map(|hold| (&hold["id"], &hold["count"], &hold["objects"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("h-1"), &json!(3), &json!(3)),
+            (&json!("h-2"), &json!(60), &json!(1))
+        ]
+    );
+    assert_eq!(
+        holds[0]["platforms"],
+        json!([stage.shown("production"), stage.shown("test")])
+    );
+    let table = stage.hold(&["list"]).expect_ok();
+    for part in [
+        "Hold h-1\n  Application  app-1\n",
+        "  Deletions    60 held, 70 counted; 1 object with the hold by now",
+    ] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_release_asks_one_platform_and_ends_when_the_operator_has_acted() {
+    let stage = Stage::enter("released").await;
+    stage.platform("production", &held("h-1", 3)).await;
+    stage.platform("test", &held("h-1", 3)).await;
+    stage.platform("other", &held("h-2", 3)).await;
+    stage.all_terminating(&names("one", 3), "h-1").await;
+
+    let mut talk = Talk::begin(stage.plane.kubeconfig(), &["release", "h-1"]);
+    let question = talk.question();
+    let wanted = format!(
+        "deletes the packages of 3 VersionPackages, for ever:\n  {}\n",
+        stage.shown("one-00")
+    );
+    assert!(question.contains(&wanted), "{question}");
+    assert_eq!(stage.asked().await, []);
+    talk.0.stdin.as_mut().unwrap().write_all(b"h-1\n").unwrap();
+    let asked = wait_for("the release to be asked for", SOON, async || {
+        Some(stage.asked().await).filter(|asked| !asked.is_empty())
+    })
+    .await;
+    assert_eq!(asked, [("production".to_owned(), "h-1".to_owned())]);
+    assert!(
+        talk.0.try_wait().unwrap().is_none(),
+        "it waits for the operator"
+    );
+    stage.tell("production", &released("h-1")).await;
+    let said = talk.end("").expect_ok();
+    assert!(
+        said.contains("Hold h-1 is released: 3 deletions go on"),
+        "{said}"
+    );
+    for name in names("one", 3) {
+        assert_eq!(stage.policy(&name).await, "Delete");
+    }
+    // The other Platform still shows it, but it is known by now.
+    let again = stage.hold(&["release", "h-1", "--yes"]).expect_ok();
+    assert_eq!(
+        again,
+        "Hold h-1 was released before, at 2026-11-23T12:05:00Z.\n"
+    );
+}
+
+#[tokio::test]
+async fn a_release_on_which_nobody_acts_says_what_it_left_behind() {
+    let stage = Stage::enter("waiting").await;
+    stage.platform("production", &held("h-1", 3)).await;
+    let said = stage
+        .hold(&["release", "h-1", "--yes", "--timeout", "1s"])
+        .expect_refused();
+    assert!(
+        said.contains("the operator has not acted within 1s"),
+        "{said}"
+    );
+    assert!(said.contains(&stage.shown("production")), "{said}");
+    assert_eq!(
+        stage.asked().await,
+        [("production".to_owned(), "h-1".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn a_release_touches_no_other_platform_of_the_same_name() {
+    let stage = Stage::enter("another").await;
+    stage.platform("production", &held("h-1", 3)).await;
+    let mut talk = Talk::begin(stage.plane.kubeconfig(), &["release", "h-1"]);
+    talk.question();
+    stage
+        .platforms
+        .delete("production", &DeleteParams::default())
+        .await
+        .unwrap();
+    stage.platform("production", &held("h-1", 3)).await;
+    let said = talk.end("h-1\n").expect_refused();
+    assert!(said.contains("can't be annotated"), "{said}");
+    assert_eq!(stage.asked().await, []);
+}
+
+#[tokio::test]
+async fn nothing_is_done_before_the_id_is_typed() {
+    let stage = Stage::enter("asked").await;
+    stage.platform("production", &held("h-1", 1)).await;
+    stage.package("one", "h-1", true).await;
+    for verb in ["release", "retain"] {
+        for (typed, why) in [
+            ("", "no id was typed"),
+            ("yes\n", "\"yes\" was typed, not h-1"),
+        ] {
+            let talk = Talk::begin(stage.plane.kubeconfig(), &[verb, "h-1"]);
+            let said = talk.end(typed).expect_refused();
+            assert!(
+                said.contains("nothing was done") && said.contains(why),
+                "{said}"
+            );
+        }
+    }
+    assert_eq!(stage.asked().await, []);
+    assert_eq!(stage.policy("one").await, "Delete");
+}

@@ -1,0 +1,51 @@
+//! No text and no log line shows a secret.
+
+use super::*;
+
+#[tokio::test]
+async fn no_debug_text_shows_a_secret() {
+    let body = format!(r#"{{"accessToken":"{TOKEN}"}}"#);
+    let (_mock, connection) = answering(ResponseTemplate::new(200).set_body_string(body)).await;
+    let login = connection.login(&app(), &secret()).await.unwrap();
+    let echo = format!(r#"{{"resultcode":"1010005","resultmsg":"{TOKEN} and {SECRET} are bad"}}"#);
+    let (_mock, echoing) = answering(ResponseTemplate::new(403).set_body_string(echo)).await;
+    let deleted = delete(&echoing).await;
+    let refused = echoing.login(&app(), &secret()).await;
+    assert!(!format!("{login:?} {connection:?} {deleted:?}").contains(TOKEN));
+    assert!(!format!("{connection:?} {refused:?}").contains(SECRET));
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Write::write(&mut *self.0.lock().unwrap(), bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_line_shows_a_secret_even_at_the_finest_level() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _scope = tracing::subscriber::set_default(subscriber);
+    let body = format!(r#"{{"accessToken":"{TOKEN}"}}"#);
+    let (mock, connection) = answering(ResponseTemplate::new(200).set_body_string(body)).await;
+    connection.login(&app(), &secret()).await.unwrap();
+    assert_eq!(delete(&connection).await, Answer::Done(200));
+    assert_eq!(mock.received_requests().await.unwrap().len(), 2);
+    tracing::info!("done");
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("done"));
+    for hidden in [TOKEN, SECRET, "hunter2"] {
+        assert!(!text.contains(hidden), "{text}");
+    }
+}
