@@ -130,9 +130,17 @@ pub fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).expect("a count of a bench"))
 }
 
-/// Prints the rows as a table and writes them to `target/bench/results.json`. Those of all benches, with the time that
-/// they `took` together, also become `docs/benchmarks.md`.
-pub fn report(rows: &[Row], took: Option<Duration>) {
+/// What a page says beside its rows.
+pub struct Told {
+    /// How long the benches took together.
+    pub took: Duration,
+    /// Benches that were not run with the program of today.
+    pub missing: Vec<&'static str>,
+}
+
+/// Prints the rows as a table and writes them to `target/bench/results.json`; with what is `told` beside them, also to
+/// `docs/benchmarks.md`.
+pub fn report(rows: &[Row], told: Option<&Told>) {
     let table = table(rows);
     let machine = machine::line();
     println!("{machine}\n\n{table}");
@@ -140,8 +148,8 @@ pub fn report(rows: &[Row], took: Option<Duration>) {
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     let json = serde_json::to_string_pretty(rows).expect("rows are JSON");
     std::fs::write(folder.join("results.json"), json + "\n").expect("results can be written");
-    if let Some(took) = took {
-        let page = page(&machine, &table, took);
+    if let Some(told) = told {
+        let page = page(&machine, &table, told);
         std::fs::write(tool::root().join("docs/benchmarks.md"), page)
             .expect("the page can be written");
     }
@@ -188,7 +196,13 @@ fn table(rows: &[Row]) -> String {
     table
 }
 
-fn page(machine: &str, table: &str, took: Duration) -> String {
+fn page(machine: &str, table: &str, told: &Told) -> String {
+    let missing = if told.missing.is_empty() {
+        String::new()
+    } else {
+        let names = told.missing.join(", ");
+        format!("Not measured with this program: {names}.\n\n")
+    };
     format!(
         "# Benchmarks
 
@@ -198,13 +212,15 @@ and keeps the figures of the others as long as the program is the same; `QUICK=1
 
 {machine}
 
-{table}
+{missing}{table}
 The **paced floor** is the time of an ideal client that needs no time of its own: its call *i* goes as soon as its delete was asked for and the
 answer to its call *i* - 100 is one window old. Deletes are asked for with one `deletecollection`, and count from when a watch first shows them. A
 run starts with a live token and an empty window.
 
 The **bare loop** is a small program that makes the same API calls for each deletion (intent, event, finalizer, and the call to the platform
-once its intent is back through a watch), one after the other and nothing else. It runs on the operator's core with the operator stopped.
+once its intent is back through a watch), one after the other and nothing else. It runs on the operator's core with the operator stopped; in
+**many** and **pruned** beside it, under the same load, for objects of a kind of its own with the same schema. **pruned-shared-cores** is the same
+load with nothing bound to a core: where one core for the control plane is the limit, it shows what is left of it with two.
 
 What is **left** beside a neighbour on the same application is the quota less what the neighbour got. **Full use** is 95 of 100 calls in one
 window. The client that backs off has 300 deletions, repeats each by itself after 1 s and twice as long each time (compressed like the
@@ -219,6 +235,6 @@ one stands; its memory at rest is that of the same process before. How long the 
 `vpo_reconcile_seconds`, so it is known up to the bound of a bucket. **ceiling** asks for all deletes in parallel and counts from the first request to
 the last object gone; the bare loop makes as many status writes of parked objects as the operator did.
 ",
-        took.as_secs()
+        told.took.as_secs()
     )
 }

@@ -22,8 +22,17 @@ const SAYS: f64 = 5.0;
 /// What ten thousand objects say after it, in seconds.
 const ALL_SAY: f64 = 60.0;
 
+/// Where the processes run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cores {
+    /// The operator on one core, all others on another.
+    Apart,
+    /// Each where it likes: what the API server needs more than one core for shows its own limit no more.
+    Shared,
+}
+
 /// Prunes a fleet while single objects of another application are deleted, and then sets `mode: Observe`.
-pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
+pub async fn run(bench: &'static str, quick: bool, cores: Cores) -> Vec<Row> {
     let (pruned, samples) = if quick { (1000, 100) } else { (3000, 500) };
     let stage = Stage::start().await;
     let setting = Setting {
@@ -43,6 +52,9 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let twin = twin::serve(stage.plane()).await;
     let twins = Fleet::of_kind(&bare, 2..samples + 2, &twin).await;
     let bare_loop = BareLoop::beside(&bare, &twin).await;
+    if cores == Cores::Shared {
+        stage.unpin(&[&other, &rig, &bare]).await;
+    }
 
     let begun = pace::now();
     let prune = async {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::figures::Row;
+use crate::figures::{Row, Told};
 use crate::support::tool;
 
 /// What one bench found.
@@ -20,10 +20,8 @@ struct Kept {
 pub struct Results {
     /// Their rows, in the order of the benches.
     pub rows: Vec<Row>,
-    /// How long they took together.
-    pub took: Duration,
-    /// Those that did not measure it yet.
-    pub missing: Vec<&'static str>,
+    /// How long they took together, and which did not measure it yet.
+    pub told: Told,
 }
 
 /// Keeps what a bench found.
@@ -42,16 +40,18 @@ pub fn keep(bench: &str, rows: &[Row], took: Duration) {
 pub fn collect(benches: impl Iterator<Item = &'static str>) -> Results {
     let mut results = Results {
         rows: Vec::new(),
-        took: Duration::ZERO,
-        missing: Vec::new(),
+        told: Told {
+            took: Duration::ZERO,
+            missing: Vec::new(),
+        },
     };
     for bench in benches {
         match read(bench) {
             Some(kept) => {
                 results.rows.extend(kept.rows);
-                results.took += Duration::from_secs(kept.seconds);
+                results.told.took += Duration::from_secs(kept.seconds);
             }
-            None => results.missing.push(bench),
+            None => results.told.missing.push(bench),
         }
     }
     results

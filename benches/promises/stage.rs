@@ -101,10 +101,18 @@ impl Stage {
             },
             platform: json!({"quota": {"calls": setting.calls, "window": window}}),
         };
+        self.unpin(&[]).await;
+        Rig::on(&self.plane, subject, layout).await
+    }
+
+    /// Lets each process run where it likes, those of `rigs` too.
+    pub async fn unpin(&self, rigs: &[&Rig<'_>]) {
         let mut all: Vec<u32> = self.plane.processes().values().copied().collect();
         all.push(self.pid().await);
+        for rig in rigs {
+            all.push(rig.simulator.id().await);
+        }
         machine::unpin(&all);
-        Rig::on(&self.plane, subject, layout).await
     }
 
     /// Gives each process its core.
