@@ -52,14 +52,15 @@ impl World {
     pub(super) fn check_send(&mut self, object: &Object) {
         let uid = &object.uid;
         let truth = self.truths.entry(uid.clone()).or_default().clone();
-        assert_eq!(truth.wrong, None, "a wrong delete of {uid}");
+        // Whatever stood against it when the intent was written may be over by now.
+        let now = self.wrong_to_delete(object);
+        let wrong = truth.wrong.filter(|then| now == Some(*then));
+        assert_eq!(wrong, None, "a wrong delete of {uid}");
         assert_eq!(self.mode, Mode::Enforce, "a delete in mode Observe");
         let own = object.application().unwrap_or(&self.application).clone();
         assert_eq!(own, self.application, "a delete with another application");
-        // A bound that was raised frees the hold as soon as enough of its objects have left it.
-        let within_bound = self.raised && self.still_held().len() <= self.bound;
         assert!(
-            !truth.held || truth.freed || within_bound,
+            !truth.held || truth.freed,
             "{uid} was sent although a hold keeps it"
         );
         let asked = match (
@@ -96,15 +97,19 @@ impl World {
 
     pub(super) fn check_decision(&mut self, seen: &Observation, decision: &Decision) {
         let object = &*seen.object;
-        if let Decision::Rest {
-            reason: Reason::MassDeletionHeld,
-            ..
-        } = decision
-        {
-            let truth = self.truths.entry(object.uid.clone()).or_default();
-            truth.held = true;
-            assert!(matches!(seen.guard, Judgement::Held(_)));
+        let held = matches!(seen.guard, Judgement::Held(_));
+        if held {
+            // Whatever else is said of it, as in mode Observe.
+            self.truths.entry(object.uid.clone()).or_default().held = true;
         }
+        let says_held = matches!(
+            decision,
+            Decision::Rest {
+                reason: Reason::MassDeletionHeld,
+                ..
+            }
+        );
+        assert!(held || !says_held, "{} is held by nothing", object.uid);
         if let Decision::Rest {
             reason: Reason::GracePeriod,
             until: Some(until),

@@ -21,6 +21,7 @@ use crate::session::{Purpose, Standing, State};
 impl World {
     /// One pass over an object; `reply` is what the platform answers, should it be called. Tells whether it was.
     pub fn pass(&mut self, name: &str, reply: Reply) -> bool {
+        self.free_within_bound();
         let Some(seen) = self.observe(name) else {
             return false;
         };
@@ -32,7 +33,7 @@ impl World {
         }
         let effect = self.act(&seen, &decision, reply);
         let report = conclude(&seen, &decision, &effect, 0, now, 0.0);
-        self.deliver_report(&seen, &decision, &effect, &report);
+        self.deliver_report(&seen, &effect, &report);
         matches!(effect, Effect::Answered(_))
     }
 
@@ -222,13 +223,7 @@ impl World {
         }
     }
 
-    pub(super) fn deliver_report(
-        &mut self,
-        seen: &Observation,
-        decision: &Decision,
-        effect: &Effect,
-        report: &Report,
-    ) {
+    pub(super) fn deliver_report(&mut self, seen: &Observation, effect: &Effect, report: &Report) {
         let object = &*seen.object;
         if let Some(outcome) = report.settled {
             self.memory.settle(&object.uid, outcome);
@@ -250,6 +245,7 @@ impl World {
         };
         let intended = matches!(effect, Effect::Intended(_));
         let wrong = intended.then(|| self.wrong_to_delete(object)).flatten();
+        let wanted = !seen.asks(self.clock());
         let body = status_body(object, status);
         match self.server.apply_status(&object.key.name, &body) {
             Some(version) => {
@@ -267,8 +263,10 @@ impl World {
                 if intended {
                     truth.wrong = wrong;
                 }
-                if let Decision::Rest { reason, .. } = decision {
-                    truth.seen_active |= reason.phase() == crate::api::reason::Phase::Active;
+                if wanted {
+                    // It was seen to be wanted, and whatever is asked for later is asked for anew.
+                    truth.seen_active = true;
+                    (truth.held, truth.freed) = (false, false);
                 }
             }
             None if intended => self.leave(&object.uid),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::server;
 use super::world::{GRACE, Reply, World};
 use crate::session::Standing;
 
@@ -20,7 +21,7 @@ impl World {
 
     /// Two objects of one package, both accepted; all in `retired` are retired, longer ago than a grace period.
     fn share(&mut self, names: [&str; 2], file: &str, retired: &[&str]) {
-        let spec = json!({"fileId": file, "platformRef": {"name": "production"}});
+        let spec = server::spec(file);
         for name in names {
             self.server.create(name, &spec);
             self.set_lifecycle(name, "Active");
@@ -88,23 +89,6 @@ impl World {
                 Some(_) | None => {}
             }
             self.pass(name, reply);
-        }
-    }
-
-    /// Nothing may go without a person, `names` are deleted, and the bound is raised to `bound`.
-    pub fn raise(&mut self, names: &[&str], bound: usize, reply: Reply) {
-        self.set_bound(0);
-        for name in names {
-            self.server.delete(name, self.now);
-            self.deliver(usize::MAX);
-        }
-        self.pass_time(GRACE + Duration::from_secs(1));
-        for name in names {
-            self.turn(name, reply);
-        }
-        self.set_bound(bound);
-        for name in names {
-            self.turn(name, reply);
         }
     }
 }

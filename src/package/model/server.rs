@@ -146,6 +146,11 @@ impl Change {
     }
 }
 
+/// A package of the Platform of the model.
+pub fn spec(file: &str) -> Value {
+    json!({"fileId": file, "platformRef": {"name": "production"}})
+}
+
 /// An object as it comes over the wire.
 pub fn read(object: &Value) -> Watched {
     serde_json::from_value(object.clone()).unwrap()

@@ -160,20 +160,17 @@ impl World {
         self.guards.load(statuses, self.now);
     }
 
-    /// The bound of the Platform is set; `true` where that releases the hold that stands.
+    /// The bound of the Platform is set.
     pub fn set_bound(&mut self, most: usize) {
         let guard = Guard {
             max_deletions: i32::try_from(most).unwrap(),
             window: "600s".to_owned(),
             ..Guard::default()
         };
-        let raised = most > self.bound;
-        self.raised |= raised;
+        self.free_within_bound();
+        self.raised |= most > self.bound;
         self.bound = most;
-        let held: Vec<String> = self.still_held();
-        if raised && held.len() <= most {
-            self.free_marked();
-        }
+        self.free_within_bound();
         self.guards
             .set_bound(&platform(), "uid-platform", &app(), &guard, self.now);
         let lenient = Guard {
@@ -183,6 +180,16 @@ impl World {
         let (other, application) = (ObjectKey::new("fleet", "other"), "app-2".parse().unwrap());
         self.guards
             .set_bound(&other, "uid-other", &application, &lenient, self.now);
+    }
+
+    /// A bound that was raised frees a hold as soon as so many of its objects have left it, whenever that is.
+    pub(super) fn free_within_bound(&mut self) {
+        let held = self.still_held();
+        if self.raised && held.len() <= self.bound {
+            for uid in held {
+                self.truths.entry(uid).or_default().freed = true;
+            }
+        }
     }
 
     /// The hold that the operator knows now.
@@ -198,8 +205,12 @@ impl World {
 
     pub(super) fn still_held(&self) -> Vec<String> {
         let asks = self.server.all().filter(|object| {
-            let deleted = object.deleted_at.is_some() && !object.is_retained();
-            (deleted || object.is_retired(self.now)) && !self.is_claimed(object)
+            let wanted = if object.deleted_at.is_some() {
+                object.is_retained()
+            } else {
+                !object.is_retired(self.now)
+            };
+            !wanted && !self.is_claimed(object)
         });
         asks.map(|object| object.uid)
             .filter(|uid| {
@@ -356,7 +367,10 @@ impl World {
         if lifecycle == "Retired" && !before.is_retired(self.now) {
             if truth.retired.is_none() || truth.seen_active {
                 truth.retired = Some(self.now);
-                (truth.held, truth.freed) = (false, false);
+                // What is being deleted has asked before, and stays in its hold or freed from it.
+                if before.deleted_at.is_none() {
+                    (truth.held, truth.freed) = (false, false);
+                }
             }
             truth.seen_active = false;
         }
