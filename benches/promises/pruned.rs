@@ -27,7 +27,7 @@ const ALL_SAY: f64 = 60.0;
 pub enum Cores {
     /// The operator on one core, all others on another.
     Apart,
-    /// Each where it likes: what the API server needs more than one core for shows its own limit no more.
+    /// Each where it likes, so that one core for the control plane is not the limit.
     Shared,
 }
 

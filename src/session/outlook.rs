@@ -77,6 +77,24 @@ pub struct Snapshot {
     pub logins: u64,
 }
 
+#[cfg(test)]
+impl Snapshot {
+    /// A session in which three wait, the last of them for about as long as `estimated`.
+    pub(crate) fn of_three(state: State, estimated: Duration) -> Self {
+        Self {
+            state,
+            calls_in_window: 7,
+            limit: 100,
+            window: Duration::from_secs(60),
+            next_probe: None,
+            logins: 1,
+            queue_length: 3,
+            estimated,
+            token_expires: None,
+        }
+    }
+}
+
 /// A session at one moment: the whole, and who comes next.
 #[derive(Debug, Clone)]
 pub struct Outlook {

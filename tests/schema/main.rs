@@ -54,6 +54,9 @@ fn platform() -> Value {
     })
 }
 
+/// Marks a field that is to be left out.
+const ABSENT: &str = "(absent)";
+
 /// The object with one field of its spec set, or with `ABSENT` taken away.
 fn with(mut object: Value, field: &str, value: &Value) -> Value {
     let (last, path) = field
@@ -315,6 +318,3 @@ fn patch_status(namespace: &str, kind: &str, name: &str, patch: &Value) {
         ])
         .expect_ok();
 }
-
-/// Marks a field that is to be left out.
-const ABSENT: &str = "(absent)";

@@ -39,17 +39,7 @@ fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
 }
 
 fn snapshot(state: State) -> Snapshot {
-    Snapshot {
-        state,
-        calls_in_window: 7,
-        limit: 100,
-        window: Duration::from_secs(60),
-        next_probe: None,
-        logins: 1,
-        queue_length: 3,
-        estimated: Duration::from_secs(170),
-        token_expires: None,
-    }
+    Snapshot::of_three(state, Duration::from_secs(170))
 }
 
 fn at(second: i64) -> Timestamp {

@@ -9,17 +9,7 @@ fn app() -> SessionKey {
 }
 
 fn snapshot(state: State) -> Snapshot {
-    Snapshot {
-        state,
-        calls_in_window: 7,
-        limit: 100,
-        window: Duration::from_secs(60),
-        next_probe: None,
-        logins: 1,
-        queue_length: 3,
-        estimated: Duration::from_millis(1500),
-        token_expires: None,
-    }
+    Snapshot::of_three(state, Duration::from_millis(1500))
 }
 
 #[track_caller]
