@@ -75,6 +75,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_hundred_new_objects_are_looked_at_within_a_second_beside_ten_thousand_parked_ones() {
+        fastrand::seed(1);
         let queue = Arc::new(Workqueue::new(|_| None));
         let begun = Arc::new(Mutex::new(HashMap::<ObjectKey, Instant>::new()));
         let cancel = CancellationToken::new();
