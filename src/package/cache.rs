@@ -93,17 +93,15 @@ impl Cache {
                 state.listing = Some(Shown::default());
                 Changes::default()
             }
-            Event::Listed(object) => {
+            Event::Listed(mut object) => {
+                if let Some(known) = state.shown.objects.get(&object.key) {
+                    object.seen_before(known);
+                }
                 state.listing.get_or_insert_default().insert(object);
                 Changes::default()
             }
             Event::ListEnds => {
-                let mut next = state.listing.take().unwrap_or_default();
-                for object in next.objects.values_mut() {
-                    if let Some(known) = state.shown.objects.get(&object.key) {
-                        object.seen_before(known);
-                    }
-                }
+                let next = state.listing.take().unwrap_or_default();
                 let previous = std::mem::replace(&mut state.shown, next);
                 state.complete = true;
                 let uids: HashSet<&str> = state.shown.objects.values().map(|o| &*o.uid).collect();
@@ -131,7 +129,7 @@ impl Cache {
                     .filter(|old| *old != uid);
                 Changes {
                     wake: state.shown.woken(key, file.as_ref()),
-                    gone: gone.into_iter().map(String::from).collect(),
+                    gone: gone.into_iter().map(|uid| uid.to_string()).collect(),
                     listed: false,
                 }
             }
@@ -139,7 +137,7 @@ impl Cache {
                 let removed = state.shown.remove(&object.key);
                 Changes {
                     wake: state.shown.woken(object.key, object.file_id.as_ref()),
-                    gone: vec![removed.map_or(object.uid, |old| old.uid).into()],
+                    gone: vec![removed.map_or(object.uid, |old| old.uid).to_string()],
                     listed: false,
                 }
             }

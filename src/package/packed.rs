@@ -23,7 +23,7 @@ pub struct Packed {
     /// Namespace and name.
     pub key: ObjectKey,
     /// Tells it from an earlier or later object of the same name.
-    pub uid: Box<str>,
+    pub uid: Arc<str>,
     /// The package that it names, as far as it can be read.
     pub file_id: Option<FileId>,
     /// The Platform that it names.
@@ -95,7 +95,7 @@ impl From<Watched> for Packed {
         // These two stand beside the text, so it doesn't repeat them.
         let (namespace, name) = (metadata.namespace.take(), metadata.name.take());
         let key = ObjectKey::new(namespace.unwrap_or_default(), name.unwrap_or_default());
-        let uid = metadata.uid.take().unwrap_or_default().into_boxed_str();
+        let uid: Arc<str> = metadata.uid.take().unwrap_or_default().into();
         let text = Text {
             metadata,
             actor,
@@ -133,10 +133,20 @@ impl From<Watched> for Packed {
 }
 
 impl Packed {
-    /// Takes over since when it is known, if `earlier` is the same object.
+    /// Takes over since when it is known, if `earlier` is the same object, and what of it is still the same: a
+    /// list that brings nothing new needs no memory of its own.
     pub fn seen_before(&mut self, earlier: &Self) {
-        if self.uid == earlier.uid {
-            self.since = self.since.min(earlier.since);
+        if self.uid != earlier.uid {
+            return;
+        }
+        self.since = self.since.min(earlier.since);
+        self.uid = Arc::clone(&earlier.uid);
+        self.key = earlier.key.clone();
+        if self.file_id == earlier.file_id {
+            self.file_id.clone_from(&earlier.file_id);
+        }
+        if self.text == earlier.text {
+            self.text = Arc::clone(&earlier.text);
         }
     }
 
@@ -197,6 +207,31 @@ mod tests {
         assert_eq!(packed.platform, Some(ObjectKey::new("iot", "p")));
         assert_eq!(packed.phase, Some(Phase::Held));
         assert_eq!(packed.file_id, Some("f-1".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_object_that_is_read_again_unchanged_shares_its_memory() {
+        let object = |uid: &str, version: &str| {
+            packed(json!({
+                "metadata": {"namespace": "fleet", "name": "a", "uid": uid, "resourceVersion": version},
+                "spec": {"fileId": "f-1", "platformRef": {"name": "p"}},
+            }))
+        };
+        let known = object("u", "1");
+        let shares = |mut read: Packed| {
+            read.seen_before(&known);
+            (
+                Arc::ptr_eq(&read.key.name, &known.key.name),
+                Arc::ptr_eq(&read.text, &known.text),
+                read.unpack().resource_version,
+            )
+        };
+        assert_eq!(shares(object("u", "1")), (true, true, "1".to_owned()));
+        assert_eq!(shares(object("u", "2")), (true, false, "2".to_owned()));
+        assert_eq!(
+            shares(object("another", "1")),
+            (false, false, "1".to_owned())
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the objects of the cache ask for, and who needs a Platform: what the guard and the Platforms go by.
 
+use std::sync::Arc;
+
 use super::{Cache, Shown};
 use crate::api::names::{AppId, ObjectKey};
 use crate::package::packed::{Asks, Packed};
@@ -24,18 +26,18 @@ pub enum Wish {
 
 impl Cache {
     /// The uid of an object, and what it asks for.
-    pub fn wish(&self, key: &ObjectKey) -> Option<(Box<str>, Wish)> {
+    pub fn wish(&self, key: &ObjectKey) -> Option<(Arc<str>, Wish)> {
         let state = self.state.lock();
         let object = state.shown.objects.get(key)?;
-        Some((object.uid.clone(), state.shown.wish(object)))
+        Some((Arc::clone(&object.uid), state.shown.wish(object)))
     }
 
     /// All that is asked for or may be, by uid.
-    pub fn wishes(&self) -> Vec<(Box<str>, Wish)> {
+    pub fn wishes(&self) -> Vec<(Arc<str>, Wish)> {
         let state = self.state.lock();
         let objects = state.shown.objects.values();
         objects
-            .map(|object| (object.uid.clone(), state.shown.wish(object)))
+            .map(|object| (Arc::clone(&object.uid), state.shown.wish(object)))
             .filter(|(_, wish)| !matches!(wish, Wish::Nothing))
             .collect()
     }
