@@ -17,7 +17,6 @@
 mod evaluate;
 mod identity;
 mod lease;
-mod pace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::evaluate::{Decision, Me, View, evaluate};
 pub use self::identity::identity;
-use self::pace::Pace;
 use crate::api::names::FIELD_MANAGER;
 use crate::session::{Inheritance, Sessions};
 
@@ -225,7 +223,6 @@ impl Leader {
 
     /// Renews the Lease, which lasts until `ends`, until told to stop.
     async fn hold(&mut self, mut ends: Instant, stop: &CancellationToken) -> Result<(), Lost> {
-        let mut pace = Pace::default();
         let mut due = Instant::now();
         loop {
             tokio::select! {
@@ -236,12 +233,8 @@ impl Leader {
                     return Ok(());
                 }
                 () = sleep_until(due) => {}
-                window = self.sessions.scarce() => {
-                    let sooner = window.map(|window| pace.next(window, Instant::now()));
-                    if let Some(at) = sooner.filter(|at| *at < due) {
-                        pace.take(at);
-                        due = at;
-                    }
+                sooner = self.sessions.scarce(due) => {
+                    due = sooner.unwrap_or(due);
                     continue;
                 }
             }

@@ -4,6 +4,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod begin;
+mod handover;
 mod learn;
 
 use std::collections::HashMap;
@@ -15,23 +16,15 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::budget::{Budget, Room};
-use super::call_log::{Past, Record};
 use super::health::{Gate, Health};
 use super::notice::Notice;
+use super::pace::Pace;
 use super::queue::Queue;
 use super::tenure::Tenure;
 use super::token::{Need, Tokens};
-use super::{Credential, Purpose, SessionKey, Standing, State, Ticket, Turn};
+use super::{Credential, Purpose, Standing, State, Ticket, Turn};
 use crate::api::names::ObjectKey;
 
-/// A record allows for so many calls where no more wait, so that the next one needs no record first.
-const IDLE: usize = 20;
-/// Where more wait, it's one in so many of the limit: a window has ten records beside the regular ones,
-/// and whatever is allowed for and not sent is lost to the next process for a window.
-const RECORDS: usize = 10;
-/// Whoever runs short is allowed as many as can go within the window by this, so that a burst costs one
-/// record and not many.
-const BURST: u32 = 20;
 /// A permit that nobody uses so long is taken back.
 const PERMIT_LASTS: Duration = Duration::from_secs(30);
 
@@ -105,6 +98,7 @@ pub(super) struct Core {
     /// When the calls under way began.
     under_way: Vec<Instant>,
     tenure: Tenure,
+    pace: Pace,
     tokens: Tokens,
     health: Health,
     notice: Notice,
@@ -135,6 +129,7 @@ impl Core {
             spare: 0,
             under_way: Vec::new(),
             tenure: Tenure::default(),
+            pace: Pace::default(),
             tokens: Tokens::new(terms.credential),
             health: Health::new(chance),
             notice: Notice::default(),
@@ -144,58 +139,6 @@ impl Core {
             abandoned: false,
             closed: false,
         }
-    }
-
-    /// From now on this process leads, within the bounds of `tenure`; it takes over what is known of
-    /// the calls before.
-    pub(super) fn begin_tenure(&mut self, past: Past, tenure: Tenure) {
-        self.budget.inherit(past);
-        self.tenure = tenure;
-    }
-
-    /// What the next leader has to know, for a record that has to last until `until`: the calls that
-    /// count, and how many more may begin from now on.
-    pub(super) fn record(&mut self, key: &SessionKey, until: Instant, now: Instant) -> Record {
-        // One more for a login.
-        let waiting = self.queue.len() + 1;
-        let wanted = if waiting <= IDLE {
-            IDLE
-        } else {
-            let part = (self.budget.limit() / RECORDS).max(1);
-            let burst = now + self.budget.window() / BURST;
-            let short = self.tenure.is_short().then_some(burst);
-            let soon = short.map_or(0, |until| self.budget.room_until(until, now));
-            part.max(soon).min(waiting)
-        };
-        let (more, permits) = if self.closed || self.abandoned {
-            (0, 0)
-        } else {
-            let room = self.budget.room_until(until, now);
-            (room.min(wanted), self.permits.len())
-        };
-        self.tenure.propose(more);
-        self.untold = false;
-        let mut past = self.budget.past(now);
-        let latest = |began: &Instant| now.max(*began + self.time_out);
-        past.stamps.extend(self.under_way.iter().map(latest));
-        Record::new(key, &past, more + permits, now)
-    }
-
-    /// The record that was made last is safe, and the lease lasts until `ends`.
-    pub(super) fn recorded(&mut self, ends: Instant) {
-        self.tenure.confirm(ends);
-    }
-
-    /// Whether the lease outlives a call that begins now.
-    pub(super) fn may_send(&self, now: Instant) -> bool {
-        self.tenure.outlives(now + self.time_out)
-    }
-
-    /// The window, if a record is wanted before its time: more calls fit than the last one allows for, or
-    /// a refusal has told something that it doesn't.
-    pub(super) fn wants_record(&self) -> Option<Duration> {
-        let wants = (self.tenure.is_short() || self.untold) && !self.closed;
-        wants.then(|| self.budget.window())
     }
 
     /// Takes the terms that the members agree on now. `reconnected` tells that the way to the
@@ -332,7 +275,7 @@ impl Core {
             .advance(&self.state(), &self.queue, now, &mut step.wake);
         let candidates = [moves, unused.map(|given| given + PERMIT_LASTS), notice];
         step.next = candidates.into_iter().flatten().min();
-        step.wants_record = self.wants_record().is_some();
+        step.wants_record = self.wants_record();
         step
     }
 

@@ -19,6 +19,7 @@ mod members;
 mod notice;
 mod order;
 mod outlook;
+mod pace;
 mod queue;
 mod registry;
 mod tenure;

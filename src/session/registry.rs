@@ -150,14 +150,15 @@ impl Sessions {
         self.leads.send_replace(true);
     }
 
-    /// Waits until a session wants a record before its time; tells the shortest window of those that do,
-    /// or `None` where none does any more.
-    pub async fn scarce(&self) -> Option<Duration> {
+    /// Waits until a session wants a record before the next one, which is `due` then; tells when it
+    /// should come, or `None` where that one is soon enough.
+    pub async fn scarce(&self, due: Instant) -> Option<Instant> {
         self.scarce.notified().await;
+        let now = Instant::now();
         let registry = self.lock();
         let sessions = registry.sessions.values();
         sessions
-            .filter_map(|session| session.lock().core.wants_record())
+            .filter_map(|session| session.lock().core.bring_forward(due, now))
             .min()
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Tenure {
     proposed: Option<usize>,
     /// Whether more calls could begin than the record allows for.
     short: bool,
+    /// How many have begun since the record that was made last.
+    begun: usize,
 }
 
 impl Tenure {
@@ -34,11 +36,13 @@ impl Tenure {
 
     /// A call, or a permit for one, takes its share.
     pub(super) fn take(&mut self) {
+        self.begun = self.begun.saturating_add(1);
         self.change(|left| left.saturating_sub(1));
     }
 
     /// A permit came back unused.
     pub(super) fn give_back(&mut self) {
+        self.begun = self.begun.saturating_sub(1);
         self.change(|left| left.saturating_add(1));
     }
 
@@ -52,12 +56,18 @@ impl Tenure {
         self.short
     }
 
+    /// How many calls have begun since the record that was made last.
+    pub(super) fn begun(&self) -> usize {
+        self.begun
+    }
+
     /// A record is being written that allows for `calls` more.
     pub(super) fn propose(&mut self, calls: usize) {
         // One that was written before may still turn out to be the one that is there.
         let earlier = self.proposed.unwrap_or(calls);
         self.proposed = Some(calls.min(earlier));
         self.short = false;
+        self.begun = 0;
     }
 
     /// The record is safe, and the lease lasts until `ends`.
@@ -75,6 +85,7 @@ impl Tenure {
         Self {
             proposed: None,
             short: false,
+            begun: 0,
             ..self.clone()
         }
     }

@@ -1,6 +1,7 @@
 //! What one process sends and what the next one makes of it, over a clock that the test moves.
 
 use super::*;
+use crate::session::SessionKey;
 use crate::session::call_log::{CallLog, Inheritance};
 
 fn session_key() -> SessionKey {
@@ -195,7 +196,7 @@ fn a_call_that_fits_asks_for_the_record_it_lacks_and_goes_with_it() {
             lacked += 1;
             let waits = bench.core.waiting() > 0;
             assert!(
-                !waits || bench.core.wants_record().is_some(),
+                !waits || bench.core.wants_record(),
                 "seed {seed}: nobody asks for it"
             );
             if rng.u8(0..4) > 0 {
@@ -234,7 +235,7 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
         while holder.bench.permits() > 0 {
             holder.begin();
         }
-        if holder.bench.core.wants_record().is_some() {
+        if holder.bench.core.wants_record() {
             holder.write();
             holder.confirm();
             records += 1;
@@ -248,7 +249,56 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
 }
 
 #[test]
-fn where_many_wait_no_more_than_a_tenth_is_allowed_for_ahead_of_its_time() {
+fn deletions_that_keep_coming_get_twice_as_many_with_each_record() {
+    let mut holder = Holder::new();
+    let now = holder.bench.now;
+    holder.bench.core.agree(terms(200, "s1"), false, now);
+    holder.write();
+    holder.confirm();
+    let mut records = 0;
+    for n in 0..199 {
+        holder.bench.ask(n);
+        holder.answer();
+        if holder.bench.core.wants_record() {
+            holder.write();
+            holder.confirm();
+            records += 1;
+        }
+        while holder.bench.permits() > 0 {
+            holder.begin();
+            holder.answer();
+        }
+        holder.bench.pass(Duration::from_millis(10));
+    }
+    assert_eq!(
+        (holder.sent.len(), records),
+        (200, 3),
+        "20, 40, 80 and the rest"
+    );
+}
+
+#[test]
+fn a_session_brings_a_record_forward_ten_times_in_a_window_whatever_others_do() {
+    let mut bench = Bench::live(100);
+    let due = bench.now + WINDOW * 2;
+    bench.core.tenure.ask();
+    for _ in 0..10 {
+        assert_eq!(bench.core.bring_forward(due, bench.now), Some(bench.now));
+    }
+    let next = bench.now + WINDOW;
+    assert_eq!(bench.core.bring_forward(due, bench.now), Some(next));
+    assert_eq!(
+        bench.core.bring_forward(next, bench.now),
+        None,
+        "soon enough"
+    );
+    let mut other = Bench::live(100);
+    other.core.tenure.ask();
+    assert_eq!(other.core.bring_forward(due, other.now), Some(other.now));
+}
+
+#[test]
+fn where_many_wait_no_more_than_an_eighth_is_allowed_for_ahead_of_its_time() {
     let mut bench = Bench::live(50);
     for n in 1..=200 {
         bench.ask(n);
@@ -269,7 +319,7 @@ fn where_many_wait_no_more_than_a_tenth_is_allowed_for_ahead_of_its_time() {
     };
     assert_eq!(reserved(&mut bench, secs(6)), 0, "all is used for a while");
     bench.now += WINDOW.checked_sub(secs(3)).unwrap();
-    assert_eq!(reserved(&mut bench, secs(6)), 5, "all 50 could go by then");
+    assert_eq!(reserved(&mut bench, secs(6)), 6, "all 50 could go by then");
 }
 
 #[test]
@@ -281,14 +331,14 @@ fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
     for n in 1..=20 {
         first.call(n, &Answer::Done(200));
     }
-    assert_eq!(first.core.wants_record(), None);
+    assert!(!first.core.wants_record());
     first.call(21, &Answer::Throttled(Detail::default()));
-    assert_eq!(first.core.wants_record(), Some(WINDOW));
+    assert!(first.core.wants_record());
     let ends = first.core.budget.throttled_until().unwrap();
     let record = first
         .core
         .record(&session_key(), first.now + secs(6), first.now);
-    assert_eq!(first.core.wants_record(), None, "once is enough");
+    assert!(!first.core.wants_record(), "once is enough");
     let text = CallLog::new(vec![record], false).into_text();
 
     let now = first.now + secs(1);

@@ -1,27 +1,27 @@
-//! How often a renewal is brought forward.
+//! How often a session may bring the renewal of the Lease forward.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Renewals brought forward in one window at most.
+/// Renewals that one session brings forward in one window at most.
 const MOST: usize = 10;
 
-/// When renewals were brought forward.
-#[derive(Default)]
-pub struct Pace(VecDeque<Instant>);
+/// When a session brought renewals forward.
+#[derive(Debug, Default)]
+pub(super) struct Pace(VecDeque<Instant>);
 
 impl Pace {
-    /// When the next one may come, given the window of those that need it.
-    pub fn next(&self, window: Duration, now: Instant) -> Instant {
+    /// When the next one may come, given the window of the session.
+    pub(super) fn next(&self, window: Duration, now: Instant) -> Instant {
         let recent = self.0.len().checked_sub(MOST);
         let oldest = recent.and_then(|index| self.0.get(index));
         oldest.map_or(now, |at| now.max(*at + window))
     }
 
     /// One comes at `at`.
-    pub fn take(&mut self, at: Instant) {
+    pub(super) fn take(&mut self, at: Instant) {
         self.0.push_back(at);
         if self.0.len() > MOST {
             self.0.pop_front();
