@@ -383,8 +383,8 @@ impl Core {
             self.budget.room(now)
         };
         // What nobody waits for isn't worth a record of its own: the next one is soon enough.
-        let others = self.queue.len().min(self.budget.free(now));
-        if !spare && room == Room::Now && self.tenure.left() < others {
+        let free = self.budget.free(now);
+        if !spare && room == Room::Now && self.runs_short(free) {
             self.tenure.ask();
         }
         match room {

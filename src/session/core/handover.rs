@@ -17,6 +17,9 @@ const PARTS: usize = 8;
 /// since the record before.
 const BURST: u32 = 20;
 const GROWTH: usize = 2;
+/// A record is asked for while the last one still allows for so many, so that deletions which come one by
+/// one needn't wait for it.
+const AHEAD: usize = 5;
 
 impl Core {
     /// From now on this process leads, within the bounds of `tenure`; it takes over what is known of
@@ -46,6 +49,11 @@ impl Core {
         let latest = |began: &Instant| now.max(*began + self.time_out);
         past.stamps.extend(self.under_way.iter().map(latest));
         Record::new(key, &past, more + permits, now)
+    }
+
+    /// Whether the record allows for too few of the calls that are `free` to begin now.
+    pub(super) fn runs_short(&self, free: usize) -> bool {
+        self.tenure.left() < free.min(self.queue.len().max(AHEAD))
     }
 
     /// How many calls a record should allow for, as far as the budget can give them.

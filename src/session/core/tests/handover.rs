@@ -278,6 +278,31 @@ fn deletions_that_keep_coming_get_twice_as_many_with_each_record() {
 }
 
 #[test]
+fn deletions_that_come_one_by_one_never_wait_for_a_record() {
+    let mut holder = Holder::new();
+    let now = holder.bench.now;
+    holder.bench.core.agree(terms(200, "s1"), false, now);
+    holder.write();
+    holder.confirm();
+    holder.bench.ask(0);
+    holder.answer();
+    for n in 1..150 {
+        holder.bench.ask(n);
+        while holder.bench.permits() > 0 {
+            holder.begin();
+            holder.answer();
+        }
+        assert_eq!(holder.bench.core.waiting(), 0, "the one of {n} waits");
+        // It is written while some more come.
+        if holder.bench.core.wants_record() && holder.written.is_empty() {
+            holder.write();
+        } else if n % 3 == 0 {
+            holder.confirm();
+        }
+    }
+}
+
+#[test]
 fn a_session_brings_a_record_forward_ten_times_in_a_window_whatever_others_do() {
     let mut bench = Bench::live(100);
     let due = bench.now + WINDOW * 2;
