@@ -230,8 +230,8 @@ Platform calls come from the simulator's ledger, writes from the audit log of th
 server, CPU time and memory of the operator from the system.
 
 **idle** and **storm** begin with a live token. Objects are born while every process runs on all cores, which is sooner over; everything after
-that is bound. **start** runs the operator behind a proxy that ends its watch of all objects with a 410, and with another as soon as the next
-one stands; its memory at rest is that of the same process before. How long the pass after an edit takes is the operator's own
+that is bound. **start** begins cold, and once more behind a proxy that ends the watch of all objects with a 410, and with another as soon as the
+next one stands; memory at rest is that of the same process before. How long the pass after an edit takes is the operator's own
 `vpo_reconcile_seconds`, so it is known up to the bound of a bucket. **ceiling** asks for all deletes in parallel and counts from the first request to
 the last object gone; the bare loop makes as many status writes of parked objects as the operator did.
 ",
