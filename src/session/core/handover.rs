@@ -58,11 +58,12 @@ impl Core {
 
     /// How many calls a record should allow for, as far as the budget can give them.
     fn wanted(&self, now: Instant) -> usize {
-        let short = self.tenure.is_short();
-        let coming = if short {
-            self.tenure.begun().saturating_mul(GROWTH)
+        let (coming, soon) = if self.tenure.is_short() {
+            let burst = now + self.budget.window() / BURST;
+            let soon = self.budget.room_until(burst, now);
+            (self.tenure.begun().saturating_mul(GROWTH), soon)
         } else {
-            0
+            (0, 0)
         };
         // One more for a login.
         let expected = coming.max(self.queue.len() + 1);
@@ -70,12 +71,6 @@ impl Core {
             return IDLE;
         }
         let part = (self.budget.limit() / PARTS).max(1);
-        let soon = if short {
-            let burst = now + self.budget.window() / BURST;
-            self.budget.room_until(burst, now)
-        } else {
-            0
-        };
         part.max(soon).min(expected)
     }
 

@@ -36,6 +36,16 @@ impl Holder {
         }
     }
 
+    /// With two hundred calls in a window, and a record that was made while nobody waited.
+    fn of_two_hundred() -> Self {
+        let mut holder = Self::new();
+        let now = holder.bench.now;
+        holder.bench.core.agree(terms(200, "s1"), false, now);
+        holder.write();
+        holder.confirm();
+        holder
+    }
+
     fn write(&mut self) {
         let now = self.bench.now;
         let until = now + secs(6);
@@ -250,11 +260,7 @@ fn an_idle_session_keeps_room_for_twenty_and_a_burst_gets_all_with_one_more_reco
 
 #[test]
 fn deletions_that_keep_coming_get_twice_as_many_with_each_record() {
-    let mut holder = Holder::new();
-    let now = holder.bench.now;
-    holder.bench.core.agree(terms(200, "s1"), false, now);
-    holder.write();
-    holder.confirm();
+    let mut holder = Holder::of_two_hundred();
     let mut records = 0;
     for n in 0..199 {
         holder.bench.ask(n);
@@ -279,11 +285,7 @@ fn deletions_that_keep_coming_get_twice_as_many_with_each_record() {
 
 #[test]
 fn deletions_that_come_one_by_one_never_wait_for_a_record() {
-    let mut holder = Holder::new();
-    let now = holder.bench.now;
-    holder.bench.core.agree(terms(200, "s1"), false, now);
-    holder.write();
-    holder.confirm();
+    let mut holder = Holder::of_two_hundred();
     holder.bench.ask(0);
     holder.answer();
     for n in 1..150 {
