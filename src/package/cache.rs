@@ -1,4 +1,4 @@
-//! Objects and claims in one cache, swapped together at the end of a list.
+//! Objects and claims in one cache, brought up to date together at the end of a list.
 
 mod wishes;
 
@@ -51,8 +51,15 @@ pub struct Cache {
 struct State {
     shown: Shown,
     /// A list under way; not shown before it is complete.
-    listing: Option<Shown>,
+    listing: Option<Listing>,
     complete: bool,
+}
+
+/// What a list has brought. Nearly all of it is shown already, and needs no second place.
+#[derive(Default)]
+struct Listing {
+    seen: HashSet<ObjectKey>,
+    differing: Vec<Packed>,
 }
 
 #[derive(Default)]
@@ -90,46 +97,34 @@ impl Cache {
         let mut state = self.state.lock();
         match event {
             Event::ListBegins => {
-                state.listing = Some(Shown::default());
+                state.listing = Some(Listing::default());
                 Changes::default()
             }
-            Event::Listed(mut object) => {
-                if let Some(known) = state.shown.objects.get(&object.key) {
-                    object.seen_before(known);
+            Event::Listed(object) => {
+                let State { shown, listing, .. } = &mut *state;
+                let listing = listing.get_or_insert_default();
+                match shown.objects.get(&object.key) {
+                    Some(known) if known.is_same(&object) => {
+                        listing.seen.insert(known.key.clone());
+                    }
+                    Some(_) | None => {
+                        listing.seen.insert(object.key.clone());
+                        listing.differing.push(object);
+                    }
                 }
-                state.listing.get_or_insert_default().insert(object);
                 Changes::default()
             }
             Event::ListEnds => {
-                let next = state.listing.take().unwrap_or_default();
-                let previous = std::mem::replace(&mut state.shown, next);
+                let listing = state.listing.take().unwrap_or_default();
                 state.complete = true;
-                let uids: HashSet<&str> = state.shown.objects.values().map(|o| &*o.uid).collect();
-                let gone = previous
-                    .objects
-                    .values()
-                    .map(|o| &o.uid)
-                    .filter(|u| !uids.contains(&***u));
-                // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
-                let mut wake: HashSet<ObjectKey> = previous.objects.keys().cloned().collect();
-                wake.extend(state.shown.objects.keys().cloned());
-                Changes {
-                    gone: gone.map(ToString::to_string).collect(),
-                    wake: wake.into_iter().collect(),
-                    listed: true,
-                }
+                state.shown.replace(listing)
             }
             Event::Applied(object) => {
-                let uid = object.uid.clone();
                 let (key, file) = (object.key.clone(), object.file_id.clone());
-                let gone = state
-                    .shown
-                    .insert(object)
-                    .map(|old| old.uid)
-                    .filter(|old| *old != uid);
+                let gone = state.shown.put(object);
                 Changes {
                     wake: state.shown.woken(key, file.as_ref()),
-                    gone: gone.into_iter().map(|uid| uid.to_string()).collect(),
+                    gone: gone.into_iter().collect(),
                     listed: false,
                 }
             }
@@ -217,6 +212,32 @@ impl Cache {
 }
 
 impl Shown {
+    /// Shows what a list has brought, and nothing else.
+    fn replace(&mut self, listing: Listing) -> Changes {
+        let Listing { seen, differing } = listing;
+        let missing = self.objects.keys().filter(|key| !seen.contains(*key));
+        // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
+        let mut wake: Vec<ObjectKey> = missing.cloned().collect();
+        let removed: Vec<Packed> = wake.iter().filter_map(|key| self.remove(key)).collect();
+        let mut gone: Vec<String> = removed.iter().map(|old| old.uid.to_string()).collect();
+        let new = seen.len().saturating_sub(self.objects.len());
+        self.objects.reserve(new);
+        gone.extend(differing.into_iter().filter_map(|object| self.put(object)));
+        wake.extend(self.objects.keys().cloned());
+        Changes {
+            wake,
+            gone,
+            listed: true,
+        }
+    }
+
+    /// Shows `object`; returns the uid of an earlier one of its name.
+    fn put(&mut self, object: Packed) -> Option<String> {
+        let uid = Arc::clone(&object.uid);
+        let earlier = self.insert(object).filter(|earlier| earlier.uid != uid);
+        earlier.map(|earlier| earlier.uid.to_string())
+    }
+
     fn insert(&mut self, mut object: Packed) -> Option<Packed> {
         let previous = self.remove(&object.key);
         if let Some(known) = &previous {

@@ -111,3 +111,29 @@ fn the_counts_follow_every_change_and_a_list_replaces_them() {
     };
     assert_eq!((of(Phase::Active), cache.counts(&platform)), (0, counts));
 }
+
+#[test]
+fn a_list_that_brings_nothing_new_leaves_all_as_it_is_and_one_broken_off_is_forgotten() {
+    let cache = Cache::default();
+    for name in ["a", "b", "c"] {
+        cache.apply(Event::Applied(version(name, "1")));
+    }
+    let names = |keys: &[ObjectKey]| {
+        let mut names: Vec<String> = keys.iter().map(|key| key.name.to_string()).collect();
+        names.sort();
+        names
+    };
+    cache.apply(Event::ListBegins);
+    cache.apply(Event::Listed(version("a", "7")));
+    cache.apply(Event::ListBegins);
+    let mut anew = version("c", "1");
+    anew.uid = "another".into();
+    for object in [version("a", "1"), version("b", "2"), anew] {
+        cache.apply(Event::Listed(object));
+    }
+    let changes = cache.apply(Event::ListEnds);
+    assert_eq!(names(&changes.wake), ["a", "b", "c"]);
+    assert_eq!(changes.gone, ["uid-c"]);
+    let versions = ["a", "b", "c"].map(|name| shown(&cache, name).unwrap());
+    assert_eq!(versions, ["1", "2", "1"]);
+}
