@@ -391,9 +391,9 @@ impl Core {
             Room::Now if self.tenure.left() == 0 => Move::Wait(None),
             Room::Now if login => Move::Login { probe },
             Room::Now if spare => Move::Spare { probe },
-            Room::Now => Move::Grant { probe },
+            Room::Now if self.may_permit() => Move::Grant { probe },
             Room::At(at) => Move::Wait(Some(at)),
-            Room::AfterAnswer => Move::Wait(None),
+            Room::Now | Room::AfterAnswer => Move::Wait(None),
         }
     }
 

@@ -18,7 +18,9 @@ pub(super) struct Tenure {
     proposed: Option<usize>,
     /// Whether more calls could begin than the record allows for.
     short: bool,
-    /// How many have begun since the record that was made last.
+    /// How many the record that was made last allows for.
+    given: usize,
+    /// How many have begun since it was made.
     begun: usize,
 }
 
@@ -32,6 +34,11 @@ impl Tenure {
     pub(super) fn left(&self) -> usize {
         self.proposed
             .map_or(self.left, |proposed| proposed.min(self.left))
+    }
+
+    /// How many calls the record that was made last allowed for.
+    pub(super) fn given(&self) -> usize {
+        self.given
     }
 
     /// A call, or a permit for one, takes its share.
@@ -67,6 +74,7 @@ impl Tenure {
         let earlier = self.proposed.unwrap_or(calls);
         self.proposed = Some(calls.min(earlier));
         self.short = false;
+        self.given = calls;
         self.begun = 0;
     }
 
@@ -85,6 +93,7 @@ impl Tenure {
         Self {
             proposed: None,
             short: false,
+            given: 0,
             begun: 0,
             ..self.clone()
         }

@@ -6,20 +6,20 @@ use super::{Core, Tenure};
 use crate::session::SessionKey;
 use crate::session::call_log::{Past, Record};
 
-/// A record allows for so many calls where no more wait, so that the next one needs no record first.
+/// A record allows for so many calls where no more are expected, so that the next one needs no record first.
 const IDLE: usize = 20;
-/// Where more wait, it's one in so many of the limit: so the ten records that a window may have beside the
-/// regular ones allow for all its calls, also where refusals have taken some. Whatever is allowed for and
-/// not sent is lost to the next process for a window.
-const PARTS: usize = 8;
-/// Whoever runs short is allowed as many as can go within the window by this, so that a burst costs one
-/// record and not many: all that wait, and while they are still coming this many times those that went
-/// since the record before.
-const BURST: u32 = 20;
-const GROWTH: usize = 2;
-/// A record is asked for while the last one still allows for so many, so that deletions which come one by
-/// one needn't wait for it.
-const AHEAD: usize = 5;
+/// At most it allows for one in so many of the limit. Whatever is allowed for and not sent when the process ends
+/// is lost to the next one for a window.
+const PARTS: usize = 6;
+/// The next one is asked for while one in so many of those is left, so that nobody waits for it. So the ten that a
+/// window may have beside the regular ones allow for all its calls.
+const AHEAD: usize = 3;
+/// While calls come one by one, a record allows for so many times those that went since the one before.
+const GROWTH: usize = 3;
+/// So many permits may wait for their use, as one in so many of the limit and at least. They're lost in the same
+/// way, and more of them would only wait longer for the API server.
+const UNUSED: usize = 12;
+const FEW: usize = 8;
 
 impl Core {
     /// From now on this process leads, within the bounds of `tenure`; it takes over what is known of
@@ -41,7 +41,7 @@ impl Core {
             (0, 0)
         } else {
             let room = self.budget.room_until(until, now);
-            (room.min(self.wanted(now)), self.permits.len())
+            (room.min(self.wanted()), self.permits.len())
         };
         self.tenure.propose(more);
         self.untold = false;
@@ -51,27 +51,34 @@ impl Core {
         Record::new(key, &past, more + permits, now)
     }
 
+    /// Whether one more permit may wait for its use.
+    pub(super) fn may_permit(&self) -> bool {
+        self.permits.len() < (self.budget.limit() / UNUSED).max(FEW)
+    }
+
     /// Whether the record allows for too few of the calls that are `free` to begin now.
     pub(super) fn runs_short(&self, free: usize) -> bool {
-        self.tenure.left() < free.min(self.queue.len().max(AHEAD))
+        self.tenure.left() < free.min((self.tenure.given() / AHEAD).max(1))
     }
 
     /// How many calls a record should allow for, as far as the budget can give them.
-    fn wanted(&self, now: Instant) -> usize {
-        let (coming, soon) = if self.tenure.is_short() {
-            let burst = now + self.budget.window() / BURST;
-            let soon = self.budget.room_until(burst, now);
-            (self.tenure.begun().saturating_mul(GROWTH), soon)
+    fn wanted(&self) -> usize {
+        let coming = if self.tenure.is_short() {
+            self.tenure.begun().saturating_mul(GROWTH)
         } else {
-            (0, 0)
+            0
         };
         // One more for a login.
         let expected = coming.max(self.queue.len() + 1);
         if expected <= IDLE {
             return IDLE;
         }
-        let part = (self.budget.limit() / PARTS).max(1);
-        part.max(soon).min(expected)
+        self.part().min(expected)
+    }
+
+    /// The most that a record allows for where many are expected.
+    fn part(&self) -> usize {
+        self.budget.limit().div_ceil(PARTS)
     }
 
     /// The record that was made last is safe, and the lease lasts until `ends`.

@@ -38,7 +38,7 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
     let holder = (1..=100).find(|n| bench.permitted(*n)).unwrap();
     bench.call(holder, &Answer::AlreadyGone(Detail::default()));
     assert_eq!(bench.core.state(), State::Open);
-    assert_eq!(bench.permits(), 20);
+    assert_eq!(bench.permits(), 8);
 }
 
 #[test]
@@ -47,8 +47,7 @@ fn a_refused_application_is_probed_and_does_not_eat_the_quota() {
     for n in 1..=100 {
         bench.ask(n);
     }
-    let calls: Vec<_> = (1..=20).map(|n| bench.begin(n)).collect();
-    for call in &calls {
+    for call in &bench.begin_twenty() {
         bench.end(call, &Answer::ApplicationRefused(Detail::default()));
     }
     assert!(matches!(bench.core.state(), State::ApplicationRefused(_)));
