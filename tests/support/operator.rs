@@ -68,7 +68,7 @@ impl Operator {
     pub async fn ready(&mut self) {
         wait_for(
             "the operator to be ready",
-            Duration::from_secs(20),
+            Duration::from_secs(60),
             async || {
                 if let Some(status) = self.process.status() {
                     panic!("the operator ended with {status}: {:#?}", self.log());
