@@ -1,0 +1,157 @@
+//! What a refused call tells of others who call for the same application, and what is made of it.
+
+use super::*;
+
+#[test]
+fn a_refused_call_pauses_all_for_a_tenth_of_a_window_then_one_goes_alone() {
+    let (mut budget, now) = fresh(100, WINDOW);
+    for _ in 0..3 {
+        assert!(budget.take(now));
+    }
+    budget.ended(now, now);
+    let refused = now + ms(20_000);
+    budget.refused(now, refused);
+    assert_eq!(budget.room(refused), Room::At(refused + WINDOW / 10));
+    // The third call is still out when the pause ends, and says nothing about what comes after it.
+    let over = now + WINDOW;
+    budget.understood(now, over);
+    assert_eq!(budget.room(over), Room::AfterAnswer);
+    budget.ended(over, over);
+    assert!(budget.take(over));
+    assert_eq!(
+        budget.room(over),
+        Room::AfterAnswer,
+        "a second one went along"
+    );
+    budget.ended(over + ms(5), over + ms(5));
+    budget.understood(over, over + ms(5));
+    assert_eq!(budget.throttled_until(), None);
+}
+
+#[test]
+fn a_pause_is_half_a_window_where_no_call_of_ours_is_in_it() {
+    let (mut budget, now) = fresh(100, WINDOW);
+    assert!(budget.take(now));
+    budget.refused(now, now);
+    assert_eq!(budget.throttled_until(), Some(now + WINDOW / 2));
+}
+
+#[test]
+fn the_share_falls_to_the_calls_that_fitted_and_those_still_out_may_add_to_it() {
+    let (mut budget, now) = fresh(100, WINDOW);
+    for _ in 0..20 {
+        assert!(budget.take(now));
+    }
+    let at = |millis| now + ms(millis);
+    for call in 1..=10 {
+        budget.ended(at(call), at(call));
+        budget.understood(now, at(call));
+    }
+    budget.refused(now, at(11));
+    assert_eq!(budget.fits(at(11)), 10);
+    let pause = budget.throttled_until();
+    // The others were out already: what is refused of them says nothing new, what fits does.
+    for call in 12..=16 {
+        budget.refused(now, at(call));
+    }
+    assert_eq!((budget.fits(at(16)), budget.throttled_until()), (10, pause));
+    for call in 17..=20 {
+        budget.ended(at(call), at(call));
+        budget.understood(now, at(call));
+    }
+    assert_eq!(budget.fits(at(20)), 14);
+    assert_eq!(budget.used(at(20)), 20, "refused calls stay in the log");
+}
+
+/// A budget whose only call in the window was refused as the eleventh of eleven.
+fn lowered_to_ten() -> (Budget, Instant) {
+    let (mut budget, now) = fresh(100, WINDOW);
+    for _ in 0..10 {
+        assert!(budget.take(now));
+        budget.ended(now, now);
+        budget.understood(now, now);
+    }
+    assert!(budget.take(now));
+    budget.refused(now, now + ms(1));
+    (budget, now + ms(1))
+}
+
+/// Moves to when a call may go, sends it and has it answered after 10 ms.
+fn one_call(budget: &mut Budget, mut now: Instant, fits: bool) -> Instant {
+    while let Room::At(at) = budget.room(now) {
+        now = at;
+    }
+    assert!(budget.take(now));
+    let answered = now + ms(10);
+    if fits {
+        budget.ended(answered, answered);
+        budget.understood(now, answered);
+    } else {
+        budget.refused(now, answered);
+    }
+    answered
+}
+
+#[test]
+fn the_share_is_felt_out_in_growing_steps_until_it_is_whole() {
+    let (mut budget, fell) = lowered_to_ten();
+    let mut now = one_call(&mut budget, fell, true);
+    let first = now - fell;
+    assert!(first >= WINDOW * 2 / 5, "felt out again after {first:?}");
+    let mut sizes = vec![budget.fits(now)];
+    while budget.fits(now) < 100 {
+        now = one_call(&mut budget, now, true);
+        let fits = budget.share.fits(0, 100, WINDOW, now);
+        if sizes.last() != Some(&fits) {
+            sizes.push(fits);
+        }
+    }
+    let steps: Vec<_> = sizes.windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(
+        steps.is_sorted_by(|one, next| one <= next || *next >= 20 || sizes.last() == Some(&100))
+    );
+    assert!(now - fell <= WINDOW, "whole after {:?}", now - fell);
+}
+
+#[test]
+fn a_step_that_is_refused_again_and_again_is_tried_less_and_less() {
+    let (mut budget, mut now) = lowered_to_ten();
+    let mut waits = Vec::new();
+    let mut refused_at = now;
+    for _ in 0..4 {
+        // Those that leave the window make room for as many; the one beyond them is refused.
+        loop {
+            let growing = budget.share.fits(0, 100, WINDOW, now) <= budget.used(now);
+            let beyond = growing && budget.share.grows().is_some_and(|grows| grows <= now);
+            if beyond {
+                break;
+            }
+            match budget.room(now) {
+                Room::At(at) => now = at,
+                Room::Now => now = one_call(&mut budget, now, true),
+                Room::AfterAnswer => panic!("nothing is out"),
+            }
+        }
+        waits.push(now - refused_at);
+        now = one_call(&mut budget, now, false);
+        refused_at = now;
+    }
+    assert!(waits.first() < waits.last(), "{waits:?}");
+}
+
+#[test]
+fn what_was_known_of_a_neighbour_is_forgotten_after_three_windows_without_a_call() {
+    let (mut budget, fell) = lowered_to_ten();
+    assert_eq!(budget.fits(fell), 10);
+    let now = one_call(&mut budget, fell + WINDOW * 3, true);
+    assert_eq!(budget.fits(now), 100);
+}
+
+#[test]
+fn the_estimate_counts_with_what_is_left() {
+    let (budget, fell) = lowered_to_ten();
+    // Ten in this window are gone already; the eleventh waiting goes a window after the first.
+    let (first, eleventh) = (budget.estimate(1, fell), budget.estimate(11, fell));
+    assert!(first <= WINDOW && eleventh >= WINDOW && eleventh <= WINDOW * 2);
+    assert!(budget.estimate(100, fell) >= WINDOW * 9);
+}
