@@ -28,11 +28,11 @@ impl Holder {
         }
     }
 
-    /// With two hundred calls in a window, and a record that was made while nobody waited.
-    fn of_two_hundred() -> Self {
+    /// With so many calls in a window, and a record that was made while nobody waited.
+    fn idle(calls: usize) -> Self {
         let mut holder = Self::new();
         let now = holder.bench.now;
-        holder.bench.core.agree(terms(200, "s1"), false, now);
+        holder.bench.core.agree(terms(calls, "s1"), false, now);
         holder.write();
         holder.confirm();
         holder
@@ -235,11 +235,7 @@ fn ten_records_in_a_window_allow_for_all_its_calls() {
         .into_iter()
         .flat_map(|quota| [(quota, true), (quota, false)])
     {
-        let mut holder = Holder::new();
-        let now = holder.bench.now;
-        holder.bench.core.agree(terms(quota, "s1"), false, now);
-        holder.write();
-        holder.confirm();
+        let mut holder = Holder::idle(quota);
         let reserved = format!("\"reserved\":{}", quota.min(20));
         assert!(holder.safe.contains(&reserved), "{}", holder.safe);
         let mut coming = 0..quota - 1;
@@ -263,7 +259,7 @@ fn ten_records_in_a_window_allow_for_all_its_calls() {
 
 #[test]
 fn deletions_that_come_one_by_one_never_wait_for_a_record() {
-    let mut holder = Holder::of_two_hundred();
+    let mut holder = Holder::idle(200);
     holder.bench.ask(0);
     holder.answer();
     for n in 1..150 {
