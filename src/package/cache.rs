@@ -218,8 +218,8 @@ impl Shown {
         let missing = self.objects.keys().filter(|key| !seen.contains(*key));
         // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
         let mut wake: Vec<ObjectKey> = missing.cloned().collect();
-        let removed: Vec<Packed> = wake.iter().filter_map(|key| self.remove(key)).collect();
-        let mut gone: Vec<String> = removed.iter().map(|old| old.uid.to_string()).collect();
+        let removed = wake.iter().filter_map(|key| self.remove(key));
+        let mut gone: Vec<String> = removed.map(|old| old.uid.to_string()).collect();
         let new = seen.len().saturating_sub(self.objects.len());
         self.objects.reserve(new);
         gone.extend(differing.into_iter().filter_map(|object| self.put(object)));
