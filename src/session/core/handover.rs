@@ -8,16 +8,16 @@ use crate::session::call_log::{Past, Record};
 
 /// A record allows for so many calls where no more are expected, so that the next one needs no record first.
 const IDLE: usize = 20;
-/// At most it allows for one in so many of the limit. Whatever is allowed for and not sent when the process ends
-/// is lost to the next one for a window.
+/// Where more are expected, it allows for one in so many of the limit at most. Whatever is allowed for and not sent
+/// when the process ends is lost to the next one for a window.
 const PARTS: usize = 6;
 /// The next one is asked for while one in so many of those is left, so that nobody waits for it. So the ten that a
 /// window may have beside the regular ones allow for all its calls.
 const AHEAD: usize = 3;
 /// While calls come one by one, a record allows for so many times those that went since the one before.
 const GROWTH: usize = 3;
-/// So many permits may wait for their use, as one in so many of the limit and at least. They're lost in the same
-/// way, and more of them would only wait longer for the API server.
+/// Permits that wait for their use are lost in the same way, and many only wait longer for the API server. One in so
+/// many of the limit may be out, or a few where that is less.
 const UNUSED: usize = 12;
 const FEW: usize = 8;
 
@@ -73,12 +73,7 @@ impl Core {
         if expected <= IDLE {
             return IDLE;
         }
-        self.part().min(expected)
-    }
-
-    /// The most that a record allows for where many are expected.
-    fn part(&self) -> usize {
-        self.budget.limit().div_ceil(PARTS)
+        self.budget.limit().div_ceil(PARTS).min(expected)
     }
 
     /// The record that was made last is safe, and the lease lasts until `ends`.
