@@ -2,7 +2,7 @@
 
 mod wishes;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -65,7 +65,8 @@ struct Listing {
 #[derive(Default)]
 struct Shown {
     objects: HashMap<ObjectKey, Packed>,
-    by_file: HashMap<FileId, Vec<ObjectKey>>,
+    /// Ordered, so that even one of ten thousand that name the same package is found at once.
+    by_file: BTreeSet<(FileId, ObjectKey)>,
     by_platform: HashMap<ObjectKey, Members>,
     /// How many objects of each application have packages that aren't gone.
     populations: HashMap<AppId, usize>,
@@ -143,13 +144,8 @@ impl Cache {
     pub fn look(&self, key: &ObjectKey) -> Option<Look> {
         let state = self.state.lock();
         let object = state.shown.objects.get(key)?.clone();
-        let of_file = object
-            .file_id
-            .as_ref()
-            .and_then(|file| state.shown.by_file.get(file));
+        let of_file = state.shown.of_file(object.file_id.as_ref());
         let others: Vec<Packed> = of_file
-            .into_iter()
-            .flatten()
             .filter(|other| *other != key)
             .filter_map(|other| state.shown.objects.get(other).cloned())
             .collect();
@@ -183,13 +179,8 @@ impl Cache {
 
     /// The objects that name the package `file`.
     pub fn of_file(&self, file: &FileId) -> Vec<ObjectKey> {
-        self.state
-            .lock()
-            .shown
-            .by_file
-            .get(file)
-            .cloned()
-            .unwrap_or_default()
+        let state = self.state.lock();
+        state.shown.of_file(Some(file)).cloned().collect()
     }
 
     /// Whether a first list was completed.
@@ -259,10 +250,7 @@ impl Shown {
             *self.populations.entry(application.clone()).or_default() += usize::from(!object.ended);
         }
         if let Some(file) = &object.file_id {
-            // Nearly always there is one, and a vector that grows begins with four.
-            let alone = || Vec::with_capacity(1);
-            let keys = self.by_file.entry(file.clone()).or_insert_with(alone);
-            keys.push(object.key.clone());
+            self.by_file.insert((file.clone(), object.key.clone()));
         }
         let phase = object.phase;
         if let Some(platform) = &object.platform {
@@ -280,13 +268,8 @@ impl Shown {
 
     fn remove(&mut self, key: &ObjectKey) -> Option<Packed> {
         let object = self.objects.remove(key)?;
-        if let Some(file) = &object.file_id
-            && let Some(keys) = self.by_file.get_mut(file)
-        {
-            keys.retain(|other| other != key);
-            if keys.is_empty() {
-                self.by_file.remove(file);
-            }
+        if let Some(file) = &object.file_id {
+            self.by_file.remove(&(file.clone(), key.clone()));
         }
         let phase = object.phase;
         if let Some(platform) = &object.platform
@@ -311,12 +294,17 @@ impl Shown {
 
     /// The object itself and those whose claim its change may touch.
     fn woken(&self, key: ObjectKey, file: Option<&FileId>) -> Vec<ObjectKey> {
-        let others = file
-            .and_then(|file| self.by_file.get(file))
-            .into_iter()
-            .flatten();
-        let others: Vec<_> = others.filter(|other| **other != key).cloned().collect();
+        let others = self.of_file(file).filter(|other| **other != key).cloned();
+        let others: Vec<_> = others.collect();
         std::iter::once(key).chain(others).collect()
+    }
+
+    /// All that name the package `file`.
+    fn of_file<'a>(&'a self, file: Option<&FileId>) -> impl Iterator<Item = &'a ObjectKey> {
+        let range = |file: &FileId| self.by_file.range((file.clone(), ObjectKey::new("", ""))..);
+        let from = file.map(range).into_iter().flatten();
+        from.take_while(move |(other, _)| Some(other) == file)
+            .map(|(_, key)| key)
     }
 }
 

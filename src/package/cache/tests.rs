@@ -137,3 +137,28 @@ fn a_list_that_brings_nothing_new_leaves_all_as_it_is_and_one_broken_off_is_forg
     let versions = ["a", "b", "c"].map(|name| shown(&cache, name).unwrap());
     assert_eq!(versions, ["1", "2", "1"]);
 }
+
+#[test]
+fn who_names_a_package_is_found_by_all_of_its_name() {
+    let cache = Cache::default();
+    let object = |name: &str, file: &str| {
+        let mut object = version(name, "1");
+        object.file_id = Some(file.parse().unwrap());
+        object
+    };
+    let of = |file: &str| {
+        let keys = cache.of_file(&file.parse().unwrap());
+        let names: Vec<String> = keys.iter().map(|key| key.name.to_string()).collect();
+        names.join(" ")
+    };
+    for (name, file) in [("d", "f"), ("a", "f-1"), ("b", "f-10"), ("c", "f-1")] {
+        cache.apply(Event::Applied(object(name, file)));
+    }
+    assert_eq!(
+        [of("f"), of("f-1"), of("f-10"), of("f-")],
+        ["d", "a c", "b", ""]
+    );
+    cache.apply(Event::Applied(object("c", "f-10")));
+    cache.apply(Event::Deleted(object("d", "f")));
+    assert_eq!([of("f"), of("f-1"), of("f-10")], ["", "a", "b c"]);
+}

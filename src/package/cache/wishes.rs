@@ -80,9 +80,8 @@ impl Shown {
             return Wish::Open;
         };
         let file = object.file_id.as_ref();
-        let of_file = file.and_then(|file| self.by_file.get(file));
-        let others = of_file.into_iter().flatten();
-        let claimed = others
+        let of_file = self.of_file(file);
+        let claimed = of_file
             .filter(|key| **key != object.key)
             .filter_map(|key| self.objects.get(key))
             .any(|other| other.claims && other.application.as_ref() == Some(application));
