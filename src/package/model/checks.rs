@@ -149,18 +149,22 @@ impl World {
         );
     }
 
+    /// An object that says so, or goes, has no package any more.
+    pub(super) fn check_gone(&self, object: &Object) {
+        let file = object.file_id().unwrap().to_string();
+        // The other application has none of these packages.
+        let elsewhere = object.application().is_some_and(|own| *own != app());
+        assert!(
+            elsewhere || !self.packages.contains(&file),
+            "{} is at its end, and its package is still there",
+            object.uid
+        );
+    }
+
     pub(super) fn check_release(&self, object: &Object, outcome: Outcome) {
         let file = object.file_id().unwrap().to_string();
         match outcome {
-            // The other application has none of these packages.
-            Outcome::Deleted | Outcome::AlreadyGone if object.application() != Some(&app()) => {}
-            Outcome::Deleted | Outcome::AlreadyGone => {
-                assert!(
-                    !self.packages.contains(&file),
-                    "{} went and left an orphan",
-                    object.uid
-                );
-            }
+            Outcome::Deleted | Outcome::AlreadyGone => self.check_gone(object),
             Outcome::Retained => assert!(object.is_retained()),
             Outcome::HandedOver => {
                 let mut others = self.server.all().filter(|other| other.uid != object.uid);

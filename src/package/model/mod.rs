@@ -31,7 +31,7 @@ enum Step {
     Activate(usize),
     Delete(usize),
     /// Finalizers are taken off by force, and the next sync creates the object anew.
-    Replace(usize),
+    Replace(usize, Reply),
     Retain(usize),
     Pause(usize),
     Resume(usize),
@@ -87,7 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => name.clone().prop_map(Step::Retire),
         1 => name.clone().prop_map(Step::Activate),
         4 => name.clone().prop_map(Step::Delete),
-        1 => name.clone().prop_map(Step::Replace),
+        1 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Replace(name, reply)),
         1 => name.clone().prop_map(Step::Retain),
         1 => name.clone().prop_map(Step::Pause),
         1 => name.clone().prop_map(Step::Resume),
@@ -135,10 +135,7 @@ fn take(world: &mut World, step: &Step) {
         Step::Retire(index) => world.set_lifecycle(name(index), "Retired"),
         Step::Activate(index) => world.set_lifecycle(name(index), "Active"),
         Step::Delete(index) => world.server.delete(name(index), world.now),
-        Step::Replace(index) => {
-            world.server.strip(name(index));
-            world.server.create(name(index), &server::spec(FILES[0]));
-        }
+        Step::Replace(index, reply) => world.replace(name(index), FILES[0], *reply),
         Step::Retain(index) => world.server.edit(name(index), |o| {
             o["spec"]["deletionPolicy"] = json!("Retain");
         }),

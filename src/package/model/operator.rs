@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::world::{GRACE, Reply, World, app};
 use crate::api::names::ObjectKey;
+use crate::api::version_package::Outcome;
 use crate::package::act::{added, guarded, removed};
 use crate::package::claims::{self as judging, Belonging, Claim};
 use crate::package::conclude::{Report, conclude};
@@ -258,6 +259,10 @@ impl World {
                 if version != object.resource_version {
                     let shown = &object.resource_version;
                     self.memory.wrote(&object.uid, shown, self.tick);
+                }
+                let outcome = status.deletion.as_ref().and_then(|d| d.outcome);
+                if matches!(outcome, Some(Outcome::Deleted | Outcome::AlreadyGone)) {
+                    self.check_gone(object);
                 }
                 let truth = self.truths.entry(object.uid.clone()).or_default();
                 if intended {

@@ -19,6 +19,16 @@ impl World {
         }
     }
 
+    /// An object that is being deleted is taken away by force and created anew, and is looked at before the
+    /// watch shows that.
+    pub fn replace(&mut self, name: &str, file: &str, reply: Reply) {
+        self.server.delete(name, self.now);
+        self.deliver(usize::MAX);
+        self.server.strip(name);
+        self.server.create(name, &server::spec(file));
+        self.pass(name, reply);
+    }
+
     /// Two objects of one package, both accepted; all in `retired` are retired, longer ago than a grace period.
     fn share(&mut self, names: [&str; 2], file: &str, retired: &[&str]) {
         let spec = server::spec(file);
