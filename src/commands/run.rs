@@ -1,8 +1,8 @@
 //! `vpo run`: the operator, from its flags to its orderly end.
 
+mod flags;
+
 use std::collections::HashSet;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use self::flags::Args;
 use crate::admin::desk::Desk;
 use crate::admin::{self, Readiness};
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
@@ -23,11 +24,10 @@ use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
 use crate::platform::guard::Guards;
 use crate::platform::inventory::{self, Inventory, Reader};
 use crate::platform::{self, Directory, Tenants, Users};
-use crate::remote::client::Timeouts;
 use crate::schemas;
 use crate::session::{SessionKey, Sessions};
 use crate::telemetry::audit::AuditLog;
-use crate::telemetry::logs::{self, LogFormat};
+use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a stop waits for answers of the platform.
@@ -35,98 +35,12 @@ const ANSWERS: Duration = Duration::from_secs(8);
 /// How long a stop then waits for what follows from them.
 const FINISH: Duration = Duration::from_millis(1500);
 
-/// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Where /livez, /readyz, /metrics, /queue and /inventory are served.
-    #[arg(
-        long,
-        env = "VPO_ADMIN_LISTEN",
-        default_value = "0.0.0.0:8080",
-        value_name = "ADDRESS:PORT"
-    )]
-    admin_listen: SocketAddr,
-
-    /// How log lines are written.
-    #[arg(long, env = "VPO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-
-    /// Which log lines are written, such as `info` or `info,version_package_operator=debug`.
-    #[arg(long, env = "VPO_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
-
-    /// The file that audit lines are appended to, in place of standard output. It may be rotated by renaming.
-    #[arg(long, env = "VPO_AUDIT_LOG", value_name = "FILE")]
-    audit_log: Option<PathBuf>,
-
-    /// How long a connection to the platform may take to stand, 100ms to 60s.
-    #[arg(long, env = "VPO_CONNECT_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = duration)]
-    connect_timeout: Duration,
-
-    /// How long a whole call to the platform may take, 100ms to 60s.
-    #[arg(long, env = "VPO_CALL_TIMEOUT", default_value = "15s", value_name = "DURATION", value_parser = duration)]
-    call_timeout: Duration,
-
-    /// The name of this pod, shown as the source of events.
-    #[arg(long, env = "POD_NAME", value_name = "NAME")]
-    pod_name: Option<String>,
-
-    /// The uid of this pod: with it a restarted container takes its own Lease back at once.
-    #[arg(long, env = "POD_UID", value_name = "UID")]
-    pod_uid: Option<String>,
-
-    /// Where the Lease is; by default the namespace of this pod, or of the context of KUBECONFIG.
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
-    namespace: Option<String>,
-
-    /// How long the Lease lasts without a renewal, 3s to 2m in whole seconds; at least twice the call time-out.
-    #[arg(long, env = "VPO_LEASE_DURATION", default_value = "30s", value_name = "DURATION", value_parser = lease_duration)]
-    lease_duration: Duration,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let allowed = "is not a duration from 100ms to 60s, such as 5s";
-    let span = text
-        .parse::<jiff::SignedDuration>()
-        .map_err(|_| allowed.to_owned())?;
-    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
-    if (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&span) {
-        Ok(span)
-    } else {
-        Err(allowed.to_owned())
-    }
-}
-
-fn lease_duration(text: &str) -> Result<Duration, String> {
-    let allowed = "is not a duration from 3s to 2m in whole seconds, such as 30s";
-    let span = text
-        .parse::<jiff::SignedDuration>()
-        .map_err(|_| allowed.to_owned())?;
-    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
-    if (3..=120).contains(&span.as_secs()) && span.subsec_nanos() == 0 {
-        Ok(span)
-    } else {
-        Err(allowed.to_owned())
-    }
-}
-
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// When a flag has no meaning, the admin port is taken, no cluster is named, or the Lease is lost.
 pub fn run(args: Args) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        args.connect_timeout <= args.call_timeout,
-        "--connect-timeout {:?} is longer than --call-timeout {:?}, which includes it",
-        args.connect_timeout,
-        args.call_timeout
-    );
-    anyhow::ensure!(
-        args.call_timeout * 2 <= args.lease_duration,
-        "--call-timeout {:?} is longer than half of --lease-duration {:?}: a call must end before the Lease does",
-        args.call_timeout,
-        args.lease_duration
-    );
+    args.check()?;
     logs::init(args.log_format, &args.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -150,7 +64,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         ("platforms", "the first list of Platforms is under way"),
         ("packages", "the first list of VersionPackages is under way"),
     ]));
-    let audit = audit_log(&args)?;
+    let audit = args.audit_log()?;
     let listener = tokio::net::TcpListener::bind(args.admin_listen)
         .await
         .with_context(|| format!("--admin-listen {} can't be used", args.admin_listen))?;
@@ -168,7 +82,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     ));
 
     let config = config().await?;
-    let leadership = leadership(&args, &config);
+    let leadership = args.leadership(&config);
     let lease_client = api_server::client(leader::client_config(config.clone(), &leadership))?;
     let client = api_server::client(config)?;
     let ended = tokio::select! {
@@ -205,16 +119,6 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     serving.await??;
     tracing::info!("stopped");
     Ok(())
-}
-
-fn audit_log(args: &Args) -> anyhow::Result<AuditLog> {
-    args.audit_log.as_ref().map_or_else(
-        || Ok(AuditLog::stdout()),
-        |path| {
-            AuditLog::to_file(path.clone())
-                .with_context(|| format!("--audit-log {} can't be written", path.display()))
-        },
-    )
 }
 
 /// What every pass over a `VersionPackage` works with.
@@ -263,10 +167,7 @@ async fn reconcile(
     stop: &CancellationToken,
 ) {
     let cancel = CancellationToken::new();
-    let timeouts = Timeouts {
-        connect: args.connect_timeout,
-        total: args.call_timeout,
-    };
+    let timeouts = args.timeouts();
     let (changed, mut platforms_changed) = mpsc::unbounded_channel();
     let package::Context {
         cache,
@@ -412,17 +313,6 @@ fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut Hash
         metrics.forget_session(ended);
     }
     *known = present;
-}
-
-/// How this process takes part in the election of the one that sends.
-fn leadership(args: &Args, config: &kube::Config) -> leader::Settings {
-    let namespace = args.namespace.clone().filter(|name| !name.is_empty());
-    leader::Settings {
-        namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
-        identity: leader::identity(args.pod_name.as_deref(), args.pod_uid.as_deref()),
-        duration: args.lease_duration,
-        call_timeout: args.call_timeout,
-    }
 }
 
 /// The cluster of KUBECONFIG, or the one that this runs in.

@@ -1,0 +1,136 @@
+//! The flags of `vpo run`, and what each of its parts makes of them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::leader;
+use crate::remote::client::Timeouts;
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::logs::LogFormat;
+
+/// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where /livez, /readyz, /metrics, /queue and /inventory are served.
+    #[arg(
+        long,
+        env = "VPO_ADMIN_LISTEN",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub(super) admin_listen: SocketAddr,
+
+    /// How log lines are written.
+    #[arg(long, env = "VPO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+
+    /// Which log lines are written, such as `info` or `info,version_package_operator=debug`.
+    #[arg(long, env = "VPO_LOG", default_value = "info", value_name = "FILTER")]
+    pub(super) log: String,
+
+    /// The file that audit lines are appended to, in place of standard output. It may be rotated by renaming.
+    #[arg(long, env = "VPO_AUDIT_LOG", value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+
+    /// How long a connection to the platform may take to stand, 100ms to 60s.
+    #[arg(long, env = "VPO_CONNECT_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = duration)]
+    connect_timeout: Duration,
+
+    /// How long a whole call to the platform may take, 100ms to 60s.
+    #[arg(long, env = "VPO_CALL_TIMEOUT", default_value = "15s", value_name = "DURATION", value_parser = duration)]
+    pub(super) call_timeout: Duration,
+
+    /// The name of this pod, shown as the source of events.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub(super) pod_name: Option<String>,
+
+    /// The uid of this pod: with it a restarted container takes its own Lease back at once.
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pod_uid: Option<String>,
+
+    /// Where the Lease is; by default the namespace of this pod, or of the context of KUBECONFIG.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    namespace: Option<String>,
+
+    /// How long the Lease lasts without a renewal, 3s to 2m in whole seconds; at least twice the call time-out.
+    #[arg(long, env = "VPO_LEASE_DURATION", default_value = "30s", value_name = "DURATION", value_parser = lease_duration)]
+    lease_duration: Duration,
+}
+
+impl Args {
+    /// Refuses time-outs that contradict one another.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.connect_timeout <= self.call_timeout,
+            "--connect-timeout {:?} is longer than --call-timeout {:?}, which includes it",
+            self.connect_timeout,
+            self.call_timeout
+        );
+        anyhow::ensure!(
+            self.call_timeout * 2 <= self.lease_duration,
+            "--call-timeout {:?} is longer than half of --lease-duration {:?}: a call must end before the Lease does",
+            self.call_timeout,
+            self.lease_duration
+        );
+        Ok(())
+    }
+
+    /// Where audit lines go.
+    pub(super) fn audit_log(&self) -> anyhow::Result<AuditLog> {
+        self.audit_log.as_ref().map_or_else(
+            || Ok(AuditLog::stdout()),
+            |path| {
+                AuditLog::to_file(path.clone())
+                    .with_context(|| format!("--audit-log {} can't be written", path.display()))
+            },
+        )
+    }
+
+    /// How long the platform may take.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            connect: self.connect_timeout,
+            total: self.call_timeout,
+        }
+    }
+
+    /// How this process takes part in the election of the one that sends.
+    pub(super) fn leadership(&self, config: &kube::Config) -> leader::Settings {
+        let namespace = self.namespace.clone().filter(|name| !name.is_empty());
+        leader::Settings {
+            namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
+            identity: leader::identity(self.pod_name.as_deref(), self.pod_uid.as_deref()),
+            duration: self.lease_duration,
+            call_timeout: self.call_timeout,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let allowed = "is not a duration from 100ms to 60s, such as 5s";
+    let span = text
+        .parse::<jiff::SignedDuration>()
+        .map_err(|_| allowed.to_owned())?;
+    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
+    if (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&span) {
+        Ok(span)
+    } else {
+        Err(allowed.to_owned())
+    }
+}
+
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let allowed = "is not a duration from 3s to 2m in whole seconds, such as 30s";
+    let span = text
+        .parse::<jiff::SignedDuration>()
+        .map_err(|_| allowed.to_owned())?;
+    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
+    if (3..=120).contains(&span.as_secs()) && span.subsec_nanos() == 0 {
+        Ok(span)
+    } else {
+        Err(allowed.to_owned())
+    }
+}
