@@ -68,18 +68,18 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         next - count..next
     };
     let (waiting, samples) = (numbers(size.waiting), numbers(size.samples));
-    let dead = stage.rig("dead", &size.setting(&waiting)).await;
+    let dead = stage.unpinned_rig("dead", &size.setting(&waiting)).await;
     let single = first_call::setting(samples.end - 2);
-    let idle = stage.rig("idle", &single).await;
+    let idle = stage.unpinned_rig("idle", &single).await;
     let mut busy = Vec::new();
     for _ in 0..size.applications {
         let backlog = numbers(size.backlog);
-        let rig = stage.rig("busy", &size.setting(&backlog)).await;
+        let rig = stage.unpinned_rig("busy", &size.setting(&backlog)).await;
         busy.push((rig, backlog));
     }
     let stuck = Fleet::create(&dead, waiting).await;
     let one_by_one = Fleet::create(&idle, samples.clone()).await;
-    let bare = stage.rig("bare", &single).await;
+    let bare = stage.unpinned_rig("bare", &single).await;
     let twin = twin::serve(stage.plane()).await;
     let twins = Fleet::of_kind(&bare, samples, &twin).await;
     let mut fleets = Vec::new();
@@ -93,6 +93,12 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     dead.platform_reason("production", "AuthenticationFailed")
         .await;
     stuck.parked().await;
+    for rig in [&dead, &idle, &bare]
+        .into_iter()
+        .chain(busy.iter().map(|(rig, _)| rig))
+    {
+        stage.pin(rig).await;
+    }
     one_by_one.warm_up(single.window()).await;
     join_all(fleets.iter().map(|fleet| fleet.warm_up(window))).await;
     join_all(fleets.iter().map(|fleet| fleet.rest(window))).await;
@@ -120,7 +126,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let mut rows = Rows::of(bench);
     rows.know("applications with a backlog", number(drains.len()), "");
     rows.know("waiting for a dead token", number(size.waiting), "");
-    rows.know("birth of all", born.as_secs_f64(), "s");
+    rows.know("birth of all, on all cores", born.as_secs_f64(), "s");
     let ratio = drains.iter().map(|drain| {
         let pace = drain.pace(size.calls, window);
         pace.time.as_secs_f64() / pace.floor.as_secs_f64()
