@@ -45,7 +45,7 @@ impl World {
         let mut others = self.server.all().filter(|other| other.uid != object.uid);
         others.any(|other| {
             let same = other.file_id() == object.file_id() && other.application() == Some(own);
-            same && claims(&other, self.now)
+            same && claims(other, self.now)
         })
     }
 
@@ -244,7 +244,7 @@ impl World {
             let claimed = others.any(|other| {
                 let same = other.file_id() == object.file_id()
                     && other.application() == object.application();
-                same && claims(&other, self.now)
+                same && claims(other, self.now)
             });
             object.deleted_at.is_none()
                 && (!object.is_retired(self.now) || outcome.is_some() || claimed)

@@ -84,7 +84,11 @@ impl World {
             let Some(object) = self.server.get(name) else {
                 return;
             };
-            let tried = object.status.deletion.is_some_and(|d| d.intent.is_some());
+            let tried = object
+                .status
+                .deletion
+                .as_ref()
+                .is_some_and(|d| d.intent.is_some());
             match self.standings.get(&object.uid) {
                 Some(Standing::Permitted {
                     intent: Some(_), ..

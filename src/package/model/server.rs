@@ -1,6 +1,7 @@
 //! The API server of the model: one object a name, every change with a version, a watch that may lag.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ pub struct Change {
 #[derive(Default)]
 pub struct Server {
     pub objects: BTreeMap<String, Value>,
+    /// The same, read once.
+    read: BTreeMap<String, Arc<Object>>,
     pub changes: Vec<Change>,
     version: u64,
     uids: u64,
@@ -109,13 +112,13 @@ impl Server {
     }
 
     /// An object as it is now.
-    pub fn get(&self, name: &str) -> Option<Object> {
-        self.objects.get(name).map(|object| read(object).into())
+    pub fn get(&self, name: &str) -> Option<Arc<Object>> {
+        self.read.get(name).cloned()
     }
 
     /// All objects as they are now.
-    pub fn all(&self) -> impl Iterator<Item = Object> {
-        self.objects.values().map(|object| read(object).into())
+    pub fn all(&self) -> impl Iterator<Item = &Object> {
+        self.read.values().map(|object| &**object)
     }
 
     fn put(&mut self, name: &str, mut object: Value) {
@@ -127,7 +130,10 @@ impl Server {
         let gone = !object["metadata"]["deletionTimestamp"].is_null() && !kept;
         if gone {
             self.objects.remove(name);
+            self.read.remove(name);
         } else {
+            let read = Arc::new(read(&object).into());
+            self.read.insert(name.to_owned(), read);
             self.objects.insert(name.to_owned(), object.clone());
         }
         self.changes.push(Change { object, gone });

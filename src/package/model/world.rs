@@ -212,7 +212,7 @@ impl World {
             };
             !wanted && !self.is_claimed(object)
         });
-        asks.map(|object| object.uid)
+        asks.map(|object| object.uid.clone())
             .filter(|uid| {
                 self.truths
                     .get(uid)
@@ -241,7 +241,7 @@ impl World {
         for object in self.server.all() {
             let mark = object.status.deletion.as_ref().and_then(|d| d.hold.clone());
             if mark.as_deref() == Some(&*hold.id) {
-                self.truths.entry(object.uid).or_default().freed = true;
+                self.truths.entry(object.uid.clone()).or_default().freed = true;
             }
         }
     }
