@@ -30,12 +30,18 @@ pub async fn deliver(
     let object = &*observed.facts.object;
     let recorded = remember(context, observed, effect, &report).await;
     let mut wake = report.wake;
+    let hold_in = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
+    let hold = report.status.as_ref().and_then(hold_in);
+    let hold = hold.filter(|hold| Some(hold) != hold_in(&object.status).as_ref());
     // Held back while it is written, so that a release knows who was marked by then.
-    let hold = report
-        .status
-        .as_ref()
-        .and_then(|status| status.deletion.as_ref()?.hold.as_deref());
-    let mark = hold.and_then(|hold| context.guards.mark(&object.uid, hold));
+    let mark = match &hold {
+        Some(hold) => match context.guards.mark(&object.uid, hold) {
+            Some(mark) => Some(mark),
+            // It is held otherwise since, or not at all.
+            None => return Some(Instant::now()),
+        },
+        None => None,
+    };
     let mut failed = match effect {
         Effect::Failed(error) | Effect::Unaudited(error) => Some(error.clone()),
         _ => None,

@@ -60,7 +60,7 @@ pub struct HoldStatus {
     /// The uid of that Platform: a raised bound of another one of the same name releases nothing.
     #[schemars(length(max = 64))]
     pub platform_uid: String,
-    /// How many deletions that bound lets go.
+    /// How many deletions that bound let go when the hold began, or after a raise that was too small for it.
     #[schemars(range(min = 0))]
     pub bound: i32,
 }

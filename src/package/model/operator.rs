@@ -22,7 +22,6 @@ use crate::session::{Purpose, Standing, State};
 impl World {
     /// One pass over an object; `reply` is what the platform answers, should it be called. Tells whether it was.
     pub fn pass(&mut self, name: &str, reply: Reply) -> bool {
-        self.free_within_bound();
         let Some(seen) = self.observe(name) else {
             return false;
         };
@@ -267,6 +266,10 @@ impl World {
                 let truth = self.truths.entry(object.uid.clone()).or_default();
                 if intended {
                     truth.wrong = wrong;
+                }
+                if matches!(seen.claim, Claim::Claimed(_)) {
+                    // Who is claimed has left its hold.
+                    (truth.held, truth.freed) = (false, false);
                 }
                 if wanted {
                     // It was seen to be wanted, and whatever is asked for later is asked for anew.

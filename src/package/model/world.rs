@@ -63,8 +63,8 @@ pub struct World {
     pub mode: Mode,
     pub application: AppId,
     pub bound: usize,
-    /// Whether the bound was ever raised.
-    pub(super) raised: bool,
+    /// Whether a start reads the status of the Platform before the list, or after it.
+    early: bool,
     pub(super) truths: HashMap<String, Truth>,
     /// First calls that no person freed, by time.
     pub(super) sent: Vec<Timestamp>,
@@ -107,7 +107,7 @@ impl World {
             mode: Mode::Enforce,
             application: app(),
             bound: BOUND,
-            raised: false,
+            early: false,
             truths: HashMap::new(),
             sent: Vec::new(),
             releases: 0,
@@ -153,24 +153,39 @@ impl World {
     }
 
     pub(super) fn start(&mut self) {
-        self.set_bound(self.bound);
-        self.relist();
+        self.early = !self.early;
+        if !self.early {
+            self.relist();
+        }
+        self.tell_bounds();
         let key = platform();
         let statuses = std::iter::once((&key, &self.status));
         self.guards.load(statuses, self.now);
+        // What was raised while nobody looked is found now.
+        if self.told_bound().is_some_and(|told| self.bound > told) {
+            self.free_within_bound();
+        }
+        if self.early {
+            self.relist();
+        }
     }
 
     /// The bound of the Platform is set.
     pub fn set_bound(&mut self, most: usize) {
+        let raised = most > self.bound;
+        self.bound = most;
+        if raised {
+            self.free_within_bound();
+        }
+        self.tell_bounds();
+    }
+
+    fn tell_bounds(&self) {
         let guard = Guard {
-            max_deletions: i32::try_from(most).unwrap(),
+            max_deletions: i32::try_from(self.bound).unwrap(),
             window: "600s".to_owned(),
             ..Guard::default()
         };
-        self.free_within_bound();
-        self.raised |= most > self.bound;
-        self.bound = most;
-        self.free_within_bound();
         self.guards
             .set_bound(&platform(), "uid-platform", &app(), &guard, self.now);
         let lenient = Guard {
@@ -182,14 +197,20 @@ impl World {
             .set_bound(&other, "uid-other", &application, &lenient, self.now);
     }
 
-    /// A bound that was raised frees a hold as soon as so many of its objects have left it, whenever that is.
-    pub(super) fn free_within_bound(&mut self) {
+    /// A bound that was raised just now frees a hold that counts no more than it.
+    fn free_within_bound(&mut self) {
         let held = self.still_held();
-        if self.raised && held.len() <= self.bound {
+        if held.len() <= self.bound {
             for uid in held {
                 self.truths.entry(uid).or_default().freed = true;
             }
         }
+    }
+
+    /// The bound that the status says.
+    fn told_bound(&self) -> Option<usize> {
+        let hold = self.status.hold.as_ref()?;
+        usize::try_from(hold.bound).ok()
     }
 
     /// The hold that the operator knows now.

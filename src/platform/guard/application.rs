@@ -42,6 +42,15 @@ impl Bound {
         }
     }
 
+    /// Whether the spec of the same Platform lets more go than `before`, and nothing fewer. A share of more
+    /// objects is no raise.
+    fn is_raised_from(&self, before: &Self) -> bool {
+        let share = |bound: &Self| bound.max_percent.unwrap_or(usize::MAX);
+        let terms = |bound: &Self| (bound.max_deletions, share(bound));
+        let lower = self.max_deletions < before.max_deletions || share(self) < share(before);
+        self.uid == before.uid && !lower && terms(self) != terms(before)
+    }
+
     /// The most deletions in one window, of an application with `population` objects of which `sent`
     /// more are gone by now.
     fn most(&self, population: usize, sent: usize) -> usize {
@@ -71,6 +80,10 @@ pub(super) struct Passed {
     pub platform: ObjectKey,
     pub uid: String,
     pub most: usize,
+    /// The most that it was raised to without a release; it goes on record.
+    pub told: usize,
+    /// Whether it may have been raised while no process looked.
+    pub unseen: bool,
 }
 
 /// A hold that a person released.
@@ -102,6 +115,10 @@ struct Member {
 }
 
 /// The guard of one application.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, true or not whatever the others are"
+)]
 #[derive(Debug, Default)]
 pub(super) struct ApplicationGuard {
     pub(super) bounds: BTreeMap<ObjectKey, Bound>,
@@ -120,6 +137,8 @@ pub(super) struct ApplicationGuard {
     complete: bool,
     /// Something changed that may pass a bound.
     unchecked: bool,
+    /// A bound was raised, and it wasn't judged yet whether that releases the hold.
+    raised: bool,
     /// Whether hold or releases differ from what was recorded last.
     pub(super) untold: bool,
     /// Those who wait for the allowance.
@@ -156,7 +175,9 @@ impl ApplicationGuard {
 
     /// The bound of a Platform came or changed.
     pub(super) fn set_bound(&mut self, platform: &ObjectKey, bound: Bound) {
-        if self.bounds.get(platform) != Some(&bound) {
+        let known = self.bounds.get(platform);
+        if known != Some(&bound) {
+            self.raised |= known.is_some_and(|known| bound.is_raised_from(known));
             self.bounds.insert(platform.clone(), bound);
             self.unchecked = true;
         }
@@ -220,6 +241,7 @@ impl ApplicationGuard {
         if !std::mem::take(&mut self.unchecked) {
             return Vec::new();
         }
+        self.finish_release(now);
         self.release_by_bounds(now, chance);
         if self.hold.is_some() {
             return Vec::new();

@@ -157,13 +157,14 @@ impl Guards {
         taken
     }
 
-    /// An object of this application is about to be marked with the hold; tell the end by dropping it.
+    /// The object `uid` is about to be marked with the hold; tell the end by dropping it. `None` where the hold
+    /// doesn't hold it any more: a release may have been read since, and would free what is marked after it.
     pub fn mark(self: &Arc<Self>, uid: &str, hold: &str) -> Option<Mark> {
         let mut state = self.lock();
         let application = state.homes.get(uid).cloned()?;
         let hold: Arc<str> = hold.into();
-        state.application(&application).begin_mark(&hold);
-        Some(Mark {
+        let holds = state.application(&application).begin_mark(uid, &hold);
+        holds.then(|| Mark {
             guards: Arc::clone(self),
             application,
             hold,

@@ -78,7 +78,7 @@ fn hold_status(hold: &Hold, count: usize) -> HoldStatus {
         reason: hold.reason.clone(),
         platform: bound.map_or_else(String::new, |passed| passed.platform.to_string()),
         platform_uid: bound.map_or_else(String::new, |passed| passed.uid.clone()),
-        bound: bound.map_or(0, |passed| number(passed.most)),
+        bound: bound.map_or(0, |passed| number(passed.told)),
     }
 }
 
@@ -123,6 +123,8 @@ fn loaded_hold(hold: &HoldStatus) -> Hold {
             platform: ObjectKey::new(namespace, name),
             uid: hold.platform_uid.clone(),
             most: size(hold.bound),
+            told: size(hold.bound),
+            unseen: true,
         }),
         sent: size(hold.counted.saturating_sub(hold.count)),
     }

@@ -7,9 +7,14 @@ use k8s_openapi::jiff::Timestamp;
 use super::{ApplicationGuard, Bound, Hold, Member, Passed, Released, Releasing};
 
 impl ApplicationGuard {
-    /// An object is about to be marked with `id`.
-    pub(in super::super) fn begin_mark(&mut self, id: &Arc<str>) {
-        *self.marking.entry(Arc::clone(id)).or_default() += 1;
+    /// The object `uid` is about to be marked with `id`; `false` where that isn't what holds it any more.
+    pub(in super::super) fn begin_mark(&mut self, uid: &str, id: &Arc<str>) -> bool {
+        let member = self.members.get(uid);
+        let holds = member.is_some_and(|member| self.holding(member).as_ref() == Some(id));
+        if holds {
+            *self.marking.entry(Arc::clone(id)).or_default() += 1;
+        }
+        holds
     }
 
     /// The write that marked it has ended.
@@ -91,32 +96,54 @@ impl ApplicationGuard {
                     platform: platform.clone(),
                     uid: bound.uid.clone(),
                     most,
+                    told: most,
+                    unseen: false,
                 }),
                 sent,
             })
         })
     }
 
-    /// Releases the hold where its own bound was raised, and every bound lets all go that it counts.
+    /// Releases the hold where a bound was raised just now, its own stands higher than when it began, and every bound
+    /// lets all go that it counts. A raise that was too small releases nothing later, when objects have left.
     pub(super) fn release_by_bounds(&mut self, now: Timestamp, chance: u32) {
-        let Some(hold) = &self.hold else { return };
-        let Some(passed) = &hold.bound else { return };
-        let counted = self.held() + hold.sent;
-        let most = |bound: &Bound| bound.most(self.population, hold.sent);
+        // Before all objects are known, a hold seems to hold nothing.
+        if !self.complete {
+            return;
+        }
+        let mut raised = std::mem::take(&mut self.raised);
+        let Some(hold) = &mut self.hold else { return };
+        let Some(passed) = &mut hold.bound else {
+            return;
+        };
         let own = self.bounds.get(&passed.platform);
-        let own = own.filter(|bound| bound.uid == passed.uid);
-        let raised = own.is_some_and(|bound| most(bound) > passed.most);
-        if raised && self.bounds.values().all(|bound| most(bound) >= counted) {
+        let Some(own) = own.filter(|bound| bound.uid == passed.uid) else {
+            return;
+        };
+        if std::mem::take(&mut passed.unseen) {
+            // Of a share it isn't known what it was a share of.
+            raised |= own.max_percent.is_none() && own.max_deletions > passed.most;
+        }
+        let most = |bound: &Bound| bound.most(self.population, hold.sent);
+        if !raised || most(own) <= passed.most {
+            return;
+        }
+        let counted = self.tally.waiting() + hold.sent;
+        if self.bounds.values().all(|bound| most(bound) >= counted) {
             let id = Arc::clone(&hold.id);
             self.release(&id, now, chance);
+        } else {
+            passed.told = passed.told.max(most(own));
+            self.untold = true;
         }
     }
 
-    /// The second half of a release, once no mark with the old id is on its way.
-    fn finish_release(&mut self, now: Timestamp) {
+    /// The second half of a release, once all objects are known and no mark with the old id is on its way.
+    pub(super) fn finish_release(&mut self, now: Timestamp) {
+        let (complete, marking) = (self.complete, &self.marking);
         let Some(Releasing { id, next }) = self
             .releasing
-            .take_if(|releasing| !self.marking.contains_key(&releasing.id))
+            .take_if(|releasing| complete && !marking.contains_key(&releasing.id))
         else {
             return;
         };
@@ -135,12 +162,15 @@ impl ApplicationGuard {
             id: next,
             since: now,
             reason: format!("they came after the hold {} that was released", hold.id),
-            bound: hold.bound.map(|passed| Passed {
-                most: self
-                    .bounds
-                    .get(&passed.platform)
-                    .map_or(passed.most, |bound| bound.most(self.population, 0)),
-                ..passed
+            bound: hold.bound.map(|passed| {
+                let own = self.bounds.get(&passed.platform);
+                let most = own.map_or(passed.most, |bound| bound.most(self.population, 0));
+                Passed {
+                    most,
+                    told: most,
+                    unseen: false,
+                    ..passed
+                }
             }),
             sent: 0,
         });

@@ -1,3 +1,5 @@
+mod raises;
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;
@@ -237,13 +239,14 @@ fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
     let mut guard = guarding(1);
     ask(&mut guard, 0..3, 0);
     let first: Arc<str> = id(&guard).into();
-    guard.begin_mark(&first);
+    assert!(guard.begin_mark(&uid(0), &first));
     guard.release(&first, at(1), 7);
     assert!(guard.released.is_empty());
     let Judgement::Held(other) = guard.judge(&uid(1), at(1)) else {
         panic!("free")
     };
     assert_ne!(other, first, "nothing is marked with it any more");
+    assert!(!guard.begin_mark(&uid(1), &first));
     let marked = Asked {
         hold: Some(Arc::clone(&first)),
         ..asked(0, 0)
@@ -253,38 +256,6 @@ fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
     record(&mut guard);
     assert!(!held(&mut guard, 0, 3) && held(&mut guard, 1, 3) && held(&mut guard, 2, 3));
     assert_eq!(guard.released[0].count, 1);
-}
-
-#[test]
-fn a_raised_bound_releases_only_a_hold_that_all_bounds_let_go() {
-    let raised = |most: usize, other: usize| {
-        let mut guard = guarding(5);
-        guard.set_bound(&platform("other"), bound(other));
-        ask(&mut guard, 0..8, 0);
-        mark_all(&mut guard, 0..8, 0);
-        guard.set_bound(&platform("p"), bound(most));
-        guard.check(at(1), 7);
-        record(&mut guard);
-        !held(&mut guard, 0, 2)
-    };
-    assert!(raised(8, 100));
-    assert!(!raised(7, 100), "it counts eight");
-    assert!(!raised(100, 7), "the other one lets seven go");
-}
-
-#[test]
-fn a_platform_created_anew_with_a_higher_bound_releases_nothing() {
-    let mut guard = guarding(5);
-    ask(&mut guard, 0..8, 0);
-    mark_all(&mut guard, 0..8, 0);
-    guard.drop_bound(&platform("p"));
-    let anew = Bound {
-        uid: "uid-anew".to_owned(),
-        ..bound(100)
-    };
-    guard.set_bound(&platform("p"), anew);
-    guard.check(at(1), 7);
-    assert!(held(&mut guard, 0, 2));
 }
 
 #[test]

@@ -1,0 +1,176 @@
+//! When a raised bound releases a hold, and what is no raise.
+
+use super::*;
+
+/// Eight are held by a bound of five, and say so.
+fn holding_eight() -> ApplicationGuard {
+    let mut guard = guarding(5);
+    ask(&mut guard, 0..8, 0);
+    mark_all(&mut guard, 0..8, 0);
+    guard
+}
+
+/// A process has just started: a status tells of a hold `h-1` by a bound of five, and no object is known yet.
+fn starting() -> ApplicationGuard {
+    let mut guard = ApplicationGuard::new(false);
+    guard.hold = Some(Hold {
+        id: "h-1".into(),
+        since: at(0),
+        reason: "8 deletions".to_owned(),
+        bound: Some(Passed {
+            platform: platform("p"),
+            uid: "uid-platform".to_owned(),
+            most: 5,
+            told: 5,
+            unseen: true,
+        }),
+        sent: 0,
+    });
+    guard.loaded(at(1));
+    guard
+}
+
+/// The list brings eight objects, of which so many say that they are held.
+fn list(guard: &mut ApplicationGuard, marked: usize) {
+    for number in 0..8 {
+        let hold = (number < marked).then(|| "h-1".into());
+        let asked = Asked {
+            hold,
+            ..asked(number, 0)
+        };
+        guard.ask(&uid(number), asked);
+        guard.check(at(2), 7);
+    }
+    guard.retain(|_| true);
+    guard.check(at(2), 7);
+    record(guard);
+}
+
+#[test]
+fn a_raised_bound_releases_only_a_hold_that_all_bounds_let_go() {
+    let raised = |most: usize, other: usize| {
+        let mut guard = guarding(5);
+        guard.set_bound(&platform("other"), bound(other));
+        ask(&mut guard, 0..8, 0);
+        mark_all(&mut guard, 0..8, 0);
+        guard.set_bound(&platform("p"), bound(most));
+        guard.check(at(1), 7);
+        record(&mut guard);
+        !held(&mut guard, 0, 2)
+    };
+    assert!(raised(8, 100));
+    assert!(!raised(7, 100), "it counts eight");
+    assert!(!raised(100, 7), "the other one lets seven go");
+}
+
+#[test]
+fn a_platform_created_anew_with_a_higher_bound_releases_nothing() {
+    let mut guard = guarding(5);
+    ask(&mut guard, 0..8, 0);
+    mark_all(&mut guard, 0..8, 0);
+    guard.drop_bound(&platform("p"));
+    let anew = Bound {
+        uid: "uid-anew".to_owned(),
+        ..bound(100)
+    };
+    guard.set_bound(&platform("p"), anew);
+    guard.check(at(1), 7);
+    assert!(held(&mut guard, 0, 2));
+}
+
+#[test]
+fn a_raise_that_was_too_small_releases_nothing_later_when_objects_have_left() {
+    let mut guard = holding_eight();
+    guard.set_bound(&platform("p"), bound(6));
+    guard.check(at(1), 7);
+    for number in 5..8 {
+        guard.forget(&uid(number));
+    }
+    ask(&mut guard, 20..21, 2);
+    assert_eq!(guard.held(), 6);
+    record(&mut guard);
+    assert!(guard.released.is_empty() && held(&mut guard, 0, 3));
+    let passed = guard.hold.as_ref().and_then(|hold| hold.bound.as_ref());
+    assert_eq!(
+        passed.map(|passed| passed.told),
+        Some(6),
+        "a restart knows it"
+    );
+    guard.set_bound(&platform("p"), bound(7));
+    guard.check(at(3), 7);
+    record(&mut guard);
+    assert!(!held(&mut guard, 0, 4));
+}
+
+#[test]
+fn more_objects_are_no_raise_of_a_share() {
+    let share = |percent| Bound {
+        max_percent: Some(percent),
+        ..bound(50)
+    };
+    let mut guard = guarding(50);
+    guard.set_population(20);
+    guard.set_bound(&platform("p"), share(20));
+    ask(&mut guard, 0..8, 0);
+    mark_all(&mut guard, 0..8, 0);
+    guard.set_population(100);
+    ask(&mut guard, 8..9, 1);
+    guard.forget(&uid(8));
+    guard.check(at(1), 7);
+    record(&mut guard);
+    assert!(guard.released.is_empty() && held(&mut guard, 0, 2));
+    guard.set_bound(&platform("p"), share(30));
+    guard.check(at(2), 7);
+    record(&mut guard);
+    assert!(!held(&mut guard, 0, 3));
+}
+
+#[test]
+fn two_platforms_that_are_raised_together_release_with_the_last() {
+    for names in [["p", "other"], ["other", "p"]] {
+        let mut guard = guarding(5);
+        guard.set_bound(&platform("other"), bound(6));
+        ask(&mut guard, 0..8, 0);
+        mark_all(&mut guard, 0..8, 0);
+        for (name, released) in names.into_iter().zip([false, true]) {
+            guard.set_bound(&platform(name), bound(10));
+            guard.check(at(1), 7);
+            record(&mut guard);
+            assert_eq!(!held(&mut guard, 0, 2), released, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_raise_that_a_start_finds_is_judged_once_all_objects_are_listed() {
+    for (most, released) in [(5, false), (7, false), (8, true)] {
+        let mut guard = starting();
+        guard.set_bound(&platform("p"), bound(most));
+        guard.check(at(1), 7);
+        assert!(guard.hold.is_some() && guard.released.is_empty(), "{most}");
+        list(&mut guard, 8);
+        assert_eq!(!held(&mut guard, 0, 3), released, "{most}");
+    }
+    let mut guard = starting();
+    let share = Bound {
+        max_percent: Some(90),
+        ..bound(100)
+    };
+    guard.set_bound(&platform("p"), share);
+    guard.set_population(1000);
+    list(&mut guard, 8);
+    assert!(held(&mut guard, 0, 3), "a share may have been one of fewer");
+}
+
+#[test]
+fn a_release_that_a_start_reads_before_the_list_frees_what_carries_its_id_and_holds_the_rest() {
+    let mut guard = starting();
+    guard.set_bound(&platform("p"), bound(5));
+    guard.release("h-1", at(1), 7);
+    guard.check(at(1), 7);
+    assert!(guard.released.is_empty());
+    list(&mut guard, 6);
+    assert_eq!(guard.released[0].count, 6);
+    assert!(!held(&mut guard, 0, 3) && held(&mut guard, 6, 3) && held(&mut guard, 7, 3));
+    assert_ne!(id(&guard), "h-1");
+}
