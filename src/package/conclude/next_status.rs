@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::condition::{self, Verdict};
 use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
+use crate::package::claims::Claim;
 use crate::package::decide::{Now, Observation, PlatformView, requested_at};
 use crate::package::object::Object;
 use crate::platform::guard::Judgement;
@@ -85,10 +86,12 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
         }
         (None, true) => {
             let present = present.unwrap_or_default();
-            // The id of a released hold stays: by it a restart knows that it was released.
-            let hold = match &seen.guard {
-                Judgement::Held(id) => Some(id.to_string()),
-                Judgement::Free(_) => present.hold.clone(),
+            // The id of a released hold stays: by it a restart knows that it was released. Who is claimed has left
+            // its hold, and is judged anew once no other object wants the package.
+            let hold = match (&seen.guard, &seen.claim) {
+                (Judgement::Held(id), _) => Some(id.to_string()),
+                (Judgement::Free(_), Claim::Claimed(_)) => None,
+                (Judgement::Free(_), _) => present.hold.clone(),
             };
             Some(Deletion {
                 requested_at: Some(Time(requested_at(object, now.wall))),

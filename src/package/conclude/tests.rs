@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
 use super::*;
+use crate::api::names::ObjectKey;
 use crate::api::version_package::{Deletion, PackageIdentity};
+use crate::package::claims::Claim;
 use crate::package::decide;
 use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
@@ -373,4 +377,23 @@ fn the_status_of_a_held_object_names_its_hold_and_keeps_the_id_after_the_release
         0.0,
     );
     assert_eq!(id(&intent.status.unwrap()).as_deref(), Some("h-1"));
+    let mut retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    retired
+        .status
+        .deletion
+        .clone_from(&released.object.status.deletion);
+    let claimed = Observation {
+        claim: Claim::Claimed(ObjectKey::new("fleet", "b")),
+        object: Arc::new(retired),
+        ..released
+    };
+    let report = conclude(
+        &claimed,
+        &decide::decide(&claimed, now()),
+        &Effect::None,
+        0,
+        now(),
+        0.0,
+    );
+    assert_eq!(id(&report.status.unwrap()), None, "it has left the hold");
 }
