@@ -9,6 +9,26 @@ use crate::api::reason::Reason;
 use crate::platform::inventory::Known;
 
 pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
+    let decision = of_wanted(seen, retire_after, now);
+    // Whatever else is said of it, its time comes.
+    match (decision, retire_after) {
+        (
+            Decision::Rest {
+                reason,
+                message,
+                until: None,
+            },
+            Some(at),
+        ) => Decision::Rest {
+            reason,
+            message,
+            until: Some(instant_of(at, now)),
+        },
+        (decision, _) => decision,
+    }
+}
+
+fn of_wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
     match &seen.platform {
         PlatformView::Unread | PlatformView::Unconfirmed(_) => {
             Decision::Await(now.tick + ECHO_BOUND)
@@ -25,19 +45,13 @@ pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: N
         }
         PlatformView::Usable { app_id, .. } => match application_changed(seen, app_id) {
             Some(changed) => changed,
-            None => usable(seen, app_id, retire_after, now),
+            None => usable(seen, app_id, retire_after),
         },
     }
 }
 
 /// Nothing is in the way: all is well, unless the list lacks the package.
-fn usable(
-    seen: &Observation,
-    app_id: &AppId,
-    retire_after: Option<Timestamp>,
-    now: Now,
-) -> Decision {
-    let until = retire_after.map(|at| instant_of(at, now));
+fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -> Decision {
     let missing = match &seen.known {
         Known::Missing => true,
         // What one reading has shown stands until another shows otherwise, a restart in between or not.
@@ -57,11 +71,7 @@ fn usable(
             format!("The package is wanted until {at}, then it is retired"),
         ),
     };
-    Decision::Rest {
-        reason,
-        message,
-        until,
-    }
+    rest(reason, message)
 }
 
 /// Row 7, but for the unclear claim: what keeps the Platform from being asked.

@@ -147,7 +147,7 @@ fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
         reason: Reason::Scheduled,
         until: Some(until),
         ..
-    } = decide(&seen(scheduled), now)
+    } = decide(&seen(scheduled.clone()), now)
     else {
         panic!("not scheduled")
     };
@@ -176,15 +176,19 @@ fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
             Reason::CredentialsMissing,
         ),
     ] {
+        let on = |object: &Object| Observation {
+            platform: platform.clone(),
+            ..seen(object.clone())
+        };
+        assert_eq!(reason(&decide(&on(&object), now)), Some(expected));
+        // Whatever is said of it meanwhile, its time comes.
+        let Decision::Rest { until, .. } = decide(&on(&scheduled), now) else {
+            panic!("it rests")
+        };
         assert_eq!(
-            reason(&decide(
-                &Observation {
-                    platform,
-                    ..seen(object.clone())
-                },
-                now
-            )),
-            Some(expected)
+            until,
+            Some(now.tick + Duration::from_secs(90)),
+            "{platform:?}"
         );
     }
 }
