@@ -86,6 +86,9 @@ pub async fn act(
             slot.give_back();
             let effect = look_up(context, observed).await;
             slot.take().await;
+            if matches!(effect, Effect::NotSent) {
+                leave_seat(context, object);
+            }
             effect
         }
         Decision::Send => {

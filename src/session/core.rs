@@ -172,9 +172,10 @@ impl Core {
         mem::take(&mut self.woken)
     }
 
-    /// From now on nothing is granted, used or begun.
+    /// From now on nothing is granted, used or begun: who holds a permit writes no intent for it any more.
     pub(super) fn close(&mut self) {
         self.closed = true;
+        self.void_permits();
     }
 
     /// See [`super::Session::request`].
@@ -288,13 +289,21 @@ impl Core {
     pub(super) fn state(&self) -> State {
         if let Some(state) = self.health.ailment() {
             state.clone()
-        } else if let Some(until) = self.budget.throttled_until() {
+        } else if let Some(until) = self.budget.throttled_until()
+            && self.is_wanted()
+        {
             State::Throttled { until }
         } else if let Some(detail) = self.tokens.last_refusal() {
             State::TokenRefused(detail.clone())
         } else {
             State::Open
         }
+    }
+
+    /// Whether anybody waits for a call, or for the answer to one.
+    fn is_wanted(&self) -> bool {
+        let idle = self.queue.is_empty() && self.permits.is_empty() && self.under_way.is_empty();
+        !idle || self.spare > 0
     }
 
     /// About how long until the turn of the one at `position`.

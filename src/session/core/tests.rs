@@ -267,6 +267,18 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
         assert!(matches!(state, State::Throttled { .. }));
     }
     assert_eq!(bench.core.limit(bench.now), 1, "one of ours fitted");
+    assert!(matches!(bench.core.state(), State::Throttled { .. }));
+    for uid in ["u3", "u4", "u5"] {
+        bench.core.withdraw(uid);
+    }
+    assert_eq!(
+        bench.core.state(),
+        State::Open,
+        "nobody waits for the pause to end"
+    );
+    for n in 3..=5 {
+        bench.ask(n);
+    }
     while bench.permits() == 0 {
         bench.wait();
     }
@@ -323,6 +335,7 @@ fn once_closed_nothing_is_granted_used_or_begun() {
     bench.ask(1);
     bench.core.close();
     assert!(bench.core.begin("u1", Purpose::Delete, bench.now).is_none());
+    assert_eq!(bench.standing(1), Standing::Absent, "no intent is written");
     assert!(matches!(bench.ask(2), Standing::Waiting { .. }));
     let mut bench = Bench::new(100);
     bench.core.close();
