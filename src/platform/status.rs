@@ -154,17 +154,17 @@ fn is_ours(condition: &Condition) -> bool {
 /// Reason and message, whether all is well or not.
 fn said(look: &Look<'_>) -> Option<Refusal> {
     let said = of_access(look)?;
-    if let Some(users) = look.users.filter(|users| users.count > 0)
-        && look.object.deleted_at.is_some()
-    {
-        return Some(in_use(look, users, &said));
-    }
     let hold = look.record.and_then(|record| record.hold.as_ref());
-    match (said.reason.progress(), hold) {
+    let said = match (said.reason.progress(), hold) {
         // What keeps calls from being made at all is mended first.
-        (Progress::Stalled, _) | (_, None) => Some(said),
-        (Progress::Done | Progress::Reconciling, Some(hold)) => Some(held(look, hold)),
-    }
+        (Progress::Stalled, _) | (_, None) => said,
+        (Progress::Done | Progress::Reconciling, Some(hold)) => held(look, hold),
+    };
+    let users = look.users.filter(|users| users.count > 0);
+    Some(match users.filter(|_| look.object.deleted_at.is_some()) {
+        Some(users) => in_use(look, users, &said),
+        None => said,
+    })
 }
 
 /// A mass deletion that waits for a person.
@@ -181,7 +181,9 @@ fn held(look: &Look<'_>, hold: &HoldStatus) -> Refusal {
     Refusal::new(
         PlatformReason::MassDeletionHeld,
         format!(
-            "Hold {id} keeps {} deletions since {}: {}. If all of them are meant: vpo hold release {id}, or              kubectl -n {} annotate platform {} --overwrite iodm.dev/release-hold={id}. If not: vpo hold retain {id} lets              the objects that are being deleted go without their packages; set retired ones Active again, or claim the packages by other objects.{other}",
+            "Hold {id} keeps {} deletions since {}: {}. If all of them are meant: vpo hold release {id}, or \
+             kubectl -n {} annotate platform {} --overwrite iodm.dev/release-hold={id}. If not: vpo hold retain {id} lets \
+             the objects that are being deleted go without their packages; set retired ones Active again, or claim the packages by other objects.{other}",
             hold.count, hold.since.0, hold.reason, key.namespace, key.name
         ),
     )
@@ -194,14 +196,23 @@ fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> Refusal {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let trouble = match said.reason.progress() {
-        Progress::Done => String::new(),
-        Progress::Reconciling | Progress::Stalled => format!(" Meanwhile: {}", said.message),
+    let (going, meanwhile) = if said.reason == PlatformReason::Available {
+        (
+            "Those that are being deleted go by themselves; delete the others",
+            String::new(),
+        )
+    } else {
+        (
+            "Delete those that aren't being deleted yet",
+            format!(" Meanwhile: {}", said.message),
+        )
     };
     Refusal::new(
         PlatformReason::InUse,
         format!(
-            "Being deleted, and stays until the {} objects that need it are gone: {}{more}. Those that are being deleted go by themselves;              delete the others, with deletionPolicy: Retain where the package is to stay. To give the Platform up before, which holds              its objects until it is created anew: kubectl -n {} annotate platform {} iodm.dev/abandon={}.{trouble}",
+            "Being deleted, and stays until the {} objects that need it are gone: {}{more}. {going}, with deletionPolicy: Retain where \
+             the package is to stay. To give the Platform up before, which holds its objects until it is created anew: \
+             kubectl -n {} annotate platform {} iodm.dev/abandon={}.{meanwhile}",
             users.count,
             names.join(", "),
             look.object.key.namespace,

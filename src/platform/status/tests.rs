@@ -5,6 +5,8 @@ use tokio::sync::mpsc;
 
 use super::super::object::tests::{platform, spec};
 use super::*;
+use crate::api::platform::Guard;
+use crate::platform::guard::{Asked, Guards};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::{Credential, Member, SessionKey, Sessions};
@@ -296,4 +298,62 @@ fn durations_are_said_roughly() {
     ] {
         assert_eq!(rough(Duration::from_secs(seconds)), said);
     }
+}
+
+#[tokio::test]
+async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_stays_for() {
+    let mut object = platform(&spec());
+    object.deleted_at = Some(at(900));
+    let users = Users {
+        count: 2,
+        some: vec![ObjectKey::new("iot", "a"), ObjectKey::new("iot", "b")],
+    };
+    let said = |record: Option<&Record>| {
+        let status = next(&Look {
+            object: &object,
+            access: &grant(true, None),
+            snapshot: Some(&snapshot(State::Open)),
+            packages: Some(PackageCounts::default()),
+            users: Some(&users),
+            record,
+            served_by: None,
+            now: (at(1000), Instant::now()),
+        });
+        let status = status.unwrap();
+        let (_, reason, message) = ready(&status);
+        assert_eq!(reason, "InUse");
+        assert!(!message.contains("  "), "{message}");
+        message.to_owned()
+    };
+    let message = said(None);
+    assert!(message.contains("2 objects") && message.contains("go by themselves"));
+
+    let (guards, app) = (
+        Guards::new(mpsc::unbounded_channel().0, Arc::default()),
+        "app-1".parse().unwrap(),
+    );
+    guards.load(std::iter::empty(), at(900));
+    let none = Guard {
+        max_deletions: 0,
+        ..Guard::default()
+    };
+    guards.set_bound(&object.key, &object.uid, &app, &none, at(900));
+    let asked = Asked {
+        key: users.some[0].clone(),
+        at: at(900),
+        hold: None,
+        answered: None,
+    };
+    guards.set("uid-a", Some((&app, 2, asked)), at(900));
+    let record = guards.records(at(900)).remove(&app);
+    let message = said(record.as_ref());
+    for part in [
+        "2 objects",
+        "keeps 1 deletions",
+        "maxDeletions 0",
+        "vpo hold release h-",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains("go by themselves"), "{message}");
 }
