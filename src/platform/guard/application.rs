@@ -166,6 +166,8 @@ impl ApplicationGuard {
             .hold
             .take()
             .filter(|hold| !released.iter().any(|released| released.id == hold.id));
+        // What was raised while another process led may be older than the hold.
+        self.raised = false;
         for _ in 0..std::mem::take(&mut self.reserved_before) {
             self.tally.send(now, self.shortest());
         }

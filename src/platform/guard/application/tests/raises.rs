@@ -12,7 +12,10 @@ fn holding_eight() -> ApplicationGuard {
 
 /// A process has just started: a status tells of a hold `h-1` by a bound of five, and no object is known yet.
 fn starting() -> ApplicationGuard {
-    let mut guard = ApplicationGuard::new(false);
+    lead(ApplicationGuard::new(false))
+}
+
+fn lead(mut guard: ApplicationGuard) -> ApplicationGuard {
     guard.hold = Some(Hold {
         id: "h-1".into(),
         since: at(0),
@@ -102,12 +105,15 @@ fn a_raise_that_was_too_small_releases_nothing_later_when_objects_have_left() {
     assert!(!held(&mut guard, 0, 4));
 }
 
-#[test]
-fn more_objects_are_no_raise_of_a_share() {
-    let share = |percent| Bound {
+fn share(percent: usize) -> Bound {
+    Bound {
         max_percent: Some(percent),
         ..bound(50)
-    };
+    }
+}
+
+#[test]
+fn more_objects_are_no_raise_of_a_share() {
     let mut guard = guarding(50);
     guard.set_population(20);
     guard.set_bound(&platform("p"), share(20));
@@ -152,14 +158,21 @@ fn a_raise_that_a_start_finds_is_judged_once_all_objects_are_listed() {
         assert_eq!(!held(&mut guard, 0, 3), released, "{most}");
     }
     let mut guard = starting();
-    let share = Bound {
-        max_percent: Some(90),
-        ..bound(100)
-    };
-    guard.set_bound(&platform("p"), share);
+    guard.set_bound(&platform("p"), share(90));
     guard.set_population(1000);
     list(&mut guard, 8);
     assert!(held(&mut guard, 0, 3), "a share may have been one of fewer");
+}
+
+#[test]
+fn a_raise_from_before_a_process_led_releases_no_hold_that_it_takes_over() {
+    let mut standby = ApplicationGuard::new(false);
+    standby.set_bound(&platform("p"), share(10));
+    standby.set_bound(&platform("p"), share(90));
+    let mut guard = lead(standby);
+    guard.set_population(1000);
+    list(&mut guard, 8);
+    assert!(held(&mut guard, 0, 3));
 }
 
 #[test]
