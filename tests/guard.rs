@@ -9,9 +9,12 @@
 
 mod support;
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use support::{Layout, Rig, SOON, SimulatorOptions, kstatus, ready, wait_for};
+use support::{Layout, Rig, SOON, SimulatorOptions, kstatus, ready, tool, wait_for};
 
 fn file(number: usize) -> String {
     format!("package-{number:05}")
@@ -219,6 +222,42 @@ async fn retain_or_another_claim_takes_objects_out_of_a_hold_and_it_ends_with_th
     assert_eq!(deletes(&rig).await, 0);
     delete(&rig, 4..=4);
     goes(&rig, 4).await;
+}
+
+/// Says `vpo hold` and answers its question.
+fn vpo_hold(rig: &Rig<'_>, what: &str, id: &str) {
+    let mut talk = Command::new(tool::vpo())
+        .args(["hold", what, id])
+        .env("KUBECONFIG", rig.plane.kubeconfig())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let answer = format!("{id}\n");
+    let mut asked = talk.stdin.take().unwrap();
+    asked.write_all(answer.as_bytes()).unwrap();
+    assert!(talk.wait().unwrap().success(), "vpo hold {what} {id}");
+}
+
+#[tokio::test]
+async fn vpo_hold_retain_is_the_way_back_and_vpo_hold_release_lets_all_go() {
+    let rig = fleet("spoken", 8, guard(2, "0s")).await;
+    for (what, numbers) in [("retain", 1..=4), ("release", 5..=8)] {
+        delete(&rig, numbers.clone());
+        for number in numbers.clone() {
+            held(&rig, number).await;
+        }
+        let id = hold(&rig).await["id"].as_str().unwrap().to_owned();
+        vpo_hold(&rig, what, &id);
+        for number in numbers {
+            rig.gone(&name(number)).await;
+            let calls = rig.deletes(&file(number)).await.len();
+            assert_eq!(calls, usize::from(what == "release"), "{what} {number}");
+        }
+        rig.platform_reason("production", "Available").await;
+    }
+    // The next sync creates anew what was let go.
+    activate(&rig, 1..=4).await;
 }
 
 #[tokio::test]

@@ -125,6 +125,9 @@ async fn a_hold_outlives_a_restart_and_what_was_sent_is_not_forgotten() {
         first = held(&rig, name).await;
     }
     operator.kill().await;
+    // Too small for what is held, and found by a start that knows no object yet.
+    let guard = json!({"spec": {"guard": {"maxDeletions": 7}}});
+    rig.patch("platform/production", &guard);
     let mut operator = start_operator(plane, &[]);
     operator.ready().await;
     let vp = format!("vp/{}", names[3]);
