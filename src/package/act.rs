@@ -82,18 +82,13 @@ pub async fn act(
             }
             Effect::Intended(intent)
         }
-        Decision::LookUp => {
+        Decision::LookUp | Decision::Send => {
             slot.give_back();
-            let effect = look_up(context, observed).await;
-            slot.take().await;
-            if matches!(effect, Effect::NotSent) {
-                leave_seat(context, object);
-            }
-            effect
-        }
-        Decision::Send => {
-            slot.give_back();
-            let effect = send(context, observed).await;
+            let effect = if matches!(decision, Decision::LookUp) {
+                look_up(context, observed).await
+            } else {
+                send(context, observed).await
+            };
             slot.take().await;
             if matches!(effect, Effect::NotSent) {
                 leave_seat(context, object);

@@ -34,14 +34,11 @@ pub async fn deliver(
     let hold = report.status.as_ref().and_then(hold_in);
     let hold = hold.filter(|hold| Some(hold) != hold_in(&object.status).as_ref());
     // Held back while it is written, so that a release knows who was marked by then.
-    let mark = match &hold {
-        Some(hold) => match context.guards.mark(&object.uid, hold) {
-            Some(mark) => Some(mark),
-            // It is held otherwise since, or not at all.
-            None => return Some(Instant::now()),
-        },
-        None => None,
-    };
+    let mark = hold.map(|hold| context.guards.mark(&object.uid, &hold));
+    if matches!(mark, Some(None)) {
+        // It is held otherwise since, or not at all.
+        return Some(Instant::now());
+    }
     let mut failed = match effect {
         Effect::Failed(error) | Effect::Unaudited(error) => Some(error.clone()),
         _ => None,

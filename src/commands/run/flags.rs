@@ -110,27 +110,19 @@ impl Args {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let allowed = "is not a duration from 100ms to 60s, such as 5s";
-    let span = text
-        .parse::<jiff::SignedDuration>()
-        .map_err(|_| allowed.to_owned())?;
-    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
-    if (Duration::from_millis(100)..=Duration::from_secs(60)).contains(&span) {
-        Ok(span)
-    } else {
-        Err(allowed.to_owned())
-    }
+    let fits =
+        |span: &Duration| (Duration::from_millis(100)..=Duration::from_secs(60)).contains(span);
+    span(text, fits).ok_or_else(|| "is not a duration from 100ms to 60s, such as 5s".to_owned())
 }
 
 fn lease_duration(text: &str) -> Result<Duration, String> {
-    let allowed = "is not a duration from 3s to 2m in whole seconds, such as 30s";
-    let span = text
-        .parse::<jiff::SignedDuration>()
-        .map_err(|_| allowed.to_owned())?;
-    let span = Duration::try_from(span).map_err(|_| allowed.to_owned())?;
-    if (3..=120).contains(&span.as_secs()) && span.subsec_nanos() == 0 {
-        Ok(span)
-    } else {
-        Err(allowed.to_owned())
-    }
+    let fits = |span: &Duration| (3..=120).contains(&span.as_secs()) && span.subsec_nanos() == 0;
+    span(text, fits)
+        .ok_or_else(|| "is not a duration from 3s to 2m in whole seconds, such as 30s".to_owned())
+}
+
+/// The duration that `text` says, where it is one that `fits`.
+fn span(text: &str, fits: impl Fn(&Duration) -> bool) -> Option<Duration> {
+    let span = text.parse::<jiff::SignedDuration>().ok()?;
+    Duration::try_from(span).ok().filter(fits)
 }

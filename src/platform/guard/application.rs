@@ -45,10 +45,13 @@ impl Bound {
     /// Whether the spec of the same Platform lets more go than `before`, and nothing fewer. A share of more
     /// objects is no raise.
     fn is_raised_from(&self, before: &Self) -> bool {
-        let share = |bound: &Self| bound.max_percent.unwrap_or(usize::MAX);
-        let terms = |bound: &Self| (bound.max_deletions, share(bound));
-        let lower = self.max_deletions < before.max_deletions || share(self) < share(before);
-        self.uid == before.uid && !lower && terms(self) != terms(before)
+        let terms = |bound: &Self| {
+            let share = bound.max_percent.unwrap_or(usize::MAX);
+            [bound.max_deletions, share]
+        };
+        let mut pairs = terms(self).into_iter().zip(terms(before));
+        let none_lower = pairs.all(|(now, then)| now >= then);
+        self.uid == before.uid && none_lower && terms(self) != terms(before)
     }
 
     /// The most deletions in one window, of an application with `population` objects of which `sent`
