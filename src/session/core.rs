@@ -6,6 +6,7 @@
 mod begin;
 mod handover;
 mod learn;
+mod view;
 
 use std::collections::HashMap;
 use std::mem;
@@ -22,7 +23,7 @@ use super::pace::Pace;
 use super::queue::Queue;
 use super::tenure::Tenure;
 use super::token::{Need, Tokens};
-use super::{Credential, Purpose, Standing, State, Ticket, Turn};
+use super::{Credential, Purpose, Standing, State, Ticket};
 use crate::api::names::ObjectKey;
 
 /// A permit that nobody uses so long is taken back.
@@ -283,84 +284,6 @@ impl Core {
     /// Whether nothing is granted, used or begun any more.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    /// What all wait for.
-    pub(super) fn state(&self) -> State {
-        if let Some(state) = self.health.ailment() {
-            state.clone()
-        } else if let Some(until) = self.budget.throttled_until()
-            && self.is_wanted()
-        {
-            State::Throttled { until }
-        } else if let Some(detail) = self.tokens.last_refusal() {
-            State::TokenRefused(detail.clone())
-        } else {
-            State::Open
-        }
-    }
-
-    /// Whether anybody waits for a call, or for the answer to one.
-    fn is_wanted(&self) -> bool {
-        let idle = self.queue.is_empty() && self.permits.is_empty() && self.under_way.is_empty();
-        !idle || self.spare > 0
-    }
-
-    /// About how long until the turn of the one at `position`.
-    pub(super) fn estimate(&self, position: usize, now: Instant) -> Duration {
-        let probe = self.health.next_probe();
-        let probe = probe.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
-        self.budget.estimate(position, now).max(probe)
-    }
-
-    /// The first `most` of those who wait, with about how long until their turns.
-    pub(super) fn turns(&self, most: usize, now: Instant) -> Vec<Turn> {
-        let turns = self.queue.turns().take(most).zip(1..);
-        let turn = |(ticket, position)| Turn {
-            ticket,
-            estimated: self.estimate(position, now),
-        };
-        turns.map(turn).collect()
-    }
-
-    /// When the next probe goes, where there is something to probe for.
-    pub(super) fn next_probe(&self) -> Option<Instant> {
-        self.health.next_probe()
-    }
-
-    /// How long a call counts after its answer.
-    pub(super) fn window(&self) -> Duration {
-        self.budget.window()
-    }
-
-    /// How many wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Calls that count now, those under way included.
-    pub(super) fn calls_in_window(&self, now: Instant) -> usize {
-        self.budget.used(now)
-    }
-
-    /// How many calls one window may hold now.
-    pub(super) fn limit(&self, now: Instant) -> usize {
-        self.budget.fits(now)
-    }
-
-    /// When the token ends, if there is one whose end is known.
-    pub(super) fn token_ends(&self) -> Option<Instant> {
-        self.tokens.ends()
-    }
-
-    /// How many logins were begun.
-    pub(super) fn logins(&self) -> u64 {
-        self.tokens.logins()
-    }
-
-    /// Whether no call is out and all of the log has left the window.
-    pub(super) fn spent(&self, now: Instant) -> bool {
-        self.budget.in_flight() == 0 && self.budget.spent_until() <= now
     }
 
     fn next_move(&mut self, now: Instant) -> Move {
