@@ -38,7 +38,7 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
             pods.remove(&stage.holder().await)
         })
         .await;
-        leader.freeze();
+        leader.freeze().await;
         // On a busy machine a stop may come too late for its place; then there is one more.
         let too_late = load.rig.simulator.ledger().await.len() > calls;
         within_a_burst += usize::from(too_late);
@@ -101,7 +101,7 @@ async fn a_leader_that_stood_still_while_it_connected_sends_nothing_when_it_goes
     stage.leads("a").await;
     let b = ready(Operator::start_pod("b", &kubeconfig, OPERATOR, &flags)).await;
     load.born().await;
-    load.rig.simulator.freeze();
+    load.rig.simulator.freeze().await;
     load.delete().await;
     wait_for(
         "a connection that hangs",
@@ -113,7 +113,7 @@ async fn a_leader_that_stood_still_while_it_connected_sends_nothing_when_it_goes
         },
     )
     .await;
-    a.freeze();
+    a.freeze().await;
     // What the platform says of the connection now waits for the one that stands still.
     load.rig.simulator.thaw();
     load.called(1, LEASE * 4).await;

@@ -1,6 +1,7 @@
 //! Child processes that end with the test process, and whose words are kept.
 
 use std::ffi::OsStr;
+use std::fs::DirEntry;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 use super::tool;
 use super::wait::wait_for;
+
+/// How long all threads of a process may take to stop.
+const STILL: Duration = Duration::from_secs(10);
 
 /// A running program. Dropping it kills it.
 ///
@@ -58,7 +62,7 @@ impl Process {
         self.stderr.so_far()
     }
 
-    /// Sends a signal, such as `TERM`, `KILL`, `STOP` or `CONT`.
+    /// Sends a signal, such as `TERM`, `KILL` or `CONT`.
     pub fn signal(&self, name: &str) {
         let group = format!("-{}", self.starter.id());
         let sent = Command::new("kill")
@@ -68,6 +72,25 @@ impl Process {
             .expect("kill can be run");
         // A group that is gone already needs no signal.
         let _ = sent;
+    }
+
+    /// Freezes it (SIGSTOP), until a `CONT`. All its threads stand when this returns: the signal alone only asks
+    /// them to, and one that runs may still send what it has.
+    pub async fn freeze(&self) {
+        let tasks = format!("/proc/{}/task", self.id().await);
+        self.signal("STOP");
+        let stands = |task: std::io::Result<DirEntry>| {
+            let line = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            // The name in brackets may hold anything; the state comes after it.
+            line.rsplit_once(") ")
+                .map(|(_, rest)| rest.starts_with('T'))
+        };
+        wait_for("a process to stand still", STILL, async || {
+            let mut tasks = std::fs::read_dir(&tasks).expect("its threads can be listed");
+            // A thread that has ended meanwhile does nothing either.
+            tasks.all(|task| stands(task).unwrap_or(true)).then_some(())
+        })
+        .await;
     }
 
     /// Waits for its end by itself; 128 and the signal's number as the code of one that a signal ended.

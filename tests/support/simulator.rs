@@ -119,8 +119,8 @@ impl Simulator {
     }
 
     /// Freezes it (SIGSTOP), until [`Self::thaw`]: connections stand, but nobody speaks.
-    pub fn freeze(&self) {
-        self.process.signal("STOP");
+    pub async fn freeze(&self) {
+        self.process.freeze().await;
     }
 
     /// Lets it go on (SIGCONT).
