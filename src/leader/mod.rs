@@ -195,7 +195,7 @@ impl Leader {
             self.settings.duration,
             Timestamp::now(),
         );
-        let held = self.put(&wanted, how == Decision::Create).await?;
+        let held = self.put(&wanted).await?;
         let taken = Instant::now();
         let lingering = match how {
             // It ended just now, and what it sent last may still be under way.
@@ -272,16 +272,11 @@ impl Leader {
         // A renewal may be late by one that failed.
         let until = Instant::now() + self.settings.period() * 5 / 4;
         let record = self.sessions.record(until);
-        let Some((lease, view)) = &self.last else {
+        let Some((lease, _)) = &self.last else {
             return Err(Refused::Outrun);
         };
-        let mut lease = lease::renewed(lease, record, Timestamp::now());
-        let gone = view.gone;
-        if gone {
-            lease.metadata.resource_version = None;
-            lease.metadata.uid = None;
-        }
-        let held = self.put(&lease, gone).await?;
+        let lease = lease::renewed(lease, record, Timestamp::now());
+        let held = self.put(&lease).await?;
         self.remember(Some(held), Instant::now());
         Ok(())
     }
@@ -295,10 +290,10 @@ impl Leader {
                     return Ok(());
                 };
                 let lease = lease::released(lease, record, Timestamp::now());
-                match self.put(&lease, false).await {
+                match self.put(&lease).await {
                     Ok(_) => return Ok(()),
                     Err(Refused::Outrun) => match self.look().await {
-                        Ok(Decision::Renew) => {}
+                        Ok(Decision::Renew | Decision::Create) => {}
                         Ok(_) => return Err("it isn't ours any more".to_owned()),
                         Err(Refused::Outrun) => return Err("it changes all the time".to_owned()),
                         Err(Refused::Failed(error)) => return Err(error),
@@ -334,7 +329,12 @@ impl Leader {
     fn remember(&mut self, lease: Option<Lease>, now: Instant) {
         match (lease, &mut self.last) {
             (None, None) => {}
-            (None, Some((_, view))) => view.gone = true,
+            (None, Some((lease, view))) => {
+                view.gone = true;
+                // There is no version of it to replace any more.
+                lease.metadata.resource_version = None;
+                lease.metadata.uid = None;
+            }
             (Some(lease), Some((known, view))) if !view.gone && same_version(known, &lease) => {}
             (Some(lease), last) => {
                 let view = View {
@@ -357,8 +357,9 @@ impl Leader {
         });
     }
 
-    /// Creates the Lease, or replaces the version that `lease` was made from and no other.
-    async fn put(&self, lease: &Lease, create: bool) -> Result<Lease, Refused> {
+    /// Replaces the version that `lease` was made from and no other; creates it where it was made from none.
+    async fn put(&self, lease: &Lease) -> Result<Lease, Refused> {
+        let create = lease.metadata.resource_version.is_none();
         let params = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()

@@ -135,3 +135,29 @@ async fn a_rolling_restart_under_load_loses_nothing_and_overdraws_nothing() {
     let ledger = load.proven(0).await;
     assert_eq!(late(&ledger).len(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_is_deleted_is_written_anew_by_its_leader_with_all_that_it_knows() {
+    let stage = Stage::enter().await;
+    let load = stage.rig("unleased", 60, 10, "1s").await;
+    let mut a = stage.start("a").await;
+    stage.leads("a").await;
+    let b = stage.start("b").await;
+    load.born().await;
+    load.delete().await;
+    load.called(15, LOAD).await;
+    stage.lease(&["delete"]).expect_ok();
+    stage.leads("a").await;
+    load.gone().await;
+    let ledger = load.proven(0).await;
+    // Nobody else took it meanwhile, which would have been a login of its own.
+    assert_eq!((logins(&ledger), late(&ledger).len()), (1, 0));
+    assert_eq!(stage.holder().await, "a");
+
+    drop(b);
+    stage.lease(&["delete"]).expect_ok();
+    let ended = a.terminate().await;
+    assert!(ended.success(), "{ended}: {:#?}", a.log());
+    assert_eq!(stage.holder().await, "", "it was given back");
+    assert_ne!(stage.call_log().await, "");
+}
