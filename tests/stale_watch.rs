@@ -12,10 +12,15 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use support::{
-    ApiProxy, Layout, OPERATOR, Operator, Plane, Rig, SOON, SimulatorOptions, alone, wait_for,
+    ApiProxy, Layout, OPERATOR, Operator, Plane, Rig, SOON, SimulatorOptions, alone, ready,
+    wait_for,
 };
+
+/// The packages of a load that takes four seconds.
+const PACED: usize = 40;
 
 /// An operator that sees the API server through a line that can fail.
 async fn behind_a_proxy(plane: &Plane) -> (ApiProxy, Operator) {
@@ -104,58 +109,107 @@ async fn nothing_wanted_again_or_claimed_by_another_meanwhile_is_deleted_while_t
     assert_eq!(deleted, ["deleted", "deleted"]);
 }
 
-#[tokio::test]
-async fn the_emergency_stop_needs_no_healthy_watch() {
-    let (_turn, plane) = alone().await;
-    let rig = Rig::on(plane, "stop", Layout::default()).await;
-    let (proxy, _operator) = behind_a_proxy(plane).await;
-    rig.active(&[("a", "package-00001"), ("b", "package-00002")])
-        .await;
-
-    proxy.hold_watch("platforms");
-    set_mode(&rig, "Observe");
-    rig.delete("a");
-    rig.reason("a", "WouldDelete").await;
-    assert_eq!(calls(&rig).await, Vec::<Value>::new());
-
-    // What such a watch never showed, it doesn't show to be over either.
-    set_mode(&rig, "Enforce");
-    rig.gone("a").await;
-    proxy.release_watch();
-    rig.delete("b");
-    rig.gone("b").await;
-    for file_id in ["package-00001", "package-00002"] {
-        assert_eq!(rig.deletes(file_id).await.len(), 1);
-    }
-}
-
-#[tokio::test]
-async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_by_itself() {
-    let (_turn, plane) = alone().await;
+/// Forty packages, and ten calls a second.
+async fn paced<'a>(plane: &'a Plane, subject: &str) -> Rig<'a> {
     let layout = Layout {
         simulator: SimulatorOptions {
-            packages: 40,
+            packages: PACED,
             quota_window: "1s",
             ..SimulatorOptions::default()
         },
         platform: json!({"quota": {"calls": 10, "window": "1s"}}),
     };
-    let rig = Rig::on(plane, "away", layout).await;
-    let (proxy, operator) = behind_a_proxy(plane).await;
-    let names: Vec<String> = (1..=40).map(|n| format!("p-{n:02}")).collect();
-    let files: Vec<String> = (1..=40).map(|n| format!("package-{n:05}")).collect();
-    let pairs = names.iter().map(String::as_str);
-    let pairs: Vec<_> = pairs.zip(files.iter().map(String::as_str)).collect();
+    Rig::on(plane, subject, layout).await
+}
+
+/// Creates an object for each of the forty; returns their names.
+async fn forty(rig: &Rig<'_>) -> Vec<String> {
+    let names: Vec<String> = (1..=PACED).map(|n| format!("package-{n:05}")).collect();
+    let pairs: Vec<_> = names.iter().map(|n| (n.as_str(), n.as_str())).collect();
     rig.active(&pairs).await;
+    names
+}
+
+/// Asks for the deletion of all, and waits until the platform has seen some of it.
+async fn begin(rig: &Rig<'_>, names: &[String]) {
     // All of them are asked for before the first is done.
-    set_mode(&rig, "Observe");
+    set_mode(rig, "Observe");
     rig.platform_reason("production", "Observing").await;
     rig.delete_all(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    set_mode(&rig, "Enforce");
+    set_mode(rig, "Enforce");
     wait_for("the first calls", SOON, async || {
-        (calls(&rig).await.len() >= 8).then_some(())
+        (calls(rig).await.len() >= 8).then_some(())
     })
     .await;
+}
+
+/// Waits until all are gone; the platform was called once for each.
+async fn end(rig: &Rig<'_>, names: &[String]) {
+    for name in names {
+        rig.gone(name).await;
+    }
+    let mut by_package = BTreeMap::<String, usize>::new();
+    for call in calls(rig).await {
+        *by_package.entry(call["path"].to_string()).or_default() += 1;
+    }
+    assert_eq!(by_package.len(), PACED);
+    assert!(by_package.values().all(|&n| n == 1), "{by_package:?}");
+}
+
+#[tokio::test]
+async fn the_emergency_stop_needs_no_healthy_watch() {
+    let (_turn, plane) = alone().await;
+    let rig = paced(plane, "stop").await;
+    let (proxy, _operator) = behind_a_proxy(plane).await;
+    let names = forty(&rig).await;
+    begin(&rig, &names).await;
+
+    // In the middle of it, and no watch tells.
+    let history = rig.history().await;
+    proxy.hold_watch("platforms");
+    set_mode(&rig, "Observe");
+    let stopped = Timestamp::now() + SignedDuration::from_secs(1);
+    let mut left = 0;
+    for name in &names {
+        let rest = wait_for("each to go or to say why not", SOON, async || {
+            match rig.get(name).await {
+                None => Some(0),
+                Some(object) => (ready(&object)["reason"] == "WouldDelete").then_some(1),
+            }
+        });
+        left += rest.await;
+    }
+    let calls = calls(&rig).await;
+    assert_eq!(calls.len(), PACED - left);
+    assert!(left > 0, "the stop came too late to tell");
+    for call in calls {
+        let came: Timestamp = call["time"].as_str().unwrap().parse().unwrap();
+        assert!(came <= stopped, "{call} came after {stopped}");
+    }
+    rig.platform_reason("production", "Observing").await;
+    // Nobody is sent on by the watch only to be stopped again.
+    let versions = history.versions();
+    for name in &names {
+        let of_this = versions.iter().filter(|v| v["metadata"]["name"] == *name);
+        let mut said: Vec<_> = of_this.map(|v| ready(v)["reason"].clone()).collect();
+        said.dedup();
+        let stopped = said.iter().filter(|reason| **reason == "WouldDelete");
+        assert!(stopped.count() <= 1, "{name}: {said:?}");
+    }
+
+    // What such a watch never showed, it doesn't show to be over either.
+    set_mode(&rig, "Enforce");
+    end(&rig, &names).await;
+    proxy.release_watch();
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_by_itself() {
+    let (_turn, plane) = alone().await;
+    let rig = paced(plane, "away").await;
+    let (proxy, operator) = behind_a_proxy(plane).await;
+    let names = forty(&rig).await;
+    begin(&rig, &names).await;
 
     proxy.cut();
     wait_for("the operator to notice", SOON, async || {
@@ -170,7 +224,7 @@ async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_
     tokio::time::sleep(Duration::from_secs(3)).await;
     let blind = calls(&rig).await.len();
     assert!(blind - known <= 10, "{known} calls, then {blind}");
-    assert!(blind < 40, "the line was cut too late to tell");
+    assert!(blind < PACED, "the line was cut too late to tell");
 
     proxy.mend();
     let mended = Instant::now();
@@ -183,15 +237,7 @@ async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_
         "{:?}",
         mended.elapsed()
     );
-    for name in &names {
-        rig.gone(name).await;
-    }
-    let mut by_package = BTreeMap::<String, usize>::new();
-    for call in calls(&rig).await {
-        *by_package.entry(call["path"].to_string()).or_default() += 1;
-    }
-    assert_eq!(by_package.len(), 40);
-    assert!(by_package.values().all(|&n| n == 1), "{by_package:?}");
+    end(&rig, &names).await;
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ impl Directory {
     /// read by a GET that is not older than 1 s; one GET serves all who ask within that second.
     ///
     /// Of mode and allowed namespaces the stricter of read and cache counts, since either may be
-    /// the newer one. Where the caches already say that no call can be made, nothing is read.
+    /// the newer one; a newer read becomes known to everybody. Where the caches already say that no call can be made, nothing is read.
     ///
     /// # Errors
     /// When they can't be read, or differ from what the caches hold in anything but mode and allowed
@@ -48,6 +48,7 @@ impl Directory {
         let Some(read) = self.reads.platform(platform).await? else {
             return Ok(Resolution::NotFound);
         };
+        self.overtake(&read);
         let wanted = read.wanted.as_ref().map_err(Clone::clone)?;
         let labels = if wanted.allowed.needs_labels() {
             match self.reads.namespace(namespace).await? {
@@ -114,7 +115,7 @@ impl Reads {
         }
     }
 
-    async fn platform(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, String> {
+    pub(super) async fn platform(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, String> {
         let kind = ApiResource::erase::<Platform>(&());
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &kind);

@@ -2,7 +2,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Notify, watch};
@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::confirm::Reads;
 use super::credentials::Refusal;
 use super::object::Object;
+use super::overtaken::Overtaken;
 use super::{Resolution, Usable};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformReason;
@@ -21,6 +22,7 @@ use crate::session::{Session, SessionKey};
 /// [`super::run`] fills it from its watches; everybody else only asks.
 pub struct Directory {
     pub(super) reads: Reads,
+    pub(super) overtaken: Overtaken,
     view: RwLock<View>,
     listed: watch::Sender<bool>,
     /// Told whenever a status may have to be written at once.
@@ -33,6 +35,8 @@ pub(super) struct View {
     pub platforms_listed: bool,
     pub namespaces_listed: bool,
     pub platforms: HashMap<ObjectKey, Entry>,
+    /// Those of which a GET has shown more than the watch.
+    pub overtaken: HashSet<ObjectKey>,
     pub namespaces: HashMap<String, Namespace>,
 }
 
@@ -78,6 +82,7 @@ impl Directory {
     pub fn new(client: kube::Client) -> Arc<Self> {
         Arc::new(Self {
             reads: Reads::new(client),
+            overtaken: Overtaken::default(),
             view: RwLock::default(),
             listed: watch::Sender::new(false),
             status_due: Arc::default(),

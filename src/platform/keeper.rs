@@ -86,10 +86,28 @@ impl Keeper {
         }
     }
 
+    /// What a GET has shown of a Platform before the watch did.
+    pub(super) fn platform_read(&mut self, object: Object) {
+        let newer = self.directory.change(|view| {
+            let newer = view.is_overtaken_by(&object);
+            if newer {
+                view.overtaken.insert(object.key.clone());
+            }
+            newer
+        });
+        if newer {
+            self.evaluate(object);
+        }
+    }
+
     /// A Platform that was created or changed.
     pub(super) fn platform_applied(&mut self, object: Object) {
         let key = object.key.clone();
         let same = self.directory.change(|view| {
+            if view.is_newer_than(&object) {
+                return true;
+            }
+            view.overtaken.remove(&key);
             let Some(entry) = view.platforms.get_mut(&key) else {
                 return false;
             };
@@ -99,7 +117,7 @@ impl Keeper {
             }
             same
         });
-        // The echo of a status, or a label that means nothing here.
+        // The echo of a status, a label that means nothing here, or what a GET has overtaken.
         if !same {
             self.evaluate(object);
         }
@@ -110,7 +128,10 @@ impl Keeper {
         self.held.remove(key);
         self.sessions.leave(key);
         self.guards.drop_bound(key);
-        self.directory.change(|view| view.platforms.remove(key));
+        self.directory.change(|view| {
+            view.overtaken.remove(key);
+            view.platforms.remove(key)
+        });
         self.tell(key);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! watches (Platforms, Namespaces, named Secrets) -> keeper -> directory, sessions -> status
+//!                       GETs that overtook them ----^
 //! ```
 //!
 //! It reads Platforms and Namespaces of the whole cluster, lists and watches each named Secret by its
@@ -15,6 +16,7 @@ mod in_use;
 pub mod inventory;
 mod keeper;
 mod object;
+mod overtaken;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -141,6 +143,7 @@ pub async fn run(
         changed,
     );
     let client = context.client.clone();
+    let directory = Arc::clone(&context.directory);
     let write = async {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -148,10 +151,16 @@ pub async fn run(
         }
         writer::run(context, cancel.clone()).await;
     };
-    tokio::join!(take_in(&client, keeper, &cancel), write);
+    tokio::join!(take_in(&client, &directory, keeper, &cancel), write);
 }
 
-async fn take_in(client: &kube::Client, mut keeper: keeper::Keeper, cancel: &CancellationToken) {
+async fn take_in(
+    client: &kube::Client,
+    directory: &Directory,
+    mut keeper: keeper::Keeper,
+    cancel: &CancellationToken,
+) {
+    let mut follow_overtaken = pin!(directory.follow_overtaken());
     let mut platforms = pin!(watch::platforms(client));
     let mut listed_platforms = watch::PlatformIntake::new();
     let mut namespaces = pin!(watch::namespaces(client));
@@ -166,6 +175,13 @@ async fn take_in(client: &kube::Client, mut keeper: keeper::Keeper, cancel: &Can
             }
             Some(event) = namespaces.next() => listed_namespaces.take(event, &mut keeper),
             Some((secret, seen)) = secrets.next() => keeper.secret_seen(&secret, seen),
+            newer = directory.newer() => {
+                for object in newer {
+                    keeper.platform_read(object);
+                }
+                secrets.follow(&keeper.secrets_to_watch());
+            }
+            never = &mut follow_overtaken => never,
         }
     }
 }

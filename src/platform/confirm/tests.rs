@@ -11,6 +11,7 @@ use super::super::credentials::tests::secret;
 use super::super::keeper::tests::{Bench, labels};
 use super::super::object::tests::spec;
 use super::*;
+use crate::api::names::IN_USE_FINALIZER;
 
 /// An API server with one Platform and one Namespace, which counts what it is asked.
 #[derive(Clone)]
@@ -145,6 +146,68 @@ async fn the_emergency_stop_needs_no_watch() {
     observing["mode"] = json!("Observe");
     server.set_platform(Some(whole(&observing)));
     assert_eq!(mode(ask(&bench).await), Mode::Observe);
+}
+
+fn changed(generation: i64, mode: &str) -> Value {
+    let mut spec = permissive();
+    spec["mode"] = json!(mode);
+    let mut platform = whole(&spec);
+    platform["metadata"]["generation"] = json!(generation);
+    platform["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
+    platform
+}
+
+/// What the directory itself says, and so every pass that isn't about to call.
+fn known_mode(bench: &Bench) -> Mode {
+    mode(Ok(bench.directory.resolve(&production(), "fleet")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_get_shows_first_counts_for_everybody_and_no_older_event_takes_it_back() {
+    let (server, mut bench) = known(&permissive());
+    server.set_platform(Some(changed(4, "Observe")));
+    assert_eq!(mode(ask(&bench).await), Mode::Observe);
+    for object in bench.directory.newer().await {
+        bench.keeper.platform_read(object);
+    }
+    assert_eq!(known_mode(&bench), Mode::Observe);
+    bench.apply(&changed(3, "Enforce"));
+    assert_eq!(known_mode(&bench), Mode::Observe);
+    bench.apply(&changed(5, "Enforce"));
+    assert_eq!(known_mode(&bench), Mode::Enforce);
+    // A read from before is as old.
+    let read = super::super::object::tests::object(&changed(4, "Observe"));
+    bench.keeper.platform_read(read);
+    assert_eq!(known_mode(&bench), Mode::Enforce);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_is_read_again_until_the_watch_has_shown_what_a_get_has() {
+    let (server, mut bench) = known(&permissive());
+    let directory = Arc::clone(&bench.directory);
+    let mut following = std::pin::pin!(directory.follow_overtaken());
+    let mut newer = async |bench: &mut Bench| {
+        tokio::select! {
+            newer = directory.newer() => {
+                for object in newer {
+                    bench.keeper.platform_read(object);
+                }
+                true
+            }
+            () = sleep(Duration::from_secs(60)) => false,
+            never = &mut following => never,
+        }
+    };
+    server.set_platform(Some(changed(4, "Observe")));
+    mode(ask(&bench).await);
+    assert!(newer(&mut bench).await);
+    server.set_platform(Some(changed(5, "Enforce")));
+    assert!(newer(&mut bench).await, "nobody asked, and yet it was read");
+    assert_eq!(known_mode(&bench), Mode::Enforce);
+    bench.apply(&changed(5, "Enforce"));
+    let asked = server.asked();
+    assert!(!newer(&mut bench).await);
+    assert_eq!(server.asked(), asked, "the watch has caught up");
 }
 
 #[tokio::test(start_paused = true)]
