@@ -200,6 +200,53 @@ async fn what_comes_after_the_release_is_held_under_another_id() {
 }
 
 #[tokio::test]
+async fn the_bound_of_any_platform_holds_for_all_of_its_application_and_so_does_a_release() {
+    let rig = fleet("shared", 2, guard(50, "0s")).await;
+    rig.plane
+        .grant_secrets(&rig.namespace, &["other-app", "other-ca"]);
+    let other = rig
+        .simulator
+        .platform(&rig.namespace, "other", &guard(1, "2s"));
+    rig.plane.apply(&other).expect_ok();
+    rig.platform_reason("other", "Available").await;
+    let of_other = json!({"platformRef": {"name": "other"}});
+    let object = rig.manifest("theirs", &file(3), &of_other);
+    rig.plane.apply(&object.to_string()).expect_ok();
+    rig.reason("theirs", "Active").await;
+
+    // Each Platform's own are no more than its bound.
+    delete(&rig, 1..=1);
+    goes(&rig, 1).await;
+    rig.delete("theirs");
+    let named = rig.reason("theirs", "MassDeletionHeld").await;
+    delete(&rig, 2..=2);
+    held(&rig, 2).await;
+    let id = named["status"]["deletion"]["hold"].as_str().unwrap();
+    for platform in ["production", "other"] {
+        let what = format!("{platform} to count both");
+        let says = rig
+            .platform_becomes(platform, &what, |p| {
+                p["status"]["hold"]["id"] == id && p["status"]["hold"]["count"] == 2
+            })
+            .await;
+        assert!(
+            message(&says).contains("maxDeletions 1"),
+            "{}",
+            message(&says)
+        );
+    }
+    assert_eq!(deletes(&rig).await, 1);
+
+    rig.annotate("platform/production", "release-hold", Some(id));
+    goes(&rig, 2).await;
+    rig.gone("theirs").await;
+    for platform in ["production", "other"] {
+        rig.platform_reason(platform, "Available").await;
+    }
+    assert_eq!(deletes(&rig).await, 3);
+}
+
+#[tokio::test]
 async fn retain_or_another_claim_takes_objects_out_of_a_hold_and_it_ends_with_the_last() {
     let rig = fleet("leave", 4, guard(2, "0s")).await;
     rig.patch(

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::{
-    Fleet, Layout, Rig, SOON, SimulatorOptions, alone, pace, ready, start_operator, wait_for,
+    Fleet, Layout, OPERATOR, Operator, Rig, SOON, SimulatorOptions, alone, pace, ready,
+    start_operator, wait_for,
 };
 
 const PRUNED: usize = 3000;
@@ -91,7 +92,7 @@ async fn deletes(rig: &Rig<'_>) -> usize {
 }
 
 #[tokio::test]
-async fn a_hold_outlives_a_restart_and_what_was_sent_is_not_forgotten() {
+async fn a_hold_outlives_a_restart_and_a_change_of_leader_and_what_was_sent_is_not_forgotten() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({
@@ -118,18 +119,26 @@ async fn a_hold_outlives_a_restart_and_what_was_sent_is_not_forgotten() {
     operator.kill().await;
     // While nobody looks, more are asked for than are left of the bound.
     rig.delete_all(&names[3..]);
-    let mut operator = start_operator(plane, &[]);
+    let (kubeconfig, flags) = (
+        plane.kubeconfig_for(OPERATOR, OPERATOR),
+        [
+            "--lease-duration=6s",
+            "--call-timeout=2s",
+            "--connect-timeout=1s",
+        ],
+    );
+    let mut operator = start_operator(plane, &flags);
     operator.ready().await;
+    let mut standby = Operator::start_pod("standby", &kubeconfig, OPERATOR, &flags);
+    standby.ready().await;
     let mut first = String::new();
     for name in &names[3..] {
         first = held(&rig, name).await;
     }
     operator.kill().await;
-    // Too small for what is held, and found by a start that knows no object yet.
+    // Too small for what is held, and found by a leader that knows no object yet.
     let guard = json!({"spec": {"guard": {"maxDeletions": 7}}});
     rig.patch("platform/production", &guard);
-    let mut operator = start_operator(plane, &[]);
-    operator.ready().await;
     let vp = format!("vp/{}", names[3]);
     rig.annotate(&vp, "requested-at", Some("again"));
     rig.becomes(names[3], "looked at again", SOON, |o| {
@@ -143,5 +152,5 @@ async fn a_hold_outlives_a_restart_and_what_was_sent_is_not_forgotten() {
         rig.gone(name).await;
     }
     assert_eq!(deletes(&rig).await, 8);
-    operator.terminate().await;
+    standby.terminate().await;
 }

@@ -142,12 +142,18 @@ async fn a_namespace_that_the_platform_does_not_allow_is_refused_until_it_is() {
     goes(&guest, "deleted").await;
     assert!(!owner.simulator.has(SECOND).await);
 
+    // Narrowed under a deletion that waits: nothing is sent, whatever else it waited for.
+    guest.annotate("vp/wanted", "paused", Some("true"));
+    guest.delete("wanted");
+    guest.reason("wanted", "Paused").await;
     let same = json!({"spec": {"allowedNamespaces": {"from": "Same", "selector": null}}});
     owner.patch("platform/production", &same);
+    owner.platform_reason("production", "Available").await;
+    guest.annotate("vp/wanted", "paused", None);
     says(&guest, "wanted", "PlatformNotAllowed").await;
-    owner.patch(
-        "platform/production",
-        &json!({"spec": {"allowedNamespaces": {"from": "All"}}}),
-    );
-    says(&guest, "wanted", "Active").await;
+    assert_untouched(&owner, FIRST).await;
+    let all = json!({"spec": {"allowedNamespaces": {"from": "All"}}});
+    owner.patch("platform/production", &all);
+    goes(&guest, "wanted").await;
+    assert!(!owner.simulator.has(FIRST).await);
 }
