@@ -6,6 +6,10 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/version-package-operator
 DENY_VERSION := 0.20.2
 DENY := $(shell command -v cargo-deny || echo $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny)
+# Test programs with times that others at work beside them could spoil, and all others.
+BY_THEMSELVES := drain isolation leader mass_deletion
+TOGETHER := $(filter-out $(BY_THEMSELVES),$(patsubst tests/%.rs,%,$(patsubst tests/%/main.rs,%,\
+	$(wildcard tests/*.rs tests/*/main.rs))))
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
 .PHONY: help demo test check bench generate testplane gitops clean
@@ -17,7 +21,21 @@ demo: testplane ## watch the main job on a real control plane; KEEP=1 leaves it 
 	@./demo/run
 
 test: testplane gitops ## run all tests
-	cargo test --locked
+	cargo test --locked --no-run
+	@# They mostly wait, so two at a time.
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-units $(TOGETHER:%=test-%)
+	@$(MAKE) --no-print-directory $(BY_THEMSELVES:%=test-%)
+
+.PHONY: test-units $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%)
+test-units:
+	cargo test --locked --lib --bins
+	cargo test --locked --doc
+
+$(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%): test-%:
+	cargo test --locked --test $*
+
+# Nothing is built any more, so no share of make's jobs is needed.
+test-%: export MAKEFLAGS =
 
 check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidden or out of date
 	cargo fmt --check

@@ -288,7 +288,7 @@ fn vpo_hold(rig: &Rig<'_>, what: &str, id: &str) {
 
 #[tokio::test]
 async fn vpo_hold_retain_is_the_way_back_and_vpo_hold_release_lets_all_go() {
-    let rig = fleet("spoken", 8, guard(2, "0s")).await;
+    let rig = fleet("spoken", 8, guard(0, "0s")).await;
     for (what, numbers) in [("retain", 1..=4), ("release", 5..=8)] {
         delete(&rig, numbers.clone());
         for number in numbers.clone() {
