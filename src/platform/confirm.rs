@@ -32,7 +32,8 @@ impl Directory {
     /// read by a GET that is not older than 1 s; one GET serves all who ask within that second.
     ///
     /// Of mode and allowed namespaces the stricter of read and cache counts, since either may be
-    /// the newer one; a newer read becomes known to everybody. Where the caches already say that no call can be made, nothing is read.
+    /// the newer one; a newer read becomes known to everybody. Where the caches already say that no
+    /// call can be made, nothing is read.
     ///
     /// # Errors
     /// When they can't be read, or differ from what the caches hold in anything but mode and allowed
