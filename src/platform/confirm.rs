@@ -1,7 +1,7 @@
 //! The last look before a permit is used: a GET of the Platform, and of the Namespace where a
 //! selector asks, so that the emergency stop needs no healthy watch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,8 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use tokio::time::{Instant, timeout};
 
 use super::object::{Object, Wanted};
-use super::{Directory, Resolution, Usable};
+use super::overtaken::{PlatformRead, Read};
+use super::{Directory, Resolution, Usable, directory};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Mode, Platform};
 
@@ -23,8 +24,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The reads of the last second.
 pub(super) struct Reads {
     client: kube::Client,
-    platforms: Shared<ObjectKey, Option<Arc<Object>>>,
-    namespaces: Shared<String, Option<Arc<BTreeMap<String, String>>>>,
+    platforms: Shared<ObjectKey, PlatformRead>,
+    namespaces: Shared<String, Option<Arc<directory::Namespace>>>,
 }
 
 impl Directory {
@@ -46,14 +47,21 @@ impl Directory {
         if !matches!(self.resolve(platform, namespace), Resolution::Usable(_)) {
             return Ok(self.resolve(platform, namespace));
         }
-        let Some(read) = self.reads.platform(platform).await? else {
-            return Ok(Resolution::NotFound);
+        let not_shown = || {
+            format!("Platform {platform} has just been changed, and the watch has not shown it yet")
         };
-        self.overtake(&read);
+        let read = match self.read_platform(platform).await? {
+            PlatformRead::Found(read) => read,
+            PlatformRead::Gone { uid } if self.view().uid(platform) == uid.as_deref() => {
+                return Ok(Resolution::NotFound);
+            }
+            // One was created since.
+            PlatformRead::Gone { .. } => return Err(not_shown()),
+        };
         let wanted = read.wanted.as_ref().map_err(Clone::clone)?;
         let labels = if wanted.allowed.needs_labels() {
-            match self.reads.namespace(namespace).await? {
-                Some(labels) => Some(labels),
+            match self.read_namespace(namespace).await? {
+                Some(read) => Some(read),
                 None => return Ok(Resolution::NotAllowed),
             }
         } else {
@@ -70,13 +78,12 @@ impl Directory {
             .get(platform)
             .is_some_and(|entry| same_but_for_permission(&entry.object, &read));
         if !agrees {
-            return Err(format!(
-                "Platform {platform} has just been changed, and the watch has not shown it yet"
-            ));
+            return Err(not_shown());
         }
+        let labels = labels.as_ref().map(|read| &read.labels);
         match wanted
             .allowed
-            .admits(&platform.namespace, namespace, labels.as_deref())
+            .admits(&platform.namespace, namespace, labels)
         {
             Some(true) => Ok(Resolution::Usable(Usable {
                 mode: stricter(cached.mode, wanted.spec.mode),
@@ -84,6 +91,26 @@ impl Directory {
             })),
             Some(false) | None => Ok(Resolution::NotAllowed),
         }
+    }
+
+    /// Reads a Platform; one that is newer than what is known becomes known to everybody.
+    pub(super) async fn read_platform(&self, key: &ObjectKey) -> Result<PlatformRead, String> {
+        let uid = || self.view().uid(key).map(str::to_owned);
+        let read = self.reads.platform(key, uid).await?;
+        self.overtake(Read::Platform(key.clone(), read.clone()));
+        Ok(read)
+    }
+
+    /// The same for a Namespace.
+    pub(super) async fn read_namespace(
+        &self,
+        name: &str,
+    ) -> Result<Option<Arc<directory::Namespace>>, String> {
+        let read = self.reads.namespace(name).await?;
+        if let Some(read) = &read {
+            self.overtake(Read::Namespace(name.to_owned(), Arc::clone(read)));
+        }
+        Ok(read)
     }
 }
 
@@ -116,13 +143,20 @@ impl Reads {
         }
     }
 
-    pub(super) async fn platform(&self, key: &ObjectKey) -> Result<Option<Arc<Object>>, String> {
+    /// `uid` is asked as the GET begins: whom it is about if it finds none.
+    async fn platform(
+        &self,
+        key: &ObjectKey,
+        uid: impl FnOnce() -> Option<String>,
+    ) -> Result<PlatformRead, String> {
         let kind = ApiResource::erase::<Platform>(&());
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &kind);
         let get = async {
+            let uid = uid();
             match timeout(READ_TIMEOUT, api.get_opt(&key.name)).await {
-                Ok(Ok(found)) => Ok(found.map(|object| Arc::new(Object::from(object)))),
+                Ok(Ok(Some(found))) => Ok(PlatformRead::Found(Arc::new(found.into()))),
+                Ok(Ok(None)) => Ok(PlatformRead::Gone { uid }),
                 Ok(Err(error)) => Err(format!("Platform {key} can't be read: {error}")),
                 Err(_) => Err(format!("Platform {key} can't be read: no answer in time")),
             }
@@ -130,13 +164,11 @@ impl Reads {
         self.platforms.read(key, get).await
     }
 
-    async fn namespace(&self, name: &str) -> Result<Option<Arc<BTreeMap<String, String>>>, String> {
+    async fn namespace(&self, name: &str) -> Result<Option<Arc<directory::Namespace>>, String> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let get = async {
             match timeout(READ_TIMEOUT, api.get_metadata_opt(name)).await {
-                Ok(Ok(found)) => {
-                    Ok(found.map(|object| Arc::new(object.metadata.labels.unwrap_or_default())))
-                }
+                Ok(Ok(found)) => Ok(found.map(|object| Arc::new(object.metadata.into()))),
                 Ok(Err(error)) => Err(format!("Namespace {name} can't be read: {error}")),
                 Err(_) => Err(format!("Namespace {name} can't be read: no answer in time")),
             }
@@ -148,9 +180,9 @@ impl Reads {
 /// Reads by key, one at a time for each, shared by all who ask within [`FRESH`] of its beginning.
 struct Shared<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
 
-type Slot<T> = tokio::sync::Mutex<Option<Read<T>>>;
+type Slot<T> = tokio::sync::Mutex<Option<Last<T>>>;
 
-struct Read<T> {
+struct Last<T> {
     begun: Instant,
     result: Result<T, String>,
 }
@@ -177,7 +209,7 @@ impl<K: Clone + Eq + Hash, T: Clone> Shared<K, T> {
             _ => {
                 let begun = Instant::now();
                 let result = get.await;
-                *last = Some(Read {
+                *last = Some(Last {
                     begun,
                     result: result.clone(),
                 });

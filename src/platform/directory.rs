@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::{Notify, watch};
 
 use super::confirm::Reads;
 use super::credentials::Refusal;
 use super::object::Object;
-use super::overtaken::Overtaken;
+use super::overtaken::{Overtaken, Subject};
 use super::{Resolution, Usable};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformReason;
@@ -35,9 +36,9 @@ pub(super) struct View {
     pub platforms_listed: bool,
     pub namespaces_listed: bool,
     pub platforms: HashMap<ObjectKey, Entry>,
-    /// Those of which a GET has shown more than the watch.
-    pub overtaken: HashSet<ObjectKey>,
     pub namespaces: HashMap<String, Namespace>,
+    /// Those of which a GET has shown more than the watch.
+    pub overtaken: HashSet<Subject>,
 }
 
 /// What matters of one Namespace.
@@ -45,6 +46,20 @@ pub(super) struct View {
 pub(super) struct Namespace {
     pub labels: BTreeMap<String, String>,
     pub terminating: bool,
+    /// Grows with each change; none where the API server doesn't count.
+    pub version: Option<u64>,
+}
+
+impl From<ObjectMeta> for Namespace {
+    fn from(meta: ObjectMeta) -> Self {
+        Self {
+            labels: meta.labels.unwrap_or_default(),
+            terminating: meta.deletion_timestamp.is_some(),
+            version: meta
+                .resource_version
+                .and_then(|version| version.parse().ok()),
+        }
+    }
 }
 
 /// One `Platform` and what became of it.

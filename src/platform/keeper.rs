@@ -12,6 +12,7 @@ use super::credentials::{
 use super::directory::{Access, Directory, Entry, Grant, Namespace};
 use super::guard::Guards;
 use super::object::{Object, Wanted};
+use super::overtaken::{PlatformRead, Read, Subject};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{PlatformReason, PlatformSpec};
 use crate::remote::client::{Connection, Timeouts};
@@ -86,17 +87,27 @@ impl Keeper {
         }
     }
 
-    /// What a GET has shown of a Platform before the watch did.
-    pub(super) fn platform_read(&mut self, object: Object) {
+    /// What a GET has shown before the watch did.
+    pub(super) fn overtaken(&mut self, read: Read) {
         let newer = self.directory.change(|view| {
-            let newer = view.is_overtaken_by(&object);
+            let newer = view.is_overtaken_by(&read);
             if newer {
-                view.overtaken.insert(object.key.clone());
+                view.overtaken.insert(read.subject());
             }
             newer
         });
-        if newer {
-            self.evaluate(object);
+        match read {
+            _ if !newer => {}
+            Read::Platform(_, PlatformRead::Found(object)) => {
+                self.evaluate(Arc::unwrap_or_clone(object));
+            }
+            Read::Platform(key, PlatformRead::Gone { .. }) => self.platform_gone(&key),
+            Read::Namespace(name, namespace) => {
+                let namespace = Arc::unwrap_or_clone(namespace);
+                self.directory
+                    .change(|view| view.namespaces.insert(name, namespace));
+                self.tell_selecting();
+            }
         }
     }
 
@@ -104,10 +115,10 @@ impl Keeper {
     pub(super) fn platform_applied(&mut self, object: Object) {
         let key = object.key.clone();
         let same = self.directory.change(|view| {
-            if view.is_newer_than(&object) {
+            if view.knows_newer(&object) {
                 return true;
             }
-            view.overtaken.remove(&key);
+            view.overtaken.remove(&Subject::Platform(key.clone()));
             let Some(entry) = view.platforms.get_mut(&key) else {
                 return false;
             };
@@ -129,38 +140,67 @@ impl Keeper {
         self.sessions.leave(key);
         self.guards.drop_bound(key);
         self.directory.change(|view| {
-            view.overtaken.remove(key);
+            view.overtaken.remove(&Subject::Platform(key.clone()));
             view.platforms.remove(key)
         });
         self.tell(key);
     }
 
     /// A whole list of Namespaces: those not in it are gone.
-    pub(super) fn namespaces_listed(&mut self, namespaces: HashMap<String, Namespace>) {
-        let first = self.directory.change(|view| {
-            view.namespaces = namespaces;
-            !std::mem::replace(&mut view.namespaces_listed, true)
-        });
+    pub(super) fn namespaces_listed(&mut self, listed: HashMap<String, Namespace>) {
+        let known: Vec<String> = self.directory.view().namespaces.keys().cloned().collect();
+        let mut relabelled = false;
+        for gone in known.iter().filter(|name| !listed.contains_key(*name)) {
+            self.remove_namespace(gone);
+            relabelled = true;
+        }
+        for (name, namespace) in listed {
+            relabelled |= self.namespace_shown(name, namespace);
+        }
+        let first = self
+            .directory
+            .change(|view| !std::mem::replace(&mut view.namespaces_listed, true));
         if first {
             self.tell_all();
-        } else {
+        } else if relabelled {
             self.tell_selecting();
         }
     }
 
-    /// A Namespace that was created or changed (`Some`), or is gone.
-    pub(super) fn namespace_seen(&mut self, name: String, seen: Option<Namespace>) {
-        let relabelled = self.directory.change(|view| {
-            let new = seen.as_ref().map(|n| n.labels.clone());
-            let old = match seen {
-                Some(namespace) => view.namespaces.insert(name, namespace),
-                None => view.namespaces.remove(&name),
-            };
-            old.map(|n| n.labels) != new
-        });
-        if relabelled {
+    /// A Namespace that was created or changed.
+    pub(super) fn namespace_applied(&mut self, name: String, namespace: Namespace) {
+        if self.namespace_shown(name, namespace) {
             self.tell_selecting();
         }
+    }
+
+    /// A Namespace that is gone, and what it was last.
+    pub(super) fn namespace_gone(&mut self, name: &str, last: &Namespace) {
+        // One that was created anew has newer versions.
+        if !self.directory.view().knows_newer_namespace(name, last) {
+            self.remove_namespace(name);
+            self.tell_selecting();
+        }
+    }
+
+    /// What the watch shows of a Namespace, unless a GET has shown more; says whether its labels are others now.
+    fn namespace_shown(&mut self, name: String, namespace: Namespace) -> bool {
+        self.directory.change(|view| {
+            if view.knows_newer_namespace(&name, &namespace) {
+                return false;
+            }
+            view.overtaken.remove(&Subject::Namespace(name.clone()));
+            let new = namespace.labels.clone();
+            let old = view.namespaces.insert(name, namespace);
+            old.is_none_or(|old| old.labels != new)
+        })
+    }
+
+    fn remove_namespace(&mut self, name: &str) {
+        self.directory.change(|view| {
+            view.overtaken.remove(&Subject::Namespace(name.to_owned()));
+            view.namespaces.remove(name)
+        });
     }
 
     /// What was seen of a Secret that some Platform names.

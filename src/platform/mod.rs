@@ -176,8 +176,8 @@ async fn take_in(
             Some(event) = namespaces.next() => listed_namespaces.take(event, &mut keeper),
             Some((secret, seen)) = secrets.next() => keeper.secret_seen(&secret, seen),
             newer = directory.newer() => {
-                for object in newer {
-                    keeper.platform_read(object);
+                for read in newer {
+                    keeper.overtaken(read);
                 }
                 secrets.follow(&keeper.secrets_to_watch());
             }

@@ -1,4 +1,4 @@
-//! What a GET has shown of a Platform before the watch did: it counts for everybody, as if the watch had.
+//! What a GET has shown before the watch did: it counts for everybody, as if the watch had.
 //!
 //! Otherwise whoever is about to call would be stopped by the GET and, looking again, sent on by the cache,
 //! over and over until the watch speaks.
@@ -12,52 +12,74 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Directory;
-use super::directory::View;
+use super::directory::{Namespace, View};
 use super::object::Object;
 use crate::api::names::ObjectKey;
 
 /// A watch that hasn't shown what a GET has may not show the end of it either: so long until the next GET.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// What is read before a call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    Platform(ObjectKey),
+    Namespace(String),
+}
+
+/// What a GET has shown.
+pub(super) enum Read {
+    Platform(ObjectKey, PlatformRead),
+    Namespace(String, Arc<Namespace>),
+}
+
+/// What a GET has shown of a Platform.
+#[derive(Clone)]
+pub(super) enum PlatformRead {
+    Found(Arc<Object>),
+    /// None, where one of this uid was known when the GET began.
+    Gone {
+        uid: Option<String>,
+    },
+}
+
 /// Reads that are newer than what is known.
 #[derive(Default)]
 pub(super) struct Overtaken {
-    reads: Mutex<HashMap<ObjectKey, Arc<Object>>>,
+    reads: Mutex<HashMap<Subject, Read>>,
     added: Notify,
 }
 
 impl Directory {
-    /// Hands a read on to the keeper where it is newer than what is known of the same Platform.
-    pub(super) fn overtake(&self, read: &Arc<Object>) {
-        if !self.view().is_overtaken_by(read) {
+    /// Hands a read on to the keeper where it is newer than what is known of the same object.
+    pub(super) fn overtake(&self, read: Read) {
+        if !self.view().is_overtaken_by(&read) {
             return;
         }
-        self.overtaken
-            .lock()
-            .insert(read.key.clone(), Arc::clone(read));
+        self.overtaken.lock().insert(read.subject(), read);
         self.overtaken.added.notify_one();
     }
 
     /// Waits for such reads.
-    pub(super) async fn newer(&self) -> Vec<Object> {
+    pub(super) async fn newer(&self) -> Vec<Read> {
         loop {
             let reads = std::mem::take(&mut *self.overtaken.lock());
             if !reads.is_empty() {
-                return reads.into_values().map(Arc::unwrap_or_clone).collect();
+                return reads.into_values().collect();
             }
             self.overtaken.added.notified().await;
         }
     }
 
-    /// Reads each Platform again and again of which the watch has not shown yet what a GET has.
+    /// Reads again and again what a watch has not shown yet as a GET has.
     pub(super) async fn follow_overtaken(&self) -> ! {
         loop {
             sleep(PAUSE).await;
-            let behind: Vec<ObjectKey> = self.view().overtaken.iter().cloned().collect();
-            for key in behind {
-                // One that fails or is gone says nothing new; whoever is about to call is told.
-                if let Ok(Some(read)) = self.reads.platform(&key).await {
-                    self.overtake(&read);
+            let behind: Vec<Subject> = self.view().overtaken.iter().cloned().collect();
+            for subject in behind {
+                // One that fails says nothing new; whoever is about to call is told.
+                match subject {
+                    Subject::Platform(key) => drop(self.read_platform(&key).await),
+                    Subject::Namespace(name) => drop(self.read_namespace(&name).await),
                 }
             }
         }
@@ -65,25 +87,59 @@ impl Directory {
 }
 
 impl Overtaken {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectKey, Arc<Object>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Subject, Read>> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Read {
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Self::Platform(key, _) => Subject::Platform(key.clone()),
+            Self::Namespace(name, _) => Subject::Namespace(name.clone()),
+        }
+    }
+}
+
 impl View {
-    /// Whether `read` is of a known Platform and newer.
-    pub(super) fn is_overtaken_by(&self, read: &Object) -> bool {
-        self.compare(read) == Some(Ordering::Less)
+    /// Whether `read` is newer than what is known of the same object.
+    pub(super) fn is_overtaken_by(&self, read: &Read) -> bool {
+        match read {
+            Read::Platform(_, PlatformRead::Found(read)) => {
+                self.compare_platform(read) == Some(Ordering::Less)
+            }
+            Read::Platform(key, PlatformRead::Gone { uid }) => {
+                uid.is_some() && self.uid(key) == uid.as_deref()
+            }
+            Read::Namespace(name, read) => {
+                self.compare_namespace(name, read) == Some(Ordering::Less)
+            }
+        }
     }
 
-    /// Whether `shown` is of a known Platform and older.
-    pub(super) fn is_newer_than(&self, shown: &Object) -> bool {
-        self.compare(shown) == Some(Ordering::Greater)
+    /// Whether a newer version than `shown` is known of the same Platform.
+    pub(super) fn knows_newer(&self, shown: &Object) -> bool {
+        self.compare_platform(shown) == Some(Ordering::Greater)
+    }
+
+    /// The same for a Namespace.
+    pub(super) fn knows_newer_namespace(&self, name: &str, shown: &Namespace) -> bool {
+        self.compare_namespace(name, shown) == Some(Ordering::Greater)
+    }
+
+    /// The uid of the Platform that is known by this key.
+    pub(super) fn uid(&self, key: &ObjectKey) -> Option<&str> {
+        Some(&self.platforms.get(key)?.object.uid)
     }
 
     /// With each change of its spec, and with its deletion, the generation of an object grows.
-    fn compare(&self, other: &Object) -> Option<Ordering> {
+    fn compare_platform(&self, other: &Object) -> Option<Ordering> {
         let known = &self.platforms.get(&other.key)?.object;
         (known.uid == other.uid).then(|| known.generation.cmp(&other.generation))
+    }
+
+    /// A Namespace has no generation, but its versions grow (KEP-5504).
+    fn compare_namespace(&self, name: &str, other: &Namespace) -> Option<Ordering> {
+        Some(self.namespaces.get(name)?.version?.cmp(&other.version?))
     }
 }

@@ -94,20 +94,19 @@ impl NamespaceIntake {
             Ok(Event::InitDone) => keeper.namespaces_listed(std::mem::take(&mut self.0)),
             Ok(Event::Apply(object)) => {
                 let (name, namespace) = namespace(object.metadata);
-                keeper.namespace_seen(name, Some(namespace));
+                keeper.namespace_applied(name, namespace);
             }
-            Ok(Event::Delete(object)) => keeper.namespace_seen(namespace(object.metadata).0, None),
+            Ok(Event::Delete(object)) => {
+                let (name, last) = namespace(object.metadata);
+                keeper.namespace_gone(&name, &last);
+            }
             Err(error) => warn!(%error, "the watch of Namespaces failed and is begun anew"),
         }
     }
 }
 
-fn namespace(meta: ObjectMeta) -> (String, directory::Namespace) {
-    let namespace = directory::Namespace {
-        labels: meta.labels.unwrap_or_default(),
-        terminating: meta.deletion_timestamp.is_some(),
-    };
-    (meta.name.unwrap_or_default(), namespace)
+fn namespace(mut meta: ObjectMeta) -> (String, directory::Namespace) {
+    (meta.name.take().unwrap_or_default(), meta.into())
 }
 
 /// The watches of Secrets: one for each Secret that some Platform names.

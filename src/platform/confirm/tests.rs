@@ -3,11 +3,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{advance, sleep};
 
 use super::super::credentials::tests::secret;
+use super::super::directory::Namespace;
 use super::super::keeper::tests::{Bench, labels};
 use super::super::object::tests::spec;
 use super::*;
@@ -167,8 +169,8 @@ async fn what_a_get_shows_first_counts_for_everybody_and_no_older_event_takes_it
     let (server, mut bench) = known(&permissive());
     server.set_platform(Some(changed(4, "Observe")));
     assert_eq!(mode(ask(&bench).await), Mode::Observe);
-    for object in bench.directory.newer().await {
-        bench.keeper.platform_read(object);
+    for read in bench.directory.newer().await {
+        bench.keeper.overtaken(read);
     }
     assert_eq!(known_mode(&bench), Mode::Observe);
     bench.apply(&changed(3, "Enforce"));
@@ -177,7 +179,8 @@ async fn what_a_get_shows_first_counts_for_everybody_and_no_older_event_takes_it
     assert_eq!(known_mode(&bench), Mode::Enforce);
     // A read from before is as old.
     let read = super::super::object::tests::object(&changed(4, "Observe"));
-    bench.keeper.platform_read(read);
+    let read = PlatformRead::Found(Arc::new(read));
+    bench.keeper.overtaken(Read::Platform(production(), read));
     assert_eq!(known_mode(&bench), Mode::Enforce);
 }
 
@@ -189,8 +192,8 @@ async fn a_platform_is_read_again_until_the_watch_has_shown_what_a_get_has() {
     let mut newer = async |bench: &mut Bench| {
         tokio::select! {
             newer = directory.newer() => {
-                for object in newer {
-                    bench.keeper.platform_read(object);
+                for read in newer {
+                    bench.keeper.overtaken(read);
                 }
                 true
             }
@@ -270,6 +273,74 @@ async fn a_selector_is_asked_with_labels_read_now() {
         Some(json!({"metadata": {"name": "fleet", "labels": {"team": "a"}}}));
     sleep(Duration::from_secs(2)).await;
     assert_eq!(mode(ask(&bench).await), Mode::Enforce);
+}
+
+fn labelled(version: &str, team: &str) -> Value {
+    json!({"metadata": {"name": "fleet", "resourceVersion": version, "labels": {"team": team}}})
+}
+
+fn namespace(version: &str, team: &str) -> Namespace {
+    let meta = labelled(version, team)["metadata"].take();
+    serde_json::from_value::<ObjectMeta>(meta).unwrap().into()
+}
+
+/// What the directory itself says of an object in the Namespace.
+fn is_allowed(bench: &Bench) -> bool {
+    let known = bench.directory.resolve(&production(), "fleet");
+    !matches!(known, Resolution::NotAllowed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_that_a_get_shows_first_count_for_everybody_and_no_older_event_takes_them_back() {
+    let mut selecting = spec();
+    selecting["allowedNamespaces"] =
+        json!({"from": "Selector", "selector": {"matchLabels": {"team": "a"}}});
+    let (server, mut bench) = known(&selecting);
+    bench.namespace("fleet", namespace("9", "a"));
+    *server.0.namespace.lock().unwrap() = Some(labelled("10", "b"));
+    assert!(matches!(ask(&bench).await, Ok(Resolution::NotAllowed)));
+    assert!(is_allowed(&bench), "not yet handed on");
+    for read in bench.directory.newer().await {
+        bench.keeper.overtaken(read);
+    }
+    assert!(!is_allowed(&bench));
+    bench.namespace("fleet", namespace("9", "a"));
+    assert!(!is_allowed(&bench));
+    let listed = HashMap::from([("fleet".to_owned(), namespace("9", "a"))]);
+    bench.keeper.namespaces_listed(listed);
+    assert!(!is_allowed(&bench), "the list was as old");
+    bench.keeper.namespace_gone("fleet", &namespace("9", "a"));
+    assert!(!is_allowed(&bench), "the end of another, before this one");
+    bench.namespace("fleet", namespace("11", "a"));
+    assert!(is_allowed(&bench));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_whose_end_a_get_shows_first_is_gone_for_everybody_but_not_its_successor() {
+    let (server, mut bench) = known(&permissive());
+    server.set_platform(None);
+    assert!(matches!(ask(&bench).await, Ok(Resolution::NotFound)));
+    let reads = bench.directory.newer().await;
+    let gone = |bench: &Bench| {
+        let known = bench.directory.resolve(&production(), "fleet");
+        matches!(known, Resolution::NotFound)
+    };
+    let mut successor = whole(&permissive());
+    successor["metadata"]["uid"] = json!("another");
+    bench.apply(&successor);
+    for read in reads {
+        bench.keeper.overtaken(read);
+    }
+    assert!(!gone(&bench));
+    // The read is of the last second, and of the one before.
+    assert!(ask(&bench).await.is_err());
+
+    sleep(Duration::from_secs(2)).await;
+    assert!(matches!(ask(&bench).await, Ok(Resolution::NotFound)));
+    for read in bench.directory.newer().await {
+        bench.keeper.overtaken(read);
+    }
+    assert!(gone(&bench));
 }
 
 #[tokio::test(start_paused = true)]

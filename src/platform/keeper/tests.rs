@@ -60,7 +60,7 @@ impl Bench {
     }
 
     pub(in crate::platform) fn namespace(&mut self, name: &str, namespace: Namespace) {
-        self.keeper.namespace_seen(name.to_owned(), Some(namespace));
+        self.keeper.namespace_applied(name.to_owned(), namespace);
     }
 
     fn resolve(&self, namespace: &str) -> Resolution {
@@ -85,7 +85,7 @@ pub(in crate::platform) fn labels(pairs: &[(&str, &str)]) -> Namespace {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Namespace {
         labels: pairs.iter().map(owned).collect::<BTreeMap<_, _>>(),
-        terminating: false,
+        ..Namespace::default()
     }
 }
 
