@@ -4,6 +4,7 @@
 
 mod identity;
 mod next_status;
+mod parked;
 mod wording;
 
 use std::time::Duration;
@@ -13,7 +14,8 @@ use tokio::time::Instant;
 
 use self::identity::{differences, identity};
 use self::next_status::{intended, next_status};
-use self::wording::{application, ended, rounded, state_message};
+use self::parked::{parked, waits_already};
+use self::wording::{ended, state_message};
 use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
 use super::object::Object;
@@ -120,8 +122,11 @@ pub fn conclude(
         (Decision::Follow(leader), _) => {
             let message =
                 format!("Waiting for {leader}, which is about to delete the same package");
-            said_already(seen, Reason::Queued)
-                .unwrap_or_else(|| say(seen, Reason::Queued, &message, None, now))
+            if waits_already(seen) {
+                Report::nothing()
+            } else {
+                say(seen, Reason::Queued, &message, None, now)
+            }
         }
         (Decision::Await(until), _) => Report {
             wake: Some(*until),
@@ -301,63 +306,6 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
         settled: Some(outcome),
         ..report
     }
-}
-
-/// A ticket is held. One status write when it is parked, none after, but for what a person has to mend.
-fn parked(
-    seen: &Observation,
-    (state, told): (&State, bool),
-    position: usize,
-    estimated: Duration,
-    now: Now,
-) -> Report {
-    let reason = match state {
-        State::Open => Reason::Queued,
-        State::Throttled { .. } => Reason::Throttled,
-        State::TokenRefused(_) => Reason::TokenRefused,
-        State::Unavailable(..) => Reason::PlatformUnavailable,
-        State::AuthenticationFailed(_) => Reason::AuthenticationFailed,
-        State::ApplicationRefused(_) => Reason::ApplicationRefused,
-    };
-    if let Some(report) = said_already(seen, reason) {
-        return report;
-    }
-    // Told in turn, so that ten thousand who wait don't write all at once.
-    let lasts = reason == Reason::PlatformUnavailable || reason.phase() != Phase::Waiting;
-    if lasts && !told && waits_already(seen) {
-        return Report::nothing();
-    }
-    let message = match state {
-        State::Open => format!(
-            "Waiting for its turn: number {position} in the queue of {}, about {}",
-            application(seen),
-            rounded(estimated)
-        ),
-        State::Throttled { .. }
-        | State::TokenRefused(_)
-        | State::Unavailable(..)
-        | State::AuthenticationFailed(_)
-        | State::ApplicationRefused(_) => state_message(seen, state),
-    };
-    say(seen, reason, &message, None, now)
-}
-
-/// Nothing to say when the object waits already and would go on waiting, whatever the nearer cause; but a platform that
-/// can't be reached is worth saying once, since the place in the queue then promises too much.
-fn said_already(seen: &Observation, reason: Reason) -> Option<Report> {
-    let said = reason != Reason::PlatformUnavailable || seen.object.status.says(reason);
-    (said && reason.phase() == Phase::Waiting && waits_already(seen)).then(Report::nothing)
-}
-
-/// Whether the status says of the object as it is now that it waits, and not for a time that has passed.
-fn waits_already(seen: &Observation) -> bool {
-    let status = &seen.object.status;
-    if status.says(Reason::GracePeriod) {
-        return false;
-    }
-    status.observed_generation == Some(seen.object.generation)
-        && status.last_handled_requested_at == seen.object.requested_at
-        && status.phase == Some(Phase::Waiting)
 }
 
 /// The status that says `reason`, and an event if that is news to a person.

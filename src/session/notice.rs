@@ -1,7 +1,7 @@
-//! Who is told that the whole session waits for something that doesn't pass by itself.
+//! Who is told that the whole session waits for something that doesn't pass by itself, and that it is over.
 //!
 //! The head of the queue is told at once, so that somebody says it. The others are told once, at a
-//! bounded pace, when it lasts: nobody keeps saying Queued while the login is refused.
+//! bounded pace, when it lasts: nobody keeps saying Queued while the login is refused, nor that it is long after.
 
 use std::mem;
 use std::time::Duration;
@@ -17,9 +17,10 @@ const LASTS: Duration = Duration::from_secs(30);
 /// The pause between two of them: 50 a second.
 const PACE: Duration = Duration::from_millis(20);
 
-/// A state that those who wait have to be told of.
+/// What those who wait have to be told.
 struct Told {
-    kind: mem::Discriminant<State>,
+    /// The state; `None` for the end of all such.
+    kind: Option<mem::Discriminant<State>>,
     /// When the next is told; `None` once all were.
     next: Option<Instant>,
     /// The last that was told.
@@ -30,6 +31,8 @@ struct Told {
 #[derive(Default)]
 pub(super) struct Notice {
     told: Option<Told>,
+    /// Whether others than the head were told of a state, and not all of them of its end.
+    outdated: bool,
 }
 
 impl Notice {
@@ -42,9 +45,9 @@ impl Notice {
         wake: &mut Vec<ObjectKey>,
     ) -> Option<Instant> {
         let kind = lasting(state).then(|| mem::discriminant(state));
-        if self.told.as_ref().map(|told| told.kind) != kind {
+        if self.told.as_ref().and_then(|told| told.kind) != kind {
             wake.extend(queue.head().map(|ticket| ticket.key));
-            self.told = kind.map(|kind| Told {
+            self.told = (kind.is_some() || self.outdated).then_some(Told {
                 kind,
                 next: Some(now + LASTS),
                 place: None,
@@ -52,7 +55,9 @@ impl Notice {
         }
         let told = self.told.as_mut()?;
         while let Some(due) = told.next.filter(|due| *due <= now) {
-            told.next = queue.after(told.place.as_ref()).map(|(place, key)| {
+            let next = queue.after(told.place.as_ref());
+            self.outdated = told.kind.is_some() || next.is_some();
+            told.next = next.map(|(place, key)| {
                 told.place = Some(place);
                 wake.push(key);
                 due + PACE

@@ -118,7 +118,7 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 }
 
 #[test]
-fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached() {
+fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached_and_can_again() {
     let parked = |state, told| {
         let standing = Standing::Waiting {
             purpose: Purpose::Delete,
@@ -145,11 +145,15 @@ fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached
         ..going()
     });
     assert_eq!(reason(&told), "PlatformUnavailable");
-    for state in [outage, State::Open] {
-        let status = told.status.clone().unwrap();
-        let again = parked(state, true)(Object { status, ..going() });
-        assert_eq!(again, Report::nothing());
-    }
+    let said = || Object {
+        status: told.status.clone().unwrap(),
+        ..going()
+    };
+    let again = parked(outage, true)(said());
+    assert_eq!(again, Report::nothing());
+    let early = parked(State::Open, false)(said());
+    assert_eq!(early, Report::nothing(), "its turn to say so comes later");
+    assert_eq!(reason(&parked(State::Open, true)(said())), "Queued");
 }
 
 #[test]

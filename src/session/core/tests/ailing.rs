@@ -78,6 +78,27 @@ fn a_probe_given_back_unused_goes_to_the_next() {
     assert!(bench.permitted(3));
 }
 
+fn may_say(bench: &Bench, n: usize) -> bool {
+    match bench.standing(n) {
+        Standing::Waiting { told, .. } => told,
+        other @ (Standing::Absent | Standing::Permitted { .. }) => panic!("{other:?}"),
+    }
+}
+
+/// Who is woken in a span of time in which the application is refused, and after how much of it.
+fn woken_while_refused(bench: &mut Bench, span: Duration) -> Vec<(Duration, String)> {
+    let began = bench.now;
+    let mut woken = Vec::new();
+    while bench.now - began < span {
+        bench.wait();
+        woken.extend(bench.woken.drain(..).map(|name| (bench.now - began, name)));
+        if !bench.logins.is_empty() {
+            bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
+        }
+    }
+    woken
+}
+
 #[test]
 fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when_it_lasts() {
     let mut bench = Bench::new(100);
@@ -86,20 +107,8 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
     }
     bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
     assert_eq!(bench.woken, ["o0"]);
-    let may_say = |bench: &Bench, n| match bench.standing(n) {
-        Standing::Waiting { told, .. } => told,
-        other @ (Standing::Absent | Standing::Permitted { .. }) => panic!("{other:?}"),
-    };
     assert!(may_say(&bench, 0) && !may_say(&bench, 1));
-    let began = bench.now;
-    let mut told = Vec::new();
-    while bench.now - began < secs(60) {
-        bench.wait();
-        told.extend(bench.woken.drain(..).map(|name| (bench.now - began, name)));
-        if !bench.logins.is_empty() {
-            bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
-        }
-    }
+    let told = woken_while_refused(&mut bench, secs(60));
     assert_eq!(told.first().unwrap().1, "o0");
     let others = told.get(1..).unwrap();
     assert!(others.iter().all(|(at, _)| *at >= secs(30)));
@@ -112,4 +121,44 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
     }
     assert!(others.len() >= 198);
     assert!((0..200).all(|n| may_say(&bench, n)));
+}
+
+#[test]
+fn those_who_said_that_a_person_has_to_look_are_told_that_it_is_over_when_that_lasts_too() {
+    for (refused, outdated) in [(secs(60), true), (secs(5), false)] {
+        let mut bench = Bench::new(100);
+        for n in 0..200 {
+            bench.ask(n);
+        }
+        bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
+        woken_while_refused(&mut bench, refused);
+        while bench.logins.is_empty() {
+            bench.wait();
+        }
+        bench.log_in(3600);
+        bench.woken.clear();
+        let began = bench.now;
+        let last: Vec<usize> = (150..200).collect();
+        let mut told = Vec::new();
+        while bench.now - began < secs(45) {
+            bench.wait();
+            told.extend(bench.woken.drain(..).map(|name| (bench.now - began, name)));
+            let early = bench.now - began < secs(30);
+            assert!(!(early && last.iter().any(|n| may_say(&bench, *n))));
+        }
+        let others: Vec<_> = last
+            .iter()
+            .map(|n| {
+                told.iter()
+                    .filter(|(_, name)| *name == format!("o{n}"))
+                    .count()
+            })
+            .collect();
+        let once = usize::from(outdated);
+        assert!(
+            others.iter().all(|times| *times == once),
+            "{refused:?}: {others:?}"
+        );
+        assert!(last.iter().all(|n| may_say(&bench, *n) == outdated));
+    }
 }
