@@ -7,7 +7,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/version-package-operator
 DENY_VERSION := 0.20.2
 DENY := $(shell command -v cargo-deny || echo $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny)
 # Test programs with times that others at work beside them could spoil, and all others.
-BY_THEMSELVES := drain isolation leader mass_deletion
+BY_THEMSELVES := drain isolation leader mass_deletion schedule
 TOGETHER := $(filter-out $(BY_THEMSELVES),$(patsubst tests/%.rs,%,$(patsubst tests/%/main.rs,%,\
 	$(wildcard tests/*.rs tests/*/main.rs))))
 CRDS := cargo run --quiet --locked --bin vpo -- crds

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use kube::Api;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams,
 };
-use serde_json::json;
-use tokio::sync::{Mutex, mpsc};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use version_package_operator::api::names::FINALIZER;
@@ -28,24 +29,11 @@ const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
 /// The package that a session is warmed up with; the numbers of a fleet begin after it.
 const FIRST: usize = 1;
 
-/// How an object is created.
-struct Born {
-    lifecycle: &'static str,
-    finalizers: &'static [&'static str],
-}
+/// Finalizers that an object is created with.
+type Finalizers = &'static [&'static str];
 
-const WANTED: Born = Born {
-    lifecycle: "Active",
-    finalizers: &[],
-};
-const GUARDED: Born = Born {
-    lifecycle: "Active",
-    finalizers: &[FINALIZER],
-};
-const RETIRED: Born = Born {
-    lifecycle: "Retired",
-    finalizers: &[FINALIZER],
-};
+const NONE: Finalizers = &[];
+const OURS: Finalizers = &[FINALIZER];
 
 /// Objects of a rig, one for each package of its simulator in a range of numbers.
 pub struct Fleet<'a> {
@@ -53,61 +41,47 @@ pub struct Fleet<'a> {
     kind: ApiResource,
     api: Api<DynamicObject>,
     numbers: Range<usize>,
-    born: Duration,
+    pub(super) born: Duration,
     /// Where the audit log was then.
     log: u64,
-}
-
-/// What came of a fleet that was deleted at once.
-pub struct Drain {
-    /// When each delete was asked for, in order: when a watch of our own first saw the object marked.
-    pub asked: Vec<Duration>,
-    /// When the last object was gone.
-    pub gone: Duration,
-    /// Every call that the platform saw meanwhile.
-    pub calls: Vec<Call>,
-    /// Writes of the operator to each object at its birth, refused ones included.
-    pub birth_writes: Vec<usize>,
-    /// The same for its deletion.
-    pub deletion_writes: Vec<usize>,
-    /// Events that the operator wrote meanwhile.
-    pub events: usize,
-}
-
-/// Real calls beside those of an ideal client.
-pub struct Pace {
-    /// From the first delete that was asked for to the arrival of the last call.
-    pub time: Duration,
-    /// The same of the ideal client.
-    pub floor: Duration,
-    /// How much later than the ideal one each call arrived.
-    pub behind: Vec<Duration>,
 }
 
 impl<'a> Fleet<'a> {
     /// Creates an object for each number and waits until all are Active.
     pub async fn create(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
-        let fleet = Self::created(rig, numbers, kind(), &WANTED).await;
-        fleet.none_is("status.phase!=Active").await;
+        let fleet = Self::created(rig, numbers, kind(), NONE, |_| active()).await;
+        fleet.active().await;
         fleet
     }
 
     /// Creates a retired object for each number. It has the finalizer from its creation on, so that an operator that starts
     /// later finds what it would find after a night off, and has nothing to write before its turn but that it waits.
     pub async fn retired(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
-        Self::created(rig, numbers, kind(), &RETIRED).await
+        let retired = |_| json!({"lifecycle": "Retired"});
+        Self::created(rig, numbers, kind(), OURS, retired).await
+    }
+
+    /// The same with objects that each retire at a time of their own.
+    pub async fn scheduled(
+        rig: &'a Rig<'a>,
+        numbers: Range<usize>,
+        due: impl Fn(usize) -> Timestamp,
+    ) -> Self {
+        let scheduled = |number| json!({"retireAfter": due(number).to_string()});
+        Self::created(rig, numbers, kind(), OURS, scheduled).await
     }
 
     /// Creates an object of another kind for each number, which the operator knows nothing of; each has a finalizer.
     pub async fn of_kind(rig: &'a Rig<'a>, numbers: Range<usize>, kind: &ApiResource) -> Self {
-        Self::created(rig, numbers, kind.clone(), &GUARDED).await
+        Self::created(rig, numbers, kind.clone(), OURS, |_| active()).await
     }
 
     async fn created(
         rig: &'a Rig<'a>,
         numbers: Range<usize>,
         kind: ApiResource,
-        born: &Born,
+        finalizers: Finalizers,
+        spec: impl Fn(usize) -> Value,
     ) -> Self {
         let since = pace::now();
         let log = rig.plane.audit_end();
@@ -122,10 +96,17 @@ impl<'a> Fleet<'a> {
         };
         stream::iter(numbers)
             .map(Ok)
-            .try_for_each_concurrent(CREATORS, |number| fleet.create_one(number, born))
+            .try_for_each_concurrent(CREATORS, |number| {
+                fleet.create_one(number, finalizers, spec(number))
+            })
             .await
             .expect("objects can be created");
         fleet
+    }
+
+    /// Waits until every object says that it is Active.
+    pub async fn active(&self) {
+        self.none_is("status.phase!=Active").await;
     }
 
     /// Waits until every object has been looked at since it was marked for deletion: it says no longer that it is Active.
@@ -202,12 +183,16 @@ impl<'a> Fleet<'a> {
         start + which.start..(start + which.end).min(self.numbers.end)
     }
 
-    async fn create_one(&self, number: usize, born: &Born) -> kube::Result<()> {
+    async fn create_one(
+        &self,
+        number: usize,
+        finalizers: Finalizers,
+        spec: Value,
+    ) -> kube::Result<()> {
         let file_id = name(number);
-        let spec = json!({"lifecycle": born.lifecycle});
         let mut manifest = self.rig.manifest(&file_id, &file_id, &spec);
         manifest["apiVersion"] = json!(self.kind.api_version);
-        manifest["metadata"]["finalizers"] = json!(born.finalizers);
+        manifest["metadata"]["finalizers"] = json!(finalizers);
         let object = serde_json::from_value(manifest).expect("a manifest is an object");
         self.api.create(&PostParams::default(), &object).await?;
         Ok(())
@@ -217,7 +202,7 @@ impl<'a> Fleet<'a> {
     ///
     /// `window` is the Platform's: the first call after a start of the operator comes one window after it.
     pub async fn warm_up(&self, window: Duration) {
-        self.create_one(FIRST, &WANTED)
+        self.create_one(FIRST, NONE, active())
             .await
             .expect("an object can be created");
         let first = name(FIRST);
@@ -268,7 +253,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// Watches from now on until all are gone.
-    async fn follow_ends(&self) -> JoinHandle<(Vec<Duration>, Duration)> {
+    pub(super) async fn follow_ends(&self) -> JoinHandle<(Vec<Duration>, Duration)> {
         let version = self.version().await;
         tokio::spawn(follow::ends(self.api.clone(), version, self.len()))
     }
@@ -290,44 +275,6 @@ impl<'a> Fleet<'a> {
         let list = self.api.list_metadata(&one).await.expect("a list");
         let version = list.metadata.resource_version;
         version.expect("a list has a version")
-    }
-
-    /// Deletes all with one `deletecollection`, and waits until the last is gone, which `floor` is the least time for.
-    pub async fn drain(&self, floor: Duration) -> Drain {
-        let begun = pace::now();
-        let drain = self.drain_unaudited(floor, &Mutex::default()).await;
-        let deletion_writes = wait_for("the audit log", Duration::from_secs(10), async || {
-            let writes = self.writes(begun, Duration::MAX);
-            writes.values().all(|count| *count >= 2).then_some(writes)
-        })
-        .await;
-        Drain {
-            birth_writes: self.writes(self.born, begun).into_values().collect(),
-            deletion_writes: deletion_writes.into_values().collect(),
-            events: self.operator_writes("events", begun, Duration::MAX).len(),
-            ..drain
-        }
-    }
-
-    /// The same without a look at writes and events, for an audit log too long to be read many times; whoever holds `turn`
-    /// asks first.
-    pub async fn drain_unaudited(&self, floor: Duration, turn: &Mutex<()>) -> Drain {
-        let ends = self.follow_ends().await;
-        let turn = turn.lock().await;
-        let begun = self.delete_all().await;
-        drop(turn);
-        let (asked, gone) = tokio::time::timeout(floor * 2 + Duration::from_secs(30), ends)
-            .await
-            .expect("all objects go in time")
-            .expect("the watch goes on to the end");
-        Drain {
-            asked,
-            gone,
-            calls: self.calls(begun).await,
-            birth_writes: Vec::new(),
-            deletion_writes: Vec::new(),
-            events: 0,
-        }
     }
 
     /// Asks for the deletion of all with one `deletecollection`, and again where the API server breaks it off after its
@@ -432,33 +379,8 @@ impl<'a> Fleet<'a> {
     }
 }
 
-impl Drain {
-    /// How the calls went compared with those of an ideal client ([`pace::ideal`]).
-    pub fn pace(&self, quota: usize, window: Duration) -> Pace {
-        let start = *self.asked.first().expect("a delete");
-        // Beside the deletes there may be logins, which are calls too; they are asked for with the first delete.
-        let logins = self.calls.len().saturating_sub(self.asked.len());
-        let asked: Vec<_> = std::iter::repeat_n(start, logins)
-            .chain(self.asked.iter().copied())
-            .collect();
-        let latency = |call: &Call| call.answered.saturating_sub(call.arrived);
-        let latencies: Vec<_> = self.calls.iter().map(latency).collect();
-        let ideal = pace::ideal(&asked, &latencies, quota, window);
-        let behind = self.calls.iter().zip(&ideal);
-        Pace {
-            time: last(self.calls.iter().map(|call| call.arrived), start),
-            floor: last(ideal.iter().copied(), start),
-            behind: behind
-                .map(|(call, ideal)| call.arrived.saturating_sub(*ideal))
-                .collect(),
-        }
-    }
-
-    /// How many calls ended with this verdict.
-    pub fn verdicts(&self, verdict: &str) -> usize {
-        let calls = self.calls.iter();
-        calls.filter(|call| call.verdict == verdict).count()
-    }
+fn active() -> Value {
+    json!({"lifecycle": "Active"})
 }
 
 fn kind() -> ApiResource {
@@ -471,8 +393,4 @@ fn operator_user() -> String {
 
 fn name(number: usize) -> String {
     format!("package-{number:05}")
-}
-
-fn last(times: impl Iterator<Item = Duration>, start: Duration) -> Duration {
-    times.max().expect("a call").saturating_sub(start)
 }

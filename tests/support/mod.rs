@@ -15,6 +15,7 @@
 
 mod api_proxy;
 mod audit;
+mod drain;
 mod fleet;
 mod follow;
 mod gitops;
@@ -31,7 +32,8 @@ mod wait;
 
 pub use api_proxy::ApiProxy;
 pub use audit::AuditEvent;
-pub use fleet::{Drain, Fleet, Pace};
+pub use drain::{Drain, Pace};
+pub use fleet::Fleet;
 pub use gitops::{
     Flux, Health, Revision, argo_action, argo_actions, argo_health, flux_health, kstatus,
 };
