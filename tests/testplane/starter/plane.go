@@ -191,6 +191,8 @@ func (p *plane) spawn(name string, arguments ...string) error {
 	defer log.Close()
 	child := exec.Command(filepath.Join(p.assets, name), arguments...)
 	child.Stdout, child.Stderr = log, log
+	// Everybody waits for the few cores that these have, and a quarter of them went into collecting garbage early.
+	child.Env = append([]string{"GOGC=400", "GOMEMLIMIT=3GiB"}, os.Environ()...)
 	child.SysProcAttr = endsWithParent()
 	if err := child.Start(); err != nil {
 		return err
