@@ -7,14 +7,13 @@
     reason = "a test that can't go on has failed"
 )]
 
+#[path = "../support/mod.rs"]
 mod support;
-
-use std::io::Write;
-use std::process::{Command, Stdio};
+mod ways_out;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use support::{Layout, Rig, SOON, SimulatorOptions, kstatus, ready, tool, wait_for};
+use support::{Layout, Rig, SOON, SimulatorOptions, kstatus, ready, wait_for};
 
 fn file(number: usize) -> String {
     format!("package-{number:05}")
@@ -244,88 +243,6 @@ async fn the_bound_of_any_platform_holds_for_all_of_its_application_and_so_does_
         rig.platform_reason(platform, "Available").await;
     }
     assert_eq!(deletes(&rig).await, 3);
-}
-
-#[tokio::test]
-async fn retain_or_another_claim_takes_objects_out_of_a_hold_and_it_ends_with_the_last() {
-    let rig = fleet("leave", 4, guard(2, "0s")).await;
-    rig.patch(
-        "platform/production",
-        &json!({"spec": {"guard": {"gracePeriod": "2s"}}}),
-    );
-    delete(&rig, 1..=3);
-    for number in 1..=3 {
-        held(&rig, number).await;
-    }
-    for number in 1..=2 {
-        let retain = json!({"spec": {"deletionPolicy": "Retain"}});
-        rig.patch(&format!("vp/{}", name(number)), &retain);
-        rig.gone(&name(number)).await;
-    }
-    held(&rig, 3).await;
-    rig.active(&[("moved", &file(3))]).await;
-    rig.gone(&name(3)).await;
-    rig.platform_reason("production", "Available").await;
-    assert_eq!(deletes(&rig).await, 0);
-    delete(&rig, 4..=4);
-    goes(&rig, 4).await;
-}
-
-/// Says `vpo hold` and answers its question.
-fn vpo_hold(rig: &Rig<'_>, what: &str, id: &str) {
-    let mut talk = Command::new(tool::vpo())
-        .args(["hold", what, id])
-        .env("KUBECONFIG", rig.plane.kubeconfig())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let answer = format!("{id}\n");
-    let mut asked = talk.stdin.take().unwrap();
-    asked.write_all(answer.as_bytes()).unwrap();
-    assert!(talk.wait().unwrap().success(), "vpo hold {what} {id}");
-}
-
-#[tokio::test]
-async fn vpo_hold_retain_is_the_way_back_and_vpo_hold_release_lets_all_go() {
-    let rig = fleet("spoken", 8, guard(0, "0s")).await;
-    for (what, numbers) in [("retain", 1..=4), ("release", 5..=8)] {
-        delete(&rig, numbers.clone());
-        for number in numbers.clone() {
-            held(&rig, number).await;
-        }
-        let id = hold(&rig).await["id"].as_str().unwrap().to_owned();
-        vpo_hold(&rig, what, &id);
-        for number in numbers {
-            rig.gone(&name(number)).await;
-            let calls = rig.deletes(&file(number)).await.len();
-            assert_eq!(calls, usize::from(what == "release"), "{what} {number}");
-        }
-        rig.platform_reason("production", "Available").await;
-    }
-    // The next sync creates anew what was let go.
-    activate(&rig, 1..=4).await;
-}
-
-#[tokio::test]
-async fn raising_the_bound_in_git_releases_a_hold_that_it_lets_go_and_no_larger_one() {
-    let rig = fleet("raise", 6, guard(0, "0s")).await;
-    delete(&rig, 1..=6);
-    for number in 1..=6 {
-        held(&rig, number).await;
-    }
-    let bound = |most: usize| json!({"spec": {"guard": {"maxDeletions": most}}});
-    rig.patch("platform/production", &bound(5));
-    rig.platform_becomes("production", "the change to be taken in", |p| {
-        p["status"]["observedGeneration"] == p["metadata"]["generation"]
-    })
-    .await;
-    held(&rig, 1).await;
-    assert_eq!(deletes(&rig).await, 0);
-    rig.patch("platform/production", &bound(6));
-    for number in 1..=6 {
-        goes(&rig, number).await;
-    }
 }
 
 #[tokio::test]
