@@ -2,6 +2,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod bound;
 mod holds;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,59 +11,18 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
+pub(super) use self::bound::Bound;
 use super::allowance::Allowance;
 use super::tally::Tally;
 use super::{Asked, Judgement, Unit};
 use crate::api::names::ObjectKey;
-use crate::api::platform::{Guard, GuardStatus};
+use crate::api::platform::GuardStatus;
 
 /// A record allows for so small a part of the lowest bound beyond what is sent: what a crash leaves
 /// unused counts as sent, and a loop of crashes is no mass deletion.
 const BATCH: usize = 20;
 /// The most that one record allows for: a burst of the usual quota doesn't wait for the next.
 const LARGEST_BATCH: usize = 100;
-
-/// What one Platform lets go without a person. It holds for all of its application.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bound {
-    pub uid: String,
-    pub max_deletions: usize,
-    pub max_percent: Option<usize>,
-    pub window: Duration,
-}
-
-impl Bound {
-    /// What the spec of the Platform with this uid says.
-    pub(super) fn of(uid: &str, guard: &Guard) -> Self {
-        Self {
-            uid: uid.to_owned(),
-            max_deletions: guard.max_deletions(),
-            max_percent: guard.max_percent(),
-            window: guard.window(),
-        }
-    }
-
-    /// Whether the spec of the same Platform lets more go than `before`, and nothing fewer. A share of more
-    /// objects is no raise.
-    fn is_raised_from(&self, before: &Self) -> bool {
-        let terms = |bound: &Self| {
-            let share = bound.max_percent.unwrap_or(usize::MAX);
-            [bound.max_deletions, share]
-        };
-        let mut pairs = terms(self).into_iter().zip(terms(before));
-        let none_lower = pairs.all(|(now, then)| now >= then);
-        self.uid == before.uid && none_lower && terms(self) != terms(before)
-    }
-
-    /// The most deletions in one window, of an application with `population` objects of which `sent`
-    /// more are gone by now.
-    fn most(&self, population: usize, sent: usize) -> usize {
-        let share = self
-            .max_percent
-            .map(|percent| (population + sent).saturating_mul(percent) / 100);
-        share.map_or(self.max_deletions, |share| share.min(self.max_deletions))
-    }
-}
 
 /// A mass deletion that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +73,8 @@ struct Member {
     asked: Asked,
     /// When one of the allowance was taken for it.
     taken: Option<Timestamp>,
+    /// An answer that no window reaches any more.
+    outlived: Option<Timestamp>,
     /// Whether it counts against the bounds as asked for.
     counts: bool,
 }
@@ -207,10 +169,12 @@ impl ApplicationGuard {
             return;
         }
         let taken = before.and_then(|member| member.taken);
+        let outlived = before.and_then(|member| member.outlived);
         self.withdraw(uid);
         let member = Member {
             asked,
             taken,
+            outlived,
             counts: false,
         };
         self.members.insert(Arc::clone(uid), member);
@@ -261,9 +225,23 @@ impl ApplicationGuard {
         self.members.values().map(|m| m.asked.key.clone()).collect()
     }
 
-    /// What may be done for `uid`.
-    pub(super) fn judge(&mut self, uid: &str, now: Timestamp) -> Judgement {
-        self.let_grow_old(uid, now);
+    /// What was sent a window ago counts anew, since it would be sent again.
+    pub(super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
+        let longest = self.longest();
+        let old = |at: &Timestamp| at.checked_add(longest).is_ok_and(|end| end <= now);
+        let Some(member) = self.members.get_mut(uid) else {
+            return;
+        };
+        let sent = member.is_sent();
+        member.taken = member.taken.filter(|at| !old(at));
+        member.outlived = member.asked.answered.filter(old);
+        if sent != member.is_sent() {
+            self.recount(uid);
+        }
+    }
+
+    /// What may be done for `uid`, once it was looked whether a bound is passed.
+    pub(super) fn judge(&mut self, uid: &str) -> Judgement {
         let Some(member) = self.members.get(uid) else {
             return Judgement::Free(Unit::Counted);
         };
@@ -287,9 +265,9 @@ impl ApplicationGuard {
     }
 
     /// Takes one of the allowance for `uid`, which is about to be sent; `false` where none is left or
-    /// it is held.
+    /// it is held. It was looked before whether a bound is passed.
     pub(super) fn take(&mut self, uid: &str, now: Timestamp) -> bool {
-        match self.judge(uid, now) {
+        match self.judge(uid) {
             Judgement::Held(_) | Judgement::Free(Unit::Awaited) => false,
             Judgement::Free(Unit::Counted) => true,
             Judgement::Free(Unit::Allowed) => {
@@ -383,21 +361,6 @@ impl ApplicationGuard {
         released.any(|released| member.asked.hold.as_ref() == Some(&released.id))
     }
 
-    /// What was sent a window ago counts anew when it is sent again.
-    fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
-        let longest = self.longest();
-        let young = |at: &Timestamp| at.checked_add(longest).is_ok_and(|end| end > now);
-        if let Some(member) = self.members.get_mut(uid)
-            && member.is_sent()
-        {
-            member.taken = member.taken.filter(young);
-            member.asked.answered = member.asked.answered.filter(young);
-            if !member.is_sent() {
-                self.recount(uid);
-            }
-        }
-    }
-
     fn withdraw(&mut self, uid: &str) {
         if let Some((uid, member)) = self.members.get_key_value(uid)
             && member.counts
@@ -433,7 +396,8 @@ impl ApplicationGuard {
 impl Member {
     /// Whether a call was made for it within the longest window, or is about to be.
     fn is_sent(&self) -> bool {
-        self.taken.is_some() || self.asked.answered.is_some()
+        let answered = self.asked.answered;
+        self.taken.is_some() || (answered.is_some() && answered != self.outlived)
     }
 }
 

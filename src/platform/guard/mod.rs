@@ -137,9 +137,10 @@ impl Guards {
     ) -> Judgement {
         let mut state = self.lock();
         state.ask(uid, application, population, asked);
+        state.application(application).let_grow_old(uid, now);
         self.check(&mut state, application, now);
         let guard = state.application(application);
-        let judged = guard.judge(uid, now);
+        let judged = guard.judge(uid);
         self.tell_due(guard);
         judged
     }
@@ -150,6 +151,8 @@ impl Guards {
         let Some(application) = state.homes.get(uid).cloned() else {
             return true;
         };
+        state.application(&application).let_grow_old(uid, now);
+        self.check(&mut state, &application, now);
         let guard = state.application(&application);
         let taken = guard.take(uid, now);
         self.tell_due(guard);

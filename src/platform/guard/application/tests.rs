@@ -1,6 +1,6 @@
 mod raises;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 
@@ -62,7 +62,7 @@ fn ask(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i6
 /// Every object says in its status what holds it.
 fn mark_all(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i64) {
     for number in numbers {
-        if let Judgement::Held(id) = guard.judge(&uid(number), at(second)) {
+        if let Judgement::Held(id) = guard.judge(&uid(number)) {
             let marked = Asked {
                 hold: Some(id),
                 ..asked(number, second)
@@ -72,8 +72,8 @@ fn mark_all(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, secon
     }
 }
 
-fn held(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
-    matches!(guard.judge(&uid(number), at(second)), Judgement::Held(_))
+fn held(guard: &mut ApplicationGuard, number: usize) -> bool {
+    matches!(guard.judge(&uid(number)), Judgement::Held(_))
 }
 
 fn id(guard: &ApplicationGuard) -> String {
@@ -100,7 +100,7 @@ fn as_many_as_the_bound_go_and_one_more_holds_all_that_were_not_sent() {
         "{}",
         hold.reason
     );
-    assert!((1..51).all(|number| held(&mut guard, number, 3)));
+    assert!((1..51).all(|number| held(&mut guard, number)));
     assert!(!guard.take(&uid(1), at(3)));
 }
 
@@ -132,14 +132,14 @@ fn what_was_asked_for_long_ago_is_not_sent_past_the_bound_either() {
         record(&mut guard);
     }
     guard.check(at(1601), 1);
-    assert!(held(&mut guard, 2, 1601) && held(&mut guard, 3, 1601));
+    assert!(held(&mut guard, 2) && held(&mut guard, 3));
 }
 
 #[test]
 fn none_goes_without_a_person_where_the_bound_is_nothing() {
     let mut guard = guarding(0);
     ask(&mut guard, 0..1, 0);
-    assert!(held(&mut guard, 0, 0));
+    assert!(held(&mut guard, 0));
 }
 
 #[test]
@@ -170,24 +170,24 @@ fn any_platform_of_the_application_trips_it_and_a_going_one_releases_nothing() {
     let mut guard = guarding(50);
     guard.set_bound(&platform("strict"), bound(3));
     ask(&mut guard, 0..4, 0);
-    assert!(held(&mut guard, 0, 0));
+    assert!(held(&mut guard, 0));
     guard.drop_bound(&platform("strict"));
     guard.set_bound(&platform("new"), bound(1000));
     guard.check(at(1), 2);
-    assert!(held(&mut guard, 0, 1));
+    assert!(held(&mut guard, 0));
 }
 
 #[test]
 fn a_hold_never_ends_by_time_only_when_its_objects_leave_it() {
     let mut guard = guarding(1);
     ask(&mut guard, 0..2, 0);
-    assert!(held(&mut guard, 0, 1_000_000));
+    assert!(held(&mut guard, 0));
     guard.forget(&uid(0));
-    assert!(held(&mut guard, 1, 1_000_000), "one is left of it");
+    assert!(held(&mut guard, 1), "one is left of it");
     guard.forget(&uid(1));
     assert!(guard.hold.is_none());
     ask(&mut guard, 2..3, 2_000_000);
-    assert!(!held(&mut guard, 2, 2_000_000));
+    assert!(!held(&mut guard, 2));
 }
 
 #[test]
@@ -200,18 +200,15 @@ fn a_release_frees_what_carries_its_id_once_it_is_on_record_and_nothing_later() 
     guard.release("h-other", at(6), 7);
     assert_eq!(id(&guard), first, "another id releases nothing");
     guard.release(&first, at(6), 7);
-    assert!(held(&mut guard, 0, 6), "not on record yet");
+    assert!(held(&mut guard, 0), "not on record yet");
     assert!(guard.is_due());
     record(&mut guard);
-    assert!((0..3).all(|number| !held(&mut guard, number, 7)));
-    assert!(held(&mut guard, 3, 7), "it came later");
+    assert!((0..3).all(|number| !held(&mut guard, number)));
+    assert!(held(&mut guard, 3), "it came later");
     assert_ne!(id(&guard), first);
     guard.release(&first, at(8), 9);
     record(&mut guard);
-    assert!(
-        held(&mut guard, 3, 8),
-        "the same release again frees nothing"
-    );
+    assert!(held(&mut guard, 3), "the same release again frees nothing");
 }
 
 #[test]
@@ -242,7 +239,7 @@ fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
     assert!(guard.begin_mark(&uid(0), &first));
     guard.release(&first, at(1), 7);
     assert!(guard.released.is_empty());
-    let Judgement::Held(other) = guard.judge(&uid(1), at(1)) else {
+    let Judgement::Held(other) = guard.judge(&uid(1)) else {
         panic!("free")
     };
     assert_ne!(other, first, "nothing is marked with it any more");
@@ -254,7 +251,7 @@ fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
     guard.ask(&uid(0), marked);
     guard.end_mark(&first, at(2));
     record(&mut guard);
-    assert!(!held(&mut guard, 0, 3) && held(&mut guard, 1, 3) && held(&mut guard, 2, 3));
+    assert!(!held(&mut guard, 0) && held(&mut guard, 1) && held(&mut guard, 2));
     assert_eq!(guard.released[0].count, 1);
 }
 
@@ -268,7 +265,7 @@ fn a_hold_that_no_status_has_any_more_lives_on_in_its_objects() {
     guard.ask(&uid(0), marked);
     guard.check(at(1), 7);
     assert_eq!(id(&guard), "h-lost");
-    assert!(held(&mut guard, 0, 1));
+    assert!(held(&mut guard, 0));
 }
 
 #[test]
@@ -284,7 +281,7 @@ fn nothing_is_sent_without_room_on_record_and_each_object_takes_one() {
         );
     }
     assert!(!guard.take(&uid(10), at(1)));
-    assert_eq!(guard.judge(&uid(10), at(1)), Judgement::Free(Unit::Awaited));
+    assert_eq!(guard.judge(&uid(10)), Judgement::Free(Unit::Awaited));
     assert!(guard.is_due());
     let (_, told) = guard.propose();
     assert!(!guard.take(&uid(10), at(1)), "the record isn't safe yet");
@@ -303,12 +300,38 @@ fn a_call_that_was_answered_without_an_end_is_held_like_the_rest() {
         ..asked(0, 0)
     };
     guard.ask(&uid(0), answered);
-    assert_eq!(guard.judge(&uid(0), at(2)), Judgement::Free(Unit::Counted));
+    assert_eq!(guard.judge(&uid(0)), Judgement::Free(Unit::Counted));
     ask(&mut guard, 2..3, 3);
-    assert!(held(&mut guard, 0, 3));
+    assert!(held(&mut guard, 0));
     guard.forget(&uid(1));
     guard.forget(&uid(2));
-    assert!(held(&mut guard, 0, 4), "it is part of the hold by now");
+    assert!(held(&mut guard, 0), "it is part of the hold by now");
+}
+
+#[test]
+fn what_was_called_for_a_window_ago_counts_anew_and_is_held_where_none_may_go() {
+    let mut guard = guarding(2);
+    ask(&mut guard, 0..1, 0);
+    assert!(guard.take(&uid(0), at(1)));
+    let answered = Asked {
+        answered: Some(at(2)),
+        ..asked(0, 0)
+    };
+    guard.set_bound(&platform("p"), bound(0));
+    // However often it is looked at.
+    for second in [100, 601] {
+        guard.ask(&uid(0), answered.clone());
+        guard.let_grow_old(&uid(0), at(second));
+        guard.check(at(second), 1);
+        let waits = guard.judge(&uid(0));
+        assert_eq!(waits, Judgement::Free(Unit::Counted), "{second}");
+    }
+    for second in [602, 603] {
+        guard.ask(&uid(0), answered.clone());
+        guard.let_grow_old(&uid(0), at(second));
+        guard.check(at(second), 1);
+        assert!(held(&mut guard, 0));
+    }
 }
 
 /// What may happen to a fleet.
@@ -318,6 +341,8 @@ enum Step {
     Leave(usize),
     Mark(usize),
     Send(usize),
+    /// It is sent, and the answer is no end.
+    Fail(usize),
     Record,
     Release,
     Raise(usize),
@@ -331,7 +356,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => number.clone().prop_map(Step::Ask),
         1 => number.clone().prop_map(Step::Leave),
         4 => number.clone().prop_map(Step::Mark),
-        8 => number.prop_map(Step::Send),
+        8 => number.clone().prop_map(Step::Send),
+        4 => number.prop_map(Step::Fail),
         4 => Just(Step::Record),
         1 => Just(Step::Release),
         1 => (0..9_usize).prop_map(Step::Raise),
@@ -348,7 +374,9 @@ proptest! {
         const BOUND: usize = 4;
         let mut guard = guarding(BOUND);
         let mut now = 0_i64;
-        let mut status: std::collections::BTreeMap<usize, (i64, Option<Arc<str>>)> = std::collections::BTreeMap::new();
+        let window = i64::try_from(WINDOW.as_secs()).unwrap();
+        // What stands in the statuses of objects.
+        let mut objects: BTreeMap<usize, Asked> = BTreeMap::new();
         let mut freed: HashSet<String> = HashSet::new();
         let mut sent: Vec<i64> = Vec::new();
         // What stands in the status of the Platform.
@@ -357,29 +385,37 @@ proptest! {
             now += 1;
             match step {
                 Step::Ask(number) => {
-                    status.entry(number).or_insert((now, None));
-                    let (since, hold) = status[&number].clone();
-                    guard.ask(&uid(number), Asked { hold, ..asked(number, since) });
+                    let object = objects.entry(number).or_insert_with(|| asked(number, now));
+                    guard.ask(&uid(number), object.clone());
                 }
                 Step::Leave(number) => {
-                    status.remove(&number);
+                    objects.remove(&number);
                     guard.forget(&uid(number));
                 }
                 Step::Mark(number) => {
-                    if let (Some(known), Judgement::Held(id)) = (status.get_mut(&number), guard.judge(&uid(number), at(now))) {
-                        known.1 = Some(id.clone());
-                        let since = known.0;
-                        guard.ask(&uid(number), Asked { hold: Some(id), ..asked(number, since) });
+                    if let (Some(object), Judgement::Held(id)) = (objects.get_mut(&number), guard.judge(&uid(number))) {
+                        object.hold = Some(id);
+                        guard.ask(&uid(number), object.clone());
                     }
                 }
-                Step::Send(number) => {
-                    let Some((_, hold)) = status.get(&number).cloned() else { continue };
-                    if guard.take(&uid(number), at(now)) {
-                        let by_person = hold.is_some_and(|hold| freed.contains(&*hold));
-                        if !by_person {
-                            sent.push(now);
-                        }
-                        status.remove(&number);
+                Step::Send(number) | Step::Fail(number) => {
+                    let Some(object) = objects.get_mut(&number) else { continue };
+                    guard.ask(&uid(number), object.clone());
+                    guard.let_grow_old(&uid(number), at(now));
+                    guard.check(at(now), u32::try_from(now).unwrap());
+                    if !guard.take(&uid(number), at(now)) {
+                        continue;
+                    }
+                    let by_person = object.hold.as_ref().is_some_and(|hold| freed.contains(&**hold));
+                    let again = object.answered.is_some_and(|then| then > at(now - window));
+                    if !by_person && !again {
+                        sent.push(now);
+                    }
+                    if matches!(step, Step::Fail(_)) {
+                        object.answered = Some(at(now));
+                        guard.ask(&uid(number), object.clone());
+                    } else {
+                        objects.remove(&number);
                         guard.forget(&uid(number));
                     }
                 }
@@ -404,8 +440,8 @@ proptest! {
                         guard: Some(kept.guard.clone()),
                         ..crate::api::platform::PlatformStatus::default()
                     };
-                    for (number, (since, hold)) in &status {
-                        anew.ask(&uid(*number), Asked { hold: hold.clone(), ..asked(*number, *since) });
+                    for (number, object) in &objects {
+                        anew.ask(&uid(*number), object.clone());
                     }
                     super::super::record::load(&mut anew, &of_platform, at(now));
                     anew.loaded(at(now));
@@ -418,7 +454,6 @@ proptest! {
         }
         // Times are kept to the second, so the window is that of the bound exactly.
         for end in &sent {
-            let window = i64::try_from(WINDOW.as_secs()).unwrap();
             let within = sent.iter().filter(|t| **t <= *end && **t > *end - window).count();
             prop_assert!(within <= BOUND, "{within} within a window that ends at {end}: {sent:?}");
         }

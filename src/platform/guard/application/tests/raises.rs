@@ -59,7 +59,7 @@ fn a_raised_bound_releases_only_a_hold_that_all_bounds_let_go() {
         guard.set_bound(&platform("p"), bound(most));
         guard.check(at(1), 7);
         record(&mut guard);
-        !held(&mut guard, 0, 2)
+        !held(&mut guard, 0)
     };
     assert!(raised(8, 100));
     assert!(!raised(7, 100), "it counts eight");
@@ -78,7 +78,7 @@ fn a_platform_created_anew_with_a_higher_bound_releases_nothing() {
     };
     guard.set_bound(&platform("p"), anew);
     guard.check(at(1), 7);
-    assert!(held(&mut guard, 0, 2));
+    assert!(held(&mut guard, 0));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_raise_that_was_too_small_releases_nothing_later_when_objects_have_left() {
     ask(&mut guard, 20..21, 2);
     assert_eq!(guard.held(), 6);
     record(&mut guard);
-    assert!(guard.released.is_empty() && held(&mut guard, 0, 3));
+    assert!(guard.released.is_empty() && held(&mut guard, 0));
     let passed = guard.hold.as_ref().and_then(|hold| hold.bound.as_ref());
     assert_eq!(
         passed.map(|passed| passed.told),
@@ -102,7 +102,7 @@ fn a_raise_that_was_too_small_releases_nothing_later_when_objects_have_left() {
     guard.set_bound(&platform("p"), bound(7));
     guard.check(at(3), 7);
     record(&mut guard);
-    assert!(!held(&mut guard, 0, 4));
+    assert!(!held(&mut guard, 0));
 }
 
 fn share(percent: usize) -> Bound {
@@ -124,11 +124,11 @@ fn more_objects_are_no_raise_of_a_share() {
     guard.forget(&uid(8));
     guard.check(at(1), 7);
     record(&mut guard);
-    assert!(guard.released.is_empty() && held(&mut guard, 0, 2));
+    assert!(guard.released.is_empty() && held(&mut guard, 0));
     guard.set_bound(&platform("p"), share(30));
     guard.check(at(2), 7);
     record(&mut guard);
-    assert!(!held(&mut guard, 0, 3));
+    assert!(!held(&mut guard, 0));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn two_platforms_that_are_raised_together_release_with_the_last() {
             guard.set_bound(&platform(name), bound(10));
             guard.check(at(1), 7);
             record(&mut guard);
-            assert_eq!(!held(&mut guard, 0, 2), released, "{name}");
+            assert_eq!(!held(&mut guard, 0), released, "{name}");
         }
     }
 }
@@ -155,13 +155,13 @@ fn a_raise_that_a_start_finds_is_judged_once_all_objects_are_listed() {
         guard.check(at(1), 7);
         assert!(guard.hold.is_some() && guard.released.is_empty(), "{most}");
         list(&mut guard, 8);
-        assert_eq!(!held(&mut guard, 0, 3), released, "{most}");
+        assert_eq!(!held(&mut guard, 0), released, "{most}");
     }
     let mut guard = starting();
     guard.set_bound(&platform("p"), share(90));
     guard.set_population(1000);
     list(&mut guard, 8);
-    assert!(held(&mut guard, 0, 3), "a share may have been one of fewer");
+    assert!(held(&mut guard, 0), "a share may have been one of fewer");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_raise_from_before_a_process_led_releases_no_hold_that_it_takes_over() {
     let mut guard = lead(standby);
     guard.set_population(1000);
     list(&mut guard, 8);
-    assert!(held(&mut guard, 0, 3));
+    assert!(held(&mut guard, 0));
 }
 
 #[test]
@@ -184,6 +184,6 @@ fn a_release_that_a_start_reads_before_the_list_frees_what_carries_its_id_and_ho
     assert!(guard.released.is_empty());
     list(&mut guard, 6);
     assert_eq!(guard.released[0].count, 6);
-    assert!(!held(&mut guard, 0, 3) && held(&mut guard, 6, 3) && held(&mut guard, 7, 3));
+    assert!(!held(&mut guard, 0) && held(&mut guard, 6) && held(&mut guard, 7));
     assert_ne!(id(&guard), "h-1");
 }
