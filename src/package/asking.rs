@@ -4,6 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::decide::requested_at;
 use super::object::Object;
+use crate::api::version_package::Deletion;
 use crate::platform::guard::Asked;
 
 /// What `object` asks for; `None` where nothing is to be deleted for it. Whether another object
@@ -20,11 +21,15 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     if !wanted || ended || object.spec.is_err() || !object.has_finalizer() {
         return None;
     }
+    let at = requested_at(object, now);
+    // What holds one request, or was released, says nothing of another one that came after it was called off.
+    let same = |deletion: &&Deletion| deletion.requested_at.as_ref().is_none_or(|t| t.0 == at);
+    let hold = deletion.filter(same).and_then(|d| d.hold.as_deref());
     let attempted = deletion.filter(|deletion| deletion.attempts.is_some_and(|n| n > 0));
     Some(Asked {
         key: object.key.clone(),
-        at: requested_at(object, now),
-        hold: deletion.and_then(|deletion| deletion.hold.as_deref().map(Into::into)),
+        at,
+        hold: hold.map(Into::into),
         answered: attempted
             .and_then(|deletion| deletion.last_error.as_ref())
             .map(|error| error.time.0),
@@ -47,7 +52,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
-    use crate::api::version_package::{Deletion, DeletionPolicy, LastError, Outcome};
+    use crate::api::version_package::{DeletionPolicy, LastError, Outcome};
     use crate::package::fixtures::{accepted, deleted, now, retired};
 
     #[test]
@@ -71,6 +76,30 @@ mod tests {
         };
         assert!(asking(&retained(deleted(accepted("a", "app-1"))), now()).is_none());
         assert!(asking(&retained(retired(accepted("a", "app-1"))), now()).is_some());
+    }
+
+    #[test]
+    fn a_hold_keeps_and_its_release_frees_the_request_that_it_held_and_no_later_one() {
+        let marked = |mut object: Object, requested_at| {
+            object.status.deletion = Some(Deletion {
+                requested_at: Some(Time(requested_at)),
+                hold: Some("h-1".to_owned()),
+                ..Deletion::default()
+            });
+            object
+        };
+        let hold = |object: &Object| asking(object, now()).unwrap().hold;
+        let earlier = now() - Duration::from_secs(60);
+        let before = marked(retired(accepted("a", "app-1")), earlier);
+        assert_eq!(hold(&before).as_deref(), Some("h-1"));
+        // Deleted as well, it still asks for what it asked for.
+        assert_eq!(hold(&deleted(before)).as_deref(), Some("h-1"));
+        // Set Active and deleted since, it asks anew.
+        let anew = marked(deleted(accepted("a", "app-1")), earlier);
+        assert_eq!(hold(&anew), None);
+        let going = deleted(accepted("a", "app-1"));
+        let at = going.deleted_at.unwrap();
+        assert_eq!(hold(&marked(going, at)).as_deref(), Some("h-1"));
     }
 
     #[test]
