@@ -1,5 +1,6 @@
 use super::*;
 use crate::package::fixtures;
+use crate::package::packed::Asks;
 
 fn shown(cache: &Cache, name: &str) -> Option<String> {
     let look = cache.look(&ObjectKey::new("fleet", name))?;
@@ -161,4 +162,23 @@ fn who_names_a_package_is_found_by_all_of_its_name() {
     cache.apply(Event::Applied(object("c", "f-10")));
     cache.apply(Event::Deleted(object("d", "f")));
     assert_eq!([of("f"), of("f-1"), of("f-10")], ["", "a", "b c"]);
+}
+
+#[test]
+fn what_another_claims_that_retires_at_a_time_is_told_by_a_look() {
+    let cache = Cache::default();
+    let asking = fixtures::retired(fixtures::accepted("a", "app-1"));
+    cache.apply(Event::Applied(fixtures::watched(&asking).into()));
+    let wish = |cache: &Cache| match cache.wish(&ObjectKey::new("fleet", "a")).unwrap().1 {
+        Wish::Nothing => "nothing",
+        Wish::Deletion { .. } => "deletion",
+        Wish::Open => "open",
+    };
+    assert_eq!(wish(&cache), "deletion");
+    let mut later = version("b", "1");
+    later.asks = Asks::Later;
+    cache.apply(Event::Applied(later));
+    assert_eq!(wish(&cache), "open", "it may be retired by now");
+    cache.apply(Event::Applied(version("c", "1")));
+    assert_eq!(wish(&cache), "nothing");
 }

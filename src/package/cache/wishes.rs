@@ -80,13 +80,15 @@ impl Shown {
             return Wish::Open;
         };
         let file = object.file_id.as_ref();
-        let of_file = self.of_file(file);
-        let claimed = of_file
-            .filter(|key| **key != object.key)
+        let others = self.of_file(file).filter(|key| **key != object.key);
+        let mut claimants = others
             .filter_map(|key| self.objects.get(key))
-            .any(|other| other.claims && other.application.as_ref() == Some(application));
-        if claimed {
-            return Wish::Nothing;
+            .filter(|other| other.claims && other.application.as_ref() == Some(application))
+            .peekable();
+        if claimants.peek().is_some() {
+            // One that retires at a time may have done so since it was read.
+            let for_good = claimants.any(|other| other.asks != Asks::Later);
+            return if for_good { Wish::Nothing } else { Wish::Open };
         }
         Wish::Deletion {
             application: application.clone(),
