@@ -70,6 +70,13 @@ struct Text {
 
 impl From<Watched> for Packed {
     fn from(watched: Watched) -> Self {
+        Self::read(watched, Timestamp::now())
+    }
+}
+
+impl Packed {
+    /// What the API server said at `now`.
+    pub fn read(watched: Watched, now: Timestamp) -> Self {
         let Watched {
             mut metadata,
             actor,
@@ -105,7 +112,6 @@ impl From<Watched> for Packed {
         // An empty text would be unpacked as an object that can't be read, which holds and deletes nothing.
         let packed = serde_json::to_string(&text).unwrap_or_default().into();
         let object = text.into_object(&key, &uid);
-        let now = Timestamp::now();
         let asks = match asking(&object, now) {
             Some(asked) => Asks::Yes(Box::new(asked)),
             None if may_ask_later(&object, now) => Asks::Later,
@@ -130,9 +136,7 @@ impl From<Watched> for Packed {
             text: packed,
         }
     }
-}
 
-impl Packed {
     /// Whether `other` is the same version of the same object, which asks for the same.
     pub fn is_same(&self, other: &Self) -> bool {
         // All else is in the text; these two depend on the time of reading, too.

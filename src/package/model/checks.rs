@@ -10,6 +10,7 @@ use super::world::{BOUND, GRACE, Reply, WINDOW, World, app};
 use crate::api::platform::Mode;
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
+use crate::package::asking::may_ask_later;
 use crate::package::claims::Claim;
 use crate::package::decide::{Decision, Observation};
 use crate::package::object::Object;
@@ -99,8 +100,8 @@ impl World {
     pub(super) fn check_decision(&mut self, seen: &Observation, decision: &Decision) {
         let object = &*seen.object;
         let held = matches!(seen.guard, Judgement::Held(_));
-        if held {
-            // Whatever else is said of it, as in mode Observe.
+        if held && matches!(decision, Decision::Rest { .. }) {
+            // Whatever else is said of it, as in mode Observe; before a word is said, a crash can lose the hold.
             self.truths.entry(object.uid.clone()).or_default().held = true;
         }
         let says_held = matches!(
@@ -152,8 +153,10 @@ impl World {
     /// An object that says so, or goes, has no package any more.
     pub(super) fn check_gone(&self, object: &Object) {
         let file = object.file_id().unwrap().to_string();
-        // The other application has none of these packages.
-        let elsewhere = object.application().is_some_and(|own| *own != app());
+        // The other application has none of these packages; who was never accepted belongs to the one that was called.
+        let called = self.truths.get(&object.uid).and_then(|t| t.called.as_ref());
+        let own = object.application().or(called).unwrap_or(&self.application);
+        let elsewhere = *own != app();
         assert!(
             elsewhere || !self.packages.contains(&file),
             "{} is at its end, and its package is still there",
@@ -188,6 +191,10 @@ impl World {
         let names: Vec<String> = self.server.objects.keys().cloned().collect();
         for (index, name) in names.iter().enumerate() {
             let object = self.server.get(name).unwrap();
+            if may_ask_later(&object, self.now) {
+                // It comes early enough to end in time.
+                self.schedule(name, Duration::from_secs(60));
+            }
             if object.paused && index % 2 == 0 && object.deleted_at.is_some() {
                 // The way out works on a paused one too.
                 self.server

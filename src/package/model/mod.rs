@@ -5,6 +5,7 @@ mod checks;
 mod operator;
 mod scenes;
 mod server;
+mod users;
 mod world;
 
 use std::time::Duration;
@@ -28,6 +29,8 @@ enum Step {
         expect: u8,
     },
     Retire(usize),
+    /// It retires after so many seconds.
+    Schedule(usize, u64),
     Activate(usize),
     Delete(usize),
     /// Finalizers are taken off by force, and the next sync creates the object anew.
@@ -85,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         5 => (name.clone(), 0..FILES.len(), 0..6_u8).prop_map(|(name, file, expect)| Step::Create { name, file, expect }),
         2 => name.clone().prop_map(Step::Retire),
+        1 => (name.clone(), prop_oneof![Just(0_u64), Just(20), Just(650)]).prop_map(|(name, ahead)| Step::Schedule(name, ahead)),
         1 => name.clone().prop_map(Step::Activate),
         4 => name.clone().prop_map(Step::Delete),
         1 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Replace(name, reply)),
@@ -133,8 +137,11 @@ fn take(world: &mut World, step: &Step) {
             world.server.create(name(index), &spec);
         }
         Step::Retire(index) => world.set_lifecycle(name(index), "Retired"),
+        Step::Schedule(index, seconds) => {
+            world.schedule(name(index), Duration::from_secs(*seconds));
+        }
         Step::Activate(index) => world.set_lifecycle(name(index), "Active"),
-        Step::Delete(index) => world.server.delete(name(index), world.now),
+        Step::Delete(index) => world.delete(name(index)),
         Step::Replace(index, reply) => world.replace(name(index), FILES[0], *reply),
         Step::Retain(index) => world.server.edit(name(index), |o| {
             o["spec"]["deletionPolicy"] = json!("Retain");

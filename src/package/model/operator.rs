@@ -193,6 +193,8 @@ impl World {
 
     pub(super) fn send(&mut self, object: &Object, reply: Reply) -> Answer {
         self.check_send(object);
+        let truth = self.truths.entry(object.uid.clone()).or_default();
+        truth.called = Some(self.application.clone());
         let file = object.file_id().unwrap().to_string();
         let answer = |status: u16, body: &str| {
             understand(Call::Delete, status, Ok(body.as_bytes()), &"s".into())
@@ -273,7 +275,7 @@ impl World {
                 }
                 if wanted {
                     // It was seen to be wanted, and whatever is asked for later is asked for anew.
-                    truth.seen_active = true;
+                    truth.seen_active |= object.generation > truth.wanted;
                     (truth.held, truth.freed) = (false, false);
                 }
             }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::names::FINALIZER;
 use crate::package::cache::Event;
 use crate::package::object::{Object, Watched};
+use crate::package::packed::Packed;
 
 /// One change, as a watch tells it.
 #[derive(Clone)]
@@ -66,6 +67,8 @@ impl Server {
         if !object["metadata"]["deletionTimestamp"].is_null() {
             return;
         }
+        // The API server keeps times to the second.
+        let now = Timestamp::from_second(now.as_second()).unwrap();
         object["metadata"]["deletionTimestamp"] = json!(now);
         bump(&mut object);
         self.put(name, object);
@@ -141,9 +144,9 @@ impl Server {
 }
 
 impl Change {
-    /// What the watch makes of it.
-    pub fn event(&self) -> Event {
-        let object = read(&self.object).into();
+    /// What the watch makes of it now.
+    pub fn event(&self, now: Timestamp) -> Event {
+        let object = Packed::read(read(&self.object), now);
         if self.gone {
             Event::Deleted(object)
         } else {

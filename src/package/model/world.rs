@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -45,6 +44,8 @@ pub enum Reply {
 pub(super) struct Truth {
     /// Since when the present retirement may count: the last time that it was set back and seen to be.
     pub(super) retired: Option<Timestamp>,
+    /// The last generation before that retirement.
+    pub(super) wanted: i64,
     /// Whether a pass has said that it is wanted since.
     pub(super) seen_active: bool,
     /// It was part of a hold that no release has freed.
@@ -53,6 +54,8 @@ pub(super) struct Truth {
     /// Why the intent that was written last should not lead to a call.
     pub(super) wrong: Option<&'static str>,
     pub(super) outcome: Option<Outcome>,
+    /// The application that was called for it last.
+    pub(super) called: Option<AppId>,
 }
 
 pub struct World {
@@ -288,7 +291,7 @@ impl World {
             let Some(change) = self.server.changes.get(self.cursor) else {
                 return;
             };
-            let event = change.event();
+            let event = change.event(self.now);
             self.cursor += 1;
             self.take(event);
         }
@@ -307,7 +310,7 @@ impl World {
             .server
             .objects
             .values()
-            .map(|o| server::read(o).into())
+            .map(|o| Packed::read(server::read(o), self.now))
             .collect();
         let unread = listed.split_off(read.min(listed.len()));
         for object in listed {
@@ -366,37 +369,5 @@ impl World {
         let standings = &self.standings;
         self.leaders
             .retain(|_, leader| standings.contains_key(leader));
-    }
-
-    /// A user sets the lifecycle.
-    pub fn set_lifecycle(&mut self, name: &str, lifecycle: &str) {
-        let Some(before) = self.server.get(name) else {
-            return;
-        };
-        let deletion = before.status.deletion.as_ref();
-        let ended = deletion.is_some_and(|deletion| deletion.outcome.is_some());
-        // The schema refuses it.
-        if ended && lifecycle == "Active" {
-            return;
-        }
-        let truth = self.truths.entry(before.uid.clone()).or_default();
-        if lifecycle == "Active" && deletion.is_none_or(|deletion| deletion.hold.is_none()) {
-            // It has left a hold that nobody was told of.
-            truth.held = false;
-        }
-        // Where it is retired already, nothing is asked for anew.
-        if lifecycle == "Retired" && !before.is_retired(self.now) {
-            if truth.retired.is_none() || truth.seen_active {
-                truth.retired = Some(self.now);
-                // What is being deleted has asked before, and stays in its hold or freed from it.
-                if before.deleted_at.is_none() {
-                    (truth.held, truth.freed) = (false, false);
-                }
-            }
-            truth.seen_active = false;
-        }
-        self.server.edit(name, |object| {
-            object["spec"]["lifecycle"] = json!(lifecycle);
-        });
     }
 }
