@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::{
-    Fleet, Layout, OPERATOR, Operator, Rig, SOON, SimulatorOptions, alone, pace, ready,
-    start_operator, wait_for,
+    Fleet, Layout, OPERATOR, Operator, Rig, SHORT_LEASE_FLAGS, SOON, SimulatorOptions, alone, pace,
+    ready, start_operator, wait_for,
 };
 
 const PRUNED: usize = 3000;
@@ -119,14 +119,7 @@ async fn a_hold_outlives_a_restart_and_a_change_of_leader_and_what_was_sent_is_n
     operator.kill().await;
     // While nobody looks, more are asked for than are left of the bound.
     rig.delete_all(&names[3..]);
-    let (kubeconfig, flags) = (
-        plane.kubeconfig_for(OPERATOR, OPERATOR),
-        [
-            "--lease-duration=6s",
-            "--call-timeout=2s",
-            "--connect-timeout=1s",
-        ],
-    );
+    let (kubeconfig, flags) = (plane.kubeconfig_for(OPERATOR, OPERATOR), SHORT_LEASE_FLAGS);
     let mut operator = start_operator(plane, &flags);
     operator.ready().await;
     let mut standby = Operator::start_pod("standby", &kubeconfig, OPERATOR, &flags);

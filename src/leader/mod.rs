@@ -404,3 +404,6 @@ fn same_version(a: &Lease, b: &Lease) -> bool {
     let (a, b) = (&a.metadata, &b.metadata);
     a.uid == b.uid && a.resource_version == b.resource_version
 }
+
+#[cfg(test)]
+mod tests;

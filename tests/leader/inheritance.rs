@@ -86,7 +86,7 @@ async fn a_restarted_container_takes_its_lease_back_at_once_and_remembers_its_ca
         let since = Instant::now();
         only = stage.start("only").await;
         stage.leads("only").await;
-        wait_for("the restarted one to lead", LEASE, async || {
+        wait_for("the restarted one to lead", SHORT_LEASE, async || {
             only.log()
                 .iter()
                 .any(|line| line.contains("TakeBack"))

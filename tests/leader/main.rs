@@ -23,17 +23,11 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use support::{
-    ApiProxy, AuditEvent, Layout, OPERATOR, Operator, Plane, Rig, SimulatorOptions, wait_for,
+    ApiProxy, AuditEvent, Layout, OPERATOR, Operator, Plane, Rig, SHORT_LEASE, SHORT_LEASE_FLAGS,
+    SimulatorOptions, wait_for,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// The Lease of these tests, and what has to fit into it.
-const LEASE: Duration = Duration::from_secs(6);
-const FLAGS: [&str; 3] = [
-    "--lease-duration=6s",
-    "--call-timeout=2s",
-    "--connect-timeout=1s",
-];
 /// How long a whole load may take.
 const LOAD: Duration = Duration::from_secs(90);
 
@@ -109,12 +103,29 @@ impl Stage {
     }
 
     async fn start_with(&self, pod: &str, kubeconfig: &std::path::Path) -> Operator {
-        ready(Operator::start_pod(pod, kubeconfig, OPERATOR, &FLAGS)).await
+        ready(Operator::start_pod(
+            pod,
+            kubeconfig,
+            OPERATOR,
+            &SHORT_LEASE_FLAGS,
+        ))
+        .await
+    }
+
+    /// A leader `a` and a standby `b` in the middle of a deletion of all: the platform has seen so many calls.
+    async fn at_work(&self, load: &Load<'_>, calls: usize) -> (Operator, Operator) {
+        let a = self.start("a").await;
+        self.leads("a").await;
+        let b = self.start("b").await;
+        load.born().await;
+        load.delete().await;
+        load.called(calls, LOAD).await;
+        (a, b)
     }
 
     /// Waits until the pod leads.
     async fn leads(&self, pod: &str) {
-        wait_for(&format!("{pod} to lead"), LEASE * 4, async || {
+        wait_for(&format!("{pod} to lead"), SHORT_LEASE * 4, async || {
             (self.holder().await == pod).then_some(())
         })
         .await;

@@ -34,7 +34,7 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
     while stops < STOPS + within_a_burst {
         stops += 1;
         let calls = between_calls(&load).await;
-        let mut leader = wait_for("a leader", LEASE * 4, async || {
+        let mut leader = wait_for("a leader", SHORT_LEASE * 4, async || {
             pods.remove(&stage.holder().await)
         })
         .await;
@@ -116,7 +116,7 @@ async fn a_leader_that_stood_still_while_it_connected_sends_nothing_when_it_goes
     a.freeze().await;
     // What the platform says of the connection now waits for the one that stands still.
     load.rig.simulator.thaw();
-    load.called(1, LEASE * 4).await;
+    load.called(1, SHORT_LEASE * 4).await;
     a.thaw();
     assert!(!a.ended(Duration::from_secs(5)).await.success());
     load.gone().await;

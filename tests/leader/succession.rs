@@ -7,14 +7,11 @@ async fn after_a_kill_the_standby_goes_on_within_the_lease_and_five_seconds() {
     let stage = Stage::enter().await;
     // Enough that calls are left however late the kill comes.
     let load = stage.rig("kill", 240, 40, "2s").await;
-    let mut a = stage.start("a").await;
-    stage.leads("a").await;
-    let b = stage.start("b").await;
-    load.born().await;
-    load.delete().await;
-    load.called(60, LOAD).await;
+    let (mut a, b) = stage.at_work(&load, 60).await;
     a.kill().await;
-    let pause = load.called_again(LEASE + Duration::from_secs(5)).await;
+    let pause = load
+        .called_again(SHORT_LEASE + Duration::from_secs(5))
+        .await;
     eprintln!("first call {pause:?} after the kill");
     load.gone().await;
     let ledger = load.proven(20).await;
@@ -26,12 +23,7 @@ async fn after_a_kill_the_standby_goes_on_within_the_lease_and_five_seconds() {
 async fn after_a_clean_stop_the_standby_goes_on_within_two_seconds() {
     let stage = Stage::enter().await;
     let load = stage.rig("stop", 150, 10, "1s").await;
-    let mut a = stage.start("a").await;
-    stage.leads("a").await;
-    let b = stage.start("b").await;
-    load.born().await;
-    load.delete().await;
-    load.called(30, LOAD).await;
+    let (mut a, b) = stage.at_work(&load, 30).await;
     let ended = a.terminate().await;
     assert!(ended.success(), "{ended}: {:#?}", a.log());
     let pause = load.called_again(Duration::from_secs(2)).await;
@@ -99,14 +91,15 @@ async fn a_leader_cut_off_from_the_api_server_ends_and_the_standby_goes_on() {
     load.delete().await;
     load.called(60, LOAD).await;
     proxy.cut();
-    let ended = a.ended(LEASE + Duration::from_secs(1)).await;
+    let ended = a.ended(SHORT_LEASE + Duration::from_secs(1)).await;
     assert!(!ended.success());
     let log = a.log().join("\n");
     assert!(
         log.contains("lost: it could not be renewed in time"),
         "{log}"
     );
-    load.called_again(LEASE + Duration::from_secs(5)).await;
+    load.called_again(SHORT_LEASE + Duration::from_secs(5))
+        .await;
     load.gone().await;
     let ledger = load.proven(20).await;
     assert_eq!((logins(&ledger), late(&ledger).len()), (2, 0));
@@ -127,7 +120,7 @@ async fn a_rolling_restart_under_load_loses_nothing_and_overdraws_nothing() {
         let ended = old.terminate().await;
         assert!(ended.success(), "{ended}: {:#?}", old.log());
     }
-    wait_for("a new one to lead", LEASE, async || {
+    wait_for("a new one to lead", SHORT_LEASE, async || {
         stage.holder().await.starts_with("new").then_some(())
     })
     .await;
@@ -140,12 +133,7 @@ async fn a_rolling_restart_under_load_loses_nothing_and_overdraws_nothing() {
 async fn a_lease_that_is_deleted_is_written_anew_by_its_leader_with_all_that_it_knows() {
     let stage = Stage::enter().await;
     let load = stage.rig("unleased", 60, 10, "1s").await;
-    let mut a = stage.start("a").await;
-    stage.leads("a").await;
-    let b = stage.start("b").await;
-    load.born().await;
-    load.delete().await;
-    load.called(15, LOAD).await;
+    let (mut a, b) = stage.at_work(&load, 15).await;
     stage.lease(&["delete"]).expect_ok();
     stage.leads("a").await;
     load.gone().await;
@@ -160,4 +148,41 @@ async fn a_lease_that_is_deleted_is_written_anew_by_its_leader_with_all_that_it_
     assert!(ended.success(), "{ended}: {:#?}", a.log());
     assert_eq!(stage.holder().await, "", "it was given back");
     assert_ne!(stage.call_log().await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_keeps_a_lease_that_others_edit_and_ends_where_it_was_given_to_another() {
+    let stage = Stage::enter().await;
+    let load = stage.rig("edited", 60, 10, "1s").await;
+    let (mut a, b) = stage.at_work(&load, 15).await;
+    // No renewal replaces what it hasn't seen.
+    let patch = |change: Value| {
+        let change = change.to_string();
+        stage
+            .lease(&["patch", "--type=merge", "-p", &change])
+            .expect_ok();
+    };
+    patch(json!({"metadata": {"annotations": {"example.com/team": "meters"}}}));
+    let renewed = async || stage.seen_lease().await.unwrap().spec.unwrap().renew_time;
+    for _ in 0..2 {
+        let before = renewed().await;
+        wait_for("a renewal", SHORT_LEASE, async || {
+            (renewed().await > before).then_some(())
+        })
+        .await;
+    }
+    let annotations = stage.seen_lease().await.unwrap().metadata.annotations;
+    assert_eq!(annotations.unwrap()["example.com/team"], "meters");
+    assert!(a.is_running());
+
+    patch(json!({"spec": {"holderIdentity": "somebody"}}));
+    let ended = a.ended(SHORT_LEASE).await;
+    assert!(!ended.success());
+    let log = a.log().join("\n");
+    assert!(log.contains("lost: another process holds it"), "{log}");
+    // Nobody renews it for somebody, so it runs out.
+    stage.leads("b").await;
+    load.gone().await;
+    load.proven(20).await;
+    drop(b);
 }

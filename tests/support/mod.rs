@@ -38,7 +38,7 @@ pub use gitops::{
     Flux, Health, Revision, argo_action, argo_actions, argo_health, flux_health, kstatus,
 };
 pub use history::History;
-pub use operator::Operator;
+pub use operator::{Operator, SHORT_LEASE, SHORT_LEASE_FLAGS};
 pub use plane::{Plane, Said, install_crypto};
 pub use process::Process;
 pub use rig::{Layout, OPERATOR, Rig, SOON, ready, shared, shared_operator, start_operator};

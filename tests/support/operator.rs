@@ -16,6 +16,15 @@ const LAST_WORDS: usize = 60;
 /// The pod that an operator runs in, where a test doesn't say otherwise.
 const POD: &str = "version-package-operator-0";
 
+/// Flags for a Lease that runs out soon, after [`SHORT_LEASE`].
+pub const SHORT_LEASE_FLAGS: [&str; 3] = [
+    "--lease-duration=6s",
+    "--call-timeout=2s",
+    "--connect-timeout=1s",
+];
+/// The length of such a Lease.
+pub const SHORT_LEASE: Duration = Duration::from_secs(6);
+
 /// A running `vpo run`. Dropping it kills it; in a test that fails it also prints its last words.
 pub struct Operator {
     pod: String,

@@ -309,6 +309,30 @@ fn rows_6_to_8_each_hold_the_deletion_and_say_why() {
 }
 
 #[test]
+fn a_lost_secret_is_asked_for_only_where_the_namespace_still_takes_one() {
+    for (ending, asked) in [(false, true), (true, false)] {
+        let platform = PlatformView::Unusable {
+            reason: PlatformReason::SecretNotFound,
+            message: "the Secret iot-app is gone".into(),
+            ending,
+        };
+        let seen = Observation {
+            platform,
+            ..seen(going())
+        };
+        let Decision::Rest {
+            reason, message, ..
+        } = decide(&seen, now())
+        else {
+            panic!("it waits");
+        };
+        assert_eq!(reason, Reason::CredentialsLost);
+        assert_eq!(message.contains("give the Secret back"), asked, "{message}");
+        assert!(message.contains("deletionPolicy: Retain"), "{message}");
+    }
+}
+
+#[test]
 fn the_last_good_credentials_serve_what_is_already_going() {
     let platform = PlatformView::Usable {
         app_id: app("app-1"),
