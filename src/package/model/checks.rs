@@ -173,7 +173,7 @@ impl World {
                 let mut others = self.server.all().filter(|other| other.uid != object.uid);
                 let kept = others.any(|other| other.file_id() == object.file_id());
                 assert!(
-                    kept || !self.packages.contains(&file),
+                    kept || !self.packages.contains(&file) || self.forced.contains(&file),
                     "{} was handed to nobody",
                     object.uid
                 );

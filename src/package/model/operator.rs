@@ -275,7 +275,8 @@ impl World {
                 }
                 if wanted {
                     // It was seen to be wanted, and whatever is asked for later is asked for anew.
-                    truth.seen_active |= object.generation > truth.wanted;
+                    let came = truth.retired.is_none_or(|at| at <= self.now);
+                    truth.seen_active |= came && object.generation > truth.wanted;
                     (truth.held, truth.freed) = (false, false);
                 }
             }

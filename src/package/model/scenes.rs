@@ -24,6 +24,9 @@ impl World {
     pub fn replace(&mut self, name: &str, file: &str, reply: Reply) {
         self.server.delete(name, self.now);
         self.deliver(usize::MAX);
+        let before = self.server.get(name);
+        let files = before.iter().filter_map(|object| object.file_id());
+        self.forced.extend(files.map(ToString::to_string));
         self.server.strip(name);
         self.server.create(name, &server::spec(file));
         self.pass(name, reply);

@@ -72,6 +72,8 @@ pub struct World {
     /// First calls that no person freed, by time.
     pub(super) sent: Vec<Timestamp>,
     pub releases: usize,
+    /// Packages whose objects were taken away by force: nobody can know in time that they claim no more.
+    pub(super) forced: BTreeSet<String>,
     // The operator, lost in a restart.
     pub(super) cache: Arc<Cache>,
     pub(super) memory: Memory,
@@ -114,6 +116,7 @@ impl World {
             truths: HashMap::new(),
             sent: Vec::new(),
             releases: 0,
+            forced: BTreeSet::new(),
             cache: Arc::default(),
             memory: Memory::default(),
             guards: Guards::new(wake, Arc::default()),
