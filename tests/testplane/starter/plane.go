@@ -191,7 +191,7 @@ func (p *plane) spawn(name string, arguments ...string) error {
 	defer log.Close()
 	child := exec.Command(filepath.Join(p.assets, name), arguments...)
 	child.Stdout, child.Stderr = log, log
-	// Everybody waits for the few cores that these have, and a quarter of them went into collecting garbage early.
+	// Everybody waits for the few cores that these have, and collecting garbage early takes a tenth to a quarter of them.
 	child.Env = append([]string{"GOGC=400", "GOMEMLIMIT=3GiB"}, os.Environ()...)
 	child.SysProcAttr = endsWithParent()
 	if err := child.Start(); err != nil {
