@@ -21,7 +21,7 @@ const OBJECTS: usize = 10_000;
 const DUE: usize = 300;
 const PER_SECOND: i64 = 10;
 /// How long before the first of them their creation begins.
-const AHEAD: SignedDuration = SignedDuration::from_secs(10);
+const AHEAD: SignedDuration = SignedDuration::from_secs(30);
 /// How late a call may come.
 const LATE: Duration = Duration::from_secs(2);
 
