@@ -81,19 +81,18 @@ impl Shown {
         };
         let file = object.file_id.as_ref();
         let others = self.of_file(file).filter(|key| **key != object.key);
-        let mut claimants = others
+        let claimants = others
             .filter_map(|key| self.objects.get(key))
-            .filter(|other| other.claims && other.application.as_ref() == Some(application))
-            .peekable();
-        if claimants.peek().is_some() {
-            // One that retires at a time may have done so since it was read.
-            let for_good = claimants.any(|other| other.asks != Asks::Later);
-            return if for_good { Wish::Nothing } else { Wish::Open };
-        }
-        Wish::Deletion {
-            application: application.clone(),
-            population: self.populations.get(application).copied().unwrap_or(0),
-            asked: asked.clone(),
+            .filter(|other| other.claims && other.application.as_ref() == Some(application));
+        // One that retires at a time may have done so since it was read.
+        match claimants.map(|other| other.asks != Asks::Later).max() {
+            Some(true) => Wish::Nothing,
+            Some(false) => Wish::Open,
+            None => Wish::Deletion {
+                application: application.clone(),
+                population: self.populations.get(application).copied().unwrap_or(0),
+                asked: asked.clone(),
+            },
         }
     }
 }

@@ -1,0 +1,131 @@
+//! Whatever happens to a fleet, no window sends more than the bound.
+
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What may happen to a fleet.
+#[derive(Debug, Clone)]
+enum Step {
+    Ask(usize),
+    Leave(usize),
+    Mark(usize),
+    Send(usize),
+    /// It is sent, and the answer is no end.
+    Fail(usize),
+    Record,
+    Release,
+    Raise(usize),
+    Wait(i64),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let number = 0..24_usize;
+    let step = prop_oneof![
+        6 => number.clone().prop_map(Step::Ask),
+        1 => number.clone().prop_map(Step::Leave),
+        4 => number.clone().prop_map(Step::Mark),
+        8 => number.clone().prop_map(Step::Send),
+        4 => number.prop_map(Step::Fail),
+        4 => Just(Step::Record),
+        1 => Just(Step::Release),
+        1 => (0..9_usize).prop_map(Step::Raise),
+        2 => (1..400_i64).prop_map(Step::Wait),
+        1 => Just(Step::Restart),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn no_window_sends_more_than_the_bound_but_for_what_a_person_freed(steps in steps()) {
+        const BOUND: usize = 4;
+        let mut guard = guarding(BOUND);
+        let mut now = 0_i64;
+        let window = i64::try_from(WINDOW.as_secs()).unwrap();
+        // What stands in the statuses of objects.
+        let mut objects: BTreeMap<usize, Asked> = BTreeMap::new();
+        let mut freed: HashSet<String> = HashSet::new();
+        let mut sent: Vec<i64> = Vec::new();
+        // What stands in the status of the Platform.
+        let mut kept = super::super::super::record::of(&"app".parse().unwrap(), &mut guard, at(0));
+        for step in steps {
+            now += 1;
+            match step {
+                Step::Ask(number) => {
+                    let object = objects.entry(number).or_insert_with(|| asked(number, now));
+                    guard.ask(&uid(number), object.clone());
+                }
+                Step::Leave(number) => {
+                    objects.remove(&number);
+                    guard.forget(&uid(number));
+                }
+                Step::Mark(number) => {
+                    if let (Some(object), Judgement::Held(id)) = (objects.get_mut(&number), guard.judge(&uid(number))) {
+                        object.hold = Some(id);
+                        guard.ask(&uid(number), object.clone());
+                    }
+                }
+                Step::Send(number) | Step::Fail(number) => {
+                    let Some(object) = objects.get_mut(&number) else { continue };
+                    look(&mut guard, number, object.clone(), now);
+                    if !guard.take(&uid(number), at(now)) {
+                        continue;
+                    }
+                    let by_person = object.hold.as_ref().is_some_and(|hold| freed.contains(&**hold));
+                    let again = object.answered.is_some_and(|then| then > at(now - window));
+                    if !by_person && !again {
+                        sent.push(now);
+                    }
+                    if matches!(step, Step::Fail(_)) {
+                        object.answered = Some(at(now));
+                        guard.ask(&uid(number), object.clone());
+                    } else {
+                        objects.remove(&number);
+                        guard.forget(&uid(number));
+                    }
+                }
+                Step::Record => {
+                    kept = super::super::super::record::of(&"app".parse().unwrap(), &mut guard, at(now));
+                    guard.recorded(kept.told());
+                }
+                Step::Release => {
+                    if let Some(hold) = guard.hold.clone() {
+                        freed.insert(hold.id.to_string());
+                        guard.release(&hold.id, at(now), u32::try_from(now).unwrap());
+                    }
+                }
+                // Lowered and raised below the bound that is checked: never a release of more than that.
+                Step::Raise(most) => guard.set_bound(&platform("p"), bound(most.min(BOUND))),
+                Step::Wait(seconds) => now += seconds,
+                Step::Restart => {
+                    let mut anew = ApplicationGuard::new(true);
+                    anew.set_bound(&platform("p"), bound(BOUND));
+                    let of_platform = crate::api::platform::PlatformStatus {
+                        hold: kept.hold.clone(),
+                        guard: Some(kept.guard.clone()),
+                        ..crate::api::platform::PlatformStatus::default()
+                    };
+                    for (number, object) in &objects {
+                        anew.ask(&uid(*number), object.clone());
+                    }
+                    super::super::super::record::load(&mut anew, &of_platform, at(now));
+                    anew.loaded(at(now));
+                    guard = anew;
+                }
+            }
+            guard.check(at(now), u32::try_from(now).unwrap());
+            // Whether by its id or by a raised bound, a release is a person's act.
+            freed.extend(guard.released.iter().map(|released| released.id.to_string()));
+        }
+        // Times are kept to the second, so the window is that of the bound exactly.
+        for end in &sent {
+            let within = sent.iter().filter(|t| **t <= *end && **t > *end - window).count();
+            prop_assert!(within <= BOUND, "{within} within a window that ends at {end}: {sent:?}");
+        }
+    }
+}
