@@ -320,18 +320,18 @@ fn promise(neighbour: Neighbour, seeds: u64, refused: f64, used: f64) {
 
 #[test]
 fn beside_a_steady_half_a_twentieth_is_refused_at_most_and_nine_tenths_used() {
-    promise(half(1), 4, 5.0, 90.0);
+    promise(half(1), 50, 5.0, 90.0);
 }
 
 #[test]
 fn beside_one_that_swings_a_twentieth_is_refused_at_most_and_nine_tenths_used() {
-    promise(swinging(1), 4, 5.0, 90.0);
+    promise(swinging(1), 50, 5.0, 90.0);
 }
 
 #[test]
 fn bursts_of_a_neighbour_cost_little_more() {
     for neighbour in [half(10), half(50), swinging(10), swinging(90)] {
-        promise(neighbour, 2, 6.0, 84.0);
+        promise(neighbour, 10, 5.5, 86.0);
     }
 }
 
