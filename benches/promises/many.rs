@@ -1,4 +1,5 @@
-//! Many applications at once, one of them with a long queue and a dead token.
+//! Many applications at once, one of them with a long queue and a dead token: what the long queue costs alone, then
+//! all at once.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::bare_loop::BareLoop;
-use crate::figures::{Row, Rows, number};
+use crate::figures::{Row, Rows, number, percentile};
 use crate::first_call::{self, Latencies};
 use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, Rig, pace};
@@ -68,8 +69,9 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         next - count..next
     };
     let (waiting, samples) = (numbers(size.waiting), numbers(size.samples));
+    let before_samples = numbers(size.samples);
     let dead = stage.unpinned_rig("dead", &size.setting(&waiting)).await;
-    let single = first_call::setting(samples.end - 2);
+    let single = first_call::setting(before_samples.end - 2);
     let idle = stage.unpinned_rig("idle", &single).await;
     let mut busy = Vec::new();
     for _ in 0..size.applications {
@@ -79,6 +81,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     }
     let stuck = Fleet::create(&dead, waiting).await;
     let one_by_one = Fleet::create(&idle, samples.clone()).await;
+    let before_drains = Fleet::create(&idle, before_samples).await;
     let bare = stage.unpinned_rig("bare", &single).await;
     let twin = twin::serve(stage.plane()).await;
     let twins = Fleet::of_kind(&bare, samples, &twin).await;
@@ -100,6 +103,8 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         stage.pin(rig).await;
     }
     one_by_one.warm_up(single.window()).await;
+    // What those that wait cost alone, before the drains fill the API server.
+    let beside_waiting = Latencies::of(&before_drains, Duration::ZERO).await;
     join_all(fleets.iter().map(|fleet| fleet.warm_up(window))).await;
     join_all(fleets.iter().map(|fleet| fleet.rest(window))).await;
     let refused = stuck.calls(Duration::ZERO).await.len();
@@ -127,6 +132,18 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     rows.know("applications with a backlog", number(drains.len()), "");
     rows.know("waiting for a dead token", number(size.waiting), "");
     rows.know("birth of all, on all cores", born.as_secs_f64(), "s");
+    let mut first_call = beside_waiting.first_call;
+    let (median, worst) = (
+        percentile(&mut first_call, 50),
+        percentile(&mut first_call, 99),
+    );
+    rows.know("single delete beside them to its call, p50", median, "ms");
+    rows.at_most(
+        "single delete beside them to its call, p99",
+        worst,
+        "ms",
+        first_call::FIRST_CALL,
+    );
     let ratio = drains.iter().map(|drain| {
         let pace = drain.pace(size.calls, window);
         pace.time.as_secs_f64() / pace.floor.as_secs_f64()
@@ -141,7 +158,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let most = number(most.max().unwrap_or(0));
     let calls = number(size.calls);
     rows.at_most("most calls in one window", most, "", calls);
-    rows.know("single deletes meanwhile", number(size.samples), "");
+    rows.know("single deletes during the drains", number(size.samples), "");
     latencies.tell(bare, &mut rows);
     let calls = stuck.calls(Duration::ZERO).await.len() - refused;
     rows.know("calls with the dead token meanwhile", number(calls), "");

@@ -39,12 +39,63 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..200)
 }
 
+/// How many may go within a window.
+const BOUND: usize = 4;
+/// How many objects the application has.
+const POPULATION: usize = 24;
+/// How many another Platform lets go within its own, shorter window.
+const OTHER: (usize, Duration) = (2, Duration::from_secs(100));
+
+/// Who says how many may go.
+#[derive(Debug, Clone, Copy)]
+enum Limit {
+    Count,
+    /// A share of all objects comes to the same number.
+    Share,
+    /// Two Platforms of the application, each with its count and window.
+    Two,
+}
+
+impl Limit {
+    /// A guard with this limit, of which the first Platform lets `most` go.
+    fn guard(self, most: usize) -> ApplicationGuard {
+        let mut guard = ApplicationGuard::new(true);
+        guard.set_population(POPULATION);
+        self.set(&mut guard, most);
+        if matches!(self, Self::Two) {
+            let (max_deletions, window) = OTHER;
+            let other = Bound {
+                uid: "uid-other".to_owned(),
+                window,
+                ..bound(max_deletions)
+            };
+            guard.set_bound(&platform("other"), other);
+        }
+        guard
+    }
+
+    fn set(self, guard: &mut ApplicationGuard, most: usize) {
+        let bound = match self {
+            Self::Count | Self::Two => bound(most),
+            Self::Share => Bound {
+                max_percent: Some((most * 100).div_ceil(POPULATION)),
+                ..bound(1000)
+            },
+        };
+        guard.set_bound(&platform("p"), bound);
+    }
+}
+
+fn limit() -> impl Strategy<Value = Limit> {
+    prop_oneof![Just(Limit::Count), Just(Limit::Share), Just(Limit::Two)]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
-    fn no_window_sends_more_than_the_bound_but_for_what_a_person_freed(steps in steps()) {
-        const BOUND: usize = 4;
-        let mut guard = guarding(BOUND);
+    fn no_window_sends_more_than_the_bound_but_for_what_a_person_freed(limit in limit(), steps in steps()) {
+        let mut guard = limit.guard(BOUND);
+        record(&mut guard);
         let mut now = 0_i64;
         let window = i64::try_from(WINDOW.as_secs()).unwrap();
         // What stands in the statuses of objects.
@@ -100,11 +151,10 @@ proptest! {
                     }
                 }
                 // Lowered and raised below the bound that is checked: never a release of more than that.
-                Step::Raise(most) => guard.set_bound(&platform("p"), bound(most.min(BOUND))),
+                Step::Raise(most) => limit.set(&mut guard, most.min(BOUND)),
                 Step::Wait(seconds) => now += seconds,
                 Step::Restart => {
-                    let mut anew = ApplicationGuard::new(true);
-                    anew.set_bound(&platform("p"), bound(BOUND));
+                    let mut anew = limit.guard(BOUND);
                     let of_platform = crate::api::platform::PlatformStatus {
                         hold: kept.hold.clone(),
                         guard: Some(kept.guard.clone()),
@@ -123,9 +173,15 @@ proptest! {
             freed.extend(guard.released.iter().map(|released| released.id.to_string()));
         }
         // Times are kept to the second, so the window is that of the bound exactly.
-        for end in &sent {
-            let within = sent.iter().filter(|t| **t <= *end && **t > *end - window).count();
-            prop_assert!(within <= BOUND, "{within} within a window that ends at {end}: {sent:?}");
+        let mut limits = vec![(BOUND, window)];
+        if matches!(limit, Limit::Two) {
+            limits.push((OTHER.0, i64::try_from(OTHER.1.as_secs()).unwrap()));
+        }
+        for (most, window) in limits {
+            for end in &sent {
+                let within = sent.iter().filter(|t| **t <= *end && **t > *end - window).count();
+                prop_assert!(within <= most, "{within} within {window} s that end at {end}: {sent:?}");
+            }
         }
     }
 }
