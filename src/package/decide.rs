@@ -315,6 +315,13 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         return Decision::Follow(ahead.clone());
     }
     let object = &*seen.object;
+    // Whose package it is stands in its status before anybody is asked about it.
+    if object.application().is_none() {
+        return rest(
+            Reason::Queued,
+            "The object was just accepted, and asks for the turn of its deletion next".to_owned(),
+        );
+    }
     let purpose = if needs_proof(seen, now) {
         Purpose::LookUp
     } else {
@@ -342,7 +349,7 @@ fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         // The record that counts it is being written, and wakes it.
         Standing::Permitted {
             purpose: Purpose::Delete,
-            intent: None,
+            ..
         } if seen.guard == Judgement::Free(Unit::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
         Standing::Permitted {
             purpose: Purpose::Delete,

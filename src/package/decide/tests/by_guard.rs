@@ -157,3 +157,19 @@ fn row_13_no_intent_is_written_before_the_deletion_is_counted_on_record() {
     };
     assert_eq!(decide(&counted, now), Decision::WriteIntent);
 }
+
+#[test]
+fn row_14_nothing_is_sent_by_an_intent_whose_deletion_is_to_be_counted_anew() {
+    let now = now();
+    let uncounted = Observation {
+        guard: Judgement::Free(Unit::Awaited),
+        standing: permitted(Some(("i-1".to_owned(), now.tick))),
+        ..seen(with_intent(going(), "i-1"))
+    };
+    assert!(matches!(decide(&uncounted, now), Decision::Await(_)));
+    let counted = Observation {
+        guard: Judgement::Free(Unit::Counted),
+        ..uncounted
+    };
+    assert_eq!(decide(&counted, now), Decision::Send);
+}

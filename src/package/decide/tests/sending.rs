@@ -160,3 +160,16 @@ fn what_was_held_goes_on_at_once_whatever_failed_before() {
         Decision::Request(_)
     ));
 }
+
+#[test]
+fn nobody_is_asked_about_an_object_whose_status_names_no_application_yet() {
+    let now = now();
+    let standing = permitted(Some(("i-1".to_owned(), now.tick)));
+    for standing in [Standing::Absent, permitted(None), standing] {
+        let unaccepted = Observation {
+            standing,
+            ..seen(with_intent(fixtures::deleted(fixtures::object("a")), "i-1"))
+        };
+        assert_eq!(reason(&decide(&unaccepted, now)), Some(Reason::Queued));
+    }
+}
