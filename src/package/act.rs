@@ -133,6 +133,10 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
     };
+    // Counted when its intent was written, which may be long ago by now.
+    if !context.guards.take(&object.uid, observed.now.wall) {
+        return Effect::Beaten;
+    }
     context.inventory.deleting(&usable.app_id);
     let answer = usable
         .session
@@ -143,6 +147,7 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
         .deleted(&usable.app_id, file_id, answer.as_ref(), Moment::now());
     match answer {
         Some(answer) => {
+            context.guards.called(&object.uid);
             context.metrics.called(Call::Delete, &answer);
             Effect::Answered(answer)
         }

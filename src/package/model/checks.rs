@@ -58,7 +58,10 @@ impl World {
         let wrong = truth.wrong.filter(|then| now == Some(*then));
         assert_eq!(wrong, None, "a wrong delete of {uid}");
         assert_eq!(self.mode, Mode::Enforce, "a delete in mode Observe");
-        let own = object.application().unwrap_or(&self.application).clone();
+        let own = object
+            .application()
+            .expect("sent without an application")
+            .clone();
         assert_eq!(own, self.application, "a delete with another application");
         // It was held for the application that it seemed to be of, which isn't always its own.
         assert!(
@@ -88,10 +91,10 @@ impl World {
                 "{uid} is not what was expected"
             );
         }
-        let attempts = object.status.deletion.as_ref().and_then(|d| d.attempts);
-        if attempts == Some(1) && !truth.freed && own == app() {
+        let start = self.now.checked_sub(WINDOW).unwrap();
+        let again = truth.called.is_some_and(|at| at > start);
+        if !again && !truth.freed && own == app() {
             self.sent.push(self.now);
-            let start = self.now.checked_sub(WINDOW).unwrap();
             let within = self.sent.iter().filter(|at| **at > start).count();
             assert!(within <= BOUND, "{within} were sent within a window");
         }
@@ -153,9 +156,10 @@ impl World {
     /// An object that says so, or goes, has no package any more.
     pub(super) fn check_gone(&self, object: &Object) {
         let file = object.file_id().unwrap().to_string();
-        // The other application has none of these packages; who was never accepted belongs to the one that was called.
-        let called = self.truths.get(&object.uid).and_then(|t| t.called.as_ref());
-        let own = object.application().or(called).unwrap_or(&self.application);
+        // The other application has none of these packages.
+        let own = object
+            .application()
+            .expect("asked for without an application");
         let elsewhere = *own != app();
         assert!(
             elsewhere || !self.packages.contains(&file),

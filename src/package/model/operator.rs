@@ -151,6 +151,10 @@ impl World {
                 Effect::Shown(self.show(&file))
             }
             Decision::Send => {
+                if !self.guards.take(&object.uid, self.now) {
+                    return Effect::Beaten;
+                }
+                self.guards.called(&object.uid);
                 self.standings.remove(&object.uid);
                 Effect::Answered(self.send(object, reply))
             }
@@ -194,7 +198,7 @@ impl World {
     pub(super) fn send(&mut self, object: &Object, reply: Reply) -> Answer {
         self.check_send(object);
         let truth = self.truths.entry(object.uid.clone()).or_default();
-        truth.called = Some(self.application.clone());
+        truth.called = Some(self.now);
         let file = object.file_id().unwrap().to_string();
         let answer = |status: u16, body: &str| {
             understand(Call::Delete, status, Ok(body.as_bytes()), &"s".into())

@@ -54,8 +54,8 @@ pub(super) struct Truth {
     /// Why the intent that was written last should not lead to a call.
     pub(super) wrong: Option<&'static str>,
     pub(super) outcome: Option<Outcome>,
-    /// The application that was called for it last.
-    pub(super) called: Option<AppId>,
+    /// When a call was made for it last.
+    pub(super) called: Option<Timestamp>,
 }
 
 pub struct World {
@@ -69,7 +69,7 @@ pub struct World {
     /// Whether a start reads the status of the Platform before the list, or after it.
     early: bool,
     pub(super) truths: HashMap<String, Truth>,
-    /// First calls that no person freed, by time.
+    /// Calls for what was not called for in the window before, and no person freed, by time.
     pub(super) sent: Vec<Timestamp>,
     pub releases: usize,
     /// Packages whose objects were taken away by force: nobody can know in time that they claim no more.

@@ -73,6 +73,8 @@ struct Member {
     asked: Asked,
     /// When one of the allowance was taken for it.
     taken: Option<Timestamp>,
+    /// Whether a call has followed.
+    called: bool,
     /// An answer that no window reaches any more.
     outlived: Option<Timestamp>,
     /// Whether it counts against the bounds as asked for.
@@ -169,11 +171,13 @@ impl ApplicationGuard {
             return;
         }
         let taken = before.and_then(|member| member.taken);
+        let called = before.is_some_and(|member| member.called);
         let outlived = before.and_then(|member| member.outlived);
         self.withdraw(uid);
         let member = Member {
             asked,
             taken,
+            called,
             outlived,
             counts: false,
         };
@@ -264,6 +268,27 @@ impl ApplicationGuard {
         }
     }
 
+    /// What was taken for `uid` and led to no call counts for a call that comes now, and not for one of long ago.
+    pub(super) fn renew(&mut self, uid: &str, now: Timestamp) {
+        let Some(member) = self.members.get_mut(uid) else {
+            return;
+        };
+        if let Some(at) = member.taken.filter(|at| !self.tally.covers(*at, now))
+            && !member.called
+        {
+            member.taken = None;
+            self.tally.give_back(at);
+            self.recount(uid);
+        }
+    }
+
+    /// A call was made for `uid`.
+    pub(super) fn called(&mut self, uid: &str) {
+        if let Some(member) = self.members.get_mut(uid) {
+            member.called = true;
+        }
+    }
+
     /// Takes one of the allowance for `uid`, which is about to be sent; `false` where none is left or
     /// it is held. It was looked before whether a bound is passed.
     pub(super) fn take(&mut self, uid: &str, now: Timestamp) -> bool {
@@ -273,7 +298,7 @@ impl ApplicationGuard {
             Judgement::Free(Unit::Allowed) => {
                 self.tally.send(now, self.shortest());
                 if let Some(member) = self.members.get_mut(uid) {
-                    member.taken = Some(now);
+                    (member.taken, member.called) = (Some(now), false);
                 }
                 self.recount(uid);
                 self.allowance.take()

@@ -151,13 +151,23 @@ impl Guards {
         let Some(application) = state.homes.get(uid).cloned() else {
             return true;
         };
-        state.application(&application).let_grow_old(uid, now);
+        let guard = state.application(&application);
+        guard.renew(uid, now);
+        guard.let_grow_old(uid, now);
         self.check(&mut state, &application, now);
         let guard = state.application(&application);
         let taken = guard.take(uid, now);
         self.tell_due(guard);
         self.check(&mut state, &application, now);
         taken
+    }
+
+    /// A call was made for the object `uid`.
+    pub fn called(&self, uid: &str) {
+        let mut state = self.lock();
+        if let Some(application) = state.homes.get(uid).cloned() {
+            state.application(&application).called(uid);
+        }
     }
 
     /// The object `uid` is about to be marked with the hold; tell the end by dropping it. `None` where the hold

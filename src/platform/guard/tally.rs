@@ -19,6 +19,12 @@ pub(super) struct Stretch {
     pub count: usize,
 }
 
+impl Stretch {
+    fn holds(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.until
+    }
+}
+
 /// The fullest window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Fullest {
@@ -67,6 +73,19 @@ impl Tally {
                 });
             }
         }
+    }
+
+    /// What counts as sent at `at` was not sent.
+    pub(super) fn give_back(&mut self, at: Timestamp) {
+        if let Some(stretch) = self.sent.iter_mut().find(|s| s.holds(at)) {
+            stretch.count -= 1;
+        }
+        self.sent.retain(|stretch| stretch.count > 0);
+    }
+
+    /// Whether what counts as sent at `at` is forgotten as late as what is sent now.
+    pub(super) fn covers(&self, at: Timestamp, now: Timestamp) -> bool {
+        self.sent.iter().any(|s| s.holds(at) && s.holds(now))
     }
 
     /// Adds what was sent before, as it was recorded.

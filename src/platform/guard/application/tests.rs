@@ -333,3 +333,31 @@ fn what_was_called_for_a_window_ago_counts_anew_and_is_held_where_none_may_go() 
         assert!(held(&mut guard, 0));
     }
 }
+
+#[test]
+fn what_was_counted_long_before_its_call_counts_for_the_window_of_the_call() {
+    let counted = |called: bool| {
+        let mut guard = guarding(2);
+        ask(&mut guard, 0..1, 0);
+        assert!(guard.take(&uid(0), at(1)));
+        if called {
+            guard.called(&uid(0));
+        }
+        guard.renew(&uid(0), at(2));
+        assert_eq!(guard.tally.sent_within(WINDOW, at(2)), 1, "it goes soon");
+        guard.renew(&uid(0), at(500));
+        record(&mut guard);
+        assert!(guard.take(&uid(0), at(500)));
+        [600, 700].map(|second| guard.tally.sent_within(WINDOW, at(second)))
+    };
+    assert_eq!(
+        counted(false),
+        [1, 1],
+        "there was no call at the first time"
+    );
+    assert_eq!(
+        counted(true),
+        [1, 0],
+        "a second call for the same is none more"
+    );
+}

@@ -12,6 +12,8 @@ enum Step {
     Ask(usize),
     Leave(usize),
     Mark(usize),
+    /// It is about to be sent, and isn't.
+    Intend(usize),
     Send(usize),
     /// It is sent, and the answer is no end.
     Fail(usize),
@@ -28,6 +30,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => number.clone().prop_map(Step::Ask),
         1 => number.clone().prop_map(Step::Leave),
         4 => number.clone().prop_map(Step::Mark),
+        2 => number.clone().prop_map(Step::Intend),
         8 => number.clone().prop_map(Step::Send),
         4 => number.prop_map(Step::Fail),
         4 => Just(Step::Record),
@@ -121,12 +124,14 @@ proptest! {
                         guard.ask(&uid(number), object.clone());
                     }
                 }
-                Step::Send(number) | Step::Fail(number) => {
+                Step::Intend(number) | Step::Send(number) | Step::Fail(number) => {
                     let Some(object) = objects.get_mut(&number) else { continue };
+                    guard.renew(&uid(number), at(now));
                     look(&mut guard, number, object.clone(), now);
-                    if !guard.take(&uid(number), at(now)) {
+                    if !guard.take(&uid(number), at(now)) || matches!(step, Step::Intend(_)) {
                         continue;
                     }
+                    guard.called(&uid(number));
                     let by_person = object.hold.as_ref().is_some_and(|hold| freed.contains(&**hold));
                     let again = object.answered.is_some_and(|then| then > at(now - window));
                     if !by_person && !again {
