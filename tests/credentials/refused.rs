@@ -62,14 +62,26 @@ async fn a_login_of_somebody_else_while_fifty_wait_costs_exactly_one_of_ours() {
 async fn a_neighbour_on_the_same_quota_makes_everybody_wait_and_nobody_stall() {
     let (rig, history, names) = crowd("neighbour", 20, 50).await;
     delete_all(&rig, &names).await;
-    rig.simulator
-        .admin(Method::POST, "/neighbour", &json!({"calls": 15}))
-        .await;
+    let takes = async |calls: usize| {
+        let body = json!({"calls": calls});
+        rig.simulator.admin(Method::POST, "/neighbour", &body).await;
+    };
+    takes(15).await;
     let_go(&rig);
+    let seen = async |verdict| {
+        wait_for(verdict, HEALED, async || {
+            (with_verdict(&rig, verdict).await >= 1).then_some(())
+        })
+        .await;
+    };
+    seen("deleted").await;
+    // A slow machine could find room beside one that leaves some.
+    takes(20).await;
+    seen("throttled").await;
+    takes(15).await;
     for name in &names {
         history.gone(name).await;
     }
-    assert!(with_verdict(&rig, "throttled").await >= 1);
     assert_eq!(with_verdict(&rig, "deleted").await, names.len());
     assert_eq!(rig.logins().await, 1);
     let throttled = |name: &&String| history.reasons(name).contains(&"Throttled".to_owned());
