@@ -132,18 +132,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     rows.know("applications with a backlog", number(drains.len()), "");
     rows.know("waiting for a dead token", number(size.waiting), "");
     rows.know("birth of all, on all cores", born.as_secs_f64(), "s");
-    let mut first_call = beside_waiting.first_call;
-    let (median, worst) = (
-        percentile(&mut first_call, 50),
-        percentile(&mut first_call, 99),
-    );
-    rows.know("single delete beside them to its call, p50", median, "ms");
-    rows.at_most(
-        "single delete beside them to its call, p99",
-        worst,
-        "ms",
-        first_call::FIRST_CALL,
-    );
+    tell_beside_waiting(beside_waiting, &mut rows);
     let ratio = drains.iter().map(|drain| {
         let pace = drain.pace(size.calls, window);
         pace.time.as_secs_f64() / pace.floor.as_secs_f64()
@@ -169,6 +158,14 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         "MiB",
     );
     rows.done()
+}
+
+fn tell_beside_waiting(mut latencies: Latencies, rows: &mut Rows) {
+    let median = percentile(&mut latencies.first_call, 50);
+    rows.know("single delete beside them to its call, p50", median, "ms");
+    let worst = percentile(&mut latencies.first_call, 99);
+    let figure = "single delete beside them to its call, p99";
+    rows.at_most(figure, worst, "ms", first_call::FIRST_CALL);
 }
 
 /// Gives the application a token that the platform never made, in place of its login.

@@ -13,6 +13,7 @@ use super::server::{self, Server};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Guard, HoldStatus, Mode, PlatformStatus};
 use crate::api::version_package::Outcome;
+use crate::package::asking::asking;
 use crate::package::cache::{Cache, Event};
 use crate::package::decide::Now;
 use crate::package::intake::count_asked;
@@ -205,12 +206,31 @@ impl World {
 
     /// A bound that was raised just now frees a hold that counts no more than it.
     fn free_within_bound(&mut self) {
-        let held = self.still_held();
-        if held.len() <= self.bound {
-            for uid in held {
-                self.truths.entry(uid).or_default().freed = true;
+        for held in [self.still_held(), self.seems_held()] {
+            if (1..=self.bound).contains(&held.len()) {
+                for uid in held {
+                    self.truths.entry(uid).or_default().freed = true;
+                }
+                // Who is claimed but wasn't looked at since still carries the id.
+                self.free_marked();
             }
         }
+    }
+
+    /// The same of what the watch has shown: who was called off since is freed too, should it be asked for anew.
+    fn seems_held(&self) -> Vec<String> {
+        let keys = self
+            .server
+            .objects
+            .keys()
+            .map(|name| ObjectKey::new("fleet", name.as_str()));
+        let shown = keys
+            .filter_map(|key| self.cache.look(&key))
+            .map(|look| look.object);
+        let asks = shown.filter(|object| asking(object, self.now).is_some());
+        asks.map(|object| object.uid.clone())
+            .filter(|uid| self.truths.get(uid).is_some_and(|truth| truth.held))
+            .collect()
     }
 
     /// The bound that the status says.

@@ -257,7 +257,7 @@ fn slow_answers_drain_within_a_hundredth_of_the_paced_floor() {
             let latencies: Vec<_> = (0..1000).map(|_| ms(rng.u64(200..=2000))).collect();
             let drained = drain(&mut budget, start, &mut server, 1000, |call| {
                 let there = ms(rng.u64(1..200));
-                (there, Some(latencies[call] - there))
+                (there, Some(latencies[call].saturating_sub(there)))
             });
             let floor = paced_floor(&latencies, 100, WINDOW);
             let ratio = drained.took().as_secs_f64() / floor.as_secs_f64();
