@@ -44,11 +44,9 @@ impl ApplicationGuard {
     /// A hold that no status has any more lives on in the objects that it holds.
     pub(super) fn lost_hold(&self, now: Timestamp) -> Option<Hold> {
         let lost = |id: &&Arc<str>| !self.released.iter().any(|released| released.id == **id);
-        let counted = self.members.values().filter(|member| member.counts);
-        let id = counted
-            .filter_map(|m| m.asked.hold.as_ref())
-            .filter(lost)
-            .min()?;
+        // Also one that was called for in vain before it was held.
+        let marks = self.members.values().filter_map(|m| m.asked.hold.as_ref());
+        let id = marks.filter(lost).min()?;
         Some(Hold {
             id: Arc::clone(id),
             since: now,

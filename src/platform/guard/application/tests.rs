@@ -254,15 +254,17 @@ fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
 
 #[test]
 fn a_hold_that_no_status_has_any_more_lives_on_in_its_objects() {
-    let mut guard = guarding(50);
-    let marked = Asked {
-        hold: Some("h-lost".into()),
-        ..asked(0, 0)
-    };
-    guard.ask(&uid(0), marked);
-    guard.check(at(1), 7);
-    assert_eq!(id(&guard), "h-lost");
-    assert!(held(&mut guard, 0));
+    for before in [asked(0, 0), answered()] {
+        let mut guard = guarding(50);
+        let marked = Asked {
+            hold: Some("h-lost".into()),
+            ..before
+        };
+        guard.ask(&uid(0), marked);
+        guard.check(at(3), 7);
+        assert_eq!(id(&guard), "h-lost");
+        assert!(held(&mut guard, 0));
+    }
 }
 
 #[test]
