@@ -53,14 +53,14 @@ pub(super) fn count_asked(cache: &Cache, guards: &Guards, changes: &Changes, now
 
 fn tell(guards: &Guards, uid: &str, wish: &Wish, now: Timestamp) {
     match wish {
-        Wish::Nothing => guards.set(uid, None, now),
+        Wish::Nothing(marked) => guards.leave(uid, marked.as_ref().map(|(app, hold)| (app, hold))),
         Wish::Deletion {
             application,
             population,
             asked,
         } => {
             let asked = Asked::clone(asked);
-            guards.set(uid, Some((application, *population, asked)), now);
+            guards.ask(uid, (application, *population, asked), now);
         }
         Wish::Open => {}
     }

@@ -150,14 +150,18 @@ pub(super) fn judged(
     claimed: bool,
     now: Now,
 ) -> Judgement {
-    let asked = asking(object, now.wall).filter(|_| !claimed);
-    if let (Some(application), Some(asked)) = (application, asked) {
-        let asked = (application, cache.population(application), asked);
-        guards.judge(&object.uid, asked, now.wall)
-    } else {
-        guards.set(&object.uid, None, now.wall);
-        Judgement::Free(Unit::Counted)
+    let asked = asking(object, now.wall);
+    match (application, asked) {
+        (Some(application), Some(asked)) if !claimed => {
+            let asked = (application, cache.population(application), asked);
+            return guards.judge(&object.uid, asked, now.wall);
+        }
+        (application, asked) => {
+            let hold = asked.as_ref().and_then(|asked| asked.hold.as_ref());
+            guards.leave(&object.uid, application.zip(hold));
+        }
     }
+    Judgement::Free(Unit::Counted)
 }
 
 fn standing(context: &Context, object: &Object) -> Standing {

@@ -170,7 +170,7 @@ fn what_another_claims_that_retires_at_a_time_is_told_by_a_look() {
     let asking = fixtures::retired(fixtures::accepted("a", "app-1"));
     cache.apply(Event::Applied(fixtures::watched(&asking).into()));
     let wish = |cache: &Cache| match cache.wish(&ObjectKey::new("fleet", "a")).unwrap().1 {
-        Wish::Nothing => "nothing",
+        Wish::Nothing(_) => "nothing",
         Wish::Deletion { .. } => "deletion",
         Wish::Open => "open",
     };

@@ -9,8 +9,9 @@ use crate::platform::guard::Asked;
 
 /// What one object asks for.
 pub enum Wish {
-    /// Nothing is to be deleted for it, or another object claims its package.
-    Nothing,
+    /// Nothing is to be deleted for it, or another object claims its package. Its status may still say that
+    /// a hold of this application holds it.
+    Nothing(Option<(AppId, Arc<str>)>),
     /// The deletion of a package of this application, which has so many objects.
     Deletion {
         /// Whose package it is.
@@ -32,13 +33,13 @@ impl Cache {
         Some((Arc::clone(&object.uid), state.shown.wish(object)))
     }
 
-    /// All that is asked for or may be, by uid.
+    /// All that is asked for or may be, or still says that it's held, by uid.
     pub fn wishes(&self) -> Vec<(Arc<str>, Wish)> {
         let state = self.state.lock();
         let objects = state.shown.objects.values();
         objects
             .map(|object| (Arc::clone(&object.uid), state.shown.wish(object)))
-            .filter(|(_, wish)| !matches!(wish, Wish::Nothing))
+            .filter(|(_, wish)| !matches!(wish, Wish::Nothing(None)))
             .collect()
     }
 
@@ -72,7 +73,7 @@ impl Cache {
 impl Shown {
     fn wish(&self, object: &Packed) -> Wish {
         let asked = match &object.asks {
-            Asks::No => return Wish::Nothing,
+            Asks::No => return Wish::Nothing(None),
             Asks::Later => return Wish::Open,
             Asks::Yes(asked) => asked,
         };
@@ -86,7 +87,10 @@ impl Shown {
             .filter(|other| other.claims && other.application.as_ref() == Some(application));
         // One that retires at a time may have done so since it was read.
         match claimants.map(|other| other.asks != Asks::Later).max() {
-            Some(true) => Wish::Nothing,
+            Some(true) => {
+                let hold = asked.hold.clone();
+                Wish::Nothing(hold.map(|hold| (application.clone(), hold)))
+            }
             Some(false) => Wish::Open,
             None => Wish::Deletion {
                 application: application.clone(),

@@ -4,6 +4,7 @@
 
 mod bound;
 mod holds;
+mod records;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,12 +18,6 @@ use super::tally::Tally;
 use super::{Asked, Judgement, Unit};
 use crate::api::names::ObjectKey;
 use crate::api::platform::GuardStatus;
-
-/// A record allows for so small a part of the lowest bound beyond what is sent: what a crash leaves
-/// unused counts as sent, and a loop of crashes is no mass deletion.
-const BATCH: usize = 20;
-/// The most that one record allows for: a burst of the usual quota doesn't wait for the next.
-const LARGEST_BATCH: usize = 100;
 
 /// A mass deletion that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +87,8 @@ pub(super) struct ApplicationGuard {
     /// Objects of the application whose package isn't gone.
     population: usize,
     members: HashMap<Arc<str>, Member>,
+    /// Objects that ask for nothing any more, while their status still names this hold.
+    departed: HashMap<Arc<str>, Arc<str>>,
     pub(super) tally: Tally,
     pub(super) allowance: Allowance,
     pub(super) hold: Option<Hold>,
@@ -174,6 +171,7 @@ impl ApplicationGuard {
         let called = before.is_some_and(|member| member.called);
         let outlived = before.and_then(|member| member.outlived);
         self.withdraw(uid);
+        self.departed.remove(uid);
         let member = Member {
             asked,
             taken,
@@ -189,7 +187,14 @@ impl ApplicationGuard {
     pub(super) fn forget(&mut self, uid: &str) {
         self.withdraw(uid);
         self.members.remove(uid);
+        self.departed.remove(uid);
         self.end_empty_hold();
+    }
+
+    /// A deletion isn't asked for any more, but the status of its object still names `hold`.
+    pub(super) fn leave(&mut self, uid: &Arc<str>, hold: &Arc<str>) {
+        self.forget(uid);
+        self.departed.insert(Arc::clone(uid), Arc::clone(hold));
     }
 
     /// Forgets all deletions but those of `present`: a whole list was read.
@@ -204,6 +209,7 @@ impl ApplicationGuard {
             self.withdraw(&uid);
             self.members.remove(&uid);
         }
+        self.departed.retain(|uid, _| present(uid));
         self.complete = true;
         self.unchecked = true;
         self.end_empty_hold();
@@ -303,63 +309,6 @@ impl ApplicationGuard {
                 self.recount(uid);
                 self.allowance.take()
             }
-        }
-    }
-
-    /// Whether a record should be written at once.
-    pub(super) fn is_due(&self) -> bool {
-        let left = self.allowance.left();
-        let waits = self.hold.is_none() && self.tally.waiting() > 0;
-        self.untold || (self.batch() > 0 && (left == 0 || (waits && left * 2 < self.batch())))
-    }
-
-    /// How many deletions a record allows for.
-    pub(super) fn batch(&self) -> usize {
-        let bounds = self.bounds.values().map(|bound| bound.max_deletions);
-        match bounds.min() {
-            None | Some(0) => 0,
-            Some(lowest) => (lowest / BATCH).clamp(1, LARGEST_BATCH),
-        }
-    }
-
-    /// A record is being written: it allows for so many deletions, and tells of these releases.
-    pub(super) fn propose(&mut self) -> (usize, Vec<Arc<str>>) {
-        self.untold = false;
-        let batch = self.batch();
-        self.allowance.propose(batch);
-        let released = self.released.iter().map(|r| Arc::clone(&r.id));
-        (batch, released.collect())
-    }
-
-    /// A record that tells of these releases is safe. Those who may go on come back.
-    pub(super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
-        self.allowance.confirm();
-        let mut woken = std::mem::take(&mut self.waiting);
-        let mut freed = false;
-        for released in &mut self.released {
-            let safe = told.contains(&released.id);
-            freed |= safe && !std::mem::replace(&mut released.recorded, true);
-        }
-        if freed {
-            self.recount_all();
-            woken.extend(self.members.values().map(|m| m.asked.key.clone()));
-            self.end_empty_hold();
-        }
-        woken
-    }
-
-    /// How many deletions the hold holds.
-    pub(super) fn held(&self) -> usize {
-        self.tally.waiting()
-    }
-
-    /// Forgets what no window reaches any more, and releases whose objects are all gone.
-    pub(super) fn tidy(&mut self, now: Timestamp) {
-        self.tally.forget(self.longest(), now);
-        if self.complete {
-            let members = &self.members;
-            let named = |id: &Arc<str>| members.values().any(|m| m.asked.hold.as_ref() == Some(id));
-            self.released.retain(|r| !r.recorded || named(&r.id));
         }
     }
 

@@ -96,17 +96,28 @@ impl Guards {
         let _ = self.loaded.subscribe().wait_for(|loaded| *loaded).await;
     }
 
-    /// The object `uid` asks for a deletion, or doesn't (any more). The application, where it's known,
-    /// comes with the number of its objects.
-    pub fn set(&self, uid: &str, asked: Option<(&AppId, usize, Asked)>, now: Timestamp) {
+    /// The object `uid` asks for a deletion in this application, which has so many objects.
+    pub fn ask(
+        &self,
+        uid: &str,
+        (application, population, asked): (&AppId, usize, Asked),
+        now: Timestamp,
+    ) {
         let mut state = self.lock();
-        match asked {
-            Some((application, population, asked)) => {
-                state.ask(uid, application, population, asked);
-                self.check(&mut state, application, now);
-            }
-            None => self.forget_in(&mut state, uid),
-        }
+        state.ask(uid, application, population, asked);
+        self.check(&mut state, application, now);
+    }
+
+    /// The object `uid` asks for no deletion (any more), though its status may still be `marked` with a hold.
+    pub fn leave(&self, uid: &str, marked: Option<(&AppId, &Arc<str>)>) {
+        let mut state = self.lock();
+        let Some((application, hold)) = marked else {
+            return self.forget_in(&mut state, uid);
+        };
+        let uid = state.settle(uid, application);
+        let guard = state.application(application);
+        guard.leave(&uid, hold);
+        self.tell_due(guard);
     }
 
     /// The object `uid` is gone.
@@ -114,7 +125,7 @@ impl Guards {
         self.forget_in(&mut self.lock(), uid);
     }
 
-    /// A whole list was read, and told by [`Self::set`]: what isn't `present` is gone.
+    /// A whole list was read, and told by [`Self::ask`] and [`Self::leave`]: what isn't `present` is gone.
     pub fn listed(&self, present: impl Fn(&str) -> bool, now: Timestamp) {
         let mut state = self.lock();
         state.listed = true;
@@ -342,7 +353,15 @@ impl State {
     }
 
     fn ask(&mut self, uid: &str, application: &AppId, population: usize, asked: Asked) {
-        let uid = match self.homes.get_key_value(uid) {
+        let uid = self.settle(uid, application);
+        let guard = self.application(application);
+        guard.set_population(population);
+        guard.ask(&uid, asked);
+    }
+
+    /// From now on `uid` is looked for in the guard of this application.
+    fn settle(&mut self, uid: &str, application: &AppId) -> Arc<str> {
+        match self.homes.get_key_value(uid) {
             Some((known, home)) if home == application => Arc::clone(known),
             Some((known, home)) => {
                 let (known, home) = (Arc::clone(known), home.clone());
@@ -355,10 +374,7 @@ impl State {
                 self.homes.insert(Arc::clone(&uid), application.clone());
                 uid
             }
-        };
-        let guard = self.application(application);
-        guard.set_population(population);
-        guard.ask(&uid, asked);
+        }
     }
 
     fn drop_bound(&mut self, platform: &ObjectKey) {

@@ -50,9 +50,9 @@ impl Bench {
 
     fn ask(&self, number: usize, application: &str) {
         let asked = asked(number);
-        self.guards.set(
+        self.guards.ask(
             &format!("uid-{number}"),
-            Some((&app(application), 100, asked)),
+            (&app(application), 100, asked),
             at(1),
         );
     }

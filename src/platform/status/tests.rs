@@ -344,7 +344,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
         hold: None,
         answered: None,
     };
-    guards.set("uid-a", Some((&app, 2, asked)), at(900));
+    guards.ask("uid-a", (&app, 2, asked), at(900));
     let record = guards.records(at(900)).remove(&app);
     let message = said(record.as_ref());
     for part in [

@@ -110,6 +110,7 @@ impl ApplicationGuard {
             return;
         }
         let mut raised = std::mem::take(&mut self.raised);
+        let waiting = self.held();
         let Some(hold) = &mut self.hold else { return };
         let Some(passed) = &mut hold.bound else {
             return;
@@ -126,8 +127,11 @@ impl ApplicationGuard {
         if !raised || most(own) <= passed.most {
             return;
         }
-        let counted = self.tally.waiting() + hold.sent;
-        if self.bounds.values().all(|bound| most(bound) >= counted) {
+        if self
+            .bounds
+            .values()
+            .all(|bound| most(bound) >= waiting + hold.sent)
+        {
             let id = Arc::clone(&hold.id);
             self.release(&id, now, chance);
         } else {

@@ -105,6 +105,39 @@ fn a_raise_that_was_too_small_releases_nothing_later_when_objects_have_left() {
     assert!(!held(&mut guard, 0));
 }
 
+#[test]
+fn who_left_a_hold_and_still_says_so_counts_in_a_raise_and_comes_back_into_the_hold() {
+    let mut guard = holding_eight();
+    let hold: Arc<str> = id(&guard).into();
+    guard.leave(&uid(0), &hold);
+    assert_eq!(guard.held(), 8);
+    guard.set_bound(&platform("p"), bound(7));
+    guard.check(at(1), 7);
+    let asked = Asked {
+        hold: Some(Arc::clone(&hold)),
+        ..asked(0, 0)
+    };
+    guard.ask(&uid(0), asked);
+    record(&mut guard);
+    assert!(held(&mut guard, 0), "the raise was one too small");
+    // Once its status says so, it is part of nothing.
+    guard.forget(&uid(0));
+    assert_eq!(guard.held(), 7);
+    guard.set_bound(&platform("p"), bound(8));
+    guard.check(at(2), 7);
+    record(&mut guard);
+    assert!(!held(&mut guard, 1));
+}
+
+#[test]
+fn a_list_forgets_who_left_a_hold_and_is_gone() {
+    let mut guard = holding_eight();
+    let hold: Arc<str> = id(&guard).into();
+    guard.leave(&uid(0), &hold);
+    guard.retain(|present| *present != *uid(0));
+    assert_eq!(guard.held(), 7);
+}
+
 fn share(percent: usize) -> Bound {
     Bound {
         max_percent: Some(percent),

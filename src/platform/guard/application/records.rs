@@ -1,0 +1,75 @@
+//! What goes on record before anything goes by it: room for the next deletions, and releases.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{ApplicationGuard, Hold};
+use crate::api::names::ObjectKey;
+
+/// A record allows for so small a part of the lowest bound beyond what is sent: what a crash leaves
+/// unused counts as sent, and a loop of crashes is no mass deletion.
+const BATCH: usize = 20;
+/// The most that one record allows for: a burst of the usual quota doesn't wait for the next.
+const LARGEST_BATCH: usize = 100;
+
+impl ApplicationGuard {
+    /// Whether a record should be written at once.
+    pub(in super::super) fn is_due(&self) -> bool {
+        let left = self.allowance.left();
+        let waits = self.hold.is_none() && self.tally.waiting() > 0;
+        self.untold || (self.batch() > 0 && (left == 0 || (waits && left * 2 < self.batch())))
+    }
+
+    /// How many deletions a record allows for.
+    pub(in super::super) fn batch(&self) -> usize {
+        let bounds = self.bounds.values().map(|bound| bound.max_deletions);
+        match bounds.min() {
+            None | Some(0) => 0,
+            Some(lowest) => (lowest / BATCH).clamp(1, LARGEST_BATCH),
+        }
+    }
+
+    /// A record is being written: it allows for so many deletions, and tells of these releases.
+    pub(in super::super) fn propose(&mut self) -> (usize, Vec<Arc<str>>) {
+        self.untold = false;
+        let batch = self.batch();
+        self.allowance.propose(batch);
+        let released = self.released.iter().map(|r| Arc::clone(&r.id));
+        (batch, released.collect())
+    }
+
+    /// A record that tells of these releases is safe. Those who may go on come back.
+    pub(in super::super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
+        self.allowance.confirm();
+        let mut woken = std::mem::take(&mut self.waiting);
+        let mut freed = false;
+        for released in &mut self.released {
+            let safe = told.contains(&released.id);
+            freed |= safe && !std::mem::replace(&mut released.recorded, true);
+        }
+        if freed {
+            self.recount_all();
+            woken.extend(self.members.values().map(|m| m.asked.key.clone()));
+            self.end_empty_hold();
+        }
+        woken
+    }
+
+    /// How many deletions the hold holds. Who left it counts until the status of its object says so: should it
+    /// ask again before, it is part of the hold as ever.
+    pub(in super::super) fn held(&self) -> usize {
+        let named = |hold: &Hold| self.departed.values().filter(|id| **id == hold.id).count();
+        self.tally.waiting() + self.hold.as_ref().map_or(0, named)
+    }
+
+    /// Forgets what no window reaches any more, and releases whose objects are all gone.
+    pub(in super::super) fn tidy(&mut self, now: Timestamp) {
+        self.tally.forget(self.longest(), now);
+        if self.complete {
+            let members = &self.members;
+            let named = |id: &Arc<str>| members.values().any(|m| m.asked.hold.as_ref() == Some(id));
+            self.released.retain(|r| !r.recorded || named(&r.id));
+        }
+    }
+}
