@@ -87,6 +87,32 @@ async fn a_release_asks_one_platform_and_ends_when_the_operator_has_acted() {
 }
 
 #[tokio::test]
+async fn what_joins_the_hold_while_a_person_thinks_is_shown_before_it_is_released() {
+    let stage = Stage::enter("grown").await;
+    stage.platform("production", &held("h-1", 3)).await;
+    stage.package("one", "h-1", true).await;
+    let mut talk = Talk::begin(stage.plane.kubeconfig(), &["release", "h-1"]);
+    let first = talk.question();
+    assert!(first.contains(&stage.shown("one")), "{first}");
+    stage.package("two", "h-1", true).await;
+    talk.0.stdin.as_mut().unwrap().write_all(b"h-1\n").unwrap();
+    let second = talk.question();
+    let wanted = format!(
+        "the packages of 1 VersionPackage that you were not shown, too:\n  {}\nThat makes 2 VersionPackages.\n",
+        stage.shown("two")
+    );
+    assert!(second.contains(&wanted), "{second}");
+    assert_eq!(stage.asked().await, []);
+    talk.0.stdin.as_mut().unwrap().write_all(b"h-1\n").unwrap();
+    wait_for("the release to be asked for", SOON, async || {
+        Some(stage.asked().await).filter(|asked| !asked.is_empty())
+    })
+    .await;
+    stage.tell("production", &released("h-1")).await;
+    talk.end("").expect_ok();
+}
+
+#[tokio::test]
 async fn a_release_on_which_nobody_acts_says_what_it_left_behind() {
     let stage = Stage::enter("waiting").await;
     stage.platform("production", &held("h-1", 3)).await;

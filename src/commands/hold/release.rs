@@ -1,5 +1,6 @@
 //! Lets the deletions of a hold go on.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -37,6 +38,10 @@ pub async fn release(
         say(&wording::before_release(hold, &objects, Timestamp::now()))?;
     }
     confirm("release", id, yes).await?;
+    if !yes {
+        let shown = objects.iter().map(|object| object.uid.clone()).collect();
+        confirm_newcomers(cluster, id, shown).await?;
+    }
     cluster.ask_for_release(id, platform).await?;
     let key = &platform.key;
     match acted(cluster, id, platform, timeout).await? {
@@ -53,6 +58,26 @@ pub async fn release(
         Progress::Pending => anyhow::bail!(
             "the operator has not acted within {timeout:?}: the annotation {RELEASE_HOLD_ANNOTATION} on Platform {key} stays, and counts as soon as it does; does one run and lead?"
         ),
+    }
+}
+
+/// Whatever carries the id when the operator reads the annotation goes, so what has come since it was shown is shown
+/// and agreed to as well.
+async fn confirm_newcomers(
+    cluster: &Cluster,
+    id: &str,
+    mut shown: HashSet<String>,
+) -> anyhow::Result<()> {
+    loop {
+        let held = cluster.held().await?;
+        let (known, new): (Vec<&Held>, Vec<&Held>) =
+            part_of(id, &held).partition(|object| shown.contains(&object.uid));
+        if new.is_empty() {
+            return Ok(());
+        }
+        say(&wording::more_to_release(&new, known.len() + new.len()))?;
+        confirm("release", id, false).await?;
+        shown.extend(new.iter().map(|object| object.uid.clone()));
     }
 }
 

@@ -82,6 +82,17 @@ pub fn before_release(hold: &Hold, objects: &[&Held], now: Timestamp) -> String 
     text
 }
 
+/// What came to a hold while its release was being confirmed; `all` carry it by now.
+pub fn more_to_release(new: &[&Held], all: usize) -> String {
+    let mut text = format!(
+        "\nNothing is released yet. The hold has come to more meanwhile: a release deletes the packages of {} that you were not shown, too:\n",
+        many(new.len(), PACKAGE)
+    );
+    write_names(&mut text, new.iter().map(|object| &object.key));
+    let _ = writeln!(text, "That makes {}.", many(all, PACKAGE));
+    text
+}
+
 /// What a retain does, before it is confirmed. `hold` is what a Platform shows of it, where one does.
 pub fn before_retain(hold: Option<&Hold>, objects: &[&Held], now: Timestamp) -> String {
     let mut text = String::new();

@@ -69,6 +69,20 @@ fn twenty_names_are_shown_and_then_how_many_more() {
 }
 
 #[test]
+fn what_came_while_a_person_thought_is_named_and_counted() {
+    let objects = crowd(22);
+    let new: Vec<&Held> = objects.iter().collect();
+    let text = more_to_release(&new, 25);
+    for part in [
+        "Nothing is released yet",
+        "the packages of 22 VersionPackages that you were not shown",
+        "  fleet/meter-0019\n  and 2 more\nThat makes 25 VersionPackages.\n",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
 fn a_retain_names_those_that_it_does_not_help_and_what_does() {
     let retired = Held {
         terminating: false,
