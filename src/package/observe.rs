@@ -9,7 +9,7 @@ use super::Context;
 use super::asking::asking;
 use super::cache::{Cache, Look};
 use super::claims::{self, Belonging, Claim};
-use super::decide::{Now, Observation, PlatformView};
+use super::decide::{Echo, Now, Observation, PlatformView};
 use super::memory::{Failure, Fingerprint};
 use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
@@ -96,11 +96,17 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .as_ref()
         .and_then(|deletion| deletion.outcome);
     let settled = context.memory.settled(&object.uid).or(outcome);
-    let claimed = matches!(claim, Claim::Claimed(_)) || settled.is_some();
-    let (guards, cache) = (&context.guards, &context.cache);
-    let guard = judged(guards, cache, &object, application.as_ref(), claimed, now);
+    let echo = context.memory.echo(&object.uid, &object.resource_version);
+    let guard = if settled.is_some() || echo != Echo::Seen {
+        // It counts as it did until the cache shows that its package is gone, or whose it is by the last write.
+        Judgement::Free(Unit::Counted)
+    } else {
+        let claimed = matches!(claim, Claim::Claimed(_));
+        let (guards, cache) = (&context.guards, &context.cache);
+        judged(guards, cache, &object, application.as_ref(), claimed, now)
+    };
     let facts = Observation {
-        echo: context.memory.echo(&object.uid, &object.resource_version),
+        echo,
         blind: context.memory.is_blind(),
         settled,
         platform,

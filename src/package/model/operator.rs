@@ -10,11 +10,12 @@ use crate::api::version_package::Outcome;
 use crate::package::act::{added, guarded, removed};
 use crate::package::claims::{self as judging, Belonging, Claim};
 use crate::package::conclude::{Report, conclude};
-use crate::package::decide::{Decision, Observation, PlatformView, decide};
+use crate::package::decide::{Decision, Echo, Observation, PlatformView, decide};
 use crate::package::effect::Effect;
 use crate::package::object::Object;
 use crate::package::observe::judged;
 use crate::package::report::status_body;
+use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::remote::answer::{Answer, Call, read as understand};
 use crate::session::{Purpose, Standing, State};
@@ -50,19 +51,18 @@ impl World {
         let claim = judging::judge(&application, &others, now.wall);
         let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
         let settled = self.memory.settled(&object.uid).or(outcome);
-        let claimed = matches!(claim, Claim::Claimed(_)) || settled.is_some();
-        let guard = judged(
-            &self.guards,
-            &self.cache,
-            &object,
-            Some(&application),
-            claimed,
-            now,
-        );
+        let echo = self.memory.echo(&object.uid, &object.resource_version);
+        let guard = if settled.is_some() || echo != Echo::Seen {
+            Judgement::Free(Unit::Counted)
+        } else {
+            let claimed = matches!(claim, Claim::Claimed(_));
+            let (guards, cache) = (&self.guards, &self.cache);
+            judged(guards, cache, &object, Some(&application), claimed, now)
+        };
         let file = object.file_id().unwrap().to_string();
         let ahead = self.leaders.get(&file).filter(|uid| **uid != object.uid);
         Some(Observation {
-            echo: self.memory.echo(&object.uid, &object.resource_version),
+            echo,
             blind: self.memory.is_blind(),
             settled,
             platform: PlatformView::Usable {
@@ -197,8 +197,6 @@ impl World {
 
     pub(super) fn send(&mut self, object: &Object, reply: Reply) -> Answer {
         self.check_send(object);
-        let truth = self.truths.entry(object.uid.clone()).or_default();
-        truth.called = Some(self.now);
         let file = object.file_id().unwrap().to_string();
         let answer = |status: u16, body: &str| {
             understand(Call::Delete, status, Ok(body.as_bytes()), &"s".into())

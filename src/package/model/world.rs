@@ -55,8 +55,6 @@ pub(super) struct Truth {
     /// Why the intent that was written last should not lead to a call.
     pub(super) wrong: Option<&'static str>,
     pub(super) outcome: Option<Outcome>,
-    /// When a call was made for it last.
-    pub(super) called: Option<Timestamp>,
 }
 
 pub struct World {
@@ -70,8 +68,8 @@ pub struct World {
     /// Whether a start reads the status of the Platform before the list, or after it.
     early: bool,
     pub(super) truths: HashMap<String, Truth>,
-    /// Calls for what was not called for in the window before, and no person freed, by time.
-    pub(super) sent: Vec<Timestamp>,
+    /// Calls for what no person freed: when, and for which object.
+    pub(super) sent: Vec<(Timestamp, String)>,
     pub releases: usize,
     /// Packages whose objects were taken away by force: nobody can know in time that they claim no more.
     pub(super) forced: BTreeSet<String>,

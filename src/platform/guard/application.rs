@@ -5,6 +5,7 @@
 mod bound;
 mod holds;
 mod records;
+mod sending;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -70,10 +71,12 @@ struct Member {
     taken: Option<Timestamp>,
     /// Whether a call has followed.
     called: bool,
-    /// An answer that no window reaches any more.
+    /// An answer that counts for nothing any more.
     outlived: Option<Timestamp>,
     /// Whether it counts against the bounds as asked for.
     counts: bool,
+    /// Whether it is one of those that were sent and are still there.
+    stays: bool,
 }
 
 /// The guard of one application.
@@ -86,6 +89,10 @@ pub(super) struct ApplicationGuard {
     pub(super) bounds: BTreeMap<ObjectKey, Bound>,
     /// Objects of the application whose package isn't gone.
     population: usize,
+    /// Those of them that were sent.
+    staying: usize,
+    /// What the process before had reserved, and when it was counted as sent: nobody knows whether it was.
+    unsure: Option<(Timestamp, usize)>,
     members: HashMap<Arc<str>, Member>,
     /// Objects that ask for nothing any more, while their status still names this hold.
     departed: HashMap<Arc<str>, Arc<str>>,
@@ -132,7 +139,9 @@ impl ApplicationGuard {
             .filter(|hold| !released.iter().any(|released| released.id == hold.id));
         // What was raised while another process led may be older than the hold.
         self.raised = false;
-        for _ in 0..std::mem::take(&mut self.reserved_before) {
+        let unsure = std::mem::take(&mut self.reserved_before);
+        self.unsure = Some((now, unsure));
+        for _ in 0..unsure {
             self.tally.send(now, self.shortest());
         }
         self.recount_all();
@@ -178,6 +187,7 @@ impl ApplicationGuard {
             called,
             outlived,
             counts: false,
+            stays: false,
         };
         self.members.insert(Arc::clone(uid), member);
         self.recount(uid);
@@ -235,23 +245,8 @@ impl ApplicationGuard {
         self.members.values().map(|m| m.asked.key.clone()).collect()
     }
 
-    /// What was sent a window ago counts anew, since it would be sent again.
-    pub(super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
-        let longest = self.longest();
-        let old = |at: &Timestamp| at.checked_add(longest).is_ok_and(|end| end <= now);
-        let Some(member) = self.members.get_mut(uid) else {
-            return;
-        };
-        let sent = member.is_sent();
-        member.taken = member.taken.filter(|at| !old(at));
-        member.outlived = member.asked.answered.filter(old);
-        if sent != member.is_sent() {
-            self.recount(uid);
-        }
-    }
-
     /// What may be done for `uid`, once it was looked whether a bound is passed.
-    pub(super) fn judge(&mut self, uid: &str) -> Judgement {
+    pub(super) fn judge(&mut self, uid: &str, now: Timestamp) -> Judgement {
         let Some(member) = self.members.get(uid) else {
             return Judgement::Free(Unit::Counted);
         };
@@ -261,7 +256,7 @@ impl ApplicationGuard {
         if let Some(id) = self.holding(member) {
             return Judgement::Held(id);
         }
-        if member.is_sent() {
+        if member.is_sent() && !self.is_stale(member, now) {
             Judgement::Free(Unit::Counted)
         } else if self.allowance.left() > 0 {
             Judgement::Free(Unit::Allowed)
@@ -271,44 +266,6 @@ impl ApplicationGuard {
                 self.waiting.push(key);
             }
             Judgement::Free(Unit::Awaited)
-        }
-    }
-
-    /// What was taken for `uid` and led to no call counts for a call that comes now, and not for one of long ago.
-    pub(super) fn renew(&mut self, uid: &str, now: Timestamp) {
-        let Some(member) = self.members.get_mut(uid) else {
-            return;
-        };
-        if let Some(at) = member.taken.filter(|at| !self.tally.covers(*at, now))
-            && !member.called
-        {
-            member.taken = None;
-            self.tally.give_back(at);
-            self.recount(uid);
-        }
-    }
-
-    /// A call was made for `uid`.
-    pub(super) fn called(&mut self, uid: &str) {
-        if let Some(member) = self.members.get_mut(uid) {
-            member.called = true;
-        }
-    }
-
-    /// Takes one of the allowance for `uid`, which is about to be sent; `false` where none is left or
-    /// it is held. It was looked before whether a bound is passed.
-    pub(super) fn take(&mut self, uid: &str, now: Timestamp) -> bool {
-        match self.judge(uid) {
-            Judgement::Held(_) | Judgement::Free(Unit::Awaited) => false,
-            Judgement::Free(Unit::Counted) => true,
-            Judgement::Free(Unit::Allowed) => {
-                self.tally.send(now, self.shortest());
-                if let Some(member) = self.members.get_mut(uid) {
-                    (member.taken, member.called) = (Some(now), false);
-                }
-                self.recount(uid);
-                self.allowance.take()
-            }
         }
     }
 
@@ -335,12 +292,26 @@ impl ApplicationGuard {
         released.any(|released| member.asked.hold.as_ref() == Some(&released.id))
     }
 
+    /// Of so many that were sent within a window, how many aren't among the objects any more. None too many, since
+    /// they raise what a share of all comes to.
+    fn gone(&self, sent: usize, now: Timestamp) -> usize {
+        let recent = |(at, _): &(Timestamp, usize)| {
+            // What is counted by stretches is forgotten a little late.
+            let end = at.checked_add(self.longest() + self.shortest() / 10);
+            end.is_ok_and(|end| now < end)
+        };
+        let unsure = self.unsure.filter(recent).map_or(0, |(_, count)| count);
+        sent.saturating_sub(self.staying + unsure)
+    }
+
     fn withdraw(&mut self, uid: &str) {
-        if let Some((uid, member)) = self.members.get_key_value(uid)
-            && member.counts
-        {
+        let Some((uid, member)) = self.members.get_key_value(uid) else {
+            return;
+        };
+        if member.counts {
             self.tally.withdraw(member.asked.at, uid);
         }
+        self.staying -= usize::from(member.stays);
     }
 
     fn recount(&mut self, uid: &str) {
@@ -349,9 +320,13 @@ impl ApplicationGuard {
             return;
         };
         let uid = Arc::clone(uid);
-        let counts = !self.is_free(member) && (self.hold.is_some() || !member.is_sent());
+        let (free, sent) = (self.is_free(member), member.is_sent());
+        let counts = !free && (self.hold.is_some() || !sent);
+        // Whatever a person freed is counted as sent only where it was taken before.
+        let stays = member.taken.is_some() || (sent && !free);
+        self.staying += usize::from(stays);
         if let Some(member) = self.members.get_mut(&uid) {
-            member.counts = counts;
+            (member.counts, member.stays) = (counts, stays);
             if counts {
                 self.tally.ask(member.asked.at, &uid);
             }

@@ -75,6 +75,8 @@ struct State {
     /// Whose deletion each one is.
     homes: HashMap<Arc<str>, AppId>,
     platforms: HashMap<ObjectKey, AppId>,
+    /// What Platforms let go whose application nobody can tell before their statuses are read.
+    unplaced: HashMap<ObjectKey, Bound>,
     listed: bool,
     loaded: bool,
 }
@@ -151,7 +153,7 @@ impl Guards {
         state.application(application).let_grow_old(uid, now);
         self.check(&mut state, application, now);
         let guard = state.application(application);
-        let judged = guard.judge(uid);
+        let judged = guard.judge(uid, now);
         self.tell_due(guard);
         judged
     }
@@ -163,11 +165,14 @@ impl Guards {
             return true;
         };
         let guard = state.application(&application);
-        guard.renew(uid, now);
+        let earlier = guard.renew(uid, now);
         guard.let_grow_old(uid, now);
         self.check(&mut state, &application, now);
         let guard = state.application(&application);
         let taken = guard.take(uid, now);
+        if let (false, Some(earlier)) = (taken, earlier) {
+            guard.restore(uid, &earlier);
+        }
         self.tell_due(guard);
         self.check(&mut state, &application, now);
         taken
@@ -205,6 +210,7 @@ impl Guards {
         now: Timestamp,
     ) {
         let mut state = self.lock();
+        state.unplaced.remove(platform);
         if state.platforms.get(platform) != Some(application) {
             state.drop_bound(platform);
             state
@@ -216,11 +222,14 @@ impl Guards {
         self.check(&mut state, application, now);
     }
 
-    /// The same of a Platform that can't tell its application now: it is the one from before.
+    /// The same of a Platform that can't tell its application now: it is the one from before, which only its status
+    /// tells where this process has never seen it.
     pub fn keep_bound(&self, platform: &ObjectKey, uid: &str, guard: &Guard, now: Timestamp) {
-        let application = self.application_of(platform);
-        if let Some(application) = application {
+        if let Some(application) = self.application_of(platform) {
             self.set_bound(platform, uid, &application, guard, now);
+        } else {
+            let bound = Bound::of(uid, guard);
+            self.lock().unplaced.insert(platform.clone(), bound);
         }
     }
 
@@ -247,6 +256,9 @@ impl Guards {
                 continue;
             };
             record::load(state.application(&application), status, now);
+            if let Some(bound) = state.unplaced.remove(platform) {
+                state.application(&application).set_bound(platform, bound);
+            }
             state
                 .platforms
                 .entry(platform.clone())
@@ -378,6 +390,7 @@ impl State {
     }
 
     fn drop_bound(&mut self, platform: &ObjectKey) {
+        self.unplaced.remove(platform);
         if let Some(application) = self.platforms.remove(platform) {
             self.application(&application).drop_bound(platform);
         }

@@ -75,12 +75,35 @@ impl Tally {
         }
     }
 
-    /// What counts as sent at `at` was not sent.
-    pub(super) fn give_back(&mut self, at: Timestamp) {
-        if let Some(stretch) = self.sent.iter_mut().find(|s| s.holds(at)) {
-            stretch.count -= 1;
-        }
+    /// Takes out one that counts as sent at `at`, and returns it.
+    pub(super) fn give_back(&mut self, at: Timestamp) -> Option<Stretch> {
+        let index = self.sent.iter().position(|s| s.holds(at))?;
+        self.take_from(index)
+    }
+
+    /// The same of the one that is forgotten first.
+    pub(super) fn give_back_oldest(&mut self) -> Option<Stretch> {
+        self.take_from(0)
+    }
+
+    fn take_from(&mut self, index: usize) -> Option<Stretch> {
+        let stretch = self.sent.get_mut(index)?;
+        stretch.count -= 1;
+        let one = Stretch {
+            count: 1,
+            ..*stretch
+        };
         self.sent.retain(|stretch| stretch.count > 0);
+        Some(one)
+    }
+
+    /// Puts back what was taken out.
+    pub(super) fn put_back(&mut self, unit: Stretch) {
+        let same = |known: &&mut Stretch| known.until == unit.until;
+        match self.sent.iter_mut().find(same) {
+            Some(known) => known.count += unit.count,
+            None => self.add(unit),
+        }
     }
 
     /// Whether what counts as sent at `at` is forgotten as late as what is sent now.

@@ -157,6 +157,32 @@ fn what_the_process_before_reserved_counts_as_sent() {
 }
 
 #[test]
+fn the_bound_of_a_platform_that_cannot_tell_its_application_at_a_start_is_found_by_its_status() {
+    let strict = ObjectKey::new("iot", "strict");
+    let status = PlatformStatus {
+        guard: Some(GuardStatus {
+            application: Some(app("app-1")),
+            ..GuardStatus::default()
+        }),
+        ..PlatformStatus::default()
+    };
+    let guard = Guard {
+        max_deletions: 1,
+        ..Guard::default()
+    };
+    let bench = Bench::new();
+    bench.bound("app-1", 50);
+    bench.guards.keep_bound(&strict, "uid-s", &guard, at(0));
+    let statuses = [(strict, status)];
+    bench
+        .guards
+        .load(statuses.iter().map(|(key, status)| (key, status)), at(1));
+    bench.ask(0, "app-1");
+    bench.ask(1, "app-1");
+    assert!(matches!(bench.judge(0, "app-1"), Judgement::Held(_)));
+}
+
+#[test]
 fn a_status_of_another_application_says_nothing_of_this_one() {
     let status = PlatformStatus {
         guard: Some(GuardStatus {

@@ -36,12 +36,12 @@ impl Bound {
         self.uid == before.uid && none_lower && terms(self) != terms(before)
     }
 
-    /// The most deletions in one window, of an application with `population` objects of which `sent`
-    /// more are gone by now.
-    pub(super) fn most(&self, population: usize, sent: usize) -> usize {
+    /// The most deletions in one window, of an application with `population` objects, where `gone` more were sent in
+    /// it and are no objects any more.
+    pub(super) fn most(&self, population: usize, gone: usize) -> usize {
         let share = self
             .max_percent
-            .map(|percent| (population + sent).saturating_mul(percent) / 100);
+            .map(|percent| (population + gone).saturating_mul(percent) / 100);
         share.map_or(self.max_deletions, |share| share.min(self.max_deletions))
     }
 }

@@ -68,15 +68,16 @@ impl ApplicationGuard {
             }
             let fullest = self.tally.fullest(bound.window, now);
             let sent = self.tally.sent_within(bound.window, now);
-            let (count, sent) = if fullest.count > bound.most(self.population, fullest.sent) {
+            let most = |sent| bound.most(self.population, self.gone(sent, now));
+            let (count, sent) = if fullest.count > most(fullest.sent) {
                 (fullest.count, fullest.sent)
-            } else if sent >= bound.most(self.population, sent) {
+            } else if sent >= most(sent) {
                 // Whenever it was asked for, one more would be sent past the bound.
                 (sent + waiting, sent)
             } else {
                 return None;
             };
-            let most = bound.most(self.population, sent);
+            let most = most(sent);
             let name = match bound.max_percent {
                 Some(percent) if most < bound.max_deletions => {
                     format!("guard.maxPercent {percent} ({most} deletions)")
@@ -111,6 +112,8 @@ impl ApplicationGuard {
         }
         let mut raised = std::mem::take(&mut self.raised);
         let waiting = self.held();
+        let sent = self.hold.as_ref().map_or(0, |hold| hold.sent);
+        let gone = self.gone(sent, now);
         let Some(hold) = &mut self.hold else { return };
         let Some(passed) = &mut hold.bound else {
             return;
@@ -123,14 +126,14 @@ impl ApplicationGuard {
             // Of a share it isn't known what it was a share of.
             raised |= own.max_percent.is_none() && own.max_deletions > passed.most;
         }
-        let most = |bound: &Bound| bound.most(self.population, hold.sent);
+        let most = |bound: &Bound| bound.most(self.population, gone);
         if !raised || most(own) <= passed.most {
             return;
         }
         if self
             .bounds
             .values()
-            .all(|bound| most(bound) >= waiting + hold.sent)
+            .all(|bound| most(bound) >= waiting + sent)
         {
             let id = Arc::clone(&hold.id);
             self.release(&id, now, chance);

@@ -1,5 +1,6 @@
 mod any_history;
 mod raises;
+mod retries;
 
 use super::*;
 
@@ -59,7 +60,7 @@ fn ask(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i6
 /// Every object says in its status what holds it.
 fn mark_all(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i64) {
     for number in numbers {
-        if let Judgement::Held(id) = guard.judge(&uid(number)) {
+        if let Judgement::Held(id) = guard.judge(&uid(number), at(0)) {
             let marked = Asked {
                 hold: Some(id),
                 ..asked(number, second)
@@ -70,7 +71,7 @@ fn mark_all(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, secon
 }
 
 fn held(guard: &mut ApplicationGuard, number: usize) -> bool {
-    matches!(guard.judge(&uid(number)), Judgement::Held(_))
+    matches!(guard.judge(&uid(number), at(0)), Judgement::Held(_))
 }
 
 fn id(guard: &ApplicationGuard) -> String {
@@ -236,7 +237,7 @@ fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
     assert!(guard.begin_mark(&uid(0), &first));
     guard.release(&first, at(1), 7);
     assert!(guard.released.is_empty());
-    let Judgement::Held(other) = guard.judge(&uid(1)) else {
+    let Judgement::Held(other) = guard.judge(&uid(1), at(1)) else {
         panic!("free")
     };
     assert_ne!(other, first, "nothing is marked with it any more");
@@ -280,7 +281,7 @@ fn nothing_is_sent_without_room_on_record_and_each_object_takes_one() {
         );
     }
     assert!(!guard.take(&uid(10), at(1)));
-    assert_eq!(guard.judge(&uid(10)), Judgement::Free(Unit::Awaited));
+    assert_eq!(guard.judge(&uid(10), at(1)), Judgement::Free(Unit::Awaited));
     assert!(guard.is_due());
     let (_, told) = guard.propose();
     assert!(!guard.take(&uid(10), at(1)), "the record isn't safe yet");
@@ -310,7 +311,7 @@ fn a_call_that_was_answered_without_an_end_is_held_like_the_rest() {
     ask(&mut guard, 0..2, 0);
     assert!(guard.take(&uid(0), at(1)));
     guard.ask(&uid(0), answered());
-    assert_eq!(guard.judge(&uid(0)), Judgement::Free(Unit::Counted));
+    assert_eq!(guard.judge(&uid(0), at(2)), Judgement::Free(Unit::Counted));
     ask(&mut guard, 2..3, 3);
     assert!(held(&mut guard, 0));
     guard.forget(&uid(1));
@@ -319,47 +320,28 @@ fn a_call_that_was_answered_without_an_end_is_held_like_the_rest() {
 }
 
 #[test]
-fn what_was_called_for_a_window_ago_counts_anew_and_is_held_where_none_may_go() {
+fn what_was_called_for_before_is_held_where_none_may_go_any_more() {
     let mut guard = guarding(2);
     ask(&mut guard, 0..1, 0);
     assert!(guard.take(&uid(0), at(1)));
     guard.set_bound(&platform("p"), bound(0));
+    look(&mut guard, 0, answered(), 20);
+    let waits = guard.judge(&uid(0), at(20));
+    assert_eq!(waits, Judgement::Free(Unit::Counted), "it was just counted");
     // However often it is looked at.
-    for second in [100, 601] {
+    for second in [100, 601, 602] {
         look(&mut guard, 0, answered(), second);
-        let waits = guard.judge(&uid(0));
-        assert_eq!(waits, Judgement::Free(Unit::Counted), "{second}");
-    }
-    for second in [602, 603] {
-        look(&mut guard, 0, answered(), second);
-        assert!(held(&mut guard, 0));
+        assert!(held(&mut guard, 0), "{second}");
     }
 }
 
 #[test]
-fn what_was_counted_long_before_its_call_counts_for_the_window_of_the_call() {
-    let counted = |called: bool| {
-        let mut guard = guarding(2);
-        ask(&mut guard, 0..1, 0);
-        assert!(guard.take(&uid(0), at(1)));
-        if called {
-            guard.called(&uid(0));
-        }
-        guard.renew(&uid(0), at(2));
-        assert_eq!(guard.tally.sent_within(WINDOW, at(2)), 1, "it goes soon");
-        guard.renew(&uid(0), at(500));
-        record(&mut guard);
-        assert!(guard.take(&uid(0), at(500)));
-        [600, 700].map(|second| guard.tally.sent_within(WINDOW, at(second)))
-    };
-    assert_eq!(
-        counted(false),
-        [1, 1],
-        "there was no call at the first time"
-    );
-    assert_eq!(
-        counted(true),
-        [1, 0],
-        "a second call for the same is none more"
-    );
+fn what_was_called_for_a_window_ago_counts_anew_while_it_waits() {
+    let mut guard = guarding(2);
+    ask(&mut guard, 0..1, 0);
+    assert!(guard.take(&uid(0), at(1)));
+    for (second, waiting) in [(100, 0), (601, 0), (602, 1)] {
+        look(&mut guard, 0, answered(), second);
+        assert_eq!(guard.tally.waiting(), waiting, "{second}");
+    }
 }

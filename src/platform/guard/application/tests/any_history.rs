@@ -60,10 +60,10 @@ enum Limit {
 }
 
 impl Limit {
-    /// A guard with this limit, of which the first Platform lets `most` go.
-    fn guard(self, most: usize) -> ApplicationGuard {
+    /// A guard with this limit, of which the first Platform lets `most` go, where so many objects are left.
+    fn guard(self, most: usize, population: usize) -> ApplicationGuard {
         let mut guard = ApplicationGuard::new(true);
-        guard.set_population(POPULATION);
+        guard.set_population(population);
         self.set(&mut guard, most);
         if matches!(self, Self::Two) {
             let (max_deletions, window) = OTHER;
@@ -81,7 +81,8 @@ impl Limit {
         let bound = match self {
             Self::Count | Self::Two => bound(most),
             Self::Share => Bound {
-                max_percent: Some((most * 100).div_ceil(POPULATION)),
+                // The largest share that comes to no more, so that one object too many is felt.
+                max_percent: Some(((most + 1) * 100).div_ceil(POPULATION) - 1),
                 ..bound(1000)
             },
         };
@@ -97,19 +98,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
     #[test]
     fn no_window_sends_more_than_the_bound_but_for_what_a_person_freed(limit in limit(), steps in steps()) {
-        let mut guard = limit.guard(BOUND);
+        let mut guard = limit.guard(BOUND, POPULATION);
         record(&mut guard);
         let mut now = 0_i64;
         let window = i64::try_from(WINDOW.as_secs()).unwrap();
         // What stands in the statuses of objects.
         let mut objects: BTreeMap<usize, Asked> = BTreeMap::new();
         let mut freed: HashSet<String> = HashSet::new();
-        let mut sent: Vec<i64> = Vec::new();
+        // When, and which one: a number that comes back is another object.
+        let mut sent: Vec<(i64, (usize, usize))> = Vec::new();
+        let mut gone: Vec<usize> = Vec::new();
         // What stands in the status of the Platform.
         let mut kept = super::super::super::record::of(&"app".parse().unwrap(), &mut guard, at(0));
         for step in steps {
             now += 1;
             match step {
+                // More objects would be a larger share.
+                Step::Ask(number) if matches!(limit, Limit::Share) && gone.contains(&number) => {}
                 Step::Ask(number) => {
                     let object = objects.entry(number).or_insert_with(|| asked(number, now));
                     guard.ask(&uid(number), object.clone());
@@ -119,23 +124,22 @@ proptest! {
                     guard.forget(&uid(number));
                 }
                 Step::Mark(number) => {
-                    if let (Some(object), Judgement::Held(id)) = (objects.get_mut(&number), guard.judge(&uid(number))) {
+                    if let (Some(object), Judgement::Held(id)) = (objects.get_mut(&number), guard.judge(&uid(number), at(now))) {
                         object.hold = Some(id);
                         guard.ask(&uid(number), object.clone());
                     }
                 }
                 Step::Intend(number) | Step::Send(number) | Step::Fail(number) => {
                     let Some(object) = objects.get_mut(&number) else { continue };
-                    guard.renew(&uid(number), at(now));
-                    look(&mut guard, number, object.clone(), now);
-                    if !guard.take(&uid(number), at(now)) || matches!(step, Step::Intend(_)) {
+                    guard.ask(&uid(number), object.clone());
+                    if !retries::again(&mut guard, number, now) || matches!(step, Step::Intend(_)) {
                         continue;
                     }
                     guard.called(&uid(number));
                     let by_person = object.hold.as_ref().is_some_and(|hold| freed.contains(&**hold));
-                    let again = object.answered.is_some_and(|then| then > at(now - window));
-                    if !by_person && !again {
-                        sent.push(now);
+                    if !by_person {
+                        let life = gone.iter().filter(|other| **other == number).count();
+                        sent.push((now, (number, life)));
                     }
                     if matches!(step, Step::Fail(_)) {
                         object.answered = Some(at(now));
@@ -143,6 +147,10 @@ proptest! {
                     } else {
                         objects.remove(&number);
                         guard.forget(&uid(number));
+                        gone.push(number);
+                        if matches!(limit, Limit::Share) {
+                            guard.set_population(POPULATION - gone.len());
+                        }
                     }
                 }
                 Step::Record => {
@@ -159,7 +167,8 @@ proptest! {
                 Step::Raise(most) => limit.set(&mut guard, most.min(BOUND)),
                 Step::Wait(seconds) => now += seconds,
                 Step::Restart => {
-                    let mut anew = limit.guard(BOUND);
+                    let left = if matches!(limit, Limit::Share) { gone.len() } else { 0 };
+                    let mut anew = limit.guard(BOUND, POPULATION - left);
                     let of_platform = crate::api::platform::PlatformStatus {
                         hold: kept.hold.clone(),
                         guard: Some(kept.guard.clone()),
@@ -183,8 +192,9 @@ proptest! {
             limits.push((OTHER.0, i64::try_from(OTHER.1.as_secs()).unwrap()));
         }
         for (most, window) in limits {
-            for end in &sent {
-                let within = sent.iter().filter(|t| **t <= *end && **t > *end - window).count();
+            for (end, _) in &sent {
+                let within = sent.iter().filter(|(t, _)| *t <= *end && *t > *end - window);
+                let within = within.map(|(_, object)| object).collect::<HashSet<_>>().len();
                 prop_assert!(within <= most, "{within} within {window} s that end at {end}: {sent:?}");
             }
         }
