@@ -243,6 +243,45 @@ async fn a_namespace_that_is_no_longer_selected_stops_its_deletions_also_while_t
 }
 
 #[tokio::test]
+async fn a_claim_from_a_namespace_that_was_just_allowed_counts_also_while_the_watch_is_silent() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "allowed", Layout::default()).await;
+    let elsewhere = plane.namespace("elsewhere");
+    let label = |namespace: &str| {
+        let object = format!("namespace/{namespace}");
+        plane
+            .kubectl(&["label", &object, "team=meters"])
+            .expect_ok();
+    };
+    label(&rig.namespace);
+    let meters = json!({"from": "Selector", "selector": {"matchLabels": {"team": "meters"}}});
+    rig.patch(
+        "platform/production",
+        &json!({"spec": {"allowedNamespaces": meters}}),
+    );
+    let (proxy, _operator) = behind_a_proxy(plane).await;
+    rig.active(&[("before", "package-00001")]).await;
+
+    // One commit moves the object to a namespace that it allows as well, and all but the label is seen.
+    proxy.hold_watch("namespaces");
+    label(&elsewhere);
+    let spec = json!({"platformRef": {"name": "production", "namespace": rig.namespace}});
+    let mut moved = rig.manifest("after", "package-00001", &spec);
+    moved["metadata"]["namespace"] = json!(elsewhere);
+    plane.apply(&moved.to_string()).expect_ok();
+    rig.delete("before");
+    rig.gone("before").await;
+    assert_eq!(calls(&rig).await, Vec::<Value>::new());
+    let phase = "jsonpath={.status.phase}";
+    let get = ["-n", &elsewhere, "get", "vp/after", "-o", phase];
+    wait_for("the other one to be taken on", SOON, async || {
+        (plane.kubectl(&get).expect_ok() == "Active").then_some(())
+    })
+    .await;
+    proxy.release_watch();
+}
+
+#[tokio::test]
 async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_by_itself() {
     let (_turn, plane) = alone().await;
     let rig = paced(plane, "away").await;

@@ -12,6 +12,8 @@ use crate::api::names::{AppId, ObjectKey};
 pub enum Belonging {
     /// The Platform is usable, or was when the credentials were last good.
     To(AppId),
+    /// The same, but the Platform is being deleted and takes on no new objects.
+    Closing(AppId),
     /// The Platform does not allow the object.
     Refused,
     /// There is no Platform, or nobody can read its application yet.
@@ -54,12 +56,20 @@ fn claim_of(application: &AppId, other: &Object, belonging: &Belonging, now: Tim
     }
     let readable = other.spec.is_ok();
     match (other.application(), belonging) {
-        (Some(theirs), _) | (None, Belonging::To(theirs)) if theirs != application => Claim::Nobody,
+        (Some(theirs), _) | (None, Belonging::To(theirs) | Belonging::Closing(theirs))
+            if theirs != application =>
+        {
+            Claim::Nobody
+        }
         (Some(_), _) if readable && other.has_finalizer() => Claim::Claimed(other.key.clone()),
         (None, Belonging::Refused) => Claim::Nobody,
         (Some(_), _) | (None, Belonging::Unknown) if !readable => unclear("can't be read"),
         (Some(_), _) => unclear("has lost its finalizer, which is put back"),
         (None, Belonging::To(_)) => unclear("is about to be accepted"),
+        (None, Belonging::Closing(_)) => unclear(
+            "names a Platform that is being deleted and takes on no new objects: the annotation iodm.dev/abandon on it, \
+             its uid as the value, lets it go, and one created anew takes both up",
+        ),
         (None, Belonging::Unknown) => {
             unclear("names a Platform whose application is not known yet")
         }
@@ -106,6 +116,7 @@ mod tests {
                 (&foreign, Belonging::To(app("app-1"))),
                 (&refused, Belonging::Refused),
                 (&refused, Belonging::To(app("app-2"))),
+                (&refused, Belonging::Closing(app("app-2"))),
             ]),
             Claim::Nobody
         );
@@ -124,6 +135,7 @@ mod tests {
             (&broken, Belonging::Unknown),
             (&fresh, Belonging::Unknown),
             (&fresh, Belonging::To(app("app-1"))),
+            (&fresh, Belonging::Closing(app("app-1"))),
         ] {
             assert!(matches!(judged(&[(other, belonging)]), Claim::Unclear(..)));
         }

@@ -35,7 +35,7 @@ fn stands_for(application: &AppId, object: &Object, belonging: impl FnOnce() -> 
     match object.application() {
         Some(theirs) => theirs == application,
         None => match belonging() {
-            Belonging::To(theirs) => theirs == *application,
+            Belonging::To(theirs) | Belonging::Closing(theirs) => theirs == *application,
             Belonging::Refused => false,
             Belonging::Unknown => true,
         },

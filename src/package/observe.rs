@@ -1,5 +1,6 @@
 //! Gathers all that a decision rests on; the last look is one read of the cache.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -38,8 +39,15 @@ pub struct Observed {
 /// Whoever is about to use a permit has its Platform read by a GET first, so that the emergency stop
 /// needs no healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
 pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
-    let object = context.cache.look(key)?.object;
-    let confirmed = confirmed(context, &object).await;
+    let Look { object, others, .. } = context.cache.look(key)?;
+    let mut confirmed = confirmed(context, &object).await;
+    let mut refused = None;
+    if matches!(confirmed, Some(Ok(_))) {
+        match confirm_refusals(context, &others).await {
+            Ok(uids) => refused = Some(uids),
+            Err(why) => confirmed = Some(Err(why)),
+        }
+    }
     // The last look: no await below this line.
     let Look {
         object,
@@ -72,7 +80,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         (Some(application), false) => {
             let others: Vec<_> = others
                 .iter()
-                .map(|other| (&**other, belonging(context, other)))
+                .map(|other| (&**other, believed(context, other, refused.as_ref())))
                 .collect();
             claims::judge(application, &others, now.wall)
         }
@@ -147,6 +155,40 @@ async fn confirmed(context: &Context, object: &Object) -> Option<Result<Resoluti
     }
 }
 
+/// Those of `others` that would claim the package if their Platform allowed them, and that it refuses by GETs of it and
+/// of their namespace: a permit is used on no older refusal.
+async fn confirm_refusals(
+    context: &Context,
+    others: &[Arc<Object>],
+) -> Result<HashSet<String>, String> {
+    let mut refused = HashSet::new();
+    for other in others {
+        let open = other.application().is_none() && other.deleted_at.is_none();
+        let refusing = other
+            .platform()
+            .filter(|_| open && belonging(context, other) == Belonging::Refused);
+        if let Some(platform) = refusing
+            && context
+                .directory
+                .confirm_refusal(&platform, &other.key.namespace)
+                .await?
+        {
+            refused.insert(other.uid.clone());
+        }
+    }
+    Ok(refused)
+}
+
+/// Where `other` belongs; a refusal counts only where it is among the `confirmed` ones, for a pass that needs them.
+fn believed(context: &Context, other: &Object, confirmed: Option<&HashSet<String>>) -> Belonging {
+    match belonging(context, other) {
+        Belonging::Refused if confirmed.is_some_and(|uids| !uids.contains(&other.uid)) => {
+            Belonging::Unknown
+        }
+        belonging => belonging,
+    }
+}
+
 /// What the guard says, which is told by that what the object asks for.
 pub(super) fn judged(
     guards: &Guards,
@@ -209,7 +251,8 @@ pub(super) fn belonging(context: &Context, other: &Object) -> Belonging {
         return Belonging::Unknown;
     };
     match context.directory.resolve(&platform, &other.key.namespace) {
-        Resolution::Usable(usable) => Belonging::To(usable.app_id),
+        Resolution::Usable(usable) if usable.accepts => Belonging::To(usable.app_id),
+        Resolution::Usable(usable) => Belonging::Closing(usable.app_id),
         Resolution::NotAllowed => Belonging::Refused,
         Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => {
             Belonging::Unknown

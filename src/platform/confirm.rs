@@ -93,6 +93,34 @@ impl Directory {
         }
     }
 
+    /// Whether `platform` really allows no objects of `namespace`, by GETs of both that are not older than 1 s. What
+    /// they show becomes known to everybody.
+    ///
+    /// # Errors
+    /// When they can't be read; the text says what is in the way.
+    pub async fn confirm_refusal(
+        &self,
+        platform: &ObjectKey,
+        namespace: &str,
+    ) -> Result<bool, String> {
+        let PlatformRead::Found(read) = self.read_platform(platform).await? else {
+            return Ok(false);
+        };
+        let Ok(wanted) = &read.wanted else {
+            return Ok(false);
+        };
+        let labels = if wanted.allowed.needs_labels() {
+            self.read_namespace(namespace).await?
+        } else {
+            None
+        };
+        let labels = labels.as_ref().map(|read| &read.labels);
+        let admitted = wanted
+            .allowed
+            .admits(&platform.namespace, namespace, labels);
+        Ok(admitted == Some(false))
+    }
+
     /// Reads a Platform; one that is newer than what is known becomes known to everybody.
     pub(super) async fn read_platform(&self, key: &ObjectKey) -> Result<PlatformRead, String> {
         let uid = || self.view().uid(key).map(str::to_owned);
