@@ -391,7 +391,8 @@ fn ticket(object: &Object, purpose: Purpose, going: bool, now: Now) -> Ticket {
 }
 
 /// Since when the deletion is asked for: the deletionTimestamp, or for a retired object the moment
-/// that it was first seen retired. A deleted object keeps the earlier one only while it is retired.
+/// that it was first seen retired, in whole seconds as the API keeps it. A deleted object keeps the earlier one only
+/// while it is retired.
 pub fn requested_at(object: &Object, now: Timestamp) -> Timestamp {
     let stored = object
         .status
@@ -402,7 +403,7 @@ pub fn requested_at(object: &Object, now: Timestamp) -> Timestamp {
         (Some(deleted), Some(stored)) if object.is_retired(now) => stored.min(deleted),
         (Some(deleted), _) => deleted,
         (None, Some(stored)) => stored,
-        (None, None) => now,
+        (None, None) => Timestamp::from_second(now.as_second()).unwrap_or(now),
     }
 }
 

@@ -83,9 +83,13 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     let decision = decide::decide(&observed.facts, observed.now);
     let effect = act::act(context, &observed, &decision, &mut slot).await;
     let failures = observed.failure.as_ref().map_or(0, |failure| failure.count);
-    let now = decide::Now {
-        wall: Timestamp::now(),
-        tick: Instant::now(),
+    let now = match effect {
+        // What is said is as of the look that it rests on.
+        effect::Effect::None => observed.now,
+        _ => decide::Now {
+            wall: Timestamp::now(),
+            tick: Instant::now(),
+        },
     };
     let report = conclude::conclude(
         &observed.facts,
