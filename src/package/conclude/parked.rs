@@ -28,9 +28,10 @@ pub(super) fn parked(
     };
     let lasts = reason == Reason::PlatformUnavailable || reason.phase() != Phase::Waiting;
     let status = &seen.object.status;
-    let outdated = !status.says(reason) && (lasts || status.says(Reason::PlatformUnavailable));
+    let outdated = !status.says(reason) && (lasts || says_lasting(seen));
     // Told in turn, so that ten thousand who wait don't write all at once.
-    if waits_already(seen) && !(outdated && told) {
+    let said = waits_already(seen) || (is_current(seen) && says_lasting(seen));
+    if said && !(outdated && told) {
         return Report::nothing();
     }
     let message = match state {
@@ -54,7 +55,24 @@ pub(super) fn waits_already(seen: &Observation) -> bool {
     if status.says(Reason::GracePeriod) {
         return false;
     }
+    status.phase == Some(Phase::Waiting) && is_current(seen)
+}
+
+/// Whether the status is of the object as it is now.
+fn is_current(seen: &Observation) -> bool {
+    let status = &seen.object.status;
     status.observed_generation == Some(seen.object.generation)
         && status.last_handled_requested_at == seen.object.requested_at
-        && status.phase == Some(Phase::Waiting)
+}
+
+/// Whether the status tells what a session waits for that doesn't pass by itself.
+fn says_lasting(seen: &Observation) -> bool {
+    let lasting = [
+        Reason::PlatformUnavailable,
+        Reason::AuthenticationFailed,
+        Reason::ApplicationRefused,
+    ];
+    lasting
+        .iter()
+        .any(|reason| seen.object.status.says(*reason))
 }

@@ -133,27 +133,32 @@ fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached
     let queued = parked(State::Open, false)(going()).status.unwrap();
     let outage = State::Unavailable(Detail::default(), Trouble::CertificateNotTrusted);
     let refused = State::AuthenticationFailed(Detail::default());
-    for state in [outage.clone(), refused] {
+    for state in [outage.clone(), refused.clone()] {
         let status = queued.clone();
         let early = parked(state, false)(Object { status, ..going() });
         assert_eq!(early, Report::nothing(), "its turn to say so comes later");
     }
     let at_birth = parked(outage.clone(), false)(going());
     assert_eq!(reason(&at_birth), "PlatformUnavailable");
-    let told = parked(outage.clone(), true)(Object {
-        status: queued,
-        ..going()
-    });
-    assert_eq!(reason(&told), "PlatformUnavailable");
-    let said = || Object {
-        status: told.status.clone().unwrap(),
-        ..going()
-    };
-    let again = parked(outage, true)(said());
-    assert_eq!(again, Report::nothing());
-    let early = parked(State::Open, false)(said());
-    assert_eq!(early, Report::nothing(), "its turn to say so comes later");
-    assert_eq!(reason(&parked(State::Open, true)(said())), "Queued");
+    for (state, word) in [
+        (outage, "PlatformUnavailable"),
+        (refused, "AuthenticationFailed"),
+    ] {
+        let told = parked(state.clone(), true)(Object {
+            status: queued.clone(),
+            ..going()
+        });
+        assert_eq!(reason(&told), word);
+        let said = || Object {
+            status: told.status.clone().unwrap(),
+            ..going()
+        };
+        let again = parked(state, true)(said());
+        assert_eq!(again, Report::nothing());
+        let early = parked(State::Open, false)(said());
+        assert_eq!(early, Report::nothing(), "its turn to say so comes later");
+        assert_eq!(reason(&parked(State::Open, true)(said())), "Queued");
+    }
 }
 
 #[test]
