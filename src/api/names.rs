@@ -11,6 +11,8 @@ use url::Url;
 pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
 /// The annotation whose new value means "try now"; echoed in `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
+/// So many characters of its value count: `status.lastHandledRequestedAt` has room for no more.
+pub const REQUESTED_AT_LENGTH: usize = 256;
 /// The annotation of a `Platform` that frees the objects of the hold that it names.
 pub const RELEASE_HOLD_ANNOTATION: &str = "iodm.dev/release-hold";
 /// The annotation of a `Platform` that lets it go before its users; its value is the uid of the `Platform`.

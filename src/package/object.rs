@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::api::names::{
     AppId, FIELD_MANAGER, FINALIZER, FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION,
+    REQUESTED_AT_LENGTH,
 };
 use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
@@ -128,7 +129,10 @@ impl Object {
             deleted_at: metadata.deletion_timestamp.map(|time| time.0),
             finalizers: metadata.finalizers.unwrap_or_default(),
             paused: annotations.remove(PAUSED_ANNOTATION).as_deref() == Some("true"),
-            requested_at: annotations.remove(REQUESTED_AT_ANNOTATION),
+            // The status repeats it, and has no room for more.
+            requested_at: annotations
+                .remove(REQUESTED_AT_ANNOTATION)
+                .map(|value| value.chars().take(REQUESTED_AT_LENGTH).collect()),
             actor: None,
             spec,
             status,
@@ -249,6 +253,14 @@ mod tests {
                 || error.contains("invalid type"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn of_a_request_that_is_too_long_for_the_status_its_beginning_counts() {
+        let object = read(json!({
+            "metadata": {"name": "a", "annotations": {REQUESTED_AT_ANNOTATION: "ü".repeat(300)}},
+        }));
+        assert_eq!(object.requested_at, Some("ü".repeat(256)));
     }
 
     #[test]
