@@ -60,8 +60,8 @@ struct Entry {
     audited: Option<Outcome>,
     /// The audit line of an end that is not written yet.
     owed: Option<Box<AuditRecord>>,
-    /// The generation whose expectations the platform confirmed, and when.
-    proven: Option<(i64, Instant)>,
+    /// The circumstances under which the platform confirmed what is expected, and when.
+    proven: Option<(Fingerprint, Instant)>,
 }
 
 impl Entry {
@@ -175,15 +175,17 @@ impl Memory {
         }
     }
 
-    /// When the platform confirmed what this generation of `uid` expects, if no call was made since.
-    pub fn proven(&self, uid: &str, generation: i64) -> Option<Instant> {
+    /// When the platform confirmed what `uid` expects under the same circumstances, if no call was made since.
+    pub fn proven(&self, uid: &str, fingerprint: &Fingerprint) -> Option<Instant> {
         let state = self.state.lock();
-        let proven = state.entries.get(uid)?.proven;
-        proven.filter(|(of, _)| *of == generation).map(|(_, at)| at)
+        let proven = state.entries.get(uid)?.proven.as_ref();
+        proven
+            .filter(|(of, _)| of == fingerprint)
+            .map(|(_, at)| *at)
     }
 
     /// Remembers that the platform confirmed what `uid` expects, or that a call may have changed that.
-    pub fn set_proven(&self, uid: &str, proven: Option<(i64, Instant)>) {
+    pub fn set_proven(&self, uid: &str, proven: Option<(Fingerprint, Instant)>) {
         let mut state = self.state.lock();
         if proven.is_some() || state.entries.contains_key(uid) {
             state.entry(uid).proven = proven;

@@ -123,7 +123,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         claim,
         ahead,
         guard,
-        proven: context.memory.proven(&object.uid, object.generation),
+        proven: context.memory.proven(&object.uid, &fingerprint),
         standing: standing_in(context, &object, usable.as_ref()),
         backoff: failure.as_ref().map(|failure| failure.until),
         object,

@@ -98,7 +98,7 @@ async fn remember(
         Effect::Answered(answer) | Effect::Shown(Err(answer)) => answer,
         Effect::Shown(Ok(_)) if report.proven => {
             // The place in the queue stays: the call comes right after.
-            let proven = (object.generation, Instant::now());
+            let proven = (observed.fingerprint.clone(), Instant::now());
             context.memory.set_proven(&object.uid, Some(proven));
             return Ok(());
         }

@@ -92,3 +92,21 @@ fn a_failure_counts_only_under_the_same_circumstances() {
     assert_eq!(memory.failure("a", &fingerprint(1)), Some(failure));
     assert_eq!(memory.failure("a", &fingerprint(2)), None);
 }
+
+#[test]
+fn what_one_place_confirmed_says_nothing_of_another() {
+    let memory = Memory::default();
+    let of = |revision| Fingerprint {
+        generation: 1,
+        requested_at: None,
+        revision,
+    };
+    let now = Instant::now();
+    memory.set_proven("u-1", Some((of(1), now)));
+    assert_eq!(memory.proven("u-1", &of(1)), Some(now));
+    assert_eq!(
+        memory.proven("u-1", &of(2)),
+        None,
+        "the Platform was edited"
+    );
+}
