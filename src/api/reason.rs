@@ -156,6 +156,8 @@ reasons! {
     PackageMissing: Stalled, "Set `lifecycle: Retired`; for a package that was uploaded again, create an object with its new `fileId`.";
     /// The platform gave an answer that proves nothing about the package.
     UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
+    /// How the deletion ended can't be written to the audit log, and nothing follows from it before.
+    AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The object can't be read as a `VersionPackage` of this version.
     Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";
     /// The platform deleted the package.

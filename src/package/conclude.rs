@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use self::identity::{differences, identity};
+pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, state_message};

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::act::{leave_seat, record_end};
-use super::conclude::{Report, Retry, pause};
+use super::conclude::{Report, Retry, pause, unaudited};
 use super::effect::Effect;
 use super::memory::Failure;
 use super::object::{Object, Watched};
 use super::observe::Observed;
 use super::{API_TIMEOUT, Context};
 use crate::api::names::FIELD_MANAGER;
-use crate::api::reason::Phase;
+use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
 use crate::remote::answer::Answer;
 use crate::telemetry::events::{self, Note};
@@ -47,8 +47,14 @@ pub async fn deliver(
     let mut status = report.status.filter(|status| *status != object.status);
     if let Err(error) = &recorded {
         // The pass that writes the line says what this one had to say.
-        (status, event) = (None, None);
+        event = None;
         failed = Some(error.clone());
+    }
+    let owing = recorded.is_err() || matches!(effect, Effect::Unaudited(_));
+    if let Some(error) = failed.as_ref().filter(|_| owing) {
+        let said = unaudited(&observed.facts, error, observed.now);
+        let unsaid = !object.status.says(Reason::AuditFailed);
+        status = Some(said).filter(|_| unsaid);
     }
     if let Some(status) = status {
         match write_status(context, object, &status).await {
@@ -70,8 +76,8 @@ pub async fn deliver(
     if let Some(error) = failed {
         tracing::warn!(error, "a write was not taken, and is tried again");
         let failures = context.memory.write_failed(&object.uid);
-        if failures == 1 && (recorded.is_err() || matches!(effect, Effect::Unaudited(_))) {
-            event = Some(unaudited(&error));
+        if failures == 1 && owing {
+            event = Some(audit_failed(&error));
         }
         let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, fastrand::f64());
         wake = Some(Instant::now() + again);
@@ -153,11 +159,11 @@ fn count_failure(context: &Context, observed: &Observed, retry: Retry) {
     }
 }
 
-/// Said at the first failure, since the phase in which the object stays doesn't tell why.
-fn unaudited(error: &str) -> Note {
+/// Said at the first failure.
+fn audit_failed(error: &str) -> Note {
     Note {
         warning: true,
-        reason: "AuditFailed",
+        reason: Reason::AuditFailed.as_str(),
         message: format!("The object stays until how it ended is written down: {error}"),
     }
 }

@@ -65,6 +65,8 @@ pub(super) enum Seen {
     Missing,
     /// The API server doesn't let us read it; its words, which name who we are.
     Forbidden(String),
+    /// For a long time the API server has not been able to show it, and never has to this process; its words.
+    Failed(String),
 }
 
 /// Why a `Platform` can't be used, for its condition.
@@ -143,6 +145,13 @@ pub(super) fn assess<'a>(
         }
         Some(Seen::Forbidden(words)) => {
             unreadable.get_or_insert_with(|| forbidden(namespace, name, words));
+            None
+        }
+        Some(Seen::Failed(words)) => {
+            unreadable.get_or_insert_with(|| {
+                let message = format!("Secret {namespace}/{name} can't be read: {words}");
+                Refusal::new(PlatformReason::SecretUnreadable, message)
+            });
             None
         }
         None => {

@@ -39,6 +39,8 @@ pub(super) struct View {
     pub namespaces: HashMap<String, Namespace>,
     /// Those of which a GET has shown more than the watch.
     pub overtaken: HashSet<Subject>,
+    /// Those whose finalizer can't be changed, and why.
+    pub finalizers_refused: HashMap<ObjectKey, Refusal>,
 }
 
 /// What matters of one Namespace.
@@ -155,6 +157,13 @@ impl Directory {
         changed
     }
 
+    /// Remembers whose finalizer can't be changed. Wakes nobody: whoever waits for one looks again by itself.
+    pub(super) fn finalizers_refused(&self, refused: HashMap<ObjectKey, Refusal>) {
+        if self.view().finalizers_refused != refused {
+            self.view_mut().finalizers_refused = refused;
+        }
+    }
+
     /// Remembers a status that was just written, so that it isn't worked out against an older one
     /// before its echo is here. Wakes nobody.
     pub(super) fn status_written(&self, object: Object) {
@@ -195,9 +204,22 @@ impl View {
             .allowed
             .admits(&platform.namespace, namespace, labels)
         {
-            Some(true) => entry.resolution(ending),
+            Some(true) => match self.finalizers_refused.get(platform) {
+                Some(refusal) if !entry.object.in_use => refusal.resolution(ending),
+                Some(_) | None => entry.resolution(ending),
+            },
             Some(false) => Resolution::NotAllowed,
             None => Resolution::Unread,
+        }
+    }
+}
+
+impl Refusal {
+    fn resolution(&self, ending: bool) -> Resolution {
+        Resolution::Unusable {
+            reason: self.reason,
+            message: self.message.clone(),
+            ending,
         }
     }
 }
@@ -210,11 +232,7 @@ impl Entry {
         }
         match (&self.access, self.usable()) {
             (_, Some(usable)) => Resolution::Usable(usable),
-            (Access::Refused(refusal), None) => Resolution::Unusable {
-                reason: refusal.reason,
-                message: refusal.message.clone(),
-                ending,
-            },
+            (Access::Refused(refusal), None) => refusal.resolution(ending),
             (Access::Unread | Access::Granted(_), None) => Resolution::Unread,
         }
     }

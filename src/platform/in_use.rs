@@ -10,14 +10,17 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::Users;
+use super::credentials::Refusal;
 use super::object::Object;
 use crate::api::names::{FIELD_MANAGER, IN_USE_FINALIZER, ObjectKey};
-use crate::api::platform::Platform;
+use crate::api::platform::{Platform, PlatformReason};
 
 /// How long one patch may take.
 const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same version isn't patched again sooner.
 const REPEAT: Duration = Duration::from_secs(4);
+/// A finalizer that can't be changed is told of after so long: a start of the API server is over by then.
+const FAILS: Duration = Duration::from_secs(30);
 /// An object may have been accepted a moment before its Platform was deleted: so long its status may be on its way.
 const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
 
@@ -54,6 +57,8 @@ pub(super) fn step(object: &Object, users: Option<&Users>, now: Timestamp) -> St
 #[derive(Default)]
 pub(super) struct Finalizers {
     tried: HashMap<ObjectKey, (String, Instant)>,
+    /// Since when a step has only failed, and how it did last.
+    failing: HashMap<ObjectKey, (Instant, String)>,
 }
 
 impl Finalizers {
@@ -73,13 +78,54 @@ impl Finalizers {
     /// Forgets Platforms that are gone.
     pub(super) fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
         self.tried.retain(|key, _| known(key));
+        self.failing.retain(|key, _| known(key));
+    }
+
+    /// Nothing is to be done (any more).
+    pub(super) fn kept(&mut self, key: &ObjectKey) {
+        self.failing.remove(key);
+    }
+
+    /// A step ended like this.
+    pub(super) fn ended(&mut self, key: ObjectKey, result: Result<(), String>, now: Instant) {
+        match result {
+            Ok(()) => drop(self.failing.remove(&key)),
+            Err(error) => {
+                let since = self.failing.get(&key).map_or(now, |(since, _)| *since);
+                self.failing.insert(key, (since, error));
+            }
+        }
+    }
+
+    /// The Platforms whose finalizer could not be changed for long, and what to say of each.
+    pub(super) fn refused(&self, now: Instant) -> HashMap<ObjectKey, Refusal> {
+        let lasting = self
+            .failing
+            .iter()
+            .filter(|(_, (since, _))| now.saturating_duration_since(*since) >= FAILS);
+        let refusal = |error: &str| {
+            let message = format!(
+                "The finalizer {IN_USE_FINALIZER} can't be changed, and without it no object may rely on this Platform: {error}"
+            );
+            Refusal::new(PlatformReason::FinalizerRefused, message)
+        };
+        lasting
+            .map(|(key, (_, error))| (key.clone(), refusal(error)))
+            .collect()
     }
 }
 
 /// Changes the finalizers of the version that was looked at, and of no other.
-pub(super) async fn patch(client: &kube::Client, object: &Object, step: Step) {
+///
+/// # Errors
+/// When that was refused or not answered, in words for people.
+pub(super) async fn patch(
+    client: &kube::Client,
+    object: &Object,
+    step: Step,
+) -> Result<(), String> {
     let finalizers: Vec<&str> = match step {
-        Step::Keep => return,
+        Step::Keep => return Ok(()),
         Step::Add => {
             let others = object.finalizers.iter().map(String::as_str);
             others.chain([IN_USE_FINALIZER]).collect()
@@ -97,23 +143,29 @@ pub(super) async fn patch(client: &kube::Client, object: &Object, step: Step) {
         {"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version},
         {"op": "add", "path": "/metadata/finalizers", "value": finalizers},
     ]);
-    let Ok(body) = serde_json::from_value(body) else {
-        return;
-    };
+    let body = serde_json::from_value(body).map_err(|error| error.to_string())?;
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
     let patch = Patch::<Value>::Json(body);
     match timeout(PATCH_TIMEOUT, api.patch(&key.name, &params, &patch)).await {
-        Ok(Ok(_)) if step == Step::Remove => {
-            info!(platform = %key, "let go: nobody needs it any more");
+        Ok(Ok(_)) => {
+            if step == Step::Remove {
+                info!(platform = %key, "let go: nobody needs it any more");
+            }
+            Ok(())
         }
-        Ok(Ok(_)) => {}
         // Changed or gone since it was looked at: the watch shows how.
-        Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409 | 422) => {}
-        Ok(Err(error)) => warn!(platform = %key, %error, "the finalizer can't be changed"),
-        Err(_) => warn!(platform = %key, "the finalizer can't be changed: no answer in time"),
+        Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409 | 422) => Ok(()),
+        Ok(Err(error)) => {
+            warn!(platform = %key, %error, "the finalizer can't be changed");
+            Err(error.to_string())
+        }
+        Err(_) => {
+            warn!(platform = %key, "the finalizer can't be changed: no answer in time");
+            Err("no answer in time".to_owned())
+        }
     }
 }
 
@@ -162,6 +214,22 @@ mod tests {
             step(&platform(false, true, None), Some(&users(0)), later(9)),
             Step::Keep
         );
+    }
+
+    #[test]
+    fn a_finalizer_that_cannot_be_changed_for_long_is_told_of_until_it_can() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let key = ObjectKey::new("iot", "p");
+        let mut finalizers = Finalizers::default();
+        for seconds in [0, 20, 29] {
+            finalizers.ended(key.clone(), Err("forbidden".to_owned()), at(seconds));
+            assert!(finalizers.refused(at(seconds)).is_empty(), "{seconds}");
+        }
+        let refused = finalizers.refused(at(30));
+        assert!(refused[&key].message.ends_with(": forbidden"));
+        finalizers.ended(key, Ok(()), at(31));
+        assert!(finalizers.refused(at(99)).is_empty());
     }
 
     #[test]

@@ -205,7 +205,9 @@ impl Keeper {
 
     /// What was seen of a Secret that some Platform names.
     pub(super) fn secret_seen(&mut self, secret: &ObjectKey, seen: Seen) {
-        if self.secrets.get(secret) == Some(&seen) {
+        let known = self.secrets.get(secret);
+        // Whatever was seen before stands while it can't be read.
+        if known == Some(&seen) || (known.is_some() && matches!(seen, Seen::Failed(_))) {
             return;
         }
         self.secrets.insert(secret.clone(), seen);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
@@ -12,6 +13,7 @@ use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use serde::Deserialize;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -160,41 +162,58 @@ fn secret_watch(
     let by_name = config().fields(&format!("metadata.name={}", secret.name));
     watcher(api, by_name)
         .backoff(WatchBackoff::default())
-        .scan(None, move |listed, event| {
-            std::future::ready(Some(seen(listed, event).map(|seen| (secret.clone(), seen))))
+        .scan(Reading::default(), move |reading, event| {
+            let seen = reading.seen(event, Instant::now());
+            std::future::ready(Some(seen.map(|seen| (secret.clone(), seen))))
         })
         .filter_map(std::future::ready)
 }
 
-/// What an event says of the Secret; `listed` keeps what a list under way has shown.
-fn seen(
-    listed: &mut Option<NamedSecret>,
-    event: watcher::Result<Event<NamedSecret>>,
-) -> Option<Seen> {
-    match event {
-        Ok(Event::Init) => {
-            *listed = None;
-            None
+/// A watch that only fails is told of after so long: a start of the API server is over by then.
+const FAILS: Duration = Duration::from_secs(30);
+
+/// The watch of one Secret.
+#[derive(Default)]
+struct Reading {
+    /// What a list under way has shown.
+    listed: Option<NamedSecret>,
+    /// Since when nothing but errors came.
+    failing: Option<Instant>,
+}
+
+impl Reading {
+    /// What an event says of the Secret.
+    fn seen(&mut self, event: watcher::Result<Event<NamedSecret>>, now: Instant) -> Option<Seen> {
+        // The beginning of a list says nothing yet, and comes before each error.
+        if !matches!(event, Ok(Event::Init) | Err(_)) {
+            self.failing = None;
         }
-        Ok(Event::InitApply(secret)) => {
-            *listed = Some(secret);
-            None
-        }
-        Ok(Event::InitDone) => Some(
-            listed
-                .take()
-                .map_or(Seen::Missing, |secret| Seen::Present(secret.contents())),
-        ),
-        Ok(Event::Apply(secret)) => Some(Seen::Present(secret.contents())),
-        Ok(Event::Delete(_)) => Some(Seen::Missing),
-        Err(
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
-        ) if status.is_forbidden() => Some(Seen::Forbidden(status.message)),
-        // Says nothing about the Secret: what was seen before stands.
-        Err(error) => {
-            warn!(%error, "the watch of a Secret failed and is begun anew");
-            None
+        match event {
+            Ok(Event::Init) => {
+                self.listed = None;
+                None
+            }
+            Ok(Event::InitApply(secret)) => {
+                self.listed = Some(secret);
+                None
+            }
+            Ok(Event::InitDone) => {
+                let listed = self.listed.take();
+                Some(listed.map_or(Seen::Missing, |secret| Seen::Present(secret.contents())))
+            }
+            Ok(Event::Apply(secret)) => Some(Seen::Present(secret.contents())),
+            Ok(Event::Delete(_)) => Some(Seen::Missing),
+            Err(
+                watcher::Error::InitialListFailed(kube::Error::Api(status))
+                | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
+            ) if status.is_forbidden() => Some(Seen::Forbidden(status.message)),
+            // Says nothing about the Secret: what was seen before stands.
+            Err(error) => {
+                warn!(%error, "the watch of a Secret failed and is begun anew");
+                let since = *self.failing.get_or_insert(now);
+                let lasts = now.saturating_duration_since(since) >= FAILS;
+                lasts.then(|| Seen::Failed(error.to_string()))
+            }
         }
     }
 }
@@ -231,6 +250,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_secret_that_the_api_server_cannot_show_for_long_is_told_of_and_a_hiccup_is_not() {
+        let broken = || Err(watcher::Error::NoResourceVersion);
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut reading = Reading::default();
+        for seconds in [0, 10, 29] {
+            assert!(reading.seen(Ok(Event::Init), at(seconds)).is_none());
+            assert!(reading.seen(broken(), at(seconds)).is_none(), "{seconds}");
+        }
+        assert!(matches!(
+            reading.seen(broken(), at(30)),
+            Some(Seen::Failed(_))
+        ));
+        let listed = reading.seen(Ok(Event::InitDone), at(31));
+        assert!(matches!(listed, Some(Seen::Missing)));
+        assert!(
+            reading.seen(broken(), at(40)).is_none(),
+            "it was read since"
+        );
+    }
 
     #[test]
     fn a_secret_shows_nothing_of_its_contents_and_keeps_only_known_keys() {

@@ -122,11 +122,20 @@ impl Writer {
         let (due, mut safe) = self.due(known, &records, (wall, now));
         let context = &self.context;
         let patches = futures::stream::iter(steps);
-        patches
-            .for_each_concurrent(AT_ONCE, |(object, step)| async move {
-                in_use::patch(&context.client, &object, step).await;
+        let ends: Vec<_> = patches
+            .map(|(object, step)| async move {
+                let end = in_use::patch(&context.client, &object, step).await;
+                (object.key, end)
             })
+            .buffer_unordered(AT_ONCE)
+            .collect()
             .await;
+        for (key, end) in ends {
+            self.finalizers.ended(key, end, Instant::now());
+        }
+        context
+            .directory
+            .finalizers_refused(self.finalizers.refused(Instant::now()));
         let written: Vec<AppId> = futures::stream::iter(due)
             .map(|due| write(context, due))
             .buffer_unordered(AT_ONCE)
@@ -154,7 +163,10 @@ impl Writer {
         let mut known: Vec<Known> = entries
             .map(|entry| Known {
                 object: entry.object.clone(),
-                access: entry.access.clone(),
+                access: match view.finalizers_refused.get(&entry.object.key) {
+                    Some(refusal) => Access::Refused(refusal.clone()),
+                    None => entry.access.clone(),
+                },
                 served_by: match &entry.access {
                     Access::Granted(grant) => login_of(&view, grant),
                     Access::Unread | Access::Refused(_) => None,
@@ -180,7 +192,9 @@ impl Writer {
         } in known
         {
             let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), wall);
-            if step != Step::Keep && !self.finalizers.is_tried(object, now) {
+            if step == Step::Keep {
+                self.finalizers.kept(&object.key);
+            } else if !self.finalizers.is_tried(object, now) {
                 steps.push((object.clone(), step));
             }
         }

@@ -56,6 +56,8 @@ reasons! {
     SecretNotFound: Stalled, "Create the Secret named in the message, in the namespace of the `Platform`.";
     /// The operator has no right to read a Secret that the Platform names.
     SecretForbidden: Stalled, "Give the operator the Role of `manifests/platform-access` in this namespace, with the name of the Secret.";
+    /// The API server can't show a Secret that the Platform names.
+    SecretUnreadable: Stalled, "Look at the API server, whose answer the message tells.";
     /// A Secret lacks a key, or a key holds something that can't be used.
     SecretInvalid: Stalled, "Mend the key of the Secret that the message names.";
     /// The platform's certificate is not trusted, or carries another name.
@@ -66,6 +68,8 @@ reasons! {
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of `spec.credentialsSecretRef`.";
     /// The platform refuses the application itself: frozen, unknown or without the right.
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
+    /// The finalizer of the `Platform` can't be changed, so no object may rely on it.
+    FinalizerRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
     /// The object can't be read as a Platform of this version.
     Undecodable: Stalled, "Mend the field named in the message.";
 }

@@ -24,6 +24,17 @@ pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPac
     status
 }
 
+/// The deletion has ended, but that can't be written down: nothing of it is told before.
+pub fn unaudited(seen: &Observation, error: &str, now: Now) -> VersionPackageStatus {
+    let message = format!(
+        "How the deletion ended can't be written to the audit log, and the object stays until it is: {error}"
+    );
+    VersionPackageStatus {
+        deletion: seen.object.status.deletion.clone(),
+        ..next_status(seen, Reason::AuditFailed, &message, now)
+    }
+}
+
 /// The next status, from the present one.
 pub(super) fn next_status(
     seen: &Observation,

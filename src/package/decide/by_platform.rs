@@ -102,6 +102,8 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::MassDeletionHeld
             | PlatformReason::InUse
             | PlatformReason::EndpointInvalid
+            | PlatformReason::SecretUnreadable
+            | PlatformReason::FinalizerRefused
             | PlatformReason::SecretInvalid
             | PlatformReason::CertificateNotTrusted
             | PlatformReason::ClientCertificateRefused
