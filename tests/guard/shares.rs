@@ -1,0 +1,30 @@
+//! A share of all objects as the bound of a mass deletion.
+
+use serde_json::json;
+
+use super::{delete, fleet, held, hold, message, name};
+
+#[tokio::test]
+async fn deletions_that_fail_make_no_room_for_more_in_a_share() {
+    let half = json!({
+        "quota": {"calls": 100, "window": "1s"},
+        "guard": {"maxDeletions": 50, "maxPercent": 50, "window": "10m", "gracePeriod": "0s"},
+    });
+    let rig = fleet("share", 8, half).await;
+    let wrong_path = json!({"status": {"status": 405}});
+    rig.simulator.fault_all("DELETE", &wrong_path).await;
+    for number in 1..=4 {
+        delete(&rig, number..=number);
+        rig.reason(&name(number), "UnexpectedAnswer").await;
+    }
+    delete(&rig, 5..=5);
+    // Those that were tried in vain are held like the rest.
+    for number in 1..=5 {
+        held(&rig, number).await;
+    }
+    let reason = hold(&rig).await["reason"].clone();
+    let reason = reason.as_str().unwrap();
+    assert!(reason.contains("maxPercent 50 (4 deletions)"), "{reason}");
+    let platform = rig.platform_reason("production", "MassDeletionHeld").await;
+    assert!(message(&platform).contains("5 deletions"));
+}
