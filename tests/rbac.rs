@@ -10,6 +10,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{AuditEvent, Layout, OPERATOR, Plane, Rig, SOON, alone, start_operator, wait_for};
@@ -172,6 +173,8 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
 
     // Without the last look nothing is sent; with it again all goes on.
     take_away(plane, "platforms", "get").await;
+    // One look serves all calls of the next second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
     rig.delete("c");
     refused(plane, "platforms", "get").await;
     assert!(rig.deletes("package-00003").await.is_empty());
