@@ -3,6 +3,7 @@
 mod flags;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -195,8 +196,10 @@ async fn reconcile(
         recorder: context.recorder.clone(),
     };
     let platforms = tokio::spawn(platform::run(platforms, changed, cancel.clone()));
+    let begun = Arc::new(AtomicBool::new(false));
     let packages = tokio::spawn({
         let (directory, readiness, cancel) = (directory.clone(), readiness.clone(), cancel.clone());
+        let begun = begun.clone();
         let (sessions, context) = (sessions.clone(), context.clone());
         async move {
             // What is not there in a complete list is not there: before that, nothing is known of it.
@@ -206,6 +209,7 @@ async fn reconcile(
             let led = async {
                 sessions.led().await;
                 guards.loaded().await;
+                begun.store(true, Ordering::Relaxed);
             };
             package::run(context, led, cancel).await;
         }
@@ -241,17 +245,31 @@ async fn reconcile(
     {
         tracing::warn!("calls under way are abandoned; the next start tries them again");
     }
-    // The pass after an answer takes the finalizer off; no pass can begin a call any more.
+    let queue = begun.load(Ordering::Relaxed).then_some(&**queue);
+    let controllers = async { tokio::join!(packages, platforms, inventory) };
+    if !finish(queue, controllers, &cancel).await {
+        tracing::warn!("passes under way are abandoned; the next start begins them anew");
+    }
+}
+
+/// Ends the controllers, once the passes over what is in `queue` have; whether both did in time. A process that never
+/// led has begun none: its queue holds every object, and nobody takes from it.
+async fn finish(
+    queue: Option<&Workqueue>,
+    controllers: impl Future,
+    cancel: &CancellationToken,
+) -> bool {
     let ends = async {
-        queue.idle().await;
+        // The pass after an answer takes the finalizer off; no pass can begin a call any more.
+        if let Some(queue) = queue {
+            queue.idle().await;
+        }
         cancel.cancel();
-        tokio::join!(packages, platforms, inventory)
+        controllers.await
     };
     let ended = tokio::time::timeout(FINISH, ends).await;
     cancel.cancel();
-    if ended.is_err() {
-        tracing::warn!("passes under way are abandoned; the next start begins them anew");
-    }
+    ended.is_ok()
 }
 
 /// Reads the lists of packages while this process leads.
@@ -348,3 +366,6 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
     });
     Ok(token)
 }
+
+#[cfg(test)]
+mod tests;
