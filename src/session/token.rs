@@ -192,8 +192,7 @@ impl Tokens {
     /// Drops the token `serial`, refused to a call that proves nothing for the others, so that the next call
     /// begins with a login; whether it was in use, and can be got anew.
     pub(super) fn replace(&mut self, serial: u64, detail: &Detail) -> bool {
-        let live = self.live.as_ref().is_some_and(|live| live.serial == serial);
-        let replaces = live && matches!(self.credential, Credential::Login(_));
+        let replaces = self.is_live(serial) && matches!(self.credential, Credential::Login(_));
         if replaces {
             self.live = None;
             self.refused = Some(detail.clone());
@@ -248,6 +247,11 @@ impl Tokens {
     pub(super) fn current(&self) -> Option<(SecretString, u64)> {
         let live = self.live.as_ref()?;
         Some((live.secret.clone(), live.serial))
+    }
+
+    /// Whether `serial` is the token in use.
+    pub(super) fn is_live(&self, serial: u64) -> bool {
+        self.live.as_ref().is_some_and(|live| live.serial == serial)
     }
 
     /// When the token ends, if that is known.

@@ -17,15 +17,14 @@ impl Core {
         now: Instant,
     ) {
         self.stamped(call, answer, now);
-        let Some(answer) = answer else {
-            // Nothing was learned.
-            if call.probe {
-                self.health.probe_returned();
-            }
+        // What is said under a token that is used no more tells nothing of the one in use, nor of the credential
+        // that the next one comes from.
+        let Some(answer) = answer.filter(|_| self.tokens.is_live(call.serial)) else {
+            self.told_nothing(call);
             return;
         };
         if call.spare {
-            self.listed(call, answer, now);
+            self.listed(call, answer);
             return;
         }
         match answer {
@@ -34,9 +33,9 @@ impl Core {
             | Answer::InvalidFileId(_)
             | Answer::Unexpected(_) => {
                 self.tokens.proven(call.serial);
-                self.understood(call, now);
+                self.health.understood();
             }
-            Answer::Throttled(_) => {}
+            Answer::Throttled(_) => self.throttled(call),
             Answer::TokenRefused(detail) => self.token_refused(call, detail, now),
             Answer::CredentialsRefused(detail) => {
                 // The next probe begins with a login, which proves the credentials or doesn't.
@@ -46,7 +45,6 @@ impl Core {
             }
             Answer::ApplicationRefused(detail) => {
                 self.tokens.proven(call.serial);
-                self.budget.understood(call.started, now);
                 self.ails(State::ApplicationRefused(detail.clone()), false, call, now);
             }
             Answer::Unavailable(detail, trouble) => {
@@ -60,12 +58,14 @@ impl Core {
 
     /// A page of the list was answered. A list has rights and a path of its own, so what it's refused for makes
     /// nobody wait: it teaches what holds for every call, and whether the platform answers again.
-    fn listed(&mut self, call: &Underway, answer: &Answer, now: Instant) {
+    fn listed(&mut self, call: &Underway, answer: &Answer) {
         match answer {
-            Answer::Throttled(_) => return,
+            Answer::Throttled(_) => {
+                self.throttled(call);
+                return;
+            }
             Answer::Done(_) => {
                 self.tokens.proven(call.serial);
-                self.budget.understood(call.started, now);
                 // What is refused to others may be granted to a list.
                 if !matches!(self.health.ailment(), Some(State::ApplicationRefused(_))) {
                     self.health.understood();
@@ -73,7 +73,6 @@ impl Core {
                 }
             }
             Answer::TokenRefused(detail) | Answer::CredentialsRefused(detail) => {
-                self.budget.understood(call.started, now);
                 if self.tokens.replace(call.serial, detail) {
                     self.void_permits();
                 }
@@ -81,12 +80,10 @@ impl Core {
             Answer::AlreadyGone(_)
             | Answer::InvalidFileId(_)
             | Answer::ApplicationRefused(_)
-            | Answer::Unexpected(_) => self.budget.understood(call.started, now),
-            Answer::Unavailable(..) => {}
+            | Answer::Unexpected(_)
+            | Answer::Unavailable(..) => {}
         }
-        if call.probe {
-            self.health.probe_returned();
-        }
+        self.told_nothing(call);
     }
 
     /// A login ended; without a result where nobody waited for it any more.
@@ -110,22 +107,13 @@ impl Core {
         let succeeded = login.is_some();
         if !self.tokens.login_ended(call.serial, login, now) {
             // Made with a former credential: it tells nothing about the present one.
-            if call.probe {
-                self.health.probe_returned();
-            }
+            self.told_nothing(call);
             return;
         }
         match refusal {
-            None if succeeded => {
-                self.budget.understood(call.started, now);
-                self.health.logged_in(call.probe);
-            }
-            None => {
-                if call.probe {
-                    self.health.probe_returned();
-                }
-            }
-            Some(Answer::Throttled(_)) => {}
+            None if succeeded => self.health.logged_in(call.probe),
+            None => self.told_nothing(call),
+            Some(Answer::Throttled(_)) => self.throttled(call),
             // All wait for the login, so it is paced from its first failure on.
             Some(Answer::Unavailable(detail, trouble)) => {
                 self.ails(State::Unavailable(detail, trouble), true, call, now);
@@ -150,30 +138,19 @@ impl Core {
         }
     }
 
-    fn throttled(&mut self, call: &Underway, now: Instant) {
-        let before = self.budget.throttled_until();
-        self.budget.refused(call.started, now);
-        self.untold |= self.budget.throttled_until() != before;
-        self.void_permits();
+    fn throttled(&mut self, call: &Underway) {
         match self.health.ailment() {
             // Whether the token or the application is accepted remains to be seen.
             Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
-                if call.probe {
-                    self.health.probe_returned();
-                }
+                self.told_nothing(call);
             }
             Some(_) | None => self.health.understood(),
         }
     }
 
     fn token_refused(&mut self, call: &Underway, detail: &Detail, now: Instant) {
-        self.budget.understood(call.started, now);
         match self.tokens.refused(call.serial, detail, now) {
-            Refusal::Replaced => {
-                if call.probe {
-                    self.health.probe_returned();
-                }
-            }
+            Refusal::Replaced => self.told_nothing(call),
             Refusal::Again => {
                 self.void_permits();
                 match self.health.ailment() {
@@ -195,21 +172,29 @@ impl Core {
         self.void_permits();
     }
 
-    fn understood(&mut self, call: &Underway, now: Instant) {
-        self.budget.understood(call.started, now);
-        self.health.understood();
+    /// A call ended that says nothing of the health; where it was the probe, another may go.
+    fn told_nothing(&mut self, call: &Underway) {
+        if call.probe {
+            self.health.probe_returned();
+        }
     }
 
-    /// Logs the end of a call.
+    /// Logs the end of a call, and what it tells of the budget.
     fn stamped(&mut self, call: &Underway, answer: Option<&Answer>, now: Instant) {
         let began = |began: &Instant| *began == call.started;
         if let Some(at) = self.under_way.iter().position(began) {
             self.under_way.swap_remove(at);
         }
         if let Some(Answer::Throttled(_)) = answer {
-            self.throttled(call, now);
-        } else {
-            self.budget.ended(self.stamp(call, answer, now), now);
+            let before = self.budget.throttled_until();
+            self.budget.refused(call.started, now);
+            self.untold |= self.budget.throttled_until() != before;
+            self.void_permits();
+            return;
+        }
+        self.budget.ended(self.stamp(call, answer, now), now);
+        if answer.is_some_and(is_understood) {
+            self.budget.understood(call.started, now);
         }
     }
 
@@ -240,5 +225,19 @@ impl Core {
         } else {
             now
         }
+    }
+}
+
+/// Whether the platform took the call, and said something of it.
+fn is_understood(answer: &Answer) -> bool {
+    match answer {
+        Answer::Done(_)
+        | Answer::AlreadyGone(_)
+        | Answer::TokenRefused(_)
+        | Answer::CredentialsRefused(_)
+        | Answer::InvalidFileId(_)
+        | Answer::ApplicationRefused(_)
+        | Answer::Unexpected(_) => true,
+        Answer::Throttled(_) | Answer::Unavailable(..) => false,
     }
 }

@@ -69,6 +69,97 @@ fn a_token_refused_after_it_was_replaced_triggers_no_login() {
 }
 
 #[test]
+fn late_answers_under_the_former_secret_do_not_heal_what_the_new_one_was_refused_for() {
+    let detail = Detail::default;
+    for answer in [
+        Answer::Done(200),
+        Answer::AlreadyGone(detail()),
+        Answer::InvalidFileId(detail()),
+        Answer::Unexpected(detail()),
+        Answer::Throttled(detail()),
+    ] {
+        let mut bench = Bench::live(100);
+        bench.core.want_spare();
+        let listing = bench.begin_spare().unwrap();
+        for n in 1..=8 {
+            bench.ask(n);
+        }
+        let mut late: Vec<_> = (1..=8).map(|n| bench.begin(n)).collect();
+        late.push(listing);
+        bench.ask(9);
+        bench.core.agree(terms(100, "s2"), false, bench.now);
+        bench.settle();
+        bench.end_login(Err(Answer::CredentialsRefused(detail())));
+        let refused = State::AuthenticationFailed(detail());
+        let (next, used) = (
+            bench.core.next_probe(),
+            bench.core.calls_in_window(bench.now),
+        );
+        for call in &late {
+            bench.end(call, &answer);
+            assert_eq!(bench.core.state(), refused, "{answer:?}");
+            assert!(bench.logins.is_empty(), "{answer:?}: it logs in again");
+        }
+        assert_eq!(bench.core.next_probe(), next);
+        assert_eq!(bench.core.calls_in_window(bench.now), used, "they count");
+    }
+}
+
+#[test]
+fn a_late_refusal_under_a_replaced_token_leaves_the_new_one_in_use() {
+    let detail = Detail::default;
+    for answer in [
+        Answer::CredentialsRefused(detail()),
+        Answer::TokenRefused(detail()),
+        Answer::ApplicationRefused(detail()),
+        unavailable(),
+    ] {
+        let mut bench = Bench::live(100);
+        bench.core.want_spare();
+        let listing = bench.begin_spare().unwrap();
+        for n in 1..=7 {
+            bench.ask(n);
+        }
+        let first = bench.begin(1);
+        let mut late: Vec<_> = (2..=6).map(|n| bench.begin(n)).collect();
+        late.push(listing);
+        bench.end(&first, &Answer::TokenRefused(detail()));
+        bench.ask(7);
+        bench.log_in(3600);
+        for call in &late {
+            bench.end(call, &answer);
+            assert_eq!(bench.core.state(), State::Open, "{answer:?}");
+        }
+        assert!(bench.permitted(7), "{answer:?}");
+        assert_eq!(bench.core.logins(), 2, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_is_answered_under_the_former_secret_lets_the_next_one_go() {
+    for answer in [Answer::Done(200), unavailable()] {
+        let mut bench = Bench::live(100);
+        for n in 1..=6 {
+            bench.ask(n);
+        }
+        for n in 1..=5 {
+            bench.call(n, &unavailable());
+        }
+        bench.ask(6);
+        while bench.permits() == 0 {
+            bench.wait();
+        }
+        let probe = bench.begin(6);
+        bench.ask(1);
+        bench.core.agree(terms(100, "s2"), false, bench.now);
+        bench.settle();
+        assert!(bench.logins.is_empty(), "one probe at a time");
+        bench.end(&probe, &answer);
+        assert_eq!(bench.logins.len(), 1);
+    }
+}
+
+#[test]
 fn three_fresh_tokens_refused_in_a_row_stall_the_session_and_cost_three_calls() {
     let mut bench = Bench::live(100);
     // Those whose permit was voided ask again, as their objects do once they are woken.
