@@ -223,27 +223,54 @@ fn application(session: &Session, outlook: Outlook) -> Application {
 fn told(snapshot: &Snapshot) -> (Option<String>, Option<Timestamp>) {
     match &snapshot.state {
         State::Open => (None, None),
-        State::Throttled { until } => {
-            (None, after(until.saturating_duration_since(Instant::now())))
-        }
+        State::Throttled { until } => (None, still_to_come(*until)),
         State::TokenRefused(detail) => (Some(detail.to_string()), None),
         State::Unavailable(detail, _)
         | State::AuthenticationFailed(detail)
         | State::ApplicationRefused(detail) => (
             Some(detail.to_string()),
-            snapshot
-                .next_probe
-                .and_then(|at| after(at.saturating_duration_since(Instant::now()))),
+            snapshot.next_probe.and_then(still_to_come),
         ),
     }
 }
 
-fn after(time: Duration) -> Option<Timestamp> {
-    let time = SignedDuration::try_from(time).ok()?;
-    Timestamp::now().checked_add(time).ok()
+/// When calls go on; nobody knows where one is out already, and tells by its answer.
+fn still_to_come(at: Instant) -> Option<Timestamp> {
+    let left = at.checked_duration_since(Instant::now())?;
+    let left = SignedDuration::try_from(left).ok()?;
+    Timestamp::now().checked_add(left).ok()
 }
 
 /// Whole seconds, rounded up: nobody is promised a turn too early.
 fn whole(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::answer::{Detail, Trouble};
+
+    #[test]
+    fn nobody_is_told_that_the_next_call_goes_in_no_time_while_one_is_out_that_tells() {
+        let now = Instant::now();
+        let (over, ahead) = (now, now + Duration::from_secs(60));
+        let throttled = |until| Snapshot::of_three(State::Throttled { until }, Duration::ZERO);
+        let probed = |at| Snapshot {
+            next_probe: Some(at),
+            ..Snapshot::of_three(
+                State::Unavailable(Detail::default(), Trouble::TimedOut),
+                Duration::ZERO,
+            )
+        };
+        std::thread::sleep(Duration::from_millis(1));
+        for (snapshot, known) in [
+            (throttled(over), false),
+            (throttled(ahead), true),
+            (probed(over), false),
+            (probed(ahead), true),
+        ] {
+            assert_eq!(told(&snapshot).1.is_some(), known, "{snapshot:?}");
+        }
+    }
 }

@@ -361,11 +361,7 @@ fn secret(look: &Look<'_>, which: Secret) -> String {
 fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus {
     let previous = look.object.status.session.as_ref();
     let throttled_until = match &snapshot.state {
-        State::Throttled { until } => {
-            let left = until.saturating_duration_since(look.now.1);
-            let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
-            look.now.0.checked_add(left).ok()
-        }
+        State::Throttled { until } => wall(*until, look.now),
         State::Open
         | State::TokenRefused(_)
         | State::Unavailable(..)
@@ -383,6 +379,15 @@ fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus
             previous.and_then(|p| p.throttled_until.as_ref()),
             throttled_until,
         ),
+    }
+}
+
+/// A time of the clock that sessions count with, as people read it. One that is over stays what it was.
+fn wall(at: Instant, now: (Timestamp, Instant)) -> Option<Timestamp> {
+    let span = |span| SignedDuration::try_from(span).ok();
+    match at.checked_duration_since(now.1) {
+        Some(left) => now.0.checked_add(span(left)?).ok(),
+        None => now.0.checked_sub(span(now.1 - at)?).ok(),
     }
 }
 

@@ -165,8 +165,21 @@ impl Budget {
     }
 
     /// When the pause ends or ended, as long as no call after it was understood.
-    pub(super) fn throttled_until(&self) -> Option<Instant> {
+    pub(super) fn paused_until(&self) -> Option<Instant> {
         self.pause
+    }
+
+    /// Until when a refusal keeps the next call from going, or kept the one that is out: the end of the pause, or later
+    /// where there is no room by then. `None` once calls can go.
+    pub(super) fn throttled_until(&self, now: Instant) -> Option<Instant> {
+        let pause = self.pause?;
+        match self.room(now.max(pause)) {
+            Room::Now if pause <= now => None,
+            Room::At(at) => Some(at),
+            Room::Now | Room::AfterAnswer => {
+                Some(self.share.last().map_or(pause, |last| last.max(pause)))
+            }
+        }
     }
 
     /// How many calls one window may hold now: the limit, less what others seem to take.
@@ -210,7 +223,12 @@ impl Budget {
         let used = self.used(now);
         let fits = self.fits(now);
         let ahead = fits.saturating_sub(used);
-        let start = self.pause.map_or(now, |until| until.max(now));
+        let throttled = self.throttled_until(now);
+        let start = throttled.map_or(now, |until| until.max(now));
+        // The first one goes alone then, to try whether there is more than is known of.
+        if throttled.is_some() && position == 1 {
+            return start.saturating_duration_since(now);
+        }
         let turn = if position <= ahead {
             now
         } else {

@@ -211,7 +211,7 @@ impl Core {
                 purpose,
                 position,
                 estimated: self.estimate(position, now),
-                state: self.state(),
+                state: self.state(now),
                 told: self.notice.has_told(uid, &self.queue),
             },
             None => Standing::Absent,
@@ -274,7 +274,7 @@ impl Core {
         step.wake = mem::take(&mut self.woken);
         let notice = self
             .notice
-            .advance(&self.state(), &self.queue, now, &mut step.wake);
+            .advance(&self.state(now), &self.queue, now, &mut step.wake);
         let candidates = [moves, unused.map(|given| given + PERMIT_LASTS), notice];
         step.next = candidates.into_iter().flatten().min();
         step.wants_record = self.wants_record();

@@ -296,7 +296,7 @@ impl Session {
             Timestamp::now().checked_add(left).ok()
         });
         let snapshot = Snapshot {
-            state: core.state(),
+            state: core.state(now),
             calls_in_window: core.calls_in_window(now),
             limit: core.limit(now),
             window: core.window(),

@@ -17,7 +17,7 @@ pub enum State {
     Open,
     /// The platform refused a call for too many calls.
     Throttled {
-        /// When calls go on.
+        /// When calls go on. In the past while the one call is out that tries whether they can.
         until: Instant,
     },
     /// A token was refused and a new login is due or under way.

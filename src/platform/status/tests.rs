@@ -285,6 +285,36 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
     assert_eq!(until(&paused(&read, 1030)), 1090);
 }
 
+#[tokio::test]
+async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
+    let (mut read, access) = (platform(&spec()), grant(true, None));
+    let start = Instant::now();
+    let snapshot = snapshot(State::Throttled {
+        until: start + Duration::from_secs(6),
+    });
+    let after = |read: &Object, seconds: u16| {
+        next(&Look {
+            object: read,
+            access: &access,
+            snapshot: Some(&snapshot),
+            packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
+            served_by: None,
+            now: (
+                at(1000 + i64::from(seconds)),
+                start + Duration::from_secs(seconds.into()),
+            ),
+        })
+        .unwrap()
+    };
+    read.status = after(&read, 0);
+    for seconds in [5, 7, 20, 600] {
+        let said = after(&read, seconds);
+        assert!(!is_due(&read.status, &said, false, None), "{seconds} s");
+    }
+}
+
 #[test]
 fn durations_are_said_roughly() {
     for (seconds, said) in [

@@ -117,6 +117,11 @@ impl Share {
         lowered.unproven.is_none().then_some(lowered.grows)
     }
 
+    /// When the last call went.
+    pub(super) fn last(&self) -> Option<Instant> {
+        self.last
+    }
+
     /// How many calls may be out at one time: twice as many as the pace needs.
     pub(super) fn most_in_flight(&self, limit: usize, window: Duration, now: Instant) -> usize {
         if !self.fell_within(CARE, window, now) {

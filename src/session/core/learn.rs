@@ -186,9 +186,9 @@ impl Core {
             self.under_way.swap_remove(at);
         }
         if let Some(Answer::Throttled(_)) = answer {
-            let before = self.budget.throttled_until();
+            let before = self.budget.paused_until();
             self.budget.refused(call.started, now);
-            self.untold |= self.budget.throttled_until() != before;
+            self.untold |= self.budget.paused_until() != before;
             self.void_permits();
             return;
         }

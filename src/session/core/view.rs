@@ -9,10 +9,10 @@ use crate::session::{State, Turn};
 
 impl Core {
     /// What all wait for.
-    pub(in crate::session) fn state(&self) -> State {
+    pub(in crate::session) fn state(&self, now: Instant) -> State {
         if let Some(state) = self.health.ailment() {
             state.clone()
-        } else if let Some(until) = self.budget.throttled_until()
+        } else if let Some(until) = self.budget.throttled_until(now)
             && self.is_wanted()
         {
             State::Throttled { until }

@@ -25,7 +25,7 @@ fn a_refused_call_pauses_all_for_a_tenth_of_a_window_then_one_goes_alone() {
     );
     budget.ended(over + ms(5), over + ms(5));
     budget.understood(over, over + ms(5));
-    assert_eq!(budget.throttled_until(), None);
+    assert_eq!(budget.paused_until(), None);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_pause_is_half_a_window_where_no_call_of_ours_is_in_it() {
     let (mut budget, now) = fresh(100, WINDOW);
     assert!(budget.take(now));
     budget.refused(now, now);
-    assert_eq!(budget.throttled_until(), Some(now + WINDOW / 2));
+    assert_eq!(budget.paused_until(), Some(now + WINDOW / 2));
 }
 
 #[test]
@@ -49,12 +49,12 @@ fn the_share_falls_to_the_calls_that_fitted_and_those_still_out_may_add_to_it() 
     }
     budget.refused(now, at(11));
     assert_eq!(budget.fits(at(11)), 10);
-    let pause = budget.throttled_until();
+    let pause = budget.paused_until();
     // The others were out already: what is refused of them says nothing new, what fits does.
     for call in 12..=16 {
         budget.refused(now, at(call));
     }
-    assert_eq!((budget.fits(at(16)), budget.throttled_until()), (10, pause));
+    assert_eq!((budget.fits(at(16)), budget.paused_until()), (10, pause));
     for call in 17..=20 {
         budget.ended(at(call), at(call));
         budget.understood(now, at(call));
@@ -154,4 +154,30 @@ fn the_estimate_counts_with_what_is_left() {
     let (first, eleventh) = (budget.estimate(1, fell), budget.estimate(11, fell));
     assert!(first <= WINDOW && eleventh >= WINDOW && eleventh <= WINDOW * 2);
     assert!(budget.estimate(100, fell) >= WINDOW * 9);
+}
+
+#[test]
+fn a_refusal_is_told_to_last_until_the_next_call_can_really_go() {
+    let (mut budget, fell) = lowered_to_ten();
+    let until = budget.throttled_until(fell).unwrap();
+    assert!(
+        until > fell + WINDOW / 10,
+        "after the pause there is no room"
+    );
+    let mut now = fell;
+    while let Room::At(at) = budget.room(now) {
+        assert_eq!(budget.throttled_until(now), Some(until));
+        assert_eq!(budget.estimate(1, now), until - now);
+        assert!(budget.estimate(2, now) >= until - now);
+        now = at;
+    }
+    assert_eq!(now, until);
+    assert_eq!(budget.throttled_until(now), None, "it can go");
+    assert!(budget.take(now));
+    let answered = now + ms(5000);
+    let told = budget.throttled_until(answered);
+    assert_eq!(told, Some(until), "time that passes is no news");
+    budget.ended(answered, answered);
+    budget.understood(now, answered);
+    assert_eq!(budget.throttled_until(answered), None);
 }

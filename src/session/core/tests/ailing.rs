@@ -11,7 +11,10 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
     for n in 1..=5 {
         bench.call(n, &unavailable());
     }
-    assert!(matches!(bench.core.state(), State::Unavailable(..)));
+    assert!(matches!(
+        bench.core.state(bench.now),
+        State::Unavailable(..)
+    ));
     assert_eq!(bench.permits(), 0, "the permits not yet used are void");
     let began = bench.now;
     let mut probes = 0;
@@ -37,7 +40,7 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
     }
     let holder = (1..=100).find(|n| bench.permitted(*n)).unwrap();
     bench.call(holder, &Answer::AlreadyGone(Detail::default()));
-    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.core.state(bench.now), State::Open);
     assert_eq!(bench.permits(), 8);
 }
 
@@ -50,7 +53,10 @@ fn a_refused_application_is_probed_and_does_not_eat_the_quota() {
     for call in &bench.begin_twenty() {
         bench.end(call, &Answer::ApplicationRefused(Detail::default()));
     }
-    assert!(matches!(bench.core.state(), State::ApplicationRefused(_)));
+    assert!(matches!(
+        bench.core.state(bench.now),
+        State::ApplicationRefused(_)
+    ));
     let began = bench.now;
     while bench.permits() == 0 {
         bench.wait();

@@ -98,7 +98,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
         assert!(
             left.is_empty(),
             "seed {seed}: {left:?}, {:?}",
-            bench.core.state()
+            bench.core.state(bench.now)
         );
     }
 }

@@ -335,7 +335,7 @@ fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
     assert!(!first.core.wants_record());
     first.call(21, &Answer::Throttled(Detail::default()));
     assert!(first.core.wants_record());
-    let ends = first.core.budget.throttled_until().unwrap();
+    let ends = first.core.budget.paused_until().unwrap();
     let record = first
         .core
         .record(&session_key(), first.now + secs(6), first.now);
@@ -351,7 +351,7 @@ fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
     for n in 22..=60 {
         next.ask(n);
     }
-    assert!(matches!(next.core.state(), State::Throttled { .. }));
+    assert!(matches!(next.core.state(next.now), State::Throttled { .. }));
     let log_in_at = next.next.unwrap();
     assert!(log_in_at >= ends && log_in_at <= ends + secs(2));
     let nearly = (log_in_at - now).saturating_sub(Duration::from_nanos(1));

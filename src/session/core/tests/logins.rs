@@ -48,9 +48,12 @@ fn a_token_that_dies_among_many_calls_costs_one_login() {
         bench.end(call, &Answer::TokenRefused(Detail::default()));
     }
     assert_eq!((bench.logins.len(), bench.core.logins()), (1, 2));
-    assert!(matches!(bench.core.state(), State::TokenRefused(_)));
+    assert!(matches!(
+        bench.core.state(bench.now),
+        State::TokenRefused(_)
+    ));
     bench.log_in(3600);
-    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.core.state(bench.now), State::Open);
     assert_eq!(bench.permits(), 8);
 }
 
@@ -97,7 +100,7 @@ fn late_answers_under_the_former_secret_do_not_heal_what_the_new_one_was_refused
         );
         for call in &late {
             bench.end(call, &answer);
-            assert_eq!(bench.core.state(), refused, "{answer:?}");
+            assert_eq!(bench.core.state(bench.now), refused, "{answer:?}");
             assert!(bench.logins.is_empty(), "{answer:?}: it logs in again");
         }
         assert_eq!(bench.core.next_probe(), next);
@@ -128,7 +131,7 @@ fn a_late_refusal_under_a_replaced_token_leaves_the_new_one_in_use() {
         bench.log_in(3600);
         for call in &late {
             bench.end(call, &answer);
-            assert_eq!(bench.core.state(), State::Open, "{answer:?}");
+            assert_eq!(bench.core.state(bench.now), State::Open, "{answer:?}");
         }
         assert!(bench.permitted(7), "{answer:?}");
         assert_eq!(bench.core.logins(), 2, "{answer:?}");
@@ -182,12 +185,15 @@ fn three_fresh_tokens_refused_in_a_row_stall_the_session_and_cost_three_calls() 
     assert_eq!(bench.now - began, secs(2));
     bench.log_in(3600);
     refuse_one(&mut bench);
-    assert!(matches!(bench.core.state(), State::AuthenticationFailed(_)));
+    assert!(matches!(
+        bench.core.state(bench.now),
+        State::AuthenticationFailed(_)
+    ));
     assert_eq!((bench.permits(), bench.core.logins()), (0, 4));
 
     bench.core.agree(terms(100, "s2"), false, bench.now);
     bench.settle();
-    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.core.state(bench.now), State::Open);
     assert_eq!(bench.logins.len(), 1, "another secret is tried at once");
 }
 
@@ -198,7 +204,10 @@ fn a_refused_login_is_tried_again_at_a_growing_pace_and_at_once_with_another_sec
     let mut last = secs(0);
     for round in 0..8 {
         bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
-        assert!(matches!(bench.core.state(), State::AuthenticationFailed(_)));
+        assert!(matches!(
+            bench.core.state(bench.now),
+            State::AuthenticationFailed(_)
+        ));
         let began = bench.now;
         while bench.logins.is_empty() {
             bench.wait();
@@ -235,7 +244,7 @@ fn a_refusal_of_the_former_secret_says_nothing_about_the_new_one() {
     bench.ask(1);
     bench.core.agree(terms(100, "s2"), false, bench.now);
     bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
-    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.core.state(bench.now), State::Open);
     assert_eq!(bench.logins.len(), 1);
 }
 
@@ -287,7 +296,7 @@ fn a_handed_in_token_is_never_logged_in_for_and_its_refusal_says_who_has_to_rene
     bench.ask(1);
     bench.call(1, &Answer::TokenRefused(Detail::default()));
     bench.ask(2);
-    let State::AuthenticationFailed(detail) = bench.core.state() else {
+    let State::AuthenticationFailed(detail) = bench.core.state(bench.now) else {
         panic!("a person has to look");
     };
     assert!(detail.message.contains("accessToken"), "{}", detail.message);

@@ -117,7 +117,10 @@ fn the_answers_of_an_inventory_teach_like_others() {
     bench.core.want_spare();
     let call = bench.begin_spare().unwrap();
     bench.end(&call, &Answer::Throttled(detail()));
-    assert!(matches!(bench.core.state(), State::Throttled { .. }));
+    assert!(matches!(
+        bench.core.state(bench.now),
+        State::Throttled { .. }
+    ));
     let mut bench = Bench::live(100);
     bench.core.want_spare();
     let call = bench.begin_spare().unwrap();
@@ -166,7 +169,7 @@ fn a_list_that_is_refused_makes_no_deletion_wait() {
                 if !bench.logins.is_empty() {
                     bench.log_in(3600);
                 }
-                assert_eq!(bench.core.state(), State::Open, "{answer:?}");
+                assert_eq!(bench.core.state(bench.now), State::Open, "{answer:?}");
             }
             bench.ask(1);
             assert!(bench.permitted(1), "{answer:?}");
@@ -185,7 +188,10 @@ fn a_list_that_fails_where_the_session_ails_leaves_the_next_try_to_whoever_comes
                 &Answer::Unavailable(Detail::default(), Trouble::Answered),
             );
         }
-        assert!(matches!(bench.core.state(), State::Unavailable(..)));
+        assert!(matches!(
+            bench.core.state(bench.now),
+            State::Unavailable(..)
+        ));
         bench.core.want_spare();
         bench.settle();
         bench.wait();
@@ -215,11 +221,14 @@ fn a_list_that_is_answered_heals_what_kept_the_platform_from_answering() {
         bench.call(n, &Answer::Unavailable(detail(), Trouble::Answered));
     }
     wanted(&mut bench);
-    assert_eq!(bench.core.state(), State::Open);
+    assert_eq!(bench.core.state(bench.now), State::Open);
     // The right to list is not the right to delete.
     let mut bench = Bench::live(100);
     bench.ask(1);
     bench.call(1, &Answer::ApplicationRefused(detail()));
     wanted(&mut bench);
-    assert!(matches!(bench.core.state(), State::ApplicationRefused(_)));
+    assert!(matches!(
+        bench.core.state(bench.now),
+        State::ApplicationRefused(_)
+    ));
 }

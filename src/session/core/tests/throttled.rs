@@ -1,0 +1,38 @@
+//! What a session says of itself while a refusal for too many calls keeps it from calling.
+
+use super::*;
+
+#[test]
+fn throttled_tells_when_the_next_call_goes_and_is_over_once_that_is_understood() {
+    let mut bench = Bench::live(100);
+    for n in 1..=40 {
+        bench.ask(n);
+    }
+    for n in 1..=20 {
+        bench.call(n, &Answer::Done(200));
+    }
+    bench.call(21, &Answer::Throttled(Detail::default()));
+    // Those whose permits were voided ask again, as their objects do.
+    for n in 22..=40 {
+        bench.ask(n);
+    }
+    let said = bench.core.state(bench.now);
+    let State::Throttled { until } = said else {
+        panic!("a refusal throttles: {said:?}");
+    };
+    let pause_ends = bench.core.budget.paused_until().unwrap();
+    assert!(until > pause_ends, "after the pause there is no room");
+    while bench.permits() == 0 {
+        assert_eq!(bench.core.state(bench.now), said);
+        let Standing::Waiting { estimated, .. } = bench.standing(22) else {
+            panic!("it waits");
+        };
+        assert_eq!(estimated, until - bench.now);
+        bench.wait();
+    }
+    assert_eq!(bench.now, until);
+    bench.pass(secs(9));
+    assert_eq!(bench.core.state(bench.now), said, "no news yet");
+    bench.call(22, &Answer::Done(200));
+    assert_eq!(bench.core.state(bench.now), State::Open);
+}
