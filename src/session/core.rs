@@ -50,8 +50,8 @@ struct Permit {
 pub(super) struct Underway {
     started: Instant,
     probe: bool,
-    /// Whether nobody waited for it: a page of the list.
-    spare: bool,
+    /// The object that waits for it: nobody does for a page of the list, and all do for a login.
+    uid: Option<String>,
     /// The serial of its token, or for a login the revision of the credential.
     serial: u64,
 }
@@ -103,6 +103,7 @@ pub(super) struct Core {
     tokens: Tokens,
     health: Health,
     notice: Notice,
+    chance: Rng,
     /// Whether a refusal has told something that no record tells yet.
     untold: bool,
     /// Those whose standing changed without their doing.
@@ -121,7 +122,7 @@ impl Core {
         terms: Terms,
         assumed_used_at: Instant,
         time_out: Duration,
-        chance: Rng,
+        mut chance: Rng,
     ) -> Self {
         Self {
             budget: Budget::new(terms.calls, terms.window, assumed_used_at),
@@ -132,8 +133,9 @@ impl Core {
             tenure: Tenure::default(),
             pace: Pace::default(),
             tokens: Tokens::new(terms.credential),
-            health: Health::new(chance),
+            health: Health::new(chance.fork()),
             notice: Notice::default(),
+            chance,
             untold: false,
             woken: Vec::new(),
             time_out,
@@ -254,7 +256,7 @@ impl Core {
                             call: Underway {
                                 started: now,
                                 probe,
-                                spare: false,
+                                uid: None,
                                 serial: order.credential,
                             },
                             secret: order.secret,
@@ -329,9 +331,14 @@ impl Core {
         }
     }
 
-    /// Gives the head of the queue its permit.
+    /// Gives its permit to who is next, or to who probes for all.
     fn grant(&mut self, probe: bool, now: Instant) -> Option<ObjectKey> {
-        let ticket = self.queue.pop()?;
+        let ticket = if probe {
+            self.queue.draw(self.health.tries(), &mut self.chance)
+        } else {
+            self.queue.pop()
+        };
+        let ticket = ticket?;
         self.take(probe, now);
         let permit = Permit {
             key: ticket.key.clone(),

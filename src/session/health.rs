@@ -75,6 +75,11 @@ impl Health {
         self.ailment.as_ref().map(|ailment| ailment.next)
     }
 
+    /// How many probes have failed since it began to ail.
+    pub(super) fn tries(&self) -> u32 {
+        self.ailment.as_ref().map_or(0, |ailment| ailment.steps)
+    }
+
     /// The probe is out.
     pub(super) fn probe_begun(&mut self) {
         if let Some(ailment) = &mut self.ailment {

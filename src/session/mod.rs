@@ -127,7 +127,7 @@ pub struct Ticket {
     pub purpose: Purpose,
     /// Whose calls go first.
     pub priority: Priority,
-    /// Since when the deletion is wanted: the order within a priority.
+    /// Since when the deletion is wanted: the order within a priority, until a call for it fails.
     pub requested_at: Timestamp,
 }
 

@@ -4,6 +4,7 @@
 //! text, so that a hundred thousand of them cost less than 20 MB; the weights that keep the tree
 //! shallow are hashes of the uids, so it takes no chance.
 
+use std::cmp::Ordering;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use hashbrown::HashTable;
@@ -84,6 +85,29 @@ impl Order {
     /// The ticket of `uid`.
     pub(super) fn get(&self, uid: &str) -> Option<Ticket> {
         self.find(uid).map(|at| self.node(at).ticket())
+    }
+
+    /// Whether there is a ticket of `uid`.
+    pub(super) fn contains(&self, uid: &str) -> bool {
+        self.find(uid).is_some()
+    }
+
+    /// The ticket of `priority` that so many are older than.
+    pub(super) fn nth(&self, priority: Priority, mut rank: usize) -> Option<Ticket> {
+        let mut at = self.roots[slot(priority)];
+        while at != NONE {
+            let node = self.node(at);
+            let older = self.size(node.left) as usize;
+            match rank.cmp(&older) {
+                Ordering::Less => at = node.left,
+                Ordering::Equal => return Some(node.ticket()),
+                Ordering::Greater => {
+                    rank -= older + 1;
+                    at = node.right;
+                }
+            }
+        }
+        None
     }
 
     /// The priority of `uid`, how many of the same priority are older, and what it wants its call for.

@@ -1,11 +1,16 @@
-//! Who gets the next call: deletions before retirement, then by age.
+//! Who gets the next call: deletions before retirement, then by age. Whose call failed goes behind all who were there.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod setbacks;
+
 use std::iter;
 
+use fastrand::Rng;
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
+use self::setbacks::Setbacks;
 use super::order::Order;
 use super::{Priority, Purpose, Ticket};
 use crate::api::names::ObjectKey;
@@ -16,6 +21,7 @@ const ROUND: usize = 10;
 /// The tickets of one session.
 pub(super) struct Queue {
     order: Order,
+    setbacks: Setbacks,
     /// Deletions that went before waiting retirements since one of those had its turn.
     passed: usize,
 }
@@ -51,6 +57,7 @@ impl Queue {
     pub(super) fn new() -> Self {
         Self {
             order: Order::new(),
+            setbacks: Setbacks::new(),
             passed: 0,
         }
     }
@@ -67,9 +74,34 @@ impl Queue {
 
     /// Puts a ticket in its place; a second one of the same uid only moves it there.
     pub(super) fn insert(&mut self, ticket: &Ticket) {
-        if self.order.get(&ticket.uid).as_ref() != Some(ticket) {
+        let placed = self.setbacks.placed(ticket);
+        if self.order.get(&ticket.uid).as_ref() != Some(&placed) {
             self.order.remove(&ticket.uid);
-            self.order.insert(ticket);
+            self.order.insert(&placed);
+        }
+    }
+
+    /// A call of `uid` failed: its tickets go behind all of its priority that have come before.
+    pub(super) fn set_back(&mut self, uid: &str, now: Instant) {
+        self.replace(uid, |setbacks, order| {
+            setbacks.add(uid, now, |uid| order.contains(uid));
+        });
+    }
+
+    /// A call of `uid` did what it was for: its next one goes by age again.
+    pub(super) fn forgive(&mut self, uid: &str) {
+        if self.setbacks.contains(uid) {
+            self.replace(uid, |setbacks, _| setbacks.remove(uid));
+        }
+    }
+
+    /// Changes what is remembered of `uid`, and the place of its ticket with it.
+    fn replace(&mut self, uid: &str, change: impl FnOnce(&mut Setbacks, &Order)) {
+        let waiting = self.order.remove(uid);
+        let waiting = waiting.map(|ticket| self.setbacks.asked(ticket));
+        change(&mut self.setbacks, &self.order);
+        if let Some(ticket) = waiting {
+            self.insert(&ticket);
         }
     }
 
@@ -83,7 +115,44 @@ impl Queue {
         let mut rounds = self.rounds();
         let ticket = self.order.next(rounds.turn()?, None)?;
         self.passed = rounds.passed;
-        self.order.remove(&ticket.uid)
+        let ticket = self.order.remove(&ticket.uid)?;
+        Some(self.setbacks.asked(ticket))
+    }
+
+    /// Takes a ticket out for the next try whether calls are answered again, after so many `tries` in vain. Anybody's
+    /// by lot, so that no group of them that always fails stands before the others; who hasn't failed is preferred, and
+    /// never is it who failed last, where somebody else waits. Deletions and retirements take turns.
+    pub(super) fn draw(&mut self, tries: u32, chance: &mut Rng) -> Option<Ticket> {
+        let mut priorities = [Priority::Deletion, Priority::Retirement];
+        if tries % 2 == 1 {
+            priorities.reverse();
+        }
+        let drawn = priorities.map(|priority| self.candidate(priority, chance));
+        let mut drawn = drawn.into_iter().flatten();
+        let first = drawn.next()?;
+        let ticket = if self.setbacks.is_last(&first.uid) {
+            drawn.next().unwrap_or(first)
+        } else {
+            first
+        };
+        let ticket = self.order.remove(&ticket.uid)?;
+        match ticket.priority {
+            Priority::Deletion => self.passed += usize::from(self.retirements() > 0),
+            Priority::Retirement => self.passed = 0,
+        }
+        Some(self.setbacks.asked(ticket))
+    }
+
+    /// One of `priority` that hasn't failed, by lot; where all have, who did first.
+    fn candidate(&self, priority: Priority, chance: &mut Rng) -> Option<Ticket> {
+        let count = self.order.count(priority);
+        let first = chance.usize(..count.max(1));
+        let mut ranks = (first..count).chain(0..first);
+        let untried = ranks.find_map(|rank| {
+            let ticket = self.order.nth(priority, rank)?;
+            (!self.setbacks.contains(&ticket.uid)).then_some(ticket)
+        });
+        untried.or_else(|| self.order.next(priority, None))
     }
 
     /// Who is next.
@@ -95,7 +164,7 @@ impl Queue {
     pub(super) fn turns(&self) -> impl Iterator<Item = Ticket> {
         let mut rounds = self.rounds();
         let (mut deletion, mut retirement) = (None::<Ticket>, None::<Ticket>);
-        iter::from_fn(move || {
+        let placed = iter::from_fn(move || {
             let priority = rounds.turn()?;
             let last = match priority {
                 Priority::Deletion => &mut deletion,
@@ -104,7 +173,8 @@ impl Queue {
             let after = last.as_ref().map(|last| (last.requested_at, &*last.uid));
             *last = self.order.next(priority, after);
             last.clone()
-        })
+        });
+        placed.map(move |ticket| self.setbacks.asked(ticket))
     }
 
     /// How many turns until that of `uid`, and what it wants its call for; 1 is the next.

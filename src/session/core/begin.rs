@@ -29,7 +29,7 @@ impl Core {
         let call = Underway {
             started: now,
             probe: permit.probe,
-            spare: false,
+            uid: Some(uid.to_owned()),
             serial,
         };
         self.under_way.push(now);
@@ -67,7 +67,7 @@ impl Core {
         let call = Underway {
             started: now,
             probe,
-            spare: true,
+            uid: None,
             serial,
         };
         Poll::Ready(Some((call, token)))

@@ -23,31 +23,37 @@ impl Core {
             self.told_nothing(call);
             return;
         };
-        if call.spare {
+        let Some(uid) = &call.uid else {
             self.listed(call, answer);
             return;
-        }
+        };
         match answer {
-            Answer::Done(_)
-            | Answer::AlreadyGone(_)
-            | Answer::InvalidFileId(_)
-            | Answer::Unexpected(_) => {
+            Answer::Done(_) | Answer::AlreadyGone(_) => {
+                self.queue.forgive(uid);
+                self.tokens.proven(call.serial);
+                self.health.understood();
+            }
+            Answer::InvalidFileId(_) | Answer::Unexpected(_) => {
+                self.queue.set_back(uid, now);
                 self.tokens.proven(call.serial);
                 self.health.understood();
             }
             Answer::Throttled(_) => self.throttled(call),
-            Answer::TokenRefused(detail) => self.token_refused(call, detail, now),
+            Answer::TokenRefused(detail) => self.token_refused(call, uid, detail, now),
             Answer::CredentialsRefused(detail) => {
+                self.queue.set_back(uid, now);
                 // The next probe begins with a login, which proves the credentials or doesn't.
                 self.tokens.drop_token();
                 let state = State::AuthenticationFailed(self.tokens.explain(detail));
                 self.ails(state, false, call, now);
             }
             Answer::ApplicationRefused(detail) => {
+                self.queue.set_back(uid, now);
                 self.tokens.proven(call.serial);
                 self.ails(State::ApplicationRefused(detail.clone()), false, call, now);
             }
             Answer::Unavailable(detail, trouble) => {
+                self.queue.set_back(uid, now);
                 let state = State::Unavailable(detail.clone(), *trouble);
                 if self.health.failed(state, call.probe, now) {
                     self.void_permits();
@@ -148,7 +154,7 @@ impl Core {
         }
     }
 
-    fn token_refused(&mut self, call: &Underway, detail: &Detail, now: Instant) {
+    fn token_refused(&mut self, call: &Underway, uid: &str, detail: &Detail, now: Instant) {
         match self.tokens.refused(call.serial, detail, now) {
             Refusal::Replaced => self.told_nothing(call),
             Refusal::Again => {
@@ -162,6 +168,7 @@ impl Core {
                 }
             }
             Refusal::Final(detail) => {
+                self.queue.set_back(uid, now);
                 self.ails(State::AuthenticationFailed(detail), false, call, now);
             }
         }

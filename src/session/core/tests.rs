@@ -4,6 +4,7 @@ mod crash_loop;
 mod handover;
 mod logins;
 mod look_ups;
+mod starving;
 mod throttled;
 
 use std::task::Poll;

@@ -1,4 +1,7 @@
-use fastrand::Rng;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
 
 use super::*;
 
@@ -14,25 +17,63 @@ fn ticket(uid: impl Into<String>, priority: Priority, second: i64) -> Ticket {
 }
 
 /// The same promises, kept by a sorted list.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Model {
-    waiting: Vec<Ticket>,
+    /// Each with the time that orders it.
+    waiting: Vec<(Timestamp, Ticket)>,
     passed: usize,
+    /// Behind whom those are whose last call failed.
+    places: HashMap<String, Timestamp>,
+    latest: Timestamp,
 }
 
 impl Model {
+    fn new() -> Self {
+        Self {
+            waiting: Vec::new(),
+            passed: 0,
+            places: HashMap::new(),
+            latest: Timestamp::MIN,
+        }
+    }
+
     fn insert(&mut self, ticket: Ticket) {
-        self.waiting.retain(|other| other.uid != ticket.uid);
-        self.waiting.push(ticket);
+        self.remove(&ticket.uid);
+        let place = self.places.get(&ticket.uid).copied();
+        let at = ticket.requested_at.max(place.unwrap_or(Timestamp::MIN));
+        self.latest = self.latest.max(at);
+        self.waiting.push((at, ticket));
         self.waiting
-            .sort_by_key(|ticket| (ticket.priority, ticket.requested_at, ticket.uid.clone()));
+            .sort_by_key(|(at, ticket)| (ticket.priority, *at, ticket.uid.clone()));
+    }
+
+    fn remove(&mut self, uid: &str) -> Option<Ticket> {
+        let there = self.waiting.iter().position(|(_, one)| one.uid == uid)?;
+        Some(self.waiting.remove(there).1)
+    }
+
+    fn set_back(&mut self, uid: &str) {
+        let waiting = self.remove(uid);
+        self.latest += SignedDuration::from_nanos(1);
+        self.places.insert(uid.to_owned(), self.latest);
+        if let Some(ticket) = waiting {
+            self.insert(ticket);
+        }
+    }
+
+    fn forgive(&mut self, uid: &str) {
+        self.places.remove(uid);
+        let waiting = self.remove(uid);
+        if let Some(ticket) = waiting {
+            self.insert(ticket);
+        }
     }
 
     fn pop(&mut self) -> Option<Ticket> {
         let retirement = self
             .waiting
             .iter()
-            .position(|ticket| ticket.priority == Priority::Retirement);
+            .position(|(_, ticket)| ticket.priority == Priority::Retirement);
         let index = match retirement {
             Some(index) if self.passed >= 9 => index,
             _ => 0,
@@ -40,7 +81,7 @@ impl Model {
         if self.waiting.is_empty() {
             return None;
         }
-        let ticket = self.waiting.remove(index);
+        let (_, ticket) = self.waiting.remove(index);
         match ticket.priority {
             Priority::Retirement => self.passed = 0,
             Priority::Deletion => self.passed += usize::from(retirement.is_some()),
@@ -53,10 +94,11 @@ impl Model {
 fn the_queue_does_what_a_sorted_list_does_positions_included() {
     for seed in 0..60 {
         let mut rng = Rng::with_seed(seed);
-        let (mut queue, mut model) = (Queue::new(), Model::default());
+        let (mut queue, mut model) = (Queue::new(), Model::new());
+        let now = Instant::now();
         for _ in 0..300 {
             let uid = format!("u{}", rng.u8(0..80));
-            match rng.u8(0..10) {
+            match rng.u8(0..12) {
                 0..6 => {
                     let priority = if rng.bool() {
                         Priority::Deletion
@@ -71,9 +113,15 @@ fn the_queue_does_what_a_sorted_list_does_positions_included() {
                     model.insert(ticket);
                 }
                 6 => {
-                    let there = model.waiting.iter().any(|ticket| ticket.uid == uid);
-                    assert_eq!(queue.remove(&uid), there);
-                    model.waiting.retain(|ticket| ticket.uid != uid);
+                    assert_eq!(queue.remove(&uid), model.remove(&uid).is_some());
+                }
+                7 | 8 => {
+                    queue.set_back(&uid, now);
+                    model.set_back(&uid);
+                }
+                9 => {
+                    queue.forgive(&uid);
+                    model.forgive(&uid);
                 }
                 _ => assert_eq!(queue.pop(), model.pop(), "seed {seed}"),
             }
@@ -92,7 +140,8 @@ fn the_queue_does_what_a_sorted_list_does_positions_included() {
             place = Some(next);
             walked.push(key);
         }
-        let sorted: Vec<_> = model.waiting.into_iter().map(|ticket| ticket.key).collect();
+        let sorted = model.waiting.into_iter();
+        let sorted: Vec<_> = sorted.map(|(_, ticket)| ticket.key).collect();
         assert_eq!(walked, sorted);
     }
 }
@@ -130,6 +179,98 @@ fn a_retired_object_that_is_deleted_while_it_waits_moves_up() {
     queue.insert(&ticket("b", Priority::Deletion, 1));
     assert_eq!(queue.len(), 2);
     assert_eq!(queue.position("b"), Some((1, Purpose::Delete)));
+}
+
+#[test]
+fn whose_call_failed_goes_behind_those_who_were_there_and_before_those_who_come() {
+    let (mut queue, now) = (Queue::new(), Instant::now());
+    for (uid, second) in [("a", 1), ("b", 2), ("c", 3)] {
+        queue.insert(&ticket(uid, Priority::Deletion, second));
+    }
+    queue.insert(&ticket("r", Priority::Retirement, 1));
+    let failed = queue.pop().unwrap();
+    assert_eq!(failed.uid, "a");
+    queue.set_back("a", now);
+    queue.insert(&failed);
+    queue.insert(&ticket("d", Priority::Deletion, 4));
+    let turns: Vec<_> = queue.turns().collect();
+    let order: Vec<_> = turns.iter().map(|turn| turn.uid.as_str()).collect();
+    assert_eq!(order, ["b", "c", "a", "d", "r"]);
+    assert_eq!(turns[2], failed, "it is shown as it was asked for");
+    assert_eq!(queue.position("a"), Some((3, Purpose::Delete)));
+    // Asking again moves it nowhere; an end lets it go by age again.
+    queue.insert(&failed);
+    assert_eq!(queue.position("a"), Some((3, Purpose::Delete)));
+    queue.forgive("a");
+    assert_eq!(queue.position("a"), Some((1, Purpose::Delete)));
+}
+
+#[test]
+fn a_try_goes_by_lot_to_who_has_not_failed_and_else_to_who_failed_first() {
+    let (mut queue, now) = (Queue::new(), Instant::now());
+    let mut chance = Rng::with_seed(1);
+    let mut drawn = HashSet::new();
+    for n in 0..20 {
+        queue.insert(&ticket(format!("d{n}"), Priority::Deletion, n));
+    }
+    for _ in 0..100 {
+        let ticket = queue.draw(0, &mut chance).unwrap();
+        queue.insert(&ticket);
+        drawn.insert(ticket.uid);
+    }
+    assert!(drawn.len() > 15, "{drawn:?}");
+    for n in 0..20 {
+        if n > 0 {
+            let ticket = queue.draw(0, &mut chance).unwrap();
+            let number: i64 = ticket.uid[1..].parse().unwrap();
+            assert!(number >= n, "{} has failed", ticket.uid);
+            queue.insert(&ticket);
+        }
+        queue.set_back(&format!("d{n}"), now);
+    }
+    for n in 0..40 {
+        let ticket = queue.draw(0, &mut chance).unwrap();
+        assert_eq!(ticket.uid, format!("d{}", n % 20));
+        queue.set_back(&ticket.uid, now);
+        queue.insert(&ticket);
+    }
+}
+
+#[test]
+fn tries_take_turns_between_deletions_and_retirements_and_leave_out_who_failed_last() {
+    let (mut queue, now) = (Queue::new(), Instant::now());
+    let mut chance = Rng::with_seed(1);
+    queue.insert(&ticket("d", Priority::Deletion, 1));
+    queue.insert(&ticket("r", Priority::Retirement, 1));
+    let mut draw = |queue: &mut Queue, tries| {
+        let ticket = queue.draw(tries, &mut chance).unwrap();
+        queue.insert(&ticket);
+        ticket.uid
+    };
+    assert_eq!(draw(&mut queue, 0), "d");
+    assert_eq!(draw(&mut queue, 1), "r");
+    queue.set_back("d", now);
+    assert_eq!(draw(&mut queue, 0), "r", "d failed last");
+    queue.set_back("r", now);
+    assert_eq!(draw(&mut queue, 1), "d", "r failed last");
+    queue.remove("d");
+    assert_eq!(draw(&mut queue, 0), "r", "nobody else waits");
+}
+
+#[test]
+fn who_failed_and_does_not_come_back_is_forgotten_but_not_who_waits() {
+    let (mut queue, start) = (Queue::new(), Instant::now());
+    let waiting = ticket("waiting", Priority::Deletion, 1);
+    queue.insert(&waiting);
+    queue.insert(&ticket("other", Priority::Deletion, 2));
+    queue.set_back("waiting", start);
+    for second in 0..40_000 {
+        queue.set_back(&format!("u{second}"), start + Duration::from_secs(second));
+    }
+    let remembered = queue.setbacks.len();
+    assert!(remembered < 20_000, "{remembered} after eleven hours");
+    queue.insert(&waiting);
+    assert_eq!(queue.position("waiting"), Some((2, Purpose::Delete)));
 }
 
 /// Resident bytes that this process has allocated, its code apart, where the system tells.

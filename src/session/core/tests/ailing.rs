@@ -78,10 +78,49 @@ fn a_probe_given_back_unused_goes_to_the_next() {
     while bench.permits() == 0 {
         bench.wait();
     }
-    assert!(bench.permitted(2));
-    bench.core.withdraw("u2");
+    let (first, other) = if bench.permitted(2) { (2, 3) } else { (3, 2) };
+    assert!(!bench.permitted(other), "one at a time");
+    bench.core.withdraw(&format!("u{first}"));
     bench.settle();
-    assert!(bench.permitted(3));
+    assert!(bench.permitted(other));
+}
+
+#[test]
+fn no_probe_goes_to_who_failed_last_while_somebody_else_waits() {
+    for (deletions, retirements) in [(2, 0), (0, 2), (1, 1), (3, 3)] {
+        let mut bench = Bench::live(100);
+        let all = deletions + retirements;
+        let ask = |bench: &mut Bench, n: usize| {
+            let priority = if n <= deletions {
+                Priority::Deletion
+            } else {
+                Priority::Retirement
+            };
+            let ticket = Ticket {
+                priority,
+                ..ticket(n)
+            };
+            bench.core.request(&ticket, bench.now);
+            bench.settle();
+        };
+        let (mut last, mut probes) = (0, 0);
+        while probes < 9 {
+            let ails = bench.core.state(bench.now) != State::Open;
+            for n in 1..=all {
+                ask(&mut bench, n);
+            }
+            let Some(n) = (1..=all).find(|n| bench.permitted(*n)) else {
+                bench.wait();
+                continue;
+            };
+            if ails {
+                assert_ne!(n, last, "of {deletions} and {retirements}");
+                probes += 1;
+            }
+            bench.call(n, &unavailable());
+            last = n;
+        }
+    }
 }
 
 fn may_say(bench: &Bench, n: usize) -> bool {

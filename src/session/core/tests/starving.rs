@@ -1,0 +1,169 @@
+//! Objects that fail for ever, and those who wait behind them.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// Objects that ask again after a pause when their call failed, like passes do: the first `failing` of them for ever.
+struct Fleet {
+    bench: Bench,
+    failing: usize,
+    answer: Answer,
+    /// Who still wants a call; `failing` never end.
+    left: BTreeMap<usize, Ticket>,
+    /// How often each has failed, and until when it pauses.
+    pauses: BTreeMap<usize, (u32, Instant)>,
+    calls: usize,
+}
+
+impl Fleet {
+    fn new(seed: u64, failing: usize, answer: &Answer, tickets: Vec<Ticket>) -> Self {
+        let mut bench = Bench::live(100);
+        bench.core.chance = Rng::with_seed(seed);
+        Self {
+            bench,
+            failing,
+            answer: answer.clone(),
+            left: (1..).zip(tickets).collect(),
+            pauses: BTreeMap::new(),
+            calls: 0,
+        }
+    }
+
+    /// Who isn't in a pause asks, and asks again: its permit may have been voided.
+    fn ask(&mut self) {
+        let now = self.bench.now;
+        let paused = |n: &usize| self.pauses.get(n).is_some_and(|(_, until)| *until > now);
+        for (_, ticket) in self.left.iter().filter(|(n, _)| !paused(n)) {
+            self.bench.core.request(ticket, now);
+        }
+        self.bench.settle();
+        if !self.bench.logins.is_empty() {
+            self.bench.log_in(3600);
+        }
+    }
+
+    /// Makes the calls of all who may; whether there was one.
+    fn call(&mut self) -> bool {
+        let all = self.left.keys().copied();
+        let holders: Vec<_> = all.filter(|n| self.bench.permitted(*n)).collect();
+        for n in &holders {
+            // The answer to one may void the permits of the others.
+            if self.bench.permitted(*n) {
+                self.call_for(*n);
+            }
+        }
+        !holders.is_empty()
+    }
+
+    fn call_for(&mut self, n: usize) {
+        self.calls += 1;
+        if n > self.failing {
+            self.bench.call(n, &Answer::Done(200));
+            self.left.remove(&n);
+            return;
+        }
+        self.bench.call(n, &self.answer);
+        let failures = self.pauses.get(&n).map_or(0, |(failures, _)| *failures) + 1;
+        // What is the session's matter makes the object ask for its next turn at once.
+        let pause = if matches!(self.answer, Answer::TokenRefused(_)) {
+            Duration::ZERO
+        } else {
+            (secs(5) * 2_u32.pow(failures.min(8) - 1)).min(secs(600))
+        };
+        self.pauses.insert(n, (failures, self.bench.now + pause));
+    }
+
+    /// How long it takes until only those are left who fail.
+    fn drain(&mut self) -> Duration {
+        let began = self.bench.now;
+        while self.left.len() > self.failing {
+            self.ask();
+            if !self.call() {
+                self.rest();
+            }
+            let left = self.left.len() - self.failing;
+            assert!(self.bench.now - began < secs(3600), "{left} are left");
+        }
+        self.bench.now - began
+    }
+
+    /// Moves to when something may happen.
+    fn rest(&mut self) {
+        let pauses = self.pauses.values().map(|(_, until)| *until);
+        let over = pauses.filter(|until| *until > self.bench.now).min();
+        let next = self.bench.next.into_iter().chain(over).min();
+        self.bench.now = next.expect("nothing goes on");
+    }
+}
+
+/// Every answer but an end that may be for one object alone, and for how long one makes all wait at most.
+fn failures() -> [(Answer, Duration); 6] {
+    let detail = Detail::default;
+    [
+        (unavailable(), secs(1)),
+        (Answer::Unexpected(detail()), secs(0)),
+        (Answer::InvalidFileId(detail()), secs(0)),
+        (Answer::ApplicationRefused(detail()), secs(5)),
+        (Answer::CredentialsRefused(detail()), secs(5)),
+        (Answer::TokenRefused(detail()), secs(5)),
+    ]
+}
+
+#[test]
+fn two_hundred_end_in_about_their_time_beside_twenty_older_ones_that_fail_for_ever() {
+    for (answer, pause) in failures() {
+        for seed in 0..5 {
+            let tickets = (1..=220).map(ticket).collect();
+            let mut fleet = Fleet::new(seed, 20, &answer, tickets);
+            let took = fleet.drain();
+            // Two windows for the calls, the first ones of those that fail included; some may need a login.
+            let most = WINDOW * 2 + secs(30) + pause * 20;
+            assert!(took <= most, "{answer:?}, seed {seed}: {took:?}");
+        }
+    }
+}
+
+#[test]
+fn more_failing_ones_than_the_quota_cost_the_others_one_call_each() {
+    let answer = Answer::Unexpected(Detail::default());
+    let tickets = (1..=350).map(ticket).collect();
+    let mut fleet = Fleet::new(1, 150, &answer, tickets);
+    let took = fleet.drain();
+    assert_eq!(took, WINDOW * 3, "the floor for 350 calls");
+    // A few second tries go beside the last of the others.
+    assert!(fleet.calls <= 360, "{}", fleet.calls);
+}
+
+#[test]
+fn retirements_go_on_beside_deletions_that_fail_for_ever() {
+    let retirement = |n| Ticket {
+        priority: Priority::Retirement,
+        ..ticket(n)
+    };
+    for seed in 0..20 {
+        let deletions = (1..=20).map(ticket);
+        let tickets = deletions.chain((21..=120).map(retirement)).collect();
+        let mut fleet = Fleet::new(seed, 20, &unavailable(), tickets);
+        let took = fleet.drain();
+        assert!(took <= WINDOW * 5, "seed {seed}: {took:?}");
+    }
+}
+
+#[test]
+fn one_that_comes_while_only_failing_ones_wait_is_the_next_to_be_tried() {
+    let mut fleet = Fleet::new(1, 10, &unavailable(), (1..=10).map(ticket).collect());
+    let began = fleet.bench.now;
+    while fleet.bench.now - began < secs(2000) {
+        fleet.ask();
+        if !fleet.call() {
+            fleet.rest();
+        }
+    }
+    let state = fleet.bench.core.state(fleet.bench.now);
+    assert!(matches!(state, State::Unavailable(..)), "{state:?}");
+    fleet.left.insert(11, ticket(11));
+    let before = fleet.calls;
+    fleet.drain();
+    assert_eq!(fleet.calls, before + 1);
+}
