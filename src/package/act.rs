@@ -47,7 +47,7 @@ pub async fn act(
         Decision::Release { .. } => patch_finalizers(context, object, removed(object)).await,
         Decision::Request(ticket) => match (&observed.usable, object.file_id()) {
             (Some(usable), Some(file_id)) => {
-                let package = (usable.app_id.clone(), file_id.clone());
+                let package = (usable.session.key().clone(), file_id.clone());
                 let seat = Seat {
                     session: usable.session.clone(),
                     package,
@@ -62,7 +62,7 @@ pub async fn act(
         },
         Decision::Follow(_) => match (&observed.usable, object.file_id()) {
             (Some(usable), Some(file_id)) => {
-                let package = (usable.app_id.clone(), file_id.clone());
+                let package = (usable.session.key().clone(), file_id.clone());
                 if context.memory.follow(&object.uid, &object.key, &package) {
                     Effect::None
                 } else {

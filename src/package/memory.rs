@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::decide::Echo;
-use crate::api::names::{AppId, FileId, ObjectKey};
+use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::Outcome;
-use crate::session::Session;
+use crate::session::{Session, SessionKey};
 use crate::telemetry::audit::AuditRecord;
 
-/// A package as the platform tells them apart.
-pub type PackageKey = (AppId, FileId);
+/// A package as one session knows it: who waits for a call of another session would wait for that one's trouble, too.
+pub type PackageKey = (SessionKey, FileId);
 
 /// What makes trying again at once worthwhile when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

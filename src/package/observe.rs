@@ -92,8 +92,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         revision: usable.as_ref().map_or(0, |usable| usable.revision),
     };
     let failure = context.memory.failure(&object.uid, &fingerprint);
-    let ahead = application
-        .clone()
+    let session = usable.as_ref().map(|usable| usable.session.key().clone());
+    let ahead = session
         .zip(object.file_id().cloned())
         .and_then(|package| context.memory.leader(&package))
         .filter(|(uid, _)| *uid != object.uid)

@@ -10,8 +10,15 @@ fn key(name: &str) -> ObjectKey {
     ObjectKey::new("fleet", name)
 }
 
+fn place() -> SessionKey {
+    SessionKey {
+        endpoint: "https://127.0.0.1:1".parse().unwrap(),
+        app_id: app("app-1"),
+    }
+}
+
 fn package() -> PackageKey {
-    (app("app-1"), "f-1".parse().unwrap())
+    (place(), "f-1".parse().unwrap())
 }
 
 fn seat() -> Seat {
@@ -32,12 +39,8 @@ fn seat() -> Seat {
         credential: Credential::Login("s".into()),
         connection: Arc::new(connection),
     };
-    let name = SessionKey {
-        endpoint,
-        app_id: app("app-1"),
-    };
     Seat {
-        session: sessions.join(&key("platform"), name, member),
+        session: sessions.join(&key("platform"), place(), member),
         package: package(),
     }
 }
@@ -52,6 +55,22 @@ async fn one_package_has_one_leader_and_its_success_serves_those_behind_it() {
     assert_eq!(memory.settle("a", Outcome::Deleted), [key("b")]);
     assert_eq!(memory.settled("b"), Some(Outcome::Deleted));
     assert!(memory.leave_seat("a").is_empty());
+}
+
+#[tokio::test]
+async fn who_is_called_for_elsewhere_waits_for_nobody_here() {
+    let (memory, seat) = (Memory::default(), seat());
+    let elsewhere = SessionKey {
+        endpoint: "https://127.0.0.1:2".parse().unwrap(),
+        ..place()
+    };
+    let other = Seat {
+        package: (elsewhere, seat.package.1.clone()),
+        ..seat.clone()
+    };
+    assert!(memory.take_seat("a", &key("a"), seat));
+    assert_eq!(memory.leader(&other.package), None);
+    assert!(memory.take_seat("b", &key("b"), other));
 }
 
 #[tokio::test]
