@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{AuditEvent, Layout, OPERATOR, Plane, Rig, SOON, alone, start_operator, wait_for};
+use support::{
+    AuditEvent, Layout, OPERATOR, Plane, Rig, SOON, alone, ready, start_operator, wait_for,
+};
 
 /// What one rule lets one verb do: API group, resource with its subresource, verb.
 type Right = (String, String, String);
@@ -191,4 +193,29 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     give_back(plane);
     rig.gone("b").await;
     assert_eq!(rig.deletes("package-00002").await.len(), 1);
+
+    a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane).await;
+}
+
+async fn a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane: &Plane) {
+    take_away(plane, "platforms", "patch").await;
+    let rig = Rig::on(plane, "unkept", Layout::default()).await;
+    let object = rig.manifest("a", "package-00001", &json!({}));
+    plane.apply(&object.to_string()).expect_ok();
+    // It says so once that has lasted for half a minute.
+    let platform = wait_for("the Platform to say so", SOON * 3, async || {
+        let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
+        let platform: Value = serde_json::from_str(&said.expect_ok()).unwrap();
+        (ready(&platform)["reason"] == "FinalizerRefused").then_some(platform)
+    })
+    .await;
+    let message = ready(&platform)["message"].to_string();
+    assert!(message.contains("cannot patch resource"), "{message}");
+    let object = rig.reason("a", "CredentialsMissing").await;
+    assert_eq!(ready(&object)["message"].to_string(), message);
+    assert_eq!(object["status"]["application"], Value::Null);
+
+    give_back(plane);
+    rig.reason("a", "Active").await;
+    rig.platform_reason("production", "Available").await;
 }
