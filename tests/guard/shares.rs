@@ -2,14 +2,12 @@
 
 use serde_json::json;
 
-use super::{delete, fleet, held, hold, message, name};
+use super::{delete, fleet, guard, held, hold, message, name};
 
 #[tokio::test]
 async fn deletions_that_fail_make_no_room_for_more_in_a_share() {
-    let half = json!({
-        "quota": {"calls": 100, "window": "1s"},
-        "guard": {"maxDeletions": 50, "maxPercent": 50, "window": "10m", "gracePeriod": "0s"},
-    });
+    let mut half = guard(50, "0s");
+    half["guard"]["maxPercent"] = json!(50);
     let rig = fleet("share", 8, half).await;
     let wrong_path = json!({"status": {"status": 405}});
     rig.simulator.fault_all("DELETE", &wrong_path).await;
