@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::Users;
 use super::credentials::Refusal;
+use super::failing::Failing;
 use super::object::Object;
 use crate::api::names::{FIELD_MANAGER, IN_USE_FINALIZER, ObjectKey};
 use crate::api::platform::{Platform, PlatformReason};
@@ -19,8 +20,6 @@ use crate::api::platform::{Platform, PlatformReason};
 const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same version isn't patched again sooner.
 const REPEAT: Duration = Duration::from_secs(4);
-/// A finalizer that can't be changed is told of after so long: a start of the API server is over by then.
-const FAILS: Duration = Duration::from_secs(30);
 /// An object may have been accepted a moment before its Platform was deleted: so long its status may be on its way.
 const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
 
@@ -57,8 +56,7 @@ pub(super) fn step(object: &Object, users: Option<&Users>, now: Timestamp) -> St
 #[derive(Default)]
 pub(super) struct Finalizers {
     tried: HashMap<ObjectKey, (String, Instant)>,
-    /// Since when a step has only failed, and how it did last.
-    failing: HashMap<ObjectKey, (Instant, String)>,
+    failing: HashMap<ObjectKey, Failing>,
 }
 
 impl Finalizers {
@@ -91,26 +89,23 @@ impl Finalizers {
         match result {
             Ok(()) => drop(self.failing.remove(&key)),
             Err(error) => {
-                let since = self.failing.get(&key).map_or(now, |(since, _)| *since);
-                self.failing.insert(key, (since, error));
+                let failing = Failing::after(self.failing.remove(&key), error, now);
+                self.failing.insert(key, failing);
             }
         }
     }
 
     /// The Platforms whose finalizer could not be changed for long, and what to say of each.
     pub(super) fn refused(&self, now: Instant) -> HashMap<ObjectKey, Refusal> {
-        let lasting = self
-            .failing
-            .iter()
-            .filter(|(_, (since, _))| now.saturating_duration_since(*since) >= FAILS);
         let refusal = |error: &str| {
             let message = format!(
                 "The finalizer {IN_USE_FINALIZER} can't be changed, and without it no object may rely on this Platform: {error}"
             );
             Refusal::new(PlatformReason::FinalizerRefused, message)
         };
-        lasting
-            .map(|(key, (_, error))| (key.clone(), refusal(error)))
+        self.failing
+            .iter()
+            .filter_map(|(key, failing)| Some((key.clone(), refusal(failing.lasting(now)?))))
             .collect()
     }
 }

@@ -11,6 +11,7 @@
 mod confirm;
 mod credentials;
 mod directory;
+mod failing;
 pub mod guard;
 mod in_use;
 pub mod inventory;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
@@ -19,6 +18,7 @@ use tracing::warn;
 
 use super::credentials::{KEYS, SecretData, Seen};
 use super::directory;
+use super::failing::Failing;
 use super::keeper::Keeper;
 use super::object::Object;
 use crate::api::names::ObjectKey;
@@ -169,16 +169,13 @@ fn secret_watch(
         .filter_map(std::future::ready)
 }
 
-/// A watch that only fails is told of after so long: a start of the API server is over by then.
-const FAILS: Duration = Duration::from_secs(30);
-
 /// The watch of one Secret.
 #[derive(Default)]
 struct Reading {
     /// What a list under way has shown.
     listed: Option<NamedSecret>,
-    /// Since when nothing but errors came.
-    failing: Option<Instant>,
+    /// Since nothing but errors came.
+    failing: Option<Failing>,
 }
 
 impl Reading {
@@ -210,9 +207,9 @@ impl Reading {
             // Says nothing about the Secret: what was seen before stands.
             Err(error) => {
                 warn!(%error, "the watch of a Secret failed and is begun anew");
-                let since = *self.failing.get_or_insert(now);
-                let lasts = now.saturating_duration_since(since) >= FAILS;
-                lasts.then(|| Seen::Failed(error.to_string()))
+                let failing = Failing::after(self.failing.take(), error.to_string(), now);
+                let words = self.failing.insert(failing).lasting(now)?;
+                Some(Seen::Failed(words.to_owned()))
             }
         }
     }
@@ -247,6 +244,8 @@ impl fmt::Debug for NamedSecret {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
