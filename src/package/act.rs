@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::conclude;
 use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
-use super::memory::Seat;
+use super::memory::{Following, Seat};
 use super::object::{Object, Watched};
 use super::observe::Observed;
 use super::slot::Slot;
@@ -45,9 +45,8 @@ pub async fn act(
         }
         Decision::AddFinalizer => patch_finalizers(context, object, added(object)).await,
         Decision::Release { .. } => patch_finalizers(context, object, removed(object)).await,
-        Decision::Request(ticket) => match (&observed.usable, object.file_id()) {
-            (Some(usable), Some(file_id)) => {
-                let package = (usable.session.key().clone(), file_id.clone());
+        Decision::Request(ticket) => match (&observed.usable, observed.package.clone()) {
+            (Some(usable), Some(package)) => {
                 let seat = Seat {
                     session: usable.session.clone(),
                     package,
@@ -60,17 +59,18 @@ pub async fn act(
             }
             (Some(_) | None, _) => Effect::Beaten,
         },
-        Decision::Follow(_) => match (&observed.usable, object.file_id()) {
-            (Some(usable), Some(file_id)) => {
-                let package = (usable.session.key().clone(), file_id.clone());
-                if context.memory.follow(&object.uid, &object.key, &package) {
+        Decision::Follow { priority, .. } => {
+            let (uid, key, memory) = (&object.uid, &object.key, &context.memory);
+            let package = observed.package.as_ref();
+            match package.map(|package| memory.follow(uid, key, package, *priority)) {
+                Some(Following::Waits) => Effect::None,
+                Some(Following::Hurries(leader)) => {
+                    context.queue.add(leader);
                     Effect::None
-                } else {
-                    Effect::Beaten
                 }
+                Some(Following::Nobody) | None => Effect::Beaten,
             }
-            (Some(_) | None, _) => Effect::Beaten,
-        },
+        }
         Decision::WriteIntent => {
             // Counted before it is written: what can't be counted isn't sent.
             if !context.guards.take(&object.uid, observed.now.wall) {
@@ -168,7 +168,7 @@ fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
         | Decision::AddFinalizer
         | Decision::Rest { .. }
         | Decision::Request(_)
-        | Decision::Follow(_)
+        | Decision::Follow { .. }
         | Decision::WriteIntent
         | Decision::LookUp
         | Decision::Send

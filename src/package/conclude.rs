@@ -120,9 +120,8 @@ pub fn conclude(
             wake: *until,
             ..say(seen, *reason, message, None, now)
         },
-        (Decision::Follow(leader), _) => {
-            let message =
-                format!("Waiting for {leader}, which is about to delete the same package");
+        (Decision::Follow { ahead, .. }, _) => {
+            let message = format!("Waiting for {ahead}, which is about to delete the same package");
             if waits_already(seen) {
                 Report::nothing()
             } else {

@@ -4,6 +4,7 @@
 
 mod by_platform;
 mod guards;
+mod sending;
 
 use std::time::Duration;
 
@@ -11,16 +12,17 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use self::by_platform::{held_by_platform, wanted, would_delete};
-use self::guards::{held_by_guard, needs_proof};
+use self::guards::held_by_guard;
+use self::sending::call;
 use super::claims::Claim;
 use super::object::{Object, Undecodable};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::Outcome;
-use crate::platform::guard::{Judgement, Unit};
+use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
-use crate::session::{Priority, Purpose, Standing, Ticket};
+use crate::session::{Priority, Standing, Ticket};
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
@@ -58,6 +60,8 @@ pub struct Observation {
     pub claim: Claim,
     /// Another object that is about to delete the same package.
     pub ahead: Option<ObjectKey>,
+    /// Whether another one that is being deleted waits behind it for the same package.
+    pub hurried: bool,
     /// What the guard of its application says.
     pub guard: Judgement,
     /// When the platform last confirmed what `spec.expect` says, for this spec and since the last call.
@@ -147,7 +151,12 @@ pub enum Decision {
     /// Ask for a permit, or go on waiting for it with this ticket.
     Request(Ticket),
     /// Wait for another object that is about to delete the same package.
-    Follow(ObjectKey),
+    Follow {
+        /// That object.
+        ahead: ObjectKey,
+        /// Whose turn it waits for: the other one's comes no later.
+        priority: Priority,
+    },
     /// Write the intent of this attempt.
     WriteIntent,
     /// Look the package up, to compare it with what is expected.
@@ -171,7 +180,7 @@ impl Decision {
             | Self::AddFinalizer
             | Self::Release { .. }
             | Self::Rest { .. }
-            | Self::Follow(_)
+            | Self::Follow { .. }
             | Self::RestartWatch
             | Self::GiveBack(_) => false,
         }
@@ -308,86 +317,6 @@ fn undecodable_rest(undecodable: &Undecodable) -> Decision {
             undecodable.error
         ),
     )
-}
-
-fn call(seen: &Observation, going: bool, now: Now) -> Decision {
-    if let Some(ahead) = &seen.ahead {
-        return Decision::Follow(ahead.clone());
-    }
-    let object = &*seen.object;
-    // Whose package it is stands in its status before anybody is asked about it.
-    if object.application().is_none() {
-        return rest(
-            Reason::Queued,
-            "The object was just accepted, and asks for the turn of its deletion next".to_owned(),
-        );
-    }
-    let purpose = if needs_proof(seen, now) {
-        Purpose::LookUp
-    } else {
-        Purpose::Delete
-    };
-    match &seen.standing {
-        Standing::Permitted {
-            purpose: Purpose::LookUp,
-            ..
-        } if purpose == Purpose::LookUp => Decision::LookUp,
-        Standing::Permitted {
-            purpose: permitted, ..
-        } if *permitted != purpose => Decision::Request(ticket(object, purpose, going, now)),
-        // Who waits asks again: a retired object that was deleted since moves up.
-        Standing::Absent
-        | Standing::Waiting { .. }
-        | Standing::Permitted {
-            purpose: Purpose::LookUp,
-            ..
-        } => Decision::Request(ticket(object, purpose, going, now)),
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            ..
-        } if seen.blind => Decision::RestartWatch,
-        // The record that counts it is being written, and wakes it.
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            ..
-        } if seen.guard == Judgement::Free(Unit::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            intent: None,
-        } => Decision::WriteIntent,
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            intent: Some((intent, written)),
-        } => {
-            let shown = object
-                .status
-                .deletion
-                .as_ref()
-                .and_then(|deletion| deletion.intent.as_ref());
-            let overdue = *written + ECHO_BOUND;
-            if shown == Some(intent) {
-                Decision::Send
-            } else if now.tick >= overdue {
-                Decision::RestartWatch
-            } else {
-                Decision::Await(overdue)
-            }
-        }
-    }
-}
-
-fn ticket(object: &Object, purpose: Purpose, going: bool, now: Now) -> Ticket {
-    Ticket {
-        uid: object.uid.clone(),
-        key: object.key.clone(),
-        purpose,
-        priority: if going {
-            Priority::Deletion
-        } else {
-            Priority::Retirement
-        },
-        requested_at: requested_at(object, now.wall),
-    }
 }
 
 /// Since when the deletion is asked for: the deletionTimestamp, or for a retired object the moment

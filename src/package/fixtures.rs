@@ -112,6 +112,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         known: Known::Unread,
         claim: Claim::Nobody,
         ahead: None,
+        hurried: false,
         guard: Judgement::Free(Unit::Allowed),
         proven: None,
         standing: Standing::Absent,

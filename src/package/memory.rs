@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::decide::Echo;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::Outcome;
-use crate::session::{Session, SessionKey};
+use crate::session::{Priority, Session, SessionKey};
 use crate::telemetry::audit::AuditRecord;
 
 /// A package as one session knows it: who waits for a call of another session would wait for that one's trouble, too.
@@ -87,6 +87,31 @@ impl Entry {
     }
 }
 
+/// Those who wait behind one leader.
+#[derive(Default)]
+struct Followers {
+    all: Vec<(String, ObjectKey)>,
+    /// Whether one of them waits as a deletion.
+    hurry: bool,
+}
+
+impl Followers {
+    fn keys(self) -> Vec<ObjectKey> {
+        self.all.into_iter().map(|(_, key)| key).collect()
+    }
+}
+
+/// What came of waiting behind the leader of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Following {
+    /// There is no leader (any more).
+    Nobody,
+    /// It waits.
+    Waits,
+    /// It waits as the first deletion behind this leader, which asks for a turn as early.
+    Hurries(ObjectKey),
+}
+
 /// What is remembered of all objects.
 #[derive(Default)]
 pub struct Memory {
@@ -98,7 +123,7 @@ struct State {
     entries: HashMap<String, Entry>,
     leaders: HashMap<PackageKey, (String, ObjectKey)>,
     /// Who waits behind whom, by the uid of the leader.
-    followers: HashMap<String, Vec<(String, ObjectKey)>>,
+    followers: HashMap<String, Followers>,
     blind: bool,
 }
 
@@ -114,10 +139,10 @@ impl Memory {
         let mut state = self.state.lock();
         state.entry(uid).settled = Some(outcome);
         let followers = state.followers.remove(uid).unwrap_or_default();
-        for (follower, _) in &followers {
+        for (follower, _) in &followers.all {
             state.entry(follower).settled = Some(outcome);
         }
-        followers.into_iter().map(|(_, key)| key).collect()
+        followers.keys()
     }
 
     /// Whether the last own write of `uid` is back, given the version that the cache shows.
@@ -226,17 +251,36 @@ impl Memory {
         self.state.lock().leaders.get(package).cloned()
     }
 
-    /// Waits behind the leader of `package`; `false` when there is none (any more).
-    pub fn follow(&self, uid: &str, key: &ObjectKey, package: &PackageKey) -> bool {
+    /// Waits behind the leader of `package`. A deletion behind a retirement doesn't wait as long as that would:
+    /// the leader has a turn as early as the first of those behind it.
+    pub fn follow(
+        &self,
+        uid: &str,
+        key: &ObjectKey,
+        package: &PackageKey,
+        priority: Priority,
+    ) -> Following {
         let mut state = self.state.lock();
-        let Some((leader, _)) = state.leaders.get(package).cloned() else {
-            return false;
+        let Some((leader, leader_key)) = state.leaders.get(package).cloned() else {
+            return Following::Nobody;
         };
         let followers = state.followers.entry(leader).or_default();
-        if !followers.iter().any(|(follower, _)| follower == uid) {
-            followers.push((uid.to_owned(), key.clone()));
+        if !followers.all.iter().any(|(follower, _)| follower == uid) {
+            followers.all.push((uid.to_owned(), key.clone()));
         }
-        true
+        let hurry = priority == Priority::Deletion;
+        if hurry && !std::mem::replace(&mut followers.hurry, true) {
+            Following::Hurries(leader_key)
+        } else {
+            Following::Waits
+        }
+    }
+
+    /// Whether a deletion waits behind `uid`.
+    pub fn is_hurried(&self, uid: &str) -> bool {
+        let state = self.state.lock();
+        let followers = state.followers.get(uid);
+        followers.is_some_and(|followers| followers.hurry)
     }
 
     /// Whether this end of `uid` is news, to be written down. An object that was about to be let go and was not, since
@@ -303,10 +347,7 @@ impl State {
             self.leaders.remove(&seat.package);
         }
         let followers = self.followers.remove(uid).unwrap_or_default();
-        (
-            Some(seat),
-            followers.into_iter().map(|(_, key)| key).collect(),
-        )
+        (Some(seat), followers.keys())
     }
 }
 

@@ -11,7 +11,7 @@ use super::asking::asking;
 use super::cache::{Cache, Look};
 use super::claims::{self, Belonging, Claim};
 use super::decide::{Echo, Now, Observation, PlatformView};
-use super::memory::{Failure, Fingerprint};
+use super::memory::{Failure, Fingerprint, PackageKey};
 use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Mode;
@@ -26,6 +26,8 @@ pub struct Observed {
     pub facts: Observation,
     /// The means to call the platform.
     pub usable: Option<Usable>,
+    /// The package, as the session of `usable` knows it.
+    pub package: Option<PackageKey>,
     /// The failures so far under the same circumstances.
     pub failure: Option<Failure>,
     /// The circumstances.
@@ -93,9 +95,10 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     };
     let failure = context.memory.failure(&object.uid, &fingerprint);
     let session = usable.as_ref().map(|usable| usable.session.key().clone());
-    let ahead = session
-        .zip(object.file_id().cloned())
-        .and_then(|package| context.memory.leader(&package))
+    let package = session.zip(object.file_id().cloned());
+    let ahead = package
+        .as_ref()
+        .and_then(|package| context.memory.leader(package))
         .filter(|(uid, _)| *uid != object.uid)
         .map(|(_, key)| key);
     let outcome = object
@@ -122,6 +125,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         known,
         claim,
         ahead,
+        hurried: context.memory.is_hurried(&object.uid),
         guard,
         proven: context.memory.proven(&object.uid, &fingerprint),
         standing: standing_in(context, &object, usable.as_ref()),
@@ -131,6 +135,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     Some(Observed {
         facts,
         usable,
+        package,
         failure,
         fingerprint,
         now,

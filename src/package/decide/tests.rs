@@ -12,7 +12,9 @@ use crate::api::condition::{self, Verdict};
 use crate::api::names::{FINALIZER, ObjectKey};
 use crate::api::version_package::{Deletion, DeletionPolicy, PackageIdentity};
 use crate::package::fixtures::{self, app, seen};
+use crate::platform::guard::Unit;
 use crate::remote::answer::Detail;
+use crate::session::Purpose;
 use crate::session::State;
 
 fn usable(app_id: &str, mode: Mode) -> PlatformView {

@@ -45,13 +45,33 @@ fn seat() -> Seat {
     }
 }
 
+/// A retired object begins to wait behind the leader.
+fn behind(memory: &Memory, uid: &str) -> Following {
+    memory.follow(uid, &key(uid), &package(), Priority::Retirement)
+}
+
+#[tokio::test]
+async fn the_first_deletion_behind_a_leader_hurries_it_and_no_later_one() {
+    let (memory, seat) = (Memory::default(), seat());
+    let deleted = |uid| memory.follow(uid, &key(uid), &package(), Priority::Deletion);
+    assert!(memory.take_seat("a", &key("a"), seat));
+    assert_eq!(behind(&memory, "b"), Following::Waits);
+    assert!(!memory.is_hurried("a"));
+    assert_eq!(deleted("c"), Following::Hurries(key("a")));
+    assert!(memory.is_hurried("a"));
+    assert_eq!(deleted("d"), Following::Waits);
+    assert_eq!(deleted("c"), Following::Waits);
+    memory.leave_seat("a");
+    assert!(!memory.is_hurried("a"), "nobody waits behind it any more");
+}
+
 #[tokio::test]
 async fn one_package_has_one_leader_and_its_success_serves_those_behind_it() {
     let (memory, seat) = (Memory::default(), seat());
     assert!(memory.take_seat("a", &key("a"), seat.clone()));
     assert!(!memory.take_seat("b", &key("b"), seat.clone()));
-    assert!(memory.follow("b", &key("b"), &package()));
-    assert!(memory.follow("b", &key("b"), &package()));
+    assert_eq!(behind(&memory, "b"), Following::Waits);
+    assert_eq!(behind(&memory, "b"), Following::Waits);
     assert_eq!(memory.settle("a", Outcome::Deleted), [key("b")]);
     assert_eq!(memory.settled("b"), Some(Outcome::Deleted));
     assert!(memory.leave_seat("a").is_empty());
@@ -77,10 +97,10 @@ async fn who_is_called_for_elsewhere_waits_for_nobody_here() {
 async fn whoever_waited_behind_a_leader_that_leaves_decides_anew() {
     let (memory, seat) = (Memory::default(), seat());
     assert!(memory.take_seat("a", &key("a"), seat.clone()));
-    assert!(memory.follow("b", &key("b"), &package()));
+    assert_eq!(behind(&memory, "b"), Following::Waits);
     assert_eq!(memory.forget("a"), [key("b")]);
     assert_eq!(memory.settled("b"), None);
-    assert!(!memory.follow("b", &key("b"), &package()));
+    assert_eq!(behind(&memory, "b"), Following::Nobody);
     assert!(memory.take_seat("b", &key("b"), seat));
 }
 

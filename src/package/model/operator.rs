@@ -76,6 +76,7 @@ impl World {
             known: Known::Unread,
             claim,
             ahead: ahead.map(|uid| ObjectKey::new("fleet", uid.as_str())),
+            hurried: false,
             guard,
             proven: self
                 .proven
@@ -165,7 +166,7 @@ impl World {
             Decision::Nothing
             | Decision::Await(_)
             | Decision::Rest { .. }
-            | Decision::Follow(_)
+            | Decision::Follow { .. }
             | Decision::GiveBack(_) => Effect::None,
         }
     }

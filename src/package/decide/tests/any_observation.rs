@@ -113,6 +113,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     },
                     claim,
                     ahead: ahead.then(|| ObjectKey::new("n", "c")),
+                    hurried: blind,
                     guard,
                     proven: None,
                     standing,

@@ -113,7 +113,30 @@ fn of_several_objects_that_go_with_one_package_only_one_asks_for_the_call() {
         ahead: Some(ahead.clone()),
         ..seen(going())
     };
-    assert_eq!(decide(&behind, now()), Decision::Follow(ahead));
+    let follows = |priority| Decision::Follow {
+        ahead: ahead.clone(),
+        priority,
+    };
+    assert_eq!(decide(&behind, now()), follows(Priority::Deletion));
+    let behind = Observation {
+        object: fixtures::retired(fixtures::accepted("a", "app-1")).into(),
+        ..behind
+    };
+    assert_eq!(decide(&behind, now()), follows(Priority::Retirement));
+}
+
+#[test]
+fn a_retired_object_that_a_deleted_one_waits_behind_has_the_turn_of_a_deletion() {
+    for (hurried, expected) in [(false, Priority::Retirement), (true, Priority::Deletion)] {
+        let leader = Observation {
+            hurried,
+            ..seen(fixtures::retired(fixtures::accepted("a", "app-1")))
+        };
+        let Decision::Request(ticket) = decide(&leader, now()) else {
+            panic!("no ticket")
+        };
+        assert_eq!(ticket.priority, expected);
+    }
 }
 
 #[test]

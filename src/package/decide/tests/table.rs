@@ -92,7 +92,7 @@ fn word(decision: &Decision) -> String {
         outcome.as_str().to_owned()
     } else if let Decision::Request(ticket) = decision {
         ticket.purpose.as_str().to_owned()
-    } else if matches!(decision, Decision::Follow(_)) {
+    } else if matches!(decision, Decision::Follow { .. }) {
         "Follow".to_owned()
     } else {
         format!("{decision:?}")

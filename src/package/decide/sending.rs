@@ -1,0 +1,98 @@
+//! Rows 11 to 14: the turn of an object, its intent and its call.
+
+use super::guards::needs_proof;
+use super::{Decision, ECHO_BOUND, Now, Observation, requested_at, rest};
+use crate::api::reason::Reason;
+use crate::package::object::Object;
+use crate::platform::guard::{Judgement, Unit};
+use crate::session::{Priority, Purpose, Standing, Ticket};
+
+/// What to do for an object that nothing holds.
+pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
+    if let Some(ahead) = &seen.ahead {
+        return Decision::Follow {
+            ahead: ahead.clone(),
+            priority: priority(going),
+        };
+    }
+    let object = &*seen.object;
+    // Whose package it is stands in its status before anybody is asked about it.
+    if object.application().is_none() {
+        return rest(
+            Reason::Queued,
+            "The object was just accepted, and asks for the turn of its deletion next".to_owned(),
+        );
+    }
+    let urgent = going || seen.hurried;
+    let purpose = if needs_proof(seen, now) {
+        Purpose::LookUp
+    } else {
+        Purpose::Delete
+    };
+    match &seen.standing {
+        Standing::Permitted {
+            purpose: Purpose::LookUp,
+            ..
+        } if purpose == Purpose::LookUp => Decision::LookUp,
+        Standing::Permitted {
+            purpose: permitted, ..
+        } if *permitted != purpose => Decision::Request(ticket(object, purpose, urgent, now)),
+        // Who waits asks again: a retired object that was deleted since moves up.
+        Standing::Absent
+        | Standing::Waiting { .. }
+        | Standing::Permitted {
+            purpose: Purpose::LookUp,
+            ..
+        } => Decision::Request(ticket(object, purpose, urgent, now)),
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            ..
+        } if seen.blind => Decision::RestartWatch,
+        // The record that counts it is being written, and wakes it.
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            ..
+        } if seen.guard == Judgement::Free(Unit::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            intent: None,
+        } => Decision::WriteIntent,
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            intent: Some((intent, written)),
+        } => {
+            let shown = object
+                .status
+                .deletion
+                .as_ref()
+                .and_then(|deletion| deletion.intent.as_ref());
+            let overdue = *written + ECHO_BOUND;
+            if shown == Some(intent) {
+                Decision::Send
+            } else if now.tick >= overdue {
+                Decision::RestartWatch
+            } else {
+                Decision::Await(overdue)
+            }
+        }
+    }
+}
+
+fn ticket(object: &Object, purpose: Purpose, urgent: bool, now: Now) -> Ticket {
+    Ticket {
+        uid: object.uid.clone(),
+        key: object.key.clone(),
+        purpose,
+        priority: priority(urgent),
+        requested_at: requested_at(object, now.wall),
+    }
+}
+
+/// Somebody waits for the end of an object that is being deleted, or of who waits behind it.
+fn priority(urgent: bool) -> Priority {
+    if urgent {
+        Priority::Deletion
+    } else {
+        Priority::Retirement
+    }
+}
