@@ -155,6 +155,16 @@ pub enum Trouble {
     TimedOut,
 }
 
+impl Trouble {
+    /// Whether a person has to mend it, since it doesn't pass by itself.
+    pub fn needs_person(self) -> bool {
+        match self {
+            Self::CertificateNotTrusted | Self::ClientCertificateRefused => true,
+            Self::Answered | Self::NotConnected | Self::ConnectionLost | Self::TimedOut => false,
+        }
+    }
+}
+
 /// Why the body of an answer can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BodyFault {

@@ -146,7 +146,7 @@ pub enum Standing {
         estimated: Duration,
         /// What all of the session wait for.
         state: State,
-        /// Whether it has been told so, where that doesn't pass by itself: all at once would be a storm of
+        /// Whether it has been told so, where that isn't its budget: all at once would be a storm of
         /// writes, so one that says already that it waits says more only when its turn to be told has come.
         told: bool,
     },

@@ -1,7 +1,8 @@
-//! Who is told that the whole session waits for something that doesn't pass by itself, and that it is over.
+//! Who is told that the whole session waits for something other than its budget, and that it is over.
 //!
-//! The head of the queue is told at once, so that somebody says it. The others are told once, at a
-//! bounded pace, when it lasts: nobody keeps saying Queued while the login is refused, nor that it is long after.
+//! The head of the queue is told at once, so that somebody says it. The others are told only what waits for a person,
+//! once and at a bounded pace, when it lasts: nobody keeps saying Queued while the login is refused, nor that it is
+//! long after. Of an outage that passes by itself the Platform tells.
 
 use std::mem;
 use std::time::Duration;
@@ -17,7 +18,7 @@ const LASTS: Duration = Duration::from_secs(30);
 /// The pause between two of them: 50 a second.
 const PACE: Duration = Duration::from_millis(20);
 
-/// What those who wait have to be told.
+/// What the others have to be told.
 struct Told {
     /// The state; `None` for the end of all such.
     kind: Option<mem::Discriminant<State>>,
@@ -30,6 +31,8 @@ struct Told {
 /// Who was told what.
 #[derive(Default)]
 pub(super) struct Notice {
+    /// What the head was told.
+    head: Option<mem::Discriminant<State>>,
     told: Option<Told>,
     /// Whether others than the head were told of a state, and not all of them of its end.
     outdated: bool,
@@ -44,9 +47,13 @@ impl Notice {
         now: Instant,
         wake: &mut Vec<ObjectKey>,
     ) -> Option<Instant> {
-        let kind = lasting(state).then(|| mem::discriminant(state));
-        if self.told.as_ref().and_then(|told| told.kind) != kind {
+        let head = state.is_ailing().then(|| mem::discriminant(state));
+        if self.head != head {
+            self.head = head;
             wake.extend(queue.head().map(|ticket| ticket.key));
+        }
+        let kind = head.filter(|_| state.needs_person());
+        if self.told.as_ref().and_then(|told| told.kind) != kind {
             self.told = (kind.is_some() || self.outdated).then_some(Told {
                 kind,
                 next: Some(now + LASTS),
@@ -68,20 +75,11 @@ impl Notice {
 
     /// Whether the turn of `uid` to be told has come.
     pub(super) fn has_told(&self, uid: &str, queue: &Queue) -> bool {
-        let Some(told) = &self.told else { return false };
+        let leads = || queue.head().is_some_and(|head| head.uid == uid);
+        let Some(told) = &self.told else {
+            return self.head.is_some() && leads();
+        };
         let passed = |last: &Place| queue.place(uid).is_some_and(|place| place <= *last);
-        told.next.is_none()
-            || told.place.as_ref().is_some_and(passed)
-            || queue.head().is_some_and(|head| head.uid == uid)
-    }
-}
-
-/// Whether those who wait should say so, rather than that they are queued.
-fn lasting(state: &State) -> bool {
-    match state {
-        State::Open | State::Throttled { .. } | State::TokenRefused(_) => false,
-        State::Unavailable(..) | State::AuthenticationFailed(_) | State::ApplicationRefused(_) => {
-            true
-        }
+        told.next.is_none() || told.place.as_ref().is_some_and(passed) || leads()
     }
 }

@@ -41,6 +41,25 @@ impl State {
         "ApplicationRefused",
     ];
 
+    /// Whether no call does what it's for, so that few are tried.
+    pub fn is_ailing(&self) -> bool {
+        match self {
+            Self::Open | Self::Throttled { .. } | Self::TokenRefused(_) => false,
+            Self::Unavailable(..) | Self::AuthenticationFailed(_) | Self::ApplicationRefused(_) => {
+                true
+            }
+        }
+    }
+
+    /// Whether a person has to act before calls go on.
+    pub fn needs_person(&self) -> bool {
+        match self {
+            Self::Open | Self::Throttled { .. } | Self::TokenRefused(_) => false,
+            Self::Unavailable(_, trouble) => trouble.needs_person(),
+            Self::AuthenticationFailed(_) | Self::ApplicationRefused(_) => true,
+        }
+    }
+
     /// A bounded word for people and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -10,7 +10,8 @@ use crate::api::reason::{Phase, Reason};
 use crate::package::decide::{Now, Observation};
 use crate::session::State;
 
-/// A ticket is held. One status write when it is parked, none after, but for what doesn't pass by itself, and its end.
+/// A ticket is held. One status write when it is parked and none after, but one when its session stalls for a person,
+/// and then the object is parked anew. What passes by itself is said by who is called for next, and by the Platform.
 pub(super) fn parked(
     seen: &Observation,
     (state, told): (&State, bool),
@@ -18,28 +19,31 @@ pub(super) fn parked(
     estimated: Duration,
     now: Now,
 ) -> Report {
+    // An outage may be over long before the turn of who was parked in it.
+    let outlasted = state.is_ailing() && !state.needs_person() && position > 1;
     let reason = match state {
+        State::Unavailable(..) if outlasted => Reason::Queued,
+        State::Unavailable(..) => Reason::PlatformUnavailable,
         State::Open => Reason::Queued,
         State::Throttled { .. } => Reason::Throttled,
         State::TokenRefused(_) => Reason::TokenRefused,
-        State::Unavailable(..) => Reason::PlatformUnavailable,
         State::AuthenticationFailed(_) => Reason::AuthenticationFailed,
         State::ApplicationRefused(_) => Reason::ApplicationRefused,
     };
-    let lasts = reason == Reason::PlatformUnavailable || reason.phase() != Phase::Waiting;
     let status = &seen.object.status;
-    let outdated = !status.says(reason) && (lasts || says_lasting(seen));
+    let lasting = state.is_ailing() && !outlasted;
+    let outdated = !status.says(reason) && (lasting || says_lasting(seen));
     // Told in turn, so that ten thousand who wait don't write all at once.
     let said = waits_already(seen) || (is_current(seen) && says_lasting(seen));
     if said && !(outdated && told) {
         return Report::nothing();
     }
+    let turn = || queued(seen, position, estimated);
     let message = match state {
-        State::Open => format!(
-            "Waiting for its turn: number {position} in the queue of {}, about {}",
-            application(seen),
-            rounded(estimated)
-        ),
+        State::Open => turn(),
+        State::Unavailable(..) if outlasted => {
+            format!("{}. {}", turn(), state_message(seen, state))
+        }
         State::Throttled { .. }
         | State::TokenRefused(_)
         | State::Unavailable(..)
@@ -47,6 +51,17 @@ pub(super) fn parked(
         | State::ApplicationRefused(_) => state_message(seen, state),
     };
     say(seen, reason, &message, None, now)
+}
+
+/// Where it stood when it was parked, and where to look how the queue moves.
+fn queued(seen: &Observation, position: usize, estimated: Duration) -> String {
+    let (application, estimated) = (application(seen), rounded(estimated));
+    let look = seen.object.platform().map_or_else(String::new, |platform| {
+        format!("; since then, Platform {platform} tells how the queue moves")
+    });
+    format!(
+        "Waiting for its turn: number {position} in the queue of {application}, about {estimated}{look}"
+    )
 }
 
 /// Whether the status says of the object as it is now that it waits, and not for a time that has passed.
@@ -65,7 +80,7 @@ fn is_current(seen: &Observation) -> bool {
         && status.last_handled_requested_at == seen.object.requested_at
 }
 
-/// Whether the status tells what a session waits for that doesn't pass by itself.
+/// Whether the status tells of what a whole session may wait for that doesn't pass by itself.
 fn says_lasting(seen: &Observation) -> bool {
     let lasting = [
         Reason::PlatformUnavailable,

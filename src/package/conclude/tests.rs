@@ -118,7 +118,7 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 }
 
 #[test]
-fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached_and_can_again() {
+fn a_parked_object_says_once_and_in_its_turn_that_a_person_has_to_act_and_has_acted() {
     let parked = |state, told| {
         let standing = Standing::Waiting {
             purpose: Purpose::Delete,
@@ -131,17 +131,17 @@ fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached
         move |object| conclude(&seen(object), &request, &effect, 0, now(), 0.0)
     };
     let queued = parked(State::Open, false)(going()).status.unwrap();
-    let outage = State::Unavailable(Detail::default(), Trouble::CertificateNotTrusted);
+    let untrusted = State::Unavailable(Detail::default(), Trouble::CertificateNotTrusted);
     let refused = State::AuthenticationFailed(Detail::default());
-    for state in [outage.clone(), refused.clone()] {
+    for state in [untrusted.clone(), refused.clone()] {
         let status = queued.clone();
         let early = parked(state, false)(Object { status, ..going() });
         assert_eq!(early, Report::nothing(), "its turn to say so comes later");
     }
-    let at_birth = parked(outage.clone(), false)(going());
+    let at_birth = parked(untrusted.clone(), false)(going());
     assert_eq!(reason(&at_birth), "PlatformUnavailable");
     for (state, word) in [
-        (outage, "PlatformUnavailable"),
+        (untrusted, "PlatformUnavailable"),
         (refused, "AuthenticationFailed"),
     ] {
         let told = parked(state.clone(), true)(Object {
@@ -159,6 +159,39 @@ fn a_parked_object_says_once_and_in_its_turn_that_the_platform_cannot_be_reached
         assert_eq!(early, Report::nothing(), "its turn to say so comes later");
         assert_eq!(reason(&parked(State::Open, true)(said())), "Queued");
     }
+}
+
+#[test]
+fn an_outage_is_told_by_who_is_next_and_beside_the_turn_of_who_is_parked_in_it() {
+    let parked = |object, position, state| {
+        let standing = Standing::Waiting {
+            purpose: Purpose::Delete,
+            position,
+            estimated: Duration::from_secs(70),
+            state,
+            told: true,
+        };
+        let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
+        conclude(&seen(object), &request, &effect, 0, now(), 0.0)
+    };
+    let outage = State::Unavailable(Detail::default(), Trouble::NotConnected);
+    let report = parked(going(), 7, outage.clone());
+    assert_eq!(reason(&report), "Queued");
+    let status = report.status.unwrap();
+    let message = &status.conditions[0].message;
+    assert!(
+        message.contains("number 7 in the queue") && message.contains("can't be reached"),
+        "{message}"
+    );
+    let waiting = || Object {
+        status: status.clone(),
+        ..going()
+    };
+    for state in [outage.clone(), State::Open] {
+        assert_eq!(parked(waiting(), 7, state), Report::nothing());
+    }
+    let next = parked(waiting(), 1, outage);
+    assert_eq!(reason(&next), "PlatformUnavailable");
 }
 
 #[test]

@@ -169,6 +169,36 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
 }
 
 #[test]
+fn an_outage_that_passes_by_itself_is_told_to_nobody_but_who_is_next() {
+    for (trouble, told) in [
+        (Trouble::TimedOut, false),
+        (Trouble::CertificateNotTrusted, true),
+    ] {
+        let mut bench = Bench::live(100);
+        for n in 1..=200 {
+            bench.ask(n);
+        }
+        let outage = Answer::Unavailable(Detail::default(), trouble);
+        for n in 1..=5 {
+            bench.call(n, &outage);
+        }
+        let began = bench.now;
+        while bench.now - began < secs(60) {
+            bench.wait();
+            if let Some(holder) = (1..=200).find(|n| bench.permitted(*n)) {
+                bench.call(holder, &outage);
+                bench.ask(holder);
+            }
+        }
+        let waiting: Vec<_> = (101..=200).filter(|n| !bench.permitted(*n)).collect();
+        assert!(
+            waiting.iter().skip(1).all(|n| may_say(&bench, *n) == told),
+            "{trouble:?}"
+        );
+    }
+}
+
+#[test]
 fn those_who_said_that_a_person_has_to_look_are_told_that_it_is_over_when_that_lasts_too() {
     for (refused, outdated) in [(secs(60), true), (secs(5), false)] {
         let mut bench = Bench::new(100);
