@@ -126,6 +126,35 @@ async fn an_expired_watch_ends_with_a_410_and_the_next_one_stands() {
 }
 
 #[tokio::test]
+async fn requests_for_a_failing_kind_get_a_500_while_those_for_others_and_standing_watches_go_on() {
+    let plane = Plane::shared();
+    let namespace = plane.namespace("failing");
+    let proxy = ApiProxy::start(plane, plane.kubeconfig());
+    let objects = objects(&namespace, &proxy).await;
+    let mut events = added(&objects).await;
+
+    proxy.fail("configmaps");
+    let error = objects.get_opt("a").await.unwrap_err();
+    assert!(
+        matches!(&error, kube::Error::Api(status) if status.code == 500),
+        "{error}"
+    );
+    let kubectl = |arguments: &[&str]| {
+        plane
+            .kubectl_with(proxy.kubeconfig(), arguments, "")
+            .expect_ok()
+    };
+    kubectl(&["get", "secrets", "-n", &namespace]);
+    let create = ["create", "configmap", "a", "-n", &namespace];
+    plane.kubectl(&create).expect_ok();
+    let shown = timeout(SOON, events.next()).await.unwrap();
+    assert_eq!(shown.as_deref(), Some("a"));
+
+    proxy.fail_no_more();
+    assert!(objects.get_opt("a").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_cut_line_ends_watches_and_refuses_calls_until_it_is_mended() {
     let plane = Plane::shared();
     let namespace = plane.namespace("cut");

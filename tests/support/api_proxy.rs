@@ -36,6 +36,12 @@ const EXPIRED: &[u8] = concat!(
 )
 .as_bytes();
 
+/// What the API server says of an object in its store that it can't decrypt.
+const FAILED: &str = concat!(
+    r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+    r#""message":"Internal error occurred: no matching prefix found","reason":"InternalError","code":500}"#,
+);
+
 /// A running proxy with faults that can be turned on and off. Dropping it cuts every connection.
 pub struct ApiProxy {
     faults: watch::Sender<Faults>,
@@ -49,6 +55,8 @@ struct Faults {
     held: Option<String>,
     /// How often the watches of a kind, by its plural, were ended as expired.
     expired: HashMap<String, usize>,
+    /// The plural of the kind whose requests fail.
+    failing: Option<String>,
     /// No connection stands, and none comes about.
     cut: bool,
     /// How long each request waits before it goes on.
@@ -150,6 +158,17 @@ impl ApiProxy {
         });
     }
 
+    /// Answers each new request for a kind, named by its plural, with a 500 from now on. Watches that stand go on.
+    pub fn fail(&self, resource: &str) {
+        self.faults
+            .send_modify(|faults| faults.failing = Some(resource.to_owned()));
+    }
+
+    /// Passes all requests on again.
+    pub fn fail_no_more(&self) {
+        self.faults.send_modify(|faults| faults.failing = None);
+    }
+
     /// Ends every connection and takes no new one.
     pub fn cut(&self) {
         self.faults.send_modify(|faults| faults.cut = true);
@@ -214,6 +233,11 @@ async fn forward(State(line): State<Line>, request: Request) -> Response {
     let Ok(body) = body::to_bytes(body, REQUEST_BOUND).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
+    let failing = line.faults.borrow().failing.clone();
+    if failing.is_some_and(|resource| parts.uri.path().split('/').any(|part| part == resource)) {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        return (StatusCode::INTERNAL_SERVER_ERROR, json, FAILED).into_response();
+    }
     let watched = watched_resource(parts.uri.path(), parts.uri.query());
     let begun = expiries(&line.faults.borrow(), watched.as_deref());
     let path = parts
