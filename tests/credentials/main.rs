@@ -7,6 +7,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod api_server;
 mod certificates;
 mod refused;
 mod secrets;
@@ -20,8 +21,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use support::{
-    History, Layout, Plane, Rig, Simulator, SimulatorOptions, ready, shared, start_operator,
-    wait_for,
+    ApiProxy, History, Layout, OPERATOR, Operator, Plane, Rig, Simulator, SimulatorOptions, ready,
+    shared, start_operator, wait_for,
 };
 
 /// How soon a mended Secret, Role or Platform takes effect.

@@ -1,0 +1,48 @@
+//! Secrets that the API server itself can't show.
+
+use super::*;
+
+/// How long a Secret may take to be called unreadable: the operator waits for 30 s.
+const UNREADABLE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_serves_on() {
+    let plane = Plane::start();
+    plane.install();
+    let proxy = ApiProxy::start(&plane, &plane.kubeconfig_for(OPERATOR, OPERATOR));
+    let mut operator = Operator::start(proxy.kubeconfig(), OPERATOR, &[]);
+    operator.ready().await;
+    let rig = Rig::on(&plane, "unreadable", Layout::default()).await;
+    rig.active(&[("served", FIRST)]).await;
+
+    // No Secret can be read from now on, the old ones neither: their watches end and can't begin anew.
+    proxy.fail("secrets");
+    proxy.expire_watch("secrets");
+    let secrets = ["production-app", "production-ca", "late-app", "late-ca"];
+    plane.grant_secrets(&rig.namespace, &secrets);
+    let quota = json!({"quota": {"calls": 100, "window": "1s"}});
+    let late = rig.simulator.platform(&rig.namespace, "late", &quota);
+    plane.apply(&late).expect_ok();
+    let spec = json!({"platformRef": {"name": "late"}});
+    let waits = rig.manifest("waits", SECOND, &spec);
+    plane.apply(&waits.to_string()).expect_ok();
+
+    // Each of its two Secrets is named when its own time is over, and this one before the other.
+    let secret = format!("Secret {}/late-app can't be read: ", rig.namespace);
+    wait_for("SecretUnreadable", UNREADABLE, async || {
+        let get = ["get", "platform", "late", "-o", "json"];
+        let object: Value = serde_json::from_str(&rig.kubectl(&get).expect_ok()).unwrap();
+        let said = message(&object);
+        let told = said.starts_with(&secret) && said.contains("no matching prefix found");
+        (told && ready(&object)["reason"] == "SecretUnreadable").then_some(())
+    })
+    .await;
+    rig.reason("waits", "CredentialsMissing").await;
+    rig.platform_reason("production", "Available").await;
+    rig.delete("served");
+    rig.gone("served").await;
+
+    proxy.fail_no_more();
+    rig.platform_reason("late", "Available").await;
+    rig.reason("waits", "Active").await;
+}
