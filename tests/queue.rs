@@ -108,14 +108,37 @@ fn agrees_with_each(rig: &Rig<'_>, operator: &Operator, shown: &Value) {
     }
 }
 
-#[tokio::test]
-async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
-    // The login takes the one call of the hour, so everybody waits.
+/// A Platform whose one call of the hour the login takes, so everybody waits.
+async fn used_up(subject: &str) -> Rig<'static> {
     let layout = Layout {
         platform: json!({"quota": {"calls": 1, "window": "1h"}}),
         ..Layout::default()
     };
-    let rig = Rig::shared("queue", layout).await;
+    Rig::shared(subject, layout).await
+}
+
+/// From now on there is one call a second, so all go one after the other.
+fn open_up(rig: &Rig<'_>) {
+    let quota = json!({"spec": {"quota": {"window": "1s"}}});
+    rig.patch("platform/production", &quota);
+}
+
+/// The objects that the platform was called for, in the order of the calls.
+async fn called(rig: &Rig<'_>) -> Vec<String> {
+    let ledger = rig.simulator.ledger().await;
+    let deletes = ledger.iter().filter(|call| call["method"] == "DELETE");
+    deletes
+        .map(|call| {
+            let (_, file) = call["path"].as_str().unwrap().rsplit_once('/').unwrap();
+            let index = files().iter().position(|known| known == file).unwrap();
+            PACKAGES[index].to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
+    let rig = used_up("queue").await;
     let operator = shared_operator().await;
     let order = park(&rig).await;
 
@@ -171,22 +194,9 @@ async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
         "{all}"
     );
 
-    // One call a second: they go one after the other.
-    rig.patch(
-        "platform/production",
-        &json!({"spec": {"quota": {"window": "1s"}}}),
-    );
+    open_up(&rig);
     rig.reason("r1", "Deleted").await;
-    let ledger = rig.simulator.ledger().await;
-    let deletes = ledger.iter().filter(|call| call["method"] == "DELETE");
-    let called: Vec<_> = deletes
-        .map(|call| {
-            let (_, file) = call["path"].as_str().unwrap().rsplit_once('/').unwrap();
-            let index = files().iter().position(|known| known == file).unwrap();
-            PACKAGES[index].to_owned()
-        })
-        .collect();
-    assert_eq!(called, order);
+    assert_eq!(called(&rig).await, order);
 
     let key = format!("{}/r1", rig.namespace);
     refused(
@@ -198,6 +208,57 @@ async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
         (&shown["length"], &shown["waiting"]),
         (&json!(0), &json!([]))
     );
+}
+
+#[tokio::test]
+async fn who_is_paused_or_kept_leaves_the_queue_at_once_and_is_back_in_place_without_the_pause() {
+    let rig = used_up("leaving").await;
+    let operator = shared_operator().await;
+    let platform = format!("{}/production", rig.namespace);
+    let order = park(&rig).await;
+    // Both wait behind another and before another.
+    let (paused, kept) = (order[1].as_str(), order[2].as_str());
+    let without = |left: &[&str]| -> Vec<String> {
+        let stay = order.iter().filter(|name| !left.contains(&name.as_str()));
+        stay.cloned().collect()
+    };
+    let waits = async |wanted: Vec<String>| {
+        wait_for(&format!("{wanted:?} to wait"), SOON, async || {
+            let shown = application(operator, &[&platform]);
+            let told = names(&shown) == wanted && shown["length"] == wanted.len();
+            told.then_some(())
+        })
+        .await;
+    };
+    let pause = |value| rig.annotate(&format!("vp/{paused}"), "paused", value);
+    waits(order.clone()).await;
+
+    pause(Some("true"));
+    let retain = json!({"spec": {"deletionPolicy": "Retain"}});
+    rig.patch(&format!("vp/{kept}"), &retain);
+    waits(without(&[paused, kept])).await;
+    rig.gone(kept).await;
+    rig.reason(paused, "Paused").await;
+    let key = format!("{}/{paused}", rig.namespace);
+    refused(
+        &queue(operator, &["--object", &key]),
+        &format!("{key} waits for no call: Paused"),
+    );
+
+    pause(None);
+    waits(without(&[kept])).await;
+
+    // Neither is called for when all others are.
+    pause(Some("true"));
+    waits(without(&[paused, kept])).await;
+    open_up(&rig);
+    rig.reason("r1", "Deleted").await;
+    assert_eq!(called(&rig).await, without(&[paused, kept]));
+    pause(None);
+    rig.gone(paused).await;
+    let last = called(&rig).await.pop();
+    assert_eq!(last.as_deref(), Some(paused));
+    assert_eq!(called(&rig).await.len(), order.len() - 1, "none for {kept}");
 }
 
 #[tokio::test]
