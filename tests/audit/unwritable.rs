@@ -1,0 +1,129 @@
+//! A log that can't be written: nothing goes without its line, and no call is made twice for it.
+
+use std::process::Command;
+
+use super::support::tool;
+use super::*;
+
+/// How often the operator has said that a write was not taken.
+fn failures(operator: &Operator, object: &str) -> usize {
+    let log = operator.log();
+    let of_this = log.iter().filter(|line| line.contains(object));
+    of_this
+        .filter(|line| line.contains("a write was not taken"))
+        .count()
+}
+
+#[tokio::test]
+async fn while_no_line_can_be_written_nothing_goes_and_nothing_is_deleted_twice() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": unguarded()}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "full", layout).await;
+    let trail = Trail::new();
+    let operator = trail.operator(&rig).await;
+    let kept = rig.manifest(
+        "kept",
+        "package-00003",
+        &json!({"deletionPolicy": "Retain"}),
+    );
+    plane.apply(&kept.to_string()).expect_ok();
+    rig.active(&[("deleted", "package-00001"), ("retired", "package-00002")])
+        .await;
+    rig.reason("kept", "Active").await;
+    trail.point_to(Path::new("/dev/full"));
+
+    rig.delete_all(&["deleted", "kept"]);
+    rig.retire("retired");
+    for name in ["deleted", "kept", "retired"] {
+        let key = format!("{}/{name}", rig.namespace);
+        wait_for("a second try to write the line", SOON, async || {
+            (failures(&operator, &key) >= 2).then_some(())
+        })
+        .await;
+        let object = rig.get(name).await.expect("the object stays");
+        assert_eq!(
+            object["metadata"]["finalizers"],
+            json!(["iodm.dev/package"])
+        );
+        assert_eq!(
+            object["status"]["deletion"]["outcome"],
+            Value::Null,
+            "{name}"
+        );
+    }
+    assert!(!rig.simulator.has("package-00001").await);
+    assert!(!rig.simulator.has("package-00002").await);
+    let metrics = operator.admin_page("/metrics").await.unwrap();
+    assert!(!metrics.contains("vpo_audit_failures_total 0"), "{metrics}");
+    let said = rig.kubectl(&["get", "events", "-o", "json"]).expect_ok();
+    assert!(
+        said.contains("AuditFailed") && said.contains("is written down"),
+        "{said}"
+    );
+
+    let mended = trail.folder.path().join("mended.log");
+    trail.point_to(&mended);
+    rig.gone("deleted").await;
+    rig.gone("kept").await;
+    rig.reason("retired", "Deleted").await;
+    for (name, file_id, outcome, calls, actor) in [
+        (
+            "deleted",
+            "package-00001",
+            "Deleted",
+            1,
+            "kubectl-client-side-apply",
+        ),
+        ("retired", "package-00002", "Deleted", 1, "kubectl-patch"),
+        (
+            "kept",
+            "package-00003",
+            "Retained",
+            0,
+            "kubectl-client-side-apply",
+        ),
+    ] {
+        let mut lines = trail.of(&rig, name);
+        // The log and what it points to are one file.
+        lines.dedup();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        let line = &lines[0];
+        assert_eq!(line["outcome"], outcome, "{line}");
+        assert_eq!(line["fileId"], file_id, "{line}");
+        assert_eq!(line["attempts"], calls, "{line}");
+        assert_eq!(line["actor"], actor, "{line}");
+        assert_eq!(line["application"], *rig.namespace, "{line}");
+        let status = line["httpStatus"].as_u64();
+        assert_eq!(
+            status.is_some_and(|status| (200..300).contains(&status)),
+            calls == 1,
+            "{line}"
+        );
+        assert_eq!(rig.deletes(file_id).await.len(), calls, "{name}");
+    }
+}
+
+#[test]
+fn a_log_that_can_t_be_opened_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for (log, why) in [
+        (
+            folder.path().join("none/audit.log"),
+            "No such file or directory",
+        ),
+        (folder.path().to_owned(), "Is a directory"),
+        ("/dev/null".into(), "it is no regular file"),
+    ] {
+        let output = Command::new(tool::vpo())
+            .args(["run", "--admin-listen", "127.0.0.1:0", "--audit-log"])
+            .arg(&log)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let wanted = format!("--audit-log {} can't be written: {why}", log.display());
+        assert!(!output.status.success() && said.contains(&wanted), "{said}");
+    }
+}
