@@ -1,8 +1,8 @@
-//! A log that can't be written: nothing goes without its line, and no call is made twice for it.
+//! A log that can't be written: nothing goes without its line, no call is made twice for it, and the object says why it stays.
 
 use std::process::Command;
 
-use super::support::tool;
+use super::support::{ready, tool};
 use super::*;
 
 /// How often the operator has said that a write was not taken.
@@ -104,6 +104,58 @@ async fn while_no_line_can_be_written_nothing_goes_and_nothing_is_deleted_twice(
         );
         assert_eq!(rig.deletes(file_id).await.len(), calls, "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_object_says_that_its_line_can_t_be_written_and_goes_once_it_can() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": unguarded()}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "volume", layout).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (volume, lost) = (folder.path().join("volume"), folder.path().join("lost"));
+    std::fs::create_dir(&volume).unwrap();
+    let log = volume.join("audit.log");
+    let mut operator = start_operator(plane, &["--audit-log", log.to_str().unwrap()]);
+    operator.ready().await;
+    rig.active(&[("a", "package-00001")]).await;
+    // No right that is missing, since root needs none.
+    std::fs::rename(&volume, &lost).unwrap();
+    std::fs::write(&volume, "").unwrap();
+
+    rig.delete("a");
+    let object = rig.reason("a", "AuditFailed").await;
+    assert_eq!(object["status"]["phase"], "Stalled");
+    let message = ready(&object)["message"].to_string();
+    assert!(
+        message.contains("can't be written to the audit log")
+            && message.contains("Not a directory"),
+        "{message}"
+    );
+    let key = format!("{}/a", rig.namespace);
+    wait_for("more tries to write the line", SOON, async || {
+        (failures(&operator, &key) >= 4).then_some(())
+    })
+    .await;
+    let object = rig.get("a").await.expect("the object stays");
+    assert_eq!(
+        object["metadata"]["finalizers"],
+        json!(["iodm.dev/package"])
+    );
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+
+    std::fs::remove_file(&volume).unwrap();
+    std::fs::rename(&lost, &volume).unwrap();
+    rig.gone("a").await;
+    let text = std::fs::read_to_string(&log).unwrap();
+    let line: Value = serde_json::from_str(&text).expect("one line");
+    assert_eq!(
+        (&line["name"], &line["outcome"], &line["attempts"]),
+        (&json!("a"), &json!("Deleted"), &json!(1))
+    );
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
 }
 
 #[test]
