@@ -8,6 +8,7 @@
 )]
 
 mod inheritance;
+mod renewals;
 mod standstill;
 mod succession;
 #[path = "../support/mod.rs"]

@@ -68,6 +68,11 @@ pub fn ideal(
 pub fn most_in_window(calls: &[Call], window: Duration) -> usize {
     let mut times: Vec<_> = calls.iter().map(|call| call.arrived).collect();
     times.sort_unstable();
+    most_within(&times, window)
+}
+
+/// The most times, given in order, within any stretch of a window's length.
+pub fn most_within(times: &[Duration], window: Duration) -> usize {
     let within = |(index, start): (usize, &Duration)| {
         times.partition_point(|time| *time < *start + window) - index
     };
