@@ -46,6 +46,40 @@ async fn a_pause_after_a_refusal_outlives_a_crash_and_a_clean_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_that_a_clean_stop_abandons_count_for_the_next_process() {
+    let stage = Stage::enter().await;
+    let load = stage.rig("abandoned", 3, 4, "14s").await;
+    let kubeconfig = stage.plane.kubeconfig_for(OPERATOR, OPERATOR);
+    // A stop waits for answers for 8 s, which is less than a call may take, as it is shipped too.
+    let flags = ["--lease-duration=20s", "--call-timeout=10s"];
+    let start = async |pod| ready(Operator::start_pod(pod, &kubeconfig, OPERATOR, &flags)).await;
+    let mut a = start("a").await;
+    stage.leads("a").await;
+    let b = start("b").await;
+    load.born().await;
+    // Each call takes place, and is answered when nobody listens any more.
+    let slow = json!({
+        "match": {"method": "DELETE"}, "kind": {"delay": {"ms": 60_000}}, "times": load.packages,
+    });
+    let simulator = &load.rig.simulator;
+    simulator.admin(Method::POST, "/faults", &slow).await;
+    load.delete().await;
+    // With the login that is the whole quota.
+    load.called(load.calls, LOAD).await;
+    let ended = a.terminate().await;
+    let log = a.log().join("\n");
+    assert!(ended.success(), "{ended}: {log}");
+    assert!(log.contains("calls under way are abandoned"), "{log}");
+    stage.leads("b").await;
+    load.gone().await;
+    // A login of its own and each package once more.
+    let ledger = load.proven(load.packages).await;
+    assert_eq!(ledger.len(), 2 * load.calls);
+    assert_eq!((logins(&ledger), late(&ledger).len()), (2, 0));
+    drop(b);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_platform_that_is_deleted_and_created_again_goes_on_with_its_log_also_over_a_restart() {
     let stage = Stage::enter().await;
     let load = stage.rig("again", 25, 10, "8s").await;

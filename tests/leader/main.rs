@@ -22,6 +22,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
+use reqwest::Method;
 use serde_json::{Value, json};
 use support::{
     ApiProxy, AuditEvent, Layout, OPERATOR, Operator, Plane, Rig, SHORT_LEASE, SHORT_LEASE_FLAGS,
