@@ -11,6 +11,7 @@ mod support;
 
 use std::process::Command;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use support::{
     Layout, OPERATOR, Operator, Plane, Rig, SOON, Said, shared_operator, tool, wait_for,
@@ -259,6 +260,51 @@ async fn who_is_paused_or_kept_leaves_the_queue_at_once_and_is_back_in_place_wit
     let last = called(&rig).await.pop();
     assert_eq!(last.as_deref(), Some(paused));
     assert_eq!(called(&rig).await.len(), order.len() - 1, "none for {kept}");
+}
+
+#[tokio::test]
+async fn a_deletion_behind_the_retirement_of_the_same_package_waits_no_longer_than_one() {
+    let rig = used_up("behind").await;
+    let operator = shared_operator().await;
+    let platform = format!("{}/production", rig.namespace);
+    let (older, shared) = ("package-00006", "package-00007");
+    rig.active(&[("older", older), ("one", shared), ("two", shared)])
+        .await;
+    rig.retire("older");
+    let first = rig.reason("older", "Queued").await;
+    let asked = first["status"]["deletion"]["requestedAt"].as_str().unwrap();
+    let asked: Timestamp = asked.parse().unwrap();
+    // Ages are told in whole seconds.
+    wait_for("the next second", SOON, async || {
+        (Timestamp::now().as_second() > asked.as_second()).then_some(())
+    })
+    .await;
+    rig.retire("one");
+    rig.reason("one", "StillClaimed").await;
+    rig.retire("two");
+    rig.reason("one", "Queued").await;
+    rig.reason("two", "Queued").await;
+    let shown = names(&application(operator, &[&platform]));
+    assert_eq!((&*shown[0], shown.len()), ("older", 2), "{shown:?}");
+    let leader = shown[1].clone();
+    let other = if leader == "one" { "two" } else { "one" };
+
+    rig.delete(other);
+    wait_for("the deletion to come first", SOON, async || {
+        let shown = application(operator, &[&platform]);
+        (names(&shown) == [leader.as_str(), "older"]).then_some(())
+    })
+    .await;
+    open_up(&rig);
+    rig.gone(other).await;
+    rig.reason("older", "Deleted").await;
+    rig.reason(&leader, "Deleted").await;
+    let ledger = rig.simulator.ledger().await;
+    let deletes = ledger.iter().filter(|call| call["method"] == "DELETE");
+    let called: Vec<_> = deletes
+        .map(|call| call["path"].as_str().unwrap().rsplit_once('/').unwrap().1)
+        .collect();
+    assert_eq!(called, [shared, older]);
 }
 
 #[tokio::test]
