@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::Users;
 use super::credentials::Refusal;
-use super::failing::Failing;
+use super::failing::{Failing, words};
 use super::object::Object;
 use crate::api::names::{FIELD_MANAGER, IN_USE_FINALIZER, ObjectKey};
 use crate::api::platform::{Platform, PlatformReason};
@@ -155,7 +155,7 @@ pub(super) async fn patch(
         Ok(Err(kube::Error::Api(answer))) if matches!(answer.code, 404 | 409 | 422) => Ok(()),
         Ok(Err(error)) => {
             warn!(platform = %key, %error, "the finalizer can't be changed");
-            Err(error.to_string())
+            Err(words(&error))
         }
         Err(_) => {
             warn!(platform = %key, "the finalizer can't be changed: no answer in time");

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use super::credentials::{KEYS, SecretData, Seen};
 use super::directory;
-use super::failing::Failing;
+use super::failing::{Failing, words};
 use super::keeper::Keeper;
 use super::object::Object;
 use crate::api::names::ObjectKey;
@@ -207,11 +207,22 @@ impl Reading {
             // Says nothing about the Secret: what was seen before stands.
             Err(error) => {
                 warn!(%error, "the watch of a Secret failed and is begun anew");
-                let failing = Failing::after(self.failing.take(), error.to_string(), now);
+                let failing = Failing::after(self.failing.take(), told(&error), now);
                 let words = self.failing.insert(failing).lasting(now)?;
                 Some(Seen::Failed(words.to_owned()))
             }
         }
+    }
+}
+
+/// How a failure is told to people.
+fn told(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            words(error)
+        }
+        watcher::Error::WatchError(status) => status.message.clone(),
+        error => error.to_string(),
     }
 }
 

@@ -28,13 +28,13 @@ async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_
     plane.apply(&waits.to_string()).expect_ok();
 
     // Each of its two Secrets is named when its own time is over, and this one before the other.
-    let secret = format!("Secret {}/late-app can't be read: ", rig.namespace);
+    let words = "Internal error occurred: no matching prefix found";
+    let told = format!("Secret {}/late-app can't be read: {words}", rig.namespace);
     wait_for("SecretUnreadable", UNREADABLE, async || {
         let get = ["get", "platform", "late", "-o", "json"];
         let object: Value = serde_json::from_str(&rig.kubectl(&get).expect_ok()).unwrap();
-        let said = message(&object);
-        let told = said.starts_with(&secret) && said.contains("no matching prefix found");
-        (told && ready(&object)["reason"] == "SecretUnreadable").then_some(())
+        let told = ready(&object)["reason"] == "SecretUnreadable" && message(&object) == told;
+        told.then_some(())
     })
     .await;
     rig.reason("waits", "CredentialsMissing").await;
