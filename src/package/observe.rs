@@ -17,7 +17,7 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
 use crate::platform::inventory::Known;
-use crate::platform::{Resolution, Usable};
+use crate::platform::{FRESH, Resolution, Usable};
 use crate::session::{Purpose, Standing};
 
 /// An observation, and what it takes to act on it.
@@ -42,14 +42,7 @@ pub struct Observed {
 /// needs no healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
 pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let Look { object, others, .. } = context.cache.look(key)?;
-    let mut confirmed = confirmed(context, &object).await;
-    let mut refused = None;
-    if matches!(confirmed, Some(Ok(_))) {
-        match confirm_refusals(context, &others).await {
-            Ok(uids) => refused = Some(uids),
-            Err(why) => confirmed = Some(Err(why)),
-        }
-    }
+    let (refused, confirmed) = read_anew(context, &object, &others).await;
     // The last look: no await below this line.
     let Look {
         object,
@@ -64,7 +57,12 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         context.directory.resolve(&platform, &key.namespace)
     });
     let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
-    let (platform, usable) = view(confirmed.unwrap_or(Ok(shown)));
+    let (platform, usable) = view(match confirmed {
+        // The watch may have shown since that calls are forbidden: of the two the stricter counts.
+        Some(Ok(read)) if allows(&read) && !allows(&shown) => Ok(shown),
+        Some(confirmed) => confirmed,
+        None => Ok(shown),
+    });
     let application = object
         .application()
         .or(usable.as_ref().map(|usable| &usable.app_id))
@@ -142,22 +140,47 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     })
 }
 
-/// What a GET of the Platform says, for a pass that is about to use its permit. It is sent while the
-/// intent is being written, for the pass that sends: one read serves all who ask within a second.
-async fn confirmed(context: &Context, object: &Object) -> Option<Result<Resolution, String>> {
-    let (platform, namespace) = (object.platform()?, object.key.namespace.clone());
+/// What GETs say for a pass that is about to use its permit: which of the others are refused by their Platforms, and
+/// what the own Platform is. They are sent while the intent is being written, for the pass that sends: one read serves
+/// all who ask within half a second.
+async fn read_anew(
+    context: &Context,
+    object: &Object,
+    others: &[Arc<Object>],
+) -> (Option<HashSet<String>>, Option<Result<Resolution, String>>) {
+    let Some(platform) = object.platform() else {
+        return (None, None);
+    };
+    let namespace = object.key.namespace.clone();
     match standing(context, object) {
-        Standing::Absent | Standing::Waiting { .. } => None,
+        Standing::Absent | Standing::Waiting { .. } => (None, None),
         Standing::Permitted {
             purpose: Purpose::Delete,
             intent: None,
         } => {
             let directory = Arc::clone(&context.directory);
             tokio::spawn(async move { directory.confirm(&platform, &namespace).await });
-            None
+            (None, None)
         }
-        Standing::Permitted { .. } => Some(context.directory.confirm(&platform, &namespace).await),
+        Standing::Permitted { .. } => {
+            let begun = Instant::now();
+            let refused = match confirm_refusals(context, others).await {
+                Ok(refused) => refused,
+                Err(why) => return (None, Some(Err(why))),
+            };
+            let own = context.directory.confirm(&platform, &namespace).await;
+            // What the first of them said may be over by now.
+            let late = own.is_ok() && begun.elapsed() > FRESH;
+            let own = if late { Err(too_slow(&platform)) } else { own };
+            (Some(refused), Some(own))
+        }
     }
+}
+
+fn too_slow(platform: &ObjectKey) -> String {
+    format!(
+        "the API server took so long to show Platform {platform}, and whatever else was read, that it may have changed since"
+    )
 }
 
 /// Those of `others` that would claim the package if their Platform allowed them, and that it refuses by GETs of it and

@@ -10,18 +10,20 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ApiResource, DynamicObject};
 use tokio::time::{Instant, timeout};
 
+use super::failing::words;
 use super::object::{Object, Wanted};
 use super::overtaken::{PlatformRead, Read};
 use super::{Directory, Resolution, Usable, directory};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Mode, Platform};
 
-/// How old a read may be, from the moment it began to the moment it is asked for.
-const FRESH: Duration = Duration::from_secs(1);
+/// How old a read may be, from the moment it began to the moment it is asked for. Whoever acts on it does so within as
+/// long again, or not at all: so a DELETE rests on nothing that is older than a second.
+pub(crate) const FRESH: Duration = Duration::from_millis(500);
 /// How long one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The reads of the last second.
+/// The latest reads.
 pub(super) struct Reads {
     client: kube::Client,
     platforms: Shared<ObjectKey, PlatformRead>,
@@ -30,7 +32,7 @@ pub(super) struct Reads {
 
 impl Directory {
     /// The same as [`Self::resolve`], with the Platform (and the Namespace, where a selector asks)
-    /// read by a GET that is not older than 1 s; one GET serves all who ask within that second.
+    /// read by a GET that is not older than half a second; one GET serves all who ask within that time.
     ///
     /// Of mode and allowed namespaces the stricter of read and cache counts, since either may be
     /// the newer one; a newer read becomes known to everybody. Where the caches already say that no
@@ -93,7 +95,7 @@ impl Directory {
         }
     }
 
-    /// Whether `platform` really allows no objects of `namespace`, by GETs of both that are not older than 1 s. What
+    /// Whether `platform` really allows no objects of `namespace`, by GETs of both that are not older than half a second. What
     /// they show becomes known to everybody.
     ///
     /// # Errors
@@ -185,7 +187,7 @@ impl Reads {
             match timeout(READ_TIMEOUT, api.get_opt(&key.name)).await {
                 Ok(Ok(Some(found))) => Ok(PlatformRead::Found(Arc::new(found.into()))),
                 Ok(Ok(None)) => Ok(PlatformRead::Gone { uid }),
-                Ok(Err(error)) => Err(format!("Platform {key} can't be read: {error}")),
+                Ok(Err(error)) => Err(format!("Platform {key} can't be read: {}", words(&error))),
                 Err(_) => Err(format!("Platform {key} can't be read: no answer in time")),
             }
         };
@@ -197,7 +199,7 @@ impl Reads {
         let get = async {
             match timeout(READ_TIMEOUT, api.get_metadata_opt(name)).await {
                 Ok(Ok(found)) => Ok(found.map(|object| Arc::new(object.metadata.into()))),
-                Ok(Err(error)) => Err(format!("Namespace {name} can't be read: {error}")),
+                Ok(Err(error)) => Err(format!("Namespace {name} can't be read: {}", words(&error))),
                 Err(_) => Err(format!("Namespace {name} can't be read: no answer in time")),
             }
         };

@@ -38,6 +38,7 @@ use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::remote::client::{Connection, Timeouts};
 use crate::session::{Session, Sessions};
 
+pub(crate) use confirm::FRESH;
 pub use directory::Directory;
 
 /// What a `Platform` is to one object that names it.
