@@ -34,7 +34,7 @@ pub(super) struct Notice {
     /// What the head was told.
     head: Option<mem::Discriminant<State>>,
     told: Option<Told>,
-    /// Whether others than the head were told of a state, and not all of them of its end.
+    /// Whether somebody may have said what waits for a person, and not all were told of its end.
     outdated: bool,
 }
 
@@ -53,6 +53,8 @@ impl Notice {
             wake.extend(queue.head().map(|ticket| ticket.key));
         }
         let kind = head.filter(|_| state.needs_person());
+        // Who is parked meanwhile says so at once.
+        self.outdated |= kind.is_some();
         if self.told.as_ref().and_then(|told| told.kind) != kind {
             self.told = (kind.is_some() || self.outdated).then_some(Told {
                 kind,
