@@ -120,6 +120,27 @@ fn a_whole_list_tells_who_has_left() {
 }
 
 #[test]
+fn a_hold_on_record_holds_after_a_restart_objects_that_no_status_tells_of() {
+    let bench = Bench::guarding(2);
+    for number in 0..3 {
+        bench.ask(number, "app-1");
+    }
+    let record = bench.record(1)[&app("app-1")].clone();
+    let hold = record.hold.clone().expect("a hold");
+    let status = PlatformStatus {
+        hold: record.hold,
+        guard: Some(record.guard),
+        ..PlatformStatus::default()
+    };
+    // No object was marked when the process ended.
+    let next = Bench::new();
+    next.bound("app-1", 2);
+    next.guards
+        .load(std::iter::once((&platform(), &status)), at(2));
+    assert_eq!(next.judge(0, "app-1"), Judgement::Held(hold.id.into()));
+}
+
+#[test]
 fn nothing_is_held_or_let_go_before_the_statuses_were_read() {
     let bench = Bench::new();
     bench.bound("app-1", 0);

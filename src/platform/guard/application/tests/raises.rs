@@ -220,3 +220,24 @@ fn a_release_that_a_start_reads_before_the_list_frees_what_carries_its_id_and_ho
     assert!(!held(&mut guard, 0) && held(&mut guard, 6) && held(&mut guard, 7));
     assert_ne!(id(&guard), "h-1");
 }
+
+#[test]
+fn a_raise_lets_go_what_is_held_and_what_was_sent_within_the_window_together() {
+    for (most, released) in [(6, false), (7, true)] {
+        let mut guard = guarding(5);
+        for number in 0..4 {
+            ask(&mut guard, number..number + 1, 0);
+            record(&mut guard);
+            assert!(guard.take(&uid(number), at(0)));
+            guard.called(&uid(number));
+            guard.forget(&uid(number));
+        }
+        ask(&mut guard, 4..7, 1);
+        assert_eq!(guard.hold.as_ref().map(|hold| hold.sent), Some(4));
+        mark_all(&mut guard, 4..7, 1);
+        guard.set_bound(&platform("p"), bound(most));
+        guard.check(at(2), 7);
+        record(&mut guard);
+        assert_eq!(!held(&mut guard, 4), released, "{most}");
+    }
+}
