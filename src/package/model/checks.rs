@@ -50,6 +50,18 @@ impl World {
         })
     }
 
+    /// What stood against a call when its intent was written, and is over since, doesn't come back with another change:
+    /// that one is later than the intent.
+    pub(super) fn drop_objections(&mut self) {
+        let all: Vec<_> = self.server.all().collect();
+        for object in all {
+            let now = self.wrong_to_delete(object);
+            if let Some(truth) = self.truths.get_mut(&object.uid) {
+                truth.wrong = truth.wrong.filter(|then| now == Some(*then));
+            }
+        }
+    }
+
     pub(super) fn check_send(&mut self, object: &Object) {
         let uid = &object.uid;
         let truth = self.truths.entry(uid.clone()).or_default().clone();
@@ -130,8 +142,15 @@ impl World {
             if let Some(stored) = stored {
                 let left =
                     Duration::try_from(stored.0.duration_since(self.now)).unwrap_or_default();
+                let mut latest = self.tick + GRACE + left;
+                if object.is_retired(self.now) {
+                    // What is stored of a retirement stands, a restart in between or not.
+                    let ends = stored.0.checked_add(GRACE).unwrap();
+                    latest = self.tick
+                        + Duration::try_from(ends.duration_since(self.now)).unwrap_or_default();
+                }
                 assert!(
-                    *until <= self.tick + GRACE + left,
+                    *until <= latest,
                     "{} begins its grace period anew",
                     object.uid
                 );

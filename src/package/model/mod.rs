@@ -182,6 +182,7 @@ fn take(world: &mut World, step: &Step) {
         Step::Wait(seconds) => world.pass_time(Duration::from_secs(*seconds)),
         Step::Restart => world.restart(),
     }
+    world.drop_objections();
 }
 
 /// Each run of the tests explores the same few histories, so that it fails for a change and not by chance;
