@@ -51,6 +51,12 @@ pub async fn act(
                     session: usable.session.clone(),
                     package,
                 };
+                // The status hasn't handled it yet: a person asks for a try now.
+                if object.requested_at.is_some()
+                    && object.requested_at != object.status.last_handled_requested_at
+                {
+                    usable.session.try_now();
+                }
                 if context.memory.take_seat(&object.uid, &object.key, seat) {
                     Effect::Seated(usable.session.request(ticket.clone()))
                 } else {

@@ -333,6 +333,7 @@ impl Keeper {
             window: wanted.spec.quota.window(),
             credential: held.inputs.credential.clone(),
             connection: Arc::clone(&held.connection),
+            requested_at: object.requested_at.clone(),
         };
         let grant = Grant {
             key: held.inputs.session.clone(),

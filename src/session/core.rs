@@ -144,9 +144,9 @@ impl Core {
         }
     }
 
-    /// Takes the terms that the members agree on now. `reconnected` tells that the way to the
-    /// platform changed too; either makes trying again worthwhile.
-    pub(super) fn agree(&mut self, terms: Terms, reconnected: bool, now: Instant) {
+    /// Takes the terms that the members agree on now. `worth_trying` tells that something
+    /// else makes trying again worthwhile, such as another way to the platform.
+    pub(super) fn agree(&mut self, terms: Terms, worth_trying: bool, now: Instant) {
         self.abandoned = false;
         self.budget.resize(terms.calls, terms.window);
         let other_credential = self.tokens.set_credential(terms.credential);
@@ -158,12 +158,17 @@ impl Core {
                 Some(_) | None => self.health.try_now(now),
             }
         }
-        if reconnected {
+        if worth_trying {
             self.health.try_now(now);
         }
         if other_credential || self.budget.overdrawn(now) {
             self.void_permits();
         }
+    }
+
+    /// See [`super::Session::try_now`].
+    pub(super) fn try_now(&mut self, now: Instant) {
+        self.health.try_now(now);
     }
 
     /// Lets all go, since nobody is a member any more. Those who held something come back.

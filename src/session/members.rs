@@ -28,9 +28,15 @@ impl Members {
         self.all.keys().cloned().collect()
     }
 
-    /// Adds `platform`, or takes what it brings now.
-    pub(super) fn join(&mut self, platform: &ObjectKey, member: Member) {
-        let since = match self.all.get(platform) {
+    /// Adds `platform`, or takes what it brings now. Whether that makes trying again worthwhile: its way to the platform
+    /// is another one, or a person asks for it.
+    pub(super) fn join(&mut self, platform: &ObjectKey, member: Member) -> bool {
+        let known = self.all.get(platform);
+        let worth_trying = known.is_some_and(|(_, old)| {
+            let asked = member.requested_at.is_some() && member.requested_at != old.requested_at;
+            asked || !Arc::ptr_eq(&old.connection, &member.connection)
+        });
+        let since = match known {
             Some((since, old)) if same_credential(&old.credential, &member.credential) => *since,
             Some(_) | None => {
                 self.changes += 1;
@@ -38,6 +44,7 @@ impl Members {
             }
         };
         self.all.insert(platform.clone(), (since, member));
+        worth_trying
     }
 
     /// Takes `platform` out.
@@ -99,6 +106,7 @@ mod tests {
             connection: Arc::new(
                 Connection::new(&endpoint, &TlsSettings::default(), timeouts).unwrap(),
             ),
+            requested_at: None,
         }
     }
 
@@ -124,6 +132,25 @@ mod tests {
         );
         let terms = members.terms().unwrap();
         assert_eq!((terms.calls, terms.window), (10, Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn another_connection_or_another_request_of_a_person_makes_trying_again_worthwhile() {
+        let (mut members, key) = (Members::default(), ObjectKey::new("n", "a"));
+        let known = || member(1, 1, Credential::Login, "s");
+        let first = known();
+        let same = |requested_at: Option<&str>| Member {
+            connection: Arc::clone(&first.connection),
+            requested_at: requested_at.map(str::to_owned),
+            ..known()
+        };
+        assert!(!members.join(&key, same(None)), "nobody waits yet");
+        assert!(!members.join(&key, same(None)));
+        assert!(members.join(&key, same(Some("1"))));
+        assert!(!members.join(&key, same(Some("1"))));
+        assert!(members.join(&key, same(Some("2"))));
+        assert!(!members.join(&key, same(None)), "taken off");
+        assert!(members.join(&key, known()));
     }
 
     #[test]

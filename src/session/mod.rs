@@ -76,6 +76,8 @@ pub struct Member {
     pub credential: Credential,
     /// The connection that this member's settings make.
     pub connection: Arc<Connection>,
+    /// The value of its `iodm.dev/requested-at`: another one asks for a try now.
+    pub requested_at: Option<String>,
 }
 
 /// Whose calls go first.
@@ -197,6 +199,16 @@ impl Session {
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed over")]
     pub fn request(&self, ticket: Ticket) -> Standing {
         self.change(|core, now| core.request(&ticket, now))
+    }
+
+    /// How long a call counts after its answer.
+    pub fn window(&self) -> Duration {
+        self.lock().core.window()
+    }
+
+    /// A person asks for a try now: where nothing but a probe goes, the next one doesn't wait any more.
+    pub fn try_now(&self) {
+        self.change(Core::try_now);
     }
 
     /// Where the object stands.

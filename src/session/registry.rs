@@ -265,13 +265,17 @@ impl Session {
     }
 
     fn leave(&self, platform: &ObjectKey, now: Instant) {
-        self.change_members(now, |members| members.leave(platform));
+        self.change_members(now, |members| {
+            members.leave(platform);
+            false
+        });
     }
 
-    fn change_members(&self, now: Instant, change: impl FnOnce(&mut Members)) {
+    /// Changes the members; `change` tells whether one of them makes trying again worthwhile.
+    fn change_members(&self, now: Instant, change: impl FnOnce(&mut Members) -> bool) {
         let mut inner = self.lock();
         let before = inner.members.connection();
-        change(&mut inner.members);
+        let changed = change(&mut inner.members);
         let after = inner.members.connection();
         let reconnected = match (before, after) {
             (Some(before), Some(after)) => !Arc::ptr_eq(&before, &after),
@@ -279,7 +283,7 @@ impl Session {
             (None, None) => false,
         };
         match inner.members.terms() {
-            Some(terms) => inner.core.agree(terms, reconnected, now),
+            Some(terms) => inner.core.agree(terms, changed || reconnected, now),
             None => {
                 // Told from here: the dispatcher may end before its next look.
                 for key in inner.core.abandon() {

@@ -38,6 +38,7 @@ fn seat() -> Seat {
         window: std::time::Duration::from_secs(60),
         credential: Credential::Login("s".into()),
         connection: Arc::new(connection),
+        requested_at: None,
     };
     Seat {
         session: sessions.join(&key("platform"), place(), member),

@@ -28,6 +28,7 @@ fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
         window: second,
         credential: Credential::Login("s".into()),
         connection: Arc::clone(&connection),
+        requested_at: None,
     };
     let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
     let name = ObjectKey::new("iot", "production");

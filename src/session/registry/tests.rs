@@ -30,6 +30,7 @@ fn member(calls: usize, credential: Credential) -> Member {
         window: WINDOW,
         credential,
         connection: connection(),
+        requested_at: None,
     }
 }
 
