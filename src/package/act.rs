@@ -30,6 +30,9 @@ pub async fn act(
     let object = &*observed.facts.object;
     if !decision.keeps_seat() {
         leave_seat(context, object);
+        if !matches!(decision, Decision::Follow { .. }) {
+            context.memory.unfollow(&object.uid);
+        }
     }
     // Nothing follows from an end before it is written down; one that the status tells was, by an earlier pass.
     if let Some(outcome) = untold_end(&observed.facts, decision)

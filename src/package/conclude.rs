@@ -16,7 +16,7 @@ use self::identity::{differences, identity};
 pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
-use self::wording::{ended, state_message};
+use self::wording::{ended, rounded, state_message};
 use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
 use super::object::Object;
@@ -35,8 +35,11 @@ const BACKOFF_BASE: Duration = Duration::from_secs(5);
 const BACKOFF_CAP: Duration = Duration::from_secs(600);
 /// The pause where only a change of the object is likely to help.
 const BACKOFF_SLOW: Duration = Duration::from_secs(3600);
-/// After a permit that could not be used.
+/// After a permit that could not be used; it doubles with each further one.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
+const GIVE_BACK_CAP: Duration = Duration::from_secs(15);
+/// So many in a row are a hiccup, which nobody has to hear of.
+const HICCUPS: u32 = 3;
 
 /// What follows from one pass.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +63,8 @@ pub struct Report {
 pub enum Retry {
     /// Leaves it.
     Unchanged,
+    /// Begins it anew.
+    Anew,
     /// Not before this time.
     After(Instant),
 }
@@ -82,8 +87,9 @@ pub fn conclude(
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
         // What a look-up did not bring settles nothing as done.
         (_, Effect::Beaten | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => soon,
-        (_, Effect::Answered(answer) | Effect::Shown(Err(answer))) => {
-            answered(seen, answer, failures, now, chance)
+        (_, Effect::Answered(answer)) => answered(seen, answer, failures, now, chance),
+        (_, Effect::Shown(Err(answer))) => {
+            keep_error(seen, answered(seen, answer, failures, now, chance))
         }
         (_, Effect::Shown(Ok(shown))) => compared(seen, shown, failures, now, chance),
         (_, Effect::Intended(intent)) => Report {
@@ -118,6 +124,13 @@ pub fn conclude(
             _,
         ) => Report {
             wake: *until,
+            // Whoever lets go what is held doesn't wait for what failed before.
+            retry: match reason.phase() {
+                Phase::Held => Retry::Anew,
+                Phase::Active | Phase::Waiting | Phase::Deleting | Phase::Gone | Phase::Stalled => {
+                    Retry::Unchanged
+                }
+            },
             ..say(seen, *reason, message, None, now)
         },
         (Decision::Follow { ahead, .. }, _) => {
@@ -132,7 +145,8 @@ pub fn conclude(
             wake: Some(*until),
             ..soon
         },
-        (_, Effect::Outrun) | (Decision::GiveBack(_) | Decision::RestartWatch, _) => Report {
+        (Decision::GiveBack(why), _) => given_back(seen, why, failures, now, chance),
+        (_, Effect::Outrun) | (Decision::RestartWatch, _) => Report {
             wake: Some(now.tick + GIVE_BACK_PAUSE),
             ..soon
         },
@@ -159,6 +173,25 @@ impl Report {
             event: None,
             wake: None,
         }
+    }
+}
+
+/// A permit that could not be used: the object lets others go first, and says why when it lasts.
+fn given_back(seen: &Observation, why: &str, failures: u32, now: Now, chance: f64) -> Report {
+    let until = now.tick + pause(GIVE_BACK_PAUSE, GIVE_BACK_CAP, failures, chance);
+    let report = if failures < HICCUPS {
+        Report::nothing()
+    } else {
+        let message = format!(
+            "Its turn had come, but {why}; nothing is sent before that is known, and it is tried again every {} at most",
+            rounded(GIVE_BACK_CAP)
+        );
+        say(seen, Reason::Queued, &message, None, now)
+    };
+    Report {
+        retry: Retry::After(until),
+        wake: Some(until),
+        ..report
     }
 }
 
@@ -242,6 +275,17 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
         wake: Some(until),
         ..say(seen, reason, &message, Some((detail, now)), now)
     }
+}
+
+/// The error of a DELETE stays when a look-up fails after it: by its time the guard counts the call.
+fn keep_error(seen: &Observation, mut report: Report) -> Report {
+    let present = seen.object.status.deletion.as_ref();
+    let called = present.filter(|deletion| deletion.attempts.is_some_and(|n| n > 0));
+    let next = report.status.as_mut().and_then(|s| s.deletion.as_mut());
+    if let (Some(present), Some(next)) = (called, next) {
+        next.last_error.clone_from(&present.last_error);
+    }
+    report
 }
 
 /// Row 11: the package that the platform shows, against the one that is expected.

@@ -18,7 +18,7 @@ use super::claims::Claim;
 use super::object::{Object, Undecodable};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
-use crate::api::reason::{Phase, Reason};
+use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
@@ -64,7 +64,7 @@ pub struct Observation {
     pub hurried: bool,
     /// What the guard of its application says.
     pub guard: Judgement,
-    /// When the platform last confirmed what `spec.expect` says, for this spec and since the last call.
+    /// Until when what the platform confirmed of `spec.expect` counts, for this spec and since the last call.
     pub proven: Option<Instant>,
     /// Where it stands in its session.
     pub standing: Standing,
@@ -275,10 +275,7 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     if let Some(held) = held_by_guard(seen, grace, now) {
         return held;
     }
-    // Whoever let go what was held doesn't wait for what failed before.
-    let was_held = object.status.phase == Some(Phase::Held);
-    let backoff = seen.backoff.filter(|_| !was_held);
-    if let Some(until) = backoff.filter(|until| *until > now.tick) {
+    if let Some(until) = seen.backoff.filter(|until| *until > now.tick) {
         return Decision::Await(until);
     }
     // 11 to 14

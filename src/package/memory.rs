@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::decide::Echo;
 use crate::api::names::{FileId, ObjectKey};
-use crate::api::version_package::Outcome;
+use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::session::{Priority, Session, SessionKey};
 use crate::telemetry::audit::AuditRecord;
 
@@ -29,7 +29,7 @@ pub struct Fingerprint {
 }
 
 /// The failures of one object in a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     /// How many in a row.
     pub count: u32,
@@ -37,6 +37,8 @@ pub struct Failure {
     pub until: Instant,
     /// What it failed under.
     pub fingerprint: Fingerprint,
+    /// What its status should say of it, where that couldn't be written.
+    pub unsaid: Option<Box<VersionPackageStatus>>,
 }
 
 /// A ticket or permit, and the package that it is for.
@@ -60,7 +62,7 @@ struct Entry {
     audited: Option<Outcome>,
     /// The audit line of an end that is not written yet.
     owed: Option<Box<AuditRecord>>,
-    /// The circumstances under which the platform confirmed what is expected, and when.
+    /// The circumstances under which the platform confirmed what is expected, and until when that counts.
     proven: Option<(Fingerprint, Instant)>,
 }
 
@@ -89,15 +91,16 @@ impl Entry {
 
 /// Those who wait behind one leader.
 #[derive(Default)]
-struct Followers {
-    all: Vec<(String, ObjectKey)>,
-    /// Whether one of them waits as a deletion.
-    hurry: bool,
-}
+struct Followers(HashMap<String, (ObjectKey, Priority)>);
 
 impl Followers {
+    fn hurry(&self) -> bool {
+        let mut all = self.0.values();
+        all.any(|(_, priority)| *priority == Priority::Deletion)
+    }
+
     fn keys(self) -> Vec<ObjectKey> {
-        self.all.into_iter().map(|(_, key)| key).collect()
+        self.0.into_values().map(|(key, _)| key).collect()
     }
 }
 
@@ -124,6 +127,8 @@ struct State {
     leaders: HashMap<PackageKey, (String, ObjectKey)>,
     /// Who waits behind whom, by the uid of the leader.
     followers: HashMap<String, Followers>,
+    /// Behind whom each of them waits.
+    follows: HashMap<String, String>,
     blind: bool,
 }
 
@@ -138,8 +143,8 @@ impl Memory {
     pub fn settle(&self, uid: &str, outcome: Outcome) -> Vec<ObjectKey> {
         let mut state = self.state.lock();
         state.entry(uid).settled = Some(outcome);
-        let followers = state.followers.remove(uid).unwrap_or_default();
-        for (follower, _) in &followers.all {
+        let followers = state.take_followers(uid);
+        for follower in followers.0.keys() {
             state.entry(follower).settled = Some(outcome);
         }
         followers.keys()
@@ -200,13 +205,23 @@ impl Memory {
         }
     }
 
-    /// When the platform confirmed what `uid` expects under the same circumstances, if no call was made since.
+    /// Remembers what the status of `uid` should say of its failure, or that it does.
+    pub fn set_unsaid(&self, uid: &str, status: Option<VersionPackageStatus>) {
+        let mut state = self.state.lock();
+        let failure = state.entries.get_mut(uid).and_then(|e| e.failure.as_mut());
+        if let Some(failure) = failure {
+            failure.unsaid = status.map(Box::new);
+        }
+    }
+
+    /// Until when it counts that the platform confirmed what `uid` expects under the same circumstances, if no call was
+    /// made since.
     pub fn proven(&self, uid: &str, fingerprint: &Fingerprint) -> Option<Instant> {
         let state = self.state.lock();
         let proven = state.entries.get(uid)?.proven.as_ref();
         proven
             .filter(|(of, _)| of == fingerprint)
-            .map(|(_, at)| *at)
+            .map(|(_, until)| *until)
     }
 
     /// Remembers that the platform confirmed what `uid` expects, or that a call may have changed that.
@@ -233,6 +248,7 @@ impl Memory {
             return false;
         }
         state.entry(uid).seat = Some(seat);
+        state.unfollow(uid);
         true
     }
 
@@ -264,23 +280,30 @@ impl Memory {
         let Some((leader, leader_key)) = state.leaders.get(package).cloned() else {
             return Following::Nobody;
         };
-        let followers = state.followers.entry(leader).or_default();
-        if !followers.all.iter().any(|(follower, _)| follower == uid) {
-            followers.all.push((uid.to_owned(), key.clone()));
+        if state.follows.get(uid) != Some(&leader) {
+            state.unfollow(uid);
         }
-        let hurry = priority == Priority::Deletion;
-        if hurry && !std::mem::replace(&mut followers.hurry, true) {
+        state.follows.insert(uid.to_owned(), leader.clone());
+        let followers = state.followers.entry(leader).or_default();
+        let hurried = followers.hurry();
+        followers.0.insert(uid.to_owned(), (key.clone(), priority));
+        if followers.hurry() && !hurried {
             Following::Hurries(leader_key)
         } else {
             Following::Waits
         }
     }
 
+    /// Waits behind nobody any more: what becomes of the package of a former leader says nothing of this one's.
+    pub fn unfollow(&self, uid: &str) {
+        self.state.lock().unfollow(uid);
+    }
+
     /// Whether a deletion waits behind `uid`.
     pub fn is_hurried(&self, uid: &str) -> bool {
         let state = self.state.lock();
         let followers = state.followers.get(uid);
-        followers.is_some_and(|followers| followers.hurry)
+        followers.is_some_and(Followers::hurry)
     }
 
     /// Whether this end of `uid` is news, to be written down. An object that was about to be let go and was not, since
@@ -311,7 +334,9 @@ impl Memory {
     /// Forgets an object that is gone for ever. Returns those who waited behind it.
     pub fn forget(&self, uid: &str) -> Vec<ObjectKey> {
         let followers = self.leave_seat(uid);
-        self.state.lock().entries.remove(uid);
+        let mut state = self.state.lock();
+        state.unfollow(uid);
+        state.entries.remove(uid);
         followers
     }
 
@@ -331,6 +356,25 @@ impl State {
         self.entries.entry(uid.to_owned()).or_default()
     }
 
+    fn take_followers(&mut self, leader: &str) -> Followers {
+        let followers = self.followers.remove(leader).unwrap_or_default();
+        for follower in followers.0.keys() {
+            self.follows.remove(follower);
+        }
+        followers
+    }
+
+    fn unfollow(&mut self, uid: &str) {
+        if let Some(leader) = self.follows.remove(uid)
+            && let Some(followers) = self.followers.get_mut(&leader)
+        {
+            followers.0.remove(uid);
+            if followers.0.is_empty() {
+                self.followers.remove(&leader);
+            }
+        }
+    }
+
     fn leave(&mut self, uid: &str) -> (Option<Seat>, Vec<ObjectKey>) {
         let seat = self
             .entries
@@ -346,7 +390,7 @@ impl State {
         {
             self.leaders.remove(&seat.package);
         }
-        let followers = self.followers.remove(uid).unwrap_or_default();
+        let followers = self.take_followers(uid);
         (Some(seat), followers.keys())
     }
 }

@@ -29,6 +29,7 @@ pub async fn deliver(
 ) -> Option<Instant> {
     let object = &*observed.facts.object;
     let recorded = remember(context, observed, effect, &report).await;
+    count_failure(context, observed, report.retry);
     let mut wake = report.wake;
     let hold_in = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
     let hold = report.status.as_ref().and_then(hold_in);
@@ -44,7 +45,11 @@ pub async fn deliver(
         _ => None,
     };
     let mut event = report.event;
-    let mut status = report.status.filter(|status| *status != object.status);
+    // What an earlier pass couldn't write is still so, where this one has nothing to say.
+    let unsaid = observed.failure.as_ref().and_then(|f| f.unsaid.as_deref());
+    let unsaid = unsaid.filter(|_| matches!(effect, Effect::None)).cloned();
+    let mut status = report.status.or(unsaid);
+    status = status.filter(|status| *status != object.status);
     if let Err(error) = &recorded {
         // The pass that writes the line says what this one had to say.
         event = None;
@@ -58,15 +63,21 @@ pub async fn deliver(
     }
     if let Some(status) = status {
         match write_status(context, object, &status).await {
-            Ok(()) => tracing::info!(
-                reason = status.conditions.first().map(|c| c.reason.as_str()),
-                phase = status.phase.map(Phase::as_str),
-                "status"
-            ),
+            Ok(()) => {
+                context.memory.set_unsaid(&object.uid, None);
+                tracing::info!(
+                    reason = status.conditions.first().map(|c| c.reason.as_str()),
+                    phase = status.phase.map(Phase::as_str),
+                    "status"
+                );
+            }
             Err(error) => {
                 // Without its intent, a permit is of no use.
                 if matches!(effect, Effect::Intended(_)) {
                     leave_seat(context, object);
+                }
+                if matches!(effect, Effect::Answered(_) | Effect::Shown(_)) {
+                    context.memory.set_unsaid(&object.uid, Some(status));
                 }
                 failed = Some(error);
             }
@@ -88,6 +99,9 @@ pub async fn deliver(
     wake
 }
 
+/// A look-up proves the identity of a package for a window and so long: it has to be just before the call, which goes a
+/// window later where the quota is smallest.
+pub(super) const PROOF_LASTS: Duration = Duration::from_secs(60);
 /// After a write that the API server did not take; it doubles with each further one.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
@@ -104,12 +118,16 @@ async fn remember(
         Effect::Answered(answer) | Effect::Shown(Err(answer)) => answer,
         Effect::Shown(Ok(_)) if report.proven => {
             // The place in the queue stays: the call comes right after.
-            let proven = (observed.fingerprint.clone(), Instant::now());
+            let window = observed
+                .usable
+                .as_ref()
+                .map(|usable| usable.session.window());
+            let until = Instant::now() + window.unwrap_or_default() + PROOF_LASTS;
+            let proven = (observed.fingerprint.clone(), until);
             context.memory.set_proven(&object.uid, Some(proven));
             return Ok(());
         }
         Effect::Shown(Ok(_)) => {
-            count_failure(context, observed, report.retry);
             leave_seat(context, object);
             return Ok(());
         }
@@ -134,14 +152,15 @@ async fn remember(
         recorded = record_end(context, object, outcome, Some(answer), observed.now).await;
     }
     log_answer(answer, report.settled);
-    count_failure(context, observed, report.retry);
     leave_seat(context, object);
     recorded
 }
 
 fn count_failure(context: &Context, observed: &Observed, retry: Retry) {
+    let uid = &observed.facts.object.uid;
     match retry {
         Retry::Unchanged => {}
+        Retry::Anew => context.memory.set_failure(uid, None),
         Retry::After(until) => {
             let count = observed
                 .failure
@@ -152,8 +171,8 @@ fn count_failure(context: &Context, observed: &Observed, retry: Retry) {
                 count,
                 until,
                 fingerprint: observed.fingerprint.clone(),
+                unsaid: None,
             };
-            let uid = &observed.facts.object.uid;
             context.memory.set_failure(uid, Some(failure));
         }
     }

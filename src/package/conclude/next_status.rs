@@ -19,6 +19,10 @@ pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPac
         now,
     );
     let deletion = status.deletion.get_or_insert_default();
+    if deletion.attempts.is_none_or(|attempts| attempts == 0) {
+        // What a look-up failed with is no answer to this call.
+        deletion.last_error = None;
+    }
     deletion.attempts = Some(deletion.attempts.unwrap_or(0).saturating_add(1));
     deletion.intent = Some(intent.to_owned());
     status
@@ -97,15 +101,17 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
         }
         (None, true) => {
             let present = present.unwrap_or_default();
-            // The id of a released hold stays: by it a restart knows that it was released. Who is claimed has left
-            // its hold, and is judged anew once no other object wants the package.
+            let at = requested_at(object, now.wall);
+            let same = present.requested_at.as_ref().is_none_or(|t| t.0 == at);
+            // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed
+            // has left its hold, and is judged anew once no other object wants the package.
             let hold = match (&seen.guard, &seen.claim) {
                 (Judgement::Held(id), _) => Some(id.to_string()),
                 (Judgement::Free(_), Claim::Claimed(_)) => None,
-                (Judgement::Free(_), _) => present.hold.clone(),
+                (Judgement::Free(_), _) => present.hold.clone().filter(|_| same),
             };
             Some(Deletion {
-                requested_at: Some(Time(requested_at(object, now.wall))),
+                requested_at: Some(Time(at)),
                 intent: None,
                 hold,
                 ..present

@@ -1,3 +1,5 @@
+mod failing;
+
 use std::sync::Arc;
 
 use super::*;

@@ -6,9 +6,6 @@ use super::{Decision, Now, Observation, instant_of, requested_at, rest};
 use crate::api::reason::Reason;
 use crate::platform::guard::Judgement;
 
-/// A look-up proves the identity of a package for so long: it has to be just before the call.
-pub const PROOF_LASTS: Duration = Duration::from_secs(60);
-
 /// Rows 9 and 10: the mass deletion that waits for a person, and the time to undo.
 pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Option<Decision> {
     if let Judgement::Held(hold) = &seen.guard {
@@ -33,7 +30,7 @@ pub(super) fn needs_proof(seen: &Observation, now: Now) -> bool {
         .spec
         .as_ref()
         .is_ok_and(|spec| spec.expect.is_some());
-    let proven = seen.proven.is_some_and(|at| at + PROOF_LASTS > now.tick);
+    let proven = seen.proven.is_some_and(|until| until > now.tick);
     expects && !proven
 }
 

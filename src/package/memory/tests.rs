@@ -79,6 +79,42 @@ async fn one_package_has_one_leader_and_its_success_serves_those_behind_it() {
 }
 
 #[tokio::test]
+async fn an_outcome_is_that_of_one_object_and_goes_with_it() {
+    let (memory, seat) = (Memory::default(), seat());
+    assert!(memory.take_seat("uid-a", &key("a"), seat));
+    assert_eq!(behind(&memory, "uid-b"), Following::Waits);
+    memory.settle("uid-a", Outcome::Deleted);
+    assert_eq!(memory.settled("uid-b"), Some(Outcome::Deleted));
+    memory.forget("uid-b");
+    assert_eq!(memory.settled("uid-b"), None);
+    assert!(memory.state.lock().follows.is_empty());
+}
+
+#[tokio::test]
+async fn who_has_left_a_leader_is_not_served_by_its_call() {
+    let (memory, seat) = (Memory::default(), seat());
+    let elsewhere = SessionKey {
+        endpoint: "https://127.0.0.1:2".parse().unwrap(),
+        ..place()
+    };
+    let other = Seat {
+        package: (elsewhere, seat.package.1.clone()),
+        ..seat.clone()
+    };
+    assert!(memory.take_seat("a", &key("a"), seat));
+    for uid in ["b", "c", "d"] {
+        assert_eq!(behind(&memory, uid), Following::Waits);
+    }
+    // One's Platform has another endpoint now, one is paused.
+    assert!(memory.take_seat("b", &key("b"), other));
+    memory.unfollow("c");
+    assert_eq!(memory.settle("a", Outcome::Deleted), [key("d")]);
+    for (uid, outcome) in [("b", None), ("c", None), ("d", Some(Outcome::Deleted))] {
+        assert_eq!(memory.settled(uid), outcome, "{uid}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_called_for_elsewhere_waits_for_nobody_here() {
     let (memory, seat) = (Memory::default(), seat());
     let elsewhere = SessionKey {
@@ -127,9 +163,16 @@ fn a_failure_counts_only_under_the_same_circumstances() {
         count: 3,
         until: Instant::now(),
         fingerprint: fingerprint(1),
+        unsaid: None,
     };
+    memory.set_unsaid("a", Some(VersionPackageStatus::default()));
     memory.set_failure("a", Some(failure.clone()));
     assert_eq!(memory.failure("a", &fingerprint(1)), Some(failure));
+    memory.set_unsaid("a", Some(VersionPackageStatus::default()));
+    let unsaid = |generation| memory.failure("a", &fingerprint(generation))?.unsaid;
+    assert!(unsaid(1).is_some() && unsaid(2).is_none());
+    memory.set_unsaid("a", None);
+    assert!(unsaid(1).is_none());
     assert_eq!(memory.failure("a", &fingerprint(2)), None);
 }
 

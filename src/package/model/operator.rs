@@ -14,7 +14,7 @@ use crate::package::decide::{Decision, Echo, Observation, PlatformView, decide};
 use crate::package::effect::Effect;
 use crate::package::object::Object;
 use crate::package::observe::judged;
-use crate::package::report::status_body;
+use crate::package::report::{PROOF_LASTS, status_body};
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::remote::answer::{Answer, Call, read as understand};
@@ -236,7 +236,7 @@ impl World {
         }
         match effect {
             Effect::Shown(Ok(_)) if report.proven => {
-                let proven = (object.generation, self.tick);
+                let proven = (object.generation, self.tick + PROOF_LASTS);
                 self.proven.insert(object.uid.clone(), proven);
             }
             Effect::Answered(_) | Effect::Shown(_) => {

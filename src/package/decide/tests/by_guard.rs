@@ -126,12 +126,12 @@ fn row_11_the_identity_is_looked_up_before_a_call_is_asked_for() {
     };
     assert_eq!(decide(&in_hand, now), Decision::LookUp);
     let proven = Observation {
-        proven: Some(now.tick),
+        proven: Some(now.tick + Duration::from_secs(60)),
         ..in_hand
     };
     assert_eq!(purpose(decide(&proven, now)), Purpose::Delete);
     let stale = Now {
-        tick: now.tick + guards::PROOF_LASTS,
+        tick: now.tick + Duration::from_secs(60),
         ..now
     };
     let permitted = Observation {

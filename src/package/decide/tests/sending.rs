@@ -164,24 +164,16 @@ fn an_object_held_by_a_read_that_the_watch_contradicts_is_looked_at_again_by_its
 }
 
 #[test]
-fn what_was_held_goes_on_at_once_whatever_failed_before() {
+fn what_failed_waits_out_its_pause() {
     let now = now();
-    let failed = |phase| {
-        let mut object = going();
-        object.status.phase = Some(phase);
-        Observation {
-            backoff: Some(now.tick + Duration::from_secs(600)),
-            ..seen(object)
-        }
+    let until = now.tick + Duration::from_secs(600);
+    let failed = Observation {
+        backoff: Some(until),
+        ..seen(going())
     };
-    assert!(matches!(
-        decide(&failed(Phase::Stalled), now),
-        Decision::Await(_)
-    ));
-    assert!(matches!(
-        decide(&failed(Phase::Held), now),
-        Decision::Request(_)
-    ));
+    assert_eq!(decide(&failed, now), Decision::Await(until));
+    let later = Now { tick: until, ..now };
+    assert!(matches!(decide(&failed, later), Decision::Request(_)));
 }
 
 #[test]

@@ -63,7 +63,7 @@ const ROWS: [Row; 14] = [
         s.platform = usable("app-1", Mode::Enforce);
     }),
     row(11, "LookUp", "look-up", |s| {
-        s.proven = Some(Instant::now());
+        s.proven = Some(Instant::now() + Duration::from_secs(60));
         s.ahead = Some(ObjectKey::new("fleet", "first"));
     }),
     row(12, "Follow", "an older object", |s| {
