@@ -124,7 +124,7 @@ impl Metrics {
         r.register("logins", "Logins begun for the application", self.logins.clone());
         r.register("events", "Events for people, by result of writing them", self.events.clone());
         r.register("watch_restarts", "Watches begun anew, by resource", self.watch_restarts.clone());
-        r.register("blind_permits", "Permits given back because the echo of an intent did not come: the operator was blind and deleted nothing", self.blind_permits.clone());
+        r.register("blind_permits", "Looks at objects whose last write did not come back through the watch in time: the operator was blind and deleted nothing", self.blind_permits.clone());
         r.register("audit_failures", "Audit lines that could not be written; the object stays until its line is", self.audit_failures.clone());
         r.register("unmanaged_packages", "Packages on the platform that no object stands for, as of the last inventory", self.unmanaged.clone());
         r.register("reappeared_packages", "Packages that an inventory lists although the platform said before that they are deleted", self.reappeared.clone());
