@@ -55,6 +55,13 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         } if seen.guard == Judgement::Free(Unit::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
         Standing::Permitted {
             purpose: Purpose::Delete,
+            ..
+        } if seen.guard == Judgement::Free(Unit::Unrecorded) => Decision::GiveBack(
+            "the deletion can't be counted, since the status of its Platform can't be written"
+                .to_owned(),
+        ),
+        Standing::Permitted {
+            purpose: Purpose::Delete,
             intent: None,
         } => Decision::WriteIntent,
         Standing::Permitted {

@@ -112,6 +112,8 @@ pub(super) struct ApplicationGuard {
     raised: bool,
     /// Whether hold or releases differ from what was recorded last.
     pub(super) untold: bool,
+    /// Whether the last record could not be written.
+    pub(super) unrecorded: bool,
     /// Those who wait for the allowance.
     waiting: Vec<ObjectKey>,
     /// What the process before had reserved and may have sent.
@@ -265,7 +267,11 @@ impl ApplicationGuard {
             if !self.waiting.contains(&key) {
                 self.waiting.push(key);
             }
-            Judgement::Free(Unit::Awaited)
+            Judgement::Free(if self.unrecorded {
+                Unit::Unrecorded
+            } else {
+                Unit::Awaited
+            })
         }
     }
 

@@ -55,6 +55,8 @@ pub enum Unit {
     Allowed,
     /// It has to be, and the record with room for it is still to be written.
     Awaited,
+    /// It has to be, and the record with room for it could not be written the last time.
+    Unrecorded,
 }
 
 /// Where the guard sends objects that have to be looked at again.
@@ -315,7 +317,7 @@ impl Guards {
     pub fn not_recorded(&self, application: &AppId) {
         let mut state = self.lock();
         if let Some(guard) = state.applications.get_mut(application) {
-            guard.untold = true;
+            (guard.untold, guard.unrecorded) = (true, true);
         }
     }
 

@@ -239,6 +239,22 @@ fn a_record_that_could_not_be_written_is_due_again() {
 }
 
 #[test]
+fn who_waits_for_a_record_that_could_not_be_written_is_told_apart_until_one_is() {
+    let bench = Bench::guarding(40);
+    for number in 0..3 {
+        bench.ask(number, "app-1");
+    }
+    for number in 0..2 {
+        assert!(bench.guards.take(&format!("uid-{number}"), at(2)));
+    }
+    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Awaited));
+    bench.guards.not_recorded(&app("app-1"));
+    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Unrecorded));
+    bench.record(3);
+    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Allowed));
+}
+
+#[test]
 fn a_deletion_that_turns_out_to_be_of_another_application_counts_there() {
     let bench = Bench::guarding(1);
     bench.ask(0, "app-1");

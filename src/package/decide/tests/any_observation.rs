@@ -82,6 +82,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
             1 => Just(Judgement::Held("h-1".into())),
             2 => Just(Judgement::Free(Unit::Counted)),
             1 => Just(Judgement::Free(Unit::Awaited)),
+            1 => Just(Judgement::Free(Unit::Unrecorded)),
         ],
     )
         .prop_map(

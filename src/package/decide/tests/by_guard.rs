@@ -151,6 +151,11 @@ fn row_13_no_intent_is_written_before_the_deletion_is_counted_on_record() {
         ..seen(going())
     };
     assert!(matches!(decide(&uncounted, now), Decision::Await(_)));
+    let unwritable = Observation {
+        guard: Judgement::Free(Unit::Unrecorded),
+        ..uncounted.clone()
+    };
+    assert!(matches!(decide(&unwritable, now), Decision::GiveBack(_)));
     let counted = Observation {
         guard: Judgement::Free(Unit::Counted),
         ..uncounted

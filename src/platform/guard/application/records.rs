@@ -42,6 +42,7 @@ impl ApplicationGuard {
     /// A record that tells of these releases is safe. Those who may go on come back.
     pub(in super::super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
         self.allowance.confirm();
+        self.unrecorded = false;
         let mut woken = std::mem::take(&mut self.waiting);
         let mut freed = false;
         for released in &mut self.released {

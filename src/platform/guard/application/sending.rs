@@ -97,7 +97,7 @@ impl ApplicationGuard {
     /// it is held. It was looked before whether a bound is passed.
     pub(in super::super) fn take(&mut self, uid: &str, now: Timestamp) -> bool {
         match self.judge(uid, now) {
-            Judgement::Held(_) | Judgement::Free(Unit::Awaited) => false,
+            Judgement::Held(_) | Judgement::Free(Unit::Awaited | Unit::Unrecorded) => false,
             Judgement::Free(Unit::Counted) => true,
             Judgement::Free(Unit::Allowed) => {
                 self.tally.send(now, self.shortest());
