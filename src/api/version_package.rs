@@ -169,8 +169,12 @@ pub struct VersionPackageStatus {
 impl VersionPackageStatus {
     /// Whether `Ready` carries this reason.
     pub fn says(&self, reason: Reason) -> bool {
-        let mut conditions = self.conditions.iter();
-        conditions.any(|c| c.type_ == READY && c.reason == reason.as_str())
+        self.ready().is_some_and(|c| c.reason == reason.as_str())
+    }
+
+    /// The condition Ready.
+    pub fn ready(&self) -> Option<&Condition> {
+        self.conditions.iter().find(|c| c.type_ == READY)
     }
 }
 

@@ -67,6 +67,8 @@ pub enum Retry {
     Anew,
     /// Not before this time.
     After(Instant),
+    /// Leaves it: no call was made. No permit is asked for before this time.
+    GivenBack(Instant),
 }
 
 /// Concludes. `failures` is how many calls failed in a row before this one, `chance` is from 0 up to 1.
@@ -145,7 +147,7 @@ pub fn conclude(
             wake: Some(*until),
             ..soon
         },
-        (Decision::GiveBack(why), _) => given_back(seen, why, failures, now, chance),
+        (Decision::GiveBack(why), _) => given_back(seen, why, now, chance),
         (_, Effect::Outrun) | (Decision::RestartWatch, _) => Report {
             wake: Some(now.tick + GIVE_BACK_PAUSE),
             ..soon
@@ -176,20 +178,23 @@ impl Report {
     }
 }
 
-/// A permit that could not be used: the object lets others go first, and says why when it lasts.
-fn given_back(seen: &Observation, why: &str, failures: u32, now: Now, chance: f64) -> Report {
-    let until = now.tick + pause(GIVE_BACK_PAUSE, GIVE_BACK_CAP, failures, chance);
-    let report = if failures < HICCUPS {
+/// How it begins what is said of that.
+const GIVEN_BACK: &str = "Its turn had come, but";
+
+/// A permit that could not be used: the object asks for the next one after a while, and says why when it lasts.
+fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
+    let until = now.tick + pause(GIVE_BACK_PAUSE, GIVE_BACK_CAP, seen.given_back, chance);
+    let report = if seen.given_back < HICCUPS {
         Report::nothing()
     } else {
         let message = format!(
-            "Its turn had come, but {why}; nothing is sent before that is known, and it is tried again every {} at most",
+            "{GIVEN_BACK} {why}; nothing is sent until that is over, and it is tried again every {} at most",
             rounded(GIVE_BACK_CAP)
         );
         say(seen, Reason::Queued, &message, None, now)
     };
     Report {
-        retry: Retry::After(until),
+        retry: Retry::GivenBack(until),
         wake: Some(until),
         ..report
     }

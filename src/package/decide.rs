@@ -68,8 +68,10 @@ pub struct Observation {
     pub proven: Option<Instant>,
     /// Where it stands in its session.
     pub standing: Standing,
-    /// Until when the last failure keeps it from trying again.
+    /// Until when the last failure, or a permit that could not be used, keeps it from trying again.
     pub backoff: Option<Instant>,
+    /// How often in a row a permit could not be used.
+    pub given_back: u32,
 }
 
 impl Observation {

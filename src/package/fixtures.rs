@@ -113,6 +113,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         claim: Claim::Nobody,
         ahead: None,
         hurried: false,
+        given_back: 0,
         guard: Judgement::Free(Unit::Allowed),
         proven: None,
         standing: Standing::Absent,

@@ -62,6 +62,8 @@ struct Entry {
     audited: Option<Outcome>,
     /// The audit line of an end that is not written yet.
     owed: Option<Box<AuditRecord>>,
+    /// How often in a row a permit could not be used, and until when no other is asked for.
+    given_back: Option<(u32, Instant)>,
     /// The circumstances under which the platform confirmed what is expected, and until when that counts.
     proven: Option<(Fingerprint, Instant)>,
 }
@@ -75,6 +77,7 @@ impl Entry {
             write_failures,
             seat,
             audited,
+            given_back,
             proven,
             owed,
         } = self;
@@ -85,6 +88,7 @@ impl Entry {
             && seat.is_none()
             && audited.is_none()
             && owed.is_none()
+            && given_back.is_none()
             && proven.is_none()
     }
 }
@@ -205,6 +209,28 @@ impl Memory {
         }
     }
 
+    /// How often in a row a permit of `uid` could not be used, and until when no other is asked for.
+    pub fn given_back(&self, uid: &str) -> Option<(u32, Instant)> {
+        self.state.lock().entries.get(uid)?.given_back
+    }
+
+    /// Remembers that a permit of `uid` could not be used, and asks for no other before `until`; or that one was used.
+    pub fn set_given_back(&self, uid: &str, until: Option<Instant>) {
+        let mut state = self.state.lock();
+        match until {
+            Some(until) => {
+                let entry = state.entry(uid);
+                let count = entry.given_back.map_or(0, |(count, _)| count);
+                entry.given_back = Some((count.saturating_add(1), until));
+            }
+            None => {
+                if let Some(entry) = state.entries.get_mut(uid) {
+                    entry.given_back = None;
+                }
+            }
+        }
+    }
+
     /// Remembers what the status of `uid` should say of its failure, or that it does.
     pub fn set_unsaid(&self, uid: &str, status: Option<VersionPackageStatus>) {
         let mut state = self.state.lock();
@@ -267,8 +293,8 @@ impl Memory {
         self.state.lock().leaders.get(package).cloned()
     }
 
-    /// Waits behind the leader of `package`. A deletion behind a retirement doesn't wait as long as that would:
-    /// the leader has a turn as early as the first of those behind it.
+    /// Waits behind the leader of `package`. A deletion behind a retirement doesn't wait as long as that would: the
+    /// leader goes before all retirement then.
     pub fn follow(
         &self,
         uid: &str,

@@ -17,7 +17,7 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
 use crate::platform::inventory::Known;
-use crate::platform::{FRESH, Resolution, Usable};
+use crate::platform::{Resolution, Usable};
 use crate::session::{Purpose, Standing};
 
 /// An observation, and what it takes to act on it.
@@ -92,13 +92,14 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         revision: usable.as_ref().map_or(0, |usable| usable.revision),
     };
     let failure = context.memory.failure(&object.uid, &fingerprint);
+    let given_back = context.memory.given_back(&object.uid);
+    let pauses = [
+        failure.as_ref().map(|failure| failure.until),
+        given_back.map(|(_, until)| until),
+    ];
     let session = usable.as_ref().map(|usable| usable.session.key().clone());
     let package = session.zip(object.file_id().cloned());
-    let ahead = package
-        .as_ref()
-        .and_then(|package| context.memory.leader(package))
-        .filter(|(uid, _)| *uid != object.uid)
-        .map(|(_, key)| key);
+    let ahead = ahead(context, &object, package.as_ref());
     let outcome = object
         .status
         .deletion
@@ -127,7 +128,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         guard,
         proven: context.memory.proven(&object.uid, &fingerprint),
         standing: standing_in(context, &object, usable.as_ref()),
-        backoff: failure.as_ref().map(|failure| failure.until),
+        backoff: pauses.into_iter().flatten().max(),
+        given_back: given_back.map_or(0, |(count, _)| count),
         object,
     };
     Some(Observed {
@@ -163,24 +165,16 @@ async fn read_anew(
             (None, None)
         }
         Standing::Permitted { .. } => {
-            let begun = Instant::now();
-            let refused = match confirm_refusals(context, others).await {
-                Ok(refused) => refused,
-                Err(why) => return (None, Some(Err(why))),
-            };
-            let own = context.directory.confirm(&platform, &namespace).await;
-            // What the first of them said may be over by now.
-            let late = own.is_ok() && begun.elapsed() > FRESH;
-            let own = if late { Err(too_slow(&platform)) } else { own };
-            (Some(refused), Some(own))
+            // The own Platform comes last: what it says must not grow old while others are asked about.
+            match confirm_refusals(context, others).await {
+                Ok(refused) => {
+                    let own = context.directory.confirm(&platform, &namespace).await;
+                    (Some(refused), Some(own))
+                }
+                Err(why) => (None, Some(Err(why))),
+            }
         }
     }
-}
-
-fn too_slow(platform: &ObjectKey) -> String {
-    format!(
-        "the API server took so long to show Platform {platform}, and whatever else was read, that it may have changed since"
-    )
 }
 
 /// Those of `others` that would claim the package if their Platform allowed them, and that it refuses by GETs of it and
@@ -238,6 +232,17 @@ pub(super) fn judged(
         }
     }
     Judgement::Free(Unit::Counted)
+}
+
+/// Who else is about to delete the package.
+fn ahead(context: &Context, object: &Object, package: Option<&PackageKey>) -> Option<ObjectKey> {
+    let leader = package.and_then(|package| context.memory.leader(package));
+    let ahead = leader.filter(|(uid, _)| *uid != object.uid);
+    if ahead.is_none() {
+        // Its session may be another one since it began to follow.
+        context.memory.unfollow(&object.uid);
+    }
+    ahead.map(|(_, key)| key)
 }
 
 fn standing(context: &Context, object: &Object) -> Standing {

@@ -46,7 +46,9 @@ pub async fn deliver(
     };
     let mut event = report.event;
     // What an earlier pass couldn't write is still so, where this one has nothing to say.
-    let unsaid = observed.failure.as_ref().and_then(|f| f.unsaid.as_deref());
+    let failure = observed.failure.as_ref();
+    let failure = failure.filter(|failure| failure.until > observed.now.tick);
+    let unsaid = failure.and_then(|failure| failure.unsaid.as_deref());
     let unsaid = unsaid.filter(|_| matches!(effect, Effect::None)).cloned();
     let mut status = report.status.or(unsaid);
     status = status.filter(|status| *status != object.status);
@@ -125,6 +127,7 @@ async fn remember(
             let until = Instant::now() + window.unwrap_or_default() + PROOF_LASTS;
             let proven = (observed.fingerprint.clone(), until);
             context.memory.set_proven(&object.uid, Some(proven));
+            context.memory.set_given_back(&object.uid, None);
             return Ok(());
         }
         Effect::Shown(Ok(_)) => {
@@ -142,6 +145,7 @@ async fn remember(
         | Effect::NotSent => return Ok(()),
     };
     context.memory.set_proven(&object.uid, None);
+    context.memory.set_given_back(&object.uid, None);
     let mut recorded = Ok(());
     if let Some(outcome) = report.settled {
         // Those served by it write their own lines, in passes of their own.
@@ -160,7 +164,11 @@ fn count_failure(context: &Context, observed: &Observed, retry: Retry) {
     let uid = &observed.facts.object.uid;
     match retry {
         Retry::Unchanged => {}
-        Retry::Anew => context.memory.set_failure(uid, None),
+        Retry::Anew => {
+            context.memory.set_failure(uid, None);
+            context.memory.set_given_back(uid, None);
+        }
+        Retry::GivenBack(until) => context.memory.set_given_back(uid, Some(until)),
         Retry::After(until) => {
             let count = observed
                 .failure

@@ -17,9 +17,10 @@ use super::{Directory, Resolution, Usable, directory};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Mode, Platform};
 
-/// How old a read may be, from the moment it began to the moment it is asked for. Whoever acts on it does so within as
-/// long again, or not at all: so a DELETE rests on nothing that is older than a second.
-pub(crate) const FRESH: Duration = Duration::from_millis(500);
+/// How old a read may be, from the moment it began to the moment it is asked for.
+const FRESH: Duration = Duration::from_millis(500);
+/// How old it may be when it comes to be acted on.
+const LASTS: Duration = Duration::from_secs(1);
 /// How long one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -32,14 +33,14 @@ pub(super) struct Reads {
 
 impl Directory {
     /// The same as [`Self::resolve`], with the Platform (and the Namespace, where a selector asks)
-    /// read by a GET that is not older than half a second; one GET serves all who ask within that time.
+    /// read by a GET that began no longer than a second ago; one GET serves all who ask soon after it.
     ///
     /// Of mode and allowed namespaces the stricter of read and cache counts, since either may be
     /// the newer one; a newer read becomes known to everybody. Where the caches already say that no
     /// call can be made, nothing is read.
     ///
     /// # Errors
-    /// When they can't be read, or differ from what the caches hold in anything but mode and allowed
+    /// When they can't be read, or not soon enough, or differ from what the caches hold in anything but mode and allowed
     /// namespaces; the text says what is in the way. Then no permit may be used.
     pub async fn confirm(
         &self,
@@ -52,7 +53,8 @@ impl Directory {
         let not_shown = || {
             format!("Platform {platform} has just been changed, and the watch has not shown it yet")
         };
-        let read = match self.read_platform(platform).await? {
+        let (read, begun) = self.read_platform(platform).await?;
+        let read = match read {
             PlatformRead::Found(read) => read,
             PlatformRead::Gone { uid } if self.view().uid(platform) == uid.as_deref() => {
                 return Ok(Resolution::NotFound);
@@ -61,14 +63,19 @@ impl Directory {
             PlatformRead::Gone { .. } => return Err(not_shown()),
         };
         let wanted = read.wanted.as_ref().map_err(Clone::clone)?;
-        let labels = if wanted.allowed.needs_labels() {
+        let (labels, begun) = if wanted.allowed.needs_labels() {
             match self.read_namespace(namespace).await? {
-                Some(read) => Some(read),
-                None => return Ok(Resolution::NotAllowed),
+                (Some(read), other) => (Some(read), begun.min(other)),
+                (None, _) => return Ok(Resolution::NotAllowed),
             }
         } else {
-            None
+            (None, begun)
         };
+        if begun.elapsed() > LASTS {
+            return Err(format!(
+                "the API server took so long to show Platform {platform} and the namespace that either may have changed since"
+            ));
+        }
 
         // Asked anew after the reads: the caches may have moved on meanwhile.
         let view = self.view();
@@ -105,14 +112,14 @@ impl Directory {
         platform: &ObjectKey,
         namespace: &str,
     ) -> Result<bool, String> {
-        let PlatformRead::Found(read) = self.read_platform(platform).await? else {
+        let (PlatformRead::Found(read), _) = self.read_platform(platform).await? else {
             return Ok(false);
         };
         let Ok(wanted) = &read.wanted else {
             return Ok(false);
         };
         let labels = if wanted.allowed.needs_labels() {
-            self.read_namespace(namespace).await?
+            self.read_namespace(namespace).await?.0
         } else {
             None
         };
@@ -123,24 +130,27 @@ impl Directory {
         Ok(admitted == Some(false))
     }
 
-    /// Reads a Platform; one that is newer than what is known becomes known to everybody.
-    pub(super) async fn read_platform(&self, key: &ObjectKey) -> Result<PlatformRead, String> {
+    /// Reads a Platform, and tells when that began; one that is newer than what is known becomes known to everybody.
+    pub(super) async fn read_platform(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<(PlatformRead, Instant), String> {
         let uid = || self.view().uid(key).map(str::to_owned);
-        let read = self.reads.platform(key, uid).await?;
+        let (read, begun) = self.reads.platform(key, uid).await?;
         self.overtake(Read::Platform(key.clone(), read.clone()));
-        Ok(read)
+        Ok((read, begun))
     }
 
     /// The same for a Namespace.
     pub(super) async fn read_namespace(
         &self,
         name: &str,
-    ) -> Result<Option<Arc<directory::Namespace>>, String> {
-        let read = self.reads.namespace(name).await?;
+    ) -> Result<(Option<Arc<directory::Namespace>>, Instant), String> {
+        let (read, begun) = self.reads.namespace(name).await?;
         if let Some(read) = &read {
             self.overtake(Read::Namespace(name.to_owned(), Arc::clone(read)));
         }
-        Ok(read)
+        Ok((read, begun))
     }
 }
 
@@ -178,7 +188,7 @@ impl Reads {
         &self,
         key: &ObjectKey,
         uid: impl FnOnce() -> Option<String>,
-    ) -> Result<PlatformRead, String> {
+    ) -> Result<(PlatformRead, Instant), String> {
         let kind = ApiResource::erase::<Platform>(&());
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &kind);
@@ -194,7 +204,10 @@ impl Reads {
         self.platforms.read(key, get).await
     }
 
-    async fn namespace(&self, name: &str) -> Result<Option<Arc<directory::Namespace>>, String> {
+    async fn namespace(
+        &self,
+        name: &str,
+    ) -> Result<(Option<Arc<directory::Namespace>>, Instant), String> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let get = async {
             match timeout(READ_TIMEOUT, api.get_metadata_opt(name)).await {
@@ -224,28 +237,26 @@ impl<K, T> Default for Shared<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T: Clone> Shared<K, T> {
-    /// A read that began at most [`FRESH`] before this was called. A failure is shared like a success,
+    /// A read that began at most [`FRESH`] before this was called, and when it did. A failure is shared like a success,
     /// so that an API server that doesn't answer costs one time-out and not one for each who waits.
     async fn read(
         &self,
         key: &K,
         get: impl Future<Output = Result<T, String>>,
-    ) -> Result<T, String> {
+    ) -> Result<(T, Instant), String> {
         let asked = Instant::now();
         let slot = self.slot(key);
         let mut last = slot.lock().await;
-        match &*last {
-            Some(read) if read.begun + FRESH >= asked => read.result.clone(),
-            _ => {
-                let begun = Instant::now();
-                let result = get.await;
-                *last = Some(Last {
-                    begun,
-                    result: result.clone(),
-                });
-                result
-            }
-        }
+        let read = match last.take().filter(|read| read.begun + FRESH >= asked) {
+            Some(read) => read,
+            None => Last {
+                begun: Instant::now(),
+                result: get.await,
+            },
+        };
+        let result = read.result.clone().map(|value| (value, read.begun));
+        *last = Some(read);
+        result
     }
 
     fn slot(&self, key: &K) -> Arc<Slot<T>> {

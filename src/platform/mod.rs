@@ -38,7 +38,6 @@ use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::remote::client::{Connection, Timeouts};
 use crate::session::{Session, Sessions};
 
-pub(crate) use confirm::FRESH;
 pub use directory::Directory;
 
 /// What a `Platform` is to one object that names it.

@@ -166,9 +166,9 @@ impl Core {
         }
     }
 
-    /// See [`super::Session::try_now`].
-    pub(super) fn try_now(&mut self, now: Instant) {
-        self.health.try_now(now);
+    /// See [`super::Session::try_soon`].
+    pub(super) fn try_soon(&mut self, now: Instant) {
+        self.health.try_soon(now);
     }
 
     /// Lets all go, since nobody is a member any more. Those who held something come back.

@@ -35,6 +35,8 @@ struct Ailment {
     healed_by_login: bool,
     steps: u32,
     next: Instant,
+    /// When the last call failed that told so.
+    told: Instant,
     probing: bool,
 }
 
@@ -129,6 +131,7 @@ impl Health {
             healed_by_login,
             steps,
             next: now + pause,
+            told: now,
             probing: false,
         });
         begins
@@ -153,6 +156,14 @@ impl Health {
     pub(super) fn try_now(&mut self, now: Instant) {
         if let Some(ailment) = &mut self.ailment {
             ailment.next = now;
+            ailment.steps = 0;
+        }
+    }
+
+    /// A person asks for a try: the pauses begin anew, but a thousand who ask make no more calls than one.
+    pub(super) fn try_soon(&mut self, now: Instant) {
+        if let Some(ailment) = &mut self.ailment {
+            ailment.next = ailment.next.min(now.max(ailment.told + FIRST_PAUSE));
             ailment.steps = 0;
         }
     }
@@ -209,6 +220,30 @@ mod tests {
             assert!(!health.ails(unavailable(), false, false, now));
         }
         assert_eq!(health.next_probe(), next);
+    }
+
+    #[test]
+    fn a_thousand_who_ask_for_a_try_make_one_call_in_five_seconds() {
+        let (mut health, mut now) = (Health::new(Rng::with_seed(1)), Instant::now());
+        health.ails(unavailable(), false, false, now);
+        for _ in 0..4 {
+            now = health.next_probe().unwrap();
+            health.ails(unavailable(), false, true, now);
+        }
+        let (failed, asked) = (now, now + Duration::from_secs(7));
+        assert!(health.next_probe().unwrap() > asked);
+        for _ in 0..1000 {
+            health.try_soon(asked);
+        }
+        assert_eq!(health.next_probe(), Some(asked));
+        health.ails(unavailable(), false, true, asked);
+        assert!(asked > failed + FIRST_PAUSE);
+        for _ in 0..1000 {
+            health.try_soon(asked);
+        }
+        let next = health.next_probe().unwrap();
+        assert_eq!(next, asked + FIRST_PAUSE);
+        assert_eq!(health.gate(asked), Gate::At(next));
     }
 
     #[test]

@@ -206,9 +206,9 @@ impl Session {
         self.lock().core.window()
     }
 
-    /// A person asks for a try now: where nothing but a probe goes, the next one doesn't wait any more.
-    pub fn try_now(&self) {
-        self.change(Core::try_now);
+    /// A person asks for a try: where nothing but a probe goes, the next one goes now, or 5 s after the last.
+    pub fn try_soon(&self) {
+        self.change(Core::try_soon);
     }
 
     /// Where the object stands.

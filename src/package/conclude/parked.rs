@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::wording::{application, rounded, state_message};
-use super::{Report, say};
+use super::{GIVEN_BACK, Report, say};
 use crate::api::reason::{Phase, Reason};
 use crate::package::decide::{Now, Observation};
 use crate::session::State;
@@ -67,7 +67,11 @@ fn queued(seen: &Observation, position: usize, estimated: Duration) -> String {
 /// Whether the status says of the object as it is now that it waits, and not for a time that has passed.
 pub(super) fn waits_already(seen: &Observation) -> bool {
     let status = &seen.object.status;
-    if status.says(Reason::GracePeriod) {
+    // So is what was in the way of a call.
+    let given_back = status
+        .ready()
+        .is_some_and(|c| c.message.starts_with(GIVEN_BACK));
+    if status.says(Reason::GracePeriod) || given_back {
         return false;
     }
     status.phase == Some(Phase::Waiting) && is_current(seen)

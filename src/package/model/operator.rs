@@ -89,6 +89,7 @@ impl World {
                 .cloned()
                 .unwrap_or(Standing::Absent),
             backoff: None,
+            given_back: 0,
             object,
         })
     }

@@ -142,6 +142,22 @@ async fn an_api_server_that_does_not_answer_costs_one_time_out_for_all_who_wait(
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_took_longer_than_a_second_to_read_is_not_acted_on() {
+    for (millis, acted_on) in [(999, true), (1001, false)] {
+        let (server, bench) = known(&permissive());
+        server.0.gate.forget_permits(Semaphore::MAX_PERMITS);
+        let answered = async {
+            sleep(Duration::from_millis(millis)).await;
+            server.0.gate.add_permits(1);
+        };
+        let (read, ()) = tokio::join!(ask(&bench), answered);
+        assert_eq!(read.is_ok(), acted_on, "{millis} ms");
+        server.0.gate.add_permits(1);
+        assert!(ask(&bench).await.is_ok(), "it is read anew");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_emergency_stop_needs_no_watch() {
     let (server, bench) = known(&permissive());
     let mut observing = permissive();

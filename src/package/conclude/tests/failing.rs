@@ -72,11 +72,15 @@ fn what_is_held_forgets_its_failures_so_that_it_goes_on_at_once_when_it_is_let_g
 #[test]
 fn a_permit_that_cannot_be_used_is_told_of_when_that_lasts_and_asked_for_ever_more_rarely() {
     let decision = Decision::GiveBack("Platform iot/p can't be read: no answer".to_owned());
-    let given_back = |failures| {
+    let given_back = |before| {
         let now = now();
-        let report = conclude(&seen(going()), &decision, &Effect::None, failures, now, 0.0);
+        let seen = Observation {
+            given_back: before,
+            ..seen(going())
+        };
+        let report = conclude(&seen, &decision, &Effect::None, 9, now, 0.0);
         let wake = report.wake.unwrap();
-        assert_eq!(report.retry, Retry::After(wake));
+        assert_eq!(report.retry, Retry::GivenBack(wake));
         (wake - now.tick, report)
     };
     let mut pauses = Vec::new();
@@ -93,6 +97,23 @@ fn a_permit_that_cannot_be_used_is_told_of_when_that_lasts_and_asked_for_ever_mo
         pauses.push(pause.as_secs());
     }
     assert_eq!(pauses, [1, 2, 4, 8, 15, 15]);
+    // Once it is over, the object says again that it waits for its turn.
+    let mut said = going();
+    said.status = given_back(3).1.status.unwrap();
+    assert_eq!(reason(&waiting(said)), "Queued");
+}
+
+/// What follows from waiting in the queue.
+fn waiting(object: Object) -> Report {
+    let standing = Standing::Waiting {
+        purpose: Purpose::Delete,
+        position: 3,
+        estimated: Duration::from_secs(70),
+        state: State::Open,
+        told: false,
+    };
+    let seated = Effect::Seated(standing);
+    conclude(&seen(object), &Decision::Nothing, &seated, 0, now(), 0.0)
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     claim,
                     ahead: ahead.then(|| ObjectKey::new("n", "c")),
                     hurried: blind,
+                    given_back: 0,
                     guard,
                     proven: None,
                     standing,
