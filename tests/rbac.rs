@@ -180,6 +180,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     rig.delete("c");
     refused(plane, "platforms", "get").await;
     assert!(rig.deletes("package-00003").await.is_empty());
+    says_what_is_in_the_way(plane, &rig, "c").await;
     give_back(plane);
     rig.gone("c").await;
     assert_eq!(rig.deletes("package-00003").await.len(), 1);
@@ -195,6 +196,22 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     assert_eq!(rig.deletes("package-00002").await.len(), 1);
 
     a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane).await;
+}
+
+/// An object says why its turn passes unused, and has written no more than it has asked.
+async fn says_what_is_in_the_way(plane: &Plane, rig: &Rig<'_>, name: &str) {
+    let what = "to say that its Platform can't be read";
+    rig.becomes(name, what, SOON, |object| {
+        let message = ready(object)["message"].to_string();
+        message.contains("Its turn had come, but Platform") && message.contains("forbidden")
+    })
+    .await;
+    let events = asked(plane);
+    let looks = events.iter().filter(|event| event.code == 403).count();
+    let of_this = |event: &&AuditEvent| event.name == name && event.subresource == "status";
+    let writes = events.iter().filter(of_this).count();
+    // Its birth, the wait, and two for each look.
+    assert!(writes <= 2 + 2 * looks, "{writes} writes, {looks} looks");
 }
 
 async fn a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane: &Plane) {

@@ -11,8 +11,9 @@ use tokio::sync::OnceCell;
 
 use super::{History, Operator, Plane, Said, Simulator, SimulatorOptions, wait_for};
 
-/// How long anything here may take that is not meant to wait.
-pub const SOON: Duration = Duration::from_secs(20);
+/// How long anything here may take that is not meant to wait. Once in a while a watch stays silent until the next event of
+/// its kind, and the operator makes each anew after 60 s.
+pub const SOON: Duration = Duration::from_secs(75);
 /// Where the manifests put the operator, and the name of its ServiceAccount.
 pub const OPERATOR: &str = "version-package-operator";
 
