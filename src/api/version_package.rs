@@ -1,6 +1,7 @@
 //! `VersionPackage`: one package of a device fleet, as its team writes it.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -240,6 +241,19 @@ pub struct Deletion {
     /// What went wrong last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+}
+
+impl Deletion {
+    /// Whether it tells of what was asked for at this time, and not of a request that was called off since.
+    pub fn is_of(&self, requested_at: Timestamp) -> bool {
+        let at = self.requested_at.as_ref();
+        at.is_none_or(|time| time.0 == requested_at)
+    }
+
+    /// Whether a call was about to be made, or was.
+    pub fn is_attempted(&self) -> bool {
+        self.attempts.is_some_and(|attempts| attempts > 0)
+    }
 }
 
 /// How a deletion ended.

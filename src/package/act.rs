@@ -54,10 +54,7 @@ pub async fn act(
                     session: usable.session.clone(),
                     package,
                 };
-                // The status hasn't handled it yet: a person asks for a try.
-                if object.requested_at.is_some()
-                    && object.requested_at != object.status.last_handled_requested_at
-                {
+                if object.asks_for_a_try() {
                     usable.session.try_soon();
                 }
                 if context.memory.take_seat(&object.uid, &object.key, seat) {

@@ -4,7 +4,6 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::decide::requested_at;
 use super::object::Object;
-use crate::api::version_package::Deletion;
 use crate::platform::guard::Asked;
 
 /// What `object` asks for; `None` where nothing is to be deleted for it. Whether another object
@@ -23,9 +22,9 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     }
     let at = requested_at(object, now);
     // What holds one request, or was released, says nothing of another one that came after it was called off.
-    let same = |deletion: &&Deletion| deletion.requested_at.as_ref().is_none_or(|t| t.0 == at);
-    let hold = deletion.filter(same).and_then(|d| d.hold.as_deref());
-    let attempted = deletion.filter(|deletion| deletion.attempts.is_some_and(|n| n > 0));
+    let same = deletion.filter(|deletion| deletion.is_of(at));
+    let hold = same.and_then(|deletion| deletion.hold.as_deref());
+    let attempted = deletion.filter(|deletion| deletion.is_attempted());
     Some(Asked {
         key: object.key.clone(),
         at,
@@ -52,7 +51,7 @@ mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
-    use crate::api::version_package::{DeletionPolicy, LastError, Outcome};
+    use crate::api::version_package::{Deletion, DeletionPolicy, LastError, Outcome};
     use crate::package::fixtures::{accepted, deleted, now, retired};
 
     #[test]

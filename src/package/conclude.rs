@@ -285,7 +285,7 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
 /// The error of a DELETE stays when a look-up fails after it: by its time the guard counts the call.
 fn keep_error(seen: &Observation, mut report: Report) -> Report {
     let present = seen.object.status.deletion.as_ref();
-    let called = present.filter(|deletion| deletion.attempts.is_some_and(|n| n > 0));
+    let called = present.filter(|deletion| deletion.is_attempted());
     let next = report.status.as_mut().and_then(|s| s.deletion.as_mut());
     if let (Some(present), Some(next)) = (called, next) {
         next.last_error.clone_from(&present.last_error);

@@ -84,6 +84,11 @@ impl Object {
         })
     }
 
+    /// Whether a person asks for a try that the status hasn't handled yet.
+    pub fn asks_for_a_try(&self) -> bool {
+        self.requested_at.is_some() && self.requested_at != self.status.last_handled_requested_at
+    }
+
     /// Whether deleting it leaves the package where it is.
     pub fn is_retained(&self) -> bool {
         match &self.spec {

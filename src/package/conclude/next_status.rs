@@ -19,7 +19,7 @@ pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPac
         now,
     );
     let deletion = status.deletion.get_or_insert_default();
-    if deletion.attempts.is_none_or(|attempts| attempts == 0) {
+    if !deletion.is_attempted() {
         // What a look-up failed with is no answer to this call.
         deletion.last_error = None;
     }
@@ -102,7 +102,7 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
         (None, true) => {
             let present = present.unwrap_or_default();
             let at = requested_at(object, now.wall);
-            let same = present.requested_at.as_ref().is_none_or(|t| t.0 == at);
+            let same = present.is_of(at);
             // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed
             // has left its hold, and is judged anew once no other object wants the package.
             let hold = match (&seen.guard, &seen.claim) {
