@@ -36,6 +36,19 @@ fn after(object: Object, answer: Answer) -> Report {
     )
 }
 
+/// What follows from waiting in the queue at `position`.
+fn waits(object: Object, position: usize, state: State, told: bool) -> Report {
+    let standing = Standing::Waiting {
+        purpose: Purpose::Delete,
+        position,
+        estimated: Duration::from_secs(70),
+        state,
+        told,
+    };
+    let seated = Effect::Seated(standing);
+    conclude(&seen(object), &Decision::Nothing, &seated, 0, now(), 0.0)
+}
+
 fn detail(status: u16, code: &str) -> Detail {
     Detail {
         http_status: Some(status),
@@ -121,17 +134,7 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 
 #[test]
 fn a_parked_object_says_once_and_in_its_turn_that_a_person_has_to_act_and_has_acted() {
-    let parked = |state, told| {
-        let standing = Standing::Waiting {
-            purpose: Purpose::Delete,
-            position: 2,
-            estimated: Duration::ZERO,
-            state,
-            told,
-        };
-        let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
-        move |object| conclude(&seen(object), &request, &effect, 0, now(), 0.0)
-    };
+    let parked = |state: State, told| move |object| waits(object, 2, state.clone(), told);
     let queued = parked(State::Open, false)(going()).status.unwrap();
     let untrusted = State::Unavailable(Detail::default(), Trouble::CertificateNotTrusted);
     let refused = State::AuthenticationFailed(Detail::default());
@@ -165,19 +168,8 @@ fn a_parked_object_says_once_and_in_its_turn_that_a_person_has_to_act_and_has_ac
 
 #[test]
 fn an_outage_is_told_by_who_is_next_and_beside_the_turn_of_who_is_parked_in_it() {
-    let parked = |object, position, state| {
-        let standing = Standing::Waiting {
-            purpose: Purpose::Delete,
-            position,
-            estimated: Duration::from_secs(70),
-            state,
-            told: true,
-        };
-        let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
-        conclude(&seen(object), &request, &effect, 0, now(), 0.0)
-    };
     let outage = State::Unavailable(Detail::default(), Trouble::NotConnected);
-    let report = parked(going(), 7, outage.clone());
+    let report = waits(going(), 7, outage.clone(), true);
     assert_eq!(reason(&report), "Queued");
     let status = report.status.unwrap();
     let message = &status.conditions[0].message;
@@ -190,26 +182,15 @@ fn an_outage_is_told_by_who_is_next_and_beside_the_turn_of_who_is_parked_in_it()
         ..going()
     };
     for state in [outage.clone(), State::Open] {
-        assert_eq!(parked(waiting(), 7, state), Report::nothing());
+        assert_eq!(waits(waiting(), 7, state, true), Report::nothing());
     }
-    let next = parked(waiting(), 1, outage);
+    let next = waits(waiting(), 1, outage, true);
     assert_eq!(reason(&next), "PlatformUnavailable");
 }
 
 #[test]
 fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
-    let waits = |object, position, state| {
-        let standing = Standing::Waiting {
-            purpose: Purpose::Delete,
-            position,
-            estimated: Duration::from_secs(70),
-            state,
-            told: true,
-        };
-        let (request, effect) = (Decision::Nothing, Effect::Seated(standing));
-        conclude(&seen(object), &request, &effect, 0, now(), 0.0)
-    };
-    let report = waits(going(), 37, State::Open);
+    let report = waits(going(), 37, State::Open, true);
     let status = report.status.clone().unwrap();
     assert_eq!(reason(&report), "Queued");
     assert!(
@@ -224,11 +205,11 @@ fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
         },
         State::TokenRefused(Detail::default()),
     ] {
-        assert_eq!(waits(parked.clone(), 2, state), Report::nothing());
+        assert_eq!(waits(parked.clone(), 2, state, true), Report::nothing());
     }
     let refused = State::AuthenticationFailed(detail(401, "100208"));
     assert_eq!(
-        reason(&waits(parked, 2, refused)),
+        reason(&waits(parked, 2, refused, true)),
         "AuthenticationFailed",
         "nobody keeps saying Queued while the login is refused"
     );

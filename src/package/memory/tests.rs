@@ -46,6 +46,18 @@ fn seat() -> Seat {
     }
 }
 
+/// A seat for the same package at another endpoint.
+fn elsewhere(seat: &Seat) -> Seat {
+    let place = SessionKey {
+        endpoint: "https://127.0.0.1:2".parse().unwrap(),
+        ..place()
+    };
+    Seat {
+        package: (place, seat.package.1.clone()),
+        ..seat.clone()
+    }
+}
+
 /// A retired object begins to wait behind the leader.
 fn behind(memory: &Memory, uid: &str) -> Following {
     memory.follow(uid, &key(uid), &package(), Priority::Retirement)
@@ -93,14 +105,7 @@ async fn an_outcome_is_that_of_one_object_and_goes_with_it() {
 #[tokio::test]
 async fn who_has_left_a_leader_is_not_served_by_its_call() {
     let (memory, seat) = (Memory::default(), seat());
-    let elsewhere = SessionKey {
-        endpoint: "https://127.0.0.1:2".parse().unwrap(),
-        ..place()
-    };
-    let other = Seat {
-        package: (elsewhere, seat.package.1.clone()),
-        ..seat.clone()
-    };
+    let other = elsewhere(&seat);
     assert!(memory.take_seat("a", &key("a"), seat));
     for uid in ["b", "c", "d"] {
         assert_eq!(behind(&memory, uid), Following::Waits);
@@ -117,14 +122,7 @@ async fn who_has_left_a_leader_is_not_served_by_its_call() {
 #[tokio::test]
 async fn who_is_called_for_elsewhere_waits_for_nobody_here() {
     let (memory, seat) = (Memory::default(), seat());
-    let elsewhere = SessionKey {
-        endpoint: "https://127.0.0.1:2".parse().unwrap(),
-        ..place()
-    };
-    let other = Seat {
-        package: (elsewhere, seat.package.1.clone()),
-        ..seat.clone()
-    };
+    let other = elsewhere(&seat);
     assert!(memory.take_seat("a", &key("a"), seat));
     assert_eq!(memory.leader(&other.package), None);
     assert!(memory.take_seat("b", &key("b"), other));

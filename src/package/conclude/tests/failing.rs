@@ -100,20 +100,7 @@ fn a_permit_that_cannot_be_used_is_told_of_when_that_lasts_and_asked_for_ever_mo
     // Once it is over, the object says again that it waits for its turn.
     let mut said = going();
     said.status = given_back(3).1.status.unwrap();
-    assert_eq!(reason(&waiting(said)), "Queued");
-}
-
-/// What follows from waiting in the queue.
-fn waiting(object: Object) -> Report {
-    let standing = Standing::Waiting {
-        purpose: Purpose::Delete,
-        position: 3,
-        estimated: Duration::from_secs(70),
-        state: State::Open,
-        told: false,
-    };
-    let seated = Effect::Seated(standing);
-    conclude(&seen(object), &Decision::Nothing, &seated, 0, now(), 0.0)
+    assert_eq!(reason(&waits(said, 3, State::Open, false)), "Queued");
 }
 
 #[test]
