@@ -234,11 +234,11 @@ pub struct Deletion {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
-    /// How many calls were made, the present one included.
+    /// How often a call was about to be made, the present one and those given up included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub attempts: Option<i32>,
-    /// What went wrong last.
+    /// What went wrong with the last call; before any, with the last look-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
 }
