@@ -16,7 +16,7 @@ use super::{Resolution, Usable};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformReason;
 use crate::remote::client::Connection;
-use crate::session::{Session, SessionKey};
+use crate::session::{CredentialId, Session, SessionKey};
 
 /// What is known of every `Platform`, Namespace and Secret that matters.
 ///
@@ -88,6 +88,7 @@ pub(super) struct Grant {
     pub key: SessionKey,
     pub session: Arc<Session>,
     pub connection: Arc<Connection>,
+    pub credential: CredentialId,
     /// Whether this `Platform` brings a login rather than a token handed in.
     pub logs_in: bool,
     /// What is wrong with a Secret while what it held before still serves.
@@ -246,6 +247,7 @@ impl Entry {
             app_id: grant.key.app_id.clone(),
             session: Arc::clone(&grant.session),
             connection: Arc::clone(&grant.connection),
+            credential: grant.credential.clone(),
             mode: wanted.spec.mode,
             inventory: wanted.spec.inventory.interval(),
             revision: self.revision,

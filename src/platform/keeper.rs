@@ -335,7 +335,9 @@ impl Keeper {
             connection: Arc::clone(&held.connection),
             requested_at: object.requested_at.clone(),
         };
+        let (app_id, credential) = (&held.inputs.session.app_id, &held.inputs.credential);
         let grant = Grant {
+            credential: self.sessions.credential(app_id, credential),
             key: held.inputs.session.clone(),
             session: self
                 .sessions

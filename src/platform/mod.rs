@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::remote::client::{Connection, Timeouts};
-use crate::session::{Session, Sessions};
+use crate::session::{CredentialId, Proof, Session, Sessions};
 
 pub use directory::Directory;
 
@@ -71,6 +71,8 @@ pub struct Usable {
     pub session: Arc<Session>,
     /// How calls go out.
     pub connection: Arc<Connection>,
+    /// Whose word counts: equal for equal credentials of one application, wherever they are used.
+    pub credential: CredentialId,
     /// Whether packages are really deleted.
     pub mode: Mode,
     /// How often this Platform wants the list of packages to be read.
@@ -84,6 +86,18 @@ pub struct Usable {
     pub grace: Duration,
     /// Whether it takes on objects that it hasn't accepted yet.
     pub accepts: bool,
+}
+
+impl Usable {
+    /// What is known of its credential at its endpoint.
+    pub fn proof(&self) -> Proof {
+        self.session.proof()
+    }
+
+    /// Asks that its credential be tried, since a claim, a release or a raised bound waits for it.
+    pub fn try_credential(&self) {
+        self.session.try_credential();
+    }
 }
 
 /// The objects of one Platform.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::core::Terms;
-use super::token::same_credential;
+use super::credential::same_credential;
 use super::{Credential, Member};
 use crate::api::names::ObjectKey;
 use crate::remote::client::Connection;

@@ -13,6 +13,7 @@
 mod budget;
 mod call_log;
 mod core;
+mod credential;
 mod dispatcher;
 mod health;
 mod members;
@@ -39,6 +40,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use self::call_log::{BOUND as CALL_LOG_BOUND, Inheritance};
 use self::core::{Core, Underway};
+pub use self::credential::{Credential, CredentialId, Proof};
 use self::members::Members;
 pub use self::outlook::{Outlook, Snapshot, State, Turn};
 pub use self::registry::Sessions;
@@ -54,15 +56,6 @@ pub struct SessionKey {
     pub endpoint: Endpoint,
     /// Whose quota and token it is.
     pub app_id: AppId,
-}
-
-/// How a `Platform` gets its token.
-#[derive(Clone)]
-pub enum Credential {
-    /// `appId` and `secret`: the operator logs in.
-    Login(SecretString),
-    /// `appKey` and `accessToken`: handed in, never renewed by the operator.
-    Token(SecretString),
 }
 
 /// What one `Platform` brings to its session.
@@ -200,6 +193,16 @@ impl Session {
     pub fn request(&self, ticket: Ticket) -> Standing {
         self.change(|core, now| core.request(&ticket, now))
     }
+
+    /// What is known of the credential that calls go out under here.
+    pub fn proof(&self) -> Proof {
+        Proof::Untried
+    }
+
+    /// Somebody waits to know whether the platform accepts the credential. It is tried once, when its turn among all
+    /// such has come: at most one a minute in one session, the longest awaited first. One that is proven isn't tried,
+    /// and one that was refused not before an hour is over.
+    pub fn try_credential(&self) {}
 
     /// How long a call counts after its answer.
     pub fn window(&self) -> Duration {

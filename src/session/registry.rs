@@ -12,10 +12,11 @@ use tokio_util::task::TaskTracker;
 
 use super::call_log::{CallLog, Inheritance};
 use super::core::{Core, Terms};
+use super::credential::{CredentialId, Credentials};
 use super::members::Members;
 use super::tenure::Tenure;
-use super::{Inner, Member, Session, SessionKey, Snapshot, Wake, dispatcher};
-use crate::api::names::ObjectKey;
+use super::{Credential, Inner, Member, Session, SessionKey, Snapshot, Wake, dispatcher};
+use crate::api::names::{AppId, ObjectKey};
 
 /// All sessions of this process. They send nothing until it leads.
 pub struct Sessions {
@@ -36,6 +37,7 @@ struct Registry {
     inheritance: Option<Inheritance>,
     /// What a session that joins now begins with.
     tenure: Tenure,
+    credentials: Credentials,
     closed: bool,
 }
 
@@ -86,6 +88,11 @@ impl Sessions {
                 Arc::clone(entry.insert(session))
             }
         }
+    }
+
+    /// The name of a credential of this application: equal ones have the same.
+    pub fn credential(&self, app_id: &AppId, credential: &Credential) -> CredentialId {
+        self.lock().credentials.id(app_id, credential)
     }
 
     /// Takes `platform` out of its session; the session's log outlives it by one window.

@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::Credential;
+use super::credential::same_credential;
 use crate::remote::answer::Detail;
 use crate::remote::client::Login;
 
@@ -289,18 +290,6 @@ impl Tokens {
             renewal: None,
             proven: false,
         });
-    }
-}
-
-/// Whether two credentials are the same.
-pub(super) fn same_credential(one: &Credential, other: &Credential) -> bool {
-    match (one, other) {
-        (Credential::Login(one), Credential::Login(other))
-        | (Credential::Token(one), Credential::Token(other)) => {
-            one.expose_secret() == other.expose_secret()
-        }
-        (Credential::Login(_), Credential::Token(_))
-        | (Credential::Token(_), Credential::Login(_)) => false,
     }
 }
 

@@ -33,6 +33,7 @@ fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
     let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
     let name = ObjectKey::new("iot", "production");
     Access::Granted(Grant {
+        credential: sessions.credential(&key.app_id, &member.credential),
         session: sessions.join(&name, key.clone(), member),
         key,
         connection,
