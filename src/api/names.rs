@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The annotation that holds one object: `iodm.dev/paused: "true"`.
+/// The annotation that holds one object: `iodm.dev/paused: "true"`. Any value but `"false"` does.
 pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
 /// The annotation whose new value means "try now"; echoed in `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";

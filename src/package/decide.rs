@@ -247,7 +247,13 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     }
     // 6
     if object.paused {
-        return rest(Reason::Paused, "The deletion waits: the annotation iodm.dev/paused holds it, and taking it off lets it go on".to_owned());
+        return rest(
+            Reason::Paused,
+            format!(
+                "The deletion waits: the annotation iodm.dev/paused holds it, and taking it off lets it go on{}",
+                odd_pause(object)
+            ),
+        );
     }
     // 7
     if let Some(held) = held_by_platform(seen, now) {
@@ -282,6 +288,13 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     }
     // 11 to 14
     call(seen, going, now)
+}
+
+/// What is odd about the value of `iodm.dev/paused`, where it is.
+fn odd_pause(object: &Object) -> String {
+    object.odd_pause.as_ref().map_or_else(String::new, |value| {
+        format!("; its value is {value:?}: write \"true\" to hold, or \"false\" not to, since every other value holds")
+    })
 }
 
 fn settled(outcome: Outcome, going: bool, retired: bool) -> Decision {

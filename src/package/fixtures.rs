@@ -33,6 +33,7 @@ pub(crate) fn object(name: &str) -> Object {
         deleted_at: None,
         finalizers: vec![FINALIZER.into()],
         paused: false,
+        odd_pause: None,
         requested_at: None,
         actor: None,
         spec: Ok(serde_json::from_value(spec).unwrap()),

@@ -15,6 +15,9 @@ use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
 };
 
+/// So many characters of an odd value of `iodm.dev/paused` are shown.
+const SHOWN_OF_PAUSE: usize = 32;
+
 /// A `VersionPackage` as it is decided on, and nothing else of its metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
@@ -30,8 +33,10 @@ pub struct Object {
     pub deleted_at: Option<Timestamp>,
     /// All finalizers, in their order.
     pub finalizers: Vec<String>,
-    /// Whether `iodm.dev/paused` is `"true"`.
+    /// Whether `iodm.dev/paused` is there with any value but `"false"`.
     pub paused: bool,
+    /// The beginning of that value, where it isn't `"true"` either.
+    pub odd_pause: Option<String>,
     /// The value of `iodm.dev/requested-at`.
     pub requested_at: Option<String>,
     /// The field manager that last wrote the spec, other than this operator.
@@ -104,6 +109,10 @@ impl Object {
 
     pub(super) fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
         let mut annotations = metadata.annotations.unwrap_or_default();
+        // Whoever writes "True", "yes" or nothing at all means to hold it, and a deletion can't be undone.
+        let pause = annotations
+            .remove(PAUSED_ANNOTATION)
+            .filter(|value| value != "false");
         let known = |value: Value| match value {
             Value::Null => Ok(VersionPackageStatus::default()),
             value => serde_path_to_error::deserialize(value).map_err(|e| format!("status.{e}")),
@@ -133,7 +142,10 @@ impl Object {
             generation: metadata.generation.unwrap_or_default(),
             deleted_at: metadata.deletion_timestamp.map(|time| time.0),
             finalizers: metadata.finalizers.unwrap_or_default(),
-            paused: annotations.remove(PAUSED_ANNOTATION).as_deref() == Some("true"),
+            paused: pause.is_some(),
+            odd_pause: pause
+                .filter(|value| value != "true")
+                .map(|value| value.chars().take(SHOWN_OF_PAUSE).collect()),
             // The status repeats it, and has no room for more.
             requested_at: annotations
                 .remove(REQUESTED_AT_ANNOTATION)
@@ -266,6 +278,25 @@ mod tests {
             "metadata": {"name": "a", "annotations": {REQUESTED_AT_ANNOTATION: "ü".repeat(300)}},
         }));
         assert_eq!(object.requested_at, Some("ü".repeat(256)));
+    }
+
+    #[test]
+    fn any_value_of_the_pause_but_false_holds_and_one_that_is_not_true_is_kept_as_odd() {
+        let pause = |value: Option<&str>| {
+            let annotations = value.map_or_else(|| json!({}), |v| json!({PAUSED_ANNOTATION: v}));
+            let object = read(json!({"metadata": {"name": "a", "annotations": annotations}}));
+            (object.paused, object.odd_pause)
+        };
+        assert_eq!(pause(None), (false, None));
+        assert_eq!(pause(Some("false")), (false, None));
+        assert_eq!(pause(Some("true")), (true, None));
+        for odd in [
+            "", "True", "TRUE", "False", "yes", "no", "1", "0", " false", "false\n",
+        ] {
+            assert_eq!(pause(Some(odd)), (true, Some(odd.to_owned())), "{odd:?}");
+        }
+        let long = "ü".repeat(100);
+        assert_eq!(pause(Some(&long)), (true, Some("ü".repeat(32))));
     }
 
     #[test]

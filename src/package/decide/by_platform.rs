@@ -2,10 +2,11 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, rest};
+use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, odd_pause, rest};
 use crate::api::names::AppId;
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
+use crate::package::object::Object;
 use crate::platform::inventory::Known;
 
 pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
@@ -65,13 +66,30 @@ fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -
                 "This object wants the package, but the platform does not list it among those of application {app_id}: set lifecycle: Retired, or, where it was uploaded again, create an object with its new fileId"
             ),
         ),
-        (false, None) => (Reason::Active, "The package is wanted".to_owned()),
+        (false, None) => (
+            Reason::Active,
+            format!("The package is wanted{}", paused(&seen.object)),
+        ),
         (false, Some(at)) => (
             Reason::Scheduled,
-            format!("The package is wanted until {at}, then it is retired"),
+            format!(
+                "The package is wanted until {at}, then it is retired{}",
+                paused(&seen.object)
+            ),
         ),
     };
     rest(reason, message)
+}
+
+/// What a pause means for a package that nobody wants to delete yet.
+fn paused(object: &Object) -> String {
+    if !object.paused {
+        return String::new();
+    }
+    format!(
+        "; the annotation iodm.dev/paused would hold its deletion{}",
+        odd_pause(object)
+    )
 }
 
 /// Row 7, but for the unclear claim: what keeps the Platform from being asked.

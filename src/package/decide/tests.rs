@@ -138,6 +138,27 @@ fn row_3_retain_frees_a_deleted_object_in_any_trouble() {
 }
 
 #[test]
+fn rows_4_and_6_tell_of_a_pause_and_of_what_is_odd_about_it() {
+    let said = |object: Object| match decide(&seen(object), now()) {
+        Decision::Rest { message, .. } => message,
+        other => panic!("{other:?}"),
+    };
+    let with = |odd: Option<&str>, mut object: Object| {
+        object.paused = true;
+        object.odd_pause = odd.map(str::to_owned);
+        said(object)
+    };
+    let wanted = || fixtures::accepted("a", "app-1");
+    assert!(!said(wanted()).contains("iodm.dev/paused"));
+    for object in [wanted(), going()] {
+        let plain = with(None, object.clone());
+        assert!(plain.contains("iodm.dev/paused") && !plain.contains("value"));
+        let odd = with(Some("yes"), object);
+        assert!(odd.contains("its value is \"yes\""), "{odd}");
+    }
+}
+
+#[test]
 fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
     let object = fixtures::accepted("a", "app-1");
     let mut scheduled = object.clone();

@@ -1,0 +1,64 @@
+//! The annotation `iodm.dev/paused` with values that nobody foresaw.
+
+use super::*;
+
+#[tokio::test]
+async fn every_value_of_the_pause_but_false_holds_and_an_odd_one_is_said_to_be_odd() {
+    let odd = ["True", "yes", "1", "", "False"];
+    let names = ["odd-0", "odd-1", "odd-2", "odd-3", "odd-4"];
+    let files = [
+        "package-00001",
+        "package-00002",
+        "package-00003",
+        "package-00004",
+        "package-00005",
+    ];
+    let mut packages: Vec<(&str, &str)> = names.into_iter().zip(files).collect();
+    packages.push(("free", "package-00006"));
+    let rig = laid_out("odd-pause", &packages).await;
+    for (name, value) in names.into_iter().zip(odd) {
+        rig.annotate(&format!("vp/{name}"), "paused", Some(value));
+    }
+    rig.annotate("vp/free", "paused", Some("false"));
+    for (number, name) in names.into_iter().enumerate() {
+        // Half of them by deletion, half by retirement.
+        if number % 2 == 0 {
+            rig.delete(name);
+        } else {
+            rig.retire(name);
+        }
+    }
+    rig.delete("free");
+    for (name, value) in names.into_iter().zip(odd) {
+        let said = message(&rig.reason(name, "Paused").await);
+        for part in ["iodm.dev/paused", &format!("its value is {value:?}")] {
+            assert!(said.contains(part), "{said} lacks {part}");
+        }
+    }
+    rig.gone("free").await;
+    for file in files {
+        assert_untouched(&rig, file).await;
+    }
+    rig.annotate("vp/odd-0", "paused", Some("false"));
+    rig.gone("odd-0").await;
+}
+
+#[tokio::test]
+async fn an_active_object_shows_its_pause_and_forgets_it_with_the_annotation() {
+    let rig = laid_out("active-pause", &[("meter", FIRST)]).await;
+    let says = async |part: &str, there: bool| {
+        let what = format!("to say {part}: {there}");
+        rig.becomes("meter", &what, HEALED, |object| {
+            ready(object)["reason"] == "Active" && message(object).contains(part) == there
+        })
+        .await
+    };
+    says("iodm.dev/paused", false).await;
+    rig.annotate("vp/meter", "paused", Some("true"));
+    let said = message(&says("iodm.dev/paused", true).await);
+    assert!(!said.contains("its value"), "{said}");
+    rig.annotate("vp/meter", "paused", Some("on"));
+    says("its value is \"on\"", true).await;
+    rig.annotate("vp/meter", "paused", None);
+    says("iodm.dev/paused", false).await;
+}
