@@ -227,7 +227,8 @@ fn told(snapshot: &Snapshot) -> (Option<String>, Option<Timestamp>) {
         State::TokenRefused(detail) => (Some(detail.to_string()), None),
         State::Unavailable(detail, _)
         | State::AuthenticationFailed(detail)
-        | State::ApplicationRefused(detail) => (
+        | State::ApplicationRefused(detail)
+        | State::Unexpected(detail) => (
             Some(detail.to_string()),
             snapshot.next_probe.and_then(still_to_come),
         ),

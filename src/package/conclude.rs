@@ -243,7 +243,7 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
                 Some(BACKOFF_CAP),
             )
         }
-        Answer::Unexpected(detail) => (
+        Answer::Unexpected(detail) | Answer::Unproven(detail) => (
             Reason::UnexpectedAnswer,
             detail,
             format!(

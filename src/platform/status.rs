@@ -271,6 +271,13 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
                 "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator."
             ),
         ),
+        Some(State::Unexpected(detail)) => Refusal::new(
+            PlatformReason::UnexpectedAnswer,
+            format!(
+                "{endpoint} gives answers that the platform doesn't give, and that prove nothing ({detail}). Compare spec.endpoint with the platform's, its path included, \
+                 and look at proxies and gateways on the way; one call at a time is tried meanwhile."
+            ),
+        ),
     };
     Some(said)
 }
@@ -366,7 +373,8 @@ fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus
         | State::TokenRefused(_)
         | State::Unavailable(..)
         | State::AuthenticationFailed(_)
-        | State::ApplicationRefused(_) => None,
+        | State::ApplicationRefused(_)
+        | State::Unexpected(_) => None,
     };
     SessionStatus {
         app_id: Some(grant.key.app_id.clone()),

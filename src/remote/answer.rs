@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::codes::{self, Class};
+use super::mask::Mask;
 use super::wire::THROTTLE_TEXT;
 
 /// The longest code that is shown, in characters.
@@ -45,8 +46,10 @@ impl Call {
 /// What an answer means. The variants are the rows of the answer table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// A 2xx that says nothing against it: done. Its HTTP status is kept for the audit line.
+    /// A 2xx of the form that the platform gives it: done. Its HTTP status is kept for the audit line.
     Done(u16),
+    /// A 2xx to a delete whose body says something: whether it was done, a look-up tells.
+    Unproven(Detail),
     /// 404 with 123002 to a delete or a show: the package is not there.
     AlreadyGone(Detail),
     /// Too many calls of the application.
@@ -70,6 +73,7 @@ impl Answer {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Done(_) => "Done",
+            Self::Unproven(_) => "Unproven",
             Self::AlreadyGone(_) => "AlreadyGone",
             Self::Throttled(_) => "Throttled",
             Self::TokenRefused(_) => "TokenRefused",
@@ -85,7 +89,8 @@ impl Answer {
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Self::Done(status) => Some(*status),
-            Self::AlreadyGone(detail)
+            Self::Unproven(detail)
+            | Self::AlreadyGone(detail)
             | Self::Throttled(detail)
             | Self::TokenRefused(detail)
             | Self::CredentialsRefused(detail)
@@ -100,7 +105,8 @@ impl Answer {
     pub fn detail(&self) -> Option<&Detail> {
         match self {
             Self::Done(_) => None,
-            Self::AlreadyGone(detail)
+            Self::Unproven(detail)
+            | Self::AlreadyGone(detail)
             | Self::Throttled(detail)
             | Self::TokenRefused(detail)
             | Self::CredentialsRefused(detail)
@@ -181,7 +187,8 @@ pub enum BodyFault {
 /// Tells what the answer to `call` means, from its status and its uncompressed body.
 ///
 /// A known code wins over the status, as the platform uses one code under several. `secret` is what
-/// the call carried; it is never repeated, even if the platform does.
+/// the call carried; it is never repeated, even if the platform does. Of the answer to a login nothing is
+/// repeated at all but a known code: it may hold a token.
 pub fn read(
     call: Call,
     status: u16,
@@ -193,12 +200,19 @@ pub fn read(
         Err(fault) => return unread(status, fault),
     };
     let body = Body::of(&text);
+    let class = body.code().and_then(codes::class);
     let detail = Detail {
         http_status: Some(status),
-        code: body.code().map(|code| shown_code(code, secret)),
-        message: body.message(status, secret),
+        code: body
+            .code()
+            .filter(|_| call != Call::Login || class.is_some())
+            .map(|code| shown_code(code, secret)),
+        message: match call {
+            Call::Login => body.kind(status, class).to_owned(),
+            Call::Show | Call::List | Call::Delete => body.message(status, secret),
+        },
     };
-    match body.code().and_then(codes::class) {
+    match class {
         Some(class) => by_code(call, status, class, body.is_throttle_text(), detail),
         None => by_status(call, status, &body, detail),
     }
@@ -214,6 +228,9 @@ fn by_code(call: Call, status: u16, class: Class, throttle_text: bool, detail: D
         Class::ApplicationRefused => Answer::ApplicationRefused(detail),
         Class::InvalidRequest if one_package => Answer::InvalidFileId(detail),
         Class::NotFound if one_package && status == 404 => Answer::AlreadyGone(detail),
+        Class::NotFound | Class::Misplaced if call == Call::Delete && is_success(status) => {
+            Answer::Unproven(detail)
+        }
         Class::InvalidRequest | Class::NotFound | Class::Misplaced => Answer::Unexpected(detail),
         Class::Internal => Answer::Unavailable(detail, Trouble::Answered),
     }
@@ -222,14 +239,21 @@ fn by_code(call: Call, status: u16, class: Class, throttle_text: bool, detail: D
 fn by_status(call: Call, status: u16, body: &Body<'_>, detail: Detail) -> Answer {
     let no_code = body.code().is_none();
     match (status, body) {
+        (200..=299, Body::Empty | Body::Object { bare: true, .. }) if call == Call::Delete => {
+            Answer::Done(status)
+        }
+        (200..=299, _) if call == Call::Delete => Answer::Unproven(detail),
         (200..=299, Body::Object { .. }) if no_code => Answer::Done(status),
-        (200..=299, Body::Empty) if call == Call::Delete => Answer::Done(status),
-        (401, _) => Answer::CredentialsRefused(detail),
-        (403, _) if no_code => token_refused(call, detail),
+        // It may be the platform's own way to refuse a token; a login that carries none is refused by codes only.
+        (401 | 403, _) if no_code && call != Call::Login => Answer::TokenRefused(detail),
         (429, _) => Answer::Throttled(detail),
         (408 | 409 | 500..=599, _) => Answer::Unavailable(detail, Trouble::Answered),
         _ => Answer::Unexpected(detail),
     }
+}
+
+fn is_success(status: u16) -> bool {
+    (200..=299).contains(&status)
 }
 
 /// A login carries no token, so what would refuse one refuses the credentials.
@@ -267,6 +291,8 @@ enum Body<'a> {
     Object {
         code: Option<Cow<'a, str>>,
         text: Option<Cow<'a, str>>,
+        /// Whether there is nothing in it.
+        bare: bool,
     },
     Html,
     Other(&'a str),
@@ -288,7 +314,7 @@ struct ErrorBody<'a> {
 
 impl<'a> Body<'a> {
     fn of(text: &'a str) -> Self {
-        let text = text.trim_start_matches('\u{feff}').trim();
+        let text = text.trim_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
         match text.bytes().next() {
             None => Self::Empty,
             Some(b'<') => Self::Html,
@@ -297,6 +323,10 @@ impl<'a> Body<'a> {
                 Ok(body) => Self::Object {
                     code: scalar(body.error_code).or_else(|| scalar(body.resultcode)),
                     text: scalar(body.error_desc).or_else(|| scalar(body.resultmsg)),
+                    bare: text
+                        .strip_prefix('{')
+                        .and_then(|text| text.strip_suffix('}'))
+                        .is_some_and(|inside| inside.trim().is_empty()),
                 },
                 Err(_) => Self::Other(text),
             },
@@ -324,18 +354,17 @@ impl<'a> Body<'a> {
     /// The platform's own words where it has any that people can read, else what came instead.
     fn message(&self, status: u16, secret: &SecretString) -> String {
         let message = match self {
-            _ if (300..=399).contains(&status) => "a redirect, which is never followed".to_owned(),
-            Self::Empty => "an answer without a body".to_owned(),
+            _ if is_redirect(status) => return self.kind(status, None).to_owned(),
             Self::Object {
                 text: Some(text), ..
             } if !text.starts_with('<') => shown(text, MAX_MESSAGE, secret),
-            Self::Object { code: Some(_), .. } => "a code without a text".to_owned(),
-            Self::Object { code: None, .. } => "a JSON object without a code".to_owned(),
-            Self::Html => "an HTML page".to_owned(),
-            Self::Other(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
-                "a body that is not text".to_owned()
+            Self::Other(text) if !text.contains(char::REPLACEMENT_CHARACTER) => {
+                shown(text, MAX_MESSAGE, secret)
             }
-            Self::Other(text) => shown(text, MAX_MESSAGE, secret),
+            Self::Object { code: Some(_), .. } => return "a code without a text".to_owned(),
+            Self::Empty | Self::Object { code: None, .. } | Self::Html | Self::Other(_) => {
+                return self.kind(status, None).to_owned();
+            }
         };
         if message.trim().is_empty() {
             "a text without a visible character".to_owned()
@@ -343,6 +372,25 @@ impl<'a> Body<'a> {
             message
         }
     }
+
+    /// What came, in our own words alone.
+    fn kind(&self, status: u16, class: Option<Class>) -> &'static str {
+        match self {
+            _ if is_redirect(status) => "a redirect, which is never followed",
+            Self::Empty => "an answer without a body",
+            Self::Object { code: None, .. } => "a JSON object without a code",
+            Self::Object { code: Some(_), .. } => class.map_or("an unknown code", Class::words),
+            Self::Html => "an HTML page",
+            Self::Other(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
+                "a body that is not text"
+            }
+            Self::Other(_) => "a body that is not one JSON object",
+        }
+    }
+}
+
+fn is_redirect(status: u16) -> bool {
+    (300..=399).contains(&status)
 }
 
 /// A string without its quotes, or any other value as it stands; nothing for null and for blanks.
@@ -359,39 +407,15 @@ fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 
 /// A code fit to be shown. What was stripped leaves a mark, so that no unknown code looks like a known one.
 fn shown_code(code: &str, secret: &SecretString) -> String {
-    let printable: String = code
-        .chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
-        .collect();
+    let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+    let masked = Mask::of(secret.expose_secret()).hide(code).into_owned();
+    let printable: String = masked.chars().map(printable).collect();
     shown(&printable, MAX_CODE, secret)
 }
 
-/// `text` without control characters and invisible ones that change what people read, without the
-/// secret, and cut to `limit` characters. In this order: nothing stripped can put a secret together
-/// again, and no cut leaves a part of one.
+/// `text` fit to be shown: see [`Mask::clean`].
 pub(super) fn shown(text: &str, limit: usize, secret: &SecretString) -> String {
-    let mut text: String = text
-        .chars()
-        .filter_map(|c| match c {
-            '\n' | '\r' | '\t' => Some(' '),
-            '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => None,
-            _ if c.is_control() => None,
-            _ => Some(c),
-        })
-        .collect();
-    let secret = secret.expose_secret();
-    if !secret.is_empty() {
-        text = text.replace(secret, "***");
-    }
-    if let Some((cut, _)) = text.char_indices().nth(limit) {
-        text.truncate(cut);
-        text.pop();
-        text.push('…');
-    }
-    text
+    Mask::of(secret.expose_secret()).clean(text, limit)
 }
 
 #[cfg(test)]

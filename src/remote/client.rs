@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::answer::{self, Answer, Call, Detail};
+use super::mask::Mask;
 use super::tls::{self, NoCertificate, TlsError, TlsSettings};
 use super::wire::{APP_KEY, CATEGORY_PATH, CategoryInfo, LOGIN_PATH};
 use super::{body, failure, pages, reply};
@@ -159,7 +160,8 @@ impl Connection {
     ) -> Result<CategoryInfo, Answer> {
         let request = self.package(Method::GET, app_id, token, file_id)?;
         let (status, body) = self.call(Call::Show, request, token).await?;
-        reply::package(&body, file_id).map_err(|lack| not_understood(status, lack))
+        reply::package(&body, file_id, &Mask::of(token.expose_secret()))
+            .map_err(|lack| not_understood(status, lack))
     }
 
     /// Reads one page of the list; page 0 is the first, of at most 100 packages. What follows it is
@@ -180,7 +182,8 @@ impl Connection {
         );
         let request = self.authorized(Method::GET, url, app_id, token)?;
         let (status, body) = self.call(Call::List, request, token).await?;
-        reply::page(&body).map_err(|lack| not_understood(status, lack))
+        reply::page(&body, &Mask::of(token.expose_secret()))
+            .map_err(|lack| not_understood(status, lack))
     }
 
     fn package(

@@ -25,6 +25,30 @@ pub enum Class {
     Misplaced,
 }
 
+impl Class {
+    /// What a code of this class says, in our own words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Throttled => "too many calls of the application",
+            Self::ThrottledOrToken => "too many calls of the application, or a bad access token",
+            Self::TokenRefused => "the access token or the app_key is not valid",
+            Self::CredentialsRefused => "appId or secret is wrong",
+            Self::ApplicationRefused => {
+                "the application is frozen, unknown or without the right, or the request lacks something"
+            }
+            Self::InvalidRequest => "the request has a form that is not taken",
+            Self::NotFound => "there is no such package",
+            Self::Internal => "an error inside the platform",
+            Self::Misplaced => "a code that belongs to another call",
+        }
+    }
+}
+
+/// Whether `code` looks like one of the platform itself: its services have five or six digits, its gateway seven.
+pub fn is_own_form(code: &str) -> bool {
+    (5..=7).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Every code that is told apart. The other codes of the reference can't come from the calls that
 /// this product makes, as far as anybody knows, so the status speaks for them.
 const TABLE: &[(&str, Class)] = &[

@@ -5,6 +5,7 @@ mod body;
 pub mod client;
 pub mod codes;
 mod failure;
+mod mask;
 pub mod pages;
 mod reply;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! What an understood answer says: the token, one package, one page. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::{Login, Page};
+use super::mask::Mask;
 use super::wire::CategoryInfo;
 use crate::api::names::FileId;
 
@@ -46,15 +48,55 @@ pub(super) fn login(body: &[u8]) -> Result<Login, &'static str> {
     })
 }
 
-/// The package of a look-up, which must be the one that was asked for.
-pub(super) fn package(body: &[u8], asked: &FileId) -> Result<CategoryInfo, &'static str> {
+/// The package of a look-up, which must be the one that was asked for. What `mask` hides is hidden in its fields.
+pub(super) fn package(
+    body: &[u8],
+    asked: &FileId,
+    mask: &Mask,
+) -> Result<CategoryInfo, &'static str> {
     let found: CategoryInfo =
         serde_json::from_slice(body).map_err(|_| "an answer that isn't a package")?;
     match found.file_id.as_deref() {
-        Some(id) if id == asked.as_str() => Ok(found),
+        Some(id) if id == asked.as_str() => Ok(hidden(found, mask)),
         Some(_) => Err("an answer about another package"),
         None => Err("an answer that names no package"),
     }
+}
+
+fn hidden(mut package: CategoryInfo, mask: &Mask) -> CategoryInfo {
+    let CategoryInfo {
+        file_id,
+        name,
+        version,
+        file_type,
+        device_type,
+        model,
+        manufacturer_name,
+        protocol_type,
+        description,
+        date,
+        upload_time,
+    } = &mut package;
+    let texts = [
+        name,
+        version,
+        file_type,
+        device_type,
+        model,
+        manufacturer_name,
+        protocol_type,
+        description,
+        date,
+        upload_time,
+    ];
+    // By its id a package is found again: a short secret may be a part of it by chance.
+    let file_id = Some(file_id).filter(|_| mask.is_long());
+    for text in texts.into_iter().chain(file_id).flatten() {
+        if let Cow::Owned(masked) = mask.hide(text) {
+            *text = masked;
+        }
+    }
+    package
 }
 
 #[derive(Deserialize)]
@@ -65,12 +107,16 @@ struct ListReply<'a> {
 }
 
 /// One page of the list. A page without its total is refused, as no walk could tell its end from a cut.
-pub(super) fn page(body: &[u8]) -> Result<Page, &'static str> {
+pub(super) fn page(body: &[u8], mask: &Mask) -> Result<Page, &'static str> {
     let reply: ListReply<'_> =
         serde_json::from_slice(body).map_err(|_| "an answer that isn't a page of packages")?;
     let total = reply.total_count.get().trim_matches('"').trim();
     Ok(Page {
-        data: reply.data,
+        data: reply
+            .data
+            .into_iter()
+            .map(|package| hidden(package, mask))
+            .collect(),
         total_count: total
             .parse()
             .map_err(|_| "a page whose totalCount isn't a number")?,
@@ -82,6 +128,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn mask() -> Mask {
+        Mask::of("0123456789abcdef")
+    }
 
     fn life(reply: &str) -> u64 {
         login(reply.as_bytes()).unwrap().expires_in.as_secs()
@@ -126,20 +176,28 @@ mod tests {
     #[test]
     fn a_look_up_must_answer_for_the_package_that_was_asked_for() {
         let asked: FileId = "a1".parse().unwrap();
-        let found = package(br#"{"fileId":"a1","name":"fw","x":1,"date":null}"#, &asked).unwrap();
+        let found = package(
+            br#"{"fileId":"a1","name":"fw","x":1,"date":null}"#,
+            &asked,
+            &mask(),
+        )
+        .unwrap();
         assert_eq!(found.name.as_deref(), Some("fw"));
         for reply in ["{}", "[]", r#"{"fileId":"a2"}"#, r#"{"fileId":null}"#] {
-            assert!(package(reply.as_bytes(), &asked).is_err(), "{reply}");
+            assert!(
+                package(reply.as_bytes(), &asked, &mask()).is_err(),
+                "{reply}"
+            );
         }
     }
 
     #[test]
     fn a_page_needs_its_data_and_its_total() {
         let reply = br#"{"data":[{"fileId":"a"}],"pageNo":0,"pageSize":100,"totalCount":"7"}"#;
-        let page_read = page(reply).unwrap();
+        let page_read = page(reply, &mask()).unwrap();
         assert_eq!((page_read.data.len(), page_read.total_count), (1, 7));
         assert_eq!(
-            page(br#"{"data":[],"totalCount":0}"#).unwrap(),
+            page(br#"{"data":[],"totalCount":0}"#, &mask()).unwrap(),
             Page::default()
         );
         for reply in [
@@ -149,7 +207,21 @@ mod tests {
             r#"{"data":null,"totalCount":0}"#,
             r#"{"data":[],"totalCount":-1}"#,
         ] {
-            assert!(page(reply.as_bytes()).is_err(), "{reply}");
+            assert!(page(reply.as_bytes(), &mask()).is_err(), "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_a_list_or_a_look_up_repeats_is_hidden() {
+        let token = "0123456789abcdef";
+        let one =
+            format!(r#"{{"fileId":"{token}","name":"a {token}","model":"\u0030123456789abcdef"}}"#);
+        let list = format!(r#"{{"data":[{one}],"totalCount":1}}"#);
+        let listed = page(list.as_bytes(), &mask()).unwrap();
+        let shown = package(one.as_bytes(), &token.parse().unwrap(), &mask()).unwrap();
+        for found in [&listed.data[0], &shown] {
+            assert!(!format!("{found:?}").contains(token), "{found:?}");
+            assert_eq!(found.name.as_deref(), Some("a ***"));
         }
     }
 
@@ -157,8 +229,8 @@ mod tests {
         #[test]
         fn no_body_makes_a_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..512)) {
             let _ = login(&body);
-            let _ = page(&body);
-            let _ = package(&body, &"a".parse().unwrap());
+            let _ = page(&body, &mask());
+            let _ = package(&body, &"a".parse().unwrap(), &mask());
         }
     }
 }

@@ -28,26 +28,30 @@ pub enum State {
     AuthenticationFailed(Detail),
     /// The platform refuses the application itself.
     ApplicationRefused(Detail),
+    /// Answers come that prove nothing: from something before the platform, or from another place than it.
+    Unexpected(Detail),
 }
 
 impl State {
     /// Every word of [`Self::as_str`].
-    pub const WORDS: [&str; 6] = [
+    pub const WORDS: [&str; 7] = [
         "Open",
         "Throttled",
         "TokenRefused",
         "Unavailable",
         "AuthenticationFailed",
         "ApplicationRefused",
+        "Unexpected",
     ];
 
     /// Whether no call does what it's for, so that few are tried.
     pub fn is_ailing(&self) -> bool {
         match self {
             Self::Open | Self::Throttled { .. } | Self::TokenRefused(_) => false,
-            Self::Unavailable(..) | Self::AuthenticationFailed(_) | Self::ApplicationRefused(_) => {
-                true
-            }
+            Self::Unavailable(..)
+            | Self::AuthenticationFailed(_)
+            | Self::ApplicationRefused(_)
+            | Self::Unexpected(_) => true,
         }
     }
 
@@ -56,7 +60,9 @@ impl State {
         match self {
             Self::Open | Self::Throttled { .. } | Self::TokenRefused(_) => false,
             Self::Unavailable(_, trouble) => trouble.needs_person(),
-            Self::AuthenticationFailed(_) | Self::ApplicationRefused(_) => true,
+            Self::AuthenticationFailed(_) | Self::ApplicationRefused(_) | Self::Unexpected(_) => {
+                true
+            }
         }
     }
 
@@ -69,6 +75,7 @@ impl State {
             Self::Unavailable(..) => "Unavailable",
             Self::AuthenticationFailed(_) => "AuthenticationFailed",
             Self::ApplicationRefused(_) => "ApplicationRefused",
+            Self::Unexpected(_) => "Unexpected",
         }
     }
 }

@@ -61,46 +61,68 @@ async fn fresh_tokens_refused_three_times_in_a_row_need_a_person() {
 
 #[tokio::test]
 async fn credentials_refused_at_a_delete_stall_until_the_secret_is_mended() {
-    let (rig, history) = laid_out("refused", &["coded", "bare"]).await;
-    for (number, kind) in [
-        (1, coded(401, "100208")),
-        (2, json!({"status": {"status": 401}})),
-    ] {
-        let name = ["coded", "bare"][number - 1];
-        rig.simulator
-            .fault(&file(number), &kind, &json!("forever"))
-            .await;
-        rig.delete(name);
-        let object = rig.reason(name, "AuthenticationFailed").await;
-        assert_eq!(object["status"]["phase"], "Stalled");
-        assert!(
-            message(&object).contains("HTTP 401"),
-            "{}",
-            message(&object)
-        );
-        let platform = rig
-            .platform_reason("production", "AuthenticationFailed")
-            .await;
-        assert!(
-            message(&platform).contains("production-app"),
-            "{}",
-            message(&platform)
-        );
-
-        rig.simulator
-            .admin(Method::DELETE, "/faults", &Value::Null)
-            .await;
-        let secret = format!("another-secret-{number}");
-        let application = json!({"secret": secret});
-        rig.simulator
-            .switch(&application_page(&rig), &application)
-            .await;
-        rig.patch("secret/production-app", &json!({"stringData": application}));
-        wait_for("the mended Secret to be used", HEALED, async || {
-            rig.get(name).await.is_none().then_some(())
-        })
+    let (rig, history) = laid_out("refused", &["coded"]).await;
+    rig.simulator
+        .fault(&file(1), &coded(401, "100208"), &json!("forever"))
         .await;
-        rig.platform_reason("production", "Available").await;
+    rig.delete("coded");
+    let object = rig.reason("coded", "AuthenticationFailed").await;
+    assert_eq!(object["status"]["phase"], "Stalled");
+    assert!(
+        message(&object).contains("HTTP 401"),
+        "{}",
+        message(&object)
+    );
+    let platform = rig
+        .platform_reason("production", "AuthenticationFailed")
+        .await;
+    assert!(
+        message(&platform).contains("production-app"),
+        "{}",
+        message(&platform)
+    );
+
+    rig.simulator
+        .admin(Method::DELETE, "/faults", &Value::Null)
+        .await;
+    let application = json!({"secret": "another-secret"});
+    rig.simulator
+        .switch(&application_page(&rig), &application)
+        .await;
+    rig.patch("secret/production-app", &json!({"stringData": application}));
+    wait_for("the mended Secret to be used", HEALED, async || {
+        rig.get("coded").await.is_none().then_some(())
+    })
+    .await;
+    rig.platform_reason("production", "Available").await;
+    history.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_401_without_a_code_costs_a_login_and_blames_no_secret_where_it_stays() {
+    let (rig, history) = laid_out("bare-401", &["once", "always"]).await;
+    let page = json!({"status": {"status": 401, "body": "<html>Sign in</html>", "contentType": "text/html"}});
+    rig.simulator.fault(&file(1), &page, &json!(1)).await;
+    rig.delete("once");
+    history.gone("once").await;
+    assert_eq!(rig.logins().await, 2, "the token may have been refused");
+    rig.simulator
+        .fault(&file(2), &page, &json!("forever"))
+        .await;
+    rig.delete("always");
+    let object = rig.reason("always", "UnexpectedAnswer").await;
+    let platform = rig.platform_reason("production", "UnexpectedAnswer").await;
+    for said in [message(&object), message(&platform)] {
+        assert!(
+            said.contains("HTTP 401") && said.contains("endpoint"),
+            "{said}"
+        );
+        assert!(!said.contains("Secret"), "{said}");
     }
+    rig.simulator
+        .admin(Method::DELETE, "/faults", &Value::Null)
+        .await;
+    rig.annotate("vp/always", "requested-at", Some("now"));
+    history.gone("always").await;
     history.assert_kstatus();
 }

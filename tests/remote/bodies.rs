@@ -6,7 +6,7 @@ use super::*;
 async fn a_body_is_read_to_its_bound_and_no_further() {
     let sized = |bytes: usize| format!("{{\"x\":\"{}\"}}", "y".repeat(bytes - 8));
     let fits = ResponseTemplate::new(200).set_body_string(sized(64 * 1024));
-    assert_eq!(delete(&answering(fits).await.1).await, Answer::Done(200));
+    assert_eq!(delete(&answering(fits).await.1).await.as_str(), "Unproven");
     let over = ResponseTemplate::new(200).set_body_string(sized(64 * 1024 + 1));
     let answer = delete(&answering(over).await.1).await;
     assert_eq!(trouble(&answer), Trouble::Answered);

@@ -117,6 +117,10 @@ async fn answers_come_through_with_status_code_and_text() {
     let listed = connection.list(&app(), &token(), 0).await;
     assert_eq!(listed, Err(Answer::Unexpected(detail.clone())));
     let login = connection.login(&app(), &secret()).await.unwrap_err();
+    let detail = Detail {
+        message: "there is no such package".to_owned(),
+        ..detail
+    };
     assert_eq!(login, Answer::Unexpected(detail));
 }
 

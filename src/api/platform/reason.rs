@@ -68,6 +68,8 @@ reasons! {
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of `spec.credentialsSecretRef`.";
     /// The platform refuses the application itself: frozen, unknown or without the right.
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
+    /// Answers come that the platform doesn't give, to a login or to call after call: they prove nothing.
+    UnexpectedAnswer: Stalled, "Compare `spec.endpoint` with the platform's, and look at proxies and gateways on the way.";
     /// The finalizer of the `Platform` can't be changed, so no object may rely on it.
     FinalizerRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
     /// The object can't be read as a Platform of this version.

@@ -29,6 +29,7 @@ pub(super) fn parked(
         State::TokenRefused(_) => Reason::TokenRefused,
         State::AuthenticationFailed(_) => Reason::AuthenticationFailed,
         State::ApplicationRefused(_) => Reason::ApplicationRefused,
+        State::Unexpected(_) => Reason::UnexpectedAnswer,
     };
     let status = &seen.object.status;
     let lasting = state.is_ailing() && !outlasted;
@@ -48,7 +49,8 @@ pub(super) fn parked(
         | State::TokenRefused(_)
         | State::Unavailable(..)
         | State::AuthenticationFailed(_)
-        | State::ApplicationRefused(_) => state_message(seen, state),
+        | State::ApplicationRefused(_)
+        | State::Unexpected(_) => state_message(seen, state),
     };
     say(seen, reason, &message, None, now)
 }
@@ -90,6 +92,7 @@ fn says_lasting(seen: &Observation) -> bool {
         Reason::PlatformUnavailable,
         Reason::AuthenticationFailed,
         Reason::ApplicationRefused,
+        Reason::UnexpectedAnswer,
     ];
     lasting
         .iter()

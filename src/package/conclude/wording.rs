@@ -43,6 +43,9 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
         State::ApplicationRefused(detail) => format!(
             "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator"
         ),
+        State::Unexpected(detail) => format!(
+            "Calls for {application} get answers that the platform doesn't give, and that prove nothing ({detail}); compare endpoint with the platform's, and look at proxies and gateways on the way: one call at a time is tried meanwhile, and a change of the Platform or the annotation iodm.dev/requested-at tries sooner"
+        ),
     }
 }
 

@@ -88,7 +88,8 @@ impl Deletions {
 fn says_gone(answer: &Answer) -> bool {
     match answer {
         Answer::Done(_) | Answer::AlreadyGone(_) => true,
-        Answer::Throttled(_)
+        Answer::Unproven(_)
+        | Answer::Throttled(_)
         | Answer::TokenRefused(_)
         | Answer::CredentialsRefused(_)
         | Answer::InvalidFileId(_)

@@ -331,6 +331,7 @@ fn is_asked_again(answer: &Answer, tries: u32) -> bool {
         Answer::Throttled(_) => tries < TRIES,
         Answer::TokenRefused(_) | Answer::CredentialsRefused(_) => tries == 1,
         Answer::Done(_)
+        | Answer::Unproven(_)
         | Answer::AlreadyGone(_)
         | Answer::InvalidFileId(_)
         | Answer::ApplicationRefused(_)

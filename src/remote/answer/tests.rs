@@ -70,7 +70,7 @@ const OTHERS: &[(u16, &str, &[u32])] = &[
         100_611, 101_406, 101_416, 101_417, 101_418, 101_419, 101_420, 101_421, 101_422, 101_423, 101_425, 102_203, 123_016,
         123_019, 123_020, 123_021, 123_022, 123_023, 123_024, 123_025, 123_026, 123_027, 123_028, 123_032, 123_033, 123_034,
     ]),
-    (401, "CredentialsRefused", &[101_409]),
+    (401, "Unexpected", &[101_409]),
     (403, "Unexpected", &[100_234, 100_612]),
     (404, "Unexpected", &[100_225, 100_403, 100_418, 105_005, 200_001]),
     (500, "Unavailable", &[100_412, 101_424, 50204]),
@@ -102,9 +102,12 @@ fn every_code_of_the_reference_has_its_meaning_in_both_shapes_for_every_call() {
             .flat_map(|call| codes.iter().map(move |code| (*call, code.to_string())))
         {
             for body in shapes(&code, "some text") {
+                // What a 2xx to a delete means, a look-up tells.
+                let unproven = *status == 200 && call == Delete;
+                let meaning = if unproven { "Unproven" } else { meaning };
                 assert_eq!(
                     word(call, *status, &body),
-                    *meaning,
+                    meaning,
                     "{call:?} {status} {body}"
                 );
             }
@@ -118,10 +121,10 @@ fn a_known_code_wins_over_the_status_but_gone_needs_its_404() {
     for (code, _, [.., meaning]) in CODES {
         for status in [200, 204, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503] {
             let body = &shapes(code, "some text")[0];
-            let expected = if *code == "123002" && status != 404 {
-                "Unexpected"
-            } else {
-                meaning
+            let expected = match *code {
+                "123002" | "123009" | "123029" if (200..300).contains(&status) => "Unproven",
+                "123002" if status != 404 => "Unexpected",
+                _ => meaning,
             };
             assert_eq!(
                 word(Delete, status, body),
@@ -176,11 +179,10 @@ fn without_a_known_code_the_status_speaks() {
     #[rustfmt::skip]
     let table: &[(&[u16], &str, &str, &str)] = &[
         // statuses, with no code, with an unknown code, the same for a login with no code
-        (&[200, 201, 202, 204], "Done", "Unexpected", "Done"),
+        (&[200, 201, 202, 204], "Done", "Unproven", "Done"),
         (&[301, 302, 303, 307, 308], "Unexpected", "Unexpected", "Unexpected"),
         (&[400, 402, 404, 405, 406, 410, 411, 413, 415, 418, 451], "Unexpected", "Unexpected", "Unexpected"),
-        (&[401], "CredentialsRefused", "CredentialsRefused", "CredentialsRefused"),
-        (&[403], "TokenRefused", "Unexpected", "CredentialsRefused"),
+        (&[401, 403], "TokenRefused", "Unexpected", "Unexpected"),
         (&[429], "Throttled", "Throttled", "Throttled"),
         (&[408, 409, 500, 501, 502, 503, 504, 599], "Unavailable", "Unavailable", "Unavailable"),
         (&[0, 101, 600, 999], "Unexpected", "Unexpected", "Unexpected"),
@@ -199,13 +201,14 @@ fn without_a_known_code_the_status_speaks() {
 }
 
 #[test]
-fn a_deletion_is_done_only_by_a_2xx_that_is_empty_or_an_object_without_a_code() {
+fn a_deletion_is_done_only_by_a_2xx_that_is_empty_or_an_empty_object() {
     let done = [
         "",
         " \r\n",
+        "\u{feff}",
+        " \u{feff} \n",
         "{}",
-        " {\"fileId\":\"x\"} ",
-        r#"{"error_code":null,"resultcode":""}"#,
+        " { \t}\n",
         "\u{feff}{}",
     ];
     for body in done {
@@ -213,6 +216,11 @@ fn a_deletion_is_done_only_by_a_2xx_that_is_empty_or_an_object_without_a_code() 
         assert_eq!(word(Delete, 204, body), "Done", "{body:?}");
     }
     for body in [
+        r#"{"code":40101,"message":"token expired"}"#,
+        r#"{"success":false}"#,
+        r#"{"success":true}"#,
+        r#"{"fileId":"x"}"#,
+        r#"{"error_code":null,"resultcode":""}"#,
         "<html></html>",
         "ok",
         "null",
@@ -224,7 +232,11 @@ fn a_deletion_is_done_only_by_a_2xx_that_is_empty_or_an_object_without_a_code() 
         r#"{"resultcode":"0"}"#,
         r#"{"error_code":false}"#,
     ] {
-        assert_eq!(word(Delete, 200, body), "Unexpected", "{body:?}");
+        for status in [200, 202, 204, 299] {
+            let answer = answer(Delete, status, body);
+            assert_eq!(answer.as_str(), "Unproven", "{body:?}");
+            assert_eq!(answer.http_status(), Some(status), "{body:?}");
+        }
     }
     for call in [Login, Show, List] {
         assert_eq!(word(call, 200, ""), "Unexpected", "{call:?} needs a body");
@@ -232,7 +244,32 @@ fn a_deletion_is_done_only_by_a_2xx_that_is_empty_or_an_object_without_a_code() 
 }
 
 #[test]
-fn a_403_without_a_readable_code_refuses_the_token() {
+fn only_the_platforms_own_codes_refuse_credentials() {
+    let pages = [
+        "",
+        "{}",
+        "<html>Sign in</html>",
+        "Forbidden",
+        r#"{"code":40101}"#,
+        r#"{"error_code":"777777"}"#,
+    ];
+    for status in (200..600).filter(|status| !matches!(status, 408 | 409 | 429 | 500..=599)) {
+        for body in pages {
+            let refused = |call| word(call, status, body) == "CredentialsRefused";
+            assert!(!CALLS.into_iter().any(refused), "{status} {body}");
+            if status >= 300 {
+                assert_eq!(word(Login, status, body), "Unexpected", "{status} {body}");
+            }
+        }
+    }
+    assert_eq!(
+        word(Login, 401, r#"{"error_code":"100208"}"#),
+        "CredentialsRefused"
+    );
+}
+
+#[test]
+fn a_401_or_403_without_a_readable_code_refuses_the_token() {
     for body in [
         "",
         "{}",
@@ -241,7 +278,9 @@ fn a_403_without_a_readable_code_refuses_the_token() {
         "{\"resultcode\":\"101",
         "\u{1}",
     ] {
-        assert_eq!(word(Delete, 403, body), "TokenRefused", "{body:?}");
+        for status in [401, 403] {
+            assert_eq!(word(Delete, status, body), "TokenRefused", "{body:?}");
+        }
     }
 }
 
@@ -250,7 +289,7 @@ fn a_text_in_another_encoding_hides_no_code() {
     let body = b"{\"resultcode\":\"1010009\",\"resultmsg\":\"\xc1\xf7\xbf\xd8\"}";
     assert_eq!(read(Delete, 403, Ok(body), &secret()).as_str(), "Throttled");
     let binary = read(Delete, 200, Ok(b"\xff\xfe\x00\x01"), &secret());
-    assert_eq!(binary.as_str(), "Unexpected");
+    assert_eq!(binary.as_str(), "Unproven");
     assert_eq!(binary.detail().unwrap().message, "a body that is not text");
 }
 
@@ -328,12 +367,41 @@ fn a_secret_that_the_platform_repeats_is_not_repeated() {
     for body in [
         r#"{"resultcode":"1010005","resultmsg":"token hunter2-token is bad"}"#.to_owned(),
         r#"{"resultcode":"hunter2-token"}"#.to_owned(),
+        r#"{"resultcode":"1010005","resultmsg":["hunter2\u002dtoken", "\u0068unter2-token"]}"#
+            .to_owned(),
+        "at hunter2%2Dtoken and hunter2%2dtoken".to_owned(),
         "no hunter2-\u{200b}token here".to_owned(),
         format!("{}hunter2-token", "x".repeat(MAX_MESSAGE - 8)),
     ] {
         let seen = format!("{:?}", answer(Delete, 403, &body));
         assert!(!seen.contains("hunter2"), "{seen}");
     }
+}
+
+#[test]
+fn nothing_of_the_answer_to_a_login_is_shown_but_a_known_code() {
+    let token = "0123456789abcdef";
+    for body in [
+        format!(r#"{{"accessToken":"{token}"}} and more"#),
+        format!(r#"[{{"accessToken":"{token}"}}]"#),
+        format!(r#"{{"accessToken":"{token}"}}{{"accessToken":"{token}"}}"#),
+        format!("accessToken={token}"),
+        format!("\"{token}\""),
+        format!(r#"{{"error_code":"{token}","error_desc":"{token}"}}"#),
+        format!(r#"{{"resultcode":"1010005","resultmsg":"{token} is bad"}}"#),
+        format!(r#"{{"error_code":"100208","error_desc":["{token}"]}}"#),
+    ] {
+        for status in [200, 302, 400, 401, 403, 404, 500] {
+            let seen = format!("{:?}", answer(Login, status, &body));
+            assert!(!seen.contains(token), "{status} {body}: {seen}");
+        }
+    }
+    let refused = answer(Login, 401, r#"{"error_code":"100208","error_desc":"no"}"#);
+    let detail = refused.detail().unwrap();
+    assert_eq!(
+        detail.to_string(),
+        "HTTP 401, code 100208, appId or secret is wrong"
+    );
 }
 
 fn body() -> impl Strategy<Value = Vec<u8>> {

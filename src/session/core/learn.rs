@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::{Core, Underway};
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::client::Login;
+use crate::remote::codes;
 use crate::session::State;
 use crate::session::token::Refusal;
 
@@ -33,7 +34,7 @@ impl Core {
                 self.tokens.proven(call.serial);
                 self.health.understood();
             }
-            Answer::InvalidFileId(_) | Answer::Unexpected(_) => {
+            Answer::InvalidFileId(_) | Answer::Unexpected(_) | Answer::Unproven(_) => {
                 self.queue.set_back(uid, now);
                 self.tokens.proven(call.serial);
                 self.health.understood();
@@ -83,7 +84,8 @@ impl Core {
                     self.void_permits();
                 }
             }
-            Answer::AlreadyGone(_)
+            Answer::Unproven(_)
+            | Answer::AlreadyGone(_)
             | Answer::InvalidFileId(_)
             | Answer::ApplicationRefused(_)
             | Answer::Unexpected(_)
@@ -127,19 +129,23 @@ impl Core {
             Some(Answer::ApplicationRefused(detail)) => {
                 self.ails(State::ApplicationRefused(detail), true, call, now);
             }
+            Some(Answer::CredentialsRefused(detail)) => {
+                self.ails(State::AuthenticationFailed(detail), true, call, now);
+            }
+            // Not the platform's words: whatever answers there has judged no credentials.
             Some(
-                Answer::CredentialsRefused(detail)
-                | Answer::TokenRefused(detail)
+                Answer::TokenRefused(detail)
                 | Answer::Unexpected(detail)
+                | Answer::Unproven(detail)
                 | Answer::InvalidFileId(detail)
                 | Answer::AlreadyGone(detail),
-            ) => self.ails(State::AuthenticationFailed(detail), true, call, now),
+            ) => self.ails(State::Unexpected(detail), true, call, now),
             Some(Answer::Done(_)) => {
                 let detail = Detail {
                     message: "the login was answered without a token".to_owned(),
                     ..Detail::default()
                 };
-                self.ails(State::AuthenticationFailed(detail), true, call, now);
+                self.ails(State::Unexpected(detail), true, call, now);
             }
         }
     }
@@ -147,9 +153,11 @@ impl Core {
     fn throttled(&mut self, call: &Underway) {
         match self.health.ailment() {
             // Whether the token or the application is accepted remains to be seen.
-            Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
-                self.told_nothing(call);
-            }
+            Some(
+                State::AuthenticationFailed(_)
+                | State::ApplicationRefused(_)
+                | State::Unexpected(_),
+            ) => self.told_nothing(call),
             Some(_) | None => self.health.understood(),
         }
     }
@@ -160,16 +168,29 @@ impl Core {
             Refusal::Again => {
                 self.void_permits();
                 match self.health.ailment() {
-                    Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
-                        let state = State::AuthenticationFailed(detail.clone());
+                    Some(
+                        State::AuthenticationFailed(_)
+                        | State::ApplicationRefused(_)
+                        | State::Unexpected(_),
+                    ) => {
+                        let state = if is_by_platform(detail) {
+                            State::AuthenticationFailed(detail.clone())
+                        } else {
+                            State::Unexpected(detail.clone())
+                        };
                         self.ails(state, false, call, now);
                     }
                     Some(_) | None => self.health.understood(),
                 }
             }
-            Refusal::Final(detail) => {
+            Refusal::Final(explained) => {
                 self.queue.set_back(uid, now);
-                self.ails(State::AuthenticationFailed(detail), false, call, now);
+                let state = if is_by_platform(detail) {
+                    State::AuthenticationFailed(explained)
+                } else {
+                    State::Unexpected(detail.clone())
+                };
+                self.ails(state, false, call, now);
             }
         }
     }
@@ -218,6 +239,7 @@ impl Core {
             },
             Some(
                 Answer::Done(_)
+                | Answer::Unproven(_)
                 | Answer::AlreadyGone(_)
                 | Answer::Throttled(_)
                 | Answer::TokenRefused(_)
@@ -235,10 +257,16 @@ impl Core {
     }
 }
 
+/// Whether the platform itself refuses the token or the credentials: something before it has none of its codes.
+fn is_by_platform(detail: &Detail) -> bool {
+    detail.code.as_deref().and_then(codes::class).is_some()
+}
+
 /// Whether the platform took the call, and said something of it.
 fn is_understood(answer: &Answer) -> bool {
     match answer {
         Answer::Done(_)
+        | Answer::Unproven(_)
         | Answer::AlreadyGone(_)
         | Answer::TokenRefused(_)
         | Answer::CredentialsRefused(_)

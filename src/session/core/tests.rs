@@ -62,6 +62,14 @@ fn permitted(intent: Option<(String, Instant)>) -> Standing {
     }
 }
 
+/// A token refused by the platform itself.
+fn token_refused() -> Answer {
+    Answer::TokenRefused(Detail {
+        code: Some("1010005".to_owned()),
+        ..Detail::default()
+    })
+}
+
 fn unavailable() -> Answer {
     Answer::Unavailable(Detail::default(), Trouble::Answered)
 }

@@ -171,7 +171,7 @@ fn three_fresh_tokens_refused_in_a_row_stall_the_session_and_cost_three_calls() 
             bench.ask(n);
         }
         let holder = (1..=100).find(|n| bench.permitted(*n)).unwrap();
-        bench.call(holder, &Answer::TokenRefused(Detail::default()));
+        bench.call(holder, &token_refused());
     };
     refuse_one(&mut bench);
     bench.log_in(3600);
@@ -294,7 +294,7 @@ fn a_handed_in_token_is_never_logged_in_for_and_its_refusal_says_who_has_to_rene
     };
     bench.core.agree(terms("t1"), false, bench.now);
     bench.ask(1);
-    bench.call(1, &Answer::TokenRefused(Detail::default()));
+    bench.call(1, &token_refused());
     bench.ask(2);
     let State::AuthenticationFailed(detail) = bench.core.state(bench.now) else {
         panic!("a person has to look");
@@ -304,4 +304,48 @@ fn a_handed_in_token_is_never_logged_in_for_and_its_refusal_says_who_has_to_rene
     bench.settle();
     assert!(bench.permitted(2));
     assert_eq!(bench.core.logins(), 0);
+}
+
+#[test]
+fn tokens_refused_without_a_code_of_the_platform_blame_no_secret() {
+    let mut bench = Bench::live(100);
+    for _ in 0..4 {
+        bench.ask(1);
+        if !bench.permitted(1) {
+            if bench.logins.is_empty() {
+                bench.wait();
+            }
+            bench.log_in(3600);
+        }
+        bench.call(1, &Answer::TokenRefused(Detail::default()));
+    }
+    assert!(matches!(bench.core.state(bench.now), State::Unexpected(_)));
+}
+
+#[test]
+fn a_login_that_something_else_answers_refuses_no_credentials() {
+    let page = || Detail {
+        http_status: Some(404),
+        message: "an HTML page".to_owned(),
+        code: None,
+    };
+    for answer in [
+        Answer::Unexpected(page()),
+        Answer::TokenRefused(page()),
+        Answer::AlreadyGone(page()),
+        Answer::Done(200),
+    ] {
+        let mut bench = Bench::new(100);
+        bench.ask(1);
+        bench.end_login(Err(answer));
+        let state = bench.core.state(bench.now);
+        assert!(matches!(state, State::Unexpected(_)), "{state:?}");
+        assert!(state.needs_person());
+        // One that succeeds later proves that it's over.
+        while bench.logins.is_empty() {
+            bench.wait();
+        }
+        bench.log_in(3600);
+        assert_eq!(bench.core.state(bench.now), State::Open);
+    }
 }

@@ -1,0 +1,297 @@
+//! Hides a secret in a text that came from outside, in the spellings in which it may come back: raw, as a form or a URL
+//! encodes it, and as JSON escapes it, also where one text mixes them. Pure.
+
+use std::borrow::Cow;
+
+/// What stands in place of a secret.
+const MASK: &str = "***";
+/// The most bytes that UTF-8 gives one character.
+const UTF8: usize = 4;
+/// A secret of so many characters is in no text by chance.
+const LONG: usize = 8;
+
+/// A secret as it is looked for.
+pub(super) struct Mask(Vec<char>);
+
+impl Mask {
+    /// Hides `secret`. An empty one, or one of invisible characters alone, is never found.
+    pub(super) fn of(secret: &str) -> Self {
+        Self(secret.chars().filter_map(visible).collect())
+    }
+
+    /// Whether no text holds the secret by chance.
+    pub(super) fn is_long(&self) -> bool {
+        self.0.len() >= LONG
+    }
+
+    /// `text` without the secret, otherwise as it is.
+    pub(super) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut hidden = String::new();
+        let (mut rest, mut kept) = (text, text);
+        while let Some(c) = rest.chars().next() {
+            if let Some(length) = self.found_at(rest) {
+                hidden.push_str(before(kept, rest));
+                hidden.push_str(MASK);
+                rest = after(rest, length);
+                kept = rest;
+            } else {
+                rest = after(rest, c.len_utf8());
+            }
+        }
+        if hidden.is_empty() {
+            Cow::Borrowed(text)
+        } else {
+            hidden.push_str(kept);
+            Cow::Owned(hidden)
+        }
+    }
+
+    /// `text` without the secret, control characters, and invisible ones that change what people read; cut to `limit`
+    /// characters. No cut leaves a part of a secret, and nothing left out puts one together again.
+    pub(super) fn clean(&self, text: &str, limit: usize) -> String {
+        let mut clean = String::new();
+        let (mut rest, mut length) = (text, 0);
+        while let Some(c) = rest.chars().next() {
+            if length > limit {
+                break;
+            }
+            if let Some(found) = self.found_at(rest) {
+                clean.push_str(MASK);
+                length += MASK.len();
+                rest = after(rest, found);
+            } else {
+                clean.extend(visible(c));
+                length += usize::from(visible(c).is_some());
+                rest = after(rest, c.len_utf8());
+            }
+        }
+        if let Some((cut, _)) = clean.char_indices().nth(limit) {
+            clean.truncate(cut);
+            clean.pop();
+            clean.push('…');
+        }
+        clean
+    }
+
+    /// How many bytes at the beginning of `text` spell the secret: of several readings the longest.
+    fn found_at(&self, text: &str) -> Option<usize> {
+        // What is invisible at the beginning belongs to no secret.
+        visible(text.chars().next()?)?;
+        let mut ends = vec![0];
+        for wanted in &self.0 {
+            let mut next = Vec::new();
+            let mut open = ends;
+            while let Some(at) = open.pop() {
+                for (read, length) in readings(after(text, at)).into_iter().flatten() {
+                    match visible(read) {
+                        None => open.push(at + length),
+                        Some(read) if read == *wanted => next.push(at + length),
+                        Some(_) => {}
+                    }
+                }
+            }
+            next.sort_unstable();
+            next.dedup();
+            ends = next;
+            if ends.is_empty() {
+                return None;
+            }
+        }
+        ends.last().copied().filter(|end| *end > 0)
+    }
+}
+
+/// A character as people see it; `None` for one that they don't.
+fn visible(c: char) -> Option<char> {
+    match c {
+        '\n' | '\r' | '\t' => Some(' '),
+        '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' => None,
+        _ if c.is_control() => None,
+        _ => Some(c),
+    }
+}
+
+/// The characters that `text` may begin with, and how many bytes spell each: as it stands, of a form or URL, of JSON.
+fn readings(text: &str) -> [Option<(char, usize)>; 2] {
+    let Some(first) = text.chars().next() else {
+        return [None, None];
+    };
+    let spelled = match first {
+        '+' => Some((' ', 1)),
+        '%' => percent(text),
+        '\\' => json(text),
+        _ => None,
+    };
+    [Some((first, first.len_utf8())), spelled]
+}
+
+/// `%C3%BC` and the like.
+fn percent(text: &str) -> Option<(char, usize)> {
+    let mut bytes = Vec::with_capacity(UTF8);
+    for part in text.as_bytes().chunks(3).take(UTF8) {
+        let [b'%', high, low] = *part else { break };
+        let (high, low) = (
+            char::from(high).to_digit(16)?,
+            char::from(low).to_digit(16)?,
+        );
+        bytes.push(u8::try_from(high * 16 + low).ok()?);
+        if let Ok(read) = std::str::from_utf8(&bytes) {
+            return Some((read.chars().next()?, bytes.len() * 3));
+        }
+    }
+    None
+}
+
+/// `\"`, `\u00fc`, and pairs such as `\ud83d\ude00`.
+fn json(text: &str) -> Option<(char, usize)> {
+    let read = match text.as_bytes().get(1)? {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let first = unit(text)?;
+            if let Some(read) = char::from_u32(u32::from(first)) {
+                return Some((read, 6));
+            }
+            let pair = [first, unit(text.get(6..)?)?];
+            let read = char::decode_utf16(pair).next()?.ok()?;
+            return Some((read, 12));
+        }
+        _ => return None,
+    };
+    Some((read, 2))
+}
+
+/// The number in `\u00fc`.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let all = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    all.then(|| u16::from_str_radix(digits, 16).ok())?
+}
+
+/// What is left of `text` after so many bytes.
+fn after(text: &str, bytes: usize) -> &str {
+    text.get(bytes..).unwrap_or_default()
+}
+
+/// What of `whole` stands before `rest`, which is its end.
+fn before<'a>(whole: &'a str, rest: &str) -> &'a str {
+    let length = whole.len().saturating_sub(rest.len());
+    whole.get(..length).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Spells each character in one of the ways in which it may come back.
+    fn spell(c: char, way: u8) -> String {
+        let mut utf8 = [0; 4];
+        let bytes = c.encode_utf8(&mut utf8).bytes();
+        let mut utf16 = [0; 2];
+        let units = c.encode_utf16(&mut utf16).iter();
+        match way {
+            0 => c.to_string(),
+            1 if c == ' ' => "+".to_owned(),
+            1 if c.is_ascii_alphanumeric() => c.to_string(),
+            1 => bytes.map(|byte| format!("%{byte:02X}")).collect(),
+            2 => bytes.map(|byte| format!("%{byte:02x}")).collect(),
+            3 => {
+                let quoted = serde_json::to_string(&c.to_string()).unwrap();
+                quoted[1..quoted.len() - 1].to_owned()
+            }
+            4 => units.map(|unit| format!("\\u{unit:04x}")).collect(),
+            5 => units.map(|unit| format!("\\u{unit:04X}")).collect(),
+            _ if c == '/' => "\\/".to_owned(),
+            _ => format!("\u{200b}{c}"),
+        }
+    }
+
+    /// Every character of `secret` in the same way.
+    fn spelled(secret: &str, way: u8) -> String {
+        secret.chars().map(|c| spell(c, way)).collect()
+    }
+
+    #[test]
+    fn the_spellings_of_libraries_are_found() {
+        let secret = "hun\"ter&2 =ü/\\%€😀+";
+        let url = reqwest::Url::parse_with_params("https://x.invalid/", [("", secret)]).unwrap();
+        let form = url.query().unwrap().trim_start_matches('=');
+        let json = serde_json::to_string(secret).unwrap();
+        for text in [secret, form, &*json] {
+            let hidden = Mask::of(secret).hide(text).into_owned();
+            assert_eq!(hidden.trim_matches('"'), "***", "{text}");
+        }
+    }
+
+    #[test]
+    fn of_two_readings_the_longer_one_is_hidden() {
+        assert_eq!(Mask::of("%2").hide("a%252b"), "a***b");
+        assert_eq!(Mask::of("a b").hide("xa+by a b"), "x***y ***");
+        assert_eq!(Mask::of("").hide("text"), "text");
+        assert_eq!(Mask::of("ab").hide("aab %zz \\u12 \\"), "a*** %zz \\u12 \\");
+    }
+
+    #[test]
+    fn a_cut_leaves_no_part_of_a_secret_and_a_long_text_costs_no_more_than_its_beginning() {
+        let mask = Mask::of("hunter2");
+        assert_eq!(mask.clean("12345hunter2", 8), "12345***");
+        assert_eq!(mask.clean("123456hunter2", 8), "123456*…");
+        let long = "a".repeat(10_000_000);
+        assert_eq!(
+            Mask::of(&"a".repeat(4000))
+                .clean(&long, 256)
+                .chars()
+                .count(),
+            256
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_is_hidden_however_it_is_spelled(
+            secret in "[^*\\s]{1,12}( [^*\\s]{1,4})?",
+            ways in proptest::collection::vec(0_u8..7, 17),
+            one in 0_u8..7,
+            (before, after) in ("[a-z ]{0,20}", "[a-z ]{0,20}"),
+        ) {
+            let secret: String = secret.chars().filter(|c| visible(*c) == Some(*c)).collect();
+            prop_assume!(!secret.is_empty());
+            let mask = Mask::of(&secret);
+            let mixed: String = secret.chars().zip(&ways).map(|(c, way)| spell(c, *way)).collect();
+            for spelling in [spelled(&secret, one), mixed] {
+                let text = format!("{before}{spelling}{after}");
+                for shown in [mask.hide(&text).into_owned(), mask.clean(&text, 256)] {
+                    prop_assert!(shown.contains(MASK), "{text} -> {shown}");
+                    for way in 0..6 {
+                        let left = shown.contains(&spelled(&secret, way));
+                        prop_assert!(!left, "{text} -> {shown}");
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_no_secret_stays(text in "\\PC{0,80}", secret in "[\u{4e00}-\u{4fff}]{3}") {
+            prop_assume!(!text.contains('%') && !text.contains('\\') && !text.contains(&secret));
+            prop_assert_eq!(Mask::of(&secret).hide(&text), &*text);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>(), secret in any::<String>(), limit in 1_usize..40) {
+            let mask = Mask::of(&secret);
+            let _ = mask.hide(&text);
+            prop_assert!(mask.clean(&text, limit).chars().count() <= limit);
+        }
+    }
+}
