@@ -144,6 +144,8 @@ reasons! {
     CredentialsLost: Held, "Give the Secret back, or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
     ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`.";
+    /// A certificate, or TLS itself, keeps every call from being made.
+    TlsFailed: Stalled, "Mend what the condition of the `Platform` says; it is tried at once then.";
     /// The platform refused the credentials.
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of the `Platform`.";
     /// The platform refuses the application itself: frozen, unknown or without the right.

@@ -16,7 +16,7 @@ use self::identity::{differences, identity};
 pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
-use self::wording::{ended, rounded, state_message};
+use self::wording::{ended, rounded, state_message, unavailable};
 use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
 use super::object::Object;
@@ -253,12 +253,7 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
         ),
         Answer::Unavailable(detail, trouble) => {
             let message = state_message(seen, &State::Unavailable(detail.clone(), *trouble));
-            (
-                Reason::PlatformUnavailable,
-                detail,
-                message,
-                Some(BACKOFF_CAP),
-            )
+            (unavailable(*trouble), detail, message, Some(BACKOFF_CAP))
         }
     };
     // Throttled and token answers are the session's matter: the object asks for its next turn at once.

@@ -203,8 +203,10 @@ pub(super) fn unusable_tls(spec: &PlatformSpec, namespace: &str, error: &TlsErro
     let tls = spec.tls.as_ref();
     let secret = match error {
         TlsError::Ca(_) => tls.and_then(|tls| tls.ca_secret_ref.as_ref()),
-        TlsError::Client(_) => tls.and_then(|tls| tls.client_cert_secret_ref.as_ref()),
-        TlsError::ServerName(_) | TlsError::Setup(_) => None,
+        TlsError::Chain(_) | TlsError::Key(_) | TlsError::OtherKey => {
+            tls.and_then(|tls| tls.client_cert_secret_ref.as_ref())
+        }
+        TlsError::ServerName(_) | TlsError::NoRoots | TlsError::Setup => None,
     };
     match secret {
         Some(secret) => Refusal::new(

@@ -2,6 +2,8 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod tls;
+
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -301,27 +303,19 @@ fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
         ),
         None => message,
     };
+    let message = match tls::trusted(look, grant) {
+        Some(trusted) => format!("{message} {trusted}"),
+        None => message,
+    };
     Refusal::new(reason, message)
 }
 
 fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble) -> Refusal {
     let endpoint = &grant.key.endpoint;
     match trouble {
-        Trouble::CertificateNotTrusted => Refusal::new(
-            PlatformReason::CertificateNotTrusted,
-            format!(
-                "The certificate of {endpoint} is not trusted ({detail}). Put the certificates of its CA under ca.crt into Secret {}; \
-                 where it carries another name than the endpoint, set spec.tls.serverName.",
-                secret(look, Secret::Ca)
-            ),
-        ),
-        Trouble::ClientCertificateRefused => Refusal::new(
-            PlatformReason::ClientCertificateRefused,
-            format!(
-                "{endpoint} wants a client certificate, or refuses the one shown ({detail}). Put one that it knows under tls.crt and tls.key into Secret {}.",
-                secret(look, Secret::Client)
-            ),
-        ),
+        Trouble::CertificateNotTrusted(fault) => tls::not_trusted(look, grant, detail, fault),
+        Trouble::ClientCertificateRefused(fault) => tls::client_refused(look, grant, detail, fault),
+        Trouble::TlsMismatch(fault) => tls::mismatch(grant, detail, fault),
         Trouble::Answered | Trouble::NotConnected | Trouble::ConnectionLost | Trouble::TimedOut => {
             Refusal::new(
                 PlatformReason::PlatformUnavailable,

@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use k8s_openapi::jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use super::address::Address;
 use super::answer::{self, Answer, Call, Detail};
+use super::failure::Shown;
 use super::mask::Mask;
-use super::tls::{self, NoCertificate, TlsError, TlsSettings};
+use super::tls::{self, Identity, TlsError, TlsSettings};
 use super::wire::{APP_KEY, CATEGORY_PATH, CategoryInfo, LOGIN_PATH};
 use super::{body, failure, pages, reply};
 use crate::api::names::{AppId, Endpoint, FileId};
@@ -67,8 +70,11 @@ pub struct Page {
 /// reached the platform. `HTTPS_PROXY` and `NO_PROXY` of the environment count, as everywhere.
 pub struct Connection {
     endpoint: Endpoint,
+    /// What every URL begins with.
+    base: String,
     http: Client,
-    missed: Arc<NoCertificate>,
+    identity: Arc<Identity>,
+    trusted: Option<usize>,
 }
 
 impl fmt::Debug for Connection {
@@ -98,8 +104,16 @@ impl Connection {
         timeouts: Timeouts,
     ) -> Result<Self, TlsError> {
         let prepared = tls::prepare(tls)?;
-        let accept = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        let http = Client::builder()
+        let address = Address::new(endpoint, tls.server_name.as_deref());
+        let mut headers =
+            HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        let mut builder = Client::builder();
+        if let Some(other) = address.other_name {
+            headers.insert(HOST, other.host);
+            // No proxy stands before the endpoint, or this name wouldn't be asked for.
+            builder = builder.dns_resolver(other.lookup).no_proxy();
+        }
+        let http = builder
             .tls_backend_preconfigured(prepared.config)
             .https_only(true)
             .http1_only()
@@ -110,14 +124,21 @@ impl Connection {
             .timeout(timeouts.total)
             .pool_idle_timeout(IDLE)
             .user_agent(USER_AGENT)
-            .default_headers(accept)
+            .default_headers(headers)
             .build()
-            .map_err(|error| TlsError::Setup(error.without_url().to_string()))?;
+            .map_err(|_| TlsError::Setup)?;
         Ok(Self {
             endpoint: endpoint.clone(),
+            base: address.base,
             http,
-            missed: prepared.missed,
+            identity: prepared.identity,
+            trusted: prepared.trusted,
         })
+    }
+
+    /// How many certificates were read from `ca.crt`; `None` where the system's are trusted.
+    pub fn trusted(&self) -> Option<usize> {
+        self.trusted
     }
 
     /// Logs in.
@@ -127,7 +148,7 @@ impl Connection {
     pub async fn login(&self, app_id: &AppId, secret: &SecretString) -> Result<Login, Answer> {
         let request = self
             .http
-            .post(format!("{}{LOGIN_PATH}", self.endpoint))
+            .post(format!("{}{LOGIN_PATH}", self.base))
             .form(&LoginForm {
                 app_id: app_id.as_str(),
                 secret: secret.expose_secret(),
@@ -177,7 +198,7 @@ impl Connection {
     ) -> Result<Page, Answer> {
         let url = format!(
             "{}{CATEGORY_PATH}?pageNo={page}&pageSize={}",
-            self.endpoint,
+            self.base,
             pages::PAGE_SIZE
         );
         let request = self.authorized(Method::GET, url, app_id, token)?;
@@ -194,7 +215,7 @@ impl Connection {
         file_id: &FileId,
     ) -> Result<RequestBuilder, Answer> {
         // A FileId holds only characters that stand for themselves in a path, so nothing is encoded.
-        let url = format!("{}{CATEGORY_PATH}/{}", self.endpoint, file_id.as_str());
+        let url = format!("{}{CATEGORY_PATH}/{}", self.base, file_id.as_str());
         self.authorized(method, url, app_id, token)
     }
 
@@ -230,8 +251,13 @@ impl Connection {
         secret: &SecretString,
     ) -> Result<(u16, Vec<u8>), Answer> {
         let response = request.send().await.map_err(|error| {
-            let (trouble, message) =
-                failure::explain(&error.without_url(), self.missed.was_asked_for());
+            let shown = Shown {
+                is_there: self.identity.is_there(),
+                asked: self.identity.was_asked_for(),
+                validity: self.identity.validity,
+            };
+            let now = Timestamp::now().as_second();
+            let (trouble, message) = failure::explain(&error.without_url(), shown, now);
             let message = answer::shown(&message, answer::MAX_MESSAGE, secret);
             let detail = Detail {
                 message,

@@ -1,110 +1,357 @@
 //! Why no answer came.
 
-use rustls::AlertDescription as Alert;
+use k8s_openapi::jiff::Timestamp;
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription as Alert, CertificateError, OtherError, PeerIncompatible};
+use rustls::{Error as Tls, InvalidMessage};
 
-use super::answer::Trouble;
+use super::answer::{CertificateFault, ClientFault, TlsFault, Trouble};
 use super::body::causes;
+use super::certificate::{OtherNames, Validity};
 
-/// What kept the answer away, and what to tell people. `certificate_missed`: the platform asked for
-/// a client certificate and there was none to show.
-pub(super) fn explain(error: &reqwest::Error, certificate_missed: bool) -> (Trouble, String) {
-    let trouble = trouble(error, certificate_missed);
-    let cause = causes(error)
-        .last()
-        .map_or_else(String::new, ToString::to_string);
-    let message = match trouble {
-        Trouble::Answered => cause,
-        Trouble::NotConnected if error.is_timeout() => {
-            "no connection within the connect time-out".to_owned()
-        }
-        Trouble::NotConnected => format!("no connection: {cause}"),
-        Trouble::CertificateNotTrusted => {
-            format!("the platform's certificate is not trusted: {cause}")
-        }
-        Trouble::ClientCertificateRefused if certificate_missed => {
-            format!("the platform demands a client certificate: {cause}")
-        }
-        Trouble::ClientCertificateRefused => {
-            format!("the platform refuses the client certificate: {cause}")
-        }
-        Trouble::ConnectionLost => format!("the connection broke before the answer: {cause}"),
-        Trouble::TimedOut => "no answer within the time-out".to_owned(),
-    };
-    (trouble, message)
+/// What is known of the certificate that we show.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown {
+    /// Whether there is one.
+    pub is_there: bool,
+    /// Whether the platform ever asked for one.
+    pub asked: bool,
+    /// When it counts, as far as it can be read.
+    pub validity: Option<Validity>,
 }
 
-fn trouble(error: &reqwest::Error, certificate_missed: bool) -> Trouble {
+/// What kept the answer away, and what to tell people. `now` is in seconds since 1970.
+pub(super) fn explain(error: &reqwest::Error, shown: Shown, now: i64) -> (Trouble, String) {
     // Under TLS 1.3 a refusal of our certificate arrives after the handshake, as the first thing
     // read; so it is looked for before anything else.
     let tls = causes(error)
         .filter_map(|cause| cause.downcast_ref())
-        .find_map(|error| by_tls(error, certificate_missed));
-    match tls {
-        Some(trouble) => trouble,
-        None if error.is_connect() || error.is_builder() => Trouble::NotConnected,
-        None if error.is_timeout() => Trouble::TimedOut,
-        None => Trouble::ConnectionLost,
+        .find_map(|tls| by_tls(tls, shown, now, error.is_connect()));
+    if let Some(told) = tls {
+        return told;
     }
+    let cause = causes(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string);
+    if error.is_connect() || error.is_builder() {
+        let message = if error.is_timeout() {
+            "no connection within the connect time-out".to_owned()
+        } else {
+            format!("no connection: {cause}")
+        };
+        return (Trouble::NotConnected, message);
+    }
+    if error.is_timeout() {
+        let message = "no answer within the time-out".to_owned();
+        return (Trouble::TimedOut, message);
+    }
+    let message = format!("the connection broke before the answer: {cause}");
+    (Trouble::ConnectionLost, message)
 }
 
-fn by_tls(error: &rustls::Error, certificate_missed: bool) -> Option<Trouble> {
+/// What TLS says of it; `None` where it may pass by itself. `connecting`: the handshake isn't over.
+fn by_tls(error: &Tls, shown: Shown, now: i64, connecting: bool) -> Option<(Trouble, String)> {
     match error {
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-            Some(Trouble::CertificateNotTrusted)
+        Tls::InvalidCertificate(error) => {
+            let (fault, what) = certificate(error);
+            Some((Trouble::CertificateNotTrusted(fault), what))
         }
-        rustls::Error::AlertReceived(alert) => match *alert {
-            Alert::NoCertificate
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            // The signature in our certificate isn't its issuer's: a CA made anew under its old name.
-            | Alert::DecryptError
-            | Alert::CertificateRequired => Some(Trouble::ClientCertificateRefused),
-            Alert::HandshakeFailure if certificate_missed => {
-                Some(Trouble::ClientCertificateRefused)
-            }
-            _ => None,
+        Tls::NoCertificatesPresented => Some((
+            Trouble::CertificateNotTrusted(CertificateFault::Unusable),
+            "it shows none at all".to_owned(),
+        )),
+        Tls::AlertReceived(alert) => match by_client(*alert, shown, now) {
+            Some((fault, what)) => Some((Trouble::ClientCertificateRefused(fault), what)),
+            None => by_alert(*alert)
+                .filter(|_| connecting)
+                .map(|(fault, what)| (Trouble::TlsMismatch(fault), what.to_owned())),
         },
+        Tls::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::SupportedVersionsExtensionRequired,
+        ) => Some(mismatch(
+            TlsFault::Version,
+            "it answers with a version of TLS older than 1.2",
+        )),
+        Tls::PeerIncompatible(_) => Some(mismatch(
+            TlsFault::Parameters,
+            "it chose what this operator does not offer",
+        )),
+        Tls::InvalidMessage(InvalidMessage::UnknownProtocolVersion) if connecting => {
+            Some(mismatch(
+                TlsFault::Version,
+                "it answers with a version of TLS older than 1.2",
+            ))
+        }
+        Tls::InvalidMessage(_) if connecting => Some(mismatch(
+            TlsFault::NotTls,
+            "its answer to the beginning of a TLS connection is no TLS",
+        )),
         _ => None,
     }
 }
 
+fn mismatch(fault: TlsFault, what: &str) -> (Trouble, String) {
+    (Trouble::TlsMismatch(fault), what.to_owned())
+}
+
+/// What is wrong with the platform's certificate, and what of it people need to know.
+fn certificate(error: &CertificateError) -> (CertificateFault, String) {
+    use CertificateFault as Fault;
+    let told = |fault, what: &str| (fault, what.to_owned());
+    match error {
+        CertificateError::UnknownIssuer => {
+            told(Fault::Issuer, "it was issued by nobody who is trusted")
+        }
+        CertificateError::BadSignature => told(
+            Fault::Issuer,
+            "it was signed with another key than that of the trusted issuer of its name",
+        ),
+        CertificateError::ExpiredContext { not_after, .. } => (
+            Fault::Expired,
+            format!(
+                "it, or one between it and its CA, expired on {}",
+                date(*not_after)
+            ),
+        ),
+        CertificateError::Expired => told(Fault::Expired, "it has expired"),
+        CertificateError::NotValidYetContext { not_before, .. } => (
+            Fault::NotYetValid,
+            format!(
+                "it, or one between it and its CA, counts only from {} on",
+                date(*not_before)
+            ),
+        ),
+        CertificateError::NotValidYet => told(Fault::NotYetValid, "it does not count yet"),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => told(
+            Fault::Purpose,
+            "its extended key usage is not that of a server",
+        ),
+        CertificateError::Other(OtherError(inner)) => match inner.downcast_ref::<OtherNames>() {
+            Some(names) if names.names.is_empty() => (Fault::NoName, names.to_string()),
+            Some(names) => (Fault::OtherName, names.to_string()),
+            None if inner.to_string().contains("CaUsedAsEndEntity") => {
+                told(Fault::Ca, "it is the certificate of a CA")
+            }
+            None => (Fault::Unusable, format!("it can't be used: {inner}")),
+        },
+        CertificateError::BadEncoding => told(Fault::Unusable, "it can't be read"),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => told(
+            Fault::Unusable,
+            "it, or one between it and its CA, is signed in a way that isn't trusted any more, such as with SHA-1",
+        ),
+        other => (Fault::Unusable, format!("it can't be used: {other}")),
+    }
+}
+
+/// What an alert says of the certificate that we show.
+fn by_client(alert: Alert, shown: Shown, now: i64) -> Option<(ClientFault, String)> {
+    let said = match alert {
+        Alert::NoCertificate
+        | Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::CertificateExpired
+        | Alert::CertificateUnknown
+        | Alert::UnknownCA
+        | Alert::AccessDenied
+        // The signature in our certificate isn't its issuer's: a CA made anew under its old name.
+        | Alert::DecryptError
+        | Alert::CertificateRequired => true,
+        // Under TLS 1.2 many servers refuse the lack of a certificate, or one of another issuer, by this alone.
+        Alert::HandshakeFailure => shown.asked,
+        _ => false,
+    };
+    if !said {
+        return None;
+    }
+    if !shown.is_there {
+        let what = format!(
+            "the platform demands a client certificate ({})",
+            name(alert)
+        );
+        return Some((ClientFault::Missing, what));
+    }
+    let day = |seconds| {
+        Timestamp::from_second(seconds).map_or_else(|_| String::new(), |at| at.to_string())
+    };
+    let (fault, why) = match (shown.validity, alert) {
+        (Some(validity), _) if now > validity.not_after => (
+            ClientFault::Expired,
+            format!(", which expired on {}", day(validity.not_after)),
+        ),
+        (Some(validity), _) if now < validity.not_before => (
+            ClientFault::NotYetValid,
+            format!(", which counts only from {} on", day(validity.not_before)),
+        ),
+        (_, Alert::CertificateExpired) => (ClientFault::Expired, " as expired".to_owned()),
+        (_, Alert::UnknownCA | Alert::DecryptError) => (
+            ClientFault::Issuer,
+            ", whose issuer it does not know".to_owned(),
+        ),
+        (_, Alert::CertificateRevoked) => (ClientFault::Refused, " as revoked".to_owned()),
+        _ => (ClientFault::Refused, String::new()),
+    };
+    let what = format!(
+        "the platform refuses the client certificate{why} ({})",
+        name(alert)
+    );
+    Some((fault, what))
+}
+
+/// What any other alert says that doesn't pass by itself.
+fn by_alert(alert: Alert) -> Option<(TlsFault, &'static str)> {
+    match alert {
+        Alert::ProtocolVersion => Some((
+            TlsFault::Version,
+            "it refuses TLS 1.2 and 1.3 (protocol_version)",
+        )),
+        Alert::HandshakeFailure => Some((
+            TlsFault::Parameters,
+            "it takes none of the ciphers, curves and signatures offered (handshake_failure)",
+        )),
+        Alert::InsufficientSecurity => Some((
+            TlsFault::Parameters,
+            "it takes none of the ciphers, curves and signatures offered (insufficient_security)",
+        )),
+        Alert::UnrecognisedName => Some((
+            TlsFault::Name,
+            "it serves nothing under the name that it was asked for (unrecognized_name)",
+        )),
+        _ => None,
+    }
+}
+
+/// An alert under the name that other tools have for it.
+fn name(alert: Alert) -> &'static str {
+    match alert {
+        Alert::NoCertificate => "no_certificate",
+        Alert::BadCertificate => "bad_certificate",
+        Alert::UnsupportedCertificate => "unsupported_certificate",
+        Alert::CertificateRevoked => "certificate_revoked",
+        Alert::CertificateExpired => "certificate_expired",
+        Alert::UnknownCA => "unknown_ca",
+        Alert::AccessDenied => "access_denied",
+        Alert::DecryptError => "decrypt_error",
+        Alert::CertificateRequired => "certificate_required",
+        Alert::HandshakeFailure => "handshake_failure",
+        _ => "certificate_unknown",
+    }
+}
+
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds)
+        .map_or_else(|_| "an unknown day".to_owned(), |at| at.to_string())
+}
+
 #[cfg(test)]
 mod tests {
-    use rustls::{CertificateError, PeerIncompatible};
-
     use super::*;
 
+    const NOW: i64 = 1_800_000_000;
+
+    fn told(error: &Tls, shown: Shown) -> Option<Trouble> {
+        by_tls(error, shown, NOW, true).map(|(trouble, _)| trouble)
+    }
+
+    fn shown(asked: bool) -> Shown {
+        Shown {
+            asked,
+            ..Shown::default()
+        }
+    }
+
     #[test]
-    fn a_plain_handshake_failure_is_about_our_certificate_only_where_one_was_missed() {
-        let failure = rustls::Error::AlertReceived(Alert::HandshakeFailure);
-        assert_eq!(by_tls(&failure, false), None);
+    fn a_plain_handshake_failure_is_about_our_certificate_only_where_one_was_asked_for() {
+        let failure = Tls::AlertReceived(Alert::HandshakeFailure);
         assert_eq!(
-            by_tls(&failure, true),
-            Some(Trouble::ClientCertificateRefused)
+            told(&failure, shown(false)),
+            Some(Trouble::TlsMismatch(TlsFault::Parameters))
+        );
+        assert_eq!(
+            told(&failure, shown(true)),
+            Some(Trouble::ClientCertificateRefused(ClientFault::Missing))
         );
     }
 
     #[test]
     fn certificates_are_blamed_only_for_what_is_said_about_them() {
-        let theirs = rustls::Error::InvalidCertificate(CertificateError::Expired);
-        assert_eq!(by_tls(&theirs, true), Some(Trouble::CertificateNotTrusted));
-        for alert in [Alert::CertificateRequired, Alert::UnknownCA] {
+        let theirs = Tls::InvalidCertificate(CertificateError::Expired);
+        assert_eq!(
+            told(&theirs, shown(true)),
+            Some(Trouble::CertificateNotTrusted(CertificateFault::Expired))
+        );
+        for (validity, alert, fault) in [
+            (None, Alert::CertificateRequired, ClientFault::Refused),
+            (None, Alert::UnknownCA, ClientFault::Issuer),
+            (None, Alert::CertificateExpired, ClientFault::Expired),
+            (
+                Some((0, 1)),
+                Alert::CertificateUnknown,
+                ClientFault::Expired,
+            ),
+            (
+                Some((NOW + 1, NOW + 2)),
+                Alert::BadCertificate,
+                ClientFault::NotYetValid,
+            ),
+        ] {
+            let shown = Shown {
+                is_there: true,
+                asked: true,
+                validity: validity.map(|(not_before, not_after)| Validity {
+                    not_before,
+                    not_after,
+                }),
+            };
             assert_eq!(
-                by_tls(&rustls::Error::AlertReceived(alert), false),
-                Some(Trouble::ClientCertificateRefused)
+                told(&Tls::AlertReceived(alert), shown),
+                Some(Trouble::ClientCertificateRefused(fault))
             );
         }
-        for other in [
-            rustls::Error::AlertReceived(Alert::ProtocolVersion),
-            rustls::Error::AlertReceived(Alert::InternalError),
-            rustls::Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered),
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_mismatch() {
+        for error in [
+            Tls::AlertReceived(Alert::InternalError),
+            Tls::AlertReceived(Alert::UserCanceled),
+            Tls::HandshakeNotComplete,
         ] {
-            assert_eq!(by_tls(&other, true), None, "{other}");
+            assert_eq!(told(&error, shown(true)), None, "{error}");
+        }
+        // A line that was garbled later on says nothing of what the platform speaks.
+        let garbled = Tls::InvalidMessage(InvalidMessage::InvalidContentType);
+        assert_eq!(by_tls(&garbled, shown(false), NOW, false), None);
+    }
+
+    #[test]
+    fn versions_and_parameters_that_do_not_match_are_told_apart() {
+        for (error, fault) in [
+            (
+                Tls::AlertReceived(Alert::ProtocolVersion),
+                TlsFault::Version,
+            ),
+            (
+                Tls::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+                TlsFault::Version,
+            ),
+            (
+                Tls::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                TlsFault::Parameters,
+            ),
+            (
+                Tls::InvalidMessage(InvalidMessage::InvalidContentType),
+                TlsFault::NotTls,
+            ),
+        ] {
+            assert_eq!(
+                told(&error, shown(false)),
+                Some(Trouble::TlsMismatch(fault))
+            );
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The platform's HTTP API: calls out, answers in, and what an answer means.
 
+mod address;
 pub mod answer;
 mod body;
+mod certificate;
 pub mod client;
 pub mod codes;
 mod failure;
 mod mask;
 pub mod pages;
+pub mod pem;
 mod reply;
 pub mod tls;
 pub mod wire;

@@ -1,17 +1,27 @@
 //! Trust and identity of the connection to the platform.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::client::{
+    ResolvesClientCert, verify_server_cert_signed_by_trust_anchor, verify_server_name,
+};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, InconsistentKeys, RootCertStore, SignatureScheme,
+};
 use secrecy::ExposeSecret;
+
+use super::certificate::{self, OtherNames, Validity};
+use super::pem::{self, Fault};
 
 /// How the platform is trusted, and who we say we are. PEM throughout.
 #[derive(Clone, Default)]
@@ -24,137 +34,150 @@ pub struct TlsSettings {
     pub server_name: Option<String>,
 }
 
-/// Why TLS settings can't be used, in the words of the person who wrote them.
+/// Why TLS settings can't be used, in the words of the person who wrote them. Nothing of a Secret is in it,
+/// so nothing of what a parser said that has seen one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// The trusted certificates can't be read.
     #[error("ca.crt {0}")]
-    Ca(String),
-    /// Our certificate or key can't be read, or they don't belong together.
-    #[error("tls.crt and tls.key {0}")]
-    Client(String),
+    Ca(Fault),
+    /// Our certificates can't be read.
+    #[error("tls.crt {0}")]
+    Chain(Fault),
+    /// Our key can't be read.
+    #[error("tls.key {0}")]
+    Key(Fault),
+    /// Our certificate and our key don't belong together.
+    #[error("tls.key is not the key of the first certificate of tls.crt")]
+    OtherKey,
+    /// Nothing says whom to trust.
+    #[error("tls.caSecretRef must name a Secret, as no trusted certificates are installed here")]
+    NoRoots,
     /// The server name is none.
     #[error("tls.serverName {0:?} is neither a DNS name nor an IP address")]
     ServerName(String),
     /// The client can't be made of settings that are readable each by itself.
-    #[error("the TLS settings can't be used: {0}")]
-    Setup(String),
+    #[error("tls can't be used as a whole")]
+    Setup,
 }
 
 /// What a connection needs of its TLS settings.
 pub(super) struct Prepared {
     /// The settings as the TLS library takes them.
     pub config: ClientConfig,
-    /// Whether the platform asked for a certificate, where there is none to show.
-    pub missed: Arc<NoCertificate>,
+    /// How many certificates were read from `ca.crt`; `None` where the system's are trusted.
+    pub trusted: Option<usize>,
+    /// Who we say we are.
+    pub identity: Arc<Identity>,
 }
 
 /// Reads `settings`. TLS 1.2 or 1.3, on ring, whatever provider the process may have installed.
 pub(super) fn prepare(settings: &TlsSettings) -> Result<Prepared, TlsError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = verifier(settings, &provider)?;
-    let builder = ClientConfig::builder_with_provider(provider)
+    let (trust, trusted) = Trust::of(settings, &provider)?;
+    let identity = Arc::new(Identity::of(settings, &provider)?);
+    let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|error| TlsError::Setup(error.to_string()))?
+        .map_err(|_| TlsError::Setup)?
         .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    let missed = Arc::new(NoCertificate::default());
-    let config = match &settings.client {
-        None => builder.with_client_cert_resolver(missed.clone()),
-        Some((chain, key)) => {
-            let (chain, key) = identity(chain, key.expose_secret())?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| match error {
-                    Error::InconsistentKeys(_) => {
-                        TlsError::Client("don't belong together".to_owned())
-                    }
-                    other => TlsError::Client(format!("can't be used: {other}")),
-                })?
-        }
-    };
-    Ok(Prepared { config, missed })
+        .with_custom_certificate_verifier(Arc::new(trust))
+        .with_client_cert_resolver(identity.clone());
+    Ok(Prepared {
+        config,
+        trusted,
+        identity,
+    })
 }
 
-fn verifier(
-    settings: &TlsSettings,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-    let roots = match &settings.ca {
-        Some(pem) => private_roots(pem)?,
-        None => system_roots(),
-    };
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(|_| {
-            TlsError::Ca("is needed, as no trusted certificates are installed here".to_owned())
-        })?;
-    let Some(name) = &settings.server_name else {
-        return Ok(inner);
-    };
-    let name = ServerName::try_from(name.clone())
-        .map_err(|_| TlsError::ServerName(name.chars().take(64).collect()))?;
-    Ok(Arc::new(OtherName { inner, name }))
+/// Whom we trust: who was issued by one of the trusted certificates, or is one of them.
+#[derive(Debug)]
+struct Trust {
+    /// The certificates that may have issued the platform's.
+    roots: RootCertStore,
+    /// The certificates that the platform may show itself.
+    pinned: Vec<CertificateDer<'static>>,
+    /// The name that counts in place of the endpoint's host.
+    name: Option<ServerName<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-fn private_roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        certificate
-            .map_err(|error| error.to_string())
-            .and_then(|der| roots.add(der).map_err(|error| error.to_string()))
-            .map_err(|error| TlsError::Ca(format!("can't be read: {error}")))?;
+impl Trust {
+    /// Also how many certificates were given.
+    fn of(
+        settings: &TlsSettings,
+        provider: &CryptoProvider,
+    ) -> Result<(Self, Option<usize>), TlsError> {
+        let name = settings.server_name.as_ref().map(|name| {
+            ServerName::try_from(name.clone())
+                .map_err(|_| TlsError::ServerName(name.chars().take(64).collect()))
+        });
+        let (roots, pinned) = match &settings.ca {
+            Some(pem) => private_roots(pem).map_err(TlsError::Ca)?,
+            None => (system_roots()?, Vec::new()),
+        };
+        let trusted = settings.ca.as_ref().map(|_| pinned.len());
+        let trust = Self {
+            roots,
+            pinned,
+            name: name.transpose()?,
+            algorithms: provider.signature_verification_algorithms,
+        };
+        Ok((trust, trusted))
     }
+}
+
+/// Those that may issue others, and all. A server's own certificate is trusted and issues nothing.
+fn private_roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Fault> {
+    let certificates = pem::certificates(pem)?;
+    let (mut roots, mut others) = (RootCertStore::empty(), RootCertStore::empty());
+    for (index, der) in certificates.iter().enumerate() {
+        let store = if certificate::may_issue(der) {
+            &mut roots
+        } else {
+            &mut others
+        };
+        let added = store.add(der.clone());
+        added.map_err(|_| Fault::BadCertificate(index + 1))?;
+    }
+    Ok((roots, certificates))
+}
+
+/// What the system trusts. Single certificates that can't be read don't take the others away.
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err(TlsError::Ca("holds no certificate in PEM form".to_owned()));
+        return Err(TlsError::NoRoots);
     }
     Ok(roots)
 }
 
-/// What the system trusts. Single certificates that can't be read don't take the others away.
-fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
-}
-
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn identity(chain: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Client(format!("can't be read: {error}")))?;
-    if chain.is_empty() {
-        return Err(TlsError::Client(
-            "hold no certificate in PEM form in tls.crt".to_owned(),
-        ));
-    }
-    // The reader's own message might quote the key.
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
-        TlsError::Client("hold no private key in PEM form without a password in tls.key".to_owned())
-    })?;
-    Ok((chain, key))
-}
-
-/// Checks the platform's certificate against a configured name, for platforms reached by an address
-/// or under another name. The server name indication still carries the host of the endpoint.
-#[derive(Debug)]
-struct OtherName {
-    inner: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
-}
-
-impl ServerCertVerifier for OtherName {
+impl ServerCertVerifier for Trust {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _host: &ServerName<'_>,
-        ocsp_response: &[u8],
+        host: &ServerName<'_>,
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.inner
-            .verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        let issued = verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        );
+        if issued.is_err() && self.pinned.contains(end_entity) {
+            certificate::check(end_entity, now)?;
+        } else {
+            issued?;
+        }
+        let name = self.name.as_ref().unwrap_or(host);
+        verify_server_name(&parsed, name)
+            .map_err(|_| OtherNames::of(end_entity, name).into_error())?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -163,7 +186,7 @@ impl ServerCertVerifier for OtherName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -172,36 +195,83 @@ impl ServerCertVerifier for OtherName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
-/// Shows no certificate and remembers whether one was asked for: under TLS 1.2 many servers refuse
-/// the lack of one by a plain "handshake failure", which alone could mean anything.
-#[derive(Debug, Default)]
-pub(super) struct NoCertificate {
+/// Who we say we are. It remembers whether the platform ever asked: under TLS 1.2 many servers refuse the
+/// lack of a certificate by a plain "handshake failure", which alone could mean anything.
+pub(super) struct Identity {
+    shown: Option<Arc<CertifiedKey>>,
+    /// When the certificate that we show counts, where there is one that can be read.
+    pub validity: Option<Validity>,
     asked: AtomicBool,
 }
 
-impl NoCertificate {
+impl Identity {
+    fn of(settings: &TlsSettings, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        let shown = match &settings.client {
+            Some((chain, key)) => Some(certified(chain, key.expose_secret(), provider)?),
+            None => None,
+        };
+        let own = shown.as_ref().and_then(|shown| shown.cert.first());
+        Ok(Self {
+            validity: own.and_then(certificate::validity),
+            shown: shown.map(Arc::new),
+            asked: AtomicBool::new(false),
+        })
+    }
+
     /// Whether the platform ever asked.
     pub fn was_asked_for(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
+
+    /// Whether there is a certificate to show.
+    pub fn is_there(&self) -> bool {
+        self.shown.is_some()
+    }
 }
 
-impl ResolvesClientCert for NoCertificate {
+fn certified(
+    chain: &[u8],
+    key: &[u8],
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = pem::certificates(chain).map_err(TlsError::Chain)?;
+    let key = pem::key(key).map_err(TlsError::Key)?;
+    let key = provider.key_provider.load_private_key(key);
+    let key = key.map_err(|_| TlsError::Key(Fault::KindOfKey))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        // Some kinds of key can't tell.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+        Err(Error::InconsistentKeys(_)) => Err(TlsError::OtherKey),
+        Err(_) => Err(TlsError::Chain(Fault::BadCertificate(1))),
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let there = self.is_there();
+        f.debug_struct("Identity")
+            .field("there", &there)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ResolvesClientCert for Identity {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.asked.store(true, Ordering::Relaxed);
-        None
+        self.shown.clone()
     }
 
     fn has_certs(&self) -> bool {
-        false
+        self.shown.is_some()
     }
 }
 
@@ -239,21 +309,28 @@ mod tests {
         };
         let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for (settings, said) in [
-            (ca(b""), "ca.crt holds no certificate in PEM form"),
-            (ca(&key), "ca.crt holds no certificate in PEM form"),
-            (ca(broken), "ca.crt can't be read"),
+            (ca(b""), "ca.crt holds nothing in PEM form"),
+            (ca(&key), "ca.crt holds a private key, and no certificate"),
+            (ca(broken), "ca.crt holds a certificate that can't be read"),
             (
                 ca(b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"),
-                "ca.crt can't be read",
+                "ca.crt has something between",
+            ),
+            (client(b"", &key), "tls.crt holds nothing in PEM form"),
+            (
+                client(&certificate, b""),
+                "tls.key holds nothing in PEM form",
             ),
             (
-                client(b"", &key),
-                "hold no certificate in PEM form in tls.crt",
+                client(&certificate, &certificate),
+                "tls.key holds a certificate",
             ),
-            (client(&certificate, b""), "tls.key"),
-            (client(&certificate, &certificate), "tls.key"),
-            (client(&certificate, &foreign_key), "don't belong together"),
-            (client(broken, &key), "tls.crt and tls.key can't be used"),
+            (client(&key, &key), "tls.crt holds a private key"),
+            (client(&certificate, &foreign_key), "tls.key is not the key"),
+            (
+                client(broken, &key),
+                "tls.crt holds a certificate that can't be read",
+            ),
             (
                 TlsSettings {
                     ca: Some(certificate.clone()),

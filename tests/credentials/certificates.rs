@@ -13,7 +13,7 @@ async fn a_certificate_that_is_not_trusted_is_named_and_the_right_ca_heals() {
         &json!({"ca.crt": foreign.cert.pem()}),
     );
     rig.delete("meter");
-    rig.reason("meter", "PlatformUnavailable").await;
+    rig.reason("meter", "TlsFailed").await;
     let said = platform_says(
         rig.plane,
         &rig.namespace,
@@ -22,13 +22,78 @@ async fn a_certificate_that_is_not_trusted_is_named_and_the_right_ca_heals() {
     )
     .await;
     let secret = format!("{}/production-ca", rig.namespace);
-    for part in ["ca.crt", "spec.tls.serverName", &secret] {
+    for part in ["1 certificate was read from ca.crt", "its CA", &secret] {
         assert!(said.contains(part), "{said} lacks {part}");
     }
     let right = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
     set_secret(&rig, "production-ca", &json!({"ca.crt": right}));
     goes(&rig, "meter").await;
     platform_says(rig.plane, &rig.namespace, "production", "Available").await;
+}
+
+#[tokio::test]
+async fn a_key_that_lost_its_line_ends_is_told_of_and_never_shown() {
+    let rig = Rig::shared("flat-key", Layout::default()).await;
+    let history = rig.history().await;
+    rig.active(&[("meter", FIRST)]).await;
+    let made = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
+    let flat = made.signing_key.serialize_pem().trim().replace('\n', " ");
+    set_secret(&rig, "production-ca", &json!({"ca.crt": flat}));
+    let said = platform_says(rig.plane, &rig.namespace, "production", "SecretInvalid").await;
+    let named = format!("Secret {}/production-ca: ca.crt", rig.namespace);
+    for part in [named.as_str(), "lost its line ends", "--from-file"] {
+        assert!(said.contains(part), "{said} lacks {part}");
+    }
+    let told = rig.reason("meter", "CredentialsMissing").await;
+    assert!(message(&told).contains("lost its line ends"));
+    // Neither its text nor the numbers of its bytes, anywhere.
+    let everything = rig
+        .kubectl(&["get", "vp,platform,events", "-o", "json"])
+        .expect_ok();
+    let all = format!("{said} {everything} {:?}", history.versions());
+    let numbers = format!("{:?}", &flat.as_bytes()[..8]);
+    for part in [&flat[28..40], numbers.trim_matches(['[', ']'])] {
+        assert!(!all.contains(part), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn how_many_certificates_were_read_is_said_and_none_of_a_joined_bundle_is_lost() {
+    let rig = Rig::shared("joined", Layout::default()).await;
+    rig.active(&[("meter", FIRST)]).await;
+    let right = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
+    let foreign = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
+    let joined = format!("\u{feff}{}{}", foreign.cert.pem().trim(), right);
+    set_secret(&rig, "production-ca", &json!({"ca.crt": joined}));
+    wait_for("the Platform to say how many", HEALED, async || {
+        let said = platform_says(rig.plane, &rig.namespace, "production", "Available").await;
+        said.contains("2 certificates were read from ca.crt")
+            .then_some(())
+    })
+    .await;
+    rig.delete("meter");
+    goes(&rig, "meter").await;
+}
+
+#[tokio::test]
+async fn an_endpoint_without_tls_stalls_the_platform_and_its_objects_until_it_is_mended() {
+    let rig = Rig::shared("plain", Layout::default()).await;
+    rig.active(&[("meter", FIRST)]).await;
+    let endpoint = rig.simulator.endpoint();
+    let plain = rig.simulator.admin_url("").replace("http:", "https:");
+    rig.patch("platform/production", &json!({"spec": {"endpoint": plain}}));
+    rig.delete("meter");
+    let stalled = rig.reason("meter", "TlsFailed").await;
+    assert_eq!(stalled["status"]["phase"], "Stalled");
+    let said = platform_says(rig.plane, &rig.namespace, "production", "TlsMismatch").await;
+    for part in [plain.as_str(), "no TLS", "spec.endpoint"] {
+        assert!(said.contains(part), "{said} lacks {part}");
+    }
+    rig.patch(
+        "platform/production",
+        &json!({"spec": {"endpoint": endpoint}}),
+    );
+    goes(&rig, "meter").await;
 }
 
 #[tokio::test]

@@ -67,10 +67,10 @@ async fn no_answer_within_the_time_out_is_told_apart_from_no_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_is_no_connection() {
+async fn a_server_that_speaks_no_tls_is_told_as_that() {
     let plain = MockServer::start().await;
     let answer = delete(&connect(*plain.address(), &Ca::new().trusted())).await;
-    assert_eq!(trouble(&answer), Trouble::NotConnected);
+    assert_eq!(trouble(&answer), Trouble::TlsMismatch(TlsFault::NotTls));
     assert!(plain.received_requests().await.unwrap().is_empty());
 }
 
@@ -93,9 +93,13 @@ async fn only_the_configured_authority_is_trusted() {
         let (answer, _) = meets(server(), &ca.trusted()).await;
         assert_eq!(answer, Answer::Done(200), "{version:?}");
         let (answer, requests) = meets(server(), &stranger.trusted()).await;
-        assert_eq!(trouble(&answer), Trouble::CertificateNotTrusted);
+        assert_eq!(
+            trouble(&answer),
+            Trouble::CertificateNotTrusted(CertificateFault::Issuer)
+        );
         assert_eq!(requests, 0);
-        assert!(answer.detail().unwrap().message.contains("not trusted"));
+        let message = &answer.detail().unwrap().message;
+        assert!(message.contains("trusted issuer"), "{message}");
     }
     let mut both = ca.pem();
     both.extend(stranger.pem());
@@ -129,7 +133,7 @@ async fn the_certificate_must_carry_the_configured_name_instead_of_the_host() {
         let (answer, requests) = meets(server(carried), &wanted).await;
         assert_eq!(
             trouble(&answer),
-            Trouble::CertificateNotTrusted,
+            Trouble::CertificateNotTrusted(CertificateFault::OtherName),
             "{carried}"
         );
         assert_eq!(requests, 0);
@@ -150,14 +154,22 @@ async fn a_demanded_client_certificate_is_shown_and_its_lack_or_refusal_named() 
         let server = || ca.server("127.0.0.1", Some(&clients), &[version]);
         let (answer, _) = meets(server(), &showing(&clients)).await;
         assert_eq!(answer, Answer::Done(200), "{version:?}");
-        for (tls, said) in [
-            (ca.trusted(), "demands a client certificate"),
-            (showing(&stranger), "refuses the client certificate"),
+        for (tls, fault, said) in [
+            (
+                ca.trusted(),
+                ClientFault::Missing,
+                "demands a client certificate",
+            ),
+            (
+                showing(&stranger),
+                ClientFault::Issuer,
+                "refuses the client certificate",
+            ),
         ] {
             let (answer, requests) = meets(server(), &tls).await;
             assert_eq!(
                 trouble(&answer),
-                Trouble::ClientCertificateRefused,
+                Trouble::ClientCertificateRefused(fault),
                 "{version:?} {answer:?}"
             );
             assert_eq!(requests, 0);

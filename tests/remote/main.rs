@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bodies;
+mod certificates;
 mod connections;
+mod handshakes;
 mod requests;
 mod secrets;
 
@@ -28,7 +30,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use version_package_operator::api::names::{AppId, Endpoint, FileId};
-use version_package_operator::remote::answer::{Answer, Detail, Trouble};
+use version_package_operator::remote::answer::{
+    Answer, CertificateFault, ClientFault, Detail, TlsFault, Trouble,
+};
 use version_package_operator::remote::client::{Connection, Timeouts};
 use version_package_operator::remote::tls::TlsSettings;
 use wiremock::matchers::{any, method, path};

@@ -60,10 +60,12 @@ reasons! {
     SecretUnreadable: Stalled, "Look at the API server, whose answer the message tells.";
     /// A Secret lacks a key, or a key holds something that can't be used.
     SecretInvalid: Stalled, "Mend the key of the Secret that the message names.";
-    /// The platform's certificate is not trusted, or carries another name.
-    CertificateNotTrusted: Stalled, "Put the platform's CA into the Secret of `spec.tls.caSecretRef`, or its name into `spec.tls.serverName`.";
+    /// The platform's certificate is not trusted: its issuer, its time, its names or its purpose.
+    CertificateNotTrusted: Stalled, "The message says which, and what helps: `spec.tls.caSecretRef`, `spec.tls.serverName`, or a new certificate.";
     /// The platform demands a client certificate, or refuses the one that was shown.
     ClientCertificateRefused: Stalled, "Put a certificate that the platform accepts into the Secret of `spec.tls.clientCertSecretRef`.";
+    /// The endpoint speaks no TLS, or none that the operator speaks.
+    TlsMismatch: Stalled, "Mend `spec.endpoint`, or have TLS 1.2 or newer switched on there: the message says what is missing.";
     /// The platform refused the credentials.
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of `spec.credentialsSecretRef`.";
     /// The platform refuses the application itself: frozen, unknown or without the right.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::wording::{application, rounded, state_message};
+use super::wording::{application, rounded, state_message, unavailable};
 use super::{GIVEN_BACK, Report, say};
 use crate::api::reason::{Phase, Reason};
 use crate::package::decide::{Now, Observation};
@@ -23,7 +23,7 @@ pub(super) fn parked(
     let outlasted = state.is_ailing() && !state.needs_person() && position > 1;
     let reason = match state {
         State::Unavailable(..) if outlasted => Reason::Queued,
-        State::Unavailable(..) => Reason::PlatformUnavailable,
+        State::Unavailable(_, trouble) => unavailable(*trouble),
         State::Open => Reason::Queued,
         State::Throttled { .. } => Reason::Throttled,
         State::TokenRefused(_) => Reason::TokenRefused,
@@ -90,6 +90,7 @@ fn is_current(seen: &Observation) -> bool {
 fn says_lasting(seen: &Observation) -> bool {
     let lasting = [
         Reason::PlatformUnavailable,
+        Reason::TlsFailed,
         Reason::AuthenticationFailed,
         Reason::ApplicationRefused,
         Reason::UnexpectedAnswer,

@@ -11,7 +11,7 @@ use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
-use crate::remote::answer::Trouble;
+use crate::remote::answer::{CertificateFault, Trouble};
 use crate::session::Purpose;
 
 fn now() -> Now {
@@ -136,7 +136,10 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 fn a_parked_object_says_once_and_in_its_turn_that_a_person_has_to_act_and_has_acted() {
     let parked = |state: State, told| move |object| waits(object, 2, state.clone(), told);
     let queued = parked(State::Open, false)(going()).status.unwrap();
-    let untrusted = State::Unavailable(Detail::default(), Trouble::CertificateNotTrusted);
+    let untrusted = State::Unavailable(
+        Detail::default(),
+        Trouble::CertificateNotTrusted(CertificateFault::Issuer),
+    );
     let refused = State::AuthenticationFailed(Detail::default());
     for state in [untrusted.clone(), refused.clone()] {
         let status = queued.clone();
@@ -144,11 +147,8 @@ fn a_parked_object_says_once_and_in_its_turn_that_a_person_has_to_act_and_has_ac
         assert_eq!(early, Report::nothing(), "its turn to say so comes later");
     }
     let at_birth = parked(untrusted.clone(), false)(going());
-    assert_eq!(reason(&at_birth), "PlatformUnavailable");
-    for (state, word) in [
-        (untrusted, "PlatformUnavailable"),
-        (refused, "AuthenticationFailed"),
-    ] {
+    assert_eq!(reason(&at_birth), "TlsFailed");
+    for (state, word) in [(untrusted, "TlsFailed"), (refused, "AuthenticationFailed")] {
         let told = parked(state.clone(), true)(Object {
             status: queued.clone(),
             ..going()

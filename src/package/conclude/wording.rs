@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::names::ObjectKey;
+use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
 use crate::package::decide::{Observation, PlatformView};
 use crate::package::object::Object;
@@ -25,18 +26,27 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
                 "The platform refused the access token of {application} ({detail}); it goes on after a new login"
             )
         }
-        State::Unavailable(detail, trouble) => format!(
-            "{} ({detail}); it is unknown whether the package is gone, and trying again will tell",
-            match trouble {
+        State::Unavailable(detail, trouble) => {
+            let begun = match trouble {
                 Trouble::Answered => "The platform did not answer understandably",
                 Trouble::NotConnected => "The platform can't be reached",
-                Trouble::CertificateNotTrusted => "The platform's certificate is not trusted",
-                Trouble::ClientCertificateRefused =>
-                    "The platform wants another client certificate",
+                Trouble::CertificateNotTrusted(_) => "The platform's certificate is not trusted",
+                Trouble::ClientCertificateRefused(_) => {
+                    "The platform wants another client certificate"
+                }
+                Trouble::TlsMismatch(_) => {
+                    "There is no TLS that the platform and the operator speak"
+                }
                 Trouble::ConnectionLost => "The connection to the platform broke",
                 Trouble::TimedOut => "The platform did not answer in time",
-            }
-        ),
+            };
+            let then = if trouble.needs_person() {
+                "nothing was sent, and the condition of the Platform says how to mend that"
+            } else {
+                "it is unknown whether the package is gone, and trying again will tell"
+            };
+            format!("{begun} ({detail}); {then}")
+        }
         State::AuthenticationFailed(detail) => format!(
             "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once"
         ),
@@ -46,6 +56,15 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
         State::Unexpected(detail) => format!(
             "Calls for {application} get answers that the platform doesn't give, and that prove nothing ({detail}); compare endpoint with the platform's, and look at proxies and gateways on the way: one call at a time is tried meanwhile, and a change of the Platform or the annotation iodm.dev/requested-at tries sooner"
         ),
+    }
+}
+
+/// The word for a call that no answer came to.
+pub(super) fn unavailable(trouble: Trouble) -> Reason {
+    if trouble.needs_person() {
+        Reason::TlsFailed
+    } else {
+        Reason::PlatformUnavailable
     }
 }
 

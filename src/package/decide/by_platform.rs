@@ -125,6 +125,7 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::SecretInvalid
             | PlatformReason::CertificateNotTrusted
             | PlatformReason::ClientCertificateRefused
+            | PlatformReason::TlsMismatch
             | PlatformReason::AuthenticationFailed
             | PlatformReason::ApplicationRefused
             | PlatformReason::UnexpectedAnswer

@@ -1,3 +1,5 @@
+mod leaks;
+
 use std::collections::HashMap;
 
 use serde_json::{Value, json};

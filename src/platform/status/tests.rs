@@ -7,6 +7,7 @@ use super::super::object::tests::{platform, spec};
 use super::*;
 use crate::api::platform::Guard;
 use crate::platform::guard::{Asked, Guards};
+use crate::remote::answer::{CertificateFault, ClientFault, TlsFault};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::{Credential, Member, SessionKey, Sessions};
@@ -101,16 +102,22 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
             "spec.endpoint",
         ),
         (
-            unavailable(Trouble::CertificateNotTrusted),
+            unavailable(Trouble::CertificateNotTrusted(CertificateFault::Issuer)),
             "False",
             "CertificateNotTrusted",
             "spec.tls.caSecretRef",
         ),
         (
-            unavailable(Trouble::ClientCertificateRefused),
+            unavailable(Trouble::ClientCertificateRefused(ClientFault::Missing)),
             "False",
             "ClientCertificateRefused",
             "spec.tls.clientCertSecretRef",
+        ),
+        (
+            unavailable(Trouble::TlsMismatch(TlsFault::Version)),
+            "False",
+            "TlsMismatch",
+            "TLS 1.2 or 1.3",
         ),
         (
             State::AuthenticationFailed(detail()),

@@ -234,8 +234,9 @@ impl Core {
                 Trouble::TimedOut | Trouble::ConnectionLost => true,
                 Trouble::Answered
                 | Trouble::NotConnected
-                | Trouble::CertificateNotTrusted
-                | Trouble::ClientCertificateRefused => false,
+                | Trouble::CertificateNotTrusted(_)
+                | Trouble::ClientCertificateRefused(_)
+                | Trouble::TlsMismatch(_) => false,
             },
             Some(
                 Answer::Done(_)

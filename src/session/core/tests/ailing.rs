@@ -1,6 +1,7 @@
 //! A session that fails: who probes, who waits, and who is told.
 
 use super::*;
+use crate::remote::answer::CertificateFault;
 
 #[test]
 fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait() {
@@ -172,7 +173,10 @@ fn the_head_says_at_once_that_a_person_has_to_look_and_the_others_at_a_pace_when
 fn an_outage_that_passes_by_itself_is_told_to_nobody_but_who_is_next() {
     for (trouble, told) in [
         (Trouble::TimedOut, false),
-        (Trouble::CertificateNotTrusted, true),
+        (
+            Trouble::CertificateNotTrusted(CertificateFault::Issuer),
+            true,
+        ),
     ] {
         let mut bench = Bench::live(100);
         for n in 1..=200 {
