@@ -13,6 +13,10 @@ pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
 /// So many characters of its value count: `status.lastHandledRequestedAt` has room for no more.
 pub const REQUESTED_AT_LENGTH: usize = 256;
+/// The annotation by which a person passes over unclear claims: the uids of the objects, with commas between them.
+pub const DISREGARD_ANNOTATION: &str = "iodm.dev/disregard";
+/// The annotation that accepts a live object anew: the application that its `Platform` has credentials of now.
+pub const ACCEPT_ANNOTATION: &str = "iodm.dev/accept";
 /// The annotation of a `Platform` that frees the objects of the hold that it names.
 pub const RELEASE_HOLD_ANNOTATION: &str = "iodm.dev/release-hold";
 /// The annotation of a `Platform` that lets it go before its users; its value is the uid of the `Platform`.

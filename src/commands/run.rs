@@ -222,7 +222,7 @@ async fn reconcile(
                 Some(key) = woken.recv() => queue.add(key),
                 Some(keys) = judged.recv() => queue.add_all(keys),
                 Some(platform) = platforms_changed.recv() => {
-                    queue.add_all(cache.of_platform(&platform));
+                    queue.add_all(cache.concerned_by(&platform));
                 }
                 _ = tick.tick() => {
                     if cache.is_complete() {

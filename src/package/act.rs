@@ -36,7 +36,7 @@ pub async fn act(
     }
     // Nothing follows from an end before it is written down; one that the status tells was, by an earlier pass.
     if let Some(outcome) = untold_end(&observed.facts, decision)
-        && let Err(error) = record_end(context, object, outcome, None, observed.now).await
+        && let Err(error) = record_end(context, &observed.facts, outcome, None, observed.now).await
     {
         return Effect::Unaudited(error);
     }
@@ -190,18 +190,19 @@ fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
 /// When the line is not written: nothing may follow from the end then.
 pub async fn record_end(
     context: &Context,
-    object: &Object,
+    seen: &Observation,
     outcome: Outcome,
     answer: Option<&Answer>,
     now: Now,
 ) -> Result<(), String> {
+    let object = &*seen.object;
     let (memory, uid) = (&context.memory, &object.uid);
     if memory.audit_once(uid, outcome) {
         let asked = requested_at(object, now.wall);
         let took = Duration::try_from(now.wall.duration_since(asked)).ok();
         let took = took.filter(|_| answer.is_some());
         context.metrics.deleted(outcome, took);
-        if let Some(record) = conclude::audit_record(object, outcome, answer, now) {
+        if let Some(record) = conclude::audit_record(seen, outcome, answer, now) {
             memory.owe(uid, record);
         }
     }

@@ -2,13 +2,14 @@
 
 mod wishes;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub use self::wishes::Wish;
+use super::claims::Claimant;
 use super::object::Object;
 use super::packed::Packed;
 use crate::api::names::{AppId, FileId, ObjectKey};
@@ -65,14 +66,22 @@ struct Listing {
 #[derive(Default)]
 struct Shown {
     objects: HashMap<ObjectKey, Packed>,
-    /// Ordered, so that even one of ten thousand that name the same package is found at once.
-    by_file: BTreeSet<(FileId, ObjectKey)>,
+    /// Ordered, so that even one of ten thousand that name the same package is found at once. Whether it lives, and
+    /// whether it may go, so that nobody has to look at those that do neither.
+    by_file: BTreeMap<(FileId, ObjectKey), Role>,
     by_platform: HashMap<ObjectKey, Members>,
     /// How many objects of each application have packages that aren't gone.
     populations: HashMap<AppId, usize>,
     /// How many objects stand in each phase; kept in step, since they are asked for every second.
     phases: HashMap<Phase, usize>,
     undecodable: usize,
+}
+
+/// What an object is to the others of its package.
+#[derive(Clone, Copy)]
+struct Role {
+    lives: bool,
+    may_go: bool,
 }
 
 /// The objects that name one Platform.
@@ -86,8 +95,9 @@ struct Members {
 pub struct Look {
     /// The object.
     pub object: Arc<Object>,
-    /// The others with its `fileId`, whatever their Platform.
-    pub others: Vec<Arc<Object>>,
+    /// The others with its `fileId` that live, whatever their Platform, by name; none where the object itself can't
+    /// be about to go.
+    pub others: Vec<Claimant>,
     /// When this process first saw the object.
     pub since: Instant,
 }
@@ -121,18 +131,21 @@ impl Cache {
                 state.shown.replace(listing)
             }
             Event::Applied(object) => {
-                let (key, file) = (object.key.clone(), object.file_id.clone());
+                let key = object.key.clone();
+                let before = state.shown.claim(&key);
                 let gone = state.shown.put(object);
+                let after = state.shown.claim(&key);
                 Changes {
-                    wake: state.shown.woken(key, file.as_ref()),
+                    wake: state.shown.woken(&key, before, after),
                     gone: gone.into_iter().collect(),
                     listed: false,
                 }
             }
             Event::Deleted(object) => {
+                let before = state.shown.claim(&object.key);
                 let removed = state.shown.remove(&object.key);
                 Changes {
-                    wake: state.shown.woken(object.key, object.file_id.as_ref()),
+                    wake: state.shown.woken(&object.key, before, None),
                     gone: vec![removed.map_or(object.uid, |old| old.uid).to_string()],
                     listed: false,
                 }
@@ -140,23 +153,35 @@ impl Cache {
         }
     }
 
-    /// One object with all that name its package; `None` when there is none of that name.
+    /// One object with all whose claims matter to it; `None` when there is none of that name.
     pub fn look(&self, key: &ObjectKey) -> Option<Look> {
         let state = self.state.lock();
         let object = state.shown.objects.get(key)?.clone();
-        let of_file = state.shown.of_file(object.file_id.as_ref());
-        let others: Vec<Packed> = of_file
-            .filter(|other| *other != key)
-            .filter_map(|other| state.shown.objects.get(other).cloned())
-            .collect();
+        let others = if object.may_go() {
+            let living = state.shown.living(object.file_id.as_ref());
+            let others = living.filter(|other| other.key != *key);
+            others.filter_map(Packed::claimant).collect()
+        } else {
+            Vec::new()
+        };
         // What was taken in one moment can be read in the next.
         drop(state);
-        let unpack = |packed: &Packed| Arc::new(packed.unpack());
         Some(Look {
-            object: unpack(&object),
-            others: others.iter().map(unpack).collect(),
+            object: Arc::new(object.unpack()),
+            others,
             since: object.since,
         })
+    }
+
+    /// All objects that name the package `file`.
+    pub fn objects_of(&self, file: &FileId) -> Vec<Object> {
+        let state = self.state.lock();
+        let keys = state.shown.of_file(Some(file));
+        let packed: Vec<Packed> = keys
+            .filter_map(|key| state.shown.objects.get(key).cloned())
+            .collect();
+        drop(state);
+        packed.iter().map(Packed::unpack).collect()
     }
 
     /// The Platform that `key` names.
@@ -164,17 +189,22 @@ impl Cache {
         self.state.lock().shown.objects.get(key)?.platform.clone()
     }
 
-    /// The objects that name `platform`.
-    pub fn of_platform(&self, platform: &ObjectKey) -> Vec<ObjectKey> {
+    /// The objects whose decisions may rest on what `platform` is: those that name it, and those whose packages the
+    /// former may claim.
+    pub fn concerned_by(&self, platform: &ObjectKey) -> Vec<ObjectKey> {
         let state = self.state.lock();
-        state
-            .shown
-            .by_platform
-            .get(platform)
-            .into_iter()
-            .flat_map(|members| &members.keys)
-            .cloned()
-            .collect()
+        let shown = &state.shown;
+        let members = shown.by_platform.get(platform);
+        let keys = members.into_iter().flat_map(|members| &members.keys);
+        let mut concerned: HashSet<ObjectKey> = keys.clone().cloned().collect();
+        let living = keys.filter_map(|key| shown.objects.get(key));
+        let files = living
+            .filter(|object| object.lives)
+            .map(|object| &object.file_id);
+        for file in files.flatten().collect::<HashSet<_>>() {
+            concerned.extend(shown.going(file).cloned());
+        }
+        concerned.into_iter().collect()
     }
 
     /// The objects that name the package `file`.
@@ -250,7 +280,12 @@ impl Shown {
             *self.populations.entry(application.clone()).or_default() += usize::from(!object.ended);
         }
         if let Some(file) = &object.file_id {
-            self.by_file.insert((file.clone(), object.key.clone()));
+            let role = Role {
+                lives: object.lives,
+                may_go: object.may_go(),
+            };
+            self.by_file
+                .insert((file.clone(), object.key.clone()), role);
         }
         let phase = object.phase;
         if let Some(platform) = &object.platform {
@@ -292,19 +327,56 @@ impl Shown {
         Some(object)
     }
 
-    /// The object itself and those whose claim its change may touch.
-    fn woken(&self, key: ObjectKey, file: Option<&FileId>) -> Vec<ObjectKey> {
-        let others = self.of_file(file).filter(|other| **other != key).cloned();
-        let others: Vec<_> = others.collect();
-        std::iter::once(key).chain(others).collect()
+    /// What an object claims.
+    fn claim(&self, key: &ObjectKey) -> Option<(FileId, Claimant)> {
+        let object = self.objects.get(key)?;
+        object.file_id.clone().zip(object.claimant())
+    }
+
+    /// The object itself, and those that may go whose package it claims otherwise now than before: a change that a
+    /// claim doesn't depend on is nobody else's business.
+    fn woken(
+        &self,
+        key: &ObjectKey,
+        before: Option<(FileId, Claimant)>,
+        after: Option<(FileId, Claimant)>,
+    ) -> Vec<ObjectKey> {
+        let mut wake = vec![key.clone()];
+        if before != after {
+            let files: HashSet<FileId> =
+                [before, after].into_iter().flatten().map(|c| c.0).collect();
+            for file in &files {
+                wake.extend(self.going(file).filter(|other| *other != key).cloned());
+            }
+        }
+        wake
     }
 
     /// All that name the package `file`.
-    fn of_file<'a>(&'a self, file: Option<&FileId>) -> impl Iterator<Item = &'a ObjectKey> {
+    fn of_file<'a>(&'a self, file: Option<&'a FileId>) -> impl Iterator<Item = &'a ObjectKey> {
+        self.roles(file).map(|(key, _)| key)
+    }
+
+    /// Those of them that live.
+    fn living<'a>(&'a self, file: Option<&'a FileId>) -> impl Iterator<Item = &'a Packed> {
+        let living = self.roles(file).filter(|(_, role)| role.lives);
+        living.filter_map(|(key, _)| self.objects.get(key))
+    }
+
+    /// Those of them that are to go, or may be by now.
+    fn going<'a>(&'a self, file: &'a FileId) -> impl Iterator<Item = &'a ObjectKey> {
+        let going = self.roles(Some(file)).filter(|(_, role)| role.may_go);
+        going.map(|(key, _)| key)
+    }
+
+    fn roles<'a>(
+        &'a self,
+        file: Option<&'a FileId>,
+    ) -> impl Iterator<Item = (&'a ObjectKey, Role)> {
         let range = |file: &FileId| self.by_file.range((file.clone(), ObjectKey::new("", ""))..);
         let from = file.map(range).into_iter().flatten();
-        from.take_while(move |(other, _)| Some(other) == file)
-            .map(|(_, key)| key)
+        from.take_while(move |((other, _), _)| Some(other) == file)
+            .map(|((_, key), role)| (key, *role))
     }
 }
 

@@ -1,23 +1,136 @@
 //! Who else wants a package: pure judgement over the objects that name it.
+//!
+//! An object that is to go is held by every live object of its `fileId` of which it isn't sure that it wants another
+//! package: any tenant can name any `fileId`, and a deletion can't be undone.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use k8s_openapi::jiff::Timestamp;
+pub mod message;
 
-use super::object::Object;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
 use crate::api::names::{AppId, ObjectKey};
 
-/// What the `Platform` of another object says of the application that it belongs to.
+/// So many objects that were never accepted are looked up at the API server before a call; any more are unclear.
+pub const LOOKED_UP: usize = 8;
+/// So long a claim has to be unclear before a person's word passes over it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A live object that names a package, as far as its claim depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Tells it from an earlier or later object of the same name.
+    pub uid: Arc<str>,
+    /// The Platform that it names, as far as that can be read.
+    pub platform: Option<ObjectKey>,
+    /// The application that it was accepted for, as far as that can be read.
+    pub application: Option<AppId>,
+    /// Whether it can be read.
+    pub readable: bool,
+    /// Whether it carries our finalizer.
+    pub finalizer: bool,
+    /// When it retires.
+    pub retires: Option<Timestamp>,
+}
+
+impl Claimant {
+    /// Whether it still wants its package at `now`.
+    fn lives(&self, now: Timestamp) -> bool {
+        self.retires.is_none_or(|at| at > now)
+    }
+}
+
+/// What the Platform of another object comes to now, for that object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Belonging {
-    /// The Platform is usable, or was when the credentials were last good.
-    To(AppId),
-    /// The same, but the Platform is being deleted and takes on no new objects.
-    Closing(AppId),
-    /// The Platform does not allow the object.
+    /// It has credentials of an application.
+    Resolved(Resolved),
+    /// It does not allow the object.
     Refused,
-    /// There is no Platform, or nobody can read its application yet.
+    /// The object names none, or none that there is, or nobody can tell its application.
     Unknown,
+}
+
+/// A Platform that has credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one question of the rule"
+)]
+pub struct Resolved {
+    /// The application that its credentials name.
+    pub application: AppId,
+    /// Whether its credential is the one of the object that is to go.
+    pub equal: bool,
+    /// Whether the platform has accepted its credential.
+    pub proven: bool,
+    /// Whether it is at the endpoint of the object that is to go.
+    pub same_endpoint: bool,
+    /// Whether it is being deleted, and takes on no new objects.
+    pub closing: bool,
+    /// Whether nothing else is found by reads of the API server, where a call depends on it.
+    pub confirmed: bool,
+}
+
+/// Why nobody can tell whether an object wants the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// It can't be read.
+    Unreadable,
+    /// It has lost our finalizer, which is put back.
+    Bare,
+    /// It is about to be accepted.
+    Fresh,
+    /// It names a Platform that is being deleted and takes on no new objects.
+    Closing,
+    /// It names a Platform whose application nobody can tell.
+    NoApplication,
+    /// It was accepted, and its Platform doesn't allow it any more.
+    NotAllowed,
+    /// It was accepted for one application, and its Platform has credentials of another one now.
+    Moved {
+        /// The first.
+        accepted: AppId,
+        /// The second.
+        present: AppId,
+    },
+    /// The platform hasn't accepted the credentials of its Platform.
+    Unproven,
+    /// It is of an application of the same name at another endpoint.
+    Elsewhere,
+    /// It was never accepted, and there are too many like it.
+    TooMany,
+    /// What its Platform is was not to be read just now.
+    Unconfirmed,
+}
+
+/// An object that may want the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// The Platform that it names.
+    pub platform: Option<ObjectKey>,
+    /// Why nobody can tell.
+    pub why: Why,
+}
+
+/// What is found of all who name a package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The first by name of those that want it.
+    pub claiming: Option<ObjectKey>,
+    /// Those that may, by name; not complete where one is claiming.
+    pub doubts: Vec<Doubt>,
 }
 
 /// Whether somebody else wants the package.
@@ -25,136 +138,159 @@ pub enum Belonging {
 pub enum Claim {
     /// Nobody does.
     Nobody,
+    /// Nobody does but these objects, by uid, which may, and which a person passes over.
+    Disregarded(Vec<Arc<str>>),
     /// This object does.
     Claimed(ObjectKey),
-    /// This object may, for the reason given.
-    Unclear(ObjectKey, &'static str),
+    /// An object may.
+    Unclear(Box<Unclear>),
 }
 
-/// Judges whether any of `others`, which all name the same `fileId`, claims the package of `application`.
-///
-/// A claim is an accepted object that is neither being deleted nor retired. A definite claim wins
-/// over an unclear one, and of several the first by name is named, so that the answer is stable.
-pub fn judge(application: &AppId, others: &[(&Object, Belonging)], now: Timestamp) -> Claim {
-    let mut found = Claim::Nobody;
-    for (other, belonging) in others {
-        let next = claim_of(application, other, belonging, now);
-        found = match (found, next) {
-            (found, Claim::Nobody) | (found @ Claim::Claimed(_), Claim::Unclear(..)) => found,
-            (Claim::Claimed(a), Claim::Claimed(b)) => Claim::Claimed(a.min(b)),
-            (Claim::Unclear(a, why), Claim::Unclear(b, _)) if a <= b => Claim::Unclear(a, why),
-            (Claim::Nobody | Claim::Unclear(..), next) => next,
+/// An object that may want the package, as it is told to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclear {
+    /// What is unclear of it.
+    pub doubt: Doubt,
+    /// Since when, by the wall clock.
+    pub since: Timestamp,
+    /// Whether others may want it too.
+    pub others: bool,
+    /// Whether a person's word passes over it: from then on.
+    pub heeded: Option<Instant>,
+}
+
+impl Claim {
+    /// The uids of those that are passed over.
+    pub fn disregarded(&self) -> &[Arc<str>] {
+        match self {
+            Self::Disregarded(uids) => uids,
+            Self::Nobody | Self::Claimed(_) | Self::Unclear(_) => &[],
+        }
+    }
+}
+
+enum Verdict {
+    Nobody,
+    Claiming,
+    Unclear(Why),
+}
+
+/// Goes through `others`, which all name one package of `application`, in the order of their names, up to the
+/// first that definitely wants it.
+pub fn find<'a>(
+    application: &AppId,
+    others: impl IntoIterator<Item = &'a Claimant>,
+    now: Timestamp,
+    mut belonging: impl FnMut(&Claimant) -> Belonging,
+) -> Found {
+    let mut found = Found::default();
+    let mut never_accepted = 0;
+    for other in others.into_iter().filter(|other| other.lives(now)) {
+        let belonging = belonging(other);
+        let elsewhere =
+            matches!(&belonging, Belonging::Resolved(is) if is.application != *application);
+        never_accepted += usize::from(other.application.is_none() && elsewhere);
+        let why = match judge(application, other, &belonging) {
+            Verdict::Claiming => {
+                found.claiming = Some(other.key.clone());
+                return found;
+            }
+            Verdict::Nobody
+                if other.application.is_none() && elsewhere && never_accepted > LOOKED_UP =>
+            {
+                Why::TooMany
+            }
+            Verdict::Nobody => continue,
+            Verdict::Unclear(why) => why,
         };
+        found.doubts.push(Doubt {
+            key: other.key.clone(),
+            uid: Arc::clone(&other.uid),
+            platform: other.platform.clone(),
+            why,
+        });
     }
     found
 }
 
-fn claim_of(application: &AppId, other: &Object, belonging: &Belonging, now: Timestamp) -> Claim {
-    let unclear = |why| Claim::Unclear(other.key.clone(), why);
-    if other.deleted_at.is_some() || other.is_retired(now) {
-        return Claim::Nobody;
+/// The rule for one object.
+fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdict {
+    let unclear = Verdict::Unclear;
+    match (&other.application, belonging) {
+        (None, Belonging::Refused) => Verdict::Nobody,
+        (Some(_), Belonging::Refused) => unclear(Why::NotAllowed),
+        (_, Belonging::Unknown) if !other.readable => unclear(Why::Unreadable),
+        (_, Belonging::Unknown) => unclear(Why::NoApplication),
+        (Some(accepted), Belonging::Resolved(is)) if *accepted != is.application => {
+            unclear(Why::Moved {
+                accepted: accepted.clone(),
+                present: is.application.clone(),
+            })
+        }
+        // Of another application.
+        (accepted, Belonging::Resolved(is)) if is.application != *application => {
+            match (is.proven, accepted.is_some() || is.confirmed) {
+                (true, true) => Verdict::Nobody,
+                (true, false) => unclear(Why::Unconfirmed),
+                (false, _) => unclear(Why::Unproven),
+            }
+        }
+        // Of ours.
+        (_, Belonging::Resolved(_)) if !other.readable => unclear(Why::Unreadable),
+        (None, Belonging::Resolved(is)) if is.closing => unclear(Why::Closing),
+        (None, Belonging::Resolved(_)) => unclear(Why::Fresh),
+        (Some(_), Belonging::Resolved(_)) if !other.finalizer => unclear(Why::Bare),
+        (Some(_), Belonging::Resolved(is)) if is.equal || (is.proven && is.same_endpoint) => {
+            Verdict::Claiming
+        }
+        (Some(_), Belonging::Resolved(is)) if !is.proven => unclear(Why::Unproven),
+        (Some(_), Belonging::Resolved(_)) => unclear(Why::Elsewhere),
     }
-    let readable = other.spec.is_ok();
-    match (other.application(), belonging) {
-        (Some(theirs), _) | (None, Belonging::To(theirs) | Belonging::Closing(theirs))
-            if theirs != application =>
-        {
-            Claim::Nobody
+}
+
+/// What follows from what was found. Those in `disregard` are passed over, once they have been unclear for
+/// [`PATIENCE`]: `since` says since when this process has found them so.
+pub fn conclude(
+    found: Found,
+    disregard: &BTreeSet<String>,
+    since: impl Fn(&Doubt) -> (Instant, Timestamp),
+    now: Instant,
+) -> Claim {
+    let Found { claiming, doubts } = found;
+    if let Some(keeper) = claiming {
+        return Claim::Claimed(keeper);
+    }
+    let heeded = |doubt: &Doubt| {
+        let said = disregard.contains(&*doubt.uid);
+        said.then(|| since(doubt).0 + PATIENCE)
+    };
+    let (passed, held): (Vec<_>, Vec<_>) = doubts
+        .into_iter()
+        .partition(|doubt| heeded(doubt).is_some_and(|from| from <= now));
+    let others = held.len() > 1;
+    // What no person has a word for is told first: the rest passes by itself.
+    let first = held.iter().position(|doubt| heeded(doubt).is_none());
+    let soonest = || {
+        let all = held.iter().enumerate();
+        all.min_by_key(|(_, doubt)| heeded(doubt)).map(|(at, _)| at)
+    };
+    match first.or_else(soonest) {
+        Some(at) => {
+            let mut held = held;
+            let heeded = heeded(&held[at]);
+            let doubt = held.swap_remove(at);
+            let (_, since) = since(&doubt);
+            Claim::Unclear(Box::new(Unclear {
+                doubt,
+                since,
+                others,
+                heeded,
+            }))
         }
-        (Some(_), _) if readable && other.has_finalizer() => Claim::Claimed(other.key.clone()),
-        (None, Belonging::Refused) => Claim::Nobody,
-        (Some(_), _) | (None, Belonging::Unknown) if !readable => unclear("can't be read"),
-        (Some(_), _) => unclear("has lost its finalizer, which is put back"),
-        (None, Belonging::To(_)) => unclear("is about to be accepted"),
-        (None, Belonging::Closing(_)) => unclear(
-            "names a Platform that is being deleted and takes on no new objects: the annotation iodm.dev/abandon on it, \
-             its uid as the value, lets it go, and one created anew takes both up",
-        ),
-        (None, Belonging::Unknown) => {
-            unclear("names a Platform whose application is not known yet")
-        }
+        None if passed.is_empty() => Claim::Nobody,
+        None => Claim::Disregarded(passed.into_iter().map(|doubt| doubt.uid).collect()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::package::fixtures::{self, app};
-
-    fn judged(others: &[(&Object, Belonging)]) -> Claim {
-        judge(&app("app-1"), others, fixtures::now())
-    }
-
-    #[test]
-    fn an_accepted_live_object_with_our_finalizer_claims_whatever_its_platform_says_now() {
-        let other = fixtures::accepted("b", "app-1");
-        for belonging in [
-            Belonging::Unknown,
-            Belonging::Refused,
-            Belonging::To(app("app-2")),
-        ] {
-            assert_eq!(
-                judged(&[(&other, belonging)]),
-                Claim::Claimed(other.key.clone())
-            );
-        }
-    }
-
-    #[test]
-    fn objects_that_go_or_are_retired_or_belong_to_another_application_claim_nothing() {
-        let going = Object {
-            deleted_at: Some(fixtures::now()),
-            ..fixtures::accepted("b", "app-1")
-        };
-        let retired = fixtures::retired(fixtures::accepted("c", "app-1"));
-        let foreign = fixtures::accepted("d", "app-2");
-        let refused = fixtures::object("e");
-        assert_eq!(
-            judged(&[
-                (&going, Belonging::Unknown),
-                (&retired, Belonging::Unknown),
-                (&foreign, Belonging::To(app("app-1"))),
-                (&refused, Belonging::Refused),
-                (&refused, Belonging::To(app("app-2"))),
-                (&refused, Belonging::Closing(app("app-2"))),
-            ]),
-            Claim::Nobody
-        );
-    }
-
-    #[test]
-    fn whoever_may_be_a_claimant_makes_the_claim_unclear() {
-        let bare = Object {
-            finalizers: Vec::new(),
-            ..fixtures::accepted("b", "app-1")
-        };
-        let broken = fixtures::undecodable("c");
-        let fresh = fixtures::object("d");
-        for (other, belonging) in [
-            (&bare, Belonging::To(app("app-1"))),
-            (&broken, Belonging::Unknown),
-            (&fresh, Belonging::Unknown),
-            (&fresh, Belonging::To(app("app-1"))),
-            (&fresh, Belonging::Closing(app("app-1"))),
-        ] {
-            assert!(matches!(judged(&[(other, belonging)]), Claim::Unclear(..)));
-        }
-    }
-
-    #[test]
-    fn a_definite_claim_is_named_before_an_unclear_one_and_always_the_same_one() {
-        let (b, c, fresh) = (
-            fixtures::accepted("b", "app-1"),
-            fixtures::accepted("c", "app-1"),
-            fixtures::object("a"),
-        );
-        let mut others = vec![
-            (&c, Belonging::Unknown),
-            (&fresh, Belonging::Unknown),
-            (&b, Belonging::Unknown),
-        ];
-        assert_eq!(judged(&others), Claim::Claimed(b.key.clone()));
-        others.reverse();
-        assert_eq!(judged(&others), Claim::Claimed(b.key.clone()));
-    }
-}
+mod tests;

@@ -19,7 +19,6 @@ use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
 use super::decide::{Decision, Now, Observation, requested_at};
 use super::effect::Effect;
-use super::object::Object;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
@@ -399,11 +398,13 @@ fn say(
 /// The audit line of an end, with the answer that brought it about, if a call was made. `None` for
 /// an object whose `fileId` can't be read: there is no package to speak of.
 pub fn audit_record(
-    object: &Object,
+    seen: &Observation,
     outcome: Outcome,
     answer: Option<&Answer>,
     now: Now,
 ) -> Option<AuditRecord> {
+    let object = &*seen.object;
+    let disregarded = seen.claim.disregarded().iter();
     let detail = answer.and_then(Answer::detail);
     let attempts = object
         .status
@@ -422,6 +423,7 @@ pub fn audit_record(
         package: object.status.package.clone(),
         application: object.application().cloned(),
         outcome,
+        disregarded: disregarded.map(ToString::to_string).collect(),
         http_status: answer.and_then(Answer::http_status),
         code: detail.and_then(|detail| detail.code.clone()),
         attempts: attempts

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use self::by_platform::{held_by_platform, wanted, would_delete};
 use self::guards::held_by_guard;
 use self::sending::call;
-use super::claims::Claim;
+use super::claims::{self, Claim, Unclear, Why};
+use super::doubts;
 use super::object::{Object, Undecodable};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
@@ -259,13 +260,8 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     if let Some(held) = held_by_platform(seen, now) {
         return held;
     }
-    if let Claim::Unclear(other, why) = &seen.claim {
-        return rest(
-            Reason::ClaimUnclear,
-            format!(
-                "{other} names the same fileId and {why}: nothing is deleted before it is known whether it wants the package; mend or delete that object"
-            ),
-        );
+    if let Claim::Unclear(unclear) = &seen.claim {
+        return claim_unclear(unclear, now);
     }
     // 8
     if let Some(held) = would_delete(seen, now) {
@@ -318,6 +314,28 @@ fn settled(outcome: Outcome, going: bool, retired: bool) -> Decision {
         ),
         // Both are ends of an object, never of a retirement.
         Outcome::Retained | Outcome::HandedOver => Decision::Nothing,
+    }
+}
+
+/// Looked at again by itself, since what it rests on may change without a sign.
+fn claim_unclear(unclear: &Unclear, now: Now) -> Decision {
+    let again = match unclear.doubt.why {
+        Why::Unconfirmed => ECHO_BOUND,
+        Why::Unreadable
+        | Why::Bare
+        | Why::Fresh
+        | Why::Closing
+        | Why::NoApplication
+        | Why::NotAllowed
+        | Why::Moved { .. }
+        | Why::Unproven
+        | Why::Elsewhere
+        | Why::TooMany => doubts::LOOK_AGAIN,
+    };
+    Decision::Rest {
+        reason: Reason::ClaimUnclear,
+        message: claims::message::unclear(unclear),
+        until: Some(unclear.heeded.unwrap_or(now.tick + again)),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Objects for the tests of the pure rooms.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::claims::Claim;
+use super::claims::{Claim, Doubt, Unclear, Why};
 use super::decide::{Echo, Observation, PlatformView};
 use super::object::{Object, Undecodable, Watched};
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
@@ -35,6 +37,8 @@ pub(crate) fn object(name: &str) -> Object {
         paused: false,
         odd_pause: None,
         requested_at: None,
+        disregard: BTreeSet::new(),
+        accept: None,
         actor: None,
         spec: Ok(serde_json::from_value(spec).unwrap()),
         status: VersionPackageStatus::default(),
@@ -64,12 +68,30 @@ pub(crate) fn undecodable(name: &str) -> Object {
     let undecodable = Undecodable {
         error: "spec: invalid type".into(),
         file_id: Some("f-1".parse().unwrap()),
+        platform: None,
         retain: false,
     };
     Object {
         spec: Err(undecodable),
         ..object(name)
     }
+}
+
+/// The claim of another object that nobody can judge.
+pub(crate) fn unclear(name: &str) -> Claim {
+    let key = ObjectKey::new("fleet", name);
+    let doubt = Doubt {
+        uid: format!("uid-{name}").into(),
+        key,
+        platform: None,
+        why: Why::Unreadable,
+    };
+    Claim::Unclear(Box::new(Unclear {
+        doubt,
+        since: now(),
+        others: false,
+        heeded: None,
+    }))
 }
 
 /// `object` as the API server sends it.

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::decide::Echo;
+use super::doubts::Doubts;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::session::{Priority, Session, SessionKey};
@@ -122,6 +123,8 @@ pub enum Following {
 /// What is remembered of all objects.
 #[derive(Default)]
 pub struct Memory {
+    /// Since when claims have been unclear.
+    pub doubts: Doubts,
     state: Mutex<State>,
 }
 

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod claims;
 pub mod conclude;
 pub mod decide;
+mod doubts;
 pub mod effect;
 #[cfg(test)]
 mod fixtures;
@@ -21,6 +22,7 @@ pub mod memory;
 mod model;
 pub mod object;
 pub mod observe;
+mod others;
 pub mod packed;
 mod passes;
 pub mod report;

@@ -1,6 +1,8 @@
 //! A `VersionPackage` as it is read: tolerantly, so that one that can't be decoded keeps its name, its
 //! package and its way out, and never stops the others.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
@@ -8,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::api::names::{
-    AppId, FIELD_MANAGER, FINALIZER, FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION,
-    REQUESTED_AT_LENGTH,
+    ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FIELD_MANAGER, FINALIZER, FileId, ObjectKey,
+    PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION, REQUESTED_AT_LENGTH,
 };
 use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
@@ -39,6 +41,10 @@ pub struct Object {
     pub odd_pause: Option<String>,
     /// The value of `iodm.dev/requested-at`.
     pub requested_at: Option<String>,
+    /// The uids in `iodm.dev/disregard`: unclear claims that a person passes over.
+    pub disregard: BTreeSet<String>,
+    /// The value of `iodm.dev/accept`: the application that the object is to be accepted for anew.
+    pub accept: Option<String>,
     /// The field manager that last wrote the spec, other than this operator.
     pub actor: Option<String>,
     /// What is wished; or why it can't be read.
@@ -54,6 +60,8 @@ pub struct Undecodable {
     pub error: String,
     /// The package that it may claim.
     pub file_id: Option<FileId>,
+    /// The Platform that it names.
+    pub platform: Option<ObjectKey>,
     /// Whether its `deletionPolicy` can be read and is `Retain`.
     pub retain: bool,
 }
@@ -79,6 +87,20 @@ impl Object {
         let namespace = reference.namespace.as_ref();
         let namespace = namespace.map_or_else(|| own.clone(), |name| name.as_str().into());
         Some(ObjectKey::new(namespace, reference.name.as_str()))
+    }
+
+    /// The Platform that it names, as far as it can be read.
+    pub fn named_platform(&self) -> Option<ObjectKey> {
+        match &self.spec {
+            Ok(_) => self.platform(),
+            Err(undecodable) => undecodable.platform.clone(),
+        }
+    }
+
+    /// Whether a person has it accepted for `application`: it is live, and wanted.
+    pub fn accepts_anew(&self, application: &AppId, now: Timestamp) -> bool {
+        let named = self.accept.as_deref() == Some(application.as_str());
+        named && self.deleted_at.is_none() && !self.is_retired(now)
     }
 
     /// Whether it is retired at `now`, by its lifecycle or by its time.
@@ -123,12 +145,15 @@ impl Object {
         };
         let text = |field: &str| spec.get(field).and_then(Value::as_str).map(str::to_owned);
         let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
+        let own = metadata.namespace.as_deref().unwrap_or_default();
+        let platform = platform_in(&spec["platformRef"], own);
         let spec = serde_path_to_error::deserialize(spec).map_err(|e| format!("spec.{e}"));
         let spec = match (spec, broken_status) {
             (Ok(spec), None) => Ok(spec),
             (Err(error), _) | (Ok(_), Some(error)) => Err(Undecodable {
                 error,
                 file_id: file_id.and_then(|id| FileId::try_from(id).ok()),
+                platform,
                 retain: policy.as_deref() == Some("Retain"),
             }),
         };
@@ -142,6 +167,8 @@ impl Object {
             generation: metadata.generation.unwrap_or_default(),
             deleted_at: metadata.deletion_timestamp.map(|time| time.0),
             finalizers: metadata.finalizers.unwrap_or_default(),
+            disregard: uids(annotations.remove(DISREGARD_ANNOTATION)),
+            accept: annotations.remove(ACCEPT_ANNOTATION),
             paused: pause.is_some(),
             odd_pause: pause
                 .filter(|value| value != "true")
@@ -155,6 +182,23 @@ impl Object {
             status,
         }
     }
+}
+
+/// The Platform that a reference names, where its names can be read.
+fn platform_in(reference: &Value, own: &str) -> Option<ObjectKey> {
+    let name = reference["name"].as_str()?;
+    let namespace = match &reference["namespace"] {
+        Value::Null => own,
+        namespace => namespace.as_str()?,
+    };
+    Some(ObjectKey::new(namespace, name))
+}
+
+/// The uids in an annotation.
+fn uids(annotation: Option<String>) -> BTreeSet<String> {
+    let text = annotation.unwrap_or_default();
+    let uids = text.split(',').map(str::trim).filter(|uid| !uid.is_empty());
+    uids.map(str::to_owned).collect()
 }
 
 /// What the API server sends: any object of the kind, whether or not it can be read as one.

@@ -1,6 +1,5 @@
 //! Gathers all that a decision rests on; the last look is one read of the cache.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -9,15 +8,16 @@ use tokio::time::Instant;
 use super::Context;
 use super::asking::asking;
 use super::cache::{Cache, Look};
-use super::claims::{self, Belonging, Claim};
+use super::claims::{Claim, Claimant};
 use super::decide::{Echo, Now, Observation, PlatformView};
 use super::memory::{Failure, Fingerprint, PackageKey};
 use super::object::Object;
+use super::others::{Confirmed, Ties, confirm};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
 use crate::platform::inventory::Known;
-use crate::platform::{Resolution, Usable};
+use crate::platform::{LASTS, Resolution, Usable};
 use crate::session::{Purpose, Standing};
 
 /// An observation, and what it takes to act on it.
@@ -42,7 +42,7 @@ pub struct Observed {
 /// needs no healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
 pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let Look { object, others, .. } = context.cache.look(key)?;
-    let (refused, confirmed) = read_anew(context, &object, &others).await;
+    let (read, confirmed) = read_anew(context, &object, &others).await;
     // The last look: no await below this line.
     let Look {
         object,
@@ -57,6 +57,13 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         context.directory.resolve(&platform, &key.namespace)
     });
     let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
+    let own = match &shown {
+        Resolution::Usable(usable) => Some(usable.clone()),
+        Resolution::Unread
+        | Resolution::NotFound
+        | Resolution::NotAllowed
+        | Resolution::Unusable { .. } => None,
+    };
     let (platform, usable) = view(match confirmed {
         // The watch may have shown since that calls are forbidden: of the two the stricter counts.
         Some(Ok(read)) if allows(&read) && !allows(&shown) => Ok(shown),
@@ -67,24 +74,16 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .application()
         .or(usable.as_ref().map(|usable| &usable.app_id))
         .cloned();
-    // Another application's list says nothing of this package.
-    let listed_by = usable.as_ref().filter(|usable| {
-        let accepted = object.application();
-        accepted.is_none_or(|accepted| *accepted == usable.app_id)
-    });
-    let known = match (listed_by, object.file_id()) {
-        (Some(usable), Some(file)) => context.inventory.known(usable.session.key(), file, since),
-        (Some(_) | None, _) => Known::Unread,
-    };
-    let claim = match (&application, others.is_empty()) {
-        (Some(application), false) => {
-            let others: Vec<_> = others
-                .iter()
-                .map(|other| (&**other, believed(context, other, refused.as_ref())))
-                .collect();
-            claims::judge(application, &others, now.wall)
-        }
-        (None, _) | (_, true) => Claim::Nobody,
+    let known = known(context, &object, usable.as_ref(), since);
+    let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
+    let claim = match &application {
+        Some(application) if asks && !others.is_empty() => Ties::new(
+            context,
+            own.as_ref(),
+            read.as_ref(),
+        )
+        .claim(&object, application, &others, now),
+        Some(_) | None => Claim::Nobody,
     };
     let fingerprint = Fingerprint {
         generation: object.generation,
@@ -142,14 +141,14 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     })
 }
 
-/// What GETs say for a pass that is about to use its permit: which of the others are refused by their Platforms, and
-/// what the own Platform is. They are sent while the intent is being written, for the pass that sends: one read serves
+/// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the
+/// own Platform is. They are sent while the intent is being written, for the pass that sends: one read serves
 /// all who ask within half a second.
 async fn read_anew(
     context: &Context,
     object: &Object,
-    others: &[Arc<Object>],
-) -> (Option<HashSet<String>>, Option<Result<Resolution, String>>) {
+    others: &[Claimant],
+) -> (Option<Confirmed>, Option<Result<Resolution, String>>) {
     let Some(platform) = object.platform() else {
         return (None, None);
     };
@@ -165,49 +164,25 @@ async fn read_anew(
             (None, None)
         }
         Standing::Permitted { .. } => {
-            // The own Platform comes last: what it says must not grow old while others are asked about.
-            match confirm_refusals(context, others).await {
-                Ok(refused) => {
-                    let own = context.directory.confirm(&platform, &namespace).await;
-                    (Some(refused), Some(own))
+            // No call is made for one that was never accepted.
+            let others = object
+                .application()
+                .map(|application| (application, others));
+            let others = match others {
+                Some((application, others)) if !others.is_empty() => {
+                    Some(confirm(context, application, others).await)
                 }
-                Err(why) => (None, Some(Err(why))),
+                Some(_) | None => None,
+            };
+            // The own Platform comes last: what it says must not grow old while others are asked about.
+            let own = context.directory.confirm(&platform, &namespace).await;
+            let old = others.as_ref().and_then(|others| others.begun);
+            if old.is_some_and(|begun| begun.elapsed() > LASTS) {
+                let why = "the API server took so long to show the Platforms of others who name the fileId that they may have changed since";
+                return (others, Some(Err(why.to_owned())));
             }
+            (others, Some(own))
         }
-    }
-}
-
-/// Those of `others` that would claim the package if their Platform allowed them, and that it refuses by GETs of it and
-/// of their namespace: a permit is used on no older refusal.
-async fn confirm_refusals(
-    context: &Context,
-    others: &[Arc<Object>],
-) -> Result<HashSet<String>, String> {
-    let mut refused = HashSet::new();
-    for other in others {
-        let open = other.application().is_none() && other.deleted_at.is_none();
-        let refusing = other
-            .platform()
-            .filter(|_| open && belonging(context, other) == Belonging::Refused);
-        if let Some(platform) = refusing
-            && context
-                .directory
-                .confirm_refusal(&platform, &other.key.namespace)
-                .await?
-        {
-            refused.insert(other.uid.clone());
-        }
-    }
-    Ok(refused)
-}
-
-/// Where `other` belongs; a refusal counts only where it is among the `confirmed` ones, for a pass that needs them.
-fn believed(context: &Context, other: &Object, confirmed: Option<&HashSet<String>>) -> Belonging {
-    match belonging(context, other) {
-        Belonging::Refused if confirmed.is_some_and(|uids| !uids.contains(&other.uid)) => {
-            Belonging::Unknown
-        }
-        belonging => belonging,
     }
 }
 
@@ -232,6 +207,20 @@ pub(super) fn judged(
         }
     }
     Judgement::Free(Unit::Counted)
+}
+
+/// What is known of the package of `object`, which this process has seen `since` then.
+fn known(context: &Context, object: &Object, usable: Option<&Usable>, since: Instant) -> Known {
+    // Another application's list says nothing of this package.
+    let own = usable.filter(|usable| {
+        let accepted = object.application();
+        accepted.is_none_or(|accepted| *accepted == usable.app_id)
+    });
+    let (Some(usable), Some(file)) = (own, object.file_id()) else {
+        return Known::Unread;
+    };
+    let session = usable.session.key();
+    context.inventory.known(session, file, since)
 }
 
 /// Who else is about to delete the package.
@@ -276,20 +265,6 @@ fn allows(resolution: &Resolution) -> bool {
         | Resolution::NotFound
         | Resolution::NotAllowed
         | Resolution::Unusable { .. } => false,
-    }
-}
-
-pub(super) fn belonging(context: &Context, other: &Object) -> Belonging {
-    let Some(platform) = other.platform() else {
-        return Belonging::Unknown;
-    };
-    match context.directory.resolve(&platform, &other.key.namespace) {
-        Resolution::Usable(usable) if usable.accepts => Belonging::To(usable.app_id),
-        Resolution::Usable(usable) => Belonging::Closing(usable.app_id),
-        Resolution::NotAllowed => Belonging::Refused,
-        Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => {
-            Belonging::Unknown
-        }
     }
 }
 

@@ -12,13 +12,26 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::asking::{asking, may_ask_later};
+use super::claims::Claimant;
 use super::object::{Object, Watched};
-use crate::api::names::{AppId, FileId, ObjectKey, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION};
+use crate::api::names::{
+    ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FileId, ObjectKey, PAUSED_ANNOTATION,
+    REQUESTED_AT_ANNOTATION,
+};
 use crate::api::reason::Phase;
 use crate::platform::guard::Asked;
 
+/// The annotations that are decided on.
+const KEPT_ANNOTATIONS: [&str; 4] = [
+    PAUSED_ANNOTATION,
+    REQUESTED_AT_ANNOTATION,
+    DISREGARD_ANNOTATION,
+    ACCEPT_ANNOTATION,
+];
+
 /// An object as the cache keeps it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Packed {
     /// Namespace and name.
     pub key: ObjectKey,
@@ -26,7 +39,7 @@ pub struct Packed {
     pub uid: Arc<str>,
     /// The package that it names, as far as it can be read.
     pub file_id: Option<FileId>,
-    /// The Platform that it names.
+    /// The Platform that it names, as far as it can be read.
     pub platform: Option<ObjectKey>,
     /// What its status says.
     pub phase: Option<Phase>,
@@ -36,8 +49,12 @@ pub struct Packed {
     pub application: Option<AppId>,
     /// Whether it asks for the deletion of its package, as of when it was read.
     pub asks: Asks,
-    /// Whether it was accepted, lives and wants its package.
-    pub claims: bool,
+    /// Whether it was neither being deleted nor retired when it was read.
+    pub lives: bool,
+    /// When it retires.
+    pub retires: Option<Timestamp>,
+    /// Whether it carries our finalizer.
+    pub finalizer: bool,
     /// Whether its package is gone.
     pub ended: bool,
     /// When this process first saw it.
@@ -83,7 +100,7 @@ impl Packed {
             spec,
             status,
         } = watched;
-        let known = |name: &String| [PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION].contains(&&**name);
+        let known = |name: &String| KEPT_ANNOTATIONS.contains(&&**name);
         let annotations = metadata.annotations.map(|all| {
             let ours = all.into_iter().filter(|(name, _)| known(name));
             ours.collect()
@@ -119,16 +136,18 @@ impl Packed {
         };
         let deletion = object.status.deletion.as_ref();
         let ended = deletion.is_some_and(|deletion| deletion.outcome.is_some());
-        let accepted = object.application().is_some() && object.has_finalizer();
-        let lives = object.deleted_at.is_none() && !object.is_retired(now);
+        let spec = object.spec.as_ref().ok();
+        let retires = spec.and_then(|spec| spec.retire_after.as_ref());
         Self {
             file_id: object.file_id().cloned(),
-            platform: object.platform(),
+            platform: object.named_platform(),
             phase: object.status.phase,
             decodable: object.spec.is_ok(),
             application: object.application().cloned(),
             asks,
-            claims: accepted && lives && object.spec.is_ok(),
+            lives: object.deleted_at.is_none() && !object.is_retired(now),
+            retires: retires.map(|at| at.0),
+            finalizer: object.has_finalizer(),
             ended,
             since: Instant::now(),
             key,
@@ -140,7 +159,7 @@ impl Packed {
     /// Whether `other` is the same version of the same object, which asks for the same.
     pub fn is_same(&self, other: &Self) -> bool {
         // All else is in the text; these two depend on the time of reading, too.
-        let asks = self.asks == other.asks && self.claims == other.claims;
+        let asks = self.asks == other.asks && self.lives == other.lives;
         asks && self.key == other.key && self.uid == other.uid && self.text == other.text
     }
 
@@ -155,6 +174,24 @@ impl Packed {
         if self.file_id == earlier.file_id {
             self.file_id.clone_from(&earlier.file_id);
         }
+    }
+
+    /// All that its claim depends on; `None` where it has none, whatever time it is.
+    pub fn claimant(&self) -> Option<Claimant> {
+        self.lives.then(|| Claimant {
+            key: self.key.clone(),
+            uid: Arc::clone(&self.uid),
+            platform: self.platform.clone(),
+            application: self.application.clone(),
+            readable: self.decodable,
+            finalizer: self.finalizer,
+            retires: self.retires,
+        })
+    }
+
+    /// Whether the claims of others can matter to it: it is to go, or may be by now.
+    pub fn may_go(&self) -> bool {
+        !self.lives || self.retires.is_some()
     }
 
     /// The object to decide on.
@@ -237,9 +274,9 @@ mod tests {
             "its names are shared"
         );
         assert_eq!(told(object("another", "1")), (false, false));
-        let claims = !known.claims;
+        let lives = !known.lives;
         assert!(!known.is_same(&Packed {
-            claims,
+            lives,
             ..known.clone()
         }));
     }

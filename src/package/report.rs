@@ -153,7 +153,14 @@ async fn remember(
             context.queue.add(key);
         }
         context.memory.set_failure(&object.uid, None);
-        recorded = record_end(context, object, outcome, Some(answer), observed.now).await;
+        recorded = record_end(
+            context,
+            &observed.facts,
+            outcome,
+            Some(answer),
+            observed.now,
+        )
+        .await;
     }
     log_answer(answer, report.settled);
     leave_seat(context, object);

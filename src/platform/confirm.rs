@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, ApiResource, DynamicObject};
 use tokio::time::{Instant, timeout};
 
+use super::elsewhere::SecretRead;
 use super::failing::words;
 use super::object::{Object, Wanted};
 use super::overtaken::{PlatformRead, Read};
@@ -20,7 +21,7 @@ use crate::api::platform::{Mode, Platform};
 /// How old a read may be, from the moment it began to the moment it is asked for.
 const FRESH: Duration = Duration::from_millis(500);
 /// How old it may be when it comes to be acted on.
-const LASTS: Duration = Duration::from_secs(1);
+pub const LASTS: Duration = Duration::from_secs(1);
 /// How long one read may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,6 +30,7 @@ pub(super) struct Reads {
     client: kube::Client,
     platforms: Shared<ObjectKey, PlatformRead>,
     namespaces: Shared<String, Option<Arc<directory::Namespace>>>,
+    pub(super) secrets: Shared<ObjectKey, SecretRead>,
 }
 
 impl Directory {
@@ -102,8 +104,8 @@ impl Directory {
         }
     }
 
-    /// Whether `platform` really allows no objects of `namespace`, by GETs of both that are not older than half a second. What
-    /// they show becomes known to everybody.
+    /// Whether `platform` really allows no objects of `namespace`, by GETs of both that are not older than half a second, and
+    /// when the first of them began. What they show becomes known to everybody.
     ///
     /// # Errors
     /// When they can't be read; the text says what is in the way.
@@ -111,23 +113,25 @@ impl Directory {
         &self,
         platform: &ObjectKey,
         namespace: &str,
-    ) -> Result<bool, String> {
-        let (PlatformRead::Found(read), _) = self.read_platform(platform).await? else {
-            return Ok(false);
+    ) -> Result<(bool, Instant), String> {
+        let (read, begun) = self.read_platform(platform).await?;
+        let PlatformRead::Found(read) = read else {
+            return Ok((false, begun));
         };
         let Ok(wanted) = &read.wanted else {
-            return Ok(false);
+            return Ok((false, begun));
         };
-        let labels = if wanted.allowed.needs_labels() {
-            self.read_namespace(namespace).await?.0
+        let (labels, begun) = if wanted.allowed.needs_labels() {
+            let (labels, other) = self.read_namespace(namespace).await?;
+            (labels, begun.min(other))
         } else {
-            None
+            (None, begun)
         };
         let labels = labels.as_ref().map(|read| &read.labels);
         let admitted = wanted
             .allowed
             .admits(&platform.namespace, namespace, labels);
-        Ok(admitted == Some(false))
+        Ok((admitted == Some(false), begun))
     }
 
     /// Reads a Platform, and tells when that began; one that is newer than what is known becomes known to everybody.
@@ -180,7 +184,12 @@ impl Reads {
             client,
             platforms: Shared::default(),
             namespaces: Shared::default(),
+            secrets: Shared::default(),
         }
+    }
+
+    pub(super) fn client(&self) -> &kube::Client {
+        &self.client
     }
 
     /// `uid` is asked as the GET begins: whom it is about if it finds none.
@@ -221,7 +230,7 @@ impl Reads {
 }
 
 /// Reads by key, one at a time for each, shared by all who ask within [`FRESH`] of its beginning.
-struct Shared<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
+pub(super) struct Shared<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
 
 type Slot<T> = tokio::sync::Mutex<Option<Last<T>>>;
 
@@ -239,7 +248,7 @@ impl<K, T> Default for Shared<K, T> {
 impl<K: Clone + Eq + Hash, T: Clone> Shared<K, T> {
     /// A read that began at most [`FRESH`] before this was called, and when it did. A failure is shared like a success,
     /// so that an API server that doesn't answer costs one time-out and not one for each who waits.
-    async fn read(
+    pub(super) async fn read(
         &self,
         key: &K,
         get: impl Future<Output = Result<T, String>>,

@@ -11,6 +11,7 @@
 mod confirm;
 mod credentials;
 mod directory;
+mod elsewhere;
 mod failing;
 pub mod guard;
 mod in_use;
@@ -38,6 +39,7 @@ use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::remote::client::{Connection, Timeouts};
 use crate::session::{CredentialId, Proof, Session, Sessions};
 
+pub use confirm::LASTS;
 pub use directory::Directory;
 
 /// What a `Platform` is to one object that names it.

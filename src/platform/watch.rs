@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Config, Event, watcher};
 use serde::Deserialize;
@@ -167,6 +167,17 @@ fn secret_watch(
             std::future::ready(Some(seen.map(|seen| (secret.clone(), seen))))
         })
         .filter_map(std::future::ready)
+}
+
+/// A Secret as it is now, by the only read that a Role with resourceNames permits.
+pub(super) async fn read_secret(
+    client: &kube::Client,
+    secret: &ObjectKey,
+) -> kube::Result<Option<SecretData>> {
+    let api = Api::<NamedSecret>::namespaced(client.clone(), &secret.namespace);
+    let by_name = ListParams::default().fields(&format!("metadata.name={}", secret.name));
+    let listed = api.list(&by_name).await?.items.into_iter().next();
+    Ok(listed.map(NamedSecret::contents))
 }
 
 /// The watch of one Secret.

@@ -38,6 +38,9 @@ pub struct AuditRecord {
     pub application: Option<AppId>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The uids of objects that may have wanted the package, and that a person passed over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disregarded: Vec<String>,
     /// The HTTP status of the last answer, where a call was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
@@ -202,6 +205,7 @@ mod tests {
             }),
             application: Some("app-1".parse().unwrap()),
             outcome: Outcome::AlreadyGone,
+            disregarded: vec!["u-2".to_owned()],
             http_status: Some(404),
             code: Some("123002".to_owned()),
             attempts: 2,
@@ -225,7 +229,7 @@ mod tests {
                 "kind": "PackageDeletion", "time": "2026-07-01T10:00:03Z", "actor": "kustomize-controller",
                 "namespace": "fleet", "name": "meter\nfw", "uid": "u-1",
                 "fileId": "a1", "package": {"version": "V1.1.10"}, "application": "app-1", "outcome": "AlreadyGone",
-                "httpStatus": 404, "code": "123002", "attempts": 2,
+                "disregarded": ["u-2"], "httpStatus": 404, "code": "123002", "attempts": 2,
                 "requestedAt": "2026-07-01T10:00:00Z", "durationMs": 3000,
             })
         );
@@ -255,6 +259,7 @@ mod tests {
     fn what_is_not_known_is_left_out() {
         let bare = AuditRecord {
             actor: None,
+            disregarded: Vec::new(),
             package: None,
             application: None,
             http_status: None,
@@ -268,6 +273,7 @@ mod tests {
         assert_eq!(line["outcome"], "Retained");
         for key in [
             "actor",
+            "disregarded",
             "package",
             "application",
             "httpStatus",

@@ -15,6 +15,15 @@ fn version(name: &str, version: &str) -> Packed {
     fixtures::watched(&object).into()
 }
 
+/// The same, retired.
+fn retired(name: &str, version: &str) -> Packed {
+    let object = Object {
+        resource_version: version.into(),
+        ..fixtures::retired(fixtures::accepted(name, "app-1"))
+    };
+    fixtures::watched(&object).into()
+}
+
 #[test]
 fn a_list_is_shown_as_a_whole_and_wakes_whoever_was_or_is_there() {
     let cache = Cache::default();
@@ -35,9 +44,9 @@ fn a_list_is_shown_as_a_whole_and_wakes_whoever_was_or_is_there() {
 #[test]
 fn claims_and_objects_are_swapped_in_one_moment() {
     let cache = Cache::default();
-    cache.apply(Event::Applied(version("a", "1")));
+    cache.apply(Event::Applied(retired("a", "1")));
     cache.apply(Event::ListBegins);
-    cache.apply(Event::Listed(version("a", "2")));
+    cache.apply(Event::Listed(retired("a", "2")));
     cache.apply(Event::Listed(version("b", "2")));
     let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
     assert!(look.others.is_empty() && look.object.resource_version == "1");
@@ -50,9 +59,9 @@ fn claims_and_objects_are_swapped_in_one_moment() {
 }
 
 #[test]
-fn a_change_wakes_those_with_the_same_package_and_a_new_uid_ends_the_old_one() {
+fn a_new_claim_wakes_those_that_are_to_go_and_a_new_uid_ends_the_old_one() {
     let cache = Cache::default();
-    cache.apply(Event::Applied(version("a", "1")));
+    cache.apply(Event::Applied(retired("a", "1")));
     let changes = cache.apply(Event::Applied(version("b", "1")));
     assert_eq!(changes.wake.len(), 2);
     let mut anew = version("b", "2");
@@ -62,6 +71,108 @@ fn a_change_wakes_those_with_the_same_package_and_a_new_uid_ends_the_old_one() {
     assert_eq!((changes.wake.len(), changes.gone.len()), (2, 1));
     let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
     assert!(look.others.is_empty());
+}
+
+#[test]
+fn a_change_that_no_claim_depends_on_wakes_nobody_else_and_every_other_change_does() {
+    let cache = Cache::default();
+    let mut at = 0;
+    let mut others_woken = |change: &dyn Fn(&mut Object)| {
+        at += 1;
+        let mut object = Object {
+            resource_version: at.to_string(),
+            ..fixtures::accepted("b", "app-1")
+        };
+        change(&mut object);
+        let changes = cache.apply(Event::Applied(fixtures::watched(&object).into()));
+        assert_eq!(&*changes.wake[0].name, "b");
+        changes.wake.len() - 1
+    };
+    assert_eq!(others_woken(&|_| {}), 0, "nobody is there");
+    for name in ["a", "c"] {
+        cache.apply(Event::Applied(retired(name, "1")));
+    }
+    cache.apply(Event::Applied(version("live", "1")));
+    let same: [&dyn Fn(&mut Object); 3] = [
+        &|_| {},
+        &|object| object.status.phase = Some(Phase::Active),
+        &|object| object.generation = 9,
+    ];
+    for change in same {
+        assert_eq!(others_woken(change), 0);
+    }
+    let others: [&dyn Fn(&mut Object); 7] = [
+        &|object| object.finalizers.clear(),
+        &|object| object.status.application = None,
+        &|object| object.status.application = Some(fixtures::app("app-2")),
+        &|object| object.uid = "another".into(),
+        &|object| object.spec = fixtures::undecodable("b").spec,
+        &|object| *object = fixtures::retired(object.clone()),
+        &|object| *object = fixtures::deleted(object.clone()),
+    ];
+    for change in others {
+        assert_eq!(others_woken(change), 2);
+        // Both ways, but from one that is to go to another that is.
+        assert_eq!(others_woken(&|_| {}), 2);
+    }
+    assert_eq!(
+        cache.apply(Event::Deleted(version("b", "99"))).wake.len(),
+        3
+    );
+    // One of another package moves no claim of this one.
+    let mut elsewhere = version("b", "100");
+    elsewhere.file_id = Some("f-2".parse().unwrap());
+    assert_eq!(cache.apply(Event::Applied(elsewhere)).wake.len(), 1);
+    assert_eq!(others_woken(&|_| {}), 2);
+}
+
+#[test]
+fn a_platform_concerns_its_objects_and_those_whose_packages_they_may_claim() {
+    let cache = Cache::default();
+    let foreign = |name: &str, file: &str| {
+        let spec = serde_json::json!({"fileId": file, "platformRef": {"name": "foreign"}});
+        let object = Object {
+            spec: Ok(serde_json::from_value(spec).unwrap()),
+            ..fixtures::object(name)
+        };
+        Packed::from(fixtures::watched(&object))
+    };
+    cache.apply(Event::Applied(retired("a", "1")));
+    cache.apply(Event::Applied(version("b", "1")));
+    cache.apply(Event::Applied(foreign("c", "f-1")));
+    cache.apply(Event::Applied(foreign("d", "f-2")));
+    let concerned = cache.concerned_by(&ObjectKey::new("fleet", "foreign"));
+    let mut names: Vec<_> = concerned.iter().map(|key| key.name.to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["a", "c", "d"]);
+}
+
+#[test]
+fn who_can_not_go_is_not_told_of_others_and_who_may_is_told_of_the_living_only() {
+    let cache = Cache::default();
+    let others = |name: &str| {
+        let look = cache.look(&ObjectKey::new("fleet", name)).unwrap();
+        let names = look.others.iter().map(|other| other.key.name.to_string());
+        names.collect::<Vec<_>>()
+    };
+    for object in [
+        version("a", "1"),
+        version("b", "1"),
+        retired("c", "1"),
+        retired("d", "1"),
+    ] {
+        cache.apply(Event::Applied(object));
+    }
+    assert_eq!(
+        (others("a").len(), others("c")),
+        (0, vec!["a".into(), "b".into()])
+    );
+    let mut scheduled = fixtures::accepted("a", "app-1");
+    let ahead = k8s_openapi::jiff::Timestamp::now() + std::time::Duration::from_secs(60);
+    let ahead = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(ahead);
+    scheduled.spec.as_mut().unwrap().retire_after = Some(ahead);
+    cache.apply(Event::Applied(fixtures::watched(&scheduled).into()));
+    assert_eq!(others("a"), ["b"], "it may be retired by now");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use crate::platform::guard::Asked;
 
 /// What one object asks for.
 pub enum Wish {
-    /// Nothing is to be deleted for it, or another object claims its package. Its status may still say that
-    /// a hold of this application holds it.
+    /// Nothing is to be deleted for it, or another object of its Platform claims its package. Its status may still say
+    /// that a hold of this application holds it.
     Nothing(Option<(AppId, Arc<str>)>),
     /// The deletion of a package of this application, which has so many objects.
     Deletion {
@@ -21,7 +21,7 @@ pub enum Wish {
         /// How it's asked for.
         asked: Box<Asked>,
     },
-    /// Time or its Platform decides that, which a look at it tells.
+    /// Time, its Platform or that of another object decides that, which a look at it tells.
     Open,
 }
 
@@ -80,13 +80,16 @@ impl Shown {
         let Some(application) = &object.application else {
             return Wish::Open;
         };
-        let file = object.file_id.as_ref();
-        let others = self.of_file(file).filter(|key| **key != object.key);
-        let claimants = others
-            .filter_map(|key| self.objects.get(key))
-            .filter(|other| other.claims && other.application.as_ref() == Some(application));
-        // One that retires at a time may have done so since it was read.
-        match claimants.map(|other| other.asks != Asks::Later).max() {
+        let others = self.living(object.file_id.as_ref());
+        let others = others.filter(|other| other.key != object.key);
+        let claimants = others.filter(|other| {
+            let accepted = other.application.as_ref() == Some(application);
+            accepted && other.finalizer && other.decodable
+        });
+        // One that retires at a time may have done so since it was read, and one of another Platform claims it only
+        // while that has the right credentials.
+        let sure = |other: &Packed| other.asks != Asks::Later && other.platform == object.platform;
+        match claimants.map(sure).max() {
             Some(true) => {
                 let hold = asked.hold.clone();
                 Wish::Nothing(hold.map(|hold| (application.clone(), hold)))

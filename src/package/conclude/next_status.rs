@@ -69,7 +69,10 @@ pub(super) fn next_status(
         observed_generation: Some(object.generation),
         phase: Some(reason.phase()),
         conditions: condition::merge(&present.conditions, &verdict, now.wall),
-        application: present.application.clone().or(accepted),
+        application: match accepted {
+            Some(app_id) if object.accepts_anew(&app_id, now.wall) => Some(app_id),
+            accepted => present.application.clone().or(accepted),
+        },
         package: match &seen.known {
             Known::Listed(identity) => Some(identity.clone()),
             Known::Off | Known::Unread | Known::Missing => present.package.clone(),

@@ -44,9 +44,11 @@ fn of_wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> D
         PlatformView::Usable { accepts: false, .. } if seen.object.application().is_none() => {
             rest(Reason::PlatformNotFound, platform_goes(seen))
         }
-        PlatformView::Usable { app_id, .. } => match application_changed(seen, app_id) {
-            Some(changed) => changed,
-            None => usable(seen, app_id, retire_after),
+        PlatformView::Usable {
+            app_id, accepts, ..
+        } => match application_changed(seen, app_id) {
+            Some(changed) if !(*accepts && seen.object.accepts_anew(app_id, now.wall)) => changed,
+            Some(_) | None => usable(seen, app_id, retire_after),
         },
     }
 }
@@ -163,12 +165,18 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
         .object
         .application()
         .filter(|accepted| *accepted != app_id)?;
-    Some(rest(
-        Reason::ApplicationChanged,
+    let going = seen.object.deleted_at.is_some();
+    let message = if going {
         format!(
             "The package belongs to the application {accepted}, but the Platform now has credentials of {app_id}, which would answer that it does not exist; give the Platform credentials of {accepted}, or set deletionPolicy: Retain"
-        ),
-    ))
+        )
+    } else {
+        format!(
+            "The object was accepted for the application {accepted}, but the Platform now has credentials of {app_id}; give the Platform credentials of {accepted}; \
+             or, where the package is one of {app_id}, set the annotation iodm.dev/accept: {app_id} while the object is Active"
+        )
+    };
+    Some(rest(Reason::ApplicationChanged, message))
 }
 
 fn credentials_lost(message: &str, ending: bool) -> String {

@@ -1,5 +1,6 @@
 mod any_observation;
 mod by_guard;
+mod claims;
 mod sending;
 mod table;
 
@@ -111,7 +112,7 @@ fn row_3_retain_frees_a_deleted_object_in_any_trouble() {
     ] {
         let trouble = Observation {
             platform,
-            claim: Claim::Unclear(ObjectKey::new("x", "y"), "z"),
+            claim: fixtures::unclear("y"),
             ..seen(object.clone())
         };
         assert!(matches!(
@@ -325,7 +326,7 @@ fn rows_6_to_8_each_hold_the_deletion_and_say_why() {
         );
     }
     let unclear = Observation {
-        claim: Claim::Unclear(ObjectKey::new("x", "y"), "z"),
+        claim: fixtures::unclear("y"),
         ..seen(going())
     };
     assert_eq!(reason(&decide(&unclear, now())), Some(Reason::ClaimUnclear));

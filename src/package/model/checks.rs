@@ -12,9 +12,16 @@ use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
 use crate::package::asking::may_ask_later;
 use crate::package::claims::Claim;
+use crate::package::claims::PATIENCE;
 use crate::package::decide::{Decision, Observation};
 use crate::package::object::Object;
 use crate::platform::guard::Judgement;
+
+/// How another object stands against a deletion.
+enum Against {
+    Claim,
+    Doubt,
+}
 
 impl World {
     /// Why a call for this object would delete what somebody wants, as things are now.
@@ -36,8 +43,41 @@ impl World {
         if real.paused {
             return Some("it is paused");
         }
-        self.is_claimed(&real)
-            .then_some("another object claims the package")
+        let mut others = self.server.all().filter(|other| other.uid != real.uid);
+        let wanted = others.find_map(|other| self.stands_against(&real, other));
+        wanted.map(|how| match how {
+            Against::Claim => "another object claims the package",
+            Against::Doubt => "another object may claim the package",
+        })
+    }
+
+    /// How another object stands against the deletion of this one's package, by the rule and as things are now.
+    fn stands_against(&self, object: &Object, other: &Object) -> Option<Against> {
+        let lives = other.deleted_at.is_none() && !other.is_retired(self.now);
+        if !lives || other.file_id() != object.file_id() {
+            return None;
+        }
+        let own = object.application().unwrap_or(&self.application);
+        let theirs = self.belonging(other.platform().as_ref());
+        let (pin, present) = (other.application(), &theirs.application);
+        let claims = pin == Some(own)
+            && present == own
+            && other.has_finalizer()
+            && (theirs.equal || theirs.proven);
+        if claims {
+            return Some(Against::Claim);
+        }
+        let elsewhere = present != own && theirs.proven && pin.is_none_or(|pin| pin == present);
+        if elsewhere {
+            return None;
+        }
+        // For so long it and the operator have been there.
+        let since = self.born.get(&other.uid).copied().unwrap_or(self.now);
+        let since = since.max(self.started);
+        let patience = Duration::try_from(self.now.duration_since(since));
+        let heeded = patience.is_ok_and(|waited| waited >= PATIENCE);
+        let passed = heeded && object.disregard.contains(&other.uid);
+        (!passed).then_some(Against::Doubt)
     }
 
     /// Whether another object really claims the package of this one.
@@ -212,6 +252,9 @@ impl World {
         let mut reply = replies.next().unwrap_or(Reply::Done);
         self.mode = Mode::Enforce;
         self.application = app();
+        for name in super::STRANGERS {
+            self.leave_by_force(name);
+        }
         let names: Vec<String> = self.server.objects.keys().cloned().collect();
         for (index, name) in names.iter().enumerate() {
             let object = self.server.get(name).unwrap();
@@ -234,6 +277,7 @@ impl World {
                 }
             });
         }
+        self.untangle(&names);
         for round in 0..60 {
             self.pass_time(Duration::from_secs(11));
             // Some were accepted for the other application: theirs is the only one that may be asked.
@@ -266,6 +310,27 @@ impl World {
             .map(|(name, object)| (name, object["status"]["conditions"][0].clone()))
             .collect();
         assert!(self.is_done(), "no progress: {left:#?}");
+    }
+
+    /// People say of what two applications may want which of them it is.
+    fn untangle(&mut self, names: &[String]) {
+        for name in names {
+            let object = self.server.get(name).unwrap();
+            let now = self.now;
+            let lives = |other: &Object| other.deleted_at.is_none() && !other.is_retired(now);
+            let mut others = self.server.all().filter(|other| other.uid != object.uid);
+            let shared = others.any(|other| lives(other) && other.file_id() == object.file_id());
+            drop(others);
+            let asks = !lives(&object);
+            let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
+            if asks && shared && outcome.is_none() && object.application() != Some(&app()) {
+                self.server
+                    .edit(name, |o| o["spec"]["deletionPolicy"] = json!("Retain"));
+                self.delete(name);
+            } else if !asks {
+                self.annotate(name, "accept", app().as_str());
+            }
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -18,6 +18,8 @@ use self::world::{Reply, World};
 use crate::api::platform::Mode;
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+/// Those of somebody else.
+const STRANGERS: [&str; 2] = ["x", "y"];
 const FILES: [&str; 4] = ["f-1", "f-2", "f-3", "f-4"];
 
 /// What may happen next.
@@ -43,6 +45,20 @@ enum Step {
     Enforce,
     OtherApplication,
     OwnApplication,
+    /// It is accepted for the application of the moment.
+    Accept(usize),
+    /// The claim of the second doesn't count for the first.
+    Disregard([usize; 3]),
+    /// A person has thought so for long, and it is the turn of the first.
+    PassOver([usize; 3], Reply),
+    DisregardStranger(usize, usize),
+    /// Somebody else names a package.
+    Intrude(usize, usize),
+    /// What somebody else has credentials of, and whether they are proven.
+    Stranger(bool, bool),
+    StrangerLeaves(usize),
+    /// The Secret names another application for a while, and an object is renamed meanwhile.
+    Rename([usize; 3], Reply),
     Bound(usize),
     Release,
     Record,
@@ -100,6 +116,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Enforce),
         1 => Just(Step::OtherApplication),
         2 => Just(Step::OwnApplication),
+        1 => name.clone().prop_map(Step::Accept),
+        1 => pair().prop_map(Step::Disregard),
+        1 => (pair(), reply()).prop_map(|(pair, reply)| Step::PassOver(pair, reply)),
+        1 => (name.clone(), 0..STRANGERS.len()).prop_map(|(name, other)| Step::DisregardStranger(name, other)),
+        2 => (0..STRANGERS.len(), 0..FILES.len()).prop_map(|(name, file)| Step::Intrude(name, file)),
+        1 => any::<(bool, bool)>().prop_map(|(own, proven)| Step::Stranger(own, proven)),
+        1 => (0..STRANGERS.len()).prop_map(Step::StrangerLeaves),
+        1 => (pair(), reply()).prop_map(|(pair, reply)| Step::Rename(pair, reply)),
         1 => (0..4_usize).prop_map(Step::Bound),
         1 => Just(Step::Release),
         4 => Just(Step::Record),
@@ -146,9 +170,7 @@ fn take(world: &mut World, step: &Step) {
         Step::Retain(index) => world.server.edit(name(index), |o| {
             o["spec"]["deletionPolicy"] = json!("Retain");
         }),
-        Step::Pause(index) => world.server.edit(name(index), |o| {
-            o["metadata"]["annotations"] = json!({"iodm.dev/paused": "true"});
-        }),
+        Step::Pause(index) => world.annotate(name(index), "paused", "true"),
         Step::Resume(index) => world
             .server
             .edit(name(index), |o| o["metadata"]["annotations"] = json!({})),
@@ -157,8 +179,27 @@ fn take(world: &mut World, step: &Step) {
             .edit(name(index), |o| o["metadata"]["labels"] = json!({"x": "y"})),
         Step::Observe => world.mode = Mode::Observe,
         Step::Enforce => world.mode = Mode::Enforce,
-        Step::OtherApplication => world.application = "app-2".parse().unwrap(),
-        Step::OwnApplication => world.application = "app-1".parse().unwrap(),
+        Step::OtherApplication => world.set_application("app-2"),
+        Step::OwnApplication => world.set_application("app-1"),
+        Step::Accept(index) => {
+            let present = world.application.to_string();
+            world.annotate(name(index), "accept", &present);
+        }
+        Step::Disregard([one, two, _]) => world.disregard(name(one), name(two)),
+        Step::PassOver([one, two, file], reply) => {
+            world.pass_over([name(one), name(two)], FILES[*file], *reply);
+        }
+        Step::DisregardStranger(one, other) => world.disregard(name(one), STRANGERS[*other]),
+        Step::Intrude(index, file) => world.intrude(STRANGERS[*index], FILES[*file]),
+        Step::Stranger(own, proven) => {
+            let application = if *own { "app-1" } else { "app-2" };
+            world.foreign = (application.parse().unwrap(), *proven);
+            world.platform_changed(world::FOREIGN);
+        }
+        Step::StrangerLeaves(index) => world.leave_by_force(STRANGERS[*index]),
+        Step::Rename([one, two, file], reply) => {
+            world.rename([name(one), name(two)], FILES[*file], *reply);
+        }
         Step::Bound(most) => world.set_bound(*most),
         Step::Release => world.release(),
         Step::Record => world.record(),

@@ -14,6 +14,7 @@ use crate::package::decide::{Decision, Echo, Observation, PlatformView, decide};
 use crate::package::effect::Effect;
 use crate::package::object::Object;
 use crate::package::observe::judged;
+use crate::package::others::weigh;
 use crate::package::report::{PROOF_LASTS, status_body};
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
@@ -42,13 +43,17 @@ impl World {
         let look = self.cache.look(&ObjectKey::new("fleet", name))?;
         let object = look.object;
         let now = self.clock();
-        let application = object.application().unwrap_or(&self.application).clone();
-        let others: Vec<_> = look
-            .others
-            .iter()
-            .map(|other| (&**other, Belonging::To(self.application.clone())))
-            .collect();
-        let claim = judging::judge(&application, &others, now.wall);
+        let present = self.application_of(object.platform().as_ref());
+        let application = object.application().unwrap_or(&present).clone();
+        let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
+        let claim = if asks {
+            let found = judging::find(&application, &look.others, now.wall, |other| {
+                Belonging::Resolved(self.belonging(other.platform.as_ref()))
+            });
+            weigh(found, &object, &application, &self.memory.doubts, now)
+        } else {
+            Claim::Nobody
+        };
         let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
         let settled = self.memory.settled(&object.uid).or(outcome);
         let echo = self.memory.echo(&object.uid, &object.resource_version);
@@ -66,7 +71,7 @@ impl World {
             blind: self.memory.is_blind(),
             settled,
             platform: PlatformView::Usable {
-                app_id: self.application.clone(),
+                app_id: present,
                 mode: self.mode,
                 last_good: None,
                 grace: GRACE,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::server;
 use super::world::{GRACE, Reply, World};
+use crate::package::claims;
 use crate::session::Standing;
 
 impl World {
@@ -73,6 +74,33 @@ impl World {
         self.deliver(usize::MAX);
         self.set_lifecycle(name, "Retired");
         self.turn(name, reply);
+    }
+
+    /// The Secret names another application for a while; meanwhile Git renames an object, and then the Secret is put right.
+    pub fn rename(&mut self, names: [&str; 2], file: &str, reply: Reply) {
+        let [before, after] = names;
+        self.set_application("app-1");
+        self.server.create(before, &server::spec(file));
+        self.turn(before, reply);
+        self.set_application("app-2");
+        self.server.create(after, &server::spec(file));
+        self.turn(after, reply);
+        self.delete(before);
+        self.pass_time(GRACE + Duration::from_secs(1));
+        self.turn(before, reply);
+        self.set_application("app-1");
+        self.turn(before, reply);
+    }
+
+    /// A person passes over an object that may claim the package of another one, and has done so for long.
+    pub fn pass_over(&mut self, names: [&str; 2], file: &str, reply: Reply) {
+        self.rename(names, file, reply);
+        self.disregard(names[0], names[1]);
+        for _ in 0..2 {
+            self.turn(names[0], reply);
+            self.pass_time(claims::PATIENCE + Duration::from_secs(1));
+        }
+        self.turn(names[0], reply);
     }
 
     /// The first permit of an object is voided after its intent was written. While that of the second is on its way, another

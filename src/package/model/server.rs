@@ -39,6 +39,7 @@ impl Server {
         let object = json!({
             "metadata": {
                 "namespace": "fleet", "name": name, "uid": format!("uid-{}", self.uids), "generation": 1,
+                "annotations": {},
             },
             "spec": spec,
             "status": {"observedGeneration": -1},

@@ -5,7 +5,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::world::World;
+use super::server;
+use super::world::{FOREIGN, World};
 use crate::package::object::Object;
 
 impl World {
@@ -46,6 +47,36 @@ impl World {
             (truth.held, truth.freed) = (false, false);
         }
         self.server.delete(name, self.now);
+    }
+
+    /// A user sets an annotation of ours.
+    pub fn annotate(&mut self, name: &str, annotation: &str, value: &str) {
+        self.server.edit(name, |object| {
+            object["metadata"]["annotations"][format!("iodm.dev/{annotation}")] = json!(value);
+        });
+    }
+
+    /// Somebody passes over whatever another object claims.
+    pub fn disregard(&mut self, name: &str, other: &str) {
+        if let Some(other) = self.server.get(other) {
+            self.annotate(name, "disregard", &other.uid);
+        }
+    }
+
+    /// Somebody else, with a Platform of their own, names a package.
+    pub fn intrude(&mut self, name: &str, file: &str) {
+        let mut spec = server::spec(file);
+        spec["platformRef"]["name"] = json!(FOREIGN);
+        self.server.create(name, &spec);
+    }
+
+    /// An object of somebody else goes, whatever it wants.
+    pub fn leave_by_force(&mut self, name: &str) {
+        let before = self.server.get(name);
+        let files = before.iter().filter_map(|object| object.file_id());
+        self.forced.extend(files.map(ToString::to_string));
+        self.server.delete(name, self.now);
+        self.server.strip(name);
     }
 
     /// A user sets a time for an object to retire.

@@ -15,6 +15,7 @@ use crate::api::platform::{Guard, HoldStatus, Mode, PlatformStatus};
 use crate::api::version_package::Outcome;
 use crate::package::asking::asking;
 use crate::package::cache::{Cache, Event};
+use crate::package::claims::Resolved;
 use crate::package::decide::Now;
 use crate::package::intake::count_asked;
 use crate::package::memory::Memory;
@@ -64,7 +65,13 @@ pub struct World {
     pub tick: Instant,
     pub mode: Mode,
     pub application: AppId,
+    /// What the Platform of somebody else has credentials of, and whether the platform has accepted them.
+    pub foreign: (AppId, bool),
     pub bound: usize,
+    /// Since when each object is there, at the latest.
+    pub(super) born: HashMap<String, Timestamp>,
+    /// Since when the operator runs.
+    pub(super) started: Timestamp,
     /// Whether a start reads the status of the Platform before the list, or after it.
     early: bool,
     pub(super) truths: HashMap<String, Truth>,
@@ -100,7 +107,30 @@ pub(super) fn platform() -> ObjectKey {
     ObjectKey::new("fleet", "production")
 }
 
+/// The Platform of somebody else.
+pub(super) const FOREIGN: &str = "foreign";
+
 impl World {
+    /// What a Platform comes to now, for an object of `production`.
+    pub(super) fn belonging(&self, platform: Option<&ObjectKey>) -> Resolved {
+        let foreign = platform.is_some_and(|key| &*key.name == FOREIGN);
+        Resolved {
+            application: self.application_of(platform),
+            equal: !foreign,
+            proven: !foreign || self.foreign.1,
+            same_endpoint: true,
+            closing: false,
+            confirmed: true,
+        }
+    }
+
+    pub(super) fn application_of(&self, platform: Option<&ObjectKey>) -> AppId {
+        match platform {
+            Some(key) if &*key.name == FOREIGN => self.foreign.0.clone(),
+            Some(_) | None => self.application.clone(),
+        }
+    }
+
     pub fn new() -> Self {
         let (wake, woken) = mpsc::unbounded_channel();
         let mut world = Self {
@@ -110,6 +140,9 @@ impl World {
             tick: Instant::now(),
             mode: Mode::Enforce,
             application: app(),
+            foreign: ("app-2".parse().unwrap(), true),
+            born: HashMap::new(),
+            started: Timestamp::now(),
             bound: BOUND,
             early: false,
             truths: HashMap::new(),
@@ -132,6 +165,18 @@ impl World {
         world
     }
 
+    pub(super) fn set_application(&mut self, application: &str) {
+        self.application = application.parse().unwrap();
+        self.platform_changed(&platform().name);
+    }
+
+    /// Whoever is concerned looks, as it does when a Platform has changed.
+    pub(super) fn platform_changed(&mut self, name: &str) {
+        for key in self.cache.concerned_by(&ObjectKey::new("fleet", name)) {
+            self.pass(&key.name, Reply::Unavailable);
+        }
+    }
+
     pub(super) fn clock(&self) -> Now {
         Now {
             wall: self.now,
@@ -140,6 +185,9 @@ impl World {
     }
 
     pub fn pass_time(&mut self, by: Duration) {
+        for object in self.server.all() {
+            self.born.entry(object.uid.clone()).or_insert(self.now);
+        }
         self.now = self.now.checked_add(by).unwrap();
         self.tick += by;
     }
@@ -154,6 +202,7 @@ impl World {
         self.leaders.clear();
         self.proven.clear();
         self.woken = woken;
+        self.started = self.now;
         self.start();
     }
 

@@ -55,7 +55,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
     let claim = prop_oneof![
         3 => Just(Claim::Nobody),
         1 => Just(Claim::Claimed(ObjectKey::new("n", "b"))),
-        1 => Just(Claim::Unclear(ObjectKey::new("n", "b"), "x")),
+        1 => Just(fixtures::unclear("b")),
+        1 => Just(Claim::Disregarded(vec!["uid-b".into()])),
     ];
     let standing = prop_oneof![
         1 => Just(Standing::Absent),
@@ -137,7 +138,7 @@ proptest! {
             prop_assert!(object.has_finalizer() && !object.paused && object.spec.is_ok());
             prop_assert!(object.is_retired(now.wall) || object.deleted_at.is_some());
             prop_assert!(object.deleted_at.is_none() || !object.is_retained());
-            prop_assert!(seen.settled.is_none() && seen.claim == Claim::Nobody && seen.ahead.is_none());
+            prop_assert!(seen.settled.is_none() && matches!(seen.claim, Claim::Nobody | Claim::Disregarded(_)) && seen.ahead.is_none());
             prop_assert!(seen.echo == Echo::Seen && !seen.blind);
             prop_assert!(matches!(seen.guard, Judgement::Free(_)));
             prop_assert_eq!(&seen.platform, &usable("app-1", Mode::Enforce));

@@ -44,7 +44,7 @@ const ROWS: [Row; 14] = [
         spec(s).lifecycle = Lifecycle::Retired;
     }),
     row(5, "StillClaimed", "StillClaimed", |s| {
-        s.claim = Claim::Unclear(ObjectKey::new("fleet", "other"), "can't be read");
+        s.claim = fixtures::unclear("other");
     }),
     row(6, "Paused", "Paused", |s| object(s).paused = false),
     row(7, "PlatformNotFound", "PlatformNotFound", |s| {

@@ -1,0 +1,255 @@
+use super::*;
+use crate::package::fixtures::{self, app};
+
+fn claimant(name: &str, accepted: Option<&str>) -> Claimant {
+    Claimant {
+        key: ObjectKey::new("fleet", name),
+        uid: format!("uid-{name}").into(),
+        platform: Some(ObjectKey::new("fleet", "production")),
+        application: accepted.map(app),
+        readable: true,
+        finalizer: true,
+        retires: None,
+    }
+}
+
+/// A Platform with the credential of the object that is to go, if it is of its application, and a proven one if not.
+fn resolved(application: &str) -> Resolved {
+    Resolved {
+        application: app(application),
+        equal: application == "app-1",
+        proven: application != "app-1",
+        same_endpoint: true,
+        closing: false,
+        confirmed: true,
+    }
+}
+
+fn is(application: &str) -> Belonging {
+    Belonging::Resolved(resolved(application))
+}
+
+fn found(others: &[(Claimant, Belonging)]) -> Found {
+    let of = |other: &Claimant| {
+        let mut all = others.iter();
+        all.find(|(one, _)| one == other).unwrap().1.clone()
+    };
+    let others = others.iter().map(|(other, _)| other);
+    find(&app("app-1"), others, fixtures::now(), of)
+}
+
+/// As the rule is written, in its words.
+fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
+    let now = match belonging {
+        Belonging::Resolved(now) => Some(now),
+        Belonging::Refused | Belonging::Unknown => None,
+    };
+    let (ours, accepted) = (app("app-1"), other.application.as_ref());
+    let resolves_to = |application: &AppId| now.is_some_and(|now| now.application == *application);
+    let claiming = other.readable
+        && other.finalizer
+        && accepted == Some(&ours)
+        && resolves_to(&ours)
+        && now.is_some_and(|now| now.equal || (now.proven && now.same_endpoint));
+    let refused = *belonging == Belonging::Refused && accepted.is_none();
+    let other_proven = now.is_some_and(|now| now.application != ours && now.proven);
+    let elsewhere = accepted.is_some_and(resolves_to) && other_proven;
+    let never_accepted = accepted.is_none() && other_proven && now.is_some_and(|now| now.confirmed);
+    match (claiming, refused || elsewhere || never_accepted) {
+        (true, false) => "claiming",
+        (false, true) => "nobody",
+        (false, false) => "unclear",
+        (true, true) => panic!("{other:?} {belonging:?}"),
+    }
+}
+
+#[test]
+fn every_object_is_claiming_or_nobody_as_the_rule_says_and_unclear_in_every_other_case() {
+    let flags = [false, true];
+    let mut belongings = vec![Belonging::Refused, Belonging::Unknown];
+    for application in ["app-1", "app-2", "app-3"] {
+        for bits in 0..32_u8 {
+            let bit = |at: u8| bits & (1 << at) != 0;
+            belongings.push(Belonging::Resolved(Resolved {
+                application: app(application),
+                equal: bit(0),
+                proven: bit(1),
+                same_endpoint: bit(2),
+                closing: bit(3),
+                confirmed: bit(4),
+            }));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for accepted in [None, Some("app-1"), Some("app-2")] {
+        for (readable, finalizer) in flags.into_iter().flat_map(|a| flags.map(|b| (a, b))) {
+            for belonging in &belongings {
+                let other = Claimant {
+                    readable,
+                    finalizer,
+                    ..claimant("b", accepted)
+                };
+                let found = found(&[(other.clone(), belonging.clone())]);
+                let verdict = match (&found.claiming, found.doubts.len()) {
+                    (Some(key), 0) if *key == other.key => "claiming",
+                    (None, 0) => "nobody",
+                    (None, 1) => "unclear",
+                    _ => panic!("{found:?}"),
+                };
+                let rule = by_the_rule(&other, belonging);
+                assert_eq!(verdict, rule, "{other:?} {belonging:?}");
+                seen.insert(verdict);
+            }
+        }
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn an_object_that_was_accepted_while_its_secret_named_another_application_may_want_the_package() {
+    let renamed = claimant("meter-fw", Some("app-2"));
+    let meanwhile = found(&[(renamed.clone(), is("app-2"))]);
+    assert_eq!(meanwhile, Found::default());
+    let put_right = found(&[(renamed, is("app-1"))]);
+    assert_eq!(
+        put_right.doubts[0].why,
+        Why::Moved {
+            accepted: app("app-2"),
+            present: app("app-1")
+        }
+    );
+}
+
+#[test]
+fn an_object_claims_until_its_time_to_retire_has_come() {
+    let retiring = |retires| Claimant {
+        retires: Some(retires),
+        ..claimant("b", Some("app-1"))
+    };
+    let (past, ahead) = (fixtures::now(), fixtures::now() + Duration::from_secs(1));
+    assert_eq!(found(&[(retiring(past), is("app-1"))]), Found::default());
+    assert!(found(&[(retiring(ahead), is("app-1"))]).claiming.is_some());
+}
+
+#[test]
+fn of_those_that_were_never_accepted_only_so_many_are_looked_up() {
+    let fresh = |count: usize| {
+        let all = (0..count).map(|n| (claimant(&format!("f-{n:02}"), None), is("app-2")));
+        found(&all.collect::<Vec<_>>()).doubts
+    };
+    assert_eq!(fresh(LOOKED_UP), []);
+    let too_many = fresh(LOOKED_UP + 2);
+    assert_eq!(too_many.len(), 2);
+    assert!(too_many.iter().all(|doubt| doubt.why == Why::TooMany));
+    let accepted = (0..20).map(|n| (claimant(&format!("a-{n:02}"), Some("app-2")), is("app-2")));
+    assert_eq!(found(&accepted.collect::<Vec<_>>()), Found::default());
+}
+
+#[test]
+fn a_definite_claim_is_named_whatever_is_unclear_and_annotated() {
+    let others = [
+        (claimant("a", None), is("app-1")),
+        (claimant("b", Some("app-1")), is("app-1")),
+        (claimant("c", Some("app-1")), is("app-1")),
+    ];
+    let all = ["uid-a", "uid-b", "uid-c"].map(str::to_owned).into();
+    let claim = conclude(found(&others), &all, long_ago, Instant::now());
+    assert_eq!(claim, Claim::Claimed(ObjectKey::new("fleet", "b")));
+}
+
+fn long_ago(_: &Doubt) -> (Instant, Timestamp) {
+    (Instant::now() - PATIENCE, fixtures::now())
+}
+
+#[test]
+fn a_persons_word_passes_over_exactly_the_claims_that_it_names_after_two_minutes() {
+    let others = [
+        (claimant("a", None), is("app-1")),
+        (claimant("b", None), is("app-1")),
+    ];
+    let now = Instant::now();
+    let claim = |said: &[&str], since: Duration| {
+        let said = said.iter().map(|uid| (*uid).to_owned()).collect();
+        conclude(
+            found(&others),
+            &said,
+            |_| (now - since, fixtures::now()),
+            now,
+        )
+    };
+    let told = |claim| match claim {
+        Claim::Unclear(unclear) => (
+            unclear.doubt.uid.to_string(),
+            unclear.others,
+            unclear.heeded,
+        ),
+        other => panic!("{other:?}"),
+    };
+    let early = PATIENCE - Duration::from_secs(1);
+    assert_eq!(told(claim(&[], PATIENCE)), ("uid-a".into(), true, None));
+    assert_eq!(
+        told(claim(&["uid-a"], PATIENCE)),
+        ("uid-b".into(), false, None)
+    );
+    // What no word is said for is told first.
+    assert_eq!(told(claim(&["uid-a"], early)), ("uid-b".into(), true, None));
+    let both = ["uid-a", "uid-b"];
+    let (_, _, heeded) = told(claim(&both, early));
+    assert_eq!(heeded, Some(now + Duration::from_secs(1)));
+    assert_eq!(
+        claim(&both, PATIENCE),
+        Claim::Disregarded(both.map(Arc::from).into())
+    );
+    assert_eq!(claim(&["uid"], PATIENCE), claim(&[], PATIENCE));
+    let nobody = conclude(Found::default(), &BTreeSet::new(), long_ago, now);
+    assert_eq!((nobody.disregarded(), &nobody), (&[][..], &Claim::Nobody));
+}
+
+#[test]
+fn an_unclear_claim_is_told_with_object_uid_since_when_why_and_what_ends_it() {
+    let doubt = |why| Doubt {
+        key: ObjectKey::new("fleet", "b"),
+        uid: "uid-b".into(),
+        platform: Some(ObjectKey::new("iot", "production")),
+        why,
+    };
+    for why in [
+        Why::Unreadable,
+        Why::Bare,
+        Why::Fresh,
+        Why::Closing,
+        Why::NoApplication,
+        Why::NotAllowed,
+        Why::Moved {
+            accepted: app("app-2"),
+            present: app("app-1"),
+        },
+        Why::Unproven,
+        Why::Elsewhere,
+        Why::TooMany,
+        Why::Unconfirmed,
+    ] {
+        let moved = matches!(why, Why::Moved { .. });
+        let doubt = doubt(why);
+        let mut unclear = Unclear {
+            doubt: doubt.clone(),
+            since: fixtures::now(),
+            others: true,
+            heeded: None,
+        };
+        let said = message::unclear(&unclear);
+        for part in [
+            "fleet/b (uid uid-b)",
+            "iodm.dev/disregard",
+            "2026-11-23T12:00:00Z",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(said.contains("iodm.dev/accept: app-1"), moved, "{said}");
+        assert_eq!(message::said_since(&said, &doubt), Some(fixtures::now()));
+        unclear.heeded = Some(Instant::now());
+        assert!(message::unclear(&unclear).contains("2 minutes"));
+    }
+    let (one, other) = (doubt(Why::Bare), "fleet/bc (uid uid-b) names ...");
+    assert_eq!(message::said_since(other, &one), None);
+}

@@ -1,0 +1,217 @@
+//! What the Platforms of all who name one package come to, and so who wants it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::Context;
+use super::claims::{
+    self, Belonging, Claim, Claimant, Doubt, Found, LOOKED_UP, Resolved, Why, message,
+};
+use super::decide::Now;
+use super::doubts::{Case, Doubts};
+use super::object::Object;
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::reason::Reason;
+use crate::platform::{Resolution, Usable};
+
+/// So many different refusals are read before a call; what more there are is unclear.
+const REFUSALS: usize = 32;
+
+/// A Platform and a namespace whose objects name it.
+type Tie = (ObjectKey, Arc<str>);
+
+/// What GETs have confirmed for a pass that is about to use its permit.
+pub(super) struct Confirmed {
+    ties: HashSet<Tie>,
+    /// When the first of them began.
+    pub begun: Option<Instant>,
+}
+
+/// What the Platforms of those who name a package are to them, from the caches.
+pub(super) struct Ties<'a> {
+    context: &'a Context,
+    /// What the own Platform is.
+    own: Option<&'a Usable>,
+    /// What counts of what stands against a claim; everything, where no call follows.
+    confirmed: Option<&'a Confirmed>,
+    known: HashMap<Tie, Belonging>,
+}
+
+impl<'a> Ties<'a> {
+    pub(super) fn new(
+        context: &'a Context,
+        own: Option<&'a Usable>,
+        confirmed: Option<&'a Confirmed>,
+    ) -> Self {
+        Self {
+            context,
+            own,
+            confirmed,
+            known: HashMap::new(),
+        }
+    }
+
+    fn belonging(&mut self, other: &Claimant) -> Belonging {
+        let Some(tie) = tie(other) else {
+            return Belonging::Unknown;
+        };
+        if let Some(known) = self.known.get(&tie) {
+            return known.clone();
+        }
+        let confirmed = self.confirmed.is_none_or(|read| read.ties.contains(&tie));
+        let belonging = match self.context.directory.resolve(&tie.0, &tie.1) {
+            Resolution::Usable(usable) => Belonging::Resolved(self.resolved(&usable, confirmed)),
+            Resolution::NotAllowed if confirmed || other.application.is_some() => {
+                Belonging::Refused
+            }
+            Resolution::NotAllowed
+            | Resolution::Unread
+            | Resolution::NotFound
+            | Resolution::Unusable { .. } => Belonging::Unknown,
+        };
+        self.known.insert(tie, belonging.clone());
+        belonging
+    }
+
+    fn resolved(&self, usable: &Usable, confirmed: bool) -> Resolved {
+        Resolved {
+            application: usable.app_id.clone(),
+            equal: self
+                .own
+                .is_some_and(|own| own.credential == usable.credential),
+            proven: usable.proof().is_proven(),
+            same_endpoint: self.own.is_some_and(|own| at_one_endpoint(own, usable)),
+            closing: !usable.accepts,
+            confirmed,
+        }
+    }
+
+    /// Who wants the package of `object`, which is of `application`.
+    pub(super) fn claim(
+        mut self,
+        object: &Object,
+        application: &AppId,
+        others: &[Claimant],
+        now: Now,
+    ) -> Claim {
+        let found = claims::find(application, others, now.wall, |other| self.belonging(other));
+        let unproven = found
+            .doubts
+            .iter()
+            .filter(|doubt| doubt.why == Why::Unproven);
+        let unproven: HashSet<_> = unproven
+            .filter_map(|doubt| doubt.platform.clone())
+            .collect();
+        for platform in unproven {
+            let shown = self
+                .context
+                .directory
+                .resolve(&platform, &platform.namespace);
+            if let Resolution::Usable(usable) = shown {
+                usable.try_credential();
+            }
+        }
+        weigh(found, object, application, &self.context.memory.doubts, now)
+    }
+}
+
+/// What follows for `object`, which is of `application`, from what was found.
+pub(super) fn weigh(
+    found: Found,
+    object: &Object,
+    application: &AppId,
+    doubts: &Doubts,
+    now: Now,
+) -> Claim {
+    let since = match object.file_id() {
+        Some(file) => {
+            let case = Case {
+                file: file.clone(),
+                application: application.clone(),
+                platform: object.named_platform(),
+            };
+            // Those behind a definite claim weren't looked at.
+            let unclear = match found.claiming {
+                Some(_) => &[][..],
+                None => &found.doubts[..],
+            };
+            doubts.note(case, unclear, now)
+        }
+        None => HashMap::new(),
+    };
+    let said = object.status.ready();
+    let said = said.filter(|ready| ready.reason == Reason::ClaimUnclear.as_str());
+    let since = |doubt: &Doubt| {
+        let known = since.get(&doubt.uid).copied();
+        let (tick, wall) = known.unwrap_or((now.tick, now.wall));
+        // A restart is no news to who reads it.
+        let told = said.and_then(|ready| message::said_since(&ready.message, doubt));
+        (tick, told.unwrap_or(wall))
+    };
+    claims::conclude(found, &object.disregard, since, now.tick)
+}
+
+fn tie(other: &Claimant) -> Option<Tie> {
+    let platform = other.platform.clone()?;
+    Some((platform, Arc::clone(&other.key.namespace)))
+}
+
+/// Reads what stands against the claims of those that were never accepted: that their Platforms refuse them, or have
+/// credentials of another application than `application`. A permit is used on no older knowledge. What can't be read,
+/// or is otherwise than the caches show, is not confirmed.
+pub(super) async fn confirm(
+    context: &Context,
+    application: &AppId,
+    others: &[Claimant],
+) -> Confirmed {
+    let mut refusing = HashSet::new();
+    let mut elsewhere = HashSet::new();
+    let mut looked_up = 0;
+    for other in others.iter().filter(|other| other.application.is_none()) {
+        let Some(tie) = tie(other) else { continue };
+        match context.directory.resolve(&tie.0, &tie.1) {
+            Resolution::NotAllowed if refusing.len() < REFUSALS => {
+                refusing.insert(tie);
+            }
+            Resolution::Usable(usable) if usable.app_id != *application => {
+                looked_up += 1;
+                if looked_up <= LOOKED_UP {
+                    elsewhere.insert(tie);
+                }
+            }
+            Resolution::NotAllowed
+            | Resolution::Usable(_)
+            | Resolution::Unread
+            | Resolution::NotFound
+            | Resolution::Unusable { .. } => {}
+        }
+    }
+    let directory = &context.directory;
+    let refusals = join_all(refusing.into_iter().map(async |tie: Tie| {
+        let read = directory.confirm_refusal(&tie.0, &tie.1).await;
+        (tie, read)
+    }));
+    let applications = join_all(elsewhere.into_iter().map(async |tie: Tie| {
+        let read = directory.confirm_credentials(&tie.0, &tie.1).await;
+        (tie, read)
+    }));
+    let (refusals, applications) = tokio::join!(refusals, applications);
+    let mut confirmed = Confirmed {
+        ties: HashSet::new(),
+        begun: None,
+    };
+    for (tie, read) in refusals.into_iter().chain(applications) {
+        if let Ok((true, begun)) = read {
+            confirmed.ties.insert(tie);
+            confirmed.begun = Some(confirmed.begun.map_or(begun, |first| first.min(begun)));
+        }
+    }
+    confirmed
+}
+
+fn at_one_endpoint(one: &Usable, other: &Usable) -> bool {
+    one.session.key().endpoint == other.session.key().endpoint
+}

@@ -1,0 +1,68 @@
+//! An object that was accepted for a wrong application keeps its package, and can be accepted anew.
+
+use std::time::Duration;
+
+use super::*;
+
+const FILE: &str = "package-00001";
+
+/// `meter` is renamed to `meter-fw` while the Secret names another valid application; `meter` is to go.
+async fn renamed_meanwhile(subject: &str) -> Rig<'static> {
+    let rig = rig(subject).await;
+    rig.active(&[("meter", FILE)]).await;
+    set_credentials(&rig, STRANGER, THEIR_SECRET);
+    rig.reason("meter", "ApplicationChanged").await;
+    apply(&rig, "meter-fw", FILE);
+    let renamed = rig.reason("meter-fw", "Active").await;
+    assert_eq!(renamed["status"]["application"], STRANGER);
+    rig.delete("meter");
+    rig.reason("meter", "ApplicationChanged").await;
+    set_credentials(&rig, &rig.namespace, OUR_SECRET);
+    rig
+}
+
+#[tokio::test]
+async fn a_package_survives_a_rename_while_its_secret_names_another_application() {
+    let rig = renamed_meanwhile("renamed").await;
+    let renamed = rig.reason("meter-fw", "ApplicationChanged").await;
+    let annotation = format!("iodm.dev/accept: {}", rig.namespace);
+    assert!(
+        message(&renamed).contains(&annotation),
+        "{}",
+        message(&renamed)
+    );
+    let held = rig.reason("meter", "ClaimUnclear").await;
+    let (said, whose) = (message(&held), format!("meter-fw (uid {})", uid(&renamed)));
+    for part in [&*whose, &*annotation, "since 20", "iodm.dev/disregard"] {
+        assert!(said.contains(part), "{said}");
+    }
+    // A try by hand changes nothing about it.
+    rig.annotate("vp/meter", "requested-at", Some("now"));
+    rig.becomes("meter", "the try", SOON, |object| {
+        object["status"]["lastHandledRequestedAt"] == "now"
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(rig.deletes(FILE).await.is_empty());
+
+    rig.annotate("vp/meter-fw", "accept", Some(&rig.namespace));
+    rig.gone("meter").await;
+    let renamed = rig.reason("meter-fw", "Active").await;
+    assert_eq!(renamed["status"]["application"], *rig.namespace);
+    assert!(rig.deletes(FILE).await.is_empty() && rig.simulator.has(FILE).await);
+}
+
+#[tokio::test]
+async fn an_object_is_accepted_anew_only_for_the_application_of_its_platform() {
+    let rig = rig("anew").await;
+    rig.active(&[("meter", "package-00005")]).await;
+    rig.annotate("vp/meter", "accept", Some(STRANGER));
+    rig.annotate("vp/meter", "requested-at", Some("1"));
+    let handled = |object: &Value| object["status"]["lastHandledRequestedAt"] == "1";
+    let object = rig.becomes("meter", "the try", SOON, handled).await;
+    assert_eq!(object["status"]["application"], *rig.namespace);
+    set_credentials(&rig, STRANGER, THEIR_SECRET);
+    let now = |object: &Value| object["status"]["application"] == STRANGER;
+    rig.becomes("meter", "the stranger's", SOON, now).await;
+    rig.reason("meter", "Active").await;
+}

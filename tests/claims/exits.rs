@@ -1,0 +1,71 @@
+//! The way out where anybody can hold a deletion by naming its package.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// So long a claim has to be unclear before a word counts.
+const PATIENCE: Duration = Duration::from_secs(120);
+const HELD: &str = "package-00006";
+const WANTED: &str = "package-00007";
+const LONG: Duration = Duration::from_secs(240);
+
+#[tokio::test]
+async fn a_word_passes_over_exactly_the_unclear_claims_that_it_names_after_two_minutes_and_is_audited()
+ {
+    let rig = rig("exits").await;
+    let ghosts = rig.plane.namespace("ghosts");
+    rig.active(&[("held", HELD), ("wanted", WANTED), ("other", WANTED)])
+        .await;
+    for name in ["ghost", "second"] {
+        // It names a Platform that isn't there.
+        let ghost = theirs(&rig, &ghosts, name, HELD);
+        rig.plane.apply(&ghost.to_string()).expect_ok();
+        their_reason(&rig, &ghosts, name, "PlatformNotFound").await;
+    }
+    let begun = Instant::now();
+    rig.delete("held");
+    let held = rig.reason("held", "ClaimUnclear").await;
+    let ghost = uid(&get(&rig, &ghosts, "ghost").unwrap());
+    let second = uid(&get(&rig, &ghosts, "second").unwrap());
+    assert!(message(&held).contains(&ghost), "{}", message(&held));
+    rig.annotate("vp/held", "disregard", Some(&ghost));
+    // One is not all of them.
+    let other = |object: &Value| message(object).contains(&second);
+    rig.becomes("held", "the second to hold it", SOON, other)
+        .await;
+    let both = format!("{ghost}, {second}");
+    rig.annotate("vp/held", "disregard", Some(&both));
+    let waits = |object: &Value| message(object).contains("2 minutes");
+    rig.becomes("held", "the word to be told of", SOON, waits)
+        .await;
+
+    // A definite claim is never passed over.
+    rig.retire("wanted");
+    rig.reason("wanted", "StillClaimed").await;
+    let claimant = uid(&rig.get("other").await.unwrap());
+    rig.annotate("vp/wanted", "disregard", Some(&claimant));
+
+    assert!(rig.deletes(HELD).await.is_empty());
+    wait_for("held to go", LONG, async || {
+        rig.get("held").await.is_none().then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() >= PATIENCE, "after {:?}", begun.elapsed());
+    assert_eq!(rig.deletes(HELD).await.len(), 1);
+    let lines = operator().await.stdout();
+    let lines = lines
+        .iter()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut of_this =
+        lines.filter(|line| line["namespace"] == *rig.namespace && line["name"] == "held");
+    let line = of_this.next().expect("its audit line");
+    let mut named = line["disregarded"].as_array().unwrap().clone();
+    named.sort_by_key(ToString::to_string);
+    let mut both = vec![json!(ghost), json!(second)];
+    both.sort_by_key(ToString::to_string);
+    assert_eq!(named, both);
+    // Whoever was passed over says that the package isn't there.
+    rig.reason("wanted", "StillClaimed").await;
+    assert!(rig.deletes(WANTED).await.is_empty());
+}
