@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::decide::Echo;
 use super::doubts::Doubts;
+use super::gone::Gone;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::session::{Priority, Session, SessionKey};
@@ -125,6 +126,8 @@ pub enum Following {
 pub struct Memory {
     /// Since when claims have been unclear.
     pub doubts: Doubts,
+    /// Which packages were deleted lately.
+    pub gone: Gone,
     state: Mutex<State>,
 }
 

@@ -14,6 +14,7 @@ mod doubts;
 pub mod effect;
 #[cfg(test)]
 mod fixtures;
+mod gone;
 mod intake;
 mod line;
 mod managed;

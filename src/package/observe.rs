@@ -74,7 +74,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .application()
         .or(usable.as_ref().map(|usable| &usable.app_id))
         .cloned();
-    let known = known(context, &object, usable.as_ref(), since);
+    let known = known(context, &object, usable.as_ref(), (since, now));
     let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
     let claim = match &application {
         Some(application) if asks && !others.is_empty() => Ties::new(
@@ -210,7 +210,12 @@ pub(super) fn judged(
 }
 
 /// What is known of the package of `object`, which this process has seen `since` then.
-fn known(context: &Context, object: &Object, usable: Option<&Usable>, since: Instant) -> Known {
+fn known(
+    context: &Context,
+    object: &Object,
+    usable: Option<&Usable>,
+    (since, now): (Instant, Now),
+) -> Known {
     // Another application's list says nothing of this package.
     let own = usable.filter(|usable| {
         let accepted = object.application();
@@ -220,6 +225,11 @@ fn known(context: &Context, object: &Object, usable: Option<&Usable>, since: Ins
         return Known::Unread;
     };
     let session = usable.session.key();
+    let package = (session.clone(), file.clone());
+    let gone = context.memory.gone.since(&package, now.tick);
+    if gone.is_some_and(|gone| !context.inventory.lists_since(session, file, gone)) {
+        return Known::Gone;
+    }
     context.inventory.known(session, file, since)
 }
 

@@ -152,6 +152,14 @@ async fn remember(
         for key in context.memory.settle(&object.uid, outcome) {
             context.queue.add(key);
         }
+        if let Some(package) = &observed.package {
+            context
+                .memory
+                .gone
+                .remember(package.clone(), Instant::now());
+            // Whoever wants the package all the same says that it isn't there.
+            context.queue.add_all(context.cache.of_file(&package.1));
+        }
         context.memory.set_failure(&object.uid, None);
         recorded = record_end(
             context,

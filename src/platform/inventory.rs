@@ -64,6 +64,8 @@ pub enum Known {
     Listed(PackageIdentity),
     /// A reading that began when the package was wanted already did not find it.
     Missing,
+    /// The platform said lately that the package is gone, and no whole reading has listed it since.
+    Gone,
 }
 
 /// What is asked of the objects.
@@ -179,6 +181,16 @@ impl Inventory {
             (None, Some(proof)) if proof.begun.tick > since => Known::Missing,
             (None, Some(_) | None) => Known::Unread,
         }
+    }
+
+    /// Whether a whole reading that began after `since` lists `file`.
+    pub fn lists_since(&self, key: &SessionKey, file: &FileId, since: Instant) -> bool {
+        let state = self.state.lock();
+        let stock = state.stocks.get(key);
+        stock.is_some_and(|stock| {
+            let later = stock.proof.is_some_and(|proof| proof.begun.tick > since);
+            later && stock.listing.has(file.as_str())
+        })
     }
 
     /// The counts of `platform`, with how many packages of its application no object stands for, where that is known.

@@ -75,7 +75,7 @@ pub(super) fn next_status(
         },
         package: match &seen.known {
             Known::Listed(identity) => Some(identity.clone()),
-            Known::Off | Known::Unread | Known::Missing => present.package.clone(),
+            Known::Off | Known::Unread | Known::Missing | Known::Gone => present.package.clone(),
         },
         last_handled_requested_at: object.requested_at.clone(),
         deletion: next_deletion(seen, object, now),

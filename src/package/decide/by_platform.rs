@@ -55,8 +55,17 @@ fn of_wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> D
 
 /// Nothing is in the way: all is well, unless the list lacks the package.
 fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -> Decision {
+    if seen.known == Known::Gone {
+        return rest(
+            Reason::PackageMissing,
+            format!(
+                "This object wants the package, but it was deleted from application {app_id} for an earlier object of the same fileId: \
+                 upload it again, which gives it a new fileId, and create an object with that; and delete this one, or set lifecycle: Retired"
+            ),
+        );
+    }
     let missing = match &seen.known {
-        Known::Missing => true,
+        Known::Missing | Known::Gone => true,
         // What one reading has shown stands until another shows otherwise, a restart in between or not.
         Known::Unread => seen.object.status.says(Reason::PackageMissing),
         Known::Listed(_) | Known::Off => false,

@@ -100,3 +100,20 @@ fn what_is_to_go_or_names_a_platform_that_goes_is_never_accepted_anew() {
     });
     assert_eq!((reason, &*pinned), (Reason::ApplicationChanged, "app-1"));
 }
+
+#[test]
+fn a_new_object_of_a_package_that_was_deleted_lately_says_so_and_its_deletion_makes_its_call() {
+    let mut seen = fixtures::seen(fixtures::accepted("a", "app-1"));
+    seen.known = Known::Gone;
+    let (reason, message, _) = told(&seen);
+    assert_eq!(reason, Reason::PackageMissing);
+    assert!(message.contains("new fileId"), "{message}");
+    let decision = decide(&seen, now());
+    let report = conclude(&seen, &decision, &Effect::None, 0, now(), 0.0);
+    assert_eq!(
+        (report.settled, report.status.unwrap().deletion),
+        (None, None)
+    );
+    seen.object = std::sync::Arc::new(fixtures::deleted(fixtures::accepted("a", "app-1")));
+    assert!(matches!(decide(&seen, now()), Decision::Request(_)));
+}

@@ -1,0 +1,83 @@
+//! Packages that this process had deleted lately: an object that is made anew for one of them wants what isn't there.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::memory::PackageKey;
+
+/// So long one is remembered.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// So many are, of all applications; of more the oldest are forgotten.
+const MOST: usize = 10_000;
+
+/// The packages of which the platform said lately that they are gone.
+#[derive(Default)]
+pub struct Gone(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    at: HashMap<PackageKey, Instant>,
+    order: VecDeque<(PackageKey, Instant)>,
+}
+
+impl Gone {
+    /// The platform says that it doesn't have a package any more.
+    pub fn remember(&self, package: PackageKey, now: Instant) {
+        let State { at, order } = &mut *self.0.lock();
+        at.insert(package.clone(), now);
+        order.push_back((package, now));
+        let old = |(_, at): &(PackageKey, Instant)| *at + REMEMBERED <= now;
+        while order.len() > MOST || order.front().is_some_and(old) {
+            let Some((package, then)) = order.pop_front() else {
+                return;
+            };
+            if at.get(&package) == Some(&then) {
+                at.remove(&package);
+            }
+        }
+    }
+
+    /// When the platform last said so, if that is remembered.
+    pub fn since(&self, package: &PackageKey, now: Instant) -> Option<Instant> {
+        let at = *self.0.lock().at.get(package)?;
+        (at + REMEMBERED > now).then_some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SessionKey;
+
+    fn package(file: &str) -> PackageKey {
+        let session = SessionKey {
+            endpoint: "https://iot.example.com".parse().unwrap(),
+            app_id: "app-1".parse().unwrap(),
+        };
+        (session, file.parse().unwrap())
+    }
+
+    #[test]
+    fn a_package_is_remembered_for_an_hour_and_of_too_many_the_oldest_is_forgotten() {
+        let (gone, begun) = (Gone::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        gone.remember(package("a"), begun);
+        gone.remember(package("b"), begun + second);
+        assert_eq!(gone.since(&package("a"), begun + second), Some(begun));
+        assert_eq!(gone.since(&package("a"), begun + REMEMBERED), None);
+        assert!(gone.since(&package("b"), begun + REMEMBERED).is_some());
+        assert_eq!(gone.since(&package("c"), begun), None);
+        // Said once more, it is remembered from then on.
+        gone.remember(package("a"), begun + 2 * second);
+        for number in 0..MOST - 1 {
+            gone.remember(package(&format!("f-{number}")), begun + 2 * second);
+        }
+        assert_eq!(gone.since(&package("b"), begun + second), None);
+        assert!(gone.since(&package("a"), begun + REMEMBERED).is_some());
+        gone.remember(package("late"), begun + 2 * REMEMBERED);
+        assert_eq!(gone.0.lock().at.len(), 1);
+    }
+}
