@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kube::config::KubeConfigOptions;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
@@ -62,6 +63,10 @@ async fn operate(args: Args) -> anyhow::Result<()> {
             "schemas",
             "the CustomResourceDefinitions are not compared yet",
         ),
+        (
+            "namespace",
+            "the ClusterRoleBinding that tells where the Lease is has not been read yet",
+        ),
         ("platforms", "the first list of Platforms is under way"),
         ("packages", "the first list of VersionPackages is under way"),
     ]));
@@ -82,8 +87,8 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         cancel.clone(),
     ));
 
-    let config = config().await?;
-    let leadership = args.leadership(&config);
+    let (config, in_pod) = named_cluster().await?;
+    let leadership = args.leadership(&config, in_pod);
     let lease_client = api_server::client(leader::client_config(config.clone(), &leadership))?;
     let client = api_server::client(config)?;
     let ended = tokio::select! {
@@ -95,7 +100,13 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         let (wake, woken) = mpsc::unbounded_channel();
         let sessions = Sessions::new(args.call_timeout, wake);
         let namespace = leadership.namespace.clone();
-        let leader = Leader::new(lease_client, leadership, sessions.clone());
+        let leader = Leader::new(lease_client, leadership, sessions.clone(), {
+            let readiness = readiness.clone();
+            move |why: Option<&str>| match why {
+                None => readiness.open("namespace"),
+                Some(why) => readiness.close("namespace", why),
+            }
+        });
         let (guard_wakes, held) = mpsc::unbounded_channel();
         let context = context(client, &args, &metrics, guard_wakes, audit);
         // Set once, here.
@@ -335,17 +346,32 @@ fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut Hash
 
 /// The cluster of KUBECONFIG, or the one that this runs in.
 pub(super) async fn config() -> anyhow::Result<kube::Config> {
+    named_cluster().await.map(|(config, _)| config)
+}
+
+/// The same, and whether it is the one that this runs in.
+async fn named_cluster() -> anyhow::Result<(kube::Config, bool)> {
     // kube and the client of the platform use the same TLS provider; a second install is no matter.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut config = kube::Config::infer()
-        .await
-        .context("no cluster is named by KUBECONFIG, and this is no pod")?;
+    let options = KubeConfigOptions::default();
+    let (mut config, in_pod) = match kube::Config::from_kubeconfig(&options).await {
+        Ok(config) => (config, false),
+        Err(error) => {
+            let config = kube::Config::incluster().map_err(|own| {
+                anyhow::anyhow!(
+                    "no cluster is named by KUBECONFIG ({error}), and this is no pod ({own})"
+                )
+            })?;
+            (config, true)
+        }
+    };
+    config.apply_debug_overrides();
     // A repeat is a new decision of ours, never a hidden one of the client.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     // Longer than any watch is quiet; a list that hangs ends by it.
     config.read_timeout = Some(Duration::from_secs(70));
-    Ok(config)
+    Ok((config, in_pod))
 }
 
 fn stop_signal() -> anyhow::Result<CancellationToken> {

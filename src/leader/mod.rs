@@ -15,6 +15,7 @@
 //! it goes on.
 
 mod evaluate;
+mod home;
 mod identity;
 mod lease;
 
@@ -28,8 +29,11 @@ use kube::api::PostParams;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::evaluate::{Decision, Me, View, evaluate};
+use self::home::Home;
+pub use self::home::Source;
 pub use self::identity::identity;
 use crate::api::names::FIELD_MANAGER;
 use crate::session::{Inheritance, Sessions};
@@ -42,6 +46,10 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// The namespace of the Lease.
     pub namespace: String,
+    /// Who told this process that namespace.
+    pub source: Source,
+    /// Whether this process runs with the `ServiceAccount` of its pod.
+    pub in_pod: bool,
     /// Who this process is; see [`identity()`].
     pub identity: String,
     /// How long the Lease lasts without a renewal; at least 3 s, in whole seconds.
@@ -88,9 +96,15 @@ pub struct Lost {
     why: String,
 }
 
+/// Told why the binding doesn't let this process lead, and when it does.
+type Forbidden = Arc<dyn Fn(Option<&str>) + Send + Sync>;
+
 /// Takes the Lease, keeps it and gives it back.
 pub struct Leader {
+    client: kube::Client,
     api: Api<Lease>,
+    home: Home,
+    forbidden: Forbidden,
     settings: Settings,
     sessions: Arc<Sessions>,
     me: Me,
@@ -109,10 +123,19 @@ enum Refused {
 }
 
 impl Leader {
-    /// `client` is made from [`client_config`]; `sessions` are told what they may do.
-    pub fn new(client: kube::Client, settings: Settings, sessions: Arc<Sessions>) -> Self {
+    /// `client` is made from [`client_config`]; `sessions` are told what they may do, `forbidden` why the
+    /// `ClusterRoleBinding` doesn't let this process lead, and when it does.
+    pub fn new(
+        client: kube::Client,
+        settings: Settings,
+        sessions: Arc<Sessions>,
+        forbidden: impl Fn(Option<&str>) + Send + Sync + 'static,
+    ) -> Self {
         Self {
-            api: Api::namespaced(client, &settings.namespace),
+            api: Api::namespaced(client.clone(), &settings.namespace),
+            client,
+            home: Home::new(settings.namespace.clone(), settings.source, settings.in_pod),
+            forbidden: Arc::new(forbidden),
             me: Me {
                 identity: settings.identity.clone(),
                 term: None,
@@ -148,17 +171,19 @@ impl Leader {
             "waiting for the Lease"
         );
         let mut complaint = String::new();
+        let mut home_due = Instant::now();
         while !stop.is_cancelled() {
             let mut pause = self.settings.pause();
-            let attempt = match self.look().await {
-                Ok(Decision::WaitUntil(ends)) => {
-                    pause = pause.min(ends.saturating_duration_since(Instant::now()));
-                    Ok(None)
-                }
-                // Not a leader, so there is nothing to renew or to lose.
-                Ok(Decision::Renew | Decision::Lost) => Ok(None),
-                Ok(how @ (Decision::Create | Decision::Acquire | Decision::TakeBack)) => {
-                    self.take(how).await.map(Some)
+            // A process that will never lead here says so, whoever holds the Lease.
+            let may_begin = if Instant::now() >= home_due {
+                self.may_begin().await
+            } else {
+                Ok(())
+            };
+            let attempt = match may_begin {
+                Ok(()) => {
+                    home_due = home_due.max(Instant::now() + self.settings.period());
+                    self.attempt(&mut pause).await
                 }
                 Err(refused) => Err(refused),
             };
@@ -180,6 +205,60 @@ impl Leader {
             }
         }
         None
+    }
+
+    /// Looks at the Lease and takes it where it may be taken; returns its end then. Shortens `pause` where it ends before.
+    async fn attempt(&mut self, pause: &mut Duration) -> Result<Option<Instant>, Refused> {
+        match self.look().await? {
+            Decision::WaitUntil(ends) => {
+                *pause = (*pause).min(ends.saturating_duration_since(Instant::now()));
+                Ok(None)
+            }
+            // Not a leader, so there is nothing to renew or to lose.
+            Decision::Renew | Decision::Lost => Ok(None),
+            how @ (Decision::Create | Decision::Acquire | Decision::TakeBack) => {
+                self.may_begin().await?;
+                self.take(how).await.map(Some)
+            }
+        }
+    }
+
+    /// Whether the binding, as it is now, lets this process begin to lead.
+    async fn may_begin(&mut self) -> Result<(), Refused> {
+        let reading = home::read(&self.client, self.settings.request()).await;
+        let (duration, now) = (self.settings.duration, Instant::now());
+        let verdict = self.home.may_begin(&reading, duration, now);
+        (self.forbidden)(verdict.as_ref().err().map(String::as_str));
+        verdict.map_err(Refused::Failed)
+    }
+
+    /// Looks at the binding as often as the Lease is renewed; ends with why this term does.
+    fn away(&self) -> impl Future<Output = String> + use<> {
+        let (client, home) = (self.client.clone(), self.home.clone());
+        let forbidden = Arc::clone(&self.forbidden);
+        let (period, request) = (self.settings.period(), self.settings.request());
+        async move {
+            let mut complaint = None;
+            loop {
+                let reading = home::read(&client, request).await;
+                if let Some(why) = home.ends_term(&reading) {
+                    forbidden(Some(&why));
+                    return why;
+                }
+                let wrong = home.judge(&reading).err();
+                if wrong != complaint {
+                    if let Some(error) = &wrong {
+                        tracing::warn!(error, "this term goes on, but no other begins");
+                    }
+                    // One that only can't be read is asked again soon, and says nothing of this process.
+                    if !matches!(reading, home::Reading::Failed(_)) {
+                        forbidden(wrong.as_deref());
+                    }
+                    complaint = wrong;
+                }
+                sleep(period).await;
+            }
+        }
     }
 
     /// Takes the Lease; returns its end.
@@ -208,6 +287,8 @@ impl Leader {
             | Decision::Lost => Duration::ZERO,
         };
         let inheritance = match (&before, &view) {
+            // Its calls stand in a Lease of another namespace.
+            _ if self.home.has_moved() => Inheritance::unknown(taken),
             (Some(before), Some(view)) => match lease::call_log(before) {
                 Some(text) => Inheritance::read(text, view.since, taken, lingering),
                 None => Inheritance::unknown(taken),
@@ -224,10 +305,15 @@ impl Leader {
     /// Renews the Lease, which lasts until `ends`, until told to stop.
     async fn hold(&mut self, mut ends: Instant, stop: &CancellationToken) -> Result<(), Lost> {
         let mut due = Instant::now();
+        let mut away = AbortOnDropHandle::new(tokio::spawn(self.away()));
         loop {
             tokio::select! {
                 biased;
                 () = sleep_until(ends) => return Err(self.lost("it could not be renewed in time")),
+                why = &mut away => {
+                    let why = why.unwrap_or_else(|error| error.to_string());
+                    return Err(self.lost(&why));
+                }
                 () = stop.cancelled() => {
                     self.release().await;
                     return Ok(());
@@ -242,6 +328,10 @@ impl Leader {
             let renewed = tokio::select! {
                 renewed = self.renew() => renewed,
                 () = sleep_until(ends) => continue,
+                why = &mut away => {
+                    let why = why.unwrap_or_else(|error| error.to_string());
+                    return Err(self.lost(&why));
+                }
             };
             match renewed {
                 Ok(()) => {

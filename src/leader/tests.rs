@@ -9,6 +9,8 @@ async fn what_an_overloaded_api_server_refuses_is_not_asked_again_below_the_elec
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = Settings {
         namespace: "iodm".to_owned(),
+        source: Source::Flag,
+        in_pod: false,
         identity: "a".to_owned(),
         duration: Duration::from_secs(30),
         call_timeout: Duration::from_secs(15),

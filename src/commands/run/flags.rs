@@ -51,7 +51,8 @@ pub struct Args {
     #[arg(long, env = "POD_UID", value_name = "UID")]
     pod_uid: Option<String>,
 
-    /// Where the Lease is; by default the namespace of this pod, or of the context of KUBECONFIG.
+    /// Where the Lease is: the namespace of the ServiceAccount that the `ClusterRoleBinding` of the operator names,
+    /// else this process doesn't lead. By default the namespace of this pod, or of the context of KUBECONFIG.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     namespace: Option<String>,
 
@@ -98,10 +99,17 @@ impl Args {
     }
 
     /// How this process takes part in the election of the one that sends.
-    pub(super) fn leadership(&self, config: &kube::Config) -> leader::Settings {
-        let namespace = self.namespace.clone().filter(|name| !name.is_empty());
+    pub(super) fn leadership(&self, config: &kube::Config, in_pod: bool) -> leader::Settings {
+        let given = self.namespace.clone().filter(|name| !name.is_empty());
+        let source = match (&given, in_pod) {
+            (Some(_), _) => leader::Source::Flag,
+            (None, true) => leader::Source::Pod,
+            (None, false) => leader::Source::Context,
+        };
         leader::Settings {
-            namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
+            namespace: given.unwrap_or_else(|| config.default_namespace.clone()),
+            source,
+            in_pod,
             identity: leader::identity(self.pod_name.as_deref(), self.pod_uid.as_deref()),
             duration: self.lease_duration,
             call_timeout: self.call_timeout,

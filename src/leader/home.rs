@@ -1,0 +1,340 @@
+//! In which namespace the one Lease of the cluster is: that of the `ServiceAccount` in the operator's `ClusterRoleBinding`.
+//!
+//! Two processes with Leases in two namespaces would both lead. The binding is one for the whole cluster, so a process
+//! that was given another namespace than the binding names doesn't lead.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kube::api::{GetParams, ListParams};
+use kube::core::Request;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+/// The name of the `ClusterRoleBinding`.
+pub const BINDING: &str = "version-package-operator";
+/// Where such bindings are.
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+
+/// What the role behind the binding lets its subject list.
+const PLATFORMS: &str = "/apis/iodm.dev/v1alpha1/platforms";
+
+/// Who told this process the namespace of its Lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A flag, or its environment variable.
+    Flag,
+    /// The pod that it runs in.
+    Pod,
+    /// The context of a kubeconfig.
+    Context,
+}
+
+/// What the binding was found to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It names this `ServiceAccount` and no other.
+    Names(Account),
+    /// It names so many.
+    Ambiguous(usize),
+    /// There is no binding.
+    Absent,
+    /// This process has none of the rights that the binding gives, so it names somebody else.
+    Unbound,
+    /// It can't be read.
+    Failed(String),
+}
+
+/// A `ServiceAccount`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Account {
+    /// Its namespace.
+    pub(super) namespace: String,
+    /// Its name.
+    pub(super) name: String,
+}
+
+/// The namespace that this process was given, and what the binding has said of it.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    namespace: String,
+    source: Source,
+    /// Whether this process runs with the `ServiceAccount` of a pod.
+    in_pod: bool,
+    /// Whether the binding has let another process lead while this one looked, and since when it doesn't any more.
+    moved: Option<Moved>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moved {
+    /// The last reading says so.
+    Away,
+    /// Every reading since then names this process.
+    Back(Instant),
+}
+
+impl Home {
+    /// The namespace that this process was given, by `source`.
+    pub(super) fn new(namespace: String, source: Source, in_pod: bool) -> Self {
+        Self {
+            namespace,
+            source,
+            in_pod,
+            moved: None,
+        }
+    }
+
+    /// Whether this process may begin to lead after a reading at `now`; why not, in a sentence for people. A leader
+    /// elsewhere learns of a change of the binding with its next renewal, at the latest when its Lease of `duration` ends.
+    ///
+    /// # Errors
+    /// Where it may not.
+    pub(super) fn may_begin(
+        &mut self,
+        reading: &Reading,
+        duration: Duration,
+        now: Instant,
+    ) -> Result<(), String> {
+        let verdict = self.judge(reading);
+        self.moved = match (reading, &verdict, self.moved) {
+            // It tells nothing new.
+            (Reading::Failed(_), _, moved) => moved,
+            (_, Err(_), _) => Some(Moved::Away),
+            (_, Ok(()), Some(Moved::Away)) => Some(Moved::Back(now)),
+            (_, Ok(()), moved) => moved,
+        };
+        verdict?;
+        match self.moved {
+            Some(Moved::Back(since)) if now < since + duration => Err(format!(
+                "the ClusterRoleBinding {BINDING} names the namespace {} only since a moment: a process elsewhere may still lead until its Lease of {} s ends",
+                self.namespace,
+                duration.as_secs()
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the binding let another process lead while this one waited, whose calls stand in another Lease.
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved.is_some()
+    }
+
+    /// Why a term ends after a reading; nothing where it goes on. One that only can't be read lets nobody else begin.
+    pub(super) fn ends_term(&self, reading: &Reading) -> Option<String> {
+        match reading {
+            Reading::Names(_) | Reading::Absent | Reading::Unbound => self.judge(reading).err(),
+            Reading::Ambiguous(_) | Reading::Failed(_) => None,
+        }
+    }
+
+    /// Whether a process may lead after `reading`; why not, in a sentence for people.
+    pub(super) fn judge(&self, reading: &Reading) -> Result<(), String> {
+        let own = &self.namespace;
+        match reading {
+            Reading::Names(account) if account.namespace == *own => Ok(()),
+            Reading::Names(Account { namespace, name }) => Err(format!(
+                "this process was given the namespace {own} {}, but the ClusterRoleBinding {BINDING} names the ServiceAccount {namespace}/{name}: only a process of the namespace {namespace} may lead; {}, or mend the binding",
+                self.given(),
+                if self.in_pod {
+                    "take this installation off".to_owned()
+                } else {
+                    format!("give it --namespace={namespace}")
+                },
+            )),
+            Reading::Ambiguous(count) => Err(format!(
+                "the ClusterRoleBinding {BINDING} names {count} ServiceAccounts, so which namespace holds the one Lease is not known: leave exactly one there"
+            )),
+            Reading::Absent if self.in_pod => Err(format!(
+                "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}): kubectl apply -k manifests/install"
+            )),
+            Reading::Absent => match self.source {
+                Source::Flag => Ok(()),
+                Source::Pod | Source::Context => Err(format!(
+                    "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is: give --namespace, the same to each process, or kubectl apply -k manifests/install"
+                )),
+            },
+            Reading::Unbound => Err(format!(
+                "the ClusterRoleBinding {BINDING} gives this process, which was given the namespace {own} {}, no rights any more, so it names the ServiceAccount of another namespace; take this installation off, or mend the binding: kubectl get clusterrolebinding {BINDING} -o yaml",
+                self.given()
+            )),
+            Reading::Failed(error) => Err(format!(
+                "the ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}), can't be read: {error}"
+            )),
+        }
+    }
+
+    fn given(&self) -> &'static str {
+        match self.source {
+            Source::Flag => "(--namespace or POD_NAMESPACE)",
+            Source::Pod => "(the one of its pod)",
+            Source::Context => "(the one of the context of KUBECONFIG)",
+        }
+    }
+}
+
+/// Reads the binding.
+pub(super) async fn read(client: &kube::Client, patience: Duration) -> Reading {
+    let looks = async {
+        let request = Request::new(BINDINGS).get(BINDING, &GetParams::default());
+        match client
+            .request::<Value>(request.map_err(kube::Error::BuildRequest)?)
+            .await
+        {
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                // A right of its own that is missing, or all that the binding gives?
+                let one = ListParams::default().limit(1);
+                let request = Request::new(PLATFORMS).list(&one);
+                let listed = client
+                    .request::<Value>(request.map_err(kube::Error::BuildRequest)?)
+                    .await;
+                match listed {
+                    Err(kube::Error::Api(other)) if other.code == 403 => Ok(Reading::Unbound),
+                    Ok(_) | Err(_) => Ok(Reading::Failed(status.message)),
+                }
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Reading::Absent),
+            Err(kube::Error::Api(status)) => Ok(Reading::Failed(status.message)),
+            read => read.map(|binding| said(&binding)),
+        }
+    };
+    match timeout(patience, looks).await {
+        Ok(Ok(reading)) => reading,
+        Ok(Err(error)) => Reading::Failed(error.to_string()),
+        Err(_) => Reading::Failed("the API server did not answer in time".to_owned()),
+    }
+}
+
+/// What the binding says; only its subjects are read.
+fn said(binding: &Value) -> Reading {
+    let subjects = binding["subjects"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let accounts: BTreeSet<Account> = subjects
+        .filter(|subject| subject["kind"] == "ServiceAccount")
+        .map(|subject| Account {
+            namespace: text(&subject["namespace"]),
+            name: text(&subject["name"]),
+        })
+        .collect();
+    let count = accounts.len();
+    match accounts.into_iter().next() {
+        Some(account) if count == 1 => Reading::Names(account),
+        Some(_) | None => Reading::Ambiguous(count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const DURATION: Duration = Duration::from_secs(30);
+
+    fn home(source: Source, in_pod: bool) -> Home {
+        Home::new("here".to_owned(), source, in_pod)
+    }
+
+    fn names(namespace: &str) -> Reading {
+        Reading::Names(Account {
+            namespace: namespace.to_owned(),
+            name: "vpo".to_owned(),
+        })
+    }
+
+    #[test]
+    fn only_the_service_accounts_among_the_subjects_of_the_binding_count() {
+        let account = |namespace: &str| json!({"kind": "ServiceAccount", "name": "vpo", "namespace": namespace});
+        let user = json!({"kind": "User", "name": "here"});
+        for (binding, wanted) in [
+            (json!({"subjects": [account("here")]}), names("here")),
+            (
+                json!({"subjects": [user, account("here"), account("here")], "roleRef": 7, "metadata": {"managedFields": "odd"}}),
+                names("here"),
+            ),
+            (
+                json!({"subjects": [account("here"), account("there")]}),
+                Reading::Ambiguous(2),
+            ),
+            (json!({"subjects": [user]}), Reading::Ambiguous(0)),
+            (json!({"subjects": null}), Reading::Ambiguous(0)),
+            (json!({"subjects": "odd"}), Reading::Ambiguous(0)),
+            (json!([]), Reading::Ambiguous(0)),
+        ] {
+            assert_eq!(said(&binding), wanted, "{binding}");
+        }
+    }
+
+    #[test]
+    fn nobody_begins_to_lead_without_a_binding_that_names_its_namespace() {
+        let now = Instant::now();
+        let begins = |source, in_pod, reading| {
+            let mut home = home(source, in_pod);
+            home.may_begin(&reading, DURATION, now)
+        };
+        for (source, in_pod) in [
+            (Source::Flag, true),
+            (Source::Flag, false),
+            (Source::Pod, true),
+            (Source::Context, false),
+        ] {
+            assert_eq!(begins(source, in_pod, names("here")), Ok(()));
+            let why = begins(source, in_pod, names("there")).unwrap_err();
+            assert!(why.contains("here") && why.contains("there/vpo"), "{why}");
+            for reading in [
+                Reading::Ambiguous(0),
+                Reading::Ambiguous(2),
+                Reading::Unbound,
+                Reading::Failed("forbidden".to_owned()),
+            ] {
+                begins(source, in_pod, reading).unwrap_err();
+            }
+            let tried_out = begins(source, in_pod, Reading::Absent);
+            assert_eq!(
+                tried_out.is_ok(),
+                (source, in_pod) == (Source::Flag, false),
+                "{tried_out:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_namespace_ends_a_term_and_a_reading_that_fails_does_not() {
+        for (reading, ends) in [
+            (names("here"), false),
+            (names("there"), true),
+            (Reading::Absent, true),
+            (Reading::Unbound, true),
+            (Reading::Ambiguous(2), false),
+            (Reading::Failed("late".to_owned()), false),
+        ] {
+            let home = home(Source::Pod, true);
+            assert_eq!(home.ends_term(&reading).is_some(), ends, "{reading:?}");
+        }
+        let tried_out = home(Source::Flag, false);
+        assert_eq!(tried_out.ends_term(&Reading::Absent), None);
+    }
+
+    #[test]
+    fn a_process_that_the_binding_comes_to_name_waits_until_the_leader_elsewhere_has_ended() {
+        let start = Instant::now();
+        let mut home = home(Source::Flag, true);
+        home.may_begin(&names("there"), DURATION, start)
+            .unwrap_err();
+        let back = start + DURATION * 9;
+        for (after, begins) in [
+            (Duration::ZERO, false),
+            (DURATION.checked_sub(Duration::from_secs(1)).unwrap(), false),
+            (DURATION, true),
+        ] {
+            let now = back + after;
+            assert_eq!(
+                home.may_begin(&names("here"), DURATION, now).is_ok(),
+                begins
+            );
+            // It tells nothing new.
+            let failed = Reading::Failed("late".to_owned());
+            home.may_begin(&failed, DURATION, now).unwrap_err();
+        }
+        assert!(home.has_moved());
+    }
+}
