@@ -276,22 +276,22 @@ impl Leader {
         );
         let held = self.put(&wanted).await?;
         let taken = Instant::now();
-        let lingering = match how {
-            // It ended just now, and what it sent last may still be under way.
-            Decision::TakeBack => self.settings.call_timeout,
-            // Its calls ended with its Lease, or before it was given back.
-            Decision::Create
-            | Decision::Acquire
-            | Decision::Renew
-            | Decision::WaitUntil(_)
-            | Decision::Lost => Duration::ZERO,
+        // A process of this identity ended just now, and what it sent last may still be under way; the calls of any other
+        // one ended with its Lease, or before it was given back.
+        let own = view
+            .as_ref()
+            .is_some_and(|view| view.seen.holder == self.me.identity);
+        let lingering = if own {
+            self.settings.call_timeout
+        } else {
+            Duration::ZERO
         };
         let inheritance = match (&before, &view) {
             // Its calls stand in a Lease of another namespace.
-            _ if self.home.has_moved() => Inheritance::unknown(taken),
+            _ if self.home.has_moved() => Inheritance::unknown(taken, lingering),
             (Some(before), Some(view)) => match lease::call_log(before) {
                 Some(text) => Inheritance::read(text, view.since, taken, lingering),
-                None => Inheritance::unknown(taken),
+                None => Inheritance::unknown(taken, lingering),
             },
             _ => Inheritance::nothing(),
         };

@@ -270,11 +270,12 @@ impl Inheritance {
         }
     }
 
-    /// Somebody has led until `taken` and left no word: the window up to then counts as used.
-    pub fn unknown(taken: Instant) -> Self {
+    /// Somebody has led until `taken` and left no word: the window up to then counts as used, and longer where calls
+    /// that were under way may arrive until `lingering` after that.
+    pub fn unknown(taken: Instant, lingering: Duration) -> Self {
         Self {
             known: HashMap::new(),
-            others: Some(taken),
+            others: Some(taken + lingering),
         }
     }
 
@@ -283,12 +284,12 @@ impl Inheritance {
     /// be read is no word at all.
     pub fn read(text: &str, seen: Instant, taken: Instant, lingering: Duration) -> Self {
         let Some(log) = CallLog::from_text(text) else {
-            return Self::unknown(taken);
+            return Self::unknown(taken, lingering);
         };
         let past = |record: &Record| (record.key(), record.past(seen, taken, lingering));
         Self {
             known: log.sessions.iter().map(past).collect(),
-            others: log.cut.then_some(taken),
+            others: log.cut.then_some(taken + lingering),
         }
     }
 

@@ -107,7 +107,7 @@ proptest! {
     fn no_text_is_too_strange_to_be_refused(text in ".{0,200}") {
         let now = Instant::now();
         let refused = Inheritance::read(&text, now, now, TIME_OUT).take(&key(1), now);
-        prop_assert_eq!(refused.forgotten, now);
+        prop_assert_eq!(refused.forgotten, now + TIME_OUT);
     }
 }
 
@@ -187,7 +187,10 @@ fn what_does_not_fit_counts_as_used() {
     let mut read = Inheritance::read(&text, now, now, TIME_OUT);
     assert_eq!(read.take(&key(0), now).stamps.len(), 120);
     let cut = read.take(&key(199), now);
-    assert_eq!((cut.forgotten, read.is_partial(now)), (now, true));
+    assert_eq!(
+        (cut.forgotten, read.is_partial(now)),
+        (now + TIME_OUT, true)
+    );
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn numbers_that_cannot_be_right_are_no_record() {
         let end = rest.find([',', '}']).unwrap() + usize::from(field == "calls");
         let wrong = format!("{start}\"{field}\":{value}{}", &rest[end..]);
         let read = Inheritance::read(&wrong, now, now, TIME_OUT).take(&key(1), now);
-        assert_eq!(read.forgotten, now, "{wrong}");
+        assert_eq!(read.forgotten, now + TIME_OUT, "{wrong}");
     }
 }
 
@@ -222,4 +225,24 @@ fn calls_that_may_still_be_under_way_after_a_crash_count_until_their_time_out() 
         .filter(|stamp| **stamp == now + TIME_OUT)
         .count();
     assert_eq!((stamps.len(), late), (100, MOST_IN_FLIGHT));
+}
+
+/// What a killed process left under way arrives after its successor has begun, and counts from then on.
+#[test]
+fn calls_under_way_that_no_record_tells_of_count_until_they_can_have_arrived() {
+    let taken = Instant::now();
+    let cut = CallLog::new(Vec::new(), true).into_text();
+    for mut left in [
+        Inheritance::unknown(taken, TIME_OUT),
+        Inheritance::read("?", taken, taken, TIME_OUT),
+        Inheritance::read(&cut, taken, taken, TIME_OUT),
+    ] {
+        let past = left.take(&key(1), taken);
+        assert!(past.forgotten >= taken + TIME_OUT);
+        // Nor does the record that the successor leaves forget it.
+        let record = Record::new(&key(1), &past, 0, taken);
+        let text = CallLog::new(vec![record], false).into_text();
+        let next = Inheritance::read(&text, taken, taken, Duration::ZERO).take(&key(1), taken);
+        assert!(next.forgotten >= taken + TIME_OUT);
+    }
 }

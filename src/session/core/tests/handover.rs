@@ -410,3 +410,22 @@ fn a_closed_session_leaves_no_reservation_and_logs_its_abandoned_calls_until_the
         .filter(|stamp| **stamp >= began + TIME_OUT);
     assert_eq!((past.stamps.len(), late.count()), (4, 3));
 }
+
+#[test]
+fn a_successor_that_finds_no_readable_log_waits_for_what_a_killed_process_left_under_way() {
+    let cut = CallLog::new(Vec::new(), true).into_text();
+    for text in ["?", &cut] {
+        let mut bench = Bench::new(50);
+        let taken = bench.now;
+        let past = Inheritance::read(text, taken, taken, TIME_OUT).take(&session_key(), taken);
+        bench.core.begin_tenure(past, Tenure::unbounded(taken));
+        for n in 1..=60 {
+            bench.ask(n);
+        }
+        while bench.logins.is_empty() {
+            bench.wait();
+        }
+        // Up to twenty calls may arrive as late as that, and count for a window from then on.
+        assert!(bench.now >= taken + TIME_OUT + WINDOW, "{text}");
+    }
+}
