@@ -1,6 +1,9 @@
 //! `vpo`: parses the command line, runs one command and maps its end to an exit code.
 
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use version_package_operator::commands;
@@ -41,8 +44,18 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("vpo: {error:#}");
+            say(format!("vpo: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says why the process ends, but doesn't wait for ever for somebody to read it.
+fn say(text: String) {
+    let (done, said) = channel();
+    thread::spawn(move || {
+        eprintln!("{text}");
+        done.send(())
+    });
+    let _ = said.recv_timeout(Duration::from_secs(1));
 }

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use self::flags::Args;
 use crate::admin::desk::Desk;
@@ -34,6 +35,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long a stop waits for answers of the platform.
 const ANSWERS: Duration = Duration::from_secs(8);
+/// How long the end of the process waits for the last log lines.
+const LAST_LINES: Duration = Duration::from_millis(500);
+/// How often audit lines are looked after that nobody else does.
+const PAY: Duration = Duration::from_secs(5);
 /// How long a stop then waits for what follows from them.
 const FINISH: Duration = Duration::from_millis(1500);
 
@@ -51,6 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let ended = runtime.block_on(operate(args));
     // A look-up that hangs must not keep a process that has lost its Lease.
     runtime.shutdown_background();
+    logs::flush(LAST_LINES);
     ended
 }
 
@@ -70,7 +76,8 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         ("platforms", "the first list of Platforms is under way"),
         ("packages", "the first list of VersionPackages is under way"),
     ]));
-    let audit = args.audit_log()?;
+    let audit = args.audit_log().await?;
+    let paying = AbortOnDropHandle::new(tokio::spawn(pay(audit.clone())));
     let listener = tokio::net::TcpListener::bind(args.admin_listen)
         .await
         .with_context(|| format!("--admin-listen {} can't be used", args.admin_listen))?;
@@ -108,7 +115,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
             }
         });
         let (guard_wakes, held) = mpsc::unbounded_channel();
-        let context = context(client, &args, &metrics, guard_wakes, audit);
+        let context = context(client, &args, &metrics, guard_wakes, audit.clone());
         // Set once, here.
         let _ = desk.set(Desk {
             sessions: sessions.clone(),
@@ -129,8 +136,21 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     }
     cancel.cancel();
     serving.await??;
+    drop(paying);
+    for line in audit.unwritten() {
+        tracing::error!(line, "an audit line is not known to be written");
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Looks after audit lines whose object is gone.
+async fn pay(audit: AuditLog) {
+    let mut ticks = tokio::time::interval(PAY);
+    loop {
+        ticks.tick().await;
+        audit.pay().await;
+    }
 }
 
 /// What every pass over a `VersionPackage` works with.
@@ -205,6 +225,7 @@ async fn reconcile(
         timeouts,
         census,
         recorder: context.recorder.clone(),
+        audit: context.audit.clone(),
     };
     let platforms = tokio::spawn(platform::run(platforms, changed, cancel.clone()));
     let begun = Arc::new(AtomicBool::new(false));
@@ -333,6 +354,7 @@ fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut Hash
     }
     metrics.set_undecodable(undecodable);
     metrics.set_leading(sessions.leads());
+    metrics.set_log_lines_dropped(logs::dropped());
     let snapshots = sessions.snapshots();
     for (key, snapshot) in &snapshots {
         metrics.set_session(key, snapshot);

@@ -36,7 +36,8 @@ pub async fn act(
     }
     // Nothing follows from an end before it is written down; one that the status tells was, by an earlier pass.
     if let Some(outcome) = untold_end(&observed.facts, decision)
-        && let Err(error) = record_end(context, &observed.facts, outcome, None, observed.now).await
+        && let Err(error) =
+            record_end(context, &observed.facts, outcome, None, observed.now, slot).await
     {
         return Effect::Unaudited(error);
     }
@@ -184,7 +185,7 @@ fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
 }
 
 /// Counts how an object ended and writes its audit line, once for each end. A line that can't be written is kept, and
-/// tried again by every later call.
+/// tried again by every later call. A disk may hang, so `slot` is given back meanwhile.
 ///
 /// # Errors
 /// When the line is not written: nothing may follow from the end then.
@@ -192,24 +193,27 @@ pub async fn record_end(
     context: &Context,
     seen: &Observation,
     outcome: Outcome,
-    answer: Option<&Answer>,
+    answered: Option<(Call, &Answer)>,
     now: Now,
+    slot: &mut Slot,
 ) -> Result<(), String> {
     let object = &*seen.object;
     let (memory, uid) = (&context.memory, &object.uid);
     if memory.audit_once(uid, outcome) {
         let asked = requested_at(object, now.wall);
         let took = Duration::try_from(now.wall.duration_since(asked)).ok();
-        let took = took.filter(|_| answer.is_some());
+        let took = took.filter(|_| answered.is_some());
         context.metrics.deleted(outcome, took);
-        if let Some(record) = conclude::audit_record(seen, outcome, answer, now) {
+        if let Some(record) = conclude::audit_record(seen, outcome, answered, now) {
             memory.owe(uid, record);
         }
     }
     let Some(record) = memory.owed(uid) else {
         return Ok(());
     };
+    slot.give_back();
     let written = context.audit.write(&record).await;
+    slot.take().await;
     written.map_err(|error| {
         context.metrics.unaudited();
         format!("the audit line of {outcome:?} can't be written: {error}")

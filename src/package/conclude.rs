@@ -22,7 +22,7 @@ use super::effect::Effect;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
-use crate::remote::answer::{Answer, Detail};
+use crate::remote::answer::{Answer, Call, Detail};
 use crate::remote::wire::CategoryInfo;
 use crate::session::{Standing, State};
 use crate::telemetry::audit::AuditRecord;
@@ -395,22 +395,29 @@ fn say(
     }
 }
 
-/// The audit line of an end, with the answer that brought it about, if a call was made. `None` for
+/// The audit line of an end, with the call and the answer that brought it about, if one was made. `None` for
 /// an object whose `fileId` can't be read: there is no package to speak of.
 pub fn audit_record(
     seen: &Observation,
     outcome: Outcome,
-    answer: Option<&Answer>,
+    answered: Option<(Call, &Answer)>,
     now: Now,
 ) -> Option<AuditRecord> {
     let object = &*seen.object;
     let disregarded = seen.claim.disregarded().iter();
+    let answer = answered.map(|(_, answer)| answer);
     let detail = answer.and_then(Answer::detail);
-    let attempts = object
-        .status
-        .deletion
-        .as_ref()
-        .and_then(|deletion| deletion.attempts);
+    let deletion = object.status.deletion.as_ref();
+    let attempts = deletion
+        .and_then(|deletion| deletion.attempts)
+        .and_then(|attempts| u32::try_from(attempts).ok())
+        .unwrap_or(0);
+    // A package that is gone after a call of ours may have gone by that: its answer was lost, or its line.
+    let earlier = answered.map_or(attempts, |(call, _)| match call {
+        Call::Delete => attempts.saturating_sub(1),
+        Call::Login | Call::Show | Call::List => attempts,
+    });
+    let earlier = Some(earlier).filter(|earlier| *earlier > 0);
     let requested_at = requested_at(object, now.wall);
     let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
     Some(AuditRecord {
@@ -426,9 +433,11 @@ pub fn audit_record(
         disregarded: disregarded.map(ToString::to_string).collect(),
         http_status: answer.and_then(Answer::http_status),
         code: detail.and_then(|detail| detail.code.clone()),
-        attempts: attempts
-            .and_then(|attempts| u32::try_from(attempts).ok())
-            .unwrap_or(0),
+        attempts,
+        earlier_attempts: match outcome {
+            Outcome::AlreadyGone => earlier,
+            Outcome::Deleted | Outcome::Retained | Outcome::HandedOver => None,
+        },
         requested_at: Some(requested_at),
         duration_ms: u64::try_from(took.as_millis()).ok(),
     })

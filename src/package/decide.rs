@@ -5,6 +5,7 @@
 mod by_platform;
 mod guards;
 mod sending;
+mod trail;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use self::by_platform::{held_by_platform, wanted, would_delete};
 use self::guards::held_by_guard;
 use self::sending::call;
+pub use self::trail::with_trail;
 use super::claims::{self, Claim, Unclear, Why};
 use super::doubts;
 use super::object::{Object, Undecodable};

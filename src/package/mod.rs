@@ -80,10 +80,11 @@ pub struct Context {
 
 /// One pass over one object; returns when to look again without being woken.
 ///
-/// `slot` is held up to the last write of the pass, but for the time in which the platform is waited for.
+/// `slot` is held up to the last write of the pass, but for the time in which the platform or the audit log is waited for.
 pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Option<Instant> {
     let observed = observe::observe(context, key).await?;
     let decision = decide::decide(&observed.facts, observed.now);
+    let decision = decide::with_trail(decision, context.audit.overdue().as_ref(), observed.now);
     let effect = act::act(context, &observed, &decision, &mut slot).await;
     let failures = observed.failure.as_ref().map_or(0, |failure| failure.count);
     let now = match effect {
@@ -103,7 +104,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
         fastrand::f64(),
     );
     context.metrics.passed(effect.word());
-    report::deliver(context, &observed, &effect, report).await
+    report::deliver(context, &observed, &effect, report, slot).await
 }
 
 /// Watches at once and reconciles from `led` on until cancelled; then waits for the passes under way.

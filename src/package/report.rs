@@ -13,11 +13,12 @@ use super::effect::Effect;
 use super::memory::Failure;
 use super::object::{Object, Watched};
 use super::observe::Observed;
+use super::slot::Slot;
 use super::{API_TIMEOUT, Context};
 use crate::api::names::FIELD_MANAGER;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
-use crate::remote::answer::Answer;
+use crate::remote::answer::{Answer, Call};
 use crate::telemetry::events::{self, Note};
 
 /// Delivers `report`; returns when to look at the object again.
@@ -26,9 +27,10 @@ pub async fn deliver(
     observed: &Observed,
     effect: &Effect,
     report: Report,
+    mut slot: Slot,
 ) -> Option<Instant> {
     let object = &*observed.facts.object;
-    let recorded = remember(context, observed, effect, &report).await;
+    let recorded = remember(context, observed, effect, &report, &mut slot).await;
     count_failure(context, observed, report.retry);
     let mut wake = report.wake;
     let hold_in = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
@@ -95,6 +97,8 @@ pub async fn deliver(
         let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, fastrand::f64());
         wake = Some(Instant::now() + again);
     }
+    // Whoever waits for a slot doesn't wait for an event.
+    drop(slot);
     if let Some(note) = event {
         publish(context, object, note).await;
     }
@@ -114,10 +118,12 @@ async fn remember(
     observed: &Observed,
     effect: &Effect,
     report: &Report,
+    slot: &mut Slot,
 ) -> Result<(), String> {
     let object = &*observed.facts.object;
-    let answer = match effect {
-        Effect::Answered(answer) | Effect::Shown(Err(answer)) => answer,
+    let (call, answer) = match effect {
+        Effect::Answered(answer) => (Call::Delete, answer),
+        Effect::Shown(Err(answer)) => (Call::Show, answer),
         Effect::Shown(Ok(_)) if report.proven => {
             // The place in the queue stays: the call comes right after.
             let window = observed
@@ -161,12 +167,14 @@ async fn remember(
             context.queue.add_all(context.cache.of_file(&package.1));
         }
         context.memory.set_failure(&object.uid, None);
+        let answered = Some((call, answer));
         recorded = record_end(
             context,
             &observed.facts,
             outcome,
-            Some(answer),
+            answered,
             observed.now,
+            slot,
         )
         .await;
     }

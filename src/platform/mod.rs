@@ -38,6 +38,7 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::remote::client::{Connection, Timeouts};
 use crate::session::{CredentialId, Proof, Session, Sessions};
+use crate::telemetry::audit::AuditLog;
 
 pub use confirm::LASTS;
 pub use directory::Directory;
@@ -140,6 +141,8 @@ pub struct Context {
     pub census: Census,
     /// Publishes events.
     pub recorder: Recorder,
+    /// Tells whether a line is owed for too long.
+    pub audit: AuditLog,
 }
 
 /// Keeps `directory` and `sessions` in step with the cluster until cancelled, and the statuses of

@@ -23,6 +23,7 @@ use crate::api::platform::{
 use crate::api::reason::Progress;
 use crate::remote::answer::{Detail, Trouble};
 use crate::session::{Snapshot, State};
+use crate::telemetry::audit::Overdue;
 
 /// Numbers alone are written at most this often.
 pub(super) const NUMBERS_EVERY: Duration = Duration::from_secs(10);
@@ -41,6 +42,8 @@ pub(super) struct Look<'a> {
     pub record: Option<&'a Record>,
     /// The `Platform` whose login serves in place of the token that this one brings.
     pub served_by: Option<&'a ObjectKey>,
+    /// The audit line that is owed for too long, where one is.
+    pub overdue: Option<&'a Overdue>,
     /// Now, by the wall and by the clock that sessions count with.
     pub now: (Timestamp, Instant),
 }
@@ -155,7 +158,7 @@ fn is_ours(condition: &Condition) -> bool {
 
 /// Reason and message, whether all is well or not.
 fn said(look: &Look<'_>) -> Option<Refusal> {
-    let said = of_access(look)?;
+    let said = without_trail(of_access(look)?, look.overdue);
     let hold = look.record.and_then(|record| record.hold.as_ref());
     let said = match (said.reason.progress(), hold) {
         // What keeps calls from being made at all is mended first.
@@ -167,6 +170,21 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
         Some(users) => in_use(look, users, &said),
         None => said,
     })
+}
+
+/// Nothing is sent while the audit log takes no line; what keeps calls from being made anyway is mended first.
+fn without_trail(said: Refusal, overdue: Option<&Overdue>) -> Refusal {
+    match (said.reason.progress(), overdue) {
+        (Progress::Done | Progress::Reconciling, Some(overdue)) => Refusal::new(
+            PlatformReason::AuditFailed,
+            format!(
+                "Nothing is sent while the audit log takes no line ({}): the end of a deletion has to be written down before \
+                 the next one begins. It goes on by itself once the log takes lines. Give the operator room and the right to write it.",
+                overdue.error
+            ),
+        ),
+        (Progress::Stalled, _) | (_, None) => said,
+    }
 }
 
 /// A mass deletion that waits for a person.

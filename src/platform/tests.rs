@@ -191,6 +191,7 @@ impl Running {
             directory: Arc::clone(&directory),
             timeouts,
             census: Box::new(|_, _| Some(Tenants::default())),
+            audit: AuditLog::stdout(),
         };
         let task = tokio::spawn(run(context, tell, cancel.clone()));
         Self {

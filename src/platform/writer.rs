@@ -210,6 +210,7 @@ impl Writer {
     ) -> (Vec<Due>, HashSet<AppId>) {
         let mut due = Vec::new();
         let mut safe = HashSet::new();
+        let overdue = self.context.audit.overdue();
         for known in known {
             let Known {
                 object,
@@ -231,6 +232,7 @@ impl Writer {
                 users: tenants.as_ref().map(|all| &all.users),
                 record,
                 served_by: served_by.as_ref(),
+                overdue: overdue.as_ref(),
                 now,
             });
             let Some(status) = status else { continue };
@@ -297,7 +299,7 @@ async fn write(context: &Context, due: Due) -> Option<AppId> {
                 return None;
             }
             context.directory.status_written(Object::from(written));
-            tell_hold(context, &object, &status).await;
+            tell_hold(context, &object, &status);
             return application;
         }
         Ok(Err(kube::Error::Api(answer))) if answer.is_not_found() || answer.is_conflict() => {
@@ -309,8 +311,8 @@ async fn write(context: &Context, due: Due) -> Option<AppId> {
     None
 }
 
-/// An event where a hold has come or gone.
-async fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
+/// An event where a hold has come or gone. Nobody waits for it: deletions wait for the status that was written.
+fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
     let before = object.status.hold.as_ref().map(|hold| &hold.id);
     let note = match (&status.hold, before) {
         (Some(hold), before) if before != Some(&hold.id) => Note {
@@ -335,5 +337,6 @@ async fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) 
         return;
     }
     let about = events::about::<Platform>(&object.key, &object.uid);
-    events::publish(&context.recorder, &about, &note).await;
+    let recorder = context.recorder.clone();
+    tokio::spawn(async move { events::publish(&recorder, &about, &note).await });
 }

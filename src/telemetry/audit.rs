@@ -1,13 +1,19 @@
 //! The audit trail: one JSON line for each deletion, on standard output, logs being on standard error, or in a file.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::api::names::{AppId, Endpoint, FileId};
 use crate::api::version_package::{Outcome, PackageIdentity};
@@ -49,6 +55,9 @@ pub struct AuditRecord {
     pub code: Option<String>,
     /// Calls made for this deletion.
     pub attempts: u32,
+    /// Where the package was gone: how many of them came before the one that was told so. One of them may have deleted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier_attempts: Option<u32>,
     /// Since when the deletion was wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Timestamp>,
@@ -75,17 +84,62 @@ pub struct ReappearedRecord {
     pub listed_since: Timestamp,
 }
 
+/// How long one line may take. What hangs for longer is looked after without anybody waiting for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A line that is owed for so long keeps everything new from being sent.
+const OVERDUE: Duration = Duration::from_secs(10);
+/// Who owes a line tries it again within half a minute. One that nobody has tried for so long is tried by [`AuditLog::pay`].
+const FORGOTTEN: Duration = Duration::from_secs(45);
+/// A line that was written after all is remembered for so long, so that who owes it doesn't write it again.
+const REMEMBERED: Duration = Duration::from_secs(600);
+/// Lines that are written at a time: each may hang, and hold a thread.
+const AT_ONCE: usize = 8;
+
 /// Where audit lines go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
-    /// Standard output where there is none.
-    file: Option<Arc<AuditFile>>,
+    target: Target,
+    turns: Arc<Semaphore>,
+    owed: Arc<Mutex<HashMap<Vec<u8>, Owed>>>,
+}
+
+#[derive(Debug, Clone)]
+enum Target {
+    Stdout,
+    File(Arc<AuditFile>),
+}
+
+/// A line that is not known to be written.
+#[derive(Debug)]
+struct Owed {
+    since: Instant,
+    tried: Instant,
+    state: Writing,
+}
+
+#[derive(Debug)]
+enum Writing {
+    /// The last try is under way, or has failed for this reason.
+    Tried(String),
+    /// The last try took too long and may still end well.
+    Hangs(JoinHandle<io::Result<()>>),
+    /// It ended well when nobody waited any more.
+    Written,
+}
+
+/// A line that is owed for too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overdue {
+    /// For how long.
+    pub age: Duration,
+    /// What its last try failed with.
+    pub error: String,
 }
 
 impl AuditLog {
     /// Standard output.
     pub fn stdout() -> Self {
-        Self { file: None }
+        Self::to(Target::Stdout)
     }
 
     /// A file, made where there is none. Its lines are appended to what it holds.
@@ -100,28 +154,178 @@ impl AuditLog {
             path,
             turn: Mutex::new(()),
         };
-        Ok(Self {
-            file: Some(Arc::new(file)),
-        })
+        Ok(Self::to(Target::File(Arc::new(file))))
     }
 
-    /// Writes `record` as one line. A line in a file is on the disk when this returns.
-    ///
-    /// # Errors
-    /// When the line was not taken. A later try may find that it was: a line may come twice, but never not at all.
-    pub async fn write(&self, record: &(impl Serialize + Sync)) -> io::Result<()> {
-        let line = line(record)?;
-        match self.file.clone() {
-            None => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(&line)?;
-                stdout.flush()
-            }
-            Some(file) => tokio::task::spawn_blocking(move || file.append(&line))
-                .await
-                .map_err(io::Error::other)?,
+    fn to(target: Target) -> Self {
+        Self {
+            target,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            owed: Arc::default(),
         }
     }
+
+    /// Writes `record` as one line. A line in a file is on the disk when this returns. It is owed from now on until a call
+    /// with the same record returns well.
+    ///
+    /// # Errors
+    /// When the line was not taken in time. A later try may find that it was: a line may come twice, but never not at all.
+    pub async fn write(&self, record: &(impl Serialize + Sync)) -> io::Result<()> {
+        self.append(line(record)?).await
+    }
+
+    async fn append(&self, line: Vec<u8>) -> io::Result<()> {
+        let now = Instant::now();
+        if self.begin(&line, now)? {
+            return Ok(());
+        }
+        let ended = self.attempt(&line, now + PATIENCE).await;
+        let mut owed = self.owed.lock();
+        match ended {
+            Ok(Ok(())) => {
+                owed.remove(&line);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                if let Some(owed) = owed.get_mut(&line) {
+                    owed.state = Writing::Tried(error.to_string());
+                }
+                Err(error)
+            }
+            Err(writing) => {
+                let error = late();
+                if let Some(owed) = owed.get_mut(&line) {
+                    owed.state = writing.map_or(Writing::Tried(error.to_string()), Writing::Hangs);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes that `line` is owed; whether an earlier try has written it after all.
+    ///
+    /// # Errors
+    /// While a try hangs, its own or another one's: a second one would hang too.
+    fn begin(&self, line: &[u8], now: Instant) -> io::Result<bool> {
+        let mut owed = self.owed.lock();
+        look_after(&mut owed);
+        let hangs = owed
+            .values()
+            .any(|owed| matches!(owed.state, Writing::Hangs(_)));
+        let own = owed.entry(line.to_vec()).or_insert_with(|| Owed {
+            since: now,
+            tried: now,
+            state: Writing::Tried("it is under way".to_owned()),
+        });
+        own.tried = now;
+        if matches!(own.state, Writing::Written) {
+            owed.remove(line);
+            return Ok(true);
+        }
+        if hangs { Err(late()) } else { Ok(false) }
+    }
+
+    /// One try. `Err` with what still hangs at the `deadline`, where it has begun.
+    async fn attempt(
+        &self,
+        line: &[u8],
+        deadline: Instant,
+    ) -> Result<io::Result<()>, Option<JoinHandle<io::Result<()>>>> {
+        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned());
+        let turn = turn.await.map_err(|_| None)?;
+        let (target, line) = (self.target.clone(), line.to_vec());
+        let mut writing = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            target.append(&line)
+        });
+        match timeout_at(deadline, &mut writing).await {
+            Ok(ended) => Ok(ended.map_err(io::Error::other).flatten()),
+            Err(_) => Err(Some(writing)),
+        }
+    }
+
+    /// The line that is owed for the longest time, where that is too long: then nothing new may be sent.
+    pub fn overdue(&self) -> Option<Overdue> {
+        let mut owed = self.owed.lock();
+        if owed.is_empty() {
+            return None;
+        }
+        look_after(&mut owed);
+        let oldest = owed
+            .values()
+            .filter(|owed| !matches!(owed.state, Writing::Written))
+            .min_by_key(|owed| owed.since)?;
+        let age = oldest.since.elapsed();
+        let error = match &oldest.state {
+            Writing::Tried(error) => error.clone(),
+            Writing::Hangs(_) | Writing::Written => late().to_string(),
+        };
+        (age >= OVERDUE).then_some(Overdue { age, error })
+    }
+
+    /// Tries the lines again whose owner doesn't, since its object is gone.
+    pub async fn pay(&self) {
+        let forgotten: Vec<Vec<u8>> = {
+            let mut owed = self.owed.lock();
+            look_after(&mut owed);
+            owed.retain(|_, owed| {
+                !matches!(owed.state, Writing::Written) || owed.tried.elapsed() < REMEMBERED
+            });
+            let mut due = owed.iter().filter(|(_, owed)| {
+                matches!(owed.state, Writing::Tried(_)) && owed.tried.elapsed() >= FORGOTTEN
+            });
+            due.by_ref().map(|(line, _)| line.clone()).collect()
+        };
+        for line in forgotten {
+            if self.append(line).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The lines that are not known to be written, as text.
+    pub fn unwritten(&self) -> Vec<String> {
+        let mut owed = self.owed.lock();
+        look_after(&mut owed);
+        let owed = owed
+            .iter()
+            .filter(|(_, owed)| !matches!(owed.state, Writing::Written));
+        owed.map(|(line, _)| String::from_utf8_lossy(line).trim_end().to_owned())
+            .collect()
+    }
+}
+
+impl Target {
+    /// Blocks, maybe for ever.
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(line)?;
+                stdout.flush()
+            }
+            Self::File(file) => file.append(line),
+        }
+    }
+}
+
+/// Takes in what has become of tries that nobody waited for.
+fn look_after(owed: &mut HashMap<Vec<u8>, Owed>) {
+    for owed in owed.values_mut() {
+        if let Writing::Hangs(writing) = &mut owed.state
+            && let Some(ended) = writing.now_or_never()
+        {
+            owed.state = match ended.map_err(io::Error::other).flatten() {
+                Ok(()) => Writing::Written,
+                Err(error) => Writing::Tried(error.to_string()),
+            };
+        }
+    }
+}
+
+fn late() -> io::Error {
+    let why = format!("it hangs, and takes no line within {PATIENCE:?}");
+    io::Error::new(ErrorKind::TimedOut, why)
 }
 
 /// A file that may be renamed, removed or cut at any time: it is opened anew for each line, so no line ever goes to one
@@ -186,170 +390,4 @@ fn line(record: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn record() -> AuditRecord {
-        AuditRecord {
-            time: "2026-07-01T10:00:03Z".parse().unwrap(),
-            actor: Some("kustomize-controller".to_owned()),
-            namespace: "fleet".to_owned(),
-            name: "meter\nfw".to_owned(),
-            uid: "u-1".to_owned(),
-            file_id: "a1".parse().unwrap(),
-            package: Some(PackageIdentity {
-                version: Some("V1.1.10".to_owned()),
-                ..PackageIdentity::default()
-            }),
-            application: Some("app-1".parse().unwrap()),
-            outcome: Outcome::AlreadyGone,
-            disregarded: vec!["u-2".to_owned()],
-            http_status: Some(404),
-            code: Some("123002".to_owned()),
-            attempts: 2,
-            requested_at: Some("2026-07-01T10:00:00Z".parse().unwrap()),
-            duration_ms: Some(3000),
-        }
-    }
-
-    fn said(record: &impl Serialize) -> serde_json::Value {
-        let text = String::from_utf8(line(record).unwrap()).unwrap();
-        assert_eq!(text.matches('\n').count(), 1, "one line: {text:?}");
-        assert!(text.ends_with('\n'));
-        serde_json::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn a_deletion_is_one_json_line_with_who_what_when_outcome_and_codes() {
-        assert_eq!(
-            said(&record()),
-            serde_json::json!({
-                "kind": "PackageDeletion", "time": "2026-07-01T10:00:03Z", "actor": "kustomize-controller",
-                "namespace": "fleet", "name": "meter\nfw", "uid": "u-1",
-                "fileId": "a1", "package": {"version": "V1.1.10"}, "application": "app-1", "outcome": "AlreadyGone",
-                "disregarded": ["u-2"], "httpStatus": 404, "code": "123002", "attempts": 2,
-                "requestedAt": "2026-07-01T10:00:00Z", "durationMs": 3000,
-            })
-        );
-    }
-
-    #[test]
-    fn a_deleted_package_that_is_listed_again_is_a_record_of_its_own_kind() {
-        let record = ReappearedRecord {
-            time: "2026-07-01T11:00:00Z".parse().unwrap(),
-            application: "app-1".parse().unwrap(),
-            endpoint: "https://h:1".parse().unwrap(),
-            file_id: "a1".parse().unwrap(),
-            deleted_at: "2026-07-01T10:00:03Z".parse().unwrap(),
-            listed_since: "2026-07-01T10:59:58Z".parse().unwrap(),
-        };
-        assert_eq!(
-            said(&record),
-            serde_json::json!({
-                "kind": "PackageReappeared", "time": "2026-07-01T11:00:00Z", "application": "app-1",
-                "endpoint": "https://h:1", "fileId": "a1", "deletedAt": "2026-07-01T10:00:03Z",
-                "listedSince": "2026-07-01T10:59:58Z",
-            })
-        );
-    }
-
-    #[test]
-    fn what_is_not_known_is_left_out() {
-        let bare = AuditRecord {
-            actor: None,
-            disregarded: Vec::new(),
-            package: None,
-            application: None,
-            http_status: None,
-            code: None,
-            requested_at: None,
-            duration_ms: None,
-            outcome: Outcome::Retained,
-            ..record()
-        };
-        let line = said(&bare);
-        assert_eq!(line["outcome"], "Retained");
-        for key in [
-            "actor",
-            "disregarded",
-            "package",
-            "application",
-            "httpStatus",
-            "code",
-            "requestedAt",
-            "durationMs",
-        ] {
-            assert!(line.get(key).is_none(), "{key}");
-        }
-    }
-
-    /// A log in a folder of its own.
-    fn in_a_file() -> (tempfile::TempDir, PathBuf, AuditLog) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        let log = AuditLog::to_file(path.clone()).unwrap();
-        (folder, path, log)
-    }
-
-    fn lines(path: &Path) -> usize {
-        let text = fs::read_to_string(path).unwrap();
-        assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
-        text.lines().count()
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_renamed_or_removed_is_followed_by_a_new_one_of_its_name() {
-        let (_folder, path, log) = in_a_file();
-        log.write(&record()).await.unwrap();
-        let again = AuditLog::to_file(path.clone()).unwrap();
-        again.write(&record()).await.unwrap();
-        assert_eq!(lines(&path), 2, "a start appends");
-        let rotated = path.with_extension("log.1");
-        fs::rename(&path, &rotated).unwrap();
-        log.write(&record()).await.unwrap();
-        assert_eq!((lines(&rotated), lines(&path)), (2, 1));
-        fs::remove_file(&path).unwrap();
-        log.write(&record()).await.unwrap();
-        assert_eq!(lines(&path), 1);
-    }
-
-    #[tokio::test]
-    async fn half_a_line_stays_alone_and_spoils_none_that_follows() {
-        let (_folder, path, log) = in_a_file();
-        fs::write(&path, r#"{"kind":"PackageDel"#).unwrap();
-        log.write(&record()).await.unwrap();
-        log.write(&record()).await.unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        let whole = text
-            .lines()
-            .skip(1)
-            .map(serde_json::from_str::<serde_json::Value>);
-        assert_eq!(whole.flatten().count(), 2, "{text}");
-    }
-
-    #[tokio::test]
-    async fn a_line_that_the_disk_does_not_take_is_an_error_and_a_later_one_is_not() {
-        let (_folder, path, log) = in_a_file();
-        fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let error = log.write(&record()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
-        fs::remove_file(&path).unwrap();
-        log.write(&record()).await.unwrap();
-        assert_eq!(lines(&path), 1);
-    }
-
-    #[test]
-    fn what_is_no_file_or_has_no_folder_is_refused_at_the_start() {
-        let folder = tempfile::tempdir().unwrap();
-        for path in [
-            "/dev/null".into(),
-            folder.path().into(),
-            folder.path().join("no/audit.log"),
-        ] {
-            assert!(AuditLog::to_file(path.clone()).is_err(), "{path:?}");
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,9 @@
-//! Logs on standard error, as text for people or as JSON for machines.
+//! Logs on standard error, as text for people or as JSON for machines. Nobody who logs waits for who reads it: what isn't
+//! read is dropped in the end, and counted.
 
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use tracing::Subscriber;
@@ -9,6 +12,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
+
+use super::lines::Lines;
+
+/// The lines of this process.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -36,6 +44,9 @@ pub enum LogError {
     /// Logs have begun already.
     #[error("logs can't begin: {0}")]
     Begun(#[from] TryInitError),
+    /// Nobody can write them.
+    #[error("logs can't begin: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Begins to log what `filter` lets through, such as `info` or `info,version_package_operator=debug`.
@@ -44,8 +55,30 @@ pub enum LogError {
 /// When the filter can't be read, or this process logs already.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let colors = io::stderr().is_terminal();
-    subscriber(format, filter, colors, io::stderr)?.try_init()?;
+    let told = |count| {
+        tracing::warn!(
+            count,
+            "log lines were dropped, since standard error took none"
+        );
+    };
+    let lines = Lines::to(io::stderr(), told)?;
+    let writer = lines.clone();
+    subscriber(format, filter, colors, move || writer.clone())?.try_init()?;
+    // The first to begin is the only one.
+    let _ = LINES.set(lines);
     Ok(())
+}
+
+/// How many lines of this process were dropped so far.
+pub fn dropped() -> u64 {
+    LINES.get().map_or(0, Lines::dropped)
+}
+
+/// Waits until all lines of this process are written, but not for longer than `patience`: before its end.
+pub fn flush(patience: Duration) {
+    if let Some(lines) = LINES.get() {
+        lines.flush(patience);
+    }
 }
 
 /// Where kube prints whole bodies that it can't read: one may be a Secret.

@@ -55,6 +55,7 @@ pub struct Metrics {
     watch_restarts: Family<Labels<1>, Counter>,
     blind_permits: Counter,
     audit_failures: Counter,
+    log_lines_dropped: Counter,
     unmanaged: Family<Labels<2>, Gauge>,
     reappeared: Counter,
 }
@@ -89,6 +90,7 @@ impl Metrics {
             watch_restarts: Family::default(),
             blind_permits: Counter::default(),
             audit_failures: Counter::default(),
+            log_lines_dropped: Counter::default(),
             unmanaged: Family::default(),
             reappeared: Counter::default(),
         };
@@ -126,6 +128,7 @@ impl Metrics {
         r.register("watch_restarts", "Watches begun anew, by resource", self.watch_restarts.clone());
         r.register("blind_permits", "Looks at objects whose last write did not come back through the watch in time: the operator was blind and deleted nothing", self.blind_permits.clone());
         r.register("audit_failures", "Audit lines that could not be written; the object stays until its line is", self.audit_failures.clone());
+        r.register("log_lines_dropped", "Log lines that were dropped, since standard error took none", self.log_lines_dropped.clone());
         r.register("unmanaged_packages", "Packages on the platform that no object stands for, as of the last inventory", self.unmanaged.clone());
         r.register("reappeared_packages", "Packages that an inventory lists although the platform said before that they are deleted", self.reappeared.clone());
         self
@@ -246,6 +249,13 @@ impl Metrics {
     /// An audit line could not be written.
     pub fn unaudited(&self) {
         self.audit_failures.inc();
+    }
+
+    /// So many log lines were dropped since the start.
+    pub fn set_log_lines_dropped(&self, count: u64) {
+        self.log_lines_dropped
+            .inner()
+            .store(count, Ordering::Relaxed);
     }
 
     /// A permit was given back because the echo of its intent did not come.

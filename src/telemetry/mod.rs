@@ -2,5 +2,6 @@
 
 pub mod audit;
 pub mod events;
+mod lines;
 pub mod logs;
 pub mod metrics;

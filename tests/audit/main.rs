@@ -8,6 +8,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod hanging;
 #[path = "../support/mod.rs"]
 mod support;
 mod unwritable;
@@ -281,6 +282,9 @@ async fn no_kill_and_no_rotation_loses_a_line_but_that_of_the_one_call_under_way
                 line["namespace"] == lane.rig.namespace
                     && line["fileId"] == **file_id
                     && line["outcome"] == "AlreadyGone"
+                    && line["earlierAttempts"]
+                        .as_u64()
+                        .is_some_and(|earlier| earlier > 0)
             });
             assert!(found, "{file_id} of {} has no line", lane.rig.namespace);
         }

@@ -74,6 +74,8 @@ reasons! {
     UnexpectedAnswer: Stalled, "Compare `spec.endpoint` with the platform's, and look at proxies and gateways on the way.";
     /// The finalizer of the `Platform` can't be changed, so no object may rely on it.
     FinalizerRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
+    /// How a deletion ended can't be written to the audit log, and nothing is sent before.
+    AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The object can't be read as a Platform of this version.
     Undecodable: Stalled, "Mend the field named in the message.";
 }

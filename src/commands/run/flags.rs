@@ -11,6 +11,9 @@ use crate::remote::client::Timeouts;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::logs::LogFormat;
 
+/// How long the audit file may take to open.
+const OPENS: Duration = Duration::from_secs(10);
+
 /// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -80,14 +83,22 @@ impl Args {
     }
 
     /// Where audit lines go.
-    pub(super) fn audit_log(&self) -> anyhow::Result<AuditLog> {
-        self.audit_log.as_ref().map_or_else(
-            || Ok(AuditLog::stdout()),
-            |path| {
-                AuditLog::to_file(path.clone())
-                    .with_context(|| format!("--audit-log {} can't be written", path.display()))
-            },
-        )
+    pub(super) async fn audit_log(&self) -> anyhow::Result<AuditLog> {
+        let Some(path) = &self.audit_log else {
+            return Ok(AuditLog::stdout());
+        };
+        let opening = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || AuditLog::to_file(path)
+        });
+        // A volume that hangs would say nothing for ever.
+        let opened = match tokio::time::timeout(OPENS, opening).await {
+            Ok(opened) => opened.map_err(std::io::Error::other).flatten(),
+            Err(_) => Err(std::io::Error::other(format!(
+                "it can't be opened within {OPENS:?}"
+            ))),
+        };
+        opened.with_context(|| format!("--audit-log {} can't be written", path.display()))
     }
 
     /// How long the platform may take.

@@ -422,3 +422,24 @@ fn the_status_of_a_held_object_names_its_hold_and_keeps_the_id_after_the_release
     );
     assert_eq!(id(&report.status.unwrap()), None, "it has left the hold");
 }
+
+#[test]
+fn the_line_of_a_package_that_was_gone_tells_of_earlier_calls_of_ours() {
+    let mut object = fixtures::object("a");
+    for (attempts, call, outcome, earlier) in [
+        (0, Call::Show, Outcome::AlreadyGone, None),
+        (1, Call::Delete, Outcome::AlreadyGone, None),
+        (1, Call::Show, Outcome::AlreadyGone, Some(1)),
+        (3, Call::Delete, Outcome::AlreadyGone, Some(2)),
+        (3, Call::Delete, Outcome::Deleted, None),
+    ] {
+        object.status.deletion = Some(Deletion {
+            attempts: Some(attempts),
+            ..Deletion::default()
+        });
+        let answer = Answer::Done(200);
+        let record =
+            audit_record(&seen(object.clone()), outcome, Some((call, &answer)), now()).unwrap();
+        assert_eq!(record.earlier_attempts, earlier, "{attempts} {call:?}");
+    }
+}

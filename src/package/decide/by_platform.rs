@@ -140,6 +140,7 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::AuthenticationFailed
             | PlatformReason::ApplicationRefused
             | PlatformReason::UnexpectedAnswer
+            | PlatformReason::AuditFailed
             | PlatformReason::Undecodable => rest(Reason::CredentialsMissing, message.clone()),
         }),
         PlatformView::Usable { app_id, .. } => application_changed(seen, app_id),

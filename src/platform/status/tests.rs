@@ -61,6 +61,7 @@ fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<Pla
         users: None,
         record: None,
         served_by: None,
+        overdue: None,
         now: (at(1000), Instant::now()),
     })
 }
@@ -178,6 +179,7 @@ async fn a_token_beside_a_login_says_whose_login_serves() {
         users: None,
         record: None,
         served_by: Some(&ObjectKey::new("iot", "other")),
+        overdue: None,
         now: (at(1000), Instant::now()),
     })
     .unwrap();
@@ -196,6 +198,7 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
             users: None,
             record: None,
             served_by: None,
+            overdue: None,
             now: (at(1000), Instant::now()),
         };
         next(&look).unwrap().packages
@@ -280,6 +283,7 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
             users: None,
             record: None,
             served_by: None,
+            overdue: None,
             now: (at(second), now),
         })
         .unwrap()
@@ -310,6 +314,7 @@ async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
             users: None,
             record: None,
             served_by: None,
+            overdue: None,
             now: (
                 at(1000 + i64::from(seconds)),
                 start + Duration::from_secs(seconds.into()),
@@ -356,6 +361,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
             users: Some(&users),
             record,
             served_by: None,
+            overdue: None,
             now: (at(1000), Instant::now()),
         });
         let status = status.unwrap();
@@ -395,4 +401,38 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
         assert!(message.contains(part), "{part}: {message}");
     }
     assert!(!message.contains("go by themselves"), "{message}");
+}
+
+#[tokio::test]
+async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebody_first() {
+    let (read, access) = (platform(&spec()), grant(true, None));
+    let overdue = Overdue {
+        age: Duration::from_secs(11),
+        error: "No space left on device".to_owned(),
+    };
+    for (state, reason) in [
+        (State::Open, "AuditFailed"),
+        (
+            State::ApplicationRefused(Detail::default()),
+            "ApplicationRefused",
+        ),
+    ] {
+        let said = next(&Look {
+            object: &read,
+            access: &access,
+            snapshot: Some(&snapshot(state)),
+            packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
+            served_by: None,
+            overdue: Some(&overdue),
+            now: (at(1000), Instant::now()),
+        })
+        .unwrap();
+        assert_eq!((ready(&said).0, ready(&said).1), ("False", reason));
+        assert_eq!(
+            ready(&said).2.contains("No space left"),
+            reason == "AuditFailed"
+        );
+    }
 }

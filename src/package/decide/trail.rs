@@ -1,0 +1,84 @@
+//! No trail, no act: while an audit line is owed for too long, nothing new is sent.
+
+use std::time::Duration;
+
+use super::{Decision, Now};
+use crate::api::reason::Reason;
+use crate::telemetry::audit::Overdue;
+
+/// How often those that wait look whether the line is written.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// `decision`, or in place of one that leads to a call that of waiting for the audit log. A release waits for nothing but
+/// its own line.
+pub fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> Decision {
+    let Some(overdue) = overdue else {
+        return decision;
+    };
+    match decision {
+        Decision::Request(_)
+        | Decision::Follow { .. }
+        | Decision::WriteIntent
+        | Decision::LookUp
+        | Decision::Send => Decision::Rest {
+            reason: Reason::AuditFailed,
+            message: format!(
+                "Nothing is sent while the audit log takes no line ({}): the end of an earlier deletion has to be written down first. It goes on by itself once the log takes lines: give the operator room and the right to write it",
+                overdue.error
+            ),
+            until: Some(now.tick + LOOK_AGAIN),
+        },
+        Decision::Nothing
+        | Decision::Await(_)
+        | Decision::AddFinalizer
+        | Decision::Release { .. }
+        | Decision::Rest { .. }
+        | Decision::RestartWatch
+        | Decision::GiveBack(_) => decision,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::api::version_package::Outcome;
+
+    #[test]
+    fn an_overdue_line_holds_all_that_leads_to_a_call_and_nothing_else() {
+        let now = Now {
+            wall: Timestamp::UNIX_EPOCH,
+            tick: Instant::now(),
+        };
+        let overdue = Overdue {
+            age: Duration::from_secs(11),
+            error: "No space left on device".to_owned(),
+        };
+        for decision in [Decision::WriteIntent, Decision::LookUp, Decision::Send] {
+            assert_eq!(with_trail(decision.clone(), None, now), decision);
+            let held = with_trail(decision, Some(&overdue), now);
+            let Decision::Rest {
+                reason: Reason::AuditFailed,
+                message,
+                until: Some(until),
+            } = &held
+            else {
+                panic!("{held:?}");
+            };
+            assert!(message.contains("No space left") && *until > now.tick);
+            assert!(!held.keeps_seat());
+        }
+        for decision in [
+            Decision::Nothing,
+            Decision::AddFinalizer,
+            Decision::Release {
+                outcome: Outcome::Retained,
+                keeper: None,
+            },
+        ] {
+            assert_eq!(with_trail(decision.clone(), Some(&overdue), now), decision);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Lines that a thread of their own writes: whoever says one never waits, whatever is at the other end.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// So many lines wait for the writer; more are dropped.
+const WAITING: usize = 4096;
+
+/// Takes lines, one for each `write`. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lines {
+    waiting: SyncSender<Item>,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Item {
+    Line(Vec<u8>),
+    /// To be answered once all lines before it are written.
+    Flush(SyncSender<()>),
+}
+
+impl Lines {
+    /// Has `target` written to by a thread. `told` is called there with how many lines were dropped meanwhile, once lines
+    /// are taken again.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn to(
+        target: impl Write + Send + 'static,
+        told: impl Fn(u64) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (waiting, items) = sync_channel(WAITING);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&dropped);
+        let write = move || write_all(&items, target, &counted, told);
+        thread::Builder::new()
+            .name("lines".to_owned())
+            .spawn(write)?;
+        Ok(Self { waiting, dropped })
+    }
+
+    /// How many lines were dropped since the start.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Waits until what was said so far is written, but not for longer than `patience`.
+    pub fn flush(&self, patience: Duration) {
+        let (done, written) = sync_channel(1);
+        if self.waiting.try_send(Item::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(patience);
+        }
+    }
+}
+
+fn write_all(
+    items: &Receiver<Item>,
+    mut target: impl Write,
+    dropped: &AtomicU64,
+    told: impl Fn(u64),
+) {
+    let mut known = 0;
+    for item in items {
+        match item {
+            // Where nobody reads any more there is nobody to tell of it.
+            Item::Line(line) => drop(target.write_all(&line)),
+            Item::Flush(done) => drop(done.try_send(())),
+        }
+        let now = dropped.load(Ordering::Relaxed);
+        if now > known {
+            told(now - known);
+            known = now;
+        }
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.waiting.try_send(Item::Line(line.to_vec())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Takes each line only once it is told to.
+    struct Gate(Receiver<()>, Arc<parking_lot::Mutex<Vec<u8>>>);
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_target_that_takes_nothing_costs_lines_which_are_counted_and_told_and_no_time() {
+        let (open, gate) = channel();
+        let (tell, told) = channel();
+        let taken = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let target = Gate(gate, Arc::clone(&taken));
+        let mut lines = Lines::to(target, move |count| tell.send(count).unwrap()).unwrap();
+        let begun = Instant::now();
+        for _ in 0..2 * WAITING {
+            lines.write_all(b"a line\n").unwrap();
+        }
+        lines.flush(Duration::from_millis(10));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        // One may be in the hand of the writer.
+        let dropped = lines.dropped();
+        let most = u64::try_from(WAITING).unwrap();
+        assert!((most - 1..=most).contains(&dropped), "{dropped}");
+        drop(open);
+        lines.flush(Duration::from_secs(10));
+        assert_eq!(told.recv().unwrap(), dropped);
+        let whole = taken.lock().len() / b"a line\n".len();
+        assert_eq!(u64::try_from(whole).unwrap() + dropped, 2 * most);
+    }
+}
