@@ -1,29 +1,42 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics`, `/queue` and `/inventory`.
+//! The admin port: `/livez`, `/readyz` and `/metrics` for everybody who reaches it; `/queue` and `/inventory`, which name
+//! objects and messages of all namespaces, only over the loopback interface, as `kubectl exec` and `port-forward` do.
 
 pub mod desk;
 pub mod inventory;
+mod port;
 pub mod queue;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::extract::Query;
+use axum::Router;
 use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use hyper::body::Bytes;
+use serde::Serialize;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::desk::{Desk, Refusal};
+use self::port::Peer;
+pub use self::port::listen;
 
 /// The content type of the `OpenMetrics` text format, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// How long requests under way may still take once the server is to stop.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// So long one scrape serves all who ask: slow readers share its bytes.
+const SCRAPE: Duration = Duration::from_millis(250);
+/// Reports that are made or read at a time.
+const REPORTS: usize = 4;
+/// The bytes of one report.
+const REPORT: usize = 8 << 20;
 
 /// Whether the operator can do its work: a fixed set of named gates, each open or closed for a reason.
 #[derive(Debug)]
@@ -71,17 +84,13 @@ impl Readiness {
 /// Serves the admin port on `listener` until `stop`, and requests under way for a second more.
 /// `scrape` gives the metrics in the `OpenMetrics` text format; the reports are those of `desk`, once
 /// there is one.
-///
-/// # Errors
-/// When the listener fails for good.
 pub async fn serve<F>(
     listener: TcpListener,
     readiness: Arc<Readiness>,
     scrape: F,
     desk: Arc<OnceLock<Desk>>,
     stop: CancellationToken,
-) -> io::Result<()>
-where
+) where
     F: Fn() -> String + Clone + Send + Sync + 'static,
 {
     let ready = move || async move {
@@ -90,7 +99,19 @@ where
             Some(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing),
         }
     };
-    let metrics = move || async move { ([(CONTENT_TYPE, OPENMETRICS)], scrape()) };
+    let scraped = Arc::new(Mutex::new((None, Bytes::new())));
+    let metrics = move || async move {
+        let mut scraped = scraped.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if scraped.0.is_none_or(|at| at + SCRAPE <= now) {
+            *scraped = (Some(now), Bytes::from(scrape()));
+        }
+        ([(CONTENT_TYPE, OPENMETRICS)], scraped.1.clone())
+    };
+    let reports = Arc::new(Reports {
+        desk,
+        places: Arc::new(Semaphore::new(REPORTS)),
+    });
     let router = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
@@ -98,34 +119,68 @@ where
         .route(
             queue::PATH,
             get({
-                let desk = desk.clone();
-                move |ask| async move { report(&desk, ask, Desk::queue) }
+                let reports = reports.clone();
+                move |peer, ask| async move { reports.report(&peer, ask, Desk::queue) }
             }),
         )
         .route(
             inventory::PATH,
-            get(move |ask| async move { report(&desk, ask, Desk::inventory) }),
+            get(move |peer, ask| async move { reports.report(&peer, ask, Desk::inventory) }),
         );
-    let server =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        ended = server => ended,
-        // A client that never ends its request must not keep the process.
-        () = async { stop.cancelled().await; tokio::time::sleep(LAST_WORDS).await } => Ok(()),
+    port::serve(&listener, &router, &stop).await;
+}
+
+/// Makes the reports, so many at a time.
+struct Reports {
+    desk: Arc<OnceLock<Desk>>,
+    places: Arc<Semaphore>,
+}
+
+impl Reports {
+    fn report<Ask, Report: Serialize>(
+        &self,
+        Extension(peer): &Extension<Arc<Peer>>,
+        ask: Result<Query<Ask>, QueryRejection>,
+        make: impl FnOnce(&Desk, &Ask) -> Result<Report, Refusal>,
+    ) -> Result<Response, Refusal> {
+        if !peer.is_near() {
+            let error = "reports are given over the loopback interface only: kubectl exec, or kubectl port-forward to the pod";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, error));
+        }
+        // It is held until the whole report is sent.
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let error = "too many reports are asked for at once; try again in a few seconds";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        })?;
+        peer.hold(place);
+        let Query(ask) = ask.map_err(|wrong| Refusal::new(wrong.status(), wrong.body_text()))?;
+        let desk = self.desk.get().ok_or_else(|| {
+            let error = "this replica is still starting; try again in a few seconds";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+        })?;
+        let mut text = Bounded(Vec::new());
+        serde_json::to_writer(&mut text, &make(desk, &ask)?).map_err(|_| {
+            let error = format!("the report has more than {REPORT} bytes: ask for one Platform");
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+        })?;
+        Ok(([(CONTENT_TYPE, "application/json")], text.0).into_response())
     }
 }
 
-fn report<Ask, Report>(
-    desk: &OnceLock<Desk>,
-    ask: Result<Query<Ask>, QueryRejection>,
-    make: impl FnOnce(&Desk, &Ask) -> Result<Report, Refusal>,
-) -> Result<Json<Report>, Refusal> {
-    let Query(ask) = ask.map_err(|wrong| Refusal::new(wrong.status(), wrong.body_text()))?;
-    let desk = desk.get().ok_or_else(|| {
-        let error = "this replica is still starting; try again in a few seconds";
-        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
-    })?;
-    make(desk, &ask).map(Json)
+/// At most [`REPORT`] bytes.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > REPORT {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +197,7 @@ mod tests {
         address: SocketAddr,
         readiness: Arc<Readiness>,
         stop: CancellationToken,
-        ended: JoinHandle<io::Result<()>>,
+        ended: JoinHandle<()>,
     }
 
     async fn served() -> Served {
@@ -255,7 +310,7 @@ mod tests {
         get(served.address, "/livez").await;
         served.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(10), served.ended);
-        ended.await.unwrap().unwrap().unwrap();
+        ended.await.unwrap().unwrap();
         assert!(TcpStream::connect(served.address).await.is_err());
     }
 }

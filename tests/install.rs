@@ -134,7 +134,7 @@ async fn the_binary_takes_the_arguments_and_serves_the_port_of_the_deployment() 
         assert!(help.contains(name), "{name} in {help}");
     }
     let port = container["ports"][0]["containerPort"].as_u64().unwrap();
-    let default = format!("[default: 0.0.0.0:{port}]");
+    let default = format!("[default: [::]:{port}]");
     assert!(help.contains(&default), "{default} in {help}");
     let environment = container["env"].as_array().unwrap().iter();
     let environment: Vec<_> = environment

@@ -1,5 +1,6 @@
 //! `vpo run`: the operator, from its flags to its orderly end.
 
+mod descriptors;
 mod flags;
 
 use std::collections::HashSet;
@@ -76,12 +77,17 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         ("platforms", "the first list of Platforms is under way"),
         ("packages", "the first list of VersionPackages is under way"),
     ]));
+    let descriptors = descriptors::raise();
     let audit = args.audit_log().await?;
     let paying = AbortOnDropHandle::new(tokio::spawn(pay(audit.clone())));
-    let listener = tokio::net::TcpListener::bind(args.admin_listen)
-        .await
+    let listener = admin::listen(args.admin_listen)
         .with_context(|| format!("--admin-listen {} can't be used", args.admin_listen))?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %listener.local_addr()?, "starting");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        admin = %listener.local_addr()?,
+        descriptors = descriptors.to_string(),
+        "starting"
+    );
     let desk = Arc::new(OnceLock::new());
     let serving = tokio::spawn(admin::serve(
         listener,
@@ -135,7 +141,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         }
     }
     cancel.cancel();
-    serving.await??;
+    serving.await?;
     drop(paying);
     for line in audit.unwritten() {
         tracing::error!(line, "an audit line is not known to be written");

@@ -17,11 +17,12 @@ const OPENS: Duration = Duration::from_secs(10);
 /// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where /livez, /readyz, /metrics, /queue and /inventory are served.
+    /// Where /livez, /readyz and /metrics are served; /queue and /inventory too, but only to who connects to an address of
+    /// the loopback interface. `[::]` stands for all addresses of both families.
     #[arg(
         long,
         env = "VPO_ADMIN_LISTEN",
-        default_value = "0.0.0.0:8080",
+        default_value = "[::]:8080",
         value_name = "ADDRESS:PORT"
     )]
     pub(super) admin_listen: SocketAddr,
