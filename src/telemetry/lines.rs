@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// So many lines wait for the writer; more are dropped.
 const WAITING: usize = 4096;
+/// Between two tries to ask a writer that is behind for the end.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// Takes lines, one for each `write`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,10 +53,18 @@ impl Lines {
 
     /// Waits until what was said so far is written, but not for longer than `patience`.
     pub fn flush(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
         let (done, written) = sync_channel(1);
-        if self.waiting.try_send(Item::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(patience);
+        let mut flush = Item::Flush(done);
+        while let Err(TrySendError::Full(item)) = self.waiting.try_send(flush) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(AGAIN);
+            flush = item;
         }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let _ = written.recv_timeout(left);
     }
 }
 
@@ -95,7 +105,6 @@ impl Write for Lines {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
-    use std::time::Instant;
 
     use super::*;
 
