@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::LazyLock;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -30,6 +30,7 @@ const SERVED: Duration = Duration::from_secs(30);
 pub struct Plane {
     started: Started,
     starter: Child,
+    lines: Mutex<BufReader<ChildStdout>>,
     namespaces: AtomicU32,
 }
 
@@ -100,14 +101,41 @@ impl Plane {
             .spawn()
             .expect("the starter can be run");
         let mut line = String::new();
-        BufReader::new(starter.stdout.take().expect("a pipe"))
+        let mut lines = BufReader::new(starter.stdout.take().expect("a pipe"));
+        lines
             .read_line(&mut line)
             .expect("the starter's output can be read");
         Self {
             started: serde_json::from_str(&line).expect("the control plane has started"),
             starter,
+            lines: Mutex::new(lines),
             namespaces: AtomicU32::new(0),
         }
+    }
+
+    /// Copies the store as it is now, for [`Self::restore`].
+    pub fn save(&self) {
+        let etcd = self.started.processes["etcd"].to_string();
+        let run = |program: &str, arguments: &[&str]| {
+            let status = Command::new(program).args(arguments).status();
+            assert!(status.expect("it can be run").success(), "{program}");
+        };
+        let (from, to) = (self.dir().join("etcd"), self.dir().join("etcd.saved"));
+        // Nothing is written while it is copied.
+        run("kill", &["-STOP", &etcd]);
+        run("cp", &["-r", from.to_str().unwrap(), to.to_str().unwrap()]);
+        run("kill", &["-CONT", &etcd]);
+    }
+
+    /// Puts the saved store back and waits for the API server, as an administrator does after a disaster.
+    pub fn restore(&self) {
+        let starter = self.starter.id().to_string();
+        let kill = Command::new("kill").args(["-USR1", &starter]).status();
+        assert!(kill.expect("it can be run").success());
+        let mut line = String::new();
+        let mut lines = self.lines.lock().unwrap();
+        lines.read_line(&mut line).expect("the starter's output");
+        assert!(!line.is_empty(), "the control plane did not come back");
     }
 
     /// The address of the API server, such as `https://127.0.0.1:40123`.

@@ -55,6 +55,8 @@ type plane struct {
 	assets, dir string
 	children    map[string]*exec.Cmd
 	ended       chan string
+	// How to wait for the API server once more.
+	server, token string
 }
 
 func run(arguments []string) error {
@@ -65,6 +67,8 @@ func run(arguments []string) error {
 
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	restore := make(chan os.Signal, 1)
+	signal.Notify(restore, syscall.SIGUSR1)
 	gone := ownerGone()
 
 	if *dir == "" {
@@ -91,14 +95,20 @@ func run(arguments []string) error {
 		var ready *started
 		if ready, err = p.start(interrupted); err == nil {
 			defer p.kill()
-			if err := json.NewEncoder(os.Stdout).Encode(ready); err != nil {
-				return err
-			}
-			select {
-			case <-interrupted.Done():
-				return nil
-			case name := <-p.ended:
-				return fmt.Errorf("%s ended by itself:\n%s", name, p.tail(name))
+			for {
+				if err := json.NewEncoder(os.Stdout).Encode(ready); err != nil {
+					return err
+				}
+				select {
+				case <-interrupted.Done():
+					return nil
+				case <-restore:
+					if err := p.restore(interrupted); err != nil {
+						return err
+					}
+				case name := <-p.ended:
+					return fmt.Errorf("%s ended by itself:\n%s", name, p.tail(name))
+				}
 			}
 		}
 		p.kill()
@@ -151,6 +161,7 @@ func (p *plane) start(interrupted context.Context) (*started, error) {
 		return nil, err
 	}
 
+	p.server, p.token = server, adminToken
 	deadline, cancel := context.WithTimeout(interrupted, startDeadline)
 	defer cancel()
 	if err := p.awaitReady(deadline, server, adminToken); err != nil {
@@ -177,6 +188,31 @@ func (p *plane) start(interrupted context.Context) (*started, error) {
 		processes[name] = child.Process.Pid
 	}
 	return &started{Dir: p.dir, Server: server, CA: ca, Kubeconfig: admin, AuditLog: p.path("audit.log"), Processes: processes}, nil
+}
+
+// restore ends etcd and the API server and starts them again, with the data that stands in etcd.saved.
+func (p *plane) restore(interrupted context.Context) error {
+	names := []string{"kube-apiserver", "etcd"}
+	old := map[string]*exec.Cmd{}
+	for _, name := range names {
+		old[name] = p.children[name]
+		delete(p.children, name)
+		_ = old[name].Process.Kill()
+	}
+	for range names {
+		<-p.ended
+	}
+	if err := errors.Join(os.RemoveAll(p.path("etcd")), os.CopyFS(p.path("etcd"), os.DirFS(p.path("etcd.saved")))); err != nil {
+		return err
+	}
+	for _, name := range []string{"etcd", "kube-apiserver"} {
+		if err := p.spawn(name, old[name].Args[1:]...); err != nil {
+			return err
+		}
+	}
+	deadline, cancel := context.WithTimeout(interrupted, startDeadline)
+	defer cancel()
+	return p.awaitReady(deadline, p.server, p.token)
 }
 
 func (p *plane) path(parts ...string) string {
