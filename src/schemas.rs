@@ -1,58 +1,202 @@
 //! Whether the API server serves the fields that this binary relies on.
 //!
-//! An old `CustomResourceDefinition` under a new binary drops unknown fields without a word, guards
-//! among them: until every field is served, nothing is reconciled and no DELETE is sent.
+//! A `CustomResourceDefinition` without a field of ours drops it without a word, guards among them: while one is missing,
+//! nothing is sent, and nothing is written to objects of that kind.
 
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::Arc;
 
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion,
+    JSONSchemaProps, JSONSchemaPropsOrArray,
 };
+use kube::api::ApiResource;
+use kube::runtime::events::Recorder;
+use kube::runtime::watcher::Event;
 use kube::{Api, Client, ResourceExt};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::api::crds;
-use crate::package::API_TIMEOUT;
+use crate::follow::{Wanted, follow, told};
+use crate::raw::Raw;
+use crate::sight::{Compared, Kind, Sight, Unfit};
+use crate::telemetry::events::{self, Note};
 
-/// How often an incomplete schema is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// A watch is made anew after so many seconds.
+const WATCH_SECONDS: u32 = 50;
 
-/// Waits until both definitions are served with every field of ours; tells `report` what is missing.
-pub async fn wait_until_served(client: &Client, report: impl Fn(&str)) {
-    let api = Api::<CustomResourceDefinition>::all(client.clone());
-    loop {
-        match missing(&api).await {
-            Ok(()) => return,
-            Err(why) => {
-                tracing::error!(
-                    why,
-                    "nothing is reconciled: the CustomResourceDefinitions don't fit this version"
-                );
-                report(&why);
-            }
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
+/// The definitions as this binary needs them, and which kind each is.
+fn definitions() -> [(Kind, CustomResourceDefinition); 2] {
+    let [packages, platforms] = crds::definitions();
+    [
+        (Kind::PackageDefinition, packages),
+        (Kind::PlatformDefinition, platforms),
+    ]
+}
+
+/// The name of a definition.
+pub fn name(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::PackageDefinition => Some("versionpackages.iodm.dev"),
+        Kind::PlatformDefinition => Some("platforms.iodm.dev"),
+        Kind::Packages | Kind::Platforms | Kind::Namespaces | Kind::Secret => None,
     }
 }
 
-async fn missing(api: &Api<CustomResourceDefinition>) -> Result<(), String> {
-    for ours in crds::definitions() {
-        let name = ours.name_any();
-        let served = match tokio::time::timeout(API_TIMEOUT, api.get_opt(&name)).await {
-            Ok(Ok(Some(served))) => served,
-            Ok(Ok(None)) => return Err(format!("{name} is not there; {MEND}")),
-            Ok(Err(error)) => return Err(format!("{name} can't be read: {error}")),
-            Err(_) => {
-                return Err(format!(
-                    "{name} can't be read: the API server did not answer in time"
-                ));
+/// Definitions as a kind of their own.
+pub fn resource() -> ApiResource {
+    ApiResource::erase::<CustomResourceDefinition>(&())
+}
+
+/// Watches both definitions until cancelled, and tells `sight` what is missing.
+pub async fn watch(
+    client: Client,
+    sight: Arc<Sight>,
+    recorder: Recorder,
+    cancel: CancellationToken,
+) {
+    let watches = definitions().map(|(kind, ours)| {
+        watch_one(
+            client.clone(),
+            Arc::clone(&sight),
+            recorder.clone(),
+            kind,
+            ours,
+        )
+    });
+    let [packages, platforms] = watches;
+    let settle = async {
+        let mut changes = sight.changes();
+        loop {
+            let due = sight.settles();
+            tokio::select! {
+                // The sender lives as long as `sight`.
+                _ = changes.changed() => {}
+                () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
+                    sight.settled(Instant::now());
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = async { tokio::join!(packages, platforms, settle); } => {}
+    }
+}
+
+async fn watch_one(
+    client: Client,
+    sight: Arc<Sight>,
+    recorder: Recorder,
+    kind: Kind,
+    ours: CustomResourceDefinition,
+) {
+    let name = ours.name_any();
+    let api = Api::<Raw>::all_with(client, &resource());
+    let wanted = Wanted {
+        page: 500,
+        seconds: WATCH_SECONDS,
+        // The only list and watch that a ClusterRole with resourceNames permits.
+        fields: Some(format!("metadata.name={name}")),
+    };
+    let mut events = pin!(follow(api, wanted, sight.eye(kind)));
+    let mut listed = None;
+    while let Some(event) = events.next().await {
+        let shown = match event {
+            Ok(Event::Init) => {
+                listed = None;
+                continue;
+            }
+            Ok(Event::InitApply(definition)) => {
+                listed = Some(definition);
+                continue;
+            }
+            Ok(Event::InitDone) => listed.take(),
+            Ok(Event::Apply(definition)) => Some(definition),
+            Ok(Event::Delete(_)) => None,
+            Err(error) => {
+                let why = told(&error);
+                tracing::warn!(
+                    why,
+                    name,
+                    "the watch of a CustomResourceDefinition failed and is made anew"
+                );
+                continue;
             }
         };
-        let fields = missing_fields(&ours, &served);
-        if !fields.is_empty() {
-            return Err(format!("{name} lacks {}; {MEND}", fields.join(", ")));
+        let uid = shown.as_ref().and_then(|shown| shown.metadata.uid.clone());
+        let served = compared(&ours, shown.as_ref());
+        let complaint = served.as_ref().err().map(|unfit| unfit.why.clone());
+        if sight.define(kind, served, Instant::now()) {
+            say(&recorder, &name, uid, complaint).await;
         }
     }
-    Ok(())
+}
+
+async fn say(recorder: &Recorder, name: &str, uid: Option<String>, complaint: Option<String>) {
+    let warning = complaint.is_some();
+    let message = match complaint {
+        Some(why) => format!("Nothing is sent, and nothing is written to objects of this kind: {why}"),
+        None => "All fields of this version are served again; everything is listed anew, and grace periods begin anew".to_owned(),
+    };
+    if warning {
+        tracing::error!(name, "{message}");
+    } else {
+        tracing::warn!(name, "{message}");
+    }
+    let about = ObjectReference {
+        api_version: Some("apiextensions.k8s.io/v1".to_owned()),
+        kind: Some("CustomResourceDefinition".to_owned()),
+        name: Some(name.to_owned()),
+        uid,
+        ..ObjectReference::default()
+    };
+    let reason = if warning {
+        "FieldsMissing"
+    } else {
+        "FieldsServed"
+    };
+    let note = Note {
+        warning,
+        reason,
+        message,
+    };
+    events::publish(recorder, &about, &note).await;
+}
+
+/// What a definition that is served comes to, beside that of this binary.
+fn compared(ours: &CustomResourceDefinition, served: Option<&Raw>) -> Result<Compared, Unfit> {
+    let name = ours.name_any();
+    let unfit = |what: &str, lossy| Unfit {
+        why: format!("{name} {what}; {MEND}"),
+        lossy,
+    };
+    let Some(served) = served else {
+        return Err(unfit("is not there", false));
+    };
+    let spec = CustomResourceDefinitionSpec::deserialize(&served.data["spec"]);
+    let spec = spec.map_err(|error| unfit(&format!("can't be read: {error}"), true))?;
+    let theirs = CustomResourceDefinition {
+        spec,
+        ..CustomResourceDefinition::default()
+    };
+    let fields = missing_fields(ours, &theirs);
+    if !fields.is_empty() {
+        return Err(unfit(&format!("lacks {}", fields.join(", ")), true));
+    }
+    Ok(compared_version(served))
+}
+
+/// What tells one version of a definition from another.
+pub fn compared_version(served: &Raw) -> Compared {
+    Compared {
+        uid: served.metadata.uid.clone().unwrap_or_default(),
+        generation: served.metadata.generation.unwrap_or_default(),
+    }
 }
 
 const MEND: &str =
@@ -70,6 +214,13 @@ pub fn missing_fields(
             .versions
             .iter()
             .find(|other| other.name == version.name && other.served);
+        let subresource = |version: &CustomResourceDefinitionVersion| {
+            let subresources = version.subresources.as_ref();
+            subresources.is_some_and(|subresources| subresources.status.is_some())
+        };
+        if subresource(version) && theirs.is_some_and(|theirs| !subresource(theirs)) {
+            fields.push("the subresource status".to_owned());
+        }
         let ours = version
             .schema
             .as_ref()
@@ -115,6 +266,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_names_are_those_of_the_definitions() {
+        for (kind, ours) in definitions() {
+            assert_eq!(name(kind), Some(&*ours.name_any()));
+        }
+    }
+
+    #[test]
     fn the_own_definitions_lack_nothing_and_an_older_one_is_named_field_by_field() {
         for ours in crds::definitions() {
             assert_eq!(missing_fields(&ours, &ours), Vec::<String>::new());
@@ -131,6 +289,11 @@ mod tests {
         let spec = root.properties.as_mut().unwrap().get_mut("spec").unwrap();
         spec.properties.as_mut().unwrap().remove("deletionPolicy");
         assert_eq!(missing_fields(&ours, &old), [".spec.deletionPolicy"]);
+        old.spec.versions[0].subresources = None;
+        assert_eq!(
+            missing_fields(&ours, &old),
+            ["the subresource status", ".spec.deletionPolicy"]
+        );
         old.spec.versions[0].served = false;
         assert_eq!(missing_fields(&ours, &old), ["version v1alpha1"]);
     }

@@ -70,3 +70,27 @@ fn tidy(schema: &mut JSONSchemaProps) {
         tidy(value);
     }
 }
+
+/// The fields of the spec that the API server fills in where nobody does, as JSON pointers in their order.
+#[cfg(test)]
+pub(crate) fn defaulted(definition: &CustomResourceDefinition) -> Vec<String> {
+    fn walk(path: &str, schema: &JSONSchemaProps, found: &mut Vec<String>) {
+        if schema.default.is_some() && schema.properties.is_none() {
+            found.push(path.to_owned());
+        }
+        for (name, property) in schema.properties.iter().flatten() {
+            walk(&format!("{path}/{name}"), property, found);
+        }
+    }
+    let mut found = Vec::new();
+    for version in &definition.spec.versions {
+        let schema = version.schema.as_ref();
+        let root = schema.and_then(|schema| schema.open_api_v3_schema.as_ref());
+        let spec = root.and_then(|root| root.properties.as_ref()?.get("spec"));
+        if let Some(spec) = spec {
+            walk("", spec, &mut found);
+        }
+    }
+    found.sort();
+    found
+}

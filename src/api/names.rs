@@ -21,6 +21,8 @@ pub const ACCEPT_ANNOTATION: &str = "iodm.dev/accept";
 pub const RELEASE_HOLD_ANNOTATION: &str = "iodm.dev/release-hold";
 /// The annotation of a `Platform` that lets it go before its users; its value is the uid of the `Platform`.
 pub const ABANDON_ANNOTATION: &str = "iodm.dev/abandon";
+/// Says that a person has looked at an object whose fields may be lost; its uid as the value.
+pub const CONFIRM_ANNOTATION: &str = "iodm.dev/confirm";
 /// The finalizer of a `Platform`: it stays as long as objects need it.
 pub const IN_USE_FINALIZER: &str = "iodm.dev/in-use";
 /// The finalizer of a `VersionPackage`. Nothing is ever called for an object without it.

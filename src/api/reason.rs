@@ -162,6 +162,8 @@ reasons! {
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The object can't be read as a `VersionPackage` of this version.
     Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";
+    /// The object was written while its `CustomResourceDefinition` lacked fields, so what they held is lost.
+    FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm`, the uid of the object as its value. `deletionPolicy: Retain` lets the object go without its package.";
     /// The platform deleted the package.
     Deleted: Gone, "Nothing.";
     /// The platform said that it doesn't have the package.

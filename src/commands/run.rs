@@ -14,6 +14,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -30,6 +31,7 @@ use crate::platform::inventory::{self, Inventory, Reader};
 use crate::platform::{self, Directory, Tenants, Users};
 use crate::schemas;
 use crate::session::{SessionKey, Sessions};
+use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
@@ -104,24 +106,35 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     let leadership = args.leadership(&config, in_pod);
     let lease_client = api_server::client(leader::client_config(config.clone(), &leadership))?;
     let client = api_server::client(config)?;
+    let sight = Arc::new(Sight::default());
+    let recorder = recorder(&client, &args);
+    let defining = schemas::watch(
+        client.clone(),
+        sight.clone(),
+        recorder.clone(),
+        cancel.clone(),
+    );
+    let defining = tokio::spawn(defining);
     let ended = tokio::select! {
-        () = schemas::wait_until_served(&client, |why| readiness.close("schemas", why)) => None,
+        () = until_served(&sight, &metrics, &readiness) => None,
         () = stop.cancelled() => Some(()),
     };
     if ended.is_none() {
-        readiness.open("schemas");
         let (wake, woken) = mpsc::unbounded_channel();
         let sessions = Sessions::new(args.call_timeout, wake);
         let namespace = leadership.namespace.clone();
-        let leader = Leader::new(lease_client, leadership, sessions.clone(), {
+        let forbidden = {
             let readiness = readiness.clone();
             move |why: Option<&str>| match why {
                 None => readiness.open("namespace"),
                 Some(why) => readiness.close("namespace", why),
             }
-        });
+        };
+        let sees = sight.clone();
+        let leader = Leader::new(lease_client, leadership, sessions.clone(), sees, forbidden);
         let (guard_wakes, held) = mpsc::unbounded_channel();
-        let context = context(client, &args, &metrics, guard_wakes, audit.clone());
+        let eyes = (sight, recorder);
+        let context = context(&client, eyes, &metrics, guard_wakes, audit.clone());
         // Set once, here.
         let _ = desk.set(Desk {
             sessions: sessions.clone(),
@@ -141,6 +154,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         }
     }
     cancel.cancel();
+    defining.await?;
     serving.await?;
     drop(paying);
     for line in audit.unwritten() {
@@ -159,19 +173,51 @@ async fn pay(audit: AuditLog) {
     }
 }
 
-/// What every pass over a `VersionPackage` works with.
-fn context(
-    client: kube::Client,
-    args: &Args,
-    metrics: &Arc<Metrics>,
-    guard_wakes: mpsc::UnboundedSender<Vec<ObjectKey>>,
-    audit: AuditLog,
-) -> Arc<package::Context> {
+/// Waits until both definitions are served with all fields, and says meanwhile what is missing.
+async fn until_served(sight: &Sight, metrics: &Metrics, readiness: &Readiness) {
+    let mut changes = sight.changes();
+    loop {
+        watch_over(sight, metrics, readiness);
+        if sight.is_served() {
+            return;
+        }
+        // The watches may fail, which is no change but lasts.
+        let _ = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
+    }
+}
+
+/// Whether this process sees the cluster as it is, for probes and metrics.
+fn watch_over(sight: &Sight, metrics: &Metrics, readiness: &Readiness) {
+    match sight.unfit() {
+        Some(why) => readiness.close("schemas", why),
+        None if sight.is_served() => readiness.open("schemas"),
+        None => {}
+    }
+    match sight.lasting_trouble(Instant::now()) {
+        Some(why) => readiness.close("watches", why),
+        None => readiness.open("watches"),
+    }
+    metrics.set_hindered(sight.hindrance().is_some());
+    metrics.set_unfit_definitions(sight.unfit_definitions());
+}
+
+fn recorder(client: &kube::Client, args: &Args) -> Recorder {
     let reporter = Reporter {
         controller: FIELD_MANAGER.to_owned(),
         instance: args.pod_name.clone(),
     };
-    let directory = Directory::new(client.clone());
+    Recorder::new(client.clone(), reporter)
+}
+
+/// What every pass over a `VersionPackage` works with.
+fn context(
+    client: &kube::Client,
+    (sight, recorder): (Arc<Sight>, Recorder),
+    metrics: &Arc<Metrics>,
+    guard_wakes: mpsc::UnboundedSender<Vec<ObjectKey>>,
+    audit: AuditLog,
+) -> Arc<package::Context> {
+    let directory = Directory::new(client.clone(), sight.clone());
     let cache = Arc::new(Cache::default());
     let platform = {
         let cache = cache.clone();
@@ -185,7 +231,8 @@ fn context(
         guards: Guards::new(guard_wakes, directory.status_due()),
         directory,
         inventory: Arc::default(),
-        recorder: Recorder::new(client, reporter),
+        recorder,
+        sight,
         restart: Arc::new(Notify::new()),
         metrics: metrics.clone(),
         audit,
@@ -232,6 +279,7 @@ async fn reconcile(
         census,
         recorder: context.recorder.clone(),
         audit: context.audit.clone(),
+        sight: context.sight.clone(),
     };
     let platforms = tokio::spawn(platform::run(platforms, changed, cancel.clone()));
     let begun = Arc::new(AtomicBool::new(false));
@@ -254,6 +302,10 @@ async fn reconcile(
     });
     let chores = async {
         let mut known = HashSet::new();
+        let sight = &context.sight;
+        let (mut looks, mut rounds) = (sight.changes(), sight.rounds());
+        let mut hindered = sight.hindrance().is_some();
+        sessions.bar(hindered);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
@@ -262,7 +314,16 @@ async fn reconcile(
                 Some(platform) = platforms_changed.recv() => {
                     queue.add_all(cache.concerned_by(&platform));
                 }
+                Ok(()) = rounds.changed() => context.memory.forget_versions(),
+                Ok(()) = looks.changed() => {
+                    let was = std::mem::replace(&mut hindered, sight.hindrance().is_some());
+                    sessions.bar(hindered);
+                    if was && !hindered {
+                        queue.add_all(cache.keys());
+                    }
+                }
                 _ = tick.tick() => {
+                    watch_over(sight, metrics, readiness);
                     if cache.is_complete() {
                         readiness.open("packages");
                     }

@@ -11,6 +11,8 @@ use kube::core::Request;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
+use crate::raw::Raw;
+
 /// The name of the `ClusterRoleBinding`.
 pub const BINDING: &str = "version-package-operator";
 /// Where such bindings are.
@@ -177,7 +179,7 @@ pub(super) async fn read(client: &kube::Client, patience: Duration) -> Reading {
     let looks = async {
         let request = Request::new(BINDINGS).get(BINDING, &GetParams::default());
         match client
-            .request::<Value>(request.map_err(kube::Error::BuildRequest)?)
+            .request::<Raw>(request.map_err(kube::Error::BuildRequest)?)
             .await
         {
             Err(kube::Error::Api(status)) if status.code == 403 => {
@@ -185,7 +187,7 @@ pub(super) async fn read(client: &kube::Client, patience: Duration) -> Reading {
                 let one = ListParams::default().limit(1);
                 let request = Request::new(PLATFORMS).list(&one);
                 let listed = client
-                    .request::<Value>(request.map_err(kube::Error::BuildRequest)?)
+                    .request::<Raw>(request.map_err(kube::Error::BuildRequest)?)
                     .await;
                 match listed {
                     Err(kube::Error::Api(other)) if other.code == 403 => Ok(Reading::Unbound),
@@ -194,7 +196,7 @@ pub(super) async fn read(client: &kube::Client, patience: Duration) -> Reading {
             }
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Reading::Absent),
             Err(kube::Error::Api(status)) => Ok(Reading::Failed(status.message)),
-            read => read.map(|binding| said(&binding)),
+            read => read.map(|binding| said(&binding.data)),
         }
     };
     match timeout(patience, looks).await {

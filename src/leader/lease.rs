@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::evaluate::{Seen, Term};
 
 /// The name of the Lease.
 pub const NAME: &str = "version-package-operator";
+/// After so long without a renewal, by the wall clocks of who renewed it last and who takes it.
+const ABANDONED: SignedDuration = SignedDuration::from_mins(5);
 /// Where the calls of the last window stand.
 const CALL_LOG_ANNOTATION: &str = "iodm.dev/call-log";
 
@@ -45,6 +47,15 @@ pub fn seen(lease: &Lease, own_duration: Duration) -> Seen {
 pub fn call_log(lease: &Lease) -> Option<&str> {
     let annotations = lease.metadata.annotations.as_ref()?;
     annotations.get(CALL_LOG_ANNOTATION).map(String::as_str)
+}
+
+/// Whether nobody has renewed `lease` for so long that people may have changed their minds unseen.
+pub fn is_abandoned(lease: &Lease, now: Timestamp) -> bool {
+    let renewed = lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.renew_time.as_ref());
+    renewed.is_none_or(|renewed| now.duration_since(renewed.0) >= ABANDONED)
 }
 
 /// A new term for `identity`. What the last leader left stays as it is: read again by somebody else,
@@ -108,6 +119,14 @@ mod tests {
         let second = acquired(&given_back, "a", DURATION, Timestamp::UNIX_EPOCH);
         assert_ne!(seen(&second, Duration::ZERO).term, before.term);
         assert_eq!(call_log(&second), Some("last"), "what was left stays");
+    }
+
+    #[test]
+    fn a_lease_is_abandoned_after_five_minutes_without_a_renewal() {
+        let lease = acquired(&fresh(), "a", DURATION, Timestamp::UNIX_EPOCH);
+        let after = |seconds| Timestamp::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert!(!is_abandoned(&lease, after(299)) && is_abandoned(&lease, after(300)));
+        assert!(is_abandoned(&fresh(), after(0)));
     }
 
     #[test]

@@ -36,7 +36,9 @@ use self::home::Home;
 pub use self::home::Source;
 pub use self::identity::identity;
 use crate::api::names::FIELD_MANAGER;
+use crate::raw::Lean;
 use crate::session::{Inheritance, Sessions};
+use crate::sight::Sight;
 
 /// How long the last write of a clean stop may take.
 const LAST_WRITE: Duration = Duration::from_secs(1);
@@ -102,14 +104,17 @@ type Forbidden = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 /// Takes the Lease, keeps it and gives it back.
 pub struct Leader {
     client: kube::Client,
-    api: Api<Lease>,
+    api: Api<Lean<Lease>>,
     home: Home,
     forbidden: Forbidden,
     settings: Settings,
     sessions: Arc<Sessions>,
+    sight: Arc<Sight>,
     me: Me,
     /// The last version that was seen, to be replaced as it is, and what it says.
     last: Option<(Lease, View)>,
+    /// The newest version of it that was seen.
+    newest: u64,
     /// Who holds the Lease, as last seen.
     holder: watch::Sender<String>,
 }
@@ -129,6 +134,7 @@ impl Leader {
         client: kube::Client,
         settings: Settings,
         sessions: Arc<Sessions>,
+        sight: Arc<Sight>,
         forbidden: impl Fn(Option<&str>) + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -142,7 +148,9 @@ impl Leader {
             },
             settings,
             sessions,
+            sight,
             last: None,
+            newest: 0,
             holder: watch::Sender::default(),
         }
     }
@@ -188,11 +196,18 @@ impl Leader {
                 Err(refused) => Err(refused),
             };
             match attempt {
-                Ok(Some(ends)) => return Some(ends),
-                Ok(None) => complaint.clear(),
+                Ok(Some(ends)) => {
+                    self.sight.lease(None, Instant::now());
+                    return Some(ends);
+                }
+                Ok(None) => {
+                    self.sight.lease(None, Instant::now());
+                    complaint.clear();
+                }
                 // Another was faster: the next look shows who.
                 Err(Refused::Outrun) => {}
                 Err(Refused::Failed(error)) => {
+                    self.sight.lease(Some(error.clone()), Instant::now());
                     if error != complaint {
                         tracing::warn!(error, "the Lease can't be read or taken");
                     }
@@ -296,6 +311,13 @@ impl Leader {
             _ => Inheritance::nothing(),
         };
         tracing::info!(how = ?how, "holding the Lease");
+        if before
+            .as_ref()
+            .is_some_and(|before| lease::is_abandoned(before, Timestamp::now()))
+        {
+            tracing::warn!("nobody has renewed the Lease for long, so grace periods begin anew");
+            self.sight.begin_graces_anew(taken);
+        }
         self.me.term = Some(lease::seen(&held, self.settings.duration).term);
         self.remember(Some(held), taken);
         self.sessions.lead(inheritance);
@@ -335,6 +357,7 @@ impl Leader {
             };
             match renewed {
                 Ok(()) => {
+                    self.sight.lease(None, Instant::now());
                     ends = begun + self.settings.duration;
                     due = begun + self.settings.period();
                     self.sessions.recorded(ends);
@@ -349,6 +372,7 @@ impl Leader {
                 }
                 Err(Refused::Failed(error)) => {
                     let now = Instant::now();
+                    self.sight.lease(Some(error.clone()), now);
                     let left = ends.saturating_duration_since(now);
                     tracing::warn!(error, ?left, "the Lease could not be renewed");
                     due = now + self.settings.pause();
@@ -405,7 +429,7 @@ impl Leader {
     async fn look(&mut self) -> Result<Decision, Refused> {
         let read = timeout(self.settings.request(), self.api.get_opt(lease::NAME));
         let lease = match read.await {
-            Ok(Ok(lease)) => lease,
+            Ok(Ok(lease)) => lease.map(|Lean(lease)| lease),
             Ok(Err(error)) => return Err(Refused::Failed(error.to_string())),
             Err(_) => return Err(Refused::late()),
         };
@@ -415,8 +439,26 @@ impl Leader {
         Ok(evaluate(view, &self.me, now))
     }
 
+    /// Versions only grow: one that is smaller comes from a store that was restored, and all watches wait for versions
+    /// that it has yet to reach.
+    fn compare_version(&mut self, lease: Option<&Lease>, now: Instant) {
+        let version = lease.and_then(|lease| lease.metadata.resource_version.as_ref());
+        let Some(version) = version.and_then(|version| version.parse().ok()) else {
+            return;
+        };
+        if version < self.newest {
+            let newest = self.newest;
+            let why = format!(
+                "version {newest} of the Lease was seen before, and now there is {version}"
+            );
+            self.sight.begin_anew(&why, now);
+        }
+        self.newest = version;
+    }
+
     /// Takes in a version of the Lease, or that there is none, as seen at `now`.
     fn remember(&mut self, lease: Option<Lease>, now: Instant) {
+        self.compare_version(lease.as_ref(), now);
         match (lease, &mut self.last) {
             (None, None) => {}
             (None, Some((lease, view))) => {
@@ -454,15 +496,16 @@ impl Leader {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
+        let lease = Lean(lease.clone());
         let write = async {
             if create {
-                self.api.create(&params, lease).await
+                self.api.create(&params, &lease).await
             } else {
-                self.api.replace(lease::NAME, &params, lease).await
+                self.api.replace(lease::NAME, &params, &lease).await
             }
         };
         match timeout(self.settings.request(), write).await {
-            Ok(Ok(lease)) => Ok(lease),
+            Ok(Ok(Lean(lease))) => Ok(lease),
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
                 // A namespace that isn't there answers 404 too, and no look would show it.
                 if create && status.code == 404 {

@@ -19,6 +19,7 @@ use crate::api::names::{FIELD_MANAGER, FINALIZER};
 use crate::api::version_package::Outcome;
 use crate::platform::inventory::Moment;
 use crate::remote::answer::{Answer, Call};
+use crate::sight::Kind;
 
 /// Carries `decision` out; `slot` is given back while the platform is waited for, and taken again after.
 pub async fn act(
@@ -257,6 +258,9 @@ pub(super) fn guarded(object: &Object, operation: &Value) -> Value {
 }
 
 async fn patch_finalizers(context: &Context, object: &Object, operation: Value) -> Effect {
+    if !context.sight.may_write(Kind::Packages) {
+        return Effect::Outrun;
+    }
     let patch = match serde_json::from_value(guarded(object, &operation)) {
         Ok(patch) => Patch::<Value>::Json(patch),
         Err(error) => return Effect::Failed(error.to_string()),

@@ -189,6 +189,11 @@ impl Cache {
         self.state.lock().shown.objects.get(key)?.platform.clone()
     }
 
+    /// All objects.
+    pub fn keys(&self) -> Vec<ObjectKey> {
+        self.state.lock().shown.objects.keys().cloned().collect()
+    }
+
     /// The objects whose decisions may rest on what `platform` is: those that name it, and those whose packages the
     /// former may claim.
     pub fn concerned_by(&self, platform: &ObjectKey) -> Vec<ObjectKey> {

@@ -19,7 +19,7 @@ pub use self::trail::with_trail;
 use super::claims::{self, Claim, Unclear, Why};
 use super::doubts;
 use super::object::{Object, Undecodable};
-use crate::api::names::{AppId, ObjectKey};
+use crate::api::names::{AppId, CONFIRM_ANNOTATION, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
@@ -54,6 +54,10 @@ pub struct Observation {
     pub settled: Option<Outcome>,
     /// What its Platform is to it.
     pub platform: PlatformView,
+    /// Why this process doesn't see the cluster as it is.
+    pub hindrance: Option<String>,
+    /// Since when grace periods begin at the earliest, whenever the deletion was asked for.
+    pub graces_since: Option<Instant>,
     /// Whether `platform` was read just now and forbids a call that the watch of Platforms shows as
     /// allowed: either of the two may be the newer one, so nothing promises to wake the object.
     pub lagging: bool,
@@ -226,11 +230,15 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     }
     let spec = match &object.spec {
         Ok(spec) => spec,
-        Err(undecodable) => return undecodable_rest(undecodable),
+        Err(undecodable) => return undecodable_rest(&object.uid, undecodable),
     };
     // 4
     if !going && !retired {
         return wanted(seen, spec.retire_after.as_ref().map(|at| at.0), now);
+    }
+    // What this process doesn't see may be a claim, or that nobody asks for it any more.
+    if let Some(why) = &seen.hindrance {
+        return rest(Reason::Queued, format!("Nothing is sent: {why}"));
     }
     // 5
     if let Claim::Claimed(keeper) = &seen.claim {
@@ -341,13 +349,25 @@ fn claim_unclear(unclear: &Unclear, now: Now) -> Decision {
     }
 }
 
-fn undecodable_rest(undecodable: &Undecodable) -> Decision {
+fn undecodable_rest(uid: &str, undecodable: &Undecodable) -> Decision {
     rest(
-        Reason::Undecodable,
-        format!(
-            "The object can't be read: {}; mend that field, or set deletionPolicy: Retain to let the object go without its package",
-            undecodable.error
-        ),
+        if undecodable.lost {
+            Reason::FieldsLost
+        } else {
+            Reason::Undecodable
+        },
+        if undecodable.lost {
+            format!(
+                "The object was written while its CustomResourceDefinition was not complete ({}), and what those fields held is lost: look at its spec, \
+                 then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid}; deletionPolicy: Retain lets the object go without its package",
+                undecodable.error
+            )
+        } else {
+            format!(
+                "The object can't be read: {}; mend that field, or set deletionPolicy: Retain to let the object go without its package",
+                undecodable.error
+            )
+        },
     )
 }
 

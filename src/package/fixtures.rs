@@ -67,6 +67,7 @@ pub(crate) fn deleted(object: Object) -> Object {
 pub(crate) fn undecodable(name: &str) -> Object {
     let undecodable = Undecodable {
         error: "spec: invalid type".into(),
+        lost: false,
         file_id: Some("f-1".parse().unwrap()),
         platform: None,
         retain: false,
@@ -111,6 +112,8 @@ pub(crate) fn watched(object: &Object) -> Watched {
             finalizers: Some(object.finalizers.clone()),
             ..ObjectMeta::default()
         },
+        unreadable: None,
+        lost: None,
         actor: object.actor.clone(),
         spec,
         status: json!(object.status),
@@ -131,6 +134,8 @@ pub(crate) fn seen(object: Object) -> Observation {
             grace: std::time::Duration::ZERO,
             accepts: true,
         },
+        hindrance: None,
+        graces_since: None,
         lagging: false,
         known: Known::Unread,
         claim: Claim::Nobody,

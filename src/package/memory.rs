@@ -187,6 +187,13 @@ impl Memory {
         entry.write_failures = 0;
     }
 
+    /// Forgets which versions own writes have changed: the store went back in time, and they may come again.
+    pub fn forget_versions(&self) {
+        for entry in self.state.lock().entries.values_mut() {
+            entry.written = None;
+        }
+    }
+
     /// Counts a write that failed; returns how many failed in a row.
     pub fn write_failed(&self, uid: &str) -> u32 {
         let mut state = self.state.lock();

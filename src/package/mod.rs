@@ -46,6 +46,7 @@ use crate::api::names::ObjectKey;
 use crate::platform::Directory;
 use crate::platform::guard::Guards;
 use crate::platform::inventory::Inventory;
+use crate::sight::{Kind, Sight};
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
 
@@ -70,6 +71,8 @@ pub struct Context {
     pub inventory: Arc<Inventory>,
     /// Publishes events.
     pub recorder: Recorder,
+    /// Whether the cluster is seen as it is.
+    pub sight: Arc<Sight>,
     /// Makes the watch anew.
     pub restart: Arc<Notify>,
     /// Counts.
@@ -82,6 +85,10 @@ pub struct Context {
 ///
 /// `slot` is held up to the last write of the pass, but for the time in which the platform or the audit log is waited for.
 pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Option<Instant> {
+    // What its definition lacks would be lost by any write; the list that ends this time wakes everybody.
+    if !context.sight.may_write(Kind::Packages) {
+        return None;
+    }
     let observed = observe::observe(context, key).await?;
     let decision = decide::decide(&observed.facts, observed.now);
     let decision = decide::with_trail(decision, context.audit.overdue().as_ref(), observed.now);
@@ -118,7 +125,8 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
                 context.cache.clone(),
                 context.restart.clone(),
             );
-            watch::run(client, cache, restart, cancel, |changes| {
+            let sight = context.sight.clone();
+            watch::run(client, cache, sight, restart, cancel, |changes| {
                 intake::take(&context, changes);
             })
             .await;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::api::names::{
     ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FIELD_MANAGER, FINALIZER, FileId, ObjectKey,
@@ -16,6 +17,8 @@ use crate::api::names::{
 use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
 };
+use crate::raw::Fields;
+use crate::sight::{Lineage, lineage};
 
 /// So many characters of an odd value of `iodm.dev/paused` are shown.
 const SHOWN_OF_PAUSE: usize = 32;
@@ -58,6 +61,8 @@ pub struct Object {
 pub struct Undecodable {
     /// What is wrong, with the field.
     pub error: String,
+    /// Whether it can be read, but was written while its definition lacked the fields in `error`.
+    pub lost: bool,
     /// The package that it may claim.
     pub file_id: Option<FileId>,
     /// The Platform that it names.
@@ -129,6 +134,21 @@ impl Object {
         self.status.application.as_ref()
     }
 
+    /// The same object, of which something can't be read, or may be lost.
+    pub(super) fn believed(mut self, unreadable: Option<String>, lost: Option<String>) -> Self {
+        let is_lost = unreadable.is_none() && lost.is_some();
+        if let Some(error) = unreadable.or(lost) {
+            self.spec = Err(Undecodable {
+                error,
+                lost: is_lost,
+                file_id: self.file_id().cloned(),
+                platform: self.platform(),
+                retain: self.is_retained(),
+            });
+        }
+        self
+    }
+
     pub(super) fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
         let mut annotations = metadata.annotations.unwrap_or_default();
         // Whoever writes "True", "yes" or nothing at all means to hold it, and a deletion can't be undone.
@@ -147,11 +167,17 @@ impl Object {
         let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
         let own = metadata.namespace.as_deref().unwrap_or_default();
         let platform = platform_in(&spec["platformRef"], own);
+        let lacking = DEFAULTED.iter().find(|field| spec.get(field).is_none());
         let spec = serde_path_to_error::deserialize(spec).map_err(|e| format!("spec.{e}"));
+        let spec = match (spec, lacking) {
+            (Ok(_), Some(field)) => Err(format!("spec.{field} is missing. {LACKING}")),
+            (spec, _) => spec,
+        };
         let spec = match (spec, broken_status) {
             (Ok(spec), None) => Ok(spec),
             (Err(error), _) | (Ok(_), Some(error)) => Err(Undecodable {
                 error,
+                lost: false,
                 file_id: file_id.and_then(|id| FileId::try_from(id).ok()),
                 platform,
                 retain: policy.as_deref() == Some("Retain"),
@@ -201,10 +227,20 @@ fn uids(annotation: Option<String>) -> BTreeSet<String> {
     uids.map(str::to_owned).collect()
 }
 
+/// The fields that the API server fills in where nobody does: one without them was read or written under a definition
+/// that lacks them, and what they said may be lost.
+pub(crate) const DEFAULTED: [&str; 2] = ["lifecycle", "deletionPolicy"];
+/// Said of them.
+const LACKING: &str = "The API server fills it in, unless the CustomResourceDefinition lacks it: apply the definitions of this version";
+
 /// What the API server sends: any object of the kind, whether or not it can be read as one.
 #[derive(Debug, Clone)]
 pub struct Watched {
     pub(super) metadata: ObjectMeta,
+    /// The first field of the metadata that can't be read, and why.
+    pub(super) unreadable: Option<String>,
+    /// What may be lost of it, since it was written while its definition lacked fields.
+    pub(super) lost: Option<String>,
     /// What is left of the managed fields.
     pub(super) actor: Option<String>,
     pub(super) spec: Value,
@@ -213,42 +249,49 @@ pub struct Watched {
 
 impl<'de> Deserialize<'de> for Watched {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Parts {
-            metadata: ObjectMeta,
-            #[serde(default)]
-            spec: Value,
-            #[serde(default)]
-            status: Value,
-        }
-        let Parts {
-            mut metadata,
-            spec,
-            status,
-        } = Parts::deserialize(deserializer)?;
-        // Dropped before anything keeps them: together they are larger than the object itself.
-        let actor = actor(metadata.managed_fields.take().unwrap_or_default());
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let object = Fields::of(text.get());
+        let (mut metadata, unreadable) = object.metadata();
         metadata.labels = None;
         Ok(Self {
             metadata,
-            actor,
-            spec,
-            status,
+            unreadable,
+            lost: None,
+            actor: actor(&object.inner("metadata").items("managedFields")),
+            spec: object.value("spec"),
+            status: object.value("status"),
         })
     }
 }
 
+impl Watched {
+    /// What tells whether a person has looked at it since its fields may have been lost.
+    pub(super) fn lineage(&self) -> Lineage {
+        lineage(&self.metadata, &self.status)
+    }
+
+    /// The same, of which fields may be lost.
+    pub(super) fn doubted(self, lost: Option<String>) -> Self {
+        Self { lost, ..self }
+    }
+}
+
 /// Who last wrote the spec, as far as the API server tells: a name that the writer gave itself.
-fn actor(fields: Vec<ManagedFieldsEntry>) -> Option<String> {
-    let wrote_spec = |entry: &ManagedFieldsEntry| {
-        let fields = entry.fields_v1.as_ref();
-        entry.subresource.is_none() && fields.is_some_and(|fields| fields.0.get("f:spec").is_some())
+fn actor(entries: &[Fields<'_>]) -> Option<String> {
+    let wrote_spec = |entry: &&Fields<'_>| {
+        entry.get::<String>("subresource").is_none() && entry.inner("fieldsV1").has("f:spec")
     };
-    fields
-        .into_iter()
-        .filter(|entry| wrote_spec(entry) && entry.manager.as_deref() != Some(FIELD_MANAGER))
-        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?
-        .manager
+    entries
+        .iter()
+        .filter(wrote_spec)
+        .filter_map(|entry| {
+            let manager: String = entry.get("manager")?;
+            // A time that can't be read is older than any other.
+            let time = entry.get::<Time>("time").map(|time| time.0);
+            (manager != FIELD_MANAGER).then_some((time, manager))
+        })
+        .max_by_key(|(time, _)| *time)
+        .map(|(_, manager)| manager)
 }
 
 impl Resource for Watched {
@@ -282,11 +325,23 @@ impl Resource for Watched {
 
 impl From<Watched> for Object {
     fn from(watched: Watched) -> Self {
-        Self {
+        let object = Self {
             actor: watched.actor,
             ..Self::read(watched.metadata, watched.spec, watched.status)
+        };
+        object.believed(watched.unreadable, watched.lost)
+    }
+}
+
+/// An object with what the API server fills in.
+#[cfg(test)]
+pub(crate) fn served(mut object: Value) -> Value {
+    if let Some(spec) = object["spec"].as_object_mut() {
+        for (field, value) in [("lifecycle", "Active"), ("deletionPolicy", "Delete")] {
+            spec.entry(field).or_insert_with(|| value.into());
         }
     }
+    object
 }
 
 #[cfg(test)]
@@ -294,10 +349,57 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::api::crds;
     use serde_json::json;
 
     fn read(value: Value) -> Object {
-        serde_json::from_value::<Watched>(value).unwrap().into()
+        serde_json::from_value::<Watched>(served(value))
+            .unwrap()
+            .into()
+    }
+
+    #[test]
+    fn an_object_without_a_field_that_the_api_server_fills_in_cannot_be_read() {
+        for field in DEFAULTED {
+            let mut object = served(json!({
+                "metadata": {"name": "a"},
+                "spec": {"fileId": "f", "platformRef": {"name": "p"}},
+            }));
+            object["spec"].as_object_mut().unwrap().remove(field);
+            let object: Object = serde_json::from_value::<Watched>(object).unwrap().into();
+            let error = object.spec.unwrap_err().error;
+            assert!(error.contains(&format!("spec.{field}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_defaulted_fields_are_those_of_the_definition() {
+        let [definition, _] = crds::definitions();
+        let mut ours = DEFAULTED.map(|field| format!("/{field}"));
+        ours.sort();
+        assert_eq!(crds::defaulted(&definition), ours);
+    }
+
+    #[test]
+    fn odd_metadata_that_another_writer_controls_hides_nothing() {
+        let object = read(json!({
+            "metadata": {
+                "namespace": "fleet", "name": "a", "uid": "u",
+                "managedFields": [
+                    {"manager": "odd", "time": "9999-12-31T23:59:59Z", "fieldsV1": {"f:spec": {}}},
+                    {"manager": "flux", "time": "2026-11-23T12:00:00Z", "fieldsV1": {"f:spec": {}}},
+                ],
+            },
+            "spec": {"fileId": "f-1", "platformRef": {"name": "p"}},
+        }));
+        assert!(object.spec.is_ok());
+        assert_eq!(object.actor.as_deref(), Some("flux"));
+        let object = read(json!({
+            "metadata": {"name": "a", "deletionTimestamp": "9999-12-31T23:59:59Z"},
+            "spec": {"fileId": "f-1", "platformRef": {"name": "p"}},
+        }));
+        let error = object.spec.unwrap_err().error;
+        assert!(error.contains("deletionTimestamp"), "{error}");
     }
 
     #[test]

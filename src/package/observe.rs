@@ -119,6 +119,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         blind: context.memory.is_blind(),
         settled,
         platform,
+        hindrance: context.sight.hindrance(),
+        graces_since: context.sight.graces_since(),
         lagging,
         known,
         claim,

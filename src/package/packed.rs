@@ -78,6 +78,10 @@ pub enum Asks {
 struct Text {
     metadata: ObjectMeta,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     actor: Option<String>,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     spec: Value,
@@ -96,6 +100,8 @@ impl Packed {
     pub fn read(watched: Watched, now: Timestamp) -> Self {
         let Watched {
             mut metadata,
+            unreadable,
+            lost,
             actor,
             spec,
             status,
@@ -122,6 +128,8 @@ impl Packed {
         let uid: Arc<str> = metadata.uid.take().unwrap_or_default().into();
         let text = Text {
             metadata,
+            unreadable,
+            lost,
             actor,
             spec,
             status,
@@ -198,6 +206,8 @@ impl Packed {
     pub fn unpack(&self) -> Object {
         let text = serde_json::from_str(&self.text).unwrap_or_else(|_| Text {
             metadata: ObjectMeta::default(),
+            unreadable: None,
+            lost: None,
             actor: None,
             spec: Value::Null,
             status: Value::Null,
@@ -208,12 +218,13 @@ impl Packed {
 
 impl Text {
     fn into_object(self, key: &ObjectKey, uid: &str) -> Object {
-        Object {
+        let object = Object {
             key: key.clone(),
             uid: uid.to_owned(),
             actor: self.actor,
             ..Object::read(self.metadata, self.spec, self.status)
-        }
+        };
+        object.believed(self.unreadable, self.lost)
     }
 }
 
@@ -222,9 +233,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::package::object::served;
 
     fn packed(object: Value) -> Packed {
-        serde_json::from_value::<Watched>(object).unwrap().into()
+        serde_json::from_value::<Watched>(served(object))
+            .unwrap()
+            .into()
     }
 
     #[test]
@@ -243,7 +257,7 @@ mod tests {
             },
             "status": {"observedGeneration": 2, "phase": "Held", "application": "app-1"},
         });
-        let watched: Watched = serde_json::from_value(object.clone()).unwrap();
+        let watched: Watched = serde_json::from_value(served(object.clone())).unwrap();
         let packed = packed(object);
         assert_eq!(packed.unpack(), Object::from(watched));
         assert_eq!(packed.unpack().actor.as_deref(), Some("flux"));
@@ -285,7 +299,7 @@ mod tests {
     fn an_object_that_cannot_be_decoded_says_the_same_after_it() {
         let object =
             json!({"metadata": {"name": "a"}, "spec": {"fileId": "f-1", "platformRef": 7}});
-        let watched: Watched = serde_json::from_value(object.clone()).unwrap();
+        let watched: Watched = serde_json::from_value(served(object.clone())).unwrap();
         let packed = packed(object);
         assert!(!packed.decodable && packed.file_id.is_some());
         assert_eq!(packed.unpack(), Object::from(watched));

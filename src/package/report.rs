@@ -19,6 +19,7 @@ use crate::api::names::FIELD_MANAGER;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
 use crate::remote::answer::{Answer, Call};
+use crate::sight::Kind;
 use crate::telemetry::events::{self, Note};
 
 /// Delivers `report`; returns when to look at the object again.
@@ -237,6 +238,9 @@ async fn write_status(
     object: &Object,
     status: &VersionPackageStatus,
 ) -> Result<(), String> {
+    if !context.sight.may_write(Kind::Packages) {
+        return Err("its CustomResourceDefinition lacks fields".to_owned());
+    }
     let body = status_body(object, status);
     let api = Api::<Watched>::namespaced(context.client.clone(), &object.key.namespace);
     let params = PatchParams::apply(FIELD_MANAGER).force();

@@ -1,20 +1,20 @@
 //! The one watch of all `VersionPackage`s, which feeds the cache.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Changes, Event};
 use super::object::Watched;
-use crate::watch_backoff::WatchBackoff;
+use crate::follow::{Wanted, follow, told};
+use crate::sight::{Kind, Sight};
 
 /// A quiet watch is made anew after this long; a silent one can't hide changes for longer.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(50);
+const WATCH_SECONDS: u32 = 50;
 
 /// Watches until cancelled; `restart` makes the watch anew, with a consistent list.
 ///
@@ -22,18 +22,20 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(50);
 pub async fn run(
     client: Client,
     cache: Arc<Cache>,
+    sight: Arc<Sight>,
     restart: Arc<Notify>,
     cancel: CancellationToken,
     changed: impl Fn(Changes),
 ) {
     let api = Api::<Watched>::all(client);
-    // The default list is a consistent one: a cache may be late, never a step into the past.
-    let timeout = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(50);
-    let config = watcher::Config::default().timeout(timeout).page_size(200);
+    let wanted = Wanted {
+        page: 200,
+        seconds: WATCH_SECONDS,
+        fields: None,
+    };
     while !cancel.is_cancelled() {
-        let mut events = std::pin::pin!(
-            watcher::watcher(api.clone(), config.clone()).backoff(WatchBackoff::default())
-        );
+        let eye = sight.eye(Kind::Packages);
+        let mut events = std::pin::pin!(follow(api.clone(), wanted.clone(), eye));
         loop {
             let event = tokio::select! {
                 () = cancel.cancelled() => return,
@@ -41,9 +43,10 @@ pub async fn run(
                 event = events.next() => event,
             };
             match event {
-                Some(Ok(event)) => changed(cache.apply(Event::from(event))),
+                Some(Ok(event)) => changed(cache.apply(taken_in(event, &sight))),
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "the watch of VersionPackages failed and is made anew");
+                    let why = told(&error);
+                    tracing::warn!(why, "the watch of VersionPackages failed and is made anew");
                 }
                 None => break,
             }
@@ -51,14 +54,20 @@ pub async fn run(
     }
 }
 
-impl From<watcher::Event<Watched>> for Event {
-    fn from(event: watcher::Event<Watched>) -> Self {
-        match event {
-            watcher::Event::Init => Self::ListBegins,
-            watcher::Event::InitApply(object) => Self::Listed(object.into()),
-            watcher::Event::InitDone => Self::ListEnds,
-            watcher::Event::Apply(object) => Self::Applied(object.into()),
-            watcher::Event::Delete(object) => Self::Deleted(object.into()),
+/// The event for the cache, in which those that are doubted can't be read.
+fn taken_in(event: watcher::Event<Watched>, sight: &Sight) -> Event {
+    let judged = |object: Watched, listed| {
+        let doubt = sight.doubts(Kind::Packages, &object.lineage(), listed);
+        object.doubted(doubt).into()
+    };
+    match event {
+        watcher::Event::Init => Event::ListBegins,
+        watcher::Event::InitApply(object) => Event::Listed(judged(object, true)),
+        watcher::Event::InitDone => Event::ListEnds,
+        watcher::Event::Apply(object) => Event::Applied(judged(object, false)),
+        watcher::Event::Delete(object) => {
+            sight.forget(Kind::Packages, &object.lineage().uid);
+            Event::Deleted(object.into())
         }
     }
 }

@@ -7,16 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, ApiResource, DynamicObject};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Resource;
+use kube::api::{Api, ApiResource, GetParams};
+use kube::core::Request;
 use tokio::time::{Instant, timeout};
 
 use super::elsewhere::SecretRead;
-use super::failing::words;
 use super::object::{Object, Wanted};
 use super::overtaken::{PlatformRead, Read};
 use super::{Directory, Resolution, Usable, directory};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Mode, Platform};
+use crate::follow::words;
+use crate::raw::Raw;
+use crate::schemas;
+use crate::sight::{Compared, Kind, Sight};
 
 /// How old a read may be, from the moment it began to the moment it is asked for.
 const FRESH: Duration = Duration::from_millis(500);
@@ -28,9 +34,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// The latest reads.
 pub(super) struct Reads {
     client: kube::Client,
+    sight: Arc<Sight>,
     platforms: Shared<ObjectKey, PlatformRead>,
     namespaces: Shared<String, Option<Arc<directory::Namespace>>>,
     pub(super) secrets: Shared<ObjectKey, SecretRead>,
+    definitions: Shared<Kind, Compared>,
 }
 
 impl Directory {
@@ -55,7 +63,11 @@ impl Directory {
         let not_shown = || {
             format!("Platform {platform} has just been changed, and the watch has not shown it yet")
         };
-        let (read, begun) = self.read_platform(platform).await?;
+        let (defined, read) =
+            tokio::join!(self.confirm_definitions(), self.read_platform(platform));
+        let defined = defined?;
+        let (read, begun) = read?;
+        let begun = begun.min(defined);
         let read = match read {
             PlatformRead::Found(read) => read,
             PlatformRead::Gone { uid } if self.view().uid(platform) == uid.as_deref() => {
@@ -102,6 +114,24 @@ impl Directory {
             })),
             Some(false) | None => Ok(Resolution::NotAllowed),
         }
+    }
+
+    /// Reads both definitions, or what a read not older than half a second has shown of them; tells when that began.
+    ///
+    /// # Errors
+    /// When one can't be read, or is not the version that was compared with this binary.
+    async fn confirm_definitions(&self) -> Result<Instant, String> {
+        let [packages, platforms] = Kind::DEFINITIONS.map(|kind| async move {
+            let (read, begun) = self.reads.definition(kind).await?;
+            match self.sight.compared(kind) {
+                Some(compared) if compared == read => Ok(begun),
+                _ => Err(
+                    "a CustomResourceDefinition has just been changed, and it is not known yet whether it has all fields".to_owned(),
+                ),
+            }
+        });
+        let (packages, platforms) = tokio::join!(packages, platforms);
+        Ok(packages?.min(platforms?))
     }
 
     /// Whether `platform` really allows no objects of `namespace`, by GETs of both that are not older than half a second, and
@@ -179,17 +209,35 @@ fn same_but_for_permission(cached: &Object, read: &Object) -> bool {
 }
 
 impl Reads {
-    pub(super) fn new(client: kube::Client) -> Self {
+    pub(super) fn new(client: kube::Client, sight: Arc<Sight>) -> Self {
         Self {
             client,
+            sight,
             platforms: Shared::default(),
             namespaces: Shared::default(),
             secrets: Shared::default(),
+            definitions: Shared::default(),
         }
     }
 
     pub(super) fn client(&self) -> &kube::Client {
         &self.client
+    }
+
+    /// Which version of a definition is served: its metadata, and nothing else.
+    async fn definition(&self, kind: Kind) -> Result<(Compared, Instant), String> {
+        let get = async {
+            let name = schemas::name(kind).ok_or("there is no such definition")?;
+            let url = CustomResourceDefinition::url_path(&(), None);
+            let request = Request::new(url).get_metadata(name, &GetParams::default());
+            let request = request.map_err(|error| error.to_string())?;
+            match timeout(READ_TIMEOUT, self.client.request::<Raw>(request)).await {
+                Ok(Ok(found)) => Ok(schemas::compared_version(&found)),
+                Ok(Err(error)) => Err(format!("{name} can't be read: {}", words(&error))),
+                Err(_) => Err(format!("{name} can't be read: no answer in time")),
+            }
+        };
+        self.definitions.read(&kind, get).await
     }
 
     /// `uid` is asked as the GET begins: whom it is about if it finds none.
@@ -199,12 +247,14 @@ impl Reads {
         uid: impl FnOnce() -> Option<String>,
     ) -> Result<(PlatformRead, Instant), String> {
         let kind = ApiResource::erase::<Platform>(&());
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.client.clone(), &key.namespace, &kind);
+        let api: Api<Raw> = Api::namespaced_with(self.client.clone(), &key.namespace, &kind);
         let get = async {
             let uid = uid();
             match timeout(READ_TIMEOUT, api.get_opt(&key.name)).await {
-                Ok(Ok(Some(found))) => Ok(PlatformRead::Found(Arc::new(found.into()))),
+                Ok(Ok(Some(found))) => {
+                    let found = Object::judged(found, &self.sight, false);
+                    Ok(PlatformRead::Found(Arc::new(found)))
+                }
                 Ok(Ok(None)) => Ok(PlatformRead::Gone { uid }),
                 Ok(Err(error)) => Err(format!("Platform {key} can't be read: {}", words(&error))),
                 Err(_) => Err(format!("Platform {key} can't be read: no answer in time")),
@@ -217,9 +267,10 @@ impl Reads {
         &self,
         name: &str,
     ) -> Result<(Option<Arc<directory::Namespace>>, Instant), String> {
-        let api: Api<Namespace> = Api::all(self.client.clone());
+        let kind = ApiResource::erase::<Namespace>(&());
+        let api: Api<Raw> = Api::all_with(self.client.clone(), &kind);
         let get = async {
-            match timeout(READ_TIMEOUT, api.get_metadata_opt(name)).await {
+            match timeout(READ_TIMEOUT, api.get_opt(name)).await {
                 Ok(Ok(found)) => Ok(found.map(|object| Arc::new(object.metadata.into()))),
                 Ok(Err(error)) => Err(format!("Namespace {name} can't be read: {}", words(&error))),
                 Err(_) => Err(format!("Namespace {name} can't be read: no answer in time")),

@@ -14,15 +14,16 @@ use super::object::Object;
 use super::overtaken::{Overtaken, Subject};
 use super::{Resolution, Usable};
 use crate::api::names::ObjectKey;
-use crate::api::platform::PlatformReason;
 use crate::remote::client::Connection;
 use crate::session::{CredentialId, Session, SessionKey};
+use crate::sight::Sight;
 
 /// What is known of every `Platform`, Namespace and Secret that matters.
 ///
 /// [`super::run`] fills it from its watches; everybody else only asks.
 pub struct Directory {
     pub(super) reads: Reads,
+    pub(super) sight: Arc<Sight>,
     pub(super) overtaken: Overtaken,
     view: RwLock<View>,
     listed: watch::Sender<bool>,
@@ -97,9 +98,10 @@ pub(super) struct Grant {
 
 impl Directory {
     /// Nothing known yet. `client` serves the reads of [`Self::confirm`].
-    pub fn new(client: kube::Client) -> Arc<Self> {
+    pub fn new(client: kube::Client, sight: Arc<Sight>) -> Arc<Self> {
         Arc::new(Self {
-            reads: Reads::new(client),
+            reads: Reads::new(client, Arc::clone(&sight)),
+            sight,
             overtaken: Overtaken::default(),
             view: RwLock::default(),
             listed: watch::Sender::new(false),
@@ -194,7 +196,7 @@ impl View {
             Ok(wanted) => wanted,
             Err(message) => {
                 return Resolution::Unusable {
-                    reason: PlatformReason::Undecodable,
+                    reason: entry.object.undecodable(),
                     message: message.clone(),
                     ending,
                 };

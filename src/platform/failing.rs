@@ -26,11 +26,3 @@ impl Failing {
         (now.saturating_duration_since(self.since) >= LASTS).then_some(&self.words)
     }
 }
-
-/// What the API server said, or why it couldn't be asked, for people: kube puts the whole answer behind that.
-pub(super) fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
-    }
-}

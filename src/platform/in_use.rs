@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::Users;
 use super::credentials::Refusal;
-use super::failing::{Failing, words};
+use super::failing::Failing;
 use super::object::Object;
 use crate::api::names::{FIELD_MANAGER, IN_USE_FINALIZER, ObjectKey};
 use crate::api::platform::{Platform, PlatformReason};
+use crate::follow::words;
+use crate::raw::Raw;
 
 /// How long one patch may take.
 const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -132,7 +134,7 @@ pub(super) async fn patch(
     };
     let key = &object.key;
     let kind = ApiResource::erase::<Platform>(&());
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.namespace, &kind);
+    let api: Api<Raw> = Api::namespaced_with(client.clone(), &key.namespace, &kind);
     let body = json!([
         {"op": "test", "path": "/metadata/uid", "value": object.uid},
         {"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version},

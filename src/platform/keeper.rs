@@ -14,7 +14,7 @@ use super::guard::Guards;
 use super::object::{Object, Wanted};
 use super::overtaken::{PlatformRead, Read, Subject};
 use crate::api::names::ObjectKey;
-use crate::api::platform::{PlatformReason, PlatformSpec};
+use crate::api::platform::PlatformSpec;
 use crate::remote::client::{Connection, Timeouts};
 use crate::session::{Credential, Member, Sessions};
 
@@ -109,6 +109,19 @@ impl Keeper {
                 self.tell_selecting();
             }
         }
+    }
+
+    /// The store went back in time, or what it showed may have been less than it holds: any version that comes is newer.
+    pub(super) fn forget_versions(&mut self) {
+        self.directory.change(|view| {
+            view.overtaken.clear();
+            for entry in view.platforms.values_mut() {
+                entry.object.generation = 0;
+            }
+            for namespace in view.namespaces.values_mut() {
+                namespace.version = None;
+            }
+        });
     }
 
     /// A Platform that was created or changed.
@@ -244,9 +257,7 @@ impl Keeper {
         let key = object.key.clone();
         let access = match &object.wanted {
             Ok(wanted) => self.access(&object, wanted),
-            Err(message) => {
-                Access::Refused(Refusal::new(PlatformReason::Undecodable, message.clone()))
-            }
+            Err(message) => Access::Refused(Refusal::new(object.undecodable(), message.clone())),
         };
         if matches!(access, Access::Refused(_)) {
             self.held.remove(&key);

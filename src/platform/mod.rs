@@ -38,6 +38,7 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::remote::client::{Connection, Timeouts};
 use crate::session::{CredentialId, Proof, Session, Sessions};
+use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
 
 pub use confirm::LASTS;
@@ -143,6 +144,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Tells whether a line is owed for too long.
     pub audit: AuditLog,
+    /// Whether the cluster is seen as it is.
+    pub sight: Arc<Sight>,
 }
 
 /// Keeps `directory` and `sessions` in step with the cluster until cancelled, and the statuses of
@@ -163,6 +166,7 @@ pub async fn run(
         changed,
     );
     let client = context.client.clone();
+    let sight = Arc::clone(&context.sight);
     let directory = Arc::clone(&context.directory);
     let write = async {
         tokio::select! {
@@ -171,26 +175,29 @@ pub async fn run(
         }
         writer::run(context, cancel.clone()).await;
     };
-    tokio::join!(take_in(&client, &directory, keeper, &cancel), write);
+    tokio::join!(take_in(&client, &sight, &directory, keeper, &cancel), write);
 }
 
 async fn take_in(
     client: &kube::Client,
+    sight: &Arc<Sight>,
     directory: &Directory,
     mut keeper: keeper::Keeper,
     cancel: &CancellationToken,
 ) {
     let mut follow_overtaken = pin!(directory.follow_overtaken());
-    let mut platforms = pin!(watch::platforms(client));
+    let mut platforms = pin!(watch::platforms(client, sight));
     let mut listed_platforms = watch::PlatformIntake::new();
-    let mut namespaces = pin!(watch::namespaces(client));
+    let mut namespaces = pin!(watch::namespaces(client, sight));
     let mut listed_namespaces = watch::NamespaceIntake::new();
-    let mut secrets = watch::SecretWatches::new(client.clone());
+    let mut secrets = watch::SecretWatches::new(client.clone(), Arc::clone(sight));
+    let mut rounds = sight.rounds();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return,
+            Ok(()) = rounds.changed() => keeper.forget_versions(),
             Some(event) = platforms.next() => {
-                listed_platforms.take(event, &mut keeper);
+                listed_platforms.take(event, &mut keeper, sight);
                 secrets.follow(&keeper.secrets_to_watch());
             }
             Some(event) = namespaces.next() => listed_namespaces.take(event, &mut keeper),

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::DynamicObject;
 use kube::core::{Selector, SelectorExt};
 use serde::Deserialize;
 
 use crate::api::names::{
-    ABANDON_ANNOTATION, IN_USE_FINALIZER, ObjectKey, RELEASE_HOLD_ANNOTATION,
+    ABANDON_ANNOTATION, CONFIRM_ANNOTATION, IN_USE_FINALIZER, ObjectKey, RELEASE_HOLD_ANNOTATION,
     REQUESTED_AT_ANNOTATION,
 };
-use crate::api::platform::{AllowedFrom, AllowedNamespaces, PlatformSpec, PlatformStatus};
+use crate::api::platform::{
+    AllowedFrom, AllowedNamespaces, PlatformReason, PlatformSpec, PlatformStatus,
+};
+use crate::raw::Raw;
+use crate::sight::{Kind, Sight, lineage};
 
 /// What matters of one `Platform`.
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ pub(super) struct Object {
     /// What is wanted, or which field can't be read and why.
     pub wanted: Result<Wanted, String>,
     pub status: PlatformStatus,
+    /// Whether it can be read, but was written while its definition lacked fields.
+    pub lost: bool,
 }
 
 /// A spec that could be read.
@@ -54,6 +59,15 @@ pub(super) enum Allowed {
 }
 
 impl Object {
+    /// The word for one whose spec can't be used.
+    pub(super) fn undecodable(&self) -> PlatformReason {
+        if self.lost {
+            PlatformReason::FieldsLost
+        } else {
+            PlatformReason::Undecodable
+        }
+    }
+
     /// Whether a person gave it up, although objects need it.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandon.as_ref() == Some(&self.uid)
@@ -69,10 +83,32 @@ impl Object {
     }
 }
 
-impl From<DynamicObject> for Object {
-    fn from(mut read: DynamicObject) -> Self {
+impl Object {
+    /// The same as `from`, unless it was written while its definition lacked fields.
+    pub(super) fn judged(read: Raw, sight: &Sight, listed: bool) -> Self {
+        let of = lineage(&read.metadata, &read.data["status"]);
+        let mut object = Self::from(read);
+        if let Some(what) = sight.doubts(Kind::Platforms, &of, listed) {
+            object.wanted = Err(format!(
+                "the Platform was written while its CustomResourceDefinition was not complete ({what}), and what those fields held is lost: \
+                 look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {}",
+                object.uid
+            ));
+            object.lost = true;
+        }
+        object
+    }
+}
+
+impl From<Raw> for Object {
+    fn from(mut read: Raw) -> Self {
         let meta = read.metadata;
         let status = read.data["status"].take();
+        let spec = read.data["spec"].take();
+        let wanted = match read.unreadable {
+            Some(error) => Err(format!("{error}; the Platform can't be read")),
+            None => Wanted::read(spec),
+        };
         let finalizers = meta.finalizers.unwrap_or_default();
         let mut annotations = meta.annotations.unwrap_or_default();
         Self {
@@ -89,15 +125,32 @@ impl From<DynamicObject> for Object {
             requested_at: annotations.remove(REQUESTED_AT_ANNOTATION),
             release_hold: annotations.remove(RELEASE_HOLD_ANNOTATION),
             abandon: annotations.remove(ABANDON_ANNOTATION),
-            wanted: Wanted::read(read.data["spec"].take()),
+            wanted,
+            lost: false,
             // A status that can't be read is one that is written anew.
             status: PlatformStatus::deserialize(status).unwrap_or_default(),
         }
     }
 }
 
+/// The fields that the API server fills in where nobody does: one without them was read or written under a definition
+/// that lacks them, and what they said may be lost.
+pub(super) const DEFAULTED: [&str; 8] = [
+    "/mode",
+    "/allowedNamespaces/from",
+    "/guard/gracePeriod",
+    "/guard/maxDeletions",
+    "/guard/window",
+    "/inventory/interval",
+    "/quota/calls",
+    "/quota/window",
+];
+
 impl Wanted {
     fn read(spec: serde_json::Value) -> Result<Self, String> {
+        let lacking = DEFAULTED
+            .into_iter()
+            .find(|field| spec.pointer(field).is_none());
         let spec: PlatformSpec = serde_path_to_error::deserialize(spec).map_err(|error| {
             let field = match error.path().to_string() {
                 path if path == "." => "spec".to_owned(),
@@ -105,6 +158,12 @@ impl Wanted {
             };
             format!("{field} can't be read: {}", error.into_inner())
         })?;
+        if let Some(field) = lacking {
+            let field = field.replace('/', ".");
+            return Err(format!(
+                "spec{field} is missing, which the API server fills in unless the CustomResourceDefinition lacks it: apply the definitions of this version"
+            ));
+        }
         let allowed = Allowed::read(&spec.allowed_namespaces)
             .map_err(|why| format!("spec.allowedNamespaces.selector can't be used: {why}"))?;
         Ok(Self { spec, allowed })
@@ -173,6 +232,7 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::api::crds;
 
     /// The Platform `iot/production`, with the given spec.
     pub(in crate::platform) fn platform(spec: &Value) -> Object {
@@ -186,19 +246,63 @@ pub(super) mod tests {
         }))
     }
 
+    /// A Platform with what the API server fills in.
+    fn served(mut whole: Value) -> Value {
+        let filled_in = json!({
+            "mode": "Enforce", "allowedNamespaces": {"from": "Same"},
+            "guard": {"gracePeriod": "30s", "maxDeletions": 50, "window": "10m"},
+            "inventory": {"interval": "1h"}, "quota": {"calls": 100, "window": "60s"},
+        });
+        if let Some(spec) = whole["spec"].as_object_mut() {
+            for (field, values) in filled_in.as_object().unwrap() {
+                let given = spec.entry(field.as_str()).or_insert_with(|| json!({}));
+                match (given.as_object_mut(), values.as_object()) {
+                    (Some(given), Some(values)) => {
+                        for (name, value) in values {
+                            given.entry(name).or_insert_with(|| value.clone());
+                        }
+                    }
+                    (Some(_), None) => *given = values.clone(),
+                    (None, _) => {}
+                }
+            }
+        }
+        whole
+    }
+
+    #[test]
+    fn the_defaulted_fields_are_those_of_the_definition() {
+        let [_, definition] = crds::definitions();
+        let mut ours = DEFAULTED.map(str::to_owned);
+        ours.sort();
+        assert_eq!(crds::defaulted(&definition), ours);
+    }
+
+    #[test]
+    fn a_platform_without_a_field_that_the_api_server_fills_in_cannot_be_read() {
+        for field in DEFAULTED {
+            let mut whole = served(json!({"metadata": {"name": "p"}, "spec": spec()}));
+            let (parent, name) = field.rsplit_once('/').unwrap();
+            let parent = whole["spec"].pointer_mut(parent).unwrap();
+            parent.as_object_mut().unwrap().remove(name);
+            let read: Object = serde_json::from_value::<Raw>(whole).unwrap().into();
+            let why = read.wanted.unwrap_err();
+            assert!(why.contains(&field.replace('/', ".")), "{why}");
+        }
+    }
+
     /// With our finalizer, unless `whole` says which there are.
     pub(in crate::platform) fn object(whole: &Value) -> Object {
         let mut whole = whole.clone();
         if whole["metadata"].get("finalizers").is_none() {
             whole["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
         }
-        serde_json::from_value::<DynamicObject>(whole)
-            .unwrap()
-            .into()
+        serde_json::from_value::<Raw>(served(whole)).unwrap().into()
     }
 
     pub(in crate::platform) fn spec() -> Value {
-        json!({"endpoint": "https://iot.example.com:8743", "credentialsSecretRef": {"name": "iot-app"}})
+        let given = json!({"endpoint": "https://iot.example.com:8743", "credentialsSecretRef": {"name": "iot-app"}});
+        served(json!({"spec": given}))["spec"].take()
     }
 
     fn with_selector(selector: &Value) -> Object {

@@ -169,7 +169,7 @@ impl Running {
             std::future::ready(served.answer(&method, &uri, &body))
         };
         let client = kube::Client::new(Router::new().fallback(answer), "default");
-        let directory = Directory::new(client.clone());
+        let directory = Directory::new(client.clone(), Arc::default());
         let (tell, changed) = mpsc::unbounded_channel();
         let second = Duration::from_secs(1);
         let timeouts = Timeouts {
@@ -192,6 +192,7 @@ impl Running {
             timeouts,
             census: Box::new(|_, _| Some(Tenants::default())),
             audit: AuditLog::stdout(),
+            sight: Arc::default(),
         };
         let task = tokio::spawn(run(context, tell, cancel.clone()));
         Self {

@@ -2,52 +2,62 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Config, Event, watcher};
-use serde::Deserialize;
+use kube::api::{Api, ApiResource, ListParams};
+use kube::runtime::watcher::{self, Event};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::credentials::{KEYS, SecretData, Seen};
 use super::directory;
-use super::failing::{Failing, words};
+use super::failing::Failing;
 use super::keeper::Keeper;
 use super::object::Object;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Platform;
-use crate::watch_backoff::WatchBackoff;
+use crate::follow::{Wanted, follow, told};
+use crate::raw::{Fields, Raw};
+use crate::sight::{Kind, Sight};
 
 /// A watch that the API server ends by itself is begun anew, so a connection that died unnoticed
 /// leaves us blind no longer than this (plus the 5 s that kube adds).
 const WATCH_TIMEOUT_SECONDS: u32 = 60;
 
-fn config() -> Config {
-    Config::default().timeout(WATCH_TIMEOUT_SECONDS)
+fn wanted(fields: Option<String>) -> Wanted {
+    Wanted {
+        page: 500,
+        seconds: WATCH_TIMEOUT_SECONDS,
+        fields,
+    }
 }
 
 /// All Platforms of the cluster, undecoded, so that a bad one doesn't end the list for all.
 pub(super) fn platforms(
     client: &kube::Client,
-) -> impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send + use<> {
+    sight: &Arc<Sight>,
+) -> impl Stream<Item = watcher::Result<Event<Raw>>> + Send + use<> {
     let kind = ApiResource::erase::<Platform>(&());
-    let api = Api::<DynamicObject>::all_with(client.clone(), &kind);
-    watcher(api, config()).backoff(WatchBackoff::default())
+    let api = Api::<Raw>::all_with(client.clone(), &kind);
+    follow(api, wanted(None), sight.eye(Kind::Platforms))
 }
 
-/// The metadata of all Namespaces of the cluster.
+/// All Namespaces of the cluster.
 pub(super) fn namespaces(
     client: &kube::Client,
-) -> impl Stream<Item = watcher::Result<Event<PartialObjectMeta<Namespace>>>> + Send + use<> {
-    let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-    watcher(api, config()).backoff(WatchBackoff::default())
+    sight: &Arc<Sight>,
+) -> impl Stream<Item = watcher::Result<Event<Raw>>> + Send + use<> {
+    let kind = ApiResource::erase::<Namespace>(&());
+    let api = Api::<Raw>::all_with(client.clone(), &kind);
+    follow(api, wanted(None), sight.eye(Kind::Namespaces))
 }
 
 /// Collects a list between `Init` and `InitDone`, then hands everything to the keeper.
@@ -60,16 +70,26 @@ impl PlatformIntake {
 
     pub(super) fn take(
         &mut self,
-        event: watcher::Result<Event<DynamicObject>>,
+        event: watcher::Result<Event<Raw>>,
         keeper: &mut Keeper,
+        sight: &Sight,
     ) {
         match event {
             Ok(Event::Init) => self.0.clear(),
-            Ok(Event::InitApply(object)) => self.0.push(object.into()),
+            Ok(Event::InitApply(object)) => self.0.push(Object::judged(object, sight, true)),
             Ok(Event::InitDone) => keeper.platforms_listed(std::mem::take(&mut self.0)),
-            Ok(Event::Apply(object)) => keeper.platform_applied(object.into()),
-            Ok(Event::Delete(object)) => keeper.platform_gone(&Object::from(object).key),
-            Err(error) => warn!(%error, "the watch of Platforms failed and is begun anew"),
+            Ok(Event::Apply(object)) => {
+                keeper.platform_applied(Object::judged(object, sight, false));
+            }
+            Ok(Event::Delete(object)) => {
+                let object = Object::from(object);
+                sight.forget(Kind::Platforms, &object.uid);
+                keeper.platform_gone(&object.key);
+            }
+            Err(error) => warn!(
+                why = told(&error),
+                "the watch of Platforms failed and is begun anew"
+            ),
         }
     }
 }
@@ -82,11 +102,7 @@ impl NamespaceIntake {
         Self(HashMap::new())
     }
 
-    pub(super) fn take(
-        &mut self,
-        event: watcher::Result<Event<PartialObjectMeta<Namespace>>>,
-        keeper: &mut Keeper,
-    ) {
+    pub(super) fn take(&mut self, event: watcher::Result<Event<Raw>>, keeper: &mut Keeper) {
         match event {
             Ok(Event::Init) => self.0.clear(),
             Ok(Event::InitApply(object)) => {
@@ -102,7 +118,10 @@ impl NamespaceIntake {
                 let (name, last) = namespace(object.metadata);
                 keeper.namespace_gone(&name, &last);
             }
-            Err(error) => warn!(%error, "the watch of Namespaces failed and is begun anew"),
+            Err(error) => warn!(
+                why = told(&error),
+                "the watch of Namespaces failed and is begun anew"
+            ),
         }
     }
 }
@@ -114,14 +133,16 @@ fn namespace(mut meta: ObjectMeta) -> (String, directory::Namespace) {
 /// The watches of Secrets: one for each Secret that some Platform names.
 pub(super) struct SecretWatches {
     client: kube::Client,
+    sight: Arc<Sight>,
     stops: HashMap<ObjectKey, CancellationToken>,
     streams: SelectAll<BoxStream<'static, (ObjectKey, Seen)>>,
 }
 
 impl SecretWatches {
-    pub(super) fn new(client: kube::Client) -> Self {
+    pub(super) fn new(client: kube::Client, sight: Arc<Sight>) -> Self {
         Self {
             client,
+            sight,
             stops: HashMap::new(),
             streams: SelectAll::new(),
         }
@@ -139,7 +160,7 @@ impl SecretWatches {
         for secret in named {
             if !self.stops.contains_key(secret) {
                 let stop = CancellationToken::new();
-                let stream = secret_watch(&self.client, secret.clone());
+                let stream = secret_watch(&self.client, &self.sight, secret.clone());
                 self.streams
                     .push(stream.take_until(stop.clone().cancelled_owned()).boxed());
                 self.stops.insert(secret.clone(), stop);
@@ -155,13 +176,13 @@ impl SecretWatches {
 
 fn secret_watch(
     client: &kube::Client,
+    sight: &Arc<Sight>,
     secret: ObjectKey,
 ) -> impl Stream<Item = (ObjectKey, Seen)> + Send + use<> {
     let api = Api::<NamedSecret>::namespaced(client.clone(), &secret.namespace);
     // The only list and watch that a Role with resourceNames permits.
-    let by_name = config().fields(&format!("metadata.name={}", secret.name));
-    watcher(api, by_name)
-        .backoff(WatchBackoff::default())
+    let by_name = wanted(Some(format!("metadata.name={}", secret.name)));
+    follow(api, by_name, sight.eye(Kind::Secret))
         .scan(Reading::default(), move |reading, event| {
             let seen = reading.seen(event, Instant::now());
             std::future::ready(Some(seen.map(|seen| (secret.clone(), seen))))
@@ -217,7 +238,10 @@ impl Reading {
             ) if status.is_forbidden() => Some(Seen::Forbidden(status.message)),
             // Says nothing about the Secret: what was seen before stands.
             Err(error) => {
-                warn!(%error, "the watch of a Secret failed and is begun anew");
+                warn!(
+                    why = told(&error),
+                    "the watch of a Secret failed and is begun anew"
+                );
                 let failing = Failing::after(self.failing.take(), told(&error), now);
                 let words = self.failing.insert(failing).lasting(now)?;
                 Some(Seen::Failed(words.to_owned()))
@@ -226,31 +250,36 @@ impl Reading {
     }
 }
 
-/// How a failure is told to people.
-fn told(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
-            words(error)
-        }
-        watcher::Error::WatchError(status) => status.message.clone(),
-        error => error.to_string(),
-    }
-}
-
 /// A Secret of which only the keys that matter are kept, and whose `Debug` shows none of them:
 /// even the annotations of a Secret may hold its contents.
-#[derive(Clone, Deserialize, kube::Resource)]
+#[derive(Clone, kube::Resource)]
 #[resource(inherit = "Secret")]
 struct NamedSecret {
     metadata: ObjectMeta,
-    #[serde(default)]
-    data: Option<BTreeMap<String, ByteString>>,
+    data: BTreeMap<String, ByteString>,
+}
+
+impl<'de> Deserialize<'de> for NamedSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let secret = Fields::of(text.get());
+        let (metadata, _) = secret.metadata();
+        let data = secret.inner("data");
+        let known = KEYS.iter();
+        let data = known.filter_map(|key| Some(((*key).to_owned(), data.get(key)?)));
+        Ok(Self {
+            metadata: ObjectMeta {
+                annotations: None,
+                ..metadata
+            },
+            data: data.collect(),
+        })
+    }
 }
 
 impl NamedSecret {
     fn contents(self) -> SecretData {
-        let known = |(key, _): &(String, ByteString)| KEYS.contains(&key.as_str());
-        let all = self.data.unwrap_or_default().into_iter().filter(known);
+        let all = self.data.into_iter();
         SecretData(all.map(|(key, value)| (key, value.0.into())).collect())
     }
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, ApiResource, ListParams, Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::credentials::Refusal;
 use super::directory::{Access, Grant, View};
 use super::guard::Record;
 use super::in_use::{self, Finalizers, Step};
@@ -22,6 +23,8 @@ use super::status::{Look, is_due, next, tells_the_same};
 use super::{Context, Tenants};
 use crate::api::names::{AppId, FIELD_MANAGER, ObjectKey};
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
+use crate::raw::Raw;
+use crate::sight::Kind;
 use crate::telemetry::events::{self, Note};
 
 /// How often sessions are looked at.
@@ -31,6 +34,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same status isn't written again sooner, be it that the write failed, that its echo is late
 /// or that somebody else writes the same fields.
 const REPEAT: Duration = Duration::from_secs(4);
+/// The Platforms tell of what keeps this process from its work after so long.
+const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// Writes under way at a time.
 const AT_ONCE: usize = 8;
 
@@ -93,7 +98,7 @@ impl Writer {
     /// words of the process before.
     async fn load(&self) {
         let kind = ApiResource::erase::<Platform>(&());
-        let api: Api<DynamicObject> = Api::all_with(self.context.client.clone(), &kind);
+        let api: Api<Raw> = Api::all_with(self.context.client.clone(), &kind);
         loop {
             match timeout(WRITE_TIMEOUT, api.list(&ListParams::default())).await {
                 Ok(Ok(list)) => {
@@ -110,6 +115,10 @@ impl Writer {
     }
 
     async fn write_due(&mut self) {
+        // What the definition lacks would be lost by any write.
+        if !self.context.sight.may_write(Kind::Platforms) {
+            return;
+        }
         let (wall, now) = (Timestamp::now(), Instant::now());
         let known = self.known();
         for Known { object, .. } in &known {
@@ -154,6 +163,11 @@ impl Writer {
 
     /// Copied out first: neither a session nor the census is asked under the lock.
     fn known(&mut self) -> Vec<Known> {
+        let blind = self.context.sight.trouble(TOLD_AFTER, Instant::now());
+        let blind = blind.map(|why| {
+            let message = format!("The operator can't do its work as it should: {why}");
+            Access::Refused(Refusal::new(PlatformReason::Blind, message))
+        });
         let view = self.context.directory.view();
         self.written
             .retain(|key, _| view.platforms.contains_key(key));
@@ -163,9 +177,10 @@ impl Writer {
         let mut known: Vec<Known> = entries
             .map(|entry| Known {
                 object: entry.object.clone(),
-                access: match view.finalizers_refused.get(&entry.object.key) {
-                    Some(refusal) => Access::Refused(refusal.clone()),
-                    None => entry.access.clone(),
+                access: match (&blind, view.finalizers_refused.get(&entry.object.key)) {
+                    (Some(blind), _) => blind.clone(),
+                    (None, Some(refusal)) => Access::Refused(refusal.clone()),
+                    (None, None) => entry.access.clone(),
                 },
                 served_by: match &entry.access {
                     Access::Granted(grant) => login_of(&view, grant),
@@ -282,7 +297,7 @@ async fn write(context: &Context, due: Due) -> Option<AppId> {
     let key = &object.key;
     let kind = ApiResource::erase::<Platform>(&());
     let client = context.client.clone();
-    let api: Api<DynamicObject> = Api::namespaced_with(client, &key.namespace, &kind);
+    let api: Api<Raw> = Api::namespaced_with(client, &key.namespace, &kind);
     // With the uid, an object created anew under the same name isn't given this status.
     let patch = Patch::Apply(json!({
         "apiVersion": Platform::api_version(&()),

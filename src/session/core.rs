@@ -90,6 +90,10 @@ enum Move {
 }
 
 /// One session.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each stops or hastens calls for a reason of its own"
+)]
 pub(super) struct Core {
     budget: Budget,
     queue: Queue,
@@ -112,6 +116,8 @@ pub(super) struct Core {
     time_out: Duration,
     /// Nobody is a member, so nothing is granted.
     abandoned: bool,
+    /// This process doesn't see the cluster as it is, so nothing is begun.
+    barred: bool,
     closed: bool,
 }
 
@@ -140,6 +146,7 @@ impl Core {
             woken: Vec::new(),
             time_out,
             abandoned: false,
+            barred: false,
             closed: false,
         }
     }
@@ -286,6 +293,11 @@ impl Core {
         step.next = candidates.into_iter().flatten().min();
         step.wants_record = self.wants_record();
         step
+    }
+
+    /// Whether nothing is begun for now.
+    pub(super) fn bar(&mut self, barred: bool) {
+        self.barred = barred;
     }
 
     /// Whether nothing is granted, used or begun any more.

@@ -37,6 +37,8 @@ struct Registry {
     inheritance: Option<Inheritance>,
     /// What a session that joins now begins with.
     tenure: Tenure,
+    /// Whether nothing is begun for now.
+    barred: bool,
     credentials: Credentials,
     closed: bool,
 }
@@ -72,7 +74,7 @@ impl Sessions {
         }
         registry.sweep(now);
         registry.homes.insert(platform.clone(), key.clone());
-        let closed = registry.closed;
+        let (closed, barred) = (registry.closed, registry.barred);
         match registry.sessions.entry(key) {
             Entry::Occupied(entry) => {
                 entry.get().join(platform, member, now);
@@ -85,6 +87,7 @@ impl Sessions {
                     let tenure = registry.tenure.of_a_newcomer();
                     session.change(|core, _| core.begin_tenure(past, tenure));
                 }
+                session.change(|core, _| core.bar(barred));
                 Arc::clone(entry.insert(session))
             }
         }
@@ -112,6 +115,15 @@ impl Sessions {
         for (key, session) in &registry.sessions {
             let past = inheritance.take(key, now);
             session.change(|core, _| core.begin_tenure(past, Tenure::default()));
+        }
+    }
+
+    /// Nothing is begun any more, no login either, until that is taken back.
+    pub fn bar(&self, barred: bool) {
+        let mut registry = self.lock();
+        registry.barred = barred;
+        for session in registry.sessions.values() {
+            session.change(|core, _| core.bar(barred));
         }
     }
 

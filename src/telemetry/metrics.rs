@@ -44,6 +44,8 @@ pub struct Metrics {
     time_to_delete: Histogram,
     objects: Family<Labels<1>, Gauge>,
     undecodable: Gauge,
+    hindered: Gauge,
+    unfit_definitions: Gauge,
     leading: Gauge,
     queue_length: Family<Labels<2>, Gauge>,
     queue_estimated: Family<Labels<2>, Seconds>,
@@ -79,6 +81,8 @@ impl Metrics {
             time_to_delete: Histogram::new(TIME_TO_DELETE),
             objects: Family::default(),
             undecodable: Gauge::default(),
+            hindered: Gauge::default(),
+            unfit_definitions: Gauge::default(),
             leading: Gauge::default(),
             queue_length: Family::default(),
             queue_estimated: Family::default(),
@@ -117,6 +121,8 @@ impl Metrics {
         r.register_with_unit("time_to_delete", "From the request of a deletion to its outcome", Unit::Seconds, self.time_to_delete.clone());
         r.register("objects", "VersionPackages, by phase", self.objects.clone());
         r.register("undecodable_objects", "Objects that can't be read", self.undecodable.clone());
+        r.register("hindered", "1 where this process doesn't see the cluster as it is, and sends nothing", self.hindered.clone());
+        r.register("unfit_definitions", "CustomResourceDefinitions that are not there or lack fields of this version", self.unfit_definitions.clone());
         r.register("leading", "1 where this process holds the Lease", self.leading.clone());
         r.register("queue_length", "Objects that wait for a call of the application", self.queue_length.clone());
         r.register_with_unit("queue_estimated", "About how long the last object in the queue waits", Unit::Seconds, self.queue_estimated.clone());
@@ -175,6 +181,16 @@ impl Metrics {
     /// How many objects can't be read.
     pub fn set_undecodable(&self, count: usize) {
         self.undecodable.set(whole(count));
+    }
+
+    /// Whether nothing is sent, since this process doesn't see the cluster as it is.
+    pub fn set_hindered(&self, hindered: bool) {
+        self.hindered.set(i64::from(hindered));
+    }
+
+    /// How many definitions are not as this version needs them.
+    pub fn set_unfit_definitions(&self, count: usize) {
+        self.unfit_definitions.set(whole(count));
     }
 
     /// Whether this process holds the Lease.

@@ -76,6 +76,10 @@ reasons! {
     FinalizerRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
     /// How a deletion ended can't be written to the audit log, and nothing is sent before.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
+    /// The `Platform` was written while its `CustomResourceDefinition` lacked fields, so what they held is lost.
+    FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm`, the uid of the `Platform` as its value.";
+    /// The operator doesn't see the cluster as it is, or can't hold its Lease, and sends nothing that rests on what it doesn't see.
+    Blind: Reconciling, "Look at the API server and at the rights of the operator: the message says what fails.";
     /// The object can't be read as a Platform of this version.
     Undecodable: Stalled, "Mend the field named in the message.";
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use kube::Api;
 use kube::Client;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, ListParams, Patch, PatchParams};
 use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
 use crate::api::platform::{Platform, PlatformStatus};
 use crate::api_server;
 use crate::package::object::{Object, Watched};
+use crate::raw::Raw;
 
 /// Whoever reads managed fields sees that it was not the operator.
 const FIELD_MANAGER: &str = "vpo";
@@ -42,7 +43,7 @@ impl Cluster {
 
     /// All Platforms.
     pub async fn platforms(&self) -> anyhow::Result<Vec<PlatformSeen>> {
-        let api = Api::<DynamicObject>::all_with(self.client.clone(), &kind());
+        let api = Api::<Raw>::all_with(self.client.clone(), &kind());
         let all = list(&api, |object| Some(seen(object))).await;
         let all = all.map_err(words).context("Platforms can't be listed")?;
         all.into_iter().collect()
@@ -105,7 +106,7 @@ impl Cluster {
         Set::Refused("it changes each time that it is to be written; try again".to_owned())
     }
 
-    fn platforms_of(&self, key: &ObjectKey) -> Api<DynamicObject> {
+    fn platforms_of(&self, key: &ObjectKey) -> Api<Raw> {
         Api::namespaced_with(self.client.clone(), &key.namespace, &kind())
     }
 }
@@ -137,7 +138,7 @@ fn kind() -> ApiResource {
     ApiResource::erase::<Platform>(&())
 }
 
-fn seen(mut read: DynamicObject) -> anyhow::Result<PlatformSeen> {
+fn seen(mut read: Raw) -> anyhow::Result<PlatformSeen> {
     let meta = read.metadata;
     let key = ObjectKey::new(
         meta.namespace.unwrap_or_default(),

@@ -267,7 +267,10 @@ pub(super) mod tests {
                 "namespace": "fleet", "name": name, "uid": uid, "resourceVersion": "7",
                 "deletionTimestamp": "2026-11-23T12:00:00Z",
             },
-            "spec": {"fileId": "f", "platformRef": {"name": "production"}},
+            "spec": {
+                "fileId": "f", "platformRef": {"name": "production"},
+                "lifecycle": "Active", "deletionPolicy": "Delete",
+            },
             "status": {"deletion": deletion},
         });
         serde_json::from_value::<Watched>(object).unwrap().into()

@@ -141,6 +141,8 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::ApplicationRefused
             | PlatformReason::UnexpectedAnswer
             | PlatformReason::AuditFailed
+            | PlatformReason::FieldsLost
+            | PlatformReason::Blind
             | PlatformReason::Undecodable => rest(Reason::CredentialsMissing, message.clone()),
         }),
         PlatformView::Usable { app_id, .. } => application_changed(seen, app_id),

@@ -12,7 +12,12 @@ pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Op
         return Some(rest(Reason::MassDeletionHeld, held(seen, hold)));
     }
     let since = requested_at(&seen.object, now.wall);
-    let ends = since.checked_add(grace).ok()?;
+    let mut ends = since.checked_add(grace).ok()?;
+    // After a time in which this process didn't see who called it off, there is time for that again.
+    let anew = seen.graces_since.map(|since| since + grace);
+    if let Some(left) = anew.and_then(|anew| anew.checked_duration_since(now.tick)) {
+        ends = ends.max(now.wall.checked_add(left).ok()?);
+    }
     (now.wall < ends).then(|| Decision::Rest {
         reason: Reason::GracePeriod,
         message: format!(

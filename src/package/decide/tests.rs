@@ -1,5 +1,6 @@
 mod any_observation;
 mod by_guard;
+mod by_sight;
 mod claims;
 mod sending;
 mod table;

@@ -70,6 +70,8 @@ impl World {
             echo,
             blind: self.memory.is_blind(),
             settled,
+            hindrance: None,
+            graces_since: None,
             platform: PlatformView::Usable {
                 app_id: present,
                 mode: self.mode,

@@ -158,7 +158,10 @@ impl Change {
 
 /// A package of the Platform of the model.
 pub fn spec(file: &str) -> Value {
-    json!({"fileId": file, "platformRef": {"name": "production"}})
+    json!({
+        "fileId": file, "platformRef": {"name": "production"},
+        "lifecycle": "Active", "deletionPolicy": "Delete",
+    })
 }
 
 /// An object as it comes over the wire.

@@ -23,6 +23,8 @@ struct Inner {
     platform: Mutex<Option<Value>>,
     namespace: Mutex<Option<Value>>,
     asked: AtomicUsize,
+    /// The generation of both definitions.
+    definitions: AtomicUsize,
     /// Answers wait for a place here.
     gate: Semaphore,
 }
@@ -33,6 +35,7 @@ impl ApiServer {
             platform: Mutex::new(Some(platform)),
             namespace: Mutex::new(Some(json!({"metadata": {"name": "fleet"}}))),
             asked: AtomicUsize::new(0),
+            definitions: AtomicUsize::new(1),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         }))
     }
@@ -42,6 +45,11 @@ impl ApiServer {
         let answer = move |uri: Uri| {
             let inner = Arc::clone(&inner);
             async move {
+                if let Some((_, name)) = uri.path().split_once("/customresourcedefinitions/") {
+                    let generation = inner.definitions.load(Ordering::SeqCst);
+                    let metadata = json!({"name": name, "uid": "d", "generation": generation});
+                    return json!({"metadata": metadata}).to_string().into_response();
+                }
                 inner.asked.fetch_add(1, Ordering::SeqCst);
                 let _place = inner.gate.acquire().await.unwrap();
                 let kept = if uri.path().contains("/platforms/") {
@@ -92,9 +100,24 @@ fn permissive() -> Value {
 fn known(spec: &Value) -> (ApiServer, Bench) {
     let server = ApiServer::new(whole(spec));
     let mut bench = Bench::with(server.client());
+    for kind in Kind::DEFINITIONS {
+        compare(&bench, kind, 1);
+    }
     bench.list(&[whole(spec)]);
     bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", "s")]));
     (server, bench)
+}
+
+/// The watch has shown a complete definition of this generation.
+fn compare(bench: &Bench, kind: Kind, generation: i64) {
+    let compared = Compared {
+        uid: "d".to_owned(),
+        generation,
+    };
+    bench
+        .directory
+        .sight
+        .define(kind, Ok(compared), Instant::now());
 }
 
 fn production() -> ObjectKey {
@@ -360,6 +383,20 @@ async fn a_platform_whose_end_a_get_shows_first_is_gone_for_everybody_but_not_it
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_definition_that_was_changed_and_not_compared_since_gives_the_permit_back() {
+    let (server, bench) = known(&permissive());
+    assert_eq!(mode(ask(&bench).await), Mode::Enforce);
+    server.0.definitions.store(2, Ordering::SeqCst);
+    sleep(Duration::from_secs(1)).await;
+    let why = ask(&bench).await.err().unwrap();
+    assert!(why.contains("CustomResourceDefinition"), "{why}");
+    for kind in Kind::DEFINITIONS {
+        compare(&bench, kind, 2);
+    }
+    assert_eq!(mode(ask(&bench).await), Mode::Enforce);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_read_where_the_caches_already_refuse() {
     let (server, bench) = known(&spec());
     assert!(matches!(ask(&bench).await, Ok(Resolution::NotAllowed)));
@@ -374,6 +411,6 @@ fn a_confirmation_can_be_awaited_on_any_thread() {
         .build()
         .unwrap();
     let _entered = runtime.enter();
-    let directory = Directory::new(server.client());
+    let directory = Directory::new(server.client(), Arc::default());
     sendable(directory.confirm(&production(), "fleet"));
 }

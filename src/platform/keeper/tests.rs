@@ -8,6 +8,7 @@ use super::super::credentials::tests::secret;
 use super::super::object::tests::{object, spec};
 use super::super::{Resolution, Usable};
 use super::*;
+use crate::api::platform::PlatformReason;
 
 /// A keeper with its directory, fed by hand.
 pub(in crate::platform) struct Bench {
@@ -22,7 +23,7 @@ impl Bench {
     }
 
     pub(in crate::platform) fn with(client: kube::Client) -> Self {
-        let directory = Directory::new(client);
+        let directory = Directory::new(client, Arc::default());
         let (wake, _) = mpsc::unbounded_channel();
         let (tell, changed) = mpsc::unbounded_channel();
         let timeouts = Timeouts {

@@ -81,9 +81,9 @@ impl Core {
         self.tenure.confirm(ends);
     }
 
-    /// Whether the lease outlives a call that begins now.
+    /// Whether the lease outlives a call that begins now, and this process sees what it does.
     pub(in crate::session) fn may_send(&self, now: Instant) -> bool {
-        self.tenure.outlives(now + self.time_out)
+        !self.barred && self.tenure.outlives(now + self.time_out)
     }
 
     /// Whether a record is wanted before its time: more calls fit than the last one allows for, or a

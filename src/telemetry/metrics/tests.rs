@@ -29,6 +29,8 @@ fn everything_is_counted_under_its_name() {
     metrics.deleted(Outcome::Deleted, Some(Duration::from_millis(200)));
     metrics.set_objects(Phase::Held, 4);
     metrics.set_undecodable(1);
+    metrics.set_hindered(true);
+    metrics.set_unfit_definitions(2);
     metrics.set_leading(true);
     metrics.set_session(&app(), &snapshot(State::Open));
     metrics.told("written");
@@ -57,6 +59,8 @@ fn everything_is_counted_under_its_name() {
             r#"vpo_objects{phase="Held"} 4"#,
             r#"vpo_objects{phase="Gone"} 0"#,
             "vpo_undecodable_objects 1",
+            "vpo_hindered 1",
+            "vpo_unfit_definitions 2",
             "vpo_leading 1",
             r#"vpo_queue_length{application="app-1",endpoint="https://h:1"} 3"#,
             r#"vpo_queue_estimated_seconds{application="app-1",endpoint="https://h:1"} 1.5"#,

@@ -77,7 +77,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
         claim,
         standing,
         settled,
-        any::<[bool; 4]>(),
+        any::<[bool; 5]>(),
         0_u64..10,
         prop_oneof![
             1 => Just(Judgement::Held("h-1".into())),
@@ -93,7 +93,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                 claim,
                 standing,
                 settled,
-                [pending, blind, ahead, waiting],
+                [pending, blind, ahead, waiting, hindered],
                 seconds,
                 guard,
             )| {
@@ -107,6 +107,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     blind,
                     settled,
                     platform,
+                    hindrance: hindered.then(|| "a definition lacks a field".to_owned()),
+                    graces_since: None,
                     lagging: waiting,
                     known: if waiting {
                         Known::Missing
@@ -139,7 +141,7 @@ proptest! {
             prop_assert!(object.is_retired(now.wall) || object.deleted_at.is_some());
             prop_assert!(object.deleted_at.is_none() || !object.is_retained());
             prop_assert!(seen.settled.is_none() && matches!(seen.claim, Claim::Nobody | Claim::Disregarded(_)) && seen.ahead.is_none());
-            prop_assert!(seen.echo == Echo::Seen && !seen.blind);
+            prop_assert!(seen.echo == Echo::Seen && !seen.blind && seen.hindrance.is_none());
             prop_assert!(matches!(seen.guard, Judgement::Free(_)));
             prop_assert_eq!(&seen.platform, &usable("app-1", Mode::Enforce));
             let intent = object.status.deletion.as_ref().and_then(|d| d.intent.as_deref());
@@ -155,7 +157,9 @@ proptest! {
             match outcome {
                 Outcome::Deleted | Outcome::AlreadyGone => prop_assert_eq!(seen.settled, Some(outcome)),
                 Outcome::Retained => prop_assert!(seen.object.is_retained()),
-                Outcome::HandedOver => prop_assert!(matches!(seen.claim, Claim::Claimed(_))),
+                Outcome::HandedOver => {
+                    prop_assert!(matches!(seen.claim, Claim::Claimed(_)) && seen.hindrance.is_none());
+                }
             }
         }
     }

@@ -1,0 +1,438 @@
+//! A list, then a watch from there, over and over: what kube's watcher does, with three differences.
+//!
+//! Each item is decoded by itself, so one odd object can't fail the list; a line that is no JSON may have hidden
+//! anything, so the list is made anew; and it is told whether the watch works, also while nothing changes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{AsyncBufReadExt, Stream, StreamExt};
+use kube::api::{Api, ListParams, WatchParams};
+use kube::core::{Request, Status};
+use kube::runtime::watcher::{Error, Event, Result};
+use kube::{Client, Resource};
+use reqwest::header::{ACCEPT_ENCODING, HeaderValue};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::raw::Fields;
+use crate::sight::Eye;
+use crate::watch_backoff::WatchBackoff;
+
+/// How much later than announced the API server may end a watch.
+const LATE: Duration = Duration::from_secs(5);
+/// The first pause after something that is no JSON; it doubles with each further one.
+const GARBAGE_PAUSE: Duration = Duration::from_secs(5);
+const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
+
+/// What is listed and watched.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Objects in one page of the list.
+    pub page: u32,
+    /// A watch is made anew after so many seconds.
+    pub seconds: u32,
+    /// A field selector.
+    pub fields: Option<String>,
+}
+
+/// Lists and watches what `api` has. After an error the next poll tries again, after a pause.
+///
+/// `K` is decoded from any JSON, so that nothing hides.
+pub fn follow<K>(api: Api<K>, wanted: Wanted, eye: Eye) -> impl Stream<Item = Result<Event<K>>>
+where
+    K: Resource + DeserializeOwned + Send + 'static,
+{
+    let url = api.resource_url().to_owned();
+    let follower = Follower {
+        client: api.into_client(),
+        url,
+        wanted,
+        eye,
+        state: State::Empty,
+        backoff: WatchBackoff::default(),
+        pause: None,
+        garbage: Garbage::default(),
+        newest: 0,
+    };
+    futures::stream::unfold(follower, |mut follower| async {
+        let event = follower.next().await;
+        Some((event, follower))
+    })
+}
+
+struct Follower<K> {
+    client: Client,
+    url: String,
+    wanted: Wanted,
+    eye: Eye,
+    state: State<K>,
+    backoff: WatchBackoff,
+    pause: Option<Instant>,
+    garbage: Garbage,
+    /// The newest version that was seen.
+    newest: u64,
+}
+
+enum State<K> {
+    /// The next thing is a list.
+    Empty,
+    /// A page of it.
+    Page {
+        next: Option<String>,
+        items: VecDeque<K>,
+        version: Option<String>,
+    },
+    /// It is complete, and was handed on.
+    Listed { version: String },
+    /// Changes come.
+    Watching {
+        version: String,
+        lines: BoxStream<'static, io::Result<String>>,
+        /// Whether anything came.
+        fruitful: bool,
+    },
+}
+
+/// What was read that is no JSON.
+#[derive(Default)]
+struct Garbage {
+    times: u32,
+    last: Option<Instant>,
+}
+
+impl Garbage {
+    /// The pause after one more.
+    fn pause(&mut self, now: Instant) -> Duration {
+        let doubled = |times: u32| GARBAGE_PAUSE.saturating_mul(2u32.saturating_pow(times));
+        let quiet = doubled(self.times).min(GARBAGE_PAUSE_CAP) * 2;
+        if self.last.is_some_and(|last| now > last + quiet) {
+            self.times = 0;
+        }
+        let pause = doubled(self.times).min(GARBAGE_PAUSE_CAP);
+        self.times = self.times.saturating_add(1);
+        self.last = Some(now);
+        pause
+    }
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+/// A line of a watch.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
+    async fn next(&mut self) -> Result<Event<K>> {
+        loop {
+            let pause = self.pause;
+            let anew = self.eye.anew();
+            let step = async {
+                if let Some(until) = pause {
+                    sleep_until(until).await;
+                }
+                self.pause = None;
+                self.step().await
+            };
+            let result = tokio::select! {
+                biased;
+                () = anew => None,
+                result = step => Some(result),
+            };
+            match result {
+                None => {
+                    self.eye.begins();
+                    self.newest = 0;
+                    self.pause = None;
+                    self.state = State::Empty;
+                }
+                Some(Ok(None)) => {}
+                Some(Ok(Some(event))) => return Ok(event),
+                Some(Err(error)) => {
+                    let now = Instant::now();
+                    let pause = if is_garbage(&error) {
+                        // What it hid is only seen by a list.
+                        self.state = State::Empty;
+                        self.eye.blind();
+                        self.garbage.pause(now)
+                    } else {
+                        self.backoff.next().unwrap_or_default()
+                    };
+                    self.eye.fails(told(&error));
+                    self.pause = Some(now + pause);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// One step; it may be dropped at any await, and the state is then as before it or at its beginning.
+    async fn step(&mut self) -> Result<Option<Event<K>>> {
+        match &mut self.state {
+            State::Empty => {
+                self.state = State::Page {
+                    next: None,
+                    items: VecDeque::new(),
+                    version: None,
+                };
+                Ok(Some(Event::Init))
+            }
+            State::Page {
+                next,
+                items,
+                version,
+            } => {
+                if let Some(item) = items.pop_front() {
+                    return Ok(Some(Event::InitApply(item)));
+                }
+                if next.is_none()
+                    && let Some(version) = version.take()
+                {
+                    self.newest = self.newest.max(version.parse().unwrap_or_default());
+                    self.state = State::Listed { version };
+                    return Ok(Some(Event::InitDone));
+                }
+                let next = next.clone();
+                let page = self.page(next).await;
+                match page {
+                    Ok(page) => {
+                        self.eye.works();
+                        self.state = page;
+                        Ok(None)
+                    }
+                    Err(error) => {
+                        self.state = State::Empty;
+                        Err(error)
+                    }
+                }
+            }
+            State::Listed { version } => {
+                // Whoever asks for more has taken in the whole list.
+                self.eye.at(self.newest);
+                self.eye.listed();
+                let version = version.clone();
+                let lines = match self.watch(&version).await {
+                    Ok(lines) => lines,
+                    Err(error) => {
+                        // Not to be resumed from there: it is too old, or the kind is gone.
+                        if let Error::WatchStartFailed(kube::Error::Api(status)) = &error
+                            && matches!(status.code, 400 | 404 | 410)
+                        {
+                            self.state = State::Empty;
+                        }
+                        return Err(error);
+                    }
+                };
+                self.eye.works();
+                self.state = State::Watching {
+                    version,
+                    lines,
+                    fruitful: false,
+                };
+                Ok(None)
+            }
+            State::Watching { .. } => self.line().await,
+        }
+    }
+
+    async fn page(&mut self, next: Option<String>) -> Result<State<K>> {
+        let params = ListParams {
+            field_selector: self.wanted.fields.clone(),
+            limit: Some(self.wanted.page),
+            continue_token: next,
+            ..ListParams::default()
+        };
+        let request = Request::new(self.url.as_str()).list(&params);
+        let request =
+            request.map_err(|error| Error::InitialListFailed(kube::Error::BuildRequest(error)))?;
+        let text = self.client.request_text(request).await;
+        let text = text.map_err(Error::InitialListFailed)?;
+        let garbage = |error| Error::InitialListFailed(kube::Error::SerdeError(error));
+        let page: Page<'_> = serde_json::from_str(&text).map_err(garbage)?;
+        let metadata = page
+            .metadata
+            .map_or_else(Fields::default, |raw| Fields::of(raw.get()));
+        let filled = |text: &String| !text.is_empty();
+        let version: Option<String> = metadata.get("resourceVersion").filter(filled);
+        let next = metadata.get("continue").filter(filled);
+        if version.is_none() && next.is_none() {
+            return Err(Error::NoResourceVersion);
+        }
+        let items = page.items.unwrap_or_default();
+        let items: std::result::Result<VecDeque<K>, _> = items
+            .into_iter()
+            .map(|item| serde_json::from_str(item.get()))
+            .collect();
+        if let Some(seen) = version
+            .as_deref()
+            .and_then(|version| version.parse().ok())
+            .filter(|seen: &u64| *seen < self.newest)
+        {
+            self.eye.went_back(self.newest, seen);
+        }
+        Ok(State::Page {
+            next,
+            items: items.map_err(garbage)?,
+            version,
+        })
+    }
+
+    async fn watch(&mut self, version: &str) -> Result<BoxStream<'static, io::Result<String>>> {
+        let params = WatchParams {
+            field_selector: self.wanted.fields.clone(),
+            timeout: Some(self.wanted.seconds),
+            bookmarks: true,
+            ..WatchParams::default()
+        };
+        let request = Request::new(self.url.as_str()).watch(&params, version);
+        let mut request =
+            request.map_err(|error| Error::WatchStartFailed(kube::Error::BuildRequest(error)))?;
+        // An API server may pack each event by itself, which our client would not unpack.
+        let as_is = HeaderValue::from_static("identity");
+        request.headers_mut().insert(ACCEPT_ENCODING, as_is);
+        let body = self.client.request_stream(request).await;
+        let body = body.map_err(Error::WatchStartFailed)?;
+        Ok(Box::pin(body).lines().boxed())
+    }
+
+    /// The next line of a watch.
+    async fn line(&mut self) -> Result<Option<Event<K>>> {
+        let State::Watching {
+            version,
+            lines,
+            fruitful,
+        } = &mut self.state
+        else {
+            return Ok(None);
+        };
+        let patience = Duration::from_secs(self.wanted.seconds.into()) + LATE;
+        let line = timeout(patience, lines.next()).await;
+        let resumed = State::Listed {
+            version: version.clone(),
+        };
+        let line = match line {
+            Ok(Some(Ok(line))) => line,
+            Ok(Some(Err(error))) => {
+                self.state = resumed;
+                // The line between two processes was cut: the rest is read from where it ended.
+                return match error.kind() {
+                    io::ErrorKind::InvalidData => Err(garbage_line()),
+                    _ => Err(Error::WatchFailed(kube::Error::ReadEvents(error))),
+                };
+            }
+            Ok(None) if *fruitful => {
+                self.state = resumed;
+                return Ok(None);
+            }
+            Ok(None) | Err(_) => {
+                // A watch that works says at least how far it has come before it ends.
+                self.state = resumed;
+                let silent = io::Error::from(io::ErrorKind::TimedOut);
+                return Err(Error::WatchFailed(kube::Error::ReadEvents(silent)));
+            }
+        };
+        let parsed: std::result::Result<Line<'_>, _> = serde_json::from_str(&line);
+        let parsed = match parsed {
+            Ok(parsed) => parsed,
+            // Cut in its middle by the end of the connection; said twice, it is what the API server says.
+            Err(error) if error.is_eof() && *fruitful => {
+                self.state = resumed;
+                return Ok(None);
+            }
+            Err(error) => return Err(Error::WatchFailed(kube::Error::SerdeError(error))),
+        };
+        *fruitful = true;
+        self.eye.works();
+        let object = parsed.object.get();
+        if parsed.kind == "ERROR" {
+            let status: Status = serde_json::from_str(object).unwrap_or_default();
+            self.state = match status.code {
+                410 => State::Empty,
+                _ => resumed,
+            };
+            return Err(Error::WatchError(Box::new(status)));
+        }
+        let shown: Option<String> = Fields::of(object).inner("metadata").get("resourceVersion");
+        let Some(shown) = shown.filter(|shown| !shown.is_empty()) else {
+            self.state = State::Empty;
+            return Err(Error::NoResourceVersion);
+        };
+        self.newest = self.newest.max(shown.parse().unwrap_or_default());
+        self.eye.at(self.newest);
+        *version = shown;
+        let decode = || {
+            serde_json::from_str(object)
+                .map_err(|error| Error::WatchFailed(kube::Error::SerdeError(error)))
+        };
+        match parsed.kind.as_str() {
+            "ADDED" | "MODIFIED" => decode().map(Event::Apply).map(Some),
+            "DELETED" => decode().map(Event::Delete).map(Some),
+            "BOOKMARK" => Ok(None),
+            _ => Err(garbage_line()),
+        }
+    }
+}
+
+fn garbage_line() -> Error {
+    let error = serde::de::Error::custom("a line of the watch is no event");
+    Error::WatchFailed(kube::Error::SerdeError(error))
+}
+
+/// Whether something was read that can't be read, and may have hidden anything.
+fn is_garbage(error: &Error) -> bool {
+    match error {
+        Error::InitialListFailed(error)
+        | Error::WatchStartFailed(error)
+        | Error::WatchFailed(error) => {
+            matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
+        }
+        Error::WatchError(_) | Error::NoResourceVersion => false,
+    }
+}
+
+/// How a failure is told to people. Nothing of what was read is in it.
+pub fn told(error: &Error) -> String {
+    match error {
+        Error::InitialListFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
+        | Error::WatchFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) => {
+            "what the API server sent is no JSON".to_owned()
+        }
+        Error::WatchFailed(kube::Error::ReadEvents(error))
+            if error.kind() == io::ErrorKind::TimedOut =>
+        {
+            "the watch is silent".to_owned()
+        }
+        Error::InitialListFailed(error)
+        | Error::WatchStartFailed(error)
+        | Error::WatchFailed(error) => words(error),
+        Error::WatchError(status) => status.message.clone(),
+        Error::NoResourceVersion => "the API server told no version".to_owned(),
+    }
+}
+
+/// What the API server said, or why it couldn't be asked, for people: kube puts the whole answer behind that.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+//! Whether this process sees the cluster as it is. While it doesn't, nothing is sent.
+//!
+//! Three things take its sight: a watch that has read something that is no JSON, a `CustomResourceDefinition` that lacks a
+//! field of ours (the API server then drops what the field held, without a word), and a store that went back in time. After
+//! the last two everything is listed anew, and grace periods begin anew.
+
+mod doubts;
+mod eye;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use self::doubts::{Doubt, Doubts};
+pub use self::doubts::{Lineage, lineage};
+pub use self::eye::Eye;
+
+/// A watch that fails for so long makes the process unready: a hiccup is over by then.
+const LASTS: Duration = Duration::from_secs(10);
+/// So long a definition that was mended may not be served everywhere yet.
+pub const SETTLES: Duration = Duration::from_secs(10);
+
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// All `VersionPackage`s.
+    Packages,
+    /// All Platforms.
+    Platforms,
+    /// All Namespaces.
+    Namespaces,
+    /// The definition of `VersionPackage`.
+    PackageDefinition,
+    /// The definition of `Platform`.
+    PlatformDefinition,
+    /// One Secret. Whether it can be read is the matter of the Platforms that name it.
+    Secret,
+}
+
+impl Kind {
+    /// Those without which nothing is known.
+    const ALL: [Self; 5] = [
+        Self::Packages,
+        Self::Platforms,
+        Self::Namespaces,
+        Self::PackageDefinition,
+        Self::PlatformDefinition,
+    ];
+    /// Those that define the objects of this operator.
+    pub const DEFINITIONS: [Self; 2] = [Self::PackageDefinition, Self::PlatformDefinition];
+
+    /// What defines it.
+    fn definition(self) -> Option<Self> {
+        match self {
+            Self::Packages => Some(Self::PackageDefinition),
+            Self::Platforms => Some(Self::PlatformDefinition),
+            Self::Namespaces
+            | Self::PackageDefinition
+            | Self::PlatformDefinition
+            | Self::Secret => None,
+        }
+    }
+
+    /// For people.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Packages => "VersionPackages",
+            Self::Platforms => "Platforms",
+            Self::Namespaces => "Namespaces",
+            Self::PackageDefinition => "the CustomResourceDefinition of VersionPackage",
+            Self::PlatformDefinition => "the CustomResourceDefinition of Platform",
+            Self::Secret => "a Secret",
+        }
+    }
+}
+
+/// Which version of a definition was compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// Its uid.
+    pub uid: String,
+    /// Moves with its schema.
+    pub generation: i64,
+}
+
+/// Why a definition doesn't serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// For people.
+    pub why: String,
+    /// Whether objects can be written under it all the same.
+    pub lossy: bool,
+}
+
+/// What all watches of this process see.
+#[derive(Default)]
+pub struct Sight {
+    state: Mutex<State>,
+    /// Counts how often everything had to be listed anew.
+    round: watch::Sender<u64>,
+    /// Told whenever [`Self::hindrance`] may be another.
+    changed: watch::Sender<()>,
+}
+
+#[derive(Default)]
+struct State {
+    watches: BTreeMap<Kind, Watch>,
+    definitions: BTreeMap<Kind, Definition>,
+    /// Since when all grace periods begin at the earliest.
+    graces: Option<Instant>,
+    /// Why the Lease can't be had, and since when.
+    lease: Option<(Instant, String)>,
+}
+
+#[derive(Default)]
+struct Watch {
+    /// The last round of which a list is complete.
+    listed: Option<u64>,
+    /// The newest version that was seen.
+    newest: u64,
+    /// Whether something may have been missed since that list.
+    blind: bool,
+    /// Since when nothing but failures came, and the last of them.
+    failing: Option<(Instant, String)>,
+}
+
+/// One definition, as it is served.
+#[derive(Default)]
+struct Definition {
+    /// Compared and found complete; or what is wrong. `None` before it was looked at.
+    served: Option<Result<Compared, Unfit>>,
+    /// Since when it doesn't serve.
+    unfit_since: Option<Instant>,
+    /// Whether it was complete once.
+    was_fit: bool,
+    /// What it lacked last, and the version of the store up to which it was complete for sure.
+    lost: Option<(String, u64)>,
+    /// When it was seen to be complete again.
+    returned: Option<Instant>,
+    doubts: Doubts,
+}
+
+impl Definition {
+    fn is_fit(&self) -> bool {
+        matches!(self.served, Some(Ok(_))) && self.returned.is_none()
+    }
+}
+
+impl Sight {
+    /// A view for one watch.
+    pub fn eye(self: &Arc<Self>, kind: Kind) -> Eye {
+        Eye::new(Arc::clone(self), kind)
+    }
+
+    /// Why nothing may be sent now; a sentence without its end.
+    pub fn hindrance(&self) -> Option<String> {
+        let state = self.state.lock();
+        for definition in state.definitions.values() {
+            match (&definition.served, definition.returned) {
+                (Some(Err(unfit)), _) => return Some(unfit.why.clone()),
+                (Some(Ok(_)), Some(_)) => {
+                    return Some("a CustomResourceDefinition has just got back what it lacked, and everything is listed anew".to_owned());
+                }
+                (Some(Ok(_)), None) | (None, _) => {}
+            }
+        }
+        let blind = state.watches.iter().find(|(_, watch)| watch.blind);
+        if let Some((kind, _)) = blind {
+            return Some(format!(
+                "what the API server sent of {} could not be read, and a new list is waited for",
+                kind.name()
+            ));
+        }
+        let round = *self.round.borrow();
+        let behind = Kind::ALL.into_iter().find(|kind| {
+            let watch = state.watches.get(kind);
+            watch.is_some_and(|watch| watch.listed.is_some_and(|listed| listed < round))
+        });
+        behind.map(|kind| format!("a new list of {} is waited for", kind.name()))
+    }
+
+    /// Waits until [`Self::hindrance`] may be another.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Counts how often everything had to be listed anew.
+    pub fn rounds(&self) -> watch::Receiver<u64> {
+        self.round.subscribe()
+    }
+
+    /// Whether objects of `kind` may be written: what their definition lacks would be lost by that.
+    pub fn may_write(&self, kind: Kind) -> bool {
+        let state = self.state.lock();
+        let definition = kind.definition();
+        definition
+            .and_then(|definition| state.definitions.get(&definition))
+            .is_none_or(|definition| definition.served.is_none() || definition.is_fit())
+    }
+
+    /// What is wrong with the definitions.
+    pub fn unfit(&self) -> Option<String> {
+        let state = self.state.lock();
+        let all = state.definitions.values();
+        let wrong: Vec<&str> = all
+            .filter_map(|definition| definition.served.as_ref()?.as_ref().err())
+            .map(|unfit| &*unfit.why)
+            .collect();
+        (!wrong.is_empty()).then(|| wrong.join("; "))
+    }
+
+    /// How many definitions are not as this version needs them.
+    pub fn unfit_definitions(&self) -> usize {
+        let state = self.state.lock();
+        let all = state.definitions.values();
+        all.filter(|definition| !definition.is_fit()).count()
+    }
+
+    /// Whether both definitions are there and complete, and were so long enough.
+    pub fn is_served(&self) -> bool {
+        let state = self.state.lock();
+        let mut all = Kind::DEFINITIONS.iter();
+        all.all(|kind| {
+            let definition = state.definitions.get(kind);
+            definition.is_some_and(Definition::is_fit)
+        })
+    }
+
+    /// The versions of both definitions that were compared and found complete.
+    pub fn compared(&self, kind: Kind) -> Option<Compared> {
+        let state = self.state.lock();
+        let served = state.definitions.get(&kind)?.served.as_ref()?;
+        served.as_ref().ok().cloned()
+    }
+
+    /// What a definition is now: complete, or what is wrong with it. Tells whether that is another judgement than before.
+    pub fn define(&self, kind: Kind, served: Result<Compared, Unfit>, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let newest = state.watches.get(&kind).map_or(0, |watch| watch.newest);
+        let definition = state.definitions.entry(kind).or_default();
+        let news = match (&definition.served, &served) {
+            (Some(Err(before)), Err(unfit)) => before != unfit,
+            (Some(Ok(_)) | None, Err(_)) | (Some(Err(_)), Ok(_)) => true,
+            (Some(Ok(_)) | None, Ok(_)) => false,
+        };
+        match &served {
+            Ok(_) => {
+                definition.unfit_since = None;
+                definition.returned = Some(now).filter(|_| news).or(definition.returned);
+            }
+            Err(unfit) => {
+                definition.unfit_since.get_or_insert(now);
+                definition.returned = None;
+                // One that came back for a moment and went again lacks it since the first time.
+                if unfit.lossy && definition.was_fit && definition.lost.is_none() {
+                    definition.lost = Some((unfit.why.clone(), newest));
+                }
+            }
+        }
+        definition.was_fit |= served.is_ok();
+        definition.served = Some(served);
+        drop(state);
+        self.tell();
+        news
+    }
+
+    /// When the definitions that came back are served everywhere.
+    pub fn settles(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        let mut all = state.definitions.values();
+        if all.any(|definition| matches!(definition.served, Some(Err(_)))) {
+            return None;
+        }
+        let all = state.definitions.values();
+        let returned = all.filter_map(|definition| definition.returned).max();
+        returned.map(|returned| returned + SETTLES)
+    }
+
+    /// The definitions that came back are served everywhere: all that is listed from here on is as it is.
+    pub fn settled(&self, now: Instant) {
+        let mut state = self.state.lock();
+        for definition in state.definitions.values_mut() {
+            definition.returned = None;
+            if let Some((what, since)) = definition.lost.take() {
+                definition.doubts.begin(what, since);
+            }
+        }
+        self.next_round(&mut state, now);
+        drop(state);
+        self.tell();
+    }
+
+    /// The store went back in time: nothing that was seen before counts.
+    pub fn begin_anew(&self, why: &str, now: Instant) {
+        tracing::warn!(
+            why,
+            "everything is listed anew, and grace periods begin anew"
+        );
+        self.next_round(&mut self.state.lock(), now);
+        self.tell();
+    }
+
+    /// Grace periods begin anew: nobody watched for a while.
+    pub fn begin_graces_anew(&self, now: Instant) {
+        self.state.lock().graces = Some(now);
+    }
+
+    /// Since when all grace periods begin at the earliest.
+    pub fn graces_since(&self) -> Option<Instant> {
+        self.state.lock().graces
+    }
+
+    fn next_round(&self, state: &mut State, now: Instant) {
+        state.graces = Some(now);
+        for watch in state.watches.values_mut() {
+            watch.newest = 0;
+        }
+        self.round.send_modify(|round| *round += 1);
+    }
+
+    /// Whether what an object says may be what is left of it: it was written while its definition lacked fields, and
+    /// nobody has looked at it since. Told with each version of the object that comes; `listed` where a list brought it.
+    /// The words are those of the loss.
+    pub fn doubts(&self, kind: Kind, object: &Lineage, listed: bool) -> Option<String> {
+        let mut state = self.state.lock();
+        let definition = kind.definition()?;
+        let definition = state.definitions.entry(definition).or_default();
+        match definition.doubts.judge(object, listed) {
+            Doubt::None => None,
+            Doubt::Lost(what) => Some(what),
+        }
+    }
+
+    /// An object is gone for ever.
+    pub fn forget(&self, kind: Kind, uid: &str) {
+        let mut state = self.state.lock();
+        let definition = kind.definition();
+        if let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind)) {
+            definition.doubts.forget(uid);
+        }
+    }
+
+    /// The Lease can't be read or taken; or it can (again).
+    pub fn lease(&self, trouble: Option<String>, now: Instant) {
+        let mut state = self.state.lock();
+        state.lease = trouble.map(|words| {
+            let since = state.lease.as_ref().map_or(now, |(since, _)| *since);
+            (since, words)
+        });
+    }
+
+    /// What keeps this process from its work for so long that a person should hear of it.
+    pub fn trouble(&self, lasts: Duration, now: Instant) -> Option<String> {
+        let state = self.state.lock();
+        let lasting = |since: Instant| now.saturating_duration_since(since) >= lasts;
+        let mut unfit = state.definitions.values().filter_map(|definition| {
+            let unfit = definition.served.as_ref()?.as_ref().err()?;
+            lasting(definition.unfit_since?).then(|| unfit.why.clone())
+        });
+        let mut failing = state.watches.iter().filter_map(|(kind, watch)| {
+            let (since, words) = watch.failing.as_ref()?;
+            lasting(*since).then(|| format!("the watch of {} fails: {words}", kind.name()))
+        });
+        let lease = || {
+            let (since, words) = state.lease.as_ref()?;
+            lasting(*since).then(|| format!("the Lease can't be read or taken: {words}"))
+        };
+        unfit.next().or_else(|| failing.next()).or_else(lease)
+    }
+
+    /// The same, after the time in which a hiccup is over.
+    pub fn lasting_trouble(&self, now: Instant) -> Option<String> {
+        self.trouble(LASTS, now)
+    }
+
+    fn tell(&self) {
+        self.changed.send_replace(());
+    }
+
+    fn with(&self, kind: Kind, change: impl FnOnce(&mut Watch) -> bool) {
+        if kind != Kind::Secret && change(self.state.lock().watches.entry(kind).or_default()) {
+            self.tell();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

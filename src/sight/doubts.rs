@@ -1,0 +1,189 @@
+//! Which objects were written while their definition lacked fields: what the fields held is lost for good, since the API
+//! server stores what it prunes. Pure.
+
+use std::collections::HashMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use crate::api::condition::READY;
+use crate::api::names::CONFIRM_ANNOTATION;
+use crate::api::reason::Reason;
+
+/// What tells whether an object was looked at since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// Tells it from others of its name.
+    pub uid: String,
+    /// Its version in the store.
+    pub version: u64,
+    /// Moves with each change of its spec, and with nothing else.
+    pub edits: i64,
+    /// The value of `iodm.dev/confirm`.
+    pub confirmed: Option<String>,
+    /// Whether its status says of these edits that fields were lost: an earlier process has found that.
+    pub said: bool,
+}
+
+/// What the metadata and the status of an object tell of it.
+pub fn lineage(metadata: &ObjectMeta, status: &Value) -> Lineage {
+    let generation = metadata.generation.unwrap_or_default();
+    // It grows once more when the object is marked for deletion.
+    let marked = i64::from(metadata.deletion_timestamp.is_some());
+    let annotations = metadata.annotations.as_ref();
+    let version = metadata.resource_version.as_ref();
+    let conditions = status["conditions"].as_array();
+    let said = conditions.into_iter().flatten().any(|condition| {
+        let observed = condition["observedGeneration"].as_i64();
+        condition["type"] == READY
+            && condition["reason"] == Reason::FieldsLost.as_str()
+            && observed.is_some_and(|seen| seen == generation || seen == generation - marked)
+    });
+    Lineage {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        version: version
+            .and_then(|version| version.parse().ok())
+            .unwrap_or_default(),
+        edits: generation - marked,
+        confirmed: annotations.and_then(|all| all.get(CONFIRM_ANNOTATION).cloned()),
+        said,
+    }
+}
+
+/// What is thought of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It is as it was meant.
+    None,
+    /// It was written under this loss.
+    Lost(String),
+}
+
+/// The doubts about the objects of one kind.
+#[derive(Default)]
+pub(super) struct Doubts {
+    /// The loss that the next list judges, and the version up to which nothing was lost.
+    listing: Option<(String, u64)>,
+    /// The edits of those that are doubted; `None` for whom a person has looked at since.
+    known: HashMap<String, Option<(i64, String)>>,
+}
+
+impl Doubts {
+    /// What the next list brings is judged by this loss.
+    pub(super) fn begin(&mut self, what: String, complete_until: u64) {
+        self.listing = Some((what, complete_until));
+    }
+
+    /// That list is complete.
+    pub(super) fn end(&mut self) {
+        self.listing = None;
+    }
+
+    pub(super) fn forget(&mut self, uid: &str) {
+        self.known.remove(uid);
+    }
+
+    pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> Doubt {
+        let confirmed = object.confirmed.as_ref() == Some(&object.uid);
+        let written_meanwhile = self
+            .listing
+            .as_ref()
+            .filter(|(_, complete_until)| listed && object.version > *complete_until);
+        let what = match (self.known.get(&object.uid), written_meanwhile) {
+            _ if confirmed => None,
+            (Some(Some((edits, what))), _) if *edits == object.edits => Some(what.clone()),
+            // An edit under a loss may have lost what it said.
+            (_, Some((what, _))) => Some(what.clone()),
+            (Some(_), None) => None,
+            (None, None) if object.said => Some("fields of this version".to_owned()),
+            (None, None) => return Doubt::None,
+        };
+        let doubt = what.as_ref().map(|what| (object.edits, what.clone()));
+        self.known.insert(object.uid.clone(), doubt);
+        what.map_or(Doubt::None, Doubt::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(version: u64, edits: i64) -> Lineage {
+        Lineage {
+            uid: "u".to_owned(),
+            version,
+            edits,
+            ..Lineage::default()
+        }
+    }
+
+    fn after_a_loss() -> Doubts {
+        let mut doubts = Doubts::default();
+        doubts.begin(".spec.mode".to_owned(), 10);
+        doubts
+    }
+
+    fn lost() -> Doubt {
+        Doubt::Lost(".spec.mode".to_owned())
+    }
+
+    #[test]
+    fn what_was_written_before_the_loss_or_after_the_list_is_not_doubted() {
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&object(10, 1), true), Doubt::None);
+        assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
+        doubts.end();
+        assert_eq!(doubts.judge(&object(13, 2), true), Doubt::None);
+    }
+
+    #[test]
+    fn what_was_written_meanwhile_is_doubted_until_its_spec_is_edited() {
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&object(11, 1), true), lost());
+        doubts.end();
+        // The status, a label, a retry, its deletion.
+        assert_eq!(doubts.judge(&object(15, 1), false), lost());
+        assert_eq!(doubts.judge(&object(15, 1), true), lost());
+        assert_eq!(doubts.judge(&object(16, 2), false), Doubt::None);
+        // The status still says it of the edits before.
+        let said = Lineage {
+            said: true,
+            ..object(17, 2)
+        };
+        assert_eq!(doubts.judge(&said, false), Doubt::None);
+    }
+
+    #[test]
+    fn a_person_confirms_one_object_by_its_uid() {
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&object(11, 1), true), lost());
+        let confirmed = |uid: &str| Lineage {
+            confirmed: Some(uid.to_owned()),
+            ..object(12, 1)
+        };
+        assert_eq!(doubts.judge(&confirmed("another"), false), lost());
+        assert_eq!(doubts.judge(&confirmed("u"), false), Doubt::None);
+        assert_eq!(doubts.judge(&object(13, 1), false), Doubt::None);
+    }
+
+    #[test]
+    fn what_an_earlier_process_found_is_in_the_status() {
+        let mut doubts = Doubts::default();
+        let said = Lineage {
+            said: true,
+            ..object(11, 1)
+        };
+        assert!(matches!(doubts.judge(&said, true), Doubt::Lost(_)));
+        assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
+    }
+
+    #[test]
+    fn an_edit_under_a_second_loss_is_doubted_again() {
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&object(11, 1), true), lost());
+        doubts.end();
+        assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
+        doubts.begin(".spec.mode".to_owned(), 20);
+        assert_eq!(doubts.judge(&object(21, 3), true), lost());
+    }
+}

@@ -1,0 +1,105 @@
+//! What one watch tells of itself.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Kind, Sight};
+
+/// The part of one watch.
+pub struct Eye {
+    sight: Arc<Sight>,
+    kind: Kind,
+    anew: watch::Receiver<u64>,
+    /// The round that its list is of.
+    round: u64,
+}
+
+impl Eye {
+    pub(super) fn new(sight: Arc<Sight>, kind: Kind) -> Self {
+        let mut anew = sight.round.subscribe();
+        let round = *anew.borrow_and_update();
+        Self {
+            sight,
+            kind,
+            anew,
+            round,
+        }
+    }
+
+    /// Waits until everything has to be listed anew.
+    pub fn anew(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut anew = self.anew.clone();
+        async move {
+            if anew.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// A list begins that shows everything up to now.
+    pub fn begins(&mut self) {
+        self.round = *self.anew.borrow_and_update();
+    }
+
+    /// Its list is complete, and taken in.
+    pub fn listed(&self) {
+        let round = self.round;
+        let mut state = self.sight.state.lock();
+        let definition = self.kind.definition();
+        if round == *self.sight.round.borrow()
+            && let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind))
+        {
+            definition.doubts.end();
+        }
+        drop(state);
+        self.sight.with(self.kind, |watch| {
+            let news = watch.listed != Some(round) || watch.blind;
+            watch.listed = Some(round);
+            watch.blind = false;
+            news
+        });
+    }
+
+    /// The API server answers it.
+    pub fn works(&self) {
+        self.sight.with(self.kind, |watch| {
+            watch.failing = None;
+            false
+        });
+    }
+
+    /// It has come so far.
+    pub fn at(&self, version: u64) {
+        self.sight.with(self.kind, |watch| {
+            watch.newest = watch.newest.max(version);
+            false
+        });
+    }
+
+    /// Something may have been missed.
+    pub fn blind(&self) {
+        self.sight.with(self.kind, |watch| {
+            watch.blind = true;
+            true
+        });
+    }
+
+    /// It failed once more.
+    pub fn fails(&self, words: String) {
+        self.sight.with(self.kind, |watch| {
+            let since = watch.failing.take();
+            let since = since.map_or_else(Instant::now, |(since, _)| since);
+            watch.failing = Some((since, words));
+            false
+        });
+    }
+
+    /// A list shows an older version than was seen before: the store went back in time.
+    pub fn went_back(&self, newest: u64, seen: u64) {
+        let kind = self.kind.name();
+        let why = format!("version {newest} of {kind} was seen before, and now there is {seen}");
+        self.sight.begin_anew(&why, Instant::now());
+    }
+}

@@ -1,0 +1,152 @@
+use super::*;
+
+fn lacking(why: &str) -> Result<Compared, Unfit> {
+    Err(Unfit {
+        why: why.to_owned(),
+        lossy: true,
+    })
+}
+
+fn fit(generation: i64) -> Result<Compared, Unfit> {
+    Ok(Compared {
+        uid: "u".to_owned(),
+        generation,
+    })
+}
+
+fn listed(sight: &Arc<Sight>, but: &[Kind]) {
+    for kind in Kind::ALL {
+        if !but.contains(&kind) {
+            sight.eye(kind).listed();
+        }
+    }
+}
+
+/// One that has seen everything.
+fn seeing() -> Arc<Sight> {
+    let sight = Arc::new(Sight::default());
+    for kind in Kind::DEFINITIONS {
+        assert!(!sight.define(kind, fit(1), Instant::now()));
+    }
+    listed(&sight, &[]);
+    assert_eq!(sight.hindrance(), None);
+    sight
+}
+
+#[test]
+fn while_a_field_is_missing_and_until_all_is_listed_anew_nothing_is_sent() {
+    let sight = seeing();
+    let now = Instant::now();
+    let lacks = lacking("it lacks .spec.mode");
+    assert!(sight.define(Kind::PlatformDefinition, lacks, now));
+    assert_eq!(sight.hindrance().as_deref(), Some("it lacks .spec.mode"));
+    assert!(!sight.may_write(Kind::Platforms) && sight.may_write(Kind::Packages));
+    assert_eq!(sight.settles(), None);
+    assert!(sight.define(Kind::PlatformDefinition, fit(3), now));
+    assert!(sight.hindrance().is_some() && !sight.may_write(Kind::Platforms));
+    assert_eq!(sight.settles(), Some(now + SETTLES));
+    sight.settled(now + SETTLES);
+    assert_eq!(sight.settles(), None);
+    assert_eq!(sight.graces_since(), Some(now + SETTLES));
+    assert!(sight.may_write(Kind::Platforms));
+    listed(&sight, &[Kind::Namespaces]);
+    let why = sight.hindrance().unwrap();
+    assert!(why.contains("Namespaces"), "{why}");
+    listed(&sight, &[]);
+    assert_eq!(sight.hindrance(), None);
+}
+
+#[test]
+fn only_a_list_that_began_since_counts() {
+    let sight = seeing();
+    let (mut late, others) = (sight.eye(Kind::Packages), [Kind::Packages]);
+    sight.begin_anew("the store went back", Instant::now());
+    listed(&sight, &others);
+    late.listed();
+    assert!(sight.hindrance().is_some());
+    late.begins();
+    late.listed();
+    assert_eq!(sight.hindrance(), None);
+}
+
+#[test]
+fn a_watch_that_may_have_missed_something_hinders_until_its_next_list() {
+    let sight = seeing();
+    let eye = sight.eye(Kind::Packages);
+    eye.blind();
+    eye.works();
+    assert!(sight.hindrance().is_some());
+    eye.listed();
+    assert_eq!(sight.hindrance(), None);
+    sight.eye(Kind::Secret).blind();
+    assert_eq!(sight.hindrance(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_long_is_told_until_it_works() {
+    let sight = seeing();
+    let eye = sight.eye(Kind::Platforms);
+    let told = |sight: &Sight| sight.lasting_trouble(Instant::now());
+    eye.fails("forbidden".to_owned());
+    assert_eq!(told(&sight), None);
+    tokio::time::advance(LASTS).await;
+    eye.fails("still forbidden".to_owned());
+    let words = told(&sight).unwrap();
+    assert!(words.contains("Platforms") && words.ends_with("still forbidden"));
+    eye.works();
+    sight.lease(Some("forbidden".to_owned()), Instant::now());
+    assert_eq!(told(&sight), None);
+    tokio::time::advance(LASTS).await;
+    sight.lease(Some("forbidden".to_owned()), Instant::now());
+    assert!(told(&sight).unwrap().contains("Lease"));
+    sight.lease(None, Instant::now());
+    assert_eq!(told(&sight), None);
+}
+
+#[test]
+fn what_was_written_since_the_last_sight_of_a_complete_definition_is_doubted() {
+    let sight = seeing();
+    let now = Instant::now();
+    sight.eye(Kind::PackageDefinition).at(40);
+    sight.define(Kind::PackageDefinition, lacking("it lacks x"), now);
+    sight.eye(Kind::PackageDefinition).at(50);
+    sight.define(Kind::PackageDefinition, fit(3), now);
+    sight.settled(now);
+    let object = |version| Lineage {
+        uid: format!("of-{version}"),
+        version,
+        ..Lineage::default()
+    };
+    let doubts = |kind, version| sight.doubts(kind, &object(version), true);
+    assert_eq!(doubts(Kind::Packages, 40), None);
+    assert_eq!(doubts(Kind::Packages, 41).as_deref(), Some("it lacks x"));
+    assert_eq!(doubts(Kind::Platforms, 41), None, "another kind");
+    sight.eye(Kind::Packages).listed();
+    assert_eq!(doubts(Kind::Packages, 60), None, "a later list");
+}
+
+#[test]
+fn nothing_is_lost_while_a_definition_is_not_there_or_before_it_was_ever_complete() {
+    let object = Lineage {
+        version: 60,
+        ..Lineage::default()
+    };
+    let sight = seeing();
+    let now = Instant::now();
+    let gone = Err(Unfit {
+        why: "it is not there".to_owned(),
+        lossy: false,
+    });
+    assert!(sight.define(Kind::PackageDefinition, gone, now));
+    assert!(sight.hindrance().is_some() && !sight.may_write(Kind::Packages));
+    sight.define(Kind::PackageDefinition, fit(1), now);
+    sight.settled(now);
+    assert_eq!(sight.doubts(Kind::Packages, &object, true), None);
+
+    let new = Sight::default();
+    new.define(Kind::PackageDefinition, lacking("it lacks x"), now);
+    assert!(!new.is_served());
+    new.define(Kind::PackageDefinition, fit(2), now);
+    new.settled(now);
+    assert_eq!(new.doubts(Kind::Packages, &object, true), None);
+}

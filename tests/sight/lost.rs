@@ -1,0 +1,197 @@
+//! Definitions that lose fields under a running operator.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Layout, Operator, Plane, Rig, SOON, install_crypto, ready, start_operator, wait_for,
+};
+
+/// Where the properties of the spec and of the status stand in a definition.
+const PROPERTIES: &str = "/spec/versions/0/schema/openAPIV3Schema/properties";
+
+/// Serves a definition with another schema.
+fn serve(plane: &Plane, definition: &str, change: impl Fn(&mut Value)) {
+    let text = std::fs::read_to_string(format!("crds/{definition}.iodm.dev.yaml")).unwrap();
+    let mut definition: Value = serde_saphyr::from_str(&text).unwrap();
+    change(definition.pointer_mut(PROPERTIES).unwrap());
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    plane
+        .kubectl_with(plane.kubeconfig(), &apply, &definition.to_string())
+        .expect_ok();
+}
+
+/// Serves it without a field of `part`.
+fn without(plane: &Plane, definition: &str, part: &str, field: &str) {
+    serve(plane, definition, |properties| {
+        let fields = &mut properties[part]["properties"];
+        fields.as_object_mut().unwrap().remove(field).unwrap();
+    });
+}
+
+fn whole(plane: &Plane, definition: &str) {
+    serve(plane, definition, |_| {});
+}
+
+/// Waits until the operator says that it isn't ready because of a field.
+async fn unready(operator: &Operator, field: &str) {
+    wait_for("the operator to be unready", SOON, async || {
+        install_crypto();
+        let answer = reqwest::get(operator.admin_url("/readyz")).await.ok()?;
+        let unready = answer.status() == 503;
+        let text = answer.text().await.ok()?;
+        (unready && text.contains(field)).then_some(())
+    })
+    .await;
+}
+
+async fn calls(rig: &Rig<'_>) -> usize {
+    let ledger = rig.simulator.ledger().await;
+    ledger
+        .iter()
+        .filter(|call| call["method"] == "DELETE")
+        .count()
+}
+
+#[tokio::test]
+async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
+    let plane = Plane::start();
+    plane.install();
+    let rig = Rig::on(&plane, "retain", Layout::default()).await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let names = ["kept", "confirmed", "edited", "untouched"];
+    let files = [
+        "package-00001",
+        "package-00002",
+        "package-00003",
+        "package-00004",
+    ];
+    for (name, file) in names.into_iter().zip(files) {
+        let retained = rig.manifest(name, file, &json!({"deletionPolicy": "Retain"}));
+        plane.apply(&retained.to_string()).expect_ok();
+        rig.reason(name, "Active").await;
+    }
+
+    without(&plane, "versionpackages", "spec", "deletionPolicy");
+    // Its own deletion is what stores the loss.
+    rig.delete_all(&["kept", "confirmed", "edited"]);
+    unready(&operator, ".spec.deletionPolicy").await;
+    let page = operator.admin_page("/metrics").await.unwrap();
+    assert!(page.contains("vpo_unfit_definitions 1"), "{page}");
+    assert!(page.contains("vpo_hindered 1"), "{page}");
+    let events = plane
+        .kubectl(&["get", "events", "-A", "-o", "json"])
+        .expect_ok();
+    assert!(events.contains("FieldsMissing"), "{events}");
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let before = rig.get("kept").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(calls(&rig).await, 0);
+    let now = rig.get("kept").await.unwrap();
+    assert_eq!(
+        version(&before),
+        version(&now),
+        "nothing is written meanwhile"
+    );
+
+    whole(&plane, "versionpackages");
+    let object = rig.reason("kept", "FieldsLost").await;
+    let message = ready(&object)["message"].to_string();
+    assert!(
+        message.contains("iodm.dev/confirm") && message.contains(".spec.deletionPolicy"),
+        "{message}"
+    );
+    operator.ready().await;
+    // A retry confirms nothing, and neither does another process.
+    rig.annotate("vp/kept", "requested-at", Some("now"));
+    for name in ["confirmed", "edited"] {
+        rig.reason(name, "FieldsLost").await;
+    }
+    operator.kill().await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(calls(&rig).await, 0);
+    rig.reason("kept", "FieldsLost").await;
+
+    let uid = object["metadata"]["uid"].as_str().unwrap();
+    rig.annotate("vp/confirmed", "confirm", Some(uid));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(calls(&rig).await, 0, "the uid of another");
+    let object = rig.get("confirmed").await.unwrap();
+    rig.annotate(
+        "vp/confirmed",
+        "confirm",
+        object["metadata"]["uid"].as_str(),
+    );
+    rig.gone("confirmed").await;
+    assert_eq!(rig.deletes("package-00002").await.len(), 1);
+    rig.patch("vp/edited", &json!({"spec": {"deletionPolicy": "Retain"}}));
+    rig.gone("edited").await;
+    // What nobody wrote meanwhile is as it was.
+    rig.delete("untouched");
+    rig.gone("untouched").await;
+    assert_eq!(calls(&rig).await, 1);
+    rig.patch("vp/kept", &json!({"spec": {"deletionPolicy": "Retain"}}));
+    rig.gone("kept").await;
+    assert_eq!(calls(&rig).await, 1);
+}
+
+#[tokio::test]
+async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
+    let plane = Plane::start();
+    plane.install();
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(&plane, "identity", layout).await;
+    let other = Rig::on(&plane, "enforcing", Layout::default()).await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    rig.active(&[("observed", "package-00001")]).await;
+    rig.retire("observed");
+    rig.reason("observed", "WouldDelete").await;
+    let expects = json!({"expect": {"name": "not this one"}});
+    let guarded = other.manifest("guarded", "package-00001", &expects);
+    plane.apply(&guarded.to_string()).expect_ok();
+    other.reason("guarded", "Active").await;
+
+    // Of the Platform nothing is left in the store but what the definition has.
+    without(&plane, "platforms", "spec", "mode");
+    unready(&operator, ".spec.mode").await;
+    rig.annotate("platform/production", "note", Some("written meanwhile"));
+    other.retire("guarded");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((calls(&rig).await, calls(&other).await), (0, 0));
+    whole(&plane, "platforms");
+    operator.ready().await;
+    let platform = rig.platform_reason("production", "FieldsLost").await;
+    other.reason("guarded", "IdentityMismatch").await;
+    assert_eq!((calls(&rig).await, calls(&other).await), (0, 0));
+    let uid = platform["metadata"]["uid"].as_str();
+    rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
+    rig.platform_reason("production", "Observing").await;
+    rig.reason("observed", "WouldDelete").await;
+    assert!(uid.is_some());
+
+    // The guard of the identity: no field that is filled in tells that it is gone.
+    other.patch("vp/guarded", &json!({"spec": {"lifecycle": "Active"}}));
+    other.reason("guarded", "Active").await;
+    without(&plane, "versionpackages", "spec", "expect");
+    other.retire("guarded");
+    unready(&operator, ".spec.expect").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(calls(&other).await, 0);
+    whole(&plane, "versionpackages");
+    other.reason("guarded", "FieldsLost").await;
+    assert_eq!(calls(&other).await, 0);
+
+    // A field of the status.
+    without(&plane, "versionpackages", "status", "application");
+    unready(&operator, ".status.application").await;
+    whole(&plane, "versionpackages");
+    operator.ready().await;
+}

@@ -1,0 +1,107 @@
+//! A store that is put back to what it was: all versions are smaller than those that were seen.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{
+    Layout, Plane, Rig, SHORT_LEASE_FLAGS, SOON, ready, start_operator, wait_for,
+};
+
+/// Long enough for a store that is put back meanwhile.
+const GRACE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn after_a_restore_of_the_store_everything_is_listed_anew_and_grace_begins_anew() {
+    let plane = Plane::start();
+    plane.install();
+    let guard = json!({"maxDeletions": 100, "window": "10m", "gracePeriod": "20s"});
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": guard}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(&plane, "restored", layout).await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    rig.active(&[
+        ("waits", "package-00001"),
+        ("wanted", "package-00002"),
+        ("later", "package-00003"),
+    ])
+    .await;
+    rig.delete("waits");
+    rig.reason("waits", "GracePeriod").await;
+    let asked = std::time::Instant::now();
+    plane.save();
+    // Since then: versions grow, and an object that the restored store knows nothing of.
+    rig.active(&[("unknown", "package-00004")]).await;
+    for number in 0..40 {
+        let value = number.to_string();
+        rig.annotate("vp/wanted", "note", Some(&value));
+    }
+    plane.restore();
+    let restored = std::time::Instant::now();
+
+    wait_for("the restore to be noticed", SOON, async || {
+        let log = operator.log();
+        log.iter()
+            .any(|line| line.contains("everything is listed anew"))
+            .then_some(())
+    })
+    .await;
+    // What is changed now is seen at once, although its versions were passed long ago.
+    rig.patch("vp/later", &json!({"spec": {"lifecycle": "Retired"}}));
+    rig.reason("later", "GracePeriod").await;
+    assert!(rig.get("unknown").await.is_none());
+    assert_eq!(ready(&rig.get("wanted").await.unwrap())["reason"], "Active");
+    rig.gone("waits").await;
+    let calls = rig.deletes("package-00001").await;
+    assert_eq!(calls.len(), 1);
+    assert!(
+        restored.elapsed() >= GRACE,
+        "{:?} after the request",
+        asked.elapsed()
+    );
+    rig.reason("later", "Deleted").await;
+    assert!(operator.is_running());
+    operator.ready().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_takes_a_lease_which_nobody_renewed_for_long_begins_grace_anew() {
+    let plane = Plane::start();
+    plane.install();
+    let guard = json!({"maxDeletions": 100, "window": "10m", "gracePeriod": "10s"});
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": guard}),
+        ..Layout::default()
+    };
+    let rig = Rig::on(&plane, "abandoned", layout).await;
+    let mut operator = start_operator(&plane, &SHORT_LEASE_FLAGS);
+    operator.ready().await;
+    rig.active(&[("gone", "package-00001")]).await;
+    operator.kill().await;
+    rig.delete("gone");
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let renewed = json!({"spec": {"renewTime": "2020-01-01T00:00:00.000000Z"}}).to_string();
+    let lease = "lease/version-package-operator";
+    let patch = [
+        "-n",
+        crate::support::OPERATOR,
+        "patch",
+        lease,
+        "--type=merge",
+        "-p",
+        &renewed,
+    ];
+    plane.kubectl(&patch).expect_ok();
+    let begun = std::time::Instant::now();
+    let mut operator = start_operator(&plane, &SHORT_LEASE_FLAGS);
+    operator.ready().await;
+    rig.gone("gone").await;
+    assert!(
+        begun.elapsed() >= Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+}
