@@ -133,7 +133,7 @@ reasons! {
     /// This object is retired, but another one still wants the same package.
     StillClaimed: Held, "Delete or retire the object named in the message, or set this one `Active` again.";
     /// Another object may want the same package, and nobody can tell yet.
-    ClaimUnclear: Held, "Mend or delete the object named in the message.";
+    ClaimUnclear: Held, "Do what the message says of the object that it names; if that one surely doesn't want the package, the annotation `iodm.dev/disregard` passes over it.";
     /// The `Platform` that the object names doesn't exist.
     PlatformNotFound: Held, "Create the `Platform`, or set `deletionPolicy: Retain`.";
     /// The `Platform` doesn't allow objects of this namespace.
@@ -143,7 +143,7 @@ reasons! {
     /// The credentials disappeared before the deletion was done, and the operator holds none that worked.
     CredentialsLost: Held, "Give the Secret back, or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
-    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`.";
+    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object is accepted for the present application by the annotation `iodm.dev/accept`.";
     /// A certificate, or TLS itself, keeps every call from being made.
     TlsFailed: Stalled, "Mend what the condition of the `Platform` says; it is tried at once then.";
     /// The platform refused the credentials.
