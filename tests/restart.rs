@@ -124,6 +124,53 @@ async fn a_crash_while_a_call_is_under_way_costs_one_more_call_and_orphans_nothi
 }
 
 #[tokio::test]
+async fn a_crash_before_the_look_up_that_tells_lets_nothing_go_without_a_proof() {
+    let (_turn, plane) = alone().await;
+    let rig = Rig::on(plane, "look-up", Layout::default()).await;
+    let mut operator = started(&rig).await;
+    rig.active(&[("gone", "package-00001"), ("kept", "package-00002")])
+        .await;
+    let body = json!({"status": 200, "body": "{\"success\":true}"});
+    for (file, kind) in [
+        ("package-00001", "answer-after"),
+        ("package-00002", "status"),
+    ] {
+        rig.simulator
+            .fault(file, &json!({kind: body}), &json!(1))
+            .await;
+    }
+    rig.simulator.fault_all("GET", &json!("hang")).await;
+    rig.delete_all(&["gone", "kept"]);
+    for file in ["package-00001", "package-00002"] {
+        under_way(&rig, file).await;
+    }
+    wait_for("the look-ups", SOON, async || {
+        let ledger = rig.simulator.ledger().await;
+        let shown = |row: &&Value| {
+            let path = row["path"].as_str().unwrap_or_default();
+            row["method"] == "GET" && path.contains("/category/package-")
+        };
+        (ledger.iter().filter(shown).count() == 2).then_some(())
+    })
+    .await;
+    operator.kill().await;
+    assert!(!rig.simulator.has("package-00001").await);
+    for name in ["gone", "kept"] {
+        assert!(has_finalizer(&rig, name).await, "{name}");
+    }
+    rig.simulator
+        .admin(reqwest::Method::DELETE, "/faults", &Value::Null)
+        .await;
+
+    let operator = started(&rig).await;
+    rig.gone("gone").await;
+    rig.gone("kept").await;
+    assert_eq!(audited(&operator, "package-00001"), ["AlreadyGone"]);
+    assert_eq!(audited(&operator, "package-00002"), ["Deleted"]);
+    assert!(!rig.simulator.has("package-00002").await);
+}
+
+#[tokio::test]
 async fn a_crash_between_the_answer_and_the_release_costs_one_more_call_and_orphans_nothing() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "release", Layout::default()).await;

@@ -19,6 +19,7 @@ use crate::api::names::{FIELD_MANAGER, FINALIZER};
 use crate::api::version_package::Outcome;
 use crate::platform::inventory::Moment;
 use crate::remote::answer::{Answer, Call};
+use crate::session::Purpose;
 use crate::sight::Kind;
 
 /// Carries `decision` out; `slot` is given back while the platform is waited for, and taken again after.
@@ -90,12 +91,12 @@ pub async fn act(
             }
             Effect::Intended(intent)
         }
-        Decision::LookUp | Decision::Send => {
+        Decision::LookUp | Decision::Confirm | Decision::Send => {
             slot.give_back();
-            let effect = if matches!(decision, Decision::LookUp) {
-                look_up(context, observed).await
-            } else {
-                send(context, observed).await
+            let effect = match decision {
+                Decision::LookUp => look_up(context, observed, Purpose::LookUp).await,
+                Decision::Confirm => look_up(context, observed, Purpose::Confirm).await,
+                _ => send(context, observed).await,
             };
             slot.take().await;
             if matches!(effect, Effect::NotSent) {
@@ -117,19 +118,25 @@ pub async fn act(
     }
 }
 
-async fn look_up(context: &Context, observed: &Observed) -> Effect {
+async fn look_up(context: &Context, observed: &Observed, purpose: Purpose) -> Effect {
     let object = &*observed.facts.object;
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
     };
     match usable
         .session
-        .show(&object.uid, &usable.connection, file_id)
+        .show(&object.uid, purpose, &usable.connection, file_id)
         .await
     {
         Some(shown) => {
             let answer = shown.as_ref().err().unwrap_or(&Answer::Done(200));
             context.metrics.called(Call::Show, answer);
+            if purpose == Purpose::Confirm && matches!(answer, Answer::AlreadyGone(_)) {
+                // Its DELETE did it, whatever that was answered with.
+                let (inventory, app_id) = (&context.inventory, &usable.app_id);
+                inventory.deleting(app_id);
+                inventory.deleted(app_id, file_id, Some(answer), Moment::now());
+            }
             Effect::Shown(shown.map(Box::new))
         }
         None => Effect::NotSent,
@@ -179,6 +186,7 @@ fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
         | Decision::Follow { .. }
         | Decision::WriteIntent
         | Decision::LookUp
+        | Decision::Confirm
         | Decision::Send
         | Decision::RestartWatch
         | Decision::GiveBack(_) => seen.settled,

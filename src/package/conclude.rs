@@ -25,7 +25,7 @@ use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Call, Detail};
 use crate::remote::wire::CategoryInfo;
 use crate::session::{Standing, State};
-use crate::telemetry::audit::AuditRecord;
+use crate::telemetry::audit::{AuditRecord, LookUpRecord};
 use crate::telemetry::events::Note;
 
 /// The first pause after a failure; it doubles with each further one.
@@ -84,6 +84,9 @@ pub fn conclude(
         ..Report::nothing()
     };
     match (decision, effect) {
+        (Decision::Confirm, Effect::Shown(shown)) => {
+            confirmed(seen, shown.as_deref(), failures, now, chance)
+        }
         // Tried again with the pauses of failing writes.
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
         // What a look-up did not bring settles nothing as done.
@@ -158,6 +161,7 @@ pub fn conclude(
             | Decision::Request(_)
             | Decision::WriteIntent
             | Decision::LookUp
+            | Decision::Confirm
             | Decision::Send,
             Effect::None | Effect::Patched,
         ) => Report::nothing(),
@@ -242,7 +246,14 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
                 Some(BACKOFF_CAP),
             )
         }
-        Answer::Unexpected(detail) | Answer::Unproven(detail) => (
+        // Nothing is said before the look-up that tells, which is asked for next.
+        Answer::Unproven(_) => {
+            return Report {
+                wake: Some(now.tick),
+                ..Report::nothing()
+            };
+        }
+        Answer::Unexpected(detail) => (
             Reason::UnexpectedAnswer,
             detail,
             format!(
@@ -273,6 +284,48 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
         retry,
         wake: Some(until),
         ..say(seen, reason, &message, Some((detail, now)), now)
+    }
+}
+
+/// What a look-up shows after a DELETE whose answer proved nothing: gone is deleted, and anything else leaves it unproven.
+fn confirmed(
+    seen: &Observation,
+    shown: Result<&CategoryInfo, &Answer>,
+    failures: u32,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let found = match shown {
+        Err(Answer::AlreadyGone(_)) => return finished(seen, Outcome::Deleted, now),
+        // The look-up itself is still to come.
+        Err(
+            answer @ (Answer::Throttled(_)
+            | Answer::TokenRefused(_)
+            | Answer::CredentialsRefused(_)
+            | Answer::ApplicationRefused(_)
+            | Answer::Unavailable(..)),
+        ) => return keep_error(seen, answered(seen, answer, failures, now, chance)),
+        Ok(_) => "a look-up still shows the package".to_owned(),
+        Err(Answer::Done(_)) => "a look-up proved nothing either".to_owned(),
+        Err(
+            Answer::Unproven(detail) | Answer::Unexpected(detail) | Answer::InvalidFileId(detail),
+        ) => format!("a look-up proved nothing either ({detail})"),
+    };
+    let answer = seen.unproven.clone().unwrap_or_default();
+    let message = format!(
+        "The DELETE was answered in a way that proves nothing ({answer}), and {found}; compare endpoint with the platform's, and look at proxies and gateways on the way"
+    );
+    let until = now.tick + pause(BACKOFF_BASE, BACKOFF_CAP, failures, chance);
+    Report {
+        retry: Retry::After(until),
+        wake: Some(until),
+        ..say(
+            seen,
+            Reason::UnexpectedAnswer,
+            &message,
+            Some((&answer, now)),
+            now,
+        )
     }
 }
 
@@ -406,7 +459,12 @@ pub fn audit_record(
     let object = &*seen.object;
     let disregarded = seen.claim.disregarded().iter();
     let answer = answered.map(|(_, answer)| answer);
-    let detail = answer.and_then(Answer::detail);
+    // The line of a deletion that a look-up proved names both answers.
+    let proven = seen.unproven.as_ref().zip(answer);
+    let (first, look_up) = match proven.filter(|_| outcome == Outcome::Deleted) {
+        Some((deleted, shown)) => (Some(deleted), Some(shown)),
+        None => (answer.and_then(Answer::detail), None),
+    };
     let deletion = object.status.deletion.as_ref();
     let attempts = deletion
         .and_then(|deletion| deletion.attempts)
@@ -431,8 +489,15 @@ pub fn audit_record(
         application: object.application().cloned(),
         outcome,
         disregarded: disregarded.map(ToString::to_string).collect(),
-        http_status: answer.and_then(Answer::http_status),
-        code: detail.and_then(|detail| detail.code.clone()),
+        http_status: match look_up {
+            Some(_) => first.and_then(|detail| detail.http_status),
+            None => answer.and_then(Answer::http_status),
+        },
+        code: first.and_then(|detail| detail.code.clone()),
+        look_up: look_up.map(|shown| LookUpRecord {
+            http_status: shown.http_status(),
+            code: shown.detail().and_then(|detail| detail.code.clone()),
+        }),
         attempts,
         earlier_attempts: match outcome {
             Outcome::AlreadyGone => earlier,

@@ -25,6 +25,7 @@ use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
+use crate::remote::answer::Detail;
 use crate::session::{Priority, Standing, Ticket};
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
@@ -73,6 +74,8 @@ pub struct Observation {
     pub guard: Judgement,
     /// Until when what the platform confirmed of `spec.expect` counts, for this spec and since the last call.
     pub proven: Option<Instant>,
+    /// The answer to its DELETE, where that proves nothing and no look-up has told yet.
+    pub unproven: Option<Detail>,
     /// Where it stands in its session.
     pub standing: Standing,
     /// Until when the last failure, or a permit that could not be used, keeps it from trying again.
@@ -170,6 +173,8 @@ pub enum Decision {
     WriteIntent,
     /// Look the package up, to compare it with what is expected.
     LookUp,
+    /// Look the package up, since the answer to its DELETE proved nothing.
+    Confirm,
     /// Send the DELETE: the cache shows our intent, and so everything before it.
     Send,
     /// The watch is blind: give the permit back and make the watch anew.
@@ -182,9 +187,12 @@ impl Decision {
     /// Whether the object keeps its ticket or permit.
     pub fn keeps_seat(&self) -> bool {
         match self {
-            Self::Request(_) | Self::WriteIntent | Self::LookUp | Self::Send | Self::Await(_) => {
-                true
-            }
+            Self::Request(_)
+            | Self::WriteIntent
+            | Self::LookUp
+            | Self::Confirm
+            | Self::Send
+            | Self::Await(_) => true,
             Self::Nothing
             | Self::AddFinalizer
             | Self::Release { .. }

@@ -141,6 +141,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         claim: Claim::Nobody,
         ahead: None,
         hurried: false,
+        unproven: None,
         given_back: 0,
         guard: Judgement::Free(Unit::Allowed),
         proven: None,

@@ -13,6 +13,7 @@ use super::doubts::Doubts;
 use super::gone::Gone;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
+use crate::remote::answer::Detail;
 use crate::session::{Priority, Session, SessionKey};
 use crate::telemetry::audit::AuditRecord;
 
@@ -68,6 +69,8 @@ struct Entry {
     given_back: Option<(u32, Instant)>,
     /// The circumstances under which the platform confirmed what is expected, and until when that counts.
     proven: Option<(Fingerprint, Instant)>,
+    /// The answer to its DELETE that proves nothing, and the session that gave it: a look-up tells.
+    unproven: Option<(SessionKey, Detail)>,
 }
 
 impl Entry {
@@ -82,6 +85,7 @@ impl Entry {
             given_back,
             proven,
             owed,
+            unproven,
         } = self;
         settled.is_none()
             && written.is_none()
@@ -92,6 +96,7 @@ impl Entry {
             && owed.is_none()
             && given_back.is_none()
             && proven.is_none()
+            && unproven.is_none()
     }
 }
 
@@ -268,6 +273,24 @@ impl Memory {
         let mut state = self.state.lock();
         if proven.is_some() || state.entries.contains_key(uid) {
             state.entry(uid).proven = proven;
+        }
+    }
+
+    /// What `session` last answered to a DELETE for `uid`, where that proved nothing and no look-up has told yet.
+    pub fn unproven(&self, uid: &str, session: &SessionKey) -> Option<Detail> {
+        let state = self.state.lock();
+        let unproven = state.entries.get(uid)?.unproven.as_ref();
+        unproven
+            .filter(|(by, _)| by == session)
+            .map(|(_, answer)| answer.clone())
+    }
+
+    /// Remembers that the answer to a DELETE for `uid` proved nothing; or that a look-up has told since, or nobody asks
+    /// any more. A restart forgets it: then a second DELETE tells.
+    pub fn set_unproven(&self, uid: &str, unproven: Option<(SessionKey, Detail)>) {
+        let mut state = self.state.lock();
+        if unproven.is_some() || state.entries.contains_key(uid) {
+            state.entry(uid).unproven = unproven;
         }
     }
 

@@ -18,6 +18,7 @@ use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::platform::{LASTS, Resolution, Usable};
+use crate::remote::answer::Detail;
 use crate::session::{Purpose, Standing};
 
 /// An observation, and what it takes to act on it.
@@ -105,6 +106,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .as_ref()
         .and_then(|deletion| deletion.outcome);
     let settled = context.memory.settled(&object.uid).or(outcome);
+    let unproven = unproven(context, &object, usable.as_ref(), now);
     let echo = context.memory.echo(&object.uid, &object.resource_version);
     let guard = if settled.is_some() || echo != Echo::Seen {
         // It counts as it did until the cache shows that its package is gone, or whose it is by the last write.
@@ -127,6 +129,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         ahead,
         hurried: context.memory.is_hurried(&object.uid),
         guard,
+        unproven,
         proven: context.memory.proven(&object.uid, &fingerprint),
         standing: standing_in(context, &object, usable.as_ref()),
         backoff: pauses.into_iter().flatten().max(),
@@ -141,6 +144,21 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         fingerprint,
         now,
     })
+}
+
+/// The answer to its DELETE, where that proves nothing and no look-up has told yet.
+fn unproven(
+    context: &Context,
+    object: &Object,
+    usable: Option<&Usable>,
+    now: Now,
+) -> Option<Detail> {
+    if object.deleted_at.is_none() && !object.is_retired(now.wall) {
+        // Wanted again: what a former deletion came to says nothing of a later one.
+        context.memory.set_unproven(&object.uid, None);
+    }
+    let session = usable?.session.key();
+    context.memory.unproven(&object.uid, session)
 }
 
 /// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the

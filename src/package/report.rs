@@ -138,6 +138,7 @@ async fn remember(
             return Ok(());
         }
         Effect::Shown(Ok(_)) => {
+            context.memory.set_unproven(&object.uid, None);
             leave_seat(context, object);
             return Ok(());
         }
@@ -153,6 +154,16 @@ async fn remember(
     };
     context.memory.set_proven(&object.uid, None);
     context.memory.set_given_back(&object.uid, None);
+    if let (Effect::Answered(Answer::Unproven(detail)), Some(usable)) = (effect, &observed.usable) {
+        // The place in the queue stays: the look-up that tells comes right after.
+        let unproven = (usable.session.key().clone(), detail.clone());
+        context.memory.set_unproven(&object.uid, Some(unproven));
+        log_answer(answer, None);
+        return Ok(());
+    }
+    if told(answer) {
+        context.memory.set_unproven(&object.uid, None);
+    }
     let mut recorded = Ok(());
     if let Some(outcome) = report.settled {
         // Those served by it write their own lines, in passes of their own.
@@ -182,6 +193,22 @@ async fn remember(
     log_answer(answer, report.settled);
     leave_seat(context, object);
     recorded
+}
+
+/// Whether the answer to a look-up told something of the package, or will not by being asked for again.
+fn told(answer: &Answer) -> bool {
+    match answer {
+        Answer::Done(_)
+        | Answer::Unproven(_)
+        | Answer::AlreadyGone(_)
+        | Answer::InvalidFileId(_)
+        | Answer::Unexpected(_) => true,
+        Answer::Throttled(_)
+        | Answer::TokenRefused(_)
+        | Answer::CredentialsRefused(_)
+        | Answer::ApplicationRefused(_)
+        | Answer::Unavailable(..) => false,
+    }
 }
 
 fn count_failure(context: &Context, observed: &Observed, retry: Retry) {

@@ -50,8 +50,8 @@ struct Permit {
 pub(super) struct Underway {
     started: Instant,
     probe: bool,
-    /// The object that waits for it: nobody does for a page of the list, and all do for a login.
-    uid: Option<String>,
+    /// The object that waits for it, and what for: nobody does for a page of the list, and all do for a login.
+    waits: Option<(String, Purpose)>,
     /// The serial of its token, or for a login the revision of the credential.
     serial: u64,
 }
@@ -203,6 +203,7 @@ impl Core {
             }
         } else {
             self.queue.insert(ticket);
+            self.health.goes_on(&ticket.uid, now);
             if self.queue.len() == 1
                 && let Move::Grant { probe } = self.next_move(now)
             {
@@ -268,7 +269,7 @@ impl Core {
                             call: Underway {
                                 started: now,
                                 probe,
-                                uid: None,
+                                waits: None,
                                 serial: order.credential,
                             },
                             secret: order.secret,
@@ -351,7 +352,8 @@ impl Core {
     /// Gives its permit to who is next, or to who probes for all.
     fn grant(&mut self, probe: bool, now: Instant) -> Option<ObjectKey> {
         let ticket = if probe {
-            self.queue.draw(self.health.tries(), &mut self.chance)
+            let begun = self.health.begun_by().and_then(|uid| self.queue.take(uid));
+            begun.or_else(|| self.queue.draw(self.health.tries(), &mut self.chance))
         } else {
             self.queue.pop()
         };

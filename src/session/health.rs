@@ -2,6 +2,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -11,8 +12,12 @@ use super::State;
 
 /// Calls in a row without one understood answer after which the session is probed.
 const FAILURES: u32 = 5;
+/// Objects in a row whose answers prove nothing, after which the session is probed.
+const ODD: usize = 20;
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// So soon the second call of a probe follows the first, if its object asks for it.
+const GOES_ON: Duration = Duration::from_secs(1);
 
 /// Whether a call may go, as far as the session's health is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +43,15 @@ struct Ailment {
     /// When the last call failed that told so.
     told: Instant,
     probing: bool,
+    /// Whose probe takes one more call: what its first one told settles nothing.
+    begun_by: Option<String>,
 }
 
 /// The health of a session.
 pub(super) struct Health {
     failures: u32,
+    /// Whose answers proved nothing, since one did.
+    odd: HashSet<String>,
     ailment: Option<Ailment>,
     chance: Rng,
 }
@@ -52,6 +61,7 @@ impl Health {
     pub(super) fn new(chance: Rng) -> Self {
         Self {
             failures: 0,
+            odd: HashSet::new(),
             ailment: None,
             chance,
         }
@@ -86,7 +96,74 @@ impl Health {
     pub(super) fn probe_begun(&mut self) {
         if let Some(ailment) = &mut self.ailment {
             ailment.probing = true;
+            ailment.begun_by = None;
         }
+    }
+
+    /// Whose probe goes on with the next call.
+    pub(super) fn begun_by(&self) -> Option<&str> {
+        self.ailment.as_ref()?.begun_by.as_deref()
+    }
+
+    /// `uid` asks for a call: if its probe takes one more, that goes now.
+    pub(super) fn goes_on(&mut self, uid: &str, now: Instant) {
+        if let Some(ailment) = &mut self.ailment
+            && ailment.begun_by.as_deref() == Some(uid)
+        {
+            ailment.next = now;
+        }
+    }
+
+    /// A call of `uid` was answered in a way that leaves it to the next one of its calls what is proven. `heals` tells
+    /// whether an ailment that isn't about proofs is over by it.
+    pub(super) fn half_told(&mut self, uid: &str, heals: bool, probe: bool, now: Instant) {
+        match &mut self.ailment {
+            Some(ailment) if probe && (!heals || is_odd(&ailment.state)) => {
+                ailment.probing = false;
+                ailment.next = now + GOES_ON;
+                ailment.begun_by = Some(uid.to_owned());
+            }
+            Some(ailment) if is_odd(&ailment.state) => {}
+            Some(_) | None if heals => self.understood(),
+            Some(_) | None => {}
+        }
+    }
+
+    /// A call of `uid` was answered with something that proves nothing; so many of different objects in a row are an
+    /// ailment. Whether it begins with this one.
+    pub(super) fn odd(
+        &mut self,
+        uid: &str,
+        state: State,
+        probe: bool,
+        window: Duration,
+        now: Instant,
+    ) -> bool {
+        if self.odd.len() < ODD {
+            self.odd.insert(uid.to_owned());
+        }
+        self.failures = 0;
+        if self.odd.len() >= ODD || self.ailment.is_some() {
+            self.ails(state, false, probe, window, now)
+        } else {
+            false
+        }
+    }
+
+    /// The platform answered with a code of its own that concerns one object alone.
+    pub(super) fn coded(&mut self, probe: bool, window: Duration, now: Instant) {
+        match self.ailment.as_ref().map(|ailment| ailment.state.clone()) {
+            Some(state) if is_odd(&state) => {
+                self.ails(state, false, probe, window, now);
+            }
+            Some(_) | None => self.understood(),
+        }
+    }
+
+    /// A call did what it was for.
+    pub(super) fn proved(&mut self) {
+        self.odd.clear();
+        self.understood();
     }
 
     /// The probe came back without telling anything; another may go.
@@ -98,10 +175,16 @@ impl Health {
 
     /// A call failed without an understood answer; enough of them in a row are an ailment.
     /// Whether it begins with this one.
-    pub(super) fn failed(&mut self, state: State, probe: bool, now: Instant) -> bool {
+    pub(super) fn failed(
+        &mut self,
+        state: State,
+        probe: bool,
+        window: Duration,
+        now: Instant,
+    ) -> bool {
         self.failures += 1;
         if self.failures >= FAILURES || self.ailment.is_some() {
-            self.ails(state, true, probe, now)
+            self.ails(state, true, probe, window, now)
         } else {
             false
         }
@@ -114,6 +197,7 @@ impl Health {
         state: State,
         healed_by_login: bool,
         probe: bool,
+        window: Duration,
         now: Instant,
     ) -> bool {
         let steps = match &self.ailment {
@@ -122,10 +206,13 @@ impl Health {
             Some(_) => return false,
         };
         let begins = self.ailment.is_none();
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(steps));
-        let pause = pause
-            .min(LONGEST_PAUSE)
-            .mul_f64(1.0 - self.chance.f64() / 2.0);
+        let full = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(steps));
+        // Whatever answers so may be mended at any time, and some object may come that is answered otherwise: it is
+        // tried twice a window at least, and with two calls each time still with less than a twentieth of the quota.
+        let odd = is_odd(&state);
+        let longest = if odd { window / 2 } else { LONGEST_PAUSE };
+        let jitter = if odd && full >= longest { 4.0 } else { 2.0 };
+        let pause = full.min(longest).mul_f64(1.0 - self.chance.f64() / jitter);
         self.ailment = Some(Ailment {
             state,
             healed_by_login,
@@ -133,6 +220,7 @@ impl Health {
             next: now + pause,
             told: now,
             probing: false,
+            begun_by: None,
         });
         begins
     }
@@ -169,10 +257,25 @@ impl Health {
     }
 }
 
+/// Whether the ailment is that answers prove nothing.
+fn is_odd(state: &State) -> bool {
+    match state {
+        State::Unexpected(_) => true,
+        State::Open
+        | State::Throttled { .. }
+        | State::TokenRefused(_)
+        | State::Unavailable(..)
+        | State::AuthenticationFailed(_)
+        | State::ApplicationRefused(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::remote::answer::{Detail, Trouble};
+
+    const WINDOW: Duration = Duration::from_secs(60);
 
     fn unavailable() -> State {
         State::Unavailable(Detail::default(), Trouble::TimedOut)
@@ -182,14 +285,14 @@ mod tests {
     fn the_fifth_failure_in_a_row_makes_the_others_wait() {
         let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
         for _ in 0..4 {
-            assert!(!health.failed(unavailable(), false, now));
+            assert!(!health.failed(unavailable(), false, WINDOW, now));
         }
         health.understood();
         for _ in 0..4 {
-            assert!(!health.failed(unavailable(), false, now));
+            assert!(!health.failed(unavailable(), false, WINDOW, now));
         }
         assert_eq!(health.gate(now), Gate::Open);
-        assert!(health.failed(unavailable(), false, now));
+        assert!(health.failed(unavailable(), false, WINDOW, now));
         assert!(matches!(health.gate(now), Gate::At(_)));
     }
 
@@ -197,7 +300,7 @@ mod tests {
     fn the_pauses_double_from_five_seconds_to_ten_minutes_up_to_a_half_less() {
         for seed in 0..100 {
             let (mut health, mut now) = (Health::new(Rng::with_seed(seed)), Instant::now());
-            health.ails(unavailable(), true, false, now);
+            health.ails(unavailable(), true, false, WINDOW, now);
             for full in [5, 10, 20, 40, 80, 160, 320, 600, 600, 600] {
                 let pause = health.next_probe().unwrap() - now;
                 let full = Duration::from_secs(full);
@@ -206,7 +309,7 @@ mod tests {
                 assert_eq!(health.gate(now), Gate::Probe);
                 health.probe_begun();
                 assert_eq!(health.gate(now), Gate::Answer);
-                health.ails(unavailable(), true, true, now);
+                health.ails(unavailable(), true, true, WINDOW, now);
             }
         }
     }
@@ -214,10 +317,10 @@ mod tests {
     #[test]
     fn calls_that_were_out_already_make_no_pause_longer() {
         let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
-        assert!(health.ails(unavailable(), false, false, now));
+        assert!(health.ails(unavailable(), false, false, WINDOW, now));
         let next = health.next_probe();
         for _ in 0..20 {
-            assert!(!health.ails(unavailable(), false, false, now));
+            assert!(!health.ails(unavailable(), false, false, WINDOW, now));
         }
         assert_eq!(health.next_probe(), next);
     }
@@ -225,10 +328,10 @@ mod tests {
     #[test]
     fn a_thousand_who_ask_for_a_try_make_one_call_in_five_seconds() {
         let (mut health, mut now) = (Health::new(Rng::with_seed(1)), Instant::now());
-        health.ails(unavailable(), false, false, now);
+        health.ails(unavailable(), false, false, WINDOW, now);
         for _ in 0..4 {
             now = health.next_probe().unwrap();
-            health.ails(unavailable(), false, true, now);
+            health.ails(unavailable(), false, true, WINDOW, now);
         }
         let (failed, asked) = (now, now + Duration::from_secs(7));
         assert!(health.next_probe().unwrap() > asked);
@@ -236,7 +339,7 @@ mod tests {
             health.try_soon(asked);
         }
         assert_eq!(health.next_probe(), Some(asked));
-        health.ails(unavailable(), false, true, asked);
+        health.ails(unavailable(), false, true, WINDOW, asked);
         assert!(asked > failed + FIRST_PAUSE);
         for _ in 0..1000 {
             health.try_soon(asked);
@@ -250,13 +353,13 @@ mod tests {
     fn a_login_heals_only_what_a_login_can_prove() {
         let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
         let state = State::AuthenticationFailed(Detail::default());
-        health.ails(state.clone(), false, false, now);
+        health.ails(state.clone(), false, false, WINDOW, now);
         health.probe_begun();
         health.logged_in(true);
         assert_eq!(health.ailment(), Some(&state));
         assert_eq!(health.gate(health.next_probe().unwrap()), Gate::Probe);
         health.understood();
-        health.ails(state, true, false, now);
+        health.ails(state, true, false, WINDOW, now);
         health.logged_in(true);
         assert_eq!(health.gate(now), Gate::Open);
     }

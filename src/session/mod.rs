@@ -97,6 +97,8 @@ impl Priority {
 pub enum Purpose {
     /// To look its package up, before it is decided whether it is deleted.
     LookUp,
+    /// To look its package up, since the answer to its DELETE proved nothing.
+    Confirm,
     /// To delete its package.
     Delete,
 }
@@ -106,6 +108,7 @@ impl Purpose {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LookUp => "LookUp",
+            Self::Confirm => "Confirm",
             Self::Delete => "Delete",
         }
     }
@@ -248,18 +251,19 @@ impl Session {
         Some(answer)
     }
 
-    /// Uses the permit of `uid` to look its package up, under the same rules as [`Self::delete`].
-    /// The permit is gone then, but not the place: a ticket for the delete goes where this one was.
+    /// Uses the permit of `uid`, which must be for `purpose`, to look its package up, under the same rules as
+    /// [`Self::delete`]. The permit is gone then, but not the place: a ticket for the delete goes where this one was.
     ///
     /// # Errors
     /// Any answer but the package.
     pub async fn show(
         &self,
         uid: &str,
+        purpose: Purpose,
         connection: &Connection,
         file_id: &FileId,
     ) -> Option<Result<CategoryInfo, Answer>> {
-        let begun = self.change(|core, now| core.begin(uid, Purpose::LookUp, now));
+        let begun = self.change(|core, now| core.begin(uid, purpose, now));
         let (call, token) = TrackedCall::new(self, begun?);
         let shown = connection.show(&self.key.app_id, &token, file_id).await;
         call.end(shown.as_ref().err().unwrap_or(&Answer::Done(200)));

@@ -110,6 +110,12 @@ impl Queue {
         self.order.remove(uid).is_some()
     }
 
+    /// Takes the ticket of `uid` out, whosever turn it is.
+    pub(super) fn take(&mut self, uid: &str) -> Option<Ticket> {
+        let ticket = self.order.remove(uid)?;
+        Some(self.setbacks.asked(ticket))
+    }
+
     /// Takes the ticket out whose turn it is.
     pub(super) fn pop(&mut self) -> Option<Ticket> {
         let mut rounds = self.rounds();
@@ -127,8 +133,13 @@ impl Queue {
         if tries % 2 == 1 {
             priorities.reverse();
         }
-        let drawn = priorities.map(|priority| self.candidate(priority, chance));
-        let mut drawn = drawn.into_iter().flatten();
+        let mut drawn: Vec<Ticket> = priorities
+            .into_iter()
+            .filter_map(|priority| self.candidate(priority, chance))
+            .collect();
+        // Who hasn't been tried goes before all who were, whichever of the two has its turn.
+        drawn.sort_by_key(|ticket| self.setbacks.contains(&ticket.uid));
+        let mut drawn = drawn.into_iter();
         let first = drawn.next()?;
         let ticket = if self.setbacks.is_last(&first.uid) {
             drawn.next().unwrap_or(first)

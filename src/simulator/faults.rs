@@ -39,6 +39,17 @@ pub enum Kind {
         /// The code.
         code: String,
     },
+    /// The call takes effect, then a gateway answers with this in place of the platform.
+    AnswerAfter {
+        /// The HTTP status, 200 to 599.
+        status: u16,
+        /// The body; empty by default.
+        #[serde(default)]
+        body: String,
+        /// Its content type; JSON by default.
+        #[serde(default, rename = "contentType")]
+        content_type: Option<String>,
+    },
     /// The call takes effect, then the connection breaks.
     DropAfter,
     /// The call takes effect, then its answer is held back.
@@ -71,6 +82,7 @@ impl Kind {
             Self::Status { .. } => "status",
             Self::InternalError => "internal-error",
             Self::CodeIn200 { .. } => "code-in-200",
+            Self::AnswerAfter { .. } => "answer-after",
             Self::DropAfter => "drop-after",
             Self::Delay { .. } => "delay",
         }
@@ -83,7 +95,7 @@ impl Kind {
                 Place::Proxy
             }
             Self::Status { .. } | Self::InternalError | Self::CodeIn200 { .. } => Place::Service,
-            Self::DropAfter | Self::Delay { .. } => Place::Answer,
+            Self::AnswerAfter { .. } | Self::DropAfter | Self::Delay { .. } => Place::Answer,
         }
     }
 
@@ -103,6 +115,11 @@ impl Kind {
             }),
             Self::Bare404 => Some(Answer::html(404, "Not Found", "No such page.")),
             Self::Status {
+                status,
+                body,
+                content_type,
+            }
+            | Self::AnswerAfter {
                 status,
                 body,
                 content_type,
@@ -139,6 +156,11 @@ impl Kind {
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::Status {
+                status,
+                content_type,
+                ..
+            }
+            | Self::AnswerAfter {
                 status,
                 content_type,
                 ..

@@ -126,7 +126,7 @@ impl World {
             if let Kind::Delay { ms } = kind {
                 delay += Duration::from_millis(ms);
             } else {
-                served.reply = Reply::Drop;
+                served.reply = kind.answer(route).map_or(Reply::Drop, Reply::Answer);
             }
             served.fault = Some(kind);
         }

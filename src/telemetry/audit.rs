@@ -53,6 +53,9 @@ pub struct AuditRecord {
     /// The platform's code in the last answer, if it carried one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
+    /// The answer to the look-up that proved it, where the answer to the DELETE didn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_up: Option<LookUpRecord>,
     /// Calls made for this deletion.
     pub attempts: u32,
     /// Where the package was gone: how many of them came before the one that was told so. One of them may have deleted it.
@@ -64,6 +67,18 @@ pub struct AuditRecord {
     /// From then to the outcome, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+}
+
+/// What a look-up was answered with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LookUpRecord {
+    /// The HTTP status, where there was an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// The platform's code, if it carried one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// A package that the platform lists although it said before that the package is deleted.

@@ -45,7 +45,6 @@ async fn a_login_answered_by_something_else_points_to_the_endpoint_and_not_to_th
         rig.simulator
             .admin(Method::DELETE, "/faults", &Value::Null)
             .await;
-        rig.annotate("vp/meter", "requested-at", Some("now"));
         history.gone("meter").await;
         history.assert_kstatus();
     }

@@ -11,6 +11,7 @@ mod logins;
 mod refused;
 #[path = "../support/mod.rs"]
 mod support;
+mod unproven;
 
 use std::time::Duration;
 

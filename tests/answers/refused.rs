@@ -122,7 +122,6 @@ async fn a_401_without_a_code_costs_a_login_and_blames_no_secret_where_it_stays(
     rig.simulator
         .admin(Method::DELETE, "/faults", &Value::Null)
         .await;
-    rig.annotate("vp/always", "requested-at", Some("now"));
     history.gone("always").await;
     history.assert_kstatus();
 }

@@ -24,7 +24,9 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         );
     }
     let urgent = going || seen.hurried;
-    let purpose = if needs_proof(seen, now) {
+    let purpose = if seen.unproven.is_some() {
+        Purpose::Confirm
+    } else if needs_proof(seen, now) {
         Purpose::LookUp
     } else {
         Purpose::Delete
@@ -35,13 +37,17 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             ..
         } if purpose == Purpose::LookUp => Decision::LookUp,
         Standing::Permitted {
+            purpose: Purpose::Confirm,
+            ..
+        } if purpose == Purpose::Confirm => Decision::Confirm,
+        Standing::Permitted {
             purpose: permitted, ..
         } if *permitted != purpose => Decision::Request(ticket(object, purpose, urgent, now)),
         // Who waits asks again: a retired object that was deleted since moves up.
         Standing::Absent
         | Standing::Waiting { .. }
         | Standing::Permitted {
-            purpose: Purpose::LookUp,
+            purpose: Purpose::LookUp | Purpose::Confirm,
             ..
         } => Decision::Request(ticket(object, purpose, urgent, now)),
         Standing::Permitted {

@@ -20,6 +20,7 @@ pub fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> De
         | Decision::Follow { .. }
         | Decision::WriteIntent
         | Decision::LookUp
+        | Decision::Confirm
         | Decision::Send => Decision::Rest {
             reason: Reason::AuditFailed,
             message: format!(

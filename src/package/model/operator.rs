@@ -96,6 +96,7 @@ impl World {
                 .cloned()
                 .unwrap_or(Standing::Absent),
             backoff: None,
+            unproven: None,
             given_back: 0,
             object,
         })
@@ -154,7 +155,7 @@ impl World {
                 self.standings.insert(object.uid.clone(), standing);
                 Effect::Intended(id)
             }
-            Decision::LookUp => {
+            Decision::LookUp | Decision::Confirm => {
                 let file = object.file_id().unwrap().to_string();
                 self.standings.remove(&object.uid);
                 Effect::Shown(self.show(&file))

@@ -29,7 +29,7 @@ impl Core {
         let call = Underway {
             started: now,
             probe: permit.probe,
-            uid: Some(uid.to_owned()),
+            waits: Some((uid.to_owned(), purpose)),
             serial,
         };
         self.under_way.push(now);
@@ -67,7 +67,7 @@ impl Core {
         let call = Underway {
             started: now,
             probe,
-            uid: None,
+            waits: None,
             serial,
         };
         Poll::Ready(Some((call, token)))

@@ -6,8 +6,8 @@ use super::{Core, Underway};
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::client::Login;
 use crate::remote::codes;
-use crate::session::State;
 use crate::session::token::Refusal;
+use crate::session::{Purpose, State};
 
 impl Core {
     /// A call with the token ended with `answer`, or with none since nobody waited for it any more.
@@ -24,20 +24,57 @@ impl Core {
             self.told_nothing(call);
             return;
         };
-        let Some(uid) = &call.uid else {
+        let Some((uid, purpose)) = &call.waits else {
             self.listed(call, answer);
             return;
         };
         match answer {
-            Answer::Done(_) | Answer::AlreadyGone(_) => {
+            Answer::Done(status) => match purpose {
+                Purpose::Delete => {
+                    self.queue.forgive(uid);
+                    self.tokens.proven(call.serial);
+                    self.health.proved();
+                }
+                Purpose::LookUp => {
+                    self.queue.forgive(uid);
+                    self.tokens.proven(call.serial);
+                    self.health.half_told(uid, true, call.probe, now);
+                }
+                // Still there after its DELETE: that answer proved nothing.
+                Purpose::Confirm => {
+                    self.tokens.proven(call.serial);
+                    let detail = Detail {
+                        http_status: Some(*status),
+                        code: None,
+                        message: "a look-up shows packages whose DELETE had a 2xx".to_owned(),
+                    };
+                    self.odd(call, uid, detail, now);
+                }
+            },
+            Answer::AlreadyGone(_) => {
                 self.queue.forgive(uid);
                 self.tokens.proven(call.serial);
-                self.health.understood();
+                self.health.proved();
             }
-            Answer::InvalidFileId(_) | Answer::Unexpected(_) | Answer::Unproven(_) => {
+            Answer::InvalidFileId(_) => {
                 self.queue.set_back(uid, now);
                 self.tokens.proven(call.serial);
-                self.health.understood();
+                self.health.proved();
+            }
+            // It keeps its place, for the look-up that tells.
+            Answer::Unproven(_) => {
+                self.tokens.proven(call.serial);
+                self.health.half_told(uid, false, call.probe, now);
+            }
+            Answer::Unexpected(detail) => {
+                self.tokens.proven(call.serial);
+                if detail.code.as_deref().is_some_and(codes::is_own_form) {
+                    self.queue.set_back(uid, now);
+                    let window = self.budget.window();
+                    self.health.coded(call.probe, window, now);
+                } else {
+                    self.odd(call, uid, detail.clone(), now);
+                }
             }
             Answer::Throttled(_) => self.throttled(call),
             Answer::TokenRefused(detail) => self.token_refused(call, uid, detail, now),
@@ -56,10 +93,20 @@ impl Core {
             Answer::Unavailable(detail, trouble) => {
                 self.queue.set_back(uid, now);
                 let state = State::Unavailable(detail.clone(), *trouble);
-                if self.health.failed(state, call.probe, now) {
+                let window = self.budget.window();
+                if self.health.failed(state, call.probe, window, now) {
                     self.void_permits();
                 }
             }
+        }
+    }
+
+    /// The answer to a call of `uid` proves nothing.
+    fn odd(&mut self, call: &Underway, uid: &str, detail: Detail, now: Instant) {
+        self.queue.set_back(uid, now);
+        let (state, window) = (State::Unexpected(detail), self.budget.window());
+        if self.health.odd(uid, state, call.probe, window, now) {
+            self.void_permits();
         }
     }
 
@@ -74,7 +121,10 @@ impl Core {
             Answer::Done(_) => {
                 self.tokens.proven(call.serial);
                 // What is refused to others may be granted to a list.
-                if !matches!(self.health.ailment(), Some(State::ApplicationRefused(_))) {
+                if !matches!(
+                    self.health.ailment(),
+                    Some(State::ApplicationRefused(_) | State::Unexpected(_))
+                ) {
                     self.health.understood();
                     return;
                 }
@@ -196,7 +246,9 @@ impl Core {
     }
 
     fn ails(&mut self, state: State, healed_by_login: bool, call: &Underway, now: Instant) {
-        self.health.ails(state, healed_by_login, call.probe, now);
+        let window = self.budget.window();
+        self.health
+            .ails(state, healed_by_login, call.probe, window, now);
         self.void_permits();
     }
 

@@ -4,6 +4,7 @@ mod crash_loop;
 mod handover;
 mod logins;
 mod look_ups;
+mod odd_answers;
 mod starving;
 mod throttled;
 

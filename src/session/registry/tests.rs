@@ -249,9 +249,17 @@ async fn a_look_up_uses_the_permit_for_it_and_the_delete_needs_another() {
     });
     let (connection, file_id) = (connection(), "f1".parse().unwrap());
     assert_eq!(delete(&session, "u1").await, None);
-    let shown = session.show("u1", &connection, &file_id).await.unwrap();
+    let shown = session
+        .show("u1", Purpose::LookUp, &connection, &file_id)
+        .await
+        .unwrap();
     assert!(matches!(shown, Err(Answer::Unavailable(..))), "{shown:?}");
-    assert_eq!(session.show("u1", &connection, &file_id).await, None);
+    assert_eq!(
+        session
+            .show("u1", Purpose::LookUp, &connection, &file_id)
+            .await,
+        None
+    );
     session.request(ticket(1));
     assert!(delete(&session, "u1").await.is_some());
     assert_eq!(session.snapshot().calls_in_window, 2);

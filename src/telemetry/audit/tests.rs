@@ -19,6 +19,7 @@ fn record() -> AuditRecord {
         disregarded: vec!["u-2".to_owned()],
         http_status: Some(404),
         code: Some("123002".to_owned()),
+        look_up: None,
         attempts: 2,
         earlier_attempts: Some(1),
         requested_at: Some("2026-07-01T10:00:00Z".parse().unwrap()),

@@ -118,6 +118,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     claim,
                     ahead: ahead.then(|| ObjectKey::new("n", "c")),
                     hurried: blind,
+                    unproven: None,
                     given_back: 0,
                     guard,
                     proven: None,

@@ -97,12 +97,20 @@ impl Fleet {
     }
 }
 
+/// A code of the platform that concerns one object alone.
+fn coded() -> Answer {
+    Answer::Unexpected(Detail {
+        code: Some("777777".to_owned()),
+        ..Detail::default()
+    })
+}
+
 /// Every answer but an end that may be for one object alone, and for how long one makes all wait at most.
 fn failures() -> [(Answer, Duration); 6] {
     let detail = Detail::default;
     [
         (unavailable(), secs(1)),
-        (Answer::Unexpected(detail()), secs(0)),
+        (coded(), secs(0)),
         (Answer::InvalidFileId(detail()), secs(0)),
         (Answer::ApplicationRefused(detail()), secs(5)),
         (Answer::CredentialsRefused(detail()), secs(5)),
@@ -126,7 +134,7 @@ fn two_hundred_end_in_about_their_time_beside_twenty_older_ones_that_fail_for_ev
 
 #[test]
 fn more_failing_ones_than_the_quota_cost_the_others_one_call_each() {
-    let answer = Answer::Unexpected(Detail::default());
+    let answer = coded();
     let tickets = (1..=350).map(ticket).collect();
     let mut fleet = Fleet::new(1, 150, &answer, tickets);
     let took = fleet.drain();
