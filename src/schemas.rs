@@ -173,6 +173,7 @@ fn compared(ours: &CustomResourceDefinition, served: Option<&Raw>) -> Result<Com
     let name = ours.name_any();
     let unfit = |what: &str, lossy| Unfit {
         why: format!("{name} {what}; {MEND}"),
+        what: format!("{name} {what}"),
         lossy,
     };
     let Some(served) = served else {

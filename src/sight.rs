@@ -90,8 +90,10 @@ pub struct Compared {
 /// Why a definition doesn't serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
-    /// For people.
+    /// For people, with what mends it.
     pub why: String,
+    /// The same without what mends it.
+    pub what: String,
     /// Whether objects can be written under it all the same.
     pub lossy: bool,
 }
@@ -257,7 +259,7 @@ impl Sight {
                 definition.returned = None;
                 // One that came back for a moment and went again lacks it since the first time.
                 if unfit.lossy && definition.was_fit && definition.lost.is_none() {
-                    definition.lost = Some((unfit.why.clone(), newest));
+                    definition.lost = Some((unfit.what.clone(), newest));
                 }
             }
         }

@@ -3,6 +3,7 @@ use super::*;
 fn lacking(why: &str) -> Result<Compared, Unfit> {
     Err(Unfit {
         why: why.to_owned(),
+        what: why.to_owned(),
         lossy: true,
     })
 }
@@ -135,6 +136,7 @@ fn nothing_is_lost_while_a_definition_is_not_there_or_before_it_was_ever_complet
     let now = Instant::now();
     let gone = Err(Unfit {
         why: "it is not there".to_owned(),
+        what: "it is not there".to_owned(),
         lossy: false,
     });
     assert!(sight.define(Kind::PackageDefinition, gone, now));
