@@ -40,6 +40,8 @@ use crate::raw::Lean;
 use crate::session::{Inheritance, Sessions};
 use crate::sight::Sight;
 
+/// Within so long an API server that has just started has read its roles.
+const ROLES_LOAD: Duration = Duration::from_secs(2);
 /// How long the last write of a clean stop may take.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -255,7 +257,12 @@ impl Leader {
         async move {
             let mut complaint = None;
             loop {
-                let reading = home::read(&client, request).await;
+                let mut reading = home::read(&client, request).await;
+                if reading == home::Reading::Unbound {
+                    // An API server that has just started forbids everything until it has read its roles.
+                    sleep(ROLES_LOAD).await;
+                    reading = home::read(&client, request).await;
+                }
                 if let Some(why) = home.ends_term(&reading) {
                     forbidden(Some(&why));
                     return why;
