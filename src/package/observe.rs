@@ -100,11 +100,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let session = usable.as_ref().map(|usable| usable.session.key().clone());
     let package = session.zip(object.file_id().cloned());
     let ahead = ahead(context, &object, package.as_ref());
-    let outcome = object
-        .status
-        .deletion
-        .as_ref()
-        .and_then(|deletion| deletion.outcome);
+    let told = object.status.deletion.as_ref();
+    let outcome = told.and_then(|deletion| deletion.outcome);
     let settled = context.memory.settled(&object.uid).or(outcome);
     let unproven = unproven(context, &object, usable.as_ref(), now);
     let echo = context.memory.echo(&object.uid, &object.resource_version);

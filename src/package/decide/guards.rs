@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{Decision, Now, Observation, instant_of, requested_at, rest};
 use crate::api::reason::Reason;
 use crate::platform::guard::Judgement;
@@ -15,8 +17,11 @@ pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Op
     let mut ends = since.checked_add(grace).ok()?;
     // After a time in which this process didn't see who called it off, there is time for that again.
     let anew = seen.graces_since.map(|since| since + grace);
-    if let Some(left) = anew.and_then(|anew| anew.checked_duration_since(now.tick)) {
-        ends = ends.max(now.wall.checked_add(left).ok()?);
+    let left = anew.and_then(|anew| anew.checked_duration_since(now.tick));
+    if let Some(left) = left.filter(|left| !left.is_zero()) {
+        // In whole seconds: the two clocks are read a moment apart, and another time would be said with each look.
+        let anew = now.wall.checked_add(left).ok()?;
+        ends = ends.max(Timestamp::from_second(anew.as_second().saturating_add(1)).ok()?);
     }
     (now.wall < ends).then(|| Decision::Rest {
         reason: Reason::GracePeriod,

@@ -77,6 +77,7 @@ fn a_grace_period_that_was_over_begins_anew_with_the_sight_of_the_cluster() {
     else {
         panic!("it doesn't wait")
     };
-    assert_eq!(until - now.tick, Duration::from_secs(20));
+    let left = until - now.tick;
+    assert!(left >= Duration::from_secs(20) && left <= Duration::from_secs(21));
     assert!(matches!(since(grace), Decision::Request(_)));
 }
