@@ -5,4 +5,5 @@ pub mod crds;
 pub mod names;
 pub mod platform;
 pub mod reason;
+pub mod values;
 pub mod version_package;

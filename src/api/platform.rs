@@ -6,9 +6,12 @@ mod status;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{ParseExpressionError, Selector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::values::span;
 
 pub use self::reason::PlatformReason;
 pub use self::status::{
@@ -81,6 +84,8 @@ pub struct PlatformSpec {
     /// Where the platform is reached, for example `https://iot.example.com:8743`. Only https, without user, password, query or fragment.
     #[schemars(length(min = 9, max = 1024))]
     #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && (url(self).getPort() == '' || (int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)) && !self.contains('@') && !self.contains('?') && !self.contains('#')").message("endpoint must be an https URL such as https://iot.example.com:8743, without user, password, query or fragment"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z]+://([A-Za-z0-9_-][A-Za-z0-9._-]*|[[](([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))[]])(:[0-9]*)?(/[A-Za-z0-9._~!$&()*+,;=:%/-]*)?$') && !self.matches('/([.]|%2[eE]){1,2}(/|$)')").message("endpoint must have a plain host, such as iot.example.com, 10.0.0.1 or [fd00::1], and a path without . and .. segments"))]
+    #[x_kube(validation = Rule::new("!self.matches('^[A-Za-z]+://([^/:]*[.])?([0-9]+|0[xX][0-9A-Fa-f]*)[.]?(:|/|$)') || self.matches('^[A-Za-z]+://((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(:|/|$)')").message("endpoint has a host that looks like an IP address and is none, such as 10.0.0.1"))]
     pub endpoint: String,
 
     /// The Secret, in the same namespace, with the keys appId and secret (the operator logs in), or appKey and accessToken (a token handed in, never renewed by the operator).
@@ -133,8 +138,42 @@ pub struct Tls {
     /// The name that the platform's certificate must carry, where it isn't the host of the endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$')").message("serverName must be a host name or an IP address, such as iot.example.com"))]
+    #[x_kube(validation = Rule::new("isIP(self) || (self.matches('^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$') && !self.matches('(^|[.])([0-9]+|0[xX][0-9A-Fa-f]*)$'))").message("serverName must be a host name or an IP address, such as iot.example.com"))]
     pub server_name: Option<String>,
+}
+
+impl PlatformSpec {
+    /// Reads a spec; or says which field can't be read and why. Only a definition that lacks rules of ours lets
+    /// one through that can't.
+    ///
+    /// # Errors
+    /// What can't be read, with the field.
+    pub fn read(spec: serde_json::Value) -> Result<Self, String> {
+        let spec: Self = serde_path_to_error::deserialize(spec).map_err(|error| {
+            let field = match error.path().to_string() {
+                path if path == "." => "spec".to_owned(),
+                path => format!("spec.{path}"),
+            };
+            format!("{field} can't be read: {}", error.into_inner())
+        })?;
+        let (guard, zero) = (&spec.guard, Duration::ZERO);
+        for (field, text, least, most) in [
+            ("quota.window", &spec.quota.window, SECOND, HOUR),
+            ("guard.window", &guard.window, SECOND, DAY),
+            ("guard.gracePeriod", &guard.grace_period, zero, DAY),
+            ("inventory.interval", &spec.inventory.interval, zero, DAY),
+        ] {
+            // Another span than the one that was written is worse than none.
+            if !span(text).is_some_and(|span| (least..=most).contains(&span)) {
+                return Err(format!(
+                    "spec.{field} can't be read: it must be from {} to {}h, such as 30s or 1m30s",
+                    if least.is_zero() { "0s" } else { "1s" },
+                    most.as_secs() / 3600
+                ));
+            }
+        }
+        Ok(spec)
+    }
 }
 
 /// How many calls of the application may be made in which time.
@@ -284,11 +323,9 @@ impl Default for Inventory {
     }
 }
 
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-fn span(text: &str) -> Option<Duration> {
-    Duration::try_from(text.parse::<jiff::SignedDuration>().ok()?).ok()
-}
 
 /// Whether packages are really deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -312,6 +349,40 @@ pub struct AllowedNamespaces {
     /// Which labels a namespace must have, with from: Selector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
+}
+
+impl AllowedNamespaces {
+    /// Which labels a namespace must have, with `from: Selector`.
+    ///
+    /// # Errors
+    /// What can't be used of it. The API server refuses `In` and `NotIn` without values; kube takes the latter
+    /// for "matches all".
+    pub fn labels(&self) -> Result<Option<Selector>, String> {
+        if self.from != AllowedFrom::Selector {
+            return Ok(None);
+        }
+        let selector = self.selector.clone().ok_or("it is missing")?;
+        for rule in selector.match_expressions.iter().flatten() {
+            let valueless = rule.values.as_ref().is_none_or(Vec::is_empty);
+            if matches!(rule.operator.as_str(), "In" | "NotIn") && valueless {
+                return Err(format!(
+                    "operator {} of key {} needs values",
+                    rule.operator, rule.key
+                ));
+            }
+            if !matches!(
+                rule.operator.as_str(),
+                "In" | "NotIn" | "Exists" | "DoesNotExist"
+            ) {
+                return Err(format!(
+                    "operator {:?} of key {} is none of In, NotIn, Exists and DoesNotExist",
+                    rule.operator, rule.key
+                ));
+            }
+        }
+        let read: Result<Selector, ParseExpressionError> = selector.try_into();
+        read.map(Some).map_err(|error| error.to_string())
+    }
 }
 
 /// How allowed namespaces are chosen.

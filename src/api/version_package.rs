@@ -50,8 +50,13 @@ pub struct VersionPackageSpec {
     #[serde(default)]
     pub lifecycle: Lifecycle,
 
-    /// The time (RFC 3339) from which an Active package counts as Retired.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The time (RFC 3339) from which an Active package counts as Retired; 9999-12-31T23:59:59Z is never.
+    #[serde(
+        default,
+        deserialize_with = "super::values::time_or_never",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[x_kube(validation = Rule::new("self > timestamp('0001-01-01T00:00:00Z')").message("retireAfter must be a time such as 2026-12-24T00:00:00Z"))]
     pub retire_after: Option<Time>,
 
     /// What deleting this object means for the package. Delete: it is deleted from the platform first. Retain: it stays there, and the object goes at once.

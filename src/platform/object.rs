@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::{Selector, SelectorExt};
 use serde::Deserialize;
@@ -151,13 +150,7 @@ impl Wanted {
         let lacking = DEFAULTED
             .into_iter()
             .find(|field| spec.pointer(field).is_none());
-        let spec: PlatformSpec = serde_path_to_error::deserialize(spec).map_err(|error| {
-            let field = match error.path().to_string() {
-                path if path == "." => "spec".to_owned(),
-                path => format!("spec.{path}"),
-            };
-            format!("{field} can't be read: {}", error.into_inner())
-        })?;
+        let spec = PlatformSpec::read(spec)?;
         if let Some(field) = lacking {
             let field = field.replace('/', ".");
             return Err(format!(
@@ -176,8 +169,8 @@ impl Allowed {
             AllowedFrom::Same => Ok(Self::Same),
             AllowedFrom::All => Ok(Self::All),
             AllowedFrom::Selector => {
-                let selector = field.selector.clone().ok_or("it is missing")?;
-                checked(selector).map(Self::Matching)
+                let labels = field.labels()?;
+                labels.map(Self::Matching).ok_or("it is missing".to_owned())
             }
         }
     }
@@ -200,31 +193,6 @@ impl Allowed {
             Self::Matching(selector) => labels.map(|labels| selector.matches(labels)),
         }
     }
-}
-
-/// The API server refuses `In` and `NotIn` without values; kube takes the latter for "matches all".
-fn checked(selector: LabelSelector) -> Result<Selector, String> {
-    for rule in selector.match_expressions.iter().flatten() {
-        let valueless = rule.values.as_ref().is_none_or(Vec::is_empty);
-        if matches!(rule.operator.as_str(), "In" | "NotIn") && valueless {
-            return Err(format!(
-                "operator {} of key {} needs values",
-                rule.operator, rule.key
-            ));
-        }
-        if !matches!(
-            rule.operator.as_str(),
-            "In" | "NotIn" | "Exists" | "DoesNotExist"
-        ) {
-            return Err(format!(
-                "operator {:?} of key {} is none of In, NotIn, Exists and DoesNotExist",
-                rule.operator, rule.key
-            ));
-        }
-    }
-    selector
-        .try_into()
-        .map_err(|error: kube::core::ParseExpressionError| error.to_string())
 }
 
 #[cfg(test)]

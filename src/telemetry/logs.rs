@@ -81,8 +81,8 @@ pub fn flush(patience: Duration) {
     }
 }
 
-/// Where kube prints whole bodies that it can't read: one may be a Secret.
-const BODIES: &str = "kube_client::client";
+/// Where kube prints what it can't read, whole or as its parser quotes it: it may be a Secret.
+const BODIES: [&str; 2] = ["kube_client::client", "kube_runtime::watcher"];
 
 fn subscriber<W>(
     format: LogFormat,
@@ -104,7 +104,7 @@ where
     };
     Ok(tracing_subscriber::registry()
         .with(allowed)
-        .with(filter_fn(|metadata| metadata.target() != BODIES))
+        .with(filter_fn(|metadata| !BODIES.contains(&metadata.target())))
         .with(lines))
 }
 

@@ -1,4 +1,4 @@
-//! The annotation `iodm.dev/paused` with values that nobody foresaw.
+//! Values that nobody foresaw: of the annotation `iodm.dev/paused`, and of times.
 
 use super::*;
 
@@ -61,4 +61,16 @@ async fn an_active_object_shows_its_pause_and_forgets_it_with_the_annotation() {
     says("its value is \"on\"", true).await;
     rig.annotate("vp/meter", "paused", None);
     says("iodm.dev/paused", false).await;
+}
+
+#[tokio::test]
+async fn an_object_that_retires_after_every_clock_is_active_and_can_be_deleted() {
+    let rig = Rig::shared("never", Layout::default()).await;
+    let never = json!({"retireAfter": "9999-12-31T23:59:59Z"});
+    let object = rig.manifest("meter", FIRST, &never);
+    rig.plane.apply(&object.to_string()).expect_ok();
+    rig.reason("meter", "Active").await;
+    assert_untouched(&rig, FIRST).await;
+    rig.delete("meter");
+    rig.gone("meter").await;
 }

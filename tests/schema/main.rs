@@ -12,6 +12,7 @@ mod mistakes;
 mod statuses;
 #[path = "../support/mod.rs"]
 mod support;
+mod values;
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
