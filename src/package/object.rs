@@ -65,8 +65,8 @@ pub struct Undecodable {
     pub lost: bool,
     /// The package that it may claim.
     pub file_id: Option<FileId>,
-    /// The Platform that it names.
-    pub platform: Option<ObjectKey>,
+    /// The Platform that it names: its namespace, where that isn't the object's own, and its name.
+    pub platform: Option<(Option<String>, String)>,
     /// Whether its `deletionPolicy` can be read and is `Retain`.
     pub retain: bool,
 }
@@ -98,7 +98,12 @@ impl Object {
     pub fn named_platform(&self) -> Option<ObjectKey> {
         match &self.spec {
             Ok(_) => self.platform(),
-            Err(undecodable) => undecodable.platform.clone(),
+            Err(undecodable) => {
+                let (namespace, name) = undecodable.platform.clone()?;
+                let own = || self.key.namespace.clone();
+                let namespace = namespace.map_or_else(own, Into::into);
+                Some(ObjectKey::new(namespace, name))
+            }
         }
     }
 
@@ -165,8 +170,7 @@ impl Object {
         };
         let text = |field: &str| spec.get(field).and_then(Value::as_str).map(str::to_owned);
         let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
-        let own = metadata.namespace.as_deref().unwrap_or_default();
-        let platform = platform_in(&spec["platformRef"], own);
+        let platform = platform_in(&spec["platformRef"]);
         let lacking = DEFAULTED.iter().find(|field| spec.get(field).is_none());
         let spec = serde_path_to_error::deserialize(spec).map_err(|e| format!("spec.{e}"));
         let spec = match (spec, lacking) {
@@ -211,13 +215,13 @@ impl Object {
 }
 
 /// The Platform that a reference names, where its names can be read.
-fn platform_in(reference: &Value, own: &str) -> Option<ObjectKey> {
-    let name = reference["name"].as_str()?;
+fn platform_in(reference: &Value) -> Option<(Option<String>, String)> {
+    let name = reference["name"].as_str()?.to_owned();
     let namespace = match &reference["namespace"] {
-        Value::Null => own,
-        namespace => namespace.as_str()?,
+        Value::Null => None,
+        namespace => Some(namespace.as_str()?.to_owned()),
     };
-    Some(ObjectKey::new(namespace, name))
+    Some((namespace, name))
 }
 
 /// The uids in an annotation.

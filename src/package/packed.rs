@@ -296,6 +296,29 @@ mod tests {
     }
 
     #[test]
+    fn an_object_that_cannot_be_decoded_names_its_platform_as_far_as_that_can_be_read() {
+        let named = |reference: Value| {
+            let spec = json!({"fileId": "f-1", "platformRef": reference, "lifecycle": 7});
+            let metadata = json!({"namespace": "fleet", "name": "a"});
+            let packed = packed(json!({"metadata": metadata, "spec": spec}));
+            assert!(!packed.decodable);
+            packed.claimant().unwrap().platform
+        };
+        let key = ObjectKey::new;
+        assert_eq!(named(json!({"name": "p"})), Some(key("fleet", "p")));
+        let elsewhere = json!({"name": "p", "namespace": "iot", "more": 1});
+        assert_eq!(named(elsewhere), Some(key("iot", "p")));
+        for reference in [
+            json!(7),
+            json!({}),
+            json!({"name": 7}),
+            json!({"name": "p", "namespace": 7}),
+        ] {
+            assert_eq!(named(reference), None);
+        }
+    }
+
+    #[test]
     fn an_object_that_cannot_be_decoded_says_the_same_after_it() {
         let object =
             json!({"metadata": {"name": "a"}, "spec": {"fileId": "f-1", "platformRef": 7}});
