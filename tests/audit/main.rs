@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use support::{
-    Layout, OPERATOR, Operator, Rig, SOON, SimulatorOptions, alone, start_operator, wait_for,
+    Layout, OPERATOR, Operator, Rig, SOON, SimulatorOptions, alone, own, start_operator, wait_for,
 };
 
 /// Applications at once, and packages of each.
@@ -80,6 +80,7 @@ impl Trail {
         let files = std::fs::read_dir(self.folder.path()).unwrap();
         let files = files.map(|file| file.unwrap().path());
         let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
+        let texts = texts.map(|text| own::plain(&text));
         let (mut whole, mut broken) = (Vec::new(), 0);
         for line in texts.collect::<String>().lines() {
             match serde_json::from_str(line) {

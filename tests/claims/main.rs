@@ -10,6 +10,7 @@
 
 mod anew;
 mod exits;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -59,7 +59,13 @@ async fn goes(rig: &Rig<'_>, name: &str) {
 async fn another_deletion(rig: &Rig<'_>) {
     let another = "package-00020";
     let before = rig.deletes(another).await.len();
-    rig.active(&[("another", another)]).await;
+    let manifest = rig.manifest("another", another, &json!({}));
+    rig.plane.apply(&manifest.to_string()).expect_ok();
+    // Where its package was deleted before, it says that it isn't there, and its deletion makes its call all the same.
+    rig.becomes("another", "accepted", HEALED, |o| {
+        o["status"]["application"].is_string()
+    })
+    .await;
     rig.delete("another");
     rig.gone("another").await;
     assert_eq!(rig.deletes(another).await.len(), before + 1);

@@ -111,8 +111,9 @@ async fn a_namespace_that_the_platform_does_not_allow_is_refused_until_it_is() {
     let guest = Rig::shared("guest", Layout::default()).await;
     let reference = json!({"platformRef": {"name": "production", "namespace": owner.namespace}});
     for (name, file_id) in [("wanted", FIRST), ("deleted", SECOND)] {
-        let manifest = guest.manifest(name, file_id, &reference).to_string();
-        guest.plane.apply(&manifest).expect_ok();
+        let mut manifest = owner.manifest(name, file_id, &reference);
+        manifest["metadata"]["namespace"] = json!(guest.namespace);
+        guest.plane.apply(&manifest.to_string()).expect_ok();
         let held = guest.reason(name, "PlatformNotAllowed").await;
         assert!(
             message(&held).contains("allowedNamespaces"),

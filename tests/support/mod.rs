@@ -21,6 +21,7 @@ mod follow;
 mod gitops;
 mod history;
 mod operator;
+pub mod own;
 pub mod pace;
 mod plane;
 mod process;

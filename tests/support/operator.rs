@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::own;
 use super::process::Process;
 use super::tool;
 use super::wait::wait_for;
@@ -70,7 +71,7 @@ impl Operator {
         super::install_crypto();
         let response = reqwest::get(self.admin_url(page)).await.ok()?;
         let response = response.error_for_status().ok()?;
-        response.text().await.ok()
+        Some(own::plain(&response.text().await.ok()?))
     }
 
     /// Waits until it is ready, and fails the test with its last words when it isn't in time.
@@ -97,12 +98,13 @@ impl Operator {
     pub fn log(&self) -> Vec<String> {
         let mut lines = self.process.stdout();
         lines.extend(self.process.stderr());
-        lines
+        lines.iter().map(|line| own::plain(line)).collect()
     }
 
     /// The lines that it wrote to standard output so far.
     pub fn stdout(&self) -> Vec<String> {
-        self.process.stdout()
+        let lines = self.process.stdout();
+        lines.iter().map(|line| own::plain(line)).collect()
     }
 
     /// Asks it to stop (SIGTERM).

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use version_package_operator::api_server;
 
 use super::audit::{self, AuditEvent};
-use super::tool;
+use super::{own, tool};
 
 /// The CustomResourceDefinitions, apart from what is installed and deleted with the operator.
 const CRDS: &str = "crds";
@@ -59,7 +59,7 @@ pub struct Said {
 
 impl From<Output> for Said {
     fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = |bytes: &[u8]| own::plain(&String::from_utf8_lossy(bytes));
         Self {
             ok: output.status.success(),
             stdout: text(&output.stdout),

@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{History, Operator, Plane, Said, Simulator, SimulatorOptions, wait_for};
+use super::{History, Operator, Plane, Said, Simulator, SimulatorOptions, own, wait_for};
 
 /// How long anything here may take that is not meant to wait. Once in a while a watch stays silent until the next event of
 /// its kind, and the operator makes each anew after 60 s.
@@ -85,9 +85,11 @@ impl<'a> Rig<'a> {
     pub async fn on(plane: &'a Plane, subject: &str, layout: Layout<'_>) -> Self {
         let namespace = plane.namespace(subject);
         plane.grant_secrets(&namespace, &["production-app", "production-ca"]);
-        // Claims know applications by name, whatever the endpoint: with one of its own, no test claims another's packages.
+        // With an application and with ids of its own, no test claims another's packages.
+        let prefix = own::prefix(&namespace);
         let options = SimulatorOptions {
             app_id: &namespace,
+            prefix: &prefix,
             ..layout.simulator
         };
         let simulator = Simulator::start(options).await;
@@ -126,6 +128,7 @@ impl<'a> Rig<'a> {
         for (field, value) in spec.as_object().into_iter().flatten() {
             object["spec"][field] = value.clone();
         }
+        own::with_prefix(&mut object["spec"], &own::prefix(&self.namespace));
         object
     }
 
@@ -149,7 +152,8 @@ impl<'a> Rig<'a> {
             .get_opt(name)
             .await
             .expect("the API server answers")?;
-        Some(serde_json::to_value(object).expect("an object is JSON"))
+        let object = serde_json::to_value(object).expect("an object is JSON");
+        Some(own::plain_value(&object))
     }
 
     /// Waits until the object says `reason` about its present generation; returns it.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::own;
 use super::process::Process;
 use super::tool;
 use super::wait::wait_for;
@@ -19,6 +20,7 @@ pub struct Simulator {
     ports: Ports,
     app_id: String,
     secret: String,
+    prefix: String,
 }
 
 /// What it says of itself at its start.
@@ -42,6 +44,8 @@ pub struct SimulatorOptions<'a> {
     pub quota_window: &'a str,
     /// Whether clients show a certificate: `none`, `requested` or `required`.
     pub client_cert: &'a str,
+    /// What stands before the ids of packages, and is neither written nor read by tests.
+    pub prefix: &'a str,
     /// More flags.
     pub flags: &'a [&'a str],
 }
@@ -56,6 +60,7 @@ impl Default for SimulatorOptions<'_> {
             quota_calls: 100,
             quota_window: "6s",
             client_cert: "none",
+            prefix: "",
             flags: &[],
         }
     }
@@ -65,10 +70,12 @@ impl Simulator {
     /// Starts it and waits until it listens.
     pub async fn start(options: SimulatorOptions<'_>) -> Self {
         let tls = tempfile::tempdir().expect("a temporary folder");
-        let (packages, calls) = (
-            options.packages.to_string(),
-            options.quota_calls.to_string(),
-        );
+        let packages: Vec<Value> = (1..=options.packages)
+            .map(|number| serde_json::json!({"fileId": format!("{}package-{number:05}", options.prefix)}))
+            .collect();
+        let file = tls.path().join("packages.json");
+        std::fs::write(&file, Value::from(packages).to_string()).expect("a file");
+        let calls = options.quota_calls.to_string();
         let own = [
             "simulate",
             "--listen",
@@ -81,8 +88,8 @@ impl Simulator {
             options.app_id,
             "--secret",
             options.secret,
-            "--packages",
-            &packages,
+            "--packages-file",
+            file.to_str().expect("a path in UTF-8"),
             "--quota-calls",
             &calls,
             "--quota-window",
@@ -109,6 +116,7 @@ impl Simulator {
             tls,
             app_id: options.app_id.to_owned(),
             secret: options.secret.to_owned(),
+            prefix: options.prefix.to_owned(),
         }
     }
 
@@ -165,6 +173,7 @@ impl Simulator {
             .await
             .expect("the ledger answers");
         let text = response.text().await.expect("the ledger can be read");
+        let text = own::plain(&text);
         text.lines()
             .map(|line| serde_json::from_str(line).expect("a line of the ledger is JSON"))
             .collect()
@@ -199,7 +208,13 @@ impl Simulator {
     pub async fn admin(&self, method: Method, page: &str, body: &Value) -> String {
         super::install_crypto();
         let what = format!("{method} {page} {body}");
-        let mut request = reqwest::Client::new().request(method, self.admin_url(page));
+        let page = match page.strip_prefix("/packages/") {
+            Some(id) => format!("/packages/{}{id}", self.prefix),
+            None => page.to_owned(),
+        };
+        let mut body = body.clone();
+        own::with_prefix(&mut body, &self.prefix);
+        let mut request = reqwest::Client::new().request(method, self.admin_url(&page));
         if !body.is_null() {
             request = request
                 .header("content-type", "application/json")
@@ -212,7 +227,7 @@ impl Simulator {
             status.is_success(),
             "{what} was refused with {status}: {text}"
         );
-        text
+        own::plain(&text)
     }
 
     /// A Platform of this name with the Secrets that it needs, for `kubectl apply`.
