@@ -147,7 +147,9 @@ impl Object {
                 error,
                 lost: is_lost,
                 file_id: self.file_id().cloned(),
-                platform: self.platform(),
+                platform: self
+                    .platform()
+                    .map(|key| (Some(key.namespace.to_string()), key.name.to_string())),
                 retain: self.is_retained(),
             });
         }

@@ -58,13 +58,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         context.directory.resolve(&platform, &key.namespace)
     });
     let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
-    let own = match &shown {
-        Resolution::Usable(usable) => Some(usable.clone()),
-        Resolution::Unread
-        | Resolution::NotFound
-        | Resolution::NotAllowed
-        | Resolution::Unusable { .. } => None,
-    };
+    let own = usable_in(&shown);
     let (platform, usable) = view(match confirmed {
         // The watch may have shown since that calls are forbidden: of the two the stricter counts.
         Some(Ok(read)) if allows(&read) && !allows(&shown) => Ok(shown),
@@ -281,6 +275,17 @@ fn standing_in(context: &Context, object: &Object, usable: Option<&Usable>) -> S
             Standing::Absent
         }
         (Some(_) | None, None) | (None, Some(_)) => Standing::Absent,
+    }
+}
+
+/// The Platform, where calls can be made over it.
+fn usable_in(resolution: &Resolution) -> Option<Usable> {
+    match resolution {
+        Resolution::Usable(usable) => Some(usable.clone()),
+        Resolution::Unread
+        | Resolution::NotFound
+        | Resolution::NotAllowed
+        | Resolution::Unusable { .. } => None,
     }
 }
 
