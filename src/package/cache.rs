@@ -103,6 +103,13 @@ pub struct Look {
 }
 
 impl Cache {
+    /// Whether the object with this uid is still there.
+    pub fn has(&self, key: &ObjectKey, uid: &str) -> bool {
+        let state = self.state.lock();
+        let shown = state.shown.objects.get(key);
+        shown.is_some_and(|object| *object.uid == *uid)
+    }
+
     /// Takes one step of the watch.
     pub fn apply(&self, event: Event) -> Changes {
         let mut state = self.state.lock();

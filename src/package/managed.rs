@@ -41,7 +41,8 @@ fn belongs(context: &Context, object: &Object) -> Belongs {
 /// hasn't yet. One whose application can't be known may, so a package isn't called nobody's for that.
 fn stands_for(application: &AppId, object: &Object, belongs: impl FnOnce() -> Belongs) -> bool {
     let deletion = object.status.deletion.as_ref();
-    if deletion.is_some_and(|deletion| deletion.outcome.is_some()) {
+    let let_go = object.deleted_at.is_some() && !object.has_finalizer();
+    if let_go || deletion.is_some_and(|deletion| deletion.outcome.is_some()) {
         return false;
     }
     match object.application() {

@@ -111,7 +111,27 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
         fastrand::f64(),
     );
     context.metrics.passed(effect.word());
-    report::deliver(context, &observed, &effect, report, slot).await
+    let wake = report::deliver(context, &observed, &effect, report, slot).await;
+    let uid = &observed.facts.object.uid;
+    for key in forget_gone(&context.cache, &context.memory, key, uid) {
+        context.queue.add(key);
+    }
+    wake
+}
+
+/// Forgets what a pass has remembered of an object that went meanwhile: the watch may tell so before a write of ours is
+/// answered. Returns those who waited behind it.
+fn forget_gone(
+    cache: &cache::Cache,
+    memory: &memory::Memory,
+    key: &ObjectKey,
+    uid: &str,
+) -> Vec<ObjectKey> {
+    if cache.has(key, uid) {
+        Vec::new()
+    } else {
+        memory.forget(uid)
+    }
 }
 
 /// Watches at once and reconciles from `led` on until cancelled; then waits for the passes under way.

@@ -97,7 +97,6 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let told = object.status.deletion.as_ref();
     let outcome = told.and_then(|deletion| deletion.outcome);
     let settled = context.memory.settled(&object.uid).or(outcome);
-    let unproven = unproven(context, &object, usable.as_ref(), now);
     let echo = context.memory.echo(&object.uid, &object.resource_version);
     let guard = if settled.is_some() || echo != Echo::Seen {
         // It counts as it did until the cache shows that its package is gone, or whose it is by the last write.
@@ -120,7 +119,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         ahead,
         hurried: context.memory.is_hurried(&object.uid),
         guard,
-        unproven,
+        unproven: unproven(context, &object, usable.as_ref(), now),
         proven: context.memory.proven(&object.uid, &fingerprint),
         standing: standing_in(context, &object, usable.as_ref()),
         backoff: pauses.into_iter().flatten().max(),

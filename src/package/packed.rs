@@ -55,7 +55,7 @@ pub struct Packed {
     pub retires: Option<Timestamp>,
     /// Whether it carries our finalizer.
     pub finalizer: bool,
-    /// Whether its package is gone.
+    /// Whether nothing is to be done for its package any more: it's gone, or the object was let go and stays for others.
     pub ended: bool,
     /// When this process first saw it.
     pub since: Instant,
@@ -143,7 +143,8 @@ impl Packed {
             None => Asks::No,
         };
         let deletion = object.status.deletion.as_ref();
-        let ended = deletion.is_some_and(|deletion| deletion.outcome.is_some());
+        let let_go = object.deleted_at.is_some() && !object.has_finalizer();
+        let ended = let_go || deletion.is_some_and(|deletion| deletion.outcome.is_some());
         let spec = object.spec.as_ref().ok();
         let retires = spec.and_then(|spec| spec.retire_after.as_ref());
         Self {

@@ -293,3 +293,24 @@ fn what_another_claims_that_retires_at_a_time_is_told_by_a_look() {
     cache.apply(Event::Applied(version("c", "1")));
     assert_eq!(wish(&cache), "nothing");
 }
+
+#[test]
+fn an_object_that_was_let_go_and_stays_for_others_is_no_user_of_its_platform() {
+    let cache = Cache::default();
+    let going = Object {
+        finalizers: vec![crate::api::names::FINALIZER.into(), "others.io/keep".into()],
+        ..fixtures::deleted(fixtures::accepted("a", "app-1"))
+    };
+    let platform = going.platform().unwrap();
+    cache.apply(Event::Applied(fixtures::watched(&going).into()));
+    assert_eq!(cache.users(&platform, 3).0, 1);
+    assert_eq!(cache.population(&fixtures::app("app-1")), 1);
+    let let_go = Object {
+        finalizers: vec!["others.io/keep".into()],
+        resource_version: "9".into(),
+        ..going
+    };
+    cache.apply(Event::Applied(fixtures::watched(&let_go).into()));
+    assert_eq!(cache.users(&platform, 3), (0, Vec::new()));
+    assert_eq!(cache.population(&fixtures::app("app-1")), 0);
+}

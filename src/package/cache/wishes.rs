@@ -50,7 +50,7 @@ impl Cache {
         populations.get(application).copied().unwrap_or(0)
     }
 
-    /// How many accepted objects without an outcome name `platform`, and the first few of them by name.
+    /// How many accepted objects that have not ended name `platform`, and the first few of them by name.
     pub fn users(&self, platform: &ObjectKey, few: usize) -> (usize, Vec<ObjectKey>) {
         let state = self.state.lock();
         let members = state.shown.by_platform.get(platform);

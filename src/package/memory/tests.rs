@@ -191,3 +191,26 @@ fn what_one_place_confirmed_says_nothing_of_another() {
         "the Platform was edited"
     );
 }
+
+#[test]
+fn an_object_that_went_before_a_write_was_answered_is_forgotten_by_the_end_of_its_pass() {
+    use crate::package::cache::{Cache, Event};
+    use crate::package::{fixtures, forget_gone};
+
+    let (cache, memory) = (Cache::default(), Memory::default());
+    let object = fixtures::accepted("a", "app-1");
+    let (key, uid) = (&object.key, &object.uid);
+    cache.apply(Event::Applied(fixtures::watched(&object).into()));
+    memory.wrote(uid, "1", Instant::now());
+    forget_gone(&cache, &memory, key, uid);
+    assert_eq!(memory.state.lock().entries.len(), 1, "it's still there");
+    // The watch tells that it went, and only then its last patch is answered.
+    let changes = cache.apply(Event::Deleted(fixtures::watched(&object).into()));
+    for gone in &changes.gone {
+        memory.forget(gone);
+    }
+    memory.wrote(uid, "1", Instant::now());
+    assert_eq!(memory.state.lock().entries.len(), 1);
+    forget_gone(&cache, &memory, key, uid);
+    assert!(memory.state.lock().entries.is_empty());
+}
