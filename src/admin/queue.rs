@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::desk::{self, Desk, Refusal, key};
 use crate::api::condition;
 use crate::api::names::ObjectKey;
-use crate::package::decide::requested_at;
+use crate::package::decide::asked_at;
 use crate::package::object::Object;
 use crate::session::{Outlook, Priority, Purpose, Session, Snapshot, Standing, State};
 
@@ -184,7 +184,7 @@ fn waiting(object: &Object, position: usize, estimated: Duration, purpose: Purpo
         name: object.key.name.to_string(),
         call: purpose.as_str().to_owned(),
         priority: priority.as_str().to_owned(),
-        since: requested_at(object, Timestamp::now()),
+        since: asked_at(object, Timestamp::now()),
         estimated_seconds: whole(estimated),
     }
 }

@@ -225,9 +225,12 @@ pub struct Deletion {
     /// How it ended; absent while it hasn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// When it was asked for: the deletionTimestamp, or the moment the object was first seen retired.
+    /// When the operator first saw that it is asked for, rounded up to whole seconds; the grace period runs from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
+    /// The deletionTimestamp of the object, where its deletion is what is asked for; absent where it was retired before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_deleted_at: Option<Time>,
     /// The hold of a mass deletion that this deletion is part of; its release frees this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -249,10 +252,17 @@ pub struct Deletion {
 }
 
 impl Deletion {
-    /// Whether it tells of what was asked for at this time, and not of a request that was called off since.
-    pub fn is_of(&self, requested_at: Timestamp) -> bool {
-        let at = self.requested_at.as_ref();
-        at.is_none_or(|time| time.0 == requested_at)
+    /// Whether it tells of what an object asks for that is being deleted since `deleted_at` or retired, and not of a
+    /// request that was called off since. The first version wrote the deletionTimestamp for the time of the request.
+    pub fn is_of(&self, deleted_at: Option<Timestamp>, retired: bool) -> bool {
+        let told = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+        match (deleted_at, told(&self.object_deleted_at)) {
+            (None, _) => true,
+            (Some(deleted), Some(of)) => of == deleted,
+            (Some(deleted), None) => {
+                retired || told(&self.requested_at).is_none_or(|at| at == deleted)
+            }
+        }
     }
 
     /// Whether a call was about to be made, or was.

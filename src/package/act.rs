@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::conclude;
-use super::decide::{Decision, Now, Observation, requested_at};
+use super::decide::{Decision, Now, Observation, asked_at};
 use super::effect::Effect;
 use super::memory::{Following, Seat};
 use super::object::{Object, Watched};
@@ -209,9 +209,10 @@ pub async fn record_end(
     let object = &*seen.object;
     let (memory, uid) = (&context.memory, &object.uid);
     if memory.audit_once(uid, outcome) {
-        let asked = requested_at(object, now.wall);
-        let took = Duration::try_from(now.wall.duration_since(asked)).ok();
-        let took = took.filter(|_| answered.is_some());
+        // Of clocks that don't agree the end may be before the beginning: then it took no time.
+        let took = now.wall.duration_since(asked_at(object, now.wall));
+        let took = Duration::try_from(took).unwrap_or_default();
+        let took = Some(took).filter(|_| answered.is_some());
         context.metrics.deleted(outcome, took);
         if let Some(record) = conclude::audit_record(seen, outcome, answered, now) {
             memory.owe(uid, record);

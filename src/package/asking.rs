@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::decide::requested_at;
+use super::decide::asked_at;
 use super::object::Object;
 use crate::platform::guard::Asked;
 
@@ -20,9 +20,9 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     if !wanted || ended || object.spec.is_err() || !object.has_finalizer() {
         return None;
     }
-    let at = requested_at(object, now);
+    let at = asked_at(object, now);
     // What holds one request, or was released, says nothing of another one that came after it was called off.
-    let same = deletion.filter(|deletion| deletion.is_of(at));
+    let same = deletion.filter(|d| d.is_of(object.deleted_at, object.is_retired(now)));
     let hold = same.and_then(|deletion| deletion.hold.as_deref());
     let attempted = deletion.filter(|deletion| deletion.is_attempted());
     Some(Asked {

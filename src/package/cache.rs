@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use self::wishes::Wish;
+pub use self::wishes::{Asking, Wish};
 use super::claims::Claimant;
 use super::object::Object;
 use super::packed::Packed;

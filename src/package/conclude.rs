@@ -17,7 +17,7 @@ pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
-use super::decide::{Decision, Now, Observation, requested_at};
+use super::decide::{Decision, Now, Observation, asked_at};
 use super::effect::Effect;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
@@ -476,7 +476,7 @@ pub fn audit_record(
         Call::Login | Call::Show | Call::List => attempts,
     });
     let earlier = Some(earlier).filter(|earlier| *earlier > 0);
-    let requested_at = requested_at(object, now.wall);
+    let requested_at = asked_at(object, now.wall);
     let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
     Some(AuditRecord {
         time: now.wall,

@@ -19,6 +19,7 @@ pub use self::trail::with_trail;
 use super::claims::{self, Claim, Unclear, Why};
 use super::doubts;
 use super::object::{Object, Undecodable};
+use super::requests::Request;
 use crate::api::names::{AppId, CONFIRM_ANNOTATION, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
@@ -49,6 +50,8 @@ pub struct Observation {
     pub object: std::sync::Arc<Object>,
     /// Whether the last own write is back through the watch.
     pub echo: Echo,
+    /// Since when its deletion is asked for, as this process has seen it.
+    pub request: Option<Request>,
     /// Whether a watch that turned out blind has not delivered a list since.
     pub blind: bool,
     /// How the deletion ended, where it has, for this uid.
@@ -379,10 +382,10 @@ fn undecodable_rest(uid: &str, undecodable: &Undecodable) -> Decision {
     )
 }
 
-/// Since when the deletion is asked for: the deletionTimestamp, or for a retired object the moment
+/// When the deletion was asked for: the deletionTimestamp, or for a retired object the moment
 /// that it was first seen retired, in whole seconds as the API keeps it. A deleted object keeps the earlier one only
-/// while it is retired.
-pub fn requested_at(object: &Object, now: Timestamp) -> Timestamp {
+/// while it is retired. It orders deletions, and is told to people; grace periods run from [`Request`].
+pub fn asked_at(object: &Object, now: Timestamp) -> Timestamp {
     let stored = object
         .status
         .deletion

@@ -125,6 +125,7 @@ pub(crate) fn seen(object: Object) -> Observation {
     Observation {
         object: std::sync::Arc::new(object),
         echo: Echo::Seen,
+        request: None,
         blind: false,
         settled: None,
         platform: PlatformView::Usable {

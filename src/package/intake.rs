@@ -4,9 +4,12 @@
 use std::collections::HashSet;
 
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::Context;
-use super::cache::{Cache, Changes, Wish};
+use super::cache::{Asking, Cache, Changes, Wish};
+use super::decide::Now;
+use super::memory::Memory;
 use crate::platform::guard::{Asked, Guards};
 
 /// Takes in one step of the watch.
@@ -19,12 +22,28 @@ pub(super) fn take(context: &Context, changes: Changes) {
             context.queue.add(key);
         }
     }
-    count_asked(&context.cache, &context.guards, &changes, Timestamp::now());
+    let now = Now {
+        wall: Timestamp::now(),
+        tick: Instant::now(),
+    };
+    see_requests(&context.cache, &context.memory, &changes, now);
+    count_asked(&context.cache, &context.guards, &changes, now.wall);
     if changes.listed {
         context.queue.add_all(changes.wake);
     } else {
         for key in changes.wake {
             context.queue.add(key);
+        }
+    }
+}
+
+/// Notes since when deletions are asked for: a standby has seen that itself by the time that it leads.
+fn see_requests(cache: &Cache, memory: &Memory, changes: &Changes, now: Now) {
+    for key in &changes.wake {
+        match cache.asking(key) {
+            Some(Asking::Yes(object)) => drop(memory.requests.see(&object, now)),
+            Some(Asking::No(uid)) => memory.requests.forget(&uid),
+            None => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::decide::Echo;
 use super::doubts::Doubts;
 use super::gone::Gone;
+use super::requests::Requests;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::Detail;
@@ -133,6 +134,8 @@ pub struct Memory {
     pub doubts: Doubts,
     /// Which packages were deleted lately.
     pub gone: Gone,
+    /// Since when deletions are asked for.
+    pub requests: Requests,
     state: Mutex<State>,
 }
 
@@ -396,6 +399,7 @@ impl Memory {
     /// Forgets an object that is gone for ever. Returns those who waited behind it.
     pub fn forget(&self, uid: &str) -> Vec<ObjectKey> {
         let followers = self.leave_seat(uid);
+        self.requests.forget(uid);
         let mut state = self.state.lock();
         state.unfollow(uid);
         state.entries.remove(uid);

@@ -27,6 +27,7 @@ mod others;
 pub mod packed;
 mod passes;
 pub mod report;
+pub mod requests;
 pub mod slot;
 pub mod watch;
 pub mod workqueue;

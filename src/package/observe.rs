@@ -108,6 +108,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     };
     let facts = Observation {
         echo,
+        request: context.memory.requests.see(&object, now),
         blind: context.memory.is_blind(),
         settled,
         platform,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Cache, Shown};
 use crate::api::names::{AppId, ObjectKey};
+use crate::package::object::Object;
 use crate::package::packed::{Asks, Packed};
 use crate::platform::guard::Asked;
 
@@ -25,7 +26,25 @@ pub enum Wish {
     Open,
 }
 
+/// Whether an object asks for the deletion of its package.
+pub enum Asking {
+    /// It does.
+    Yes(Box<Object>),
+    /// The object of this uid doesn't.
+    No(Arc<str>),
+}
+
 impl Cache {
+    /// Whether the object of this name asks for a deletion; `None` where there is none, or time decides that.
+    pub fn asking(&self, key: &ObjectKey) -> Option<Asking> {
+        let object = self.state.lock().shown.objects.get(key)?.clone();
+        match object.asks {
+            Asks::Yes(_) => Some(Asking::Yes(Box::new(object.unpack()))),
+            Asks::No => Some(Asking::No(object.uid)),
+            Asks::Later => None,
+        }
+    }
+
     /// The uid of an object, and what it asks for.
     pub fn wish(&self, key: &ObjectKey) -> Option<(Arc<str>, Wish)> {
         let state = self.state.lock();

@@ -6,8 +6,9 @@ use crate::api::condition::{self, Verdict};
 use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::claims::Claim;
-use crate::package::decide::{Now, Observation, PlatformView, requested_at};
+use crate::package::decide::{Now, Observation, PlatformView, asked_at};
 use crate::package::object::Object;
+use crate::package::requests::Request;
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
 
@@ -91,11 +92,12 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
             let requested = present
                 .requested_at
                 .clone()
-                .or_else(|| Some(Time(requested_at(object, now.wall))));
+                .or_else(|| Some(Time(asked_at(object, now.wall))));
             Some(Deletion {
                 outcome: Some(outcome),
                 finished_at,
                 requested_at: requested,
+                object_deleted_at: present.object_deleted_at,
                 hold: None,
                 intent: None,
                 last_error: None,
@@ -104,8 +106,10 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
         }
         (None, true) => {
             let present = present.unwrap_or_default();
-            let at = requested_at(object, now.wall);
-            let same = present.is_of(at);
+            let same = present.is_of(object.deleted_at, object.is_retired(now.wall));
+            let request = seen.request.unwrap_or_else(|| Request::new(now));
+            let at = Some(Time(request.at));
+            let told = same && present.requested_at == at;
             // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed
             // has left its hold, and is judged anew once no other object wants the package.
             let hold = match (&seen.guard, &seen.claim) {
@@ -114,7 +118,12 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
                 (Judgement::Free(_), _) => present.hold.clone().filter(|_| same),
             };
             Some(Deletion {
-                requested_at: Some(Time(at)),
+                object_deleted_at: match &present.object_deleted_at {
+                    // What the first version wrote, and what was asked for by a retirement, stands as it is.
+                    of if told => of.clone(),
+                    _ => object.deleted_at.map(Time),
+                },
+                requested_at: at,
                 intent: None,
                 hold,
                 ..present

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Decision, Now, Observation, instant_of, requested_at, rest};
+use super::{Decision, Now, Observation, rest};
 use crate::api::reason::Reason;
+use crate::package::requests::Request;
 use crate::platform::guard::Judgement;
 
 /// Rows 9 and 10: the mass deletion that waits for a person, and the time to undo.
@@ -13,23 +14,21 @@ pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Op
     if let Judgement::Held(hold) = &seen.guard {
         return Some(rest(Reason::MassDeletionHeld, held(seen, hold)));
     }
-    let since = requested_at(&seen.object, now.wall);
-    let mut ends = since.checked_add(grace).ok()?;
-    // After a time in which this process didn't see who called it off, there is time for that again.
-    let anew = seen.graces_since.map(|since| since + grace);
-    let left = anew.and_then(|anew| anew.checked_duration_since(now.tick));
-    if let Some(left) = left.filter(|left| !left.is_zero()) {
-        // In whole seconds: the two clocks are read a moment apart, and another time would be said with each look.
-        let anew = now.wall.checked_add(left).ok()?;
-        ends = ends.max(Timestamp::from_second(anew.as_second().saturating_add(1)).ok()?);
+    if grace.is_zero() {
+        return None;
     }
-    (now.wall < ends).then(|| Decision::Rest {
+    let request = seen.request.unwrap_or_else(|| Request::new(now));
+    // After a time in which this process didn't see who called it off, there is time for that again.
+    let request = request.not_before(seen.graces_since, now);
+    let until = request.since + grace;
+    (now.tick < until).then(|| Decision::Rest {
         reason: Reason::GracePeriod,
         message: format!(
-            "Nothing is sent before {ends} (guard.gracePeriod {grace:?} of the Platform); {}",
+            "Nothing is sent before {} (guard.gracePeriod {grace:?} of the Platform); {}",
+            request.at.checked_add(grace).unwrap_or(Timestamp::MAX),
             undo(seen)
         ),
-        until: Some(instant_of(ends, now)),
+        until: Some(until),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Rows 11 to 14: the turn of an object, its intent and its call.
 
 use super::guards::needs_proof;
-use super::{Decision, ECHO_BOUND, Now, Observation, requested_at, rest};
+use super::{Decision, ECHO_BOUND, Now, Observation, asked_at, rest};
 use crate::api::reason::Reason;
 use crate::package::object::Object;
 use crate::platform::guard::{Judgement, Unit};
@@ -97,7 +97,7 @@ fn ticket(object: &Object, purpose: Purpose, urgent: bool, now: Now) -> Ticket {
         key: object.key.clone(),
         purpose,
         priority: priority(urgent),
-        requested_at: requested_at(object, now.wall),
+        requested_at: asked_at(object, now.wall),
     }
 }
 

@@ -391,17 +391,14 @@ fn the_moment_of_asking_starts_anew_only_where_the_object_was_wanted_in_between(
         object
     };
     let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
-    assert_eq!(requested_at(&retired, fixtures::now()), fixtures::now());
+    assert_eq!(asked_at(&retired, fixtures::now()), fixtures::now());
+    assert_eq!(asked_at(&stored(retired.clone()), fixtures::now()), earlier);
     assert_eq!(
-        requested_at(&stored(retired.clone()), fixtures::now()),
+        asked_at(&stored(fixtures::deleted(retired)), fixtures::now()),
         earlier
     );
     assert_eq!(
-        requested_at(&stored(fixtures::deleted(retired)), fixtures::now()),
-        earlier
-    );
-    assert_eq!(
-        requested_at(&stored(going()), fixtures::now()),
+        asked_at(&stored(going()), fixtures::now()),
         fixtures::now(),
         "set Active again before it was deleted"
     );

@@ -174,23 +174,15 @@ impl World {
             ..
         } = decision
         {
-            let stored = object
-                .status
-                .deletion
-                .as_ref()
-                .and_then(|d| d.requested_at.as_ref());
-            if let Some(stored) = stored {
-                let left =
-                    Duration::try_from(stored.0.duration_since(self.now)).unwrap_or_default();
-                let mut latest = self.tick + GRACE + left;
-                if object.is_retired(self.now) {
-                    // What is stored of a retirement stands, a restart in between or not.
-                    let ends = stored.0.checked_add(GRACE).unwrap();
-                    latest = self.tick
-                        + Duration::try_from(ends.duration_since(self.now)).unwrap_or_default();
-                }
+            let deletion = object.status.deletion.as_ref();
+            let retired = object.is_retired(self.now);
+            let same = deletion.filter(|d| d.is_of(object.deleted_at, retired));
+            // What is stored of a request stands, a restart in between or not.
+            if let Some(stored) = same.and_then(|d| d.requested_at.as_ref()) {
+                let ends = stored.0.checked_add(GRACE).unwrap();
+                let left = Duration::try_from(ends.duration_since(self.now)).unwrap_or_default();
                 assert!(
-                    *until <= latest,
+                    *until <= self.tick + left,
                     "{} begins its grace period anew",
                     object.uid
                 );

@@ -68,6 +68,7 @@ impl World {
         let ahead = self.leaders.get(&file).filter(|uid| **uid != object.uid);
         Some(Observation {
             echo,
+            request: self.memory.requests.see(&object, now),
             blind: self.memory.is_blind(),
             settled,
             hindrance: None,

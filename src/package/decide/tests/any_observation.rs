@@ -105,6 +105,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                         Echo::Seen
                     },
                     blind,
+                    request: None,
                     settled,
                     platform,
                     hindrance: hindered.then(|| "a definition lacks a field".to_owned()),

@@ -1,6 +1,9 @@
 //! Rows 9 to 13: the guard, the grace period, the identity and the count on record.
 
+use k8s_openapi::jiff::SignedDuration;
+
 use super::*;
+use crate::package::requests::Request;
 
 #[test]
 fn row_9_what_the_guard_holds_waits_whatever_it_has_in_hand() {
@@ -62,48 +65,52 @@ fn row_9_comes_after_whatever_else_holds_the_object_and_after_its_ways_out() {
 fn row_10_nothing_is_asked_for_before_the_grace_period_has_passed_since_the_request() {
     let now = now();
     let grace = Duration::from_secs(30);
-    let waiting = Observation {
-        platform: graced(grace),
-        ..seen(going())
-    };
-    let Decision::Rest {
-        reason: Reason::GracePeriod,
-        until: Some(until),
-        message,
-    } = decide(&waiting, now)
-    else {
-        panic!("no grace")
-    };
-    assert_eq!(until, now.tick + grace);
-    assert!(
-        message.contains("2026-11-23T12:00:30Z") && message.contains("Retain"),
-        "{message}"
-    );
-    let later = Now {
-        wall: now.wall + grace,
-        ..now
-    };
-    assert!(matches!(decide(&waiting, later), Decision::Request(_)));
+    // Whatever the API server says of when it was deleted: its clock may be another one.
+    for ahead in [-3600, 0, 3600] {
+        let mut object = going();
+        object.deleted_at = Some(now.wall + SignedDuration::from_secs(ahead));
+        let waiting = Observation {
+            platform: graced(grace),
+            request: Some(Request::new(now)),
+            ..seen(object)
+        };
+        let Decision::Rest {
+            reason: Reason::GracePeriod,
+            until: Some(until),
+            message,
+        } = decide(&waiting, now)
+        else {
+            panic!("no grace")
+        };
+        assert_eq!(until, now.tick + grace);
+        assert!(
+            message.contains("2026-11-23T12:00:30Z") && message.contains("Retain"),
+            "{message}"
+        );
+        // The wall clock may be set meanwhile.
+        let later = |passed, set| Now {
+            wall: now.wall + SignedDuration::from_secs(set),
+            tick: now.tick + passed,
+        };
+        let just_before = later(grace - Duration::from_millis(1), 3600);
+        assert_eq!(
+            reason(&decide(&waiting, just_before)),
+            Some(Reason::GracePeriod)
+        );
+        let over = decide(&waiting, later(grace, -3600));
+        assert!(matches!(over, Decision::Request(_)));
+    }
 }
 
 #[test]
-fn row_10_a_retired_object_counts_from_when_it_was_first_seen_retired_also_after_a_restart() {
-    let mut retired = fixtures::retired(fixtures::accepted("a", "app-1"));
-    let first = Observation {
-        platform: graced(Duration::from_secs(30)),
-        ..seen(retired.clone())
+fn row_10_nothing_waits_where_there_is_no_grace_period() {
+    let mut now = now();
+    now.wall += Duration::from_millis(1);
+    let at_once = Observation {
+        request: Some(Request::new(now)),
+        ..seen(going())
     };
-    assert_eq!(reason(&decide(&first, now())), Some(Reason::GracePeriod));
-    let since = fixtures::now() - Duration::from_secs(31);
-    retired.status.deletion = Some(Deletion {
-        requested_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(since)),
-        ..Deletion::default()
-    });
-    let again = Observation {
-        object: Arc::new(retired),
-        ..first
-    };
-    assert!(matches!(decide(&again, now()), Decision::Request(_)));
+    assert!(matches!(decide(&at_once, now), Decision::Request(_)));
 }
 
 #[test]

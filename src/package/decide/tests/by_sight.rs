@@ -1,6 +1,7 @@
 //! What is not seen, and what can't be believed.
 
 use super::*;
+use crate::package::requests::Request;
 
 #[test]
 fn while_the_cluster_is_not_seen_as_it_is_nothing_is_sent_and_nothing_handed_over() {
@@ -65,9 +66,11 @@ fn a_grace_period_that_was_over_begins_anew_with_the_sight_of_the_cluster() {
             *of = grace;
         }
         seen.graces_since = Some(now.tick - ago);
-        let mut late = now;
-        late.wall += Duration::from_secs(3600);
-        decide(&seen, late)
+        seen.request = Some(Request {
+            at: now.wall,
+            since: now.tick - Duration::from_secs(3600),
+        });
+        decide(&seen, now)
     };
     let Decision::Rest {
         reason: Reason::GracePeriod,

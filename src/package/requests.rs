@@ -1,0 +1,148 @@
+//! Since when each deletion is asked for, as this process has seen it: what grace periods run from.
+//!
+//! The clock of the API server and that of this node needn't agree, and either may be set while a deletion waits. So a
+//! grace period runs by the steady clock from the moment that this process first saw the request. A process that starts
+//! later goes by `status.deletion.requestedAt`, where the first one wrote that moment down.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::asking::asking;
+use super::decide::Now;
+use super::object::Object;
+
+/// A stored moment is rounded up, so one that is so little ahead of the clock is no sign of a clock that was set.
+const ROUNDED: Duration = Duration::from_secs(1);
+
+/// When a deletion was first seen to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// By the wall clock, rounded up to whole seconds as the API keeps them.
+    pub at: Timestamp,
+    /// The same moment by the steady clock.
+    pub since: Instant,
+}
+
+impl Request {
+    /// A request that is first seen now.
+    pub fn new(now: Now) -> Self {
+        let at = whole(now.wall);
+        Self {
+            at,
+            since: now.tick + between(now.wall, at),
+        }
+    }
+
+    /// The request that the status of `object` tells of, or a new one; `None` where the object asks for nothing.
+    pub fn read(object: &Object, now: Now) -> Option<Self> {
+        asking(object, now.wall)?;
+        let deletion = object.status.deletion.as_ref();
+        let same = deletion.filter(|d| d.is_of(object.deleted_at, object.is_retired(now.wall)));
+        let stored = same.and_then(|deletion| deletion.requested_at.as_ref());
+        Some(stored.map_or_else(|| Self::new(now), |stored| Self::stored(stored.0, now)))
+    }
+
+    /// The same, or as if it was first seen at `anew`, where that is later.
+    #[must_use]
+    pub fn not_before(self, anew: Option<Instant>, now: Now) -> Self {
+        let Some(anew) = anew.filter(|anew| *anew > self.since) else {
+            return self;
+        };
+        let ahead = anew.saturating_duration_since(now.tick);
+        let passed = now.tick.saturating_duration_since(anew);
+        let later = now.wall.checked_add(ahead).unwrap_or(now.wall);
+        let at = later.checked_sub(passed).unwrap_or(later);
+        Self {
+            at: whole(at),
+            since: anew,
+        }
+    }
+
+    /// A moment in the future says that a clock was set, or that another one was ahead: the request counts as new.
+    fn stored(at: Timestamp, now: Now) -> Self {
+        let ahead = between(now.wall, at);
+        if ahead > ROUNDED {
+            return Self::new(now);
+        }
+        // The steady clock may reach back less far than that: then the request counts as new, too.
+        match now.tick.checked_sub(between(at, now.wall)) {
+            Some(since) => Self {
+                at,
+                since: since + ahead,
+            },
+            None => Self::new(now),
+        }
+    }
+}
+
+/// The requests that this process has seen, by the uid of their objects.
+#[derive(Default)]
+pub struct Requests {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    seen: HashMap<String, Seen>,
+}
+
+struct Seen {
+    request: Request,
+    /// The deletion of the object, where that is what was asked for.
+    deleted_at: Option<Timestamp>,
+}
+
+impl Seen {
+    /// Whether `object` still asks for the same. One that is deleted while it is retired does.
+    fn is_of(&self, object: &Object, now: Now) -> bool {
+        let retired = self.deleted_at.is_none() && object.is_retired(now.wall);
+        self.deleted_at == object.deleted_at || retired
+    }
+}
+
+impl Requests {
+    /// What `object` asks for; a request that was not known is seen from now on, and one that was called off is
+    /// forgotten.
+    pub fn see(&self, object: &Object, now: Now) -> Option<Request> {
+        let mut state = self.state.lock();
+        let Some(read) = Request::read(object, now) else {
+            state.seen.remove(&object.uid);
+            return None;
+        };
+        let known = state.seen.get(&object.uid);
+        if let Some(known) = known.filter(|known| known.is_of(object, now)) {
+            return Some(known.request);
+        }
+        let seen = Seen {
+            request: read,
+            deleted_at: object.deleted_at,
+        };
+        state.seen.insert(object.uid.clone(), seen);
+        Some(read)
+    }
+
+    /// The object `uid` asks for nothing, or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.state.lock().seen.remove(uid);
+    }
+}
+
+/// `time` rounded up to whole seconds.
+fn whole(time: Timestamp) -> Timestamp {
+    let floor = Timestamp::from_second(time.as_second()).unwrap_or(time);
+    let up = |floor: Timestamp| floor.checked_add(Duration::from_secs(1)).unwrap_or(floor);
+    // Before the epoch whole seconds are cut towards it, which is up.
+    if floor < time { up(floor) } else { floor }
+}
+
+/// How long `to` is after `from`; nothing where it is before.
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::SignedDuration;
+
+use super::*;
+use crate::api::version_package::Deletion;
+use crate::package::fixtures::{self, accepted, deleted, retired};
+
+fn now() -> Now {
+    Now {
+        wall: fixtures::now(),
+        tick: Instant::now() + Duration::from_secs(86_400),
+    }
+}
+
+/// So much later by the steady clock, while the wall clock was set by `set` seconds on top.
+fn later(now: Now, seconds: u64, set: i64) -> Now {
+    let passed = Duration::from_secs(seconds);
+    Now {
+        wall: now.wall + passed + SignedDuration::from_secs(set),
+        tick: now.tick + passed,
+    }
+}
+
+/// What the status of `object` tells once it was parked with this request.
+fn parked(mut object: Object, request: Request) -> Object {
+    object.status.deletion = Some(Deletion {
+        requested_at: Some(Time(request.at)),
+        object_deleted_at: object.deleted_at.map(Time),
+        ..Deletion::default()
+    });
+    object
+}
+
+fn going() -> Object {
+    deleted(accepted("a", "app-1"))
+}
+
+#[test]
+fn a_request_is_as_old_as_this_process_has_known_it_whatever_the_clocks_say() {
+    let begun = now();
+    for ahead in [-3600, -30, 0, 30, 3600] {
+        let mut object = going();
+        object.deleted_at = Some(begun.wall + SignedDuration::from_secs(ahead));
+        let requests = Requests::default();
+        let seen = requests.see(&object, begun).unwrap();
+        assert_eq!((seen.at, seen.since), (begun.wall, begun.tick));
+        for set in [-7200, 7200] {
+            let again = requests.see(&object, later(begun, 9, set));
+            assert_eq!(again, Some(seen), "{ahead} {set}");
+        }
+    }
+}
+
+#[test]
+fn what_is_stored_is_rounded_up_and_the_steady_clock_with_it() {
+    let mut begun = now();
+    begun.wall += Duration::from_millis(1);
+    let request = Request::new(begun);
+    assert_eq!(request.at, fixtures::now() + Duration::from_secs(1));
+    assert_eq!(request.since, begun.tick + Duration::from_millis(999));
+    // Read again a moment later, it is the same.
+    let mut echo = begun;
+    echo.wall += Duration::from_millis(20);
+    echo.tick += Duration::from_millis(20);
+    assert_eq!(
+        Request::read(&parked(going(), request), echo),
+        Some(request)
+    );
+}
+
+#[test]
+fn a_restart_begins_nothing_anew_that_was_stored() {
+    let begun = now();
+    for object in [going(), retired(accepted("a", "app-1"))] {
+        let request = Requests::default().see(&object, begun).unwrap();
+        let next = Requests::default();
+        let read = next.see(&parked(object, request), later(begun, 20, 0));
+        assert_eq!(read, Some(request));
+    }
+}
+
+#[test]
+fn a_stored_moment_in_the_future_counts_as_now() {
+    let begun = now();
+    let request = Request::new(begun);
+    // The clock of this process is behind that of the one that stored it.
+    let here = later(begun, 5, -60);
+    let read = Request::read(&parked(going(), request), here).unwrap();
+    assert_eq!((read.at, read.since), (here.wall, here.tick));
+}
+
+#[test]
+fn a_standby_goes_by_what_it_saw_itself() {
+    let begun = now();
+    let standby = Requests::default();
+    let seen = standby.see(&going(), begun);
+    // The leader's clock is far behind, and so is what it stored.
+    let leader = later(begun, 0, -600);
+    let stored = parked(going(), Request::new(leader));
+    assert_eq!(standby.see(&stored, later(begun, 1, 0)), seen);
+}
+
+#[test]
+fn a_request_that_was_called_off_is_forgotten_and_a_later_one_is_new() {
+    let begun = now();
+    let requests = Requests::default();
+    let object = accepted("a", "app-1");
+    assert!(requests.see(&retired(object.clone()), begun).is_some());
+    assert_eq!(requests.see(&object, later(begun, 5, 0)), None);
+    let anew = later(begun, 9, 0);
+    assert_eq!(
+        requests.see(&retired(object.clone()), anew),
+        Some(Request::new(anew))
+    );
+    requests.forget(&object.uid);
+    let last = later(begun, 12, 0);
+    assert_eq!(
+        requests.see(&retired(object), last),
+        Some(Request::new(last))
+    );
+}
+
+#[test]
+fn who_is_deleted_while_it_is_retired_goes_on_and_who_was_set_active_first_begins_anew() {
+    let begun = now();
+    let object = accepted("a", "app-1");
+    let request = Request::new(begun);
+    let then = later(begun, 9, 0);
+    for process in [Requests::default(), Requests::default()] {
+        process.see(&retired(object.clone()), begun);
+        let both = parked(retired(object.clone()), request);
+        assert_eq!(process.see(&deleted(both), then), Some(request));
+    }
+    let active = parked(object.clone(), request);
+    let known = Requests::default();
+    known.see(&retired(object), begun);
+    for process in [known, Requests::default()] {
+        let late = Object {
+            deleted_at: Some(then.wall),
+            ..active.clone()
+        };
+        assert_eq!(process.see(&late, then), Some(Request::new(then)));
+    }
+}
+
+#[test]
+fn what_the_first_version_stored_of_a_deletion_is_of_that_deletion() {
+    let begun = now();
+    let mut object = going();
+    object.status.deletion = Some(Deletion {
+        requested_at: object.deleted_at.map(Time),
+        ..Deletion::default()
+    });
+    let request = Request::read(&object, later(begun, 20, 0)).unwrap();
+    assert_eq!((request.at, request.since), (begun.wall, begun.tick));
+}
+
+#[test]
+fn a_request_that_begins_anew_is_as_old_as_that() {
+    let begun = now();
+    let (request, then) = (Request::new(begun), later(begun, 20, 0));
+    assert_eq!(request.not_before(None, then), request);
+    assert_eq!(request.not_before(Some(begun.tick), then), request);
+    for (anew, at) in [(5, 5), (25, 25)] {
+        let moment = later(begun, anew, 0);
+        let anew = request.not_before(Some(moment.tick), then);
+        assert_eq!(
+            (anew.at, anew.since),
+            (later(begun, at, 0).wall, moment.tick)
+        );
+    }
+}
