@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -22,7 +21,8 @@ use crate::raw::Raw;
 const PATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same version isn't patched again sooner.
 const REPEAT: Duration = Duration::from_secs(4);
-/// An object may have been accepted a moment before its Platform was deleted: so long its status may be on its way.
+/// An object may have been accepted a moment before its Platform was seen to be deleted: so long its status may be on
+/// its way. It's told by the steady clock: that of the API server, which says when it was deleted, may be another one.
 const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
 
 /// What is to be done with the finalizer of one Platform.
@@ -36,16 +36,16 @@ pub(super) enum Step {
     Remove,
 }
 
-/// Decides on the finalizer. `users` are unknown before a first list of the objects.
-pub(super) fn step(object: &Object, users: Option<&Users>, now: Timestamp) -> Step {
+/// Decides on the finalizer. `users` are unknown before a first list of the objects; `known` is how long this process
+/// has known that the Platform is being deleted.
+pub(super) fn step(object: &Object, users: Option<&Users>, known: Duration) -> Step {
     match (object.deleted_at, object.in_use) {
         (None, false) => Step::Add,
         (None, true) | (Some(_), false) => Step::Keep,
         (Some(_), true) if object.is_abandoned() => Step::Remove,
-        (Some(deleted), true) => {
-            let settled = deleted.checked_add(ACCEPTANCE_TRAVELS);
+        (Some(_), true) => {
             let unused = users.is_some_and(|users| users.count == 0);
-            if unused && settled.is_ok_and(|settled| settled <= now) {
+            if unused && known >= ACCEPTANCE_TRAVELS {
                 Step::Remove
             } else {
                 Step::Keep
@@ -58,6 +58,8 @@ pub(super) fn step(object: &Object, users: Option<&Users>, now: Timestamp) -> St
 #[derive(Default)]
 pub(super) struct Finalizers {
     tried: HashMap<ObjectKey, (String, Instant)>,
+    /// The Platforms that are being deleted, by uid, and since when that is known.
+    going: HashMap<ObjectKey, (String, Instant)>,
     failing: HashMap<ObjectKey, Failing>,
 }
 
@@ -75,9 +77,23 @@ impl Finalizers {
         again
     }
 
+    /// How long it has been known that `object` is being deleted.
+    pub(super) fn known_to_go(&mut self, object: &Object, now: Instant) -> Duration {
+        if object.deleted_at.is_none() {
+            return Duration::ZERO;
+        }
+        let known = self.going.get(&object.key);
+        let since = known.filter(|(uid, _)| *uid == object.uid);
+        let since = since.map_or(now, |(_, since)| *since);
+        self.going
+            .insert(object.key.clone(), (object.uid.clone(), since));
+        now.saturating_duration_since(since)
+    }
+
     /// Forgets Platforms that are gone.
     pub(super) fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
         self.tried.retain(|key, _| known(key));
+        self.going.retain(|key, _| known(key));
         self.failing.retain(|key, _| known(key));
     }
 
@@ -197,8 +213,8 @@ mod tests {
         }
     }
 
-    fn later(seconds: u64) -> Timestamp {
-        "2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(seconds)
+    fn later(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
     }
 
     #[test]
@@ -236,6 +252,25 @@ mod tests {
         assert_eq!(step(&going, Some(&users(1)), later(9)), Step::Keep);
         assert_eq!(step(&going, Some(&users(0)), later(1)), Step::Keep);
         assert_eq!(step(&going, Some(&users(0)), later(2)), Step::Remove);
+    }
+
+    #[test]
+    fn how_long_it_goes_is_told_by_the_steady_clock_whatever_the_api_server_says() {
+        let begun = Instant::now();
+        let mut finalizers = Finalizers::default();
+        let mut going = platform(true, true, None);
+        for deleted in ["2000-01-01T00:00:00Z", "2999-01-01T00:00:00Z"] {
+            going.deleted_at = deleted.parse().ok();
+            going.uid = deleted.to_owned();
+            for seconds in [0, 1, 2] {
+                let known = finalizers.known_to_go(&going, begun + later(seconds));
+                assert_eq!(known, later(seconds), "{deleted}");
+            }
+        }
+        finalizers.retain(|_| false);
+        assert_eq!(finalizers.known_to_go(&going, begun + later(9)), later(0));
+        let alive = platform(false, true, None);
+        assert_eq!(finalizers.known_to_go(&alive, begun), later(0));
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Writer {
             }
         }
         let records = self.context.guards.records(wall);
-        let steps = self.steps(&known, (wall, now));
+        let steps = self.steps(&known, now);
         let (due, mut safe) = self.due(known, &records, (wall, now));
         let context = &self.context;
         let patches = futures::stream::iter(steps);
@@ -200,13 +200,14 @@ impl Writer {
     }
 
     /// What is to be done with finalizers now.
-    fn steps(&mut self, known: &[Known], (wall, now): (Timestamp, Instant)) -> Vec<(Object, Step)> {
+    fn steps(&mut self, known: &[Known], now: Instant) -> Vec<(Object, Step)> {
         let mut steps = Vec::new();
         for Known {
             object, tenants, ..
         } in known
         {
-            let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), wall);
+            let known = self.finalizers.known_to_go(object, now);
+            let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), known);
             if step == Step::Keep {
                 self.finalizers.kept(&object.key);
             } else if !self.finalizers.is_tried(object, now) {

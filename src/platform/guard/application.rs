@@ -141,6 +141,7 @@ impl ApplicationGuard {
             .filter(|hold| !released.iter().any(|released| released.id == hold.id));
         // What was raised while another process led may be older than the hold.
         self.raised = false;
+        self.tally.bring_back(now, self.shortest());
         let unsure = std::mem::take(&mut self.reserved_before);
         self.unsure = Some((now, unsure));
         for _ in 0..unsure {
@@ -229,6 +230,7 @@ impl ApplicationGuard {
 
     /// Begins a hold where a bound is passed; `chance` makes its id. Those to be told come back.
     pub(super) fn check(&mut self, now: Timestamp, chance: u32) -> Vec<ObjectKey> {
+        self.unchecked |= self.tally.bring_back(now, self.shortest());
         if !std::mem::take(&mut self.unchecked) {
             return Vec::new();
         }

@@ -20,6 +20,18 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
+    /// One that is sent now, where the shortest window is `shortest`.
+    fn around(now: Timestamp, shortest: Duration) -> Self {
+        let fine = (shortest / FINE).max(Duration::from_secs(1));
+        // The status keeps whole seconds: rounded outwards, never inwards.
+        let from = whole(now, 0);
+        Self {
+            from,
+            until: whole(later(from, fine), 1),
+            count: 1,
+        }
+    }
+
     fn holds(&self, at: Timestamp) -> bool {
         self.from <= at && at < self.until
     }
@@ -63,16 +75,30 @@ impl Tally {
         match self.sent.back_mut() {
             Some(last) if last.from <= now && now < last.until => last.count += 1,
             Some(_) | None => {
-                let fine = (shortest / FINE).max(Duration::from_secs(1));
-                // The status keeps whole seconds: rounded outwards, never inwards.
-                let from = whole(now, 0);
-                self.add(Stretch {
-                    from,
-                    until: whole(later(from, fine), 1),
-                    count: 1,
-                });
+                self.add(Stretch::around(now, shortest));
             }
         }
+    }
+
+    /// What was sent in the future, by a clock that was set back or of a process whose clock was ahead, counts as
+    /// sent now. Returns whether there was any.
+    pub(super) fn bring_back(&mut self, now: Timestamp, shortest: Duration) -> bool {
+        let latest = Stretch::around(now, shortest);
+        let mut ahead = false;
+        // The order of their ends stays.
+        for stretch in &mut self.sent {
+            ahead |= stretch.from > latest.from || stretch.until > latest.until;
+            stretch.from = stretch.from.min(latest.from);
+            stretch.until = stretch.until.min(latest.until);
+        }
+        if ahead {
+            // Of stretches with the same end a record tells one.
+            let all = std::mem::take(&mut self.sent);
+            for stretch in all {
+                self.put_back(stretch);
+            }
+        }
+        ahead
     }
 
     /// Takes out one that counts as sent at `at`, and returns it.
@@ -101,7 +127,10 @@ impl Tally {
     pub(super) fn put_back(&mut self, unit: Stretch) {
         let same = |known: &&mut Stretch| known.until == unit.until;
         match self.sent.iter_mut().find(same) {
-            Some(known) => known.count += unit.count,
+            Some(known) => {
+                known.count += unit.count;
+                known.from = known.from.min(unit.from);
+            }
             None => self.add(unit),
         }
     }
@@ -167,7 +196,8 @@ impl Tally {
             count: 0,
             sent: self.sent_within(window, now),
         };
-        let times: Vec<Timestamp> = self.asked.iter().map(|(at, _)| *at).collect();
+        // What was asked for in the future by the clock of the API server is asked for now.
+        let times: Vec<Timestamp> = self.asked.iter().map(|(at, _)| (*at).min(now)).collect();
         let ends = times.iter().copied().chain(std::iter::once(now));
         for end in ends {
             let start = earlier(end, window);
@@ -240,6 +270,35 @@ mod tests {
         tally.send(at(0), WINDOW);
         assert_eq!(tally.sent_within(WINDOW, at(600)), 1);
         assert_eq!(tally.sent_within(WINDOW, at(632)), 0);
+    }
+
+    #[test]
+    fn what_was_sent_in_the_future_counts_as_sent_now_and_leaves_the_window_a_window_later() {
+        let mut tally = Tally::default();
+        for second in [10, 5000, 5100, 9000] {
+            tally.send(at(second), WINDOW);
+        }
+        // The clock was set back.
+        for second in [0, 1, 600] {
+            tally.bring_back(at(second), WINDOW);
+            tally.forget(WINDOW, at(second));
+            assert_eq!(tally.sent_within(WINDOW, at(second)), 4, "{second}");
+        }
+        tally.bring_back(at(632), WINDOW);
+        assert_eq!(tally.sent_within(WINDOW, at(632)), 0);
+        // What was sent just now stays where it is.
+        tally.send(at(640), WINDOW);
+        let before: Vec<_> = tally.stretches().copied().collect();
+        tally.bring_back(at(640), WINDOW);
+        assert_eq!(tally.stretches().copied().collect::<Vec<_>>(), before);
+    }
+
+    #[test]
+    fn what_is_asked_for_in_the_future_counts_with_what_is_asked_for_now() {
+        let mut tally = Tally::default();
+        tally.ask(at(0), &uid(0));
+        tally.ask(at(5000), &uid(1));
+        assert_eq!(tally.fullest(WINDOW, at(3)).count, 2);
     }
 
     #[test]

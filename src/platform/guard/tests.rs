@@ -178,6 +178,33 @@ fn what_the_process_before_reserved_counts_as_sent() {
 }
 
 #[test]
+fn what_a_process_with_a_faster_clock_sent_counts_as_sent_now() {
+    let bench = Bench::guarding(40);
+    for number in 0..2 {
+        bench.ask(number, "app-1");
+    }
+    for number in 0..2 {
+        assert!(bench.guards.take(&format!("uid-{number}"), at(9000)));
+    }
+    let status = PlatformStatus {
+        guard: Some(bench.record(9000)[&app("app-1")].guard.clone()),
+        ..PlatformStatus::default()
+    };
+
+    let next = Bench::new();
+    next.bound("app-1", 4);
+    let statuses = [(platform(), status)];
+    next.guards
+        .load(statuses.iter().map(|(key, status)| (key, status)), at(3));
+    next.record(3);
+    next.ask(7, "app-1");
+    assert!(
+        matches!(next.judge(7, "app-1"), Judgement::Held(_)),
+        "two were sent and two reserved"
+    );
+}
+
+#[test]
 fn the_bound_of_a_platform_that_cannot_tell_its_application_at_a_start_is_found_by_its_status() {
     let strict = ObjectKey::new("iot", "strict");
     let status = PlatformStatus {

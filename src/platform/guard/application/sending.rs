@@ -60,7 +60,8 @@ impl ApplicationGuard {
             // that one is forgotten first; none does where its own may be forgotten by now.
             (None, Some(at)) => {
                 let start = now.checked_sub(self.longest()).ok();
-                let remembered = at.checked_sub(LONGEST_CALL).ok() > start;
+                // One in the future was told by another clock, and may have been at any time.
+                let remembered = at <= now && at.checked_sub(LONGEST_CALL).ok() > start;
                 remembered.then(|| self.tally.give_back_oldest()).flatten()
             }
             (None, None) => None,
