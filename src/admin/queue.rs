@@ -35,7 +35,7 @@ pub struct Ask {
 /// The queues as they are now.
 pub type Report = desk::Report<Application>;
 
-/// The queue of one application.
+/// The queue of one application, for the Platforms that bring the same credential.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Application {
@@ -119,7 +119,14 @@ impl Desk {
         let sessions = self.sessions.all();
         let of = |session: &Arc<Session>| application(session, session.outlook(limit));
         let mut applications: Vec<_> = sessions.iter().map(of).collect();
-        applications.sort_by(|a, b| (&a.app_id, &a.endpoint).cmp(&(&b.app_id, &b.endpoint)));
+        let order = |one: &Application| {
+            (
+                one.app_id.clone(),
+                one.endpoint.clone(),
+                one.platforms.clone(),
+            )
+        };
+        applications.sort_by_cached_key(order);
         (applications, self.unusable_platforms())
     }
 
@@ -222,7 +229,7 @@ fn application(session: &Session, outlook: Outlook) -> Application {
 /// What the platform said, and when calls go on.
 fn told(snapshot: &Snapshot) -> (Option<String>, Option<Timestamp>) {
     match &snapshot.state {
-        State::Open => (None, None),
+        State::Open | State::Superseded => (None, None),
         State::Throttled { until } => (None, still_to_come(*until)),
         State::TokenRefused(detail) => (Some(detail.to_string()), None),
         State::Unavailable(detail, _)

@@ -15,11 +15,12 @@ use super::requests::Requests;
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::Detail;
-use crate::session::{Priority, Session, SessionKey};
+use crate::session::{CredentialId, Priority, Session, SessionKey};
 use crate::telemetry::audit::AuditRecord;
 
-/// A package as one session knows it: who waits for a call of another session would wait for that one's trouble, too.
-pub type PackageKey = (SessionKey, FileId);
+/// A package as one credential of a session knows it: who waits for a call of another one would wait for that one's
+/// trouble, too.
+pub type PackageKey = ((SessionKey, CredentialId), FileId);
 
 /// What makes trying again at once worthwhile when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -70,6 +70,12 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .or(usable.as_ref().map(|usable| &usable.app_id))
         .cloned();
     let known = known(context, &object, usable.as_ref(), (since, now));
+    let elsewhere = usable.as_ref().and_then(|usable| {
+        let key = usable.session.key();
+        let accepted = object.status.endpoint.as_ref();
+        let accepted = accepted.filter(|accepted| **accepted != key.endpoint)?;
+        (!context.inventory.speaks_of_ours(key)).then(|| accepted.clone())
+    });
     let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
     let claim = match &application {
         Some(application) if asks && !others.is_empty() => Ties::new(
@@ -91,8 +97,11 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         failure.as_ref().map(|failure| failure.until),
         given_back.map(|(_, until)| until),
     ];
-    let session = usable.as_ref().map(|usable| usable.session.key().clone());
-    let package = session.zip(object.file_id().cloned());
+    // Who waits behind another waits for its call, which goes out only under that one's credential.
+    let lane = usable
+        .as_ref()
+        .map(|usable| (usable.session.key().clone(), usable.credential.clone()));
+    let package = lane.zip(object.file_id().cloned());
     let ahead = ahead(context, &object, package.as_ref());
     let told = object.status.deletion.as_ref();
     let outcome = told.and_then(|deletion| deletion.outcome);
@@ -115,6 +124,10 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         hindrance: context.sight.hindrance(),
         graces_since: context.sight.graces_since(),
         lagging,
+        endpoint: usable
+            .as_ref()
+            .map(|usable| usable.session.key().endpoint.clone()),
+        elsewhere,
         known,
         claim,
         ahead,
@@ -240,6 +253,10 @@ fn known(
     let gone = context.memory.gone.since(&package, now.tick);
     if gone.is_some_and(|gone| !context.inventory.lists_since(session, file, gone)) {
         return Known::Gone;
+    }
+    // What the list says is told only to whom the platform has accepted.
+    if !usable.proof().is_proven() {
+        return Known::Unread;
     }
     context.inventory.known(session, file, since)
 }

@@ -16,7 +16,6 @@ use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::reason::Reason;
 use crate::platform::{Resolution, Usable};
-use crate::session::Proof;
 
 /// So many different refusals are read before a call; what more there are is unclear.
 const REFUSALS: usize = 32;
@@ -83,8 +82,7 @@ impl<'a> Ties<'a> {
             equal: self
                 .own
                 .is_some_and(|own| own.credential == usable.credential),
-            // Nothing is tried yet, so only what was refused is known not to be right.
-            proven: !matches!(usable.proof(), Proof::Refused { .. }),
+            proven: usable.proof().is_proven(),
             same_endpoint: self.own.is_some_and(|own| at_one_endpoint(own, usable)),
             closing: !usable.accepts,
             confirmed,

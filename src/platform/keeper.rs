@@ -27,6 +27,8 @@ pub(super) struct Keeper {
     changed: mpsc::UnboundedSender<ObjectKey>,
     secrets: HashMap<ObjectKey, Seen>,
     held: HashMap<ObjectKey, Held>,
+    /// The Platforms whose credentials were known to be accepted when that was last told.
+    proven: HashSet<ObjectKey>,
     /// Over all Platforms, so that one created anew never repeats a number.
     revision: u64,
 }
@@ -65,6 +67,7 @@ impl Keeper {
             changed,
             secrets: HashMap::new(),
             held: HashMap::new(),
+            proven: HashSet::new(),
             revision: 0,
         }
     }
@@ -250,6 +253,31 @@ impl Keeper {
             .collect();
         self.secrets.retain(|secret, _| named.contains(secret));
         named
+    }
+
+    /// Something was learned of a credential: who may have waited for it is looked at again.
+    pub(super) fn learned(&mut self) {
+        let view = self.directory.view();
+        let granted = view
+            .platforms
+            .iter()
+            .filter_map(|(key, entry)| match &entry.access {
+                Access::Granted(grant) => Some((key.clone(), Arc::clone(&grant.session))),
+                Access::Unread | Access::Refused(_) => None,
+            });
+        let granted: Vec<_> = granted.collect();
+        drop(view);
+        let mut proven = HashSet::new();
+        for (key, session) in granted {
+            if session.proof().is_proven() {
+                proven.insert(key);
+            }
+        }
+        for key in self.proven.symmetric_difference(&proven) {
+            self.tell(key);
+        }
+        self.proven = proven;
+        self.directory.status_due.notify_one();
     }
 
     /// Works out what `object` comes to, joins or leaves the session, and says that it changed.

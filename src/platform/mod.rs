@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kube::runtime::events::Recorder;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::names::{AppId, ObjectKey};
@@ -168,6 +168,7 @@ pub async fn run(
     let client = context.client.clone();
     let sight = Arc::clone(&context.sight);
     let directory = Arc::clone(&context.directory);
+    let learned = context.sessions.learned();
     let write = async {
         tokio::select! {
             () = cancel.cancelled() => return,
@@ -175,7 +176,8 @@ pub async fn run(
         }
         writer::run(context, cancel.clone()).await;
     };
-    tokio::join!(take_in(&client, &sight, &directory, keeper, &cancel), write);
+    let taking_in = take_in(&client, &sight, &directory, keeper, &learned, &cancel);
+    tokio::join!(taking_in, write);
 }
 
 async fn take_in(
@@ -183,6 +185,7 @@ async fn take_in(
     sight: &Arc<Sight>,
     directory: &Directory,
     mut keeper: keeper::Keeper,
+    learned: &Notify,
     cancel: &CancellationToken,
 ) {
     let mut follow_overtaken = pin!(directory.follow_overtaken());
@@ -202,6 +205,7 @@ async fn take_in(
             }
             Some(event) = namespaces.next() => listed_namespaces.take(event, &mut keeper),
             Some((secret, seen)) = secrets.next() => keeper.secret_seen(&secret, seen),
+            () = learned.notified() => keeper.learned(),
             newer = directory.newer() => {
                 for read in newer {
                     keeper.overtaken(read);

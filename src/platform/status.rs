@@ -22,7 +22,7 @@ use crate::api::platform::{
 };
 use crate::api::reason::Progress;
 use crate::remote::answer::{Detail, Trouble};
-use crate::session::{Snapshot, State};
+use crate::session::{Proof, Snapshot, State};
 use crate::telemetry::audit::Overdue;
 
 /// Numbers alone are written at most this often.
@@ -40,8 +40,9 @@ pub(super) struct Look<'a> {
     pub users: Option<&'a Users>,
     /// What the guard of its application counts and holds, where the application is known.
     pub record: Option<&'a Record>,
-    /// The `Platform` whose login serves in place of the token that this one brings.
-    pub served_by: Option<&'a ObjectKey>,
+    /// The other `Platform`s of the same endpoint and application that bring another login which the platform accepts,
+    /// each with its Secret.
+    pub other_logins: &'a [(ObjectKey, String)],
     /// The audit line that is owed for too long, where one is.
     pub overdue: Option<&'a Overdue>,
     /// Now, by the wall and by the clock that sessions count with.
@@ -285,6 +286,7 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
                 ),
             )
         }
+        Some(State::Superseded) => token_not_used(look, grant),
         Some(State::ApplicationRefused(detail)) => Refusal::new(
             PlatformReason::ApplicationRefused,
             format!(
@@ -307,25 +309,63 @@ fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
     let (reason, message) = match mode {
         Ok(Mode::Observe) => (
             PlatformReason::Observing,
-            "No DELETE is sent, since spec.mode is Observe. Set it to Enforce to delete packages."
-                .to_owned(),
+            format!(
+                "No DELETE is sent, since spec.mode is Observe. Set it to Enforce to delete packages. {}",
+                known(look, grant)
+            ),
         ),
-        Ok(Mode::Enforce) | Err(_) => (
-            PlatformReason::Available,
-            format!("Calls for application {} can be made.", grant.key.app_id),
-        ),
-    };
-    let message = match look.served_by {
-        Some(other) => format!(
-            "{message} The login of Platform {other} serves in place of the accessToken of this one, since both name the same application."
-        ),
-        None => message,
+        Ok(Mode::Enforce) | Err(_) => (PlatformReason::Available, known(look, grant)),
     };
     let message = match tls::trusted(look, grant) {
         Some(trusted) => format!("{message} {trusted}"),
         None => message,
     };
-    Refusal::new(reason, message)
+    Refusal::new(reason, format!("{message}{}", takes_turns(look)))
+}
+
+/// What is known of the credential: nothing else says whether calls can be made.
+fn known(look: &Look<'_>, grant: &Grant) -> String {
+    let (app_id, secret) = (&grant.key.app_id, secret(look, Secret::Credentials));
+    match look.snapshot.map(|snapshot| &snapshot.proof) {
+        Some(Proof::Proven { since }) => format!(
+            "Calls for application {app_id} can be made: the platform accepts the credential of Secret {secret}, which is known since {}.",
+            seconds(*since)
+        ),
+        // One that was refused and is tried again is untried for all that can be said of it.
+        Some(Proof::Untried | Proof::Refused { .. }) | None => format!(
+            "The credential of Secret {secret} for application {app_id} is untried: its first call tells whether the platform accepts it. To try it now: \
+             kubectl -n {} annotate platform {} --overwrite iodm.dev/requested-at=$(date +%s).",
+            look.object.key.namespace, look.object.key.name
+        ),
+    }
+}
+
+/// Two logins that the platform accepts end each other's tokens.
+fn takes_turns(look: &Look<'_>) -> String {
+    let both = look.snapshot.is_some_and(|snapshot| snapshot.takes_turns);
+    let Some((other, secret)) = look.other_logins.first().filter(|_| both) else {
+        return String::new();
+    };
+    format!(
+        " The platform accepts the login of Platform {other} (Secret {secret}) for the same application too. Each login ends the token of the other, so the two take turns, \
+         at most once in five minutes, and wait meanwhile: give both Platforms the same credentials."
+    )
+}
+
+fn token_not_used(look: &Look<'_>, grant: &Grant) -> Refusal {
+    let login = match look.other_logins.first() {
+        Some((other, secret)) => format!("the login of Platform {other} (Secret {secret})"),
+        None => "the login of another Platform".to_owned(),
+    };
+    Refusal::new(
+        PlatformReason::TokenNotUsed,
+        format!(
+            "The accessToken of Secret {} is not used, since {login} works for application {} and each login ends such a token. \
+             Put the appId and secret of that Secret into this one in place of appKey and accessToken.",
+            secret(look, Secret::Credentials),
+            grant.key.app_id
+        ),
+    )
 }
 
 fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble) -> Refusal {
@@ -386,7 +426,8 @@ fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus
         | State::Unavailable(..)
         | State::AuthenticationFailed(_)
         | State::ApplicationRefused(_)
-        | State::Unexpected(_) => None,
+        | State::Unexpected(_)
+        | State::Superseded => None,
     };
     SessionStatus {
         app_id: Some(grant.key.app_id.clone()),

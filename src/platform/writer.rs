@@ -3,6 +3,7 @@
 //! guard counts is safe once it stands there.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,15 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::credentials::Refusal;
-use super::directory::{Access, Grant, View};
+use super::directory::{Access, Grant};
 use super::guard::Record;
 use super::in_use::{self, Finalizers, Step};
 use super::object::Object;
 use super::status::{Look, is_due, next, tells_the_same};
-use super::{Context, Tenants};
+use super::{Context, Directory, Tenants};
 use crate::api::names::{AppId, FIELD_MANAGER, ObjectKey};
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::raw::Raw;
+use crate::session::State;
 use crate::sight::Kind;
 use crate::telemetry::events::{self, Note};
 
@@ -89,7 +91,6 @@ struct Due {
 struct Known {
     object: Object,
     access: Access,
-    served_by: Option<ObjectKey>,
     tenants: Option<Tenants>,
 }
 
@@ -182,10 +183,6 @@ impl Writer {
                     (None, Some(refusal)) => Access::Refused(refusal.clone()),
                     (None, None) => entry.access.clone(),
                 },
-                served_by: match &entry.access {
-                    Access::Granted(grant) => login_of(&view, grant),
-                    Access::Unread | Access::Refused(_) => None,
-                },
                 tenants: None,
             })
             .collect();
@@ -231,12 +228,19 @@ impl Writer {
             let Known {
                 object,
                 access,
-                served_by,
                 tenants,
             } = known;
-            let snapshot = match &access {
-                Access::Granted(grant) => Some(grant.session.snapshot()),
-                Access::Unread | Access::Refused(_) => None,
+            let (snapshot, other_logins) = match &access {
+                Access::Granted(grant) => {
+                    let snapshot = grant.session.snapshot();
+                    let others = if snapshot.takes_turns || snapshot.state == State::Superseded {
+                        other_logins(&self.context.directory, grant)
+                    } else {
+                        Vec::new()
+                    };
+                    (Some(snapshot), others)
+                }
+                Access::Unread | Access::Refused(_) => (None, Vec::new()),
             };
             let application = self.context.guards.application_of(&object.key);
             let record = application.as_ref().and_then(|app| records.get(app));
@@ -247,7 +251,7 @@ impl Writer {
                 packages: tenants.as_ref().map(|all| all.counts.clone()),
                 users: tenants.as_ref().map(|all| &all.users),
                 record,
-                served_by: served_by.as_ref(),
+                other_logins: &other_logins,
                 overdue: overdue.as_ref(),
                 now,
             });
@@ -275,17 +279,28 @@ impl Writer {
     }
 }
 
-/// The Platform whose login serves a session into which `grant` brought only a token.
-fn login_of(view: &View, grant: &Grant) -> Option<ObjectKey> {
-    if grant.logs_in {
-        return None;
-    }
-    let others = view.platforms.values().filter(|other| match &other.access {
-        Access::Granted(theirs) => theirs.logs_in && theirs.key == grant.key,
-        Access::Unread | Access::Refused(_) => false,
+/// The Platforms that bring another login of the same application which the platform accepts, by name, so that the
+/// message doesn't change from look to look.
+fn other_logins(directory: &Directory, grant: &Grant) -> Vec<(ObjectKey, String)> {
+    let view = directory.view();
+    let others = view.platforms.values().filter_map(|other| {
+        let Access::Granted(theirs) = &other.access else {
+            return None;
+        };
+        let is_other = theirs.key == grant.key && theirs.credential != grant.credential;
+        let key = other.object.key.clone();
+        let spec = &other.object.wanted.as_ref().ok()?.spec;
+        let secret = format!("{}/{}", key.namespace, spec.credentials_secret_ref.name);
+        (is_other && theirs.logs_in).then(|| (key, secret, Arc::clone(&theirs.session)))
     });
-    // The first by name, so that the message doesn't change from look to look.
-    others.map(|other| other.object.key.clone()).min()
+    let others: Vec<_> = others.collect();
+    drop(view);
+    let proven = others
+        .into_iter()
+        .filter(|(_, _, session)| session.proof().is_proven());
+    let mut proven: Vec<_> = proven.map(|(key, secret, _)| (key, secret)).collect();
+    proven.sort_unstable();
+    proven
 }
 
 /// Writes one status; returns whose guard is on record by it.

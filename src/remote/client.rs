@@ -196,11 +196,25 @@ impl Connection {
         token: &SecretString,
         page: u32,
     ) -> Result<Page, Answer> {
-        let url = format!(
-            "{}{CATEGORY_PATH}?pageNo={page}&pageSize={}",
-            self.base,
-            pages::PAGE_SIZE
-        );
+        self.list_some(app_id, token, page, pages::PAGE_SIZE).await
+    }
+
+    /// Reads a list of one entry, to find out what a token is worth.
+    ///
+    /// # Errors
+    /// Any answer but a page.
+    pub async fn list_one(&self, app_id: &AppId, token: &SecretString) -> Result<Page, Answer> {
+        self.list_some(app_id, token, 0, 1).await
+    }
+
+    async fn list_some(
+        &self,
+        app_id: &AppId,
+        token: &SecretString,
+        page: u32,
+        size: u32,
+    ) -> Result<Page, Answer> {
+        let url = format!("{}{CATEGORY_PATH}?pageNo={page}&pageSize={size}", self.base);
         let request = self.authorized(Method::GET, url, app_id, token)?;
         let (status, body) = self.call(Call::List, request, token).await?;
         reply::page(&body, &Mask::of(token.expose_secret()))

@@ -1,14 +1,19 @@
 //! The state of one session and all its rules, without I/O: time is an argument, what is to be done
 //! comes back as a [`Step`].
+//!
+//! The budget is the application's, and every call counts in it. What a credential has earned is its own: each
+//! distinct one has a [`Lane`] with its queue, its token and its health.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod begin;
 mod handover;
+mod lane;
 mod learn;
+mod turn;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::time::Duration;
 
@@ -16,20 +21,19 @@ use fastrand::Rng;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::budget::{Budget, Room};
-use super::health::{Gate, Health};
-use super::notice::Notice;
+pub(super) use self::lane::{Lane, LaneId, Learned};
+use self::turn::Move;
+use super::budget::Budget;
 use super::pace::Pace;
-use super::queue::Queue;
 use super::tenure::Tenure;
-use super::token::{Need, Tokens};
-use super::{Credential, Purpose, Standing, State, Ticket};
+use super::{Credential, Purpose, Standing, Ticket};
 use crate::api::names::ObjectKey;
 
 /// A permit that nobody uses so long is taken back.
 const PERMIT_LASTS: Duration = Duration::from_secs(30);
 
-/// What the members of a session agree on.
+/// What the members of a lane agree on.
+#[derive(Clone)]
 pub(super) struct Terms {
     pub(super) calls: usize,
     pub(super) window: Duration,
@@ -38,6 +42,7 @@ pub(super) struct Terms {
 
 /// A permit that was not used yet.
 struct Permit {
+    lane: LaneId,
     key: ObjectKey,
     purpose: Purpose,
     given: Instant,
@@ -48,6 +53,7 @@ struct Permit {
 /// A call under way.
 #[derive(Debug)]
 pub(super) struct Underway {
+    lane: LaneId,
     started: Instant,
     probe: bool,
     /// The object that waits for it, and what for: nobody does for a page of the list, and all do for a login.
@@ -56,10 +62,17 @@ pub(super) struct Underway {
     serial: u64,
 }
 
-/// A login to be made.
+/// A login to be made with a secret, or a list of one entry to be asked for with a token.
 pub(super) struct LoginOrder {
     pub(super) call: Underway,
     pub(super) secret: SecretString,
+}
+
+impl Underway {
+    /// Whose call it is.
+    pub(super) fn lane(&self) -> LaneId {
+        self.lane
+    }
 }
 
 /// What is to be done now, and when to look again.
@@ -67,26 +80,15 @@ pub(super) struct LoginOrder {
 pub(super) struct Step {
     pub(super) wake: Vec<ObjectKey>,
     pub(super) login: Option<LoginOrder>,
+    /// A list of one entry, by which a token is tried.
+    pub(super) trial: Option<LoginOrder>,
     /// Whether those who wait for a spare call should try again.
     pub(super) spare: bool,
     /// Whether a record is wanted before its time.
     pub(super) wants_record: bool,
+    /// Whether something is known of a credential that wasn't before.
+    pub(super) learned: bool,
     pub(super) next: Option<Instant>,
-}
-
-/// What may happen next.
-enum Move {
-    Grant {
-        probe: bool,
-    },
-    /// A call that nobody waits for in the queue.
-    Spare {
-        probe: bool,
-    },
-    Login {
-        probe: bool,
-    },
-    Wait(Option<Instant>),
 }
 
 /// One session.
@@ -96,35 +98,39 @@ enum Move {
 )]
 pub(super) struct Core {
     budget: Budget,
-    queue: Queue,
     permits: HashMap<String, Permit>,
-    /// How many want a call that nobody in the queue waits for.
-    spare: usize,
-    /// When the calls under way began.
-    under_way: Vec<Instant>,
+    /// When the calls under way began, and whose they are.
+    under_way: Vec<(Instant, LaneId)>,
     tenure: Tenure,
     pace: Pace,
-    tokens: Tokens,
-    health: Health,
-    notice: Notice,
+    lanes: BTreeMap<LaneId, Lane>,
+    /// Who had the last turn: the others come first.
+    last_turn: Option<LaneId>,
+    /// Whose login was accepted last: only its token lives.
+    live: Option<LaneId>,
+    /// When the login of one credential last took the place of that of another.
+    changed_over: Option<Instant>,
+    /// When a credential was last tried that isn't known to be accepted.
+    tried: Option<Instant>,
     chance: Rng,
     /// Whether a refusal has told something that no record tells yet.
     untold: bool,
+    /// Whether something was learned of a credential.
+    learned: bool,
     /// Those whose standing changed without their doing.
     woken: Vec<ObjectKey>,
     /// How long after its start a lost call counts as under way.
     time_out: Duration,
-    /// Nobody is a member, so nothing is granted.
-    abandoned: bool,
     /// This process doesn't see the cluster as it is, so nothing is begun.
     barred: bool,
     closed: bool,
 }
 
 impl Core {
-    /// A session under `terms`; the window up to `assumed_used_at` counts as used. Nothing is sent
+    /// A session whose one lane is under `terms`; the window up to `assumed_used_at` counts as used. Nothing is sent
     /// before [`Self::begin_tenure`].
     pub(super) fn new(
+        lane: LaneId,
         terms: Terms,
         assumed_used_at: Instant,
         time_out: Duration,
@@ -132,118 +138,107 @@ impl Core {
     ) -> Self {
         Self {
             budget: Budget::new(terms.calls, terms.window, assumed_used_at),
-            queue: Queue::new(),
             permits: HashMap::new(),
-            spare: 0,
             under_way: Vec::new(),
             tenure: Tenure::default(),
             pace: Pace::default(),
-            tokens: Tokens::new(terms.credential),
-            health: Health::new(chance.fork()),
-            notice: Notice::default(),
+            lanes: BTreeMap::from([(lane, Lane::new(terms, chance.fork()))]),
+            last_turn: None,
+            live: None,
+            changed_over: None,
+            tried: None,
             chance,
             untold: false,
+            learned: false,
             woken: Vec::new(),
             time_out,
-            abandoned: false,
             barred: false,
             closed: false,
         }
     }
 
-    /// Takes the terms that the members agree on now. `worth_trying` tells that something
-    /// else makes trying again worthwhile, such as another way to the platform.
-    pub(super) fn agree(&mut self, terms: Terms, worth_trying: bool, now: Instant) {
-        self.abandoned = false;
-        self.budget.resize(terms.calls, terms.window);
-        let other_credential = self.tokens.set_credential(terms.credential);
-        if other_credential {
-            match self.health.ailment() {
-                Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
-                    self.health.understood();
-                }
-                Some(_) | None => self.health.try_now(now),
-            }
-        }
-        if worth_trying {
-            self.health.try_now(now);
-        }
-        if other_credential || self.budget.overdrawn(now) {
-            self.void_permits();
-        }
-    }
-
     /// See [`super::Session::try_soon`].
-    pub(super) fn try_soon(&mut self, now: Instant) {
-        self.health.try_soon(now);
-    }
-
-    /// Lets all go, since nobody is a member any more. Those who held something come back.
-    pub(super) fn abandon(&mut self) -> Vec<ObjectKey> {
-        self.abandoned = true;
-        self.void_permits();
-        let waiting = std::iter::from_fn(|| self.queue.pop());
-        self.woken.extend(waiting.map(|ticket| ticket.key));
-        mem::take(&mut self.woken)
+    pub(super) fn try_soon(&mut self, lane: LaneId, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.health.try_soon(now);
+        }
     }
 
     /// From now on nothing is granted, used or begun: who holds a permit writes no intent for it any more.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.void_permits();
+        self.void_all_permits();
     }
 
     /// See [`super::Session::request`].
-    pub(super) fn request(&mut self, ticket: &Ticket, now: Instant) -> Standing {
+    pub(super) fn request(&mut self, id: LaneId, ticket: &Ticket, now: Instant) -> Standing {
         self.tidy(now);
+        if self
+            .permits
+            .get(&ticket.uid)
+            .is_some_and(|permit| permit.lane != id)
+        {
+            self.take_permit_back(&ticket.uid);
+        }
         if let Some(permit) = self.permits.get_mut(&ticket.uid) {
             if permit.purpose != ticket.purpose {
                 permit.purpose = ticket.purpose;
                 permit.intent = None;
             }
-        } else {
-            self.queue.insert(ticket);
-            self.health.goes_on(&ticket.uid, now);
-            if self.queue.len() == 1
-                && let Move::Grant { probe } = self.next_move(now)
+        } else if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.queue.insert(ticket);
+            lane.health.goes_on(&ticket.uid, now);
+            if lane.queue.len() == 1
+                && let Move::Grant { lane, probe } = self.next_move(now)
+                && lane == id
             {
-                self.grant(probe, now);
+                self.grant(id, probe, now);
             }
         }
-        self.standing(&ticket.uid, now)
+        self.standing(id, &ticket.uid, now)
     }
 
     /// See [`super::Session::standing`].
-    pub(super) fn standing(&self, uid: &str, now: Instant) -> Standing {
-        if let Some(permit) = self.permits.get(uid) {
+    pub(super) fn standing(&self, id: LaneId, uid: &str, now: Instant) -> Standing {
+        if let Some(permit) = self.permits.get(uid).filter(|permit| permit.lane == id) {
             return Standing::Permitted {
                 purpose: permit.purpose,
                 intent: permit.intent.clone(),
             };
         }
-        match self.queue.position(uid) {
+        let Some(lane) = self.lanes.get(&id) else {
+            return Standing::Absent;
+        };
+        match lane.queue.position(uid) {
             Some((position, purpose)) => Standing::Waiting {
                 purpose,
                 position,
-                estimated: self.estimate(position, now),
-                state: self.state(now),
-                told: self.notice.has_told(uid, &self.queue),
+                estimated: self.estimate(id, position, now),
+                state: self.state(id, now),
+                told: lane.notice.has_told(uid, &lane.queue),
             },
             None => Standing::Absent,
         }
     }
 
     /// See [`super::Session::withdraw`].
-    pub(super) fn withdraw(&mut self, uid: &str) {
-        self.queue.remove(uid);
-        if let Some(permit) = self.permits.remove(uid) {
-            self.take_back(&permit);
+    pub(super) fn withdraw(&mut self, id: LaneId, uid: &str) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.queue.remove(uid);
+        }
+        if self
+            .permits
+            .get(uid)
+            .is_some_and(|permit| permit.lane == id)
+        {
+            self.take_permit_back(uid);
         }
     }
 
     /// See [`super::Session::intend`].
-    pub(super) fn intend(&mut self, uid: &str, intent: String, now: Instant) {
-        if let Some(permit) = self.permits.get_mut(uid) {
+    pub(super) fn intend(&mut self, id: LaneId, uid: &str, intent: String, now: Instant) {
+        let permit = self.permits.get_mut(uid);
+        if let Some(permit) = permit.filter(|permit| permit.lane == id) {
             permit.intent = Some((intent, now));
         }
     }
@@ -254,28 +249,17 @@ impl Core {
         let mut step = Step::default();
         let moves = loop {
             match self.next_move(now) {
-                Move::Grant { probe } => {
-                    let granted = self.grant(probe, now);
+                Move::Grant { lane, probe } => {
+                    let granted = self.grant(lane, probe, now);
                     self.woken.extend(granted);
                 }
-                Move::Login { probe } => match self.tokens.begin_login() {
-                    Some(order) if self.budget.take(now) => {
-                        self.tenure.take();
-                        self.under_way.push(now);
-                        if probe {
-                            self.health.probe_begun();
-                        }
-                        step.login = Some(LoginOrder {
-                            call: Underway {
-                                started: now,
-                                probe,
-                                waits: None,
-                                serial: order.credential,
-                            },
-                            secret: order.secret,
-                        });
-                    }
-                    Some(_) | None => break None,
+                Move::Login { lane, probe } => match self.begin_login(lane, probe, now) {
+                    Some(order) => step.login = Some(order),
+                    None => break None,
+                },
+                Move::Trial { lane, probe } => match self.begin_trial(lane, probe, now) {
+                    Some(order) => step.trial = Some(order),
+                    None => break None,
                 },
                 Move::Spare { .. } => {
                     step.spare = true;
@@ -284,15 +268,24 @@ impl Core {
                 Move::Wait(until) => break until,
             }
         };
-        step.spare |= self.closed || self.abandoned;
+        step.spare |= self.closed || self.is_abandoned();
         let unused = self.permits.values().map(|permit| permit.given).min();
         step.wake = mem::take(&mut self.woken);
-        let notice = self
-            .notice
-            .advance(&self.state(now), &self.queue, now, &mut step.wake);
-        let candidates = [moves, unused.map(|given| given + PERMIT_LASTS), notice];
+        let mut candidates = vec![moves, unused.map(|given| given + PERMIT_LASTS)];
+        let states: Vec<_> = self
+            .lanes
+            .keys()
+            .map(|id| (*id, self.state(*id, now)))
+            .collect();
+        for (id, state) in states {
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                let queue = &lane.queue;
+                candidates.push(lane.notice.advance(&state, queue, now, &mut step.wake));
+            }
+        }
         step.next = candidates.into_iter().flatten().min();
         step.wants_record = self.wants_record();
+        step.learned = mem::take(&mut self.learned);
         step
     }
 
@@ -306,60 +299,19 @@ impl Core {
         self.closed
     }
 
-    fn next_move(&mut self, now: Instant) -> Move {
-        let spare = self.queue.is_empty();
-        let wanted = !spare || self.spare > 0;
-        if self.closed || self.abandoned || !wanted || !self.may_send(now) {
-            return Move::Wait(None);
-        }
-        let probe = match self.health.gate(now) {
-            Gate::Open => false,
-            Gate::Probe => true,
-            Gate::At(at) => return Move::Wait(Some(at)),
-            Gate::Answer => return Move::Wait(None),
-        };
-        let (login, alone) = match self.tokens.need(now) {
-            Need::Nothing => (false, probe || self.tokens.doubtful()),
-            Need::Login => (true, probe),
-            // A login ends the old token, which calls that are out still need.
-            Need::Renewal => (true, true),
-            Need::At(at) => return Move::Wait(Some(at)),
-            Need::Answer => return Move::Wait(None),
-        };
-        if alone && self.budget.in_flight() > 0 {
-            return Move::Wait(None);
-        }
-        let room = if spare {
-            self.budget.spare_room(now)
-        } else {
-            self.budget.room(now)
-        };
-        // What nobody waits for isn't worth a record of its own: the next one is soon enough.
-        let free = self.budget.free(now);
-        if !spare && room == Room::Now && self.runs_short(free) {
-            self.tenure.ask();
-        }
-        match room {
-            Room::Now if self.tenure.left() == 0 => Move::Wait(None),
-            Room::Now if login => Move::Login { probe },
-            Room::Now if spare => Move::Spare { probe },
-            Room::Now if self.may_permit() => Move::Grant { probe },
-            Room::At(at) => Move::Wait(Some(at)),
-            Room::Now | Room::AfterAnswer => Move::Wait(None),
-        }
-    }
-
     /// Gives its permit to who is next, or to who probes for all.
-    fn grant(&mut self, probe: bool, now: Instant) -> Option<ObjectKey> {
+    fn grant(&mut self, id: LaneId, probe: bool, now: Instant) -> Option<ObjectKey> {
+        let lane = self.lanes.get_mut(&id)?;
         let ticket = if probe {
-            let begun = self.health.begun_by().and_then(|uid| self.queue.take(uid));
-            begun.or_else(|| self.queue.draw(self.health.tries(), &mut self.chance))
+            let begun = lane.health.begun_by().and_then(|uid| lane.queue.take(uid));
+            begun.or_else(|| lane.queue.draw(lane.health.tries(), &mut self.chance))
         } else {
-            self.queue.pop()
+            lane.queue.pop()
         };
         let ticket = ticket?;
-        self.take(probe, now);
+        self.take(id, probe, now);
         let permit = Permit {
+            lane: id,
             key: ticket.key.clone(),
             purpose: ticket.purpose,
             given: now,
@@ -371,41 +323,67 @@ impl Core {
     }
 
     /// Takes the share of one call.
-    fn take(&mut self, probe: bool, now: Instant) {
+    fn take(&mut self, id: LaneId, probe: bool, now: Instant) {
+        self.last_turn = Some(id);
         self.budget.take(now);
         self.tenure.take();
-        if probe {
-            self.health.probe_begun();
+        if probe && let Some(lane) = self.lanes.get_mut(&id) {
+            lane.health.probe_begun();
         }
     }
 
-    /// Takes back what has run out: permits that nobody used, and a token whose life is over.
+    /// Takes back what has run out: permits that nobody used, and tokens whose life is over.
     fn tidy(&mut self, now: Instant) {
         let unused: Vec<_> = self
             .permits
-            .extract_if(|_, permit| permit.given + PERMIT_LASTS <= now)
+            .iter()
+            .filter(|(_, permit)| permit.given + PERMIT_LASTS <= now)
+            .map(|(uid, _)| uid.clone())
             .collect();
-        for (_, permit) in unused {
-            self.take_back(&permit);
-            self.woken.push(permit.key);
+        for uid in unused {
+            let key = self.take_permit_back(&uid);
+            self.woken.extend(key);
         }
-        if self.tokens.expire(now) {
-            self.void_permits();
+        let expired: Vec<_> = self
+            .lanes
+            .iter_mut()
+            .filter_map(|(id, lane)| lane.tokens.expire(now).then_some(*id))
+            .collect();
+        for id in expired {
+            self.void_permits(id);
         }
     }
 
-    fn take_back(&mut self, permit: &Permit) {
+    fn take_permit_back(&mut self, uid: &str) -> Option<ObjectKey> {
+        let permit = self.permits.remove(uid)?;
         self.budget.give_back();
         self.tenure.give_back();
-        if permit.probe {
-            self.health.probe_returned();
+        if permit.probe
+            && let Some(lane) = self.lanes.get_mut(&permit.lane)
+        {
+            lane.health.probe_returned();
         }
+        Some(permit.key)
     }
 
-    fn void_permits(&mut self) {
-        for (_, permit) in mem::take(&mut self.permits) {
-            self.take_back(&permit);
-            self.woken.push(permit.key);
+    fn void_permits(&mut self, id: LaneId) {
+        self.void_permits_of(|lane| lane == id);
+    }
+
+    fn void_all_permits(&mut self) {
+        self.void_permits_of(|_| true);
+    }
+
+    fn void_permits_of(&mut self, concerned: impl Fn(LaneId) -> bool) {
+        let uids: Vec<_> = self
+            .permits
+            .iter()
+            .filter(|(_, permit)| concerned(permit.lane))
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in uids {
+            let key = self.take_permit_back(&uid);
+            self.woken.extend(key);
         }
     }
 }

@@ -6,33 +6,47 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::Session;
+use super::Shared;
 use super::core::{LoginOrder, Underway};
 use crate::remote::answer::Answer;
 use crate::remote::client::{Connection, Login};
 
 /// Serves `session` until it's dropped or closed.
-pub(super) async fn run(session: Weak<Session>) {
+pub(super) async fn run(session: Weak<Shared>) {
     loop {
         let Some(serving) = session.upgrade() else {
             return;
         };
-        let (step, connection, closed) = {
+        let (step, login, trial, closed) = {
             let mut inner = serving.lock();
-            let step = inner.core.step(Instant::now());
-            (step, inner.members.connection(), inner.core.is_closed())
+            let mut step = inner.core.step(Instant::now());
+            let over = |order: LoginOrder| {
+                let connection = inner.members.connection(order.call.lane());
+                (order, connection)
+            };
+            let (login, trial) = (step.login.take().map(over), step.trial.take().map(over));
+            (step, login, trial, inner.core.is_closed())
         };
         for key in step.wake {
             if serving.wake.send(key).is_err() {
                 return;
             }
         }
-        if let Some(order) = step.login {
+        if let Some((order, connection)) = login {
             let (call, secret) = LoginCall::new(&serving, order);
             // Without a member nothing is begun, so there is a connection; the guard covers the rest.
             if let Some(connection) = connection {
                 tokio::spawn(log_in(call, connection, secret));
             }
+        }
+        if let Some((order, connection)) = trial {
+            let (call, token) = TrialCall::new(&serving, order);
+            if let Some(connection) = connection {
+                tokio::spawn(try_token(call, connection, token));
+            }
+        }
+        if step.learned {
+            serving.learned.notify_one();
         }
         if step.spare {
             serving.spare.notify_waiters();
@@ -69,13 +83,13 @@ async fn log_in(call: LoginCall, connection: Arc<Connection>, secret: SecretStri
 
 /// A login under way; one that is dropped before its answer counts as lost.
 struct LoginCall {
-    session: Arc<Session>,
+    session: Arc<Shared>,
     call: Option<Underway>,
     _under_way: TaskTrackerToken,
 }
 
 impl LoginCall {
-    fn new(session: &Arc<Session>, order: LoginOrder) -> (Self, SecretString) {
+    fn new(session: &Arc<Shared>, order: LoginOrder) -> (Self, SecretString) {
         let call = Self {
             session: Arc::clone(session),
             call: Some(order.call),
@@ -97,6 +111,54 @@ impl LoginCall {
 }
 
 impl Drop for LoginCall {
+    fn drop(&mut self) {
+        self.finish(None);
+    }
+}
+
+async fn try_token(call: TrialCall, connection: Arc<Connection>, token: SecretString) {
+    let app_id = call.session.key.app_id.clone();
+    // The last look: a process may have stood still since the call was ordered.
+    if !call.session.lock().core.may_send(Instant::now()) {
+        return;
+    }
+    let answer = match connection.list_one(&app_id, &token).await {
+        Ok(_) => Answer::Done(200),
+        Err(answer) => answer,
+    };
+    call.end(&answer);
+}
+
+/// A list of one entry under way, by which a token is tried; one that is dropped before its answer counts as lost.
+struct TrialCall {
+    session: Arc<Shared>,
+    call: Option<Underway>,
+    _under_way: TaskTrackerToken,
+}
+
+impl TrialCall {
+    fn new(session: &Arc<Shared>, order: LoginOrder) -> (Self, SecretString) {
+        let call = Self {
+            session: Arc::clone(session),
+            call: Some(order.call),
+            _under_way: session.calls.token(),
+        };
+        (call, order.secret)
+    }
+
+    fn end(mut self, answer: &Answer) {
+        self.finish(Some(answer));
+    }
+
+    fn finish(&mut self, answer: Option<&Answer>) {
+        if let Some(call) = self.call.take() {
+            self.session
+                .change(|core, now| core.trial_ended(&call, answer, now));
+        }
+    }
+}
+
+impl Drop for TrialCall {
     fn drop(&mut self) {
         self.finish(None);
     }

@@ -225,6 +225,19 @@ impl Health {
         begins
     }
 
+    /// The platform refused the credential itself: the next probe goes after `pause`, unless something changes.
+    pub(super) fn refuses(&mut self, state: State, pause: Duration, now: Instant) {
+        self.ailment = Some(Ailment {
+            state,
+            healed_by_login: true,
+            steps: 0,
+            next: now + pause,
+            told: now,
+            probing: false,
+            begun_by: None,
+        });
+    }
+
     /// An answer was understood.
     pub(super) fn understood(&mut self) {
         self.failures = 0;

@@ -1,20 +1,35 @@
 //! The `Platform`s that share one session, and what they agree on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::core::Terms;
+use super::core::{LaneId, Terms};
 use super::credential::same_credential;
 use super::{Credential, Member};
 use crate::api::names::ObjectKey;
 use crate::remote::client::Connection;
 
-/// The members of one session.
+/// The members of one session, by the lanes of their credentials.
 #[derive(Default)]
 pub(super) struct Members {
-    /// Each with the change that brought its credential.
-    all: BTreeMap<ObjectKey, (u64, Member)>,
+    /// Each with its lane, and the change that brought it what it has.
+    all: BTreeMap<ObjectKey, (LaneId, u64, Member)>,
+    /// The credential of each lane, also of one without members that is remembered.
+    lanes: BTreeMap<LaneId, Credential>,
     changes: u64,
+    last: u64,
+}
+
+/// What came of a Platform's joining.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Joined {
+    pub(super) lane: LaneId,
+    /// A lane that has lost its last member by that.
+    pub(super) left: Option<LaneId>,
+    /// Whether it makes trying again worthwhile: its way to the platform is another one, or a person asks for it.
+    pub(super) worth_trying: bool,
+    /// Whether a person asks for a try.
+    pub(super) asks: bool,
 }
 
 impl Members {
@@ -23,57 +38,91 @@ impl Members {
         self.all.is_empty()
     }
 
-    /// Their names, in order.
-    pub(super) fn platforms(&self) -> Vec<ObjectKey> {
-        self.all.keys().cloned().collect()
+    /// The names of those in a lane, in order.
+    pub(super) fn platforms(&self, lane: LaneId) -> Vec<ObjectKey> {
+        self.of(lane).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Adds `platform`, or takes what it brings now. Whether that makes trying again worthwhile: its way to the platform
-    /// is another one, or a person asks for it.
-    pub(super) fn join(&mut self, platform: &ObjectKey, member: Member) -> bool {
+    /// Adds `platform`, or takes what it brings now. The lane of its only user follows a credential that changes.
+    pub(super) fn join(&mut self, platform: &ObjectKey, member: Member) -> Joined {
         let known = self.all.get(platform);
-        let worth_trying = known.is_some_and(|(_, old)| {
-            let asked = member.requested_at.is_some() && member.requested_at != old.requested_at;
-            asked || !Arc::ptr_eq(&old.connection, &member.connection)
+        let asks = known.is_some_and(|(_, _, old)| {
+            member.requested_at.is_some() && member.requested_at != old.requested_at
         });
-        let since = match known {
-            Some((since, old)) if same_credential(&old.credential, &member.credential) => *since,
+        let reconnects =
+            known.is_some_and(|(_, _, old)| !Arc::ptr_eq(&old.connection, &member.connection));
+        let before = known.map(|(lane, since, _)| (*lane, *since));
+        let same = |credential: &&Credential| same_credential(credential, &member.credential);
+        let mut lanes = self.lanes.iter();
+        let found = lanes
+            .find(|(_, credential)| same(credential))
+            .map(|(lane, _)| *lane);
+        let alone = before.filter(|(lane, _)| self.of(*lane).count() == 1);
+        let lane = match (found, alone) {
+            (Some(lane), _) | (None, Some((lane, _))) => lane,
+            (None, None) => {
+                self.last += 1;
+                LaneId(self.last)
+            }
+        };
+        let since = match before {
+            Some((old, since)) if found == Some(old) => since,
             Some(_) | None => {
                 self.changes += 1;
                 self.changes
             }
         };
-        self.all.insert(platform.clone(), (since, member));
-        worth_trying
+        self.lanes.insert(lane, member.credential.clone());
+        self.all.insert(platform.clone(), (lane, since, member));
+        let left = before.map(|(lane, _)| lane);
+        Joined {
+            lane,
+            left: left.filter(|old| *old != lane && self.of(*old).next().is_none()),
+            worth_trying: asks || reconnects,
+            asks,
+        }
     }
 
-    /// Takes `platform` out.
-    pub(super) fn leave(&mut self, platform: &ObjectKey) {
-        self.all.remove(platform);
+    /// Takes `platform` out; the lane it was in, and whether it was the last one there.
+    pub(super) fn leave(&mut self, platform: &ObjectKey) -> Option<(LaneId, bool)> {
+        let (lane, _, _) = self.all.remove(platform)?;
+        Some((lane, self.of(lane).next().is_none()))
     }
 
-    /// The lowest limit, the longest window, and the one credential that serves: a login before a
-    /// token handed in, then the one that changed last.
-    pub(super) fn terms(&self) -> Option<Terms> {
-        let members = || self.all.values().map(|(_, member)| member);
+    /// Forgets all lanes but these.
+    pub(super) fn retain(&mut self, lanes: &BTreeSet<LaneId>) {
+        self.lanes.retain(|lane, _| lanes.contains(lane));
+    }
+
+    /// The lane that `platform` is in.
+    pub(super) fn lane_of(&self, platform: &ObjectKey) -> Option<LaneId> {
+        self.all.get(platform).map(|(lane, _, _)| *lane)
+    }
+
+    /// Those lanes that somebody is in.
+    pub(super) fn used(&self) -> BTreeSet<LaneId> {
+        self.all.values().map(|(lane, _, _)| *lane).collect()
+    }
+
+    /// The lowest limit and the longest window of a lane's members, and their credential.
+    pub(super) fn terms(&self, lane: LaneId) -> Option<Terms> {
+        let members = || self.of(lane).map(|(_, (_, member))| member);
         Some(Terms {
             calls: members().map(|member| member.calls).min()?,
             window: members().map(|member| member.window).max()?,
-            credential: self.serving()?.credential.clone(),
+            credential: self.lanes.get(&lane)?.clone(),
         })
     }
 
-    /// The connection of the member whose credential serves: logins go over it.
-    pub(super) fn connection(&self) -> Option<Arc<Connection>> {
-        Some(Arc::clone(&self.serving()?.connection))
+    /// The connection of the member whose credential changed last: logins go over it.
+    pub(super) fn connection(&self, lane: LaneId) -> Option<Arc<Connection>> {
+        let latest = self.of(lane).max_by_key(|(_, (since, _))| *since);
+        latest.map(|(_, (_, member))| Arc::clone(&member.connection))
     }
 
-    fn serving(&self) -> Option<&Member> {
-        let rank = |(since, member): &&(u64, Member)| match member.credential {
-            Credential::Login(_) => (true, *since),
-            Credential::Token(_) => (false, *since),
-        };
-        self.all.values().max_by_key(rank).map(|(_, member)| member)
+    fn of(&self, lane: LaneId) -> impl Iterator<Item = (&ObjectKey, (u64, &Member))> {
+        let all = self.all.iter().filter(move |(_, (own, _, _))| *own == lane);
+        all.map(|(key, (_, since, member))| (key, (*since, member)))
     }
 }
 
@@ -110,27 +159,25 @@ mod tests {
         }
     }
 
-    fn serving(members: &Members) -> String {
-        match members.terms().unwrap().credential {
-            Credential::Login(secret) | Credential::Token(secret) => {
-                secret.expose_secret().to_owned()
-            }
+    fn secret(credential: &Credential) -> &str {
+        match credential {
+            Credential::Login(secret) | Credential::Token(secret) => secret.expose_secret(),
         }
     }
 
     #[test]
-    fn the_lowest_limit_and_the_longest_window_count() {
+    fn the_lowest_limit_and_the_longest_window_of_equal_credentials_count() {
         let mut members = Members::default();
-        assert!(members.terms().is_none());
-        members.join(
-            &ObjectKey::new("n", "a"),
-            member(100, 60, Credential::Login, "s"),
-        );
-        members.join(
-            &ObjectKey::new("n", "b"),
-            member(10, 6, Credential::Login, "s"),
-        );
-        let terms = members.terms().unwrap();
+        let login = |calls, seconds, secret| member(calls, seconds, Credential::Login, secret);
+        let lane = members
+            .join(&ObjectKey::new("n", "a"), login(100, 60, "s"))
+            .lane;
+        members.join(&ObjectKey::new("n", "b"), login(10, 6, "s"));
+        let other = members
+            .join(&ObjectKey::new("n", "c"), login(1, 600, "t"))
+            .lane;
+        assert_ne!(lane, other);
+        let terms = members.terms(lane).unwrap();
         assert_eq!((terms.calls, terms.window), (10, Duration::from_secs(60)));
     }
 
@@ -144,27 +191,37 @@ mod tests {
             requested_at: requested_at.map(str::to_owned),
             ..known()
         };
-        assert!(!members.join(&key, same(None)), "nobody waits yet");
-        assert!(!members.join(&key, same(None)));
-        assert!(members.join(&key, same(Some("1"))));
-        assert!(!members.join(&key, same(Some("1"))));
-        assert!(members.join(&key, same(Some("2"))));
-        assert!(!members.join(&key, same(None)), "taken off");
-        assert!(members.join(&key, known()));
+        let mut tries = |member| {
+            let joined = members.join(&key, member);
+            (joined.worth_trying, joined.asks)
+        };
+        assert_eq!(tries(same(None)), (false, false), "nobody waits yet");
+        assert_eq!(tries(same(None)), (false, false));
+        assert_eq!(tries(same(Some("1"))), (true, true));
+        assert_eq!(tries(same(Some("1"))), (false, false));
+        assert_eq!(tries(same(Some("2"))), (true, true));
+        assert_eq!(tries(same(None)), (false, false), "taken off");
+        assert_eq!(tries(known()), (true, false));
     }
 
     #[test]
-    fn a_login_wins_over_a_token_and_then_the_credential_that_changed_last() {
+    fn each_credential_has_a_lane_which_follows_a_change_by_its_only_member() {
         let (a, b) = (ObjectKey::new("n", "a"), ObjectKey::new("n", "b"));
+        let login = |secret| member(1, 1, Credential::Login, secret);
         let mut members = Members::default();
-        members.join(&a, member(1, 1, Credential::Login, "login-a"));
-        members.join(&b, member(1, 1, Credential::Token, "token-b"));
-        assert_eq!(serving(&members), "login-a");
-        members.join(&b, member(1, 1, Credential::Login, "login-b"));
-        assert_eq!(serving(&members), "login-b");
-        members.join(&a, member(1, 1, Credential::Login, "login-a"));
-        assert_eq!(serving(&members), "login-b", "nothing changed");
-        members.leave(&b);
-        assert_eq!(serving(&members), "login-a");
+        let first = members.join(&a, login("s1")).lane;
+        let rotated = members.join(&a, login("s2"));
+        assert_eq!((rotated.lane, rotated.left), (first, None));
+        assert_eq!(secret(&members.terms(first).unwrap().credential), "s2");
+        let beside = members.join(&b, login("s2"));
+        assert_eq!((beside.lane, beside.left), (first, None));
+        let apart = members.join(&b, login("s3"));
+        assert_ne!(apart.lane, first, "the other member keeps its lane");
+        assert_eq!(members.platforms(first), std::slice::from_ref(&a));
+        let again = members.join(&b, login("s2"));
+        assert_eq!((again.lane, again.left), (first, Some(apart.lane)));
+        let token = members.join(&b, member(1, 1, Credential::Token, "s2"));
+        assert_ne!(token.lane, first, "a token is no login");
+        assert_eq!(members.leave(&a), Some((first, true)));
     }
 }

@@ -1,4 +1,7 @@
-//! One application: its call budget, its queue, its token, and who gets the next call.
+//! One application: its call budget, its queues, its tokens, and who gets the next call.
+//!
+//! The budget is the application's and counts every call. Everything else belongs to a credential: equal ones share a
+//! lane (queue, token, health), and a call for an object goes out only under a token that its own credential obtained.
 //!
 //! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its
 //! turn has come. Nobody sleeps inside a reconcile. What nobody waits for, the pages of an inventory,
@@ -39,7 +42,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use self::call_log::{BOUND as CALL_LOG_BOUND, Inheritance};
-use self::core::{Core, Underway};
+use self::core::{Core, LaneId, Learned, Underway};
 pub use self::credential::{Credential, CredentialId, Proof};
 use self::members::Members;
 pub use self::outlook::{Outlook, Snapshot, State, Turn};
@@ -160,8 +163,14 @@ pub enum Standing {
 /// Where the dispatcher sends the objects whose turn has come.
 pub type Wake = mpsc::UnboundedSender<ObjectKey>;
 
-/// Everything the operator holds for one application.
+/// What the operator holds for one application, as one credential sees it: whoever brings an equal one has the same.
 pub struct Session {
+    lane: LaneId,
+    shared: Arc<Shared>,
+}
+
+/// Everything the operator holds for one application.
+struct Shared {
     key: SessionKey,
     inner: Mutex<Inner>,
     /// Tells the dispatcher to look again.
@@ -169,8 +178,12 @@ pub struct Session {
     wake: Wake,
     /// Told when a call waits for nothing but a record that allows for it.
     scarce: Arc<Notify>,
-    /// Told when whoever waits in [`Self::list`] should try again.
+    /// Told when whoever waits in [`Session::list`] should try again.
     spare: Notify,
+    /// Told when something was learned of a credential.
+    learned: Arc<Notify>,
+    /// One moment by both clocks.
+    anchor: (Timestamp, Instant),
     /// Holds a token for each call under way.
     calls: TaskTracker,
 }
@@ -184,7 +197,7 @@ struct Inner {
 impl Session {
     /// What names this session.
     pub fn key(&self) -> &SessionKey {
-        &self.key
+        &self.shared.key
     }
 
     /// Asks for a permit and tells where that leaves the object; a second ask changes nothing, unless
@@ -194,18 +207,20 @@ impl Session {
     /// With a free budget, a live token and nobody waiting, the answer is a permit at once.
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed over")]
     pub fn request(&self, ticket: Ticket) -> Standing {
-        self.change(|core, now| core.request(&ticket, now))
+        self.change(|core, now| core.request(self.lane, &ticket, now))
     }
 
     /// What is known of the credential that calls go out under here.
     pub fn proof(&self) -> Proof {
-        Proof::Untried
+        self.shared.proof(self.lock().core.learned(self.lane))
     }
 
     /// Somebody waits to know whether the platform accepts the credential. It is tried once, when its turn among all
     /// such has come: at most one a minute in one session, the longest awaited first. One that is proven isn't tried,
     /// and one that was refused not before an hour is over.
-    pub fn try_credential(&self) {}
+    pub fn try_credential(&self) {
+        self.change(|core, now| core.try_credential(self.lane, now));
+    }
 
     /// How long a call counts after its answer.
     pub fn window(&self) -> Duration {
@@ -214,22 +229,24 @@ impl Session {
 
     /// A person asks for a try: where nothing but a probe goes, the next one goes now, or 5 s after the last.
     pub fn try_soon(&self) {
-        self.change(Core::try_soon);
+        self.change(|core, now| core.try_soon(self.lane, now));
     }
 
     /// Where the object stands.
     pub fn standing(&self, uid: &str) -> Standing {
-        self.lock().core.standing(uid, Instant::now())
+        let now = Instant::now();
+        self.lock().core.standing(self.lane, uid, now)
     }
 
     /// Gives a ticket, or a permit that was not used, back.
     pub fn withdraw(&self, uid: &str) {
-        self.change(|core, _| core.withdraw(uid));
+        self.change(|core, _| core.withdraw(self.lane, uid));
     }
 
     /// Remembers the intent written for the permit that the object holds.
     pub fn intend(&self, uid: &str, intent: String) {
-        self.lock().core.intend(uid, intent, Instant::now());
+        let now = Instant::now();
+        self.lock().core.intend(self.lane, uid, intent, now);
     }
 
     /// Uses the permit of `uid` for one DELETE over `connection` and learns from the answer.
@@ -243,10 +260,10 @@ impl Session {
         connection: &Connection,
         file_id: &FileId,
     ) -> Option<Answer> {
-        let begun = self.change(|core, now| core.begin(uid, Purpose::Delete, now));
+        let begun = self.change(|core, now| core.begin(self.lane, uid, Purpose::Delete, now));
         let (call, token) = TrackedCall::new(self, begun?);
         // No await between the check above and the send: nothing can change in between.
-        let answer = connection.delete(&self.key.app_id, &token, file_id).await;
+        let answer = connection.delete(&self.key().app_id, &token, file_id).await;
         call.end(&answer);
         Some(answer)
     }
@@ -263,9 +280,9 @@ impl Session {
         connection: &Connection,
         file_id: &FileId,
     ) -> Option<Result<CategoryInfo, Answer>> {
-        let begun = self.change(|core, now| core.begin(uid, purpose, now));
+        let begun = self.change(|core, now| core.begin(self.lane, uid, purpose, now));
         let (call, token) = TrackedCall::new(self, begun?);
-        let shown = connection.show(&self.key.app_id, &token, file_id).await;
+        let shown = connection.show(&self.key().app_id, &token, file_id).await;
         call.end(shown.as_ref().err().unwrap_or(&Answer::Done(200)));
         Some(shown)
     }
@@ -281,7 +298,7 @@ impl Session {
     pub async fn list(&self, connection: &Connection, page: u32) -> Option<Result<Page, Answer>> {
         let begun = self.spare_call().await;
         let (call, token) = TrackedCall::new(self, begun?);
-        let listed = connection.list(&self.key.app_id, &token, page).await;
+        let listed = connection.list(&self.key().app_id, &token, page).await;
         call.end(listed.as_ref().err().unwrap_or(&Answer::Done(200)));
         Some(listed)
     }
@@ -290,9 +307,9 @@ impl Session {
     async fn spare_call(&self) -> Option<(Underway, SecretString)> {
         let _wanted = WantsSpare::new(self);
         loop {
-            let mut told = pin!(self.spare.notified());
+            let mut told = pin!(self.shared.spare.notified());
             told.as_mut().enable();
-            match self.change(Core::begin_spare) {
+            match self.change(|core, now| core.begin_spare(self.lane, now)) {
                 Poll::Ready(begun) => return begun,
                 Poll::Pending => told.await,
             }
@@ -308,40 +325,76 @@ impl Session {
     /// more of them are asked for, and everybody else waits meanwhile: a thousand are a bearable bound.
     pub fn outlook(&self, most: usize) -> Outlook {
         let now = Instant::now();
+        let lane = self.lane;
         let inner = self.lock();
         let core = &inner.core;
-        let token_expires = core.token_ends().and_then(|ends| {
+        let token_expires = core.token_ends(lane).and_then(|ends| {
             let left = SignedDuration::try_from(ends.saturating_duration_since(now)).ok()?;
             Timestamp::now().checked_add(left).ok()
         });
         let snapshot = Snapshot {
-            state: core.state(now),
+            state: core.state(lane, now),
             calls_in_window: core.calls_in_window(now),
             limit: core.limit(now),
             window: core.window(),
-            next_probe: core.next_probe(),
-            queue_length: core.waiting(),
-            estimated: match core.waiting() {
+            next_probe: core.next_probe(lane),
+            queue_length: core.waiting(lane),
+            estimated: match core.waiting(lane) {
                 0 => Duration::ZERO,
-                last => core.estimate(last, now),
+                last => core.estimate(lane, last, now),
             },
             token_expires,
-            logins: core.logins(),
+            logins: core.logins(lane),
+            proof: self.shared.proof(core.learned(lane)),
+            takes_turns: core.takes_turns(lane),
         };
-        let turns = core.turns(most, now);
+        let turns = core.turns(lane, most, now);
         Outlook { snapshot, turns }
     }
 
-    /// The Platforms that share this session.
+    /// The Platforms that bring this credential.
     pub fn platforms(&self) -> Vec<ObjectKey> {
-        self.lock().members.platforms()
+        self.lock().members.platforms(self.lane)
     }
 
+    fn change<T>(&self, change: impl FnOnce(&mut Core, Instant) -> T) -> T {
+        self.shared.change(change)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.shared.lock()
+    }
+}
+
+impl Shared {
     /// Changes the state and lets the dispatcher do what follows from it.
     fn change<T>(&self, change: impl FnOnce(&mut Core, Instant) -> T) -> T {
         let result = change(&mut self.lock().core, Instant::now());
         self.changed.notify_one();
         result
+    }
+
+    fn proof(&self, learned: Learned) -> Proof {
+        match learned {
+            Learned::Untried => Proof::Untried,
+            Learned::Proven(at) => Proof::Proven {
+                since: self.wall(at),
+            },
+            Learned::Refused(at, detail) => Proof::Refused {
+                since: self.wall(at),
+                detail,
+            },
+        }
+    }
+
+    /// A time by the wall clock, the same whenever it is asked for.
+    fn wall(&self, at: Instant) -> Timestamp {
+        let (wall, instant) = self.anchor;
+        let time = match at.checked_duration_since(instant) {
+            Some(later) => wall.checked_add(later),
+            None => wall.checked_sub(instant - at),
+        };
+        time.unwrap_or(wall)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -350,7 +403,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for Shared {
     fn drop(&mut self) {
         // The dispatcher finds the session gone and ends.
         self.changed.notify_one();
@@ -362,14 +415,14 @@ struct WantsSpare<'a>(&'a Session);
 
 impl<'a> WantsSpare<'a> {
     fn new(session: &'a Session) -> Self {
-        session.lock().core.want_spare();
+        session.lock().core.want_spare(session.lane);
         Self(session)
     }
 }
 
 impl Drop for WantsSpare<'_> {
     fn drop(&mut self) {
-        self.0.lock().core.forgo_spare();
+        self.0.lock().core.forgo_spare(self.0.lane);
     }
 }
 
@@ -385,7 +438,7 @@ impl<'a> TrackedCall<'a> {
         let call = Self {
             session,
             call: Some(call),
-            _tracked: session.calls.token(),
+            _tracked: session.shared.calls.token(),
         };
         (call, token)
     }

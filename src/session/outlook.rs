@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::Ticket;
+use super::{Proof, Ticket};
 use crate::remote::answer::{Detail, Trouble};
 
 /// What the session as a whole waits for.
@@ -30,11 +30,13 @@ pub enum State {
     ApplicationRefused(Detail),
     /// Answers come that prove nothing: from something before the platform, or from another place than it.
     Unexpected(Detail),
+    /// The token was handed in, and a login of the same application works: nothing is called by the token.
+    Superseded,
 }
 
 impl State {
     /// Every word of [`Self::as_str`].
-    pub const WORDS: [&str; 7] = [
+    pub const WORDS: [&str; 8] = [
         "Open",
         "Throttled",
         "TokenRefused",
@@ -42,6 +44,7 @@ impl State {
         "AuthenticationFailed",
         "ApplicationRefused",
         "Unexpected",
+        "Superseded",
     ];
 
     /// Whether no call does what it's for, so that few are tried.
@@ -51,7 +54,8 @@ impl State {
             Self::Unavailable(..)
             | Self::AuthenticationFailed(_)
             | Self::ApplicationRefused(_)
-            | Self::Unexpected(_) => true,
+            | Self::Unexpected(_)
+            | Self::Superseded => true,
         }
     }
 
@@ -60,9 +64,10 @@ impl State {
         match self {
             Self::Open | Self::Throttled { .. } | Self::TokenRefused(_) => false,
             Self::Unavailable(_, trouble) => trouble.needs_person(),
-            Self::AuthenticationFailed(_) | Self::ApplicationRefused(_) | Self::Unexpected(_) => {
-                true
-            }
+            Self::AuthenticationFailed(_)
+            | Self::ApplicationRefused(_)
+            | Self::Unexpected(_)
+            | Self::Superseded => true,
         }
     }
 
@@ -76,6 +81,7 @@ impl State {
             Self::AuthenticationFailed(_) => "AuthenticationFailed",
             Self::ApplicationRefused(_) => "ApplicationRefused",
             Self::Unexpected(_) => "Unexpected",
+            Self::Superseded => "Superseded",
         }
     }
 }
@@ -101,6 +107,29 @@ pub struct Snapshot {
     pub token_expires: Option<Timestamp>,
     /// Logins begun since the session exists.
     pub logins: u64,
+    /// What is known of the credential.
+    pub proof: Proof,
+    /// Whether another login is accepted too, so that both take turns.
+    pub takes_turns: bool,
+}
+
+impl Snapshot {
+    /// Adds what another credential of the same session sees.
+    pub(super) fn add(&mut self, other: Self) {
+        // What works says more of the application than what doesn't.
+        if self.state.is_ailing() && !other.state.is_ailing() {
+            self.state = other.state;
+            self.next_probe = other.next_probe;
+        }
+        self.queue_length += other.queue_length;
+        self.estimated = self.estimated.max(other.estimated);
+        self.token_expires = self.token_expires.max(other.token_expires);
+        self.logins += other.logins;
+        if !self.proof.is_proven() {
+            self.proof = other.proof;
+        }
+        self.takes_turns |= other.takes_turns;
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +143,8 @@ impl Snapshot {
             window: Duration::from_secs(60),
             next_probe: None,
             logins: 1,
+            proof: Proof::Untried,
+            takes_turns: false,
             queue_length: 3,
             estimated,
             token_expires: None,

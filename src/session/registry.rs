@@ -1,21 +1,22 @@
 //! All sessions of this process, and which `Platform` is in which.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::call_log::{CallLog, Inheritance};
-use super::core::{Core, Terms};
+use super::core::{Core, LaneId, Terms};
 use super::credential::{CredentialId, Credentials};
 use super::members::Members;
 use super::tenure::Tenure;
-use super::{Credential, Inner, Member, Session, SessionKey, Snapshot, Wake, dispatcher};
+use super::{Credential, Inner, Member, Session, SessionKey, Shared, Snapshot, Wake, dispatcher};
 use crate::api::names::{AppId, ObjectKey};
 
 /// All sessions of this process. They send nothing until it leads.
@@ -23,6 +24,7 @@ pub struct Sessions {
     call_timeout: Duration,
     wake: Wake,
     scarce: Arc<Notify>,
+    learned: Arc<Notify>,
     leads: watch::Sender<bool>,
     calls: TaskTracker,
     registry: Mutex<Registry>,
@@ -30,7 +32,7 @@ pub struct Sessions {
 
 #[derive(Default)]
 struct Registry {
-    sessions: HashMap<SessionKey, Arc<Session>>,
+    sessions: HashMap<SessionKey, Home>,
     /// Where each platform is.
     homes: HashMap<ObjectKey, SessionKey>,
     /// What the leaders before may have sent; `None` until this process leads.
@@ -43,6 +45,12 @@ struct Registry {
     closed: bool,
 }
 
+/// One session, and what each of its credentials sees of it.
+struct Home {
+    shared: Arc<Shared>,
+    lanes: BTreeMap<LaneId, Arc<Session>>,
+}
+
 impl Sessions {
     /// No session yet. A call without an answer counts until `call_timeout` after its start.
     pub fn new(call_timeout: Duration, wake: Wake) -> Arc<Self> {
@@ -50,6 +58,7 @@ impl Sessions {
             call_timeout,
             wake,
             scarce: Arc::default(),
+            learned: Arc::default(),
             leads: watch::Sender::new(false),
             calls: TaskTracker::new(),
             registry: Mutex::default(),
@@ -76,21 +85,28 @@ impl Sessions {
         registry.homes.insert(platform.clone(), key.clone());
         let (closed, barred) = (registry.closed, registry.barred);
         match registry.sessions.entry(key) {
-            Entry::Occupied(entry) => {
-                entry.get().join(platform, member, now);
-                Arc::clone(entry.get())
-            }
+            Entry::Occupied(mut entry) => entry.get_mut().join(platform, member, now),
             Entry::Vacant(entry) => {
-                let session = self.begin(entry.key().clone(), platform, member, closed);
+                let mut home = self.begin(entry.key().clone(), platform, member, closed);
                 if let Some(inheritance) = &mut registry.inheritance {
                     let past = inheritance.take(entry.key(), now);
                     let tenure = registry.tenure.of_a_newcomer();
-                    session.change(|core, _| core.begin_tenure(past, tenure));
+                    home.shared
+                        .change(|core, _| core.begin_tenure(past, tenure));
                 }
-                session.change(|core, _| core.bar(barred));
-                Arc::clone(entry.insert(session))
+                home.shared.change(|core, _| core.bar(barred));
+                let first = home.shared.lock().members.used().first().copied();
+                let lane = first.unwrap_or(LaneId(0));
+                let session = home.session(lane);
+                entry.insert(home);
+                session
             }
         }
+    }
+
+    /// Told when something was learned of a credential.
+    pub fn learned(&self) -> Arc<Notify> {
+        Arc::clone(&self.learned)
     }
 
     /// The name of a credential of this application: equal ones have the same.
@@ -112,9 +128,10 @@ impl Sessions {
         let mut guard = self.lock();
         let registry = &mut *guard;
         let inheritance = registry.inheritance.insert(inheritance);
-        for (key, session) in &registry.sessions {
+        for (key, home) in &registry.sessions {
             let past = inheritance.take(key, now);
-            session.change(|core, _| core.begin_tenure(past, Tenure::default()));
+            home.shared
+                .change(|core, _| core.begin_tenure(past, Tenure::default()));
         }
     }
 
@@ -122,8 +139,8 @@ impl Sessions {
     pub fn bar(&self, barred: bool) {
         let mut registry = self.lock();
         registry.barred = barred;
-        for session in registry.sessions.values() {
-            session.change(|core, _| core.bar(barred));
+        for home in registry.sessions.values() {
+            home.shared.change(|core, _| core.bar(barred));
         }
     }
 
@@ -149,7 +166,7 @@ impl Sessions {
         registry.sweep(now);
         let sessions = registry.sessions.iter();
         let mut records: Vec<_> = sessions
-            .map(|(key, session)| session.lock().core.record(key, until, now))
+            .map(|(key, home)| home.shared.lock().core.record(key, until, now))
             .collect();
         let mut partial = false;
         if let Some(inheritance) = &mut registry.inheritance {
@@ -163,8 +180,8 @@ impl Sessions {
     pub fn recorded(&self, lease_ends: Instant) {
         let mut registry = self.lock();
         registry.tenure.confirm(lease_ends);
-        for session in registry.sessions.values() {
-            session.change(|core, _| core.recorded(lease_ends));
+        for home in registry.sessions.values() {
+            home.shared.change(|core, _| core.recorded(lease_ends));
         }
         self.leads.send_replace(true);
     }
@@ -177,7 +194,7 @@ impl Sessions {
         let registry = self.lock();
         let sessions = registry.sessions.values();
         sessions
-            .filter_map(|session| session.lock().core.bring_forward(due, now))
+            .filter_map(|home| home.shared.lock().core.bring_forward(due, now))
             .min()
     }
 
@@ -185,8 +202,8 @@ impl Sessions {
     pub fn close(&self) {
         let mut registry = self.lock();
         registry.closed = true;
-        for session in registry.sessions.values() {
-            session.change(|core, _| core.close());
+        for home in registry.sessions.values() {
+            home.shared.change(|core, _| core.close());
         }
     }
 
@@ -197,55 +214,56 @@ impl Sessions {
         self.calls.wait().await;
     }
 
-    /// A look at every session that has a member.
+    /// A look at every session that has a member: what its credentials wait for, taken together.
     pub fn snapshots(&self) -> Vec<(SessionKey, Snapshot)> {
-        let sessions = self.all().into_iter();
-        sessions
-            .map(|session| (session.key.clone(), session.snapshot()))
-            .collect()
+        let mut all: HashMap<SessionKey, Snapshot> = HashMap::new();
+        for session in self.all() {
+            let one = session.snapshot();
+            match all.entry(session.key().clone()) {
+                Entry::Occupied(mut entry) => entry.get_mut().add(one),
+                Entry::Vacant(entry) => drop(entry.insert(one)),
+            }
+        }
+        all.into_iter().collect()
     }
 
-    /// Every session that has a member.
+    /// Every session that has a member, once for each credential.
     pub fn all(&self) -> Vec<Arc<Session>> {
         let mut registry = self.lock();
         registry.sweep(Instant::now());
-        let sessions: Vec<_> = registry.sessions.values().map(Arc::clone).collect();
-        drop(registry);
-        sessions
-            .into_iter()
-            .filter(|session| !session.lock().members.is_empty())
-            .collect()
+        let homes = registry.sessions.values_mut();
+        homes.flat_map(Home::used).collect()
     }
 
-    fn begin(
-        &self,
-        key: SessionKey,
-        platform: &ObjectKey,
-        member: Member,
-        closed: bool,
-    ) -> Arc<Session> {
+    fn begin(&self, key: SessionKey, platform: &ObjectKey, member: Member, closed: bool) -> Home {
         let mut members = Members::default();
         let terms = Terms {
             calls: member.calls,
             window: member.window,
             credential: member.credential.clone(),
         };
-        members.join(platform, member);
-        let mut core = Core::new(terms, Instant::now(), self.call_timeout, Rng::new());
+        let lane = members.join(platform, member).lane;
+        let now = Instant::now();
+        let mut core = Core::new(lane, terms, now, self.call_timeout, Rng::new());
         if closed {
             core.close();
         }
-        let session = Arc::new(Session {
+        let shared = Arc::new(Shared {
             key,
             inner: Mutex::new(Inner { core, members }),
             changed: Arc::new(Notify::new()),
             wake: self.wake.clone(),
             scarce: Arc::clone(&self.scarce),
             spare: Notify::new(),
+            learned: Arc::clone(&self.learned),
+            anchor: (Timestamp::now(), now),
             calls: self.calls.clone(),
         });
-        tokio::spawn(dispatcher::run(Arc::downgrade(&session)));
-        session
+        tokio::spawn(dispatcher::run(Arc::downgrade(&shared)));
+        Home {
+            shared,
+            lanes: BTreeMap::new(),
+        }
     }
 
     /// Leads without a Lease, from a time on before which nothing was sent.
@@ -264,55 +282,95 @@ impl Sessions {
 impl Registry {
     fn leave(&mut self, platform: &ObjectKey) {
         let home = self.homes.remove(platform);
-        if let Some(session) = home.and_then(|home| self.sessions.get(&home)) {
-            session.leave(platform, Instant::now());
+        if let Some(home) = home.and_then(|home| self.sessions.get(&home)) {
+            home.leave(platform, Instant::now());
         }
     }
 
     /// Forgets the sessions without members whose calls have all left the window.
     fn sweep(&mut self, now: Instant) {
-        self.sessions.retain(|_, session| {
-            let inner = session.lock();
+        self.sessions.retain(|_, home| {
+            home.sweep(now);
+            let inner = home.shared.lock();
             !inner.members.is_empty() || !inner.core.spent(now)
         });
     }
 }
 
-impl Session {
-    fn join(&self, platform: &ObjectKey, member: Member, now: Instant) {
-        self.change_members(now, |members| members.join(platform, member));
+impl Home {
+    fn session(&mut self, lane: LaneId) -> Arc<Session> {
+        let shared = &self.shared;
+        let session = self.lanes.entry(lane).or_insert_with(|| {
+            Arc::new(Session {
+                lane,
+                shared: Arc::clone(shared),
+            })
+        });
+        Arc::clone(session)
+    }
+
+    /// What each credential sees that somebody brings.
+    fn used(&mut self) -> Vec<Arc<Session>> {
+        let used = self.shared.lock().members.used();
+        used.into_iter().map(|lane| self.session(lane)).collect()
+    }
+
+    fn join(&mut self, platform: &ObjectKey, member: Member, now: Instant) -> Arc<Session> {
+        let mut inner = self.shared.lock();
+        let before = inner.members.lane_of(platform);
+        let before = before.and_then(|lane| inner.members.connection(lane));
+        let joined = inner.members.join(platform, member);
+        let lane = joined.lane;
+        let after = inner.members.connection(lane);
+        let reconnected = match (before, after) {
+            (Some(before), Some(after)) => !Arc::ptr_eq(&before, &after),
+            (Some(_), None) | (None, Some(_) | None) => false,
+        };
+        if let Some(terms) = inner.members.terms(lane) {
+            let worth_trying = joined.worth_trying || reconnected;
+            inner.core.agree(lane, terms, worth_trying, now);
+        }
+        if joined.asks {
+            inner.core.ask(lane, now);
+        }
+        if let Some(left) = joined.left {
+            self.abandon(&mut inner, left, now);
+        }
+        drop(inner);
+        self.shared.changed.notify_one();
+        self.session(lane)
     }
 
     fn leave(&self, platform: &ObjectKey, now: Instant) {
-        self.change_members(now, |members| {
-            members.leave(platform);
-            false
-        });
-    }
-
-    /// Changes the members; `change` tells whether one of them makes trying again worthwhile.
-    fn change_members(&self, now: Instant, change: impl FnOnce(&mut Members) -> bool) {
-        let mut inner = self.lock();
-        let before = inner.members.connection();
-        let changed = change(&mut inner.members);
-        let after = inner.members.connection();
-        let reconnected = match (before, after) {
-            (Some(before), Some(after)) => !Arc::ptr_eq(&before, &after),
-            (Some(_), None) | (None, Some(_)) => true,
-            (None, None) => false,
-        };
-        match inner.members.terms() {
-            Some(terms) => inner.core.agree(terms, changed || reconnected, now),
-            None => {
-                // Told from here: the dispatcher may end before its next look.
-                for key in inner.core.abandon() {
-                    // Nobody listens only when the process ends.
-                    let _ = self.wake.send(key);
+        let mut inner = self.shared.lock();
+        match inner.members.leave(platform) {
+            Some((lane, true)) => self.abandon(&mut inner, lane, now),
+            Some((lane, false)) => {
+                if let Some(terms) = inner.members.terms(lane) {
+                    inner.core.agree(lane, terms, false, now);
                 }
             }
+            None => {}
         }
         drop(inner);
-        self.changed.notify_one();
+        self.shared.changed.notify_one();
+    }
+
+    fn abandon(&self, inner: &mut Inner, lane: LaneId, now: Instant) {
+        // Told from here: the dispatcher may end before its next look.
+        for key in inner.core.abandon(lane, now) {
+            // Nobody listens only when the process ends.
+            let _ = self.shared.wake.send(key);
+        }
+    }
+
+    /// Forgets credentials that nobody has used for long.
+    fn sweep(&mut self, now: Instant) {
+        let mut inner = self.shared.lock();
+        let lanes: BTreeSet<LaneId> = inner.core.sweep(now).collect();
+        inner.members.retain(&lanes);
+        drop(inner);
+        self.lanes.retain(|lane, _| lanes.contains(lane));
     }
 }
 

@@ -111,6 +111,11 @@ impl Tokens {
         differs
     }
 
+    /// Whether a login is under way.
+    pub(super) fn is_logging_in(&self) -> bool {
+        self.logging_in
+    }
+
     /// What the next call needs.
     pub(super) fn need(&self, now: Instant) -> Need {
         if self.logging_in {

@@ -68,6 +68,8 @@ reasons! {
     TlsMismatch: Stalled, "Mend `spec.endpoint`, or have TLS 1.2 or newer switched on there: the message says what is missing.";
     /// The platform refused the credentials.
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of `spec.credentialsSecretRef`.";
+    /// The token in the Secret is not used, since a login of the same application works.
+    TokenNotUsed: Stalled, "Give this `Platform` the credentials of the Secret that the message names.";
     /// The platform refuses the application itself: frozen, unknown or without the right.
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
     /// Answers come that the platform doesn't give, to a login or to call after call: they prove nothing.

@@ -27,7 +27,7 @@ pub(super) fn parked(
         State::Open => Reason::Queued,
         State::Throttled { .. } => Reason::Throttled,
         State::TokenRefused(_) => Reason::TokenRefused,
-        State::AuthenticationFailed(_) => Reason::AuthenticationFailed,
+        State::AuthenticationFailed(_) | State::Superseded => Reason::AuthenticationFailed,
         State::ApplicationRefused(_) => Reason::ApplicationRefused,
         State::Unexpected(_) => Reason::UnexpectedAnswer,
     };
@@ -50,7 +50,8 @@ pub(super) fn parked(
         | State::Unavailable(..)
         | State::AuthenticationFailed(_)
         | State::ApplicationRefused(_)
-        | State::Unexpected(_) => state_message(seen, state),
+        | State::Unexpected(_)
+        | State::Superseded => state_message(seen, state),
     };
     say(seen, reason, &message, None, now)
 }

@@ -50,6 +50,9 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
         State::AuthenticationFailed(detail) => format!(
             "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once"
         ),
+        State::Superseded => format!(
+            "The Platform brings an accessToken beside a login of {application} that works, so nothing is called by the token; the condition of the Platform says which Secret to use"
+        ),
         State::ApplicationRefused(detail) => format!(
             "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator"
         ),

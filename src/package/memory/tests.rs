@@ -4,7 +4,7 @@ use super::*;
 use crate::package::fixtures::app;
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
-use crate::session::{Credential, Member, SessionKey, Sessions};
+use crate::session::{Credential, CredentialId, Member, SessionKey, Sessions};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new("fleet", name)
@@ -18,7 +18,7 @@ fn place() -> SessionKey {
 }
 
 fn package() -> PackageKey {
-    (place(), "f-1".parse().unwrap())
+    ((place(), CredentialId::of(1)), "f-1".parse().unwrap())
 }
 
 fn seat() -> Seat {
@@ -53,7 +53,7 @@ fn elsewhere(seat: &Seat) -> Seat {
         ..place()
     };
     Seat {
-        package: (place, seat.package.1.clone()),
+        package: ((place, CredentialId::of(1)), seat.package.1.clone()),
         ..seat.clone()
     }
 }

@@ -20,7 +20,7 @@ use crate::platform::{Directory, Usable};
 use crate::remote::answer::{Answer, Call};
 use crate::remote::client::Connection;
 use crate::remote::pages::Next;
-use crate::session::{Session, SessionKey};
+use crate::session::{Proof, Session, SessionKey};
 use crate::telemetry::audit::{AuditLog, ReappearedRecord};
 use crate::telemetry::events::{self, Note};
 use crate::telemetry::metrics::Metrics;
@@ -193,6 +193,8 @@ impl Reader {
     /// Takes in what a walk has found, and tells of it; whether it proves anything.
     async fn conclude(&self, key: &SessionKey, walk: Walk) -> bool {
         let mut reading = walk.end(self.inventory.mark(&key.app_id));
+        let shows = self.shows_ours(key, &reading).await;
+        let news = shows && self.inventory.has_shown_one(key);
         let (flaw, packages) = (reading.flaw, reading.listing.len());
         let begun = reading.begun;
         self.judge(key, &mut reading).await;
@@ -209,13 +211,31 @@ impl Reader {
             Some(_) => {}
         }
         let platforms = self.inventory.platforms(key);
-        if taken.tells {
+        if taken.tells || news {
             self.wake(&platforms);
         }
         if !taken.reappeared.is_empty() {
             self.tell(key, &platforms, begun, &taken.reappeared).await;
         }
         flaw.is_none()
+    }
+
+    /// Whether a package is listed that an object names. One is enough, whatever else the reading lacks.
+    async fn shows_ours(&self, key: &SessionKey, reading: &Reading) -> bool {
+        if self.inventory.speaks_of_ours(key) {
+            return true;
+        }
+        for some in reading.listing.entries().chunks(AT_ONCE) {
+            let named = some.iter().any(|entry| {
+                let file = entry.id().parse::<FileId>();
+                file.is_ok_and(|file| self.objects.stand_for(&key.app_id, &file))
+            });
+            if named {
+                return true;
+            }
+            tokio::task::yield_now().await;
+        }
+        false
     }
 
     /// Marks the packages that no object stands for. One that proves nothing marks none.
@@ -303,26 +323,50 @@ impl Source {
     }
 }
 
-/// What is wanted of each application. Of several Platforms the first by name whose credentials are there lends
-/// its connection.
+/// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
+/// are there and accepted; before any is, one whose credential wasn't refused. Only what brings that credential, or
+/// another that is accepted too, counts.
 fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> HashMap<SessionKey, Wanted> {
     platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut all: HashMap<SessionKey, Wanted> = HashMap::new();
+    let mut by_session: HashMap<SessionKey, Vec<(ObjectKey, Usable, Proof)>> = HashMap::new();
     for (platform, usable) in platforms {
         let Some(usable) = usable else { continue };
-        let wanted = all.entry(usable.session.key().clone()).or_default();
-        wanted.platforms.push(platform);
-        let intervals = [wanted.interval, usable.inventory];
-        wanted.interval = intervals.into_iter().flatten().min();
-        // The last good credentials serve deletions already asked for, and nothing else.
-        if wanted.source.is_none() && usable.last_good.is_none() {
-            wanted.source = Some(Source {
-                session: usable.session,
-                connection: usable.connection,
-            });
+        let proof = usable.proof();
+        let all = by_session.entry(usable.session.key().clone()).or_default();
+        all.push((platform, usable, proof));
+    }
+    let of_session = |(key, all)| (key, wanted_of(all));
+    by_session.into_iter().map(of_session).collect()
+}
+
+fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
+    // The last good credentials serve deletions already asked for, and nothing else.
+    let lending = all
+        .iter()
+        .filter(|(_, usable, _)| usable.last_good.is_none());
+    let best = lending.min_by_key(|(_, _, proof)| match proof {
+        Proof::Proven { .. } => 0,
+        Proof::Untried => 1,
+        Proof::Refused { .. } => 2,
+    });
+    let source = best.map(|(_, usable, _)| Source {
+        session: Arc::clone(&usable.session),
+        connection: Arc::clone(&usable.connection),
+    });
+    let mut wanted = Wanted {
+        source,
+        ..Wanted::default()
+    };
+    for (platform, usable, proof) in all {
+        let source = wanted.source.as_ref();
+        let lends = source.is_none_or(|source| Arc::ptr_eq(&source.session, &usable.session));
+        if lends || proof.is_proven() {
+            wanted.platforms.push(platform);
+            let intervals = [wanted.interval, usable.inventory];
+            wanted.interval = intervals.into_iter().flatten().min();
         }
     }
-    all
+    wanted
 }
 
 /// Whether a page is asked for once more: the session has waited, or logged in anew.

@@ -60,7 +60,7 @@ fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<Pla
         packages: Some(PackageCounts::default()),
         users: None,
         record: None,
-        served_by: None,
+        other_logins: &[],
         overdue: None,
         now: (at(1000), Instant::now()),
     })
@@ -90,6 +90,7 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
     for (state, status, reason, part) in [
         (State::Open, "True", "Available", "app-1"),
         (State::TokenRefused(detail()), "True", "Available", "app-1"),
+        (State::Superseded, "False", "TokenNotUsed", "iot/iot-app"),
         (
             State::Throttled { until },
             "False",
@@ -168,22 +169,66 @@ async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
     assert!(said.session.is_some());
 }
 
-#[tokio::test]
-async fn a_token_beside_a_login_says_whose_login_serves() {
-    let (read, access) = (platform(&spec()), grant(false, None));
-    let said = next(&Look {
+/// What a Platform says of a session of this kind, beside a login of Platform iot/other.
+fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
+    let (read, access) = (platform(&spec()), grant(logs_in, None));
+    next(&Look {
         object: &read,
         access: &access,
-        snapshot: Some(&snapshot(State::Open)),
+        snapshot: Some(snapshot),
         packages: Some(PackageCounts::default()),
         users: None,
         record: None,
-        served_by: Some(&ObjectKey::new("iot", "other")),
+        other_logins: &[(ObjectKey::new("iot", "other"), "iot/other-app".to_owned())],
         overdue: None,
         now: (at(1000), Instant::now()),
     })
-    .unwrap();
-    assert!(ready(&said).2.contains("login of Platform iot/other"));
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_token_beside_a_login_that_works_says_which_secret_to_use() {
+    let said = beside_a_login(false, &snapshot(State::Superseded));
+    let (is, why, message) = ready(&said);
+    assert_eq!((is, why), ("False", "TokenNotUsed"));
+    assert!(message.contains("Secret iot/other-app"), "{message}");
+}
+
+#[tokio::test]
+async fn two_logins_that_are_accepted_say_that_they_take_turns() {
+    let mut both = snapshot(State::Open);
+    both.takes_turns = true;
+    let said = beside_a_login(true, &both);
+    let (is, _, message) = ready(&said);
+    assert!(is == "True" && message.contains("take turns"), "{message}");
+    assert!(message.contains("Platform iot/other (Secret iot/other-app)"));
+}
+
+#[tokio::test]
+async fn ready_says_what_is_known_of_the_credential() {
+    let (read, access) = (platform(&spec()), grant(true, None));
+    let said = |proof| {
+        let mut looked = snapshot(State::Open);
+        looked.proof = proof;
+        let said = next(&Look {
+            object: &read,
+            access: &access,
+            snapshot: Some(&looked),
+            packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
+            other_logins: &[],
+            overdue: None,
+            now: (at(1000), Instant::now()),
+        });
+        ready(&said.unwrap()).2.to_owned()
+    };
+    let untried = said(Proof::Untried);
+    assert!(untried.contains("untried"), "{untried}");
+    assert!(!untried.contains("can be made"), "{untried}");
+    let proven = said(Proof::Proven { since: at(900) });
+    assert!(proven.contains("can be made"), "{proven}");
+    assert!(proven.contains("1970-01-01T00:15:00Z"), "{proven}");
 }
 
 #[tokio::test]
@@ -197,7 +242,7 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
             packages,
             users: None,
             record: None,
-            served_by: None,
+            other_logins: &[],
             overdue: None,
             now: (at(1000), Instant::now()),
         };
@@ -282,7 +327,7 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
             packages: Some(PackageCounts::default()),
             users: None,
             record: None,
-            served_by: None,
+            other_logins: &[],
             overdue: None,
             now: (at(second), now),
         })
@@ -313,7 +358,7 @@ async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
             packages: Some(PackageCounts::default()),
             users: None,
             record: None,
-            served_by: None,
+            other_logins: &[],
             overdue: None,
             now: (
                 at(1000 + i64::from(seconds)),
@@ -360,7 +405,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
             packages: Some(PackageCounts::default()),
             users: Some(&users),
             record,
-            served_by: None,
+            other_logins: &[],
             overdue: None,
             now: (at(1000), Instant::now()),
         });

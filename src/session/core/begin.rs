@@ -5,13 +5,15 @@ use std::task::Poll;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::{Core, Move, Underway};
+use super::{Core, LaneId, Move, Underway};
 use crate::session::Purpose;
 
 impl Core {
-    /// Turns the permit of `uid`, where it is for this, into a call with the token that comes back.
+    /// Turns the permit of `uid`, where it is for this, into a call with the token that comes back: one that the
+    /// credential of the permit has obtained, and no other.
     pub(in crate::session) fn begin(
         &mut self,
+        id: LaneId,
         uid: &str,
         purpose: Purpose,
         now: Instant,
@@ -21,50 +23,65 @@ impl Core {
             return None;
         }
         // Without a token there is no permit: whatever drops the one voids the other.
-        let (token, serial) = self.tokens.current()?;
+        let (token, serial) = self.lanes.get(&id)?.tokens.current()?;
         self.permits
             .get(uid)
-            .filter(|permit| permit.purpose == purpose)?;
+            .filter(|permit| permit.purpose == purpose && permit.lane == id)?;
         let permit = self.permits.remove(uid)?;
         let call = Underway {
+            lane: id,
             started: now,
             probe: permit.probe,
             waits: Some((uid.to_owned(), purpose)),
             serial,
         };
-        self.under_way.push(now);
+        self.under_way.push((now, id));
         Some((call, token))
     }
 
     /// One more wants a spare call.
-    pub(in crate::session) fn want_spare(&mut self) {
-        self.spare += 1;
+    pub(in crate::session) fn want_spare(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.spare += 1;
+        }
     }
 
     /// One less wants a spare call.
-    pub(in crate::session) fn forgo_spare(&mut self) {
-        self.spare = self.spare.saturating_sub(1);
+    pub(in crate::session) fn forgo_spare(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.spare = lane.spare.saturating_sub(1);
+        }
     }
 
     /// Begins a call that nobody in the queue waits for, with the token that comes back; `None` where
     /// nothing is begun any more. Only for who [wants](Self::want_spare) one.
     pub(in crate::session) fn begin_spare(
         &mut self,
+        id: LaneId,
         now: Instant,
     ) -> Poll<Option<(Underway, SecretString)>> {
         self.tidy(now);
-        if self.closed || self.abandoned {
+        let lane = self.lanes.get(&id);
+        let serves = lane.is_some_and(|lane| lane.abandoned.is_none());
+        if self.closed || !serves {
             return Poll::Ready(None);
         }
-        let Move::Spare { probe } = self.next_move(now) else {
+        let probe = match self.next_move(now) {
+            Move::Spare { lane, probe } if lane == id => probe,
+            Move::Spare { .. }
+            | Move::Grant { .. }
+            | Move::Login { .. }
+            | Move::Trial { .. }
+            | Move::Wait(_) => return Poll::Pending,
+        };
+        let lane = self.lanes.get(&id);
+        let Some((token, serial)) = lane.and_then(|lane| lane.tokens.current()) else {
             return Poll::Pending;
         };
-        let Some((token, serial)) = self.tokens.current() else {
-            return Poll::Pending;
-        };
-        self.take(probe, now);
-        self.under_way.push(now);
+        self.take(id, probe, now);
+        self.under_way.push((now, id));
         let call = Underway {
+            lane: id,
             started: now,
             probe,
             waits: None,

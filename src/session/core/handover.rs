@@ -37,7 +37,7 @@ impl Core {
         until: Instant,
         now: Instant,
     ) -> Record {
-        let (more, permits) = if self.closed || self.abandoned {
+        let (more, permits) = if self.closed || self.is_abandoned() {
             (0, 0)
         } else {
             let room = self.budget.room_until(until, now);
@@ -46,7 +46,7 @@ impl Core {
         self.tenure.propose(more);
         self.untold = false;
         let mut past = self.budget.past(now);
-        let latest = |began: &Instant| now.max(*began + self.time_out);
+        let latest = |(began, _): &(Instant, _)| now.max(*began + self.time_out);
         past.stamps.extend(self.under_way.iter().map(latest));
         Record::new(key, &past, more + permits, now)
     }
@@ -69,7 +69,7 @@ impl Core {
             0
         };
         // One more for a login.
-        let expected = coming.max(self.queue.len() + 1);
+        let expected = coming.max(self.all_waiting() + 1);
         if expected <= IDLE {
             return IDLE;
         }

@@ -2,7 +2,8 @@
 
 use tokio::time::Instant;
 
-use super::{Core, Underway};
+use super::lane::REFUSED_FOR;
+use super::{Core, LaneId, Underway};
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::client::Login;
 use crate::remote::codes;
@@ -18,60 +19,68 @@ impl Core {
         now: Instant,
     ) {
         self.stamped(call, answer, now);
+        let id = call.lane;
         // What is said under a token that is used no more tells nothing of the one in use, nor of the credential
         // that the next one comes from.
-        let Some(answer) = answer.filter(|_| self.tokens.is_live(call.serial)) else {
+        let live = self.lanes.get_mut(&id);
+        let live = live.filter(|lane| lane.tokens.is_live(call.serial));
+        let (Some(answer), Some(lane)) = (answer, live) else {
             self.told_nothing(call);
             return;
         };
         let Some((uid, purpose)) = &call.waits else {
-            self.listed(call, answer);
+            self.listed(call, answer, now);
             return;
         };
         match answer {
             Answer::Done(status) => match purpose {
                 Purpose::Delete => {
-                    self.queue.forgive(uid);
-                    self.tokens.proven(call.serial);
-                    self.health.proved();
+                    lane.queue.forgive(uid);
+                    lane.tokens.proven(call.serial);
+                    lane.health.proved();
+                    self.accepted(id, now);
                 }
                 Purpose::LookUp => {
-                    self.queue.forgive(uid);
-                    self.tokens.proven(call.serial);
-                    self.health.half_told(uid, true, call.probe, now);
+                    lane.queue.forgive(uid);
+                    lane.tokens.proven(call.serial);
+                    lane.health.half_told(uid, true, call.probe, now);
+                    self.accepted(id, now);
                 }
                 // Still there after its DELETE: that answer proved nothing.
                 Purpose::Confirm => {
-                    self.tokens.proven(call.serial);
+                    lane.tokens.proven(call.serial);
                     let detail = Detail {
                         http_status: Some(*status),
                         code: None,
                         message: "a look-up shows packages whose DELETE had a 2xx".to_owned(),
                     };
+                    self.accepted(id, now);
                     self.odd(call, uid, detail, now);
                 }
             },
             Answer::AlreadyGone(_) => {
-                self.queue.forgive(uid);
-                self.tokens.proven(call.serial);
-                self.health.proved();
+                lane.queue.forgive(uid);
+                lane.tokens.proven(call.serial);
+                lane.health.proved();
+                self.accepted(id, now);
             }
             Answer::InvalidFileId(_) => {
-                self.queue.set_back(uid, now);
-                self.tokens.proven(call.serial);
-                self.health.proved();
+                lane.queue.set_back(uid, now);
+                lane.tokens.proven(call.serial);
+                lane.health.proved();
+                self.accepted(id, now);
             }
             // It keeps its place, for the look-up that tells.
             Answer::Unproven(_) => {
-                self.tokens.proven(call.serial);
-                self.health.half_told(uid, false, call.probe, now);
+                lane.tokens.proven(call.serial);
+                lane.health.half_told(uid, false, call.probe, now);
             }
             Answer::Unexpected(detail) => {
-                self.tokens.proven(call.serial);
+                lane.tokens.proven(call.serial);
                 if detail.code.as_deref().is_some_and(codes::is_own_form) {
-                    self.queue.set_back(uid, now);
+                    lane.queue.set_back(uid, now);
                     let window = self.budget.window();
-                    self.health.coded(call.probe, window, now);
+                    lane.health.coded(call.probe, window, now);
                 } else {
                     self.odd(call, uid, detail.clone(), now);
                 }
@@ -79,23 +88,27 @@ impl Core {
             Answer::Throttled(_) => self.throttled(call),
             Answer::TokenRefused(detail) => self.token_refused(call, uid, detail, now),
             Answer::CredentialsRefused(detail) => {
-                self.queue.set_back(uid, now);
+                lane.queue.set_back(uid, now);
                 // The next probe begins with a login, which proves the credentials or doesn't.
-                self.tokens.drop_token();
-                let state = State::AuthenticationFailed(self.tokens.explain(detail));
-                self.ails(state, false, call, now);
+                lane.tokens.drop_token();
+                let explained = lane.tokens.explain(detail);
+                if lane.terms.credential.logs_in() {
+                    self.ails(State::AuthenticationFailed(explained), false, call, now);
+                } else {
+                    self.credential_refused(explained, call, now);
+                }
             }
             Answer::ApplicationRefused(detail) => {
-                self.queue.set_back(uid, now);
-                self.tokens.proven(call.serial);
+                lane.queue.set_back(uid, now);
+                lane.tokens.proven(call.serial);
                 self.ails(State::ApplicationRefused(detail.clone()), false, call, now);
             }
             Answer::Unavailable(detail, trouble) => {
-                self.queue.set_back(uid, now);
+                lane.queue.set_back(uid, now);
                 let state = State::Unavailable(detail.clone(), *trouble);
                 let window = self.budget.window();
-                if self.health.failed(state, call.probe, window, now) {
-                    self.void_permits();
+                if lane.health.failed(state, call.probe, window, now) {
+                    self.void_permits(id);
                 }
             }
         }
@@ -103,35 +116,46 @@ impl Core {
 
     /// The answer to a call of `uid` proves nothing.
     fn odd(&mut self, call: &Underway, uid: &str, detail: Detail, now: Instant) {
-        self.queue.set_back(uid, now);
         let (state, window) = (State::Unexpected(detail), self.budget.window());
-        if self.health.odd(uid, state, call.probe, window, now) {
-            self.void_permits();
+        let Some(lane) = self.lanes.get_mut(&call.lane) else {
+            return;
+        };
+        lane.queue.set_back(uid, now);
+        if lane.health.odd(uid, state, call.probe, window, now) {
+            self.void_permits(call.lane);
         }
     }
 
     /// A page of the list was answered. A list has rights and a path of its own, so what it's refused for makes
     /// nobody wait: it teaches what holds for every call, and whether the platform answers again.
-    fn listed(&mut self, call: &Underway, answer: &Answer) {
+    fn listed(&mut self, call: &Underway, answer: &Answer, now: Instant) {
+        let id = call.lane;
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return;
+        };
         match answer {
             Answer::Throttled(_) => {
                 self.throttled(call);
                 return;
             }
             Answer::Done(_) => {
-                self.tokens.proven(call.serial);
+                lane.tokens.proven(call.serial);
                 // What is refused to others may be granted to a list.
-                if !matches!(
-                    self.health.ailment(),
+                let refused = matches!(
+                    lane.health.ailment(),
                     Some(State::ApplicationRefused(_) | State::Unexpected(_))
-                ) {
-                    self.health.understood();
+                );
+                if !refused {
+                    lane.health.understood();
+                }
+                self.accepted(id, now);
+                if !refused {
                     return;
                 }
             }
             Answer::TokenRefused(detail) | Answer::CredentialsRefused(detail) => {
-                if self.tokens.replace(call.serial, detail) {
-                    self.void_permits();
+                if lane.tokens.replace(call.serial, detail) {
+                    self.void_permits(id);
                 }
             }
             Answer::Unproven(_)
@@ -142,6 +166,33 @@ impl Core {
             | Answer::Unavailable(..) => {}
         }
         self.told_nothing(call);
+    }
+
+    /// The list of one entry was answered by which a token was tried.
+    pub(in crate::session) fn trial_ended(
+        &mut self,
+        call: &Underway,
+        answer: Option<&Answer>,
+        now: Instant,
+    ) {
+        let id = call.lane;
+        let lane = self.lanes.get(&id);
+        let own = lane.is_some_and(|lane| lane.tokens.is_live(call.serial));
+        let handed_in = lane.is_some_and(|lane| !lane.terms.credential.logs_in());
+        match answer {
+            Some(Answer::TokenRefused(detail) | Answer::CredentialsRefused(detail))
+                if own && handed_in && is_by_platform(detail) =>
+            {
+                self.stamped(call, answer, now);
+                let explained = self.lanes.get(&id).map(|lane| lane.tokens.explain(detail));
+                self.credential_refused(explained.unwrap_or_default(), call, now);
+            }
+            Some(Answer::Done(_)) if own && handed_in => {
+                self.ended(call, answer, now);
+                self.serves(id, now);
+            }
+            Some(_) | None => self.ended(call, answer, now),
+        }
     }
 
     /// A login ended; without a result where nobody waited for it any more.
@@ -163,13 +214,24 @@ impl Core {
             None => (None, None),
         };
         let succeeded = login.is_some();
-        if !self.tokens.login_ended(call.serial, login, now) {
+        let Some(lane) = self.lanes.get_mut(&call.lane) else {
+            return;
+        };
+        let counts = lane.tokens.login_ended(call.serial, login, now);
+        if succeeded {
+            // Whichever secret it was made with, it has ended the tokens of all others.
+            self.serves(call.lane, now);
+        }
+        let Some(lane) = self.lanes.get_mut(&call.lane).filter(|_| counts) else {
             // Made with a former credential: it tells nothing about the present one.
             self.told_nothing(call);
             return;
-        }
+        };
         match refusal {
-            None if succeeded => self.health.logged_in(call.probe),
+            None if succeeded => {
+                lane.health.logged_in(call.probe);
+                self.accepted(call.lane, now);
+            }
             None => self.told_nothing(call),
             Some(Answer::Throttled(_)) => self.throttled(call),
             // All wait for the login, so it is paced from its first failure on.
@@ -180,7 +242,7 @@ impl Core {
                 self.ails(State::ApplicationRefused(detail), true, call, now);
             }
             Some(Answer::CredentialsRefused(detail)) => {
-                self.ails(State::AuthenticationFailed(detail), true, call, now);
+                self.credential_refused(detail, call, now);
             }
             // Not the platform's words: whatever answers there has judged no credentials.
             Some(
@@ -200,24 +262,55 @@ impl Core {
         }
     }
 
+    /// The token of this lane is the newest one of the application: those that other logins brought are dead.
+    fn serves(&mut self, id: LaneId, now: Instant) {
+        if self.live.is_some_and(|live| live != id) {
+            self.changed_over = Some(now);
+        }
+        self.live = Some(id);
+        let others: Vec<_> = self.lanes.keys().copied().filter(|o| *o != id).collect();
+        for other in others {
+            let lane = self.lanes.get_mut(&other);
+            if let Some(lane) = lane.filter(|lane| lane.terms.credential.logs_in()) {
+                lane.tokens.drop_token();
+                self.void_permits(other);
+            }
+        }
+    }
+
+    /// The platform refused the credential itself: no use to try it again soon.
+    fn credential_refused(&mut self, detail: Detail, call: &Underway, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&call.lane) {
+            let state = State::AuthenticationFailed(detail.clone());
+            lane.health.refuses(state, REFUSED_FOR, now);
+        }
+        self.refused(call.lane, detail, now);
+        self.void_permits(call.lane);
+    }
+
     fn throttled(&mut self, call: &Underway) {
-        match self.health.ailment() {
+        let Some(lane) = self.lanes.get_mut(&call.lane) else {
+            return;
+        };
+        match lane.health.ailment() {
             // Whether the token or the application is accepted remains to be seen.
             Some(
                 State::AuthenticationFailed(_)
                 | State::ApplicationRefused(_)
                 | State::Unexpected(_),
             ) => self.told_nothing(call),
-            Some(_) | None => self.health.understood(),
+            Some(_) | None => lane.health.understood(),
         }
     }
 
     fn token_refused(&mut self, call: &Underway, uid: &str, detail: &Detail, now: Instant) {
-        match self.tokens.refused(call.serial, detail, now) {
+        let Some(lane) = self.lanes.get_mut(&call.lane) else {
+            return;
+        };
+        match lane.tokens.refused(call.serial, detail, now) {
             Refusal::Replaced => self.told_nothing(call),
             Refusal::Again => {
-                self.void_permits();
-                match self.health.ailment() {
+                match lane.health.ailment() {
                     Some(
                         State::AuthenticationFailed(_)
                         | State::ApplicationRefused(_)
@@ -230,38 +323,45 @@ impl Core {
                         };
                         self.ails(state, false, call, now);
                     }
-                    Some(_) | None => self.health.understood(),
+                    Some(_) | None => lane.health.understood(),
                 }
+                self.void_permits(call.lane);
             }
             Refusal::Final(explained) => {
-                self.queue.set_back(uid, now);
-                let state = if is_by_platform(detail) {
-                    State::AuthenticationFailed(explained)
+                lane.queue.set_back(uid, now);
+                let logs_in = lane.terms.credential.logs_in();
+                if !is_by_platform(detail) {
+                    self.ails(State::Unexpected(detail.clone()), false, call, now);
+                } else if logs_in {
+                    self.ails(State::AuthenticationFailed(explained), false, call, now);
                 } else {
-                    State::Unexpected(detail.clone())
-                };
-                self.ails(state, false, call, now);
+                    self.credential_refused(explained, call, now);
+                }
             }
         }
     }
 
     fn ails(&mut self, state: State, healed_by_login: bool, call: &Underway, now: Instant) {
         let window = self.budget.window();
-        self.health
-            .ails(state, healed_by_login, call.probe, window, now);
-        self.void_permits();
+        if let Some(lane) = self.lanes.get_mut(&call.lane) {
+            lane.health
+                .ails(state, healed_by_login, call.probe, window, now);
+        }
+        self.void_permits(call.lane);
     }
 
     /// A call ended that says nothing of the health; where it was the probe, another may go.
     fn told_nothing(&mut self, call: &Underway) {
-        if call.probe {
-            self.health.probe_returned();
+        if call.probe
+            && let Some(lane) = self.lanes.get_mut(&call.lane)
+        {
+            lane.health.probe_returned();
         }
     }
 
     /// Logs the end of a call, and what it tells of the budget.
     fn stamped(&mut self, call: &Underway, answer: Option<&Answer>, now: Instant) {
-        let began = |began: &Instant| *began == call.started;
+        let began = |began: &(Instant, LaneId)| *began == (call.started, call.lane);
         if let Some(at) = self.under_way.iter().position(began) {
             self.under_way.swap_remove(at);
         }
@@ -269,7 +369,7 @@ impl Core {
             let before = self.budget.paused_until();
             self.budget.refused(call.started, now);
             self.untold |= self.budget.paused_until() != before;
-            self.void_permits();
+            self.void_all_permits();
             return;
         }
         self.budget.ended(self.stamp(call, answer, now), now);

@@ -2,6 +2,7 @@ mod ailing;
 mod any_history;
 mod crash_loop;
 mod handover;
+mod lanes;
 mod logins;
 mod look_ups;
 mod odd_answers;
@@ -15,10 +16,12 @@ use k8s_openapi::jiff::Timestamp;
 use super::*;
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::client::Login;
-use crate::session::{Priority, Purpose, SessionKey};
+use crate::session::{Priority, Purpose, SessionKey, State};
 
 const WINDOW: Duration = Duration::from_secs(60);
 const TIME_OUT: Duration = Duration::from_secs(15);
+/// The one lane of a session with one credential.
+const LANE: LaneId = LaneId(1);
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -81,6 +84,8 @@ struct Bench {
     now: Instant,
     /// Logins that are under way.
     logins: Vec<LoginOrder>,
+    /// Lists of one entry that are under way.
+    trials: Vec<LoginOrder>,
     woken: Vec<String>,
     next: Option<Instant>,
 }
@@ -89,12 +94,13 @@ impl Bench {
     /// A session whose start is long past.
     fn new(calls: usize) -> Self {
         let start = Instant::now();
-        let mut core = Core::new(terms(calls, "s1"), start, TIME_OUT, Rng::with_seed(1));
+        let mut core = Core::new(LANE, terms(calls, "s1"), start, TIME_OUT, Rng::with_seed(1));
         core.tenure = Tenure::unbounded(start);
         Self {
             core,
             now: start + secs(7200),
             logins: Vec::new(),
+            trials: Vec::new(),
             woken: Vec::new(),
             next: None,
         }
@@ -115,7 +121,7 @@ impl Bench {
     }
 
     fn ask(&mut self, n: usize) -> Standing {
-        let standing = self.core.request(&ticket(n), self.now);
+        let standing = self.core.request(LANE, &ticket(n), self.now);
         self.settle();
         standing
     }
@@ -125,6 +131,7 @@ impl Bench {
         self.woken
             .extend(step.wake.into_iter().map(|key| key.name.to_string()));
         self.logins.extend(step.login);
+        self.trials.extend(step.trial);
         self.next = step.next;
     }
 
@@ -157,7 +164,9 @@ impl Bench {
     }
 
     fn try_begin(&mut self, n: usize) -> Option<Underway> {
-        let begun = self.core.begin(&format!("u{n}"), Purpose::Delete, self.now);
+        let begun = self
+            .core
+            .begin(LANE, &format!("u{n}"), Purpose::Delete, self.now);
         begun.map(|begun| begun.0)
     }
 
@@ -172,7 +181,7 @@ impl Bench {
     }
 
     fn begin_spare(&mut self) -> Option<Underway> {
-        match self.core.begin_spare(self.now) {
+        match self.core.begin_spare(LANE, self.now) {
             Poll::Ready(begun) => Some(begun.expect("the session serves").0),
             Poll::Pending => None,
         }
@@ -189,7 +198,7 @@ impl Bench {
     }
 
     fn standing(&self, n: usize) -> Standing {
-        self.core.standing(&format!("u{n}"), self.now)
+        self.core.standing(LANE, &format!("u{n}"), self.now)
     }
 
     fn permitted(&self, n: usize) -> bool {
@@ -207,7 +216,7 @@ fn an_idle_session_with_a_token_permits_at_once_and_wakes_nobody() {
     assert_eq!(bench.ask(1), permitted(None));
     assert_eq!(bench.ask(1), permitted(None));
     assert_eq!((bench.permits(), bench.woken.len()), (1, 0));
-    bench.core.intend("u1", "i".to_owned(), bench.now);
+    bench.core.intend(LANE, "u1", "i".to_owned(), bench.now);
     let intent = Some(("i".to_owned(), bench.now));
     assert_eq!(bench.ask(1), permitted(intent));
 }
@@ -216,7 +225,7 @@ fn an_idle_session_with_a_token_permits_at_once_and_wakes_nobody() {
 fn a_session_that_just_started_counts_the_last_window_as_used() {
     let start = Instant::now();
     let mut bench = Bench::new(100);
-    bench.core = Core::new(terms(100, "s1"), start, TIME_OUT, Rng::with_seed(1));
+    bench.core = Core::new(LANE, terms(100, "s1"), start, TIME_OUT, Rng::with_seed(1));
     bench.core.tenure = Tenure::unbounded(start);
     bench.now = start;
     let Standing::Waiting { estimated, .. } = bench.ask(1) else {
@@ -240,10 +249,10 @@ fn permits_are_given_in_order_and_their_holders_woken() {
         bench.standing(5),
         Standing::Waiting { position: 1, .. }
     ));
-    bench.core.withdraw("u3");
+    bench.core.withdraw(LANE, "u3");
     bench.settle();
     assert!(bench.permitted(5));
-    bench.core.withdraw("u5");
+    bench.core.withdraw(LANE, "u5");
     assert_eq!(bench.standing(5), Standing::Absent);
 }
 
@@ -269,7 +278,12 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
     let mut woken = std::mem::take(&mut bench.woken);
     woken.sort();
     assert_eq!(woken, ["o3", "o4", "o5"]);
-    assert!(bench.core.begin("u3", Purpose::Delete, bench.now).is_none());
+    assert!(
+        bench
+            .core
+            .begin(LANE, "u3", Purpose::Delete, bench.now)
+            .is_none()
+    );
     bench.end(&second, &Answer::Done(200));
     for n in 3..=5 {
         let Standing::Waiting { state, .. } = bench.ask(n) else {
@@ -279,14 +293,14 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
     }
     assert_eq!(bench.core.limit(bench.now), 1, "one of ours fitted");
     assert!(matches!(
-        bench.core.state(bench.now),
+        bench.core.state(LANE, bench.now),
         State::Throttled { .. }
     ));
     for uid in ["u3", "u4", "u5"] {
-        bench.core.withdraw(uid);
+        bench.core.withdraw(LANE, uid);
     }
     assert_eq!(
-        bench.core.state(bench.now),
+        bench.core.state(LANE, bench.now),
         State::Open,
         "nobody waits for the pause to end"
     );
@@ -298,7 +312,7 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
     }
     assert_eq!(bench.permits(), 1, "one call alone after the pause");
     bench.call(3, &Answer::Done(200));
-    assert_eq!(bench.core.state(bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
     while bench.permits() == 0 {
         bench.wait();
     }
@@ -337,7 +351,7 @@ fn a_lower_limit_voids_permits_that_it_does_not_allow() {
     for n in 1..=20 {
         bench.ask(n);
     }
-    bench.core.agree(terms(5, "s1"), false, bench.now);
+    bench.core.agree(LANE, terms(5, "s1"), false, bench.now);
     bench.settle();
     assert!((1..=8).all(|n| !bench.permitted(n)));
     assert!((9..=13).all(|n| bench.permitted(n)) && bench.permits() == 5);
@@ -348,15 +362,20 @@ fn once_closed_nothing_is_granted_used_or_begun() {
     let mut bench = Bench::live(100);
     bench.ask(1);
     bench.core.close();
-    assert!(bench.core.begin("u1", Purpose::Delete, bench.now).is_none());
+    assert!(
+        bench
+            .core
+            .begin(LANE, "u1", Purpose::Delete, bench.now)
+            .is_none()
+    );
     assert_eq!(bench.standing(1), Standing::Absent, "no intent is written");
     assert!(matches!(bench.ask(2), Standing::Waiting { .. }));
     let mut bench = Bench::new(100);
     bench.core.close();
     bench.ask(1);
     assert!(bench.logins.is_empty());
-    bench.core.want_spare();
-    let begun = bench.core.begin_spare(bench.now);
+    bench.core.want_spare(LANE);
+    let begun = bench.core.begin_spare(LANE, bench.now);
     assert!(matches!(begun, Poll::Ready(None)), "nobody waits for ever");
 }
 
@@ -366,8 +385,14 @@ fn a_session_that_nobody_shares_lets_all_go_and_serves_again_when_somebody_comes
     bench.ask(1);
     bench.ask(2);
     bench.pass(secs(1));
-    bench.core.queue.insert(&ticket(3));
-    let mut let_go = bench.core.abandon();
+    bench
+        .core
+        .lanes
+        .get_mut(&LANE)
+        .unwrap()
+        .queue
+        .insert(&ticket(3));
+    let mut let_go = bench.core.abandon(LANE, bench.now);
     let_go.sort();
     assert_eq!(let_go, [ticket(1).key, ticket(2).key, ticket(3).key]);
     bench.settle();
@@ -375,7 +400,7 @@ fn a_session_that_nobody_shares_lets_all_go_and_serves_again_when_somebody_comes
     assert!(bench.woken.is_empty());
     bench.ask(1);
     assert!(!bench.permitted(1));
-    bench.core.agree(terms(100, "s1"), false, bench.now);
+    bench.core.agree(LANE, terms(100, "s1"), false, bench.now);
     bench.settle();
     assert!(bench.permitted(1));
 }

@@ -4,19 +4,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Core;
+use super::{Core, LaneId};
 use crate::session::{State, Turn};
 
 impl Core {
-    /// What all wait for.
-    pub(in crate::session) fn state(&self, now: Instant) -> State {
-        if let Some(state) = self.health.ailment() {
+    /// What all who call by this credential wait for.
+    pub(in crate::session) fn state(&self, id: LaneId, now: Instant) -> State {
+        let Some(lane) = self.lanes.get(&id) else {
+            return State::Open;
+        };
+        if self.is_superseded(id) {
+            State::Superseded
+        } else if let Some(state) = lane.health.ailment() {
             state.clone()
         } else if let Some(until) = self.budget.throttled_until(now)
             && self.is_wanted()
         {
             State::Throttled { until }
-        } else if let Some(detail) = self.tokens.last_refusal() {
+        } else if let Some(detail) = lane.tokens.last_refusal() {
             State::TokenRefused(detail.clone())
         } else {
             State::Open
@@ -25,30 +30,52 @@ impl Core {
 
     /// Whether anybody waits for a call, or for the answer to one.
     fn is_wanted(&self) -> bool {
-        let idle = self.queue.is_empty() && self.permits.is_empty() && self.under_way.is_empty();
-        !idle || self.spare > 0
+        let mut lanes = self.lanes.values();
+        let waits = lanes.any(|lane| !lane.queue.is_empty() || lane.spare > 0);
+        waits || !(self.permits.is_empty() && self.under_way.is_empty())
     }
 
     /// About how long until the turn of the one at `position`.
-    pub(in crate::session) fn estimate(&self, position: usize, now: Instant) -> Duration {
-        let probe = self.health.next_probe();
-        let probe = probe.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
-        self.budget.estimate(position, now).max(probe)
+    pub(in crate::session) fn estimate(
+        &self,
+        id: LaneId,
+        position: usize,
+        now: Instant,
+    ) -> Duration {
+        let left = |at: Instant| at.saturating_duration_since(now);
+        let lane = self.lanes.get(&id);
+        let probe = lane.and_then(|lane| lane.health.next_probe()).map(left);
+        let logged_in = lane.is_some_and(|lane| lane.tokens.current().is_some());
+        let turn = self.login_waits(id).filter(|_| !logged_in).map(left);
+        let own = self.budget.estimate(position, now);
+        own.max(probe.max(turn).unwrap_or(Duration::ZERO))
     }
 
     /// The first `most` of those who wait, with about how long until their turns.
-    pub(in crate::session) fn turns(&self, most: usize, now: Instant) -> Vec<Turn> {
-        let turns = self.queue.turns().take(most).zip(1..);
+    pub(in crate::session) fn turns(&self, id: LaneId, most: usize, now: Instant) -> Vec<Turn> {
+        let Some(lane) = self.lanes.get(&id) else {
+            return Vec::new();
+        };
+        let turns = lane.queue.turns().take(most).zip(1..);
         let turn = |(ticket, position)| Turn {
             ticket,
-            estimated: self.estimate(position, now),
+            estimated: self.estimate(id, position, now),
         };
         turns.map(turn).collect()
     }
 
     /// When the next probe goes, where there is something to probe for.
-    pub(in crate::session) fn next_probe(&self) -> Option<Instant> {
-        self.health.next_probe()
+    pub(in crate::session) fn next_probe(&self, id: LaneId) -> Option<Instant> {
+        self.lanes.get(&id)?.health.next_probe()
+    }
+
+    /// Whether another login is accepted beside that of this lane, so that they take turns.
+    pub(in crate::session) fn takes_turns(&self, id: LaneId) -> bool {
+        let logs_in =
+            |lane: &super::Lane| lane.counts_for_others() && lane.terms.credential.logs_in();
+        let own = self.lanes.get(&id).is_some_and(logs_in);
+        let mut all = self.lanes.iter();
+        own && all.any(|(other, lane)| *other != id && logs_in(lane))
     }
 
     /// How long a call counts after its answer.
@@ -57,8 +84,13 @@ impl Core {
     }
 
     /// How many wait.
-    pub(in crate::session) fn waiting(&self) -> usize {
-        self.queue.len()
+    pub(in crate::session) fn waiting(&self, id: LaneId) -> usize {
+        self.lanes.get(&id).map_or(0, |lane| lane.queue.len())
+    }
+
+    /// How many wait in all lanes.
+    pub(super) fn all_waiting(&self) -> usize {
+        self.lanes.values().map(|lane| lane.queue.len()).sum()
     }
 
     /// Calls that count now, those under way included.
@@ -72,13 +104,13 @@ impl Core {
     }
 
     /// When the token ends, if there is one whose end is known.
-    pub(in crate::session) fn token_ends(&self) -> Option<Instant> {
-        self.tokens.ends()
+    pub(in crate::session) fn token_ends(&self, id: LaneId) -> Option<Instant> {
+        self.lanes.get(&id)?.tokens.ends()
     }
 
     /// How many logins were begun.
-    pub(in crate::session) fn logins(&self) -> u64 {
-        self.tokens.logins()
+    pub(in crate::session) fn logins(&self, id: LaneId) -> u64 {
+        self.lanes.get(&id).map_or(0, |lane| lane.tokens.logins())
     }
 
     /// Whether no call is out and all of the log has left the window.

@@ -70,7 +70,8 @@ async fn delete(session: &Session, uid: &str) -> Option<Answer> {
 
 /// Begins the delete of an object that holds a permit for it.
 fn begin(session: &Session, n: i64) -> (Underway, SecretString) {
-    let begun = session.change(|core, now| core.begin(&format!("u{n}"), Purpose::Delete, now));
+    let begun = session
+        .change(|core, now| core.begin(session.lane, &format!("u{n}"), Purpose::Delete, now));
     begun.expect("it holds a permit")
 }
 
@@ -366,7 +367,7 @@ async fn the_dispatcher_ends_with_its_session() {
     let (sessions, _woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
     sleep(Duration::from_millis(1)).await;
-    let held = Arc::downgrade(&session.changed);
+    let held = Arc::downgrade(&session.shared.changed);
     assert_eq!(held.strong_count(), 2);
     drop((session, sessions));
     sleep(Duration::from_millis(1)).await;

@@ -13,7 +13,7 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
         bench.call(n, &unavailable());
     }
     assert!(matches!(
-        bench.core.state(bench.now),
+        bench.core.state(LANE, bench.now),
         State::Unavailable(..)
     ));
     assert_eq!(bench.permits(), 0, "the permits not yet used are void");
@@ -41,7 +41,7 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
     }
     let holder = (1..=100).find(|n| bench.permitted(*n)).unwrap();
     bench.call(holder, &Answer::AlreadyGone(Detail::default()));
-    assert_eq!(bench.core.state(bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
     assert_eq!(bench.permits(), 8);
 }
 
@@ -55,7 +55,7 @@ fn a_refused_application_is_probed_and_does_not_eat_the_quota() {
         bench.end(call, &Answer::ApplicationRefused(Detail::default()));
     }
     assert!(matches!(
-        bench.core.state(bench.now),
+        bench.core.state(LANE, bench.now),
         State::ApplicationRefused(_)
     ));
     let began = bench.now;
@@ -81,7 +81,7 @@ fn a_probe_given_back_unused_goes_to_the_next() {
     }
     let (first, other) = if bench.permitted(2) { (2, 3) } else { (3, 2) };
     assert!(!bench.permitted(other), "one at a time");
-    bench.core.withdraw(&format!("u{first}"));
+    bench.core.withdraw(LANE, &format!("u{first}"));
     bench.settle();
     assert!(bench.permitted(other));
 }
@@ -101,12 +101,12 @@ fn no_probe_goes_to_who_failed_last_while_somebody_else_waits() {
                 priority,
                 ..ticket(n)
             };
-            bench.core.request(&ticket, bench.now);
+            bench.core.request(LANE, &ticket, bench.now);
             bench.settle();
         };
         let (mut last, mut probes) = (0, 0);
         while probes < 9 {
-            let ails = bench.core.state(bench.now) != State::Open;
+            let ails = bench.core.state(LANE, bench.now) != State::Open;
             for n in 1..=all {
                 ask(&mut bench, n);
             }

@@ -9,21 +9,21 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
         let mut bench = Bench::new(30);
         let mut calls: Vec<Underway> = Vec::new();
         let mut ends: Vec<Instant> = Vec::new();
-        bench.core.want_spare();
+        bench.core.want_spare(LANE);
         for _ in 0..600 {
             let n = rng.usize(0..60);
             match rng.u8(0..13) {
                 0..4 => {
                     bench.ask(n);
                 }
-                4 => bench.core.withdraw(&format!("u{n}")),
+                4 => bench.core.withdraw(LANE, &format!("u{n}")),
                 5 => {
                     let secret = ["s1", "s2"][rng.usize(0..2)];
                     if rng.u8(0..10) == 0 {
                         let limit = rng.usize(10..40);
                         bench
                             .core
-                            .agree(terms(limit, secret), rng.bool(), bench.now);
+                            .agree(LANE, terms(limit, secret), rng.bool(), bench.now);
                     }
                 }
                 6..8 => calls.extend(bench.try_begin(n)),
@@ -46,7 +46,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
                     }
                 }
                 11 => {
-                    let waited = bench.core.waiting();
+                    let waited = bench.core.waiting(LANE);
                     let used = bench.core.calls_in_window(bench.now);
                     let half = bench.core.limit(bench.now).div_ceil(2);
                     if let Some(call) = bench.begin_spare() {
@@ -98,7 +98,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
         assert!(
             left.is_empty(),
             "seed {seed}: {left:?}, {:?}",
-            bench.core.state(bench.now)
+            bench.core.state(LANE, bench.now)
         );
     }
 }

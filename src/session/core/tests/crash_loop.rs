@@ -56,7 +56,7 @@ impl Process {
         bench.now = now;
         bench.core.begin_tenure(past, Tenure::default());
         for n in &world.waiting {
-            bench.core.request(&ticket(*n), now);
+            bench.core.request(LANE, &ticket(*n), now);
         }
         Self {
             bench,

@@ -32,7 +32,10 @@ impl Holder {
     fn idle(calls: usize) -> Self {
         let mut holder = Self::new();
         let now = holder.bench.now;
-        holder.bench.core.agree(terms(calls, "s1"), false, now);
+        holder
+            .bench
+            .core
+            .agree(LANE, terms(calls, "s1"), false, now);
         holder.write();
         holder.confirm();
         holder
@@ -59,7 +62,11 @@ impl Holder {
         let mut holders: Vec<_> = self.bench.core.permits.keys().cloned().collect();
         holders.sort_unstable();
         for uid in holders.into_iter().take(3) {
-            if let Some((call, _)) = self.bench.core.begin(&uid, Purpose::Delete, self.bench.now) {
+            if let Some((call, _)) =
+                self.bench
+                    .core
+                    .begin(LANE, &uid, Purpose::Delete, self.bench.now)
+            {
                 self.calls.push((call, self.bench.now));
             }
         }
@@ -128,7 +135,7 @@ fn the_next_process_never_counts_fewer_calls_than_were_sent_wherever_the_last_on
                 9 => holder
                     .bench
                     .core
-                    .withdraw(&format!("u{}", rng.usize(0..=n))),
+                    .withdraw(LANE, &format!("u{}", rng.usize(0..=n))),
                 _ => {
                     let pause = Duration::from_millis(rng.u64(0..4000));
                     holder.bench.pass(pause);
@@ -179,9 +186,12 @@ fn a_call_that_fits_asks_for_the_record_it_lacks_and_goes_with_it() {
             window: secs(rng.u64(1..120)),
             ..terms(rng.usize(1..80), "s1")
         };
-        holder.bench.core.agree(terms, false, holder.bench.now);
+        holder
+            .bench
+            .core
+            .agree(LANE, terms, false, holder.bench.now);
         if rng.bool() {
-            holder.bench.core.want_spare();
+            holder.bench.core.want_spare(LANE);
         }
         holder.write();
         holder.confirm();
@@ -204,7 +214,7 @@ fn a_call_that_fits_asks_for_the_record_it_lacks_and_goes_with_it() {
                 continue;
             }
             lacked += 1;
-            let waits = bench.core.waiting() > 0;
+            let waits = bench.core.waiting(LANE) > 0;
             assert!(
                 !waits || bench.core.wants_record(),
                 "seed {seed}: nobody asks for it"
@@ -268,7 +278,7 @@ fn deletions_that_come_one_by_one_never_wait_for_a_record() {
             holder.begin();
             holder.answer();
         }
-        assert_eq!(holder.bench.core.waiting(), 0, "the one of {n} waits");
+        assert_eq!(holder.bench.core.waiting(LANE), 0, "the one of {n} waits");
         // It is written while some more come.
         if holder.bench.core.wants_record() && holder.written.is_empty() {
             holder.write();
@@ -351,7 +361,10 @@ fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
     for n in 22..=60 {
         next.ask(n);
     }
-    assert!(matches!(next.core.state(next.now), State::Throttled { .. }));
+    assert!(matches!(
+        next.core.state(LANE, next.now),
+        State::Throttled { .. }
+    ));
     let log_in_at = next.next.unwrap();
     assert!(log_in_at >= ends && log_in_at <= ends + secs(2));
     let nearly = (log_in_at - now).saturating_sub(Duration::from_nanos(1));
@@ -376,13 +389,21 @@ fn no_call_begins_that_could_outlast_the_lease() {
     bench.core.tenure.confirm(ends);
     bench.now += Duration::from_nanos(1);
     assert!(
-        bench.core.begin("u1", Purpose::Delete, bench.now).is_none(),
+        bench
+            .core
+            .begin(LANE, "u1", Purpose::Delete, bench.now)
+            .is_none(),
         "the last look comes too late"
     );
     bench.ask(2);
     assert!(!bench.permitted(2));
     bench.core.tenure.confirm(ends + secs(1));
-    assert!(bench.core.begin("u1", Purpose::Delete, bench.now).is_some());
+    assert!(
+        bench
+            .core
+            .begin(LANE, "u1", Purpose::Delete, bench.now)
+            .is_some()
+    );
 }
 
 #[test]

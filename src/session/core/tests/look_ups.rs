@@ -6,17 +6,17 @@ use super::*;
 fn a_permit_for_a_look_up_deletes_nothing_and_the_other_way_round() {
     let mut bench = Bench::live(100);
     let now = bench.now;
-    bench.core.request(&look_up(1), now);
-    assert!(bench.core.begin("u1", Purpose::Delete, now).is_none());
+    bench.core.request(LANE, &look_up(1), now);
+    assert!(bench.core.begin(LANE, "u1", Purpose::Delete, now).is_none());
     bench.ask(1);
     assert_eq!(bench.standing(1), permitted(None), "the permit is kept");
-    bench.core.intend("u1", "i".to_owned(), now);
-    bench.core.request(&look_up(1), now);
-    assert!(bench.core.begin("u1", Purpose::Delete, now).is_none());
+    bench.core.intend(LANE, "u1", "i".to_owned(), now);
+    bench.core.request(LANE, &look_up(1), now);
+    assert!(bench.core.begin(LANE, "u1", Purpose::Delete, now).is_none());
     let intent = None;
     let purpose = Purpose::LookUp;
     assert_eq!(bench.standing(1), Standing::Permitted { purpose, intent });
-    assert!(bench.core.begin("u1", Purpose::LookUp, now).is_some());
+    assert!(bench.core.begin(LANE, "u1", Purpose::LookUp, now).is_some());
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_look_up_and_the_delete_after_it_keep_the_place_of_their_object() {
         let first = order.iter().position(|n| *n == 1).unwrap();
         order.swap(0, first);
         for n in order {
-            bench.core.request(&look_up(n), bench.now);
+            bench.core.request(LANE, &look_up(n), bench.now);
         }
         bench.settle();
         // Each looks up and asks for its delete; so at any time the oldest holds the next permit.
@@ -42,9 +42,9 @@ fn a_look_up_and_the_delete_after_it_keep_the_place_of_their_object() {
             };
             assert_eq!(holder, deleted.len() + 1, "seed {seed}: it was overtaken");
             let uid = format!("u{holder}");
-            if let Some((call, _)) = bench.core.begin(&uid, Purpose::LookUp, bench.now) {
+            if let Some((call, _)) = bench.core.begin(LANE, &uid, Purpose::LookUp, bench.now) {
                 bench.core.ended(&call, Some(&Answer::Done(200)), bench.now);
-                bench.core.request(&ticket(holder), bench.now);
+                bench.core.request(LANE, &ticket(holder), bench.now);
                 if let Standing::Waiting { position, .. } = bench.standing(holder) {
                     assert_eq!(position, 1, "seed {seed}");
                 }
@@ -61,7 +61,7 @@ fn a_look_up_and_the_delete_after_it_keep_the_place_of_their_object() {
 fn the_inventory_takes_only_what_nobody_waits_for() {
     let mut bench = Bench::live(10);
     assert!(bench.begin_spare().is_none(), "nobody wants one");
-    bench.core.want_spare();
+    bench.core.want_spare(LANE);
     for n in 1..=12 {
         bench.ask(n);
     }
@@ -88,7 +88,7 @@ fn the_inventory_takes_only_what_nobody_waits_for() {
 #[test]
 fn an_inventory_that_waits_is_told_when_it_may_go_and_logs_in_where_it_must() {
     let mut bench = Bench::new(4);
-    bench.core.want_spare();
+    bench.core.want_spare(LANE);
     bench.settle();
     assert_eq!(bench.logins.len(), 1, "its call is due");
     bench.log_in(3600);
@@ -106,7 +106,7 @@ fn an_inventory_that_waits_is_told_when_it_may_go_and_logs_in_where_it_must() {
     let [a, b, c] = [0, 1, 2].map(secs);
     assert_eq!(windows, [a, b, b, c, c], "two of four each window");
     assert!(bench.core.step(bench.now).next.is_some());
-    bench.core.forgo_spare();
+    bench.core.forgo_spare(LANE);
     assert!(bench.core.step(bench.now).next.is_none(), "nobody waits");
 }
 
@@ -114,20 +114,20 @@ fn an_inventory_that_waits_is_told_when_it_may_go_and_logs_in_where_it_must() {
 fn the_answers_of_an_inventory_teach_like_others() {
     let detail = Detail::default;
     let mut bench = Bench::live(100);
-    bench.core.want_spare();
+    bench.core.want_spare(LANE);
     let call = bench.begin_spare().unwrap();
     bench.end(&call, &Answer::Throttled(detail()));
     assert!(matches!(
-        bench.core.state(bench.now),
+        bench.core.state(LANE, bench.now),
         State::Throttled { .. }
     ));
     let mut bench = Bench::live(100);
-    bench.core.want_spare();
+    bench.core.want_spare(LANE);
     let call = bench.begin_spare().unwrap();
     bench.end(&call, &Answer::TokenRefused(detail()));
     assert_eq!(bench.logins.len(), 1);
     let mut bench = Bench::live(1);
-    bench.core.want_spare();
+    bench.core.want_spare(LANE);
     let call = bench.begin_spare().unwrap();
     let started = bench.now;
     bench.core.ended(&call, None, bench.now);
@@ -160,16 +160,16 @@ fn a_list_that_is_refused_makes_no_deletion_wait() {
                     credential: handed_in,
                     ..terms(100, "s1")
                 };
-                bench.core.agree(terms, false, bench.now);
+                bench.core.agree(LANE, terms, false, bench.now);
             }
-            bench.core.want_spare();
+            bench.core.want_spare(LANE);
             for _ in 0..10 {
                 let call = bench.begin_spare().unwrap();
                 bench.end(&call, &answer);
                 if !bench.logins.is_empty() {
                     bench.log_in(3600);
                 }
-                assert_eq!(bench.core.state(bench.now), State::Open, "{answer:?}");
+                assert_eq!(bench.core.state(LANE, bench.now), State::Open, "{answer:?}");
             }
             bench.ask(1);
             assert!(bench.permitted(1), "{answer:?}");
@@ -189,10 +189,10 @@ fn a_list_that_fails_where_the_session_ails_leaves_the_next_try_to_whoever_comes
             );
         }
         assert!(matches!(
-            bench.core.state(bench.now),
+            bench.core.state(LANE, bench.now),
             State::Unavailable(..)
         ));
-        bench.core.want_spare();
+        bench.core.want_spare(LANE);
         bench.settle();
         bench.wait();
         let call = bench.begin_spare().unwrap();
@@ -209,7 +209,7 @@ fn a_list_that_fails_where_the_session_ails_leaves_the_next_try_to_whoever_comes
 #[test]
 fn a_list_that_is_answered_heals_what_kept_the_platform_from_answering() {
     let (detail, wanted) = (Detail::default, |bench: &mut Bench| {
-        bench.core.want_spare();
+        bench.core.want_spare(LANE);
         bench.settle();
         bench.wait();
         let call = bench.begin_spare().unwrap();
@@ -221,14 +221,14 @@ fn a_list_that_is_answered_heals_what_kept_the_platform_from_answering() {
         bench.call(n, &Answer::Unavailable(detail(), Trouble::Answered));
     }
     wanted(&mut bench);
-    assert_eq!(bench.core.state(bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
     // The right to list is not the right to delete.
     let mut bench = Bench::live(100);
     bench.ask(1);
     bench.call(1, &Answer::ApplicationRefused(detail()));
     wanted(&mut bench);
     assert!(matches!(
-        bench.core.state(bench.now),
+        bench.core.state(LANE, bench.now),
         State::ApplicationRefused(_)
     ));
 }

@@ -74,7 +74,7 @@ impl Fleet {
             ..ticket(n)
         };
         let now = self.bench.now;
-        self.bench.core.request(&ticket, now);
+        self.bench.core.request(LANE, &ticket, now);
         self.bench.settle();
         if self.bench.permitted(n) {
             self.bench.woken.push(format!("o{n}"));
@@ -135,7 +135,7 @@ impl Fleet {
         let now = self.bench.now;
         self.calls.push((now, n));
         let uid = format!("u{n}");
-        let (call, _) = self.bench.core.begin(&uid, purpose, now).unwrap();
+        let (call, _) = self.bench.core.begin(LANE, &uid, purpose, now).unwrap();
         let good = n > TRIED;
         let answer = match purpose {
             Purpose::LookUp => Answer::Done(200),
@@ -169,7 +169,7 @@ fn a_thousand_objects_that_a_gateway_answers_use_less_than_a_twentieth_of_the_qu
         let quota = 100 * 120;
         let calls = fleet.calls.len();
         assert!(calls * 20 < quota, "{calls} calls of {quota}");
-        let state = fleet.bench.core.state(fleet.bench.now);
+        let state = fleet.bench.core.state(LANE, fleet.bench.now);
         assert!(matches!(state, State::Unexpected(_)), "{state:?}");
         // Never more rarely than twice a window.
         let mut at: Vec<Instant> = fleet.calls.iter().map(|(at, _)| *at).collect();
@@ -200,7 +200,7 @@ fn twenty_different_objects_in_a_row_are_needed_and_one_proof_begins_anew() {
         bench.ask(n);
         bench.call(n, &page());
         bench.pass(secs(1));
-        bench.core.state(bench.now)
+        bench.core.state(LANE, bench.now)
     };
     for n in 1..=19 {
         assert_eq!(odd(&mut bench, n), State::Open);
@@ -218,7 +218,7 @@ fn twenty_different_objects_in_a_row_are_needed_and_one_proof_begins_anew() {
         bench.ask(n);
         bench.call(n, &coded());
         bench.pass(secs(1));
-        assert_eq!(bench.core.state(bench.now), State::Open);
+        assert_eq!(bench.core.state(LANE, bench.now), State::Open);
     }
     assert!(matches!(odd(&mut bench, 20), State::Unexpected(_)));
     assert_eq!(bench.permits(), 0);
@@ -232,16 +232,19 @@ fn neither_a_list_nor_a_look_up_nor_a_login_proves_that_deletes_are_answered() {
         bench.call(n, &page());
         bench.pass(secs(1));
     }
-    let ails = |bench: &Bench| matches!(bench.core.state(bench.now), State::Unexpected(_));
+    let ails = |bench: &Bench| matches!(bench.core.state(LANE, bench.now), State::Unexpected(_));
     assert!(ails(&bench));
     while !bench.permitted(30) {
-        bench.core.request(&look_up(30), bench.now);
+        bench.core.request(LANE, &look_up(30), bench.now);
         bench.wait();
         if bench.permits() > 0 {
             break;
         }
     }
-    let (call, _) = bench.core.begin("u30", Purpose::LookUp, bench.now).unwrap();
+    let (call, _) = bench
+        .core
+        .begin(LANE, "u30", Purpose::LookUp, bench.now)
+        .unwrap();
     bench.end(&call, &Answer::Done(200));
     assert!(ails(&bench));
     // Its DELETE belongs to the same probe.
@@ -249,7 +252,7 @@ fn neither_a_list_nor_a_look_up_nor_a_login_proves_that_deletes_are_answered() {
     bench.ask(30);
     assert!(bench.permitted(30) && !bench.permitted(31));
     bench.call(30, &Answer::Done(200));
-    assert_eq!(bench.core.state(bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
 }
 
 #[test]
@@ -262,13 +265,16 @@ fn what_a_look_up_has_to_tell_is_asked_before_others_and_counts_by_what_it_tells
         bench.ask(n);
         let unproven = Answer::Unproven(Detail::default());
         bench.call(n, &unproven);
-        bench.core.request(&confirm(n), bench.now);
+        bench.core.request(LANE, &confirm(n), bench.now);
         bench.settle();
         let uid = format!("u{n}");
-        let (call, _) = bench.core.begin(&uid, Purpose::Confirm, bench.now).unwrap();
+        let (call, _) = bench
+            .core
+            .begin(LANE, &uid, Purpose::Confirm, bench.now)
+            .unwrap();
         bench.end(&call, shown);
         bench.pass(secs(2));
-        bench.core.state(bench.now)
+        bench.core.state(LANE, bench.now)
     };
     let mut bench = Bench::live(100);
     for n in 1..=40 {

@@ -35,7 +35,7 @@ impl Fleet {
         let now = self.bench.now;
         let paused = |n: &usize| self.pauses.get(n).is_some_and(|(_, until)| *until > now);
         for (_, ticket) in self.left.iter().filter(|(n, _)| !paused(n)) {
-            self.bench.core.request(ticket, now);
+            self.bench.core.request(LANE, ticket, now);
         }
         self.bench.settle();
         if !self.bench.logins.is_empty() {
@@ -168,7 +168,7 @@ fn one_that_comes_while_only_failing_ones_wait_is_the_next_to_be_tried() {
             fleet.rest();
         }
     }
-    let state = fleet.bench.core.state(fleet.bench.now);
+    let state = fleet.bench.core.state(LANE, fleet.bench.now);
     assert!(matches!(state, State::Unavailable(..)), "{state:?}");
     fleet.left.insert(11, ticket(11));
     let before = fleet.calls;

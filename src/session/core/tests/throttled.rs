@@ -16,14 +16,14 @@ fn throttled_tells_when_the_next_call_goes_and_is_over_once_that_is_understood()
     for n in 22..=40 {
         bench.ask(n);
     }
-    let said = bench.core.state(bench.now);
+    let said = bench.core.state(LANE, bench.now);
     let State::Throttled { until } = said else {
         panic!("a refusal throttles: {said:?}");
     };
     let pause_ends = bench.core.budget.paused_until().unwrap();
     assert!(until > pause_ends, "after the pause there is no room");
     while bench.permits() == 0 {
-        assert_eq!(bench.core.state(bench.now), said);
+        assert_eq!(bench.core.state(LANE, bench.now), said);
         let Standing::Waiting { estimated, .. } = bench.standing(22) else {
             panic!("it waits");
         };
@@ -32,7 +32,7 @@ fn throttled_tells_when_the_next_call_goes_and_is_over_once_that_is_understood()
     }
     assert_eq!(bench.now, until);
     bench.pass(secs(9));
-    assert_eq!(bench.core.state(bench.now), said, "no news yet");
+    assert_eq!(bench.core.state(LANE, bench.now), said, "no news yet");
     bench.call(22, &Answer::Done(200));
-    assert_eq!(bench.core.state(bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
 }

@@ -1,0 +1,232 @@
+//! What belongs to one credential of a session: its queue, its token, its health, and what is known of it.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::{Core, Terms};
+use crate::api::names::ObjectKey;
+use crate::remote::answer::Detail;
+use crate::session::State;
+use crate::session::health::Health;
+use crate::session::notice::Notice;
+use crate::session::queue::Queue;
+use crate::session::token::Tokens;
+
+/// A credential that was refused is tried again after so long, unless it changes or a person asks.
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(3600);
+/// So long it is remembered what a credential is worth that nobody uses any more.
+const REMEMBERED: Duration = REFUSED_FOR;
+/// And so many of them.
+const MOST_UNUSED: usize = 16;
+
+/// Names a lane within its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::session) struct LaneId(pub(in crate::session) u64);
+
+/// What the platform has shown of a credential.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::session) enum Learned {
+    /// Nothing.
+    Untried,
+    /// That it accepts it, since when that is known.
+    Proven(Instant),
+    /// That it refuses it, when and how.
+    Refused(Instant, Detail),
+}
+
+/// One credential and those who call by it.
+pub(in crate::session) struct Lane {
+    pub(super) terms: Terms,
+    pub(super) queue: Queue,
+    /// How many want a call that nobody in the queue waits for.
+    pub(super) spare: usize,
+    pub(super) tokens: Tokens,
+    pub(super) health: Health,
+    pub(super) notice: Notice,
+    pub(super) learned: Learned,
+    /// Since when somebody waits to know whether it is accepted.
+    pub(super) awaited: Option<Instant>,
+    /// Whether a person asks that it be tried.
+    pub(super) asked: bool,
+    /// Since when nobody is a member, so that nothing is granted.
+    pub(super) abandoned: Option<Instant>,
+}
+
+impl Lane {
+    pub(super) fn new(terms: Terms, chance: Rng) -> Self {
+        Self {
+            queue: Queue::new(),
+            spare: 0,
+            tokens: Tokens::new(terms.credential.clone()),
+            health: Health::new(chance),
+            notice: Notice::default(),
+            learned: Learned::Untried,
+            awaited: None,
+            asked: false,
+            abandoned: None,
+            terms,
+        }
+    }
+
+    /// Whether the platform accepts it, and somebody uses it.
+    pub(super) fn counts_for_others(&self) -> bool {
+        self.is_proven() && self.abandoned.is_none()
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        match self.learned {
+            Learned::Proven(_) => true,
+            Learned::Untried | Learned::Refused(..) => false,
+        }
+    }
+}
+
+impl Core {
+    /// Takes the terms that the members of a lane agree on now; a lane that isn't there yet begins. `worth_trying` tells
+    /// that something else makes trying again worthwhile, such as another way to the platform.
+    pub(in crate::session) fn agree(
+        &mut self,
+        id: LaneId,
+        terms: Terms,
+        worth_trying: bool,
+        now: Instant,
+    ) {
+        let chance = &mut self.chance;
+        let lane = self
+            .lanes
+            .entry(id)
+            .or_insert_with(|| Lane::new(terms.clone(), chance.fork()));
+        lane.abandoned = None;
+        let other_credential = lane.tokens.set_credential(terms.credential.clone());
+        lane.terms = terms;
+        if other_credential {
+            self.learned |= lane.learned != Learned::Untried;
+            lane.learned = Learned::Untried;
+            match lane.health.ailment() {
+                Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
+                    lane.health.understood();
+                }
+                Some(_) | None => lane.health.try_now(now),
+            }
+        }
+        if worth_trying {
+            lane.health.try_now(now);
+        }
+        if other_credential {
+            self.void_permits(id);
+        }
+        self.bound(now);
+    }
+
+    /// A person asks that the credential be tried now.
+    pub(in crate::session) fn ask(&mut self, id: LaneId, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.asked = true;
+            lane.health.try_now(now);
+        }
+    }
+
+    /// See [`super::super::Session::try_credential`].
+    pub(in crate::session) fn try_credential(&mut self, id: LaneId, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&id)
+            && !lane.is_proven()
+        {
+            lane.awaited.get_or_insert(now);
+        }
+    }
+
+    /// Lets all of a lane go, since nobody is a member any more. Those who held something come back.
+    pub(in crate::session) fn abandon(&mut self, id: LaneId, now: Instant) -> Vec<ObjectKey> {
+        self.void_permits(id);
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.abandoned.get_or_insert(now);
+            lane.awaited = None;
+            lane.asked = false;
+            let waiting = std::iter::from_fn(|| lane.queue.pop());
+            self.woken.extend(waiting.map(|ticket| ticket.key));
+        }
+        self.bound(now);
+        std::mem::take(&mut self.woken)
+    }
+
+    /// Whether nobody is a member of any lane.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.lanes.values().all(|lane| lane.abandoned.is_some())
+    }
+
+    /// Forgets lanes that nobody has used for long; which ones are left.
+    pub(in crate::session) fn sweep(&mut self, now: Instant) -> impl Iterator<Item = LaneId> {
+        let mut unused: Vec<_> = self
+            .lanes
+            .iter()
+            .filter_map(|(id, lane)| Some((lane.abandoned?, *id)))
+            .collect();
+        unused.sort_unstable();
+        let many = unused.len().saturating_sub(MOST_UNUSED);
+        for (index, (since, id)) in unused.into_iter().enumerate() {
+            if self.out_of(id) == 0 && (index < many || since + REMEMBERED <= now) {
+                self.lanes.remove(&id);
+            }
+        }
+        self.lanes.keys().copied()
+    }
+
+    /// What is known of a credential.
+    pub(in crate::session) fn learned(&self, id: LaneId) -> Learned {
+        let lane = self.lanes.get(&id);
+        lane.map_or(Learned::Untried, |lane| lane.learned.clone())
+    }
+
+    /// The platform has accepted the credential.
+    pub(super) fn accepted(&mut self, id: LaneId, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return;
+        };
+        let awaited = lane.awaited.take().is_some();
+        lane.asked = false;
+        if !lane.is_proven() {
+            lane.learned = Learned::Proven(now);
+            // Of the only credential, for which nobody waits, the next look is soon enough.
+            self.learned |= awaited || self.lanes.len() > 1;
+            self.bound(now);
+        }
+    }
+
+    /// The platform has refused the credential.
+    pub(super) fn refused(&mut self, id: LaneId, detail: Detail, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return;
+        };
+        (lane.awaited, lane.asked) = (None, false);
+        lane.learned = Learned::Refused(now, detail);
+        self.learned = true;
+        self.bound(now);
+    }
+
+    /// Sets the bounds of the budget: those of the credentials that are known to be accepted. Before any is, nobody's bounds
+    /// may stand in the way of another, and each one's own are looked at with its calls.
+    fn bound(&mut self, now: Instant) {
+        let used = || self.lanes.values().filter(|lane| lane.abandoned.is_none());
+        let proven = || {
+            used()
+                .filter(|lane| lane.is_proven())
+                .map(|lane| &lane.terms)
+        };
+        let strict = proven()
+            .map(|terms| terms.calls)
+            .min()
+            .zip(proven().map(|terms| terms.window).max());
+        let wide = used()
+            .map(|lane| lane.terms.calls)
+            .max()
+            .zip(used().map(|lane| lane.terms.window).min());
+        if let Some((calls, window)) = strict.or(wide) {
+            self.budget.resize(calls, window);
+        }
+        if self.budget.overdrawn(now) {
+            self.void_all_permits();
+        }
+    }
+}

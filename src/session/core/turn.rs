@@ -1,0 +1,317 @@
+//! Who has the next call: of which credential, and whether a login comes before it.
+//!
+//! Only the newest token of an application lives, so a login of one credential ends the token of another. Where there is
+//! but one credential, none of that matters.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lane::REFUSED_FOR;
+use super::{Core, LaneId, Learned, LoginOrder, Underway};
+use crate::session::budget::Room;
+use crate::session::health::Gate;
+use crate::session::token::Need;
+
+/// Two logins that are both accepted take turns at most so often.
+const CHANGE_OVER: Duration = Duration::from_secs(300);
+/// A credential of which nothing good is known is tried at most so often beside one that is accepted.
+const TRY_PACE: Duration = Duration::from_secs(60);
+
+/// What may happen next.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Move {
+    Grant {
+        lane: LaneId,
+        probe: bool,
+    },
+    /// A call that nobody waits for in the queue.
+    Spare {
+        lane: LaneId,
+        probe: bool,
+    },
+    Login {
+        lane: LaneId,
+        probe: bool,
+    },
+    /// A list of one entry, to try a token.
+    Trial {
+        lane: LaneId,
+        probe: bool,
+    },
+    Wait(Option<Instant>),
+}
+
+/// The same of one lane.
+enum Turn {
+    /// It wants nothing.
+    Idle,
+    Go(Move),
+    /// Its login waits until the calls of others have ended, and none of them begins another meanwhile.
+    Drain,
+    Wait(Option<Instant>),
+}
+
+/// Whether a credential is to be tried although no object of it waits for a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    No,
+    At(Instant),
+    Now,
+}
+
+impl Core {
+    pub(super) fn next_move(&mut self, now: Instant) -> Move {
+        if self.closed || !self.may_send(now) {
+            return Move::Wait(None);
+        }
+        let (mut spare, mut first, mut until) = (None, None, None::<Instant>);
+        for id in self.in_turn() {
+            match self.turn_of(id, now) {
+                Turn::Idle | Turn::Wait(None) => {}
+                Turn::Drain => return Move::Wait(None),
+                Turn::Go(next @ Move::Spare { .. }) => {
+                    spare.get_or_insert(next);
+                }
+                Turn::Go(next) => {
+                    first.get_or_insert(next);
+                }
+                Turn::Wait(Some(at)) => until = Some(until.map_or(at, |until| until.min(at))),
+            }
+        }
+        first.or(spare).unwrap_or(Move::Wait(until))
+    }
+
+    /// All lanes, who had the last turn at the end.
+    fn in_turn(&self) -> Vec<LaneId> {
+        let (mut after, before): (Vec<_>, Vec<_>) = self
+            .lanes
+            .keys()
+            .copied()
+            .partition(|id| Some(*id) > self.last_turn);
+        after.extend(before);
+        after
+    }
+
+    fn turn_of(&mut self, id: LaneId, now: Instant) -> Turn {
+        let Some(lane) = self.lanes.get(&id) else {
+            return Turn::Idle;
+        };
+        if lane.abandoned.is_some() {
+            return Turn::Idle;
+        }
+        let superseded = self.is_superseded(id);
+        let queued = !lane.queue.is_empty() && !superseded;
+        let spare = lane.spare > 0 && !superseded;
+        let trial = self.trial(id, now);
+        match trial {
+            Trial::No if !queued && !spare => return Turn::Idle,
+            Trial::At(at) if !queued && !spare => return Turn::Wait(Some(at)),
+            Trial::No | Trial::At(_) | Trial::Now => {}
+        }
+        let trial = trial == Trial::Now;
+        if self.others(id).any(|other| other.tokens.is_logging_in()) {
+            return Turn::Wait(None);
+        }
+        let probe = match lane.health.gate(now) {
+            Gate::Open => false,
+            Gate::Probe => true,
+            Gate::At(at) => return Turn::Wait(Some(at)),
+            Gate::Answer => return Turn::Wait(None),
+        };
+        let (login, alone) = match lane.tokens.need(now) {
+            Need::Nothing => (false, probe || lane.tokens.doubtful()),
+            Need::Login => (true, probe),
+            // A login ends the old token, which calls that are out still need.
+            Need::Renewal => (true, true),
+            Need::At(at) => return Turn::Wait(Some(at)),
+            Need::Answer => return Turn::Wait(None),
+        };
+        if login && !queued && !trial && self.is_served_by_another(id) {
+            // What nobody waits for ends nobody's token.
+            return Turn::Idle;
+        }
+        if login && let Some(at) = self.login_waits(id).filter(|at| *at > now) {
+            return Turn::Wait(Some(at));
+        }
+        if alone && self.out_of(id) > 0 {
+            return Turn::Wait(None);
+        }
+        let spare = !queued && !trial;
+        let room = self.room_of(id, spare, now);
+        // What nobody waits for isn't worth a record of its own: the next one is soon enough.
+        let free = self.budget.free(now);
+        if !spare && room == Room::Now && self.runs_short(free) {
+            self.tenure.ask();
+        }
+        match room {
+            Room::Now if self.tenure.left() == 0 => Turn::Wait(None),
+            Room::Now if login && self.budget.in_flight() > self.out_of(id) => Turn::Drain,
+            Room::Now if login => Turn::Go(Move::Login { lane: id, probe }),
+            Room::Now if trial && (!queued || self.asks(id)) => {
+                Turn::Go(Move::Trial { lane: id, probe })
+            }
+            Room::Now if spare => Turn::Go(Move::Spare { lane: id, probe }),
+            Room::Now if self.may_permit() => Turn::Go(Move::Grant { lane: id, probe }),
+            Room::At(at) => Turn::Wait(Some(at)),
+            Room::Now | Room::AfterAnswer => Turn::Wait(None),
+        }
+    }
+
+    /// Whether a token that was handed in isn't used, since a login of another credential works.
+    pub(super) fn is_superseded(&self, id: LaneId) -> bool {
+        let own = self.lanes.get(&id);
+        own.is_some_and(|lane| !lane.terms.credential.logs_in())
+            && self
+                .others(id)
+                .any(|other| other.counts_for_others() && other.terms.credential.logs_in())
+    }
+
+    /// Until when the login of this credential has to wait for the sake of the others.
+    pub(super) fn login_waits(&self, id: LaneId) -> Option<Instant> {
+        let lane = self.lanes.get(&id)?;
+        let changes_over = self.is_served_by_another(id);
+        let turn = self.changed_over.filter(|_| changes_over);
+        let beside = self.others(id).any(super::Lane::counts_for_others);
+        let tried = self
+            .tried
+            .filter(|_| beside && !lane.is_proven() && !lane.asked);
+        turn.map(|at| at + CHANGE_OVER)
+            .max(tried.map(|at| at + TRY_PACE))
+    }
+
+    /// Calls and permits of a lane that are out.
+    pub(super) fn out_of(&self, id: LaneId) -> usize {
+        let permits = self.permits.values().filter(|permit| permit.lane == id);
+        let calls = self.under_way.iter().filter(|(_, lane)| *lane == id);
+        permits.count() + calls.count()
+    }
+
+    /// Begins the one login.
+    pub(super) fn begin_login(
+        &mut self,
+        id: LaneId,
+        probe: bool,
+        now: Instant,
+    ) -> Option<LoginOrder> {
+        let order = self.lanes.get_mut(&id)?.tokens.begin_login()?;
+        self.begin_try(id, probe, now);
+        Some(LoginOrder {
+            call: Underway {
+                lane: id,
+                started: now,
+                probe,
+                waits: None,
+                serial: order.credential,
+            },
+            secret: order.secret,
+        })
+    }
+
+    /// Begins a list of one entry.
+    pub(super) fn begin_trial(
+        &mut self,
+        id: LaneId,
+        probe: bool,
+        now: Instant,
+    ) -> Option<LoginOrder> {
+        let lane = self.lanes.get_mut(&id)?;
+        let (secret, serial) = lane.tokens.current()?;
+        self.begin_try(id, probe, now);
+        Some(LoginOrder {
+            call: Underway {
+                lane: id,
+                started: now,
+                probe,
+                waits: None,
+                serial,
+            },
+            secret,
+        })
+    }
+
+    fn begin_try(&mut self, id: LaneId, probe: bool, now: Instant) {
+        self.take(id, probe, now);
+        self.under_way.push((now, id));
+        let beside = self.others(id).any(super::Lane::counts_for_others);
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            let for_others = lane.awaited.is_some();
+            lane.asked = false;
+            // One whose try finds out nothing has its next turn after all others.
+            lane.awaited = lane.awaited.map(|_| now);
+            if !lane.is_proven() && (beside || for_others) {
+                self.tried = Some(now);
+            }
+        }
+    }
+
+    fn others(&self, id: LaneId) -> impl Iterator<Item = &super::Lane> {
+        let others = self.lanes.iter().filter(move |(other, _)| **other != id);
+        others.map(|(_, lane)| lane)
+    }
+
+    /// Whether another credential's login was the last that was accepted, and somebody uses it.
+    fn is_served_by_another(&self, id: LaneId) -> bool {
+        let live = self.live.filter(|live| *live != id);
+        let live = live.and_then(|live| self.lanes.get(&live));
+        live.is_some_and(|lane| lane.abandoned.is_none())
+    }
+
+    fn asks(&self, id: LaneId) -> bool {
+        self.lanes.get(&id).is_some_and(|lane| lane.asked)
+    }
+
+    /// When the credential is to be tried for the sake of somebody who waits to know what it is worth.
+    fn trial(&self, id: LaneId, now: Instant) -> Trial {
+        let Some(lane) = self.lanes.get(&id) else {
+            return Trial::No;
+        };
+        if lane.asked {
+            return Trial::Now;
+        }
+        let Some(awaited) = lane.awaited.filter(|_| !lane.is_proven()) else {
+            return Trial::No;
+        };
+        let paced = self.tried.map(|at| at + TRY_PACE);
+        let refused = |lane: &super::Lane| match &lane.learned {
+            Learned::Refused(at, _) => Some(*at + REFUSED_FOR).filter(|at| *at > now),
+            Learned::Untried | Learned::Proven(_) => None,
+        };
+        let longer = |other: &super::Lane| {
+            other.awaited.is_some_and(|since| since < awaited) && refused(other).is_none()
+        };
+        match paced.max(refused(lane)).filter(|at| *at > now) {
+            Some(at) => Trial::At(at),
+            // Theirs comes first; it moves the time of this one.
+            None if self.others(id).any(longer) => Trial::At(now + TRY_PACE),
+            None => Trial::Now,
+        }
+    }
+
+    /// Whether there is room for a call of this credential: within the bounds of those that count for all, and its own.
+    fn room_of(&self, id: LaneId, spare: bool, now: Instant) -> Room {
+        let shared = if spare {
+            self.budget.spare_room(now)
+        } else {
+            self.budget.room(now)
+        };
+        let Some(lane) = self.lanes.get(&id) else {
+            return shared;
+        };
+        let (limit, window) = (self.budget.limit(), self.budget.window());
+        if lane.terms.calls >= limit && lane.terms.window <= window {
+            return shared;
+        }
+        let calls = lane.terms.calls.min(limit);
+        match (
+            shared,
+            self.budget
+                .room_under(calls, lane.terms.window.max(window), now),
+        ) {
+            (Room::AfterAnswer, _) | (_, Room::AfterAnswer) => Room::AfterAnswer,
+            (Room::At(one), Room::At(other)) => Room::At(one.max(other)),
+            (Room::At(at), Room::Now) | (Room::Now, Room::At(at)) => Room::At(at),
+            (Room::Now, Room::Now) => Room::Now,
+        }
+    }
+}
