@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::READY;
-use super::names::{AppId, FileId};
+use super::names::{AppId, Endpoint, FileId};
 use super::reason::{Phase, Reason};
 
 /// A firmware or software package on the platform. Deleting this object, or retiring it, deletes the package there, once and for ever.
@@ -157,6 +157,11 @@ pub struct VersionPackageStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(max = 256))]
     pub application: Option<AppId>,
+
+    /// The endpoint at which that application was, normalised: another one may be another instance of the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 512))]
+    pub endpoint: Option<Endpoint>,
 
     /// What the platform last said of the package.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -137,6 +137,13 @@ async fn look_up(context: &Context, observed: &Observed, purpose: Purpose) -> Ef
                 inventory.deleting(app_id);
                 inventory.deleted(app_id, file_id, Some(answer), Moment::now());
             }
+            if shown.is_ok()
+                && context.inventory.has_shown_one(usable.session.key())
+                && let Some(platform) = object.platform()
+            {
+                // Those who could not believe what this endpoint says of their packages.
+                context.queue.add_all(context.cache.concerned_by(&platform));
+            }
             Effect::Shown(shown.map(Box::new))
         }
         None => Effect::NotSent,

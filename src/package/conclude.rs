@@ -17,7 +17,7 @@ pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
-use super::decide::{Decision, Now, Observation, asked_at};
+use super::decide::{Decision, Now, Observation, asked_at, elsewhere};
 use super::effect::Effect;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
@@ -207,7 +207,7 @@ fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
 fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance: f64) -> Report {
     let (reason, detail, message, wait) = match answer {
         Answer::Done(_) => return finished(seen, Outcome::Deleted, now),
-        Answer::AlreadyGone(_) => return finished(seen, Outcome::AlreadyGone, now),
+        Answer::AlreadyGone(detail) => return gone(seen, Outcome::AlreadyGone, detail, now),
         Answer::Throttled(detail) => (
             Reason::Throttled,
             detail,
@@ -287,6 +287,19 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
     }
 }
 
+/// The platform says that it lacks the package, which proves something only where it speaks of our packages.
+fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Report {
+    let Some(accepted) = &seen.elsewhere else {
+        return finished(seen, outcome, now);
+    };
+    let (reason, message) = (Reason::EndpointChanged, elsewhere(accepted));
+    Report {
+        retry: Retry::Anew,
+        wake: Some(now.tick),
+        ..say(seen, reason, &message, Some((detail, now)), now)
+    }
+}
+
 /// What a look-up shows after a DELETE whose answer proved nothing: gone is deleted, and anything else leaves it unproven.
 fn confirmed(
     seen: &Observation,
@@ -296,7 +309,7 @@ fn confirmed(
     chance: f64,
 ) -> Report {
     let found = match shown {
-        Err(Answer::AlreadyGone(_)) => return finished(seen, Outcome::Deleted, now),
+        Err(Answer::AlreadyGone(detail)) => return gone(seen, Outcome::Deleted, detail, now),
         // The look-up itself is still to come.
         Err(
             answer @ (Answer::Throttled(_)

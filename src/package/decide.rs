@@ -12,6 +12,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
+pub use self::by_platform::elsewhere;
 use self::by_platform::{held_by_platform, wanted, would_delete};
 use self::guards::held_by_guard;
 use self::sending::call;
@@ -20,7 +21,7 @@ use super::claims::{self, Claim, Unclear, Why};
 use super::doubts;
 use super::object::{Object, Undecodable};
 use super::requests::Request;
-use crate::api::names::{AppId, CONFIRM_ANNOTATION, ObjectKey};
+use crate::api::names::{AppId, CONFIRM_ANNOTATION, Endpoint, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
@@ -67,6 +68,11 @@ pub struct Observation {
     pub lagging: bool,
     /// What the list of the platform says of its package.
     pub known: Known,
+    /// The endpoint of its Platform, where calls can be made.
+    pub endpoint: Option<Endpoint>,
+    /// The endpoint at which it was accepted, where its Platform has another one now which has not shown yet that it speaks
+    /// of our packages.
+    pub elsewhere: Option<Endpoint>,
     /// Whether somebody else wants its package.
     pub claim: Claim,
     /// Another object that is about to delete the same package.

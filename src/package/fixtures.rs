@@ -138,6 +138,8 @@ pub(crate) fn seen(object: Object) -> Observation {
         hindrance: None,
         graces_since: None,
         lagging: false,
+        endpoint: None,
+        elsewhere: None,
         known: Known::Unread,
         claim: Claim::Nobody,
         ahead: None,

@@ -6,7 +6,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::memory::PackageKey;
+use crate::api::names::FileId;
+use crate::session::SessionKey;
+
+/// A package, whoever asked for its deletion.
+pub type Place = (SessionKey, FileId);
 
 /// So long one is remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -19,17 +23,17 @@ pub struct Gone(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    at: HashMap<PackageKey, Instant>,
-    order: VecDeque<(PackageKey, Instant)>,
+    at: HashMap<Place, Instant>,
+    order: VecDeque<(Place, Instant)>,
 }
 
 impl Gone {
     /// The platform says that it doesn't have a package any more.
-    pub fn remember(&self, package: PackageKey, now: Instant) {
+    pub fn remember(&self, package: Place, now: Instant) {
         let State { at, order } = &mut *self.0.lock();
         at.insert(package.clone(), now);
         order.push_back((package, now));
-        let old = |(_, at): &(PackageKey, Instant)| *at + REMEMBERED <= now;
+        let old = |(_, at): &(Place, Instant)| *at + REMEMBERED <= now;
         while order.len() > MOST || order.front().is_some_and(old) {
             let Some((package, then)) = order.pop_front() else {
                 return;
@@ -41,7 +45,7 @@ impl Gone {
     }
 
     /// When the platform last said so, if that is remembered.
-    pub fn since(&self, package: &PackageKey, now: Instant) -> Option<Instant> {
+    pub fn since(&self, package: &Place, now: Instant) -> Option<Instant> {
         let at = *self.0.lock().at.get(package)?;
         (at + REMEMBERED > now).then_some(at)
     }
@@ -52,7 +56,7 @@ mod tests {
     use super::*;
     use crate::session::SessionKey;
 
-    fn package(file: &str) -> PackageKey {
+    fn package(file: &str) -> Place {
         let session = SessionKey {
             endpoint: "https://iot.example.com".parse().unwrap(),
             app_id: "app-1".parse().unwrap(),

@@ -13,7 +13,7 @@ use super::decide::{Echo, Now, Observation, PlatformView};
 use super::memory::{Failure, Fingerprint, PackageKey};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
-use crate::api::names::{AppId, ObjectKey};
+use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
 use crate::platform::inventory::Known;
@@ -58,7 +58,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         context.directory.resolve(&platform, &key.namespace)
     });
     let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
-    let own = usable_in(&shown);
+    let own = shown.usable().cloned();
     let (platform, usable) = view(match confirmed {
         // The watch may have shown since that calls are forbidden: of the two the stricter counts.
         Some(Ok(read)) if allows(&read) && !allows(&shown) => Ok(shown),
@@ -70,12 +70,6 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .or(usable.as_ref().map(|usable| &usable.app_id))
         .cloned();
     let known = known(context, &object, usable.as_ref(), (since, now));
-    let elsewhere = usable.as_ref().and_then(|usable| {
-        let key = usable.session.key();
-        let accepted = object.status.endpoint.as_ref();
-        let accepted = accepted.filter(|accepted| **accepted != key.endpoint)?;
-        (!context.inventory.speaks_of_ours(key)).then(|| accepted.clone())
-    });
     let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
     let claim = match &application {
         Some(application) if asks && !others.is_empty() => Ties::new(
@@ -97,11 +91,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         failure.as_ref().map(|failure| failure.until),
         given_back.map(|(_, until)| until),
     ];
-    // Who waits behind another waits for its call, which goes out only under that one's credential.
-    let lane = usable
-        .as_ref()
-        .map(|usable| (usable.session.key().clone(), usable.credential.clone()));
-    let package = lane.zip(object.file_id().cloned());
+    let package = package_of(&object, usable.as_ref());
     let ahead = ahead(context, &object, package.as_ref());
     let told = object.status.deletion.as_ref();
     let outcome = told.and_then(|deletion| deletion.outcome);
@@ -124,10 +114,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         hindrance: context.sight.hindrance(),
         graces_since: context.sight.graces_since(),
         lagging,
-        endpoint: usable
-            .as_ref()
-            .map(|usable| usable.session.key().endpoint.clone()),
-        elsewhere,
+        endpoint: usable.as_ref().map(endpoint_of),
+        elsewhere: elsewhere(context, &object, usable.as_ref()),
         known,
         claim,
         ahead,
@@ -261,6 +249,26 @@ fn known(
     context.inventory.known(session, file, since)
 }
 
+fn endpoint_of(usable: &Usable) -> Endpoint {
+    usable.session.key().endpoint.clone()
+}
+
+/// The package, to whom may wait for it: who waits behind another waits for its call, which goes out only under that
+/// one's credential.
+fn package_of(object: &Object, usable: Option<&Usable>) -> Option<PackageKey> {
+    let lane = usable.map(|usable| (usable.session.key().clone(), usable.credential.clone()));
+    lane.zip(object.file_id().cloned())
+}
+
+/// The endpoint at which `object` was accepted, where its Platform has another one that has not shown yet that it speaks
+/// of our packages.
+fn elsewhere(context: &Context, object: &Object, usable: Option<&Usable>) -> Option<Endpoint> {
+    let key = usable?.session.key();
+    let accepted = object.status.endpoint.as_ref();
+    let accepted = accepted.filter(|accepted| **accepted != key.endpoint)?;
+    (!context.inventory.speaks_of_ours(key)).then(|| accepted.clone())
+}
+
 /// Who else is about to delete the package.
 fn ahead(context: &Context, object: &Object, package: Option<&PackageKey>) -> Option<ObjectKey> {
     let leader = package.and_then(|package| context.memory.leader(package));
@@ -292,17 +300,6 @@ fn standing_in(context: &Context, object: &Object, usable: Option<&Usable>) -> S
             Standing::Absent
         }
         (Some(_) | None, None) | (None, Some(_)) => Standing::Absent,
-    }
-}
-
-/// The Platform, where calls can be made over it.
-fn usable_in(resolution: &Resolution) -> Option<Usable> {
-    match resolution {
-        Resolution::Usable(usable) => Some(usable.clone()),
-        Resolution::Unread
-        | Resolution::NotFound
-        | Resolution::NotAllowed
-        | Resolution::Unusable { .. } => None,
     }
 }
 

@@ -54,7 +54,12 @@ pub async fn deliver(
     let unsaid = failure.and_then(|failure| failure.unsaid.as_deref());
     let unsaid = unsaid.filter(|_| matches!(effect, Effect::None)).cloned();
     let mut status = report.status.or(unsaid);
-    status = status.filter(|status| *status != object.status);
+    // Where the application is goes with a write that is due anyway.
+    let in_place = |status: &VersionPackageStatus| VersionPackageStatus {
+        endpoint: object.status.endpoint.clone(),
+        ..status.clone()
+    };
+    status = status.filter(|status| in_place(status) != object.status);
     if let Err(error) = &recorded {
         // The pass that writes the line says what this one had to say.
         event = None;
@@ -170,13 +175,11 @@ async fn remember(
         for key in context.memory.settle(&object.uid, outcome) {
             context.queue.add(key);
         }
-        if let Some(package) = &observed.package {
-            context
-                .memory
-                .gone
-                .remember(package.clone(), Instant::now());
+        if let Some(((session, _), file)) = observed.package.clone() {
+            let gone = (session, file);
+            context.memory.gone.remember(gone.clone(), Instant::now());
             // Whoever wants the package all the same says that it isn't there.
-            context.queue.add_all(context.cache.of_file(&package.1));
+            context.queue.add_all(context.cache.of_file(&gone.1));
         }
         context.memory.set_failure(&object.uid, None);
         let answered = Some((call, answer));

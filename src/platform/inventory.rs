@@ -88,6 +88,8 @@ struct State {
     stocks: HashMap<SessionKey, Stock>,
     /// By application, since its list is the same whatever the endpoint.
     deletions: HashMap<AppId, Deletions>,
+    /// The endpoints that have shown a package which an object names, so that they speak of our packages.
+    shown: HashSet<SessionKey>,
 }
 
 /// What is known of one application at one endpoint.
@@ -203,6 +205,16 @@ impl Inventory {
         counts
     }
 
+    /// The platform has shown a package of `key` that an object names; whether that is news.
+    pub fn has_shown_one(&self, key: &SessionKey) -> bool {
+        self.state.lock().shown.insert(key.clone())
+    }
+
+    /// Whether the platform has shown a package of `key` that an object names, since this process began.
+    pub fn speaks_of_ours(&self, key: &SessionKey) -> bool {
+        self.state.lock().shown.contains(key)
+    }
+
     /// A DELETE of the application begins: until it has ended, no reading proves anything.
     pub fn deleting(&self, application: &AppId) {
         let mut state = self.state.lock();
@@ -275,7 +287,11 @@ impl Inventory {
             state.stocks.insert(key, stock);
         }
         ended.extend(before.into_keys());
-        let State { stocks, deletions } = &mut *state;
+        let State {
+            stocks,
+            deletions,
+            shown: _,
+        } = &mut *state;
         let read = stocks.iter().filter(|(_, stock)| stock.reads);
         let read: HashSet<&AppId> = read.map(|(key, _)| &key.app_id).collect();
         // Where nothing is read, nothing has to be remembered for a reading.
@@ -310,7 +326,11 @@ impl Inventory {
             flaw,
         } = reading;
         let mut state = self.state.lock();
-        let State { stocks, deletions } = &mut *state;
+        let State {
+            stocks,
+            deletions,
+            shown: _,
+        } = &mut *state;
         let Some(stock) = stocks.get_mut(key).filter(|stock| stock.reads) else {
             return Taken::default();
         };

@@ -66,6 +66,16 @@ pub enum Resolution {
     Usable(Usable),
 }
 
+impl Resolution {
+    /// The means to call it, where calls can be made.
+    pub fn usable(&self) -> Option<&Usable> {
+        match self {
+            Self::Usable(usable) => Some(usable),
+            Self::Unread | Self::NotFound | Self::NotAllowed | Self::Unusable { .. } => None,
+        }
+    }
+}
+
 /// A `Platform` over which calls can be made.
 #[derive(Clone)]
 pub struct Usable {

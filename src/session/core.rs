@@ -92,7 +92,7 @@ pub(super) struct Step {
 }
 
 /// One session.
-#[expect(
+#[allow(
     clippy::struct_excessive_bools,
     reason = "each stops or hastens calls for a reason of its own"
 )]

@@ -279,7 +279,8 @@ fn is_odd(state: &State) -> bool {
         | State::TokenRefused(_)
         | State::Unavailable(..)
         | State::AuthenticationFailed(_)
-        | State::ApplicationRefused(_) => false,
+        | State::ApplicationRefused(_)
+        | State::Superseded => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::condition::{self, Verdict};
+use crate::api::names::{AppId, Endpoint};
 use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::claims::Claim;
@@ -66,20 +67,39 @@ pub(super) fn next_status(
         | PlatformView::NotAllowed
         | PlatformView::Unusable { .. } => None,
     };
+    let application = match accepted {
+        Some(app_id) if object.accepts_anew(&app_id, now.wall) => Some(app_id),
+        accepted => present.application.clone().or(accepted),
+    };
     VersionPackageStatus {
         observed_generation: Some(object.generation),
         phase: Some(reason.phase()),
         conditions: condition::merge(&present.conditions, &verdict, now.wall),
-        application: match accepted {
-            Some(app_id) if object.accepts_anew(&app_id, now.wall) => Some(app_id),
-            accepted => present.application.clone().or(accepted),
-        },
+        endpoint: endpoint(seen, application.as_ref()),
+        application,
         package: match &seen.known {
             Known::Listed(identity) => Some(identity.clone()),
             Known::Off | Known::Unread | Known::Missing | Known::Gone => present.package.clone(),
         },
         last_handled_requested_at: object.requested_at.clone(),
         deletion: next_deletion(seen, object, now),
+    }
+}
+
+/// Where the application is: the present endpoint, unless that is another one which has not shown that it speaks of the
+/// same packages.
+fn endpoint(seen: &Observation, application: Option<&AppId>) -> Option<Endpoint> {
+    let present = &seen.object.status;
+    match (&seen.platform, &seen.endpoint) {
+        (PlatformView::Usable { app_id, .. }, Some(endpoint)) if Some(app_id) == application => {
+            let anew = present.application.as_ref() != application;
+            let kept = present
+                .endpoint
+                .clone()
+                .filter(|_| !anew && seen.elsewhere.is_some());
+            kept.or_else(|| Some(endpoint.clone()))
+        }
+        _ => present.endpoint.clone(),
     }
 }
 

@@ -3,7 +3,7 @@ mod failing;
 use std::sync::Arc;
 
 use super::*;
-use crate::api::names::ObjectKey;
+use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::version_package::{Deletion, PackageIdentity};
 use crate::package::claims::Claim;
 use crate::package::decide;
@@ -442,4 +442,66 @@ fn the_line_of_a_package_that_was_gone_tells_of_earlier_calls_of_ours() {
             audit_record(&seen(object.clone()), outcome, Some((call, &answer)), now()).unwrap();
         assert_eq!(record.earlier_attempts, earlier, "{attempts} {call:?}");
     }
+}
+
+#[test]
+fn an_endpoint_that_speaks_of_no_package_of_ours_settles_nothing_until_it_does() {
+    let old: Endpoint = "https://old.example.com".parse().unwrap();
+    let new: Endpoint = "https://new.example.com".parse().unwrap();
+    let mut object = fixtures::deleted(fixtures::accepted("a", "app-1"));
+    object.status.endpoint = Some(old.clone());
+    let seen = Observation {
+        endpoint: Some(new.clone()),
+        elsewhere: Some(old.clone()),
+        ..fixtures::seen(object)
+    };
+    let gone = Effect::Answered(Answer::AlreadyGone(Detail::default()));
+    let report = conclude(&seen, &Decision::Send, &gone, 0, now(), 0.0);
+    assert_eq!(report.settled, None);
+    let status = report.status.unwrap();
+    assert!(status.says(Reason::EndpointChanged));
+    assert_eq!(
+        status.endpoint.as_ref(),
+        Some(&old),
+        "it stays where it was"
+    );
+    assert!(status.deletion.as_ref().unwrap().outcome.is_none());
+    // Asked again, the endpoint would say the same: no call before it has shown one.
+    let told = Observation {
+        object: std::sync::Arc::new(Object {
+            status,
+            ..(*seen.object).clone()
+        }),
+        ..seen.clone()
+    };
+    assert!(matches!(
+        decide::decide(&told, now()),
+        Decision::Rest {
+            reason: Reason::EndpointChanged,
+            ..
+        }
+    ));
+    let shown = Observation {
+        elsewhere: None,
+        ..told
+    };
+    assert!(matches!(
+        decide::decide(&shown, now()),
+        Decision::Request(_)
+    ));
+    let report = conclude(&shown, &Decision::Send, &gone, 0, now(), 0.0);
+    assert_eq!(report.settled, Some(Outcome::AlreadyGone));
+    let retained = |mut object: Object| {
+        object.spec.as_mut().unwrap().deletion_policy =
+            crate::api::version_package::DeletionPolicy::Retain;
+        object
+    };
+    let freed = Observation {
+        object: std::sync::Arc::new(retained((*seen.object).clone())),
+        ..seen
+    };
+    assert!(matches!(
+        decide::decide(&freed, now()),
+        Decision::Release { .. }
+    ));
 }

@@ -81,6 +81,8 @@ impl World {
                 accepts: true,
             },
             lagging: false,
+            endpoint: None,
+            elsewhere: None,
             known: Known::Unread,
             claim,
             ahead: ahead.map(|uid| ObjectKey::new("fleet", uid.as_str())),

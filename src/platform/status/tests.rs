@@ -469,7 +469,7 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
             packages: Some(PackageCounts::default()),
             users: None,
             record: None,
-            served_by: None,
+            other_logins: &[],
             overdue: Some(&overdue),
             now: (at(1000), Instant::now()),
         })

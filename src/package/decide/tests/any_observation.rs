@@ -111,6 +111,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     hindrance: hindered.then(|| "a definition lacks a field".to_owned()),
                     graces_since: None,
                     lagging: waiting,
+                    endpoint: None,
+                    elsewhere: None,
                     known: if waiting {
                         Known::Missing
                     } else {

@@ -45,7 +45,13 @@ impl Fleet {
         let now = bench.now;
         // All of them were tried before.
         for n in 1..=TRIED {
-            bench.core.queue.set_back(&format!("u{n}"), now);
+            bench
+                .core
+                .lanes
+                .get_mut(&LANE)
+                .unwrap()
+                .queue
+                .set_back(&format!("u{n}"), now);
         }
         Self {
             asks: (1..=TRIED).map(|n| Reverse((now, n))).collect(),
