@@ -52,6 +52,7 @@ const FINISH: Duration = Duration::from_millis(1500);
 pub fn run(args: Args) -> anyhow::Result<()> {
     args.check()?;
     logs::init(args.log_format, &args.log)?;
+    logs::tell_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -2,6 +2,7 @@
 //! read is dropped in the end, and counted.
 
 use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -81,6 +82,28 @@ pub fn flush(patience: Duration) {
     }
 }
 
+/// Has a panic logged with the span that it happened in, so with the object of its pass, before the process ends.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        tell_panic(panic);
+        flush(LAST_WORDS);
+    }));
+}
+
+/// How long a process that panics waits for its log to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// A message that was put together may quote a text that came from a Secret, so only a literal one is shown.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(tracing::field::display);
+    let message = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(
+        location,
+        message_of_the_panic = message.copied(),
+        "a defect of the operator: it panicked and ends; report the location, and look at the object of this line"
+    );
+}
+
 /// Where kube prints what it can't read, whole or as its parser quotes it: it may be a Secret.
 const BODIES: [&str; 2] = ["kube_client::client", "kube_runtime::watcher"];
 
@@ -129,14 +152,40 @@ mod tests {
     }
 
     fn logged(format: LogFormat, filter: &str) -> String {
+        lines_of(format, filter, || {
+            tracing::info!(object = "fleet/fw", outcome = "Deleted", "settled");
+            tracing::debug!("a detail");
+        })
+    }
+
+    fn lines_of(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = subscriber(format, filter, false, move || writer.clone()).unwrap();
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(object = "fleet/fw", outcome = "Deleted", "settled");
-            tracing::debug!("a detail");
-        });
+        tracing::subscriber::with_default(subscriber, log);
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_panic_names_the_object_of_its_pass_and_quotes_no_text_that_was_put_together() {
+        let text = lines_of(LogFormat::Text, "info", || {
+            let span = tracing::info_span!("pass", object = "fleet/fw");
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(tell_panic));
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                span.in_scope(|| {
+                    let secret = String::from("\u{fc}-of-a-secret");
+                    secret[1..].len()
+                });
+            }));
+            std::panic::set_hook(before);
+            panicked.unwrap_err();
+        });
+        assert!(
+            text.contains("object=\"fleet/fw\"") && text.contains("logs.rs:"),
+            "{text}"
+        );
+        assert!(!text.contains("of-a-secret"), "{text}");
     }
 
     #[test]
