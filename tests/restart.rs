@@ -372,3 +372,35 @@ async fn a_time_to_retire_is_kept_over_a_restart_and_made_up_for_when_it_was_mis
         "{late}"
     );
 }
+
+#[tokio::test]
+async fn a_clean_restart_takes_nothing_from_the_bound_of_a_small_application() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "guard": {"maxPercent": 20, "window": "10m", "gracePeriod": "0s"},
+        }),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "share", layout).await;
+    let mut operator = started(&rig).await;
+    let names: Vec<String> = (1..=10).map(|n| format!("package-{n:05}")).collect();
+    let pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &**name)).collect();
+    rig.active(&pairs).await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+
+    let _operator = started(&rig).await;
+    for name in &names[..2] {
+        rig.delete(name);
+        rig.gone(name).await;
+        assert_eq!(verdicts(&rig, name).await, ["deleted"]);
+    }
+    // A fifth of ten are two.
+    rig.delete(&names[2]);
+    rig.reason(&names[2], "MassDeletionHeld").await;
+    let platform = rig.platform_reason("production", "MassDeletionHeld").await;
+    let reason = platform["status"]["hold"]["reason"].as_str().unwrap();
+    assert!(reason.contains("2 of them sent"), "{reason}");
+    assert!(rig.deletes(&names[2]).await.is_empty());
+}

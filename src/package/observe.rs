@@ -103,7 +103,9 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     } else {
         let claimed = matches!(claim, Claim::Claimed(_));
         let (guards, cache) = (&context.guards, &context.cache);
-        judged(guards, cache, &object, application.as_ref(), claimed, now)
+        let judged = judged(guards, cache, &object, application.as_ref(), claimed, now);
+        want_room(guards, &object, &judged, &standing(context, &object));
+        judged
     };
     let facts = Observation {
         echo,
@@ -267,6 +269,20 @@ fn elsewhere(context: &Context, object: &Object, usable: Option<&Usable>) -> Opt
     let accepted = object.status.endpoint.as_ref();
     let accepted = accepted.filter(|accepted| **accepted != key.endpoint)?;
     (!context.inventory.speaks_of_ours(key)).then(|| accepted.clone())
+}
+
+/// Who has its turn and lacks nothing but room on record asks for that.
+pub(super) fn want_room(guards: &Guards, object: &Object, judged: &Judgement, standing: &Standing) {
+    let turn = matches!(
+        standing,
+        Standing::Permitted {
+            purpose: Purpose::Delete,
+            ..
+        }
+    );
+    if turn && *judged == Judgement::Free(Unit::Awaited) {
+        guards.want(&object.uid, object.platform());
+    }
 }
 
 /// Who else is about to delete the package.

@@ -256,7 +256,7 @@ impl Writer {
                 now,
             });
             let Some(status) = status else { continue };
-            let urgent = record.is_some_and(|record| record.urgent);
+            let urgent = record.is_some_and(|record| record.is_urgent_for(&object.key));
             let last = self.written.get(&object.key);
             let since = last.map(|(at, _)| now.1.saturating_duration_since(*at));
             let repeats = last.is_some_and(|(_, written)| *written == status)

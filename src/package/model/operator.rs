@@ -13,7 +13,7 @@ use crate::package::conclude::{Report, conclude};
 use crate::package::decide::{Decision, Echo, Observation, PlatformView, decide};
 use crate::package::effect::Effect;
 use crate::package::object::Object;
-use crate::package::observe::judged;
+use crate::package::observe::{judged, want_room};
 use crate::package::others::weigh;
 use crate::package::report::{PROOF_LASTS, status_body};
 use crate::platform::guard::{Judgement, Unit};
@@ -62,7 +62,15 @@ impl World {
         } else {
             let claimed = matches!(claim, Claim::Claimed(_));
             let (guards, cache) = (&self.guards, &self.cache);
-            judged(guards, cache, &object, Some(&application), claimed, now)
+            let judged = judged(guards, cache, &object, Some(&application), claimed, now);
+            let standing = self.standings.get(&object.uid);
+            want_room(
+                guards,
+                &object,
+                &judged,
+                standing.unwrap_or(&Standing::Absent),
+            );
+            judged
         };
         let file = object.file_id().unwrap().to_string();
         let ahead = self.leaders.get(&file).filter(|uid| **uid != object.uid);

@@ -25,6 +25,11 @@ impl Allowance {
         self.proposed.map_or(self.left, |p| p.min(self.left))
     }
 
+    /// Whether a record with room is on its way.
+    pub(super) fn is_proposed(&self) -> bool {
+        self.proposed.is_some_and(|proposed| proposed > 0)
+    }
+
     /// A record that allows for `count` is being written.
     pub(super) fn propose(&mut self, count: usize) {
         let earlier = self.proposed.unwrap_or(count);

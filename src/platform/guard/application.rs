@@ -114,8 +114,8 @@ pub(super) struct ApplicationGuard {
     pub(super) untold: bool,
     /// Whether the last record could not be written.
     pub(super) unrecorded: bool,
-    /// Those who wait for the allowance.
-    waiting: Vec<ObjectKey>,
+    /// Those whose turn waits for the allowance, and their Platforms.
+    waiting: Vec<(ObjectKey, Option<ObjectKey>)>,
     /// What the process before had reserved and may have sent.
     pub(super) reserved_before: usize,
     /// The record that was proposed last, and the releases that it tells of.
@@ -163,7 +163,8 @@ impl ApplicationGuard {
 
     /// A Platform went, which is never a release.
     pub(super) fn drop_bound(&mut self, platform: &ObjectKey) {
-        self.bounds.remove(platform);
+        // What only its status told is told by the others.
+        self.untold |= self.bounds.remove(platform).is_some();
     }
 
     /// How many objects of the application have packages that aren't gone.
@@ -199,7 +200,9 @@ impl ApplicationGuard {
     /// A deletion isn't asked for any more, or has ended.
     pub(super) fn forget(&mut self, uid: &str) {
         self.withdraw(uid);
-        self.members.remove(uid);
+        if let Some(member) = self.members.remove(uid) {
+            self.waiting.retain(|(key, _)| *key != member.asked.key);
+        }
         self.departed.remove(uid);
         self.end_empty_hold();
     }
@@ -264,16 +267,10 @@ impl ApplicationGuard {
             Judgement::Free(Unit::Counted)
         } else if self.allowance.left() > 0 {
             Judgement::Free(Unit::Allowed)
+        } else if self.unrecorded {
+            Judgement::Free(Unit::Unrecorded)
         } else {
-            let key = member.asked.key.clone();
-            if !self.waiting.contains(&key) {
-                self.waiting.push(key);
-            }
-            Judgement::Free(if self.unrecorded {
-                Unit::Unrecorded
-            } else {
-                Unit::Awaited
-            })
+            Judgement::Free(Unit::Awaited)
         }
     }
 

@@ -160,6 +160,16 @@ impl Guards {
         judged
     }
 
+    /// The deletion of `uid` has its turn and waits for room on record, of which the status of its Platform is to tell.
+    pub fn want(&self, uid: &str, platform: Option<ObjectKey>) {
+        let mut state = self.lock();
+        if let Some(application) = state.homes.get(uid).cloned() {
+            let guard = state.application(&application);
+            guard.want(uid, platform);
+            self.tell_due(guard);
+        }
+    }
+
     /// Counts the deletion of `uid`, which is about to be sent; `false` where it may not be (any more).
     pub fn take(&self, uid: &str, now: Timestamp) -> bool {
         let mut state = self.lock();

@@ -22,10 +22,17 @@ pub struct Record {
     pub guard: GuardStatus,
     /// Whether it should be written at once.
     pub urgent: bool,
+    /// The only Platform whose status has to tell it at once, where one is enough.
+    pub only: Option<ObjectKey>,
     told: Vec<Arc<str>>,
 }
 
 impl Record {
+    /// Whether the status of this Platform should tell it at once.
+    pub fn is_urgent_for(&self, platform: &ObjectKey) -> bool {
+        self.urgent && self.only.as_ref().is_none_or(|only| only == platform)
+    }
+
     /// The releases that it tells of.
     pub(super) fn told(&self) -> &[Arc<str>] {
         &self.told
@@ -35,6 +42,7 @@ impl Record {
 /// The record of one application; proposes a new one where that is due, else says what the last one said.
 pub(super) fn of(application: &AppId, guard: &mut ApplicationGuard, now: Timestamp) -> Record {
     let urgent = guard.is_due();
+    let only = guard.due_only_on();
     if urgent || guard.shown.is_none() {
         guard.tidy(now);
         let (reserved, told) = guard.propose();
@@ -64,6 +72,7 @@ pub(super) fn of(application: &AppId, guard: &mut ApplicationGuard, now: Timesta
         hold: guard.hold.as_ref().map(|hold| hold_status(hold, held)),
         guard: status,
         urgent,
+        only,
         told,
     }
 }

@@ -39,9 +39,11 @@ impl Bound {
     /// The most deletions in one window, of an application with `population` objects, where `gone` more were sent in
     /// it and are no objects any more.
     pub(super) fn most(&self, population: usize, gone: usize) -> usize {
-        let share = self
-            .max_percent
-            .map(|percent| (population + gone).saturating_mul(percent) / 100);
+        // Of few objects a small share is less than one, and that isn't what was written.
+        let share = self.max_percent.map(|percent| {
+            let share = (population + gone).saturating_mul(percent) / 100;
+            share.max(usize::from(percent > 0))
+        });
         share.map_or(self.max_deletions, |share| share.min(self.max_deletions))
     }
 }

@@ -7,8 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 use super::{ApplicationGuard, Hold};
 use crate::api::names::ObjectKey;
 
-/// A record allows for so small a part of the lowest bound beyond what is sent: what a crash leaves
-/// unused counts as sent, and a loop of crashes is no mass deletion.
+/// A record allows for so small a part of the lowest bound beyond what is sent, rounded down: what a crash leaves
+/// unused counts as sent, and a loop of crashes is no mass deletion. Where that is nothing, each deletion has a record
+/// of its own just before it is sent.
 const BATCH: usize = 20;
 /// The most that one record allows for: a burst of the usual quota doesn't wait for the next.
 const LARGEST_BATCH: usize = 100;
@@ -16,24 +17,55 @@ const LARGEST_BATCH: usize = 100;
 impl ApplicationGuard {
     /// Whether a record should be written at once.
     pub(in super::super) fn is_due(&self) -> bool {
-        let left = self.allowance.left();
-        let waits = self.hold.is_none() && self.tally.waiting() > 0;
-        self.untold || (self.batch() > 0 && (left == 0 || (waits && left * 2 < self.batch())))
+        self.untold || self.is_used_up()
     }
 
-    /// How many deletions a record allows for.
+    /// Whether a record with more room should be written at once.
+    fn is_used_up(&self) -> bool {
+        let (left, batch) = (self.allowance.left(), self.batch());
+        if batch == 0 {
+            return left == 0 && !self.allowance.is_proposed() && !self.waiting.is_empty();
+        }
+        let waits = self.hold.is_none() && self.tally.waiting() > 0;
+        left == 0 || (waits && left * 2 < batch)
+    }
+
+    /// The Platform whose status is enough for the record that is due: one deletion waits for room, and nothing else is
+    /// to be told.
+    pub(in super::super) fn due_only_on(&self) -> Option<ObjectKey> {
+        let alone = self.batch() == 0 && !self.untold && !self.unrecorded;
+        let (_, platform) = self.waiting.first().filter(|_| alone)?;
+        platform.clone()
+    }
+
+    /// The most that goes in a window without a person.
+    pub(in super::super) fn lowest(&self) -> usize {
+        let bounds = self.bounds.values();
+        let most = bounds.map(|bound| bound.most(self.population, 0));
+        most.min().unwrap_or(0)
+    }
+
+    /// How many deletions a record allows for ahead of any that waits.
     pub(in super::super) fn batch(&self) -> usize {
-        let bounds = self.bounds.values().map(|bound| bound.max_deletions);
-        match bounds.min() {
-            None | Some(0) => 0,
-            Some(lowest) => (lowest / BATCH).clamp(1, LARGEST_BATCH),
+        (self.lowest() / BATCH).min(LARGEST_BATCH)
+    }
+
+    /// The deletion of `uid` has its turn, and waits for room on record; `platform` is that of its object.
+    pub(in super::super) fn want(&mut self, uid: &str, platform: Option<ObjectKey>) {
+        let Some(member) = self.members.get(uid) else {
+            return;
+        };
+        let key = member.asked.key.clone();
+        if !self.waiting.iter().any(|(known, _)| *known == key) {
+            self.waiting.push((key, platform));
         }
     }
 
     /// A record is being written: it allows for so many deletions, and tells of these releases.
     pub(in super::super) fn propose(&mut self) -> (usize, Vec<Arc<str>>) {
         self.untold = false;
-        let batch = self.batch();
+        let one = usize::from(self.lowest() > 0 && !self.waiting.is_empty());
+        let batch = self.batch().max(one);
         self.allowance.propose(batch);
         let released = self.released.iter().map(|r| Arc::clone(&r.id));
         (batch, released.collect())
@@ -43,7 +75,8 @@ impl ApplicationGuard {
     pub(in super::super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
         self.allowance.confirm();
         self.unrecorded = false;
-        let mut woken = std::mem::take(&mut self.waiting);
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut woken: Vec<ObjectKey> = waiting.into_iter().map(|(key, _)| key).collect();
         let mut freed = false;
         for released in &mut self.released {
             let safe = told.contains(&released.id);

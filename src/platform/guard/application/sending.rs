@@ -24,7 +24,7 @@ impl ApplicationGuard {
     /// that it is held.
     pub(in super::super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
         let longest = self.longest();
-        let none_goes = self.batch() == 0;
+        let none_goes = self.lowest() == 0;
         let Some(member) = self.members.get(uid) else {
             return;
         };

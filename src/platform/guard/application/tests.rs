@@ -49,6 +49,20 @@ fn record(guard: &mut ApplicationGuard) {
     guard.recorded(&told);
 }
 
+/// Its turn has come, and where it has no room on record, the record that it waits for is written.
+fn has_room(guard: &mut ApplicationGuard, number: usize, second: i64) {
+    if guard.judge(&uid(number), at(second)) == Judgement::Free(Unit::Awaited) {
+        guard.want(&uid(number), Some(platform("p")));
+        record(guard);
+    }
+}
+
+/// It is sent in its turn; whether it may be.
+fn take(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
+    has_room(guard, number, second);
+    guard.take(&uid(number), at(second))
+}
+
 /// `count` deletions are asked for within a second, from this number on.
 fn ask(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i64) {
     for number in numbers {
@@ -108,7 +122,7 @@ fn deletions_far_apart_are_no_mass() {
     for (number, second) in [(0, 0), (1, 10), (2, 640), (3, 650)] {
         guard.ask(&uid(number), asked(number, second));
         assert!(guard.check(at(second), 1).is_empty(), "{number}");
-        assert!(guard.take(&uid(number), at(second)), "{number}");
+        assert!(take(&mut guard, number, second), "{number}");
         guard.forget(&uid(number));
         record(&mut guard);
     }
@@ -124,7 +138,7 @@ fn what_was_asked_for_long_ago_is_not_sent_past_the_bound_either() {
     }
     assert!(guard.hold.is_none(), "no window asked for more than two");
     for number in 0..2 {
-        assert!(guard.take(&uid(number), at(1600)));
+        assert!(take(&mut guard, number, 1600));
         guard.check(at(1600), 1);
         guard.forget(&uid(number));
         record(&mut guard);
@@ -282,12 +296,97 @@ fn nothing_is_sent_without_room_on_record_and_each_object_takes_one() {
     }
     assert!(!guard.take(&uid(10), at(1)));
     assert_eq!(guard.judge(&uid(10), at(1)), Judgement::Free(Unit::Awaited));
+    guard.want(&uid(10), None);
     assert!(guard.is_due());
     let (_, told) = guard.propose();
     assert!(!guard.take(&uid(10), at(1)), "the record isn't safe yet");
     assert_eq!(guard.recorded(&told), [asked(10, 0).key]);
     assert!(guard.take(&uid(10), at(1)));
     assert_eq!(guard.tally.sent_within(WINDOW, at(1)), 11);
+}
+
+#[test]
+fn a_record_reserves_at_most_a_twentieth_of_the_bound_that_counts() {
+    for (most, percent, objects, batch) in [
+        (50, None, 10, 2),
+        (19, None, 10, 0),
+        (1000, Some(20), 10, 0),
+        (1000, Some(20), 100, 1),
+        (1000, Some(20), 199, 1),
+        (1000, Some(20), 1000, 10),
+        (1_000_000, None, 10, 100),
+    ] {
+        let mut guard = ApplicationGuard::new(true);
+        let share = Bound {
+            max_percent: percent,
+            ..bound(most)
+        };
+        guard.set_bound(&platform("p"), share);
+        guard.set_population(objects);
+        assert_eq!(guard.batch(), batch, "{most} {percent:?} {objects}");
+        assert_eq!(guard.propose().0, batch, "{most} {percent:?} {objects}");
+    }
+}
+
+#[test]
+fn where_nothing_is_reserved_each_deletion_has_a_record_on_its_own_platform_before_it_goes() {
+    let mut guard = guarding(5);
+    ask(&mut guard, 0..3, 0);
+    assert!(!guard.is_due(), "none has its turn");
+    for number in 0..2 {
+        assert!(!guard.take(&uid(number), at(1)), "{number}");
+        let own = platform("of-this-one");
+        guard.want(&uid(number), Some(own.clone()));
+        assert!(guard.is_due());
+        assert_eq!(guard.due_only_on(), Some(own));
+        let (reserved, told) = guard.propose();
+        assert_eq!(reserved, 1);
+        guard.recorded(&told);
+        assert!(guard.take(&uid(number), at(1)));
+        assert!(!guard.is_due(), "nothing is written after it");
+    }
+    guard.want(&uid(2), Some(platform("p")));
+    guard.untold = true;
+    assert_eq!(
+        guard.due_only_on(),
+        None,
+        "what else is told is told by all"
+    );
+}
+
+#[test]
+fn who_waits_for_room_and_goes_elsewhere_asks_for_no_record() {
+    let mut guard = guarding(5);
+    ask(&mut guard, 0..1, 0);
+    guard.want(&uid(0), Some(platform("p")));
+    guard.forget(&uid(0));
+    assert!(!guard.is_due());
+}
+
+#[test]
+fn a_first_record_without_room_that_is_never_written_stops_nobody() {
+    let mut guard = ApplicationGuard::new(true);
+    guard.set_bound(&platform("p"), bound(5));
+    ask(&mut guard, 0..1, 0);
+    assert_eq!(guard.propose().0, 0);
+    guard.want(&uid(0), Some(platform("p")));
+    assert!(guard.is_due());
+}
+
+#[test]
+fn a_share_that_is_not_nothing_lets_one_go() {
+    for (percent, most) in [(0, 0), (1, 1), (9, 1), (20, 2)] {
+        let share = Bound {
+            max_percent: Some(percent),
+            ..bound(50)
+        };
+        assert_eq!(share.most(10, 0), most, "{percent}");
+        let none = Bound {
+            max_deletions: 0,
+            ..share
+        };
+        assert_eq!(none.most(10, 0), 0, "{percent}");
+    }
 }
 
 /// The first, which was called for without an end.
@@ -309,7 +408,7 @@ fn look(guard: &mut ApplicationGuard, number: usize, asked: Asked, second: i64) 
 fn a_call_that_was_answered_without_an_end_is_held_like_the_rest() {
     let mut guard = guarding(2);
     ask(&mut guard, 0..2, 0);
-    assert!(guard.take(&uid(0), at(1)));
+    assert!(take(&mut guard, 0, 1));
     guard.ask(&uid(0), answered());
     assert_eq!(guard.judge(&uid(0), at(2)), Judgement::Free(Unit::Counted));
     ask(&mut guard, 2..3, 3);
@@ -323,7 +422,7 @@ fn a_call_that_was_answered_without_an_end_is_held_like_the_rest() {
 fn what_was_called_for_before_is_held_where_none_may_go_any_more() {
     let mut guard = guarding(2);
     ask(&mut guard, 0..1, 0);
-    assert!(guard.take(&uid(0), at(1)));
+    assert!(take(&mut guard, 0, 1));
     guard.set_bound(&platform("p"), bound(0));
     look(&mut guard, 0, answered(), 20);
     let waits = guard.judge(&uid(0), at(20));
@@ -339,7 +438,7 @@ fn what_was_called_for_before_is_held_where_none_may_go_any_more() {
 fn what_was_called_for_a_window_ago_counts_anew_while_it_waits() {
     let mut guard = guarding(2);
     ask(&mut guard, 0..1, 0);
-    assert!(guard.take(&uid(0), at(1)));
+    assert!(take(&mut guard, 0, 1));
     for (second, waiting) in [(100, 0), (601, 0), (602, 1)] {
         look(&mut guard, 0, answered(), second);
         assert_eq!(guard.tally.waiting(), waiting, "{second}");

@@ -29,7 +29,11 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let number = 0..24_usize;
     // One that nothing is in the way of: else most are asked for before any is sent, and held.
-    let goes = |number| vec![Step::Ask(number), Step::Record, Step::Send(number)];
+    let goes = |number| {
+        let (asks, sends) = (Step::Ask(number), Step::Send(number));
+        // Where it has no room on record at first, it has it then.
+        vec![asks, sends.clone(), Step::Record, sends]
+    };
     let one = prop_oneof![
         6 => number.clone().prop_map(Step::Ask),
         1 => number.clone().prop_map(Step::Leave),
@@ -144,6 +148,9 @@ proptest! {
                 Step::Intend(number) | Step::Send(number) | Step::Fail(number) => {
                     let Some(object) = objects.get_mut(&number) else { continue };
                     guard.ask(&uid(number), object.clone());
+                    if guard.judge(&uid(number), at(clock)) == Judgement::Free(Unit::Awaited) {
+                        guard.want(&uid(number), Some(platform("p")));
+                    }
                     if !retries::again(&mut guard, number, clock) || matches!(step, Step::Intend(_)) {
                         continue;
                     }

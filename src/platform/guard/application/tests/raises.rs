@@ -228,7 +228,7 @@ fn a_raise_lets_go_what_is_held_and_what_was_sent_within_the_window_together() {
         for number in 0..4 {
             ask(&mut guard, number..number + 1, 0);
             record(&mut guard);
-            assert!(guard.take(&uid(number), at(0)));
+            assert!(take(&mut guard, number, 0));
             guard.called(&uid(number));
             guard.forget(&uid(number));
         }
