@@ -7,7 +7,7 @@
 //!
 //! Rooms, and whom each may use: [`api`] nobody; [`remote`] only `api`; [`session`] only `remote` and
 //! `api`; [`leader`] tells `session` until when it may send; `package` and `platform` meet through
-//! `session` and the shared caches; [`simulator`] shares
+//! `session` and the shared caches, and write to the API server through [`writes`]; [`simulator`] shares
 //! the wire types of `remote` and nothing else.
 
 pub mod admin;
@@ -26,3 +26,4 @@ pub mod sight;
 pub mod simulator;
 pub mod telemetry;
 pub mod watch_backoff;
+pub mod writes;

@@ -76,6 +76,7 @@ impl<'a> Fields<'a> {
             uid: read(&fields, "uid", &mut unreadable),
             resource_version: read(&fields, "resourceVersion", &mut unreadable),
             generation: read(&fields, "generation", &mut unreadable),
+            creation_timestamp: fields.get("creationTimestamp"),
             deletion_timestamp: read(&fields, "deletionTimestamp", &mut unreadable),
             finalizers: read(&fields, "finalizers", &mut unreadable),
             annotations: read(&fields, "annotations", &mut unreadable),

@@ -5,5 +5,6 @@ pub mod crds;
 pub mod names;
 pub mod platform;
 pub mod reason;
+pub mod status;
 pub mod values;
 pub mod version_package;

@@ -162,6 +162,8 @@ reasons! {
     UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
     /// How the deletion ended can't be written to the audit log, and nothing follows from it before.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
+    /// The finalizer of the object can't be put on or taken off: the API server or an admission policy refuses that.
+    FinalizerRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";
     /// The object can't be read as a `VersionPackage` of this version.
     Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";
     /// The object was written while its `CustomResourceDefinition` lacked fields, so what they held is lost.

@@ -1,5 +1,8 @@
 //! `VersionPackage`: one package of a device fleet, as its team writes it.
 
+use std::sync::LazyLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::{CustomResource, KubeSchema};
@@ -9,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::READY;
 use super::names::{AppId, Endpoint, FileId};
 use super::reason::{Phase, Reason};
+use super::status::{OwnStatus, schema_of};
 
 /// A firmware or software package on the platform. Deleting this object, or retiring it, deletes the package there, once and for ever.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -153,6 +157,11 @@ pub struct VersionPackageStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
+    /// The uid of the object that this status was written for; for another one it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub uid: Option<String>,
+
     /// The application that owns the package, kept from the first time that the Platform was resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(max = 256))]
@@ -175,6 +184,33 @@ pub struct VersionPackageStatus {
     /// The deletion of the package, from the moment it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
+}
+
+impl OwnStatus for VersionPackageStatus {
+    const TELLING: &'static [&'static str] = &[
+        "observedGeneration",
+        "phase",
+        "package",
+        "lastHandledRequestedAt",
+        "deletion.finishedAt",
+        "deletion.lastError",
+    ];
+    const DATED: &'static [&'static str] = &["deletion"];
+    const OUTLIVING: &'static [&'static str] = &[];
+
+    fn schema() -> Option<&'static JSONSchemaProps> {
+        static SCHEMA: LazyLock<Option<JSONSchemaProps>> =
+            LazyLock::new(schema_of::<VersionPackage>);
+        SCHEMA.as_ref()
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+
+    fn of_another(self) -> Self {
+        Self::default()
+    }
 }
 
 impl VersionPackageStatus {

@@ -281,6 +281,7 @@ async fn reconcile(
         recorder: context.recorder.clone(),
         audit: context.audit.clone(),
         sight: context.sight.clone(),
+        metrics: metrics.clone(),
     };
     let platforms = tokio::spawn(platform::run(platforms, changed, cancel.clone()));
     let begun = Arc::new(AtomicBool::new(false));

@@ -2,25 +2,23 @@
 
 use std::time::Duration;
 
-use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::conclude;
 use super::decide::{Decision, Now, Observation, asked_at};
 use super::effect::Effect;
-use super::memory::{Following, Seat};
-use super::object::{Object, Watched};
+use super::memory::{Following, Part, Seat};
+use super::object::Object;
 use super::observe::Observed;
 use super::slot::Slot;
-use super::{API_TIMEOUT, Context};
-use crate::api::names::{FIELD_MANAGER, FINALIZER};
-use crate::api::version_package::Outcome;
+use super::{Context, report};
+use crate::api::names::FINALIZER;
+use crate::api::version_package::{Outcome, VersionPackage};
 use crate::platform::inventory::Moment;
 use crate::remote::answer::{Answer, Call};
-use crate::session::Purpose;
+use crate::session::{Purpose, Standing};
 use crate::sight::Kind;
+use crate::writes::{self, End};
 
 /// Carries `decision` out; `slot` is given back while the platform is waited for, and taken again after.
 pub async fn act(
@@ -49,8 +47,8 @@ pub async fn act(
             tracing::debug!(why, "a permit was given back unused");
             Effect::None
         }
-        Decision::AddFinalizer => patch_finalizers(context, object, added(object)).await,
-        Decision::Release { .. } => patch_finalizers(context, object, removed(object)).await,
+        Decision::AddFinalizer => patch_finalizers(context, observed, true).await,
+        Decision::Release { .. } => patch_finalizers(context, observed, false).await,
         Decision::Request(ticket) => match (&observed.usable, observed.package.clone()) {
             (Some(usable), Some(package)) => {
                 let seat = Seat {
@@ -84,6 +82,14 @@ pub async fn act(
             // Counted before it is written: what can't be counted isn't sent.
             if !context.guards.take(&object.uid, observed.now.wall) {
                 return Effect::Beaten;
+            }
+            // One that met a conflict is written again.
+            if let Standing::Permitted {
+                intent: Some((intent, _)),
+                ..
+            } = &observed.facts.standing
+            {
+                return Effect::Intended(intent.clone());
             }
             let intent = format!("{:016x}", fastrand::u64(..));
             if let Some(usable) = &observed.usable {
@@ -246,59 +252,48 @@ pub fn leave_seat(context: &Context, object: &Object) {
     }
 }
 
-pub(super) fn added(object: &Object) -> Value {
-    if object.finalizers.is_empty() {
-        json!({"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]})
-    } else {
-        json!({"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER})
-    }
+/// The finalizers of the object with ours, or without.
+pub(super) fn finalizers(object: &Object, ours: bool) -> Vec<&str> {
+    let others = object.finalizers.iter().map(String::as_str);
+    let others = others.filter(|other| *other != FINALIZER);
+    others.chain(ours.then_some(FINALIZER)).collect()
 }
 
-pub(super) fn removed(object: &Object) -> Value {
-    let kept: Vec<&String> = object
-        .finalizers
-        .iter()
-        .filter(|f| *f != FINALIZER)
-        .collect();
-    json!({"op": "replace", "path": "/metadata/finalizers", "value": kept})
-}
-
-/// Guarded by uid and resourceVersion: an object that has changed since it was looked at, or
-/// another one of the same name, is left alone.
-pub(super) fn guarded(object: &Object, operation: &Value) -> Value {
-    json!([
-        {"op": "test", "path": "/metadata/uid", "value": object.uid},
-        {"op": "test", "path": "/metadata/resourceVersion", "value": object.resource_version},
-        operation,
-    ])
-}
-
-async fn patch_finalizers(context: &Context, object: &Object, operation: Value) -> Effect {
+async fn patch_finalizers(context: &Context, observed: &Observed, ours: bool) -> Effect {
     if !context.sight.may_write(Kind::Packages) {
         return Effect::Outrun;
     }
-    let patch = match serde_json::from_value(guarded(object, &operation)) {
-        Ok(patch) => Patch::<Value>::Json(patch),
-        Err(error) => return Effect::Failed(error.to_string()),
-    };
-    let api = Api::<Watched>::namespaced(context.client.clone(), &object.key.namespace);
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    let patched =
-        tokio::time::timeout(API_TIMEOUT, api.patch(&object.key.name, &params, &patch)).await;
-    match patched {
-        Ok(Ok(_)) => {
-            context
-                .memory
-                .wrote(&object.uid, &object.resource_version, Instant::now());
+    let object = &*observed.facts.object;
+    let (memory, uid, target) = (&context.memory, &object.uid, object.target());
+    let list = finalizers(object, ours);
+    let end = writes::finalizers::<VersionPackage>(&context.client, &target, &list, FINALIZER);
+    let end = end.await;
+    let changed = end.changed(&target);
+    match end {
+        End::Taken(_) if changed => {
+            memory.wrote(uid, Part::Finalizers, target.version, Instant::now());
             Effect::Patched
         }
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Effect::Patched,
-        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 409 | 422) => Effect::Outrun,
-        Ok(Err(error)) => Effect::Failed(error.to_string()),
-        Err(_) => Effect::Failed("the API server did not answer in time".to_owned()),
+        // There is no echo to wait for.
+        End::Taken(_) => {
+            memory.wrote_nothing(uid, Part::Finalizers);
+            Effect::Patched
+        }
+        End::Gone => Effect::Patched,
+        End::Conflict(words) => {
+            let (part, shown, at) = (Part::Finalizers, target.version, Instant::now());
+            memory.met_conflict(uid, part, shown, words, at);
+            Effect::Outrun
+        }
+        // It was refused because another object has the name by now.
+        End::Refused(_) if context.cache.uid_of(&object.key).as_deref() != Some(uid) => {
+            Effect::Outrun
+        }
+        End::Refused(words) => {
+            let refused = (Part::Finalizers, words);
+            Effect::Refused(report::refused(context, object, refused, &observed.fingerprint).1)
+        }
+        End::Failed(error) => Effect::Failed(error),
     }
 }
 
@@ -308,19 +303,12 @@ mod tests {
     use crate::package::fixtures;
 
     #[test]
-    fn a_finalizer_patch_touches_nothing_but_this_version_of_this_object() {
+    fn the_finalizers_of_others_stay_in_their_order() {
         let object = Object {
-            finalizers: vec!["a/b".into(), FINALIZER.into()],
+            finalizers: vec!["a/b".into(), FINALIZER.into(), "c/d".into()],
             ..fixtures::object("a")
         };
-        let body = guarded(&object, &removed(&object));
-        assert_eq!(body[0]["value"], object.uid);
-        assert_eq!(body[1]["value"], object.resource_version);
-        assert_eq!(body[2]["value"], json!(["a/b"]));
-        let bare = Object {
-            finalizers: Vec::new(),
-            ..object
-        };
-        assert_eq!(added(&bare)["value"], json!([FINALIZER]));
+        assert_eq!(finalizers(&object, false), ["a/b", "c/d"]);
+        assert_eq!(finalizers(&object, true), ["a/b", "c/d", FINALIZER]);
     }
 }

@@ -191,6 +191,12 @@ impl Cache {
         packed.iter().map(Packed::unpack).collect()
     }
 
+    /// The uid of the object of this name.
+    pub fn uid_of(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        let state = self.state.lock();
+        Some(Arc::clone(&state.shown.objects.get(key)?.uid))
+    }
+
     /// The Platform that `key` names.
     pub fn platform_of(&self, key: &ObjectKey) -> Option<ObjectKey> {
         self.state.lock().shown.objects.get(key)?.platform.clone()

@@ -17,7 +17,7 @@ pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
-use super::decide::{Decision, Now, Observation, asked_at, elsewhere};
+use super::decide::{Decision, Now, Observation, asked_at, elsewhere, refused};
 use super::effect::Effect;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
@@ -27,6 +27,7 @@ use crate::remote::wire::CategoryInfo;
 use crate::session::{Standing, State};
 use crate::telemetry::audit::{AuditRecord, LookUpRecord};
 use crate::telemetry::events::Note;
+use crate::writes::CONFLICT_BOUND;
 
 /// The first pause after a failure; it doubles with each further one.
 const BACKOFF_BASE: Duration = Duration::from_secs(5);
@@ -150,7 +151,19 @@ pub fn conclude(
             ..soon
         },
         (Decision::GiveBack(why), _) => given_back(seen, why, now, chance),
-        (_, Effect::Outrun) | (Decision::RestartWatch, _) => Report {
+        (_, Effect::Refused(refusal)) => match refused(&seen.object, decision, Some(refusal)) {
+            Some(message) => Report {
+                wake: Some(refusal.until),
+                ..say(seen, Reason::FinalizerRefused, &message, None, now)
+            },
+            None => Report::nothing(),
+        },
+        // The watch wakes it with what has changed; where it shows nothing, the conflict was none.
+        (_, Effect::Outrun) => Report {
+            wake: Some(now.tick + CONFLICT_BOUND),
+            ..soon
+        },
+        (Decision::RestartWatch, _) => Report {
             wake: Some(now.tick + GIVE_BACK_PAUSE),
             ..soon
         },

@@ -21,7 +21,9 @@ use super::claims::{self, Claim, Unclear, Why};
 use super::doubts;
 use super::object::{Object, Undecodable};
 use super::requests::Request;
-use crate::api::names::{AppId, CONFIRM_ANNOTATION, Endpoint, ObjectKey};
+use crate::api::names::{
+    AppId, CONFIRM_ANNOTATION, Endpoint, FINALIZER, ObjectKey, REQUESTED_AT_ANNOTATION,
+};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
@@ -29,6 +31,7 @@ use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
 use crate::remote::answer::Detail;
 use crate::session::{Priority, Standing, Ticket};
+use crate::writes::CONFLICT_BOUND;
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
@@ -53,6 +56,10 @@ pub struct Observation {
     pub echo: Echo,
     /// Since when its deletion is asked for, as this process has seen it.
     pub request: Option<Request>,
+    /// Why its finalizers could not be changed the last time, under the same circumstances.
+    pub finalizers_refused: Option<Refusal>,
+    /// Why its status could not be written the last time: nothing is called without an intent there.
+    pub status_refused: Option<Refusal>,
     /// Whether a watch that turned out blind has not delivered a list since.
     pub blind: bool,
     /// How the deletion ended, where it has, for this uid.
@@ -107,6 +114,17 @@ pub enum Echo {
     Seen,
     /// It isn't; written at this time.
     Pending(Instant),
+    /// It met a conflict at this time, and no other version is shown yet.
+    Contested(Instant),
+}
+
+/// A write that the API server, or an admission policy, refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// In the words of whoever refuses it.
+    pub words: String,
+    /// When it is tried again.
+    pub until: Instant,
 }
 
 /// What a `Platform` is to one object, without the means to call it.
@@ -213,17 +231,68 @@ impl Decision {
     }
 }
 
-/// Decides. The numbers are the rows of the decision table in `docs/architecture.md`.
+/// Decides.
 pub fn decide(seen: &Observation, now: Now) -> Decision {
+    let decision = by_table(seen, now);
+    let refusal = seen.finalizers_refused.as_ref();
+    match (refusal, refused(&seen.object, &decision, refusal)) {
+        // It is tried again when its time has come.
+        (Some(refusal), Some(message)) if refusal.until > now.tick => Decision::Rest {
+            reason: Reason::FinalizerRefused,
+            message,
+            until: Some(refusal.until),
+        },
+        _ => decision,
+    }
+}
+
+/// What is said where `decision` changes the finalizers and that is refused.
+pub(super) fn refused(
+    object: &Object,
+    decision: &Decision,
+    refusal: Option<&Refusal>,
+) -> Option<String> {
+    let words = &refusal?.words;
+    let adds = match decision {
+        Decision::AddFinalizer => true,
+        Decision::Release { .. } => false,
+        Decision::Nothing
+        | Decision::Await(_)
+        | Decision::Rest { .. }
+        | Decision::Request(_)
+        | Decision::Follow { .. }
+        | Decision::WriteIntent
+        | Decision::LookUp
+        | Decision::Confirm
+        | Decision::Send
+        | Decision::RestartWatch
+        | Decision::GiveBack(_) => return None,
+    };
+    let what = if adds {
+        format!(
+            "The finalizer {FINALIZER} can't be put on, and without it nothing is deleted from the platform when {} goes",
+            object.key
+        )
+    } else {
+        format!(
+            "There is nothing left to do for this object, but its finalizer {FINALIZER} can't be taken off, so it stays"
+        )
+    };
+    Some(format!(
+        "{what}: {words}; mend the admission policy or the right that refuses it. It is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
+    ))
+}
+
+/// The numbers are the rows of the decision table in `docs/architecture.md`.
+fn by_table(seen: &Observation, now: Now) -> Decision {
     let object = &*seen.object;
     let going = object.deleted_at.is_some();
-    if let Echo::Pending(since) = seen.echo {
-        let overdue = since + ECHO_BOUND;
-        return if now.tick >= overdue {
-            Decision::RestartWatch
-        } else {
-            Decision::Await(overdue)
-        };
+    match seen.echo {
+        Echo::Seen => {}
+        Echo::Pending(since) if now.tick >= since + ECHO_BOUND => return Decision::RestartWatch,
+        Echo::Pending(since) => return Decision::Await(since + ECHO_BOUND),
+        // Whoever looks after that time takes it for a refusal.
+        Echo::Contested(since) => return Decision::Await(since + CONFLICT_BOUND),
     }
     // 1: nothing is ever called for an object without our finalizer
     if !object.has_finalizer() {
@@ -306,7 +375,9 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     if let Some(held) = held_by_guard(seen, grace, now) {
         return held;
     }
-    if let Some(until) = seen.backoff.filter(|until| *until > now.tick) {
+    let unwritable = seen.status_refused.as_ref().map(|refusal| refusal.until);
+    let pauses = seen.backoff.into_iter().chain(unwritable);
+    if let Some(until) = pauses.max().filter(|until| *until > now.tick) {
         return Decision::Await(until);
     }
     // 11 to 14

@@ -1,5 +1,6 @@
 //! What came of a decision: the one thing that flows from acting to concluding.
 
+use super::decide::Refusal;
 use crate::remote::answer::Answer;
 use crate::remote::wire::CategoryInfo;
 use crate::session::Standing;
@@ -11,9 +12,11 @@ pub enum Effect {
     None,
     /// A finalizer patch was taken, or the object was gone already.
     Patched,
-    /// A finalizer patch was refused since the object has changed: the watch will show how.
+    /// A finalizer patch met a conflict: the watch will show what has changed.
     Outrun,
-    /// The API server could not be asked, or refused.
+    /// A finalizer patch was refused.
+    Refused(Refusal),
+    /// The API server could not be asked, or did not decide.
     Failed(String),
     /// How the deletion ended could not be written down, so nothing follows from it yet.
     Unaudited(String),
@@ -38,6 +41,7 @@ impl Effect {
             Self::None => "none",
             Self::Patched => "patched",
             Self::Outrun => "outrun",
+            Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
             Self::Unaudited(_) => "unaudited",
             Self::Seated(_) => "seated",

@@ -11,6 +11,7 @@ use super::decide::{Echo, Observation, PlatformView};
 use super::object::{Object, Undecodable, Watched};
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::platform::Mode;
+use crate::api::status::{Beside, patch};
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
@@ -42,6 +43,7 @@ pub(crate) fn object(name: &str) -> Object {
         actor: None,
         spec: Ok(serde_json::from_value(spec).unwrap()),
         status: VersionPackageStatus::default(),
+        beside: Beside::default(),
     }
 }
 
@@ -116,7 +118,7 @@ pub(crate) fn watched(object: &Object) -> Watched {
         lost: None,
         actor: object.actor.clone(),
         spec,
-        status: json!(object.status),
+        status: patch(&object.status, &object.uid, &object.beside),
     }
 }
 
@@ -126,6 +128,8 @@ pub(crate) fn seen(object: Object) -> Observation {
         object: std::sync::Arc::new(object),
         echo: Echo::Seen,
         request: None,
+        finalizers_refused: None,
+        status_refused: None,
         blind: false,
         settled: None,
         platform: PlatformView::Usable {

@@ -2,13 +2,16 @@
 //!
 //! Everything here may be lost: what must survive a restart stands in the status.
 
+mod writes;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::decide::Echo;
+pub use self::writes::Part;
+use self::writes::Writes;
 use super::doubts::Doubts;
 use super::gone::Gone;
 use super::requests::Requests;
@@ -58,10 +61,8 @@ pub struct Seat {
 #[derive(Default)]
 struct Entry {
     settled: Option<Outcome>,
-    /// The version that the cache showed when the last own write was made, and when.
-    written: Option<(String, Instant)>,
+    writes: Writes,
     failure: Option<Failure>,
-    write_failures: u32,
     seat: Option<Seat>,
     /// The end that was last written down.
     audited: Option<Outcome>,
@@ -79,9 +80,8 @@ impl Entry {
     fn is_empty(&self) -> bool {
         let Self {
             settled,
-            written,
+            writes,
             failure,
-            write_failures,
             seat,
             audited,
             given_back,
@@ -90,9 +90,8 @@ impl Entry {
             unproven,
         } = self;
         settled.is_none()
-            && written.is_none()
+            && writes.is_empty()
             && failure.is_none()
-            && *write_failures == 0
             && seat.is_none()
             && audited.is_none()
             && owed.is_none()
@@ -169,46 +168,11 @@ impl Memory {
         followers.keys()
     }
 
-    /// Whether the last own write of `uid` is back, given the version that the cache shows.
-    pub fn echo(&self, uid: &str, shown: &str) -> Echo {
-        let mut state = self.state.lock();
-        let Some(entry) = state.entries.get_mut(uid) else {
-            return Echo::Seen;
-        };
-        match &entry.written {
-            Some((before, at)) if before == shown => Echo::Pending(*at),
-            Some(_) | None => {
-                entry.written = None;
-                // An object that rests needs no memory: most of them do, most of the time.
-                if entry.is_empty() {
-                    state.entries.remove(uid);
-                }
-                Echo::Seen
-            }
-        }
-    }
-
-    /// Remembers that an own write changed `uid`, which the cache still shows as `shown`.
-    pub fn wrote(&self, uid: &str, shown: &str, at: Instant) {
-        let mut state = self.state.lock();
-        let entry = state.entry(uid);
-        entry.written = Some((shown.to_owned(), at));
-        entry.write_failures = 0;
-    }
-
     /// Forgets which versions own writes have changed: the store went back in time, and they may come again.
     pub fn forget_versions(&self) {
         for entry in self.state.lock().entries.values_mut() {
-            entry.written = None;
+            entry.writes.forget_versions();
         }
-    }
-
-    /// Counts a write that failed; returns how many failed in a row.
-    pub fn write_failed(&self, uid: &str) -> u32 {
-        let mut state = self.state.lock();
-        let entry = state.entry(uid);
-        entry.write_failures = entry.write_failures.saturating_add(1);
-        entry.write_failures
     }
 
     /// The failures of `uid` under the same circumstances.

@@ -33,7 +33,6 @@ pub mod watch;
 pub mod workqueue;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
@@ -52,7 +51,7 @@ use crate::telemetry::audit::AuditLog;
 use crate::telemetry::metrics::Metrics;
 
 /// How long the API server may take for one ordinary call.
-pub const API_TIMEOUT: Duration = Duration::from_secs(10);
+pub use crate::writes::TIMEOUT as API_TIMEOUT;
 
 /// What every pass works with.
 pub struct Context {

@@ -14,11 +14,13 @@ use crate::api::names::{
     ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FIELD_MANAGER, FINALIZER, FileId, ObjectKey,
     PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION, REQUESTED_AT_LENGTH,
 };
+use crate::api::status::{self, Bearer, Beside, Read};
 use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
 };
 use crate::raw::Fields;
 use crate::sight::{Lineage, lineage};
+use crate::writes::Target;
 
 /// So many characters of an odd value of `iodm.dev/paused` are shown.
 const SHOWN_OF_PAUSE: usize = 32;
@@ -52,8 +54,10 @@ pub struct Object {
     pub actor: Option<String>,
     /// What is wished; or why it can't be read.
     pub spec: Result<VersionPackageSpec, Undecodable>,
-    /// What was last said; empty where it can't be read.
+    /// What was last said of this object, as far as it can be read; of its conditions, ours.
     pub status: VersionPackageStatus,
+    /// What else stands in its status.
+    pub beside: Beside,
 }
 
 /// What can be read of an object that can't be read as a whole.
@@ -75,6 +79,15 @@ impl Object {
     /// Whether our finalizer is there: nothing is ever called for an object without it.
     pub fn has_finalizer(&self) -> bool {
         self.finalizers.iter().any(|f| f == FINALIZER)
+    }
+
+    /// The version that was looked at, to be written.
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            key: &self.key,
+            uid: &self.uid,
+            version: &self.resource_version,
+        }
     }
 
     /// The package that it names, as far as it can be read.
@@ -162,14 +175,12 @@ impl Object {
         let pause = annotations
             .remove(PAUSED_ANNOTATION)
             .filter(|value| value != "false");
-        let known = |value: Value| match value {
-            Value::Null => Ok(VersionPackageStatus::default()),
-            value => serde_path_to_error::deserialize(value).map_err(|e| format!("status.{e}")),
+        let uid = metadata.uid.unwrap_or_default();
+        let bearer = Bearer {
+            uid: &uid,
+            created: metadata.creation_timestamp.map(|time| time.0),
         };
-        let (status, broken_status) = match known(status) {
-            Ok(status) => (status, None),
-            Err(error) => (VersionPackageStatus::default(), Some(error)),
-        };
+        let Read { status, beside } = status::read::<VersionPackageStatus>(status, &bearer);
         let text = |field: &str| spec.get(field).and_then(Value::as_str).map(str::to_owned);
         let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
         let platform = platform_in(&spec["platformRef"]);
@@ -179,7 +190,7 @@ impl Object {
             (Ok(_), Some(field)) => Err(format!("spec.{field} is missing. {LACKING}")),
             (spec, _) => spec,
         };
-        let spec = match (spec, broken_status) {
+        let spec = match (spec, beside.error.clone()) {
             (Ok(spec), None) => Ok(spec),
             (Err(error), _) | (Ok(_), Some(error)) => Err(Undecodable {
                 error,
@@ -194,7 +205,6 @@ impl Object {
                 metadata.namespace.unwrap_or_default(),
                 metadata.name.unwrap_or_default(),
             ),
-            uid: metadata.uid.unwrap_or_default(),
             resource_version: metadata.resource_version.unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
             deleted_at: metadata.deletion_timestamp.map(|time| time.0),
@@ -212,6 +222,8 @@ impl Object {
             actor: None,
             spec,
             status,
+            beside,
+            uid,
         }
     }
 }
@@ -452,13 +464,25 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_cannot_be_decoded_makes_the_object_undecodable_and_never_stops_the_watch() {
-        let object = read(json!({
-            "metadata": {"name": "a"},
-            "spec": {"fileId": "f-1", "platformRef": {"name": "p"}},
-            "status": {"phase": "Dancing"},
-        }));
-        assert!(object.spec.unwrap_err().error.starts_with("status"));
+    fn a_status_that_cannot_be_decoded_keeps_what_calls_rest_on_and_holds_the_object() {
+        let with = |status: Value| {
+            read(json!({
+                "metadata": {"name": "a", "uid": "u"},
+                "spec": {"fileId": "f-1", "platformRef": {"name": "p"}},
+                "status": status,
+            }))
+        };
+        let told = with(json!({"uid": "u", "phase": "Dancing", "application": "app-1"}));
+        assert!(told.spec.is_ok() && told.application().is_some());
+        let ended = json!({"outcome": "Dissolved", "hold": "h-1", "attempts": 2});
+        let held = with(json!({"uid": "u", "application": "app-1", "deletion": ended}));
+        let error = held.spec.as_ref().unwrap_err().error.clone();
+        assert!(error.starts_with("status.deletion.outcome"), "{error}");
+        assert_eq!(held.application().unwrap().as_str(), "app-1");
+        let deletion = held.status.deletion.unwrap();
+        assert_eq!(deletion.hold.as_deref(), Some("h-1"));
+        let of_another = with(json!({"uid": "v", "deletion": ended, "application": "app-1"}));
+        assert!(of_another.spec.is_ok() && of_another.application().is_none());
         assert!(read(json!({"metadata": {}})).spec.is_err());
     }
 

@@ -10,9 +10,10 @@ use super::asking::asking;
 use super::cache::{Cache, Look};
 use super::claims::{Claim, Claimant};
 use super::decide::{Echo, Now, Observation, PlatformView};
-use super::memory::{Failure, Fingerprint, PackageKey};
+use super::memory::{Failure, Fingerprint, PackageKey, Part};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
+use super::report;
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
@@ -20,6 +21,7 @@ use crate::platform::inventory::Known;
 use crate::platform::{LASTS, Resolution, Usable};
 use crate::remote::answer::Detail;
 use crate::session::{Purpose, Standing};
+use crate::writes::CONFLICT_BOUND;
 
 /// An observation, and what it takes to act on it.
 pub struct Observed {
@@ -96,7 +98,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let told = object.status.deletion.as_ref();
     let outcome = told.and_then(|deletion| deletion.outcome);
     let settled = context.memory.settled(&object.uid).or(outcome);
-    let echo = context.memory.echo(&object.uid, &object.resource_version);
+    let echo = echo(context, &object, &fingerprint, now.tick);
     let guard = if settled.is_some() || echo != Echo::Seen {
         // It counts as it did until the cache shows that its package is gone, or whose it is by the last write.
         Judgement::Free(Unit::Counted)
@@ -107,9 +109,12 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         want_room(guards, &object, &judged, &standing(context, &object));
         judged
     };
+    let refusal = |part| context.memory.refusal(&object.uid, part, &fingerprint);
     let facts = Observation {
         echo,
         request: context.memory.requests.see(&object, now),
+        finalizers_refused: refusal(Part::Finalizers),
+        status_refused: refusal(Part::Status),
         blind: context.memory.is_blind(),
         settled,
         platform,
@@ -153,6 +158,20 @@ fn unproven(
     }
     let session = usable?.session.key();
     context.memory.unproven(&object.uid, session)
+}
+
+/// Whether the last own write is back. A conflict that the watch doesn't bear out in time is a refusal.
+fn echo(context: &Context, object: &Object, under: &Fingerprint, now: Instant) -> Echo {
+    let memory = &context.memory;
+    match memory.echo(&object.uid, &object.resource_version) {
+        Echo::Contested(since) if now >= since + CONFLICT_BOUND => {
+            if let Some((part, words)) = memory.end_conflict(&object.uid) {
+                report::refused(context, object, (part, words), under);
+            }
+            Echo::Seen
+        }
+        echo => echo,
+    }
 }
 
 /// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the

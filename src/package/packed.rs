@@ -117,6 +117,10 @@ impl Packed {
             uid: metadata.uid,
             resource_version: metadata.resource_version,
             generation: metadata.generation,
+            // Only a status of the first version, which has no uid, is judged by it.
+            creation_timestamp: metadata
+                .creation_timestamp
+                .filter(|_| status.get("uid").is_none()),
             deletion_timestamp: metadata.deletion_timestamp,
             finalizers: metadata.finalizers,
             annotations,
@@ -219,11 +223,14 @@ impl Packed {
 
 impl Text {
     fn into_object(self, key: &ObjectKey, uid: &str) -> Object {
+        let metadata = ObjectMeta {
+            uid: Some(uid.to_owned()),
+            ..self.metadata
+        };
         let object = Object {
             key: key.clone(),
-            uid: uid.to_owned(),
             actor: self.actor,
-            ..Object::read(self.metadata, self.spec, self.status)
+            ..Object::read(metadata, self.spec, self.status)
         };
         object.believed(self.unreadable, self.lost)
     }
@@ -256,7 +263,7 @@ mod tests {
                 "fileId": "f-1", "platformRef": {"name": "p", "namespace": "iot"}, "lifecycle": "Retired",
                 "retireAfter": "2026-12-24T00:00:00.75Z", "deletionPolicy": "Retain",
             },
-            "status": {"observedGeneration": 2, "phase": "Held", "application": "app-1"},
+            "status": {"uid": "u", "observedGeneration": 2, "phase": "Held", "application": "app-1"},
         });
         let watched: Watched = serde_json::from_value(served(object.clone())).unwrap();
         let packed = packed(object);

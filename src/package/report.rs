@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::Context;
 use super::act::{leave_seat, record_end};
 use super::conclude::{Report, Retry, pause, unaudited};
+use super::decide::Refusal;
 use super::effect::Effect;
-use super::memory::Failure;
-use super::object::{Object, Watched};
+use super::memory::{Failure, Fingerprint, Part};
+use super::object::Object;
 use super::observe::Observed;
 use super::slot::Slot;
-use super::{API_TIMEOUT, Context};
-use crate::api::names::FIELD_MANAGER;
 use crate::api::reason::{Phase, Reason};
+use crate::api::status;
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
 use crate::remote::answer::{Answer, Call};
 use crate::sight::Kind;
 use crate::telemetry::events::{self, Note};
+use crate::writes::{self, CONFLICT_BOUND, End};
 
 /// Delivers `report`; returns when to look at the object again.
 pub async fn deliver(
@@ -71,26 +70,55 @@ pub async fn deliver(
         let unsaid = !object.status.says(Reason::AuditFailed);
         status = Some(said).filter(|_| unsaid);
     }
-    if let Some(status) = status {
-        match write_status(context, object, &status).await {
-            Ok(()) => {
-                context.memory.set_unsaid(&object.uid, None);
-                tracing::info!(
-                    reason = status.conditions.first().map(|c| c.reason.as_str()),
-                    phase = status.phase.map(Phase::as_str),
-                    "status"
-                );
+    let refusal = observed.facts.status_refused.as_ref();
+    let pausing = refusal.filter(|refusal| refusal.until > observed.now.tick);
+    if let (Some(status), Some(refusal)) = (&status, pausing) {
+        // What it would say is worked out anew then.
+        wake = Some(earlier(wake, refusal.until));
+        if matches!(effect, Effect::Answered(_) | Effect::Shown(_)) {
+            let unsaid = Some(status.clone());
+            context.memory.set_unsaid(&object.uid, unsaid);
+        }
+    } else if let Some(status) = status {
+        let end = write_status(context, object, &status).await;
+        if end == Written::Yes {
+            context.memory.set_unsaid(&object.uid, None);
+            tracing::info!(
+                reason = status.conditions.first().map(|c| c.reason.as_str()),
+                phase = status.phase.map(Phase::as_str),
+                "status"
+            );
+        } else {
+            let intended = matches!(effect, Effect::Intended(_));
+            // Without its intent, a permit is of no use; but the object may only have been changed meanwhile.
+            if intended && !matches!(end, Written::Contested(..=CONFLICTS_BORNE)) {
+                leave_seat(context, object);
             }
-            Err(error) => {
-                // Without its intent, a permit is of no use.
-                if matches!(effect, Effect::Intended(_)) {
-                    leave_seat(context, object);
-                }
-                if matches!(effect, Effect::Answered(_) | Effect::Shown(_)) {
-                    context.memory.set_unsaid(&object.uid, Some(status));
-                }
-                failed = Some(error);
+            if matches!(effect, Effect::Answered(_) | Effect::Shown(_)) {
+                context.memory.set_unsaid(&object.uid, Some(status));
             }
+        }
+        match end {
+            Written::Yes => {}
+            Written::Gone => wake = Some(earlier(wake, Instant::now() + GONE_PAUSE)),
+            Written::Contested(_) => {
+                // Told when it is said.
+                event = None;
+                wake = Some(earlier(wake, Instant::now() + CONFLICT_BOUND));
+            }
+            Written::Refused(words) => {
+                let what = (Part::Status, words);
+                let under = &observed.fingerprint;
+                let (count, refusal) = refused(context, object, what, under);
+                wake = Some(earlier(wake, refusal.until));
+                // The object can't say it itself.
+                if count == 1 {
+                    publish(context, object, status_refused(&refusal.words)).await;
+                } else {
+                    event = None;
+                }
+            }
+            Written::Failed(error) => failed = Some(error),
         }
     }
     drop(mark);
@@ -117,6 +145,13 @@ pub(super) const PROOF_LASTS: Duration = Duration::from_secs(60);
 /// After a write that the API server did not take; it doubles with each further one.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
+/// After a write that was refused; it doubles with each further one.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
+/// So many conflicts in a row cost no permit.
+pub(super) const CONFLICTS_BORNE: u32 = 3;
+/// After the API server said that there is no such object; mostly the watch says so before.
+const GONE_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is remembered of an answer, and its audit line, before anything is written.
 async fn remember(
@@ -150,6 +185,7 @@ async fn remember(
         Effect::None
         | Effect::Patched
         | Effect::Outrun
+        | Effect::Refused(_)
         | Effect::Failed(_)
         | Effect::Unaudited(_)
         | Effect::Seated(_)
@@ -263,49 +299,87 @@ fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
     }
 }
 
+/// How a write of the status ended.
+#[derive(Debug, PartialEq)]
+enum Written {
+    /// It stands there.
+    Yes,
+    /// There is no such object.
+    Gone,
+    /// The object has changed meanwhile, so often in a row.
+    Contested(u32),
+    /// Refused, in these words.
+    Refused(String),
+    /// Not decided, for this reason.
+    Failed(String),
+}
+
 async fn write_status(
     context: &Context,
     object: &Object,
     status: &VersionPackageStatus,
-) -> Result<(), String> {
+) -> Written {
     if !context.sight.may_write(Kind::Packages) {
-        return Err("its CustomResourceDefinition lacks fields".to_owned());
+        return Written::Failed("its CustomResourceDefinition lacks fields".to_owned());
     }
-    let body = status_body(object, status);
-    let api = Api::<Watched>::namespaced(context.client.clone(), &object.key.namespace);
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let patch = Patch::Apply(&body);
-    let written = tokio::time::timeout(
-        API_TIMEOUT,
-        api.patch_status(&object.key.name, &params, &patch),
-    );
-    match written.await {
-        Ok(Ok(next)) => {
-            // A write that changed nothing has no echo to wait for.
-            if kube::ResourceExt::resource_version(&next).as_deref()
-                != Some(&*object.resource_version)
-            {
-                context
-                    .memory
-                    .wrote(&object.uid, &object.resource_version, Instant::now());
-            }
-            Ok(())
+    let (memory, uid, target) = (&context.memory, &object.uid, object.target());
+    let body = status::patch(status, uid, &object.beside);
+    let end = writes::status::<VersionPackage>(&context.client, &target, &body).await;
+    let changed = end.changed(&target);
+    match end {
+        End::Taken(stored) if !status::is_stored(&body, &stored["status"], &["deletion"]) => {
+            Written::Refused("the write was taken, but status.deletion is not as it was written: an admission policy or webhook changes it".to_owned())
         }
-        // Gone meanwhile: the watch says so too.
-        Ok(Err(kube::Error::Api(answer))) if answer.code == 404 => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the API server did not answer in time".to_owned()),
+        End::Taken(_) if changed => {
+            memory.wrote(uid, Part::Status, target.version, Instant::now());
+            Written::Yes
+        }
+        // A write that changed nothing has no echo to wait for.
+        End::Taken(_) => {
+            memory.wrote_nothing(uid, Part::Status);
+            Written::Yes
+        }
+        End::Gone => Written::Gone,
+        End::Conflict(words) => {
+            tracing::debug!(words, "the object has changed meanwhile");
+            let (shown, at) = (target.version, Instant::now());
+            Written::Contested(memory.met_conflict(uid, Part::Status, shown, words, at))
+        }
+        End::Refused(words) => Written::Refused(words),
+        End::Failed(error) => Written::Failed(error),
     }
 }
 
-/// What is applied: with the uid, since another object of the same name must not get this status.
-pub(super) fn status_body(object: &Object, status: &VersionPackageStatus) -> Value {
-    json!({
-        "apiVersion": "iodm.dev/v1alpha1",
-        "kind": "VersionPackage",
-        "metadata": {"name": &*object.key.name, "namespace": &*object.key.namespace, "uid": object.uid},
-        "status": status,
-    })
+/// Remembers that a write is refused, and when to try again; returns how often it was in a row.
+pub(super) fn refused(
+    context: &Context,
+    object: &Object,
+    (part, words): (Part, String),
+    under: &Fingerprint,
+) -> (u32, Refusal) {
+    context.metrics.write_refused(part.as_str());
+    tracing::warn!(part = part.as_str(), words, "a write is refused");
+    let until = |count| {
+        let again = pause(REFUSAL_PAUSE, REFUSAL_PAUSE_CAP, count, fastrand::f64());
+        Instant::now() + again
+    };
+    let memory = &context.memory;
+    memory.refused(&object.uid, part, words, under, until)
+}
+
+fn earlier(wake: Option<Instant>, other: Instant) -> Instant {
+    wake.map_or(other, |wake| wake.min(other))
+}
+
+/// Said at the first refusal.
+fn status_refused(words: &str) -> Note {
+    Note {
+        warning: true,
+        reason: "StatusRefused",
+        message: format!(
+            "The status can't be written, and nothing is deleted from the platform for the object before it can: {words}"
+        ),
+    }
 }
 
 /// Publishes an event; one that can't be published is counted, and never fails the pass.

@@ -174,6 +174,8 @@ impl Directory {
             && entry.object.uid == object.uid
         {
             entry.object.status = object.status;
+            entry.object.beside = object.beside;
+            entry.object.resource_version = object.resource_version;
         }
     }
 

@@ -8,6 +8,7 @@
 //! It reads Platforms and Namespaces of the whole cluster, lists and watches each named Secret by its
 //! name only, and writes nothing but the status and the finalizer of Platforms.
 
+mod attempts;
 mod confirm;
 mod credentials;
 mod directory;
@@ -40,6 +41,7 @@ use crate::remote::client::{Connection, Timeouts};
 use crate::session::{CredentialId, Proof, Session, Sessions};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
+use crate::telemetry::metrics::Metrics;
 
 pub use confirm::LASTS;
 pub use directory::Directory;
@@ -156,6 +158,8 @@ pub struct Context {
     pub audit: AuditLog,
     /// Whether the cluster is seen as it is.
     pub sight: Arc<Sight>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Keeps `directory` and `sessions` in step with the cluster until cancelled, and the statuses of

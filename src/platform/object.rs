@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::core::{Selector, SelectorExt};
-use serde::Deserialize;
 
 use crate::api::names::{
     ABANDON_ANNOTATION, CONFIRM_ANNOTATION, IN_USE_FINALIZER, ObjectKey, RELEASE_HOLD_ANNOTATION,
@@ -14,8 +13,10 @@ use crate::api::names::{
 use crate::api::platform::{
     AllowedFrom, AllowedNamespaces, PlatformReason, PlatformSpec, PlatformStatus,
 };
+use crate::api::status::{self, Bearer, Beside, Read};
 use crate::raw::Raw;
 use crate::sight::{Kind, Sight, lineage};
+use crate::writes::Target;
 
 /// What matters of one `Platform`.
 #[derive(Clone, Debug)]
@@ -37,9 +38,12 @@ pub(super) struct Object {
     pub abandon: Option<String>,
     /// What is wanted, or which field can't be read and why.
     pub wanted: Result<Wanted, String>,
+    /// What was last said of this Platform, as far as it can be read; of its conditions, ours.
     pub status: PlatformStatus,
     /// Whether it can be read, but was written while its definition lacked fields.
     pub lost: bool,
+    /// What else stands in its status.
+    pub beside: Beside,
 }
 
 /// A spec that could be read.
@@ -64,6 +68,20 @@ impl Object {
             PlatformReason::FieldsLost
         } else {
             PlatformReason::Undecodable
+        }
+    }
+
+    /// What the API server says of it after a write.
+    pub(super) fn stored(object: &serde_json::Value) -> Self {
+        Raw::of(&object.to_string()).into()
+    }
+
+    /// The version that was looked at, to be written.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target {
+            key: &self.key,
+            uid: &self.uid,
+            version: &self.resource_version,
         }
     }
 
@@ -110,12 +128,17 @@ impl From<Raw> for Object {
         };
         let finalizers = meta.finalizers.unwrap_or_default();
         let mut annotations = meta.annotations.unwrap_or_default();
+        let uid = meta.uid.unwrap_or_default();
+        let bearer = Bearer {
+            uid: &uid,
+            created: meta.creation_timestamp.map(|time| time.0),
+        };
+        let Read { status, beside } = status::read::<PlatformStatus>(status, &bearer);
         Self {
             key: ObjectKey::new(
                 meta.namespace.unwrap_or_default(),
                 meta.name.unwrap_or_default(),
             ),
-            uid: meta.uid.unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
             resource_version: meta.resource_version.unwrap_or_default(),
             deleted_at: meta.deletion_timestamp.map(|time| time.0),
@@ -126,8 +149,9 @@ impl From<Raw> for Object {
             abandon: annotations.remove(ABANDON_ANNOTATION),
             wanted,
             lost: false,
-            // A status that can't be read is one that is written anew.
-            status: PlatformStatus::deserialize(status).unwrap_or_default(),
+            status,
+            beside,
+            uid,
         }
     }
 }

@@ -59,9 +59,7 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
         message: &refusal.message,
         generation: look.object.generation,
     };
-    let mut conditions = merge(&previous.conditions, &verdict, seconds(look.now.0));
-    // Conditions of others stay theirs: what isn't in our apply isn't ours to keep.
-    conditions.retain(is_ours);
+    let conditions = merge(&previous.conditions, &verdict, seconds(look.now.0));
     let (session, queue) = match (look.access, look.snapshot) {
         (Access::Granted(grant), Some(snapshot)) => (
             Some(session(look, grant, snapshot)),
@@ -75,6 +73,8 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
     Some(PlatformStatus {
         observed_generation: Some(look.object.generation),
         conditions,
+        // The write adds it.
+        uid: None,
         session,
         packages: packages(look),
         queue,

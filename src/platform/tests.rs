@@ -77,7 +77,9 @@ impl Cluster {
     fn write_status(&self, body: &Bytes) -> Response {
         let applied: Value = serde_json::from_slice(body).unwrap();
         let mut platform = self.platform.lock().unwrap();
-        platform["status"] = applied["status"].clone();
+        json_patch::merge(&mut platform["status"], &applied["status"]);
+        let version = self.written.borrow().len() + 2;
+        platform["metadata"]["resourceVersion"] = json!(version.to_string());
         let answer = platform.clone();
         drop(platform);
         self.tell(PLATFORMS, &answer);
@@ -193,6 +195,7 @@ impl Running {
             census: Box::new(|_, _| Some(Tenants::default())),
             audit: AuditLog::stdout(),
             sight: Arc::default(),
+            metrics: Arc::default(),
         };
         let task = tokio::spawn(run(context, tell, cancel.clone()));
         Self {
@@ -250,7 +253,8 @@ async fn a_status_is_written_once_for_its_object_and_nothing_at_idle() {
     assert!(written.len() <= 2, "{written:?}");
     sleep(Duration::from_secs(3600)).await;
     assert_eq!(room.cluster.written.borrow().len(), written.len());
-    assert_eq!(written[0]["metadata"]["uid"], "uid-1");
+    assert_eq!(written[0]["status"]["uid"], "uid-1");
+    assert_eq!(written[0]["metadata"]["resourceVersion"], "1");
     assert!(!written[0].to_string().contains("hunter2"));
 }
 

@@ -7,34 +7,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, ApiResource, ListParams, Patch, PatchParams};
-use kube::{Resource, ResourceExt};
-use serde_json::json;
+use kube::api::{Api, ApiResource, ListParams};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::attempts::Attempts;
 use super::credentials::Refusal;
 use super::directory::{Access, Grant};
 use super::guard::Record;
-use super::in_use::{self, Finalizers, Step};
+use super::in_use::{self, Going, Step};
 use super::object::Object;
 use super::status::{Look, is_due, next, tells_the_same};
 use super::{Context, Directory, Tenants};
-use crate::api::names::{AppId, FIELD_MANAGER, ObjectKey};
-use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::platform::{GuardStatus, Platform, PlatformReason, PlatformStatus, SentDeletions};
+use crate::api::status;
 use crate::raw::Raw;
 use crate::session::State;
 use crate::sight::Kind;
 use crate::telemetry::events::{self, Note};
+use crate::writes::{self, End};
 
 /// How often sessions are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How long one write may take.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same status isn't written again sooner, be it that the write failed, that its echo is late
-/// or that somebody else writes the same fields.
+/// How long one read may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same status isn't written again sooner, be it that its echo is late or that somebody else writes the same fields.
 const REPEAT: Duration = Duration::from_secs(4);
 /// The Platforms tell of what keeps this process from its work after so long.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
@@ -49,7 +50,10 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut writer = Writer {
         context,
         written: HashMap::new(),
-        finalizers: Finalizers::default(),
+        statuses: Attempts::default(),
+        finalizers: Attempts::default(),
+        going: Going::default(),
+        lost: HashMap::new(),
     };
     tokio::select! {
         () = cancel.cancelled() => return,
@@ -76,7 +80,12 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
 struct Writer {
     context: Context,
     written: HashMap<ObjectKey, (Instant, PlatformStatus)>,
-    finalizers: Finalizers,
+    /// The last writes of statuses and of finalizers.
+    statuses: Attempts,
+    finalizers: Attempts,
+    going: Going,
+    /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
+    lost: HashMap<ObjectKey, i32>,
 }
 
 /// A status to be written.
@@ -97,15 +106,18 @@ struct Known {
 impl Writer {
     /// Takes over what the statuses say of guards: a list just now, since a watch may be behind the last
     /// words of the process before.
-    async fn load(&self) {
+    async fn load(&mut self) {
         let kind = ApiResource::erase::<Platform>(&());
         let api: Api<Raw> = Api::all_with(self.context.client.clone(), &kind);
         loop {
-            match timeout(WRITE_TIMEOUT, api.list(&ListParams::default())).await {
+            match timeout(READ_TIMEOUT, api.list(&ListParams::default())).await {
                 Ok(Ok(list)) => {
-                    let objects: Vec<Object> = list.items.into_iter().map(Object::from).collect();
+                    let mut objects: Vec<Object> =
+                        list.items.into_iter().map(Object::from).collect();
+                    let now = Timestamp::now();
+                    self.lost = count_lost(&mut objects, now);
                     let statuses = objects.iter().map(|object| (&object.key, &object.status));
-                    self.context.guards.load(statuses, Timestamp::now());
+                    self.context.guards.load(statuses, now);
                     return;
                 }
                 Ok(Err(error)) => warn!(%error, "the Platforms can't be read"),
@@ -127,31 +139,51 @@ impl Writer {
                 self.context.guards.release(&object.key, id, wall);
             }
         }
+        self.place_lost(wall);
         let records = self.context.guards.records(wall);
         let steps = self.steps(&known, now);
-        let (due, mut safe) = self.due(known, &records, (wall, now));
+        let stepping: HashSet<ObjectKey> = steps.iter().map(|(o, _)| o.key.clone()).collect();
+        let (due, mut safe) = self.due(known, &records, &stepping, (wall, now));
         let context = &self.context;
         let patches = futures::stream::iter(steps);
         let ends: Vec<_> = patches
             .map(|(object, step)| async move {
                 let end = in_use::patch(&context.client, &object, step).await;
-                (object.key, end)
+                (object, end)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        for (key, end) in ends {
-            self.finalizers.ended(key, end, Instant::now());
+        for (object, end) in ends {
+            let news = self.finalizers.ended(&object, &end, Instant::now());
+            if let Some(words) = news {
+                let refusal = in_use::refusal(&words);
+                tell(context, &object, refused_note(&refusal));
+            }
+            tell_end(context, &object, "finalizers", &end);
         }
-        context
-            .directory
-            .finalizers_refused(self.finalizers.refused(Instant::now()));
-        let written: Vec<AppId> = futures::stream::iter(due)
+        let refused = in_use::refusals(&self.finalizers, Instant::now());
+        context.directory.finalizers_refused(refused);
+        let ends: Vec<_> = futures::stream::iter(due)
             .map(|due| write(context, due))
             .buffer_unordered(AT_ONCE)
-            .filter_map(std::future::ready)
             .collect()
             .await;
+        let mut written = Vec::new();
+        for (due, end) in ends {
+            let object = &due.object;
+            let news = self.statuses.ended(object, &end, Instant::now());
+            if let Some(words) = news {
+                tell(context, object, status_refused(&words));
+            }
+            tell_end(context, object, "status", &end);
+            if let End::Taken(_) = end {
+                written.extend(due.application);
+            } else {
+                // Nothing of it stands there.
+                self.written.remove(&object.key);
+            }
+        }
         safe.extend(written);
         for (application, record) in &records {
             if safe.contains(application) {
@@ -160,6 +192,27 @@ impl Writer {
                 context.guards.not_recorded(application);
             }
         }
+    }
+
+    /// Counts what may have been sent by the guards whose applications have become known.
+    fn place_lost(&mut self, now: Timestamp) {
+        let guards = &self.context.guards;
+        self.lost.retain(|platform, most| {
+            let platform: &ObjectKey = platform;
+            let Some(application) = guards.application_of(platform) else {
+                return true;
+            };
+            let status = PlatformStatus {
+                guard: Some(GuardStatus {
+                    application: Some(application),
+                    sent: vec![all_sent(*most, now)],
+                    ..GuardStatus::default()
+                }),
+                ..PlatformStatus::default()
+            };
+            guards.load(std::iter::once((platform, &status)), now);
+            false
+        });
     }
 
     /// Copied out first: neither a session nor the census is asked under the lock.
@@ -172,8 +225,10 @@ impl Writer {
         let view = self.context.directory.view();
         self.written
             .retain(|key, _| view.platforms.contains_key(key));
-        self.finalizers
-            .retain(|key| view.platforms.contains_key(key));
+        for attempts in [&mut self.statuses, &mut self.finalizers] {
+            attempts.retain(|key| view.platforms.contains_key(key));
+        }
+        self.going.retain(|key| view.platforms.contains_key(key));
         let entries = view.platforms.values();
         let mut known: Vec<Known> = entries
             .map(|entry| Known {
@@ -203,11 +258,18 @@ impl Writer {
             object, tenants, ..
         } in known
         {
-            let known = self.finalizers.known_to_go(object, now);
+            let known = self.going.known_to_go(object, now);
             let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), known);
             if step == Step::Keep {
-                self.finalizers.kept(&object.key);
-            } else if !self.finalizers.is_tried(object, now) {
+                self.finalizers.forget(&object.key);
+                continue;
+            }
+            let (may, news) = self.finalizers.may(object, now);
+            if let Some(words) = news {
+                let refusal = in_use::refusal(&words);
+                tell(&self.context, object, refused_note(&refusal));
+            }
+            if may {
                 steps.push((object.clone(), step));
             }
         }
@@ -219,6 +281,7 @@ impl Writer {
         &mut self,
         known: Vec<Known>,
         records: &HashMap<AppId, Record>,
+        stepping: &HashSet<ObjectKey>,
         now: (Timestamp, Instant),
     ) -> (Vec<Due>, HashSet<AppId>) {
         let mut due = Vec::new();
@@ -256,12 +319,25 @@ impl Writer {
                 now,
             });
             let Some(status) = status else { continue };
+            // Its version is another one by then.
+            if stepping.contains(&object.key) {
+                continue;
+            }
             let urgent = record.is_some_and(|record| record.is_urgent_for(&object.key));
             let last = self.written.get(&object.key);
             let since = last.map(|(at, _)| now.1.saturating_duration_since(*at));
             let repeats = last.is_some_and(|(_, written)| *written == status)
                 && since.is_some_and(|since| since < REPEAT);
-            if !repeats && is_due(&object.status, &status, urgent, since) {
+            // A record that can't be read is replaced by the one that counts for it.
+            let heals = status.guard.is_some() && !object.beside.unreadable.is_empty();
+            if !repeats && (heals || is_due(&object.status, &status, urgent, since)) {
+                let (may, news) = self.statuses.may(&object, now.1);
+                if let Some(words) = news {
+                    tell(&self.context, &object, status_refused(&words));
+                }
+                if !may {
+                    continue;
+                }
                 self.written
                     .insert(object.key.clone(), (now.1, status.clone()));
                 due.push(Due {
@@ -303,43 +379,94 @@ fn other_logins(directory: &Directory, grant: &Grant) -> Vec<(ObjectKey, String)
     proven
 }
 
-/// Writes one status; returns whose guard is on record by it.
-async fn write(context: &Context, due: Due) -> Option<AppId> {
-    let Due {
-        object,
-        status,
-        application,
-    } = due;
-    let key = &object.key;
-    let kind = ApiResource::erase::<Platform>(&());
-    let client = context.client.clone();
-    let api: Api<Raw> = Api::namespaced_with(client, &key.namespace, &kind);
-    // With the uid, an object created anew under the same name isn't given this status.
-    let patch = Patch::Apply(json!({
-        "apiVersion": Platform::api_version(&()),
-        "kind": Platform::kind(&()),
-        "metadata": {"name": &*key.name, "namespace": &*key.namespace, "uid": object.uid},
-        "status": status,
-    }));
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let call = api.patch_status(&key.name, &params, &patch);
-    match timeout(WRITE_TIMEOUT, call).await {
-        Ok(Ok(written)) => {
-            debug!(platform = %key, "status written");
-            if written.uid().as_deref() != Some(object.uid.as_str()) {
-                return None;
-            }
-            context.directory.status_written(Object::from(written));
-            tell_hold(context, &object, &status);
-            return application;
+/// Whole bounds count as sent now where the record of what was sent can't be read. Returns those whose application
+/// isn't known yet.
+fn count_lost(objects: &mut [Object], now: Timestamp) -> HashMap<ObjectKey, i32> {
+    let mut lost = HashMap::new();
+    for object in objects {
+        if object.beside.unreadable.is_empty() {
+            continue;
         }
-        Ok(Err(kube::Error::Api(answer))) if answer.is_not_found() || answer.is_conflict() => {
-            debug!(platform = %key, "the Platform went before its status was written");
+        let wanted = object.wanted.as_ref().ok();
+        let most = wanted.map_or(i32::MAX, |wanted| wanted.spec.guard.max_deletions);
+        let status = &mut object.status;
+        let guard = status.guard.get_or_insert_default();
+        let session = status.session.as_ref();
+        let known = guard.application.take();
+        guard.application = known.or(session.and_then(|session| session.app_id.clone()));
+        if guard.application.is_some() {
+            guard.sent.push(all_sent(most, now));
+        } else {
+            lost.insert(object.key.clone(), most);
         }
-        Ok(Err(error)) => warn!(platform = %key, %error, "the status can't be written"),
-        Err(_) => warn!(platform = %key, "the status can't be written: no answer in time"),
     }
-    None
+    lost
+}
+
+fn all_sent(count: i32, now: Timestamp) -> SentDeletions {
+    SentDeletions {
+        from: Time(now),
+        until: Time(now),
+        count,
+    }
+}
+
+/// Writes one status; tells how that ended.
+async fn write(context: &Context, due: Due) -> (Due, End) {
+    let Due { object, status, .. } = &due;
+    // Once the guard is known again, what could not be read of it is over.
+    let mut beside = object.beside.clone();
+    if status.guard.is_some() {
+        beside.unreadable.clear();
+    }
+    let body = status::patch(status, &object.uid, &beside);
+    let end = writes::status::<Platform>(&context.client, &object.target(), &body).await;
+    let end = match end {
+        End::Taken(stored) if !status::is_stored(&body, &stored["status"], &["guard", "hold"]) => {
+            End::Refused("the write was taken, but the guard's record is not as it was written: an admission policy or webhook changes it".to_owned())
+        }
+        end => end,
+    };
+    if let End::Taken(stored) = &end {
+        debug!(platform = %object.key, "status written");
+        context.directory.status_written(Object::stored(stored));
+        tell_hold(context, object, status);
+    }
+    (due, end)
+}
+
+/// What the log and the metrics say of a write that was not taken.
+fn tell_end(context: &Context, object: &Object, part: &'static str, end: &End) {
+    let platform = &object.key;
+    match end {
+        End::Taken(_) => {}
+        End::Gone | End::Conflict(_) => {
+            debug!(%platform, part, "the Platform changed or went before it was written");
+        }
+        End::Refused(words) => {
+            context.metrics.write_refused(part);
+            warn!(%platform, part, words, "a write is refused");
+        }
+        End::Failed(error) => warn!(%platform, part, error, "a write was not taken"),
+    }
+}
+
+fn refused_note(refusal: &Refusal) -> Note {
+    Note {
+        warning: true,
+        reason: refusal.reason.as_str(),
+        message: refusal.message.clone(),
+    }
+}
+
+fn status_refused(words: &str) -> Note {
+    Note {
+        warning: true,
+        reason: "StatusRefused",
+        message: format!(
+            "The status can't be written, and no deletion that its guard has to count is sent before it can: {words}"
+        ),
+    }
 }
 
 /// An event where a hold has come or gone. Nobody waits for it: deletions wait for the status that was written.
@@ -363,6 +490,11 @@ fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
         },
         (Some(_), _) | (None, None) => return,
     };
+    tell(context, object, note);
+}
+
+/// Publishes an event about a Platform.
+fn tell(context: &Context, object: &Object, note: Note) {
     // It would be refused there.
     if context.directory.is_terminating(&object.key.namespace) {
         return;

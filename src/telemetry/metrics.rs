@@ -56,6 +56,7 @@ pub struct Metrics {
     events: Family<Labels<1>, Counter>,
     watch_restarts: Family<Labels<1>, Counter>,
     blind_permits: Counter,
+    refused_writes: Family<Labels<1>, Counter>,
     audit_failures: Counter,
     log_lines_dropped: Counter,
     unmanaged: Family<Labels<2>, Gauge>,
@@ -93,6 +94,7 @@ impl Metrics {
             events: Family::default(),
             watch_restarts: Family::default(),
             blind_permits: Counter::default(),
+            refused_writes: Family::default(),
             audit_failures: Counter::default(),
             log_lines_dropped: Counter::default(),
             unmanaged: Family::default(),
@@ -133,6 +135,7 @@ impl Metrics {
         r.register("events", "Events for people, by result of writing them", self.events.clone());
         r.register("watch_restarts", "Watches begun anew, by resource", self.watch_restarts.clone());
         r.register("blind_permits", "Looks at objects whose last write did not come back through the watch in time: the operator was blind and deleted nothing", self.blind_permits.clone());
+        r.register("refused_writes", "Writes of finalizers and statuses that the API server or an admission policy refused, by what was written", self.refused_writes.clone());
         r.register("audit_failures", "Audit lines that could not be written; the object stays until its line is", self.audit_failures.clone());
         r.register("log_lines_dropped", "Log lines that were dropped, since standard error took none", self.log_lines_dropped.clone());
         r.register("unmanaged_packages", "Packages on the platform that no object stands for, as of the last inventory", self.unmanaged.clone());
@@ -260,6 +263,11 @@ impl Metrics {
         self.watch_restarts
             .get_or_create(&one("resource", resource))
             .inc();
+    }
+
+    /// A write to the API server was refused: `part` is `finalizers` or `status`.
+    pub fn write_refused(&self, part: &'static str) {
+        self.refused_writes.get_or_create(&one("part", part)).inc();
     }
 
     /// An audit line could not be written.

@@ -1,10 +1,15 @@
 //! What the operator says of a `Platform`: its conditions, its session, its hold and what the guard counts.
 
+use std::sync::LazyLock;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Platform;
 use crate::api::names::AppId;
+use crate::api::status::{OwnStatus, schema_of};
 
 /// What the operator last found of the platform.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -19,6 +24,10 @@ pub struct PlatformStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The uid of the Platform that this status was written for; for another one only the deletions that it counts say something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub uid: Option<String>,
     /// The session with the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionStatus>,
@@ -34,6 +43,34 @@ pub struct PlatformStatus {
     /// What the guard counts, kept here so that a restart forgets nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardStatus>,
+}
+
+impl OwnStatus for PlatformStatus {
+    const TELLING: &'static [&'static str] =
+        &["observedGeneration", "session", "packages", "queue"];
+    const DATED: &'static [&'static str] = &["guard", "hold"];
+    const OUTLIVING: &'static [&'static str] = &["guard"];
+
+    fn schema() -> Option<&'static JSONSchemaProps> {
+        static SCHEMA: LazyLock<Option<JSONSchemaProps>> = LazyLock::new(schema_of::<Platform>);
+        SCHEMA.as_ref()
+    }
+
+    fn conditions(&mut self) -> &mut Vec<Condition> {
+        &mut self.conditions
+    }
+
+    fn of_another(self) -> Self {
+        // What was sent was sent, whoever told of it; a release was for the objects of that time.
+        let guard = self.guard.map(|guard| GuardStatus {
+            released: Vec::new(),
+            ..guard
+        });
+        Self {
+            guard,
+            ..Self::default()
+        }
+    }
 }
 
 /// A mass deletion that waits for a person. The same on every Platform of the application.

@@ -4,14 +4,14 @@ use anyhow::{Context as _, anyhow};
 use kube::Api;
 use kube::Client;
 use kube::api::{ApiResource, ListParams, Patch, PatchParams};
-use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::super::run;
 use super::selection::{Held, PlatformSeen, Set, anew};
 use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
-use crate::api::platform::{Platform, PlatformStatus};
+use crate::api::platform::Platform;
+use crate::api::status::{self, Bearer, Read};
 use crate::api_server;
 use crate::package::object::{Object, Watched};
 use crate::raw::Raw;
@@ -144,16 +144,19 @@ fn seen(mut read: Raw) -> anyhow::Result<PlatformSeen> {
         meta.namespace.unwrap_or_default(),
         meta.name.unwrap_or_default(),
     );
-    let status = match read.data["status"].take() {
-        Value::Null => PlatformStatus::default(),
-        // A hold that can't be read must not look like none.
-        status => PlatformStatus::deserialize(status).with_context(|| {
-            format!("the status of Platform {key} is not one of this version of vpo")
-        })?,
+    let uid = meta.uid.unwrap_or_default();
+    let bearer = Bearer {
+        uid: &uid,
+        created: meta.creation_timestamp.map(|time| time.0),
     };
+    let Read { status, beside } = status::read(read.data["status"].take(), &bearer);
+    // A hold that can't be read must not look like none.
+    if let Some(error) = beside.error {
+        anyhow::bail!("the status of Platform {key} is not one of this version of vpo: {error}");
+    }
     Ok(PlatformSeen {
         key,
-        uid: meta.uid.unwrap_or_default(),
+        uid,
         terminating: meta.deletion_timestamp.is_some(),
         status,
     })

@@ -271,7 +271,7 @@ pub(super) mod tests {
                 "fileId": "f", "platformRef": {"name": "production"},
                 "lifecycle": "Active", "deletionPolicy": "Delete",
             },
-            "status": {"deletion": deletion},
+            "status": {"uid": uid, "deletion": deletion},
         });
         serde_json::from_value::<Watched>(object).unwrap().into()
     }

@@ -60,7 +60,7 @@ pub(super) fn next_status(
         // A Platform that is being deleted takes on no object that would need it.
         PlatformView::Usable {
             app_id, accepts, ..
-        } => (*accepts || seen.asks(now)).then(|| app_id.clone()),
+        } => (object.has_finalizer() && (*accepts || seen.asks(now))).then(|| app_id.clone()),
         PlatformView::Unread
         | PlatformView::Unconfirmed(_)
         | PlatformView::NotFound
@@ -71,10 +71,12 @@ pub(super) fn next_status(
         Some(app_id) if object.accepts_anew(&app_id, now.wall) => Some(app_id),
         accepted => present.application.clone().or(accepted),
     };
-    VersionPackageStatus {
+    let said = VersionPackageStatus {
         observed_generation: Some(object.generation),
         phase: Some(reason.phase()),
         conditions: condition::merge(&present.conditions, &verdict, now.wall),
+        // The write adds it.
+        uid: None,
         endpoint: endpoint(seen, application.as_ref()),
         application,
         package: match &seen.known {
@@ -83,6 +85,18 @@ pub(super) fn next_status(
         },
         last_handled_requested_at: object.requested_at.clone(),
         deletion: next_deletion(seen, object, now),
+    };
+    if object.spec.is_ok() || seen.settled.is_some() {
+        return said;
+    }
+    // Of an object that can't be read nothing is known to be over.
+    VersionPackageStatus {
+        application: present.application.clone(),
+        endpoint: present.endpoint.clone(),
+        package: present.package.clone(),
+        last_handled_requested_at: present.last_handled_requested_at.clone(),
+        deletion: present.deletion.clone(),
+        ..said
     }
 }
 

@@ -72,20 +72,15 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         } => Decision::WriteIntent,
         Standing::Permitted {
             purpose: Purpose::Delete,
-            intent: Some((intent, written)),
+            intent: Some((intent, _)),
         } => {
-            let shown = object
-                .status
-                .deletion
-                .as_ref()
-                .and_then(|deletion| deletion.intent.as_ref());
-            let overdue = *written + ECHO_BOUND;
+            let deletion = object.status.deletion.as_ref();
+            let shown = deletion.and_then(|deletion| deletion.intent.as_ref());
+            // The last write of this object is back, so an intent that isn't shown met a conflict or was overwritten.
             if shown == Some(intent) {
                 Decision::Send
-            } else if now.tick >= overdue {
-                Decision::RestartWatch
             } else {
-                Decision::Await(overdue)
+                Decision::WriteIntent
             }
         }
     }

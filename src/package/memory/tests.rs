@@ -1,6 +1,7 @@
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::package::decide::Echo;
 use crate::package::fixtures::app;
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
@@ -143,7 +144,7 @@ async fn whoever_waited_behind_a_leader_that_leaves_decides_anew() {
 fn an_own_write_is_awaited_until_the_cache_shows_another_version() {
     let (memory, at) = (Memory::default(), Instant::now());
     assert_eq!(memory.echo("a", "7"), Echo::Seen);
-    memory.wrote("a", "7", at);
+    memory.wrote("a", Part::Status, "7", at);
     assert_eq!(memory.echo("a", "7"), Echo::Pending(at));
     assert_eq!(memory.echo("a", "8"), Echo::Seen);
     assert!(memory.state.lock().entries.is_empty());
@@ -201,7 +202,7 @@ fn an_object_that_went_before_a_write_was_answered_is_forgotten_by_the_end_of_it
     let object = fixtures::accepted("a", "app-1");
     let (key, uid) = (&object.key, &object.uid);
     cache.apply(Event::Applied(fixtures::watched(&object).into()));
-    memory.wrote(uid, "1", Instant::now());
+    memory.wrote(uid, Part::Finalizers, "1", Instant::now());
     forget_gone(&cache, &memory, key, uid);
     assert_eq!(memory.state.lock().entries.len(), 1, "it's still there");
     // The watch tells that it went, and only then its last patch is answered.
@@ -209,7 +210,7 @@ fn an_object_that_went_before_a_write_was_answered_is_forgotten_by_the_end_of_it
     for gone in &changes.gone {
         memory.forget(gone);
     }
-    memory.wrote(uid, "1", Instant::now());
+    memory.wrote(uid, Part::Finalizers, "1", Instant::now());
     assert_eq!(memory.state.lock().entries.len(), 1);
     forget_gone(&cache, &memory, key, uid);
     assert!(memory.state.lock().entries.is_empty());

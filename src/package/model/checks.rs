@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::claims;
 use super::world::{BOUND, GRACE, Reply, WINDOW, World, app};
@@ -292,6 +292,7 @@ impl World {
                 }
             }
             if round > 0 && self.is_done() {
+                self.check_told();
                 return;
             }
         }
@@ -322,6 +323,31 @@ impl World {
             } else if !asks {
                 self.annotate(name, "accept", app().as_str());
             }
+        }
+    }
+
+    /// What the last word of an object is: one verdict of ours, with what others have to say.
+    fn check_told(&self) {
+        for object in self.server.objects.values() {
+            let conditions = object["status"]["conditions"].as_array();
+            let conditions = conditions.map_or(&[][..], Vec::as_slice);
+            let of = |type_: &str| conditions.iter().find(|c| c["type"] == type_);
+            let name = &object["metadata"]["name"];
+            assert!(
+                of("Stalled").is_none() || of("Ready").is_some_and(|c| c["status"] == "False"),
+                "{name} says both"
+            );
+            let ours = |c: &&Value| c["type"] != "Reviewed";
+            let foreign = conditions
+                .iter()
+                .filter(ours)
+                .any(|c| c["reason"] == "Foreign");
+            assert!(!foreign, "{name} keeps what somebody else says in our name");
+            let whole = &object["status"]["uid"];
+            assert!(
+                conditions.is_empty() || *whole == object["metadata"]["uid"],
+                "{name} has the status of another object"
+            );
         }
     }
 

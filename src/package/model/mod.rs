@@ -37,6 +37,10 @@ enum Step {
     Delete(usize),
     /// Finalizers are taken off by force, and the next sync creates the object anew.
     Replace(usize, Reply),
+    /// The same, and a backup tool creates it anew with its old status.
+    Restore(usize, Reply),
+    /// Another controller overwrites our conditions.
+    Overwrite(usize),
     Retain(usize),
     Pause(usize),
     Resume(usize),
@@ -108,6 +112,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => name.clone().prop_map(Step::Activate),
         4 => name.clone().prop_map(Step::Delete),
         1 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Replace(name, reply)),
+        1 => (name.clone(), reply()).prop_map(|(name, reply)| Step::Restore(name, reply)),
+        1 => name.clone().prop_map(Step::Overwrite),
         1 => name.clone().prop_map(Step::Retain),
         1 => name.clone().prop_map(Step::Pause),
         1 => name.clone().prop_map(Step::Resume),
@@ -167,6 +173,8 @@ fn take(world: &mut World, step: &Step) {
         Step::Activate(index) => world.set_lifecycle(name(index), "Active"),
         Step::Delete(index) => world.delete(name(index)),
         Step::Replace(index, reply) => world.replace(name(index), FILES[0], *reply),
+        Step::Restore(index, reply) => world.restore(name(index), *reply),
+        Step::Overwrite(index) => world.overwrite(name(index)),
         Step::Retain(index) => world.server.edit(name(index), |o| {
             o["spec"]["deletionPolicy"] = json!("Retain");
         }),

@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::world::{GRACE, Reply, World, app};
 use crate::api::names::ObjectKey;
+use crate::api::status::patch;
 use crate::api::version_package::Outcome;
-use crate::package::act::{added, guarded, removed};
+use crate::package::act::finalizers;
 use crate::package::claims::{self as judging, Belonging, Claim};
 use crate::package::conclude::{Report, conclude};
 use crate::package::decide::{Decision, Echo, Observation, PlatformView, decide};
 use crate::package::effect::Effect;
+use crate::package::memory::Part;
 use crate::package::object::Object;
 use crate::package::observe::{judged, want_room};
 use crate::package::others::weigh;
-use crate::package::report::{PROOF_LASTS, status_body};
+use crate::package::report::{CONFLICTS_BORNE, PROOF_LASTS};
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::remote::answer::{Answer, Call, read as understand};
 use crate::session::{Purpose, Standing, State};
+use crate::writes::{CONFLICT_BOUND, finalizers_body, status_body};
 
 impl World {
     /// One pass over an object; `reply` is what the platform answers, should it be called. Tells whether it was.
@@ -56,7 +57,13 @@ impl World {
         };
         let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
         let settled = self.memory.settled(&object.uid).or(outcome);
-        let echo = self.memory.echo(&object.uid, &object.resource_version);
+        let echo = match self.memory.echo(&object.uid, &object.resource_version) {
+            Echo::Contested(since) if self.tick >= since + CONFLICT_BOUND => {
+                self.memory.end_conflict(&object.uid);
+                Echo::Seen
+            }
+            echo => echo,
+        };
         let guard = if settled.is_some() || echo != Echo::Seen {
             Judgement::Free(Unit::Counted)
         } else {
@@ -77,6 +84,8 @@ impl World {
         Some(Observation {
             echo,
             request: self.memory.requests.see(&object, now),
+            finalizers_refused: None,
+            status_refused: None,
             blind: self.memory.is_blind(),
             settled,
             hindrance: None,
@@ -117,10 +126,10 @@ impl World {
         let object = &*seen.object;
         let name = &*object.key.name;
         match decision {
-            Decision::AddFinalizer => self.patch(object, &guarded(object, &added(object))),
+            Decision::AddFinalizer => self.patch(object, &finalizers(object, true)),
             Decision::Release { outcome, .. } => {
                 let before = self.server.get(name);
-                let effect = self.patch(object, &guarded(object, &removed(object)));
+                let effect = self.patch(object, &finalizers(object, false));
                 if effect == Effect::Patched {
                     self.check_release(&before.unwrap(), *outcome);
                 }
@@ -158,6 +167,13 @@ impl World {
                 if !self.guards.take(&object.uid, self.now) {
                     return Effect::Beaten;
                 }
+                if let Standing::Permitted {
+                    intent: Some((intent, _)),
+                    ..
+                } = &seen.standing
+                {
+                    return Effect::Intended(intent.clone());
+                }
                 let id = format!("i-{}", self.server.changes.len());
                 let standing = Standing::Permitted {
                     purpose: Purpose::Delete,
@@ -191,13 +207,20 @@ impl World {
         }
     }
 
-    pub(super) fn patch(&mut self, object: &Object, patch: &Value) -> Effect {
-        if self.server.patch(&object.key.name, patch) {
-            let (uid, version) = (&object.uid, &object.resource_version);
-            self.memory.wrote(uid, version, self.tick);
-            Effect::Patched
-        } else {
-            Effect::Outrun
+    pub(super) fn patch(&mut self, object: &Object, finalizers: &[&str]) -> Effect {
+        let body = finalizers_body(&object.target(), finalizers);
+        let (uid, version) = (&object.uid, &object.resource_version);
+        match self.server.patch(&object.key.name, &body, false) {
+            Ok(_) => {
+                self.memory.wrote(uid, Part::Finalizers, version, self.tick);
+                Effect::Patched
+            }
+            Err(_) => {
+                let (part, words) = (Part::Finalizers, String::new());
+                self.memory
+                    .met_conflict(uid, part, version, words, self.tick);
+                Effect::Outrun
+            }
         }
     }
 
@@ -271,9 +294,10 @@ impl World {
         let intended = matches!(effect, Effect::Intended(_));
         let wrong = intended.then(|| self.wrong_to_delete(object)).flatten();
         let wanted = !seen.asks(self.clock());
-        let body = status_body(object, status);
-        match self.server.apply_status(&object.key.name, &body) {
-            Some(version) => {
+        let target = object.target();
+        let body = status_body(&target, &patch(status, &object.uid, &object.beside));
+        match self.server.patch(&object.key.name, &body, true) {
+            Ok(version) => {
                 let real = self.server.get(&object.key.name);
                 assert!(
                     real.is_some_and(|real| real.uid == object.uid),
@@ -282,7 +306,8 @@ impl World {
                 );
                 if version != object.resource_version {
                     let shown = &object.resource_version;
-                    self.memory.wrote(&object.uid, shown, self.tick);
+                    self.memory
+                        .wrote(&object.uid, Part::Status, shown, self.tick);
                 }
                 let outcome = status.deletion.as_ref().and_then(|d| d.outcome);
                 if matches!(outcome, Some(Outcome::Deleted | Outcome::AlreadyGone)) {
@@ -303,8 +328,15 @@ impl World {
                     (truth.held, truth.freed) = (false, false);
                 }
             }
-            None if intended => self.leave(&object.uid),
-            None => {}
+            Err(code) => {
+                let (shown, words) = (target.version, String::new());
+                let conflicts =
+                    self.memory
+                        .met_conflict(&object.uid, Part::Status, shown, words, self.tick);
+                if intended && (code == 404 || conflicts > CONFLICTS_BORNE) {
+                    self.leave(&object.uid);
+                }
+            }
         }
     }
 }

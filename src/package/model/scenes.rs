@@ -33,6 +33,43 @@ impl World {
         self.pass(name, reply);
     }
 
+    /// The same, by a backup tool that gives the new object the status of the old one.
+    pub fn restore(&mut self, name: &str, reply: Reply) {
+        let Some(before) = self.server.objects.get(name).cloned() else {
+            return;
+        };
+        self.server.delete(name, self.now);
+        let file = before["spec"]["fileId"].as_str().unwrap();
+        self.forced.insert(file.to_owned());
+        self.server.strip(name);
+        let mut spec = before["spec"].clone();
+        spec["retireAfter"] = json!(null);
+        let status = before["status"].clone();
+        self.server.restore(name, &spec, status);
+        if let Some(restored) = self.server.get(name)
+            && restored.is_retired(self.now)
+        {
+            self.retires(&restored, self.now);
+        }
+        self.pass(name, reply);
+    }
+
+    /// Another controller overwrites our conditions and keeps one of its own.
+    pub fn overwrite(&mut self, name: &str) {
+        let now = self.now;
+        let condition = |type_: &str| {
+            json!({
+                "type": type_, "status": "True", "reason": "Foreign", "message": "",
+                "lastTransitionTime": now,
+            })
+        };
+        let all = ["Ready", "Stalled", "Reviewed"].map(condition);
+        self.server.edit(name, |object| {
+            object["status"]["conditions"] = json!(all);
+            object["status"]["phase"] = json!("Dancing");
+        });
+    }
+
     /// Two objects of one package, both accepted; all in `retired` are retired, longer ago than a grace period.
     fn share(&mut self, names: [&str; 2], file: &str, retired: &[&str]) {
         let spec = server::spec(file);

@@ -83,36 +83,37 @@ impl Server {
         }
     }
 
-    /// A JSON patch with its tests; whether it was taken.
-    pub fn patch(&mut self, name: &str, patch: &Value) -> bool {
-        let Some(mut object) = self.objects.get(name).cloned() else {
-            return false;
-        };
-        let patch: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
-        if json_patch::patch(&mut object, &patch).is_err() {
-            return false;
+    /// A merge patch of an object, of its status where that is what is written; it tells the version that came of it.
+    ///
+    /// # Errors
+    /// As the API server answers: a uid is looked at in a patch of the object only.
+    pub fn patch(&mut self, name: &str, body: &Value, of_status: bool) -> Result<String, u16> {
+        let mut object = self.objects.get(name).cloned().ok_or(404_u16)?;
+        let metadata = &body["metadata"];
+        if metadata["resourceVersion"] != object["metadata"]["resourceVersion"] {
+            return Err(409);
         }
-        self.put(name, object);
-        true
+        if of_status {
+            json_patch::merge(&mut object["status"], &body["status"]);
+        } else {
+            if metadata["uid"] != object["metadata"]["uid"] {
+                return Err(422);
+            }
+            json_patch::merge(&mut object, body);
+        }
+        if self.objects[name] != object {
+            self.put(name, object.clone());
+            let version = self.changes.last().unwrap();
+            object = version.object.clone();
+        }
+        let version = object["metadata"]["resourceVersion"].as_str();
+        Ok(version.unwrap().to_owned())
     }
 
-    /// A status is applied; refused for another object of the name. Tells the version that came of it.
-    pub fn apply_status(&mut self, name: &str, body: &Value) -> Option<String> {
-        let mut object = self.objects.get(name).cloned()?;
-        let uid = &body["metadata"]["uid"];
-        if !uid.is_null() && *uid != object["metadata"]["uid"] {
-            return None;
-        }
-        if object["status"] != body["status"] {
-            object["status"] = body["status"].clone();
-            self.put(name, object);
-        }
-        Some(
-            self.objects[name]["metadata"]["resourceVersion"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-        )
+    /// A backup tool creates an object with the status of an earlier one of its name.
+    pub fn restore(&mut self, name: &str, spec: &Value, status: Value) {
+        self.create(name, spec);
+        self.edit(name, |object| object["status"] = status);
     }
 
     /// An object as it is now.

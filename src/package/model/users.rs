@@ -97,7 +97,7 @@ impl World {
     }
 
     /// What is wanted retires at this time.
-    fn retires(&mut self, object: &Object, at: Timestamp) {
+    pub(super) fn retires(&mut self, object: &Object, at: Timestamp) {
         let truth = self.truths.entry(object.uid.clone()).or_default();
         // A time that was taken back before it came is as if it had never been.
         let anew = truth.retired.is_none_or(|then| then > self.now) || truth.seen_active;

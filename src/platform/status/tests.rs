@@ -302,18 +302,6 @@ async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_eq
 }
 
 #[tokio::test]
-async fn conditions_of_others_are_neither_taken_over_nor_a_reason_to_write() {
-    let mut read = platform(&spec());
-    let mut foreign = in_state(&spec(), State::Open).conditions.remove(0);
-    foreign.type_ = "Backup".to_owned();
-    read.status = in_state(&spec(), State::Open);
-    read.status.conditions.push(foreign);
-    let said = said_of(&read, &grant(true, None), Some(State::Open)).unwrap();
-    assert_eq!(said.conditions.len(), 1);
-    assert!(!is_due(&read.status, &said, false, None));
-}
-
-#[tokio::test]
 async fn times_that_differ_by_rounding_are_not_a_change() {
     let mut read = platform(&spec());
     let paused = |read: &Object, second| {

@@ -104,6 +104,11 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     } else {
                         Echo::Seen
                     },
+                    finalizers_refused: None,
+                    status_refused: waiting.then(|| Refusal {
+                        words: "no".to_owned(),
+                        until: Instant::now() + Duration::from_secs(30),
+                    }),
                     blind,
                     request: None,
                     settled,

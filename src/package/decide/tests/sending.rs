@@ -38,27 +38,75 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
     let now = now();
     assert_eq!(decide(&permit(going(), None), now), Decision::WriteIntent);
     let written = Some(("i-1".to_owned(), now.tick));
-    assert!(matches!(
+    // The write before met a conflict, or was overwritten.
+    assert_eq!(
         decide(&permit(going(), written.clone()), now),
-        Decision::Await(_)
-    ));
+        Decision::WriteIntent
+    );
     assert_eq!(
         decide(&permit(with_intent(going(), "i-1"), written.clone()), now),
         Decision::Send
     );
-    let earlier = with_intent(going(), "i-0");
-    assert!(matches!(
-        decide(&permit(earlier.clone(), written.clone()), now),
-        Decision::Await(_)
-    ));
-    let late = Now {
-        tick: now.tick + ECHO_BOUND,
-        ..now
-    };
     assert_eq!(
-        decide(&permit(earlier, written), late),
-        Decision::RestartWatch
+        decide(&permit(with_intent(going(), "i-0"), written), now),
+        Decision::WriteIntent
     );
+}
+
+#[test]
+fn a_write_that_met_a_conflict_waits_for_the_watch() {
+    let now = now();
+    let contested = Observation {
+        echo: Echo::Contested(now.tick),
+        ..seen(going())
+    };
+    let until = now.tick + CONFLICT_BOUND;
+    assert_eq!(decide(&contested, now), Decision::Await(until));
+}
+
+#[test]
+fn nothing_is_called_and_no_finalizer_patched_while_that_write_is_refused() {
+    let now = now();
+    let refusal = Some(Refusal {
+        words: "policy p says no".to_owned(),
+        until: now.tick + Duration::from_secs(7),
+    });
+    let unwritable = Observation {
+        status_refused: refusal.clone(),
+        standing: permitted(None),
+        ..seen(going())
+    };
+    let until = now.tick + Duration::from_secs(7);
+    assert_eq!(decide(&unwritable, now), Decision::Await(until));
+    let bare = Object {
+        finalizers: Vec::new(),
+        ..fixtures::object("a")
+    };
+    let settled = Observation {
+        settled: Some(Outcome::Deleted),
+        ..seen(going())
+    };
+    for seen in [seen(bare), settled] {
+        let refused = Observation {
+            finalizers_refused: refusal.clone(),
+            ..seen
+        };
+        let Decision::Rest {
+            reason: Reason::FinalizerRefused,
+            message,
+            until: Some(again),
+        } = decide(&refused, now)
+        else {
+            panic!("it isn't said")
+        };
+        assert!(message.contains("policy p says no"), "{message}");
+        assert_eq!(again, until);
+        let later = Now { tick: again, ..now };
+        assert!(matches!(
+            decide(&refused, later),
+            Decision::AddFinalizer | Decision::Release { .. }
+        ));
+    }
 }
 
 #[test]

@@ -1,0 +1,424 @@
+//! What a status says and whose it is, and the patch that writes the next one. Pure, and the same for both kinds.
+//!
+//! Anybody with the right to write `/status` can leave anything there: a backup tool restores the status of an object
+//! that is gone, a newer version knows words that this one doesn't, another controller keeps conditions of its own. So a
+//! status is read field by field, counts only for the object that it was written for, and is written as a whole.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::CustomResourceExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use serde_path_to_error::{Path, Segment};
+
+use super::condition::{READY, RECONCILING, STALLED};
+
+/// The schema's bound on conditions.
+const CONDITIONS_BOUND: usize = 16;
+/// The clocks of the operator and of the API server may differ by so many seconds.
+const CLOCKS_DIFFER: i64 = 60;
+/// So many fields that can't be read are told apart; a status with more of them is none.
+const BROKEN_BOUND: usize = 64;
+
+/// The status of one kind.
+pub trait OwnStatus: Serialize + DeserializeOwned + Default {
+    /// Fields that only tell people something: one that can't be read is written anew. What can't be read of any
+    /// other is kept as it is.
+    const TELLING: &'static [&'static str];
+    /// The fields whose times show when it was written.
+    const DATED: &'static [&'static str];
+
+    /// Its schema, as the API server has it.
+    fn schema() -> Option<&'static JSONSchemaProps>;
+    /// The conditions.
+    fn conditions(&mut self) -> &mut Vec<Condition>;
+    /// The fields that count, in part, although they were written for another object of the name.
+    const OUTLIVING: &'static [&'static str];
+    /// What counts of it although it was written for another object of the name.
+    #[must_use]
+    fn of_another(self) -> Self;
+}
+
+/// What is read of a status.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Read<T> {
+    /// What it says, our own conditions only, and without the uid.
+    pub status: T,
+    /// What else stands there.
+    pub beside: Beside,
+}
+
+/// What stands in a status and isn't this operator's to change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// The conditions of others, as they were read.
+    pub conditions: Vec<Value>,
+    /// The fields that can't be read and must not be lost, from the top.
+    pub unreadable: Vec<Vec<String>>,
+    /// Why the first of them can't be read.
+    pub error: Option<String>,
+}
+
+/// The object that a status stands in.
+#[derive(Debug, Clone, Copy)]
+pub struct Bearer<'a> {
+    /// Its uid.
+    pub uid: &'a str,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+}
+
+/// Reads a status.
+pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> Read<T> {
+    let Some(fields) = raw.as_object_mut() else {
+        return Read::default();
+    };
+    let conditions = match fields.remove("conditions") {
+        Some(Value::Array(conditions)) => conditions,
+        Some(_) | None => Vec::new(),
+    };
+    let (ours, others): (Vec<Value>, Vec<Value>) = conditions.into_iter().partition(is_ours);
+    let counts = match fields.remove("uid") {
+        Some(Value::String(uid)) => uid == bearer.uid,
+        Some(_) => false,
+        None => is_recent::<T>(fields, &ours, bearer.created),
+    };
+    let (status, broken) = readable::<T>(raw);
+    let mut read = Read {
+        status,
+        beside: Beside {
+            conditions: others,
+            ..Beside::default()
+        },
+    };
+    if counts {
+        let ours = ours
+            .into_iter()
+            .filter_map(|c| serde_json::from_value(c).ok());
+        *read.status.conditions() = ours.collect();
+    } else {
+        read.status = read.status.of_another();
+    }
+    let telling = |path: &[String]| T::TELLING.contains(&path.join(".").as_str());
+    for (path, error) in broken {
+        // What only tells something may be broken at any depth.
+        if (1..=path.len()).any(|depth| telling(&path[..depth])) {
+            continue;
+        }
+        read.beside.error.get_or_insert(error);
+        read.beside.unreadable.push(path);
+    }
+    if !counts {
+        let outlives = |path: &Vec<String>| {
+            let top = path.first().map(String::as_str);
+            top.is_some_and(|top| T::OUTLIVING.contains(&top))
+        };
+        read.beside.unreadable.retain(outlives);
+        read.beside.error = None;
+    }
+    read
+}
+
+/// The patch of the whole status of the object `uid`: each field, or `null`, and the conditions of others as they were read.
+/// What could not be read is left out where there is nothing to put in its place.
+pub fn patch<T: OwnStatus>(status: &T, uid: &str, beside: &Beside) -> Value {
+    let mut next = match serde_json::to_value(status) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(_) | Err(_) => Map::new(),
+    };
+    let ours = match next.remove("conditions") {
+        Some(Value::Array(conditions)) => conditions,
+        Some(_) | None => Vec::new(),
+    };
+    next.insert("uid".to_owned(), json!(uid));
+    let conditions = ours.into_iter().chain(beside.conditions.iter().cloned());
+    let conditions: Vec<Value> = conditions.take(CONDITIONS_BOUND).collect();
+    next.insert("conditions".to_owned(), Value::Array(conditions));
+    if let Some(schema) = T::schema() {
+        fill(&mut next, schema);
+    }
+    for path in &beside.unreadable {
+        leave_out(&mut next, path);
+    }
+    Value::Object(next)
+}
+
+/// Whether what was `sent` stands in `stored`, of the fields that calls rest on: an admission policy may change what it lets pass.
+pub fn is_stored(sent: &Value, stored: &Value, fields: &[&str]) -> bool {
+    fields
+        .iter()
+        .all(|field| same(&sent[*field], &stored[*field]))
+}
+
+fn same(sent: &Value, stored: &Value) -> bool {
+    match (sent, stored) {
+        (Value::Object(sent), stored) => {
+            sent.iter().all(|(name, value)| same(value, &stored[name]))
+        }
+        (sent, stored) => sent == stored,
+    }
+}
+
+fn is_ours(condition: &Value) -> bool {
+    let type_ = condition["type"].as_str();
+    type_.is_some_and(|type_| [READY, RECONCILING, STALLED].contains(&type_))
+}
+
+/// Whether a status of the first version, which has no uid, may be of an object that was created then: a restored one is
+/// older than its object.
+fn is_recent<T: OwnStatus>(
+    fields: &Map<String, Value>,
+    ours: &[Value],
+    created: Option<Timestamp>,
+) -> bool {
+    let dated = T::DATED.iter().filter_map(|field| fields.get(*field));
+    let newest = dated.chain(ours).filter_map(newest_time).max();
+    match (newest, created) {
+        (Some(newest), Some(created)) => {
+            newest.as_second().saturating_add(CLOCKS_DIFFER) >= created.as_second()
+        }
+        (newest, None) => newest.is_some(),
+        (None, Some(_)) => false,
+    }
+}
+
+fn newest_time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Array(values) => values.iter().filter_map(newest_time).max(),
+        Value::Object(fields) => fields.values().filter_map(newest_time).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// What can be read, and each field that can't be, with the reason.
+fn readable<T: OwnStatus>(mut raw: Value) -> (T, Vec<(Vec<String>, String)>) {
+    let mut broken = Vec::new();
+    while broken.len() < BROKEN_BOUND {
+        let error = match serde_path_to_error::deserialize(&raw) {
+            Ok(status) => return (status, broken),
+            Err(error) => error,
+        };
+        let path = names(error.path());
+        if !remove(&mut raw, error.path()) {
+            break;
+        }
+        broken.push((path, format!("status.{error}")));
+    }
+    (T::default(), broken)
+}
+
+/// The names on the way to a field; a list is one field.
+fn names(path: &Path) -> Vec<String> {
+    let names = path.iter().map_while(|segment| match segment {
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    names.collect()
+}
+
+/// Takes the value at `path` out; `false` where there is none.
+fn remove(raw: &mut Value, path: &Path) -> bool {
+    let names = names(path);
+    let Some((last, way)) = names.split_last() else {
+        return false;
+    };
+    let holder = way.iter().try_fold(raw, |value, name| value.get_mut(name));
+    let fields = holder.and_then(Value::as_object_mut);
+    fields.is_some_and(|fields| fields.remove(last).is_some())
+}
+
+/// Puts `null` wherever the schema knows a field that isn't there.
+fn fill(fields: &mut Map<String, Value>, schema: &JSONSchemaProps) {
+    for (name, schema) in schema.properties.iter().flatten() {
+        let value = fields.entry(name.clone()).or_insert(Value::Null);
+        if let Value::Object(inner) = value {
+            fill(inner, schema);
+        }
+    }
+}
+
+/// Takes the first `null` on the way to `path` out.
+fn leave_out(fields: &mut Map<String, Value>, path: &[String]) {
+    let Some((name, rest)) = path.split_first() else {
+        return;
+    };
+    match fields.get_mut(name) {
+        Some(Value::Null) => drop(fields.remove(name)),
+        Some(Value::Object(inner)) => leave_out(inner, rest),
+        Some(_) | None => {}
+    }
+}
+
+/// The schema of the status in the definition of a kind.
+pub(super) fn schema_of<Kind: CustomResourceExt>() -> Option<JSONSchemaProps> {
+    let version = Kind::crd().spec.versions.into_iter().next()?;
+    let schema = version.schema?.open_api_v3_schema?;
+    schema.properties?.remove("status")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::platform::PlatformStatus;
+    use crate::api::version_package::VersionPackageStatus;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn of(status: &Value, created: Timestamp) -> Read<VersionPackageStatus> {
+        let bearer = Bearer {
+            uid: "u",
+            created: Some(created),
+        };
+        read(status.clone(), &bearer)
+    }
+
+    fn condition(type_: &str, time: Timestamp) -> Value {
+        json!({"type": type_, "status": "True", "reason": "R", "message": "", "lastTransitionTime": time})
+    }
+
+    #[test]
+    fn a_status_of_another_object_says_nothing_and_the_conditions_of_others_stay() {
+        let status = json!({
+            "uid": "v", "application": "app-1", "deletion": {"outcome": "Deleted"},
+            "conditions": [condition("Ready", at(9)), condition("Reviewed", at(9))],
+        });
+        let read = of(&status, at(0));
+        assert_eq!(read.status, VersionPackageStatus::default());
+        assert_eq!(read.beside.conditions, [condition("Reviewed", at(9))]);
+        let own = Bearer {
+            uid: "v",
+            created: None,
+        };
+        let own: Read<VersionPackageStatus> = super::read(status, &own);
+        assert!(own.status.deletion.is_some() && own.status.ready().is_some());
+        assert_eq!(own.status.uid, None, "a write adds it");
+    }
+
+    #[test]
+    fn a_status_without_a_uid_counts_while_its_newest_time_is_not_older_than_the_object() {
+        let counts = |status: &Value, created| of(status, created).status.application.is_some();
+        for dated in [
+            json!({"application": "a", "conditions": [condition("Ready", at(60))]}),
+            json!({"application": "a", "deletion": {"requestedAt": at(60)}}),
+            json!({"application": "a", "deletion": {"finishedAt": at(60), "requestedAt": at(0)}}),
+        ] {
+            assert!(counts(&dated, at(120)), "{dated}");
+            assert!(!counts(&dated, at(121)), "{dated}");
+        }
+        let foreign = json!({"application": "a", "conditions": [condition("Reviewed", at(999))]});
+        assert!(!counts(&foreign, at(0)));
+        assert!(!counts(&json!({"application": "a"}), at(0)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_where_it_is_and_all_else_is_read() {
+        let status = json!({
+            "uid": "u", "phase": "Dancing", "application": "app-1",
+            "package": {"name": 7},
+            "conditions": [{"type": "Ready", "status": 7}, condition("Reviewed", at(0))],
+            "deletion": {
+                "outcome": "Dissolved", "intent": "i-1", "requestedAt": at(0),
+                "lastError": {"message": "m"},
+            },
+        });
+        let read = of(&status, at(0));
+        let deletion = read.status.deletion.clone().unwrap();
+        assert_eq!(deletion.intent.as_deref(), Some("i-1"));
+        assert_eq!(deletion.requested_at.unwrap().0, at(0));
+        assert!(read.status.conditions.is_empty() && read.status.phase.is_none());
+        assert_eq!(read.beside.unreadable, [["deletion", "outcome"]]);
+        let error = read.beside.error.as_deref().unwrap();
+        assert!(
+            error.starts_with("status.deletion.outcome: unknown variant"),
+            "{error}"
+        );
+
+        let written = patch(&read.status, "u", &read.beside);
+        let mut stored = status;
+        json_patch::merge(&mut stored, &json!(written));
+        assert_eq!(stored["deletion"]["outcome"], "Dissolved");
+        assert_eq!(stored["deletion"]["intent"], "i-1");
+        assert!(stored.get("phase").is_none() && stored["deletion"].get("lastError").is_none());
+        assert_eq!(stored["conditions"], json!([condition("Reviewed", at(0))]));
+        // Nor is it lost with what holds it.
+        let nothing = patch(&VersionPackageStatus::default(), "u", &read.beside);
+        assert!(nothing.get("deletion").is_none() && nothing["application"].is_null());
+    }
+
+    #[test]
+    fn a_write_replaces_whatever_stands_there_but_fields_of_a_newer_version() {
+        let status = VersionPackageStatus {
+            deletion: Some(crate::api::version_package::Deletion::default()),
+            ..VersionPackageStatus::default()
+        };
+        let written = patch(&status, "u", &Beside::default());
+        let mut stored = json!({
+            "uid": "v", "application": "app-2", "fromTheFuture": 1,
+            "conditions": [condition("Stalled", at(0))],
+            "deletion": {"outcome": "Deleted", "attempts": 7, "lastError": {"message": "m"}},
+        });
+        json_patch::merge(&mut stored, &written);
+        assert_eq!(
+            stored,
+            json!({"uid": "u", "fromTheFuture": 1, "conditions": [], "deletion": {}})
+        );
+        for schema in [VersionPackageStatus::schema(), PlatformStatus::schema()] {
+            let fields = schema.unwrap().properties.as_ref().unwrap();
+            assert!(fields.contains_key("uid") && fields.contains_key("conditions"));
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_room_the_conditions_of_others_go() {
+        let mut status = VersionPackageStatus::default();
+        let ours = serde_json::from_value(condition("Ready", at(0))).unwrap();
+        status.conditions = vec![ours];
+        let others = (0..20).map(|number| condition(&format!("Other{number}"), at(0)));
+        let beside = Beside {
+            conditions: others.collect(),
+            ..Beside::default()
+        };
+        let written = patch(&status, "u", &beside);
+        let all = written["conditions"].as_array().unwrap();
+        assert_eq!(all.len(), 16);
+        assert_eq!(
+            (&all[0]["type"], &all[15]["type"]),
+            (&json!("Ready"), &json!("Other14"))
+        );
+    }
+
+    #[test]
+    fn of_a_platform_of_another_uid_what_was_sent_counts_and_a_release_does_not() {
+        let guard = json!({
+            "application": "app-1", "reserved": 3,
+            "sent": [{"from": at(0), "until": at(9), "count": 7}],
+            "released": [{"id": "h-1", "time": at(0), "count": 60}],
+        });
+        let status = json!({"uid": "v", "session": {"callsInWindow": 7}, "guard": guard});
+        let bearer = Bearer {
+            uid: "u",
+            created: Some(at(0)),
+        };
+        let read: Read<PlatformStatus> = super::read(status, &bearer);
+        let guard = read.status.guard.unwrap();
+        assert_eq!((guard.sent[0].count, guard.reserved), (7, 3));
+        assert!(guard.released.is_empty() && read.status.session.is_none());
+    }
+
+    #[test]
+    fn a_policy_that_changes_what_it_lets_pass_is_seen() {
+        let sent = json!({"deletion": {"intent": "i", "hold": null}, "phase": "Deleting"});
+        let is_stored = |stored: &Value| super::is_stored(&sent, stored, &["deletion"]);
+        assert!(is_stored(&json!({"deletion": {"intent": "i", "more": 1}})));
+        assert!(!is_stored(&json!({"deletion": {"intent": "j"}})));
+        assert!(!is_stored(
+            &json!({"deletion": {"intent": "i", "hold": "h"}})
+        ));
+        assert!(!is_stored(&json!({})));
+    }
+}

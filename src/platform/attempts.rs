@@ -1,0 +1,211 @@
+//! The writes of one part of each Platform: when the next may be made, and what is refused. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::failing::Failing;
+use super::object::Object;
+use crate::api::names::ObjectKey;
+use crate::writes::{CONFLICT_BOUND, End};
+
+/// The same version isn't written again sooner, be it that its echo is late.
+const REPEAT: Duration = Duration::from_secs(4);
+/// After a write that was not taken; it doubles with each further one.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_CAP: Duration = Duration::from_secs(60);
+
+/// The last writes to each Platform.
+#[derive(Default)]
+pub(super) struct Attempts(HashMap<ObjectKey, Attempt>);
+
+struct Attempt {
+    /// What was written: its uid, its version, and what makes trying again at once worthwhile when it changes.
+    uid: String,
+    version: String,
+    under: (i64, Option<String>),
+    at: Instant,
+    end: Ended,
+    count: u32,
+}
+
+enum Ended {
+    Taken,
+    Conflict(String),
+    Refused(String),
+    Failed(Failing),
+}
+
+impl Attempt {
+    fn pause(&self) -> Duration {
+        let doubled = PAUSE.saturating_mul(2_u32.saturating_pow(self.count.min(16)));
+        doubled.min(PAUSE_CAP)
+    }
+}
+
+impl Attempts {
+    /// Whether `object` may be written at `now`, and the words of a conflict that was none, once.
+    pub(super) fn may(&mut self, object: &Object, now: Instant) -> (bool, Option<String>) {
+        let Some(last) = self.0.get_mut(&object.key) else {
+            return (true, None);
+        };
+        let changed = last.uid != object.uid || last.under != under(object);
+        let since = now.saturating_duration_since(last.at);
+        let same = last.version == object.resource_version;
+        match &last.end {
+            _ if changed => (true, None),
+            Ended::Taken => (!same || since >= REPEAT, None),
+            Ended::Conflict(_) if !same => (true, None),
+            Ended::Conflict(words) if since >= CONFLICT_BOUND => {
+                let words = words.clone();
+                (last.end, last.at) = (Ended::Refused(words.clone()), now);
+                (false, Some(words))
+            }
+            Ended::Conflict(_) => (false, None),
+            Ended::Refused(_) | Ended::Failed(_) => (since >= last.pause(), None),
+        }
+    }
+
+    /// A write ended like this. Returns the words of a refusal that is news.
+    pub(super) fn ended(&mut self, object: &Object, end: &End, now: Instant) -> Option<String> {
+        let last = self.0.remove(&object.key);
+        let last = last.filter(|last| last.uid == object.uid && last.under == under(object));
+        let count = last.as_ref().map_or(0, |last| last.count);
+        let known = matches!(
+            &last,
+            Some(Attempt {
+                end: Ended::Refused(_),
+                ..
+            })
+        );
+        let failing = last.and_then(|last| match last.end {
+            Ended::Failed(failing) => Some(failing),
+            Ended::Taken | Ended::Conflict(_) | Ended::Refused(_) => None,
+        });
+        let (end, count, news) = match end {
+            End::Taken(_) => (Ended::Taken, 0, None),
+            // The watch says so, too.
+            End::Gone => return None,
+            End::Conflict(words) => (Ended::Conflict(words.clone()), count, None),
+            End::Refused(words) => {
+                let news = (!known).then(|| words.clone());
+                (Ended::Refused(words.clone()), count.saturating_add(1), news)
+            }
+            End::Failed(words) => {
+                let failing = Failing::after(failing, words.clone(), now);
+                (Ended::Failed(failing), count.saturating_add(1), None)
+            }
+        };
+        let attempt = Attempt {
+            uid: object.uid.clone(),
+            version: object.resource_version.clone(),
+            under: under(object),
+            at: now,
+            end,
+            count,
+        };
+        self.0.insert(object.key.clone(), attempt);
+        news
+    }
+
+    /// Nothing is to be written (any more).
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
+        self.0.remove(key);
+    }
+
+    /// Forgets Platforms that are gone.
+    pub(super) fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
+        self.0.retain(|key, _| known(key));
+    }
+
+    /// What is refused, or fails for long, and why.
+    pub(super) fn refused(&self, now: Instant) -> impl Iterator<Item = (&ObjectKey, &str)> {
+        self.0.iter().filter_map(move |(key, last)| {
+            let words = match &last.end {
+                Ended::Refused(words) => words,
+                Ended::Failed(failing) => failing.lasting(now)?,
+                Ended::Taken | Ended::Conflict(_) => return None,
+            };
+            Some((key, words))
+        })
+    }
+}
+
+fn under(object: &Object) -> (i64, Option<String>) {
+    (object.generation, object.requested_at.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::object::tests::{platform, spec};
+    use super::*;
+
+    fn at_version(version: &str) -> Object {
+        Object {
+            resource_version: version.to_owned(),
+            ..platform(&spec())
+        }
+    }
+
+    fn words(attempts: &Attempts, now: Instant) -> Vec<&str> {
+        attempts.refused(now).map(|(_, words)| words).collect()
+    }
+
+    #[test]
+    fn a_conflict_waits_for_another_version_and_is_a_refusal_where_none_comes() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut attempts = Attempts::default();
+        let conflict = End::Conflict("changed".to_owned());
+        assert_eq!(attempts.ended(&at_version("7"), &conflict, begun), None);
+        assert_eq!(attempts.may(&at_version("7"), at(4)), (false, None));
+        assert_eq!(attempts.may(&at_version("8"), at(4)), (true, None));
+        let told = Some("changed".to_owned());
+        assert_eq!(attempts.may(&at_version("7"), at(5)), (false, told));
+        assert_eq!(words(&attempts, at(5)), ["changed"]);
+        assert_eq!(attempts.may(&at_version("7"), at(6)), (true, None));
+    }
+
+    #[test]
+    fn a_refusal_is_news_once_and_tried_again_with_growing_pauses_or_after_a_change() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let object = at_version("7");
+        let mut attempts = Attempts::default();
+        let refused = End::Refused("no".to_owned());
+        assert_eq!(
+            attempts.ended(&object, &refused, begun),
+            Some("no".to_owned())
+        );
+        assert!(!attempts.may(&object, at(1)).0 && attempts.may(&object, at(2)).0);
+        assert_eq!(attempts.ended(&object, &refused, at(2)), None);
+        assert!(!attempts.may(&object, at(5)).0 && attempts.may(&object, at(6)).0);
+        for _ in 0..20 {
+            attempts.ended(&object, &refused, at(9));
+        }
+        assert!(!attempts.may(&object, at(68)).0 && attempts.may(&object, at(69)).0);
+        let changed = Object {
+            generation: object.generation + 1,
+            ..object.clone()
+        };
+        assert!(attempts.may(&changed, at(9)).0);
+        attempts.ended(&object, &End::Taken(Value::Null), at(9));
+        assert!(words(&attempts, at(9)).is_empty());
+    }
+
+    #[test]
+    fn what_only_fails_is_told_of_once_it_lasts() {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut attempts = Attempts::default();
+        for seconds in [0, 20, 29] {
+            let end = End::Failed("forbidden".to_owned());
+            attempts.ended(&at_version("7"), &end, at(seconds));
+            assert!(words(&attempts, at(seconds)).is_empty(), "{seconds}");
+        }
+        assert_eq!(words(&attempts, at(30)), ["forbidden"]);
+    }
+}

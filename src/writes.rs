@@ -1,0 +1,216 @@
+//! Every write of a status or of finalizers, of both kinds: one merge patch against the version that was looked at.
+//!
+//! The API server ignores a uid in a write to the status of a custom resource, and an apply never removes what another
+//! manager owns. The resourceVersion guards both: whatever has changed since, or is another object of the name, is left alone.
+
+use std::time::Duration;
+
+use hyper::Request as HttpRequest;
+use kube::api::{Patch, PatchParams, Request};
+use kube::{Client, Resource};
+use serde_json::{Value, json};
+
+use crate::api::names::{FIELD_MANAGER, ObjectKey};
+
+/// How long the API server may take for one.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// A conflict after which the watch shows no other version for so long is none: something refuses the write.
+pub const CONFLICT_BOUND: Duration = Duration::from_secs(5);
+
+/// The object that is written, as it was looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its namespace and name.
+    pub key: &'a ObjectKey,
+    /// Its uid.
+    pub uid: &'a str,
+    /// The version that was looked at.
+    pub version: &'a str,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// It was taken; the object as it is since.
+    Taken(Value),
+    /// There is another version, as the watch is about to show; the words of the API server, should it not.
+    Conflict(String),
+    /// There is no such object: the watch decides.
+    Gone,
+    /// Refused, in the words of whoever refuses it.
+    Refused(String),
+    /// Not answered, or not by a decision about this write.
+    Failed(String),
+}
+
+impl End {
+    /// Whether what was taken has another version than the one that was looked at: only then there is an echo to wait for.
+    pub fn changed(&self, target: &Target<'_>) -> bool {
+        match self {
+            Self::Taken(object) => {
+                object["metadata"]["resourceVersion"].as_str() != Some(target.version)
+            }
+            Self::Conflict(_) | Self::Gone | Self::Refused(_) | Self::Failed(_) => false,
+        }
+    }
+}
+
+/// Writes the whole status.
+pub async fn status<Kind: Resource<DynamicType = ()>>(
+    client: &Client,
+    target: &Target<'_>,
+    status: &Value,
+) -> End {
+    let body = status_body(target, status);
+    let params = params();
+    let request = request::<Kind>(target).patch_subresource(
+        "status",
+        &target.key.name,
+        &params,
+        &Patch::Merge(&body),
+    );
+    send(client, request.map_err(|error| error.to_string())).await
+}
+
+/// Writes the list of finalizers; `ours` has to stand there afterwards, or not, as it does in the list.
+pub async fn finalizers<Kind: Resource<DynamicType = ()>>(
+    client: &Client,
+    target: &Target<'_>,
+    finalizers: &[&str],
+    ours: &str,
+) -> End {
+    let body = finalizers_body(target, finalizers);
+    let params = params();
+    let request = request::<Kind>(target).patch(&target.key.name, &params, &Patch::Merge(&body));
+    let end = send(client, request.map_err(|error| error.to_string())).await;
+    as_wanted(end, finalizers.contains(&ours), ours)
+}
+
+/// An admission policy may change a write that it lets pass.
+fn as_wanted(end: End, wanted: bool, ours: &str) -> End {
+    let End::Taken(object) = &end else { return end };
+    let stored = object["metadata"]["finalizers"].as_array();
+    let is_there = stored.is_some_and(|all| all.iter().any(|one| one == ours));
+    match (wanted, is_there) {
+        (true, false) => End::Refused(format!(
+            "the write was taken, but without the finalizer {ours}: an admission policy or webhook takes it out"
+        )),
+        (false, true) => End::Refused(format!(
+            "the write was taken, but the finalizer {ours} is still there: an admission policy or webhook puts it back"
+        )),
+        (true, true) | (false, false) => end,
+    }
+}
+
+/// The body of a write of the status.
+pub fn status_body(target: &Target<'_>, status: &Value) -> Value {
+    json!({"metadata": {"resourceVersion": target.version}, "status": status})
+}
+
+/// The body of a write of the finalizers. With the uid, it can't land on another object of the name.
+pub fn finalizers_body(target: &Target<'_>, finalizers: &[&str]) -> Value {
+    json!({"metadata": {
+        "uid": target.uid,
+        "resourceVersion": target.version,
+        "finalizers": finalizers,
+    }})
+}
+
+fn params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+fn request<Kind: Resource<DynamicType = ()>>(target: &Target<'_>) -> Request {
+    Request::new(Kind::url_path(&(), Some(&target.key.namespace)))
+}
+
+async fn send(client: &Client, request: Result<HttpRequest<Vec<u8>>, String>) -> End {
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => return End::Failed(error),
+    };
+    // Read as it comes: an answer that can't be decoded as an object would look like a write that failed.
+    match tokio::time::timeout(TIMEOUT, client.request::<Value>(request)).await {
+        Ok(Ok(object)) => End::Taken(object),
+        Ok(Err(error)) => refusal(&error),
+        Err(_) => End::Failed("the API server did not answer in time".to_owned()),
+    }
+}
+
+/// What a write that was not taken means.
+fn refusal(error: &kube::Error) -> End {
+    let kube::Error::Api(answer) = error else {
+        return End::Failed(error.to_string());
+    };
+    let words = answer.message.clone();
+    match answer.code {
+        404 => End::Gone,
+        409 => End::Conflict(words),
+        // Who is asked to log in again or to wait was not judged.
+        401 | 429 => End::Failed(words),
+        400..=499 => End::Refused(words),
+        _ => End::Failed(words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answered(code: u16) -> End {
+        let status = Status::failure("because", "R").with_code(code);
+        refusal(&kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_refusal_is_told_apart_from_a_conflict_and_from_an_api_server_in_trouble() {
+        for code in [400, 403, 405, 413, 415, 422] {
+            assert_eq!(answered(code), End::Refused("because".into()), "{code}");
+        }
+        for code in [401, 429, 500, 502, 503, 504] {
+            assert_eq!(answered(code), End::Failed("because".into()), "{code}");
+        }
+        assert_eq!(answered(404), End::Gone);
+        assert_eq!(answered(409), End::Conflict("because".into()));
+    }
+
+    #[test]
+    fn a_write_of_finalizers_that_comes_back_otherwise_was_refused() {
+        let taken = |all: &[&str]| End::Taken(json!({"metadata": {"finalizers": all}}));
+        assert_eq!(as_wanted(taken(&["a", "b"]), true, "a"), taken(&["a", "b"]));
+        assert_eq!(as_wanted(taken(&["b"]), false, "a"), taken(&["b"]));
+        assert!(matches!(
+            as_wanted(taken(&["b"]), true, "a"),
+            End::Refused(_)
+        ));
+        assert!(matches!(
+            as_wanted(taken(&["a"]), false, "a"),
+            End::Refused(_)
+        ));
+        assert_eq!(as_wanted(End::Gone, true, "a"), End::Gone);
+    }
+
+    #[test]
+    fn a_write_touches_nothing_but_the_version_that_was_looked_at() {
+        let key = ObjectKey::new("fleet", "a");
+        let target = Target {
+            key: &key,
+            uid: "uid-a",
+            version: "7",
+        };
+        let body = status_body(&target, &json!({"phase": "Active"}));
+        assert_eq!(body["metadata"], json!({"resourceVersion": "7"}));
+        let body = finalizers_body(&target, &["a/b"]);
+        assert_eq!(
+            body["metadata"],
+            json!({"uid": "uid-a", "resourceVersion": "7", "finalizers": ["a/b"]})
+        );
+        let taken = |version: &str| End::Taken(json!({"metadata": {"resourceVersion": version}}));
+        assert!(taken("8").changed(&target) && !taken("7").changed(&target));
+    }
+}

@@ -1,0 +1,275 @@
+//! Admission policies that say no: it is said on the object in their own words, and nobody else is harmed.
+
+use std::time::Instant;
+
+use super::*;
+use crate::support::{OPERATOR, Plane, SOON, ready, wait_for};
+
+/// A policy for what the operator writes in one namespace; `reason` is the answer's, by default `Invalid` (422).
+fn deny(rig: &Rig<'_>, resource: &str, expression: &str, reason: &str) -> String {
+    let name = format!("deny-{}-{}", rig.namespace, resource.replace('/', "-"));
+    let operator =
+        format!("request.userInfo.username != 'system:serviceaccount:{OPERATOR}:{OPERATOR}'");
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": [resource],
+            }]},
+            "validations": [{"expression": format!("{operator} || {expression}"), "message": "the auditors say no", "reason": reason}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": rig.namespace}}},
+        },
+    });
+    for manifest in [policy, binding] {
+        rig.plane.apply(&manifest.to_string()).expect_ok();
+    }
+    name
+}
+
+fn allow(plane: &Plane, name: &str) {
+    for kind in [
+        "validatingadmissionpolicybinding",
+        "validatingadmissionpolicy",
+    ] {
+        plane.kubectl(&["delete", kind, name]).expect_ok();
+    }
+}
+
+/// Waits until the policy refuses the operator's writes; policies take a moment to come into force.
+async fn in_force() {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+}
+
+fn finalizers(object: &Value) -> usize {
+    object["metadata"]["finalizers"]
+        .as_array()
+        .map_or(0, Vec::len)
+}
+
+/// The patches that the operator made to an object.
+fn patches(rig: &Rig<'_>, from: u64, name: &str, subresource: &str) -> usize {
+    let events = rig.plane.audit_events_from(from);
+    let of_this = events.iter().filter(|event| {
+        event.verb == "patch"
+            && event.name == name
+            && event.subresource == subresource
+            && event.namespace == rig.namespace
+            && event.user.ends_with(OPERATOR)
+    });
+    of_this.count()
+}
+
+fn events_say(rig: &Rig<'_>, reason: &str, words: &str) -> bool {
+    let said = rig.kubectl(&["get", "events", "-o", "json"]).expect_ok();
+    let list: Value = serde_json::from_str(&said).unwrap();
+    let events = list["items"].as_array().unwrap();
+    let says = |event: &Value| {
+        event["reason"] == reason && event["message"].as_str().is_some_and(|m| m.contains(words))
+    };
+    events.iter().any(says)
+}
+
+#[tokio::test]
+async fn a_finalizer_that_a_policy_refuses_is_said_on_the_object_and_put_on_once_it_may_be() {
+    let rig = Rig::shared("deny-add", at_once()).await;
+    rig.platform_reason("production", "Available").await;
+    let policy = deny(
+        &rig,
+        "versionpackages",
+        "!has(object.metadata.finalizers)",
+        "Invalid",
+    );
+    in_force().await;
+    let manifest = rig.manifest("meter-fw", "package-00001", &json!({}));
+    rig.plane.apply(&manifest.to_string()).expect_ok();
+    let refused = rig.reason("meter-fw", "FinalizerRefused").await;
+    let message = ready(&refused)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("the auditors say no"),
+        "{message}"
+    );
+    assert_eq!(finalizers(&refused), 0);
+    assert!(events_say(&rig, "FinalizerRefused", "the auditors say no"));
+    allow(rig.plane, &policy);
+    let active = rig.reason("meter-fw", "Active").await;
+    assert_eq!(finalizers(&active), 1);
+}
+
+#[tokio::test]
+async fn a_removal_that_a_policy_refuses_is_said_and_not_tried_all_the_time() {
+    let rig = Rig::shared("deny-removal", at_once()).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    let policy = deny(
+        &rig,
+        "versionpackages",
+        "has(object.metadata.finalizers)",
+        "Forbidden",
+    );
+    in_force().await;
+    let from = rig.plane.audit_end();
+    let begun = Instant::now();
+    rig.delete("meter-fw");
+    let refused = rig.reason("meter-fw", "FinalizerRefused").await;
+    let message = ready(&refused)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("the auditors say no"),
+        "{message}"
+    );
+    assert_eq!(refused["status"]["deletion"]["outcome"], "Deleted");
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let tried = patches(&rig, from, "meter-fw", "");
+    println!("{tried} patches within {:?}", begun.elapsed());
+    assert!((1..=8).contains(&tried), "{tried} patches");
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+    allow(rig.plane, &policy);
+    rig.gone("meter-fw").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_platform_whose_finalizer_a_policy_refuses_is_not_called_available() {
+    let rig = Rig::shared("deny-platform", at_once()).await;
+    rig.platform_reason("production", "Available").await;
+    let policy = deny(
+        &rig,
+        "platforms",
+        "!has(object.metadata.finalizers)",
+        "Invalid",
+    );
+    in_force().await;
+    let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
+    let first: Value = serde_json::from_str(&said.expect_ok()).unwrap();
+    let second = json!({
+        "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
+        "metadata": {"namespace": rig.namespace, "name": "second"}, "spec": first["spec"],
+    });
+    rig.plane.apply(&second.to_string()).expect_ok();
+    let refused = rig.platform_reason("second", "FinalizerRefused").await;
+    let message = ready(&refused)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("the auditors say no"),
+        "{message}"
+    );
+    let spec = json!({"platformRef": {"name": "second"}});
+    let manifest = rig.manifest("meter-fw", "package-00001", &spec);
+    rig.plane.apply(&manifest.to_string()).expect_ok();
+    let held = rig.reason("meter-fw", "CredentialsMissing").await;
+    let message = ready(&held)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("the auditors say no"),
+        "{message}"
+    );
+    assert!(events_say(&rig, "FinalizerRefused", "the auditors say no"));
+    allow(rig.plane, &policy);
+    rig.reason("meter-fw", "Active").await;
+}
+
+#[tokio::test]
+async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why() {
+    let rig = Rig::shared("deny-status", at_once()).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    let policy = deny(&rig, "versionpackages/status", "false", "Invalid");
+    in_force().await;
+    let from = rig.plane.audit_end();
+    rig.delete("meter-fw");
+    wait_for("an event about the status", SOON, async || {
+        events_say(&rig, "StatusRefused", "the auditors say no").then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert!(rig.deletes("package-00001").await.is_empty());
+    let tried = patches(&rig, from, "meter-fw", "status");
+    assert!((1..=8).contains(&tried), "{tried} patches");
+    let metrics = crate::support::shared_operator()
+        .await
+        .admin_page("/metrics")
+        .await
+        .unwrap();
+    assert!(
+        metrics.contains("vpo_refused_writes_total{part=\"status\"}"),
+        "{metrics}"
+    );
+    allow(rig.plane, &policy);
+    rig.gone("meter-fw").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_platforms_status_nothing_is_deleted_that_its_guard_has_to_count() {
+    let rig = Rig::shared("deny-record", at_once()).await;
+    rig.active(&[("meter-fw", "package-00001"), ("pump-fw", "package-00002")])
+        .await;
+    let policy = deny(&rig, "platforms/status", "false", "Forbidden");
+    in_force().await;
+    let from = rig.plane.audit_end();
+    rig.annotate("platform/production", "requested-at", Some("now"));
+    rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
+    wait_for("an event about the status", SOON, async || {
+        events_say(&rig, "StatusRefused", "the auditors say no").then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let tried = patches(&rig, from, "production", "status");
+    assert!((1..=8).contains(&tried), "{tried} patches");
+    allow(rig.plane, &policy);
+    rig.platform_reason("production", "Observing").await;
+}
+
+#[tokio::test]
+async fn a_policy_that_takes_the_finalizer_out_makes_nobody_blind() {
+    let rig = Rig::shared("stripped", at_once()).await;
+    rig.active(&[("pump-fw", "package-00002")]).await;
+    let name = format!("strip-{}", rig.namespace);
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": ["versionpackages"],
+            }]},
+            "matchConditions": [{"name": "one", "expression": "object.metadata.name == 'meter-fw' && has(object.metadata.finalizers)"}],
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
+                "expression": "[JSONPatch{op: 'remove', path: '/metadata/finalizers'}]",
+            }}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name,
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": rig.namespace}}},
+        },
+    });
+    for manifest in [policy, binding] {
+        rig.plane.apply(&manifest.to_string()).expect_ok();
+    }
+    in_force().await;
+    let manifest = rig.manifest("meter-fw", "package-00001", &json!({}));
+    rig.plane.apply(&manifest.to_string()).expect_ok();
+    let refused = rig.reason("meter-fw", "FinalizerRefused").await;
+    let message = ready(&refused)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("an admission policy"),
+        "{message}"
+    );
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    rig.delete("pump-fw");
+    rig.gone("pump-fw").await;
+    assert_eq!(rig.deletes("package-00002").await.len(), 1);
+    for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
+        rig.plane.kubectl(&["delete", kind, &name]).expect_ok();
+    }
+    let active = rig.reason("meter-fw", "Active").await;
+    assert_eq!(finalizers(&active), 1);
+}

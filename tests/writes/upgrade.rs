@@ -1,0 +1,127 @@
+//! Objects and Platforms of the first version, whose statuses have no uid.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use kube::api::ListParams;
+
+use super::*;
+use crate::support::{OPERATOR, Plane, SOON, SimulatorOptions, ready, start_operator, wait_for};
+
+/// So many of each kind: gone, held, paused, wanted.
+const EACH: usize = 250;
+const WRITES_AT_ONCE: usize = 16;
+
+async fn create(rig: &Rig<'_>, number: usize) {
+    let retired = number / EACH != 3;
+    let lifecycle = if retired { "Retired" } else { "Active" };
+    let spec = json!({"lifecycle": lifecycle});
+    let name = format!("p-{number:04}");
+    let mut manifest = rig.manifest(&name, &format!("package-{number:05}"), &spec);
+    if number / EACH == 2 {
+        manifest["metadata"]["annotations"] = json!({"iodm.dev/paused": "true"});
+    }
+    let object: DynamicObject = serde_json::from_value(manifest).unwrap();
+    let api = rig.packages();
+    api.create(&PostParams::default(), &object).await.unwrap();
+}
+
+async fn all(rig: &Rig<'_>) -> Vec<Value> {
+    let list = rig.packages().list(&ListParams::default()).await.unwrap();
+    let objects = list.items.into_iter();
+    objects
+        .map(|object| serde_json::to_value(object).unwrap())
+        .collect()
+}
+
+/// Waits until so many objects say `reason`.
+async fn say(rig: &Rig<'_>, reason: &str, count: usize) {
+    let what = format!("{count} objects to say {reason}");
+    wait_for(&what, SOON * 2, async || {
+        let all = all(rig).await;
+        let said = all
+            .iter()
+            .filter(|object| ready(object)["reason"] == reason);
+        (said.count() == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_new_hold() {
+    let plane = Plane::start();
+    plane.install();
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: 4 * EACH,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "guard": {"maxDeletions": EACH, "window": "10m", "gracePeriod": "0s"},
+            "inventory": {"interval": "0s"},
+        }),
+    };
+    let rig = Rig::on(&plane, "first-version", layout).await;
+    let begin = async |numbers: std::ops::Range<usize>| {
+        let numbers = futures::stream::iter(numbers);
+        numbers
+            .for_each_concurrent(WRITES_AT_ONCE, |number| create(&rig, number))
+            .await;
+    };
+    begin(0..EACH).await;
+    say(&rig, "Deleted", EACH).await;
+    begin(EACH..4 * EACH).await;
+    say(&rig, "MassDeletionHeld", EACH).await;
+    say(&rig, "Paused", EACH).await;
+    say(&rig, "Active", EACH).await;
+    let platform = rig.platform_reason("production", "MassDeletionHeld").await;
+    let hold = platform["status"]["hold"]["id"].clone();
+    operator.terminate().await;
+    // What the first version wrote, but for the uid.
+    let none = json!({"status": {"uid": null}});
+    let names = all(&rig)
+        .await
+        .into_iter()
+        .map(|o| o["metadata"]["name"].as_str().unwrap().to_owned());
+    futures::stream::iter(names)
+        .for_each_concurrent(WRITES_AT_ONCE, |name| {
+            let (api, none) = (rig.packages(), &none);
+            async move {
+                let params = PatchParams::default();
+                let patched = api.patch_status(&name, &params, &Patch::Merge(none)).await;
+                patched.unwrap();
+            }
+        })
+        .await;
+    rig.kubectl(&[
+        "patch",
+        "platform",
+        "production",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &none.to_string(),
+    ])
+    .expect_ok();
+    let deleted = rig.simulator.ledger().await.len();
+    let from = plane.audit_end();
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let events = plane.audit_events_from(from);
+    let written = events.iter().filter(|event| {
+        event.user.ends_with(OPERATOR)
+            && event.verb == "patch"
+            && event.resource == "versionpackages"
+    });
+    let names: BTreeSet<_> = written.map(|event| event.name.clone()).collect();
+    assert!(names.is_empty(), "{} were written: {names:?}", names.len());
+    assert_eq!(rig.simulator.ledger().await.len(), deleted, "no call");
+    let platform = rig.platform_reason("production", "MassDeletionHeld").await;
+    assert_eq!(platform["status"]["hold"]["id"], hold);
+    say(&rig, "MassDeletionHeld", EACH).await;
+}
