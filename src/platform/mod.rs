@@ -18,6 +18,7 @@ pub mod guard;
 mod in_use;
 pub mod inventory;
 mod keeper;
+mod lost;
 mod object;
 mod overtaken;
 mod status;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, ListParams};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -19,11 +18,12 @@ use super::credentials::Refusal;
 use super::directory::{Access, Grant};
 use super::guard::Record;
 use super::in_use::{self, Going, Step};
+use super::lost::Lost;
 use super::object::Object;
 use super::status::{Look, is_due, next, tells_the_same};
 use super::{Context, Directory, Tenants};
 use crate::api::names::{AppId, ObjectKey};
-use crate::api::platform::{GuardStatus, Platform, PlatformReason, PlatformStatus, SentDeletions};
+use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::api::status;
 use crate::raw::Raw;
 use crate::session::State;
@@ -53,7 +53,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
         statuses: Attempts::default(),
         finalizers: Attempts::default(),
         going: Going::default(),
-        lost: HashMap::new(),
+        lost: Lost::default(),
     };
     tokio::select! {
         () = cancel.cancelled() => return,
@@ -85,7 +85,7 @@ struct Writer {
     finalizers: Attempts,
     going: Going,
     /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
-    lost: HashMap<ObjectKey, i32>,
+    lost: Lost,
 }
 
 /// A status to be written.
@@ -115,7 +115,7 @@ impl Writer {
                     let mut objects: Vec<Object> =
                         list.items.into_iter().map(Object::from).collect();
                     let now = Timestamp::now();
-                    self.lost = count_lost(&mut objects, now);
+                    self.lost = Lost::count(&mut objects, now);
                     let statuses = objects.iter().map(|object| (&object.key, &object.status));
                     self.context.guards.load(statuses, now);
                     return;
@@ -139,7 +139,7 @@ impl Writer {
                 self.context.guards.release(&object.key, id, wall);
             }
         }
-        self.place_lost(wall);
+        self.lost.place(&self.context.guards, wall);
         let records = self.context.guards.records(wall);
         let steps = self.steps(&known, now);
         let stepping: HashSet<ObjectKey> = steps.iter().map(|(o, _)| o.key.clone()).collect();
@@ -192,27 +192,6 @@ impl Writer {
                 context.guards.not_recorded(application);
             }
         }
-    }
-
-    /// Counts what may have been sent by the guards whose applications have become known.
-    fn place_lost(&mut self, now: Timestamp) {
-        let guards = &self.context.guards;
-        self.lost.retain(|platform, most| {
-            let platform: &ObjectKey = platform;
-            let Some(application) = guards.application_of(platform) else {
-                return true;
-            };
-            let status = PlatformStatus {
-                guard: Some(GuardStatus {
-                    application: Some(application),
-                    sent: vec![all_sent(*most, now)],
-                    ..GuardStatus::default()
-                }),
-                ..PlatformStatus::default()
-            };
-            guards.load(std::iter::once((platform, &status)), now);
-            false
-        });
     }
 
     /// Copied out first: neither a session nor the census is asked under the lock.
@@ -377,38 +356,6 @@ fn other_logins(directory: &Directory, grant: &Grant) -> Vec<(ObjectKey, String)
     let mut proven: Vec<_> = proven.map(|(key, secret, _)| (key, secret)).collect();
     proven.sort_unstable();
     proven
-}
-
-/// Whole bounds count as sent now where the record of what was sent can't be read. Returns those whose application
-/// isn't known yet.
-fn count_lost(objects: &mut [Object], now: Timestamp) -> HashMap<ObjectKey, i32> {
-    let mut lost = HashMap::new();
-    for object in objects {
-        if object.beside.unreadable.is_empty() {
-            continue;
-        }
-        let wanted = object.wanted.as_ref().ok();
-        let most = wanted.map_or(i32::MAX, |wanted| wanted.spec.guard.max_deletions);
-        let status = &mut object.status;
-        let guard = status.guard.get_or_insert_default();
-        let session = status.session.as_ref();
-        let known = guard.application.take();
-        guard.application = known.or(session.and_then(|session| session.app_id.clone()));
-        if guard.application.is_some() {
-            guard.sent.push(all_sent(most, now));
-        } else {
-            lost.insert(object.key.clone(), most);
-        }
-    }
-    lost
-}
-
-fn all_sent(count: i32, now: Timestamp) -> SentDeletions {
-    SentDeletions {
-        from: Time(now),
-        until: Time(now),
-        count,
-    }
 }
 
 /// Writes one status; tells how that ended.
