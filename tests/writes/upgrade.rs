@@ -1,6 +1,6 @@
 //! Objects and Platforms of the first version, whose statuses have no uid.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use kube::api::ListParams;
@@ -17,7 +17,9 @@ async fn create(rig: &Rig<'_>, number: usize) {
     let lifecycle = if retired { "Retired" } else { "Active" };
     let spec = json!({"lifecycle": lifecycle});
     let name = format!("p-{number:04}");
-    let mut manifest = rig.manifest(&name, &format!("package-{number:05}"), &spec);
+    // The simulator numbers its packages from 1.
+    let package = format!("package-{:05}", number + 1);
+    let mut manifest = rig.manifest(&name, &package, &spec);
     if number / EACH == 2 {
         manifest["metadata"]["annotations"] = json!({"iodm.dev/paused": "true"});
     }
@@ -37,12 +39,19 @@ async fn all(rig: &Rig<'_>) -> Vec<Value> {
 /// Waits until so many objects say `reason`.
 async fn say(rig: &Rig<'_>, reason: &str, count: usize) {
     let what = format!("{count} objects to say {reason}");
+    let mut told = BTreeMap::new();
     wait_for(&what, SOON * 2, async || {
-        let all = all(rig).await;
-        let said = all
-            .iter()
-            .filter(|object| ready(object)["reason"] == reason);
-        (said.count() == count).then_some(())
+        let mut said: BTreeMap<String, usize> = BTreeMap::new();
+        for object in all(rig).await {
+            let ready = ready(&object);
+            let reason = ready["reason"].as_str().unwrap_or_default().to_owned();
+            *said.entry(reason).or_default() += 1;
+        }
+        if said != told {
+            eprintln!("waiting for {what}: {said:?}");
+            told.clone_from(&said);
+        }
+        (said.get(reason) == Some(&count)).then_some(())
     })
     .await;
 }
