@@ -260,6 +260,11 @@ fn compare(
     {
         compare(&format!("{path}[]"), ours, theirs, missing);
     }
+    let keeps_all = theirs.x_kubernetes_preserve_unknown_fields == Some(true);
+    if ours.additional_properties.is_some() && theirs.additional_properties.is_none() && !keeps_all
+    {
+        missing.push(format!("{path}.*"));
+    }
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ async fn a_crash_between_the_answer_and_the_release_costs_one_more_call_and_orph
         operator
             .log()
             .iter()
-            .any(|line| line.contains("a write was not taken"))
+            .any(|line| line.contains("a write was not taken, and is tried again"))
             .then_some(())
     })
     .await;

@@ -170,9 +170,13 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
         .session
         .delete(&object.uid, &usable.connection, file_id)
         .await;
+    // What another instance of the platform lacks isn't gone.
+    let believed = answer.as_ref().filter(|answer| {
+        observed.facts.elsewhere.is_none() || !matches!(answer, Answer::AlreadyGone(_))
+    });
     context
         .inventory
-        .deleted(&usable.app_id, file_id, answer.as_ref(), Moment::now());
+        .deleted(&usable.app_id, file_id, believed, Moment::now());
     match answer {
         Some(answer) => {
             context.guards.called(&object.uid);
@@ -279,7 +283,8 @@ async fn patch_finalizers(context: &Context, observed: &Observed, ours: bool) ->
             memory.wrote_nothing(uid, Part::Finalizers);
             Effect::Patched
         }
-        End::Gone => Effect::Patched,
+        // The watch decides: the definition may not be served for a moment.
+        End::Gone => Effect::Outrun,
         End::Conflict(words) => {
             let (part, shown, at) = (Part::Finalizers, target.version, Instant::now());
             memory.met_conflict(uid, part, shown, words, at);

@@ -240,10 +240,11 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
         (None, Belonging::Resolved(is)) if is.closing => unclear(Why::Closing),
         (None, Belonging::Resolved(_)) => unclear(Why::Fresh),
         (Some(_), Belonging::Resolved(_)) if !other.finalizer => unclear(Why::Bare),
-        (Some(_), Belonging::Resolved(is)) if is.equal || (is.proven && is.same_endpoint) => {
+        // Equal credentials at another endpoint may be of another instance of the platform, with packages of its own.
+        (Some(_), Belonging::Resolved(is)) if is.same_endpoint && (is.equal || is.proven) => {
             Verdict::Claiming
         }
-        (Some(_), Belonging::Resolved(is)) if !is.proven => unclear(Why::Unproven),
+        (Some(_), Belonging::Resolved(is)) if !is.equal && !is.proven => unclear(Why::Unproven),
         (Some(_), Belonging::Resolved(_)) => unclear(Why::Elsewhere),
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use self::by_platform::elsewhere;
+pub use self::by_platform::{elsewhere, moved_keeper};
 use self::by_platform::{held_by_platform, wanted, would_delete};
 use self::guards::held_by_guard;
 use self::sending::call;
@@ -35,6 +35,8 @@ use crate::writes::CONFLICT_BOUND;
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
+/// The end of what hinders all wakes all; whoever missed that looks again after this long.
+const HINDRANCE_PAUSE: Duration = Duration::from_secs(60);
 /// A time in the future is looked at again at least this often, since wall clocks get set.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -324,11 +326,18 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     }
     // What this process doesn't see may be a claim, or that nobody asks for it any more.
     if let Some(why) = &seen.hindrance {
-        return rest(Reason::Queued, format!("Nothing is sent: {why}"));
+        return Decision::Rest {
+            reason: Reason::Queued,
+            message: format!("Nothing is sent: {why}"),
+            until: Some(now.tick + HINDRANCE_PAUSE),
+        };
     }
     // 5
     if let Claim::Claimed(keeper) = &seen.claim {
-        return if going {
+        return if let (true, Some(accepted)) = (going, &seen.elsewhere) {
+            // The keeper may have been accepted at the new endpoint, and would keep the package of another instance.
+            rest(Reason::EndpointChanged, moved_keeper(keeper, accepted))
+        } else if going {
             Decision::Release {
                 outcome: Outcome::HandedOver,
                 keeper: Some(keeper.clone()),

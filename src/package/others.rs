@@ -37,7 +37,8 @@ pub(super) struct Ties<'a> {
     own: Option<&'a Usable>,
     /// What counts of what stands against a claim; everything, where no call follows.
     confirmed: Option<&'a Confirmed>,
-    known: HashMap<Tie, Belonging>,
+    /// By tie, and whether the object was accepted: of one that never was, only a read tells that it is refused.
+    known: HashMap<(Tie, bool), Belonging>,
 }
 
 impl<'a> Ties<'a> {
@@ -58,10 +59,12 @@ impl<'a> Ties<'a> {
         let Some(tie) = tie(other) else {
             return Belonging::Unknown;
         };
-        if let Some(known) = self.known.get(&tie) {
-            return known.clone();
+        let known = (tie, other.application.is_some());
+        if let Some(belonging) = self.known.get(&known) {
+            return belonging.clone();
         }
-        let confirmed = self.confirmed.is_none_or(|read| read.ties.contains(&tie));
+        let tie = &known.0;
+        let confirmed = self.confirmed.is_none_or(|read| read.ties.contains(tie));
         let belonging = match self.context.directory.resolve(&tie.0, &tie.1) {
             Resolution::Usable(usable) => Belonging::Resolved(self.resolved(&usable, confirmed)),
             Resolution::NotAllowed if confirmed || other.application.is_some() => {
@@ -72,7 +75,7 @@ impl<'a> Ties<'a> {
             | Resolution::NotFound
             | Resolution::Unusable { .. } => Belonging::Unknown,
         };
-        self.known.insert(tie, belonging.clone());
+        self.known.insert(known, belonging.clone());
         belonging
     }
 
@@ -102,14 +105,12 @@ impl<'a> Ties<'a> {
             .doubts
             .iter()
             .filter(|doubt| doubt.why == Why::Unproven);
+        // Seen from the namespace of the object: the Platform need not allow its own.
         let unproven: HashSet<_> = unproven
-            .filter_map(|doubt| doubt.platform.clone())
+            .filter_map(|doubt| Some((doubt.platform.clone()?, &doubt.key.namespace)))
             .collect();
-        for platform in unproven {
-            let shown = self
-                .context
-                .directory
-                .resolve(&platform, &platform.namespace);
+        for (platform, namespace) in unproven {
+            let shown = self.context.directory.resolve(&platform, namespace);
             if let Resolution::Usable(usable) = shown {
                 usable.try_credential();
             }

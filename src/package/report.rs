@@ -73,8 +73,8 @@ pub async fn deliver(
     let refusal = observed.facts.status_refused.as_ref();
     let pausing = refusal.filter(|refusal| refusal.until > observed.now.tick);
     if let (Some(status), Some(refusal)) = (&status, pausing) {
-        // What it would say is worked out anew then.
-        wake = Some(earlier(wake, refusal.until));
+        // What it would say is worked out anew then, and its event is no news before.
+        (wake, event) = (Some(earlier(wake, refusal.until)), None);
         if matches!(effect, Effect::Answered(_) | Effect::Shown(_)) {
             let unsaid = Some(status.clone());
             context.memory.set_unsaid(&object.uid, unsaid);

@@ -60,6 +60,7 @@ impl Attempts {
             Ended::Conflict(words) if since >= CONFLICT_BOUND => {
                 let words = words.clone();
                 (last.end, last.at) = (Ended::Refused(words.clone()), now);
+                last.count = last.count.saturating_add(1);
                 (false, Some(words))
             }
             Ended::Conflict(_) => (false, None),
@@ -79,6 +80,9 @@ impl Attempts {
                 ..
             })
         );
+        let same = last
+            .as_ref()
+            .is_some_and(|last| last.version == object.resource_version);
         let failing = last.and_then(|last| match last.end {
             Ended::Failed(failing) => Some(failing),
             Ended::Taken | Ended::Conflict(_) | Ended::Refused(_) => None,
@@ -87,6 +91,10 @@ impl Attempts {
             End::Taken(_) => (Ended::Taken, 0, None),
             // The watch says so, too.
             End::Gone => return None,
+            // Refused before as a conflict that was none, and nothing has changed since.
+            End::Conflict(words) if known && same => {
+                (Ended::Refused(words.clone()), count.saturating_add(1), None)
+            }
             End::Conflict(words) => (Ended::Conflict(words.clone()), count, None),
             End::Refused(words) => {
                 let news = (!known).then(|| words.clone());
@@ -166,7 +174,12 @@ mod tests {
         let told = Some("changed".to_owned());
         assert_eq!(attempts.may(&at_version("7"), at(5)), (false, told));
         assert_eq!(words(&attempts, at(5)), ["changed"]);
-        assert_eq!(attempts.may(&at_version("7"), at(6)), (true, None));
+        assert_eq!(attempts.may(&at_version("7"), at(7)), (true, None));
+        // The same again stays a refusal, with a longer pause and no news.
+        assert_eq!(attempts.ended(&at_version("7"), &conflict, at(7)), None);
+        assert_eq!(words(&attempts, at(7)), ["changed"]);
+        assert_eq!(attempts.may(&at_version("7"), at(10)), (false, None));
+        assert_eq!(attempts.may(&at_version("7"), at(11)), (true, None));
     }
 
     #[test]

@@ -44,7 +44,8 @@ impl Directory {
             platform.namespace.clone(),
             spec.credentials_secret_ref.name.as_str(),
         );
-        let (read, begun) = self.read_secret(&name).await?;
+        let (read, begun_later) = self.read_secret(&name).await?;
+        let begun = begun.min(begun_later);
         let seen = read.as_ref().clone().map_or(Seen::Missing, Seen::Present);
         // Of the Secrets only the one with the credentials matters here; what TLS settings hold says nothing of them.
         let spec = crate::api::platform::PlatformSpec { tls: None, ..spec };

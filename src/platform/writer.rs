@@ -208,7 +208,9 @@ impl Writer {
             attempts.retain(|key| view.platforms.contains_key(key));
         }
         self.going.retain(|key| view.platforms.contains_key(key));
+        // One whose version was forgotten says nothing before it is shown anew.
         let entries = view.platforms.values();
+        let entries = entries.filter(|entry| entry.object.generation > 0);
         let mut known: Vec<Known> = entries
             .map(|entry| Known {
                 object: entry.object.clone(),

@@ -1,7 +1,7 @@
 //! Which objects were written while their definition lacked fields: what the fields held is lost for good, since the API
 //! server stores what it prunes. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -66,12 +66,17 @@ pub(super) struct Doubts {
     listing: Option<(String, u64)>,
     /// The edits of those that are doubted; `None` for whom a person has looked at since.
     known: HashMap<String, Option<(i64, String)>>,
+    /// Those that carry a person's word.
+    confirmed: HashSet<String>,
+    /// Those that carried it before the last loss: it says nothing of that one.
+    stale: HashSet<String>,
 }
 
 impl Doubts {
     /// What the next list brings is judged by this loss.
     pub(super) fn begin(&mut self, what: String, complete_until: u64) {
         self.listing = Some((what, complete_until));
+        self.stale.clone_from(&self.confirmed);
     }
 
     /// That list is complete.
@@ -81,10 +86,12 @@ impl Doubts {
 
     pub(super) fn forget(&mut self, uid: &str) {
         self.known.remove(uid);
+        self.confirmed.remove(uid);
+        self.stale.remove(uid);
     }
 
     pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> Doubt {
-        let confirmed = object.confirmed.as_ref() == Some(&object.uid);
+        let confirmed = self.is_confirmed(object);
         let written_meanwhile = self
             .listing
             .as_ref()
@@ -102,6 +109,18 @@ impl Doubts {
         self.known.insert(object.uid.clone(), doubt);
         what.map_or(Doubt::None, Doubt::Lost)
     }
+
+    /// Whether a person has set the annotation since the last loss.
+    fn is_confirmed(&mut self, object: &Lineage) -> bool {
+        if object.confirmed.as_ref() == Some(&object.uid) {
+            self.confirmed.insert(object.uid.clone());
+            !self.stale.contains(&object.uid)
+        } else {
+            self.confirmed.remove(&object.uid);
+            self.stale.remove(&object.uid);
+            false
+        }
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +134,24 @@ mod tests {
             edits,
             ..Lineage::default()
         }
+    }
+
+    #[test]
+    fn a_word_given_after_one_loss_says_nothing_of_a_later_one() {
+        let confirmed = |version| Lineage {
+            confirmed: Some("u".to_owned()),
+            ..object(version, 1)
+        };
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&confirmed(11), true), Doubt::None);
+        doubts.end();
+        doubts.begin(".spec.deletionPolicy".to_owned(), 20);
+        let lost = Doubt::Lost(".spec.deletionPolicy".to_owned());
+        assert_eq!(doubts.judge(&confirmed(21), true), lost);
+        doubts.end();
+        // Taken off and set again, it is a word about this loss.
+        assert_eq!(doubts.judge(&object(22, 1), false), lost);
+        assert_eq!(doubts.judge(&confirmed(23), false), Doubt::None);
     }
 
     fn after_a_loss() -> Doubts {

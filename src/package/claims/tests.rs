@@ -50,7 +50,7 @@ fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
         && other.finalizer
         && accepted == Some(&ours)
         && resolves_to(&ours)
-        && now.is_some_and(|now| now.equal || (now.proven && now.same_endpoint));
+        && now.is_some_and(|now| now.same_endpoint && (now.equal || now.proven));
     let refused = *belonging == Belonging::Refused && accepted.is_none();
     let other_proven = now.is_some_and(|now| now.application != ours && now.proven);
     let elsewhere = accepted.is_some_and(resolves_to) && other_proven;

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, odd_pause, rest};
-use crate::api::names::{AppId, Endpoint};
+use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::package::object::Object;
@@ -164,6 +164,14 @@ pub fn elsewhere(accepted: &Endpoint) -> String {
     format!(
         "The Platform says that the package does not exist, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package that an object names: \
          it may be another instance of the platform. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
+    )
+}
+
+/// Why an object isn't let go although another one keeps its package.
+pub fn moved_keeper(keeper: &ObjectKey, accepted: &Endpoint) -> String {
+    format!(
+        "{keeper} wants the package, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package that an object names: \
+         it may be another instance of the platform, and {keeper} may want the package there. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
     )
 }
 

@@ -252,7 +252,10 @@ impl Core {
 
     /// Whether another credential's login was the last that was accepted, and somebody uses it.
     fn is_served_by_another(&self, id: LaneId) -> bool {
-        let live = self.live.filter(|live| *live != id);
+        // A token that a login takes the place of is used by nobody, however it was tried.
+        let live = self
+            .live
+            .filter(|live| *live != id && !self.is_superseded(*live));
         let live = live.and_then(|live| self.lanes.get(&live));
         live.is_some_and(|lane| lane.abandoned.is_none())
     }
