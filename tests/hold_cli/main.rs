@@ -114,6 +114,8 @@ impl Stage {
 
     /// What the operator would write of a Platform.
     async fn tell(&self, name: &str, status: &Value) {
+        let mut status = status.clone();
+        status["uid"] = json!(self.platforms.get(name).await.unwrap().metadata.uid);
         let change = json!({"status": status});
         let params = PatchParams::default();
         self.platforms
@@ -153,7 +155,8 @@ impl Stage {
 
     /// Lets an object carry a hold, or none.
     async fn carry(&self, name: &str, hold: Option<&str>) {
-        let change = json!({"status": {"phase": "Held", "deletion": {"hold": hold}}});
+        let uid = self.packages.get(name).await.unwrap().metadata.uid;
+        let change = json!({"status": {"uid": uid, "phase": "Held", "deletion": {"hold": hold}}});
         let params = PatchParams::default();
         self.packages
             .patch_status(name, &params, &merge(&change))
