@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use support::{Layout, Plane, Rig, Simulator, SimulatorOptions, ready, start_operator, wait_for};
+use support::{
+    Layout, Plane, Rig, Simulator, SimulatorOptions, own, ready, start_operator, wait_for,
+};
 
 const FIRST: &str = "package-00001";
 const SECOND: &str = "package-00002";
@@ -245,6 +247,7 @@ async fn another_instance_of_the_platform_settles_nothing_before_it_shows_a_pack
     assert_eq!(old, rig.simulator.endpoint());
     let options = SimulatorOptions {
         app_id: &rig.namespace,
+        prefix: &own::prefix(&rig.namespace),
         quota_window: "1s",
         ..SimulatorOptions::default()
     };
