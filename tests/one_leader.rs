@@ -1,4 +1,4 @@
-//! One process leads in a cluster, whatever namespaces processes are given: the ClusterRoleBinding says where the Lease is.
+//! One process leads in a cluster, whatever namespaces processes are given: the `ClusterRoleBinding` says where the Lease is.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use support::{
 
 const BINDING: &str = "clusterrolebinding/version-package-operator";
 
-/// Makes the binding name the ServiceAccounts of these namespaces.
+/// Makes the binding name the `ServiceAccounts` of these namespaces.
 fn bind(plane: &Plane, namespaces: &[&str]) {
     let account = |namespace: &&str| json!({"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace});
     let subjects: Vec<Value> = namespaces.iter().map(account).collect();

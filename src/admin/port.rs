@@ -163,6 +163,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::unused_async, reason = "it needs the runtime around it")]
     async fn served() -> (u16, CancellationToken) {
         let listener = listen("[::]:0".parse().unwrap()).unwrap();
         let port = listener.local_addr().unwrap().port();

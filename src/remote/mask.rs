@@ -195,6 +195,7 @@ mod tests {
     use super::*;
 
     /// Spells each character in one of the ways in which it may come back.
+    #[expect(clippy::format_collect, reason = "a few bytes of one character")]
     fn spell(c: char, way: u8) -> String {
         let mut utf8 = [0; 4];
         let bytes = c.encode_utf8(&mut utf8).bytes();

@@ -8,6 +8,7 @@ fn lacking(why: &str) -> Result<Compared, Unfit> {
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a comparison, as it is told")]
 fn fit(generation: i64) -> Result<Compared, Unfit> {
     Ok(Compared {
         uid: "u".to_owned(),

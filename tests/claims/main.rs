@@ -79,6 +79,7 @@ fn apply(rig: &Rig<'_>, name: &str, file_id: &str) {
 }
 
 /// A namespace of somebody else, with a Platform of theirs on the same platform.
+#[expect(clippy::unused_async, reason = "as all that makes a rig")]
 async fn neighbours(rig: &Rig<'_>, application: &str, secret: &str) -> String {
     let namespace = rig.plane.namespace("neighbours");
     let secrets = ["theirs-app", "theirs-ca"];

@@ -4,6 +4,9 @@ use rcgen::{DnType, ExtendedKeyUsagePurpose, SanType, date_time_ymd};
 
 use super::*;
 
+/// What a certificate is made wrong by.
+type Maker<'a> = Box<dyn Fn(&mut CertificateParams) + 'a>;
+
 /// A certificate and its key, made by nobody but itself.
 struct Own {
     pem: String,
@@ -109,12 +112,12 @@ async fn a_pinned_certificate_vouches_for_no_other_but_as_a_ca() {
     let found = finds(twin.acceptor(&TLS13), &trusting(&pinned.pem)).await;
     assert_eq!(fault(&found), CertificateFault::Ca, "of the same names");
     // A CA issues, as ever; a certificate that is none doesn't.
-    let (issued, key) = pinned.issue();
-    let found = finds(acceptor(&issued, &key, &TLS13), &trusting(&pinned.pem)).await;
+    let (leaf, key) = pinned.issue();
+    let found = finds(acceptor(&leaf, &key, &TLS13), &trusting(&pinned.pem)).await;
     assert_eq!(found, Ok(()));
     for leaf in [own(|_| {}), own(|params| params.is_ca = IsCa::ExplicitNoCa)] {
-        let (issued, key) = leaf.issue();
-        let found = finds(acceptor(&issued, &key, &TLS13), &trusting(&leaf.pem)).await;
+        let (below, key) = leaf.issue();
+        let found = finds(acceptor(&below, &key, &TLS13), &trusting(&leaf.pem)).await;
         assert_eq!(fault(&found), CertificateFault::Issuer);
     }
     // The certificate of a CA is no server's only because its issuer is trusted.
@@ -174,7 +177,7 @@ async fn names_times_and_purpose_of_a_pinned_certificate_are_checked_and_each_ha
     };
     let many: Vec<String> = (0..9).map(|n| format!("n{n}.example")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let makers: [(CertificateFault, &str, Box<dyn Fn(&mut CertificateParams)>); 6] = [
+    let makers: [(CertificateFault, &str, Maker<'_>); 6] = [
         (
             CertificateFault::Expired,
             "expired on 2021-02-03T",
@@ -188,10 +191,7 @@ async fn names_times_and_purpose_of_a_pinned_certificate_are_checked_and_each_ha
         (
             CertificateFault::OtherName,
             "for a.example, b.example, and not for 127.0.0.1",
-            Box::new({
-                let named = named.clone();
-                move |params| named(&["a.example", "b.example"])(params)
-            }),
+            Box::new(move |params| named(&["a.example", "b.example"])(params)),
         ),
         (
             CertificateFault::OtherName,
@@ -226,8 +226,8 @@ async fn names_times_and_purpose_of_a_pinned_certificate_are_checked_and_each_ha
         let ca = own(ca_true);
         let issuer = rcgen::Issuer::from_params(&ca.params, &ca.key);
         let leaf = own(change);
-        let issued = leaf.params.signed_by(&leaf.key, &issuer).unwrap().pem();
-        let found = finds(acceptor(&issued, &leaf.key, &TLS13), &trusting(&ca.pem)).await;
+        let leaf_pem = leaf.params.signed_by(&leaf.key, &issuer).unwrap().pem();
+        let found = finds(acceptor(&leaf_pem, &leaf.key, &TLS13), &trusting(&ca.pem)).await;
         assert_eq!(fault(&found), *expected, "{said}");
         let message = found.unwrap_err().1;
         assert!(message.contains(said), "{message} lacks {said}");
@@ -238,7 +238,7 @@ async fn names_times_and_purpose_of_a_pinned_certificate_are_checked_and_each_ha
 async fn every_certificate_of_a_joined_or_marked_bundle_counts_and_their_number_is_known() {
     let cas = [own(ca_true), own(ca_true), own(ca_true)];
     let joined: String = cas.iter().map(|ca| ca.pem.trim()).collect();
-    let marked: String = cas.iter().map(|ca| format!("\u{feff}{}", ca.pem)).collect();
+    let marked: String = cas.iter().flat_map(|ca| ["\u{feff}", &ca.pem]).collect();
     for bundle in [joined, marked] {
         let tls = trusting(&bundle);
         let address = "127.0.0.1:1".parse().unwrap();

@@ -31,12 +31,12 @@ async fn found(address: SocketAddr, tls: &TlsSettings) -> (Trouble, String) {
 
 #[tokio::test]
 async fn a_server_without_tls_or_without_a_version_or_cipher_of_ours_is_told_by_what_is_missing() {
-    let tls = Ca::new().trusted();
     // A server hello of TLS 1.0 with a cipher of its time: record, handshake, version, random, session, cipher, compression.
     const OLD: &[u8] = &[
         0x16, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0x2f, 0,
     ];
+    let tls = Ca::new().trusted();
     let rows: [(&'static [u8], Option<TlsFault>, &str); 9] = [
         (
             b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",

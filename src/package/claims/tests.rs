@@ -1,3 +1,8 @@
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails at every other variant"
+)]
+
 use super::*;
 use crate::package::fixtures::{self, app};
 
@@ -185,7 +190,7 @@ fn a_persons_word_passes_over_exactly_the_claims_that_it_names_after_two_minutes
         ),
         other => panic!("{other:?}"),
     };
-    let early = PATIENCE - Duration::from_secs(1);
+    let early = PATIENCE.saturating_sub(Duration::from_secs(1));
     assert_eq!(told(claim(&[], PATIENCE)), ("uid-a".into(), true, None));
     assert_eq!(
         told(claim(&["uid-a"], PATIENCE)),

@@ -210,17 +210,14 @@ impl World {
     pub(super) fn patch(&mut self, object: &Object, finalizers: &[&str]) -> Effect {
         let body = finalizers_body(&object.target(), finalizers);
         let (uid, version) = (&object.uid, &object.resource_version);
-        match self.server.patch(&object.key.name, &body, false) {
-            Ok(_) => {
-                self.memory.wrote(uid, Part::Finalizers, version, self.tick);
-                Effect::Patched
-            }
-            Err(_) => {
-                let (part, words) = (Part::Finalizers, String::new());
-                self.memory
-                    .met_conflict(uid, part, version, words, self.tick);
-                Effect::Outrun
-            }
+        if self.server.patch(&object.key.name, &body, false).is_ok() {
+            self.memory.wrote(uid, Part::Finalizers, version, self.tick);
+            Effect::Patched
+        } else {
+            let (part, words) = (Part::Finalizers, String::new());
+            self.memory
+                .met_conflict(uid, part, version, words, self.tick);
+            Effect::Outrun
         }
     }
 

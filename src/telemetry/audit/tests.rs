@@ -177,7 +177,7 @@ fn into_a_full_pipe() -> (tempfile::TempDir, AuditLog, File) {
     let reader = OpenOptions::new().read(true).write(true).open(&fifo);
     let mut reader = reader.unwrap();
     // What a pipe holds where nobody says otherwise.
-    reader.write_all(&[b'x'; 64 << 10]).unwrap();
+    reader.write_all("x".repeat(64 << 10).as_bytes()).unwrap();
     let file = AuditFile {
         path: fifo,
         turn: Mutex::new(()),

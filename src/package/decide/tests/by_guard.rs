@@ -92,7 +92,7 @@ fn row_10_nothing_is_asked_for_before_the_grace_period_has_passed_since_the_requ
             wall: now.wall + SignedDuration::from_secs(set),
             tick: now.tick + passed,
         };
-        let just_before = later(grace - Duration::from_millis(1), 3600);
+        let just_before = later(grace.saturating_sub(Duration::from_millis(1)), 3600);
         assert_eq!(
             reason(&decide(&waiting, just_before)),
             Some(Reason::GracePeriod)
