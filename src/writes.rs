@@ -11,6 +11,7 @@ use kube::{Client, Resource};
 use serde_json::{Value, json};
 
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
+use crate::raw::Raw;
 
 /// How long the API server may take for one.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,8 +134,15 @@ async fn send(client: &Client, request: Result<HttpRequest<Vec<u8>>, String>) ->
         Err(error) => return End::Failed(error),
     };
     // Read as it comes: an answer that can't be decoded as an object would look like a write that failed.
-    match tokio::time::timeout(TIMEOUT, client.request::<Value>(request)).await {
-        Ok(Ok(object)) => End::Taken(object),
+    match tokio::time::timeout(TIMEOUT, client.request::<Raw>(request)).await {
+        Ok(Ok(Raw {
+            metadata,
+            data: mut object,
+            ..
+        })) => {
+            object["metadata"] = json!(metadata);
+            End::Taken(object)
+        }
         Ok(Err(error)) => refusal(&error),
         Err(_) => End::Failed("the API server did not answer in time".to_owned()),
     }

@@ -71,6 +71,9 @@ pub struct Resolved {
     pub equal: bool,
     /// Whether the platform has accepted its credential.
     pub proven: bool,
+    /// Whether its credential is a login. Nobody has said that a platform refuses a token of another application than
+    /// the one that is written beside it.
+    pub logs_in: bool,
     /// Whether it is at the endpoint of the object that is to go.
     pub same_endpoint: bool,
     /// Whether it is being deleted, and takes on no new objects.
@@ -103,6 +106,8 @@ pub enum Why {
     },
     /// The platform hasn't accepted the credentials of its Platform.
     Unproven,
+    /// It is of another application by a token that was handed in, which doesn't prove that.
+    HandedIn,
     /// It is of an application of the same name at another endpoint.
     Elsewhere,
     /// It was never accepted, and there are too many like it.
@@ -229,10 +234,11 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
         }
         // Of another application.
         (accepted, Belonging::Resolved(is)) if is.application != *application => {
-            match (is.proven, accepted.is_some() || is.confirmed) {
-                (true, true) => Verdict::Nobody,
-                (true, false) => unclear(Why::Unconfirmed),
-                (false, _) => unclear(Why::Unproven),
+            match (is.proven, is.logs_in, accepted.is_some() || is.confirmed) {
+                (true, true, true) => Verdict::Nobody,
+                (true, true, false) => unclear(Why::Unconfirmed),
+                (true, false, _) => unclear(Why::HandedIn),
+                (false, _, _) => unclear(Why::Unproven),
             }
         }
         // Of ours.

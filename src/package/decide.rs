@@ -436,6 +436,7 @@ fn claim_unclear(unclear: &Unclear, now: Now) -> Decision {
         | Why::NotAllowed
         | Why::Moved { .. }
         | Why::Unproven
+        | Why::HandedIn
         | Why::Elsewhere
         | Why::TooMany => doubts::LOOK_AGAIN,
     };

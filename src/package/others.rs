@@ -86,6 +86,7 @@ impl<'a> Ties<'a> {
                 .own
                 .is_some_and(|own| own.credential == usable.credential),
             proven: usable.proof().is_proven(),
+            logs_in: usable.logs_in,
             same_endpoint: self.own.is_some_and(|own| at_one_endpoint(own, usable)),
             closing: !usable.accepts,
             confirmed,

@@ -248,6 +248,7 @@ impl Entry {
         };
         let last_good = grant.last_good.as_ref();
         Some(Usable {
+            logs_in: grant.logs_in,
             app_id: grant.key.app_id.clone(),
             session: Arc::clone(&grant.session),
             connection: Arc::clone(&grant.connection),

@@ -84,6 +84,8 @@ impl Resolution {
 pub struct Usable {
     /// Whose packages they are.
     pub app_id: AppId,
+    /// Whether it brings a login: a token handed in may be of another application than the one written beside it.
+    pub logs_in: bool,
     /// Where permits come from.
     pub session: Arc<Session>,
     /// How calls go out.

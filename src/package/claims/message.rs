@@ -72,6 +72,10 @@ fn why(doubt: &Doubt) -> String {
             "it was accepted for application {accepted}, and {platform} has credentials of {present} now; the annotation \
              iodm.dev/accept: {present} on it, or credentials of {accepted} in the Secret, ends this"
         ),
+        Why::HandedIn => format!(
+            "{platform} names another application beside an accessToken that was handed in, which does not prove it; a login (appId and secret) in \
+             the Secret, or the deletion of the object, ends this"
+        ),
         Why::Unproven => format!(
             "the platform has not accepted the credentials of {platform} so far; they are tried, and the right ones in its Secret end this"
         ),

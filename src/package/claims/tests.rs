@@ -21,6 +21,7 @@ fn claimant(name: &str, accepted: Option<&str>) -> Claimant {
 /// A Platform with the credential of the object that is to go, if it is of its application, and a proven one if not.
 fn resolved(application: &str) -> Resolved {
     Resolved {
+        logs_in: true,
         application: app(application),
         equal: application == "app-1",
         proven: application != "app-1",
@@ -57,7 +58,10 @@ fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
         && resolves_to(&ours)
         && now.is_some_and(|now| now.same_endpoint && (now.equal || now.proven));
     let refused = *belonging == Belonging::Refused && accepted.is_none();
-    let other_proven = now.is_some_and(|now| now.application != ours && now.proven);
+    let other_proven = now.is_some_and(|now| {
+        // A token handed in proves no application.
+        now.application != ours && now.proven && now.logs_in
+    });
     let elsewhere = accepted.is_some_and(resolves_to) && other_proven;
     let never_accepted = accepted.is_none() && other_proven && now.is_some_and(|now| now.confirmed);
     match (claiming, refused || elsewhere || never_accepted) {
@@ -73,9 +77,10 @@ fn every_object_is_claiming_or_nobody_as_the_rule_says_and_unclear_in_every_othe
     let flags = [false, true];
     let mut belongings = vec![Belonging::Refused, Belonging::Unknown];
     for application in ["app-1", "app-2", "app-3"] {
-        for bits in 0..32_u8 {
+        for bits in 0..64_u8 {
             let bit = |at: u8| bits & (1 << at) != 0;
             belongings.push(Belonging::Resolved(Resolved {
+                logs_in: bit(5),
                 application: app(application),
                 equal: bit(0),
                 proven: bit(1),
@@ -230,6 +235,7 @@ fn an_unclear_claim_is_told_with_object_uid_since_when_why_and_what_ends_it() {
             present: app("app-1"),
         },
         Why::Unproven,
+        Why::HandedIn,
         Why::Elsewhere,
         Why::TooMany,
         Why::Unconfirmed,

@@ -115,6 +115,7 @@ impl World {
     pub(super) fn belonging(&self, platform: Option<&ObjectKey>) -> Resolved {
         let foreign = platform.is_some_and(|key| &*key.name == FOREIGN);
         Resolved {
+            logs_in: true,
             application: self.application_of(platform),
             equal: !foreign,
             proven: !foreign || self.foreign.1,
