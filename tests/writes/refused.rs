@@ -5,42 +5,72 @@ use std::time::Instant;
 use super::*;
 use crate::support::{OPERATOR, Plane, SOON, ready, wait_for};
 
-/// A policy for what the operator writes in one namespace; `reason` is the answer's, by default `Invalid` (422).
-fn deny(rig: &Rig<'_>, resource: &str, expression: &str, reason: &str) -> String {
-    let name = format!("deny-{}-{}", rig.namespace, resource.replace('/', "-"));
-    let operator =
-        format!("request.userInfo.username != 'system:serviceaccount:{OPERATOR}:{OPERATOR}'");
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": [resource],
-            }]},
-            "validations": [{"expression": format!("{operator} || {expression}"), "message": "the auditors say no", "reason": reason}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
-        "spec": {
-            "policyName": name, "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": rig.namespace}}},
-        },
-    });
-    for manifest in [policy, binding] {
-        rig.plane.apply(&manifest.to_string()).expect_ok();
-    }
-    name
+/// An admission policy in force.
+struct Policy {
+    name: String,
+    /// Its kind, and that of its binding, as kubectl names them.
+    kinds: [String; 2],
 }
 
-fn allow(plane: &Plane, name: &str) {
-    for kind in [
-        "validatingadmissionpolicybinding",
-        "validatingadmissionpolicy",
-    ] {
-        plane.kubectl(&["delete", kind, name]).expect_ok();
+/// Puts a policy into force for updates of a resource in one namespace: `Validating` or `Mutating`, with this of its
+/// spec, and with this of its binding's.
+fn enforce(rig: &Rig<'_>, which: &str, resource: &str, spec: &Value, binding: &Value) -> Policy {
+    let name = format!(
+        "{}-{}-{}",
+        which.to_lowercase(),
+        rig.namespace,
+        resource.replace('/', "-")
+    );
+    let kinds = ["", "Binding"].map(|part| format!("{which}AdmissionPolicy{part}"));
+    let rules = json!({
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [{
+            "apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": [resource],
+        }]},
+    });
+    let place = json!({
+        "policyName": name,
+        "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": rig.namespace}}},
+    });
+    for ((kind, mut general), own) in kinds.iter().zip([rules, place]).zip([spec, binding]) {
+        let own = own.as_object().unwrap().clone();
+        general.as_object_mut().unwrap().extend(own);
+        let manifest = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": name}, "spec": general,
+        });
+        rig.plane.apply(&manifest.to_string()).expect_ok();
+    }
+    Policy { name, kinds }
+}
+
+/// A policy for what the operator writes in one namespace; `reason` is the answer's, by default `Invalid` (422).
+fn deny(rig: &Rig<'_>, resource: &str, expression: &str, reason: &str) -> Policy {
+    let operator =
+        format!("request.userInfo.username != 'system:serviceaccount:{OPERATOR}:{OPERATOR}'");
+    let spec = json!({
+        "validations": [{"expression": format!("{operator} || {expression}"), "message": "the auditors say no", "reason": reason}],
+    });
+    let binding = json!({"validationActions": ["Deny"]});
+    enforce(rig, "Validating", resource, &spec, &binding)
+}
+
+/// Takes the finalizer off the object of this name whenever it is put on.
+fn strip(rig: &Rig<'_>, name: &str) -> Policy {
+    let spec = json!({
+        "reinvocationPolicy": "Never",
+        "matchConditions": [{"name": "one", "expression": format!("object.metadata.name == '{name}' && has(object.metadata.finalizers)")}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
+            "expression": "[JSONPatch{op: 'remove', path: '/metadata/finalizers'}]",
+        }}],
+    });
+    enforce(rig, "Mutating", "versionpackages", &spec, &json!({}))
+}
+
+impl Policy {
+    fn lift(self, plane: &Plane) {
+        for kind in self.kinds.iter().rev() {
+            plane.kubectl(&["delete", kind, &self.name]).expect_ok();
+        }
     }
 }
 
@@ -49,7 +79,7 @@ async fn in_force() {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
-fn finalizers(object: &Value) -> usize {
+pub fn finalizers(object: &Value) -> usize {
     object["metadata"]["finalizers"]
         .as_array()
         .map_or(0, Vec::len)
@@ -68,7 +98,8 @@ fn patches(rig: &Rig<'_>, from: u64, name: &str, subresource: &str) -> usize {
     of_this.count()
 }
 
-fn events_say(rig: &Rig<'_>, reason: &str, words: &str) -> bool {
+/// Whether an event with this reason says these words.
+pub fn events_say(rig: &Rig<'_>, reason: &str, words: &str) -> bool {
     let said = rig.kubectl(&["get", "events", "-o", "json"]).expect_ok();
     let list: Value = serde_json::from_str(&said).unwrap();
     let events = list["items"].as_array().unwrap();
@@ -76,6 +107,14 @@ fn events_say(rig: &Rig<'_>, reason: &str, words: &str) -> bool {
         event["reason"] == reason && event["message"].as_str().is_some_and(|m| m.contains(words))
     };
     events.iter().any(says)
+}
+
+/// Waits for an event in the words of the policy.
+async fn event(rig: &Rig<'_>, reason: &str) {
+    wait_for(&format!("an event {reason}"), SOON, async || {
+        events_say(rig, reason, "the auditors say no").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -98,8 +137,8 @@ async fn a_finalizer_that_a_policy_refuses_is_said_on_the_object_and_put_on_once
         "{message}"
     );
     assert_eq!(finalizers(&refused), 0);
-    assert!(events_say(&rig, "FinalizerRefused", "the auditors say no"));
-    allow(rig.plane, &policy);
+    event(&rig, "FinalizerRefused").await;
+    policy.lift(rig.plane);
     let active = rig.reason("meter-fw", "Active").await;
     assert_eq!(finalizers(&active), 1);
 }
@@ -130,7 +169,7 @@ async fn a_removal_that_a_policy_refuses_is_said_and_not_tried_all_the_time() {
     println!("{tried} patches within {:?}", begun.elapsed());
     assert!((1..=8).contains(&tried), "{tried} patches");
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
-    allow(rig.plane, &policy);
+    policy.lift(rig.plane);
     rig.gone("meter-fw").await;
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
 }
@@ -168,8 +207,8 @@ async fn a_platform_whose_finalizer_a_policy_refuses_is_not_called_available() {
         message.as_str().unwrap().contains("the auditors say no"),
         "{message}"
     );
-    assert!(events_say(&rig, "FinalizerRefused", "the auditors say no"));
-    allow(rig.plane, &policy);
+    event(&rig, "FinalizerRefused").await;
+    policy.lift(rig.plane);
     rig.reason("meter-fw", "Active").await;
 }
 
@@ -181,10 +220,7 @@ async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why
     in_force().await;
     let from = rig.plane.audit_end();
     rig.delete("meter-fw");
-    wait_for("an event about the status", SOON, async || {
-        events_say(&rig, "StatusRefused", "the auditors say no").then_some(())
-    })
-    .await;
+    event(&rig, "StatusRefused").await;
     tokio::time::sleep(Duration::from_secs(15)).await;
     assert!(rig.deletes("package-00001").await.is_empty());
     let tried = patches(&rig, from, "meter-fw", "status");
@@ -198,7 +234,7 @@ async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why
         metrics.contains("vpo_refused_writes_total{part=\"status\"}"),
         "{metrics}"
     );
-    allow(rig.plane, &policy);
+    policy.lift(rig.plane);
     rig.gone("meter-fw").await;
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
 }
@@ -213,14 +249,11 @@ async fn without_a_platforms_status_nothing_is_deleted_that_its_guard_has_to_cou
     let from = rig.plane.audit_end();
     rig.annotate("platform/production", "requested-at", Some("now"));
     rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
-    wait_for("an event about the status", SOON, async || {
-        events_say(&rig, "StatusRefused", "the auditors say no").then_some(())
-    })
-    .await;
+    event(&rig, "StatusRefused").await;
     tokio::time::sleep(Duration::from_secs(15)).await;
     let tried = patches(&rig, from, "production", "status");
     assert!((1..=8).contains(&tried), "{tried} patches");
-    allow(rig.plane, &policy);
+    policy.lift(rig.plane);
     rig.platform_reason("production", "Observing").await;
 }
 
@@ -228,32 +261,7 @@ async fn without_a_platforms_status_nothing_is_deleted_that_its_guard_has_to_cou
 async fn a_policy_that_takes_the_finalizer_out_makes_nobody_blind() {
     let rig = Rig::shared("stripped", at_once()).await;
     rig.active(&[("pump-fw", "package-00002")]).await;
-    let name = format!("strip-{}", rig.namespace);
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
-        "metadata": {"name": name},
-        "spec": {
-            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": ["versionpackages"],
-            }]},
-            "matchConditions": [{"name": "one", "expression": "object.metadata.name == 'meter-fw' && has(object.metadata.finalizers)"}],
-            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
-                "expression": "[JSONPatch{op: 'remove', path: '/metadata/finalizers'}]",
-            }}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": {"name": name},
-        "spec": {
-            "policyName": name,
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": rig.namespace}}},
-        },
-    });
-    for manifest in [policy, binding] {
-        rig.plane.apply(&manifest.to_string()).expect_ok();
-    }
+    let policy = strip(&rig, "meter-fw");
     in_force().await;
     let manifest = rig.manifest("meter-fw", "package-00001", &json!({}));
     rig.plane.apply(&manifest.to_string()).expect_ok();
@@ -267,9 +275,7 @@ async fn a_policy_that_takes_the_finalizer_out_makes_nobody_blind() {
     rig.delete("pump-fw");
     rig.gone("pump-fw").await;
     assert_eq!(rig.deletes("package-00002").await.len(), 1);
-    for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
-        rig.plane.kubectl(&["delete", kind, &name]).expect_ok();
-    }
+    policy.lift(rig.plane);
     let active = rig.reason("meter-fw", "Active").await;
     assert_eq!(finalizers(&active), 1);
 }
