@@ -20,6 +20,8 @@ const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
 /// What the role behind the binding lets its subject list.
 const PLATFORMS: &str = "/apis/iodm.dev/v1alpha1/platforms";
+/// After so long no window of a quota holds a call of who led elsewhere.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Who told this process the namespace of its Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +118,14 @@ impl Home {
         }
     }
 
-    /// Whether the binding let another process lead while this one waited, whose calls stand in another Lease.
-    pub(super) fn has_moved(&self) -> bool {
-        self.moved.is_some()
+    /// Whether, as of `now`, windows may hold calls that stand in another Lease: the binding let another process lead while
+    /// this one waited, at the latest until its Lease of `duration` ended.
+    pub(super) fn has_moved(&self, duration: Duration, now: Instant) -> bool {
+        match self.moved {
+            Some(Moved::Away) => true,
+            Some(Moved::Back(since)) => now < since + duration + REMEMBERED,
+            None => false,
+        }
     }
 
     /// Why a term ends after a reading; nothing where it goes on. One that only can't be read lets nobody else begin.
@@ -176,33 +183,60 @@ impl Home {
 
 /// Reads the binding.
 pub(super) async fn read(client: &kube::Client, patience: Duration) -> Reading {
-    let looks = async {
-        let request = Request::new(BINDINGS).get(BINDING, &GetParams::default());
-        match client
-            .request::<Raw>(request.map_err(kube::Error::BuildRequest)?)
-            .await
-        {
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                // A right of its own that is missing, or all that the binding gives?
-                let one = ListParams::default().limit(1);
-                let request = Request::new(PLATFORMS).list(&one);
-                let listed = client
-                    .request::<Raw>(request.map_err(kube::Error::BuildRequest)?)
-                    .await;
-                match listed {
-                    Err(kube::Error::Api(other)) if other.code == 403 => Ok(Reading::Unbound),
-                    Ok(_) | Err(_) => Ok(Reading::Failed(status.message)),
-                }
-            }
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Reading::Absent),
-            Err(kube::Error::Api(status)) => Ok(Reading::Failed(status.message)),
-            read => read.map(|binding| said(&binding.data)),
-        }
-    };
-    match timeout(patience, looks).await {
+    match timeout(patience, look(client)).await {
         Ok(Ok(reading)) => reading,
-        Ok(Err(error)) => Reading::Failed(error.to_string()),
+        Ok(Err(error)) => Reading::Failed(words(error)),
         Err(_) => Reading::Failed("the API server did not answer in time".to_owned()),
+    }
+}
+
+async fn look(client: &kube::Client) -> kube::Result<Reading> {
+    if let Ok(reading) = read_binding(client).await? {
+        return Ok(reading);
+    }
+    // An API server that has just started forbids everything until it has read its roles, this too.
+    match client.apiserver_version().await {
+        Err(error) if is_forbidden(&error) => {
+            return Ok(Reading::Failed(format!(
+                "the API server forbids everything, as it does until it has read its roles: {}",
+                words(error)
+            )));
+        }
+        answered => answered.map(drop)?,
+    }
+    let refusal = match read_binding(client).await? {
+        Ok(reading) => return Ok(reading),
+        Err(refusal) => refusal,
+    };
+    // A right of its own that is missing, or all that the binding gives?
+    let request = Request::new(PLATFORMS).list(&ListParams::default().limit(1));
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    match client.request::<Raw>(request).await {
+        Err(error) if is_forbidden(&error) => Ok(Reading::Unbound),
+        Ok(_) | Err(_) => Ok(Reading::Failed(refusal)),
+    }
+}
+
+/// What the binding says; the words of the API server where this process may not read it.
+async fn read_binding(client: &kube::Client) -> kube::Result<Result<Reading, String>> {
+    let request = Request::new(BINDINGS).get(BINDING, &GetParams::default());
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    match client.request::<Raw>(request).await {
+        Ok(binding) => Ok(Ok(said(&binding.data))),
+        Err(error) if is_forbidden(&error) => Ok(Err(words(error))),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ok(Reading::Absent)),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_forbidden(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+fn words(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message,
+        error => error.to_string(),
     }
 }
 
@@ -226,6 +260,11 @@ fn said(binding: &Value) -> Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::http::{StatusCode, Uri};
     use serde_json::json;
 
     use super::*;
@@ -337,6 +376,66 @@ mod tests {
             let failed = Reading::Failed("late".to_owned());
             home.may_begin(&failed, DURATION, now).unwrap_err();
         }
-        assert!(home.has_moved());
+        // The windows of all quotas are over an hour after that one's last call.
+        let over = back + DURATION + Duration::from_secs(3600);
+        let moved = |before: u64| home.has_moved(DURATION, over - Duration::from_secs(before));
+        assert!(moved(1) && !moved(0));
+    }
+
+    /// What is read of an API server that answers with these codes: to the first look at the binding, to its version, to
+    /// the second look, and to a list of Platforms.
+    async fn reads(codes: [u16; 4]) -> Reading {
+        let [first, version, second, platforms] = codes;
+        let looks = Arc::new(AtomicUsize::new(0));
+        let answer = move |uri: Uri| {
+            let code = match uri.path() {
+                "/version" => version,
+                PLATFORMS => platforms,
+                _ if looks.fetch_add(1, Ordering::Relaxed) == 0 => first,
+                _ => second,
+            };
+            let body = match (uri.path(), code) {
+                ("/version", 200) => {
+                    json!({"major": "1", "minor": "37", "gitVersion": "", "gitCommit": "", "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "", "platform": ""})
+                }
+                (_, 200) => {
+                    json!({"subjects": [{"kind": "ServiceAccount", "name": "vpo", "namespace": "here"}]})
+                }
+                _ => {
+                    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "it says no"})
+                }
+            };
+            let code = StatusCode::from_u16(code).unwrap();
+            std::future::ready((code, body.to_string()))
+        };
+        let client = kube::Client::new(Router::new().fallback(answer), "default");
+        read(&client, Duration::from_secs(5)).await
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_has_not_read_its_roles_says_nothing_of_who_may_lead() {
+        let failed = |reading: &Reading| matches!(reading, Reading::Failed(words) if words.contains("it says no"));
+        let forbids_all = reads([403; 4]).await;
+        assert!(failed(&forbids_all), "{forbids_all:?}");
+        // It waits, and takes over with the call log all the same.
+        let (mut home, now) = (home(Source::Pod, true), Instant::now());
+        home.may_begin(&forbids_all, DURATION, now).unwrap_err();
+        assert_eq!(home.ends_term(&forbids_all), None);
+        home.may_begin(&names("here"), DURATION, now).unwrap();
+        assert!(!home.has_moved(DURATION, now));
+
+        assert_eq!(reads([200, 403, 403, 403]).await, names("here"));
+        assert_eq!(reads([403, 200, 200, 403]).await, names("here"));
+        assert_eq!(reads([403, 200, 403, 403]).await, Reading::Unbound);
+        assert_eq!(reads([403, 200, 404, 403]).await, Reading::Absent);
+        assert_eq!(reads([404, 200, 200, 200]).await, Reading::Absent);
+        for codes in [
+            [403, 200, 403, 200],
+            [500, 200, 200, 200],
+            [403, 500, 200, 200],
+        ] {
+            let reading = reads(codes).await;
+            assert!(failed(&reading), "{codes:?} {reading:?}");
+        }
     }
 }

@@ -40,8 +40,8 @@ use crate::raw::Lean;
 use crate::session::{Inheritance, Sessions};
 use crate::sight::Sight;
 
-/// Within so long an API server that has just started has read its roles.
-const ROLES_LOAD: Duration = Duration::from_secs(2);
+/// A binding that is made anew is gone for no longer.
+const MADE_ANEW: Duration = Duration::from_secs(2);
 /// How long the last write of a clean stop may take.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
@@ -259,8 +259,7 @@ impl Leader {
             loop {
                 let mut reading = home::read(&client, request).await;
                 if reading == home::Reading::Unbound {
-                    // An API server that has just started forbids everything until it has read its roles.
-                    sleep(ROLES_LOAD).await;
+                    sleep(MADE_ANEW).await;
                     reading = home::read(&client, request).await;
                 }
                 if let Some(why) = home.ends_term(&reading) {
@@ -310,7 +309,9 @@ impl Leader {
         };
         let inheritance = match (&before, &view) {
             // Its calls stand in a Lease of another namespace.
-            _ if self.home.has_moved() => Inheritance::unknown(taken, lingering),
+            _ if self.home.has_moved(self.settings.duration, taken) => {
+                Inheritance::unknown(taken, lingering)
+            }
             (Some(before), Some(view)) => match lease::call_log(before) {
                 Some(text) => Inheritance::read(text, view.since, taken, lingering),
                 None => Inheritance::unknown(taken, lingering),
