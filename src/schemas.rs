@@ -13,7 +13,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::api::ApiResource;
-use kube::runtime::events::Recorder;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
@@ -24,7 +23,7 @@ use crate::api::crds;
 use crate::follow::{Wanted, follow, told};
 use crate::raw::Raw;
 use crate::sight::{Compared, Kind, Sight, Unfit};
-use crate::telemetry::events::{self, Note};
+use crate::telemetry::events::{Events, Note};
 
 /// A watch is made anew after so many seconds.
 const WATCH_SECONDS: u32 = 50;
@@ -53,17 +52,12 @@ pub fn resource() -> ApiResource {
 }
 
 /// Watches both definitions until cancelled, and tells `sight` what is missing.
-pub async fn watch(
-    client: Client,
-    sight: Arc<Sight>,
-    recorder: Recorder,
-    cancel: CancellationToken,
-) {
+pub async fn watch(client: Client, sight: Arc<Sight>, events: Events, cancel: CancellationToken) {
     let watches = definitions().map(|(kind, ours)| {
         watch_one(
             client.clone(),
             Arc::clone(&sight),
-            recorder.clone(),
+            events.clone(),
             kind,
             ours,
         )
@@ -91,7 +85,7 @@ pub async fn watch(
 async fn watch_one(
     client: Client,
     sight: Arc<Sight>,
-    recorder: Recorder,
+    events: Events,
     kind: Kind,
     ours: CustomResourceDefinition,
 ) {
@@ -103,10 +97,10 @@ async fn watch_one(
         // The only list and watch that a ClusterRole with resourceNames permits.
         fields: Some(format!("metadata.name={name}")),
     };
-    let mut events = pin!(follow(api, wanted, sight.eye(kind)));
+    let mut changes = pin!(follow(api, wanted, sight.eye(kind)));
     let mut listed = None;
-    while let Some(event) = events.next().await {
-        let shown = match event {
+    while let Some(change) = changes.next().await {
+        let shown = match change {
             Ok(Event::Init) => {
                 listed = None;
                 continue;
@@ -132,12 +126,12 @@ async fn watch_one(
         let served = compared(&ours, shown.as_ref());
         let complaint = served.as_ref().err().map(|unfit| unfit.why.clone());
         if sight.define(kind, served, Instant::now()) {
-            say(&recorder, &name, uid, complaint).await;
+            say(&events, &name, uid, complaint);
         }
     }
 }
 
-async fn say(recorder: &Recorder, name: &str, uid: Option<String>, complaint: Option<String>) {
+fn say(events: &Events, name: &str, uid: Option<String>, complaint: Option<String>) {
     let warning = complaint.is_some();
     let message = match complaint {
         Some(why) => format!("Nothing is sent, and nothing is written to objects of this kind: {why}"),
@@ -165,7 +159,7 @@ async fn say(recorder: &Recorder, name: &str, uid: Option<String>, complaint: Op
         reason,
         message,
     };
-    events::publish(recorder, &about, &note).await;
+    events.say(about, note);
 }
 
 /// What a definition that is served comes to, beside that of this binary.

@@ -98,6 +98,29 @@ pub struct Unfit {
     pub lossy: bool,
 }
 
+/// What keeps this process from its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// For people; the same as long as it is the same trouble.
+    pub words: String,
+    /// Since when.
+    pub since: Instant,
+}
+
+impl Trouble {
+    fn lasting(
+        since: Instant,
+        lasts: Duration,
+        now: Instant,
+        words: impl FnOnce() -> String,
+    ) -> Option<Self> {
+        (now.saturating_duration_since(since) >= lasts).then(|| Self {
+            words: words(),
+            since,
+        })
+    }
+}
+
 /// What all watches of this process see.
 #[derive(Default)]
 pub struct Sight {
@@ -144,6 +167,14 @@ struct Definition {
     /// When it was seen to be complete again.
     returned: Option<Instant>,
     doubts: Doubts,
+}
+
+impl State {
+    fn lease_trouble(&self, lasts: Duration, now: Instant) -> Option<Trouble> {
+        let (since, words) = self.lease.as_ref()?;
+        let words = || format!("the Lease can't be read or taken: {words}");
+        Trouble::lasting(*since, lasts, now, words)
+    }
 }
 
 impl Definition {
@@ -356,27 +387,29 @@ impl Sight {
     }
 
     /// What keeps this process from its work for so long that a person should hear of it.
-    pub fn trouble(&self, lasts: Duration, now: Instant) -> Option<String> {
+    pub fn trouble(&self, lasts: Duration, now: Instant) -> Option<Trouble> {
         let state = self.state.lock();
-        let lasting = |since: Instant| now.saturating_duration_since(since) >= lasts;
         let mut unfit = state.definitions.values().filter_map(|definition| {
             let unfit = definition.served.as_ref()?.as_ref().err()?;
-            lasting(definition.unfit_since?).then(|| unfit.why.clone())
+            Trouble::lasting(definition.unfit_since?, lasts, now, || unfit.why.clone())
         });
         let mut failing = state.watches.iter().filter_map(|(kind, watch)| {
             let (since, words) = watch.failing.as_ref()?;
-            lasting(*since).then(|| format!("the watch of {} fails: {words}", kind.name()))
+            let words = || format!("the watch of {} fails: {words}", kind.name());
+            Trouble::lasting(*since, lasts, now, words)
         });
-        let lease = || {
-            let (since, words) = state.lease.as_ref()?;
-            lasting(*since).then(|| format!("the Lease can't be read or taken: {words}"))
-        };
-        unfit.next().or_else(|| failing.next()).or_else(lease)
+        let first = unfit.next().or_else(|| failing.next());
+        first.or_else(|| state.lease_trouble(lasts, now))
     }
 
     /// The same, after the time in which a hiccup is over.
-    pub fn lasting_trouble(&self, now: Instant) -> Option<String> {
+    pub fn lasting_trouble(&self, now: Instant) -> Option<Trouble> {
         self.trouble(LASTS, now)
+    }
+
+    /// Why the Lease can't be had, where it couldn't for so long.
+    pub fn lease_trouble(&self, lasts: Duration, now: Instant) -> Option<Trouble> {
+        self.state.lock().lease_trouble(lasts, now)
     }
 
     fn tell(&self) {

@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod flags;
+mod lookout;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,19 +10,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use k8s_openapi::jiff::Timestamp;
 use kube::config::KubeConfigOptions;
-use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::flags::Args;
+use self::lookout::Lookout;
 use crate::admin::desk::Desk;
 use crate::admin::{self, Readiness};
-use crate::api::names::{FIELD_MANAGER, ObjectKey};
+use crate::api::names::ObjectKey;
 use crate::api::reason::Phase;
 use crate::api_server;
 use crate::leader::{self, Leader};
@@ -33,17 +34,34 @@ use crate::schemas;
 use crate::session::{SessionKey, Sessions};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
+use crate::telemetry::events::Events;
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
 /// How long a stop waits for answers of the platform.
 const ANSWERS: Duration = Duration::from_secs(8);
+/// How long a clean stop waits for the last events, once the Lease is given back.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for the last log lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
 /// How often audit lines are looked after that nobody else does.
 const PAY: Duration = Duration::from_secs(5);
 /// How long a stop then waits for what follows from them.
 const FINISH: Duration = Duration::from_millis(1500);
+
+/// What has to be there before this process is ready, and what is said while it isn't.
+const GATES: [(&str, &str); 4] = [
+    (
+        "schemas",
+        "the CustomResourceDefinitions are not compared yet",
+    ),
+    (
+        "namespace",
+        "the ClusterRoleBinding that tells where the Lease is has not been read yet",
+    ),
+    ("platforms", "the first list of Platforms is under way"),
+    ("packages", "the first list of VersionPackages is under way"),
+];
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///
@@ -68,18 +86,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let cancel = CancellationToken::new();
     let metrics = Arc::new(Metrics::new());
-    let readiness = Arc::new(Readiness::new(&[
-        (
-            "schemas",
-            "the CustomResourceDefinitions are not compared yet",
-        ),
-        (
-            "namespace",
-            "the ClusterRoleBinding that tells where the Lease is has not been read yet",
-        ),
-        ("platforms", "the first list of Platforms is under way"),
-        ("packages", "the first list of VersionPackages is under way"),
-    ]));
+    let readiness = Arc::new(Readiness::new(&GATES));
     let descriptors = descriptors::raise();
     let audit = args.audit_log().await?;
     let paying = AbortOnDropHandle::new(tokio::spawn(pay(audit.clone())));
@@ -108,22 +115,30 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     let lease_client = api_server::client(leader::client_config(config.clone(), &leadership))?;
     let client = api_server::client(config)?;
     let sight = Arc::new(Sight::default());
-    let recorder = recorder(&client, &args);
+    let instance = args.pod_name.as_deref();
+    let events = Events::new(&client, instance, metrics.clone(), Timestamp::now);
     let defining = schemas::watch(
         client.clone(),
         sight.clone(),
-        recorder.clone(),
+        events.clone(),
         cancel.clone(),
     );
     let defining = tokio::spawn(defining);
+    let namespace = leadership.namespace.clone();
+    let mut lookout = Lookout::new(
+        sight.clone(),
+        metrics.clone(),
+        readiness.clone(),
+        events.clone(),
+        namespace.clone(),
+    );
     let ended = tokio::select! {
-        () = until_served(&sight, &metrics, &readiness) => None,
+        () = lookout.until_served() => None,
         () = stop.cancelled() => Some(()),
     };
     if ended.is_none() {
         let (wake, woken) = mpsc::unbounded_channel();
         let sessions = Sessions::new(args.call_timeout, wake);
-        let namespace = leadership.namespace.clone();
         let forbidden = {
             let readiness = readiness.clone();
             move |why: Option<&str>| match why {
@@ -134,7 +149,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         let sees = sight.clone();
         let leader = Leader::new(lease_client, leadership, sessions.clone(), sees, forbidden);
         let (guard_wakes, held) = mpsc::unbounded_channel();
-        let eyes = (sight, recorder);
+        let eyes = (sight, events.clone());
         let context = context(&client, eyes, &metrics, guard_wakes, audit.clone());
         // Set once, here.
         let _ = desk.set(Desk {
@@ -148,7 +163,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
         tokio::select! {
             // What is under way ends with the process: nobody may answer for it any more.
             lost = &mut leading => lost??,
-            () = reconcile(&context, &args, sessions, (woken, held), &readiness, &stop) => {
+            () = reconcile(&context, &args, sessions, (woken, held), (&readiness, lookout), &stop) => {
                 release.cancel();
                 leading.await??;
             }
@@ -156,6 +171,7 @@ async fn operate(args: Args) -> anyhow::Result<()> {
     }
     cancel.cancel();
     defining.await?;
+    events.flush(LAST_EVENTS).await;
     serving.await?;
     drop(paying);
     for line in audit.unwritten() {
@@ -174,46 +190,10 @@ async fn pay(audit: AuditLog) {
     }
 }
 
-/// Waits until both definitions are served with all fields, and says meanwhile what is missing.
-async fn until_served(sight: &Sight, metrics: &Metrics, readiness: &Readiness) {
-    let mut changes = sight.changes();
-    loop {
-        watch_over(sight, metrics, readiness);
-        if sight.is_served() {
-            return;
-        }
-        // The watches may fail, which is no change but lasts.
-        let _ = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await;
-    }
-}
-
-/// Whether this process sees the cluster as it is, for probes and metrics.
-fn watch_over(sight: &Sight, metrics: &Metrics, readiness: &Readiness) {
-    match sight.unfit() {
-        Some(why) => readiness.close("schemas", why),
-        None if sight.is_served() => readiness.open("schemas"),
-        None => {}
-    }
-    match sight.lasting_trouble(Instant::now()) {
-        Some(why) => readiness.close("watches", why),
-        None => readiness.open("watches"),
-    }
-    metrics.set_hindered(sight.hindrance().is_some());
-    metrics.set_unfit_definitions(sight.unfit_definitions());
-}
-
-fn recorder(client: &kube::Client, args: &Args) -> Recorder {
-    let reporter = Reporter {
-        controller: FIELD_MANAGER.to_owned(),
-        instance: args.pod_name.clone(),
-    };
-    Recorder::new(client.clone(), reporter)
-}
-
 /// What every pass over a `VersionPackage` works with.
 fn context(
     client: &kube::Client,
-    (sight, recorder): (Arc<Sight>, Recorder),
+    (sight, events): (Arc<Sight>, Events),
     metrics: &Arc<Metrics>,
     guard_wakes: mpsc::UnboundedSender<Vec<ObjectKey>>,
     audit: AuditLog,
@@ -232,7 +212,7 @@ fn context(
         guards: Guards::new(guard_wakes, directory.status_due()),
         directory,
         inventory: Arc::default(),
-        recorder,
+        events,
         sight,
         restart: Arc::new(Notify::new()),
         metrics: metrics.clone(),
@@ -249,7 +229,7 @@ async fn reconcile(
         mpsc::UnboundedReceiver<ObjectKey>,
         mpsc::UnboundedReceiver<Vec<ObjectKey>>,
     ),
-    readiness: &Arc<Readiness>,
+    (readiness, mut lookout): (&Arc<Readiness>, Lookout),
     stop: &CancellationToken,
 ) {
     let cancel = CancellationToken::new();
@@ -278,7 +258,7 @@ async fn reconcile(
         guards: context.guards.clone(),
         timeouts,
         census,
-        recorder: context.recorder.clone(),
+        events: context.events.clone(),
         audit: context.audit.clone(),
         sight: context.sight.clone(),
         metrics: metrics.clone(),
@@ -325,7 +305,7 @@ async fn reconcile(
                     }
                 }
                 _ = tick.tick() => {
-                    watch_over(sight, metrics, readiness);
+                    lookout.look();
                     if cache.is_complete() {
                         readiness.open("packages");
                     }
@@ -386,7 +366,7 @@ fn read_lists(
         objects: context.clone(),
         metrics: context.metrics.clone(),
         audit: context.audit.clone(),
-        recorder: context.recorder.clone(),
+        events: context.events.clone(),
         changed,
     };
     let (sessions, cancel) = (sessions.clone(), cancel.clone());

@@ -152,7 +152,7 @@ async fn until_the_new_list_is_there_nothing_is_sent_and_it_is_told_why() {
     let why = sight.hindrance().unwrap();
     assert!(why.contains("VersionPackages"), "{why}");
     let trouble = sight.trouble(Duration::ZERO, Instant::now()).unwrap();
-    assert!(trouble.contains("no JSON"), "{trouble}");
+    assert!(trouble.words.contains("no JSON"), "{}", trouble.words);
     let _ = timeout(Duration::from_secs(20), async {
         while let Some(event) = events.next().await {
             drop(event);

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::PostParams;
@@ -98,6 +99,17 @@ pub fn client_config(mut config: kube::Config, settings: &Settings) -> kube::Con
 pub struct Lost {
     namespace: String,
     why: String,
+}
+
+/// How an event names the Lease.
+pub fn about(namespace: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("coordination.k8s.io/v1".to_owned()),
+        kind: Some("Lease".to_owned()),
+        name: Some(lease::NAME.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        ..ObjectReference::default()
+    }
 }
 
 /// Told why the binding doesn't let this process lead, and when it does.

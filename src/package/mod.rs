@@ -36,7 +36,6 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use kube::runtime::events::Recorder;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +47,7 @@ use crate::platform::guard::Guards;
 use crate::platform::inventory::Inventory;
 use crate::sight::{Kind, Sight};
 use crate::telemetry::audit::AuditLog;
+use crate::telemetry::events::Events;
 use crate::telemetry::metrics::Metrics;
 
 /// How long the API server may take for one ordinary call.
@@ -70,7 +70,7 @@ pub struct Context {
     /// What the platforms list.
     pub inventory: Arc<Inventory>,
     /// Publishes events.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Whether the cluster is seen as it is.
     pub sight: Arc<Sight>,
     /// Makes the watch anew.

@@ -113,7 +113,7 @@ pub async fn deliver(
                 wake = Some(earlier(wake, refusal.until));
                 // The object can't say it itself.
                 if count == 1 {
-                    publish(context, object, status_refused(&refusal.words)).await;
+                    tell(context, object, status_refused(&refusal.words));
                 } else {
                     event = None;
                 }
@@ -131,10 +131,9 @@ pub async fn deliver(
         let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, fastrand::f64());
         wake = Some(Instant::now() + again);
     }
-    // Whoever waits for a slot doesn't wait for an event.
     drop(slot);
     if let Some(note) = event {
-        publish(context, object, note).await;
+        tell(context, object, note);
     }
     wake
 }
@@ -382,15 +381,13 @@ fn status_refused(words: &str) -> Note {
     }
 }
 
-/// Publishes an event; one that can't be published is counted, and never fails the pass.
-async fn publish(context: &Context, object: &Object, note: Note) {
+/// Has an event published.
+fn tell(context: &Context, object: &Object, note: Note) {
+    // It would be refused there.
     if context.directory.is_terminating(&object.key.namespace) {
         context.metrics.told("skipped");
         return;
     }
     let about = events::about::<VersionPackage>(&object.key, &object.uid);
-    let published = events::publish(&context.recorder, &about, &note).await;
-    context
-        .metrics
-        .told(if published { "published" } else { "failed" });
+    context.events.say(about, note);
 }

@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::runtime::events::Recorder;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +41,7 @@ use crate::remote::client::{Connection, Timeouts};
 use crate::session::{CredentialId, Proof, Session, Sessions};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
+use crate::telemetry::events::Events;
 use crate::telemetry::metrics::Metrics;
 
 pub use confirm::LASTS;
@@ -156,7 +156,7 @@ pub struct Context {
     /// The objects of each Platform.
     pub census: Census,
     /// Publishes events.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Tells whether a line is owed for too long.
     pub audit: AuditLog,
     /// Whether the cluster is seen as it is.

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use kube::runtime::events::Reporter;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -181,12 +181,8 @@ impl Running {
         let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
         sessions.lead_unbounded();
         let cancel = CancellationToken::new();
-        let reporter = Reporter {
-            controller: "test".to_owned(),
-            instance: None,
-        };
         let context = Context {
-            recorder: Recorder::new(client.clone(), reporter),
+            events: Events::new(&client, None, Arc::default(), Timestamp::now),
             client,
             sessions,
             guards: Guards::new(mpsc::unbounded_channel().0, directory.status_due()),

@@ -197,7 +197,8 @@ impl Writer {
     /// Copied out first: neither a session nor the census is asked under the lock.
     fn known(&mut self) -> Vec<Known> {
         let blind = self.context.sight.trouble(TOLD_AFTER, Instant::now());
-        let blind = blind.map(|why| {
+        let blind = blind.map(|trouble| {
+            let why = trouble.words;
             let message = format!("The operator can't do its work as it should: {why}");
             Access::Refused(Refusal::new(PlatformReason::Blind, message))
         });
@@ -418,7 +419,7 @@ fn status_refused(words: &str) -> Note {
     }
 }
 
-/// An event where a hold has come or gone. Nobody waits for it: deletions wait for the status that was written.
+/// An event where a hold has come or gone.
 fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
     let before = object.status.hold.as_ref().map(|hold| &hold.id);
     let note = match (&status.hold, before) {
@@ -442,13 +443,13 @@ fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
     tell(context, object, note);
 }
 
-/// Publishes an event about a Platform.
+/// Has an event about a Platform published.
 fn tell(context: &Context, object: &Object, note: Note) {
     // It would be refused there.
     if context.directory.is_terminating(&object.key.namespace) {
+        context.metrics.told("skipped");
         return;
     }
     let about = events::about::<Platform>(&object.key, &object.uid);
-    let recorder = context.recorder.clone();
-    tokio::spawn(async move { events::publish(&recorder, &about, &note).await });
+    context.events.say(about, note);
 }

@@ -88,13 +88,16 @@ fn a_watch_that_may_have_missed_something_hinders_until_its_next_list() {
 async fn what_fails_for_long_is_told_until_it_works() {
     let sight = seeing();
     let eye = sight.eye(Kind::Platforms);
-    let told = |sight: &Sight| sight.lasting_trouble(Instant::now());
+    let trouble = |sight: &Sight| sight.lasting_trouble(Instant::now());
+    let told = |sight: &Sight| trouble(sight).map(|trouble| trouble.words);
+    let begun = Instant::now();
     eye.fails("forbidden".to_owned());
     assert_eq!(told(&sight), None);
     tokio::time::advance(LASTS).await;
     eye.fails("still forbidden".to_owned());
     let words = told(&sight).unwrap();
     assert!(words.contains("Platforms") && words.ends_with("still forbidden"));
+    assert_eq!(trouble(&sight).unwrap().since, begun);
     eye.works();
     sight.lease(Some("forbidden".to_owned()), Instant::now());
     assert_eq!(told(&sight), None);

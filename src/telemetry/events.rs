@@ -1,18 +1,40 @@
-//! Events: said on transitions only, and never a failure of whoever says them.
+//! Events for people: said on transitions only, and neither a wait nor a failure of whoever says them.
+//!
+//! ```text
+//! say -> one of a few bounded queues -> a task for each: a new event, or one more of its series
+//! ```
 
+mod series;
+
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Resource;
-use kube::runtime::events::{Event, EventType, Recorder};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
 
-use crate::api::condition::cut;
-use crate::api::names::ObjectKey;
+use self::series::{Publication, Reporter, Series};
+use crate::api::names::{FIELD_MANAGER, ObjectKey};
+use crate::telemetry::metrics::Metrics;
 
 /// How long the API server may take for one.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The API's bound on a note, in bytes.
-const NOTE_BOUND: usize = 1024;
+/// So many are written at a time.
+const QUEUES: usize = 8;
+/// So many wait in each queue; more are dropped.
+const WAITING: usize = 512;
+/// Between two words in the log about events that were lost.
+const COMPLAINS: Duration = Duration::from_secs(60);
+/// Where events about objects without a namespace are.
+const CLUSTER: &str = "default";
 
 /// Something for the person who reads events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,25 +59,206 @@ pub fn about<Kind: Resource<DynamicType = ()>>(key: &ObjectKey, uid: &str) -> Ob
     }
 }
 
-/// Publishes `note` about an object; tells whether that went well.
-pub async fn publish(recorder: &Recorder, about: &ObjectReference, note: &Note) -> bool {
-    let event = Event {
-        type_: if note.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: note.reason.to_owned(),
-        note: Some(cut(&note.message, NOTE_BOUND).to_owned()),
-        action: "Delete".to_owned(),
-        secondary: None,
-    };
-    match tokio::time::timeout(TIMEOUT, recorder.publish(&event, about)).await {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "an event could not be published");
-            false
+/// Takes events to be published. Cheap to clone.
+#[derive(Clone)]
+pub struct Events(Arc<Shared>);
+
+struct Shared {
+    queues: Vec<mpsc::Sender<Item>>,
+    hashes: RandomState,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    losses: Arc<Losses>,
+}
+
+/// What was said of which object, and when.
+#[derive(Debug, Clone)]
+struct Said {
+    about: ObjectReference,
+    note: Note,
+    at: Timestamp,
+    /// Equal for what becomes one series.
+    key: u64,
+}
+
+enum Item {
+    Said(Box<Said>),
+    /// To be answered once everything before it is written.
+    Flush(oneshot::Sender<()>),
+}
+
+impl Events {
+    /// Publishes with `client` in tasks of their own, in the name of the pod `instance`; `clock` tells the time of day.
+    pub fn new(
+        client: &Client,
+        instance: Option<&str>,
+        metrics: Arc<Metrics>,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        let losses = Arc::new(Losses {
+            metrics,
+            untold: Mutex::default(),
+        });
+        let queues = (0..QUEUES).map(|_| {
+            let (queue, items) = mpsc::channel(WAITING);
+            let publisher = Publisher {
+                client: client.clone(),
+                series: Series::new(Reporter::new(FIELD_MANAGER, instance)),
+                losses: Arc::clone(&losses),
+            };
+            tokio::spawn(publisher.run(items));
+            queue
+        });
+        Self(Arc::new(Shared {
+            queues: queues.collect(),
+            hashes: RandomState::new(),
+            clock: Box::new(clock),
+            losses,
+        }))
+    }
+
+    /// Has `note` about an object published; never waits. One that finds no room is counted.
+    pub fn say(&self, about: ObjectReference, note: Note) {
+        let shared = &self.0;
+        let key = key(shared.hashes.build_hasher(), &about, &note);
+        let at = (shared.clock)();
+        let said = Said {
+            about,
+            note,
+            at,
+            key,
+        };
+        // What is equal follows one another.
+        let queues = u64::try_from(shared.queues.len()).unwrap_or(1);
+        let queue = usize::try_from(key % queues).unwrap_or_default();
+        let item = Item::Said(Box::new(said));
+        let taken = shared.queues.get(queue).map(|queue| queue.try_send(item));
+        if !matches!(taken, Some(Ok(()))) {
+            shared.losses.lost("dropped", "too many wait to be written");
         }
-        Err(_) => false,
+    }
+
+    /// Waits until what was said so far is written, but not for longer than `patience`.
+    pub async fn flush(&self, patience: Duration) {
+        let flushes = self.0.queues.iter().map(|queue| async {
+            let (done, written) = oneshot::channel();
+            if queue.send(Item::Flush(done)).await.is_ok() {
+                let _ = written.await;
+            }
+        });
+        if timeout(patience, join_all(flushes)).await.is_err() {
+            tracing::warn!("events that wait to be written are given up");
+        }
     }
 }
+
+/// What is equal becomes one series.
+fn key(mut hasher: DefaultHasher, about: &ObjectReference, note: &Note) -> u64 {
+    let ObjectReference {
+        api_version: _,
+        field_path: _,
+        kind,
+        name,
+        namespace,
+        resource_version: _,
+        uid,
+    } = about;
+    let Note {
+        warning,
+        reason,
+        message,
+    } = note;
+    (kind, name, namespace, uid).hash(&mut hasher);
+    (warning, reason, message).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Events that were not published.
+struct Losses {
+    metrics: Arc<Metrics>,
+    untold: Mutex<Untold>,
+}
+
+/// How many the log has not told of, and when it last told of some.
+#[derive(Default)]
+struct Untold {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Untold {
+    /// One more at `now`; returns how many are to be told of.
+    fn add(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        if self.told.is_some_and(|told| now < told + COMPLAINS) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.count))
+    }
+}
+
+impl Losses {
+    fn lost(&self, result: &'static str, why: &str) {
+        self.metrics.told(result);
+        if let Some(count) = self.untold.lock().add(Instant::now()) {
+            tracing::warn!(why, count, "events are not written");
+        }
+    }
+}
+
+/// Writes what comes out of one queue.
+struct Publisher {
+    client: Client,
+    series: Series,
+    losses: Arc<Losses>,
+}
+
+impl Publisher {
+    async fn run(mut self, mut items: mpsc::Receiver<Item>) {
+        while let Some(item) = items.recv().await {
+            match item {
+                Item::Said(said) => match timeout(TIMEOUT, self.publish(&said)).await {
+                    Ok(Ok(())) => self.losses.metrics.told("published"),
+                    Ok(Err(error)) => self.losses.lost("failed", &error.to_string()),
+                    Err(_) => {
+                        // Whether it stands there is not known.
+                        self.series.forget(said.key);
+                        let why = "the API server did not answer in time";
+                        self.losses.lost("failed", why);
+                    }
+                },
+                Item::Flush(done) => drop(done.send(())),
+            }
+        }
+    }
+
+    async fn publish(&mut self, said: &Said) -> kube::Result<()> {
+        let namespace = said.about.namespace.as_deref().unwrap_or(CLUSTER);
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let event = match self.series.next(said) {
+            Publication::New(event) => event,
+            Publication::Again { name, series } => {
+                let patch = Patch::Merge(json!({"series": series}));
+                match api.patch(&name, &PatchParams::default(), &patch).await {
+                    // The API server keeps events for a while only.
+                    Err(kube::Error::Api(status)) if status.code == 404 => {
+                        self.series.forget(said.key);
+                        match self.series.next(said) {
+                            Publication::New(event) => event,
+                            Publication::Again { .. } => return Ok(()),
+                        }
+                    }
+                    ended => return ended.map(drop),
+                }
+            }
+        };
+        let created = api.create(&PostParams::default(), &event).await;
+        if created.is_err() {
+            self.series.forget(said.key);
+        }
+        created.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod events;
 mod pauses;
 mod phases;
 mod platforms;

@@ -78,6 +78,21 @@ async fn without_its_definitions_and_without_a_lease_it_is_not_ready_and_says_wh
     take_away(&plane, &get, "leases", &["get", "create", "update"]);
     let mut operator = start_operator(&plane, &[]);
     unready(&operator, "the Lease can't be read or taken").await;
+    unready(&operator, " s)").await;
+    let get = ["-n", OPERATOR, "get", "events", "-o", "json"];
+    let event = wait_for("an event about the Lease", SOON, async || {
+        let said = plane.kubectl(&get).expect_ok();
+        let list: Value = serde_json::from_str(&said).ok()?;
+        let mut all = list["items"].as_array()?.iter();
+        all.find(|event| event["reason"] == "LeaseUnavailable")
+            .cloned()
+    })
+    .await;
+    assert_eq!(event["involvedObject"]["kind"], "Lease");
+    let message = event["message"].to_string();
+    assert!(message.contains("forbidden"), "{message}");
+    let metrics = operator.admin_page("/metrics").await.unwrap();
+    assert!(metrics.contains("vpo_leading 0"), "{metrics}");
     give_back(&plane);
     operator.ready().await;
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::events::Recorder;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +21,7 @@ use crate::remote::client::Connection;
 use crate::remote::pages::Next;
 use crate::session::{Proof, Session, SessionKey};
 use crate::telemetry::audit::{AuditLog, ReappearedRecord};
-use crate::telemetry::events::{self, Note};
+use crate::telemetry::events::{self, Events, Note};
 use crate::telemetry::metrics::Metrics;
 
 /// How often Platforms are looked at.
@@ -47,7 +46,7 @@ pub struct Reader {
     /// Takes the audit lines.
     pub audit: AuditLog,
     /// Publishes events.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Gets a `Platform` when its objects have to be looked at again.
     pub changed: mpsc::UnboundedSender<ObjectKey>,
 }
@@ -297,15 +296,12 @@ impl Reader {
             let Some(uid) = self.uid(platform) else {
                 continue;
             };
+            if self.directory.is_terminating(&platform.namespace) {
+                self.metrics.told("skipped");
+                continue;
+            }
             let about = events::about::<Platform>(platform, &uid);
-            let told = if self.directory.is_terminating(&platform.namespace) {
-                "skipped"
-            } else if events::publish(&self.recorder, &about, &note).await {
-                "published"
-            } else {
-                "failed"
-            };
-            self.metrics.told(told);
+            self.events.say(about, note.clone());
         }
     }
 

@@ -1,0 +1,128 @@
+//! Whether this process can do its work, for probes, metrics and events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::{Instant, timeout};
+
+use crate::admin::Readiness;
+use crate::leader;
+use crate::sight::{Sight, Trouble};
+use crate::telemetry::events::{Events, Note};
+use crate::telemetry::metrics::Metrics;
+
+/// An event tells of a Lease that can't be had for so long.
+const TOLD_AFTER: Duration = Duration::from_secs(60);
+
+/// Looks, and tells what it sees.
+pub(super) struct Lookout {
+    sight: Arc<Sight>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    events: Events,
+    /// The namespace of the Lease.
+    namespace: String,
+    /// Whether an event has told of the Lease.
+    told: bool,
+}
+
+impl Lookout {
+    /// `namespace` is that of the Lease.
+    pub(super) fn new(
+        sight: Arc<Sight>,
+        metrics: Arc<Metrics>,
+        readiness: Arc<Readiness>,
+        events: Events,
+        namespace: String,
+    ) -> Self {
+        Self {
+            sight,
+            metrics,
+            readiness,
+            events,
+            namespace,
+            told: false,
+        }
+    }
+
+    /// Waits until both definitions are served with all fields, and says meanwhile what is missing.
+    pub(super) async fn until_served(&mut self) {
+        let mut changes = self.sight.changes();
+        loop {
+            self.look();
+            if self.sight.is_served() {
+                return;
+            }
+            // The watches may fail, which is no change but lasts.
+            let _ = timeout(Duration::from_secs(1), changes.changed()).await;
+        }
+    }
+
+    /// Looks once.
+    pub(super) fn look(&mut self) {
+        let (sight, readiness, now) = (&self.sight, &self.readiness, Instant::now());
+        match sight.unfit() {
+            Some(why) => readiness.close("schemas", why),
+            None if sight.is_served() => readiness.open("schemas"),
+            None => {}
+        }
+        match sight.lasting_trouble(now) {
+            Some(trouble) => readiness.close("watches", since(&trouble, now, Timestamp::now())),
+            None => readiness.open("watches"),
+        }
+        let without_lease = sight.lease_trouble(TOLD_AFTER, now);
+        if let Some(trouble) = without_lease.as_ref().filter(|_| !self.told) {
+            // Who doesn't lead writes no status, so no Platform tells of it.
+            let note = without_lease_note(&trouble.words);
+            self.events.say(leader::about(&self.namespace), note);
+        }
+        self.told = without_lease.is_some();
+        self.metrics.set_hindered(sight.hindrance().is_some());
+        self.metrics
+            .set_unfit_definitions(sight.unfit_definitions());
+    }
+}
+
+/// The words, and since when, by the clock on the wall, which is `wall` at `now`.
+fn since(trouble: &Trouble, now: Instant, wall: Timestamp) -> String {
+    let lasts = now.saturating_duration_since(trouble.since).as_secs();
+    let lasts = Duration::from_secs(lasts);
+    // A clock at its very beginning tells nothing.
+    let begun = wall.checked_sub(lasts).unwrap_or(wall);
+    format!(
+        "{} (since {begun:.0}, for {} s)",
+        trouble.words,
+        lasts.as_secs()
+    )
+}
+
+fn without_lease_note(words: &str) -> Note {
+    Note {
+        warning: true,
+        reason: "LeaseUnavailable",
+        message: format!(
+            "This process can't lead, and while nobody leads nothing is deleted and no status is written: {words}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn readiness_names_the_trouble_and_since_when() {
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_millis(75_400)).await;
+        let trouble = Trouble {
+            words: "the Lease can't be read or taken: forbidden".to_owned(),
+            since: begun,
+        };
+        let wall = "2026-12-24T18:00:15.7Z".parse().unwrap();
+        assert_eq!(
+            since(&trouble, Instant::now(), wall),
+            "the Lease can't be read or taken: forbidden (since 2026-12-24T17:59:00Z, for 75 s)"
+        );
+    }
+}
