@@ -111,10 +111,7 @@ pub async fn deliver(
                 let under = &observed.fingerprint;
                 let (count, refusal) = refused(context, object, what, under);
                 wake = Some(earlier(wake, refusal.until));
-                // The object can't say it itself.
-                if count == 1 {
-                    tell(context, object, status_refused(&refusal.words));
-                } else {
+                if count > 1 {
                     event = None;
                 }
             }
@@ -363,7 +360,12 @@ pub(super) fn refused(
         Instant::now() + again
     };
     let memory = &context.memory;
-    memory.refused(&object.uid, part, words, under, until)
+    let (count, refusal) = memory.refused(&object.uid, part, words, under, until);
+    // The object can't say it itself.
+    if part == Part::Status && count == 1 {
+        tell(context, object, status_refused(&refusal.words));
+    }
+    (count, refusal)
 }
 
 fn earlier(wake: Option<Instant>, other: Instant) -> Instant {

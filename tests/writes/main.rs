@@ -14,6 +14,7 @@ mod refused;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgrade;
+mod webhook;
 
 use std::time::Duration;
 

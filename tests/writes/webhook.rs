@@ -1,0 +1,117 @@
+//! A webhook that answers as if the object had changed meanwhile: what the watch doesn't bear out is a refusal.
+
+use std::net::TcpListener;
+use std::time::Instant;
+
+use axum::{Json, Router};
+use axum_server::tls_rustls::RustlsConfig;
+use k8s_openapi::ByteString;
+
+use super::refused::{events_say, finalizers};
+use super::*;
+use crate::support::{OPERATOR, SOON, install_crypto, ready, wait_for};
+
+const WORDS: &str = "the webhook says that it has changed";
+
+/// Answers each question with a conflict, until the test ends; returns where, and the certificate to trust.
+async fn webhook() -> (String, ByteString) {
+    install_crypto();
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+    let tls = RustlsConfig::from_pem(certificate.clone().into(), key.into());
+    let tls = tls.await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let answer = async |Json(review): Json<Value>| {
+        Json(json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "response": {
+                "uid": review["request"]["uid"], "allowed": false,
+                "status": {"code": 409, "reason": "Conflict", "message": WORDS},
+            },
+        }))
+    };
+    let service = Router::new().fallback(answer).into_make_service();
+    let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+    tokio::spawn(server.serve(service));
+    (url, ByteString(certificate.into_bytes()))
+}
+
+/// Has the webhook asked about what the operator writes to a resource in the namespace of `rig`.
+async fn ask(rig: &Rig<'_>, (url, ca): &(String, ByteString), resource: &str) -> String {
+    let name = format!("conflict-{}-{}", rig.namespace, resource.replace('/', "-"));
+    let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
+    let configuration = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [{
+            "name": "conflict.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {"url": url, "caBundle": ca},
+            "rules": [{"apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": [resource]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": rig.namespace}},
+            "matchConditions": [{"name": "operator", "expression": format!("request.userInfo.username == '{user}'")}],
+        }],
+    });
+    rig.plane.apply(&configuration.to_string()).expect_ok();
+    // The API server takes a moment to ask it.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    name
+}
+
+fn ask_no_more(rig: &Rig<'_>, name: &str) {
+    let delete = ["delete", "validatingwebhookconfiguration", name];
+    rig.plane.kubectl(&delete).expect_ok();
+}
+
+#[tokio::test]
+async fn a_conflict_about_a_status_that_the_watch_does_not_bear_out_is_told_as_a_refusal() {
+    let rig = Rig::shared("conflict-status", at_once()).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    let asked = ask(&rig, &webhook().await, "versionpackages/status").await;
+    let begun = Instant::now();
+    rig.delete("meter-fw");
+    wait_for("an event about the status", SOON, async || {
+        events_say(&rig, "StatusRefused", WORDS).then_some(())
+    })
+    .await;
+    println!("told after {:?}", begun.elapsed());
+    assert!(rig.deletes("package-00001").await.is_empty());
+    ask_no_more(&rig, &asked);
+    rig.gone("meter-fw").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_conflict_about_finalizers_that_the_watch_does_not_bear_out_is_said_as_a_refusal() {
+    let rig = Rig::shared("conflict-add", at_once()).await;
+    rig.platform_reason("production", "Available").await;
+    let asked = ask(&rig, &webhook().await, "versionpackages").await;
+    let manifest = rig.manifest("meter-fw", "package-00001", &json!({}));
+    rig.plane.apply(&manifest.to_string()).expect_ok();
+    let refused = rig.reason("meter-fw", "FinalizerRefused").await;
+    let message = ready(&refused)["message"].to_string();
+    assert!(message.contains(WORDS), "{message}");
+    assert_eq!(finalizers(&refused), 0);
+    wait_for("an event about the finalizer", SOON, async || {
+        events_say(&rig, "FinalizerRefused", WORDS).then_some(())
+    })
+    .await;
+    ask_no_more(&rig, &asked);
+    rig.reason("meter-fw", "Active").await;
+}
+
+#[tokio::test]
+async fn a_conflict_about_a_platforms_status_that_the_watch_does_not_bear_out_is_told_as_a_refusal()
+{
+    let rig = Rig::shared("conflict-platform", at_once()).await;
+    rig.platform_reason("production", "Available").await;
+    let asked = ask(&rig, &webhook().await, "platforms/status").await;
+    rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
+    wait_for("an event about the status", SOON, async || {
+        events_say(&rig, "StatusRefused", WORDS).then_some(())
+    })
+    .await;
+    ask_no_more(&rig, &asked);
+    rig.platform_reason("production", "Observing").await;
+}
