@@ -1,5 +1,7 @@
 //! `vpo run`: the operator, from its flags to its orderly end.
 
+mod cluster;
+mod counts;
 mod descriptors;
 mod flags;
 mod lookout;
@@ -11,27 +13,28 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
-use kube::config::KubeConfigOptions;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub(super) use self::cluster::config;
+use self::cluster::named_cluster;
+use self::counts::{count, tenants};
 pub use self::flags::Args;
 use self::lookout::Lookout;
 use crate::admin::desk::Desk;
 use crate::admin::{self, Readiness};
 use crate::api::names::ObjectKey;
-use crate::api::reason::Phase;
 use crate::api_server;
 use crate::leader::{self, Leader};
 use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
 use crate::platform::guard::Guards;
-use crate::platform::inventory::{self, Inventory, Reader};
-use crate::platform::{self, Directory, Tenants, Users};
+use crate::platform::inventory::{self, Reader};
+use crate::platform::{self, Directory};
 use crate::schemas;
-use crate::session::{SessionKey, Sessions};
+use crate::session::Sessions;
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::events::Events;
@@ -376,73 +379,6 @@ fn read_lists(
             () = sessions.led() => inventory::run(reader, cancel.clone()).await,
         }
     })
-}
-
-/// How many of those who need a Platform that is being deleted are named.
-const NAMED_USERS: usize = 5;
-
-/// The objects of `platform`; who needs it is looked for only where somebody asks.
-fn tenants(cache: &Cache, inventory: &Inventory, platform: &ObjectKey, users: bool) -> Tenants {
-    let users = if users {
-        let (count, some) = cache.users(platform, NAMED_USERS);
-        Users { count, some }
-    } else {
-        Users::default()
-    };
-    Tenants {
-        counts: inventory.counted(platform, cache.counts(platform)),
-        users,
-    }
-}
-
-/// Brings the gauges up to date; `known` are the sessions that were there the last time.
-fn count(metrics: &Metrics, cache: &Cache, sessions: &Sessions, known: &mut HashSet<SessionKey>) {
-    let (phases, undecodable) = cache.phases();
-    for phase in Phase::ALL {
-        metrics.set_objects(phase, phases.get(&phase).copied().unwrap_or(0));
-    }
-    metrics.set_undecodable(undecodable);
-    metrics.set_leading(sessions.leads());
-    metrics.set_log_lines_dropped(logs::dropped());
-    let snapshots = sessions.snapshots();
-    for (key, snapshot) in &snapshots {
-        metrics.set_session(key, snapshot);
-    }
-    let present: HashSet<SessionKey> = snapshots.into_iter().map(|(key, _)| key).collect();
-    for ended in known.difference(&present) {
-        metrics.forget_session(ended);
-    }
-    *known = present;
-}
-
-/// The cluster of KUBECONFIG, or the one that this runs in.
-pub(super) async fn config() -> anyhow::Result<kube::Config> {
-    named_cluster().await.map(|(config, _)| config)
-}
-
-/// The same, and whether it is the one that this runs in.
-async fn named_cluster() -> anyhow::Result<(kube::Config, bool)> {
-    // kube and the client of the platform use the same TLS provider; a second install is no matter.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let options = KubeConfigOptions::default();
-    let (mut config, in_pod) = match kube::Config::from_kubeconfig(&options).await {
-        Ok(config) => (config, false),
-        Err(error) => {
-            let config = kube::Config::incluster().map_err(|own| {
-                anyhow::anyhow!(
-                    "no cluster is named by KUBECONFIG ({error}), and this is no pod ({own})"
-                )
-            })?;
-            (config, true)
-        }
-    };
-    config.apply_debug_overrides();
-    // A repeat is a new decision of ours, never a hidden one of the client.
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(5));
-    // Longer than any watch is quiet; a list that hangs ends by it.
-    config.read_timeout = Some(Duration::from_secs(70));
-    Ok((config, in_pod))
 }
 
 fn stop_signal() -> anyhow::Result<CancellationToken> {

@@ -1,0 +1,59 @@
+//! How many objects stand where, for Platforms and metrics.
+
+use std::collections::HashSet;
+
+use crate::api::names::ObjectKey;
+use crate::api::reason::Phase;
+use crate::package::cache::Cache;
+use crate::platform::inventory::Inventory;
+use crate::platform::{Tenants, Users};
+use crate::session::{SessionKey, Sessions};
+use crate::telemetry::logs;
+use crate::telemetry::metrics::Metrics;
+
+/// How many of those who need a Platform that is being deleted are named.
+const NAMED_USERS: usize = 5;
+
+/// The objects of `platform`; who needs it is looked for only where somebody asks.
+pub(super) fn tenants(
+    cache: &Cache,
+    inventory: &Inventory,
+    platform: &ObjectKey,
+    users: bool,
+) -> Tenants {
+    let users = if users {
+        let (count, some) = cache.users(platform, NAMED_USERS);
+        Users { count, some }
+    } else {
+        Users::default()
+    };
+    Tenants {
+        counts: inventory.counted(platform, cache.counts(platform)),
+        users,
+    }
+}
+
+/// Brings the gauges up to date; `known` are the sessions that were there the last time.
+pub(super) fn count(
+    metrics: &Metrics,
+    cache: &Cache,
+    sessions: &Sessions,
+    known: &mut HashSet<SessionKey>,
+) {
+    let (phases, undecodable) = cache.phases();
+    for phase in Phase::ALL {
+        metrics.set_objects(phase, phases.get(&phase).copied().unwrap_or(0));
+    }
+    metrics.set_undecodable(undecodable);
+    metrics.set_leading(sessions.leads());
+    metrics.set_log_lines_dropped(logs::dropped());
+    let snapshots = sessions.snapshots();
+    for (key, snapshot) in &snapshots {
+        metrics.set_session(key, snapshot);
+    }
+    let present: HashSet<SessionKey> = snapshots.into_iter().map(|(key, _)| key).collect();
+    for ended in known.difference(&present) {
+        metrics.forget_session(ended);
+    }
+    *known = present;
+}
