@@ -2,6 +2,8 @@
 //! after each change, and a write is made only where it differs from what the cache shows. What the
 //! guard counts is safe once it stands there.
 
+mod telling;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
 use super::attempts::Attempts;
 use super::credentials::Refusal;
 use super::directory::{Access, Grant};
@@ -28,7 +31,6 @@ use crate::api::status;
 use crate::raw::Raw;
 use crate::session::State;
 use crate::sight::Kind;
-use crate::telemetry::events::{self, Note};
 use crate::writes::{self, End};
 
 /// How often sessions are looked at.
@@ -383,73 +385,4 @@ async fn write(context: &Context, due: Due) -> (Due, End) {
         tell_hold(context, object, status);
     }
     (due, end)
-}
-
-/// What the log and the metrics say of a write that was not taken.
-fn tell_end(context: &Context, object: &Object, part: &'static str, end: &End) {
-    let platform = &object.key;
-    match end {
-        End::Taken(_) => {}
-        End::Gone | End::Conflict(_) => {
-            debug!(%platform, part, "the Platform changed or went before it was written");
-        }
-        End::Refused(words) => {
-            context.metrics.write_refused(part);
-            warn!(%platform, part, words, "a write is refused");
-        }
-        End::Failed(error) => warn!(%platform, part, error, "a write was not taken"),
-    }
-}
-
-fn refused_note(refusal: &Refusal) -> Note {
-    Note {
-        warning: true,
-        reason: refusal.reason.as_str(),
-        message: refusal.message.clone(),
-    }
-}
-
-fn status_refused(words: &str) -> Note {
-    Note {
-        warning: true,
-        reason: "StatusRefused",
-        message: format!(
-            "The status can't be written, and no deletion that its guard has to count is sent before it can: {words}"
-        ),
-    }
-}
-
-/// An event where a hold has come or gone.
-fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
-    let before = object.status.hold.as_ref().map(|hold| &hold.id);
-    let note = match (&status.hold, before) {
-        (Some(hold), before) if before != Some(&hold.id) => Note {
-            warning: true,
-            reason: PlatformReason::MassDeletionHeld.as_str(),
-            message: format!(
-                "Hold {} keeps {} deletions: {}",
-                hold.id, hold.count, hold.reason
-            ),
-        },
-        (None, Some(id)) => Note {
-            warning: false,
-            reason: "HoldEnded",
-            message: format!(
-                "The hold {id} has ended: it was released, or its objects have left it"
-            ),
-        },
-        (Some(_), _) | (None, None) => return,
-    };
-    tell(context, object, note);
-}
-
-/// Has an event about a Platform published.
-fn tell(context: &Context, object: &Object, note: Note) {
-    // It would be refused there.
-    if context.directory.is_terminating(&object.key.namespace) {
-        context.metrics.told("skipped");
-        return;
-    }
-    let about = events::about::<Platform>(&object.key, &object.uid);
-    context.events.say(about, note);
 }
