@@ -18,6 +18,8 @@ mod evaluate;
 mod home;
 mod identity;
 mod lease;
+mod settings;
+mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,17 +28,17 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::PostParams;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::evaluate::{Decision, Me, View, evaluate};
+use self::evaluate::{Decision, Me, View};
 use self::home::Home;
 pub use self::home::Source;
 pub use self::identity::identity;
-use crate::api::names::FIELD_MANAGER;
+pub use self::settings::{Settings, client_config};
+use self::store::Refused;
 use crate::raw::Lean;
 use crate::session::{Inheritance, Sessions};
 use crate::sight::Sight;
@@ -45,50 +47,6 @@ use crate::sight::Sight;
 const MADE_ANEW: Duration = Duration::from_secs(2);
 /// How long the last write of a clean stop may take.
 const LAST_WRITE: Duration = Duration::from_secs(1);
-
-/// How this process takes part.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The namespace of the Lease.
-    pub namespace: String,
-    /// Who told this process that namespace.
-    pub source: Source,
-    /// Whether this process runs with the `ServiceAccount` of its pod.
-    pub in_pod: bool,
-    /// Who this process is; see [`identity()`].
-    pub identity: String,
-    /// How long the Lease lasts without a renewal; at least 3 s, in whole seconds.
-    pub duration: Duration,
-    /// How long a call to a platform may take; at most half of `duration`.
-    pub call_timeout: Duration,
-}
-
-impl Settings {
-    /// Between two renewals.
-    fn period(&self) -> Duration {
-        self.duration / 6
-    }
-
-    /// Between two looks at a Lease that another holds, and two tries of a renewal that failed.
-    fn pause(&self) -> Duration {
-        self.duration / 30
-    }
-
-    /// How long one request may take.
-    fn request(&self) -> Duration {
-        self.period().min(Duration::from_secs(5))
-    }
-}
-
-/// The settings of the client that a [`Leader`] works with, made from those of the cluster: nothing is
-/// repeated below it, and no connection is shared with long lists.
-pub fn client_config(mut config: kube::Config, settings: &Settings) -> kube::Config {
-    config.default_retry = false;
-    config.connect_timeout = Some(settings.request());
-    // Each request has a time-out of its own; the connection has to outlast the pause between two.
-    config.read_timeout = Some(settings.period() * 3);
-    config
-}
 
 /// This process must end: it doesn't hold the Lease any more.
 #[derive(Debug, thiserror::Error)]
@@ -131,14 +89,6 @@ pub struct Leader {
     newest: u64,
     /// Who holds the Lease, as last seen.
     holder: watch::Sender<String>,
-}
-
-/// Why a write was not made.
-enum Refused {
-    /// The Lease has changed since it was seen.
-    Outrun,
-    /// The API server could not be asked, or refused.
-    Failed(String),
 }
 
 impl Leader {
@@ -445,117 +395,12 @@ impl Leader {
         }
     }
 
-    /// Reads the Lease and decides.
-    async fn look(&mut self) -> Result<Decision, Refused> {
-        let read = timeout(self.settings.request(), self.api.get_opt(lease::NAME));
-        let lease = match read.await {
-            Ok(Ok(lease)) => lease.map(|Lean(lease)| lease),
-            Ok(Err(error)) => return Err(Refused::Failed(error.to_string())),
-            Err(_) => return Err(Refused::late()),
-        };
-        let now = Instant::now();
-        self.remember(lease, now);
-        let view = self.last.as_ref().map(|(_, view)| view);
-        Ok(evaluate(view, &self.me, now))
-    }
-
-    /// Versions only grow: one that is smaller comes from a store that was restored, and all watches wait for versions
-    /// that it has yet to reach.
-    fn compare_version(&mut self, lease: Option<&Lease>, now: Instant) {
-        let version = lease.and_then(|lease| lease.metadata.resource_version.as_ref());
-        let Some(version) = version.and_then(|version| version.parse().ok()) else {
-            return;
-        };
-        if version < self.newest {
-            let newest = self.newest;
-            let why = format!(
-                "version {newest} of the Lease was seen before, and now there is {version}"
-            );
-            self.sight.begin_anew(&why, now);
-        }
-        self.newest = version;
-    }
-
-    /// Takes in a version of the Lease, or that there is none, as seen at `now`.
-    fn remember(&mut self, lease: Option<Lease>, now: Instant) {
-        self.compare_version(lease.as_ref(), now);
-        match (lease, &mut self.last) {
-            (None, None) => {}
-            (None, Some((lease, view))) => {
-                view.gone = true;
-                // There is no version of it to replace any more.
-                lease.metadata.resource_version = None;
-                lease.metadata.uid = None;
-            }
-            (Some(lease), Some((known, view))) if !view.gone && same_version(known, &lease) => {}
-            (Some(lease), last) => {
-                let view = View {
-                    seen: lease::seen(&lease, self.settings.duration),
-                    since: now,
-                    gone: false,
-                };
-                *last = Some((lease, view));
-            }
-        }
-        let view = self.last.as_ref().map(|(_, view)| view);
-        let holder = view.filter(|view| !view.gone);
-        let holder = holder.map_or("", |view| view.seen.holder.as_str());
-        self.holder.send_if_modified(|known| {
-            let other = known != holder;
-            if other {
-                holder.clone_into(known);
-            }
-            other
-        });
-    }
-
-    /// Replaces the version that `lease` was made from and no other; creates it where it was made from none.
-    async fn put(&self, lease: &Lease) -> Result<Lease, Refused> {
-        let create = lease.metadata.resource_version.is_none();
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        let lease = Lean(lease.clone());
-        let write = async {
-            if create {
-                self.api.create(&params, &lease).await
-            } else {
-                self.api.replace(lease::NAME, &params, &lease).await
-            }
-        };
-        match timeout(self.settings.request(), write).await {
-            Ok(Ok(Lean(lease))) => Ok(lease),
-            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
-                // A namespace that isn't there answers 404 too, and no look would show it.
-                if create && status.code == 404 {
-                    Err(Refused::Failed(status.message))
-                } else {
-                    Err(Refused::Outrun)
-                }
-            }
-            Ok(Err(error)) => Err(Refused::Failed(error.to_string())),
-            Err(_) => Err(Refused::late()),
-        }
-    }
-
     fn lost(&self, why: &str) -> Lost {
         Lost {
             namespace: self.settings.namespace.clone(),
             why: why.to_owned(),
         }
     }
-}
-
-impl Refused {
-    fn late() -> Self {
-        Self::Failed("the API server did not answer in time".to_owned())
-    }
-}
-
-fn same_version(a: &Lease, b: &Lease) -> bool {
-    let (a, b) = (&a.metadata, &b.metadata);
-    a.uid == b.uid && a.resource_version == b.resource_version
 }
 
 #[cfg(test)]

@@ -1,0 +1,125 @@
+//! The Lease as it stands on the API server: looked at, and replaced only as it was seen.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::PostParams;
+use tokio::time::{Instant, timeout};
+
+use super::evaluate::{Decision, View, evaluate};
+use super::{Leader, lease};
+use crate::api::names::FIELD_MANAGER;
+use crate::raw::Lean;
+
+/// Why a write was not made.
+pub(super) enum Refused {
+    /// The Lease has changed since it was seen.
+    Outrun,
+    /// The API server could not be asked, or refused.
+    Failed(String),
+}
+
+impl Leader {
+    /// Reads the Lease and decides.
+    pub(super) async fn look(&mut self) -> Result<Decision, Refused> {
+        let read = timeout(self.settings.request(), self.api.get_opt(lease::NAME));
+        let lease = match read.await {
+            Ok(Ok(lease)) => lease.map(|Lean(lease)| lease),
+            Ok(Err(error)) => return Err(Refused::Failed(error.to_string())),
+            Err(_) => return Err(Refused::late()),
+        };
+        let now = Instant::now();
+        self.remember(lease, now);
+        let view = self.last.as_ref().map(|(_, view)| view);
+        Ok(evaluate(view, &self.me, now))
+    }
+
+    /// Versions only grow: one that is smaller comes from a store that was restored, and all watches wait for versions
+    /// that it has yet to reach.
+    fn compare_version(&mut self, lease: Option<&Lease>, now: Instant) {
+        let version = lease.and_then(|lease| lease.metadata.resource_version.as_ref());
+        let Some(version) = version.and_then(|version| version.parse().ok()) else {
+            return;
+        };
+        if version < self.newest {
+            let newest = self.newest;
+            let why = format!(
+                "version {newest} of the Lease was seen before, and now there is {version}"
+            );
+            self.sight.begin_anew(&why, now);
+        }
+        self.newest = version;
+    }
+
+    /// Takes in a version of the Lease, or that there is none, as seen at `now`.
+    pub(super) fn remember(&mut self, lease: Option<Lease>, now: Instant) {
+        self.compare_version(lease.as_ref(), now);
+        match (lease, &mut self.last) {
+            (None, None) => {}
+            (None, Some((lease, view))) => {
+                view.gone = true;
+                // There is no version of it to replace any more.
+                lease.metadata.resource_version = None;
+                lease.metadata.uid = None;
+            }
+            (Some(lease), Some((known, view))) if !view.gone && same_version(known, &lease) => {}
+            (Some(lease), last) => {
+                let view = View {
+                    seen: lease::seen(&lease, self.settings.duration),
+                    since: now,
+                    gone: false,
+                };
+                *last = Some((lease, view));
+            }
+        }
+        let view = self.last.as_ref().map(|(_, view)| view);
+        let holder = view.filter(|view| !view.gone);
+        let holder = holder.map_or("", |view| view.seen.holder.as_str());
+        self.holder.send_if_modified(|known| {
+            let other = known != holder;
+            if other {
+                holder.clone_into(known);
+            }
+            other
+        });
+    }
+
+    /// Replaces the version that `lease` was made from and no other; creates it where it was made from none.
+    pub(super) async fn put(&self, lease: &Lease) -> Result<Lease, Refused> {
+        let create = lease.metadata.resource_version.is_none();
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let lease = Lean(lease.clone());
+        let write = async {
+            if create {
+                self.api.create(&params, &lease).await
+            } else {
+                self.api.replace(lease::NAME, &params, &lease).await
+            }
+        };
+        match timeout(self.settings.request(), write).await {
+            Ok(Ok(Lean(lease))) => Ok(lease),
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
+                // A namespace that isn't there answers 404 too, and no look would show it.
+                if create && status.code == 404 {
+                    Err(Refused::Failed(status.message))
+                } else {
+                    Err(Refused::Outrun)
+                }
+            }
+            Ok(Err(error)) => Err(Refused::Failed(error.to_string())),
+            Err(_) => Err(Refused::late()),
+        }
+    }
+}
+
+impl Refused {
+    fn late() -> Self {
+        Self::Failed("the API server did not answer in time".to_owned())
+    }
+}
+
+fn same_version(a: &Lease, b: &Lease) -> bool {
+    let (a, b) = (&a.metadata, &b.metadata);
+    a.uid == b.uid && a.resource_version == b.resource_version
+}
