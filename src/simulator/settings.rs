@@ -112,6 +112,8 @@ pub struct Switches {
     pub throttle_status: u16,
     /// Whether logins and refreshes count against the quota.
     pub count_logins: bool,
+    /// Whether a token is accepted beside the `app_key` of another application, or of none that there is.
+    pub token_of_any_app: bool,
     /// The status of a deletion: 200 or 204.
     pub delete_status: u16,
     /// What lists do with filters.
@@ -133,6 +135,7 @@ impl Default for Switches {
             throttle_shape: Shape::B,
             throttle_status: 403,
             count_logins: true,
+            token_of_any_app: false,
             delete_status: 200,
             filters: Filters::Honoured,
             failed_word: FailedWord::Failed,

@@ -192,7 +192,16 @@ impl World {
         if matches!(route, Route::Unknown | Route::WrongMethod) {
             return Served::by(service::unknown_path(route), false);
         }
+        let live = |application: &Application| {
+            let token = request.bearer.as_deref();
+            token.is_some_and(|token| application.knows(token, now.since_start))
+        };
+        let any_token = self.switches.token_of_any_app && self.applications.values().any(live);
+        let mut nobody = Application::new(None, self.limit.clone());
         let mut known = name.and_then(|id| self.applications.get_mut(id));
+        if any_token && known.is_none() && credentials.is_none() {
+            known = Some(&mut nobody);
+        }
         let metered = known.is_some() && (self.switches.count_logins || !route.is_about_tokens());
         if metered
             && let Some(application) = known.as_deref_mut()
@@ -200,7 +209,7 @@ impl World {
         {
             return Served::by(throttled, true);
         }
-        if credentials.is_none() {
+        if credentials.is_none() && !any_token {
             let checked = known.as_deref().map_or_else(
                 || Err(gateway::token_refused()),
                 |known| gateway::check_token(known, request.bearer.as_deref(), now.since_start),

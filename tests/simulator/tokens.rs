@@ -96,3 +96,36 @@ async fn a_token_ends_with_its_lifetime() {
         error(403, "B", "1010005")
     );
 }
+
+#[tokio::test]
+async fn a_token_of_another_application_is_refused_unless_the_switch_lets_it_in() {
+    let others = [
+        "--app-id", "app-1", "--secret", "secret-1", "--app-id", "app-2", "--secret", "secret-2",
+    ];
+    let simulator = Simulator::start(&others).await;
+    let own = json!({"appId": "app-2", "packages": [{"fileId": "theirs"}]});
+    simulator.put("/packages", own).await;
+    let first = Client::logged_in(&simulator).await;
+    let theirs = format!("{CATEGORY}/theirs");
+    let refused = error(403, "B", "1010005");
+    for (app_key, found) in [("app-2", true), ("nobodys", false)] {
+        let mut beside = Client::new(&simulator, app_key, "");
+        beside.token.clone_from(&first.token);
+        assert_eq!(beside.get(&theirs).await.error(), refused);
+        simulator
+            .put("/switches", json!({"tokenOfAnyApp": true}))
+            .await;
+        let shown = beside.get(&theirs).await;
+        if found {
+            assert_eq!(shown.status, 200, "{}", shown.text);
+        } else {
+            assert_eq!(shown.error(), error(404, "A", "123002"));
+        }
+        // A token that nobody has is refused all the same.
+        beside.token = "made-up".to_owned();
+        assert_eq!(beside.get(&theirs).await.error(), refused);
+        simulator
+            .put("/switches", json!({"tokenOfAnyApp": false}))
+            .await;
+    }
+}
