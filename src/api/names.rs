@@ -112,7 +112,8 @@ impl TryFrom<String> for AppId {
 
 /// Where the platform is reached: https, normalised, so that two spellings of one place are equal.
 ///
-/// Host in lower case, port always there, no trailing slash.
+/// Host in lower case, port always there, no trailing slash. A server name that isn't the host follows behind a `#`: behind
+/// one address each name may be another server.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Endpoint(Arc<str>);
@@ -120,24 +121,16 @@ pub struct Endpoint(Arc<str>);
 impl Endpoint {
     const ALLOWED: &'static str = "an https URL such as https://iot.example.com:8743, without user, password, query or fragment";
 
-    /// The normalised URL, without a trailing slash.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Endpoint {
-    type Error = InvalidName;
-
-    fn try_from(value: String) -> Result<Self, InvalidName> {
-        // Whatever stands before an '@' may be a password, so the message doesn't repeat it.
+    /// Reads what a person writes.
+    ///
+    /// # Errors
+    /// What is allowed instead. Whatever stands before an '@' may be a password, so it isn't repeated.
+    pub fn of_url(text: &str) -> Result<Self, InvalidName> {
         let refuse = || {
-            let shown = value
-                .rsplit_once('@')
-                .map_or(value.as_str(), |(_, rest)| rest);
+            let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
             InvalidName::new("endpoint", shown, Self::ALLOWED)
         };
-        let url = Url::parse(&value).map_err(|_| refuse())?;
+        let url = Url::parse(text).map_err(|_| refuse())?;
         let plain = url.scheme() == "https"
             && url.username().is_empty()
             && url.password().is_none()
@@ -148,6 +141,44 @@ impl TryFrom<String> for Endpoint {
                 format!("https://{host}:{port}{}", url.path().trim_end_matches('/')).into(),
             )),
             _ => Err(refuse()),
+        }
+    }
+
+    /// The server of this name there.
+    #[must_use]
+    pub fn named(&self, server: &str) -> Self {
+        let server = server.to_ascii_lowercase();
+        let url = Url::parse(self.url()).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        if host.trim_matches(['[', ']']) == server {
+            Self(self.url().into())
+        } else {
+            Self(format!("{}#{server}", self.url()).into())
+        }
+    }
+
+    /// The normalised URL without a trailing slash, and the name of the server behind it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The normalised URL, without a trailing slash.
+    pub fn url(&self) -> &str {
+        self.0.split_once('#').map_or(&*self.0, |(url, _)| url)
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = InvalidName;
+
+    fn try_from(value: String) -> Result<Self, InvalidName> {
+        let named = |name: &str| {
+            let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b':');
+            (1..=253).contains(&name.len()) && name.bytes().all(known)
+        };
+        match value.split_once('#') {
+            Some((url, name)) if named(name) => Ok(Self::of_url(url)?.named(name)),
+            Some(_) | None => Self::of_url(&value),
         }
     }
 }
@@ -260,11 +291,26 @@ mod tests {
             "h:8743",
             "",
         ] {
-            let error = bad.parse::<Endpoint>().unwrap_err().to_string();
+            let error = Endpoint::of_url(bad).unwrap_err().to_string();
             assert!(
                 error.contains("endpoint") && !error.contains("hunter2"),
                 "{error}"
             );
+        }
+    }
+    #[test]
+    fn one_address_with_two_server_names_is_two_endpoints() {
+        let plain = Endpoint::of_url("https://10.0.0.1:8743/base/").unwrap();
+        assert_eq!(plain.named("10.0.0.1"), plain, "its own name is no other");
+        let named = plain.named("IOT.example.com");
+        assert_eq!(named.as_str(), "https://10.0.0.1:8743/base#iot.example.com");
+        assert_eq!(named.url(), plain.as_str());
+        assert_ne!(named, plain.named("other.example.com"));
+        assert_eq!(named.as_str().parse::<Endpoint>().unwrap(), named);
+        let six = Endpoint::of_url("https://[::1]:8743").unwrap();
+        assert_eq!(six.named("::1"), six);
+        for bad in ["https://h#", "https://h#a b", "https://h#a#b"] {
+            assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }
     }
 }

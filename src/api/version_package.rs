@@ -167,9 +167,9 @@ pub struct VersionPackageStatus {
     #[schemars(with = "Option<String>", length(max = 256))]
     pub application: Option<AppId>,
 
-    /// The endpoint at which that application was, normalised: another one may be another instance of the platform.
+    /// The endpoint at which that application was, normalised, with tls.serverName behind a # where that is not its host: another one may be another instance of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>", length(max = 512))]
+    #[schemars(with = "Option<String>", length(max = 16384))]
     pub endpoint: Option<Endpoint>,
 
     /// What the platform last said of the package.

@@ -126,8 +126,9 @@ pub(super) fn assess<'a>(
     namespace: &str,
     seen: impl Fn(&ObjectKey) -> Option<&'a Seen>,
 ) -> Assessment {
-    let endpoint = match Endpoint::try_from(spec.endpoint.clone()) {
-        Ok(endpoint) => endpoint,
+    let server = spec.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    let endpoint = match Endpoint::of_url(&spec.endpoint) {
+        Ok(endpoint) => server.map_or_else(|| endpoint.clone(), |name| endpoint.named(name)),
         Err(error) => {
             return Assessment::Invalid(Refusal::new(
                 PlatformReason::EndpointInvalid,

@@ -39,7 +39,7 @@ impl Address {
                 other_name: Some(other_name),
             },
             None => Self {
-                base: endpoint.as_str().to_owned(),
+                base: endpoint.url().to_owned(),
                 other_name: None,
             },
         }
@@ -52,8 +52,8 @@ fn renamed(endpoint: &Endpoint, name: &str) -> Option<(String, OtherName)> {
     if !matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_))) {
         return None;
     }
-    let url = Url::parse(endpoint.as_str()).ok()?;
-    let proxied = Matcher::from_system().intercept(&endpoint.as_str().parse().ok()?);
+    let url = Url::parse(endpoint.url()).ok()?;
+    let proxied = Matcher::from_system().intercept(&endpoint.url().parse().ok()?);
     if proxied.is_some() {
         return None;
     }
