@@ -146,6 +146,8 @@ reasons! {
     ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object is accepted for the present application by the annotation `iodm.dev/accept`.";
     /// The `Platform` has another endpoint than when the object was accepted, which lacks the package and has shown none of ours.
     EndpointChanged: Held, "Put the endpoint of `status.endpoint` back; or have the list read (`spec.inventory`), so that the new one shows that it is the same platform; or set `deletionPolicy: Retain`.";
+    /// The `Platform` has a token that was handed in, which lacks the package and has shown none of ours.
+    ApplicationUnproven: Held, "Put a login (`appId` and `secret`) into the Secret of the `Platform`; or have the list read (`spec.inventory`), so that the token shows whose it is; or set `deletionPolicy: Retain`.";
     /// A certificate, or TLS itself, keeps every call from being made.
     TlsFailed: Stalled, "Mend what the condition of the `Platform` says; it is tried at once then.";
     /// The platform refused the credentials.

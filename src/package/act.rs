@@ -14,6 +14,7 @@ use super::slot::Slot;
 use super::{Context, report};
 use crate::api::names::FINALIZER;
 use crate::api::version_package::{Outcome, VersionPackage};
+use crate::platform::Usable;
 use crate::platform::inventory::Moment;
 use crate::remote::answer::{Answer, Call};
 use crate::session::{Purpose, Standing};
@@ -143,16 +144,29 @@ async fn look_up(context: &Context, observed: &Observed, purpose: Purpose) -> Ef
                 inventory.deleting(app_id);
                 inventory.deleted(app_id, file_id, Some(answer), Moment::now());
             }
-            if shown.is_ok()
-                && context.inventory.has_shown_one(usable.session.key())
-                && let Some(platform) = object.platform()
-            {
-                // Those who could not believe what this endpoint says of their packages.
-                context.queue.add_all(context.cache.concerned_by(&platform));
+            if shown.is_ok() {
+                shows_ours(context, object, usable);
             }
             Effect::Shown(shown.map(Box::new))
         }
         None => Effect::NotSent,
+    }
+}
+
+/// The package of `object` exists: those are woken who could not believe what is said of theirs.
+fn shows_ours(context: &Context, object: &Object, usable: &Usable) {
+    let key = usable.session.key();
+    let accepted = object.status.endpoint.as_ref();
+    let moved = accepted.is_some_and(|accepted| *accepted != key.endpoint);
+    let endpoint = moved && context.inventory.has_shown_one(key);
+    let token = !usable.logs_in && usable.session.shows_ours();
+    if !endpoint && !token {
+        return;
+    }
+    for (platform, other) in context.directory.platforms() {
+        if other.is_some_and(|other| other.session.key() == key) {
+            context.queue.add_all(context.cache.concerned_by(&platform));
+        }
     }
 }
 

@@ -18,6 +18,8 @@ use crate::api::names::{AppId, ObjectKey};
 
 /// So many objects that were never accepted are looked up at the API server before a call; any more are unclear.
 pub const LOOKED_UP: usize = 8;
+/// So many refusals by a Platform of a namespace are read before a call; what any more refuse is unclear.
+pub const REFUSALS: usize = 32;
 /// So long a claim has to be unclear before a person's word passes over it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -42,7 +44,7 @@ pub struct Claimant {
 
 impl Claimant {
     /// Whether it still wants its package at `now`.
-    fn lives(&self, now: Timestamp) -> bool {
+    pub fn lives(&self, now: Timestamp) -> bool {
         self.retires.is_none_or(|at| at > now)
     }
 }
@@ -53,7 +55,10 @@ pub enum Belonging {
     /// It has credentials of an application.
     Resolved(Resolved),
     /// It does not allow the object.
-    Refused,
+    Refused {
+        /// Whether that is found by reads of the API server, where a call depends on it.
+        confirmed: bool,
+    },
     /// The object names none, or none that there is, or nobody can tell its application.
     Unknown,
 }
@@ -71,6 +76,8 @@ pub struct Resolved {
     pub equal: bool,
     /// Whether the platform has accepted its credential.
     pub proven: bool,
+    /// Whether a try of it has ended, whatever that found out.
+    pub tried: bool,
     /// Whether its credential is a login. Nobody has said that a platform refuses a token of another application than
     /// the one that is written beside it.
     pub logs_in: bool,
@@ -78,6 +85,8 @@ pub struct Resolved {
     pub same_endpoint: bool,
     /// Whether it is being deleted, and takes on no new objects.
     pub closing: bool,
+    /// Whether its Secret names that application now; if not, it did when it was last read.
+    pub current: bool,
     /// Whether nothing else is found by reads of the API server, where a call depends on it.
     pub confirmed: bool,
 }
@@ -105,7 +114,10 @@ pub enum Why {
         present: AppId,
     },
     /// The platform hasn't accepted the credentials of its Platform.
-    Unproven,
+    Unproven {
+        /// Whether they were tried: before that no person's word passes over the claim.
+        tried: bool,
+    },
     /// It is of another application by a token that was handed in, which doesn't prove that.
     HandedIn,
     /// It is of an application of the same name at another endpoint.
@@ -160,8 +172,19 @@ pub struct Unclear {
     pub since: Timestamp,
     /// Whether others may want it too.
     pub others: bool,
-    /// Whether a person's word passes over it: from then on.
-    pub heeded: Option<Instant>,
+    /// Whether a person's word passes over it, and when.
+    pub word: Word,
+}
+
+/// A person's word for one unclear claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    /// There is none.
+    None,
+    /// It counts once the credentials of the claimant were tried.
+    AfterTry,
+    /// It counts from then on.
+    From(Instant),
 }
 
 impl Claim {
@@ -190,21 +213,28 @@ pub fn find<'a>(
 ) -> Found {
     let mut found = Found::default();
     let mut never_accepted = 0;
+    let mut refusals = BTreeSet::new();
     for other in others.into_iter().filter(|other| other.lives(now)) {
         let belonging = belonging(other);
         let elsewhere =
             matches!(&belonging, Belonging::Resolved(is) if is.application != *application);
         never_accepted += usize::from(other.application.is_none() && elsewhere);
+        if other.application.is_none() && matches!(belonging, Belonging::Refused { .. }) {
+            refusals.insert((&other.platform, &other.key.namespace));
+        }
+        let fresh = other.application.is_none();
+        let too_many = fresh
+            && match &belonging {
+                Belonging::Resolved(_) => elsewhere && never_accepted > LOOKED_UP,
+                Belonging::Refused { .. } => refusals.len() > REFUSALS,
+                Belonging::Unknown => false,
+            };
         let why = match judge(application, other, &belonging) {
             Verdict::Claiming => {
                 found.claiming = Some(other.key.clone());
                 return found;
             }
-            Verdict::Nobody
-                if other.application.is_none() && elsewhere && never_accepted > LOOKED_UP =>
-            {
-                Why::TooMany
-            }
+            Verdict::Nobody | Verdict::Unclear(Why::Unconfirmed) if too_many => Why::TooMany,
             Verdict::Nobody => continue,
             Verdict::Unclear(why) => why,
         };
@@ -222,8 +252,9 @@ pub fn find<'a>(
 fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdict {
     let unclear = Verdict::Unclear;
     match (&other.application, belonging) {
-        (None, Belonging::Refused) => Verdict::Nobody,
-        (Some(_), Belonging::Refused) => unclear(Why::NotAllowed),
+        (None, Belonging::Refused { confirmed: true }) => Verdict::Nobody,
+        (None, Belonging::Refused { confirmed: false }) => unclear(Why::Unconfirmed),
+        (Some(_), Belonging::Refused { .. }) => unclear(Why::NotAllowed),
         (_, Belonging::Unknown) if !other.readable => unclear(Why::Unreadable),
         (_, Belonging::Unknown) => unclear(Why::NoApplication),
         (Some(accepted), Belonging::Resolved(is)) if *accepted != is.application => {
@@ -232,13 +263,16 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
                 present: is.application.clone(),
             })
         }
+        (_, Belonging::Resolved(is)) if is.application != *application && !is.current => {
+            unclear(Why::NoApplication)
+        }
         // Of another application.
         (accepted, Belonging::Resolved(is)) if is.application != *application => {
             match (is.proven, is.logs_in, accepted.is_some() || is.confirmed) {
                 (true, true, true) => Verdict::Nobody,
                 (true, true, false) => unclear(Why::Unconfirmed),
                 (true, false, _) => unclear(Why::HandedIn),
-                (false, _, _) => unclear(Why::Unproven),
+                (false, _, _) => unclear(Why::Unproven { tried: is.tried }),
             }
         }
         // Of ours.
@@ -250,7 +284,9 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
         (Some(_), Belonging::Resolved(is)) if is.same_endpoint && (is.equal || is.proven) => {
             Verdict::Claiming
         }
-        (Some(_), Belonging::Resolved(is)) if !is.equal && !is.proven => unclear(Why::Unproven),
+        (Some(_), Belonging::Resolved(is)) if !is.equal && !is.proven => {
+            unclear(Why::Unproven { tried: is.tried })
+        }
         (Some(_), Belonging::Resolved(_)) => unclear(Why::Elsewhere),
     }
 }
@@ -267,31 +303,34 @@ pub fn conclude(
     if let Some(keeper) = claiming {
         return Claim::Claimed(keeper);
     }
-    let heeded = |doubt: &Doubt| {
-        let said = disregard.contains(&*doubt.uid);
-        said.then(|| since(doubt).0 + PATIENCE)
+    let word = |doubt: &Doubt| {
+        if !disregard.contains(&*doubt.uid) {
+            Word::None
+        } else if doubt.why == (Why::Unproven { tried: false }) {
+            Word::AfterTry
+        } else {
+            Word::From(since(doubt).0 + PATIENCE)
+        }
     };
-    let (passed, held): (Vec<_>, Vec<_>) = doubts
+    let (passed, mut held): (Vec<_>, Vec<_>) = doubts
         .into_iter()
-        .partition(|doubt| heeded(doubt).is_some_and(|from| from <= now));
+        .partition(|doubt| matches!(word(doubt), Word::From(from) if from <= now));
     let others = held.len() > 1;
     // What no person has a word for is told first: the rest passes by itself.
-    let first = held.iter().position(|doubt| heeded(doubt).is_none());
-    let soonest = || {
-        let all = held.iter().enumerate();
-        all.min_by_key(|(_, doubt)| heeded(doubt)).map(|(at, _)| at)
-    };
-    match first.or_else(soonest) {
+    let first = held.iter().enumerate().min_by_key(|(_, doubt)| {
+        // What shows only while a permit is held comes last.
+        (word(doubt), doubt.why == Why::Unconfirmed)
+    });
+    match first.map(|(at, _)| at) {
         Some(at) => {
-            let mut held = held;
-            let heeded = heeded(&held[at]);
+            let word = word(&held[at]);
             let doubt = held.swap_remove(at);
             let (_, since) = since(&doubt);
             Claim::Unclear(Box::new(Unclear {
                 doubt,
                 since,
                 others,
-                heeded,
+                word,
             }))
         }
         None if passed.is_empty() => Claim::Nobody,

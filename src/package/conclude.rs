@@ -17,7 +17,7 @@ pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
-use super::decide::{Decision, Now, Observation, asked_at, elsewhere, refused};
+use super::decide::{Decision, Now, Observation, asked_at, refused};
 use super::effect::Effect;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
@@ -302,10 +302,10 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
 
 /// The platform says that it lacks the package, which proves something only where it speaks of our packages.
 fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Report {
-    let Some(accepted) = &seen.elsewhere else {
+    let Some(why) = &seen.elsewhere else {
         return finished(seen, outcome, now);
     };
-    let (reason, message) = (Reason::EndpointChanged, elsewhere(accepted));
+    let (reason, message) = (why.reason(), why.message());
     Report {
         retry: Retry::Anew,
         wake: Some(now.tick),

@@ -6,18 +6,20 @@ mod by_platform;
 mod guards;
 mod sending;
 mod trail;
+mod unbelieved;
 
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-pub use self::by_platform::{elsewhere, moved_keeper};
 use self::by_platform::{held_by_platform, wanted, would_delete};
 use self::guards::held_by_guard;
 use self::sending::call;
 pub use self::trail::with_trail;
-use super::claims::{self, Claim, Unclear, Why};
+pub use self::unbelieved::Unbelieved;
+use self::unbelieved::moved_keeper;
+use super::claims::{self, Claim, Unclear, Why, Word};
 use super::doubts;
 use super::object::{Object, Undecodable};
 use super::requests::Request;
@@ -79,9 +81,8 @@ pub struct Observation {
     pub known: Known,
     /// The endpoint of its Platform, where calls can be made.
     pub endpoint: Option<Endpoint>,
-    /// The endpoint at which it was accepted, where its Platform has another one now which has not shown yet that it speaks
-    /// of our packages.
-    pub elsewhere: Option<Endpoint>,
+    /// Why it isn't believed that the package doesn't exist.
+    pub elsewhere: Option<Unbelieved>,
     /// Whether somebody else wants its package.
     pub claim: Claim,
     /// Another object that is about to delete the same package.
@@ -334,7 +335,7 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     }
     // 5
     if let Claim::Claimed(keeper) = &seen.claim {
-        return if let (true, Some(accepted)) = (going, &seen.elsewhere) {
+        return if let (true, Some(Unbelieved::Moved(accepted))) = (going, &seen.elsewhere) {
             // The keeper may have been accepted at the new endpoint, and would keep the package of another instance.
             rest(Reason::EndpointChanged, moved_keeper(keeper, accepted))
         } else if going {
@@ -426,24 +427,19 @@ fn settled(outcome: Outcome, going: bool, retired: bool) -> Decision {
 
 /// Looked at again by itself, since what it rests on may change without a sign.
 fn claim_unclear(unclear: &Unclear, now: Now) -> Decision {
-    let again = match unclear.doubt.why {
-        Why::Unconfirmed => ECHO_BOUND,
-        Why::Unreadable
-        | Why::Bare
-        | Why::Fresh
-        | Why::Closing
-        | Why::NoApplication
-        | Why::NotAllowed
-        | Why::Moved { .. }
-        | Why::Unproven
-        | Why::HandedIn
-        | Why::Elsewhere
-        | Why::TooMany => doubts::LOOK_AGAIN,
+    let message = claims::message::unclear(unclear);
+    if unclear.doubt.why == Why::Unconfirmed {
+        // Seen by whoever holds a permit only: another may use it meanwhile.
+        return Decision::GiveBack(message);
+    }
+    let again = match unclear.word {
+        Word::From(at) => at,
+        Word::None | Word::AfterTry => now.tick + doubts::LOOK_AGAIN,
     };
     Decision::Rest {
         reason: Reason::ClaimUnclear,
-        message: claims::message::unclear(unclear),
-        until: Some(unclear.heeded.unwrap_or(now.tick + again)),
+        message,
+        until: Some(again),
     }
 }
 

@@ -93,7 +93,7 @@ pub(crate) fn unclear(name: &str) -> Claim {
         doubt,
         since: now(),
         others: false,
-        heeded: None,
+        word: crate::package::claims::Word::None,
     }))
 }
 

@@ -4,19 +4,38 @@ use super::Context;
 use super::object::Object;
 use crate::api::names::{AppId, FileId};
 use crate::platform::Resolution;
-use crate::platform::inventory::Objects;
+use crate::platform::inventory::{Named, Objects};
+use crate::session::Session;
 
 impl Objects for Context {
     fn are_listed(&self) -> bool {
         self.cache.is_complete()
     }
 
-    fn stand_for(&self, application: &AppId, file: &FileId) -> bool {
-        self.cache.objects_of(file).iter().any(|object| {
+    fn of_package(&self, session: &Session, file: &FileId) -> Named {
+        let key = session.key();
+        let mut named = Named::default();
+        for object in self.cache.objects_of(file) {
             let settled = self.memory.settled(&object.uid).is_some();
-            !settled && stands_for(application, object, || belongs(self, object))
-        })
+            named.stands |= !settled && stands_for(&key.app_id, &object, || belongs(self, &object));
+            if object.application() == Some(&key.app_id) {
+                let accepted = object.status.endpoint.as_ref();
+                named.moved |= accepted.is_some_and(|accepted| *accepted != key.endpoint);
+                named.own |= is_over(self, &object, session);
+            }
+        }
+        named
     }
+}
+
+/// Whether the Platform of `object` brings the credential of `session`.
+fn is_over(context: &Context, object: &Object, session: &Session) -> bool {
+    let Some(platform) = object.platform() else {
+        return false;
+    };
+    let resolution = context.directory.resolve(&platform, &object.key.namespace);
+    let usable = resolution.usable();
+    usable.is_some_and(|usable| std::ptr::eq(&raw const *usable.session, session))
 }
 
 /// What the Platform of an object that was never accepted says of its application.

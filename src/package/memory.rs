@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 pub use self::writes::Part;
 use self::writes::Writes;
+use super::decide::Unbelieved;
 use super::doubts::Doubts;
 use super::gone::Gone;
 use super::requests::Requests;
@@ -22,8 +23,9 @@ use crate::session::{CredentialId, Priority, Session, SessionKey};
 use crate::telemetry::audit::AuditRecord;
 
 /// A package as one credential of a session knows it: who waits for a call of another one would wait for that one's
-/// trouble, too.
-pub type PackageKey = ((SessionKey, CredentialId), FileId);
+/// trouble, too. And as those know it who all believe, or don't believe for the same reason, that it doesn't exist: what
+/// settles one of them settles all who wait behind it.
+pub type PackageKey = ((SessionKey, CredentialId), FileId, Option<Unbelieved>);
 
 /// What makes trying again at once worthwhile when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

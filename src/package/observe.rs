@@ -9,7 +9,7 @@ use super::Context;
 use super::asking::asking;
 use super::cache::{Cache, Look};
 use super::claims::{Claim, Claimant};
-use super::decide::{Echo, Now, Observation, PlatformView};
+use super::decide::{Echo, Now, Observation, PlatformView, Unbelieved};
 use super::memory::{Failure, Fingerprint, PackageKey, Part};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
@@ -93,7 +93,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         failure.as_ref().map(|failure| failure.until),
         given_back.map(|(_, until)| until),
     ];
-    let package = package_of(&object, usable.as_ref());
+    let elsewhere = elsewhere(context, &object, usable.as_ref());
+    let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
     let ahead = ahead(context, &object, package.as_ref());
     let told = object.status.deletion.as_ref();
     let outcome = told.and_then(|deletion| deletion.outcome);
@@ -122,7 +123,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         graces_since: context.sight.graces_since(),
         lagging,
         endpoint: usable.as_ref().map(endpoint_of),
-        elsewhere: elsewhere(context, &object, usable.as_ref()),
+        elsewhere,
         known,
         claim,
         ahead,
@@ -130,7 +131,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         guard,
         unproven: unproven(context, &object, usable.as_ref(), now),
         proven: context.memory.proven(&object.uid, &fingerprint),
-        standing: standing_in(context, &object, usable.as_ref()),
+        standing: standing_in(context, &object, usable.as_ref(), package.as_ref()),
         backoff: pauses.into_iter().flatten().max(),
         given_back: given_back.map_or(0, |(count, _)| count),
         object,
@@ -203,7 +204,7 @@ async fn read_anew(
                 .map(|application| (application, others));
             let others = match others {
                 Some((application, others)) if !others.is_empty() => {
-                    Some(confirm(context, application, others).await)
+                    Some(confirm(context, application, others, Timestamp::now()).await)
                 }
                 Some(_) | None => None,
             };
@@ -276,18 +277,30 @@ fn endpoint_of(usable: &Usable) -> Endpoint {
 
 /// The package, to whom may wait for it: who waits behind another waits for its call, which goes out only under that
 /// one's credential.
-fn package_of(object: &Object, usable: Option<&Usable>) -> Option<PackageKey> {
-    let lane = usable.map(|usable| (usable.session.key().clone(), usable.credential.clone()));
-    lane.zip(object.file_id().cloned())
+fn package_of(
+    object: &Object,
+    usable: Option<&Usable>,
+    unbelieved: Option<&Unbelieved>,
+) -> Option<PackageKey> {
+    let usable = usable?;
+    let lane = (usable.session.key().clone(), usable.credential.clone());
+    Some((lane, object.file_id()?.clone(), unbelieved.cloned()))
 }
 
-/// The endpoint at which `object` was accepted, where its Platform has another one that has not shown yet that it speaks
-/// of our packages.
-fn elsewhere(context: &Context, object: &Object, usable: Option<&Usable>) -> Option<Endpoint> {
-    let key = usable?.session.key();
+/// Why it isn't believed that the package of `object` doesn't exist, as far as its Platform goes.
+fn elsewhere(context: &Context, object: &Object, usable: Option<&Usable>) -> Option<Unbelieved> {
+    let usable = usable?;
+    let key = usable.session.key();
     let accepted = object.status.endpoint.as_ref();
-    let accepted = accepted.filter(|accepted| **accepted != key.endpoint)?;
-    (!context.inventory.speaks_of_ours(key)).then(|| accepted.clone())
+    match accepted.filter(|accepted| **accepted != key.endpoint) {
+        Some(accepted) if !context.inventory.speaks_of_ours(key) => {
+            Some(Unbelieved::Moved(accepted.clone()))
+        }
+        Some(_) | None if !usable.logs_in && !usable.session.has_shown_ours() => {
+            Some(Unbelieved::HandedIn(key.app_id.clone()))
+        }
+        Some(_) | None => None,
+    }
 }
 
 /// Who has its turn and lacks nothing but room on record asks for that.
@@ -322,10 +335,18 @@ fn standing(context: &Context, object: &Object) -> Standing {
         .map_or(Standing::Absent, |seat| seat.session.standing(&object.uid))
 }
 
-/// The standing in the session that the object belongs to now; a seat in another one counts for nothing.
-fn standing_in(context: &Context, object: &Object, usable: Option<&Usable>) -> Standing {
+/// The standing in the session that the object belongs to now; a seat in another one, or for the package as others know
+/// it, counts for nothing.
+fn standing_in(
+    context: &Context,
+    object: &Object,
+    usable: Option<&Usable>,
+    package: Option<&PackageKey>,
+) -> Standing {
     match (context.memory.seat(&object.uid), usable) {
-        (Some(seat), Some(usable)) if Arc::ptr_eq(&seat.session, &usable.session) => {
+        (Some(seat), Some(usable))
+            if Arc::ptr_eq(&seat.session, &usable.session) && Some(&seat.package) == package =>
+        {
             seat.session.standing(&object.uid)
         }
         (Some(_), Some(_)) => {

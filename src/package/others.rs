@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Context;
 use super::claims::{
-    self, Belonging, Claim, Claimant, Doubt, Found, LOOKED_UP, Resolved, Why, message,
+    self, Belonging, Claim, Claimant, Doubt, Found, LOOKED_UP, REFUSALS, Resolved, Why, message,
 };
 use super::decide::Now;
 use super::doubts::{Case, Doubts};
@@ -16,9 +17,6 @@ use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::reason::Reason;
 use crate::platform::{Resolution, Usable};
-
-/// So many different refusals are read before a call; what more there are is unclear.
-const REFUSALS: usize = 32;
 
 /// A Platform and a namespace whose objects name it.
 type Tie = (ObjectKey, Arc<str>);
@@ -37,8 +35,7 @@ pub(super) struct Ties<'a> {
     own: Option<&'a Usable>,
     /// What counts of what stands against a claim; everything, where no call follows.
     confirmed: Option<&'a Confirmed>,
-    /// By tie, and whether the object was accepted: of one that never was, only a read tells that it is refused.
-    known: HashMap<(Tie, bool), Belonging>,
+    known: HashMap<Tie, Belonging>,
 }
 
 impl<'a> Ties<'a> {
@@ -59,23 +56,18 @@ impl<'a> Ties<'a> {
         let Some(tie) = tie(other) else {
             return Belonging::Unknown;
         };
-        let known = (tie, other.application.is_some());
-        if let Some(belonging) = self.known.get(&known) {
+        if let Some(belonging) = self.known.get(&tie) {
             return belonging.clone();
         }
-        let tie = &known.0;
-        let confirmed = self.confirmed.is_none_or(|read| read.ties.contains(tie));
+        let confirmed = self.confirmed.is_none_or(|read| read.ties.contains(&tie));
         let belonging = match self.context.directory.resolve(&tie.0, &tie.1) {
             Resolution::Usable(usable) => Belonging::Resolved(self.resolved(&usable, confirmed)),
-            Resolution::NotAllowed if confirmed || other.application.is_some() => {
-                Belonging::Refused
+            Resolution::NotAllowed => Belonging::Refused { confirmed },
+            Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => {
+                Belonging::Unknown
             }
-            Resolution::NotAllowed
-            | Resolution::Unread
-            | Resolution::NotFound
-            | Resolution::Unusable { .. } => Belonging::Unknown,
         };
-        self.known.insert(known, belonging.clone());
+        self.known.insert(tie, belonging.clone());
         belonging
     }
 
@@ -86,9 +78,11 @@ impl<'a> Ties<'a> {
                 .own
                 .is_some_and(|own| own.credential == usable.credential),
             proven: usable.proof().is_proven(),
+            tried: usable.session.was_tried(),
             logs_in: usable.logs_in,
             same_endpoint: self.own.is_some_and(|own| at_one_endpoint(own, usable)),
             closing: !usable.accepts,
+            current: usable.last_good.is_none(),
             confirmed,
         }
     }
@@ -102,27 +96,38 @@ impl<'a> Ties<'a> {
         now: Now,
     ) -> Claim {
         let found = claims::find(application, others, now.wall, |other| self.belonging(other));
-        let unproven = found
-            .doubts
-            .iter()
-            .filter(|doubt| doubt.why == Why::Unproven);
         // Seen from the namespace of the object: the Platform need not allow its own.
-        let unproven: HashSet<_> = unproven
-            .filter_map(|doubt| Some((doubt.platform.clone()?, &doubt.key.namespace)))
-            .collect();
-        for (platform, namespace) in unproven {
-            let shown = self.context.directory.resolve(&platform, namespace);
-            if let Resolution::Usable(usable) = shown {
-                usable.try_credential();
+        let mut unproven: HashMap<_, bool> = HashMap::new();
+        for doubt in &found.doubts {
+            if let (Why::Unproven { .. }, Some(platform)) = (&doubt.why, &doubt.platform) {
+                let first = unproven
+                    .entry((platform, &doubt.key.namespace))
+                    .or_default();
+                *first |= object.disregard.contains(&*doubt.uid);
             }
         }
-        weigh(found, object, application, &self.context.memory.doubts, now)
+        for ((platform, namespace), first) in unproven {
+            let shown = self.context.directory.resolve(platform, namespace);
+            if let Resolution::Usable(usable) = shown {
+                usable.try_credential(first);
+            }
+        }
+        let read = self.confirmed.is_some();
+        weigh(
+            found,
+            read,
+            object,
+            application,
+            &self.context.memory.doubts,
+            now,
+        )
     }
 }
 
-/// What follows for `object`, which is of `application`, from what was found.
+/// What follows for `object`, which is of `application`, from what was found, by reads of the API server or without them.
 pub(super) fn weigh(
     found: Found,
+    read: bool,
     object: &Object,
     application: &AppId,
     doubts: &Doubts,
@@ -140,7 +145,7 @@ pub(super) fn weigh(
                 Some(_) => &[][..],
                 None => &found.doubts[..],
             };
-            doubts.note(case, unclear, now)
+            doubts.note(case, unclear, read, now)
         }
         None => HashMap::new(),
     };
@@ -168,11 +173,13 @@ pub(super) async fn confirm(
     context: &Context,
     application: &AppId,
     others: &[Claimant],
+    now: Timestamp,
 ) -> Confirmed {
     let mut refusing = HashSet::new();
     let mut elsewhere = HashSet::new();
     let mut looked_up = 0;
-    for other in others.iter().filter(|other| other.application.is_none()) {
+    let fresh = others.iter().filter(|other| other.application.is_none());
+    for other in fresh.filter(|other| other.lives(now)) {
         let Some(tie) = tie(other) else { continue };
         match context.directory.resolve(&tie.0, &tie.1) {
             Resolution::NotAllowed if refusing.len() < REFUSALS => {

@@ -207,7 +207,7 @@ async fn remember(
         for key in context.memory.settle(&object.uid, outcome) {
             context.queue.add(key);
         }
-        if let Some(((session, _), file)) = observed.package.clone() {
+        if let Some(((session, _), file, _)) = observed.package.clone() {
             let gone = (session, file);
             context.memory.gone.remember(gone.clone(), Instant::now());
             // Whoever wants the package all the same says that it isn't there.

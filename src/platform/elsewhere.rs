@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::credentials::{Assessment, SecretData, Seen, assess};
 use super::{Directory, Resolution, watch};
 use crate::api::names::ObjectKey;
+use crate::api::platform::{PlatformSpec, Tls};
 
 /// How long one read may take: by then it is too old to be acted on.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,9 +49,16 @@ impl Directory {
         let begun = begun.min(begun_later);
         let seen = read.as_ref().clone().map_or(Seen::Missing, Seen::Present);
         // Of the Secrets only the one with the credentials matters here; what TLS settings hold says nothing of them.
-        let spec = crate::api::platform::PlatformSpec { tls: None, ..spec };
+        let tls = spec.tls.map(|tls| Tls {
+            server_name: tls.server_name,
+            ..Tls::default()
+        });
+        let spec = PlatformSpec { tls, ..spec };
         let same = match assess(&spec, &platform.namespace, |_| Some(&seen)) {
-            Assessment::Complete(inputs) => inputs.session == *usable.session.key(),
+            Assessment::Complete(inputs) => {
+                inputs.session == *usable.session.key()
+                    && usable.session.is_under(&inputs.credential)
+            }
             Assessment::Unread | Assessment::Unreadable(_) | Assessment::Invalid(_) => false,
         };
         Ok((same, begun))

@@ -32,7 +32,7 @@ use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::version_package::PackageIdentity;
 use crate::remote::answer::Answer;
-use crate::session::SessionKey;
+use crate::session::{Session, SessionKey};
 
 /// A moment by both clocks: one for what people read, one for what came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +73,19 @@ pub trait Objects: Send + Sync {
     /// Whether all are known.
     fn are_listed(&self) -> bool;
 
-    /// Whether one of them stands for the package: it wants it, or is to delete it and hasn't yet.
-    fn stand_for(&self, application: &AppId, file: &FileId) -> bool;
+    /// What those that name the package, which `session` lists, are to it.
+    fn of_package(&self, session: &Session, file: &FileId) -> Named;
+}
+
+/// What the objects that name a package are to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Whether one of them stands for it: it wants it, or is to delete it and hasn't yet.
+    pub stands: bool,
+    /// Whether one of them was accepted for the application at another endpoint: so the present one has its packages.
+    pub moved: bool,
+    /// Whether one of them was accepted for the application over a Platform that brings the credential of the list.
+    pub own: bool,
 }
 
 /// The last readings of every application.
@@ -88,7 +99,7 @@ struct State {
     stocks: HashMap<SessionKey, Stock>,
     /// By application, since its list is the same whatever the endpoint.
     deletions: HashMap<AppId, Deletions>,
-    /// The endpoints that have shown a package which an object names, so that they speak of our packages.
+    /// The endpoints that have shown a package of an object that was accepted elsewhere, so that they speak of our packages.
     shown: HashSet<SessionKey>,
 }
 
@@ -205,12 +216,14 @@ impl Inventory {
         counts
     }
 
-    /// The platform has shown a package of `key` that an object names; whether that is news.
+    /// The platform has shown a package of `key` that an object names which was accepted at another endpoint; whether that
+    /// is news.
     pub fn has_shown_one(&self, key: &SessionKey) -> bool {
         self.state.lock().shown.insert(key.clone())
     }
 
-    /// Whether the platform has shown a package of `key` that an object names, since this process began.
+    /// Whether it has shown one since this process began. Objects that were accepted at the endpoint itself prove nothing
+    /// of the others.
     pub fn speaks_of_ours(&self, key: &SessionKey) -> bool {
         self.state.lock().shown.contains(key)
     }

@@ -113,9 +113,10 @@ impl Usable {
         self.session.proof()
     }
 
-    /// Asks that its credential be tried, since a claim, a release or a raised bound waits for it.
-    pub fn try_credential(&self) {
-        self.session.try_credential();
+    /// Asks that its credential be tried, since a claim, a release or a raised bound waits for it; `first` where a person's
+    /// word waits for that.
+    pub fn try_credential(&self, first: bool) {
+        self.session.try_credential(first);
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Joined {
     pub(super) lane: LaneId,
     /// A lane that has lost its last member by that.
     pub(super) left: Option<LaneId>,
-    /// Whether it makes trying again worthwhile: its way to the platform is another one, or a person asks for it.
+    /// Whether it makes trying again worthwhile: its way to the platform is another one.
     pub(super) worth_trying: bool,
     /// Whether a person asks for a try.
     pub(super) asks: bool,
@@ -78,7 +78,7 @@ impl Members {
         Joined {
             lane,
             left: left.filter(|old| *old != lane && self.of(*old).next().is_none()),
-            worth_trying: asks || reconnects,
+            worth_trying: reconnects,
             asks,
         }
     }
@@ -97,6 +97,12 @@ impl Members {
     /// The lane that `platform` is in.
     pub(super) fn lane_of(&self, platform: &ObjectKey) -> Option<LaneId> {
         self.all.get(platform).map(|(lane, _, _)| *lane)
+    }
+
+    /// Whether `credential` is the one of the lane.
+    pub(super) fn is_credential(&self, lane: LaneId, credential: &Credential) -> bool {
+        let known = self.lanes.get(&lane);
+        known.is_some_and(|known| same_credential(known, credential))
     }
 
     /// Those lanes that somebody is in.
@@ -182,7 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn another_connection_or_another_request_of_a_person_makes_trying_again_worthwhile() {
+    fn another_connection_makes_trying_again_worthwhile_and_another_request_of_a_person_asks_for_a_try()
+     {
         let (mut members, key) = (Members::default(), ObjectKey::new("n", "a"));
         let known = || member(1, 1, Credential::Login, "s");
         let first = known();
@@ -197,9 +204,9 @@ mod tests {
         };
         assert_eq!(tries(same(None)), (false, false), "nobody waits yet");
         assert_eq!(tries(same(None)), (false, false));
-        assert_eq!(tries(same(Some("1"))), (true, true));
+        assert_eq!(tries(same(Some("1"))), (false, true));
         assert_eq!(tries(same(Some("1"))), (false, false));
-        assert_eq!(tries(same(Some("2"))), (true, true));
+        assert_eq!(tries(same(Some("2"))), (false, true));
         assert_eq!(tries(same(None)), (false, false), "taken off");
         assert_eq!(tries(known()), (true, false));
     }

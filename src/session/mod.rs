@@ -134,10 +134,30 @@ impl Session {
     }
 
     /// Somebody waits to know whether the platform accepts the credential. It is tried once, when its turn among all
-    /// such has come: at most one a minute in one session, the longest awaited first. One that is proven isn't tried,
-    /// and one that was refused not before an hour is over.
-    pub fn try_credential(&self) {
-        self.change(|core, now| core.try_credential(self.lane, now));
+    /// such has come: at most one a minute in one session, the longest awaited first, and before them those that were not
+    /// tried yet and go `first`. One that is proven isn't tried, and one that was refused not before an hour is over.
+    pub fn try_credential(&self, first: bool) {
+        self.change(|core, now| core.try_credential(self.lane, first, now));
+    }
+
+    /// Whether a try of the credential has ended, whatever it found out.
+    pub fn was_tried(&self) -> bool {
+        self.lock().core.was_tried(self.lane)
+    }
+
+    /// Under this credential a package was shown that an object of its Platforms names; whether that is news.
+    pub fn shows_ours(&self) -> bool {
+        self.lock().core.shows_ours(self.lane)
+    }
+
+    /// Whether a package was shown under this credential that an object of its Platforms names.
+    pub fn has_shown_ours(&self) -> bool {
+        self.lock().core.has_shown_ours(self.lane)
+    }
+
+    /// Whether this is the credential that calls go out under here.
+    pub fn is_under(&self, credential: &Credential) -> bool {
+        self.lock().members.is_credential(self.lane, credential)
     }
 
     /// How long a call counts after its answer.

@@ -65,22 +65,7 @@ async fn platform_says(plane: &Plane, namespace: &str, name: &str, reason: &str)
 
 /// Logs in as another client would.
 async fn log_in(simulator: &Simulator, app_id: &str, secret: &str) -> String {
-    support::install_crypto();
-    let ca = std::fs::read(simulator.tls_dir().join("ca.crt")).unwrap();
-    let ca = reqwest::Certificate::from_pem(&ca).unwrap();
-    let client = reqwest::Client::builder()
-        .tls_certs_only([ca])
-        .build()
-        .unwrap();
-    let login = format!("{}/iocm/app/sec/v1.1.0/login", simulator.endpoint());
-    let answer = client
-        .post(login)
-        .form(&[("appId", app_id), ("secret", secret)])
-        .send()
-        .await
-        .unwrap();
-    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-    answer["accessToken"].as_str().unwrap().to_owned()
+    simulator.log_in(app_id, secret).await
 }
 
 /// A slow quota, so that deletions wait, and as many objects as that takes.

@@ -7,6 +7,8 @@
     reason = "a test that can't go on has failed"
 )]
 
+mod handed_in;
+mod moved;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,7 +17,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::{
-    Layout, Plane, Rig, Simulator, SimulatorOptions, own, ready, start_operator, wait_for,
+    Layout, Plane, Rig, SOON, Simulator, SimulatorOptions, own, ready, start_operator, wait_for,
 };
 
 const FIRST: &str = "package-00001";
@@ -236,45 +238,4 @@ async fn two_accepted_logins_change_over_and_both_platforms_say_so() {
         })
         .await;
     }
-}
-
-#[tokio::test]
-async fn another_instance_of_the_platform_settles_nothing_before_it_shows_a_package_of_ours() {
-    let rig = Rig::shared("moved", Layout::default()).await;
-    rig.active(&[("one", FIRST), ("two", SECOND)]).await;
-    let stored = rig.get("one").await.unwrap();
-    let old = stored["status"]["endpoint"].as_str().unwrap().to_owned();
-    assert_eq!(old, rig.simulator.endpoint());
-    let options = SimulatorOptions {
-        app_id: &rig.namespace,
-        prefix: &own::prefix(&rig.namespace),
-        quota_window: "1s",
-        ..SimulatorOptions::default()
-    };
-    let other = Simulator::start(options).await;
-    let ca = std::fs::read_to_string(other.tls_dir().join("ca.crt")).unwrap();
-    rig.patch(
-        "secret/production-ca",
-        &json!({"stringData": {"ca.crt": ca}}),
-    );
-    rig.patch(
-        "platform/production",
-        &json!({"spec": {"endpoint": other.endpoint()}}),
-    );
-    rig.delete("one");
-    rig.delete("two");
-    for name in ["one", "two"] {
-        let held = rig.reason(name, "EndpointChanged").await;
-        assert!(message(&held).contains(&old), "{}", message(&held));
-        assert!(held["status"]["deletion"]["outcome"].is_null());
-    }
-    rig.patch("vp/one", &json!({"spec": {"deletionPolicy": "Retain"}}));
-    rig.gone("one").await;
-    // It turns out to be the same platform under another name: its list shows what an object names.
-    rig.active(&[("three", "package-00003")]).await;
-    let package = json!({"appId": rig.namespace, "packages": [{"fileId": "package-00003"}]});
-    other.switch("/packages", &package).await;
-    let inventory = json!({"spec": {"inventory": {"interval": "1m"}}});
-    rig.patch("platform/production", &inventory);
-    rig.gone("two").await;
 }

@@ -4,7 +4,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Doubt, PATIENCE, Unclear, Why};
+use super::{Doubt, PATIENCE, Unclear, Why, Word};
 
 /// How the time is begun.
 const SINCE: &str = "since ";
@@ -15,7 +15,7 @@ pub fn unclear(unclear: &Unclear) -> String {
         doubt,
         since,
         others,
-        heeded,
+        word,
     } = unclear;
     let (uid, patience) = (&doubt.uid, PATIENCE.as_secs() / 60);
     let others = if *others {
@@ -23,14 +23,16 @@ pub fn unclear(unclear: &Unclear) -> String {
     } else {
         ""
     };
-    let exit = if heeded.is_some() {
-        format!(
+    let exit = match word {
+        Word::From(_) => format!(
             "The annotation iodm.dev/disregard passes over it once the claim has been unclear for {patience} minutes without a break"
-        )
-    } else {
-        format!(
+        ),
+        Word::AfterTry => format!(
+            "The annotation iodm.dev/disregard passes over it once these credentials were tried and the claim has been unclear for {patience} minutes without a break"
+        ),
+        Word::None => format!(
             "If it doesn't want the package, the annotation iodm.dev/disregard on this object, with the value {uid}, passes over it"
-        )
+        ),
     };
     format!(
         "{} (uid {uid}) names the same fileId, and {SINCE}{since} nobody can tell whether it wants the package{others}: {}. {exit}",
@@ -76,8 +78,11 @@ fn why(doubt: &Doubt) -> String {
             "{platform} names another application beside an accessToken that was handed in, which does not prove it; a login (appId and secret) in \
              the Secret, or the deletion of the object, ends this"
         ),
-        Why::Unproven => format!(
-            "the platform has not accepted the credentials of {platform} so far; they are tried, and the right ones in its Secret end this"
+        Why::Unproven { tried: false } => format!(
+            "the credentials of {platform} have not been tried yet; they are tried by themselves, and the right ones in its Secret end this"
+        ),
+        Why::Unproven { tried: true } => format!(
+            "the platform has not accepted the credentials of {platform}; the right ones in its Secret end this"
         ),
         Why::Elsewhere => format!(
             "{platform} is at another endpoint, with other credentials of an application of the same name; the endpoint or the \

@@ -25,8 +25,10 @@ fn resolved(application: &str) -> Resolved {
         application: app(application),
         equal: application == "app-1",
         proven: application != "app-1",
+        tried: true,
         same_endpoint: true,
         closing: false,
+        current: true,
         confirmed: true,
     }
 }
@@ -48,7 +50,7 @@ fn found(others: &[(Claimant, Belonging)]) -> Found {
 fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
     let now = match belonging {
         Belonging::Resolved(now) => Some(now),
-        Belonging::Refused | Belonging::Unknown => None,
+        Belonging::Refused { .. } | Belonging::Unknown => None,
     };
     let (ours, accepted) = (app("app-1"), other.application.as_ref());
     let resolves_to = |application: &AppId| now.is_some_and(|now| now.application == *application);
@@ -57,10 +59,10 @@ fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
         && accepted == Some(&ours)
         && resolves_to(&ours)
         && now.is_some_and(|now| now.same_endpoint && (now.equal || now.proven));
-    let refused = *belonging == Belonging::Refused && accepted.is_none();
+    let refused = *belonging == (Belonging::Refused { confirmed: true }) && accepted.is_none();
     let other_proven = now.is_some_and(|now| {
-        // A token handed in proves no application.
-        now.application != ours && now.proven && now.logs_in
+        // A token handed in proves no application, and a Secret that can't be read names none now.
+        now.application != ours && now.proven && now.logs_in && now.current
     });
     let elsewhere = accepted.is_some_and(resolves_to) && other_proven;
     let never_accepted = accepted.is_none() && other_proven && now.is_some_and(|now| now.confirmed);
@@ -75,17 +77,20 @@ fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
 #[test]
 fn every_object_is_claiming_or_nobody_as_the_rule_says_and_unclear_in_every_other_case() {
     let flags = [false, true];
-    let mut belongings = vec![Belonging::Refused, Belonging::Unknown];
+    let mut belongings = vec![Belonging::Unknown];
+    belongings.extend(flags.map(|confirmed| Belonging::Refused { confirmed }));
     for application in ["app-1", "app-2", "app-3"] {
-        for bits in 0..64_u8 {
+        for bits in 0..128_u8 {
             let bit = |at: u8| bits & (1 << at) != 0;
             belongings.push(Belonging::Resolved(Resolved {
                 logs_in: bit(5),
                 application: app(application),
                 equal: bit(0),
                 proven: bit(1),
+                tried: true,
                 same_endpoint: bit(2),
                 closing: bit(3),
+                current: bit(6),
                 confirmed: bit(4),
             }));
         }
@@ -156,6 +161,52 @@ fn of_those_that_were_never_accepted_only_so_many_are_looked_up() {
 }
 
 #[test]
+fn of_those_that_platforms_refuse_only_so_many_refusals_are_looked_up_also_before_a_permit_is_held()
+{
+    let fresh = |count: usize, namespaces: usize, confirmed: bool| {
+        let all = (0..count).map(|n| {
+            let mut one = claimant(&format!("f-{n:02}"), None);
+            one.key.namespace = format!("n-{:02}", n % namespaces).into();
+            // Without a permit all counts as confirmed; with one it is read of those that come first.
+            let confirmed = confirmed || n < REFUSALS;
+            (one, Belonging::Refused { confirmed })
+        });
+        let doubts = found(&all.collect::<Vec<_>>()).doubts;
+        doubts
+            .into_iter()
+            .map(|doubt| doubt.why)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(fresh(REFUSALS, REFUSALS, true), []);
+    assert_eq!(
+        fresh(90, REFUSALS, true),
+        [],
+        "of one namespace they are one"
+    );
+    for confirmed in [true, false] {
+        let more = fresh(REFUSALS + 2, REFUSALS + 2, confirmed);
+        assert_eq!(more, [Why::TooMany, Why::TooMany], "{confirmed}");
+    }
+}
+
+#[test]
+fn a_persons_word_waits_until_the_credentials_of_the_claimant_were_tried() {
+    let foreign = |tried| {
+        let mut is = resolved("app-1");
+        (is.equal, is.tried) = (false, tried);
+        (claimant("b", Some("app-1")), Belonging::Resolved(is))
+    };
+    let said = [String::from("uid-b")].into();
+    let later = Instant::now() + Duration::from_secs(1);
+    let claim = |tried| conclude(found(&[foreign(tried)]), &said, long_ago, later);
+    let Claim::Unclear(unclear) = claim(false) else {
+        panic!("it is passed over");
+    };
+    assert_eq!(unclear.word, Word::AfterTry);
+    assert_eq!(claim(true), Claim::Disregarded(vec!["uid-b".into()]));
+}
+
+#[test]
 fn a_definite_claim_is_named_whatever_is_unclear_and_annotated() {
     let others = [
         (claimant("a", None), is("app-1")),
@@ -188,24 +239,26 @@ fn a_persons_word_passes_over_exactly_the_claims_that_it_names_after_two_minutes
         )
     };
     let told = |claim| match claim {
-        Claim::Unclear(unclear) => (
-            unclear.doubt.uid.to_string(),
-            unclear.others,
-            unclear.heeded,
-        ),
+        Claim::Unclear(unclear) => (unclear.doubt.uid.to_string(), unclear.others, unclear.word),
         other => panic!("{other:?}"),
     };
     let early = PATIENCE.saturating_sub(Duration::from_secs(1));
-    assert_eq!(told(claim(&[], PATIENCE)), ("uid-a".into(), true, None));
+    assert_eq!(
+        told(claim(&[], PATIENCE)),
+        ("uid-a".into(), true, Word::None)
+    );
     assert_eq!(
         told(claim(&["uid-a"], PATIENCE)),
-        ("uid-b".into(), false, None)
+        ("uid-b".into(), false, Word::None)
     );
     // What no word is said for is told first.
-    assert_eq!(told(claim(&["uid-a"], early)), ("uid-b".into(), true, None));
+    assert_eq!(
+        told(claim(&["uid-a"], early)),
+        ("uid-b".into(), true, Word::None)
+    );
     let both = ["uid-a", "uid-b"];
-    let (_, _, heeded) = told(claim(&both, early));
-    assert_eq!(heeded, Some(now + Duration::from_secs(1)));
+    let (_, _, word) = told(claim(&both, early));
+    assert_eq!(word, Word::From(now + Duration::from_secs(1)));
     assert_eq!(
         claim(&both, PATIENCE),
         Claim::Disregarded(both.map(Arc::from).into())
@@ -234,7 +287,8 @@ fn an_unclear_claim_is_told_with_object_uid_since_when_why_and_what_ends_it() {
             accepted: app("app-2"),
             present: app("app-1"),
         },
-        Why::Unproven,
+        Why::Unproven { tried: false },
+        Why::Unproven { tried: true },
         Why::HandedIn,
         Why::Elsewhere,
         Why::TooMany,
@@ -246,7 +300,7 @@ fn an_unclear_claim_is_told_with_object_uid_since_when_why_and_what_ends_it() {
             doubt: doubt.clone(),
             since: fixtures::now(),
             others: true,
-            heeded: None,
+            word: Word::None,
         };
         let said = message::unclear(&unclear);
         for part in [
@@ -258,8 +312,13 @@ fn an_unclear_claim_is_told_with_object_uid_since_when_why_and_what_ends_it() {
         }
         assert_eq!(said.contains("iodm.dev/accept: app-1"), moved, "{said}");
         assert_eq!(message::said_since(&said, &doubt), Some(fixtures::now()));
-        unclear.heeded = Some(Instant::now());
-        assert!(message::unclear(&unclear).contains("2 minutes"));
+        for word in [Word::AfterTry, Word::From(Instant::now())] {
+            unclear.word = word;
+            let said = message::unclear(&unclear);
+            assert!(said.contains("2 minutes"), "{said}");
+            let tries = said.contains("once these credentials were tried");
+            assert_eq!(tries, word == Word::AfterTry, "{said}");
+        }
     }
     let (one, other) = (doubt(Why::Bare), "fleet/bc (uid uid-b) names ...");
     assert_eq!(message::said_since(other, &one), None);

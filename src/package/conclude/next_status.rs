@@ -7,7 +7,7 @@ use crate::api::names::{AppId, Endpoint};
 use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::claims::Claim;
-use crate::package::decide::{Now, Observation, PlatformView, asked_at};
+use crate::package::decide::{Now, Observation, PlatformView, Unbelieved, asked_at};
 use crate::package::object::Object;
 use crate::package::requests::Request;
 use crate::platform::guard::Judgement;
@@ -107,10 +107,8 @@ fn endpoint(seen: &Observation, application: Option<&AppId>) -> Option<Endpoint>
     match (&seen.platform, &seen.endpoint) {
         (PlatformView::Usable { app_id, .. }, Some(endpoint)) if Some(app_id) == application => {
             let anew = present.application.as_ref() != application;
-            let kept = present
-                .endpoint
-                .clone()
-                .filter(|_| !anew && seen.elsewhere.is_some());
+            let moved = matches!(seen.elsewhere, Some(Unbelieved::Moved(_)));
+            let kept = present.endpoint.clone().filter(|_| !anew && moved);
             kept.or_else(|| Some(endpoint.clone()))
         }
         _ => present.endpoint.clone(),

@@ -6,7 +6,7 @@ use super::*;
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::version_package::{Deletion, PackageIdentity};
 use crate::package::claims::Claim;
-use crate::package::decide;
+use crate::package::decide::{self, Unbelieved};
 use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
 use crate::platform::guard::{Judgement, Unit};
@@ -452,7 +452,7 @@ fn an_endpoint_that_speaks_of_no_package_of_ours_settles_nothing_until_it_does()
     object.status.endpoint = Some(old.clone());
     let seen = Observation {
         endpoint: Some(new.clone()),
-        elsewhere: Some(old.clone()),
+        elsewhere: Some(Unbelieved::Moved(old.clone())),
         ..fixtures::seen(object)
     };
     let gone = Effect::Answered(Answer::AlreadyGone(Detail::default()));

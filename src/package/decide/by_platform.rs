@@ -2,8 +2,9 @@
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::unbelieved::unbelieved;
 use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, odd_pause, rest};
-use crate::api::names::{AppId, Endpoint, ObjectKey};
+use crate::api::names::AppId;
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::package::object::Object;
@@ -147,32 +148,9 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::Undecodable => rest(Reason::CredentialsMissing, message.clone()),
         }),
         PlatformView::Usable { app_id, .. } => {
-            application_changed(seen, app_id).or_else(|| endpoint_changed(seen))
+            application_changed(seen, app_id).or_else(|| unbelieved(seen))
         }
     }
-}
-
-/// What the new endpoint said of the package proves nothing yet: asked again, it would say the same.
-fn endpoint_changed(seen: &Observation) -> Option<Decision> {
-    let accepted = seen.elsewhere.as_ref()?;
-    let told = seen.object.status.says(Reason::EndpointChanged);
-    told.then(|| rest(Reason::EndpointChanged, elsewhere(accepted)))
-}
-
-/// Why an answer that the package doesn't exist isn't believed.
-pub fn elsewhere(accepted: &Endpoint) -> String {
-    format!(
-        "The Platform says that the package does not exist, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package that an object names: \
-         it may be another instance of the platform. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
-    )
-}
-
-/// Why an object isn't let go although another one keeps its package.
-pub fn moved_keeper(keeper: &ObjectKey, accepted: &Endpoint) -> String {
-    format!(
-        "{keeper} wants the package, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package that an object names: \
-         it may be another instance of the platform, and {keeper} may want the package there. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
-    )
 }
 
 /// Row 8: the Platform sends no DELETE.

@@ -19,7 +19,7 @@ fn place() -> SessionKey {
 }
 
 fn package() -> PackageKey {
-    ((place(), CredentialId::of(1)), "f-1".parse().unwrap())
+    ((place(), CredentialId::of(1)), "f-1".parse().unwrap(), None)
 }
 
 fn seat() -> Seat {
@@ -54,7 +54,7 @@ fn elsewhere(seat: &Seat) -> Seat {
         ..place()
     };
     Seat {
-        package: ((place, CredentialId::of(1)), seat.package.1.clone()),
+        package: ((place, CredentialId::of(1)), seat.package.1.clone(), None),
         ..seat.clone()
     }
 }

@@ -51,7 +51,14 @@ impl World {
             let found = judging::find(&application, &look.others, now.wall, |other| {
                 Belonging::Resolved(self.belonging(other.platform.as_ref()))
             });
-            weigh(found, &object, &application, &self.memory.doubts, now)
+            weigh(
+                found,
+                false,
+                &object,
+                &application,
+                &self.memory.doubts,
+                now,
+            )
         } else {
             Claim::Nobody
         };

@@ -119,8 +119,10 @@ impl World {
             application: self.application_of(platform),
             equal: !foreign,
             proven: !foreign || self.foreign.1,
+            tried: true,
             same_endpoint: true,
             closing: false,
+            current: true,
             confirmed: true,
         }
     }

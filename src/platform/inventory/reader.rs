@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::deletions::Deleted;
 use super::schedule::Since;
 use super::walk::{Reading, Walk};
-use super::{Application, Inventory, Moment, Objects};
+use super::{Application, Inventory, Moment, Named, Objects};
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::platform::Platform;
 use crate::platform::{Directory, Usable};
@@ -160,7 +160,7 @@ impl Reader {
                 () = sleep_until(due) => {}
             }
             let succeeded = match self.walk(&key, &source).await {
-                Ok(walk) => self.conclude(&key, walk).await,
+                Ok(walk) => self.conclude(&key, &source, walk).await,
                 Err(why) => self.complain(&key, &why),
             };
             since = since.then(succeeded, Instant::now());
@@ -190,13 +190,14 @@ impl Reader {
     }
 
     /// Takes in what a walk has found, and tells of it; whether it proves anything.
-    async fn conclude(&self, key: &SessionKey, walk: Walk) -> bool {
+    async fn conclude(&self, key: &SessionKey, source: &Source, walk: Walk) -> bool {
         let mut reading = walk.end(self.inventory.mark(&key.app_id));
-        let shows = self.shows_ours(key, &reading).await;
-        let news = shows && self.inventory.has_shown_one(key);
         let (flaw, packages) = (reading.flaw, reading.listing.len());
         let begun = reading.begun;
-        self.judge(key, &mut reading).await;
+        let proves = self.judge(source, &mut reading).await;
+        let endpoint = proves.moved && self.inventory.has_shown_one(key);
+        let under_token = proves.own && source.session.shows_ours();
+        let news = endpoint || under_token;
         let unmanaged = reading.listing.unmanaged();
         let taken = self.inventory.take(key, reading, Moment::now());
         match flaw {
@@ -219,38 +220,23 @@ impl Reader {
         flaw.is_none()
     }
 
-    /// Whether a package is listed that an object names. One is enough, whatever else the reading lacks.
-    async fn shows_ours(&self, key: &SessionKey, reading: &Reading) -> bool {
-        if self.inventory.speaks_of_ours(key) {
-            return true;
-        }
-        for some in reading.listing.entries().chunks(AT_ONCE) {
-            let named = some.iter().any(|entry| {
-                let file = entry.id().parse::<FileId>();
-                file.is_ok_and(|file| self.objects.stand_for(&key.app_id, &file))
-            });
-            if named {
-                return true;
-            }
-            tokio::task::yield_now().await;
-        }
-        false
-    }
-
-    /// Marks the packages that no object stands for. One that proves nothing marks none.
-    async fn judge(&self, key: &SessionKey, reading: &mut Reading) {
-        if reading.flaw.is_some() {
-            return;
-        }
+    /// Marks the packages that no object stands for. One that proves nothing marks none, but each package that it lists
+    /// exists: what that proves is returned.
+    async fn judge(&self, source: &Source, reading: &mut Reading) -> Named {
+        let mut proves = Named::default();
         for some in reading.listing.entries_mut().chunks_mut(AT_ONCE) {
             for entry in some {
                 // One with an id that no object can have is nobody's.
-                let file = entry.id().parse::<FileId>();
-                let stands = file.is_ok_and(|file| self.objects.stand_for(&key.app_id, &file));
-                entry.unmanaged = !stands;
+                let file = entry.id().parse::<FileId>().ok();
+                let named = file.map(|file| self.objects.of_package(&source.session, &file));
+                let named = named.unwrap_or_default();
+                proves.moved |= named.moved;
+                proves.own |= named.own;
+                entry.unmanaged = reading.flaw.is_none() && !named.stands;
             }
             tokio::task::yield_now().await;
         }
+        proves
     }
 
     /// Remembers a trouble, and says it once.

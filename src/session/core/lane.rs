@@ -48,8 +48,16 @@ pub(in crate::session) struct Lane {
     pub(super) learned: Learned,
     /// Since when somebody waits to know whether it is accepted.
     pub(super) awaited: Option<Instant>,
-    /// Whether a person asks that it be tried.
-    pub(super) asked: bool,
+    /// Whether a package was shown under it that an object of its Platforms names.
+    pub(super) shows_ours: bool,
+    /// Whether a person's word waits for that, so that it is tried before others.
+    pub(super) first: bool,
+    /// Whether a try has ended, whatever it found out.
+    pub(super) tried: bool,
+    /// Since when a person waits for a try.
+    pub(super) asked: Option<Instant>,
+    /// When it was last tried since a person asked.
+    pub(super) tried_as_asked: Option<Instant>,
     /// Since when nobody is a member, so that nothing is granted.
     pub(super) abandoned: Option<Instant>,
 }
@@ -64,7 +72,11 @@ impl Lane {
             notice: Notice::default(),
             learned: Learned::Untried,
             awaited: None,
-            asked: false,
+            shows_ours: false,
+            first: false,
+            tried: false,
+            asked: None,
+            tried_as_asked: None,
             abandoned: None,
             terms,
         }
@@ -104,6 +116,7 @@ impl Core {
         if other_credential {
             self.learned |= lane.learned != Learned::Untried;
             lane.learned = Learned::Untried;
+            (lane.tried, lane.shows_ours) = (false, false);
             match lane.health.ailment() {
                 Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
                     lane.health.understood();
@@ -120,21 +133,48 @@ impl Core {
         self.bound(now);
     }
 
-    /// A person asks that the credential be tried now.
+    /// A person asks that the credential be tried now: at once, but not more often than others can bear.
     pub(in crate::session) fn ask(&mut self, id: LaneId, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&id) {
-            lane.asked = true;
-            lane.health.try_now(now);
+            lane.asked.get_or_insert(now);
         }
     }
 
     /// See [`super::super::Session::try_credential`].
-    pub(in crate::session) fn try_credential(&mut self, id: LaneId, now: Instant) {
+    pub(in crate::session) fn try_credential(&mut self, id: LaneId, first: bool, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&id)
             && !lane.is_proven()
         {
             lane.awaited.get_or_insert(now);
+            lane.first |= first && !lane.tried;
         }
+    }
+
+    /// A try of the credential has ended, whatever it found out.
+    pub(super) fn has_been_tried(&mut self, id: LaneId, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            // One whose try finds out nothing has its next turn after all others.
+            lane.awaited = lane.awaited.map(|_| now);
+            self.learned |= lane.awaited.is_some() && !lane.tried;
+            (lane.tried, lane.first) = (true, false);
+        }
+    }
+
+    /// A package was shown under the credential that an object of its Platforms names; whether that is news.
+    pub(in crate::session) fn shows_ours(&mut self, id: LaneId) -> bool {
+        let lane = self.lanes.get_mut(&id);
+        lane.is_some_and(|lane| !std::mem::replace(&mut lane.shows_ours, true))
+    }
+
+    /// Whether one was shown.
+    pub(in crate::session) fn has_shown_ours(&self, id: LaneId) -> bool {
+        self.lanes.get(&id).is_some_and(|lane| lane.shows_ours)
+    }
+
+    /// Whether a try of the credential has ended, whatever it found out.
+    pub(in crate::session) fn was_tried(&self, id: LaneId) -> bool {
+        let lane = self.lanes.get(&id);
+        lane.is_some_and(|lane| lane.tried || lane.learned != Learned::Untried)
     }
 
     /// Lets all of a lane go, since nobody is a member any more. Those who held something come back.
@@ -142,8 +182,7 @@ impl Core {
         self.void_permits(id);
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.abandoned.get_or_insert(now);
-            lane.awaited = None;
-            lane.asked = false;
+            (lane.awaited, lane.asked, lane.first) = (None, None, false);
             let waiting = std::iter::from_fn(|| lane.queue.pop());
             self.woken.extend(waiting.map(|ticket| ticket.key));
         }
@@ -185,7 +224,7 @@ impl Core {
             return;
         };
         let awaited = lane.awaited.take().is_some();
-        lane.asked = false;
+        lane.asked = None;
         if !lane.is_proven() {
             lane.learned = Learned::Proven(now);
             // Of the only credential, for which nobody waits, the next look is soon enough.
@@ -199,7 +238,7 @@ impl Core {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
-        (lane.awaited, lane.asked) = (None, false);
+        (lane.awaited, lane.asked) = (None, None);
         lane.learned = Learned::Refused(now, detail);
         self.learned = true;
         self.bound(now);

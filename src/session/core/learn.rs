@@ -176,6 +176,7 @@ impl Core {
         now: Instant,
     ) {
         let id = call.lane;
+        self.has_been_tried(id, now);
         let lane = self.lanes.get(&id);
         let own = lane.is_some_and(|lane| lane.tokens.is_live(call.serial));
         let handed_in = lane.is_some_and(|lane| !lane.terms.credential.logs_in());
@@ -222,9 +223,13 @@ impl Core {
             // Whichever secret it was made with, it has ended the tokens of all others.
             self.serves(call.lane, now);
         }
-        let Some(lane) = self.lanes.get_mut(&call.lane).filter(|_| counts) else {
+        if !counts {
             // Made with a former credential: it tells nothing about the present one.
             self.told_nothing(call);
+            return;
+        }
+        self.has_been_tried(call.lane, now);
+        let Some(lane) = self.lanes.get_mut(&call.lane) else {
             return;
         };
         match refusal {

@@ -17,6 +17,8 @@ use crate::session::token::Need;
 const CHANGE_OVER: Duration = Duration::from_secs(300);
 /// A credential of which nothing good is known is tried at most so often beside one that is accepted.
 const TRY_PACE: Duration = Duration::from_secs(60);
+/// And for a person who asks at most so often, where nobody else uses the application.
+const ASK_PACE: Duration = Duration::from_secs(5);
 
 /// What may happen next.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +60,16 @@ enum Trial {
     No,
     At(Instant),
     Now,
+}
+
+/// Somebody who waits for a try of a credential.
+struct Wish {
+    /// Those for whom a person has a word come before all others.
+    first: bool,
+    since: Instant,
+    not_before: Instant,
+    /// Whether it is one of those of which one goes in a minute, the longest awaited first.
+    in_turn: bool,
 }
 
 impl Core {
@@ -110,6 +122,13 @@ impl Core {
             Trial::No | Trial::At(_) | Trial::Now => {}
         }
         let trial = trial == Trial::Now;
+        if trial && let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.asked.is_some()) {
+            // A person asks: no pause after failures stands in the way.
+            lane.health.try_now(now);
+        }
+        let Some(lane) = self.lanes.get(&id) else {
+            return Turn::Idle;
+        };
         if self.others(id).any(|other| other.tokens.is_logging_in()) {
             return Turn::Wait(None);
         }
@@ -173,9 +192,7 @@ impl Core {
         let changes_over = self.is_served_by_another(id);
         let turn = self.changed_over.filter(|_| changes_over);
         let beside = self.others(id).any(super::Lane::counts_for_others);
-        let tried = self
-            .tried
-            .filter(|_| beside && !lane.is_proven() && !lane.asked);
+        let tried = self.tried.filter(|_| beside && !lane.is_proven());
         turn.map(|at| at + CHANGE_OVER)
             .max(tried.map(|at| at + TRY_PACE))
     }
@@ -236,9 +253,9 @@ impl Core {
         let beside = self.others(id).any(super::Lane::counts_for_others);
         if let Some(lane) = self.lanes.get_mut(&id) {
             let for_others = lane.awaited.is_some();
-            lane.asked = false;
-            // One whose try finds out nothing has its next turn after all others.
-            lane.awaited = lane.awaited.map(|_| now);
+            if lane.asked.take().is_some() {
+                lane.tried_as_asked = Some(now);
+            }
             if !lane.is_proven() && (beside || for_others) {
                 self.tried = Some(now);
             }
@@ -261,34 +278,75 @@ impl Core {
     }
 
     fn asks(&self, id: LaneId) -> bool {
-        self.lanes.get(&id).is_some_and(|lane| lane.asked)
+        self.lanes.get(&id).is_some_and(|lane| lane.asked.is_some())
     }
 
     /// When the credential is to be tried for the sake of somebody who waits to know what it is worth.
     fn trial(&self, id: LaneId, now: Instant) -> Trial {
+        let mut soonest = None::<Instant>;
+        for wish in self.wishes(id, now) {
+            if wish.not_before > now {
+                soonest = Some(soonest.map_or(wish.not_before, |at| at.min(wish.not_before)));
+            } else if self.others_come_first(id, &wish, now) {
+                // Their try moves the time of this one.
+                soonest.get_or_insert(now + TRY_PACE);
+            } else {
+                return Trial::Now;
+            }
+        }
+        soonest.map_or(Trial::No, Trial::At)
+    }
+
+    /// Who waits for a try of this credential: a person, and claims and the like that depend on it.
+    fn wishes(&self, id: LaneId, now: Instant) -> Vec<Wish> {
         let Some(lane) = self.lanes.get(&id) else {
-            return Trial::No;
+            return Vec::new();
         };
-        if lane.asked {
-            return Trial::Now;
-        }
-        let Some(awaited) = lane.awaited.filter(|_| !lane.is_proven()) else {
-            return Trial::No;
+        let paced = self.tried.map_or(now, |at| at + TRY_PACE);
+        let by_a_person = lane.asked.map(|since| {
+            let beside = self.others(id).any(super::Lane::counts_for_others);
+            let in_turn = beside && !lane.is_proven();
+            let shared = self.others(id).any(|other| other.abandoned.is_none());
+            let pace = if shared { TRY_PACE } else { ASK_PACE };
+            let own = lane.tried_as_asked.map_or(now, |at| at + pace);
+            let not_before = if in_turn { own.max(paced) } else { own };
+            Wish {
+                first: false,
+                since,
+                not_before,
+                in_turn,
+            }
+        });
+        let refused_until = match &lane.learned {
+            Learned::Refused(at, _) => *at + REFUSED_FOR,
+            Learned::Untried | Learned::Proven(_) => now,
         };
-        let paced = self.tried.map(|at| at + TRY_PACE);
-        let refused = |lane: &super::Lane| match &lane.learned {
-            Learned::Refused(at, _) => Some(*at + REFUSED_FOR).filter(|at| *at > now),
-            Learned::Untried | Learned::Proven(_) => None,
-        };
-        let longer = |other: &super::Lane| {
-            other.awaited.is_some_and(|since| since < awaited) && refused(other).is_none()
-        };
-        match paced.max(refused(lane)).filter(|at| *at > now) {
-            Some(at) => Trial::At(at),
-            // Theirs comes first; it moves the time of this one.
-            None if self.others(id).any(longer) => Trial::At(now + TRY_PACE),
-            None => Trial::Now,
-        }
+        let awaited = lane.awaited.filter(|_| !lane.is_proven());
+        let by_others = awaited.map(|since| Wish {
+            first: lane.first,
+            since,
+            not_before: paced.max(refused_until),
+            in_turn: true,
+        });
+        by_a_person.into_iter().chain(by_others).collect()
+    }
+
+    /// Whether a try of another credential that can go now has been waited for longer.
+    fn others_come_first(&self, id: LaneId, wish: &Wish, now: Instant) -> bool {
+        let mut others = self.lanes.iter().filter(|(other, _)| **other != id);
+        wish.in_turn
+            && others.any(|(other, lane)| {
+                let open = match lane.health.gate(now) {
+                    Gate::Open | Gate::Probe => true,
+                    Gate::At(_) | Gate::Answer => lane.asked.is_some(),
+                };
+                let earlier = |theirs: &Wish| {
+                    let places = (!theirs.first, theirs.since) < (!wish.first, wish.since);
+                    theirs.in_turn && theirs.not_before <= now && places
+                };
+                open && self.login_waits(*other).is_none_or(|at| at <= now)
+                    && self.wishes(*other, now).iter().any(earlier)
+            })
     }
 
     /// Whether there is room for a call of this credential: within the bounds of those that count for all, and its own.

@@ -6,7 +6,7 @@
 )]
 
 use super::*;
-use crate::package::claims::Unclear;
+use crate::package::claims::{Unclear, Why, Word};
 use crate::package::conclude::{audit_record, conclude};
 use crate::package::effect::Effect;
 
@@ -37,10 +37,15 @@ fn an_unclear_claim_is_looked_at_again_by_itself_and_at_the_moment_from_which_a_
     };
     let from = now.tick + Duration::from_secs(7);
     seen.claim = Claim::Unclear(Box::new(Unclear {
-        heeded: Some(from),
-        ..*unclear
+        word: Word::From(from),
+        ..*unclear.clone()
     }));
     assert_eq!(told(&seen).2, Some(from));
+    // What only reads before a call find is told after some of them, by whoever gives its permit back for them.
+    let mut doubt = unclear.doubt.clone();
+    doubt.why = Why::Unconfirmed;
+    seen.claim = Claim::Unclear(Box::new(Unclear { doubt, ..*unclear }));
+    assert!(matches!(decide(&seen, now), Decision::GiveBack(why) if why.contains("fleet/b")));
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn credentials_that_somebody_waits_for_are_tried_one_a_minute_the_longest_awaite
     bench.core.agree(second, terms(100, "b"), false, bench.now);
     bench.core.agree(third, token(100, "c"), false, bench.now);
     for lane in [second, OTHER, third] {
-        bench.core.try_credential(lane, bench.now);
+        bench.core.try_credential(lane, false, bench.now);
         bench.pass(Duration::from_millis(1));
     }
     assert_eq!(bench.logins[0].call.lane, second);
@@ -223,7 +223,7 @@ fn credentials_that_somebody_waits_for_are_tried_one_a_minute_the_longest_awaite
         .trial_ended(&trial.call, Some(&Answer::Done(200)), bench.now);
     assert!(matches!(bench.core.learned(third), Learned::Proven(_)));
     // What was refused waits for its hour, however often it is asked for.
-    bench.core.try_credential(second, bench.now);
+    bench.core.try_credential(second, false, bench.now);
     bench.pass(secs(1800));
     assert!(bench.logins.is_empty());
 }
@@ -256,6 +256,7 @@ fn a_person_has_a_credential_tried_at_once() {
     bench.settle();
     assert_eq!(bench.logins.len(), 1, "a login");
     bench.log_in(3600);
+    bench.pass(secs(5));
     bench.core.ask(LANE, bench.now);
     bench.settle();
     assert_eq!(bench.trials.len(), 1, "with a token, a list of one entry");
@@ -299,4 +300,116 @@ fn a_credential_that_nobody_uses_is_remembered_for_an_hour() {
     assert_eq!(bench.core.sweep(bench.now).count(), 2);
     bench.pass(secs(1800));
     assert_eq!(bench.core.sweep(bench.now).count(), 1);
+}
+
+impl Bench {
+    /// How often the credential of [`OTHER`] is tried while a person asks for it every second; each try is refused.
+    fn tries_while_asked(&mut self, seconds: usize) -> usize {
+        let mut tries = 0;
+        for _ in 0..seconds {
+            self.core.ask(OTHER, self.now);
+            self.settle();
+            while !self.logins.is_empty() {
+                assert_eq!(self.logins[0].call.lane, OTHER);
+                self.end_login(Err(refused()));
+                tries += 1;
+            }
+            self.pass(secs(1));
+        }
+        tries
+    }
+}
+
+#[test]
+fn a_person_who_asks_without_end_costs_others_one_try_in_a_minute() {
+    let mut bench = beside(terms(100, "made up"));
+    bench.ask_in(OTHER, 7);
+    bench.end_login(Err(refused()));
+    bench.pass(secs(60));
+    assert_eq!(bench.tries_while_asked(300), 5);
+    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+
+    // Nobody has to be accepted for that.
+    let mut bench = Bench::new(100);
+    bench
+        .core
+        .agree(OTHER, terms(100, "made up"), false, bench.now);
+    assert_eq!(bench.tries_while_asked(300), 5);
+
+    // Alone in the application it is soon repeated.
+    bench.core.abandon(LANE, bench.now);
+    let tries = bench.tries_while_asked(300);
+    assert!((59..=60).contains(&tries), "{tries}");
+}
+
+#[test]
+fn a_person_who_asks_for_one_credential_after_another_has_each_tried_at_once_while_none_is_accepted()
+ {
+    let mut bench = Bench::new(100);
+    bench
+        .core
+        .agree(OTHER, terms(100, "made up"), false, bench.now);
+    bench.core.ask(OTHER, bench.now);
+    bench.settle();
+    bench.end_login(Err(refused()));
+    bench.core.ask(LANE, bench.now);
+    bench.settle();
+    assert_eq!(bench.logins[0].call.lane, LANE);
+}
+
+#[test]
+fn the_tries_of_persons_and_of_claims_beside_an_accepted_credential_go_in_the_order_of_their_waiting()
+ {
+    let mut bench = beside(terms(100, "a"));
+    let (second, third) = (LaneId(3), LaneId(4));
+    bench.core.agree(second, terms(100, "b"), false, bench.now);
+    bench.core.agree(third, terms(100, "c"), false, bench.now);
+    bench.core.try_credential(OTHER, false, bench.now);
+    bench.pass(secs(1));
+    assert_eq!(bench.logins[0].call.lane, OTHER);
+    bench.core.ask(third, bench.now);
+    bench.pass(secs(1));
+    bench.core.try_credential(second, false, bench.now);
+    bench.pass(secs(1));
+    bench.core.ask(OTHER, bench.now);
+    bench.end_login(Err(refused()));
+    let mut tried = Vec::new();
+    for _ in 0..2 {
+        tried.push(bench.until_login().1);
+        bench.end_login(Err(refused()));
+        bench.pass(secs(59));
+        assert!(bench.logins.is_empty(), "one in a minute");
+    }
+    assert_eq!(tried, [third, second]);
+}
+
+#[test]
+fn the_credential_for_which_a_person_has_a_word_is_tried_before_others_and_once() {
+    let mut bench = beside(terms(100, "a"));
+    let (second, third) = (LaneId(3), LaneId(4));
+    bench.core.agree(second, terms(100, "b"), false, bench.now);
+    bench.core.agree(third, terms(100, "c"), false, bench.now);
+    for lane in [OTHER, second, third] {
+        bench.core.try_credential(lane, false, bench.now);
+        bench.pass(Duration::from_millis(1));
+    }
+    assert_eq!(bench.logins[0].call.lane, OTHER);
+    assert!(!bench.core.was_tried(OTHER));
+    bench.end_login(Err(unavailable()));
+    assert!(
+        bench.core.was_tried(OTHER),
+        "although nothing is known of it"
+    );
+    assert_eq!(bench.core.learned(OTHER), Learned::Untried);
+    for lane in [OTHER, third] {
+        bench.core.try_credential(lane, true, bench.now);
+    }
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        tried.push(bench.until_login().1);
+        bench.end_login(Err(unavailable()));
+    }
+    assert_eq!(tried, [third, second, OTHER]);
+    bench.core.agree(OTHER, terms(100, "d"), false, bench.now);
+    assert!(!bench.core.was_tried(OTHER), "another secret wasn't");
 }

@@ -1,0 +1,100 @@
+//! A Platform whose endpoint moves to what may be another instance of the platform.
+
+use super::*;
+
+/// A second platform that knows the same application, and has none of its packages.
+async fn another_instance(rig: &Rig<'_>) -> Simulator {
+    let options = SimulatorOptions {
+        app_id: &rig.namespace,
+        prefix: &own::prefix(&rig.namespace),
+        quota_window: "1s",
+        ..SimulatorOptions::default()
+    };
+    let other = Simulator::start(options).await;
+    let ca = std::fs::read_to_string(other.tls_dir().join("ca.crt")).unwrap();
+    rig.patch(
+        "secret/production-ca",
+        &json!({"stringData": {"ca.crt": ca}}),
+    );
+    rig.patch(
+        "platform/production",
+        &json!({"spec": {"endpoint": other.endpoint()}}),
+    );
+    other
+}
+
+/// Puts a package there, and waits until the list was read since.
+async fn shows(other: &Simulator, app_id: &str, file_id: &str) {
+    let package = json!({"appId": app_id, "packages": [{"fileId": file_id}]});
+    other.switch("/packages", &package).await;
+    let lists = async || {
+        let ledger = other.ledger().await;
+        ledger.iter().filter(|c| c["verdict"] == "listed").count()
+    };
+    let before = lists().await;
+    let longest = Duration::from_secs(150);
+    wait_for("the list to be read", longest, async || {
+        // The one that is under way may have been answered before.
+        (lists().await > before + 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_object_accepted_elsewhere()
+ {
+    let rig = Rig::shared("moved", Layout::default()).await;
+    let packages = [("one", FIRST), ("two", SECOND), ("kept", "package-00004")];
+    rig.active(&packages).await;
+    let stored = rig.get("one").await.unwrap();
+    let old = stored["status"]["endpoint"].as_str().unwrap().to_owned();
+    assert_eq!(old, rig.simulator.endpoint());
+    let other = another_instance(&rig).await;
+    rig.delete("one");
+    rig.delete("two");
+    for name in ["one", "two"] {
+        let held = rig.reason(name, "EndpointChanged").await;
+        assert!(message(&held).contains(&old), "{}", message(&held));
+        assert!(held["status"]["deletion"]["outcome"].is_null());
+    }
+    rig.patch("vp/one", &json!({"spec": {"deletionPolicy": "Retain"}}));
+    rig.gone("one").await;
+
+    // What is made at the new endpoint proves nothing of the others.
+    rig.active(&[("three", "package-00003")]).await;
+    let inventory = json!({"spec": {"inventory": {"interval": "1m"}}});
+    rig.patch("platform/production", &inventory);
+    shows(&other, &rig.namespace, "package-00003").await;
+    let held = rig.get("two").await.unwrap();
+    assert_eq!(ready(&held)["reason"], "EndpointChanged");
+    // It turns out to be the same platform under another name.
+    let kept = json!({"appId": rig.namespace, "packages": [{"fileId": "package-00004"}]});
+    other.switch("/packages", &kept).await;
+    wait_for("two to go", Duration::from_secs(150), async || {
+        rig.get("two").await.is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_settles_an_object_of_the_new_endpoint_settles_none_that_was_accepted_elsewhere() {
+    let rig = Rig::shared("followers", Layout::default()).await;
+    rig.active(&[("old", FIRST)]).await;
+    let other = another_instance(&rig).await;
+    rig.active(&[("new", FIRST)]).await;
+    let stored = rig.get("new").await.unwrap();
+    assert_eq!(stored["status"]["endpoint"], other.endpoint());
+    // Both are to go, and go for it at once.
+    let mode = |mode: &str| rig.patch("platform/production", &json!({"spec": {"mode": mode}}));
+    mode("Observe");
+    for name in ["new", "old"] {
+        rig.retire(name);
+    }
+    for name in ["new", "old"] {
+        rig.reason(name, "WouldDelete").await;
+    }
+    mode("Enforce");
+    rig.reason("new", "AlreadyGone").await;
+    let held = rig.reason("old", "EndpointChanged").await;
+    assert!(held["status"]["deletion"]["outcome"].is_null());
+}
