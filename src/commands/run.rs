@@ -297,7 +297,7 @@ async fn reconcile(
                 Some(key) = woken.recv() => queue.add(key),
                 Some(keys) = judged.recv() => queue.add_all(keys),
                 Some(platform) = platforms_changed.recv() => {
-                    queue.add_all(cache.concerned_by(&platform));
+                    queue.add_wakes(cache.concerned_by(&platform));
                 }
                 Ok(()) = rounds.changed() => context.memory.forget_versions(),
                 Ok(()) = looks.changed() => {

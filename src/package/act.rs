@@ -165,7 +165,9 @@ fn shows_ours(context: &Context, object: &Object, usable: &Usable) {
     }
     for (platform, other) in context.directory.platforms() {
         if other.is_some_and(|other| other.session.key() == key) {
-            context.queue.add_all(context.cache.concerned_by(&platform));
+            context
+                .queue
+                .add_wakes(context.cache.concerned_by(&platform));
         }
     }
 }

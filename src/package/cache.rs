@@ -1,5 +1,6 @@
 //! Objects and claims in one cache, brought up to date together at the end of a list.
 
+mod wakes;
 mod wishes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+pub use self::wakes::Wakes;
 pub use self::wishes::{Asking, Wish};
 use super::claims::Claimant;
 use super::object::Object;
@@ -35,7 +37,7 @@ pub enum Event {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Objects to look at again.
-    pub wake: Vec<ObjectKey>,
+    pub wakes: Wakes,
     /// Uids that are gone for ever.
     pub gone: Vec<String>,
     /// Whether a list was completed.
@@ -143,7 +145,7 @@ impl Cache {
                 let gone = state.shown.put(object);
                 let after = state.shown.claim(&key);
                 Changes {
-                    wake: state.shown.woken(&key, before, after),
+                    wakes: state.shown.woken(&key, before, after),
                     gone: gone.into_iter().collect(),
                     listed: false,
                 }
@@ -152,7 +154,7 @@ impl Cache {
                 let before = state.shown.claim(&object.key);
                 let removed = state.shown.remove(&object.key);
                 Changes {
-                    wake: state.shown.woken(&object.key, before, None),
+                    wakes: state.shown.woken(&object.key, before, None),
                     gone: vec![removed.map_or(object.uid, |old| old.uid).to_string()],
                     listed: false,
                 }
@@ -207,24 +209,6 @@ impl Cache {
         self.state.lock().shown.objects.keys().cloned().collect()
     }
 
-    /// The objects whose decisions may rest on what `platform` is: those that name it, and those whose packages the
-    /// former may claim.
-    pub fn concerned_by(&self, platform: &ObjectKey) -> Vec<ObjectKey> {
-        let state = self.state.lock();
-        let shown = &state.shown;
-        let members = shown.by_platform.get(platform);
-        let keys = members.into_iter().flat_map(|members| &members.keys);
-        let mut concerned: HashSet<ObjectKey> = keys.clone().cloned().collect();
-        let living = keys.filter_map(|key| shown.objects.get(key));
-        let files = living
-            .filter(|object| object.lives)
-            .map(|object| &object.file_id);
-        for file in files.flatten().collect::<HashSet<_>>() {
-            concerned.extend(shown.going(file).cloned());
-        }
-        concerned.into_iter().collect()
-    }
-
     /// The objects that name the package `file`.
     pub fn of_file(&self, file: &FileId) -> Vec<ObjectKey> {
         let state = self.state.lock();
@@ -264,7 +248,10 @@ impl Shown {
         gone.extend(differing.into_iter().filter_map(|object| self.put(object)));
         wake.extend(self.objects.keys().cloned());
         Changes {
-            wake,
+            wakes: Wakes {
+                now: wake,
+                later: Vec::new(),
+            },
             gone,
             listed: true,
         }
@@ -349,25 +336,6 @@ impl Shown {
     fn claim(&self, key: &ObjectKey) -> Option<(FileId, Claimant)> {
         let object = self.objects.get(key)?;
         object.file_id.clone().zip(object.claimant())
-    }
-
-    /// The object itself, and those that may go whose package it claims otherwise now than before: a change that a
-    /// claim doesn't depend on is nobody else's business.
-    fn woken(
-        &self,
-        key: &ObjectKey,
-        before: Option<(FileId, Claimant)>,
-        after: Option<(FileId, Claimant)>,
-    ) -> Vec<ObjectKey> {
-        let mut wake = vec![key.clone()];
-        if before != after {
-            let files: HashSet<FileId> =
-                [before, after].into_iter().flatten().map(|c| c.0).collect();
-            for file in &files {
-                wake.extend(self.going(file).filter(|other| *other != key).cloned());
-            }
-        }
-        wake
     }
 
     /// All that name the package `file`.

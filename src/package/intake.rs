@@ -29,17 +29,18 @@ pub(super) fn take(context: &Context, changes: Changes) {
     see_requests(&context.cache, &context.memory, &changes, now);
     count_asked(&context.cache, &context.guards, &changes, now.wall);
     if changes.listed {
-        context.queue.add_all(changes.wake);
+        context.queue.add_all(changes.wakes.all());
     } else {
-        for key in changes.wake {
+        for key in changes.wakes.now {
             context.queue.add(key);
         }
+        context.queue.add_later(changes.wakes.later);
     }
 }
 
 /// Notes since when deletions are asked for: a standby has seen that itself by the time that it leads.
 fn see_requests(cache: &Cache, memory: &Memory, changes: &Changes, now: Now) {
-    for key in &changes.wake {
+    for key in &changes.wakes.now {
         match cache.asking(key) {
             Some(Asking::Yes(object)) => drop(memory.requests.see(&object, now)),
             Some(Asking::No(uid)) => memory.requests.forget(&uid),
@@ -62,7 +63,7 @@ pub(super) fn count_asked(cache: &Cache, guards: &Guards, changes: &Changes, now
         let present: HashSet<&str> = wishes.iter().map(|(uid, _)| &**uid).collect();
         guards.listed(|uid| present.contains(uid), now);
     } else {
-        for key in &changes.wake {
+        for key in &changes.wakes.now {
             if let Some((uid, wish)) = cache.wish(key) {
                 tell(guards, &uid, &wish, now);
             }

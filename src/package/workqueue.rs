@@ -6,11 +6,13 @@
 //! once waits in a line of its own, and takes turns with what concerns one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::cache::Wakes;
 use super::line::{Line, Party};
 use crate::api::names::ObjectKey;
 
@@ -36,6 +38,8 @@ struct State {
     running: HashMap<ObjectKey, Instant>,
     /// Added while running, and since when: looked at again right after.
     again: HashMap<ObjectKey, Instant>,
+    /// The same at a later time.
+    again_later: HashMap<ObjectKey, Instant>,
     later: BTreeSet<(Instant, ObjectKey)>,
     due: HashMap<ObjectKey, Instant>,
 }
@@ -69,6 +73,7 @@ impl Workqueue {
                 turn: Reason::Itself,
                 running: HashMap::new(),
                 again: HashMap::new(),
+                again_later: HashMap::new(),
                 later: BTreeSet::new(),
                 due: HashMap::new(),
             }),
@@ -93,6 +98,23 @@ impl Workqueue {
         }
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Looks at each of `keys` after its pause at the latest; what is looked at before then isn't looked at for that.
+    pub fn add_later(&self, keys: impl IntoIterator<Item = (Duration, ObjectKey)>) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        for (pause, key) in keys {
+            state.add_later(key, now + pause);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Looks at all whom one change concerns.
+    pub fn add_wakes(&self, wakes: Wakes) {
+        self.add_all(wakes.now);
+        self.add_later(wakes.later);
     }
 
     /// The next key, from now on running until [`Workqueue::done`].
@@ -126,6 +148,8 @@ impl Workqueue {
         if let Some(at) = state.due.remove(key) {
             state.later.remove(&(at, key.clone()));
         }
+        let later = state.again_later.remove(key);
+        let next = next.into_iter().chain(later).min();
         if let Some(at) = next {
             state.due.insert(key.clone(), at);
             state.later.insert((at, key.clone()));
@@ -170,6 +194,23 @@ impl State {
         let party = (self.party)(&key);
         self.line(reason).push(party, key.clone());
         self.queued.insert(key, (reason, first));
+    }
+
+    fn add_later(&mut self, key: ObjectKey, at: Instant) {
+        if self.running.contains_key(&key) {
+            let first = self.again_later.entry(key).or_insert(at);
+            *first = at.min(*first);
+        } else if !self.queued.contains_key(&key) {
+            let known = self.due.get(&key).copied();
+            if known.is_some_and(|known| known <= at) {
+                return;
+            }
+            if let Some(known) = known {
+                self.later.remove(&(known, key.clone()));
+            }
+            self.due.insert(key.clone(), at);
+            self.later.insert((at, key));
+        }
     }
 
     /// The first of the line whose turn it is, and since when it waits; the other line is next.
@@ -220,7 +261,6 @@ impl State {
 mod tests {
     use super::*;
     use std::collections::HashSet;
-    use std::time::Duration;
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new("n", name)
@@ -311,6 +351,39 @@ mod tests {
         }
         assert_eq!(queue.next().await, key("a"));
         assert_eq!(Instant::now() - start, Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_woken_again_and_again_with_a_pause_looks_once_in_each() {
+        let queue = queue();
+        let pause = Duration::from_secs(10);
+        let start = Instant::now();
+        queue.add(key("a"));
+        let mut looks = Vec::new();
+        loop {
+            let running = queue.next().await;
+            looks.push((Instant::now() - start).as_secs());
+            if looks.len() == 4 {
+                break;
+            }
+            // Woken while it runs, and every second after that.
+            queue.add_later([(pause, key("a"))]);
+            queue.done(&running, Some(start + Duration::from_secs(3600)));
+            for _ in 0..5 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                queue.add_later([(pause, key("a"))]);
+            }
+        }
+        assert_eq!(looks, [0, 10, 20, 30]);
+        // A look for another reason serves it too.
+        queue.done(&key("a"), None);
+        queue.add_later([(pause, key("a"))]);
+        queue.add(key("a"));
+        let running = queue.next().await;
+        queue.done(&running, None);
+        assert!(futures::poll!(std::pin::pin!(queue.next())).is_pending());
+        tokio::time::advance(2 * pause).await;
+        assert!(futures::poll!(std::pin::pin!(queue.next())).is_pending());
     }
 
     #[tokio::test(start_paused = true)]

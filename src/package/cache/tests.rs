@@ -37,7 +37,7 @@ fn a_list_is_shown_as_a_whole_and_wakes_whoever_was_or_is_there() {
     let changes = cache.apply(Event::ListEnds);
     assert_eq!(shown(&cache, "a").as_deref(), Some("2"));
     assert!(shown(&cache, "new").is_some() && shown(&cache, "gone").is_none());
-    assert_eq!((changes.wake.len(), changes.listed), (3, true));
+    assert_eq!((changes.wakes.now.len(), changes.listed), (3, true));
     assert_eq!(changes.gone, ["uid-gone"]);
 }
 
@@ -63,12 +63,12 @@ fn a_new_claim_wakes_those_that_are_to_go_and_a_new_uid_ends_the_old_one() {
     let cache = Cache::default();
     cache.apply(Event::Applied(retired("a", "1")));
     let changes = cache.apply(Event::Applied(version("b", "1")));
-    assert_eq!(changes.wake.len(), 2);
+    assert_eq!(changes.wakes.now.len(), 2);
     let mut anew = version("b", "2");
     anew.uid = "another".into();
     assert_eq!(cache.apply(Event::Applied(anew)).gone, ["uid-b"]);
     let changes = cache.apply(Event::Deleted(version("b", "3")));
-    assert_eq!((changes.wake.len(), changes.gone.len()), (2, 1));
+    assert_eq!((changes.wakes.now.len(), changes.gone.len()), (2, 1));
     let look = cache.look(&ObjectKey::new("fleet", "a")).unwrap();
     assert!(look.others.is_empty());
 }
@@ -85,8 +85,8 @@ fn a_change_that_no_claim_depends_on_wakes_nobody_else_and_every_other_change_do
         };
         change(&mut object);
         let changes = cache.apply(Event::Applied(fixtures::watched(&object).into()));
-        assert_eq!(&*changes.wake[0].name, "b");
-        changes.wake.len() - 1
+        assert_eq!(&*changes.wakes.now[0].name, "b");
+        changes.wakes.now.len() - 1
     };
     assert_eq!(others_woken(&|_| {}), 0, "nobody is there");
     for name in ["a", "c"] {
@@ -116,13 +116,17 @@ fn a_change_that_no_claim_depends_on_wakes_nobody_else_and_every_other_change_do
         assert_eq!(others_woken(&|_| {}), 2);
     }
     assert_eq!(
-        cache.apply(Event::Deleted(version("b", "99"))).wake.len(),
+        cache
+            .apply(Event::Deleted(version("b", "99")))
+            .wakes
+            .now
+            .len(),
         3
     );
     // One of another package moves no claim of this one.
     let mut elsewhere = version("b", "100");
     elsewhere.file_id = Some("f-2".parse().unwrap());
-    assert_eq!(cache.apply(Event::Applied(elsewhere)).wake.len(), 1);
+    assert_eq!(cache.apply(Event::Applied(elsewhere)).wakes.now.len(), 1);
     assert_eq!(others_woken(&|_| {}), 2);
 }
 
@@ -142,7 +146,11 @@ fn a_platform_concerns_its_objects_and_those_whose_packages_they_may_claim() {
     cache.apply(Event::Applied(foreign("c", "f-1")));
     cache.apply(Event::Applied(foreign("d", "f-2")));
     let concerned = cache.concerned_by(&ObjectKey::new("fleet", "foreign"));
-    let mut names: Vec<_> = concerned.iter().map(|key| key.name.to_string()).collect();
+    let mut names: Vec<_> = concerned
+        .now
+        .iter()
+        .map(|key| key.name.to_string())
+        .collect();
     names.sort();
     assert_eq!(names, ["a", "c", "d"]);
 }
@@ -244,7 +252,7 @@ fn a_list_that_brings_nothing_new_leaves_all_as_it_is_and_one_broken_off_is_forg
         cache.apply(Event::Listed(object));
     }
     let changes = cache.apply(Event::ListEnds);
-    assert_eq!(names(&changes.wake), ["a", "b", "c"]);
+    assert_eq!(names(&changes.wakes.now), ["a", "b", "c"]);
     assert_eq!(changes.gone, ["uid-c"]);
     let versions = ["a", "b", "c"].map(|name| shown(&cache, name).unwrap());
     assert_eq!(versions, ["1", "2", "1"]);

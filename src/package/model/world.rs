@@ -175,7 +175,11 @@ impl World {
 
     /// Whoever is concerned looks, as it does when a Platform has changed.
     pub(super) fn platform_changed(&mut self, name: &str) {
-        for key in self.cache.concerned_by(&ObjectKey::new("fleet", name)) {
+        for key in self
+            .cache
+            .concerned_by(&ObjectKey::new("fleet", name))
+            .all()
+        {
             self.pass(&key.name, Reply::Unavailable);
         }
     }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::response::IntoResponse;
+use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -22,6 +23,8 @@ struct ApiServer(Arc<Inner>);
 struct Inner {
     platform: Mutex<Option<Value>>,
     namespace: Mutex<Option<Value>>,
+    /// What the Secret with the credentials holds, by key.
+    credentials: Mutex<Vec<(&'static str, &'static str)>>,
     asked: AtomicUsize,
     /// The generation of both definitions.
     definitions: AtomicUsize,
@@ -34,6 +37,7 @@ impl ApiServer {
         Self(Arc::new(Inner {
             platform: Mutex::new(Some(platform)),
             namespace: Mutex::new(Some(json!({"metadata": {"name": "fleet"}}))),
+            credentials: Mutex::new(vec![("appId", "app-1"), ("secret", "s")]),
             asked: AtomicUsize::new(0),
             definitions: AtomicUsize::new(1),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -49,6 +53,17 @@ impl ApiServer {
                     let generation = inner.definitions.load(Ordering::SeqCst);
                     let metadata = json!({"name": name, "uid": "d", "generation": generation});
                     return json!({"metadata": metadata}).to_string().into_response();
+                }
+                if uri.path().ends_with("/secrets") {
+                    let held = inner.credentials.lock().unwrap().clone();
+                    let text = |text: &str| json!(ByteString(text.as_bytes().to_vec()));
+                    let data: serde_json::Map<_, _> = held
+                        .iter()
+                        .map(|(key, value)| ((*key).to_owned(), text(value)))
+                        .collect();
+                    let secret = json!({"metadata": {"name": "iot-app", "namespace": "iot", "uid": "s", "resourceVersion": "7"}, "data": data});
+                    let list = json!({"apiVersion": "v1", "kind": "SecretList", "metadata": {"resourceVersion": "9"}, "items": [secret]});
+                    return list.to_string().into_response();
                 }
                 inner.asked.fetch_add(1, Ordering::SeqCst);
                 let _place = inner.gate.acquire().await.unwrap();
@@ -413,4 +428,29 @@ fn a_confirmation_can_be_awaited_on_any_thread() {
     let _entered = runtime.enter();
     let directory = Directory::new(server.client(), Arc::default());
     sendable(directory.confirm(&production(), "fleet"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_are_confirmed_only_where_application_secret_and_kind_are_those_in_use() {
+    for server_name in [None, Some("other.example.com")] {
+        let mut spec = permissive();
+        if let Some(name) = server_name {
+            spec["tls"] = json!({"serverName": name});
+        }
+        let (server, bench) = known(&spec);
+        for (held, same) in [
+            (vec![("appId", "app-1"), ("secret", "s")], true),
+            (vec![("appId", "app-1"), ("secret", "another")], false),
+            (vec![("appId", "app-2"), ("secret", "s")], false),
+            (vec![("appKey", "app-1"), ("accessToken", "s")], false),
+            (vec![("appId", "app-1")], false),
+            (vec![("appId", "app-1"), ("secret", "s")], true),
+        ] {
+            *server.0.credentials.lock().unwrap() = held.clone();
+            advance(FRESH + Duration::from_millis(1)).await;
+            let platform = production();
+            let read = bench.directory.confirm_credentials(&platform, "fleet");
+            assert_eq!(read.await.unwrap().0, same, "{held:?} {server_name:?}");
+        }
+    }
 }

@@ -1,0 +1,135 @@
+//! Who is woken by a change, and how soon: a crowd of one package looks again the more rarely the larger it is.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::{Cache, Shown};
+use crate::api::names::{FileId, ObjectKey};
+use crate::package::claims::Claimant;
+use crate::package::doubts::LOOK_AGAIN;
+
+/// Each who is to go looks at each who lives. So long a pause for each such pair keeps what a crowd costs to a small part of
+/// a core, however often it changes.
+const PER_PAIR: Duration = Duration::from_micros(20);
+/// A pause that is shorter isn't made.
+const NO_PAUSE: Duration = Duration::from_millis(100);
+
+/// Those who are to look again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wakes {
+    /// Now.
+    pub now: Vec<ObjectKey>,
+    /// After a pause, unless they do so before.
+    pub later: Vec<(Duration, ObjectKey)>,
+}
+
+impl Wakes {
+    /// All of them.
+    pub fn all(self) -> impl Iterator<Item = ObjectKey> {
+        let later = self.later.into_iter().map(|(_, key)| key);
+        self.now.into_iter().chain(later)
+    }
+}
+
+impl Cache {
+    /// The objects whose decisions may rest on what `platform` is: those that name it, and those whose packages the
+    /// former may claim.
+    pub fn concerned_by(&self, platform: &ObjectKey) -> Wakes {
+        let state = self.state.lock();
+        let shown = &state.shown;
+        let members = shown.by_platform.get(platform);
+        let keys = members.into_iter().flat_map(|members| &members.keys);
+        let mut wakes = Wakes {
+            now: keys.clone().cloned().collect(),
+            later: Vec::new(),
+        };
+        let own: HashSet<&ObjectKey> = keys.clone().collect();
+        let living = keys.filter_map(|key| shown.objects.get(key));
+        let files = living
+            .filter(|object| object.lives)
+            .map(|object| &object.file_id);
+        for file in files.flatten().collect::<HashSet<_>>() {
+            shown.wake_going(file, |key| own.contains(key), &mut wakes);
+        }
+        wakes
+    }
+}
+
+impl Shown {
+    /// The object itself, and those that may go whose package it claims otherwise now than before: a change that a
+    /// claim doesn't depend on is nobody else's business.
+    pub(super) fn woken(
+        &self,
+        key: &ObjectKey,
+        before: Option<(FileId, Claimant)>,
+        after: Option<(FileId, Claimant)>,
+    ) -> Wakes {
+        let mut wakes = Wakes {
+            now: vec![key.clone()],
+            later: Vec::new(),
+        };
+        if before != after {
+            let files: HashSet<FileId> =
+                [before, after].into_iter().flatten().map(|c| c.0).collect();
+            for file in &files {
+                self.wake_going(file, |other| other == key, &mut wakes);
+            }
+        }
+        wakes
+    }
+
+    /// Wakes those that may go of all that name `file`, but for some.
+    fn wake_going(&self, file: &FileId, but: impl Fn(&ObjectKey) -> bool, wakes: &mut Wakes) {
+        let living = self.living(Some(file)).count();
+        let going: Vec<_> = self.going(file).filter(|key| !but(key)).cloned().collect();
+        let pairs = u32::try_from(living.saturating_mul(going.len())).unwrap_or(u32::MAX);
+        let pause = PER_PAIR.saturating_mul(pairs).min(LOOK_AGAIN);
+        if pause < NO_PAUSE {
+            wakes.now.extend(going);
+        } else {
+            wakes
+                .later
+                .extend(going.into_iter().map(|key| (pause, key)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::cache::Event;
+    use crate::package::fixtures;
+    use crate::package::packed::Packed;
+
+    #[test]
+    fn a_crowd_of_one_package_looks_again_the_more_rarely_the_larger_it_is() {
+        let cache = Cache::default();
+        let mut pauses = Vec::new();
+        for number in 0..300 {
+            for going in [false, true] {
+                let mut object = fixtures::accepted(&format!("o-{number:03}-{going}"), "app-1");
+                if going {
+                    object = fixtures::retired(object);
+                }
+                let object = Packed::from(fixtures::watched(&object));
+                let wakes = cache.apply(Event::Applied(object)).wakes;
+                let pause = wakes.later.first().map(|(pause, _)| *pause);
+                if going {
+                    assert_eq!(wakes.all().count(), 1);
+                } else {
+                    assert_eq!(wakes.now.len() + wakes.later.len(), number + 1);
+                    pauses.push(pause);
+                }
+            }
+        }
+        assert!(
+            pauses[..50].iter().all(Option::is_none),
+            "a few wait for nothing"
+        );
+        let longest = pauses[299].unwrap();
+        assert!(
+            pauses.is_sorted() && longest > Duration::from_secs(1),
+            "{longest:?}"
+        );
+    }
+}
