@@ -49,6 +49,33 @@ fn a_deletion_is_one_json_line_with_who_what_when_outcome_and_codes() {
 }
 
 #[test]
+fn the_table_of_the_audit_trail_in_the_docs_names_every_field_of_a_line() {
+    let docs = include_str!("../../../docs/operations.md");
+    let trail = docs.split("## The audit trail").nth(1).unwrap();
+    let table: Vec<&str> = trail
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let full = AuditRecord {
+        look_up: Some(LookUpRecord {
+            http_status: Some(404),
+            code: Some("123002".to_owned()),
+        }),
+        ..record()
+    };
+    let line = said(&full);
+    for field in line
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|field| *field != "kind")
+    {
+        let named = format!("`{field}`");
+        assert!(table.iter().any(|row| row.contains(&named)), "{field}");
+    }
+}
+
+#[test]
 fn a_deleted_package_that_is_listed_again_is_a_record_of_its_own_kind() {
     let record = ReappearedRecord {
         time: "2026-07-01T11:00:00Z".parse().unwrap(),
