@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::asking::asking;
 use super::decide::Now;
 use super::object::Object;
+use crate::api::version_package::Deletion;
 
 /// A stored moment is rounded up, so one that is so little ahead of the clock is no sign of a clock that was set.
 const ROUNDED: Duration = Duration::from_secs(1);
@@ -41,7 +42,9 @@ impl Request {
     pub fn read(object: &Object, now: Now) -> Option<Self> {
         asking(object, now.wall)?;
         let deletion = object.status.deletion.as_ref();
-        let same = deletion.filter(|d| d.is_of(object.deleted_at, object.is_retired(now.wall)));
+        let retired = object.is_retired(now.wall);
+        let same = deletion.filter(|d| d.is_of(object.deleted_at, retired));
+        let same = same.filter(|d| !(retired && may_be_anew(object, d)));
         let stored = same.and_then(|deletion| deletion.requested_at.as_ref());
         Some(stored.map_or_else(|| Self::new(now), |stored| Self::stored(stored.0, now)))
     }
@@ -129,6 +132,20 @@ impl Requests {
     pub fn forget(&self, uid: &str) {
         self.state.lock().seen.remove(uid);
     }
+}
+
+/// Whether the retirement that `stored` tells of may have been called off and asked for anew since, while no process
+/// looked: the spec was edited. The deletion of the object is a generation of its own.
+fn may_be_anew(object: &Object, stored: &Deletion) -> bool {
+    if stored.object_deleted_at.is_some() {
+        return false;
+    }
+    let edits = object
+        .status
+        .observed_generation
+        .map(|of| object.generation - of);
+    let by_deletion = i64::from(object.deleted_at.is_some());
+    edits.is_none_or(|edits| !(0..=by_deletion).contains(&edits))
 }
 
 /// `time` rounded up to whole seconds.

@@ -8,7 +8,6 @@ use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::claims::Claim;
 use crate::package::decide::{Now, Observation, PlatformView, Unbelieved, asked_at};
-use crate::package::object::Object;
 use crate::package::requests::Request;
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
@@ -84,7 +83,7 @@ pub(super) fn next_status(
             Known::Off | Known::Unread | Known::Missing | Known::Gone => present.package.clone(),
         },
         last_handled_requested_at: object.requested_at.clone(),
-        deletion: next_deletion(seen, object, now),
+        deletion: next_deletion(seen, reason, now),
     };
     if object.spec.is_ok() || seen.settled.is_some() {
         return said;
@@ -115,7 +114,8 @@ fn endpoint(seen: &Observation, application: Option<&AppId>) -> Option<Endpoint>
     }
 }
 
-fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deletion> {
+fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletion> {
+    let object = &*seen.object;
     let present = object.status.deletion.clone();
     match (seen.settled, seen.asks(now)) {
         (Some(outcome), _) => {
@@ -140,6 +140,9 @@ fn next_deletion(seen: &Observation, object: &Object, now: Now) -> Option<Deleti
             let present = present.unwrap_or_default();
             let same = present.is_of(object.deleted_at, object.is_retired(now.wall));
             let request = seen.request.unwrap_or_else(|| Request::new(now));
+            // One that runs anew is stored so, or a restart would end it. Once it is over, what counts is the request.
+            let anew = seen.graces_since.filter(|_| reason == Reason::GracePeriod);
+            let request = request.not_before(anew, now);
             let at = Some(Time(request.at));
             let told = same && present.requested_at == at;
             // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed

@@ -1,4 +1,5 @@
 mod failing;
+mod graces;
 
 use std::sync::Arc;
 

@@ -177,6 +177,9 @@ impl World {
             let deletion = object.status.deletion.as_ref();
             let retired = object.is_retired(self.now);
             let same = deletion.filter(|d| d.is_of(object.deleted_at, retired));
+            // A retirement may have been called off and asked for anew by an edit that nobody saw.
+            let edited = object.status.observed_generation != Some(object.generation);
+            let same = same.filter(|d| d.object_deleted_at.is_some() || !retired || !edited);
             // What is stored of a request stands, a restart in between or not.
             if let Some(stored) = same.and_then(|d| d.requested_at.as_ref()) {
                 let ends = stored.0.checked_add(GRACE).unwrap();

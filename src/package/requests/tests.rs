@@ -23,6 +23,7 @@ fn later(now: Now, seconds: u64, set: i64) -> Now {
 
 /// What the status of `object` tells once it was parked with this request.
 fn parked(mut object: Object, request: Request) -> Object {
+    object.status.observed_generation = Some(object.generation);
     object.status.deletion = Some(Deletion {
         requested_at: Some(Time(request.at)),
         object_deleted_at: object.deleted_at.map(Time),
@@ -141,6 +142,30 @@ fn who_is_deleted_while_it_is_retired_goes_on_and_who_was_set_active_first_begin
         };
         assert_eq!(process.see(&late, then), Some(Request::new(then)));
     }
+}
+
+#[test]
+fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begins_anew() {
+    let (begun, object) = (now(), retired(accepted("a", "app-1")));
+    let stored = parked(object, Request::new(begun));
+    let then = later(begun, 25, 0);
+    // Set Active and Retired again, it is two generations further, and one more where it was deleted since.
+    let edited = Object {
+        generation: stored.generation + 2,
+        ..stored.clone()
+    };
+    for anew in [edited.clone(), deleted(edited)] {
+        assert_eq!(Request::read(&anew, then), Some(Request::new(then)));
+        // A process that saw it all along knows better.
+        let requests = Requests::default();
+        requests.see(&stored, begun);
+        assert_eq!(requests.see(&anew, then), Some(Request::new(begun)));
+    }
+    // Its deletion alone is no other request.
+    let gone = deleted(stored);
+    assert_eq!(Request::read(&gone, then), Some(Request::new(begun)));
+    let written = parked(gone, Request::new(begun));
+    assert_eq!(Request::read(&written, then), Some(Request::new(begun)));
 }
 
 #[test]

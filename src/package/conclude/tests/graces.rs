@@ -1,0 +1,74 @@
+//! What stands in the status of a grace period that runs anew.
+
+use super::*;
+use crate::package::decide::PlatformView;
+use crate::package::requests::Request;
+
+const GRACE: Duration = Duration::from_secs(30);
+
+fn later(begun: Now, seconds: u64) -> Now {
+    let passed = Duration::from_secs(seconds);
+    Now {
+        wall: begun.wall + passed,
+        tick: begun.tick + passed,
+    }
+}
+
+/// `object` with a grace period, as a process sees it that read its request then.
+fn waiting(object: Object, request: Request) -> Observation {
+    let mut seen = seen(object);
+    seen.request = Some(request);
+    if let PlatformView::Usable { grace, .. } = &mut seen.platform {
+        *grace = GRACE;
+    }
+    seen
+}
+
+fn rests(seen: &Observation, now: Now) -> Report {
+    let rest = decide::decide(seen, now);
+    conclude(seen, &rest, &Effect::None, 0, now, 0.0)
+}
+
+#[test]
+fn a_grace_period_that_began_anew_is_stored_so_that_a_restart_does_not_end_it() {
+    let begun = Now {
+        tick: Instant::now() + Duration::from_secs(86_400),
+        ..now()
+    };
+    let anew = later(begun, 40);
+    for object in [going(), fixtures::retired(fixtures::accepted("a", "app-1"))] {
+        let blinded = Observation {
+            graces_since: Some(anew.tick),
+            ..waiting(object.clone(), Request::new(begun))
+        };
+        let report = rests(&blinded, later(begun, 45));
+        assert_eq!(reason(&report), "GracePeriod");
+        let status = report.status.unwrap();
+        let stored = status.deletion.as_ref().unwrap().requested_at.clone();
+        assert_eq!(stored.unwrap().0, anew.wall);
+
+        // The next process knows of the request what stands there.
+        let then = later(begun, 60);
+        let next = Object { status, ..object };
+        let read = Request::read(&next, then).unwrap();
+        assert_eq!((read.at, read.since), (anew.wall, anew.tick));
+        let report = rests(&waiting(next.clone(), read), then);
+        assert_eq!(reason(&report), "GracePeriod");
+        let over = later(begun, 71);
+        let decision = decide::decide(&waiting(next, read), over);
+        assert!(matches!(decision, Decision::Request(_)), "{decision:?}");
+    }
+}
+
+#[test]
+fn what_does_not_wait_for_its_grace_period_keeps_the_time_of_its_request() {
+    let begun = now();
+    let held = Observation {
+        graces_since: Some(later(begun, 40).tick),
+        guard: Judgement::Held("h-1".into()),
+        ..waiting(going(), Request::new(begun))
+    };
+    let status = rests(&held, later(begun, 45)).status.unwrap();
+    let stored = status.deletion.unwrap().requested_at.unwrap();
+    assert_eq!(stored.0, begun.wall);
+}
