@@ -147,3 +147,56 @@ async fn a_hold_outlives_a_restart_and_a_change_of_leader_and_what_was_sent_is_n
     assert_eq!(deletes(&rig).await, 8);
     standby.terminate().await;
 }
+
+#[tokio::test]
+async fn a_restart_in_the_middle_of_look_ups_holds_no_record_of_a_package_long_gone() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "guard": {"maxDeletions": 3, "window": "10m", "gracePeriod": "3s"},
+        }),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "rebuilt", layout).await;
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    rig.active(&[("wanted", "package-00020")]).await;
+    rig.simulator.fault_all("GET", &json!("hang")).await;
+    let records: Vec<String> = (1..=8).map(|n| format!("r-{n}")).collect();
+    let retired = json!({"lifecycle": "Retired"});
+    let items: Vec<_> = records
+        .iter()
+        .map(|name| rig.manifest(name, &format!("long-gone-{name}"), &retired))
+        .chain([rig.manifest("there", "package-00001", &retired)])
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    plane.apply(&list.to_string()).expect_ok();
+    // Each was accepted, and no look-up was answered.
+    for name in records.iter().map(String::as_str).chain(["there"]) {
+        let accepted = |o: &serde_json::Value| o["status"]["application"].is_string();
+        let object = rig.becomes(name, "accepted", SOON, accepted).await;
+        assert!(
+            object["status"]["deletion"]["requestedAt"].is_null(),
+            "{object}"
+        );
+    }
+    operator.kill().await;
+    let faults = "/faults";
+    let nothing = serde_json::Value::Null;
+    let admin = rig
+        .simulator
+        .admin(reqwest::Method::DELETE, faults, &nothing);
+    admin.await;
+    rig.delete("wanted");
+    let mut operator = start_operator(plane, &[]);
+    operator.ready().await;
+    for name in &records {
+        rig.reason(name, "AlreadyGone").await;
+    }
+    rig.gone("wanted").await;
+    rig.reason("there", "Deleted").await;
+    assert_eq!(deletes(&rig).await, 2);
+    rig.platform_reason("production", "Available").await;
+    operator.terminate().await;
+}

@@ -155,7 +155,10 @@ impl Desk {
                 } => (position, estimated, purpose),
                 Standing::Permitted { purpose, intent: _ } => (0, Duration::ZERO, purpose),
             };
-            let waiting = waiting(object, position, estimated, purpose);
+            // What is looked up first has no time in its status.
+            let since = self.context.memory.requests.since(&object.uid);
+            let since = asked_at(object, since.unwrap_or_else(Timestamp::now));
+            let waiting = waiting(object, position, estimated, purpose, since);
             Some((session, waiting))
         });
         let (session, waiting) =
@@ -180,7 +183,13 @@ fn waits_for_nothing(object: &Object) -> String {
     }
 }
 
-fn waiting(object: &Object, position: usize, estimated: Duration, purpose: Purpose) -> Waiting {
+fn waiting(
+    object: &Object,
+    position: usize,
+    estimated: Duration,
+    purpose: Purpose,
+    since: Timestamp,
+) -> Waiting {
     let priority = match object.deleted_at {
         Some(_) => Priority::Deletion,
         None => Priority::Retirement,
@@ -191,7 +200,7 @@ fn waiting(object: &Object, position: usize, estimated: Duration, purpose: Purpo
         name: object.key.name.to_string(),
         call: purpose.as_str().to_owned(),
         priority: priority.as_str().to_owned(),
-        since: asked_at(object, Timestamp::now()),
+        since,
         estimated_seconds: whole(estimated),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::conclude;
-use super::decide::{Decision, Now, Observation, asked_at};
+use super::decide::{Decision, Now, Observation};
 use super::effect::Effect;
 use super::memory::{Following, Part, Seat};
 use super::object::Object;
@@ -243,7 +243,7 @@ pub async fn record_end(
     let (memory, uid) = (&context.memory, &object.uid);
     if memory.audit_once(uid, outcome) {
         // Of clocks that don't agree the end may be before the beginning: then it took no time.
-        let took = now.wall.duration_since(asked_at(object, now.wall));
+        let took = now.wall.duration_since(seen.asked_at(now));
         let took = Duration::try_from(took).unwrap_or_default();
         let took = Some(took).filter(|_| answered.is_some());
         context.metrics.deleted(outcome, took);

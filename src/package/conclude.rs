@@ -17,7 +17,7 @@ pub use self::next_status::unaudited;
 use self::next_status::{intended, next_status};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
-use super::decide::{Decision, Now, Observation, asked_at, refused};
+use super::decide::{Decision, Now, Observation, refused};
 use super::effect::Effect;
 use crate::api::condition::{self, cut};
 use crate::api::reason::{Phase, Reason};
@@ -52,6 +52,8 @@ pub struct Report {
     pub retry: Retry,
     /// Whether the platform has just confirmed what the object expects.
     pub proven: bool,
+    /// Whether a look-up that came before the guard found the package, or can't tell: its deletion is asked for now.
+    pub looked_up: bool,
     /// Something for the person who reads events.
     pub event: Option<Note>,
     /// When to look again without being woken.
@@ -93,9 +95,7 @@ pub fn conclude(
         // What a look-up did not bring settles nothing as done.
         (_, Effect::Beaten | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => soon,
         (_, Effect::Answered(answer)) => answered(seen, answer, failures, now, chance),
-        (_, Effect::Shown(Err(answer))) => {
-            keep_error(seen, answered(seen, answer, failures, now, chance))
-        }
+        (_, Effect::Shown(Err(answer))) => not_shown(seen, answer, failures, now, chance),
         (_, Effect::Shown(Ok(shown))) => compared(seen, shown, failures, now, chance),
         (_, Effect::Intended(intent)) => Report {
             status: Some(intended(seen, intent, now)),
@@ -188,6 +188,7 @@ impl Report {
             settled: None,
             retry: Retry::Unchanged,
             proven: false,
+            looked_up: false,
             event: None,
             wake: None,
         }
@@ -355,6 +356,23 @@ fn confirmed(
     }
 }
 
+/// A look-up did not show the package. One that came before the guard and tells nothing of it lets the deletion go the
+/// ordinary way.
+fn not_shown(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance: f64) -> Report {
+    let tells_nothing = matches!(
+        answer,
+        Answer::Unproven(_) | Answer::Unexpected(_) | Answer::InvalidFileId(_)
+    );
+    if seen.looks_first && tells_nothing {
+        return Report {
+            looked_up: true,
+            wake: Some(now.tick),
+            ..Report::nothing()
+        };
+    }
+    keep_error(seen, answered(seen, answer, failures, now, chance))
+}
+
 /// The error of a DELETE stays when a look-up fails after it: by its time the guard counts the call.
 fn keep_error(seen: &Observation, mut report: Report) -> Report {
     let present = seen.object.status.deletion.as_ref();
@@ -380,6 +398,7 @@ fn compared(
     if differences.is_empty() {
         return Report {
             proven: true,
+            looked_up: seen.looks_first,
             wake: Some(now.tick),
             ..Report::nothing()
         };
@@ -394,6 +413,7 @@ fn compared(
         status.package = Some(identity(shown));
     }
     Report {
+        looked_up: seen.looks_first,
         retry: Retry::After(until),
         wake: Some(until),
         ..report
@@ -401,10 +421,7 @@ fn compared(
 }
 
 fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
-    let settled = Observation {
-        settled: Some(outcome),
-        ..seen.clone()
-    };
+    let settled = seen.ended(outcome);
     let object = &seen.object;
     let report = if object.deleted_at.is_some() {
         // No status: the finalizer goes right after, and the object with it.
@@ -502,7 +519,7 @@ pub fn audit_record(
         Call::Login | Call::Show | Call::List => attempts,
     });
     let earlier = Some(earlier).filter(|earlier| *earlier > 0);
-    let requested_at = asked_at(object, now.wall);
+    let requested_at = seen.asked_at(now);
     let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
     Some(AuditRecord {
         time: now.wall,

@@ -53,6 +53,7 @@ pub struct Now {
 
 /// All that a decision rests on.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Observation {
     /// The object, as the cache shows it.
     pub object: std::sync::Arc<Object>,
@@ -60,6 +61,8 @@ pub struct Observation {
     pub echo: Echo,
     /// Since when its deletion is asked for, as this process has seen it.
     pub request: Option<Request>,
+    /// Whether its package may be long gone, and is looked up before the guard is asked.
+    pub looks_first: bool,
     /// Why its finalizers could not be changed the last time, under the same circumstances.
     pub finalizers_refused: Option<Refusal>,
     /// Why its status could not be written the last time: nothing is called without an intent there.
@@ -107,6 +110,22 @@ impl Observation {
     /// Whether the object is being deleted or retired.
     pub(super) fn asks(&self, now: Now) -> bool {
         self.object.deleted_at.is_some() || self.object.is_retired(now.wall)
+    }
+
+    /// The same of an object whose deletion has ended.
+    pub(super) fn ended(&self, outcome: Outcome) -> Self {
+        Self {
+            settled: Some(outcome),
+            ..self.clone()
+        }
+    }
+
+    /// When its deletion was asked for: see [`asked_at`].
+    pub(super) fn asked_at(&self, now: Now) -> Timestamp {
+        asked_at(
+            &self.object,
+            self.request.map_or(now.wall, |request| request.at),
+        )
     }
 }
 
@@ -373,7 +392,7 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     if let Some(held) = would_delete(seen, now) {
         return held;
     }
-    // 9 and 10
+    // 9 and 10; what may not be there is looked up before both
     let grace = match &seen.platform {
         PlatformView::Usable { grace, .. } => *grace,
         PlatformView::Unread
@@ -382,7 +401,8 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
         | PlatformView::NotAllowed
         | PlatformView::Unusable { .. } => Duration::ZERO,
     };
-    if let Some(held) = held_by_guard(seen, grace, now) {
+    let held = (!seen.looks_first).then(|| held_by_guard(seen, grace, now));
+    if let Some(held) = held.flatten() {
         return held;
     }
     let unwritable = seen.status_refused.as_ref().map(|refusal| refusal.until);

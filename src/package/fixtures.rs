@@ -128,6 +128,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         object: std::sync::Arc::new(object),
         echo: Echo::Seen,
         request: None,
+        looks_first: false,
         finalizers_refused: None,
         status_refused: None,
         blind: false,

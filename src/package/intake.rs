@@ -10,6 +10,7 @@ use super::Context;
 use super::cache::{Asking, Cache, Changes, Wish};
 use super::decide::Now;
 use super::memory::Memory;
+use super::requests::Requests;
 use crate::platform::guard::{Asked, Guards};
 
 /// Takes in one step of the watch.
@@ -27,7 +28,14 @@ pub(super) fn take(context: &Context, changes: Changes) {
         tick: Instant::now(),
     };
     see_requests(&context.cache, &context.memory, &changes, now);
-    count_asked(&context.cache, &context.guards, &changes, now.wall);
+    let requests = &context.memory.requests;
+    count_asked(
+        &context.cache,
+        &context.guards,
+        requests,
+        &changes,
+        now.wall,
+    );
     if changes.listed {
         context.queue.add_all(changes.wakes.all());
     } else {
@@ -39,7 +47,7 @@ pub(super) fn take(context: &Context, changes: Changes) {
 }
 
 /// Notes since when deletions are asked for: a standby has seen that itself by the time that it leads.
-fn see_requests(cache: &Cache, memory: &Memory, changes: &Changes, now: Now) {
+pub(super) fn see_requests(cache: &Cache, memory: &Memory, changes: &Changes, now: Now) {
     for key in &changes.wakes.now {
         match cache.asking(key) {
             Some(Asking::Yes(object)) => drop(memory.requests.see(&object, now)),
@@ -51,28 +59,37 @@ fn see_requests(cache: &Cache, memory: &Memory, changes: &Changes, now: Now) {
 
 /// Tells the guard what is asked for from now on, before anybody can look at it: so a mass deletion is
 /// known before the first of its calls.
-pub(super) fn count_asked(cache: &Cache, guards: &Guards, changes: &Changes, now: Timestamp) {
+pub(super) fn count_asked(
+    cache: &Cache,
+    guards: &Guards,
+    requests: &Requests,
+    changes: &Changes,
+    now: Timestamp,
+) {
+    let tell = |uid: &str, wish: &Wish| tell(guards, requests, uid, wish, now);
     for uid in &changes.gone {
         guards.forget(uid);
     }
     if changes.listed {
         let wishes = cache.wishes();
         for (uid, wish) in &wishes {
-            tell(guards, uid, wish, now);
+            tell(uid, wish);
         }
         let present: HashSet<&str> = wishes.iter().map(|(uid, _)| &**uid).collect();
         guards.listed(|uid| present.contains(uid), now);
     } else {
         for key in &changes.wakes.now {
             if let Some((uid, wish)) = cache.wish(key) {
-                tell(guards, &uid, &wish, now);
+                tell(&uid, &wish);
             }
         }
     }
 }
 
-fn tell(guards: &Guards, uid: &str, wish: &Wish, now: Timestamp) {
+fn tell(guards: &Guards, requests: &Requests, uid: &str, wish: &Wish, now: Timestamp) {
     match wish {
+        // Nothing is asked for before a look-up has shown the package.
+        Wish::Deletion { .. } if requests.looks_first(uid) => guards.leave(uid, None),
         Wish::Nothing(marked) => guards.leave(uid, marked.as_ref().map(|(app, hold)| (app, hold))),
         Wish::Deletion {
             application,

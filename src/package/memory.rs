@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 pub use self::writes::Part;
 use self::writes::Writes;
-use super::decide::Unbelieved;
+use super::decide::{Now, Unbelieved};
 use super::doubts::Doubts;
 use super::gone::Gone;
 use super::requests::Requests;
@@ -329,6 +329,16 @@ impl Memory {
     /// Waits behind nobody any more: what becomes of the package of a former leader says nothing of this one's.
     pub fn unfollow(&self, uid: &str) {
         self.state.lock().unfollow(uid);
+    }
+
+    /// The package of `uid` is there, or the platform can't tell, which goes for those who wait behind it too.
+    pub fn looked_up(&self, uid: &str, now: Now) {
+        self.requests.looked_up(uid, now);
+        let state = self.state.lock();
+        let followers = state.followers.get(uid);
+        for follower in followers.into_iter().flat_map(|all| all.0.keys()) {
+            self.requests.looked_up(follower, now);
+        }
     }
 
     /// Whether a deletion waits behind `uid`.

@@ -14,6 +14,7 @@ use super::memory::{Failure, Fingerprint, PackageKey, Part};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
 use super::report;
+use super::requests::Request;
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Guards, Judgement, Unit};
@@ -100,20 +101,22 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let outcome = told.and_then(|deletion| deletion.outcome);
     let settled = context.memory.settled(&object.uid).or(outcome);
     let echo = echo(context, &object, &fingerprint, now.tick);
+    let (request, looks_first) = requested(context, &object, &known, now);
     let guard = if settled.is_some() || echo != Echo::Seen {
         // It counts as it did until the cache shows that its package is gone, or whose it is by the last write.
         Judgement::Free(Unit::Counted)
     } else {
-        let claimed = matches!(claim, Claim::Claimed(_));
+        let aside = looks_first || matches!(claim, Claim::Claimed(_));
         let (guards, cache) = (&context.guards, &context.cache);
-        let judged = judged(guards, cache, &object, application.as_ref(), claimed, now);
+        let judged = judged(guards, cache, &object, application.as_ref(), aside, now);
         want_room(guards, &object, &judged, &standing(context, &object));
         judged
     };
     let refusal = |part| context.memory.refusal(&object.uid, part, &fingerprint);
     let facts = Observation {
         echo,
-        request: context.memory.requests.see(&object, now),
+        request,
+        looks_first,
         finalizers_refused: refusal(Part::Finalizers),
         status_refused: refusal(Part::Status),
         blind: context.memory.is_blind(),
@@ -144,6 +147,21 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         fingerprint,
         now,
     })
+}
+
+/// Since when its deletion is asked for, and whether its package is looked up before the guard hears of that.
+fn requested(
+    context: &Context,
+    object: &Object,
+    known: &Known,
+    now: Now,
+) -> (Option<Request>, bool) {
+    let requests = &context.memory.requests;
+    let request = requests.see(object, now);
+    if matches!(known, Known::Missing | Known::Gone) {
+        requests.doubt(object);
+    }
+    (request, requests.looks_first(&object.uid))
 }
 
 /// The answer to its DELETE, where that proves nothing and no look-up has told yet.
@@ -220,18 +238,19 @@ async fn read_anew(
     }
 }
 
-/// What the guard says, which is told by that what the object asks for.
+/// What the guard says, which is told by that what the object asks for. Nothing is, while another object claims the
+/// package or it is to be looked up first: the object stands `aside` then.
 pub(super) fn judged(
     guards: &Guards,
     cache: &Cache,
     object: &Object,
     application: Option<&AppId>,
-    claimed: bool,
+    aside: bool,
     now: Now,
 ) -> Judgement {
     let asked = asking(object, now.wall);
     match (application, asked) {
-        (Some(application), Some(asked)) if !claimed => {
+        (Some(application), Some(asked)) if !aside => {
             let asked = (application, cache.population(application), asked);
             return guards.judge(&object.uid, asked, now.wall);
         }

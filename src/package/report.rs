@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Context;
 use super::act::{leave_seat, record_end};
 use super::conclude::{Report, Retry, pause, unaudited};
-use super::decide::Refusal;
+use super::decide::{Now, Refusal};
 use super::effect::Effect;
 use super::memory::{Failure, Fingerprint, Part};
 use super::object::Object;
@@ -158,6 +159,13 @@ async fn remember(
     slot: &mut Slot,
 ) -> Result<(), String> {
     let object = &*observed.facts.object;
+    if report.looked_up {
+        let now = Now {
+            wall: Timestamp::now(),
+            tick: Instant::now(),
+        };
+        context.memory.looked_up(&object.uid, now);
+    }
     let (call, answer) = match effect {
         Effect::Answered(answer) => (Call::Delete, answer),
         Effect::Shown(Err(answer)) => (Call::Show, answer),

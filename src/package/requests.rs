@@ -3,6 +3,9 @@
 //! The clock of the API server and that of this node needn't agree, and either may be set while a deletion waits. So a
 //! grace period runs by the steady clock from the moment that this process first saw the request. A process that starts
 //! later goes by `status.deletion.requestedAt`, where the first one wrote that moment down.
+//!
+//! A retired object whose package may be long gone, such as the record of one in a cluster that is rebuilt from Git,
+//! asks for nothing before a look-up: its request begins when that shows the package.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use tokio::time::Instant;
 use super::asking::asking;
 use super::decide::Now;
 use super::object::Object;
+use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::Deletion;
 
 /// A stored moment is rounded up, so one that is so little ahead of the clock is no sign of a clock that was set.
@@ -97,6 +101,17 @@ struct Seen {
     request: Request,
     /// The deletion of the object, where that is what was asked for.
     deleted_at: Option<Timestamp>,
+    look_up: LookUp,
+}
+
+/// Whether the package is looked up before the guard hears of the request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LookUp {
+    /// Nothing says that the package may be gone.
+    Needless,
+    Due,
+    /// The package is there, or the platform can't tell.
+    Made,
 }
 
 impl Seen {
@@ -116,16 +131,55 @@ impl Requests {
             state.seen.remove(&object.uid);
             return None;
         };
-        let known = state.seen.get(&object.uid);
+        let known = state.seen.get_mut(&object.uid);
         if let Some(known) = known.filter(|known| known.is_of(object, now)) {
+            if has_begun(object) && known.look_up == LookUp::Due {
+                known.look_up = LookUp::Needless;
+            }
             return Some(known.request);
         }
         let seen = Seen {
             request: read,
             deleted_at: object.deleted_at,
+            look_up: if may_be_long_gone(object) {
+                LookUp::Due
+            } else {
+                LookUp::Needless
+            },
         };
         state.seen.insert(object.uid.clone(), seen);
         Some(read)
+    }
+
+    /// Since when the object `uid` asks, where it does.
+    pub fn since(&self, uid: &str) -> Option<Timestamp> {
+        Some(self.state.lock().seen.get(uid)?.request.at)
+    }
+
+    /// The list of the platform lacks the package of `object`.
+    pub fn doubt(&self, object: &Object) {
+        let mut state = self.state.lock();
+        let seen = state.seen.get_mut(&object.uid);
+        let seen = seen.filter(|seen| seen.look_up == LookUp::Needless);
+        if let Some(seen) = seen.filter(|_| object.deleted_at.is_none() && !has_begun(object)) {
+            seen.look_up = LookUp::Due;
+        }
+    }
+
+    /// Whether the package of the object `uid` is looked up before the guard hears of its request.
+    pub fn looks_first(&self, uid: &str) -> bool {
+        let state = self.state.lock();
+        let seen = state.seen.get(uid);
+        seen.is_some_and(|seen| seen.look_up == LookUp::Due)
+    }
+
+    /// The package of the object `uid` is there, or the platform can't tell: from now on it is asked for.
+    pub fn looked_up(&self, uid: &str, now: Now) {
+        let mut state = self.state.lock();
+        let seen = state.seen.get_mut(uid);
+        if let Some(seen) = seen.filter(|seen| seen.look_up == LookUp::Due) {
+            (seen.look_up, seen.request) = (LookUp::Made, Request::new(now));
+        }
     }
 
     /// The object `uid` asks for nothing, or is gone.
@@ -146,6 +200,27 @@ fn may_be_anew(object: &Object, stored: &Deletion) -> bool {
         .map(|of| object.generation - of);
     let by_deletion = i64::from(object.deleted_at.is_some());
     edits.is_none_or(|edits| !(0..=by_deletion).contains(&edits))
+}
+
+/// Whether the package of `object`, which is retired, may be long gone as far as its status tells: there was none before,
+/// it says that the package is missing, or all that it says is that a look-up was to come.
+fn may_be_long_gone(object: &Object) -> bool {
+    let status = &object.status;
+    let stored = status
+        .deletion
+        .as_ref()
+        .and_then(|d| d.requested_at.as_ref());
+    let current = status.observed_generation == Some(object.generation);
+    let to_come = current && stored.is_none() && status.phase != Some(Phase::Active);
+    let unseen = status.application.is_none();
+    let doubtful = unseen || to_come || status.says(Reason::PackageMissing);
+    doubtful && object.deleted_at.is_none() && !has_begun(object)
+}
+
+/// Whether a hold knows the deletion already, or a call of it was about to be made.
+fn has_begun(object: &Object) -> bool {
+    let deletion = object.status.deletion.as_ref();
+    deletion.is_some_and(|deletion| deletion.hold.is_some() || deletion.is_attempted())
 }
 
 /// `time` rounded up to whole seconds.

@@ -54,11 +54,33 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    /// Creates a retired object for each number. It has the finalizer from its creation on, so that an operator that starts
-    /// later finds what it would find after a night off, and has nothing to write before its turn but that it waits.
+    /// Creates a retired object for each number. It has the finalizer from its creation on and was accepted as an Active one,
+    /// so that an operator that starts later finds what it would find after a night off, and has nothing to write before
+    /// its turn but that it waits.
     pub async fn retired(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
         let retired = |_| json!({"lifecycle": "Retired"});
-        Self::created(rig, numbers, kind(), OURS, retired).await
+        let fleet = Self::created(rig, numbers.clone(), kind(), OURS, retired).await;
+        stream::iter(numbers)
+            .map(Ok)
+            .try_for_each_concurrent(CREATORS, |number| fleet.accept_one(number))
+            .await
+            .expect("objects can be accepted");
+        fleet
+    }
+
+    /// Writes what the operator writes of an Active object.
+    async fn accept_one(&self, number: usize) -> kube::Result<()> {
+        let object = self.api.get_metadata(&name(number)).await?;
+        let status = json!({
+            "uid": object.metadata.uid, "observedGeneration": 1, "phase": "Active",
+            "application": self.rig.namespace,
+        });
+        let change = Patch::Merge(json!({"status": status}));
+        let params = PatchParams::default();
+        self.api
+            .patch_status(&name(number), &params, &change)
+            .await?;
+        Ok(())
     }
 
     /// The same with objects that each retire at a time of their own.

@@ -7,7 +7,7 @@ use crate::api::names::{AppId, Endpoint};
 use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::claims::Claim;
-use crate::package::decide::{Now, Observation, PlatformView, Unbelieved, asked_at};
+use crate::package::decide::{Now, Observation, PlatformView, Unbelieved};
 use crate::package::requests::Request;
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
@@ -124,7 +124,7 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
             let requested = present
                 .requested_at
                 .clone()
-                .or_else(|| Some(Time(asked_at(object, now.wall))));
+                .or_else(|| Some(Time(seen.asked_at(now))));
             Some(Deletion {
                 outcome: Some(outcome),
                 finished_at,
@@ -143,7 +143,8 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
             // One that runs anew is stored so, or a restart would end it. Once it is over, what counts is the request.
             let anew = seen.graces_since.filter(|_| reason == Reason::GracePeriod);
             let request = request.not_before(anew, now);
-            let at = Some(Time(request.at));
+            // Before a look-up nothing is asked for: so a restart knows that one is to come.
+            let at = (!seen.looks_first).then_some(Time(request.at));
             let told = same && present.requested_at == at;
             // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed
             // has left its hold, and is judged anew once no other object wants the package.

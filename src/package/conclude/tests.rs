@@ -1,5 +1,6 @@
 mod failing;
 mod graces;
+mod looks_first;
 
 use std::sync::Arc;
 

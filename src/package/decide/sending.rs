@@ -1,9 +1,8 @@
 //! Rows 11 to 14: the turn of an object, its intent and its call.
 
 use super::guards::needs_proof;
-use super::{Decision, ECHO_BOUND, Now, Observation, asked_at, rest};
+use super::{Decision, ECHO_BOUND, Now, Observation, rest};
 use crate::api::reason::Reason;
-use crate::package::object::Object;
 use crate::platform::guard::{Judgement, Unit};
 use crate::session::{Priority, Purpose, Standing, Ticket};
 
@@ -26,7 +25,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     let urgent = going || seen.hurried;
     let purpose = if seen.unproven.is_some() {
         Purpose::Confirm
-    } else if needs_proof(seen, now) {
+    } else if seen.looks_first || needs_proof(seen, now) {
         Purpose::LookUp
     } else {
         Purpose::Delete
@@ -42,14 +41,14 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         } if purpose == Purpose::Confirm => Decision::Confirm,
         Standing::Permitted {
             purpose: permitted, ..
-        } if *permitted != purpose => Decision::Request(ticket(object, purpose, urgent, now)),
+        } if *permitted != purpose => Decision::Request(ticket(seen, purpose, urgent, now)),
         // Who waits asks again: a retired object that was deleted since moves up.
         Standing::Absent
         | Standing::Waiting { .. }
         | Standing::Permitted {
             purpose: Purpose::LookUp | Purpose::Confirm,
             ..
-        } => Decision::Request(ticket(object, purpose, urgent, now)),
+        } => Decision::Request(ticket(seen, purpose, urgent, now)),
         Standing::Permitted {
             purpose: Purpose::Delete,
             ..
@@ -86,13 +85,13 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     }
 }
 
-fn ticket(object: &Object, purpose: Purpose, urgent: bool, now: Now) -> Ticket {
+fn ticket(seen: &Observation, purpose: Purpose, urgent: bool, now: Now) -> Ticket {
     Ticket {
-        uid: object.uid.clone(),
-        key: object.key.clone(),
+        uid: seen.object.uid.clone(),
+        key: seen.object.key.clone(),
         purpose,
         priority: priority(urgent),
-        requested_at: asked_at(object, now.wall),
+        requested_at: seen.asked_at(now),
     }
 }
 

@@ -71,12 +71,14 @@ impl World {
             }
             echo => echo,
         };
+        let request = self.memory.requests.see(&object, now);
+        let looks_first = self.memory.requests.looks_first(&object.uid);
         let guard = if settled.is_some() || echo != Echo::Seen {
             Judgement::Free(Unit::Counted)
         } else {
-            let claimed = matches!(claim, Claim::Claimed(_));
+            let aside = looks_first || matches!(claim, Claim::Claimed(_));
             let (guards, cache) = (&self.guards, &self.cache);
-            let judged = judged(guards, cache, &object, Some(&application), claimed, now);
+            let judged = judged(guards, cache, &object, Some(&application), aside, now);
             let standing = self.standings.get(&object.uid);
             want_room(
                 guards,
@@ -90,7 +92,8 @@ impl World {
         let ahead = self.leaders.get(&file).filter(|uid| **uid != object.uid);
         Some(Observation {
             echo,
-            request: self.memory.requests.see(&object, now),
+            request,
+            looks_first,
             finalizers_refused: None,
             status_refused: None,
             blind: self.memory.is_blind(),
@@ -280,6 +283,9 @@ impl World {
         if let Some(outcome) = report.settled {
             self.memory.settle(&object.uid, outcome);
             self.truths.entry(object.uid.clone()).or_default().outcome = Some(outcome);
+        }
+        if report.looked_up {
+            self.memory.looked_up(&object.uid, self.clock());
         }
         match effect {
             Effect::Shown(Ok(_)) if report.proven => {

@@ -17,7 +17,7 @@ use crate::package::asking::asking;
 use crate::package::cache::{Cache, Event};
 use crate::package::claims::Resolved;
 use crate::package::decide::Now;
-use crate::package::intake::count_asked;
+use crate::package::intake::{count_asked, see_requests};
 use crate::package::memory::Memory;
 use crate::package::packed::Packed;
 use crate::platform::guard::Guards;
@@ -417,7 +417,9 @@ impl World {
             self.memory.forget(uid);
             self.leave(uid);
         }
-        count_asked(&self.cache, &self.guards, &changes, self.now);
+        see_requests(&self.cache, &self.memory, &changes, self.clock());
+        let requests = &self.memory.requests;
+        count_asked(&self.cache, &self.guards, requests, &changes, self.now);
     }
 
     pub(super) fn leave(&mut self, uid: &str) {

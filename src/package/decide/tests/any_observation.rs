@@ -77,7 +77,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
         claim,
         standing,
         settled,
-        any::<[bool; 5]>(),
+        any::<[bool; 6]>(),
         0_u64..10,
         prop_oneof![
             1 => Just(Judgement::Held("h-1".into())),
@@ -93,7 +93,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                 claim,
                 standing,
                 settled,
-                [pending, blind, ahead, waiting, hindered],
+                [pending, blind, ahead, waiting, hindered, looks_first],
                 seconds,
                 guard,
             )| {
@@ -111,6 +111,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     }),
                     blind,
                     request: None,
+                    looks_first,
                     settled,
                     platform,
                     hindrance: hindered.then(|| "a definition lacks a field".to_owned()),
@@ -151,7 +152,7 @@ proptest! {
             prop_assert!(object.deleted_at.is_none() || !object.is_retained());
             prop_assert!(seen.settled.is_none() && matches!(seen.claim, Claim::Nobody | Claim::Disregarded(_)) && seen.ahead.is_none());
             prop_assert!(seen.echo == Echo::Seen && !seen.blind && seen.hindrance.is_none());
-            prop_assert!(matches!(seen.guard, Judgement::Free(_)));
+            prop_assert!(matches!(seen.guard, Judgement::Free(_)) && !seen.looks_first);
             prop_assert_eq!(&seen.platform, &usable("app-1", Mode::Enforce));
             let intent = object.status.deletion.as_ref().and_then(|d| d.intent.as_deref());
             prop_assert_eq!(intent, Some("i-1"));

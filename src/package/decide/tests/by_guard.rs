@@ -34,6 +34,46 @@ fn row_9_what_the_guard_holds_waits_whatever_it_has_in_hand() {
 }
 
 #[test]
+fn rows_9_and_10_come_after_the_look_up_of_a_package_that_may_be_long_gone() {
+    let now = now();
+    let doubted = Observation {
+        looks_first: true,
+        guard: Judgement::Held("h-1".into()),
+        platform: graced(Duration::from_secs(30)),
+        request: Some(Request::new(now)),
+        ..seen(fixtures::retired(fixtures::accepted("a", "app-1")))
+    };
+    let Decision::Request(ticket) = decide(&doubted, now) else {
+        panic!("no ticket")
+    };
+    assert_eq!(ticket.purpose, Purpose::LookUp);
+    assert_eq!(ticket.priority, Priority::Retirement);
+    assert_eq!(ticket.requested_at, Request::new(now).at);
+    let look_up = Observation {
+        standing: Standing::Permitted {
+            purpose: Purpose::LookUp,
+            intent: None,
+        },
+        ..doubted.clone()
+    };
+    assert_eq!(decide(&look_up, now), Decision::LookUp);
+    // Whatever it has in hand, nothing but that is sent.
+    let delete = Observation {
+        standing: permitted(Some(("i-1".into(), now.tick))),
+        ..doubted.clone()
+    };
+    assert!(matches!(decide(&delete, now), Decision::Request(_)));
+    let mut paused = doubted.clone();
+    Arc::make_mut(&mut paused.object).paused = true;
+    assert_eq!(reason(&decide(&paused, now)), Some(Reason::Paused));
+    let claimed = Observation {
+        claim: Claim::Claimed(ObjectKey::new("fleet", "b")),
+        ..doubted
+    };
+    assert_eq!(reason(&decide(&claimed, now)), Some(Reason::StillClaimed));
+}
+
+#[test]
 fn row_9_comes_after_whatever_else_holds_the_object_and_after_its_ways_out() {
     let held = |object| Observation {
         guard: Judgement::Held("h-1".into()),
