@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::version_package::Outcome;
+
 /// One word for people about where a `VersionPackage` stands; machines read the conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
@@ -16,7 +18,7 @@ pub enum Phase {
     Held,
     /// The intent to delete is written, and the call is made as soon as it is seen to be.
     Deleting,
-    /// The package is gone from the platform.
+    /// Nothing is left to do: the package is gone from the platform, or the object has let go of it.
     Gone,
     /// Something is wrong that a person has to mend.
     Stalled,
@@ -174,6 +176,21 @@ reasons! {
     Deleted: Gone, "Nothing.";
     /// The platform said that it doesn't have the package.
     AlreadyGone: Gone, "Nothing.";
+    /// The object is being deleted and the package stays on the platform, as `deletionPolicy: Retain` says; a finalizer of somebody else keeps the object.
+    Retained: Gone, "Nothing of ours: whoever put the other finalizer on has to take it off.";
+    /// The object is being deleted and the package stays on the platform for another object; a finalizer of somebody else keeps this one.
+    HandedOver: Gone, "Nothing of ours: whoever put the other finalizer on has to take it off.";
+}
+
+impl From<Outcome> for Reason {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Deleted => Self::Deleted,
+            Outcome::AlreadyGone => Self::AlreadyGone,
+            Outcome::Retained => Self::Retained,
+            Outcome::HandedOver => Self::HandedOver,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

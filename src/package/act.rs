@@ -43,7 +43,9 @@ pub async fn act(
         return Effect::Unaudited(error);
     }
     match decision {
-        Decision::Nothing | Decision::Await(_) | Decision::Rest { .. } => Effect::None,
+        Decision::Nothing | Decision::Await(_) | Decision::Tell { .. } | Decision::Rest { .. } => {
+            Effect::None
+        }
         Decision::GiveBack(why) => {
             tracing::debug!(why, "a permit was given back unused");
             Effect::None
@@ -210,7 +212,7 @@ fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
         return None;
     }
     match decision {
-        Decision::Release { outcome, .. } => Some(*outcome),
+        Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),
         Decision::Nothing
         | Decision::Await(_)
         | Decision::AddFinalizer

@@ -19,7 +19,9 @@ use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
 use super::decide::{Decision, Now, Observation, refused};
 use super::effect::Effect;
+use super::object::Object;
 use crate::api::condition::{self, cut};
+use crate::api::names::ObjectKey;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Call, Detail};
@@ -116,10 +118,10 @@ pub fn conclude(
                 ..soon
             },
         },
-        (Decision::Release { outcome, keeper }, Effect::Patched) => Report {
-            event: Some(ended(&seen.object, *outcome, keeper.as_ref())),
-            ..Report::nothing()
-        },
+        (Decision::Tell { outcome, keeper }, _) => tells(seen, *outcome, keeper.as_ref(), now),
+        (Decision::Release { outcome, keeper }, Effect::Patched) => {
+            released(&seen.object, *outcome, keeper.as_ref())
+        }
         (
             Decision::Rest {
                 reason,
@@ -178,6 +180,32 @@ pub fn conclude(
             | Decision::Send,
             Effect::None | Effect::Patched,
         ) => Report::nothing(),
+    }
+}
+
+/// How an object ended that stays for others; an event of it is said once.
+fn tells(seen: &Observation, outcome: Outcome, keeper: Option<&ObjectKey>, now: Now) -> Report {
+    let note = ended(&seen.object, outcome, keeper);
+    let said = say(
+        &seen.ended(outcome),
+        outcome.into(),
+        &note.message,
+        None,
+        now,
+    );
+    Report {
+        event: Some(note).filter(|_| seen.object.outcome().is_none()),
+        ..said
+    }
+}
+
+/// Our finalizer is off, which is told unless the object has said already how it ended, since it was deleted.
+fn released(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Report {
+    let current = object.status.observed_generation == Some(object.generation);
+    let told = current && object.is_kept_by_others() && object.outcome().is_some();
+    Report {
+        event: (!told).then(|| ended(object, outcome, keeper)),
+        ..Report::nothing()
     }
 }
 

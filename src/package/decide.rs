@@ -193,6 +193,13 @@ pub enum Decision {
     Await(Instant),
     /// Put our finalizer on.
     AddFinalizer,
+    /// Write down how it ended: the object stays after our finalizer, for that of somebody else.
+    Tell {
+        /// How it ended.
+        outcome: Outcome,
+        /// Who keeps the package.
+        keeper: Option<ObjectKey>,
+    },
     /// Take our finalizer off; the object goes.
     Release {
         /// How it ended.
@@ -244,6 +251,7 @@ impl Decision {
             | Self::Await(_) => true,
             Self::Nothing
             | Self::AddFinalizer
+            | Self::Tell { .. }
             | Self::Release { .. }
             | Self::Rest { .. }
             | Self::Follow { .. }
@@ -255,7 +263,7 @@ impl Decision {
 
 /// Decides.
 pub fn decide(seen: &Observation, now: Now) -> Decision {
-    let decision = by_table(seen, now);
+    let decision = told_first(seen, by_table(seen, now));
     let refusal = seen.finalizers_refused.as_ref();
     match (refusal, refused(&seen.object, &decision, refusal)) {
         // It is tried again when its time has come.
@@ -265,6 +273,36 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
             until: Some(refusal.until),
         },
         _ => decision,
+    }
+}
+
+/// An object that others keep after us says how it ended before our finalizer goes; one whose status can't be written goes
+/// all the same.
+fn told_first(seen: &Observation, decision: Decision) -> Decision {
+    let unsaid = seen.object.is_kept_by_others() && seen.object.outcome().is_none();
+    if let Decision::Release { outcome, keeper } = &decision
+        && unsaid
+        && seen.status_refused.is_none()
+    {
+        return Decision::Tell {
+            outcome: *outcome,
+            keeper: keeper.clone(),
+        };
+    }
+    decision
+}
+
+/// Row 1 of an object that is being deleted: what was said since it ended, such as that our finalizer could not be taken
+/// off, is over.
+fn let_go(seen: &Observation) -> Decision {
+    let outcome = seen.object.outcome();
+    let unsaid = outcome.filter(|outcome| !seen.object.status.says(Reason::from(*outcome)));
+    match unsaid.filter(|_| seen.status_refused.is_none()) {
+        Some(outcome) => Decision::Tell {
+            outcome,
+            keeper: None,
+        },
+        None => Decision::Nothing,
     }
 }
 
@@ -280,6 +318,7 @@ pub(super) fn refused(
         Decision::Release { .. } => false,
         Decision::Nothing
         | Decision::Await(_)
+        | Decision::Tell { .. }
         | Decision::Rest { .. }
         | Decision::Request(_)
         | Decision::Follow { .. }
@@ -319,7 +358,7 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     // 1: nothing is ever called for an object without our finalizer
     if !object.has_finalizer() {
         return if going {
-            Decision::Nothing
+            let_go(seen)
         } else {
             Decision::AddFinalizer
         };

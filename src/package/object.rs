@@ -16,7 +16,7 @@ use crate::api::names::{
 };
 use crate::api::status::{self, Bearer, Beside, Read};
 use crate::api::version_package::{
-    DeletionPolicy, Lifecycle, VersionPackage, VersionPackageSpec, VersionPackageStatus,
+    DeletionPolicy, Lifecycle, Outcome, VersionPackage, VersionPackageSpec, VersionPackageStatus,
 };
 use crate::raw::Fields;
 use crate::sight::{Lineage, lineage};
@@ -79,6 +79,16 @@ impl Object {
     /// Whether our finalizer is there: nothing is ever called for an object without it.
     pub fn has_finalizer(&self) -> bool {
         self.finalizers.iter().any(|f| f == FINALIZER)
+    }
+
+    /// Whether it stays for the finalizer of somebody else once ours is off.
+    pub fn is_kept_by_others(&self) -> bool {
+        self.finalizers.iter().any(|name| name != FINALIZER)
+    }
+
+    /// How its deletion ended, as its status tells.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.status.deletion.as_ref()?.outcome
     }
 
     /// The version that was looked at, to be written.

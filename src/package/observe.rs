@@ -97,9 +97,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let elsewhere = elsewhere(context, &object, usable.as_ref());
     let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
     let ahead = ahead(context, &object, package.as_ref());
-    let told = object.status.deletion.as_ref();
-    let outcome = told.and_then(|deletion| deletion.outcome);
-    let settled = context.memory.settled(&object.uid).or(outcome);
+    let settled = context.memory.settled(&object.uid);
+    let settled = settled.or(object.outcome());
     let echo = echo(context, &object, &fingerprint, now.tick);
     let (request, looks_first) = requested(context, &object, &known, now);
     let guard = if settled.is_some() || echo != Echo::Seen {

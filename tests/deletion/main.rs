@@ -8,6 +8,7 @@
 )]
 
 mod events;
+mod kept;
 mod pauses;
 mod phases;
 mod platforms;

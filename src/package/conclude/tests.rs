@@ -1,6 +1,7 @@
 mod failing;
 mod graces;
 mod looks_first;
+mod told;
 
 use std::sync::Arc;
 

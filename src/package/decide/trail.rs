@@ -32,6 +32,7 @@ pub fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> De
         Decision::Nothing
         | Decision::Await(_)
         | Decision::AddFinalizer
+        | Decision::Tell { .. }
         | Decision::Release { .. }
         | Decision::Rest { .. }
         | Decision::RestartWatch

@@ -211,6 +211,7 @@ impl World {
             }
             Decision::Nothing
             | Decision::Await(_)
+            | Decision::Tell { .. }
             | Decision::Rest { .. }
             | Decision::Follow { .. }
             | Decision::GiveBack(_) => Effect::None,

@@ -1,0 +1,86 @@
+//! How an object ended that the finalizer of somebody else keeps.
+
+use super::*;
+use crate::api::names::FINALIZER;
+
+const KEEP: &str = "example.com/keep";
+
+/// An object that is being deleted with these finalizers, and whose status tells what it told before.
+fn kept(finalizers: &[&str], before: Option<&Report>) -> Object {
+    let mut object = going();
+    object.finalizers = finalizers.iter().map(|&name| name.to_owned()).collect();
+    if let Some(status) = before.and_then(|report| report.status.clone()) {
+        object.status = status;
+    }
+    object
+}
+
+fn ended(object: Object, outcome: Outcome) -> Observation {
+    Observation {
+        settled: Some(outcome),
+        ..seen(object)
+    }
+}
+
+fn tells(seen: &Observation) -> (Decision, Report) {
+    let decision = decide::decide(seen, now());
+    let report = conclude(seen, &decision, &Effect::None, 0, now(), 0.0);
+    (decision, report)
+}
+
+#[test]
+fn it_tells_its_outcome_with_one_event_before_our_finalizer_goes_and_nothing_after() {
+    for outcome in Outcome::ALL {
+        let (decision, told) = tells(&ended(kept(&[KEEP, FINALIZER], None), outcome));
+        assert!(matches!(decision, Decision::Tell { .. }), "{decision:?}");
+        assert_eq!(reason(&told), outcome.as_str());
+        let status = told.status.as_ref().unwrap();
+        assert_eq!(status.phase, Some(Phase::Gone));
+        assert_eq!(status.deletion.as_ref().unwrap().outcome, Some(outcome));
+        assert_eq!(told.event.as_ref().unwrap().reason, outcome.as_str());
+
+        // A restart knows of it from the status.
+        let next = ended(kept(&[KEEP, FINALIZER], Some(&told)), outcome);
+        let release = decide::decide(&next, now());
+        assert!(matches!(release, Decision::Release { .. }), "{release:?}");
+        let released = conclude(&next, &release, &Effect::Patched, 0, now(), 0.0);
+        assert_eq!((released.status, released.event), (None, None));
+
+        let (decision, after) = tells(&ended(kept(&[KEEP], Some(&told)), outcome));
+        assert_eq!(decision, Decision::Nothing);
+        assert_eq!((after.status, after.event), (None, None));
+    }
+}
+
+#[test]
+fn what_was_said_since_it_ended_is_over_once_our_finalizer_is_off() {
+    let (_, mut told) = tells(&ended(kept(&[KEEP, FINALIZER], None), Outcome::Deleted));
+    let status = told.status.as_mut().unwrap();
+    status.conditions[0].reason = Reason::FinalizerRefused.as_str().to_owned();
+    let (_, healed) = tells(&ended(kept(&[KEEP], Some(&told)), Outcome::Deleted));
+    assert_eq!((reason(&healed).as_str(), healed.event), ("Deleted", None));
+}
+
+#[test]
+fn an_object_that_nobody_else_keeps_or_that_never_was_ours_is_not_written() {
+    let alone = ended(kept(&[FINALIZER], None), Outcome::Deleted);
+    let release = decide::decide(&alone, now());
+    assert!(matches!(release, Decision::Release { .. }), "{release:?}");
+    let released = conclude(&alone, &release, &Effect::Patched, 0, now(), 0.0);
+    assert!(released.status.is_none() && released.event.is_some());
+    let strange = seen(kept(&[KEEP], None));
+    assert_eq!(decide::decide(&strange, now()), Decision::Nothing);
+}
+
+#[test]
+fn a_status_that_is_refused_keeps_no_object() {
+    let refused = Observation {
+        status_refused: Some(decide::Refusal {
+            words: "no".to_owned(),
+            until: Instant::now() + Duration::from_secs(5),
+        }),
+        ..ended(kept(&[KEEP, FINALIZER], None), Outcome::Deleted)
+    };
+    let release = decide::decide(&refused, now());
+    assert!(matches!(release, Decision::Release { .. }), "{release:?}");
+}
