@@ -404,3 +404,47 @@ async fn a_clean_restart_takes_nothing_from_the_bound_of_a_small_application() {
     assert!(reason.contains("2 of them sent"), "{reason}");
     assert!(rig.deletes(&names[2]).await.is_empty());
 }
+
+/// How many deletions the Platform counts as sent, once it has put that on record anew.
+async fn sent(rig: &Rig<'_>, wanted: i64) {
+    let what = format!("{wanted} to count as sent");
+    rig.platform_becomes("production", &what, |platform| {
+        let sent = platform["status"]["guard"]["sent"].as_array();
+        let sent = sent.into_iter().flatten();
+        let count: i64 = sent.filter_map(|sent| sent["count"].as_i64()).sum();
+        count == wanted && platform["status"]["guard"]["reserved"] == 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clean_stop_leaves_nothing_of_its_reservation_counted_and_a_crash_all_of_it() {
+    let (_turn, plane) = alone().await;
+    let layout = Layout {
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "guard": {"maxDeletions": 40, "window": "10m", "gracePeriod": "0s"},
+        }),
+        ..Layout::default()
+    };
+    let rig = Rig::on(plane, "reserved", layout).await;
+    let mut operator = started(&rig).await;
+    rig.active(&[("one", "package-00001"), ("two", "package-00002")])
+        .await;
+    rig.delete("one");
+    rig.gone("one").await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+
+    // One of the two that were reserved was sent.
+    let mut operator = started(&rig).await;
+    sent(&rig, 1).await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+    let mut operator = started(&rig).await;
+    sent(&rig, 1).await;
+    rig.delete("two");
+    rig.gone("two").await;
+    operator.kill().await;
+    // Nobody knows what became of the rest.
+    let _operator = started(&rig).await;
+    sent(&rig, 3).await;
+}

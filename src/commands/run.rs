@@ -28,9 +28,9 @@ use crate::admin::desk::Desk;
 use crate::admin::{self, Readiness};
 use crate::api::names::ObjectKey;
 use crate::api_server;
-use crate::leader::{self, Leader};
+use crate::leader::{self, LastWords, Leader};
 use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
-use crate::platform::guard::Guards;
+use crate::platform::guard::{self, Guards};
 use crate::platform::inventory::{self, Reader};
 use crate::platform::{self, Directory};
 use crate::schemas;
@@ -161,12 +161,18 @@ async fn operate(args: Args) -> anyhow::Result<()> {
             holder: leader.holder(),
             namespace,
         });
+        let last_words = leader.last_words();
         let release = CancellationToken::new();
         let mut leading = tokio::spawn(leader.run(release.clone()));
         tokio::select! {
             // What is under way ends with the process: nobody may answer for it any more.
             lost = &mut leading => lost??,
-            () = reconcile(&context, &args, sessions, (woken, held), (&readiness, lookout), &stop) => {
+            () = reconcile(&context, &args, sessions, (woken, held), (&readiness, lookout), (&stop, &last_words)) => {
+                // Nothing is counted any more, so this stays true.
+                if let Some(words) = guard::unused_in_words(&context.guards.close()) {
+                    // Set once, here.
+                    let _ = last_words.own.set(words);
+                }
                 release.cancel();
                 leading.await??;
             }
@@ -207,12 +213,16 @@ fn context(
         let cache = cache.clone();
         move |key: &ObjectKey| cache.platform_of(key)
     };
+    let population: guard::Population = {
+        let cache = cache.clone();
+        Box::new(move |application, platforms| cache.population(application, platforms))
+    };
     Arc::new(package::Context {
         client: client.clone(),
         cache,
         queue: Arc::new(Workqueue::new(platform)),
         memory: Memory::default(),
-        guards: Guards::new(guard_wakes, directory.status_due()),
+        guards: Guards::new(guard_wakes, directory.status_due(), population),
         directory,
         inventory: Arc::default(),
         events,
@@ -233,10 +243,9 @@ async fn reconcile(
         mpsc::UnboundedReceiver<Vec<ObjectKey>>,
     ),
     (readiness, mut lookout): (&Arc<Readiness>, Lookout),
-    stop: &CancellationToken,
+    (stop, last_words): (&CancellationToken, &Arc<LastWords>),
 ) {
     let cancel = CancellationToken::new();
-    let timeouts = args.timeouts();
     let (changed, mut platforms_changed) = mpsc::unbounded_channel();
     let package::Context {
         cache,
@@ -259,11 +268,12 @@ async fn reconcile(
         sessions: sessions.clone(),
         directory: directory.clone(),
         guards: context.guards.clone(),
-        timeouts,
+        timeouts: args.timeouts(),
         census,
         events: context.events.clone(),
         audit: context.audit.clone(),
         sight: context.sight.clone(),
+        last_words: last_words.heard.clone(),
         metrics: metrics.clone(),
     };
     let platforms = tokio::spawn(platform::run(platforms, changed, cancel.clone()));

@@ -15,6 +15,9 @@ const ABANDONED: SignedDuration = SignedDuration::from_mins(5);
 /// Where the calls of the last window stand.
 const CALL_LOG_ANNOTATION: &str = "iodm.dev/call-log";
 
+/// Where the last words of a leader that has stopped in order stand.
+const LAST_WORDS_ANNOTATION: &str = "iodm.dev/last-words";
+
 /// A Lease that doesn't exist yet.
 pub fn fresh() -> Lease {
     Lease {
@@ -49,6 +52,12 @@ pub fn call_log(lease: &Lease) -> Option<&str> {
     annotations.get(CALL_LOG_ANNOTATION).map(String::as_str)
 }
 
+/// The last words of the leader before, where it has stopped in order and nobody has sent anything since.
+pub fn last_words(lease: &Lease) -> Option<&str> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(LAST_WORDS_ANNOTATION).map(String::as_str)
+}
+
 /// Whether nobody has renewed `lease` for so long that people may have changed their minds unseen.
 pub fn is_abandoned(lease: &Lease, now: Timestamp) -> bool {
     let renewed = lease
@@ -78,18 +87,29 @@ pub fn acquired(lease: &Lease, identity: &str, duration: Duration, now: Timestam
     }
 }
 
-/// The same term, renewed, with what the next leader has to know.
+/// The same term, renewed, with what the next leader has to know. Nothing was sent before the first renewal, and from
+/// then on the last words of the leader before are out of date.
 pub fn renewed(lease: &Lease, call_log: String, now: Timestamp) -> Lease {
     let mut lease = lease.clone();
     let annotations = lease.metadata.annotations.get_or_insert_default();
     annotations.insert(CALL_LOG_ANNOTATION.to_owned(), call_log);
+    annotations.remove(LAST_WORDS_ANNOTATION);
     lease.spec.get_or_insert_default().renew_time = Some(MicroTime(now));
     lease
 }
 
 /// The Lease given back, with what the next leader has to know.
-pub fn released(lease: &Lease, call_log: String, now: Timestamp) -> Lease {
+pub fn released(
+    lease: &Lease,
+    call_log: String,
+    last_words: Option<&String>,
+    now: Timestamp,
+) -> Lease {
     let mut lease = renewed(lease, call_log, now);
+    if let Some(words) = last_words {
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        annotations.insert(LAST_WORDS_ANNOTATION.to_owned(), words.clone());
+    }
     lease.spec.get_or_insert_default().holder_identity = None;
     lease
 }
@@ -114,11 +134,15 @@ mod tests {
             "a renewal is no new term"
         );
         assert_eq!(call_log(&renewal), Some("log"));
-        let given_back = released(&renewal, "last".to_owned(), later);
+        let words = "words".to_owned();
+        let given_back = released(&renewal, "last".to_owned(), Some(&words), later);
         assert_eq!(seen(&given_back, Duration::ZERO).holder, "");
         let second = acquired(&given_back, "a", DURATION, Timestamp::UNIX_EPOCH);
         assert_ne!(seen(&second, Duration::ZERO).term, before.term);
         assert_eq!(call_log(&second), Some("last"), "what was left stays");
+        assert_eq!(last_words(&second), Some("words"), "nothing was sent yet");
+        let third = renewed(&second, "log".to_owned(), later);
+        assert_eq!(last_words(&third), None, "calls may go from now on");
     }
 
     #[test]

@@ -17,6 +17,7 @@
 mod evaluate;
 mod home;
 mod identity;
+mod last_words;
 mod lease;
 mod settings;
 mod store;
@@ -37,6 +38,7 @@ use self::evaluate::{Decision, Me, View};
 use self::home::Home;
 pub use self::home::Source;
 pub use self::identity::identity;
+pub use self::last_words::LastWords;
 pub use self::settings::{Settings, client_config};
 use self::store::Refused;
 use crate::raw::Lean;
@@ -89,6 +91,7 @@ pub struct Leader {
     newest: u64,
     /// Who holds the Lease, as last seen.
     holder: watch::Sender<String>,
+    last_words: Arc<LastWords>,
 }
 
 impl Leader {
@@ -116,7 +119,13 @@ impl Leader {
             last: None,
             newest: 0,
             holder: watch::Sender::default(),
+            last_words: Arc::default(),
         }
+    }
+
+    /// What the leader before has left, and what this one leaves.
+    pub fn last_words(&self) -> Arc<LastWords> {
+        Arc::clone(&self.last_words)
     }
 
     /// The identity of who holds the Lease, as last seen; empty where nobody does.
@@ -269,11 +278,10 @@ impl Leader {
         } else {
             Duration::ZERO
         };
+        let moved = self.home.has_moved(self.settings.duration, taken);
         let inheritance = match (&before, &view) {
             // Its calls stand in a Lease of another namespace.
-            _ if self.home.has_moved(self.settings.duration, taken) => {
-                Inheritance::unknown(taken, lingering)
-            }
+            _ if moved => Inheritance::unknown(taken, lingering),
             (Some(before), Some(view)) => match lease::call_log(before) {
                 Some(text) => Inheritance::read(text, view.since, taken, lingering),
                 None => Inheritance::unknown(taken, lingering),
@@ -289,6 +297,11 @@ impl Leader {
             self.sight.begin_graces_anew(taken);
         }
         self.me.term = Some(lease::seen(&held, self.settings.duration).term);
+        let words = before.as_ref().filter(|_| !moved);
+        if let Some(words) = words.and_then(lease::last_words) {
+            // A process leads once, and this is the first term.
+            let _ = self.last_words.heard.set(words.to_owned());
+        }
         self.remember(Some(held), taken);
         self.sessions.lead(inheritance);
         Ok(begun + self.settings.duration)
@@ -373,7 +386,8 @@ impl Leader {
                 let Some((lease, _)) = &self.last else {
                     return Ok(());
                 };
-                let lease = lease::released(lease, record, Timestamp::now());
+                let lease =
+                    lease::released(lease, record, self.last_words.own.get(), Timestamp::now());
                 match self.put(&lease).await {
                     Ok(_) => return Ok(()),
                     Err(Refused::Outrun) => match self.look().await {

@@ -20,6 +20,7 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     if !wanted || ended || object.spec.is_err() || !object.has_finalizer() {
         return None;
     }
+    let platform = object.platform()?;
     let at = asked_at(object, now);
     // What holds one request, or was released, says nothing of another one that came after it was called off.
     let same = deletion.filter(|d| d.is_of(object.deleted_at, object.is_retired(now)));
@@ -27,6 +28,7 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     let attempted = deletion.filter(|deletion| deletion.is_attempted());
     Some(Asked {
         key: object.key.clone(),
+        platform,
         at,
         hold: hold.map(Into::into),
         answered: attempted

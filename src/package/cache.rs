@@ -72,8 +72,8 @@ struct Shown {
     /// whether it may go, so that nobody has to look at those that do neither.
     by_file: BTreeMap<(FileId, ObjectKey), Role>,
     by_platform: HashMap<ObjectKey, Members>,
-    /// How many objects of each application have packages that aren't gone.
-    populations: HashMap<AppId, usize>,
+    /// How many objects of each application have packages that aren't gone, by their Platforms.
+    populations: HashMap<AppId, HashMap<ObjectKey, usize>>,
     /// How many objects stand in each phase; kept in step, since they are asked for every second.
     phases: HashMap<Phase, usize>,
     undecodable: usize,
@@ -282,7 +282,10 @@ impl Shown {
             if let Some((known, _)) = self.populations.get_key_value(application) {
                 *application = known.clone();
             }
-            *self.populations.entry(application.clone()).or_default() += usize::from(!object.ended);
+            let populations = self.populations.entry(application.clone()).or_default();
+            if let Some(platform) = object.platform.as_ref().filter(|_| !object.ended) {
+                *populations.entry(platform.clone()).or_default() += 1;
+            }
         }
         if let Some(file) = &object.file_id {
             let role = Role {
@@ -325,8 +328,14 @@ impl Shown {
             *number -= 1;
         }
         let application = object.application.as_ref().filter(|_| !object.ended);
-        if let Some(number) = application.and_then(|app| self.populations.get_mut(app)) {
+        let populations = application.and_then(|app| self.populations.get_mut(app));
+        if let Some((populations, platform)) = populations.zip(object.platform.as_ref())
+            && let Some(number) = populations.get_mut(platform)
+        {
             *number -= 1;
+            if *number == 0 {
+                populations.remove(platform);
+            }
         }
         self.undecodable -= usize::from(!object.decodable);
         Some(object)

@@ -90,14 +90,15 @@ fn tell(guards: &Guards, requests: &Requests, uid: &str, wish: &Wish, now: Times
     match wish {
         // Nothing is asked for before a look-up has shown the package.
         Wish::Deletion { .. } if requests.looks_first(uid) => guards.leave(uid, None),
-        Wish::Nothing(marked) => guards.leave(uid, marked.as_ref().map(|(app, hold)| (app, hold))),
-        Wish::Deletion {
-            application,
-            population,
-            asked,
-        } => {
-            let asked = Asked::clone(asked);
-            guards.ask(uid, (application, *population, asked), now);
+        Wish::Nothing(marked) => {
+            let marked = marked.as_deref();
+            guards.leave(
+                uid,
+                marked.map(|(app, platform, hold)| (app, platform, hold)),
+            );
+        }
+        Wish::Deletion { application, asked } => {
+            guards.ask(uid, application, Asked::clone(asked), now);
         }
         Wish::Open => {}
     }

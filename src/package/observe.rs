@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::asking::asking;
-use super::cache::{Cache, Look};
+use super::cache::Look;
 use super::claims::{Claim, Claimant};
 use super::decide::{Echo, Now, Observation, PlatformView, Unbelieved};
 use super::memory::{Failure, Fingerprint, PackageKey, Part};
@@ -106,8 +106,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         Judgement::Free(Unit::Counted)
     } else {
         let aside = looks_first || matches!(claim, Claim::Claimed(_));
-        let (guards, cache) = (&context.guards, &context.cache);
-        let judged = judged(guards, cache, &object, application.as_ref(), aside, now);
+        let guards = &context.guards;
+        let judged = judged(guards, &object, application.as_ref(), aside, now);
         want_room(guards, &object, &judged, &standing(context, &object));
         judged
     };
@@ -241,7 +241,6 @@ async fn read_anew(
 /// package or it is to be looked up first: the object stands `aside` then.
 pub(super) fn judged(
     guards: &Guards,
-    cache: &Cache,
     object: &Object,
     application: Option<&AppId>,
     aside: bool,
@@ -250,12 +249,14 @@ pub(super) fn judged(
     let asked = asking(object, now.wall);
     match (application, asked) {
         (Some(application), Some(asked)) if !aside => {
-            let asked = (application, cache.population(application), asked);
-            return guards.judge(&object.uid, asked, now.wall);
+            return guards.judge(&object.uid, application, asked, now.wall);
         }
         (application, asked) => {
-            let hold = asked.as_ref().and_then(|asked| asked.hold.as_ref());
-            guards.leave(&object.uid, application.zip(hold));
+            let marked = asked.as_ref().and_then(|asked| {
+                let hold = asked.hold.as_ref()?;
+                Some((application?, &asked.platform, hold))
+            });
+            guards.leave(&object.uid, marked);
         }
     }
     Judgement::Free(Unit::Counted)

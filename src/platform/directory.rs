@@ -134,6 +134,15 @@ impl Directory {
         let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
+    /// Waits until it is known of every `Platform` whether calls can be made over it: no Secret is on its way any more.
+    pub(super) async fn assessed(&self) {
+        self.listed().await;
+        let unread = |entry: &Entry| matches!(entry.access, Access::Unread);
+        while self.view().platforms.values().any(unread) {
+            self.status_due.notified().await;
+        }
+    }
+
     /// Every `Platform`, with its session where calls can be made. For metrics.
     pub fn platforms(&self) -> Vec<(ObjectKey, Option<Usable>)> {
         let view = self.view();

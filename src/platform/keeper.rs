@@ -10,7 +10,7 @@ use super::credentials::{
     Assessment, Inputs, Refusal, Seen, assess, named_secrets, same_tls, unusable_tls,
 };
 use super::directory::{Access, Directory, Entry, Grant, Namespace};
-use super::guard::Guards;
+use super::guard::{Footing, Guards};
 use super::object::{Object, Wanted};
 use super::overtaken::{PlatformRead, Read, Subject};
 use crate::api::names::ObjectKey;
@@ -268,10 +268,14 @@ impl Keeper {
         let granted: Vec<_> = granted.collect();
         drop(view);
         let mut proven = HashSet::new();
-        for (key, session) in granted {
+        for (key, session) in &granted {
             if session.proof().is_proven() {
-                proven.insert(key);
+                proven.insert(key.clone());
             }
+        }
+        let now = Timestamp::now();
+        for (key, _) in &granted {
+            self.guards.prove(key, proven.contains(key), now);
         }
         for key in self.proven.symmetric_difference(&proven) {
             self.tell(key);
@@ -312,6 +316,12 @@ impl Keeper {
         match access {
             Access::Granted(grant) => {
                 let application = &grant.key.app_id;
+                let footing = Footing {
+                    key: grant.key.clone(),
+                    credential: grant.credential.clone(),
+                    proven: grant.session.proof().is_proven(),
+                };
+                self.guards.stand(key, &footing, now);
                 self.guards.set_bound(key, uid, application, guard, now);
             }
             Access::Unread | Access::Refused(_) => self.guards.keep_bound(key, uid, guard, now),

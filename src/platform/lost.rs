@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::guard::Guards;
+use super::guard::{Guards, Unused};
 use super::object::Object;
 use crate::api::names::ObjectKey;
 use crate::api::platform::{GuardStatus, PlatformStatus, SentDeletions};
@@ -53,7 +53,8 @@ impl Lost {
                 }),
                 ..PlatformStatus::default()
             };
-            guards.load(std::iter::once((platform, &status)), now);
+            let told = std::iter::once((platform, "", &status));
+            guards.load(told, &Unused::default(), now);
             false
         });
     }
@@ -61,6 +62,7 @@ impl Lost {
 
 fn all_sent(count: i32, now: Timestamp) -> SentDeletions {
     SentDeletions {
+        number: 0,
         from: Time(now),
         until: Time(now),
         count,
@@ -101,11 +103,16 @@ mod tests {
 
     /// How the first deletion that a process asks for is judged which began with this status.
     fn judged(status: Value) -> Judgement {
-        let guards = Guards::new(mpsc::unbounded_channel().0, Arc::default());
+        let guards = Guards::new(
+            mpsc::unbounded_channel().0,
+            Arc::default(),
+            Box::new(|_, _| 100),
+        );
         let mut objects = [platform(status)];
         let mut lost = Lost::count(&mut objects, at(0));
-        let loaded = objects.iter().map(|object| (&object.key, &object.status));
-        guards.load(loaded, at(0));
+        let loaded = objects.iter();
+        let loaded = loaded.map(|object| (&object.key, &*object.uid, &object.status));
+        guards.load(loaded, &Unused::default(), at(0));
         let guard = Guard {
             max_deletions: 2,
             ..Guard::default()
@@ -115,11 +122,12 @@ mod tests {
         assert!(lost.0.is_empty(), "it is counted once");
         let asked = Asked {
             key: ObjectKey::new("fleet", "meter-fw"),
+            platform: ObjectKey::new("iot", "p"),
             at: at(1),
             hold: None,
             answered: None,
         };
-        guards.judge("uid-1", (&app(), 100, asked), at(2))
+        guards.judge("uid-1", &app(), asked, at(2))
     }
 
     #[test]

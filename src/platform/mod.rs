@@ -28,7 +28,7 @@ mod watch;
 mod writer;
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -162,6 +162,8 @@ pub struct Context {
     pub audit: AuditLog,
     /// Whether the cluster is seen as it is.
     pub sight: Arc<Sight>,
+    /// What the leader before has left unused of its records, in words.
+    pub last_words: Arc<OnceLock<String>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
 }

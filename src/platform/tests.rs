@@ -185,12 +185,17 @@ impl Running {
             events: Events::new(&client, None, Arc::default(), Timestamp::now),
             client,
             sessions,
-            guards: Guards::new(mpsc::unbounded_channel().0, directory.status_due()),
+            guards: Guards::new(
+                mpsc::unbounded_channel().0,
+                directory.status_due(),
+                Box::new(|_, _| 100),
+            ),
             directory: Arc::clone(&directory),
             timeouts,
             census: Box::new(|_, _| Some(Tenants::default())),
             audit: AuditLog::stdout(),
             sight: Arc::default(),
+            last_words: Arc::default(),
             metrics: Arc::default(),
         };
         let task = tokio::spawn(run(context, tell, cancel.clone()));

@@ -19,13 +19,13 @@ use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
 use super::attempts::Attempts;
 use super::credentials::Refusal;
 use super::directory::{Access, Grant};
-use super::guard::Record;
+use super::guard::{self, Record, Unused};
 use super::in_use::{self, Going, Step};
 use super::lost::Lost;
 use super::object::Object;
 use super::status::{Look, is_due, next, tells_the_same};
 use super::{Context, Directory, Tenants};
-use crate::api::names::{AppId, ObjectKey};
+use crate::api::names::ObjectKey;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::api::status;
 use crate::raw::Raw;
@@ -44,6 +44,8 @@ const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// Writes under way at a time.
 const AT_ONCE: usize = 8;
 
+/// So long the guards wait for the Secrets at the start.
+const ASSESSED_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries to read what the statuses say at the start.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -94,8 +96,8 @@ struct Writer {
 struct Due {
     object: Object,
     status: PlatformStatus,
-    /// Whose guard it puts on record.
-    application: Option<AppId>,
+    /// The guard that it puts on record.
+    group: Option<u64>,
 }
 
 /// One Platform and what is known of it, copied out of the directory.
@@ -109,6 +111,13 @@ impl Writer {
     /// Takes over what the statuses say of guards: a list just now, since a watch may be behind the last
     /// words of the process before.
     async fn load(&mut self) {
+        // Before the credentials are known, nobody can tell who counts together.
+        let assessed = self.context.directory.assessed();
+        if timeout(ASSESSED_WITHIN, assessed).await.is_err() {
+            warn!(
+                "some Secrets can't be read yet; until they are, their Platforms count by themselves"
+            );
+        }
         let kind = ApiResource::erase::<Platform>(&());
         let api: Api<Raw> = Api::all_with(self.context.client.clone(), &kind);
         loop {
@@ -118,8 +127,12 @@ impl Writer {
                         list.items.into_iter().map(Object::from).collect();
                     let now = Timestamp::now();
                     self.lost = Lost::count(&mut objects, now);
-                    let statuses = objects.iter().map(|object| (&object.key, &object.status));
-                    self.context.guards.load(statuses, now);
+                    let statuses = objects.iter();
+                    let statuses = statuses.map(|o| (&o.key, &*o.uid, &o.status));
+                    let words = self.context.last_words.get();
+                    let unused =
+                        words.map_or_else(Unused::default, |words| guard::unused_of(words));
+                    self.context.guards.load(statuses, &unused, now);
                     return;
                 }
                 Ok(Err(error)) => warn!(%error, "the Platforms can't be read"),
@@ -141,6 +154,7 @@ impl Writer {
                 self.context.guards.release(&object.key, id, wall);
             }
         }
+        self.try_awaited(&known);
         self.lost.place(&self.context.guards, wall);
         let records = self.context.guards.records(wall);
         let steps = self.steps(&known, now);
@@ -180,18 +194,33 @@ impl Writer {
             }
             tell_end(context, object, "status", &end);
             if let End::Taken(_) = end {
-                written.extend(due.application);
+                written.extend(due.group);
             } else {
                 // Nothing of it stands there.
                 self.written.remove(&object.key);
             }
         }
         safe.extend(written);
-        for (application, record) in &records {
-            if safe.contains(application) {
-                context.guards.recorded(application, record);
+        for record in records.values() {
+            if safe.contains(&record.group()) {
+                context.guards.recorded(record);
             } else if record.urgent {
-                context.guards.not_recorded(application);
+                context.guards.not_recorded(record);
+            }
+        }
+    }
+
+    /// Has the credentials tried that decide whether a release or a raised bound of a Platform counts for a hold of others.
+    fn try_awaited(&self, known: &[Known]) {
+        let guards = &self.context.guards;
+        let awaited = known.iter().flat_map(|Known { object, .. }| {
+            let released = object.release_hold.as_deref();
+            guards.waits_for(&object.key, released)
+        });
+        let awaited: HashSet<ObjectKey> = awaited.collect();
+        for Known { object, access, .. } in known {
+            if let (Access::Granted(grant), true) = (access, awaited.contains(&object.key)) {
+                grant.session.try_credential(false);
             }
         }
     }
@@ -264,10 +293,10 @@ impl Writer {
     fn due(
         &mut self,
         known: Vec<Known>,
-        records: &HashMap<AppId, Record>,
+        records: &HashMap<ObjectKey, Record>,
         stepping: &HashSet<ObjectKey>,
         now: (Timestamp, Instant),
-    ) -> (Vec<Due>, HashSet<AppId>) {
+    ) -> (Vec<Due>, HashSet<u64>) {
         let mut due = Vec::new();
         let mut safe = HashSet::new();
         let overdue = self.context.audit.overdue();
@@ -289,8 +318,8 @@ impl Writer {
                 }
                 Access::Unread | Access::Refused(_) => (None, Vec::new()),
             };
-            let application = self.context.guards.application_of(&object.key);
-            let record = application.as_ref().and_then(|app| records.get(app));
+            let record = records.get(&object.key);
+            let group = record.map(Record::group);
             let status = next(&Look {
                 object: &object,
                 access: &access,
@@ -327,12 +356,12 @@ impl Writer {
                 due.push(Due {
                     object,
                     status,
-                    application,
+                    group,
                 });
             } else if tells_the_same(&object.status, &status) {
                 // A guard that began anew may have nothing else to say; without this it waits for a
                 // write that never comes.
-                safe.extend(application);
+                safe.extend(group);
             }
         }
         (due, safe)

@@ -73,7 +73,7 @@ impl OwnStatus for PlatformStatus {
     }
 }
 
-/// A mass deletion that waits for a person. The same on every Platform of the application.
+/// A mass deletion that waits for a person. The same on every Platform that counts together with this one.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldStatus {
@@ -102,10 +102,18 @@ pub struct HoldStatus {
     pub bound: i32,
 }
 
-/// What the guard of an application counts. The same on every Platform of the application.
+/// What the guard counts for this Platform and those that count together with it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct GuardStatus {
+    /// Grows with each record that says something else, so that the next process knows which one the last words of the one before are about.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub record: i64,
+    /// Names those that count together: the records of one name are of the same deletions.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub group: i64,
     /// Whose deletions are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(max = 256))]
@@ -128,6 +136,10 @@ pub struct GuardStatus {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SentDeletions {
+    /// Names the stretch: the same in the records of several Platforms counts once. 0 where a former version recorded it.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub number: i64,
     /// The start of the stretch.
     pub from: Time,
     /// The end of the stretch: they count until a window after it.

@@ -302,6 +302,12 @@ fn what_another_claims_that_retires_at_a_time_is_told_by_a_look() {
     assert_eq!(wish(&cache), "nothing");
 }
 
+/// How many objects of app-1 count at the Platform of the fixtures.
+fn population(cache: &Cache) -> usize {
+    let platform = fixtures::accepted("a", "app-1").platform().unwrap();
+    cache.population(&fixtures::app("app-1"), &[platform])
+}
+
 #[test]
 fn an_object_that_was_let_go_and_stays_for_others_is_no_user_of_its_platform() {
     let cache = Cache::default();
@@ -312,7 +318,7 @@ fn an_object_that_was_let_go_and_stays_for_others_is_no_user_of_its_platform() {
     let platform = going.platform().unwrap();
     cache.apply(Event::Applied(fixtures::watched(&going).into()));
     assert_eq!(cache.users(&platform, 3).0, 1);
-    assert_eq!(cache.population(&fixtures::app("app-1")), 1);
+    assert_eq!(population(&cache), 1);
     let let_go = Object {
         finalizers: vec!["others.io/keep".into()],
         resource_version: "9".into(),
@@ -320,5 +326,5 @@ fn an_object_that_was_let_go_and_stays_for_others_is_no_user_of_its_platform() {
     };
     cache.apply(Event::Applied(fixtures::watched(&let_go).into()));
     assert_eq!(cache.users(&platform, 3), (0, Vec::new()));
-    assert_eq!(cache.population(&fixtures::app("app-1")), 0);
+    assert_eq!(population(&cache), 0);
 }

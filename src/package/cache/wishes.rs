@@ -11,14 +11,12 @@ use crate::platform::guard::Asked;
 /// What one object asks for.
 pub enum Wish {
     /// Nothing is to be deleted for it, or another object of its Platform claims its package. Its status may still say
-    /// that a hold of this application holds it.
-    Nothing(Option<(AppId, Arc<str>)>),
-    /// The deletion of a package of this application, which has so many objects.
+    /// that a hold of this application and Platform holds it.
+    Nothing(Option<Box<(AppId, ObjectKey, Arc<str>)>>),
+    /// The deletion of a package of this application.
     Deletion {
         /// Whose package it is.
         application: AppId,
-        /// How many objects of it have packages that aren't gone.
-        population: usize,
         /// How it's asked for.
         asked: Box<Asked>,
     },
@@ -62,11 +60,14 @@ impl Cache {
             .collect()
     }
 
-    /// How many objects of `application` have packages that aren't gone.
-    pub fn population(&self, application: &AppId) -> usize {
+    /// How many objects of these Platforms were accepted for `application` and have packages that aren't gone.
+    pub fn population(&self, application: &AppId, platforms: &[ObjectKey]) -> usize {
         let state = self.state.lock();
-        let populations = &state.shown.populations;
-        populations.get(application).copied().unwrap_or(0)
+        let Some(populations) = state.shown.populations.get(application) else {
+            return 0;
+        };
+        let counted = platforms.iter().filter_map(|key| populations.get(key));
+        counted.sum()
     }
 
     /// How many accepted objects that have not ended name `platform`, and the first few of them by name.
@@ -111,12 +112,14 @@ impl Shown {
         match claimants.map(sure).max() {
             Some(true) => {
                 let hold = asked.hold.clone();
-                Wish::Nothing(hold.map(|hold| (application.clone(), hold)))
+                Wish::Nothing(hold.map(|hold| {
+                    let platform = asked.platform.clone();
+                    Box::new((application.clone(), platform, hold))
+                }))
             }
             Some(false) => Wish::Open,
             None => Wish::Deletion {
                 application: application.clone(),
-                population: self.populations.get(application).copied().unwrap_or(0),
                 asked: asked.clone(),
             },
         }

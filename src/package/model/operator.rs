@@ -77,8 +77,8 @@ impl World {
             Judgement::Free(Unit::Counted)
         } else {
             let aside = looks_first || matches!(claim, Claim::Claimed(_));
-            let (guards, cache) = (&self.guards, &self.cache);
-            let judged = judged(guards, cache, &object, Some(&application), aside, now);
+            let guards = &self.guards;
+            let judged = judged(guards, &object, Some(&application), aside, now);
             let standing = self.standings.get(&object.uid);
             want_room(
                 guards,

@@ -20,8 +20,9 @@ use crate::package::decide::Now;
 use crate::package::intake::{count_asked, see_requests};
 use crate::package::memory::Memory;
 use crate::package::packed::Packed;
-use crate::platform::guard::Guards;
+use crate::platform::guard::{Footing, Guards, Unused};
 use crate::session::Standing;
+use crate::session::{CredentialId, SessionKey};
 
 /// How long a deletion can be called off in the model.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -110,6 +111,14 @@ pub(super) fn platform() -> ObjectKey {
 /// The Platform of somebody else.
 pub(super) const FOREIGN: &str = "foreign";
 
+fn guards(wake: mpsc::UnboundedSender<Vec<ObjectKey>>, cache: &Arc<Cache>) -> Arc<Guards> {
+    let cache = Arc::clone(cache);
+    let population = move |application: &AppId, platforms: &[ObjectKey]| {
+        cache.population(application, platforms)
+    };
+    Guards::new(wake, Arc::default(), Box::new(population))
+}
+
 impl World {
     /// What a Platform comes to now, for an object of `production`.
     pub(super) fn belonging(&self, platform: Option<&ObjectKey>) -> Resolved {
@@ -136,6 +145,7 @@ impl World {
 
     pub fn new() -> Self {
         let (wake, woken) = mpsc::unbounded_channel();
+        let cache = Arc::default();
         let mut world = Self {
             server: Server::default(),
             packages: BTreeSet::new(),
@@ -152,9 +162,9 @@ impl World {
             sent: Vec::new(),
             releases: 0,
             forced: BTreeSet::new(),
-            cache: Arc::default(),
+            guards: guards(wake, &cache),
+            cache,
             memory: Memory::default(),
-            guards: Guards::new(wake, Arc::default()),
             standings: HashMap::new(),
             spare: false,
             leaders: HashMap::new(),
@@ -204,7 +214,7 @@ impl World {
         let (wake, woken) = mpsc::unbounded_channel();
         self.cache = Arc::default();
         self.memory = Memory::default();
-        self.guards = Guards::new(wake, Arc::default());
+        self.guards = guards(wake, &self.cache);
         self.standings.clear();
         self.leaders.clear();
         self.proven.clear();
@@ -220,8 +230,8 @@ impl World {
         }
         self.tell_bounds();
         let key = platform();
-        let statuses = std::iter::once((&key, &self.status));
-        self.guards.load(statuses, self.now);
+        let statuses = std::iter::once((&key, "uid-platform", &self.status));
+        self.guards.load(statuses, &Unused::default(), self.now);
         // What was raised while nobody looked is found now.
         if self.told_bound().is_some_and(|told| self.bound > told) {
             self.free_within_bound();
@@ -242,6 +252,22 @@ impl World {
     }
 
     fn tell_bounds(&self) {
+        // Whoever is in the way of whom is judged elsewhere: here all of an application count together.
+        for app_id in [app(), "app-2".parse().unwrap()] {
+            let key = SessionKey {
+                endpoint: "https://iot.example.com".parse().unwrap(),
+                app_id,
+            };
+            let footing = Footing {
+                key,
+                credential: CredentialId::of(1),
+                proven: true,
+            };
+            for name in ["production", FOREIGN, "other"] {
+                let platform = ObjectKey::new("fleet", name);
+                self.guards.stand(&platform, &footing, self.now);
+            }
+        }
         let guard = Guard {
             max_deletions: i32::try_from(self.bound).unwrap(),
             window: "600s".to_owned(),
@@ -296,10 +322,10 @@ impl World {
     /// The hold that the operator knows now.
     pub(super) fn present_hold(&self) -> Option<HoldStatus> {
         let records = self.guards.records(self.now);
-        let record = records.get(&app())?;
+        let record = records.get(&platform())?;
         // Only looked at, so what is due is still to be written.
         if record.urgent {
-            self.guards.not_recorded(&app());
+            self.guards.not_recorded(record);
         }
         record.hold.clone()
     }
@@ -350,10 +376,10 @@ impl World {
     /// The status of the Platform is written.
     pub fn record(&mut self) {
         let records = self.guards.records(self.now);
-        for (application, record) in &records {
-            self.guards.recorded(application, record);
+        for record in records.values() {
+            self.guards.recorded(record);
         }
-        if let Some(record) = records.get(&app()) {
+        if let Some(record) = records.get(&platform()) {
             self.status.hold = record.hold.clone();
             self.status.guard = Some(record.guard.clone());
         }

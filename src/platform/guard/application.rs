@@ -1,13 +1,15 @@
-//! The guard of one application: what is held, what may go. Pure: time and chance are arguments.
+//! The guard of those Platforms of one application that count together: what is held, what may go. Pure: time and
+//! chance are arguments.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod bound;
 mod holds;
+mod parting;
 mod records;
 mod sending;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 
 pub(super) use self::bound::Bound;
 use super::allowance::Allowance;
-use super::tally::Tally;
+use super::tally::{Numbers, Tally};
 use super::{Asked, Judgement, Unit};
 use crate::api::names::ObjectKey;
 use crate::api::platform::GuardStatus;
@@ -51,12 +53,21 @@ pub(super) struct Released {
     pub id: Arc<str>,
     pub time: Timestamp,
     pub count: usize,
+    /// The Platforms whose objects it freed: those that counted together then.
+    pub of: BTreeSet<ObjectKey>,
     /// Nothing goes by it before it is written down.
     pub recorded: bool,
 }
 
+impl Released {
+    /// Whether it was read for a deletion that is asked for so.
+    fn frees(&self, asked: &Asked) -> bool {
+        asked.hold.as_ref() == Some(&self.id) && self.of.contains(&asked.platform)
+    }
+}
+
 /// A release between its reading and its record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Releasing {
     id: Arc<str>,
     /// What objects are marked with from now on.
@@ -79,7 +90,7 @@ struct Member {
     stays: bool,
 }
 
-/// The guard of one application.
+/// The guard of Platforms that count together.
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, true or not whatever the others are"
@@ -102,8 +113,8 @@ pub(super) struct ApplicationGuard {
     pub(super) released: Vec<Released>,
     /// The hold that is about to be released, and the one of those that stay.
     releasing: Option<Releasing>,
-    /// Writes under way that mark an object with a hold.
-    marking: HashMap<Arc<str>, usize>,
+    /// Writes under way that mark an object with a hold, each under its number.
+    marking: BTreeSet<(Arc<str>, i64)>,
     /// Whether all objects are known: before that, none that is missing has left.
     complete: bool,
     /// Something changed that may pass a bound.
@@ -116,34 +127,37 @@ pub(super) struct ApplicationGuard {
     pub(super) unrecorded: bool,
     /// Those whose turn waits for the allowance, and their Platforms.
     waiting: Vec<(ObjectKey, Option<ObjectKey>)>,
-    /// What the process before had reserved and may have sent.
-    pub(super) reserved_before: usize,
+    /// What the process before had reserved and may have sent, by the names of those who counted together then.
+    pub(super) reserved_before: BTreeMap<i64, usize>,
+    /// The name of those who count together, in their records; none before there is one.
+    pub(super) name: Option<i64>,
     /// The record that was proposed last, and the releases that it tells of.
     pub(super) shown: Option<(GuardStatus, Vec<Arc<str>>)>,
+    /// The newest record that was read.
+    pub(super) read: Option<GuardStatus>,
+    pub(super) numbers: Numbers,
 }
 
 impl ApplicationGuard {
     /// Nothing known yet, or nothing there where all objects are `complete`.
-    pub(super) fn new(complete: bool) -> Self {
+    pub(super) fn new(complete: bool, numbers: Numbers) -> Self {
         Self {
             complete,
+            tally: Tally::new(numbers.clone()),
+            numbers,
             ..Self::default()
         }
     }
 
-    /// What the statuses say was taken over: what is marked with a released hold is free, and what the
-    /// process before may have sent was sent.
+    /// What the statuses say was taken over: what the process before may have sent was sent.
     pub(super) fn loaded(&mut self, now: Timestamp) {
-        let released = &self.released;
-        self.hold = self
-            .hold
-            .take()
-            .filter(|hold| !released.iter().any(|released| released.id == hold.id));
         // What was raised while another process led may be older than the hold.
         self.raised = false;
         self.tally.bring_back(now, self.shortest());
-        let unsure = std::mem::take(&mut self.reserved_before);
-        self.unsure = Some((now, unsure));
+        let unsure = std::mem::take(&mut self.reserved_before).into_values();
+        let unsure = unsure.sum();
+        let before = self.unsure.map_or(0, |(_, count)| count);
+        self.unsure = Some((now, before + unsure));
         for _ in 0..unsure {
             self.tally.send(now, self.shortest());
         }
@@ -294,7 +308,7 @@ impl ApplicationGuard {
 
     fn is_free(&self, member: &Member) -> bool {
         let mut released = self.released.iter().filter(|released| released.recorded);
-        released.any(|released| member.asked.hold.as_ref() == Some(&released.id))
+        released.any(|released| released.frees(&member.asked))
     }
 
     /// Of so many that were sent within a window, how many aren't among the objects any more. None too many, since

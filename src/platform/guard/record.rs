@@ -24,6 +24,8 @@ pub struct Record {
     pub urgent: bool,
     /// The only Platform whose status has to tell it at once, where one is enough.
     pub only: Option<ObjectKey>,
+    /// Which guard it is of: of another number it is another one, also where it is of the same Platforms.
+    pub(super) group: u64,
     told: Vec<Arc<str>>,
 }
 
@@ -33,26 +35,54 @@ impl Record {
         self.urgent && self.only.as_ref().is_none_or(|only| only == platform)
     }
 
+    /// Which guard it is of.
+    pub fn group(&self) -> u64 {
+        self.group
+    }
+
+    /// What the status of this Platform says: a release counts for those that it was read for.
+    pub(super) fn on(&self, platform: &ObjectKey, guard: &ApplicationGuard) -> Self {
+        let mut record = self.clone();
+        record.guard.released.retain(|released| {
+            let mut known = guard.released.iter();
+            known.any(|known| *known.id == *released.id && known.of.contains(platform))
+        });
+        record
+    }
+
     /// The releases that it tells of.
     pub(super) fn told(&self) -> &[Arc<str>] {
         &self.told
     }
 }
 
-/// The record of one application; proposes a new one where that is due, else says what the last one said.
-pub(super) fn of(application: &AppId, guard: &mut ApplicationGuard, now: Timestamp) -> Record {
+/// The record of the guard `group`; proposes a new one where that is due, else says what the last one said.
+pub(super) fn of(
+    (application, group): (&AppId, u64),
+    guard: &mut ApplicationGuard,
+    now: Timestamp,
+) -> Record {
     let urgent = guard.is_due();
     let only = guard.due_only_on();
     if urgent || guard.shown.is_none() {
         guard.tidy(now);
         let (reserved, told) = guard.propose();
         let sent = guard.tally.stretches().map(|stretch| SentDeletions {
+            number: stretch.number,
             from: Time(stretch.from),
             until: Time(stretch.until),
             count: number(stretch.count),
         });
         let released = guard.released.iter().rev().take(RELEASES).rev();
-        let status = GuardStatus {
+        let last = guard.shown.as_ref().map(|(shown, _)| shown);
+        // Only one that reserves nothing serves two processes: of any other it is told what was left unused.
+        let read = guard.read.as_ref().filter(|read| read.reserved == 0);
+        let last = last.or(read);
+        // What was read is the record of these alone, or none of theirs.
+        let last = last.filter(|last| guard.name == Some(last.group));
+        let mut status = GuardStatus {
+            record: last.map_or(0, |last| last.record),
+            group: last.map_or(0, |last| last.group),
             application: Some(application.clone()),
             sent: sent.collect(),
             reserved: number(reserved),
@@ -64,6 +94,12 @@ pub(super) fn of(application: &AppId, guard: &mut ApplicationGuard, now: Timesta
                 })
                 .collect(),
         };
+        if last != Some(&status) {
+            let name = guard.name.filter(|name| *name > 0);
+            let name = name.unwrap_or_else(|| guard.numbers.next());
+            (status.record, status.group) = (guard.numbers.next(), name);
+            guard.name = Some(name);
+        }
         guard.shown = Some((status, told));
     }
     let (status, told) = guard.shown.clone().unwrap_or_default();
@@ -73,6 +109,7 @@ pub(super) fn of(application: &AppId, guard: &mut ApplicationGuard, now: Timesta
         guard: status,
         urgent,
         only,
+        group,
         told,
     }
 }
@@ -91,29 +128,50 @@ fn hold_status(hold: &Hold, count: usize) -> HoldStatus {
     }
 }
 
-/// Takes over what one status says; several of the same application are merged to the safe side.
-pub(super) fn load(guard: &mut ApplicationGuard, status: &PlatformStatus, now: Timestamp) {
+/// Takes over what the status of `platform` says; several are merged to the safe side. Of what it reserves, so many are
+/// known to be `unused`.
+pub(super) fn load(
+    guard: &mut ApplicationGuard,
+    (platform, status, unused): (&ObjectKey, &PlatformStatus, usize),
+    now: Timestamp,
+) {
     let Some(counted) = &status.guard else { return };
+    guard.numbers.pass(counted.record.max(counted.group));
+    if guard
+        .read
+        .as_ref()
+        .is_none_or(|read| read.record < counted.record)
+    {
+        guard.read = Some(counted.clone());
+    }
     for sent in &counted.sent {
         guard.tally.merge(Stretch {
+            number: sent.number,
             from: sent.from.0,
             until: sent.until.0,
             count: size(sent.count),
         });
     }
     // What was reserved and not used counts as sent.
-    guard.reserved_before = guard.reserved_before.max(size(counted.reserved));
+    let reserved = size(counted.reserved).saturating_sub(unused);
+    let before = guard.reserved_before.entry(counted.group).or_default();
+    *before = reserved.max(*before);
     for released in &counted.released {
-        if !guard.released.iter().any(|known| *known.id == *released.id) {
+        let mut known = guard.released.iter_mut();
+        if let Some(known) = known.find(|known| *known.id == *released.id) {
+            known.of.insert(platform.clone());
+        } else {
             guard.released.push(Released {
                 id: released.id.as_str().into(),
                 time: released.time.0,
                 count: size(released.count),
+                of: [platform.clone()].into(),
                 recorded: true,
             });
         }
     }
-    if let Some(hold) = &status.hold {
+    let told = |hold: &&HoldStatus| counted.released.iter().any(|told| told.id == hold.id);
+    if let Some(hold) = status.hold.as_ref().filter(|hold| !told(hold)) {
         let later = |known: &Hold| known.since < hold.since.0;
         if guard.hold.as_ref().is_none_or(later) {
             guard.hold = Some(loaded_hold(hold));

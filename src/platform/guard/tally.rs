@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -11,9 +12,27 @@ const STRETCHES: usize = 48;
 /// A stretch is so small a part of the shortest window: by so much later than exactly it is forgotten.
 const FINE: u32 = 20;
 
+/// Gives out numbers, each once, and each larger than any that a status told of.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Numbers(Arc<AtomicI64>);
+
+impl Numbers {
+    /// One that nobody has.
+    pub(super) fn next(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// From now on only larger ones.
+    pub(super) fn pass(&self, number: i64) {
+        self.0.fetch_max(number, Ordering::Relaxed);
+    }
+}
+
 /// Deletions sent in one stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
+    /// Names it in all records that tell of it; 0 where it was recorded without.
+    pub number: i64,
     pub from: Timestamp,
     pub until: Timestamp,
     pub count: usize,
@@ -21,15 +40,21 @@ pub(super) struct Stretch {
 
 impl Stretch {
     /// One that is sent now, where the shortest window is `shortest`.
-    fn around(now: Timestamp, shortest: Duration) -> Self {
+    fn around(number: i64, now: Timestamp, shortest: Duration) -> Self {
         let fine = (shortest / FINE).max(Duration::from_secs(1));
         // The status keeps whole seconds: rounded outwards, never inwards.
         let from = whole(now, 0);
         Self {
+            number,
             from,
             until: whole(later(from, fine), 1),
             count: 1,
         }
+    }
+
+    /// Whether both are records of the same deletions.
+    fn is_same(&self, other: &Self) -> bool {
+        self.number == other.number && (self.number != 0 || self.until == other.until)
     }
 
     fn holds(&self, at: Timestamp) -> bool {
@@ -52,9 +77,39 @@ pub(super) struct Tally {
     asked: BTreeSet<(Timestamp, Arc<str>)>,
     /// In the order of their ends.
     sent: VecDeque<Stretch>,
+    numbers: Numbers,
+    /// The stretch that may grow: nobody else counts in it.
+    open: Option<i64>,
 }
 
 impl Tally {
+    /// An empty one.
+    pub(super) fn new(numbers: Numbers) -> Self {
+        Self {
+            numbers,
+            ..Self::default()
+        }
+    }
+
+    /// What was sent, for another one to count on; neither adds to what the other counts from now on.
+    pub(super) fn copy_sent(&mut self) -> Self {
+        self.open = None;
+        Self {
+            asked: BTreeSet::new(),
+            sent: self.sent.clone(),
+            numbers: self.numbers.clone(),
+            open: None,
+        }
+    }
+
+    /// Takes over what another one counts as sent; what both tell of counts once.
+    pub(super) fn merge_sent(&mut self, other: Self) {
+        self.open = None;
+        for stretch in other.sent {
+            self.merge(stretch);
+        }
+    }
+
     /// A deletion was asked for.
     pub(super) fn ask(&mut self, at: Timestamp, uid: &Arc<str>) {
         self.asked.insert((at, Arc::clone(uid)));
@@ -72,18 +127,20 @@ impl Tally {
 
     /// One is sent now, where the shortest window is `shortest`.
     pub(super) fn send(&mut self, now: Timestamp, shortest: Duration) {
-        match self.sent.back_mut() {
-            Some(last) if last.from <= now && now < last.until => last.count += 1,
-            Some(_) | None => {
-                self.add(Stretch::around(now, shortest));
-            }
+        let open = |stretch: &&mut Stretch| Some(stretch.number) == self.open && stretch.holds(now);
+        if let Some(open) = self.sent.iter_mut().find(open) {
+            open.count += 1;
+            return;
         }
+        let number = self.numbers.next();
+        self.open = Some(number);
+        self.add(Stretch::around(number, now, shortest));
     }
 
     /// What was sent in the future, by a clock that was set back or of a process whose clock was ahead, counts as
     /// sent now. Returns whether there was any.
     pub(super) fn bring_back(&mut self, now: Timestamp, shortest: Duration) -> bool {
-        let latest = Stretch::around(now, shortest);
+        let latest = Stretch::around(0, now, shortest);
         let mut ahead = false;
         // The order of their ends stays.
         for stretch in &mut self.sent {
@@ -92,7 +149,7 @@ impl Tally {
             stretch.until = stretch.until.min(latest.until);
         }
         if ahead {
-            // Of stretches with the same end a record tells one.
+            // Of those without a number that have the same end a record tells one.
             let all = std::mem::take(&mut self.sent);
             for stretch in all {
                 self.put_back(stretch);
@@ -125,8 +182,7 @@ impl Tally {
 
     /// Puts back what was taken out.
     pub(super) fn put_back(&mut self, unit: Stretch) {
-        let same = |known: &&mut Stretch| known.until == unit.until;
-        match self.sent.iter_mut().find(same) {
+        match self.sent.iter_mut().find(|known| known.is_same(&unit)) {
             Some(known) => {
                 known.count += unit.count;
                 known.from = known.from.min(unit.from);
@@ -149,6 +205,7 @@ impl Tally {
                 return;
             };
             self.sent.push_front(Stretch {
+                number: self.numbers.next(),
                 from: a.from.min(b.from),
                 until: a.until.max(b.until),
                 count: a.count + b.count,
@@ -158,11 +215,12 @@ impl Tally {
 
     /// Takes over what another record of the same deletions says: of each stretch the larger count.
     pub(super) fn merge(&mut self, stretch: Stretch) {
-        let same = |known: &&mut Stretch| known.until == stretch.until;
-        match self.sent.iter_mut().find(same) {
+        self.numbers.pass(stretch.number);
+        match self.sent.iter_mut().find(|known| known.is_same(&stretch)) {
             Some(known) => {
                 known.count = known.count.max(stretch.count);
                 known.from = known.from.min(stretch.from);
+                known.until = known.until.max(stretch.until);
             }
             None => self.add(stretch),
         }
@@ -305,6 +363,7 @@ mod tests {
     fn the_same_record_read_twice_counts_once() {
         let mut tally = Tally::default();
         let stretch = |count| Stretch {
+            number: 0,
             from: at(0),
             until: at(30),
             count,

@@ -1,7 +1,10 @@
+mod any_credentials;
+mod together;
+
 use std::collections::HashSet;
 
 use super::*;
-use crate::api::platform::GuardStatus;
+use crate::api::platform::{GuardStatus, PlatformStatus};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
@@ -24,7 +27,7 @@ impl Bench {
     fn new() -> Self {
         let (wake, woken) = mpsc::unbounded_channel();
         Self {
-            guards: Guards::new(wake, Arc::default()),
+            guards: Guards::new(wake, Arc::default(), Box::new(|_, _| 100)),
             woken,
         }
     }
@@ -33,7 +36,7 @@ impl Bench {
     fn guarding(most: i32) -> Self {
         let bench = Self::new();
         bench.bound("app-1", most);
-        bench.guards.load(std::iter::empty(), at(0));
+        bench.load(&[], 0);
         bench.record(0);
         bench
     }
@@ -49,31 +52,35 @@ impl Bench {
     }
 
     fn ask(&self, number: usize, application: &str) {
-        let asked = asked(number);
-        self.guards.ask(
-            &format!("uid-{number}"),
-            (&app(application), 100, asked),
-            at(1),
-        );
+        let (uid, application) = (format!("uid-{number}"), app(application));
+        self.guards.ask(&uid, &application, asked(number), at(1));
     }
 
     fn judge(&self, number: usize, application: &str) -> Judgement {
-        let asked = (&app(application), 100, asked(number));
-        self.guards.judge(&format!("uid-{number}"), asked, at(2))
+        let (uid, application) = (format!("uid-{number}"), app(application));
+        self.guards.judge(&uid, &application, asked(number), at(2))
     }
 
-    fn record(&self, second: i64) -> HashMap<AppId, Record> {
+    fn record(&self, second: i64) -> HashMap<ObjectKey, Record> {
         let records = self.guards.records(at(second));
-        for (application, record) in &records {
-            self.guards.recorded(application, record);
+        for record in records.values() {
+            self.guards.recorded(record);
         }
         records
+    }
+
+    /// What the statuses of Platforms say.
+    fn load(&self, statuses: &[(ObjectKey, PlatformStatus)], second: i64) {
+        let statuses = statuses.iter();
+        let statuses = statuses.map(|(key, status)| (key, "uid", status));
+        self.guards.load(statuses, &Unused::default(), at(second));
     }
 }
 
 fn asked(number: usize) -> Asked {
     Asked {
         key: ObjectKey::new("fleet", format!("vp-{number}")),
+        platform: platform(),
         at: at(1),
         hold: None,
         answered: None,
@@ -109,7 +116,7 @@ fn a_whole_list_tells_who_has_left() {
     for number in 0..3 {
         bench.guards.forget(&format!("uid-{number}"));
     }
-    let stands = |bench: &Bench| bench.record(4)[&app("app-1")].hold.is_some();
+    let stands = |bench: &Bench| bench.record(4)[&platform()].hold.is_some();
     assert!(stands(&bench), "before a list nobody knows all of them");
     bench.ask(0, "app-1");
     let present: HashSet<&str> = ["uid-0"].into();
@@ -125,7 +132,7 @@ fn a_hold_on_record_holds_after_a_restart_objects_that_no_status_tells_of() {
     for number in 0..3 {
         bench.ask(number, "app-1");
     }
-    let record = bench.record(1)[&app("app-1")].clone();
+    let record = bench.record(1)[&platform()].clone();
     let hold = record.hold.clone().expect("a hold");
     let status = PlatformStatus {
         hold: record.hold,
@@ -135,8 +142,7 @@ fn a_hold_on_record_holds_after_a_restart_objects_that_no_status_tells_of() {
     // No object was marked when the process ended.
     let next = Bench::new();
     next.bound("app-1", 2);
-    next.guards
-        .load(std::iter::once((&platform(), &status)), at(2));
+    next.load(&[(platform(), status)], 2);
     assert_eq!(next.judge(0, "app-1"), Judgement::Held(hold.id.into()));
 }
 
@@ -146,7 +152,7 @@ fn nothing_is_held_or_let_go_before_the_statuses_were_read() {
     bench.bound("app-1", 0);
     bench.ask(0, "app-1");
     assert!(bench.guards.records(at(1)).is_empty());
-    bench.guards.load(std::iter::empty(), at(2));
+    bench.load(&[], 2);
     assert!(matches!(bench.judge(0, "app-1"), Judgement::Held(_)));
 }
 
@@ -158,7 +164,7 @@ fn what_the_process_before_reserved_counts_as_sent() {
     }
     assert!(bench.guards.take("uid-0", at(2)));
     let status = PlatformStatus {
-        guard: Some(bench.guards.records(at(2))[&app("app-1")].guard.clone()),
+        guard: Some(bench.guards.records(at(2))[&platform()].guard.clone()),
         ..PlatformStatus::default()
     };
     assert_eq!(status.guard.as_ref().unwrap().reserved, 2);
@@ -166,9 +172,8 @@ fn what_the_process_before_reserved_counts_as_sent() {
     let next = Bench::new();
     next.bound("app-1", 40);
     let statuses = [(platform(), status)];
-    next.guards
-        .load(statuses.iter().map(|(key, status)| (key, status)), at(3));
-    let sent: i32 = next.guards.records(at(3))[&app("app-1")]
+    next.load(&statuses, 3);
+    let sent: i32 = next.guards.records(at(3))[&platform()]
         .guard
         .sent
         .iter()
@@ -187,15 +192,14 @@ fn what_a_process_with_a_faster_clock_sent_counts_as_sent_now() {
         assert!(bench.guards.take(&format!("uid-{number}"), at(9000)));
     }
     let status = PlatformStatus {
-        guard: Some(bench.record(9000)[&app("app-1")].guard.clone()),
+        guard: Some(bench.record(9000)[&platform()].guard.clone()),
         ..PlatformStatus::default()
     };
 
     let next = Bench::new();
     next.bound("app-1", 4);
     let statuses = [(platform(), status)];
-    next.guards
-        .load(statuses.iter().map(|(key, status)| (key, status)), at(3));
+    next.load(&statuses, 3);
     next.record(3);
     next.ask(7, "app-1");
     assert!(
@@ -205,7 +209,7 @@ fn what_a_process_with_a_faster_clock_sent_counts_as_sent_now() {
 }
 
 #[test]
-fn the_bound_of_a_platform_that_cannot_tell_its_application_at_a_start_is_found_by_its_status() {
+fn the_bound_of_a_platform_that_cannot_tell_its_credentials_at_a_start_holds_its_own_objects() {
     let strict = ObjectKey::new("iot", "strict");
     let status = PlatformStatus {
         guard: Some(GuardStatus {
@@ -221,13 +225,20 @@ fn the_bound_of_a_platform_that_cannot_tell_its_application_at_a_start_is_found_
     let bench = Bench::new();
     bench.bound("app-1", 50);
     bench.guards.keep_bound(&strict, "uid-s", &guard, at(0));
-    let statuses = [(strict, status)];
-    bench
-        .guards
-        .load(statuses.iter().map(|(key, status)| (key, status)), at(1));
-    bench.ask(0, "app-1");
-    bench.ask(1, "app-1");
-    assert!(matches!(bench.judge(0, "app-1"), Judgement::Held(_)));
+    let statuses = [(strict.clone(), status)];
+    bench.load(&statuses, 1);
+    let judged = |number: usize, platform: &ObjectKey| {
+        let asked = Asked {
+            platform: platform.clone(),
+            ..asked(number)
+        };
+        let uid = format!("uid-{number}");
+        bench.guards.judge(&uid, &app("app-1"), asked, at(2))
+    };
+    judged(0, &strict);
+    assert!(matches!(judged(1, &strict), Judgement::Held(_)));
+    judged(2, &platform());
+    assert!(matches!(judged(3, &platform()), Judgement::Free(_)));
 }
 
 #[test]
@@ -243,26 +254,26 @@ fn a_status_of_another_application_says_nothing_of_this_one() {
     let bench = Bench::new();
     bench.bound("app-1", 20);
     let statuses = [(platform(), status)];
-    bench
-        .guards
-        .load(statuses.iter().map(|(key, status)| (key, status)), at(3));
-    assert!(bench.record(3)[&app("app-1")].guard.sent.is_empty());
+    bench.load(&statuses, 3);
+    assert!(bench.record(3)[&platform()].guard.sent.is_empty());
 }
 
 #[test]
 fn a_record_that_could_not_be_written_is_due_again() {
     let bench = Bench::guarding(2);
-    assert!(!bench.record(1)[&app("app-1")].urgent);
+    assert!(!bench.record(1)[&platform()].urgent);
     for number in 0..3 {
         bench.ask(number, "app-1");
     }
-    assert!(bench.guards.records(at(2))[&app("app-1")].urgent);
+    assert!(bench.guards.records(at(2))[&platform()].urgent);
     assert!(
-        !bench.guards.records(at(2))[&app("app-1")].urgent,
+        !bench.guards.records(at(2))[&platform()].urgent,
         "it is on its way"
     );
-    bench.guards.not_recorded(&app("app-1"));
-    assert!(bench.guards.records(at(3))[&app("app-1")].urgent);
+    bench
+        .guards
+        .not_recorded(&bench.guards.records(at(2))[&platform()]);
+    assert!(bench.guards.records(at(3))[&platform()].urgent);
 }
 
 #[test]
@@ -275,7 +286,9 @@ fn who_waits_for_a_record_that_could_not_be_written_is_told_apart_until_one_is()
         assert!(bench.guards.take(&format!("uid-{number}"), at(2)));
     }
     assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Awaited));
-    bench.guards.not_recorded(&app("app-1"));
+    bench
+        .guards
+        .not_recorded(&bench.guards.records(at(2))[&platform()]);
     assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Unrecorded));
     bench.record(3);
     assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Allowed));
@@ -289,4 +302,73 @@ fn a_deletion_that_turns_out_to_be_of_another_application_counts_there() {
     assert!(matches!(bench.judge(0, "app-1"), Judgement::Free(_)));
     bench.ask(1, "app-1");
     assert!(matches!(bench.judge(0, "app-1"), Judgement::Held(_)));
+}
+
+/// What a process that has reserved two of a bound of forty and sent one of them leaves in the status.
+fn one_of_two_sent() -> (Bench, PlatformStatus) {
+    let bench = Bench::guarding(40);
+    bench.ask(0, "app-1");
+    let status = PlatformStatus {
+        guard: Some(bench.record(1)[&platform()].guard.clone()),
+        ..PlatformStatus::default()
+    };
+    assert!(bench.guards.take("uid-0", at(2)));
+    assert!(!bench.guards.close().is_empty());
+    assert!(!bench.guards.take("uid-1", at(2)), "nothing goes any more");
+    (bench, status)
+}
+
+/// How many count as sent for the next process.
+fn sent_for_the_next(status: PlatformStatus, unused: &Unused) -> i32 {
+    let next = Bench::new();
+    next.bound("app-1", 40);
+    let statuses = [(platform(), status)];
+    let statuses = statuses.iter().map(|(key, status)| (key, "uid", status));
+    next.guards.load(statuses, unused, at(3));
+    let records = next.record(3);
+    let sent = records[&platform()].guard.sent.iter();
+    sent.map(|sent| sent.count).sum()
+}
+
+#[test]
+fn what_a_clean_stop_leaves_unused_counts_for_nothing() {
+    let (bench, status) = one_of_two_sent();
+    let words = unused_in_words(&bench.guards.close()).unwrap();
+    assert_eq!(sent_for_the_next(status.clone(), &unused_of(&words)), 1);
+    assert_eq!(sent_for_the_next(status.clone(), &Unused::default()), 2);
+    assert_eq!(sent_for_the_next(status, &unused_of("nonsense")), 2);
+}
+
+#[test]
+fn any_later_record_voids_what_was_left_unused_of_the_one_before() {
+    let (bench, status) = one_of_two_sent();
+    let unused = bench.guards.close();
+    // The next process has written a record, and has ended without a word.
+    let next = Bench::new();
+    next.bound("app-1", 40);
+    next.ask(1, "app-1");
+    let statuses = [(platform(), status)];
+    let read = statuses.iter().map(|(key, status)| (key, "uid", status));
+    next.guards.load(read, &unused, at(3));
+    let later = PlatformStatus {
+        guard: Some(next.record(3)[&platform()].guard.clone()),
+        ..PlatformStatus::default()
+    };
+    assert_eq!(sent_for_the_next(later, &unused), 3);
+    let other: Unused = [("uid-other".to_owned(), unused["uid"])].into();
+    assert_eq!(sent_for_the_next(statuses[0].1.clone(), &other), 2);
+}
+
+#[test]
+fn a_process_that_changes_and_reserves_nothing_writes_no_record() {
+    let bench = Bench::guarding(2);
+    let record = bench.record(1)[&platform()].guard.clone();
+    let status = PlatformStatus {
+        guard: Some(record.clone()),
+        ..PlatformStatus::default()
+    };
+    let next = Bench::new();
+    next.bound("app-1", 2);
+    next.load(&[(platform(), status)], 3);
+    assert_eq!(next.record(3)[&platform()].guard, record);
 }

@@ -35,7 +35,11 @@ impl Bench {
             keeper: Keeper::new(
                 Arc::clone(&directory),
                 sessions,
-                Guards::new(mpsc::unbounded_channel().0, Arc::default()),
+                Guards::new(
+                    mpsc::unbounded_channel().0,
+                    Arc::default(),
+                    Box::new(|_, _| 100),
+                ),
                 timeouts,
                 tell,
             ),

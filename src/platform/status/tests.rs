@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::super::object::tests::{platform, spec};
 use super::*;
 use crate::api::platform::Guard;
-use crate::platform::guard::{Asked, Guards};
+use crate::platform::guard::{Asked, Guards, Unused};
 use crate::remote::answer::{CertificateFault, ClientFault, TlsFault};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
@@ -407,10 +407,14 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
     assert!(message.contains("2 objects") && message.contains("go by themselves"));
 
     let (guards, app) = (
-        Guards::new(mpsc::unbounded_channel().0, Arc::default()),
+        Guards::new(
+            mpsc::unbounded_channel().0,
+            Arc::default(),
+            Box::new(|_, _| 2),
+        ),
         "app-1".parse().unwrap(),
     );
-    guards.load(std::iter::empty(), at(900));
+    guards.load(std::iter::empty(), &Unused::default(), at(900));
     let none = Guard {
         max_deletions: 0,
         ..Guard::default()
@@ -418,12 +422,13 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
     guards.set_bound(&object.key, &object.uid, &app, &none, at(900));
     let asked = Asked {
         key: users.some[0].clone(),
+        platform: object.key.clone(),
         at: at(900),
         hold: None,
         answered: None,
     };
-    guards.ask("uid-a", (&app, 2, asked), at(900));
-    let record = guards.records(at(900)).remove(&app);
+    guards.ask("uid-a", &app, asked, at(900));
+    let record = guards.records(at(900)).remove(&object.key);
     let message = said(record.as_ref());
     for part in [
         "2 objects",

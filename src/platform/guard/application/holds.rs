@@ -4,27 +4,25 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::super::Asked;
 use super::{ApplicationGuard, Bound, Hold, Member, Passed, Released, Releasing};
+use crate::api::names::ObjectKey;
 
 impl ApplicationGuard {
-    /// The object `uid` is about to be marked with `id`; `false` where that isn't what holds it any more.
-    pub(in super::super) fn begin_mark(&mut self, uid: &str, id: &Arc<str>) -> bool {
+    /// The object `uid` is about to be marked with `id`, by the write of this number; `false` where that isn't what holds
+    /// it any more.
+    pub(in super::super) fn begin_mark(&mut self, uid: &str, id: &Arc<str>, write: i64) -> bool {
         let member = self.members.get(uid);
         let holds = member.is_some_and(|member| self.holding(member).as_ref() == Some(id));
         if holds {
-            *self.marking.entry(Arc::clone(id)).or_default() += 1;
+            self.marking.insert((Arc::clone(id), write));
         }
         holds
     }
 
     /// The write that marked it has ended.
-    pub(in super::super) fn end_mark(&mut self, id: &str, now: Timestamp) {
-        if let Some(count) = self.marking.get_mut(id) {
-            *count -= 1;
-            if *count == 0 {
-                self.marking.remove(id);
-            }
-        }
+    pub(in super::super) fn end_mark(&mut self, id: &Arc<str>, write: i64, now: Timestamp) {
+        self.marking.remove(&(Arc::clone(id), write));
         self.finish_release(now);
     }
 
@@ -41,12 +39,29 @@ impl ApplicationGuard {
         }
     }
 
+    /// Whether the hold that stands could be ended by a Platform that counts elsewhere: its id is `released` there, or its
+    /// bound is that of the Platform and stands higher by now.
+    pub(in super::super) fn waits_for(
+        &self,
+        released: Option<&str>,
+        platform: &ObjectKey,
+        bound: &Bound,
+    ) -> bool {
+        let Some(hold) = &self.hold else { return false };
+        let passed = hold.bound.as_ref();
+        let own = passed.filter(|passed| passed.platform == *platform && passed.uid == bound.uid);
+        let raised = own
+            .is_some_and(|passed| bound.max_percent.is_none() && bound.max_deletions > passed.told);
+        released == Some(&*hold.id) || raised
+    }
+
     /// A hold that no status has any more lives on in the objects that it holds.
     pub(super) fn lost_hold(&self, now: Timestamp) -> Option<Hold> {
-        let lost = |id: &&Arc<str>| !self.released.iter().any(|released| released.id == **id);
+        let freed = |asked: &Asked| self.released.iter().any(|released| released.frees(asked));
         // Also one that was called for in vain before it was held.
-        let marks = self.members.values().filter_map(|m| m.asked.hold.as_ref());
-        let id = marks.filter(lost).min()?;
+        let lost = self.members.values().map(|member| &member.asked);
+        let lost = lost.filter(|asked| !freed(asked));
+        let id = lost.filter_map(|asked| asked.hold.as_ref()).min()?;
         Some(Hold {
             id: Arc::clone(id),
             since: now,
@@ -145,11 +160,17 @@ impl ApplicationGuard {
 
     /// The second half of a release, once all objects are known and no mark with the old id is on its way.
     pub(super) fn finish_release(&mut self, now: Timestamp) {
-        let (complete, marking) = (self.complete, &self.marking);
-        let Some(Releasing { id, next }) = self
-            .releasing
-            .take_if(|releasing| complete && !marking.contains_key(&releasing.id))
-        else {
+        let marking = &self.marking;
+        let marks = |id: &Arc<str>| marking.iter().any(|(marked, _)| marked == id);
+        let ready = |releasing: &Releasing| self.complete && !marks(&releasing.id);
+        if self.releasing.as_ref().is_some_and(ready) {
+            self.end_release(now);
+        }
+    }
+
+    /// Releases what is marked.
+    pub(super) fn end_release(&mut self, now: Timestamp) {
+        let Some(Releasing { id, next }) = self.releasing.take() else {
             return;
         };
         let counted = self.members.values().filter(|member| member.counts);
@@ -160,6 +181,7 @@ impl ApplicationGuard {
             id,
             time: now,
             count,
+            of: self.platforms(),
             recorded: false,
         });
         let rest = self.tally.waiting() > count;
@@ -193,7 +215,8 @@ impl ApplicationGuard {
     pub(super) fn holding(&self, member: &Member) -> Option<Arc<str>> {
         let own = member.asked.hold.as_ref();
         let is_own = |id: &&Arc<str>| own == Some(*id);
-        let unrecorded = self.released.iter().filter(|r| !r.recorded).map(|r| &r.id);
+        let unrecorded = self.released.iter().filter(|r| !r.recorded);
+        let unrecorded = unrecorded.filter(|r| r.frees(&member.asked)).map(|r| &r.id);
         let releasing = self.releasing.as_ref();
         let pending = unrecorded.chain(releasing.map(|r| &r.id)).find(is_own);
         let next = releasing.map(|releasing| &releasing.next);

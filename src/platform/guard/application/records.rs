@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{ApplicationGuard, Hold};
+use super::{ApplicationGuard, Hold, Released};
 use crate::api::names::ObjectKey;
 
 /// A record allows for so small a part of the lowest bound beyond what is sent, rounded down: what a crash leaves
@@ -28,6 +28,13 @@ impl ApplicationGuard {
         }
         let waits = self.hold.is_none() && self.tally.waiting() > 0;
         left == 0 || (waits && left * 2 < batch)
+    }
+
+    /// The record that was proposed last, and how much of what it reserves was not used.
+    pub(in super::super) fn unused(&self) -> Option<(i64, usize)> {
+        let (shown, _) = self.shown.as_ref()?;
+        let left = self.allowance.left();
+        (shown.record > 0 && left > 0).then_some((shown.record, left))
     }
 
     /// The Platform whose status is enough for the record that is due: one deletion waits for room, and nothing else is
@@ -102,8 +109,8 @@ impl ApplicationGuard {
         self.tally.forget(self.longest(), now);
         if self.complete {
             let members = &self.members;
-            let named = |id: &Arc<str>| members.values().any(|m| m.asked.hold.as_ref() == Some(id));
-            self.released.retain(|r| !r.recorded || named(&r.id));
+            let frees = |released: &Released| members.values().any(|m| released.frees(&m.asked));
+            self.released.retain(|r| !r.recorded || frees(r));
         }
     }
 }

@@ -17,6 +17,7 @@ fn uid(number: usize) -> Arc<str> {
 fn asked(number: usize, second: i64) -> Asked {
     Asked {
         key: ObjectKey::new("fleet", format!("vp-{number}")),
+        platform: platform("p"),
         at: at(second),
         hold: None,
         answered: None,
@@ -38,7 +39,7 @@ fn platform(name: &str) -> ObjectKey {
 
 /// A guard of one Platform, whose first record is safe.
 fn guarding(max_deletions: usize) -> ApplicationGuard {
-    let mut guard = ApplicationGuard::new(true);
+    let mut guard = ApplicationGuard::new(true, Numbers::default());
     guard.set_bound(&platform("p"), bound(max_deletions));
     record(&mut guard);
     guard
@@ -156,7 +157,7 @@ fn none_goes_without_a_person_where_the_bound_is_nothing() {
 
 #[test]
 fn a_share_of_all_objects_is_a_bound_too() {
-    let mut guard = ApplicationGuard::new(true);
+    let mut guard = ApplicationGuard::new(true, Numbers::default());
     let fifth = Bound {
         max_percent: Some(20),
         ..bound(50)
@@ -248,20 +249,20 @@ fn a_release_waits_for_marks_that_are_on_their_way_and_counts_them() {
     let mut guard = guarding(1);
     ask(&mut guard, 0..3, 0);
     let first: Arc<str> = id(&guard).into();
-    assert!(guard.begin_mark(&uid(0), &first));
+    assert!(guard.begin_mark(&uid(0), &first, 1));
     guard.release(&first, at(1), 7);
     assert!(guard.released.is_empty());
     let Judgement::Held(other) = guard.judge(&uid(1), at(1)) else {
         panic!("free")
     };
     assert_ne!(other, first, "nothing is marked with it any more");
-    assert!(!guard.begin_mark(&uid(1), &first));
+    assert!(!guard.begin_mark(&uid(1), &first, 2));
     let marked = Asked {
         hold: Some(Arc::clone(&first)),
         ..asked(0, 0)
     };
     guard.ask(&uid(0), marked);
-    guard.end_mark(&first, at(2));
+    guard.end_mark(&first, 1, at(2));
     record(&mut guard);
     assert!(!held(&mut guard, 0) && held(&mut guard, 1) && held(&mut guard, 2));
     assert_eq!(guard.released[0].count, 1);
@@ -316,7 +317,7 @@ fn a_record_reserves_at_most_a_twentieth_of_the_bound_that_counts() {
         (1000, Some(20), 1000, 10),
         (1_000_000, None, 10, 100),
     ] {
-        let mut guard = ApplicationGuard::new(true);
+        let mut guard = ApplicationGuard::new(true, Numbers::default());
         let share = Bound {
             max_percent: percent,
             ..bound(most)
@@ -365,7 +366,7 @@ fn who_waits_for_room_and_goes_elsewhere_asks_for_no_record() {
 
 #[test]
 fn a_first_record_without_room_that_is_never_written_stops_nobody() {
-    let mut guard = ApplicationGuard::new(true);
+    let mut guard = ApplicationGuard::new(true, Numbers::default());
     guard.set_bound(&platform("p"), bound(5));
     ask(&mut guard, 0..1, 0);
     assert_eq!(guard.propose().0, 0);

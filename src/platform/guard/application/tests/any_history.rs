@@ -75,7 +75,7 @@ enum Limit {
 impl Limit {
     /// A guard with this limit, of which the first Platform lets `most` go, where so many objects are left.
     fn guard(self, most: usize, population: usize) -> ApplicationGuard {
-        let mut guard = ApplicationGuard::new(true);
+        let mut guard = ApplicationGuard::new(true, Numbers::default());
         guard.set_population(population);
         self.set(&mut guard, most);
         if matches!(self, Self::Two) {
@@ -124,7 +124,7 @@ proptest! {
         let mut sent: Vec<(i64, (usize, usize))> = Vec::new();
         let mut gone: Vec<usize> = Vec::new();
         // What stands in the status of the Platform.
-        let mut kept = super::super::super::record::of(&"app".parse().unwrap(), &mut guard, at(0));
+        let mut kept = super::super::super::record::of((&"app".parse().unwrap(), 1), &mut guard, at(0));
         for step in steps {
             now += 1;
             let clock = now - behind;
@@ -173,7 +173,7 @@ proptest! {
                     }
                 }
                 Step::Record => {
-                    kept = super::super::super::record::of(&"app".parse().unwrap(), &mut guard, at(clock));
+                    kept = super::super::super::record::of((&"app".parse().unwrap(), 1), &mut guard, at(clock));
                     guard.recorded(kept.told());
                 }
                 Step::Release => {
@@ -197,7 +197,7 @@ proptest! {
                     for (number, object) in &objects {
                         anew.ask(&uid(*number), object.clone());
                     }
-                    super::super::super::record::load(&mut anew, &of_platform, at(clock));
+                    super::super::super::record::load(&mut anew, (&platform("p"), &of_platform, 0), at(clock));
                     anew.loaded(at(clock));
                     guard = anew;
                 }

@@ -12,7 +12,7 @@ fn holding_eight() -> ApplicationGuard {
 
 /// A process has just started: a status tells of a hold `h-1` by a bound of five, and no object is known yet.
 fn starting() -> ApplicationGuard {
-    lead(ApplicationGuard::new(false))
+    lead(ApplicationGuard::new(false, Numbers::default()))
 }
 
 fn lead(mut guard: ApplicationGuard) -> ApplicationGuard {
@@ -199,7 +199,7 @@ fn a_raise_that_a_start_finds_is_judged_once_all_objects_are_listed() {
 
 #[test]
 fn a_raise_from_before_a_process_led_releases_no_hold_that_it_takes_over() {
-    let mut standby = ApplicationGuard::new(false);
+    let mut standby = ApplicationGuard::new(false, Numbers::default());
     standby.set_bound(&platform("p"), share(10));
     standby.set_bound(&platform("p"), share(90));
     let mut guard = lead(standby);

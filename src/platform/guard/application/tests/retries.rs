@@ -41,8 +41,9 @@ fn restarted(
     second: i64,
     failed: &[(usize, i64)],
 ) -> ApplicationGuard {
-    let kept = super::super::super::record::of(&"app".parse().unwrap(), &mut guard, at(second));
-    let mut anew = ApplicationGuard::new(true);
+    let kept =
+        super::super::super::record::of((&"app".parse().unwrap(), 1), &mut guard, at(second));
+    let mut anew = ApplicationGuard::new(true, Numbers::default());
     anew.set_bound(&platform("p"), bound(most));
     for &(number, answered) in failed {
         let asked = Asked {
@@ -55,7 +56,7 @@ fn restarted(
         guard: Some(kept.guard),
         ..crate::api::platform::PlatformStatus::default()
     };
-    super::super::super::record::load(&mut anew, &status, at(second));
+    super::super::super::record::load(&mut anew, (&platform("p"), &status, 0), at(second));
     anew.loaded(at(second));
     record(&mut anew);
     anew
@@ -135,7 +136,7 @@ fn a_share_counts_what_was_sent_and_stays_once() {
         max_percent: Some(50),
         ..bound(50)
     };
-    let mut guard = ApplicationGuard::new(true);
+    let mut guard = ApplicationGuard::new(true, Numbers::default());
     guard.set_population(10);
     guard.set_bound(&platform("p"), half);
     record(&mut guard);

@@ -1,0 +1,154 @@
+//! How guards part where Platforms don't count together any more, and become one where they do. Whatever was sent and
+//! counted for a Platform goes on counting for it, whoever it is with; a release frees nothing that it wasn't read for.
+
+use std::collections::BTreeSet;
+use std::mem;
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{ApplicationGuard, Hold, Member};
+use crate::api::names::ObjectKey;
+
+impl ApplicationGuard {
+    /// The Platforms that are known here.
+    pub(super) fn platforms(&self) -> BTreeSet<ObjectKey> {
+        let members = self.members.values().map(|member| &member.asked.platform);
+        self.bounds.keys().chain(members).cloned().collect()
+    }
+
+    /// Takes out what is of these `platforms`; `leaves` tells the objects that are. Both count what was sent so far, and
+    /// a hold goes on in both.
+    pub(in super::super) fn part(
+        &mut self,
+        platforms: &BTreeSet<ObjectKey>,
+        leaves: impl Fn(&str) -> bool,
+    ) -> Self {
+        let uids: Vec<Arc<str>> = self.members.keys().cloned().collect();
+        let mut part = Self {
+            tally: self.tally.copy_sent(),
+            unsure: self.unsure,
+            hold: self.hold.clone(),
+            released: self.released.clone(),
+            releasing: self.releasing.clone(),
+            marking: self.marking.clone(),
+            raised: self.raised,
+            unrecorded: self.unrecorded,
+            reserved_before: self.reserved_before.clone(),
+            ..Self::new(self.complete, self.numbers.clone())
+        };
+        for uid in uids.into_iter().filter(|uid| leaves(uid)) {
+            self.withdraw(&uid);
+            if let Some(member) = self.members.remove(&uid) {
+                part.members.insert(
+                    uid,
+                    Member {
+                        counts: false,
+                        stays: false,
+                        ..member
+                    },
+                );
+            }
+        }
+        let departed = mem::take(&mut self.departed).into_iter();
+        (part.departed, self.departed) = departed.partition(|(uid, _)| leaves(uid));
+        let bounds = mem::take(&mut self.bounds).into_iter();
+        (part.bounds, self.bounds) = bounds.partition(|(platform, _)| platforms.contains(platform));
+        self.begin_anew();
+        part.begin_anew();
+        part
+    }
+
+    /// Takes in another guard whose Platforms count together with those of this one from now on.
+    pub(in super::super) fn absorb(&mut self, mut other: Self, now: Timestamp) {
+        // What was released was released where it was read.
+        for guard in [&mut *self, &mut other] {
+            if guard.complete {
+                guard.end_release(now);
+            }
+        }
+        self.hold = match (self.hold.take(), other.hold.take()) {
+            (Some(own), Some(others)) => Some(older(own, others)),
+            (own, others) => own.or(others),
+        };
+        if let Some(passed) = self.hold.as_mut().and_then(|hold| hold.bound.as_mut()) {
+            // It may have been raised while it counted for others only.
+            passed.most = passed.told;
+            passed.unseen = true;
+        }
+        for released in other.released {
+            match self
+                .released
+                .iter_mut()
+                .find(|known| known.id == released.id)
+            {
+                Some(known) => {
+                    known.recorded &= released.recorded;
+                    known.of.extend(released.of);
+                    known.count += released.count;
+                }
+                None => self.released.push(released),
+            }
+        }
+        self.releasing = self.releasing.take().or(other.releasing);
+        self.marking.append(&mut other.marking);
+        for (uid, member) in other.members {
+            let member = Member {
+                counts: false,
+                stays: false,
+                ..member
+            };
+            self.members.insert(uid, member);
+        }
+        self.departed.extend(other.departed);
+        self.bounds.append(&mut other.bounds);
+        self.tally.merge_sent(other.tally);
+        self.unsure = match (self.unsure, other.unsure) {
+            (Some((at, count)), Some((then, more))) => Some((at.max(then), count + more)),
+            (own, others) => own.or(others),
+        };
+        for (name, reserved) in other.reserved_before {
+            let known = self.reserved_before.entry(name).or_default();
+            *known = reserved.max(*known);
+        }
+        self.raised |= other.raised;
+        self.unrecorded |= other.unrecorded;
+        self.begin_anew();
+    }
+
+    /// No record tells of it as it is now, so nothing goes before one does.
+    fn begin_anew(&mut self) {
+        self.allowance = super::Allowance::default();
+        self.shown = None;
+        self.read = None;
+        self.name = None;
+        self.untold = true;
+        self.recount_all();
+        self.end_empty_hold();
+    }
+
+    /// Those that wait for room on record, which they have to ask for anew.
+    pub(in super::super) fn stop_waiting(&mut self) -> Vec<ObjectKey> {
+        let waiting = mem::take(&mut self.waiting);
+        waiting.into_iter().map(|(key, _)| key).collect()
+    }
+}
+
+/// The one that people know longer; of two records of the same the one that tells of more.
+fn older(one: Hold, other: Hold) -> Hold {
+    let told = |hold: &Hold| hold.bound.as_ref().map_or(0, |passed| passed.told);
+    if one.id == other.id {
+        let sent = one.sent.max(other.sent);
+        let more = if told(&one) >= told(&other) {
+            one
+        } else {
+            other
+        };
+        return Hold { sent, ..more };
+    }
+    if (one.since, &one.id) <= (other.since, &other.id) {
+        one
+    } else {
+        other
+    }
+}

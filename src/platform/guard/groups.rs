@@ -1,0 +1,407 @@
+//! Which Platforms count together, and the guard of each such group.
+//!
+//! Platforms of one application count together whose credentials are equal, or are proven at the same endpoint. What a
+//! Platform brings whose credential the platform hasn't accepted counts for nobody else, so nobody can release, stop or
+//! raise anything of others by naming their application.
+
+mod classes;
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+
+use self::classes::classes;
+use super::application::ApplicationGuard;
+use super::tally::Numbers;
+use super::{Asked, Population, Unused};
+use crate::api::names::{AppId, ObjectKey};
+use crate::session::{CredentialId, SessionKey};
+
+/// What is known of the credentials of one Platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footing {
+    /// The endpoint and the application.
+    pub key: SessionKey,
+    /// The credential; equal ones are the same.
+    pub credential: CredentialId,
+    /// Whether the platform has accepted it there.
+    pub proven: bool,
+}
+
+/// One Platform that is known of an application, also one that has gone or can't tell its credentials now: it stands as
+/// it was.
+struct Place {
+    group: u64,
+    footing: Option<Footing>,
+}
+
+/// Platforms that count together.
+pub(super) struct Group {
+    pub(super) application: AppId,
+    pub(super) platforms: Vec<ObjectKey>,
+    pub(super) guard: ApplicationGuard,
+}
+
+/// Whose deletion one is.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Home {
+    pub(super) application: AppId,
+    pub(super) platform: ObjectKey,
+}
+
+/// All groups of all applications.
+#[derive(Default)]
+pub(super) struct Groups {
+    places: HashMap<AppId, BTreeMap<ObjectKey, Place>>,
+    all: HashMap<u64, Group>,
+    /// Whose deletion each one is.
+    homes: HashMap<Arc<str>, Home>,
+    last: u64,
+    pub(super) numbers: Numbers,
+    /// Whether all objects are known.
+    listed: bool,
+}
+
+impl Groups {
+    /// The number of the group of a Platform.
+    pub(super) fn of(&mut self, application: &AppId, platform: &ObjectKey) -> u64 {
+        let places = self.places.entry(application.clone()).or_default();
+        if let Some(place) = places.get(platform) {
+            return place.group;
+        }
+        self.last += 1;
+        let (group, footing) = (self.last, None);
+        places.insert(platform.clone(), Place { group, footing });
+        let guard = ApplicationGuard::new(self.listed, self.numbers.clone());
+        let new = Group {
+            application: application.clone(),
+            platforms: vec![platform.clone()],
+            guard,
+        };
+        self.all.insert(group, new);
+        group
+    }
+
+    pub(super) fn get(&self, group: u64) -> Option<&Group> {
+        self.all.get(&group)
+    }
+
+    pub(super) fn guard(&mut self, group: u64) -> Option<&mut ApplicationGuard> {
+        self.all.get_mut(&group).map(|group| &mut group.guard)
+    }
+
+    /// The guard of the group that `uid` belongs to.
+    pub(super) fn guard_of(&mut self, uid: &str) -> Option<(u64, &mut ApplicationGuard)> {
+        let home = self.homes.get(uid)?;
+        let group = self
+            .places
+            .get(&home.application)?
+            .get(&home.platform)?
+            .group;
+        let guard = &mut self.all.get_mut(&group)?.guard;
+        Some((group, guard))
+    }
+
+    /// The records of the Platforms of a group have this name, and nobody else's. Those with several have none.
+    pub(super) fn name(&mut self, group: u64, name: i64) {
+        if let Some(guard) = self.guard(group) {
+            let several = guard.reserved_before.len() > 1;
+            guard.name = Some(name).filter(|_| !several);
+        }
+    }
+
+    /// The numbers of all groups.
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.all.keys().copied().collect()
+    }
+
+    /// The groups of one application.
+    pub(super) fn of_application<'a>(
+        &'a mut self,
+        application: &'a AppId,
+    ) -> impl Iterator<Item = &'a mut Group> {
+        let groups = self.all.values_mut();
+        groups.filter(move |group| group.application == *application)
+    }
+
+    /// From now on `uid` is looked for in the group of this Platform.
+    pub(super) fn settle(&mut self, uid: &str, home: &Home) -> (Arc<str>, u64) {
+        let group = self.of(&home.application, &home.platform);
+        let known = match self.homes.get_key_value(uid) {
+            Some((known, before)) if before == home => return (Arc::clone(known), group),
+            Some((known, _)) => Arc::clone(known),
+            None => uid.into(),
+        };
+        if let Some((_, guard)) = self.guard_of(uid) {
+            guard.forget(uid);
+        }
+        self.homes.insert(Arc::clone(&known), home.clone());
+        (known, group)
+    }
+
+    /// The deletion of `uid` asks as told.
+    pub(super) fn ask(
+        &mut self,
+        uid: &str,
+        home: &Home,
+        population: &Population,
+        asked: Asked,
+    ) -> u64 {
+        let (uid, number) = self.settle(uid, home);
+        if let Some(group) = self.all.get_mut(&number) {
+            group.count(population);
+            group.guard.ask(&uid, asked);
+        }
+        number
+    }
+
+    pub(super) fn forget(&mut self, uid: &str) -> Option<u64> {
+        let group = self.guard_of(uid).map(|(group, guard)| {
+            guard.forget(uid);
+            group
+        });
+        self.homes.remove(uid);
+        group
+    }
+
+    /// A whole list was read: what isn't `present` is gone.
+    pub(super) fn retain(&mut self, present: impl Fn(&str) -> bool) {
+        self.listed = true;
+        self.homes.retain(|uid, _| present(uid));
+        for group in self.all.values_mut() {
+            group.guard.retain(&present);
+        }
+    }
+
+    /// What is known of the credentials of a Platform. The groups that are others by that come back, and the objects to
+    /// look at again.
+    pub(super) fn stand(
+        &mut self,
+        platform: &ObjectKey,
+        footing: &Footing,
+        population: &Population,
+        now: Timestamp,
+    ) -> (Vec<u64>, Vec<ObjectKey>) {
+        let application = &footing.key.app_id;
+        self.of(application, platform);
+        let places = self.places.get_mut(application);
+        let place = places.and_then(|places| places.get_mut(platform));
+        let Some(place) = place.filter(|place| place.footing.as_ref() != Some(footing)) else {
+            return (Vec::new(), Vec::new());
+        };
+        place.footing = Some(footing.clone());
+        self.regroup(application, population, now)
+    }
+
+    /// What was last known of the credentials of a Platform.
+    pub(super) fn footing(&self, application: &AppId, platform: &ObjectKey) -> Option<&Footing> {
+        self.places
+            .get(application)?
+            .get(platform)?
+            .footing
+            .as_ref()
+    }
+
+    /// Parts the groups whose Platforms don't count together any more, and joins those that do.
+    fn regroup(
+        &mut self,
+        application: &AppId,
+        population: &Population,
+        now: Timestamp,
+    ) -> (Vec<u64>, Vec<ObjectKey>) {
+        let Some(places) = self.places.get(application) else {
+            return (Vec::new(), Vec::new());
+        };
+        let (mut changed, mut woken) = (Vec::new(), Vec::new());
+        for class in classes(places) {
+            let groups: BTreeSet<u64> = class
+                .iter()
+                .filter_map(|platform| self.known(application, platform))
+                .collect();
+            let same = groups.len() == 1
+                && groups
+                    .first()
+                    .and_then(|group| self.all.get(group))
+                    .is_some_and(|group| group.platforms.len() == class.len());
+            if same {
+                continue;
+            }
+            let mut joined: Option<ApplicationGuard> = None;
+            for number in groups {
+                let Some(guard) = self.take_out(number, &class, &mut changed, &mut woken) else {
+                    continue;
+                };
+                match &mut joined {
+                    Some(joined) => joined.absorb(guard, now),
+                    None => joined = Some(guard),
+                }
+            }
+            if let Some(guard) = joined {
+                changed.push(self.put(application, class.into_iter().collect(), guard));
+            }
+        }
+        for number in &changed {
+            if let Some(group) = self.all.get_mut(number) {
+                group.count(population);
+            }
+        }
+        (changed, woken)
+    }
+
+    fn known(&self, application: &AppId, platform: &ObjectKey) -> Option<u64> {
+        Some(self.places.get(application)?.get(platform)?.group)
+    }
+
+    /// Takes out of a group what is of `class`; what is left of it is another group from now on.
+    fn take_out(
+        &mut self,
+        number: u64,
+        class: &BTreeSet<ObjectKey>,
+        changed: &mut Vec<u64>,
+        woken: &mut Vec<ObjectKey>,
+    ) -> Option<ApplicationGuard> {
+        let mut group = self.all.remove(&number)?;
+        changed.retain(|other| *other != number);
+        woken.extend(group.guard.stop_waiting());
+        let (_, left): (Vec<_>, Vec<_>) = group
+            .platforms
+            .into_iter()
+            .partition(|platform| class.contains(platform));
+        if left.is_empty() {
+            return Some(group.guard);
+        }
+        let homes = &self.homes;
+        let leaves = |uid: &str| {
+            homes
+                .get(uid)
+                .is_some_and(|home| class.contains(&home.platform))
+        };
+        let part = group.guard.part(class, leaves);
+        changed.push(self.put(&group.application, left, group.guard));
+        Some(part)
+    }
+
+    fn put(
+        &mut self,
+        application: &AppId,
+        platforms: Vec<ObjectKey>,
+        guard: ApplicationGuard,
+    ) -> u64 {
+        self.last += 1;
+        let places = self.places.entry(application.clone()).or_default();
+        for platform in &platforms {
+            if let Some(place) = places.get_mut(platform) {
+                place.group = self.last;
+            }
+        }
+        let application = application.clone();
+        let group = Group {
+            application,
+            platforms,
+            guard,
+        };
+        self.all.insert(self.last, group);
+        self.last
+    }
+
+    /// See [`super::Guards::waits_for`].
+    pub(super) fn waiting_for(
+        &mut self,
+        application: &AppId,
+        platform: &ObjectKey,
+        released: Option<&str>,
+    ) -> Vec<ObjectKey> {
+        let Some(footing) = self.footing(application, platform).cloned() else {
+            return Vec::new();
+        };
+        let Some(own) = self.known(application, platform) else {
+            return Vec::new();
+        };
+        let Some(bound) = self
+            .all
+            .get(&own)
+            .and_then(|group| group.guard.bounds.get(platform))
+            .cloned()
+        else {
+            return Vec::new();
+        };
+        let mut waiting = BTreeSet::new();
+        for (number, group) in &self.all {
+            if *number == own
+                || group.application != *application
+                || !group.guard.waits_for(released, platform, &bound)
+            {
+                continue;
+            }
+            let here = |platform: &&ObjectKey| {
+                let theirs = self.footing(application, platform);
+                theirs.filter(|theirs| theirs.key == footing.key)
+            };
+            let mut theirs = group
+                .platforms
+                .iter()
+                .filter(|p| here(p).is_some())
+                .peekable();
+            if theirs.peek().is_none() {
+                continue;
+            }
+            let is_proven =
+                |platform: &&ObjectKey| here(platform).is_some_and(|theirs| theirs.proven);
+            let theirs: Vec<_> = theirs.collect();
+            if !theirs.iter().any(is_proven) {
+                waiting.extend(theirs.into_iter().cloned());
+            }
+            if !footing.proven {
+                waiting.insert(platform.clone());
+            }
+        }
+        waiting.into_iter().collect()
+    }
+
+    /// What is left unused of the last records, by the uids of the Platforms.
+    pub(super) fn unused(&self) -> Unused {
+        let mut all = Unused::new();
+        for group in self.all.values() {
+            if let Some(unused) = group.guard.unused() {
+                let uids = group.guard.bounds.values().map(|bound| bound.uid.clone());
+                all.extend(uids.map(|uid| (uid, unused)));
+            }
+        }
+        all
+    }
+
+    /// Forgets the groups that nobody needs any more: none of their Platforms is `present`.
+    pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool) {
+        let needless: Vec<u64> = self
+            .all
+            .iter()
+            .filter(|(_, group)| {
+                let mut platforms = group.platforms.iter();
+                group.guard.is_empty()
+                    && !platforms.any(|platform| present(&group.application, platform))
+            })
+            .map(|(number, _)| *number)
+            .collect();
+        for number in needless {
+            let Some(group) = self.all.remove(&number) else {
+                continue;
+            };
+            if let Entry::Occupied(mut places) = self.places.entry(group.application) {
+                places.get_mut().retain(|_, place| place.group != number);
+                if places.get().is_empty() {
+                    places.remove();
+                }
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Counts the objects of its Platforms whose packages aren't gone.
+    fn count(&mut self, population: &Population) {
+        let population = population(&self.application, &self.platforms);
+        self.guard.set_population(population);
+    }
+}

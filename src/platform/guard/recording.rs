@@ -1,0 +1,148 @@
+//! What is read from the statuses of Platforms at the start, and what is written there from then on.
+
+use std::collections::{BTreeSet, HashMap};
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::record::{self, Record};
+use super::unused::Unused;
+use super::{Guards, State};
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::platform::PlatformStatus;
+
+impl Guards {
+    /// Takes over what the statuses of all Platforms say, each with the name and uid of its Platform and what is `unused`
+    /// of its record; from now on deletions are judged.
+    pub fn load<'a>(
+        &self,
+        statuses: impl Iterator<Item = (&'a ObjectKey, &'a str, &'a PlatformStatus)>,
+        unused: &Unused,
+        now: Timestamp,
+    ) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let mut told = Vec::new();
+        let mut names: HashMap<(AppId, i64), BTreeSet<u64>> = HashMap::new();
+        for (platform, uid, status) in statuses {
+            let Some(guard) = &status.guard else { continue };
+            let Some(application) = guard.application.clone() else {
+                continue;
+            };
+            let group = state.groups.of(&application, platform);
+            told.push(group);
+            let bearers = names.entry((application.clone(), guard.group));
+            bearers.or_default().insert(group);
+            let Some(own) = state.groups.guard(group) else {
+                continue;
+            };
+            // Any later record voids it.
+            let left = unused
+                .get(uid)
+                .filter(|(record, _)| *record == guard.record);
+            let left = left.map_or(0, |(_, left)| *left);
+            record::load(own, (platform, status, left), now);
+            if let Some(bound) = state.unplaced.remove(platform) {
+                own.set_bound(platform, bound);
+            }
+            state
+                .platforms
+                .entry(platform.clone())
+                .or_insert(application);
+        }
+        if !std::mem::replace(&mut state.loaded, true) {
+            told = state.groups.numbers();
+        }
+        told.sort_unstable();
+        told.dedup();
+        for ((_, name), groups) in names {
+            // Those who have parted since have no name yet.
+            if let (1, Some(group)) = (groups.len(), groups.first()) {
+                state.groups.name(*group, name);
+            }
+        }
+        for group in told {
+            if let Some(guard) = state.groups.guard(group) {
+                guard.loaded(now);
+            }
+            self.check(state, group, now);
+        }
+        self.loaded.send_replace(true);
+        self.due.notify_one();
+    }
+
+    /// A person releases the hold `id` on `platform`. Another id releases nothing.
+    pub fn release(&self, platform: &ObjectKey, id: &str, now: Timestamp) {
+        let mut state = self.lock();
+        if let Some(guard) = state.guard_on(platform) {
+            guard.release(id, now, fastrand::u32(..));
+            self.tell_due(guard);
+        }
+    }
+
+    /// Whether a hold waits to know what the credential of `platform` is worth, since a person has released it there by
+    /// its id, or has raised the bound there that it began with. Those come back whose credentials decide that, unless
+    /// they are known to be accepted.
+    pub fn waits_for(&self, platform: &ObjectKey, released: Option<&str>) -> Vec<ObjectKey> {
+        let mut state = self.lock();
+        let State {
+            groups, platforms, ..
+        } = &mut *state;
+        let Some(application) = platforms.get(platform) else {
+            return Vec::new();
+        };
+        groups.waiting_for(application, platform, released)
+    }
+
+    /// What every Platform should say, those records that should be written at once being proposed anew.
+    pub fn records(&self, now: Timestamp) -> HashMap<ObjectKey, Record> {
+        let mut state = self.lock();
+        let State {
+            groups,
+            platforms,
+            loaded,
+            ..
+        } = &mut *state;
+        if !*loaded {
+            return HashMap::new();
+        }
+        groups.tidy(|application, platform| platforms.get(platform) == Some(application));
+        let mut records: HashMap<u64, Record> = HashMap::new();
+        let mut all = HashMap::new();
+        for (platform, application) in &*platforms {
+            let group = groups.of(application, platform);
+            let Some(guard) = groups.guard(group) else {
+                continue;
+            };
+            let record = records
+                .entry(group)
+                .or_insert_with(|| record::of((application, group), guard, now));
+            all.insert(platform.clone(), record.on(platform, guard));
+        }
+        all
+    }
+
+    /// `record` is safe in the status of a Platform.
+    pub fn recorded(&self, record: &Record) {
+        let mut state = self.lock();
+        if let Some(guard) = state.groups.guard(record.group) {
+            let woken = guard.recorded(record.told());
+            self.wake(woken);
+        }
+    }
+
+    /// `record` could not be written to the status of any Platform.
+    pub fn not_recorded(&self, record: &Record) {
+        let mut state = self.lock();
+        if let Some(guard) = state.groups.guard(record.group) {
+            (guard.untold, guard.unrecorded) = (true, true);
+        }
+    }
+
+    /// From now on nothing is counted, so nothing that has to be is sent; what is left unused of the records.
+    pub fn close(&self) -> Unused {
+        let mut state = self.lock();
+        state.closed = true;
+        let State { groups, .. } = &*state;
+        groups.unused()
+    }
+}

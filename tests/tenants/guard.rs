@@ -1,0 +1,203 @@
+//! Whose bounds, releases and deletions count for whom.
+
+use serde_json::{Value, json};
+
+use super::{Tenant, message, verdicts};
+use crate::support::{Layout, Rig, SOON, SimulatorOptions, ready, wait_for};
+
+fn guard(most: usize) -> Value {
+    json!({
+        "quota": {"calls": 100, "window": "1s"},
+        "guard": {"maxDeletions": most, "window": "10m", "gracePeriod": "0s"},
+    })
+}
+
+async fn fleet(subject: &str, most: usize) -> Rig<'static> {
+    let layout = Layout {
+        simulator: SimulatorOptions {
+            packages: 20,
+            quota_window: "1s",
+            ..SimulatorOptions::default()
+        },
+        platform: guard(most),
+    };
+    let rig = Rig::shared(subject, layout).await;
+    let names = ["one", "two", "three", "four", "five"];
+    let files: Vec<String> = (1..=5).map(|n| format!("package-{n:05}")).collect();
+    let pairs: Vec<(&str, &str)> = names.into_iter().zip(files.iter().map(|f| &**f)).collect();
+    rig.active(&pairs).await;
+    rig
+}
+
+impl Tenant<'_> {
+    /// Changes its Platform, and waits until the operator has taken that in.
+    async fn change(&self, change: &Value) {
+        let patch = change.to_string();
+        let arguments = ["patch", "platform", "production", "--type=merge", "-p"];
+        self.kubectl(&[&arguments[..], &[&patch]].concat());
+        wait_for("the change to be taken in", SOON, async || {
+            let object = self.platform();
+            let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            seen.then_some(())
+        })
+        .await;
+    }
+
+    fn platform(&self) -> Value {
+        let text = self.kubectl(&["get", "platform", "production", "-o", "json"]);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        let all = [&["-n", self.namespace.as_str()], arguments].concat();
+        self.rig.plane.kubectl(&all).expect_ok()
+    }
+}
+
+/// The id of the hold of the first tenant, once so many are held.
+async fn hold(rig: &Rig<'_>, count: usize) -> String {
+    let platform = rig
+        .platform_becomes("production", "all to be held", |platform| {
+            platform["status"]["hold"]["count"] == count
+        })
+        .await;
+    platform["status"]["hold"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_made_up_token_stops_releases_and_raises_nothing_of_another_tenant() {
+    let rig = fleet("guarded", 2).await;
+    rig.delete("one");
+    rig.gone("one").await;
+    let made_up = json!({"appKey": rig.namespace, "accessToken": "made-up"});
+    let tenant = Tenant::bring(&rig, "intruder", &made_up);
+    tenant.says("platform", "production", "TokenNotUsed").await;
+    tenant
+        .change(&json!({"spec": {"guard": {"maxDeletions": 0, "maxPercent": 0}}}))
+        .await;
+    // Deletions there take no room here.
+    for number in 10..14 {
+        tenant.retire(&format!("theirs-{number}"), &format!("package-{number:05}"));
+    }
+    // Their own bound holds them.
+    tenant.says("vp", "theirs-13", "MassDeletionHeld").await;
+    rig.delete("two");
+    rig.gone("two").await;
+
+    rig.delete_all(&["three", "four", "five"]);
+    let id = hold(&rig, 3).await;
+    assert_ne!(tenant.platform()["status"]["hold"]["id"], id);
+    let release = json!({
+        "metadata": {"annotations": {"iodm.dev/release-hold": id}},
+        "spec": {"guard": {"maxDeletions": 1000, "maxPercent": null}},
+    });
+    tenant.change(&release).await;
+    // The token is tried for the sake of the release, and refused.
+    wait_for("the token to be tried", SOON, async || {
+        (verdicts(&rig, "token-refused").await > 0).then_some(())
+    })
+    .await;
+    for name in ["three", "four", "five"] {
+        let object = rig.reason(name, "MassDeletionHeld").await;
+        assert_eq!(object["status"]["deletion"]["hold"], id);
+    }
+    assert_eq!(verdicts(&rig, "deleted").await, 2);
+    let platform = rig.platform_reason("production", "MassDeletionHeld").await;
+    assert!(
+        message(&platform).contains("maxDeletions 2"),
+        "{}",
+        message(&platform)
+    );
+
+    rig.annotate("platform/production", "release-hold", Some(&id));
+    for name in ["three", "four", "five"] {
+        rig.gone(name).await;
+    }
+    assert_eq!(verdicts(&rig, "deleted").await, 5);
+}
+
+#[tokio::test]
+async fn objects_behind_a_made_up_token_make_no_share_of_another_tenant_larger() {
+    let rig = fleet("share", 50).await;
+    rig.delete("one");
+    rig.gone("one").await;
+    let made_up = json!({"appKey": rig.namespace, "accessToken": "made-up"});
+    let tenant = Tenant::bring(&rig, "crowd", &made_up);
+    tenant.says("platform", "production", "TokenNotUsed").await;
+    for number in 10..20 {
+        tenant.retire(&format!("theirs-{number}"), &format!("package-{number:05}"));
+    }
+    tenant.says("vp", "theirs-19", "AuthenticationFailed").await;
+    // A quarter of the four that are left is one, and it is used up.
+    rig.patch(
+        "platform/production",
+        &json!({"spec": {"guard": {"maxPercent": 25}}}),
+    );
+    rig.platform_becomes("production", "the share to be taken in", |platform| {
+        platform["status"]["observedGeneration"] == platform["metadata"]["generation"]
+    })
+    .await;
+    rig.delete("two");
+    rig.reason("two", "MassDeletionHeld").await;
+    assert_eq!(verdicts(&rig, "deleted").await, 1);
+}
+
+#[tokio::test]
+async fn platforms_of_different_credentials_share_one_guard_once_both_are_accepted() {
+    let rig = fleet("old-login", 50).await;
+    rig.delete("one");
+    rig.gone("one").await;
+    // The platform accepts another secret now; the token of the first login lives.
+    let app = json!({"appId": rig.namespace, "secret": "rotated"});
+    let page = format!("/applications/{}", rig.namespace);
+    let rotated = json!({"secret": "rotated"});
+    rig.simulator.switch(&page, &rotated).await;
+    let tenant = Tenant::bring(&rig, "new-login", &app);
+    tenant
+        .change(&json!({"spec": {"guard": {"maxDeletions": 1, "gracePeriod": "0s"}}}))
+        .await;
+    tenant.retire("theirs", "package-00009");
+    // By itself it is no more than one; with what was sent over the other Platform it is.
+    let held = tenant.says("vp", "theirs", "MassDeletionHeld").await;
+    let id = held["status"]["deletion"]["hold"].as_str().unwrap();
+    rig.platform_becomes("production", "both to show the hold", |platform| {
+        platform["status"]["hold"]["id"] == id
+    })
+    .await;
+    assert_eq!(verdicts(&rig, "deleted").await, 1);
+    rig.annotate("platform/production", "release-hold", Some(id));
+    tenant.says("vp", "theirs", "Deleted").await;
+    assert_eq!(verdicts(&rig, "deleted").await, 2);
+}
+
+#[tokio::test]
+async fn a_credential_is_tried_for_the_sake_of_a_release_and_the_release_counts_once_it_is_accepted()
+ {
+    let rig = fleet("waits", 1).await;
+    rig.delete("one");
+    rig.gone("one").await;
+    rig.delete_all(&["two", "three"]);
+    let id = hold(&rig, 2).await;
+    let app = json!({"appId": rig.namespace, "secret": "rotated"});
+    let page = format!("/applications/{}", rig.namespace);
+    let rotated = json!({"secret": "rotated"});
+    rig.simulator.switch(&page, &rotated).await;
+    let tenant = Tenant::bring(&rig, "releases", &app);
+    let quiet = json!({"spec": {"inventory": {"interval": "0s"}}});
+    tenant.change(&quiet).await;
+    let logins = rig.logins().await;
+    tenant.kubectl(&[
+        "annotate",
+        "platform",
+        "production",
+        &format!("iodm.dev/release-hold={id}"),
+    ]);
+    rig.platform_becomes("production", "the hold to end", |platform| {
+        platform["status"]["hold"].is_null() && ready(platform)["reason"] != "MassDeletionHeld"
+    })
+    .await;
+    assert!(rig.logins().await > logins, "it was tried");
+}
