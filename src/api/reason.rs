@@ -145,7 +145,7 @@ reasons! {
     /// The credentials disappeared before the deletion was done, and the operator holds none that worked.
     CredentialsLost: Held, "Give the Secret back, or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
-    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object is accepted for the present application by the annotation `iodm.dev/accept`.";
+    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object, or one that is `AlreadyGone` in that application, is accepted for the present one by the annotation `iodm.dev/accept`.";
     /// The `Platform` has another endpoint than when the object was accepted, which lacks the package and has shown none of ours.
     EndpointChanged: Held, "Put the endpoint of `status.endpoint` back; or have the list read (`spec.inventory`), so that the new one shows that it is the same platform; or set `deletionPolicy: Retain`.";
     /// The `Platform` has a token that was handed in, which lacks the package and has shown none of ours.

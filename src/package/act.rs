@@ -207,11 +207,8 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
 
 /// The end that the object has come to or is about to come to, unless its status tells it already.
 fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
-    let told = seen.object.status.deletion.as_ref();
-    if told.is_some_and(|deletion| deletion.outcome.is_some()) {
-        return None;
-    }
-    match decision {
+    let told = seen.object.outcome();
+    let end = match decision {
         Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),
         Decision::Nothing
         | Decision::Await(_)
@@ -225,7 +222,8 @@ fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
         | Decision::Send
         | Decision::RestartWatch
         | Decision::GiveBack(_) => seen.settled,
-    }
+    };
+    end.filter(|end| told != Some(*end))
 }
 
 /// Counts how an object ended and writes its audit line, once for each end. A line that can't be written is kept, and

@@ -50,6 +50,8 @@ pub struct Report {
     pub status: Option<VersionPackageStatus>,
     /// How the deletion ended, to be remembered by uid.
     pub settled: Option<Outcome>,
+    /// Whether how it ended before is to be forgotten: it begins anew.
+    pub reopened: bool,
     /// Whether the platform answered in a way that is tried again later, and when.
     pub retry: Retry,
     /// Whether the platform has just confirmed what the object expects.
@@ -131,6 +133,7 @@ pub fn conclude(
             _,
         ) => Report {
             wake: *until,
+            reopened: seen.reopened().is_some(),
             // Whoever lets go what is held doesn't wait for what failed before.
             retry: match reason.phase() {
                 Phase::Held => Retry::Anew,
@@ -214,6 +217,7 @@ impl Report {
         Self {
             status: None,
             settled: None,
+            reopened: false,
             retry: Retry::Unchanged,
             proven: false,
             looked_up: false,

@@ -3,6 +3,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod by_platform;
+mod ended;
 mod guards;
 mod sending;
 mod trail;
@@ -14,6 +15,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use self::by_platform::{held_by_platform, wanted, would_delete};
+use self::ended::ended;
 use self::guards::held_by_guard;
 use self::sending::call;
 pub use self::trail::with_trail;
@@ -366,7 +368,7 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     let retired = object.is_retired(now.wall);
     // 2
     if let Some(outcome) = seen.settled {
-        return settled(outcome, going, retired);
+        return ended(seen, outcome, retired, now);
     }
     // 3: works on an object in any trouble
     if going && object.is_retained() {
@@ -458,30 +460,6 @@ fn odd_pause(object: &Object) -> String {
     object.odd_pause.as_ref().map_or_else(String::new, |value| {
         format!("; its value is {value:?}: write \"true\" to hold, or \"false\" not to, since every other value holds")
     })
-}
-
-fn settled(outcome: Outcome, going: bool, retired: bool) -> Decision {
-    if going {
-        return Decision::Release {
-            outcome,
-            keeper: None,
-        };
-    }
-    if !retired {
-        return rest(Reason::PackageMissing, "This object wants the package, but the platform has deleted it: upload it again under a new object, or set lifecycle: Retired".to_owned());
-    }
-    match outcome {
-        Outcome::AlreadyGone => rest(
-            Reason::AlreadyGone,
-            "The platform said that it does not have the package".to_owned(),
-        ),
-        Outcome::Deleted => rest(
-            Reason::Deleted,
-            "The platform deleted the package".to_owned(),
-        ),
-        // Both are ends of an object, never of a retirement.
-        Outcome::Retained | Outcome::HandedOver => Decision::Nothing,
-    }
 }
 
 /// Looked at again by itself, since what it rests on may change without a sign.

@@ -170,6 +170,14 @@ impl Memory {
         followers.keys()
     }
 
+    /// Forgets how the deletion of `uid` ended: it begins anew.
+    pub fn reopen(&self, uid: &str) {
+        self.requests.forget(uid);
+        if let Some(entry) = self.state.lock().entries.get_mut(uid) {
+            (entry.settled, entry.audited) = (None, None);
+        }
+    }
+
     /// Forgets which versions own writes have changed: the store went back in time, and they may come again.
     pub fn forget_versions(&self) {
         for entry in self.state.lock().entries.values_mut() {

@@ -159,6 +159,9 @@ async fn remember(
     slot: &mut Slot,
 ) -> Result<(), String> {
     let object = &*observed.facts.object;
+    if report.reopened {
+        context.memory.reopen(&object.uid);
+    }
     if report.looked_up {
         let now = Now {
             wall: Timestamp::now(),

@@ -66,3 +66,56 @@ async fn an_object_is_accepted_anew_only_for_the_application_of_its_platform() {
     rig.becomes("meter", "the stranger's", SOON, now).await;
     rig.reason("meter", "Active").await;
 }
+
+/// The objects of packages that are to go are made while the Secret names another valid application, which lacks them.
+async fn recorded_meanwhile(subject: &str, records: &[(&str, &str)]) -> Rig<'static> {
+    let rig = rig(subject).await;
+    rig.active(&[("witness", "package-00013")]).await;
+    set_credentials(&rig, STRANGER, THEIR_SECRET);
+    rig.reason("witness", "ApplicationChanged").await;
+    for (name, file) in records {
+        let manifest = rig.manifest(name, file, &json!({"lifecycle": "Retired"}));
+        rig.plane.apply(&manifest.to_string()).expect_ok();
+        let record = rig.reason(name, "AlreadyGone").await;
+        assert_eq!(record["status"]["application"], STRANGER);
+    }
+    set_credentials(&rig, &rig.namespace, OUR_SECRET);
+    rig
+}
+
+#[tokio::test]
+async fn a_record_of_the_wrong_application_is_held_until_a_person_has_the_right_one_asked() {
+    let files = ["package-00014", "package-00015", "package-00016"];
+    let records = [("meter", files[0]), ("pump", files[1]), ("valve", files[2])];
+    let rig = recorded_meanwhile("records", &records).await;
+    for (name, _) in records {
+        let held = rig.reason(name, "ApplicationChanged").await;
+        assert_eq!(held["status"]["deletion"]["outcome"], "AlreadyGone");
+        let annotation = format!("iodm.dev/accept: {}", rig.namespace);
+        assert!(message(&held).contains(&annotation), "{}", message(&held));
+    }
+    rig.delete_all(&["pump", "valve"]);
+    for name in ["pump", "valve"] {
+        // It stays, and says the same of the generation that its deletion is.
+        rig.reason(name, "ApplicationChanged").await;
+    }
+    for file in files {
+        assert!(rig.deletes(file).await.is_empty() && rig.simulator.has(file).await);
+    }
+
+    let application = rig.namespace.clone();
+    rig.annotate("vp/meter", "accept", Some(&application));
+    let record = rig.reason("meter", "Deleted").await;
+    assert_eq!(record["status"]["application"], *application);
+    assert_eq!(rig.deletes(files[0]).await.len(), 1);
+    rig.annotate("vp/pump", "accept", Some(&application));
+    rig.gone("pump").await;
+    assert_eq!(rig.deletes(files[1]).await.len(), 1);
+    rig.patch("vp/valve", &json!({"spec": {"deletionPolicy": "Retain"}}));
+    rig.gone("valve").await;
+    assert!(rig.deletes(files[2]).await.is_empty());
+    let left = [files[0], files[1], files[2]];
+    for (file, stays) in left.into_iter().zip([false, false, true]) {
+        assert_eq!(rig.simulator.has(file).await, stays, "{file}");
+    }
+}

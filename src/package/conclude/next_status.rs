@@ -67,7 +67,9 @@ pub(super) fn next_status(
         | PlatformView::Unusable { .. } => None,
     };
     let application = match accepted {
-        Some(app_id) if object.accepts_anew(&app_id, now.wall) => Some(app_id),
+        Some(app_id) if object.accepts_anew(&app_id, now.wall) || seen.reopened().is_some() => {
+            Some(app_id)
+        }
         accepted => present.application.clone().or(accepted),
     };
     let said = VersionPackageStatus {
@@ -116,6 +118,9 @@ fn endpoint(seen: &Observation, application: Option<&AppId>) -> Option<Endpoint>
 
 fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletion> {
     let object = &*seen.object;
+    if seen.reopened().is_some() {
+        return None;
+    }
     let present = object.status.deletion.clone();
     match (seen.settled, seen.asks(now)) {
         (Some(outcome), _) => {

@@ -7,6 +7,7 @@ mod any_observation;
 mod by_guard;
 mod by_sight;
 mod claims;
+mod ended;
 mod sending;
 mod table;
 

@@ -285,6 +285,10 @@ impl World {
             self.memory.settle(&object.uid, outcome);
             self.truths.entry(object.uid.clone()).or_default().outcome = Some(outcome);
         }
+        if report.reopened {
+            self.memory.reopen(&object.uid);
+            self.truths.entry(object.uid.clone()).or_default().outcome = None;
+        }
         if report.looked_up {
             self.memory.looked_up(&object.uid, self.clock());
         }

@@ -1,0 +1,97 @@
+//! Row 2: what is left to do for an object whose deletion has ended.
+
+use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, rest};
+use crate::api::names::{ACCEPT_ANNOTATION, AppId};
+use crate::api::reason::Reason;
+use crate::api::version_package::Outcome;
+
+impl Observation {
+    /// The application of its Platform, where another one said that it lacks the package: that tells nothing of this one.
+    fn disputed(&self) -> Option<&AppId> {
+        let PlatformView::Usable { app_id, .. } = &self.platform else {
+            return None;
+        };
+        let accepted = self.object.application()?;
+        let gone = self.settled == Some(Outcome::AlreadyGone);
+        (gone && accepted != app_id).then_some(app_id)
+    }
+
+    /// The application that a person has the package looked up in, after another one said that it lacks it. The object is
+    /// accepted for that one, and its deletion begins anew.
+    pub(in crate::package) fn reopened(&self) -> Option<&AppId> {
+        let app_id = self.disputed()?;
+        let named = self.object.accept.as_deref() == Some(app_id.as_str());
+        (named && !self.goes_retained()).then_some(app_id)
+    }
+
+    fn goes_retained(&self) -> bool {
+        self.object.deleted_at.is_some() && self.object.is_retained()
+    }
+}
+
+pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: Now) -> Decision {
+    if let Some(app_id) = seen.disputed() {
+        return disputed(seen, app_id);
+    }
+    if seen.object.deleted_at.is_some() {
+        return if may_be_disputed(seen, outcome) {
+            Decision::Await(now.tick + ECHO_BOUND)
+        } else {
+            Decision::Release {
+                outcome,
+                keeper: None,
+            }
+        };
+    }
+    if !retired {
+        return rest(Reason::PackageMissing, "This object wants the package, but the platform has deleted it: upload it again under a new object, or set lifecycle: Retired".to_owned());
+    }
+    match outcome {
+        Outcome::AlreadyGone => rest(
+            Reason::AlreadyGone,
+            "The platform said that it does not have the package".to_owned(),
+        ),
+        Outcome::Deleted => rest(
+            Reason::Deleted,
+            "The platform deleted the package".to_owned(),
+        ),
+        // Both are ends of an object, never of a retirement.
+        Outcome::Retained | Outcome::HandedOver => Decision::Nothing,
+    }
+}
+
+/// Whether its Platform, which is not read yet, may turn out to be of another application.
+fn may_be_disputed(seen: &Observation, outcome: Outcome) -> bool {
+    let object = &seen.object;
+    outcome == Outcome::AlreadyGone
+        && seen.platform == PlatformView::Unread
+        && object.platform().is_some()
+        && object.application().is_some()
+        && !seen.goes_retained()
+}
+
+/// The platform lacks the package in one application, and the Platform is of another one.
+fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
+    if seen.goes_retained() {
+        return Decision::Release {
+            outcome: Outcome::Retained,
+            keeper: None,
+        };
+    }
+    if seen.reopened().is_some() {
+        // The write of it wakes the object.
+        return rest(
+            Reason::Queued,
+            format!("The object is accepted for the application {app_id}, which is asked next"),
+        );
+    }
+    let accepted = seen.object.application().map_or("", AppId::as_str);
+    rest(
+        Reason::ApplicationChanged,
+        format!(
+            "The application {accepted} does not have the package, but the Platform now has credentials of {app_id}, which may have it: \
+             set the annotation {ACCEPT_ANNOTATION}: {app_id} to have the package deleted there; or give the Platform credentials of {accepted}, to let it stand that there is none; \
+             or set deletionPolicy: Retain, which lets the object go without its package once it is deleted"
+        ),
+    )
+}
