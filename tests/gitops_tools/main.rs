@@ -135,7 +135,7 @@ fn platform(reason: PlatformReason) -> Value {
         "status": {
             "observedGeneration": 3,
             "conditions": conditions(reason.progress(), reason.as_str(), reason.meaning()),
-            "session": {"appId": "app-1", "callsInWindow": 1}, "queue": {"length": 0}, "guard": {"reserved": 0},
+            "session": {"appId": "app-1", "callsInWindow": 1}, "queue": {"length": 0}, "guard": {"record": 0, "group": 0, "reserved": 0},
             "packages": {"active": 1, "retired": 0, "waiting": 0, "held": 0, "stalled": 0, "unmanaged": 0},
         },
     });
