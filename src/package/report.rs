@@ -162,11 +162,12 @@ async fn remember(
     if report.reopened {
         context.memory.reopen(&object.uid);
     }
+    // As of the answer, which may have come long after the look that its call rests on.
+    let now = Now {
+        wall: Timestamp::now(),
+        tick: Instant::now(),
+    };
     if report.looked_up {
-        let now = Now {
-            wall: Timestamp::now(),
-            tick: Instant::now(),
-        };
         context.memory.looked_up(&object.uid, now);
     }
     let (call, answer) = match effect {
@@ -226,15 +227,7 @@ async fn remember(
         }
         context.memory.set_failure(&object.uid, None);
         let answered = Some((call, answer));
-        recorded = record_end(
-            context,
-            &observed.facts,
-            outcome,
-            answered,
-            observed.now,
-            slot,
-        )
-        .await;
+        recorded = record_end(context, &observed.facts, outcome, answered, now, slot).await;
     }
     log_answer(answer, report.settled);
     leave_seat(context, object);
