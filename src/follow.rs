@@ -205,6 +205,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                     && let Some(version) = version.take()
                 {
                     self.newest = self.newest.max(version.parse().unwrap_or_default());
+                    self.eye.lists_until(self.newest);
                     self.state = State::Listed { version };
                     return Ok(Some(Event::InitDone));
                 }

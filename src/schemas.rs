@@ -197,35 +197,61 @@ pub fn compared_version(served: &Raw) -> Compared {
 const MEND: &str =
     "apply the definitions of this version: vpo crds | kubectl apply --server-side -f -";
 
-/// The fields of `ours` that `served` lacks, as paths.
+/// The fields of `ours` that `served` lacks, as paths, in each version under which objects are read, written or stored. Also
+/// the rules that keep a field as it was: what is known of an object rests on them.
 pub fn missing_fields(
     ours: &CustomResourceDefinition,
     served: &CustomResourceDefinition,
 ) -> Vec<String> {
     let mut fields = Vec::new();
     for version in &ours.spec.versions {
-        let theirs = served
-            .spec
-            .versions
+        let theirs = &served.spec.versions;
+        if !theirs
             .iter()
-            .find(|other| other.name == version.name && other.served);
-        let subresource = |version: &CustomResourceDefinitionVersion| {
-            let subresources = version.subresources.as_ref();
-            subresources.is_some_and(|subresources| subresources.status.is_some())
-        };
-        if subresource(version) && theirs.is_some_and(|theirs| !subresource(theirs)) {
-            fields.push("the subresource status".to_owned());
+            .any(|other| other.name == version.name && other.served)
+        {
+            fields.push(format!("version {}", version.name));
+            continue;
         }
-        let ours = version
-            .schema
-            .as_ref()
-            .and_then(|schema| schema.open_api_v3_schema.as_ref());
-        let theirs = theirs.and_then(|theirs| theirs.schema.as_ref()?.open_api_v3_schema.as_ref());
-        match (ours, theirs) {
-            (Some(ours), Some(theirs)) => compare("", ours, theirs, &mut fields),
-            (Some(_), None) => fields.push(format!("version {}", version.name)),
-            (None, _) => {}
+        // What is stored in another version has only the fields of that one.
+        for other in theirs.iter().filter(|other| other.served || other.storage) {
+            let lacks = missing_in(version, other);
+            if other.name == version.name {
+                fields.extend(lacks);
+            } else {
+                let other = &other.name;
+                fields.extend(
+                    lacks
+                        .into_iter()
+                        .map(|field| format!("{field} of version {other}")),
+                );
+            }
         }
+    }
+    fields
+}
+
+/// What one version lacks beside ours.
+fn missing_in(
+    ours: &CustomResourceDefinitionVersion,
+    theirs: &CustomResourceDefinitionVersion,
+) -> Vec<String> {
+    let mut fields = Vec::new();
+    let subresource = |version: &CustomResourceDefinitionVersion| {
+        let subresources = version.subresources.as_ref();
+        subresources.is_some_and(|subresources| subresources.status.is_some())
+    };
+    if subresource(ours) && !subresource(theirs) {
+        fields.push("the subresource status".to_owned());
+    }
+    let schema = |version: &CustomResourceDefinitionVersion| {
+        let schema = version.schema.as_ref();
+        schema.and_then(|schema| schema.open_api_v3_schema.clone())
+    };
+    match (schema(ours), schema(theirs)) {
+        (Some(ours), Some(theirs)) => compare("", &ours, &theirs, &mut fields),
+        (Some(_), None) => fields.push("the schema".to_owned()),
+        (None, _) => {}
     }
     fields
 }
@@ -236,6 +262,16 @@ fn compare(
     theirs: &JSONSchemaProps,
     missing: &mut Vec<String>,
 ) {
+    let has = |rule: &str| {
+        let theirs = theirs.x_kubernetes_validations.iter().flatten();
+        theirs.into_iter().any(|other| other.rule == rule)
+    };
+    for validation in ours.x_kubernetes_validations.iter().flatten() {
+        if validation.rule.contains("oldSelf") && !has(&validation.rule) {
+            let of = if path.is_empty() { "the object" } else { path };
+            missing.push(format!("the rule {} of {of}", validation.rule));
+        }
+    }
     for (name, schema) in ours.properties.iter().flatten() {
         let path = format!("{path}.{name}");
         match theirs
@@ -296,5 +332,47 @@ mod tests {
         );
         old.spec.versions[0].served = false;
         assert_eq!(missing_fields(&ours, &old), ["version v1alpha1"]);
+    }
+
+    fn spec_of(version: &mut CustomResourceDefinitionVersion) -> &mut JSONSchemaProps {
+        let schema = version.schema.as_mut().unwrap();
+        let root = schema.open_api_v3_schema.as_mut().unwrap();
+        root.properties.as_mut().unwrap().get_mut("spec").unwrap()
+    }
+
+    #[test]
+    fn each_version_that_is_served_or_stored_has_all_fields() {
+        let [ours, _] = crds::definitions();
+        for (is_served, is_stored, missing) in [
+            (true, false, 1),
+            (false, true, 1),
+            (true, true, 1),
+            (false, false, 0),
+        ] {
+            let mut served = ours.clone();
+            let mut second = ours.spec.versions[0].clone();
+            second.name = "v1beta1".to_owned();
+            (second.served, second.storage) = (is_served, is_stored);
+            served.spec.versions[0].storage = !is_stored;
+            served.spec.versions.push(second);
+            assert_eq!(missing_fields(&ours, &served), Vec::<String>::new());
+            let spec = spec_of(&mut served.spec.versions[1]);
+            spec.properties.as_mut().unwrap().remove("expect");
+            let lacks = vec![".spec.expect of version v1beta1".to_owned(); missing];
+            assert_eq!(missing_fields(&ours, &served), lacks);
+        }
+    }
+
+    #[test]
+    fn a_definition_has_the_rules_that_keep_a_field_as_it_was() {
+        let [ours, _] = crds::definitions();
+        let mut loose = ours.clone();
+        let spec = spec_of(&mut loose.spec.versions[0]);
+        let file_id = spec.properties.as_mut().unwrap().get_mut("fileId").unwrap();
+        assert!(file_id.x_kubernetes_validations.take().is_some());
+        assert_eq!(
+            missing_fields(&ours, &loose),
+            ["the rule self == oldSelf of .spec.fileId"]
+        );
     }
 }

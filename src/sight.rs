@@ -160,9 +160,8 @@ struct Definition {
     served: Option<Result<Compared, Unfit>>,
     /// Since when it doesn't serve.
     unfit_since: Option<Instant>,
-    /// Whether it was complete once.
-    was_fit: bool,
-    /// What it lacked last, and the version of the store up to which it was complete for sure.
+    /// What it lacked last, and the version of the store up to which it was complete, or up to which this process can't
+    /// know.
     lost: Option<(String, u64)>,
     /// When it was seen to be complete again.
     returned: Option<Instant>,
@@ -289,12 +288,11 @@ impl Sight {
                 definition.unfit_since.get_or_insert(now);
                 definition.returned = None;
                 // One that came back for a moment and went again lacks it since the first time.
-                if unfit.lossy && definition.was_fit && definition.lost.is_none() {
+                if unfit.lossy && definition.lost.is_none() {
                     definition.lost = Some((unfit.what.clone(), newest));
                 }
             }
         }
-        definition.was_fit |= served.is_ok();
         definition.served = Some(served);
         drop(state);
         self.tell();

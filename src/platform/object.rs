@@ -108,7 +108,7 @@ impl Object {
         if let Some(what) = sight.doubts(Kind::Platforms, &of, listed) {
             object.wanted = Err(format!(
                 "the Platform was written while its CustomResourceDefinition was not complete ({what}), and what those fields held is lost: \
-                 look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {}",
+                 look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {} (where it stands already, take it off first)",
                 object.uid
             ));
             object.lost = true;

@@ -104,7 +104,11 @@ pub(super) fn is_due(
         ours.sort_by(|a, b| a.type_.cmp(&b.type_));
         for condition in &mut ours {
             // Their messages count objects.
-            let counting = [PlatformReason::InUse, PlatformReason::MassDeletionHeld];
+            let counting = [
+                PlatformReason::InUse,
+                PlatformReason::FieldsLost,
+                PlatformReason::MassDeletionHeld,
+            ];
             if counting
                 .iter()
                 .any(|reason| reason.as_str() == condition.reason)
@@ -166,11 +170,30 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
         (Progress::Stalled, _) | (_, None) => said,
         (Progress::Done | Progress::Reconciling, Some(hold)) => held(look, hold),
     };
+    let said = lost(look, said);
     let users = look.users.filter(|users| users.count > 0);
-    Some(match users.filter(|_| look.object.deleted_at.is_some()) {
-        Some(users) => in_use(look, users, &said),
-        None => said,
-    })
+    let users = users.filter(|_| look.object.deleted_at.is_some());
+    let Some(users) = users else {
+        return Some(said);
+    };
+    // What was lost stays readable for the next process.
+    let reason = if said.reason == PlatformReason::FieldsLost {
+        said.reason
+    } else {
+        PlatformReason::InUse
+    };
+    Some(Refusal::new(reason, in_use(look, users, &said)))
+}
+
+/// That fields were lost is said whatever else there is to say: from this reason alone the next process knows it.
+fn lost(look: &Look<'_>, said: Refusal) -> Refusal {
+    match &look.object.wanted {
+        Err(why) if look.object.lost && said.reason != PlatformReason::FieldsLost => Refusal::new(
+            PlatformReason::FieldsLost,
+            format!("{why}. Meanwhile: {}", said.message),
+        ),
+        Ok(_) | Err(_) => said,
+    }
 }
 
 /// Nothing is sent while the audit log takes no line; what keeps calls from being made anyway is mended first.
@@ -211,7 +234,7 @@ fn held(look: &Look<'_>, hold: &HoldStatus) -> Refusal {
 }
 
 /// The Platform is to go, but objects need it.
-fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> Refusal {
+fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> String {
     let names: Vec<String> = users.some.iter().map(ToString::to_string).collect();
     let more = match users.count.saturating_sub(names.len()) {
         0 => String::new(),
@@ -228,18 +251,15 @@ fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> Refusal {
             format!(" Meanwhile: {}", said.message),
         )
     };
-    Refusal::new(
-        PlatformReason::InUse,
-        format!(
-            "Being deleted, and stays until the {} objects that need it are gone: {}{more}. {going}, with deletionPolicy: Retain where \
-             the package is to stay. To give the Platform up before, which holds its objects until it is created anew: \
-             kubectl -n {} annotate platform {} iodm.dev/abandon={}.{meanwhile}",
-            users.count,
-            names.join(", "),
-            look.object.key.namespace,
-            look.object.key.name,
-            look.object.uid
-        ),
+    format!(
+        "Being deleted, and stays until the {} objects that need it are gone: {}{more}. {going}, with deletionPolicy: Retain where \
+         the package is to stay. To give the Platform up before, which holds its objects until it is created anew: \
+         kubectl -n {} annotate platform {} iodm.dev/abandon={}.{meanwhile}",
+        users.count,
+        names.join(", "),
+        look.object.key.namespace,
+        look.object.key.name,
+        look.object.uid
     )
 }
 

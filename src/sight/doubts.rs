@@ -66,9 +66,7 @@ pub(super) struct Doubts {
     listing: Option<(String, u64)>,
     /// The edits of those that are doubted; `None` for whom a person has looked at since.
     known: HashMap<String, Option<(i64, String)>>,
-    /// Those that carry a person's word.
-    confirmed: HashSet<String>,
-    /// Those that carried it before the last loss: it says nothing of that one.
+    /// Those that carried a person's word when their doubt arose: it says nothing of that one.
     stale: HashSet<String>,
 }
 
@@ -76,7 +74,6 @@ impl Doubts {
     /// What the next list brings is judged by this loss.
     pub(super) fn begin(&mut self, what: String, complete_until: u64) {
         self.listing = Some((what, complete_until));
-        self.stale.clone_from(&self.confirmed);
     }
 
     /// That list is complete.
@@ -86,18 +83,16 @@ impl Doubts {
 
     pub(super) fn forget(&mut self, uid: &str) {
         self.known.remove(uid);
-        self.confirmed.remove(uid);
         self.stale.remove(uid);
     }
 
     pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> Doubt {
-        let confirmed = self.is_confirmed(object);
         let written_meanwhile = self
             .listing
             .as_ref()
             .filter(|(_, complete_until)| listed && object.version > *complete_until);
+        let arises = written_meanwhile.is_some() || !self.known.contains_key(&object.uid);
         let what = match (self.known.get(&object.uid), written_meanwhile) {
-            _ if confirmed => None,
             (Some(Some((edits, what))), _) if *edits == object.edits => Some(what.clone()),
             // An edit under a loss may have lost what it said.
             (_, Some((what, _))) => Some(what.clone()),
@@ -105,21 +100,23 @@ impl Doubts {
             (None, None) if object.said => Some("fields of this version".to_owned()),
             (None, None) => return Doubt::None,
         };
+        let what = what.filter(|_| !self.is_confirmed(object, arises));
         let doubt = what.as_ref().map(|what| (object.edits, what.clone()));
         self.known.insert(object.uid.clone(), doubt);
         what.map_or(Doubt::None, Doubt::Lost)
     }
 
-    /// Whether a person has set the annotation since the last loss.
-    fn is_confirmed(&mut self, object: &Lineage) -> bool {
-        if object.confirmed.as_ref() == Some(&object.uid) {
-            self.confirmed.insert(object.uid.clone());
-            !self.stale.contains(&object.uid)
-        } else {
-            self.confirmed.remove(&object.uid);
+    /// Whether a person has set the annotation since the doubt was there. One that stands when the doubt `arises`, or when
+    /// this process first hears of it, may be the word about an earlier loss.
+    fn is_confirmed(&mut self, object: &Lineage, arises: bool) -> bool {
+        if object.confirmed.as_ref() != Some(&object.uid) {
             self.stale.remove(&object.uid);
-            false
+            return false;
         }
+        if arises {
+            self.stale.insert(object.uid.clone());
+        }
+        !self.stale.contains(&object.uid)
     }
 }
 
@@ -143,8 +140,10 @@ mod tests {
             ..object(version, 1)
         };
         let mut doubts = after_a_loss();
-        assert_eq!(doubts.judge(&confirmed(11), true), Doubt::None);
+        assert_eq!(doubts.judge(&object(11, 1), true), self::lost());
         doubts.end();
+        assert_eq!(doubts.judge(&confirmed(12), false), Doubt::None);
+        assert_eq!(doubts.judge(&confirmed(13), true), Doubt::None);
         doubts.begin(".spec.deletionPolicy".to_owned(), 20);
         let lost = Doubt::Lost(".spec.deletionPolicy".to_owned());
         assert_eq!(doubts.judge(&confirmed(21), true), lost);
@@ -152,6 +151,30 @@ mod tests {
         // Taken off and set again, it is a word about this loss.
         assert_eq!(doubts.judge(&object(22, 1), false), lost);
         assert_eq!(doubts.judge(&confirmed(23), false), Doubt::None);
+    }
+
+    #[test]
+    fn a_process_that_first_sees_a_doubt_and_a_word_together_believes_only_one_that_is_set_anew() {
+        let seen = |version, said| Lineage {
+            confirmed: Some("u".to_owned()),
+            said,
+            ..object(version, 1)
+        };
+        // The status says it, or the list after a loss does.
+        let said = (Doubts::default(), seen(11, true));
+        for (mut doubts, first) in [said, (after_a_loss(), seen(11, false))] {
+            assert!(matches!(doubts.judge(&first, true), Doubt::Lost(_)));
+            doubts.end();
+            for listed in [false, true] {
+                let again = doubts.judge(&seen(12, true), listed);
+                assert!(matches!(again, Doubt::Lost(_)));
+            }
+            assert!(matches!(
+                doubts.judge(&object(13, 1), false),
+                Doubt::Lost(_)
+            ));
+            assert_eq!(doubts.judge(&seen(14, true), false), Doubt::None);
+        }
     }
 
     fn after_a_loss() -> Doubts {

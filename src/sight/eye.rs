@@ -78,6 +78,16 @@ impl Eye {
         });
     }
 
+    /// Its list shows everything up to `version`. Before the first list is taken in, nothing is known of what came before.
+    pub fn lists_until(&self, version: u64) {
+        self.sight.with(self.kind, |watch| {
+            if watch.listed.is_none() {
+                watch.newest = version;
+            }
+            false
+        });
+    }
+
     /// Something may have been missed.
     pub fn blind(&self) {
         self.sight.with(self.kind, |watch| {

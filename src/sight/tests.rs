@@ -131,7 +131,7 @@ fn what_was_written_since_the_last_sight_of_a_complete_definition_is_doubted() {
 }
 
 #[test]
-fn nothing_is_lost_while_a_definition_is_not_there_or_before_it_was_ever_complete() {
+fn nothing_is_lost_while_a_definition_is_not_there() {
     let object = Lineage {
         version: 60,
         ..Lineage::default()
@@ -148,11 +148,45 @@ fn nothing_is_lost_while_a_definition_is_not_there_or_before_it_was_ever_complet
     sight.define(Kind::PackageDefinition, fit(1), now);
     sight.settled(now);
     assert_eq!(sight.doubts(Kind::Packages, &object, true), None);
+}
 
-    let new = Sight::default();
-    new.define(Kind::PackageDefinition, lacking("it lacks x"), now);
-    assert!(!new.is_served());
-    new.define(Kind::PackageDefinition, fit(2), now);
-    new.settled(now);
-    assert_eq!(new.doubts(Kind::Packages, &object, true), None);
+#[test]
+fn a_process_that_starts_while_a_field_is_missing_doubts_what_is_written_from_then_on() {
+    let sight = Arc::new(Sight::default());
+    let now = Instant::now();
+    let eye = sight.eye(Kind::PackageDefinition);
+    eye.lists_until(40);
+    sight.define(Kind::PackageDefinition, lacking("it lacks x"), now);
+    eye.at(40);
+    eye.listed();
+    assert!(!sight.is_served());
+    sight.define(Kind::PackageDefinition, fit(2), now);
+    sight.settled(now);
+    let doubts = |version| {
+        let object = Lineage {
+            uid: format!("of-{version}"),
+            version,
+            ..Lineage::default()
+        };
+        sight.doubts(Kind::Packages, &object, true)
+    };
+    assert_eq!(doubts(40), None, "written before this process looked");
+    assert_eq!(doubts(41).as_deref(), Some("it lacks x"));
+}
+
+#[test]
+fn a_later_list_of_a_definition_does_not_hide_what_came_before_it() {
+    let sight = seeing();
+    let now = Instant::now();
+    let eye = sight.eye(Kind::PackageDefinition);
+    eye.at(40);
+    eye.lists_until(60);
+    sight.define(Kind::PackageDefinition, lacking("it lacks x"), now);
+    sight.define(Kind::PackageDefinition, fit(3), now);
+    sight.settled(now);
+    let object = Lineage {
+        version: 50,
+        ..Lineage::default()
+    };
+    assert!(sight.doubts(Kind::Packages, &object, true).is_some());
 }

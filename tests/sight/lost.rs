@@ -208,3 +208,71 @@ async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
     whole(&plane, "versionpackages");
     operator.ready().await;
 }
+
+#[tokio::test]
+async fn what_is_written_after_a_process_started_under_a_loss_is_held_over_each_restart() {
+    let plane = Plane::start();
+    plane.install();
+    let rig = Rig::on(&plane, "late", Layout::default()).await;
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
+        ..Layout::default()
+    };
+    let observing = Rig::on(&plane, "observing", layout).await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let retained = rig.manifest(
+        "kept",
+        "package-00001",
+        &json!({"deletionPolicy": "Retain"}),
+    );
+    plane.apply(&retained.to_string()).expect_ok();
+    let object = rig.reason("kept", "Active").await;
+    // A word that a person has given about an earlier loss, and left there.
+    let uid = object["metadata"]["uid"].as_str();
+    rig.annotate("vp/kept", "confirm", uid);
+    observing.active(&[("observed", "package-00001")]).await;
+    observing.retire("observed");
+    observing.reason("observed", "WouldDelete").await;
+    operator.kill().await;
+
+    without(&plane, "versionpackages", "spec", "deletionPolicy");
+    without(&plane, "platforms", "spec", "mode");
+    let mut operator = start_operator(&plane, &[]);
+    unready(&operator, ".spec.deletionPolicy").await;
+    unready(&operator, ".spec.mode").await;
+    rig.delete("kept");
+    observing.annotate("platform/production", "note", Some("written meanwhile"));
+    whole(&plane, "versionpackages");
+    whole(&plane, "platforms");
+    operator.ready().await;
+    rig.reason("kept", "FieldsLost").await;
+    observing.platform_reason("production", "FieldsLost").await;
+    let delete = ["delete", "platform", "production", "--wait=false"];
+    observing.kubectl(&delete).expect_ok();
+    let says_both = |platform: &Value| {
+        let ready = ready(platform);
+        let message = ready["message"].to_string();
+        ready["reason"] == "FieldsLost" && message.contains("Being deleted")
+    };
+    observing
+        .platform_becomes("production", "FieldsLost, being deleted", says_both)
+        .await;
+
+    operator.kill().await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((calls(&rig).await, calls(&observing).await), (0, 0));
+    rig.reason("kept", "FieldsLost").await;
+    observing.platform_reason("production", "FieldsLost").await;
+
+    rig.annotate("vp/kept", "confirm", None);
+    rig.annotate("vp/kept", "confirm", uid);
+    rig.gone("kept").await;
+    assert_eq!(calls(&rig).await, 1);
+    observing.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
+    observing.platform_reason("production", "InUse").await;
+    observing.reason("observed", "WouldDelete").await;
+    assert_eq!(calls(&observing).await, 0);
+}

@@ -442,6 +442,54 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
 }
 
 #[tokio::test]
+async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
+    let mut object = platform(&spec());
+    object.lost = true;
+    object.wanted = Err("it lacked .spec.mode".to_owned());
+    let users = Users {
+        count: 2,
+        some: vec![ObjectKey::new("iot", "a"), ObjectKey::new("iot", "b")],
+    };
+    let refused = |reason, message: &str| Access::Refused(Refusal::new(reason, message.to_owned()));
+    for (access, parts) in [
+        (
+            refused(PlatformReason::FieldsLost, "it lacked .spec.mode"),
+            [".spec.mode", ""],
+        ),
+        (
+            refused(PlatformReason::Blind, "a watch fails"),
+            [".spec.mode", "a watch fails"],
+        ),
+        (
+            refused(PlatformReason::FinalizerRefused, "no right"),
+            [".spec.mode", "no right"],
+        ),
+    ] {
+        for (deleted_at, part) in [(None, ""), (Some(at(900)), "2 objects")] {
+            object.deleted_at = deleted_at;
+            let status = next(&Look {
+                object: &object,
+                access: &access,
+                snapshot: None,
+                packages: Some(PackageCounts::default()),
+                users: Some(&users),
+                record: None,
+                other_logins: &[],
+                overdue: None,
+                now: (at(1000), Instant::now()),
+            });
+            let status = status.unwrap();
+            let (_, reason, message) = ready(&status);
+            assert_eq!(reason, "FieldsLost");
+            assert_eq!(message.matches(".spec.mode").count(), 1, "{message}");
+            for part in parts.into_iter().chain([part]) {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebody_first() {
     let (read, access) = (platform(&spec()), grant(true, None));
     let overdue = Overdue {
