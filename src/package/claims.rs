@@ -76,7 +76,7 @@ pub struct Resolved {
     pub equal: bool,
     /// Whether the platform has accepted its credential.
     pub proven: bool,
-    /// Whether a try of it has ended, whatever that found out.
+    /// Whether a try of it, or of a credential before it, has ended, whatever that found out.
     pub tried: bool,
     /// Whether its credential is a login. Nobody has said that a platform refuses a token of another application than
     /// the one that is written beside it.

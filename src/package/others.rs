@@ -78,7 +78,7 @@ impl<'a> Ties<'a> {
                 .own
                 .is_some_and(|own| own.credential == usable.credential),
             proven: usable.proof().is_proven(),
-            tried: usable.session.was_tried(),
+            tried: usable.was_tried(),
             logs_in: usable.logs_in,
             same_endpoint: self.own.is_some_and(|own| at_one_endpoint(own, usable)),
             closing: !usable.accepts,
@@ -99,11 +99,11 @@ impl<'a> Ties<'a> {
         // Seen from the namespace of the object: the Platform need not allow its own.
         let mut unproven: HashMap<_, bool> = HashMap::new();
         for doubt in &found.doubts {
-            if let (Why::Unproven { .. }, Some(platform)) = (&doubt.why, &doubt.platform) {
+            if let (Why::Unproven { tried }, Some(platform)) = (&doubt.why, &doubt.platform) {
                 let first = unproven
                     .entry((platform, &doubt.key.namespace))
                     .or_default();
-                *first |= object.disregard.contains(&*doubt.uid);
+                *first |= !tried && object.disregard.contains(&*doubt.uid);
             }
         }
         for ((platform, namespace), first) in unproven {

@@ -70,6 +70,9 @@ pub(super) struct Entry {
     pub object: Object,
     pub access: Access,
     pub revision: u64,
+    /// Whether a credential of it was tried, be it the present one or one before: however often its Secret changes, that
+    /// stands.
+    pub tried: bool,
 }
 
 /// Whether calls can be made.
@@ -262,6 +265,7 @@ impl Entry {
             session: Arc::clone(&grant.session),
             connection: Arc::clone(&grant.connection),
             credential: grant.credential.clone(),
+            tried: self.tried,
             mode: wanted.spec.mode,
             inventory: wanted.spec.inventory.interval(),
             revision: self.revision,

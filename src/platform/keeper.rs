@@ -268,16 +268,28 @@ impl Keeper {
         let granted: Vec<_> = granted.collect();
         drop(view);
         let mut proven = HashSet::new();
+        let mut tried = HashSet::new();
         for (key, session) in &granted {
             if session.proof().is_proven() {
                 proven.insert(key.clone());
+            }
+            if session.was_tried() {
+                tried.insert(key.clone());
             }
         }
         let now = Timestamp::now();
         for (key, _) in &granted {
             self.guards.prove(key, proven.contains(key), now);
         }
-        for key in self.proven.symmetric_difference(&proven) {
+        // Only those of whom that is news.
+        self.directory.change(|view| {
+            tried.retain(|key| {
+                let entry = view.platforms.get_mut(key);
+                entry.is_some_and(|entry| !std::mem::replace(&mut entry.tried, true))
+            });
+        });
+        tried.extend(self.proven.symmetric_difference(&proven).cloned());
+        for key in &tried {
             self.tell(key);
         }
         self.proven = proven;
@@ -287,6 +299,8 @@ impl Keeper {
     /// Works out what `object` comes to, joins or leaves the session, and says that it changed.
     fn evaluate(&mut self, object: Object) {
         let key = object.key.clone();
+        // Asked before it gets another credential, which takes the place of the one that was tried.
+        let tried = self.was_tried(&object);
         let access = match &object.wanted {
             Ok(wanted) => self.access(&object, wanted),
             Err(message) => Access::Refused(Refusal::new(object.undecodable(), message.clone())),
@@ -301,10 +315,27 @@ impl Keeper {
             object,
             access,
             revision: self.revision,
+            tried,
         };
         self.directory
             .change(|view| view.platforms.insert(key.clone(), entry));
         self.tell(&key);
+    }
+
+    /// Whether a credential of this Platform, of this uid, was tried. A try that is under way counts: who changes the
+    /// credential meanwhile would go on for ever without one.
+    fn was_tried(&self, object: &Object) -> bool {
+        let view = self.directory.view();
+        let known = view.platforms.get(&object.key);
+        let known = known.filter(|entry| entry.object.uid == object.uid);
+        let known = known.map(|entry| match &entry.access {
+            Access::Granted(grant) => (entry.tried, Some(Arc::clone(&grant.session))),
+            Access::Unread | Access::Refused(_) => (entry.tried, None),
+        });
+        drop(view);
+        known.is_some_and(|(tried, session)| {
+            tried || session.is_some_and(|session| session.try_has_begun())
+        })
     }
 
     /// Tells the guard what the Platform lets go. What it can't tell now stands as it was: losing its

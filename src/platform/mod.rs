@@ -92,6 +92,8 @@ pub struct Usable {
     pub connection: Arc<Connection>,
     /// Whose word counts: equal for equal credentials of one application, wherever they are used.
     pub credential: CredentialId,
+    /// Whether a credential of it, this one or one before, is known to have been tried.
+    pub tried: bool,
     /// Whether packages are really deleted.
     pub mode: Mode,
     /// How often this Platform wants the list of packages to be read.
@@ -117,6 +119,12 @@ impl Usable {
     /// word waits for that.
     pub fn try_credential(&self, first: bool) {
         self.session.try_credential(first);
+    }
+
+    /// Whether a try of a credential of it has ended, whatever it found out: of the present one, or of one before, so that
+    /// changing it again and again keeps nobody waiting.
+    pub fn was_tried(&self) -> bool {
+        self.tried || self.session.was_tried()
     }
 }
 

@@ -103,18 +103,6 @@ impl Budget {
         if at <= now { Room::Now } else { Room::At(at) }
     }
 
-    /// Whether a call may go for whom so many `calls` in each `window` are the bounds: no more than those of the budget,
-    /// and a window no shorter.
-    pub(super) fn room_under(&self, calls: usize, window: Duration, now: Instant) -> Room {
-        if self.in_flight >= calls {
-            return Room::AfterAnswer;
-        }
-        let blocking = self.answers.len().checked_sub(calls - self.in_flight);
-        let blocking = blocking.and_then(|index| self.answers.get(index));
-        let at = blocking.map_or(self.forgotten, |stamp| self.forgotten.max(*stamp)) + window;
-        if at <= now { Room::Now } else { Room::At(at) }
-    }
-
     /// Takes a slot for one call, where there is room.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let free = self.room(now) == Room::Now;

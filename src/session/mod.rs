@@ -145,6 +145,11 @@ impl Session {
         self.lock().core.was_tried(self.lane)
     }
 
+    /// The same, or a try of it is under way.
+    pub fn try_has_begun(&self) -> bool {
+        self.lock().core.try_has_begun(self.lane)
+    }
+
     /// Under this credential a package was shown that an object of its Platforms names; whether that is news.
     pub fn shows_ours(&self) -> bool {
         self.lock().core.shows_ours(self.lane)

@@ -8,6 +8,8 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(120);
 const HELD: &str = "package-00006";
 const WANTED: &str = "package-00007";
+const DODGED: &str = "package-00017";
+const BUSY: &str = "package-00018";
 const LONG: Duration = Duration::from_secs(240);
 
 #[tokio::test]
@@ -68,4 +70,47 @@ async fn a_word_passes_over_exactly_the_unclear_claims_that_it_names_after_two_m
     // Whoever was passed over says that the package isn't there.
     rig.reason("wanted", "StillClaimed").await;
     assert!(rig.deletes(WANTED).await.is_empty());
+}
+
+#[tokio::test]
+async fn neither_a_tiny_quota_nor_a_secret_that_changes_all_the_time_keeps_the_word_away() {
+    let rig = rig("dodgers").await;
+    let namespace = neighbours(&rig, &rig.namespace.clone(), "made-up").await;
+    let patch_theirs = |what: &str, patch: &Value| {
+        let patch = patch.to_string();
+        let patch = [
+            "-n",
+            &*namespace,
+            "patch",
+            what,
+            "--type=merge",
+            "-p",
+            &patch,
+        ];
+        rig.plane.kubectl(&patch).expect_ok();
+    };
+    let tiny = json!({"spec": {"quota": {"calls": 1, "window": "1h"}}});
+    patch_theirs("platform/theirs", &tiny);
+    rig.active(&[("held", DODGED), ("busy", BUSY)]).await;
+    let stranger = theirs(&rig, &namespace, "theirs", DODGED);
+    rig.plane.apply(&stranger.to_string()).expect_ok();
+    let stranger = their_reason(&rig, &namespace, "theirs", "Active").await;
+    // A call of ours, so that our credentials are accepted.
+    rig.delete("busy");
+    rig.gone("busy").await;
+
+    let begun = Instant::now();
+    rig.delete("held");
+    rig.reason("held", "ClaimUnclear").await;
+    rig.annotate("vp/held", "disregard", Some(&uid(&stranger)));
+    let mut changes = 0;
+    while let Some(held) = rig.get("held").await {
+        assert!(begun.elapsed() < LONG, "{}", message(&held));
+        changes += 1;
+        let secret = json!({"stringData": {"secret": format!("made-up-{changes}")}});
+        patch_theirs("secret/theirs-app", &secret);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    assert!(begun.elapsed() >= PATIENCE, "after {:?}", begun.elapsed());
+    assert_eq!(rig.deletes(DODGED).await.len(), 1);
 }

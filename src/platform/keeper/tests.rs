@@ -182,6 +182,68 @@ async fn a_rotated_secret_is_used_at_once_and_another_application_shows() {
     assert_eq!(bench.usable().app_id.as_str(), "app-2");
 }
 
+/// A keeper whose session may call, and whose Platform is at `endpoint`.
+fn leading_bench(endpoint: &str) -> Bench {
+    let mut bench = Bench::new();
+    bench.keeper.sessions.lead_unbounded();
+    let mut there = spec();
+    there["endpoint"] = json!(endpoint);
+    bench.list(&[whole(&there)]);
+    bench.see("iot-app", login("app-1"));
+    bench.told();
+    bench
+}
+
+#[tokio::test]
+async fn that_a_credential_was_tried_is_told_once_and_stands_however_often_the_secret_changes() {
+    // Nobody listens there, so each try ends at once.
+    let mut bench = leading_bench("https://127.0.0.1:1");
+    let learned = bench.keeper.sessions.learned();
+    assert!(!bench.usable().was_tried());
+    bench.usable().try_credential(true);
+    learned.notified().await;
+    bench.keeper.learned();
+    assert_eq!(bench.told(), 1, "who waits for the try is woken");
+    bench.keeper.learned();
+    assert_eq!(bench.told(), 0);
+    for new in ["a", "b"] {
+        bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", new)]));
+        let usable = bench.usable();
+        assert!(usable.was_tried() && !usable.session.was_tried(), "{new}");
+    }
+    bench.see("iot-app", login("app-2"));
+    assert!(bench.usable().was_tried(), "under another application");
+    bench.see("iot-app", secret(&[("appId", "app-1")]));
+    bench.see("iot-app", login("app-1"));
+    assert!(bench.usable().was_tried(), "after one that was none");
+
+    let mut anew = whole(&spec());
+    anew["metadata"]["uid"] = json!("uid-2");
+    bench.apply(&anew);
+    assert!(!bench.usable().was_tried(), "it is another Platform");
+}
+
+#[tokio::test]
+async fn a_secret_that_changes_while_a_try_is_under_way_or_before_its_end_is_told_takes_nothing_back()
+ {
+    let mut bench = leading_bench("https://127.0.0.1:1");
+    let learned = bench.keeper.sessions.learned();
+    bench.usable().try_credential(true);
+    learned.notified().await;
+    bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", "new")]));
+    assert!(bench.usable().was_tried());
+
+    // This one takes the call and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("https://{}", silent.local_addr().unwrap());
+    let mut bench = leading_bench(&endpoint);
+    bench.usable().try_credential(true);
+    let _called = silent.accept().await.unwrap();
+    assert!(!bench.usable().was_tried(), "it hasn't ended");
+    bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", "new")]));
+    assert!(bench.usable().was_tried());
+}
+
 #[tokio::test]
 async fn the_last_good_credentials_serve_while_the_secret_cannot_be_read() {
     let mut bench = usable_bench();

@@ -1,5 +1,6 @@
 //! What belongs to one credential of a session: its queue, its token, its health, and what is known of it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,6 +10,7 @@ use super::{Core, Terms};
 use crate::api::names::ObjectKey;
 use crate::remote::answer::Detail;
 use crate::session::State;
+use crate::session::budget::Room;
 use crate::session::health::Health;
 use crate::session::notice::Notice;
 use crate::session::queue::Queue;
@@ -46,6 +48,8 @@ pub(in crate::session) struct Lane {
     pub(super) health: Health,
     pub(super) notice: Notice,
     pub(super) learned: Learned,
+    /// From when on its own calls count, in order: all of its window, and of older ones the latest.
+    calls: VecDeque<Instant>,
     /// Since when somebody waits to know whether it is accepted.
     pub(super) awaited: Option<Instant>,
     /// Whether a package was shown under it that an object of its Platforms names.
@@ -71,6 +75,7 @@ impl Lane {
             health: Health::new(chance),
             notice: Notice::default(),
             learned: Learned::Untried,
+            calls: VecDeque::new(),
             awaited: None,
             shows_ours: false,
             first: false,
@@ -91,6 +96,31 @@ impl Lane {
         match self.learned {
             Learned::Proven(_) => true,
             Learned::Untried | Learned::Refused(..) => false,
+        }
+    }
+
+    /// A call of it ended, and counts from `stamp`.
+    pub(super) fn called(&mut self, stamp: Instant, now: Instant) {
+        let index = self.calls.partition_point(|other| *other <= stamp);
+        self.calls.insert(index, stamp);
+        while self.calls.len() > self.terms.calls
+            && let Some(oldest) = self.calls.front()
+            && *oldest + self.terms.window <= now
+        {
+            self.calls.pop_front();
+        }
+    }
+
+    /// Whether its own bounds leave room for one more of its own calls, of which so many are `out`.
+    pub(super) fn own_room(&self, out: usize, now: Instant) -> Room {
+        let Some(free) = self.terms.calls.checked_sub(out).filter(|free| *free > 0) else {
+            return Room::AfterAnswer;
+        };
+        let blocking = self.calls.len().checked_sub(free);
+        let blocking = blocking.and_then(|index| self.calls.get(index));
+        match blocking.map(|stamp| *stamp + self.terms.window) {
+            Some(at) if at > now => Room::At(at),
+            Some(_) | None => Room::Now,
         }
     }
 }
@@ -175,6 +205,11 @@ impl Core {
     pub(in crate::session) fn was_tried(&self, id: LaneId) -> bool {
         let lane = self.lanes.get(&id);
         lane.is_some_and(|lane| lane.tried || lane.learned != Learned::Untried)
+    }
+
+    /// The same, or one is under way.
+    pub(in crate::session) fn try_has_begun(&self, id: LaneId) -> bool {
+        self.was_tried(id) || self.under_way.iter().any(|(_, lane)| *lane == id)
     }
 
     /// Lets all of a lane go, since nobody is a member any more. Those who held something come back.

@@ -370,6 +370,10 @@ impl Core {
         if let Some(at) = self.under_way.iter().position(began) {
             self.under_way.swap_remove(at);
         }
+        let stamp = self.stamp(call, answer, now);
+        if let Some(lane) = self.lanes.get_mut(&call.lane) {
+            lane.called(stamp, now);
+        }
         if let Some(Answer::Throttled(_)) = answer {
             let before = self.budget.paused_until();
             self.budget.refused(call.started, now);
@@ -377,7 +381,7 @@ impl Core {
             self.void_all_permits();
             return;
         }
-        self.budget.ended(self.stamp(call, answer, now), now);
+        self.budget.ended(stamp, now);
         if answer.is_some_and(is_understood) {
             self.budget.understood(call.started, now);
         }

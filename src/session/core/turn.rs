@@ -345,34 +345,31 @@ impl Core {
                     theirs.in_turn && theirs.not_before <= now && places
                 };
                 open && self.login_waits(*other).is_none_or(|at| at <= now)
+                    && self.own_room(*other, now) == Room::Now
                     && self.wishes(*other, now).iter().any(earlier)
             })
     }
 
-    /// Whether there is room for a call of this credential: within the bounds of those that count for all, and its own.
+    /// Whether there is room for a call of this credential: within the bounds that count for all, where those that call by
+    /// others count too, and within its own bounds, where they don't.
     fn room_of(&self, id: LaneId, spare: bool, now: Instant) -> Room {
         let shared = if spare {
             self.budget.spare_room(now)
         } else {
             self.budget.room(now)
         };
-        let Some(lane) = self.lanes.get(&id) else {
-            return shared;
-        };
-        let (limit, window) = (self.budget.limit(), self.budget.window());
-        if lane.terms.calls >= limit && lane.terms.window <= window {
-            return shared;
-        }
-        let calls = lane.terms.calls.min(limit);
-        match (
-            shared,
-            self.budget
-                .room_under(calls, lane.terms.window.max(window), now),
-        ) {
+        match (shared, self.own_room(id, now)) {
             (Room::AfterAnswer, _) | (_, Room::AfterAnswer) => Room::AfterAnswer,
             (Room::At(one), Room::At(other)) => Room::At(one.max(other)),
             (Room::At(at), Room::Now) | (Room::Now, Room::At(at)) => Room::At(at),
             (Room::Now, Room::Now) => Room::Now,
         }
+    }
+
+    /// Whether the bounds of a credential leave room for one more of its own calls. Those of one that is accepted are
+    /// within the bounds that count for all.
+    fn own_room(&self, id: LaneId, now: Instant) -> Room {
+        let lane = self.lanes.get(&id).filter(|lane| !lane.is_proven());
+        lane.map_or(Room::Now, |lane| lane.own_room(self.out_of(id), now))
     }
 }

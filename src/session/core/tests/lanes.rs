@@ -413,3 +413,84 @@ fn the_credential_for_which_a_person_has_a_word_is_tried_before_others_and_once(
     bench.core.agree(OTHER, terms(100, "d"), false, bench.now);
     assert!(!bench.core.was_tried(OTHER), "another secret wasn't");
 }
+
+/// Terms of one call in an hour.
+fn narrow(secret: &str) -> Terms {
+    Terms {
+        window: secs(3600),
+        ..terms(1, secret)
+    }
+}
+
+#[test]
+fn a_credential_with_a_quota_of_one_call_in_an_hour_is_tried_beside_one_that_is_busy() {
+    let mut bench = beside(narrow("made up"));
+    for n in 20..24 {
+        bench.ask(n);
+        bench.call(n, &Answer::Done(200));
+    }
+    bench.core.try_credential(OTHER, true, bench.now);
+    bench.settle();
+    assert_eq!(bench.logins[0].call.lane, OTHER, "at once");
+    bench.end_login(Err(refused()));
+    assert!(bench.core.was_tried(OTHER));
+
+    // One that an object waits for, too.
+    let mut bench = beside(narrow("s2"));
+    for n in 20..24 {
+        bench.ask(n);
+        bench.call(n, &Answer::Done(200));
+    }
+    bench.ask_in(OTHER, 7);
+    assert_eq!(bench.logins[0].call.lane, OTHER);
+    bench.log_in(3600);
+    assert_eq!(bench.core.limit(bench.now), 1, "now it counts for all");
+}
+
+#[test]
+fn the_calls_of_a_credential_that_is_not_accepted_obey_its_own_quota_beside_one_that_is_busy() {
+    let mut bench = beside(Terms {
+        calls: 2,
+        ..narrow("s2")
+    });
+    bench.core.try_credential(OTHER, false, bench.now);
+    let begun = bench.now;
+    let (mut tries, mut served) = (Vec::new(), 0);
+    for n in 20..200 {
+        bench.ask(n);
+        while let Some(order) = bench.logins.first() {
+            if order.call.lane == OTHER {
+                tries.push(bench.now - begun);
+                bench.end_login(Err(unavailable()));
+            } else {
+                bench.log_in(36_000);
+            }
+        }
+        if bench.permitted(n) {
+            bench.call(n, &Answer::Done(200));
+            served += 1;
+        }
+        bench.pass(secs(30));
+    }
+    assert!(served > 170, "{served}");
+    assert!(tries.len() > 2, "{tries:?}");
+    let apart = |three: &[Duration]| three[2] >= three[0] + secs(3600);
+    assert!(tries.windows(3).all(apart), "{tries:?}");
+}
+
+#[test]
+fn a_credential_whose_own_quota_is_used_up_keeps_no_other_from_its_try() {
+    let mut bench = beside(narrow("a"));
+    let second = LaneId(3);
+    bench.core.agree(second, terms(100, "b"), false, bench.now);
+    bench.core.try_credential(OTHER, false, bench.now);
+    bench.settle();
+    bench.end_login(Err(unavailable()));
+    // That of the other one has been waited for longer.
+    bench.pass(secs(1));
+    bench.core.try_credential(second, false, bench.now);
+    bench.settle();
+    let (pause, lane) = bench.until_login();
+    assert_eq!(lane, second);
+    assert!(pause <= secs(60), "{pause:?}");
+}
