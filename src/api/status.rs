@@ -145,11 +145,14 @@ pub fn patch<T: OwnStatus>(status: &T, uid: &str, beside: &Beside) -> Value {
     Value::Object(next)
 }
 
-/// Whether what was `sent` stands in `stored`, of the fields that calls rest on: an admission policy may change what it lets pass.
-pub fn is_stored(sent: &Value, stored: &Value, fields: &[&str]) -> bool {
-    fields
-        .iter()
-        .all(|field| same(&sent[*field], &stored[*field]))
+/// The first of the `fields` that calls rest on of which `stored` says something else than was `sent`: an admission policy may
+/// change what it lets pass.
+pub fn changed_on_the_way<'a>(sent: &Value, stored: &Value, fields: &[&'a str]) -> Option<&'a str> {
+    let differs = |field: &&'a str| {
+        let sent = sent.get(*field);
+        sent.is_some_and(|sent| !same(sent, &stored[*field]))
+    };
+    fields.iter().copied().find(differs)
 }
 
 fn same(sent: &Value, stored: &Value) -> bool {
@@ -413,12 +416,21 @@ mod tests {
     #[test]
     fn a_policy_that_changes_what_it_lets_pass_is_seen() {
         let sent = json!({"deletion": {"intent": "i", "hold": null}, "phase": "Deleting"});
-        let is_stored = |stored: &Value| super::is_stored(&sent, stored, &["deletion"]);
-        assert!(is_stored(&json!({"deletion": {"intent": "i", "more": 1}})));
-        assert!(!is_stored(&json!({"deletion": {"intent": "j"}})));
-        assert!(!is_stored(
-            &json!({"deletion": {"intent": "i", "hold": "h"}})
-        ));
-        assert!(!is_stored(&json!({})));
+        let fields = ["deletion", "application"];
+        let changed = |stored: &Value| changed_on_the_way(&sent, stored, &fields);
+        assert_eq!(
+            changed(&json!({"deletion": {"intent": "i", "more": 1}})),
+            None
+        );
+        for stored in [
+            json!({"deletion": {"intent": "j"}}),
+            json!({"deletion": {"intent": "i", "hold": "h"}}),
+            json!({}),
+        ] {
+            assert_eq!(changed(&stored), Some("deletion"));
+        }
+        // What could not be read is not sent, and stays.
+        let unread = json!({"deletion": {"intent": "i"}, "application": "an odd one"});
+        assert_eq!(changed(&unread), None);
     }
 }

@@ -490,7 +490,7 @@ fn undecodable_rest(uid: &str, undecodable: &Undecodable) -> Decision {
         if undecodable.lost {
             format!(
                 "The object was written while its CustomResourceDefinition was not complete ({}), and what those fields held is lost: look at its spec, \
-                 then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid}; deletionPolicy: Retain lets the object go without its package",
+                 then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first); deletionPolicy: Retain lets the object go without its package",
                 undecodable.error
             )
         } else {

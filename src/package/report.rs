@@ -299,6 +299,9 @@ fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
     }
 }
 
+/// The fields of the status that calls and guards rest on.
+const RELIED_ON: [&str; 4] = ["deletion", "application", "endpoint", "uid"];
+
 /// How a write of the status ended.
 #[derive(Debug, PartialEq)]
 enum Written {
@@ -326,10 +329,14 @@ async fn write_status(
     let body = status::patch(status, uid, &object.beside);
     let end = writes::status::<VersionPackage>(&context.client, &target, &body).await;
     let changed = end.changed(&target);
+    if let End::Taken(stored) = &end
+        && let Some(field) = status::changed_on_the_way(&body, &stored["status"], &RELIED_ON)
+    {
+        return Written::Refused(format!(
+            "the write was taken, but status.{field} is not as it was written: an admission policy or webhook changes it"
+        ));
+    }
     match end {
-        End::Taken(stored) if !status::is_stored(&body, &stored["status"], &["deletion"]) => {
-            Written::Refused("the write was taken, but status.deletion is not as it was written: an admission policy or webhook changes it".to_owned())
-        }
         End::Taken(_) if changed => {
             memory.wrote(uid, Part::Status, target.version, Instant::now());
             Written::Yes

@@ -80,7 +80,8 @@ async fn a_made_up_token_stops_releases_and_raises_nothing_of_another_tenant() {
         .await;
     // Deletions there take no room here.
     for number in 10..14 {
-        tenant.retire(&format!("theirs-{number}"), &format!("package-{number:05}"));
+        let (name, package) = (format!("theirs-{number}"), format!("package-{number:05}"));
+        tenant.accept_and_retire(&name, &package).await;
     }
     // Their own bound holds them.
     tenant.says("vp", "theirs-13", "MassDeletionHeld").await;
@@ -128,7 +129,8 @@ async fn objects_behind_a_made_up_token_make_no_share_of_another_tenant_larger()
     let tenant = Tenant::bring(&rig, "crowd", &made_up);
     tenant.says("platform", "production", "TokenNotUsed").await;
     for number in 10..20 {
-        tenant.retire(&format!("theirs-{number}"), &format!("package-{number:05}"));
+        let (name, package) = (format!("theirs-{number}"), format!("package-{number:05}"));
+        tenant.accept_and_retire(&name, &package).await;
     }
     tenant.says("vp", "theirs-19", "AuthenticationFailed").await;
     // A quarter of the four that are left is one, and it is used up.
