@@ -30,6 +30,34 @@ pub(super) enum Room {
     AfterAnswer,
 }
 
+/// Adds an answer to a log of them, which is in order. The log keeps all of the window, and of older ones so many that the
+/// bounds are full; the latest of those that it drops comes back.
+pub(super) fn log(
+    answers: &mut VecDeque<Instant>,
+    stamp: Instant,
+    (limit, window): (usize, Duration),
+    now: Instant,
+) -> Option<Instant> {
+    let index = answers.partition_point(|other| *other <= stamp);
+    answers.insert(index, stamp);
+    let mut dropped = None;
+    while answers.len() > limit
+        && answers
+            .front()
+            .is_some_and(|oldest| *oldest + window <= now)
+    {
+        dropped = answers.pop_front();
+    }
+    dropped
+}
+
+/// The answer of a log that has to be a window old before the next call goes, where `free` calls fit into a window beside
+/// those that are out.
+pub(super) fn blocking(answers: &VecDeque<Instant>, free: usize) -> Option<Instant> {
+    let index = answers.len().checked_sub(free)?;
+    answers.get(index).copied()
+}
+
 /// The call budget of one application.
 pub(super) struct Budget {
     limit: usize,
@@ -93,9 +121,8 @@ impl Budget {
         }
         // The call goes once fewer than this many answers are younger than the window.
         let free = fits - self.in_flight;
-        let blocking = self.answers.len().checked_sub(free);
-        let blocking = blocking.and_then(|index| self.answers.get(index));
-        let at = blocking.map_or(self.forgotten, |stamp| self.forgotten.max(*stamp)) + self.window;
+        let blocking = blocking(&self.answers, free);
+        let at = blocking.map_or(self.forgotten, |stamp| self.forgotten.max(stamp)) + self.window;
         let grows = self.share.grows().filter(|grows| *grows > now);
         let at = grows.filter(|_| at > now).map_or(at, |grows| at.min(grows));
         let spread = self.share.spread(self.limit, self.window, now);
@@ -122,16 +149,9 @@ impl Budget {
     /// A call ended. It counts from `stamp`: its answer, or for a lost one the end of its time-out.
     pub(super) fn ended(&mut self, stamp: Instant, now: Instant) {
         self.give_back();
-        let index = self.answers.partition_point(|other| *other <= stamp);
-        self.answers.insert(index, stamp);
-        while self.answers.len() > self.limit {
-            match self.answers.front() {
-                Some(oldest) if *oldest + self.window <= now => {
-                    self.forgotten = self.forgotten.max(*oldest);
-                    self.answers.pop_front();
-                }
-                _ => break,
-            }
+        let bounds = (self.limit, self.window);
+        if let Some(dropped) = log(&mut self.answers, stamp, bounds, now) {
+            self.forgotten = self.forgotten.max(dropped);
         }
     }
 

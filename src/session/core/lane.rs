@@ -10,7 +10,7 @@ use super::{Core, Terms};
 use crate::api::names::ObjectKey;
 use crate::remote::answer::Detail;
 use crate::session::State;
-use crate::session::budget::Room;
+use crate::session::budget::{self, Room};
 use crate::session::health::Health;
 use crate::session::notice::Notice;
 use crate::session::queue::Queue;
@@ -101,14 +101,8 @@ impl Lane {
 
     /// A call of it ended, and counts from `stamp`.
     pub(super) fn called(&mut self, stamp: Instant, now: Instant) {
-        let index = self.calls.partition_point(|other| *other <= stamp);
-        self.calls.insert(index, stamp);
-        while self.calls.len() > self.terms.calls
-            && let Some(oldest) = self.calls.front()
-            && *oldest + self.terms.window <= now
-        {
-            self.calls.pop_front();
-        }
+        let bounds = (self.terms.calls, self.terms.window);
+        budget::log(&mut self.calls, stamp, bounds, now);
     }
 
     /// Whether its own bounds leave room for one more of its own calls, of which so many are `out`.
@@ -116,9 +110,7 @@ impl Lane {
         let Some(free) = self.terms.calls.checked_sub(out).filter(|free| *free > 0) else {
             return Room::AfterAnswer;
         };
-        let blocking = self.calls.len().checked_sub(free);
-        let blocking = blocking.and_then(|index| self.calls.get(index));
-        match blocking.map(|stamp| *stamp + self.terms.window) {
+        match budget::blocking(&self.calls, free).map(|stamp| stamp + self.terms.window) {
             Some(at) if at > now => Room::At(at),
             Some(_) | None => Room::Now,
         }
