@@ -54,6 +54,14 @@ impl Tenant<'_> {
     }
 }
 
+/// A tenant who names the application of the rig beside a token that nobody has given out.
+async fn with_made_up_token<'a>(rig: &'a Rig<'a>, subject: &str) -> Tenant<'a> {
+    let made_up = json!({"appKey": rig.namespace, "accessToken": "made-up"});
+    let tenant = Tenant::bring(rig, subject, &made_up);
+    tenant.says("platform", "production", "TokenNotUsed").await;
+    tenant
+}
+
 /// The id of the hold of the first tenant, once so many are held.
 async fn hold(rig: &Rig<'_>, count: usize) -> String {
     let platform = rig
@@ -72,9 +80,7 @@ async fn a_made_up_token_stops_releases_and_raises_nothing_of_another_tenant() {
     let rig = fleet("guarded", 2).await;
     rig.delete("one");
     rig.gone("one").await;
-    let made_up = json!({"appKey": rig.namespace, "accessToken": "made-up"});
-    let tenant = Tenant::bring(&rig, "intruder", &made_up);
-    tenant.says("platform", "production", "TokenNotUsed").await;
+    let tenant = with_made_up_token(&rig, "intruder").await;
     tenant
         .change(&json!({"spec": {"guard": {"maxDeletions": 0, "maxPercent": 0}}}))
         .await;
@@ -125,9 +131,7 @@ async fn objects_behind_a_made_up_token_make_no_share_of_another_tenant_larger()
     let rig = fleet("share", 50).await;
     rig.delete("one");
     rig.gone("one").await;
-    let made_up = json!({"appKey": rig.namespace, "accessToken": "made-up"});
-    let tenant = Tenant::bring(&rig, "crowd", &made_up);
-    tenant.says("platform", "production", "TokenNotUsed").await;
+    let tenant = with_made_up_token(&rig, "crowd").await;
     for number in 10..20 {
         let (name, package) = (format!("theirs-{number}"), format!("package-{number:05}"));
         tenant.accept_and_retire(&name, &package).await;
