@@ -58,6 +58,7 @@ where
         pause: None,
         garbage: Garbage::default(),
         newest: 0,
+        cut: false,
     };
     futures::stream::unfold(follower, |mut follower| async {
         let event = follower.next().await;
@@ -76,6 +77,8 @@ struct Follower<K> {
     garbage: Garbage,
     /// The newest version that was seen.
     newest: u64,
+    /// Whether something failed since the store was last seen to be as far as `newest`.
+    cut: bool,
 }
 
 enum State<K> {
@@ -175,6 +178,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                         self.backoff.next().unwrap_or_default()
                     };
                     self.eye.fails(told(&error));
+                    self.cut = true;
                     self.pause = Some(now + pause);
                     return Err(error);
                 }
@@ -210,7 +214,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                     return Ok(Some(Event::InitDone));
                 }
                 let next = next.clone();
-                let page = self.page(next).await;
+                let page = self.page(next, self.wanted.page).await;
                 match page {
                     Ok(page) => {
                         self.eye.works();
@@ -228,6 +232,12 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                 self.eye.at(self.newest);
                 self.eye.listed();
                 let version = version.clone();
+                if self.cut {
+                    // The store may have been restored meanwhile. A watch would wait in silence for what it had before; a
+                    // list shows how far it is.
+                    self.page(None, 1).await?;
+                    self.cut = false;
+                }
                 let lines = match self.watch(&version).await {
                     Ok(lines) => lines,
                     Err(error) => {
@@ -252,10 +262,10 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         }
     }
 
-    async fn page(&mut self, next: Option<String>) -> Result<State<K>> {
+    async fn page(&mut self, next: Option<String>, limit: u32) -> Result<State<K>> {
         let params = ListParams {
             field_selector: self.wanted.fields.clone(),
-            limit: Some(self.wanted.page),
+            limit: Some(limit),
             continue_token: next,
             ..ListParams::default()
         };

@@ -325,6 +325,13 @@ impl Sight {
         self.tell();
     }
 
+    /// The newest version that any watch has seen.
+    pub fn newest(&self) -> u64 {
+        let state = self.state.lock();
+        let newest = state.watches.values().map(|watch| watch.newest);
+        newest.max().unwrap_or_default()
+    }
+
     /// The store went back in time: nothing that was seen before counts.
     pub fn begin_anew(&self, why: &str, now: Instant) {
         tracing::warn!(

@@ -202,6 +202,38 @@ async fn a_list_that_is_older_than_what_was_seen_makes_everything_be_listed_anew
     assert_eq!(*sight.rounds().borrow(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_failed_goes_on_only_in_a_store_that_is_as_far_as_before() {
+    let far = list("71", &[item("a", "5")]);
+    let script = Script::new(&[list("70", &[]), far], &[String::new(), String::new()]);
+    let sight: Arc<Sight> = Arc::default();
+    let told = all(script.follow(&sight), 10).await;
+    assert_eq!(
+        told,
+        ["list", "end", "the watch is silent", "the watch is silent"]
+    );
+    assert_eq!(*sight.rounds().borrow(), 0);
+    let asked = script.asked.lock().unwrap().clone();
+    assert!(asked[2].contains("limit=1"), "{asked:?}");
+    assert!(
+        asked[3].contains("watch=true") && asked[3].contains("resourceVersion=70"),
+        "{asked:?}"
+    );
+
+    let back = [
+        list("70", &[]),
+        list("9", &[]),
+        list("9", &[item("a", "5")]),
+    ];
+    let script = Script::new(&back, &[String::new()]);
+    let told = all(script.follow(&sight), 10).await;
+    assert_eq!(
+        told,
+        ["list", "end", "the watch is silent", "list", "has a", "end"]
+    );
+    assert_eq!(*sight.rounds().borrow(), 1);
+}
+
 #[test]
 fn pauses_after_garbage_double_up_to_five_minutes_and_begin_anew_after_a_good_while() {
     let mut garbage = Garbage::default();

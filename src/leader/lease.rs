@@ -46,6 +46,11 @@ pub fn seen(lease: &Lease, own_duration: Duration) -> Seen {
     }
 }
 
+/// Its version in the store.
+pub fn version(lease: &Lease) -> Option<u64> {
+    lease.metadata.resource_version.as_ref()?.parse().ok()
+}
+
 /// The calls of the last window, as the last leader left them.
 pub fn call_log(lease: &Lease) -> Option<&str> {
     let annotations = lease.metadata.annotations.as_ref()?;

@@ -89,6 +89,8 @@ pub struct Leader {
     last: Option<(Lease, View)>,
     /// The newest version of it that was seen.
     newest: u64,
+    /// Whether the last renewal was newer than all that the watches had seen.
+    writes_are_newest: bool,
     /// Who holds the Lease, as last seen.
     holder: watch::Sender<String>,
     last_words: Arc<LastWords>,
@@ -118,6 +120,7 @@ impl Leader {
             sight,
             last: None,
             newest: 0,
+            writes_are_newest: false,
             holder: watch::Sender::default(),
             last_words: Arc::default(),
         }
@@ -373,7 +376,9 @@ impl Leader {
             return Err(Refused::Outrun);
         };
         let lease = lease::renewed(lease, record, Timestamp::now());
+        let seen = self.sight.newest();
         let held = self.put(&lease).await?;
+        self.compare_write(&held, seen, Instant::now());
         self.remember(Some(held), Instant::now());
         Ok(())
     }

@@ -35,8 +35,7 @@ impl Leader {
     /// Versions only grow: one that is smaller comes from a store that was restored, and all watches wait for versions
     /// that it has yet to reach.
     fn compare_version(&mut self, lease: Option<&Lease>, now: Instant) {
-        let version = lease.and_then(|lease| lease.metadata.resource_version.as_ref());
-        let Some(version) = version.and_then(|version| version.parse().ok()) else {
+        let Some(version) = lease.and_then(lease::version) else {
             return;
         };
         if version < self.newest {
@@ -47,6 +46,22 @@ impl Leader {
             self.sight.begin_anew(&why, now);
         }
         self.newest = version;
+    }
+
+    /// What is written is newer than all that was `seen` before, in a store that holds the Lease beside the objects. Where it
+    /// was so and is so no more, the store was restored, even if the Lease had not changed since the snapshot.
+    pub(super) fn compare_write(&mut self, written: &Lease, seen: u64, now: Instant) {
+        let Some(version) = lease::version(written) else {
+            return;
+        };
+        let newer = version > seen;
+        if self.writes_are_newest && !newer {
+            let why = format!(
+                "version {seen} of an object was seen before, and the Lease was written as {version}"
+            );
+            self.sight.begin_anew(&why, now);
+        }
+        self.writes_are_newest = newer;
     }
 
     /// Takes in a version of the Lease, or that there is none, as seen at `now`.

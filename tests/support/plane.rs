@@ -201,6 +201,17 @@ impl Plane {
         self.kubectl_with(self.kubeconfig(), &["apply", "-f", "-"], manifests)
     }
 
+    /// Lets the versions of the store grow by so many writes of a single process.
+    pub fn grow(&self, writes: usize) {
+        let maps = (0..writes).map(|number| {
+            let name = format!("grows-{number}");
+            serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}})
+        });
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": maps.collect::<Vec<_>>()});
+        self.kubectl_with(self.kubeconfig(), &["create", "-f", "-"], &list.to_string())
+            .expect_ok();
+    }
+
     /// Creates a namespace that no other test uses, named after the subject of the test.
     pub fn namespace(&self, subject: &str) -> String {
         let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
