@@ -6,18 +6,21 @@
 
 mod doubts;
 mod eye;
+mod losses;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::doubts::{Doubt, Doubts};
 pub use self::doubts::{Lineage, lineage};
 pub use self::eye::Eye;
+pub use self::losses::{Loss, Losses};
 
 /// A watch that fails for so long makes the process unready: a hiccup is over by then.
 const LASTS: Duration = Duration::from_secs(10);
@@ -25,7 +28,7 @@ const LASTS: Duration = Duration::from_secs(10);
 pub const SETTLES: Duration = Duration::from_secs(10);
 
 /// What is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// All `VersionPackage`s.
     Packages,
@@ -129,6 +132,7 @@ pub struct Sight {
     round: watch::Sender<u64>,
     /// Told whenever [`Self::hindrance`] may be another.
     changed: watch::Sender<()>,
+    losses: watch::Sender<Losses>,
 }
 
 #[derive(Default)]
@@ -282,7 +286,10 @@ impl Sight {
         match &served {
             Ok(_) => {
                 definition.unfit_since = None;
-                definition.returned = Some(now).filter(|_| news).or(definition.returned);
+                let since = definition.returned.filter(|_| !news).unwrap_or(now);
+                // Also where a process before this one saw what it lacked.
+                let returns = news || definition.returned.is_some() || definition.lost.is_some();
+                definition.returned = returns.then_some(since);
             }
             Err(unfit) => {
                 definition.unfit_since.get_or_insert(now);
@@ -294,6 +301,7 @@ impl Sight {
             }
         }
         definition.served = Some(served);
+        self.note_losses(&state);
         drop(state);
         self.tell();
         news
@@ -321,6 +329,7 @@ impl Sight {
             }
         }
         self.next_round(&mut state, now);
+        self.note_losses(&state);
         drop(state);
         self.tell();
     }
@@ -367,7 +376,9 @@ impl Sight {
         let mut state = self.state.lock();
         let definition = kind.definition()?;
         let definition = state.definitions.entry(definition).or_default();
-        match definition.doubts.judge(object, listed) {
+        let doubt = definition.doubts.judge(object, listed);
+        self.note_losses(&state);
+        match doubt {
             Doubt::None => None,
             Doubt::Lost(what) => Some(what),
         }
@@ -380,6 +391,7 @@ impl Sight {
         if let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind)) {
             definition.doubts.forget(uid);
         }
+        self.note_losses(&state);
     }
 
     /// The Lease can't be read or taken; or it can (again).

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::evaluate::{Seen, Term};
+use crate::sight::Losses;
 
 /// The name of the Lease.
 pub const NAME: &str = "version-package-operator";
@@ -17,6 +18,8 @@ const CALL_LOG_ANNOTATION: &str = "iodm.dev/call-log";
 
 /// Where the last words of a leader that has stopped in order stand.
 const LAST_WORDS_ANNOTATION: &str = "iodm.dev/last-words";
+/// Where it stands which definitions lack fields, or did, and since when.
+const FIELDS_LOST_ANNOTATION: &str = "iodm.dev/fields-lost";
 
 /// A Lease that doesn't exist yet.
 pub fn fresh() -> Lease {
@@ -63,6 +66,17 @@ pub fn last_words(lease: &Lease) -> Option<&str> {
     annotations.get(LAST_WORDS_ANNOTATION).map(String::as_str)
 }
 
+/// What the leader before saw of definitions that lack fields of ours.
+pub fn losses(lease: &Lease) -> Losses {
+    let annotations = lease.metadata.annotations.as_ref();
+    let text = annotations.and_then(|all| all.get(FIELDS_LOST_ANNOTATION));
+    let losses = text.map(|text| serde_json::from_str(text));
+    losses.transpose().unwrap_or_else(|error| {
+        tracing::warn!(%error, annotation = FIELDS_LOST_ANNOTATION, "an annotation of the Lease can't be read and is passed over");
+        None
+    }).unwrap_or_default()
+}
+
 /// Whether nobody has renewed `lease` for so long that people may have changed their minds unseen.
 pub fn is_abandoned(lease: &Lease, now: Timestamp) -> bool {
     let renewed = lease
@@ -94,11 +108,20 @@ pub fn acquired(lease: &Lease, identity: &str, duration: Duration, now: Timestam
 
 /// The same term, renewed, with what the next leader has to know. Nothing was sent before the first renewal, and from
 /// then on the last words of the leader before are out of date.
-pub fn renewed(lease: &Lease, call_log: String, now: Timestamp) -> Lease {
+pub fn renewed(lease: &Lease, call_log: String, losses: &Losses, now: Timestamp) -> Lease {
     let mut lease = lease.clone();
     let annotations = lease.metadata.annotations.get_or_insert_default();
     annotations.insert(CALL_LOG_ANNOTATION.to_owned(), call_log);
     annotations.remove(LAST_WORDS_ANNOTATION);
+    match serde_json::to_string(losses) {
+        Ok(text) if !losses.is_empty() => {
+            annotations.insert(FIELDS_LOST_ANNOTATION.to_owned(), text);
+        }
+        // A map of names and numbers can always be written.
+        Ok(_) | Err(_) => {
+            annotations.remove(FIELDS_LOST_ANNOTATION);
+        }
+    }
     lease.spec.get_or_insert_default().renew_time = Some(MicroTime(now));
     lease
 }
@@ -107,10 +130,11 @@ pub fn renewed(lease: &Lease, call_log: String, now: Timestamp) -> Lease {
 pub fn released(
     lease: &Lease,
     call_log: String,
+    losses: &Losses,
     last_words: Option<&String>,
     now: Timestamp,
 ) -> Lease {
-    let mut lease = renewed(lease, call_log, now);
+    let mut lease = renewed(lease, call_log, losses, now);
     if let Some(words) = last_words {
         let annotations = lease.metadata.annotations.get_or_insert_default();
         annotations.insert(LAST_WORDS_ANNOTATION.to_owned(), words.clone());
@@ -122,6 +146,7 @@ pub fn released(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sight::{Kind, Loss};
 
     const DURATION: Duration = Duration::from_secs(30);
 
@@ -132,7 +157,14 @@ mod tests {
         assert_eq!((before.holder.as_str(), before.duration), ("a", DURATION));
         assert_eq!(call_log(&first), None);
         let later = Timestamp::UNIX_EPOCH + Duration::from_secs(5);
-        let renewal = renewed(&first, "log".to_owned(), later);
+        let none = Losses::new();
+        let loss = Loss {
+            what: ".spec.mode".to_owned(),
+            since: 7,
+        };
+        let lost = Losses::from([(Kind::PlatformDefinition, loss)]);
+        let renewal = renewed(&first, "log".to_owned(), &lost, later);
+        assert_eq!(losses(&renewal), lost);
         assert_eq!(
             seen(&renewal, Duration::ZERO),
             before,
@@ -140,13 +172,14 @@ mod tests {
         );
         assert_eq!(call_log(&renewal), Some("log"));
         let words = "words".to_owned();
-        let given_back = released(&renewal, "last".to_owned(), Some(&words), later);
+        let given_back = released(&renewal, "last".to_owned(), &none, Some(&words), later);
+        assert_eq!(losses(&given_back), none);
         assert_eq!(seen(&given_back, Duration::ZERO).holder, "");
         let second = acquired(&given_back, "a", DURATION, Timestamp::UNIX_EPOCH);
         assert_ne!(seen(&second, Duration::ZERO).term, before.term);
         assert_eq!(call_log(&second), Some("last"), "what was left stays");
         assert_eq!(last_words(&second), Some("words"), "nothing was sent yet");
-        let third = renewed(&second, "log".to_owned(), later);
+        let third = renewed(&second, "log".to_owned(), &none, later);
         assert_eq!(last_words(&third), None, "calls may go from now on");
     }
 

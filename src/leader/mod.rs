@@ -305,6 +305,9 @@ impl Leader {
             // A process leads once, and this is the first term.
             let _ = self.last_words.heard.set(words.to_owned());
         }
+        if let Some(before) = &before {
+            self.sight.recall(lease::losses(before), taken);
+        }
         self.remember(Some(held), taken);
         self.sessions.lead(inheritance);
         Ok(begun + self.settings.duration)
@@ -314,6 +317,7 @@ impl Leader {
     async fn hold(&mut self, mut ends: Instant, stop: &CancellationToken) -> Result<(), Lost> {
         let mut due = Instant::now();
         let mut away = AbortOnDropHandle::new(tokio::spawn(self.away()));
+        let mut losses = self.sight.losses();
         loop {
             tokio::select! {
                 biased;
@@ -325,6 +329,11 @@ impl Leader {
                 () = stop.cancelled() => {
                     self.release().await;
                     return Ok(());
+                }
+                // A process that ends now would take what it saw with it.
+                Ok(()) = losses.changed() => {
+                    due = Instant::now();
+                    continue;
                 }
                 () = sleep_until(due) => {}
                 sooner = self.sessions.scarce(due) => {
@@ -375,7 +384,12 @@ impl Leader {
         let Some((lease, _)) = &self.last else {
             return Err(Refused::Outrun);
         };
-        let lease = lease::renewed(lease, record, Timestamp::now());
+        let lease = lease::renewed(
+            lease,
+            record,
+            &self.sight.losses().borrow(),
+            Timestamp::now(),
+        );
         let seen = self.sight.newest();
         let held = self.put(&lease).await?;
         self.compare_write(&held, seen, Instant::now());
@@ -391,8 +405,13 @@ impl Leader {
                 let Some((lease, _)) = &self.last else {
                     return Ok(());
                 };
-                let lease =
-                    lease::released(lease, record, self.last_words.own.get(), Timestamp::now());
+                let lease = lease::released(
+                    lease,
+                    record,
+                    &self.sight.losses().borrow(),
+                    self.last_words.own.get(),
+                    Timestamp::now(),
+                );
                 match self.put(&lease).await {
                     Ok(_) => return Ok(()),
                     Err(Refused::Outrun) => match self.look().await {

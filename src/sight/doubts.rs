@@ -64,15 +64,25 @@ pub(super) enum Doubt {
 pub(super) struct Doubts {
     /// The loss that the next list judges, and the version up to which nothing was lost.
     listing: Option<(String, u64)>,
+    /// The oldest loss whose doubts don't all stand in a status yet.
+    oldest: Option<(String, u64)>,
     /// The edits of those that are doubted; `None` for whom a person has looked at since.
     known: HashMap<String, Option<(i64, String)>>,
     /// Those that carried a person's word when their doubt arose: it says nothing of that one.
     stale: HashSet<String>,
+    /// Those that are doubted and whose status doesn't say so yet: a process that ends now takes the doubt with it.
+    unsaid: HashSet<String>,
 }
 
 impl Doubts {
     /// What the next list brings is judged by this loss.
     pub(super) fn begin(&mut self, what: String, complete_until: u64) {
+        let mut oldest = self
+            .unsaid()
+            .unwrap_or(&(what.clone(), complete_until))
+            .clone();
+        oldest.1 = oldest.1.min(complete_until);
+        self.oldest = Some(oldest);
         self.listing = Some((what, complete_until));
     }
 
@@ -81,9 +91,16 @@ impl Doubts {
         self.listing = None;
     }
 
+    /// The oldest loss of which doubts stand in no status yet.
+    pub(super) fn unsaid(&self) -> Option<&(String, u64)> {
+        let open = self.listing.is_some() || !self.unsaid.is_empty();
+        self.oldest.as_ref().filter(|_| open)
+    }
+
     pub(super) fn forget(&mut self, uid: &str) {
         self.known.remove(uid);
         self.stale.remove(uid);
+        self.unsaid.remove(uid);
     }
 
     pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> Doubt {
@@ -103,6 +120,11 @@ impl Doubts {
         let what = what.filter(|_| !self.is_confirmed(object, arises));
         let doubt = what.as_ref().map(|what| (object.edits, what.clone()));
         self.known.insert(object.uid.clone(), doubt);
+        if what.is_some() && !object.said {
+            self.unsaid.insert(object.uid.clone());
+        } else {
+            self.unsaid.remove(&object.uid);
+        }
         what.map_or(Doubt::None, Doubt::Lost)
     }
 

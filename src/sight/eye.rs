@@ -53,6 +53,7 @@ impl Eye {
         {
             definition.doubts.end();
         }
+        self.sight.note_losses(&state);
         drop(state);
         self.sight.with(self.kind, |watch| {
             let news = watch.listed != Some(round) || watch.blind;

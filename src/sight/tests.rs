@@ -190,3 +190,41 @@ fn a_later_list_of_a_definition_does_not_hide_what_came_before_it() {
     };
     assert!(sight.doubts(Kind::Packages, &object, true).is_some());
 }
+
+#[test]
+fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_statuses_say_it() {
+    let now = Instant::now();
+    let loss = Loss {
+        what: "it lacks x".to_owned(),
+        since: 40,
+    };
+    let losses = Losses::from([(Kind::PackageDefinition, loss)]);
+    let object = |version, said| Lineage {
+        uid: format!("of-{version}"),
+        version,
+        said,
+        ..Lineage::default()
+    };
+    // The definition is whole again before this process hears of the loss, or after.
+    let (known, unknown) = (seeing(), Arc::new(Sight::default()));
+    for sight in [known, unknown] {
+        sight.recall(losses.clone(), now);
+        sight.define(Kind::PackageDefinition, fit(3), now);
+        assert!(!sight.may_write(Kind::Packages));
+        assert!(sight.hindrance().is_some());
+        assert_eq!(*sight.losses().borrow(), losses);
+        assert_eq!(sight.settles(), Some(now + SETTLES));
+        sight.settled(now + SETTLES);
+        let doubts = |version, said| {
+            let object = object(version, said);
+            sight.doubts(Kind::Packages, &object, true).is_some()
+        };
+        assert_eq!((doubts(40, false), doubts(41, false)), (false, true));
+        let mut eye = sight.eye(Kind::Packages);
+        eye.begins();
+        eye.listed();
+        assert_eq!(*sight.losses().borrow(), losses, "no status says it yet");
+        assert!(doubts(41, true));
+        assert_eq!(*sight.losses().borrow(), Losses::new());
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Layout, Operator, Plane, Rig, SOON, install_crypto, ready, start_operator, wait_for,
+    Layout, OPERATOR, Operator, Plane, Rig, SOON, install_crypto, ready, start_operator, wait_for,
 };
 
 /// Where the properties of the spec and of the status stand in a definition.
@@ -275,4 +275,68 @@ async fn what_is_written_after_a_process_started_under_a_loss_is_held_over_each_
     observing.platform_reason("production", "InUse").await;
     observing.reason("observed", "WouldDelete").await;
     assert_eq!(calls(&observing).await, 0);
+}
+
+/// What stands in the Lease of definitions that lack fields.
+fn recorded(plane: &Plane) -> String {
+    let path = r"jsonpath={.metadata.annotations.iodm\.dev/fields-lost}";
+    let lease = "lease/version-package-operator";
+    let get = ["-n", OPERATOR, "get", lease, "-o", path];
+    plane.kubectl(&get).expect_ok()
+}
+
+#[tokio::test]
+async fn a_loss_that_ended_while_no_process_ran_is_known_to_the_next_one() {
+    let plane = Plane::start();
+    plane.install();
+    let rig = Rig::on(&plane, "between", Layout::default()).await;
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
+        ..Layout::default()
+    };
+    let observing = Rig::on(&plane, "observing", layout).await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let retain = json!({"deletionPolicy": "Retain"});
+    let retained = rig.manifest("kept", "package-00001", &retain);
+    plane.apply(&retained.to_string()).expect_ok();
+    rig.reason("kept", "Active").await;
+    rig.active(&[("untouched", "package-00002")]).await;
+    observing.active(&[("observed", "package-00001")]).await;
+    observing.retire("observed");
+    observing.reason("observed", "WouldDelete").await;
+
+    without(&plane, "versionpackages", "spec", "deletionPolicy");
+    without(&plane, "platforms", "spec", "mode");
+    wait_for("the losses to be recorded", SOON, async || {
+        let recorded = recorded(&plane);
+        let both = recorded.contains(".spec.deletionPolicy") && recorded.contains(".spec.mode");
+        both.then_some(())
+    })
+    .await;
+    rig.delete("kept");
+    observing.annotate("platform/production", "note", Some("written meanwhile"));
+    operator.kill().await;
+    whole(&plane, "versionpackages");
+    whole(&plane, "platforms");
+
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let object = rig.reason("kept", "FieldsLost").await;
+    let message = ready(&object)["message"].to_string();
+    assert!(message.contains(".spec.deletionPolicy"), "{message}");
+    observing.platform_reason("production", "FieldsLost").await;
+    wait_for("the record to end", SOON, async || {
+        recorded(&plane).is_empty().then_some(())
+    })
+    .await;
+    assert_eq!((calls(&rig).await, calls(&observing).await), (0, 0));
+    // What was written before and since is as it was meant.
+    rig.active(&[("later", "package-00003")]).await;
+    for name in ["untouched", "later"] {
+        rig.delete(name);
+        rig.gone(name).await;
+    }
+    assert_eq!(calls(&rig).await, 2);
+    rig.reason("kept", "FieldsLost").await;
 }
