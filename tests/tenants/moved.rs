@@ -98,3 +98,29 @@ async fn what_settles_an_object_of_the_new_endpoint_settles_none_that_was_accept
     let held = rig.reason("old", "EndpointChanged").await;
     assert!(held["status"]["deletion"]["outcome"].is_null());
 }
+
+#[tokio::test]
+async fn what_a_wrong_endpoint_lacked_is_deleted_once_the_endpoint_is_put_right() {
+    let rig = Rig::shared("mistaken", Layout::default()).await;
+    let right = rig.simulator.endpoint().to_owned();
+    let ca = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
+    let wrong = another_instance(&rig).await;
+    for (name, package) in [("record", FIRST), ("goes", SECOND)] {
+        let retired = rig.manifest(name, package, &json!({"lifecycle": "Retired"}));
+        rig.plane.apply(&retired.to_string()).expect_ok();
+        let told = rig.reason(name, "AlreadyGone").await;
+        assert_eq!(told["status"]["endpoint"], wrong.endpoint());
+    }
+    rig.patch(
+        "secret/production-ca",
+        &json!({"stringData": {"ca.crt": ca}}),
+    );
+    rig.patch("platform/production", &json!({"spec": {"endpoint": right}}));
+    rig.delete("goes");
+    rig.gone("goes").await;
+    let told = rig.reason("record", "Deleted").await;
+    assert_eq!(told["status"]["endpoint"], right);
+    for package in [FIRST, SECOND] {
+        assert_eq!(rig.deletes(package).await.len(), 1, "{package}");
+    }
+}

@@ -16,12 +16,26 @@ impl Observation {
         (gone && accepted != app_id).then_some(app_id)
     }
 
-    /// The application that a person has the package looked up in, after another one said that it lacks it. The object is
-    /// accepted for that one, and its deletion begins anew.
+    /// The application that is asked, where it was asked at another endpoint before and lacked the package there.
+    fn asked_elsewhere(&self) -> Option<&AppId> {
+        let PlatformView::Usable { app_id, .. } = &self.platform else {
+            return None;
+        };
+        let same = self.object.application() == Some(app_id);
+        let (told_at, present) = (
+            self.object.status.endpoint.as_ref()?,
+            self.endpoint.as_ref()?,
+        );
+        let gone = self.settled == Some(Outcome::AlreadyGone);
+        (gone && same && told_at != present).then_some(app_id)
+    }
+
+    /// The application that the package is looked up in anew: a person has named it, after another one said that it lacks
+    /// the package; or it said so at another endpoint. The object is accepted for that one, and its deletion begins anew.
     pub(in crate::package) fn reopened(&self) -> Option<&AppId> {
-        let app_id = self.disputed()?;
-        let named = self.object.accept.as_deref() == Some(app_id.as_str());
-        (named && !self.goes_retained()).then_some(app_id)
+        let named = |app_id: &&AppId| self.object.accept.as_deref() == Some(app_id.as_str());
+        let asked = self.disputed().filter(named).or(self.asked_elsewhere());
+        asked.filter(|_| !self.goes_retained())
     }
 
     fn goes_retained(&self) -> bool {
@@ -30,7 +44,7 @@ impl Observation {
 }
 
 pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: Now) -> Decision {
-    if let Some(app_id) = seen.disputed() {
+    if let Some(app_id) = seen.disputed().or(seen.asked_elsewhere()) {
         return disputed(seen, app_id);
     }
     if seen.object.deleted_at.is_some() {
@@ -60,7 +74,7 @@ pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: No
     }
 }
 
-/// Whether its Platform, which is not read yet, may turn out to be of another application.
+/// Whether its Platform, which is not read yet, may turn out to be of another application or at another endpoint.
 fn may_be_disputed(seen: &Observation, outcome: Outcome) -> bool {
     let object = &seen.object;
     outcome == Outcome::AlreadyGone
@@ -70,7 +84,7 @@ fn may_be_disputed(seen: &Observation, outcome: Outcome) -> bool {
         && !seen.goes_retained()
 }
 
-/// The platform lacks the package in one application, and the Platform is of another one.
+/// The platform lacks the package in one application or at one endpoint, and the Platform is of another one.
 fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
     if seen.goes_retained() {
         return Decision::Release {
@@ -82,7 +96,9 @@ fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
         // The write of it wakes the object.
         return rest(
             Reason::Queued,
-            format!("The object is accepted for the application {app_id}, which is asked next"),
+            format!(
+                "The object is accepted for the application {app_id}, which is asked next at the endpoint of the Platform"
+            ),
         );
     }
     let accepted = seen.object.application().map_or("", AppId::as_str);

@@ -138,3 +138,31 @@ fn a_person_who_names_the_present_application_has_the_deletion_begin_anew_there(
         assert!(matches!(decide(&seen, now()), Decision::Request(_)));
     }
 }
+
+#[test]
+fn what_an_application_lacks_at_another_endpoint_is_looked_up_at_the_present_one() {
+    let mut record = record(Outcome::AlreadyGone);
+    record.platform = usable("app-1", Mode::Enforce);
+    record.endpoint = Some("https://right.example".parse().unwrap());
+    let told_at = |seen: &mut Observation, endpoint: &str| {
+        let endpoint = Some(endpoint.parse().unwrap());
+        changed(seen, |o| o.status.endpoint = endpoint);
+    };
+    for mut seen in [record.clone(), with_deleted(record.clone())] {
+        told_at(&mut seen, "https://wrong.example");
+        let (report, status) = after(&seen);
+        assert!(report.reopened);
+        assert_eq!(status.deletion, None);
+        assert_eq!(status.endpoint, record.endpoint);
+        changed(&mut seen, |o| o.status = status);
+        seen.settled = None;
+        assert!(matches!(decide(&seen, now()), Decision::Request(_)));
+    }
+    // A deletion there was one, and so is what the present endpoint told.
+    let mut deleted = record.clone();
+    told_at(&mut deleted, "https://wrong.example");
+    deleted.settled = Some(Outcome::Deleted);
+    assert_eq!(deleted.reopened(), None);
+    told_at(&mut record, "https://right.example");
+    assert_eq!(releases(&with_deleted(record)), Outcome::AlreadyGone);
+}
