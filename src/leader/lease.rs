@@ -158,11 +158,11 @@ mod tests {
         assert_eq!(call_log(&first), None);
         let later = Timestamp::UNIX_EPOCH + Duration::from_secs(5);
         let none = Losses::new();
-        let loss = Loss {
+        let mode = Loss {
             what: ".spec.mode".to_owned(),
             since: 7,
         };
-        let lost = Losses::from([(Kind::PlatformDefinition, loss)]);
+        let lost = Losses::from([(Kind::PlatformDefinition, mode)]);
         let renewal = renewed(&first, "log".to_owned(), &lost, later);
         assert_eq!(losses(&renewal), lost);
         assert_eq!(
