@@ -21,15 +21,15 @@ demo: testplane ## watch the main job on a real control plane; KEEP=1 leaves it 
 	@./demo/run
 
 test: testplane gitops ## run all tests
-	cargo test --locked --no-run
+	cargo test --locked --workspace --no-run
 	@# They mostly wait, so two at a time.
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-units $(TOGETHER:%=test-%)
 	@$(MAKE) --no-print-directory $(BY_THEMSELVES:%=test-%)
 
 .PHONY: test-units $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%)
 test-units:
-	cargo test --locked --lib --bins
-	cargo test --locked --doc
+	cargo test --locked --workspace --lib --bins
+	cargo test --locked --workspace --doc
 
 $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%): test-%:
 	cargo test --locked --test $*
@@ -38,10 +38,10 @@ $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%): test-%:
 test-%: export MAKEFLAGS =
 
 check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidden or out of date
-	cargo fmt --check
+	cargo fmt --all --check
 	@test -z "$$(gofmt -l tests)" || { gofmt -d tests; exit 1; }
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	$(DENY) --locked check bans licenses sources
 	cargo test --locked --test generated
 

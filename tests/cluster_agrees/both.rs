@@ -1,0 +1,249 @@
+//! The two API servers, and a request that is sent to both.
+
+use std::time::Duration;
+
+use cluster_in_memory::Cluster;
+use http_body_util::BodyExt;
+use hyper::Request;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+use crate::compare::Mapping;
+use crate::support::Plane;
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Real,
+    Memory,
+}
+
+/// A value on either side: where uids and versions stand in it, they are each side's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair<T>(pub T, pub T);
+
+impl<T> Pair<T> {
+    pub fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Real => &self.0,
+            Side::Memory => &self.1,
+        }
+    }
+}
+
+impl Pair<Value> {
+    /// The same on both sides.
+    pub fn same(value: Value) -> Self {
+        Self(value.clone(), value)
+    }
+
+    /// What both become by the same change.
+    pub fn changed(mut self, change: impl Fn(&mut Value)) -> Self {
+        change(&mut self.0);
+        change(&mut self.1);
+        self
+    }
+
+    /// The part of both at a path.
+    pub fn at(&self, pointer: &str) -> Self {
+        let part = |value: &Value| value.pointer(pointer).cloned().unwrap_or_default();
+        Self(part(&self.0), part(&self.1))
+    }
+
+    /// `self` with a part of both set.
+    pub fn with(mut self, name: &str, of: Pair<Value>) -> Self {
+        self.0[name] = of.0;
+        self.1[name] = of.1;
+        self
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub method: &'static str,
+    pub path: String,
+    /// Further parameters on either side.
+    pub query: Pair<String>,
+    pub media: &'static str,
+    pub accept: &'static str,
+    pub agent: &'static str,
+    pub body: Option<Pair<Value>>,
+}
+
+pub const JSON: &str = "application/json";
+pub const MERGE: &str = "application/merge-patch+json";
+pub const APPLY: &str = "application/apply-patch+yaml";
+pub const OPERATIONS: &str = "application/json-patch+json";
+
+impl Asked {
+    pub fn new(method: &'static str, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            query: Pair(String::new(), String::new()),
+            media: JSON,
+            accept: JSON,
+            agent: "kubectl/v1.37",
+            body: None,
+        }
+    }
+
+    pub fn body(mut self, media: &'static str, body: Pair<Value>) -> Self {
+        (self.media, self.body) = (media, Some(body));
+        self
+    }
+
+    pub fn param(mut self, text: &str) -> Self {
+        for query in [&mut self.query.0, &mut self.query.1] {
+            query.extend(["&", text]);
+        }
+        self
+    }
+
+    fn request(&self, side: Side) -> Request<Body> {
+        let query = self.query.of(side).trim_start_matches('&');
+        let mark = if query.is_empty() { "" } else { "?" };
+        let body = self.body.as_ref().map(|body| body.of(side).to_string());
+        Request::builder()
+            .method(self.method)
+            .uri(format!("{}{mark}{query}", self.path))
+            .header("content-type", self.media)
+            .header("accept", self.accept)
+            .header("user-agent", self.agent)
+            .body(Body::from(body.unwrap_or_default().into_bytes()))
+            .unwrap()
+    }
+
+    /// In a line, for a person.
+    pub fn told(&self) -> String {
+        let body = self.body.as_ref().map(|body| body.0.to_string());
+        let (query, media) = (&self.query.0, self.media);
+        format!(
+            "{} {} {query} {media} {}",
+            self.method,
+            self.path,
+            body.unwrap_or_default()
+        )
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub code: u16,
+    pub body: Value,
+}
+
+/// The lines of a watch on one side.
+pub struct Lines {
+    body: Body,
+    text: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line; `None` at the end, or where none comes.
+    pub async fn next(&mut self, patience: Duration) -> Option<Value> {
+        loop {
+            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.text.drain(..=end).collect();
+                return serde_json::from_slice(&line).ok();
+            }
+            let frame = tokio::time::timeout(patience, self.body.frame())
+                .await
+                .ok()??;
+            self.text.extend(frame.ok()?.into_data().ok()?);
+        }
+    }
+}
+
+/// Both API servers.
+pub struct Both {
+    real: Client,
+    memory: Client,
+    pub cluster: Cluster,
+    pub mapping: Mapping,
+    pub sent: usize,
+    pub events: usize,
+}
+
+impl Both {
+    /// A real one with the definitions installed, and one in memory with the same.
+    pub async fn new(plane: &Plane) -> Self {
+        let cluster = Cluster::new(jiff::Timestamp::now, 7);
+        let mut both = Self {
+            real: plane.client().await,
+            memory: Client::new(cluster.admin(), "default"),
+            cluster,
+            mapping: Mapping::default(),
+            sent: 0,
+            events: 0,
+        };
+        for name in ["versionpackages", "platforms"] {
+            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            let create = Asked::new("POST", path).body(JSON, Pair::same(definition(name)));
+            let answer = both.ask(Side::Memory, &create).await;
+            assert_eq!(answer.code, 201, "{}", answer.body);
+        }
+        assert_eq!(both.cluster.unknown_rules(), Vec::<String>::new());
+        both
+    }
+
+    fn client(&self, side: Side) -> &Client {
+        match side {
+            Side::Real => &self.real,
+            Side::Memory => &self.memory,
+        }
+    }
+
+    /// Asks one of them.
+    pub async fn ask(&mut self, side: Side, asked: &Asked) -> Answer {
+        let response = self.client(side).send(asked.request(side)).await.unwrap();
+        let code = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let text = || json!(String::from_utf8_lossy(&bytes));
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Answer { code, body }
+    }
+
+    /// Asks both, and compares the answers.
+    pub async fn compare(&mut self, asked: &Asked) -> Result<Pair<Answer>, String> {
+        self.sent += 1;
+        let real = self.ask(Side::Real, asked).await;
+        let memory = self.ask(Side::Memory, asked).await;
+        let mut found = Vec::new();
+        if real.code != memory.code {
+            found.push(format!("code: {} and {}", real.code, memory.code));
+        }
+        if found.is_empty() {
+            found = self.mapping.differences(&real.body, &memory.body);
+        }
+        if found.is_empty() {
+            return Ok(Pair(real, memory));
+        }
+        Err(format!(
+            "{}\n  {}\n  real: {}\n  memory: {}",
+            asked.told(),
+            found.join("\n  "),
+            real.body,
+            memory.body
+        ))
+    }
+
+    /// Begins a watch on one of them.
+    pub async fn watch(&mut self, side: Side, asked: &Asked) -> Lines {
+        let response = self.client(side).send(asked.request(side)).await.unwrap();
+        assert!(response.status().is_success(), "{}", asked.told());
+        Lines {
+            body: response.into_body(),
+            text: Vec::new(),
+        }
+    }
+}
+
+/// A definition as it is shipped.
+pub fn definition(name: &str) -> Value {
+    let text = std::fs::read_to_string(format!("crds/{name}.iodm.dev.yaml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
