@@ -1,11 +1,9 @@
 //! Carries one decision out. What acts makes no choices.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
-use super::conclude;
-use super::decide::{Decision, Now, Observation};
+use super::conclude::untold_end;
+use super::decide::Decision;
 use super::effect::Effect;
 use super::memory::{Following, Part, Seat};
 use super::object::Object;
@@ -13,7 +11,7 @@ use super::observe::Observed;
 use super::slot::Slot;
 use super::{Context, report};
 use crate::api::names::FINALIZER;
-use crate::api::version_package::{Outcome, VersionPackage};
+use crate::api::version_package::VersionPackage;
 use crate::platform::Usable;
 use crate::platform::inventory::Moment;
 use crate::remote::answer::{Answer, Call};
@@ -35,17 +33,17 @@ pub async fn act(
             context.memory.unfollow(&object.uid);
         }
     }
-    // Nothing follows from an end before it is written down; one that the status tells was, by an earlier pass.
-    if let Some(outcome) = untold_end(&observed.facts, decision)
-        && let Err(error) =
-            record_end(context, &observed.facts, outcome, None, observed.now, slot).await
-    {
+    let untold = untold_end(&observed.facts, decision, observed.now);
+    let untold = untold.into_iter().collect();
+    if let Err(error) = report::run(context, observed, untold, slot).await {
         return Effect::Unaudited(error);
     }
     match decision {
-        Decision::Nothing | Decision::Await(_) | Decision::Tell { .. } | Decision::Rest { .. } => {
-            Effect::None
-        }
+        Decision::Nothing
+        | Decision::Await(_)
+        | Decision::Tell { .. }
+        | Decision::Rest { .. }
+        | Decision::EndConflict(_) => Effect::None,
         Decision::GiveBack(why) => {
             tracing::debug!(why, "a permit was given back unused");
             Effect::None
@@ -205,68 +203,8 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
     }
 }
 
-/// The end that the object has come to or is about to come to, unless its status tells it already.
-fn untold_end(seen: &Observation, decision: &Decision) -> Option<Outcome> {
-    let told = seen.object.outcome();
-    let end = match decision {
-        Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),
-        Decision::Nothing
-        | Decision::Await(_)
-        | Decision::AddFinalizer
-        | Decision::Rest { .. }
-        | Decision::Request(_)
-        | Decision::Follow { .. }
-        | Decision::WriteIntent
-        | Decision::LookUp
-        | Decision::Confirm
-        | Decision::Send
-        | Decision::RestartWatch
-        | Decision::GiveBack(_) => seen.settled,
-    };
-    end.filter(|end| told != Some(*end))
-}
-
-/// Counts how an object ended and writes its audit line, once for each end. A line that can't be written is kept, and
-/// tried again by every later call. A disk may hang, so `slot` is given back meanwhile.
-///
-/// # Errors
-/// When the line is not written: nothing may follow from the end then.
-pub async fn record_end(
-    context: &Context,
-    seen: &Observation,
-    outcome: Outcome,
-    answered: Option<(Call, &Answer)>,
-    now: Now,
-    slot: &mut Slot,
-) -> Result<(), String> {
-    let object = &*seen.object;
-    let (memory, uid) = (&context.memory, &object.uid);
-    if memory.audit_once(uid, outcome) {
-        // Of clocks that don't agree the end may be before the beginning: then it took no time.
-        let took = now.wall.duration_since(seen.asked_at(now));
-        let took = Duration::try_from(took).unwrap_or_default();
-        let took = Some(took).filter(|_| answered.is_some());
-        context.metrics.deleted(outcome, took);
-        if let Some(record) = conclude::audit_record(seen, outcome, answered, now) {
-            memory.owe(uid, record);
-        }
-    }
-    let Some(record) = memory.owed(uid) else {
-        return Ok(());
-    };
-    slot.give_back();
-    let written = context.audit.write(&record).await;
-    slot.take().await;
-    written.map_err(|error| {
-        context.metrics.unaudited();
-        format!("the audit line of {outcome:?} can't be written: {error}")
-    })?;
-    memory.paid(uid);
-    Ok(())
-}
-
 /// Gives a seat back and wakes those who waited behind it.
-pub fn leave_seat(context: &Context, object: &Object) {
+fn leave_seat(context: &Context, object: &Object) {
     for key in context.memory.leave_seat(&object.uid) {
         context.queue.add(key);
     }
@@ -290,13 +228,8 @@ async fn patch_finalizers(context: &Context, observed: &Observed, ours: bool) ->
     let end = end.await;
     let changed = end.changed(&target);
     match end {
-        End::Taken(_) if changed => {
-            memory.wrote(uid, Part::Finalizers, target.version, Instant::now());
-            Effect::Patched
-        }
-        // There is no echo to wait for.
         End::Taken(_) => {
-            memory.wrote_nothing(uid, Part::Finalizers);
+            memory.taken(uid, Part::Finalizers, changed.then_some(target.version));
             Effect::Patched
         }
         // The watch decides: the definition may not be served for a moment.
@@ -310,10 +243,7 @@ async fn patch_finalizers(context: &Context, observed: &Observed, ours: bool) ->
         End::Refused(_) if context.cache.uid_of(&object.key).as_deref() != Some(uid) => {
             Effect::Outrun
         }
-        End::Refused(words) => {
-            let refused = (Part::Finalizers, words);
-            Effect::Refused(report::refused(context, object, refused, &observed.fingerprint).1)
-        }
+        End::Refused(words) => Effect::Refused(words),
         End::Failed(error) => Effect::Failed(error),
     }
 }

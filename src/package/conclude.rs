@@ -1,24 +1,32 @@
-//! What an effect means: the next status, event, audit line and wake-up. Pure: time and chance are arguments.
+//! What an effect means: what is done on the way, the next status, event and wake-up; and what follows from how the write of
+//! that status ended. Pure: time and chance are arguments.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod answers;
+mod ending;
 mod identity;
 mod next_status;
 mod parked;
 mod wording;
+mod writing;
 
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
+use self::answers::{after_answer, after_package};
+pub use self::ending::{audit_record, untold_end};
 use self::identity::{differences, identity};
-pub use self::next_status::unaudited;
-use self::next_status::{intended, next_status};
+use self::next_status::{intended, next_status, unaudited};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
-use super::decide::{Decision, Now, Observation, refused};
+pub use self::writing::{Written, afterwards};
+use self::writing::{due, no_conflict, not_patched};
+use super::decide::{Decision, Now, Observation};
 use super::effect::Effect;
+use super::errand::Errand;
 use super::object::Object;
 use crate::api::condition::{self, cut};
 use crate::api::names::ObjectKey;
@@ -27,62 +35,68 @@ use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Call, Detail};
 use crate::remote::wire::CategoryInfo;
 use crate::session::{Standing, State};
-use crate::telemetry::audit::{AuditRecord, LookUpRecord};
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 
-/// The first pause after a failure; it doubles with each further one.
-const BACKOFF_BASE: Duration = Duration::from_secs(5);
-/// The longest pause after a failure.
-const BACKOFF_CAP: Duration = Duration::from_secs(600);
-/// The pause where only a change of the object is likely to help.
-const BACKOFF_SLOW: Duration = Duration::from_secs(3600);
+/// The first pause after a failure, which doubles with each further one, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+/// The same where only a change of the object is likely to help.
+const BACKOFF_SLOW: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(3600));
 /// After a permit that could not be used; it doubles with each further one.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 const GIVE_BACK_CAP: Duration = Duration::from_secs(15);
 /// So many in a row are a hiccup, which nobody has to hear of.
 const HICCUPS: u32 = 3;
 
+/// A look-up proves the identity of a package for a window and so long: it has to be just before the call, which goes a
+/// window later where the quota is smallest.
+const PROOF_LASTS: Duration = Duration::from_secs(60);
+
 /// What follows from one pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// The status to write, unless it equals the present one.
+    /// What is done first, in this order.
+    pub errands: Vec<Errand>,
+    /// The status to write then.
     pub status: Option<VersionPackageStatus>,
-    /// How the deletion ended, to be remembered by uid.
-    pub settled: Option<Outcome>,
-    /// Whether how it ended before is to be forgotten: it begins anew.
-    pub reopened: bool,
-    /// Whether the platform answered in a way that is tried again later, and when.
-    pub retry: Retry,
-    /// Whether the platform has just confirmed what the object expects.
-    pub proven: bool,
-    /// Whether a look-up that came before the guard found the package, or can't tell: its deletion is asked for now.
-    pub looked_up: bool,
-    /// Something for the person who reads events.
+    /// Something for the person who reads events, once the status is written.
     pub event: Option<Note>,
     /// When to look again without being woken.
     pub wake: Option<Instant>,
 }
 
-/// What a pass does to the count of failures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// Leaves it.
-    Unchanged,
-    /// Begins it anew.
-    Anew,
-    /// Not before this time.
-    After(Instant),
-    /// Leaves it: no call was made. No permit is asked for before this time.
-    GivenBack(Instant),
-}
-
-/// Concludes. `failures` is how many calls failed in a row before this one, `chance` is from 0 up to 1.
+/// Concludes; `chance` is from 0 up to 1.
 pub fn conclude(
     seen: &Observation,
     decision: &Decision,
     effect: &Effect,
-    failures: u32,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let report = meaning(seen, decision, effect, now, chance);
+    let report = match effect {
+        Effect::Answered(answer) => after_answer(seen, (Call::Delete, answer), report, now),
+        Effect::Shown(Err(answer)) => after_answer(seen, (Call::Show, answer), report, now),
+        Effect::Shown(Ok(_)) => after_package(report),
+        Effect::None
+        | Effect::Patched
+        | Effect::Outrun
+        | Effect::Refused(_)
+        | Effect::Failed(_)
+        | Effect::Unaudited(_)
+        | Effect::Seated(_)
+        | Effect::Beaten
+        | Effect::Intended(_)
+        | Effect::NotSent => report,
+    };
+    due(seen, effect, report, now)
+}
+
+/// What the effect means for the object.
+fn meaning(
+    seen: &Observation,
+    decision: &Decision,
+    effect: &Effect,
     now: Now,
     chance: f64,
 ) -> Report {
@@ -91,16 +105,14 @@ pub fn conclude(
         ..Report::nothing()
     };
     match (decision, effect) {
-        (Decision::Confirm, Effect::Shown(shown)) => {
-            confirmed(seen, shown.as_deref(), failures, now, chance)
-        }
+        (Decision::Confirm, Effect::Shown(shown)) => confirmed(seen, shown.as_deref(), now, chance),
         // Tried again with the pauses of failing writes.
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
         // What a look-up did not bring settles nothing as done.
         (_, Effect::Beaten | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => soon,
-        (_, Effect::Answered(answer)) => answered(seen, answer, failures, now, chance),
-        (_, Effect::Shown(Err(answer))) => not_shown(seen, answer, failures, now, chance),
-        (_, Effect::Shown(Ok(shown))) => compared(seen, shown, failures, now, chance),
+        (_, Effect::Answered(answer)) => answered(seen, answer, now, chance),
+        (_, Effect::Shown(Err(answer))) => not_shown(seen, answer, now, chance),
+        (_, Effect::Shown(Ok(shown))) => compared(seen, shown, now, chance),
         (_, Effect::Intended(intent)) => Report {
             status: Some(intended(seen, intent, now)),
             ..Report::nothing()
@@ -133,14 +145,14 @@ pub fn conclude(
             _,
         ) => Report {
             wake: *until,
-            reopened: seen.reopened().is_some(),
-            // Whoever lets go what is held doesn't wait for what failed before.
-            retry: match reason.phase() {
-                Phase::Held => Retry::Anew,
-                Phase::Active | Phase::Waiting | Phase::Deleting | Phase::Gone | Phase::Stalled => {
-                    Retry::Unchanged
-                }
-            },
+            errands: [
+                seen.reopened().map(|_| Errand::Reopen),
+                // Whoever lets go what is held doesn't wait for what failed before.
+                (reason.phase() == Phase::Held).then_some(Errand::Anew),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             ..say(seen, *reason, message, None, now)
         },
         (Decision::Follow { ahead, .. }, _) => {
@@ -156,18 +168,13 @@ pub fn conclude(
             ..soon
         },
         (Decision::GiveBack(why), _) => given_back(seen, why, now, chance),
-        (_, Effect::Refused(refusal)) => match refused(&seen.object, decision, Some(refusal)) {
-            Some(message) => Report {
-                wake: Some(refusal.until),
-                ..say(seen, Reason::FinalizerRefused, &message, None, now)
-            },
-            None => Report::nothing(),
-        },
+        (_, Effect::Refused(words)) => not_patched(seen, decision, words, now, chance),
         // The watch wakes it with what has changed; where it shows nothing, the conflict was none.
         (_, Effect::Outrun) => Report {
             wake: Some(now.tick + CONFLICT_BOUND),
             ..soon
         },
+        (Decision::EndConflict(conflict), _) => no_conflict(seen, conflict, now, chance),
         (Decision::RestartWatch, _) => Report {
             wake: Some(now.tick + GIVE_BACK_PAUSE),
             ..soon
@@ -215,12 +222,8 @@ fn released(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Re
 impl Report {
     fn nothing() -> Self {
         Self {
+            errands: Vec::new(),
             status: None,
-            settled: None,
-            reopened: false,
-            retry: Retry::Unchanged,
-            proven: false,
-            looked_up: false,
             event: None,
             wake: None,
         }
@@ -233,7 +236,7 @@ const GIVEN_BACK: &str = "Its turn had come, but";
 /// A permit that could not be used: the object asks for the next one after a while, and says why when it lasts.
 fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
     let until = now.tick + pause(GIVE_BACK_PAUSE, GIVE_BACK_CAP, seen.given_back, chance);
-    let report = if seen.given_back < HICCUPS {
+    let said = if seen.given_back < HICCUPS {
         Report::nothing()
     } else {
         let message = format!(
@@ -243,14 +246,32 @@ fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
         say(seen, Reason::Queued, &message, None, now)
     };
     Report {
-        retry: Retry::GivenBack(until),
+        errands: vec![Errand::GivenBack(Some(until))],
+        wake: Some(until),
+        ..said
+    }
+}
+
+/// `report`, and one failure more: nothing is tried before the pause is over.
+fn failed(
+    seen: &Observation,
+    (base, cap): (Duration, Duration),
+    mut report: Report,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let failures = seen.failure.as_ref().map_or(0, |failure| failure.count);
+    let until = now.tick + pause(base, cap, failures, chance);
+    let count = failures.saturating_add(1);
+    report.errands.push(Errand::Fail(count, until));
+    Report {
         wake: Some(until),
         ..report
     }
 }
 
 /// The answer table: what one answer to a DELETE means for the object.
-fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance: f64) -> Report {
+fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
     let (reason, detail, message, wait) = match answer {
         Answer::Done(_) => return finished(seen, Outcome::Deleted, now),
         Answer::AlreadyGone(detail) => return gone(seen, Outcome::AlreadyGone, detail, now),
@@ -268,12 +289,7 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
         ),
         Answer::CredentialsRefused(detail) => {
             let message = state_message(seen, &State::AuthenticationFailed(detail.clone()));
-            (
-                Reason::AuthenticationFailed,
-                detail,
-                message,
-                Some(BACKOFF_CAP),
-            )
+            (Reason::AuthenticationFailed, detail, message, Some(BACKOFF))
         }
         Answer::InvalidFileId(detail) => (
             Reason::InvalidFileId,
@@ -285,12 +301,7 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
         ),
         Answer::ApplicationRefused(detail) => {
             let message = state_message(seen, &State::ApplicationRefused(detail.clone()));
-            (
-                Reason::ApplicationRefused,
-                detail,
-                message,
-                Some(BACKOFF_CAP),
-            )
+            (Reason::ApplicationRefused, detail, message, Some(BACKOFF))
         }
         // Nothing is said before the look-up that tells, which is asked for next.
         Answer::Unproven(_) => {
@@ -305,31 +316,21 @@ fn answered(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance
             format!(
                 "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform, a change of the Platform tries again"
             ),
-            Some(BACKOFF_CAP),
+            Some(BACKOFF),
         ),
         Answer::Unavailable(detail, trouble) => {
             let message = state_message(seen, &State::Unavailable(detail.clone(), *trouble));
-            (unavailable(*trouble), detail, message, Some(BACKOFF_CAP))
+            (unavailable(*trouble), detail, message, Some(BACKOFF))
         }
     };
-    // Throttled and token answers are the session's matter: the object asks for its next turn at once.
-    let until = wait.map_or(now.tick, |cap| {
-        let base = if cap == BACKOFF_SLOW {
-            BACKOFF_SLOW
-        } else {
-            BACKOFF_BASE
-        };
-        now.tick + pause(base, cap, failures, chance)
-    });
-    let retry = if wait.is_some() {
-        Retry::After(until)
-    } else {
-        Retry::Unchanged
-    };
-    Report {
-        retry,
-        wake: Some(until),
-        ..say(seen, reason, &message, Some((detail, now)), now)
+    let said = say(seen, reason, &message, Some((detail, now)), now);
+    match wait {
+        Some(pauses) => failed(seen, pauses, said, now, chance),
+        // Throttled and token answers are the session's matter: the object asks for its next turn at once.
+        None => Report {
+            wake: Some(now.tick),
+            ..said
+        },
     }
 }
 
@@ -340,7 +341,7 @@ fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Repo
     };
     let (reason, message) = (why.reason(), why.message());
     Report {
-        retry: Retry::Anew,
+        errands: vec![Errand::Anew],
         wake: Some(now.tick),
         ..say(seen, reason, &message, Some((detail, now)), now)
     }
@@ -350,7 +351,6 @@ fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Repo
 fn confirmed(
     seen: &Observation,
     shown: Result<&CategoryInfo, &Answer>,
-    failures: u32,
     now: Now,
     chance: f64,
 ) -> Report {
@@ -363,7 +363,7 @@ fn confirmed(
             | Answer::CredentialsRefused(_)
             | Answer::ApplicationRefused(_)
             | Answer::Unavailable(..)),
-        ) => return keep_error(seen, answered(seen, answer, failures, now, chance)),
+        ) => return keep_error(seen, answered(seen, answer, now, chance)),
         Ok(_) => "a look-up still shows the package".to_owned(),
         Err(Answer::Done(_)) => "a look-up proved nothing either".to_owned(),
         Err(
@@ -374,35 +374,26 @@ fn confirmed(
     let message = format!(
         "The DELETE was answered in a way that proves nothing ({answer}), and {found}; compare endpoint with the platform's, and look at proxies and gateways on the way"
     );
-    let until = now.tick + pause(BACKOFF_BASE, BACKOFF_CAP, failures, chance);
-    Report {
-        retry: Retry::After(until),
-        wake: Some(until),
-        ..say(
-            seen,
-            Reason::UnexpectedAnswer,
-            &message,
-            Some((&answer, now)),
-            now,
-        )
-    }
+    let (reason, answer) = (Reason::UnexpectedAnswer, Some((&answer, now)));
+    let said = say(seen, reason, &message, answer, now);
+    failed(seen, BACKOFF, said, now, chance)
 }
 
 /// A look-up did not show the package. One that came before the guard and tells nothing of it lets the deletion go the
 /// ordinary way.
-fn not_shown(seen: &Observation, answer: &Answer, failures: u32, now: Now, chance: f64) -> Report {
+fn not_shown(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
     let tells_nothing = matches!(
         answer,
         Answer::Unproven(_) | Answer::Unexpected(_) | Answer::InvalidFileId(_)
     );
     if seen.looks_first && tells_nothing {
         return Report {
-            looked_up: true,
+            errands: vec![Errand::LookedUp(now)],
             wake: Some(now.tick),
             ..Report::nothing()
         };
     }
-    keep_error(seen, answered(seen, answer, failures, now, chance))
+    keep_error(seen, answered(seen, answer, now, chance))
 }
 
 /// The error of a DELETE stays when a look-up fails after it: by its time the guard counts the call.
@@ -417,20 +408,16 @@ fn keep_error(seen: &Observation, mut report: Report) -> Report {
 }
 
 /// Row 11: the package that the platform shows, against the one that is expected.
-fn compared(
-    seen: &Observation,
-    shown: &CategoryInfo,
-    failures: u32,
-    now: Now,
-    chance: f64,
-) -> Report {
+fn compared(seen: &Observation, shown: &CategoryInfo, now: Now, chance: f64) -> Report {
     let spec = seen.object.spec.as_ref().ok();
     let expected = spec.and_then(|spec| spec.expect.as_ref());
     let differences = expected.map_or_else(Vec::new, |expected| differences(expected, shown));
+    let looked_up = seen.looks_first.then_some(Errand::LookedUp(now));
     if differences.is_empty() {
+        let until = now.tick + seen.window + PROOF_LASTS;
+        let proven = Errand::Proven(Some(until));
         return Report {
-            proven: true,
-            looked_up: seen.looks_first,
+            errands: looked_up.into_iter().chain([proven]).collect(),
             wake: Some(now.tick),
             ..Report::nothing()
         };
@@ -439,17 +426,12 @@ fn compared(
         "The package isn't the one that spec.expect names, so nothing is deleted: {}; mend spec.expect, or set deletionPolicy: Retain to let the object go without its package",
         differences.join("; ")
     );
-    let until = now.tick + pause(BACKOFF_SLOW, BACKOFF_SLOW, failures, chance);
     let mut report = say(seen, Reason::IdentityMismatch, &message, None, now);
     if let Some(status) = &mut report.status {
         status.package = Some(identity(shown));
     }
-    Report {
-        looked_up: seen.looks_first,
-        retry: Retry::After(until),
-        wake: Some(until),
-        ..report
-    }
+    report.errands.extend(looked_up);
+    failed(seen, BACKOFF_SLOW, report, now, chance)
 }
 
 fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
@@ -474,7 +456,7 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
         say(&settled, reason, message, None, now)
     };
     Report {
-        settled: Some(outcome),
+        errands: vec![Errand::Settle(outcome), Errand::Anew],
         ..report
     }
 }
@@ -521,66 +503,6 @@ fn say(
         event,
         ..Report::nothing()
     }
-}
-
-/// The audit line of an end, with the call and the answer that brought it about, if one was made. `None` for
-/// an object whose `fileId` can't be read: there is no package to speak of.
-pub fn audit_record(
-    seen: &Observation,
-    outcome: Outcome,
-    answered: Option<(Call, &Answer)>,
-    now: Now,
-) -> Option<AuditRecord> {
-    let object = &*seen.object;
-    let disregarded = seen.claim.disregarded().iter();
-    let answer = answered.map(|(_, answer)| answer);
-    // The line of a deletion that a look-up proved names both answers.
-    let proven = seen.unproven.as_ref().zip(answer);
-    let (first, look_up) = match proven.filter(|_| outcome == Outcome::Deleted) {
-        Some((deleted, shown)) => (Some(deleted), Some(shown)),
-        None => (answer.and_then(Answer::detail), None),
-    };
-    let deletion = object.status.deletion.as_ref();
-    let attempts = deletion
-        .and_then(|deletion| deletion.attempts)
-        .and_then(|attempts| u32::try_from(attempts).ok())
-        .unwrap_or(0);
-    // A package that is gone after a call of ours may have gone by that: its answer was lost, or its line.
-    let earlier = answered.map_or(attempts, |(call, _)| match call {
-        Call::Delete => attempts.saturating_sub(1),
-        Call::Login | Call::Show | Call::List => attempts,
-    });
-    let earlier = Some(earlier).filter(|earlier| *earlier > 0);
-    let requested_at = seen.asked_at(now);
-    let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
-    Some(AuditRecord {
-        time: now.wall,
-        namespace: object.key.namespace.to_string(),
-        name: object.key.name.to_string(),
-        uid: object.uid.clone(),
-        actor: object.actor.clone(),
-        file_id: object.file_id()?.clone(),
-        package: object.status.package.clone(),
-        application: object.application().cloned(),
-        outcome,
-        disregarded: disregarded.map(ToString::to_string).collect(),
-        http_status: match look_up {
-            Some(_) => first.and_then(|detail| detail.http_status),
-            None => answer.and_then(Answer::http_status),
-        },
-        code: first.and_then(|detail| detail.code.clone()),
-        look_up: look_up.map(|shown| LookUpRecord {
-            http_status: shown.http_status(),
-            code: shown.detail().and_then(|detail| detail.code.clone()),
-        }),
-        attempts,
-        earlier_attempts: match outcome {
-            Outcome::AlreadyGone => earlier,
-            Outcome::Deleted | Outcome::Retained | Outcome::HandedOver => None,
-        },
-        requested_at: Some(requested_at),
-        duration_ms: u64::try_from(took.as_millis()).ok(),
-    })
 }
 
 /// `base`, doubled with each failure up to `cap`, less up to a half by chance.

@@ -23,6 +23,7 @@ pub use self::unbelieved::Unbelieved;
 use self::unbelieved::moved_keeper;
 use super::claims::{self, Claim, Unclear, Why, Word};
 use super::doubts;
+use super::memory::{Failure, Part};
 use super::object::{Object, Undecodable};
 use super::requests::Request;
 use crate::api::names::{
@@ -45,7 +46,7 @@ const HINDRANCE_PAUSE: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// The two clocks: one for times that people read, one for waiting.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
     /// The wall clock.
     pub wall: Timestamp,
@@ -106,6 +107,14 @@ pub struct Observation {
     pub backoff: Option<Instant>,
     /// How often in a row a permit could not be used.
     pub given_back: u32,
+    /// The calls so far that failed under the same circumstances.
+    pub failure: Option<Failure>,
+    /// How many writes in a row were not taken.
+    pub failed_writes: u32,
+    /// The end that was last written down, or is to be.
+    pub audited: Option<Outcome>,
+    /// How long a call counts after its answer.
+    pub window: Duration,
 }
 
 impl Observation {
@@ -132,14 +141,25 @@ impl Observation {
 }
 
 /// Whether the last own write is back through the watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Echo {
     /// It is, or there was none.
     Seen,
     /// It isn't; written at this time.
     Pending(Instant),
-    /// It met a conflict at this time, and no other version is shown yet.
-    Contested(Instant),
+    /// It met a conflict, and no other version is shown yet.
+    Contested(Conflict),
+}
+
+/// A write that the API server answered with a conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// What it was for.
+    pub part: Part,
+    /// In the words of the API server.
+    pub words: String,
+    /// When it was answered.
+    pub at: Instant,
 }
 
 /// A write that the API server, or an admission policy, refuses.
@@ -147,6 +167,8 @@ pub enum Echo {
 pub struct Refusal {
     /// In the words of whoever refuses it.
     pub words: String,
+    /// How often it was refused in a row.
+    pub count: u32,
     /// When it is tried again.
     pub until: Instant,
 }
@@ -235,6 +257,8 @@ pub enum Decision {
     Confirm,
     /// Send the DELETE: the cache shows our intent, and so everything before it.
     Send,
+    /// The watch doesn't bear a conflict out: it was a refusal.
+    EndConflict(Conflict),
     /// The watch is blind: give the permit back and make the watch anew.
     RestartWatch,
     /// The permit can't be used now: give it back and try again soon.
@@ -250,6 +274,7 @@ impl Decision {
             | Self::LookUp
             | Self::Confirm
             | Self::Send
+            | Self::EndConflict(_)
             | Self::Await(_) => true,
             Self::Nothing
             | Self::AddFinalizer
@@ -328,6 +353,7 @@ pub(super) fn refused(
         | Decision::LookUp
         | Decision::Confirm
         | Decision::Send
+        | Decision::EndConflict(_)
         | Decision::RestartWatch
         | Decision::GiveBack(_) => return None,
     };
@@ -350,12 +376,14 @@ pub(super) fn refused(
 fn by_table(seen: &Observation, now: Now) -> Decision {
     let object = &*seen.object;
     let going = object.deleted_at.is_some();
-    match seen.echo {
+    match &seen.echo {
         Echo::Seen => {}
-        Echo::Pending(since) if now.tick >= since + ECHO_BOUND => return Decision::RestartWatch,
-        Echo::Pending(since) => return Decision::Await(since + ECHO_BOUND),
-        // Whoever looks after that time takes it for a refusal.
-        Echo::Contested(since) => return Decision::Await(since + CONFLICT_BOUND),
+        Echo::Pending(since) if now.tick >= *since + ECHO_BOUND => return Decision::RestartWatch,
+        Echo::Pending(since) => return Decision::Await(*since + ECHO_BOUND),
+        Echo::Contested(conflict) if now.tick >= conflict.at + CONFLICT_BOUND => {
+            return Decision::EndConflict(conflict.clone());
+        }
+        Echo::Contested(conflict) => return Decision::Await(conflict.at + CONFLICT_BOUND),
     }
     // 1: nothing is ever called for an object without our finalizer
     if !object.has_finalizer() {

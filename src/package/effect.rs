@@ -1,6 +1,5 @@
 //! What came of a decision: the one thing that flows from acting to concluding.
 
-use super::decide::Refusal;
 use crate::remote::answer::Answer;
 use crate::remote::wire::CategoryInfo;
 use crate::session::Standing;
@@ -14,8 +13,8 @@ pub enum Effect {
     Patched,
     /// A finalizer patch met a conflict: the watch will show what has changed.
     Outrun,
-    /// A finalizer patch was refused.
-    Refused(Refusal),
+    /// A finalizer patch was refused, in these words.
+    Refused(String),
     /// The API server could not be asked, or did not decide.
     Failed(String),
     /// How the deletion ended could not be written down, so nothing follows from it yet.

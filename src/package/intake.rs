@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::Context;
 use super::cache::{Asking, Cache, Changes, Wish};
@@ -23,10 +22,7 @@ pub(super) fn take(context: &Context, changes: Changes) {
             context.queue.add(key);
         }
     }
-    let now = Now {
-        wall: Timestamp::now(),
-        tick: Instant::now(),
-    };
+    let now = super::clock();
     see_requests(&context.cache, &context.memory, &changes, now);
     let requests = &context.memory.requests;
     count_asked(

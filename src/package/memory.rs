@@ -14,6 +14,7 @@ pub use self::writes::Part;
 use self::writes::Writes;
 use super::decide::{Now, Unbelieved};
 use super::doubts::Doubts;
+use super::errand::Ending;
 use super::gone::Gone;
 use super::requests::Requests;
 use crate::api::names::{FileId, ObjectKey};
@@ -228,11 +229,11 @@ impl Memory {
     }
 
     /// Remembers what the status of `uid` should say of its failure, or that it does.
-    pub fn set_unsaid(&self, uid: &str, status: Option<VersionPackageStatus>) {
+    pub fn set_unsaid(&self, uid: &str, status: Option<Box<VersionPackageStatus>>) {
         let mut state = self.state.lock();
         let failure = state.entries.get_mut(uid).and_then(|e| e.failure.as_mut());
         if let Some(failure) = failure {
-            failure.unsaid = status.map(Box::new);
+            failure.unsaid = status;
         }
     }
 
@@ -356,16 +357,18 @@ impl Memory {
         followers.is_some_and(Followers::hurry)
     }
 
-    /// Whether this end of `uid` is news, to be written down. An object that was about to be let go and was not, since
+    /// The end of `uid` that was last written down, or is to be. An object that was about to be let go and was not, since
     /// its policy changed back, may end once more in another way.
-    pub fn audit_once(&self, uid: &str, outcome: Outcome) -> bool {
-        let mut state = self.state.lock();
-        state.entry(uid).audited.replace(outcome) != Some(outcome)
+    pub fn audited(&self, uid: &str) -> Option<Outcome> {
+        self.state.lock().entries.get(uid)?.audited
     }
 
-    /// Remembers an audit line that has to be written before anything follows from the end.
-    pub fn owe(&self, uid: &str, record: AuditRecord) {
-        self.state.lock().entry(uid).owed = Some(Box::new(record));
+    /// Remembers an end of `uid`, and its audit line, which has to be written before anything follows from it.
+    pub fn owe(&self, uid: &str, end: Ending) {
+        let mut state = self.state.lock();
+        let entry = state.entry(uid);
+        entry.audited = Some(end.outcome);
+        entry.owed = end.record.or(entry.owed.take());
     }
 
     /// The audit line of `uid` that is not written yet.

@@ -12,6 +12,7 @@ pub mod conclude;
 pub mod decide;
 mod doubts;
 pub mod effect;
+pub mod errand;
 #[cfg(test)]
 mod fixtures;
 mod gone;
@@ -81,6 +82,14 @@ pub struct Context {
     pub audit: AuditLog,
 }
 
+/// Reads both clocks.
+fn clock() -> decide::Now {
+    decide::Now {
+        wall: Timestamp::now(),
+        tick: Instant::now(),
+    }
+}
+
 /// One pass over one object; returns when to look again without being woken.
 ///
 /// `slot` is held up to the last write of the pass, but for the time in which the platform or the audit log is waited for.
@@ -93,30 +102,47 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     let decision = decide::decide(&observed.facts, observed.now);
     let decision = decide::with_trail(decision, context.audit.overdue().as_ref(), observed.now);
     let effect = act::act(context, &observed, &decision, &mut slot).await;
-    let failures = observed.failure.as_ref().map_or(0, |failure| failure.count);
     let now = match effect {
         // What is said is as of the look that it rests on.
         effect::Effect::None => observed.now,
-        _ => decide::Now {
-            wall: Timestamp::now(),
-            tick: Instant::now(),
-        },
+        _ => clock(),
     };
-    let report = conclude::conclude(
-        &observed.facts,
-        &decision,
-        &effect,
-        failures,
-        now,
-        fastrand::f64(),
-    );
     context.metrics.passed(effect.word());
-    let wake = report::deliver(context, &observed, &effect, report, slot).await;
+    let wake = tell(context, &observed, &decision, effect, now, slot).await;
     let uid = &observed.facts.object.uid;
     for key in forget_gone(&context.cache, &context.memory, key, uid) {
         context.queue.add(key);
     }
     wake
+}
+
+/// Does what follows from `effect`, as of `now`; returns when to look again.
+async fn tell(
+    context: &Context,
+    observed: &observe::Observed,
+    decision: &decide::Decision,
+    mut effect: effect::Effect,
+    now: decide::Now,
+    mut slot: Slot,
+) -> Option<Instant> {
+    let seen = &observed.facts;
+    let conclude = |effect: &_| conclude::conclude(seen, decision, effect, now, fastrand::f64());
+    let mut report = conclude(&effect);
+    let errands = std::mem::take(&mut report.errands);
+    if let Err(error) = report::run(context, observed, errands, &mut slot).await {
+        // The pass that writes the line says what this one had to say.
+        effect = effect::Effect::Unaudited(error);
+        report = conclude(&effect);
+    }
+    let written = match &report.status {
+        Some(status) => Some(report::write(context, &seen.object, status).await),
+        None => None,
+    };
+    let then = (clock(), fastrand::f64());
+    let rest = conclude::afterwards(seen, &effect, report, written, then);
+    // It writes nothing down any more.
+    let _ = report::run(context, observed, rest.errands, &mut slot).await;
+    rest.wake
 }
 
 /// Forgets what a pass has remembered of an object that went meanwhile: the watch may tell so before a write of ours is

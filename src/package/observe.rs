@@ -1,6 +1,7 @@
 //! Gathers all that a decision rests on; the last look is one read of the cache.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
@@ -10,10 +11,9 @@ use super::asking::asking;
 use super::cache::Look;
 use super::claims::{Claim, Claimant};
 use super::decide::{Echo, Now, Observation, PlatformView, Unbelieved};
-use super::memory::{Failure, Fingerprint, PackageKey, Part};
+use super::memory::{Fingerprint, PackageKey, Part};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
-use super::report;
 use super::requests::Request;
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::Mode;
@@ -22,7 +22,6 @@ use crate::platform::inventory::Known;
 use crate::platform::{LASTS, Resolution, Usable};
 use crate::remote::answer::Detail;
 use crate::session::{Purpose, Standing};
-use crate::writes::CONFLICT_BOUND;
 
 /// An observation, and what it takes to act on it.
 pub struct Observed {
@@ -32,8 +31,6 @@ pub struct Observed {
     pub usable: Option<Usable>,
     /// The package, as the session of `usable` knows it.
     pub package: Option<PackageKey>,
-    /// The failures so far under the same circumstances.
-    pub failure: Option<Failure>,
     /// The circumstances.
     pub fingerprint: Fingerprint,
     /// When it was observed.
@@ -53,10 +50,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         others,
         since,
     } = context.cache.look(key)?;
-    let now = Now {
-        wall: Timestamp::now(),
-        tick: Instant::now(),
-    };
+    let now = super::clock();
     let shown = object.platform().map_or(Resolution::Unread, |platform| {
         context.directory.resolve(&platform, &key.namespace)
     });
@@ -99,7 +93,7 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     let ahead = ahead(context, &object, package.as_ref());
     let settled = context.memory.settled(&object.uid);
     let settled = settled.or(object.outcome());
-    let echo = echo(context, &object, &fingerprint, now.tick);
+    let echo = context.memory.echo(&object.uid, &object.resource_version);
     let (request, looks_first) = requested(context, &object, &known, now);
     let guard = if settled.is_some() || echo != Echo::Seen {
         // It counts as it did until the cache shows that its package is gone, or whose it is by the last write.
@@ -136,13 +130,16 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         standing: standing_in(context, &object, usable.as_ref(), package.as_ref()),
         backoff: pauses.into_iter().flatten().max(),
         given_back: given_back.map_or(0, |(count, _)| count),
+        failure,
+        failed_writes: context.memory.failed_writes(&object.uid),
+        audited: context.memory.audited(&object.uid),
+        window: window(usable.as_ref()),
         object,
     };
     Some(Observed {
         facts,
         usable,
         package,
-        failure,
         fingerprint,
         now,
     })
@@ -176,20 +173,6 @@ fn unproven(
     }
     let session = usable?.session.key();
     context.memory.unproven(&object.uid, session)
-}
-
-/// Whether the last own write is back. A conflict that the watch doesn't bear out in time is a refusal.
-fn echo(context: &Context, object: &Object, under: &Fingerprint, now: Instant) -> Echo {
-    let memory = &context.memory;
-    match memory.echo(&object.uid, &object.resource_version) {
-        Echo::Contested(since) if now >= since + CONFLICT_BOUND => {
-            if let Some((part, words)) = memory.end_conflict(&object.uid) {
-                report::refused(context, object, (part, words), under);
-            }
-            Echo::Seen
-        }
-        echo => echo,
-    }
 }
 
 /// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the
@@ -288,6 +271,11 @@ fn known(
         return Known::Unread;
     }
     context.inventory.known(session, file, since)
+}
+
+/// How long a call counts in its session.
+fn window(usable: Option<&Usable>) -> Duration {
+    usable.map_or(Duration::ZERO, |usable| usable.session.window())
 }
 
 fn endpoint_of(usable: &Usable) -> Endpoint {

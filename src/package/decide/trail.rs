@@ -35,6 +35,7 @@ pub fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> De
         | Decision::Tell { .. }
         | Decision::Release { .. }
         | Decision::Rest { .. }
+        | Decision::EndConflict(_)
         | Decision::RestartWatch
         | Decision::GiveBack(_) => decision,
     }

@@ -164,10 +164,10 @@ fn a_failure_counts_only_under_the_same_circumstances() {
         fingerprint: fingerprint(1),
         unsaid: None,
     };
-    memory.set_unsaid("a", Some(VersionPackageStatus::default()));
+    memory.set_unsaid("a", Some(Box::default()));
     memory.set_failure("a", Some(failure.clone()));
     assert_eq!(memory.failure("a", &fingerprint(1)), Some(failure));
-    memory.set_unsaid("a", Some(VersionPackageStatus::default()));
+    memory.set_unsaid("a", Some(Box::default()));
     let unsaid = |generation| memory.failure("a", &fingerprint(generation))?.unsaid;
     assert!(unsaid(1).is_some() && unsaid(2).is_none());
     memory.set_unsaid("a", None);

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Fingerprint, Memory};
-use crate::package::decide::{Echo, Refusal};
+use crate::package::decide::{Conflict, Echo, Refusal};
 
 /// Which part of an object a write is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,8 @@ impl Part {
 pub(super) struct Writes {
     /// The version that the cache showed when the last own write was made, and when.
     taken: Option<(String, Instant)>,
-    contested: Option<Contested>,
+    /// The version that the last write was for which met a conflict.
+    contested: Option<(String, Conflict)>,
     /// How many in a row met a conflict.
     conflicts: u32,
     /// How many in a row had no answer, or none that decides.
@@ -38,18 +39,8 @@ pub(super) struct Writes {
     status: Option<Refused>,
 }
 
-/// A write that the API server answered with a conflict.
-struct Contested {
-    part: Part,
-    /// The version that it was for.
-    version: String,
-    at: Instant,
-    words: String,
-}
-
-/// A write that is refused, and since when in vain.
+/// A write that is refused, and under which circumstances.
 struct Refused {
-    count: u32,
     refusal: Refusal,
     under: Fingerprint,
 }
@@ -97,10 +88,10 @@ impl Memory {
         {
             return Echo::Pending(*at);
         }
-        if let Some(contested) = &writes.contested
-            && contested.version == shown
+        if let Some((version, conflict)) = &writes.contested
+            && version == shown
         {
-            return Echo::Contested(contested.at);
+            return Echo::Contested(conflict.clone());
         }
         (writes.taken, writes.contested) = (None, None);
         // An object that rests needs no memory: most of them do, most of the time.
@@ -120,8 +111,17 @@ impl Memory {
         writes.taken = Some((shown.to_owned(), at));
     }
 
+    /// Remembers that a write to `part` of `uid` was taken; `changed` is the version that the cache still shows, unless the
+    /// write has changed nothing and has no echo to wait for.
+    pub fn taken(&self, uid: &str, part: Part, changed: Option<&str>) {
+        match changed {
+            Some(shown) => self.wrote(uid, part, shown, Instant::now()),
+            None => self.wrote_nothing(uid, part),
+        }
+    }
+
     /// Remembers that a write to `part` of `uid` was taken and changed nothing.
-    pub fn wrote_nothing(&self, uid: &str, part: Part) {
+    fn wrote_nothing(&self, uid: &str, part: Part) {
         let mut state = self.state.lock();
         if let Some(entry) = state.entries.get_mut(uid) {
             *entry.writes.refused(part) = None;
@@ -140,48 +140,18 @@ impl Memory {
     ) -> u32 {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
-        writes.contested = Some(Contested {
-            part,
-            version: shown.to_owned(),
-            at,
-            words,
-        });
+        let conflict = Conflict { part, words, at };
+        writes.contested = Some((shown.to_owned(), conflict));
         writes.conflicts = writes.conflicts.saturating_add(1);
         writes.conflicts
     }
 
-    /// A conflict of `uid` that the watch doesn't bear out: what is refused, and in which words.
-    pub fn end_conflict(&self, uid: &str) -> Option<(Part, String)> {
+    /// Remembers that a write to `part` of `uid` is refused under these circumstances; a conflict is over by that.
+    pub fn refused(&self, uid: &str, part: Part, refusal: Refusal, under: Fingerprint) {
         let mut state = self.state.lock();
-        let contested = state.entries.get_mut(uid)?.writes.contested.take()?;
-        Some((contested.part, contested.words))
-    }
-
-    /// Remembers that a write to `part` of `uid` is refused; returns how often it was in a row. `until` tells from that
-    /// when to try again.
-    pub fn refused(
-        &self,
-        uid: &str,
-        part: Part,
-        words: String,
-        under: &Fingerprint,
-        until: impl FnOnce(u32) -> Instant,
-    ) -> (u32, Refusal) {
-        let mut state = self.state.lock();
-        let slot = state.entry(uid).writes.refused(part);
-        let before = slot.take().filter(|before| before.under == *under);
-        let count = before.map_or(0, |before| before.count);
-        let refusal = Refusal {
-            words,
-            until: until(count),
-        };
-        let count = count.saturating_add(1);
-        *slot = Some(Refused {
-            count,
-            refusal: refusal.clone(),
-            under: under.clone(),
-        });
-        (count, refusal)
+        let writes = &mut state.entry(uid).writes;
+        writes.contested = None;
+        *writes.refused(part) = Some(Refused { refusal, under });
     }
 
     /// The last refusal of a write to `part` of `uid` under the same circumstances.
@@ -192,12 +162,20 @@ impl Memory {
         Some(refused.refusal.clone())
     }
 
-    /// Counts a write that failed; returns how many failed in a row.
-    pub fn write_failed(&self, uid: &str) -> u32 {
+    /// Counts a write that failed.
+    pub fn write_failed(&self, uid: &str) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
         writes.failures = writes.failures.saturating_add(1);
-        writes.failures
+    }
+
+    /// How many writes to `uid` failed in a row.
+    pub fn failed_writes(&self, uid: &str) -> u32 {
+        let state = self.state.lock();
+        state
+            .entries
+            .get(uid)
+            .map_or(0, |entry| entry.writes.failures)
     }
 }
 
@@ -221,9 +199,14 @@ mod tests {
         let now = Instant::now();
         let conflict = || memory.met_conflict("u", Part::Status, "7", "changed".into(), now);
         assert_eq!((conflict(), conflict()), (1, 2));
-        assert_eq!(memory.echo("u", "7"), Echo::Contested(now));
+        let contested = Conflict {
+            part: Part::Status,
+            words: "changed".into(),
+            at: now,
+        };
+        assert_eq!(memory.echo("u", "7"), Echo::Contested(contested));
         assert_eq!(memory.echo("u", "8"), Echo::Seen);
-        assert_eq!(memory.end_conflict("u"), None);
+        assert_eq!(memory.echo("u", "7"), Echo::Seen);
         memory.wrote("u", Part::Status, "8", now);
         assert_eq!(memory.echo("u", "8"), Echo::Pending(now));
         assert_eq!(
@@ -236,15 +219,20 @@ mod tests {
     fn a_refusal_stands_until_the_object_changes_or_a_write_of_that_part_is_taken() {
         let memory = Memory::default();
         let now = Instant::now();
-        let later = |count: u32| now + Duration::from_secs(1) * (count + 1);
-        let refuse = || {
-            memory
-                .refused("u", Part::Finalizers, "no".into(), &under(1), later)
-                .0
+        let second = Refusal {
+            words: "no".into(),
+            count: 2,
+            until: now + Duration::from_secs(2),
         };
-        assert_eq!((refuse(), refuse()), (1, 2));
+        let first = Refusal {
+            count: 1,
+            ..second.clone()
+        };
+        for refusal in [&first, &second] {
+            memory.refused("u", Part::Finalizers, refusal.clone(), under(1));
+        }
         let refusal = |generation| memory.refusal("u", Part::Finalizers, &under(generation));
-        assert_eq!(refusal(1).unwrap().until, later(1));
+        assert_eq!(refusal(1), Some(second));
         assert_eq!(refusal(2), None);
         assert_eq!(memory.refusal("u", Part::Status, &under(1)), None);
         memory.wrote("u", Part::Status, "7", now);

@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use super::world::{GRACE, Reply, World, app};
+use super::world::{GRACE, Reply, WINDOW, World, app};
 use crate::api::names::ObjectKey;
 use crate::api::status::patch;
-use crate::api::version_package::Outcome;
+use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::package::act::finalizers;
 use crate::package::claims::{self as judging, Belonging, Claim};
-use crate::package::conclude::{Report, conclude};
+use crate::package::conclude::{Report, Written, afterwards, conclude};
 use crate::package::decide::{Decision, Echo, Observation, PlatformView, decide};
 use crate::package::effect::Effect;
-use crate::package::memory::Part;
+use crate::package::errand::Errand;
+use crate::package::memory::{Fingerprint, Part};
 use crate::package::object::Object;
 use crate::package::observe::{judged, want_room};
 use crate::package::others::weigh;
-use crate::package::report::{CONFLICTS_BORNE, PROOF_LASTS};
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::remote::answer::{Answer, Call, read as understand};
 use crate::session::{Purpose, Standing, State};
-use crate::writes::{CONFLICT_BOUND, finalizers_body, status_body};
+use crate::writes::{finalizers_body, status_body};
 
 impl World {
     /// One pass over an object; `reply` is what the platform answers, should it be called. Tells whether it was.
@@ -35,8 +35,8 @@ impl World {
             self.leave(&seen.object.uid);
         }
         let effect = self.act(&seen, &decision, reply);
-        let report = conclude(&seen, &decision, &effect, 0, now, 0.0);
-        self.deliver_report(&seen, &effect, &report);
+        let report = conclude(&seen, &decision, &effect, now, 0.0);
+        self.deliver_report(&seen, &effect, report);
         matches!(effect, Effect::Answered(_))
     }
 
@@ -64,13 +64,7 @@ impl World {
         };
         let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
         let settled = self.memory.settled(&object.uid).or(outcome);
-        let echo = match self.memory.echo(&object.uid, &object.resource_version) {
-            Echo::Contested(since) if self.tick >= since + CONFLICT_BOUND => {
-                self.memory.end_conflict(&object.uid);
-                Echo::Seen
-            }
-            echo => echo,
-        };
+        let echo = self.memory.echo(&object.uid, &object.resource_version);
         let request = self.memory.requests.see(&object, now);
         let looks_first = self.memory.requests.looks_first(&object.uid);
         let guard = if settled.is_some() || echo != Echo::Seen {
@@ -128,6 +122,10 @@ impl World {
             backoff: None,
             unproven: None,
             given_back: 0,
+            failure: None,
+            failed_writes: 0,
+            audited: self.memory.audited(&object.uid),
+            window: WINDOW,
             object,
         })
     }
@@ -210,6 +208,7 @@ impl World {
                 Effect::None
             }
             Decision::Nothing
+            | Decision::EndConflict(_)
             | Decision::Await(_)
             | Decision::Tell { .. }
             | Decision::Rest { .. }
@@ -279,33 +278,70 @@ impl World {
         }
     }
 
-    pub(super) fn deliver_report(&mut self, seen: &Observation, effect: &Effect, report: &Report) {
+    pub(super) fn deliver_report(
+        &mut self,
+        seen: &Observation,
+        effect: &Effect,
+        mut report: Report,
+    ) {
+        let errands = std::mem::take(&mut report.errands);
+        self.run(seen, errands);
+        let written = self.write_status(seen, effect, report.status.as_ref());
+        let then = (self.clock(), 0.0);
+        let rest = afterwards(seen, effect, report, written, then);
+        self.run(seen, rest.errands);
+    }
+
+    /// What the model keeps of all that is remembered; its guard, queue and audit log are of another kind.
+    fn run(&mut self, seen: &Observation, errands: Vec<Errand>) {
         let object = &*seen.object;
-        if let Some(outcome) = report.settled {
-            self.memory.settle(&object.uid, outcome);
-            self.truths.entry(object.uid.clone()).or_default().outcome = Some(outcome);
-        }
-        if report.reopened {
-            self.memory.reopen(&object.uid);
-            self.truths.entry(object.uid.clone()).or_default().outcome = None;
-        }
-        if report.looked_up {
-            self.memory.looked_up(&object.uid, self.clock());
-        }
-        match effect {
-            Effect::Shown(Ok(_)) if report.proven => {
-                let proven = (object.generation, self.tick + PROOF_LASTS);
-                self.proven.insert(object.uid.clone(), proven);
+        let uid = &object.uid;
+        for errand in errands {
+            match errand {
+                Errand::Settle(outcome) => {
+                    self.memory.settle(uid, outcome);
+                    self.truths.entry(uid.clone()).or_default().outcome = Some(outcome);
+                }
+                Errand::Reopen => {
+                    self.memory.reopen(uid);
+                    self.truths.entry(uid.clone()).or_default().outcome = None;
+                }
+                Errand::LookedUp(now) => self.memory.looked_up(uid, now),
+                Errand::Proven(Some(until)) => {
+                    let proven = (object.generation, until);
+                    self.proven.insert(uid.clone(), proven);
+                }
+                Errand::Proven(None) => {
+                    self.proven.remove(uid);
+                }
+                Errand::LeaveSeat => self.leave(uid),
+                Errand::Refused(part, refusal) => {
+                    self.memory.refused(uid, part, refusal, fingerprint(object));
+                }
+                Errand::WriteDown(Some(ending)) => {
+                    self.memory.owe(uid, *ending);
+                    self.memory.paid(uid);
+                }
+                Errand::Unproven(_)
+                | Errand::GivenBack(_)
+                | Errand::Fail(..)
+                | Errand::Anew
+                | Errand::WriteDown(None)
+                | Errand::Unsaid(_)
+                | Errand::NotTaken(_)
+                | Errand::Tell(_)
+                | Errand::Log(..) => {}
             }
-            Effect::Answered(_) | Effect::Shown(_) => {
-                self.proven.remove(&object.uid);
-                self.leave(&object.uid);
-            }
-            _ => {}
         }
-        let Some(status) = report.status.as_ref().filter(|s| **s != object.status) else {
-            return;
-        };
+    }
+
+    fn write_status(
+        &mut self,
+        seen: &Observation,
+        effect: &Effect,
+        status: Option<&VersionPackageStatus>,
+    ) -> Option<Written> {
+        let (object, status) = (&*seen.object, status?);
         let intended = matches!(effect, Effect::Intended(_));
         let wrong = intended.then(|| self.wrong_to_delete(object)).flatten();
         let wanted = !seen.asks(self.clock());
@@ -343,16 +379,25 @@ impl World {
                     (truth.held, truth.freed) = (false, false);
                 }
             }
-            Err(code) => {
-                let (shown, words) = (target.version, String::new());
-                let conflicts =
+            Err(404) => return Some(Written::Gone),
+            Err(_) => {
+                let (part, shown) = (Part::Status, target.version);
+                let met =
                     self.memory
-                        .met_conflict(&object.uid, Part::Status, shown, words, self.tick);
-                if intended && (code == 404 || conflicts > CONFLICTS_BORNE) {
-                    self.leave(&object.uid);
-                }
+                        .met_conflict(&object.uid, part, shown, String::new(), self.tick);
+                return Some(Written::Contested(met));
             }
         }
+        Some(Written::Yes)
+    }
+}
+
+/// The circumstances of a refusal.
+fn fingerprint(object: &Object) -> Fingerprint {
+    Fingerprint {
+        generation: object.generation,
+        requested_at: object.requested_at.clone(),
+        revision: 0,
     }
 }
 

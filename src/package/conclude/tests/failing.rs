@@ -16,7 +16,7 @@ fn with(deletion: Deletion) -> Object {
 /// What follows from a look-up that failed.
 fn look_up(object: Object) -> Report {
     let shown = Effect::Shown(Err(Answer::Unexpected(detail(404, "look-up"))));
-    conclude(&seen(object), &Decision::LookUp, &shown, 0, now(), 0.0)
+    conclude(&seen(object), &Decision::LookUp, &shown, now(), 0.0)
 }
 
 fn code(deletion: &Deletion) -> Option<&str> {
@@ -45,7 +45,6 @@ fn a_look_up_that_fails_leaves_the_error_of_a_call_and_is_none_itself() {
             &seen,
             &Decision::WriteIntent,
             &intent,
-            0,
             now(),
             0.0,
         ))
@@ -59,7 +58,7 @@ fn what_is_held_forgets_its_failures_so_that_it_goes_on_at_once_when_it_is_let_g
     let retry = |object: Object| {
         let seen = seen(object);
         let decision = decide::decide(&seen, now());
-        conclude(&seen, &decision, &Effect::None, 3, now(), 0.0).retry
+        conclude(&seen, &decision, &Effect::None, now(), 0.0).retry()
     };
     let paused = Object {
         paused: true,
@@ -78,9 +77,9 @@ fn a_permit_that_cannot_be_used_is_told_of_when_that_lasts_and_asked_for_ever_mo
             given_back: before,
             ..seen(going())
         };
-        let report = conclude(&seen, &decision, &Effect::None, 9, now, 0.0);
+        let report = conclude(&seen, &decision, &Effect::None, now, 0.0);
         let wake = report.wake.unwrap();
-        assert_eq!(report.retry, Retry::GivenBack(wake));
+        assert_eq!(report.retry(), Retry::GivenBack(wake));
         (wake - now.tick, report)
     };
     let mut pauses = Vec::new();

@@ -26,7 +26,7 @@ fn waiting(object: Object, request: Request) -> Observation {
 
 fn rests(seen: &Observation, now: Now) -> Report {
     let rest = decide::decide(seen, now);
-    conclude(seen, &rest, &Effect::None, 0, now, 0.0)
+    conclude(seen, &rest, &Effect::None, now, 0.0)
 }
 
 #[test]
@@ -52,8 +52,16 @@ fn a_grace_period_that_began_anew_is_stored_so_that_a_restart_does_not_end_it() 
         let next = Object { status, ..object };
         let read = Request::read(&next, then).unwrap();
         assert_eq!((read.at, read.since), (anew.wall, anew.tick));
-        let report = rests(&waiting(next.clone(), read), then);
-        assert_eq!(reason(&report), "GracePeriod");
+        let still = waiting(next.clone(), read);
+        let decision = decide::decide(&still, then);
+        assert!(matches!(
+            decision,
+            Decision::Rest {
+                reason: Reason::GracePeriod,
+                ..
+            }
+        ));
+        assert_eq!(rests(&still, then).status, None, "it stands there");
         let over = later(begun, 71);
         let decision = decide::decide(&waiting(next, read), over);
         assert!(matches!(decision, Decision::Request(_)), "{decision:?}");

@@ -24,7 +24,7 @@ fn ended(object: Object, outcome: Outcome) -> Observation {
 
 fn tells(seen: &Observation) -> (Decision, Report) {
     let decision = decide::decide(seen, now());
-    let report = conclude(seen, &decision, &Effect::None, 0, now(), 0.0);
+    let report = conclude(seen, &decision, &Effect::None, now(), 0.0);
     (decision, report)
 }
 
@@ -43,7 +43,7 @@ fn it_tells_its_outcome_with_one_event_before_our_finalizer_goes_and_nothing_aft
         let next = ended(kept(&[KEEP, FINALIZER], Some(&told)), outcome);
         let release = decide::decide(&next, now());
         assert!(matches!(release, Decision::Release { .. }), "{release:?}");
-        let released = conclude(&next, &release, &Effect::Patched, 0, now(), 0.0);
+        let released = conclude(&next, &release, &Effect::Patched, now(), 0.0);
         assert_eq!((released.status, released.event), (None, None));
 
         let (decision, after) = tells(&ended(kept(&[KEEP], Some(&told)), outcome));
@@ -66,7 +66,7 @@ fn an_object_that_nobody_else_keeps_or_that_never_was_ours_is_not_written() {
     let alone = ended(kept(&[FINALIZER], None), Outcome::Deleted);
     let release = decide::decide(&alone, now());
     assert!(matches!(release, Decision::Release { .. }), "{release:?}");
-    let released = conclude(&alone, &release, &Effect::Patched, 0, now(), 0.0);
+    let released = conclude(&alone, &release, &Effect::Patched, now(), 0.0);
     assert!(released.status.is_none() && released.event.is_some());
     let strange = seen(kept(&[KEEP], None));
     assert_eq!(decide::decide(&strange, now()), Decision::Nothing);
@@ -77,6 +77,7 @@ fn a_status_that_is_refused_keeps_no_object() {
     let refused = Observation {
         status_refused: Some(decide::Refusal {
             words: "no".to_owned(),
+            count: 1,
             until: Instant::now() + Duration::from_secs(5),
         }),
         ..ended(kept(&[KEEP, FINALIZER], None), Outcome::Deleted)

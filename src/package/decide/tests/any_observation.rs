@@ -107,6 +107,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     finalizers_refused: None,
                     status_refused: waiting.then(|| Refusal {
                         words: "no".to_owned(),
+                        count: 1,
                         until: Instant::now() + Duration::from_secs(30),
                     }),
                     blind,
@@ -129,6 +130,10 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     hurried: blind,
                     unproven: None,
                     given_back: 0,
+                    failure: None,
+                    failed_writes: 0,
+                    audited: None,
+                    window: Duration::ZERO,
                     guard,
                     proven: None,
                     standing,

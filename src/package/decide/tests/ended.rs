@@ -9,6 +9,7 @@ use super::*;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::conclude::{Report, conclude};
 use crate::package::effect::Effect;
+use crate::package::errand::Errand;
 
 /// A record of which app-1 said how its deletion ended, over a Platform of app-2.
 fn record(outcome: Outcome) -> Observation {
@@ -38,7 +39,7 @@ fn with_deleted(mut seen: Observation) -> Observation {
 
 fn after(seen: &Observation) -> (Report, VersionPackageStatus) {
     let decision = decide(seen, now());
-    let report = conclude(seen, &decision, &Effect::None, 0, now(), 0.0);
+    let report = conclude(seen, &decision, &Effect::None, now(), 0.0);
     let status = report.status.clone().unwrap();
     (report, status)
 }
@@ -65,7 +66,7 @@ fn what_another_application_lacks_is_held_and_stays_as_it_was_told() {
             assert!(message.contains(part), "{message}");
         }
         let (report, status) = after(&seen);
-        assert!(!report.reopened);
+        assert!(!report.errands.contains(&Errand::Reopen));
         assert_eq!(status.application, Some(app("app-1")));
         let outcome = status.deletion.unwrap().outcome;
         assert_eq!(outcome, Some(Outcome::AlreadyGone));
@@ -129,7 +130,7 @@ fn a_person_who_names_the_present_application_has_the_deletion_begin_anew_there(
         );
         changed(&mut seen, |o| o.accept = Some("app-2".to_owned()));
         let (report, status) = after(&seen);
-        assert!(report.reopened);
+        assert!(report.errands.contains(&Errand::Reopen));
         assert_eq!(status.application, Some(app("app-2")));
         assert_eq!(status.deletion, None);
         // The next look rests on that.
@@ -151,7 +152,7 @@ fn what_an_application_lacks_at_another_endpoint_is_looked_up_at_the_present_one
     for mut seen in [record.clone(), with_deleted(record.clone())] {
         told_at(&mut seen, "https://wrong.example");
         let (report, status) = after(&seen);
-        assert!(report.reopened);
+        assert!(report.errands.contains(&Errand::Reopen));
         assert_eq!(status.deletion, None);
         assert_eq!(status.endpoint, record.endpoint);
         changed(&mut seen, |o| o.status = status);

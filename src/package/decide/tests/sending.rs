@@ -56,12 +56,20 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
 #[test]
 fn a_write_that_met_a_conflict_waits_for_the_watch() {
     let now = now();
+    let conflict = Conflict {
+        part: Part::Status,
+        words: "changed".to_owned(),
+        at: now.tick,
+    };
     let contested = Observation {
-        echo: Echo::Contested(now.tick),
+        echo: Echo::Contested(conflict.clone()),
         ..seen(going())
     };
     let until = now.tick + CONFLICT_BOUND;
     assert_eq!(decide(&contested, now), Decision::Await(until));
+    // What the watch doesn't bear out is no conflict.
+    let later = Now { tick: until, ..now };
+    assert_eq!(decide(&contested, later), Decision::EndConflict(conflict));
 }
 
 #[test]
@@ -69,6 +77,7 @@ fn nothing_is_called_and_no_finalizer_patched_while_that_write_is_refused() {
     let now = now();
     let refusal = Some(Refusal {
         words: "policy p says no".to_owned(),
+        count: 1,
         until: now.tick + Duration::from_secs(7),
     });
     let unwritable = Observation {

@@ -1,0 +1,113 @@
+//! How a deletion ended, as it is counted and written down.
+
+use std::time::Duration;
+
+use crate::api::version_package::Outcome;
+use crate::package::decide::{Decision, Now, Observation};
+use crate::package::errand::{Ending, Errand};
+use crate::remote::answer::{Answer, Call};
+use crate::telemetry::audit::{AuditRecord, LookUpRecord};
+
+/// Writes down that the object ended so, with the call and the answer that brought it about, if one was made. What was
+/// written down before is no news.
+pub(super) fn write_down(
+    seen: &Observation,
+    outcome: Outcome,
+    answered: Option<(Call, &Answer)>,
+    now: Now,
+) -> Errand {
+    let news = seen.audited != Some(outcome);
+    Errand::WriteDown(news.then(|| {
+        // Of clocks that don't agree the end may be before the beginning: then it took no time.
+        let took = now.wall.duration_since(seen.asked_at(now));
+        let took = Duration::try_from(took).unwrap_or_default();
+        Box::new(Ending {
+            outcome,
+            took: Some(took).filter(|_| answered.is_some()),
+            record: audit_record(seen, outcome, answered, now).map(Box::new),
+        })
+    }))
+}
+
+/// Writes down how the object ended or is about to end, before `decision` is carried out: nothing follows from an end
+/// before. One that its status tells was written down by an earlier pass.
+pub fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> Option<Errand> {
+    let end = match decision {
+        Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),
+        Decision::Nothing
+        | Decision::Await(_)
+        | Decision::AddFinalizer
+        | Decision::Rest { .. }
+        | Decision::Request(_)
+        | Decision::Follow { .. }
+        | Decision::WriteIntent
+        | Decision::LookUp
+        | Decision::Confirm
+        | Decision::Send
+        | Decision::EndConflict(_)
+        | Decision::RestartWatch
+        | Decision::GiveBack(_) => seen.settled,
+    };
+    let untold = end.filter(|end| seen.object.outcome() != Some(*end));
+    untold.map(|outcome| write_down(seen, outcome, None, now))
+}
+
+/// The audit line of an end, with the call and the answer that brought it about, if one was made. `None` for
+/// an object whose `fileId` can't be read: there is no package to speak of.
+pub fn audit_record(
+    seen: &Observation,
+    outcome: Outcome,
+    answered: Option<(Call, &Answer)>,
+    now: Now,
+) -> Option<AuditRecord> {
+    let object = &*seen.object;
+    let disregarded = seen.claim.disregarded().iter();
+    let answer = answered.map(|(_, answer)| answer);
+    // The line of a deletion that a look-up proved names both answers.
+    let proven = seen.unproven.as_ref().zip(answer);
+    let (first, look_up) = match proven.filter(|_| outcome == Outcome::Deleted) {
+        Some((deleted, shown)) => (Some(deleted), Some(shown)),
+        None => (answer.and_then(Answer::detail), None),
+    };
+    let deletion = object.status.deletion.as_ref();
+    let attempts = deletion
+        .and_then(|deletion| deletion.attempts)
+        .and_then(|attempts| u32::try_from(attempts).ok())
+        .unwrap_or(0);
+    // A package that is gone after a call of ours may have gone by that: its answer was lost, or its line.
+    let earlier = answered.map_or(attempts, |(call, _)| match call {
+        Call::Delete => attempts.saturating_sub(1),
+        Call::Login | Call::Show | Call::List => attempts,
+    });
+    let earlier = Some(earlier).filter(|earlier| *earlier > 0);
+    let requested_at = seen.asked_at(now);
+    let took = Duration::try_from(now.wall.duration_since(requested_at)).unwrap_or_default();
+    Some(AuditRecord {
+        time: now.wall,
+        namespace: object.key.namespace.to_string(),
+        name: object.key.name.to_string(),
+        uid: object.uid.clone(),
+        actor: object.actor.clone(),
+        file_id: object.file_id()?.clone(),
+        package: object.status.package.clone(),
+        application: object.application().cloned(),
+        outcome,
+        disregarded: disregarded.map(ToString::to_string).collect(),
+        http_status: match look_up {
+            Some(_) => first.and_then(|detail| detail.http_status),
+            None => answer.and_then(Answer::http_status),
+        },
+        code: first.and_then(|detail| detail.code.clone()),
+        look_up: look_up.map(|shown| LookUpRecord {
+            http_status: shown.http_status(),
+            code: shown.detail().and_then(|detail| detail.code.clone()),
+        }),
+        attempts,
+        earlier_attempts: match outcome {
+            Outcome::AlreadyGone => earlier,
+            Outcome::Deleted | Outcome::Retained | Outcome::HandedOver => None,
+        },
+        requested_at: Some(requested_at),
+        duration_ms: u64::try_from(took.as_millis()).ok(),
+    })
+}

@@ -1,0 +1,153 @@
+//! What is remembered of an answer, in which order, and who leaves the queue by it.
+
+use super::*;
+use crate::package::errand::Ending;
+
+fn leaves(report: &Report) -> bool {
+    report.errands.contains(&Errand::LeaveSeat)
+}
+
+fn ending(report: &Report) -> Option<&Ending> {
+    report.errands.iter().find_map(|errand| {
+        if let Errand::WriteDown(Some(ending)) = errand {
+            Some(&**ending)
+        } else {
+            None
+        }
+    })
+}
+
+/// Where `errand` stands.
+fn place(report: &Report, errand: impl Fn(&Errand) -> bool) -> usize {
+    report.errands.iter().position(errand).unwrap()
+}
+
+#[test]
+fn an_end_is_remembered_then_written_down_and_the_seat_left_last() {
+    for answer in [
+        Answer::Done(200),
+        Answer::AlreadyGone(detail(404, "123002")),
+    ] {
+        let report = after(going(), answer);
+        let settled = place(&report, |errand| matches!(errand, Errand::Settle(_)));
+        let forgotten = place(&report, |errand| *errand == Errand::Anew);
+        let written = place(&report, |errand| matches!(errand, Errand::WriteDown(_)));
+        let left = place(&report, |errand| *errand == Errand::LeaveSeat);
+        assert!(settled < written && forgotten < written && written < left);
+        assert_eq!(left, report.errands.len() - 1);
+        let ending = ending(&report).unwrap();
+        assert!(ending.took.is_some() && ending.record.is_some());
+        assert!(report.errands.contains(&Errand::Unproven(None)));
+    }
+}
+
+#[test]
+fn an_end_that_was_written_down_is_no_news_but_its_line_may_still_be_owed() {
+    let effect = Effect::Answered(Answer::Done(200));
+    for (audited, news) in [
+        (None, true),
+        (Some(Outcome::Retained), true),
+        (Some(Outcome::Deleted), false),
+    ] {
+        let seen = Observation {
+            audited,
+            ..seen(going())
+        };
+        let report = conclude(&seen, &Decision::Send, &effect, now(), 0.0);
+        assert_eq!(ending(&report).is_some(), news, "{audited:?}");
+        let tries = |errand: &Errand| matches!(errand, Errand::WriteDown(_));
+        assert!(report.errands.iter().any(tries));
+    }
+}
+
+#[test]
+fn an_end_is_written_down_before_what_rests_on_it_unless_the_status_tells_it() {
+    let ended = |outcome| Observation {
+        settled: Some(outcome),
+        ..seen(going())
+    };
+    let release = |outcome| Decision::Release {
+        outcome,
+        keeper: None,
+    };
+    let outcome = Outcome::Retained;
+    let Some(Errand::WriteDown(Some(untold))) =
+        untold_end(&seen(going()), &release(outcome), now())
+    else {
+        panic!("it isn't written down")
+    };
+    assert_eq!((untold.outcome, untold.took), (outcome, None));
+    let resting = Decision::Await(Instant::now());
+    assert!(untold_end(&ended(Outcome::Deleted), &resting, now()).is_some());
+    assert!(untold_end(&seen(going()), &resting, now()).is_none());
+    let mut object = going();
+    object.status.deletion = Some(Deletion {
+        outcome: Some(outcome),
+        ..Deletion::default()
+    });
+    assert!(untold_end(&seen(object), &release(outcome), now()).is_none());
+}
+
+#[test]
+fn an_answer_that_proves_nothing_keeps_its_seat_for_the_look_up_that_tells() {
+    let proves_nothing = detail(200, "");
+    let report = after(going(), Answer::Unproven(proves_nothing.clone()));
+    let remembered = Errand::Unproven(Some(proves_nothing.clone()));
+    assert!(report.errands.contains(&remembered) && !leaves(&report));
+    assert_eq!((&report.status, &report.event), (&None, &None));
+
+    let unproven = Observation {
+        unproven: Some(proves_nothing.clone()),
+        ..seen(going())
+    };
+    let confirm = |shown| {
+        let effect = Effect::Shown(shown);
+        conclude(&unproven, &Decision::Confirm, &effect, now(), 0.0)
+    };
+    for (shown, told) in [
+        (Ok(Box::new(version("V1"))), true),
+        (Err(Answer::AlreadyGone(detail(404, "123002"))), true),
+        (Err(Answer::Unproven(proves_nothing)), true),
+        (Err(Answer::Unexpected(detail(404, ""))), true),
+        (Err(Answer::Throttled(detail(403, "1010009"))), false),
+        (Err(Answer::TokenRefused(detail(403, "1010005"))), false),
+        (
+            Err(Answer::Unavailable(Detail::default(), Trouble::TimedOut)),
+            false,
+        ),
+    ] {
+        let report = confirm(shown.clone());
+        let forgotten = report.errands.contains(&Errand::Unproven(None));
+        assert_eq!(forgotten, told, "{shown:?}");
+        assert!(leaves(&report), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_look_up_that_proves_keeps_its_seat_for_the_call_and_counts_for_a_window_and_a_minute() {
+    let shown = Effect::Shown(Ok(Box::new(version("V1"))));
+    let (seen, now) = (seen(going()), now());
+    let report = conclude(&seen, &Decision::LookUp, &shown, now, 0.0);
+    let until = now.tick + seen.window + Duration::from_secs(60);
+    assert_eq!(
+        report.errands,
+        [Errand::Proven(Some(until)), Errand::GivenBack(None)]
+    );
+}
+
+#[test]
+fn every_other_answer_leaves_the_seat_and_forgets_what_was_proven() {
+    for answer in [
+        Answer::Throttled(detail(403, "1010009")),
+        Answer::CredentialsRefused(detail(401, "100208")),
+        Answer::Unexpected(detail(404, "")),
+        Answer::InvalidFileId(detail(400, "120015")),
+    ] {
+        let report = after(going(), answer.clone());
+        assert_eq!(report.errands[0], Errand::Proven(None));
+        assert!(report.errands.contains(&Errand::GivenBack(None)));
+        assert!(leaves(&report) && ending(&report).is_none(), "{answer:?}");
+    }
+    let mismatch = shown("V1", Ok(version("V2")));
+    assert!(leaves(&mismatch) && mismatch.errands.contains(&Errand::Unproven(None)));
+}

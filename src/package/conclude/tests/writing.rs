@@ -1,0 +1,310 @@
+//! Which status is written, and what follows from how that ended.
+
+use super::*;
+use crate::api::version_package::VersionPackageStatus;
+use crate::package::decide::{Conflict, Refusal};
+use crate::package::memory::{Failure, Fingerprint, Part};
+
+fn refusal(count: u32, until: Instant) -> Refusal {
+    Refusal {
+        words: "policy p says no".to_owned(),
+        count,
+        until,
+    }
+}
+
+/// What an object says that is told to rest.
+fn rests(seen: &Observation, now: Now) -> Report {
+    let rest = Decision::Rest {
+        reason: Reason::Paused,
+        message: "held".into(),
+        until: None,
+    };
+    conclude(seen, &rest, &Effect::None, now, 0.0)
+}
+
+/// What follows from a write of the intent that ended so.
+fn intended(seen: &Observation, written: Written, now: Now) -> Report {
+    let effect = Effect::Intended("i".to_owned());
+    let report = conclude(seen, &Decision::WriteIntent, &effect, now, 0.0);
+    assert!(report.status.is_some());
+    afterwards(seen, &effect, report, Some(written), (now, 0.0))
+}
+
+/// What follows from an answer that is said, when the write of that ended so.
+fn answered(seen: &Observation, written: Written, now: Now) -> (Report, Report) {
+    let effect = Effect::Answered(Answer::Unexpected(detail(404, "")));
+    let report = conclude(seen, &Decision::Send, &effect, now, 0.0);
+    let rest = afterwards(seen, &effect, report.clone(), Some(written), (now, 0.0));
+    (report, rest)
+}
+
+fn event(report: &Report) -> Vec<&'static str> {
+    let all = report.errands.iter();
+    let told = all.filter_map(|errand| {
+        if let Errand::Tell(note) = errand {
+            Some(note.reason)
+        } else {
+            None
+        }
+    });
+    told.collect()
+}
+
+fn unsaid(status: VersionPackageStatus) -> Errand {
+    Errand::Unsaid(Some(Box::new(status)))
+}
+
+fn seconds(report: &Report, now: Now) -> f64 {
+    (report.wake.unwrap() - now.tick).as_secs_f64()
+}
+
+#[test]
+fn a_status_that_is_written_is_told_of_and_forgets_what_was_unsaid() {
+    let (seen, now) = (seen(going()), now());
+    let (report, rest) = answered(&seen, Written::Yes, now);
+    assert_eq!(rest.errands[0], Errand::Unsaid(None));
+    assert_eq!(event(&rest), ["UnexpectedAnswer"]);
+    assert_eq!(rest.wake, report.wake);
+    let unwritten = afterwards(&seen, &Effect::None, rests(&seen, now), None, (now, 0.0));
+    assert_eq!(event(&unwritten), ["Paused"]);
+}
+
+#[test]
+fn what_a_call_came_to_is_kept_where_it_cannot_be_written() {
+    let now = now();
+    for written in [
+        Written::Gone,
+        Written::Contested(1),
+        Written::Refused("no".to_owned()),
+        Written::Failed("no answer".to_owned()),
+    ] {
+        let (report, rest) = answered(&seen(going()), written.clone(), now);
+        let said = unsaid(report.status.unwrap());
+        assert_eq!(rest.errands[0], said, "{written:?}");
+        assert!(!rest.errands.contains(&Errand::LeaveSeat));
+    }
+}
+
+#[test]
+fn what_an_earlier_pass_could_not_write_is_said_while_it_is_still_so() {
+    let now = now();
+    let (report, _) = answered(&seen(going()), Written::Yes, now);
+    let failure = Failure {
+        count: 1,
+        until: now.tick + Duration::from_secs(5),
+        fingerprint: Fingerprint {
+            generation: 1,
+            requested_at: None,
+            revision: 0,
+        },
+        unsaid: report.status.clone().map(Box::new),
+    };
+    let failing = Observation {
+        failure: Some(failure.clone()),
+        ..seen(going())
+    };
+    let waits = Decision::Await(failure.until);
+    let says =
+        |seen: &Observation, effect: &Effect, now| conclude(seen, &waits, effect, now, 0.0).status;
+    assert_eq!(says(&failing, &Effect::None, now), report.status);
+    assert_eq!(says(&failing, &Effect::Beaten, now), None);
+    let over = Now {
+        tick: failure.until,
+        ..now
+    };
+    assert_eq!(says(&failing, &Effect::None, over), None);
+    // A pass that has something to say says that.
+    assert_eq!(reason(&rests(&failing, now)), "Paused");
+}
+
+#[test]
+fn a_permit_outlives_three_conflicts_of_its_intent_and_nothing_else() {
+    let (seen, now) = (seen(going()), now());
+    for (written, leaves, pause) in [
+        (Written::Yes, false, None),
+        (Written::Contested(1), false, Some(5.0)),
+        (Written::Contested(3), false, Some(5.0)),
+        (Written::Contested(4), true, Some(5.0)),
+        (Written::Gone, true, Some(30.0)),
+        (Written::Refused("no".to_owned()), true, Some(1.0)),
+        (Written::Failed("no answer".to_owned()), true, Some(1.0)),
+    ] {
+        let rest = intended(&seen, written.clone(), now);
+        let left = rest.errands.contains(&Errand::LeaveSeat);
+        assert_eq!(left, leaves, "{written:?}");
+        let wake = rest.wake.map(|wake| (wake - now.tick).as_secs_f64());
+        assert_eq!(wake, pause, "{written:?}");
+    }
+}
+
+#[test]
+fn an_object_that_is_held_otherwise_meanwhile_is_looked_at_again_and_says_nothing() {
+    let now = now();
+    let (_, rest) = answered(&seen(going()), Written::Outdated, now);
+    assert_eq!((rest.errands, rest.wake), (Vec::new(), Some(now.tick)));
+}
+
+#[test]
+fn an_event_waits_for_a_status_that_met_a_conflict_and_wakes_at_the_earlier_time() {
+    let now = now();
+    let (_, rest) = answered(&seen(going()), Written::Contested(1), now);
+    assert_eq!((event(&rest), seconds(&rest, now)), (vec![], 5.0));
+    let paused = seen(going());
+    let mut report = rests(&paused, now);
+    report.wake = Some(now.tick + Duration::from_secs(2));
+    let written = Some(Written::Contested(1));
+    let rest = afterwards(&paused, &Effect::None, report, written, (now, 0.0));
+    assert_eq!((event(&rest), seconds(&rest, now)), (vec![], 2.0));
+}
+
+#[test]
+fn the_first_refusal_of_a_status_is_told_beside_its_event_and_the_others_with_growing_pauses() {
+    let now = now();
+    for (before, events, pause) in [
+        (None, vec!["StatusRefused", "Paused"], 1.0),
+        (Some(1), vec![], 2.0),
+        (Some(2), vec![], 4.0),
+        (Some(9), vec![], 60.0),
+    ] {
+        let seen = Observation {
+            status_refused: before.map(|count| refusal(count, now.tick)),
+            ..seen(going())
+        };
+        let written = Some(Written::Refused("policy p says no".to_owned()));
+        let then = (now, 0.0);
+        let rest = afterwards(&seen, &Effect::None, rests(&seen, now), written, then);
+        assert_eq!(event(&rest), events, "{before:?}");
+        assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before:?}");
+        let next = refusal(before.unwrap_or(0) + 1, rest.wake.unwrap());
+        let refused = Errand::Refused(Part::Status, next);
+        assert!(rest.errands.contains(&refused), "{:?}", rest.errands);
+    }
+}
+
+#[test]
+fn a_status_that_is_known_to_be_refused_is_not_written_before_its_pause_is_over() {
+    let now = now();
+    let until = now.tick + Duration::from_secs(7);
+    let refused = Observation {
+        status_refused: Some(refusal(2, until)),
+        ..seen(going())
+    };
+    let report = rests(&refused, now);
+    assert_eq!((&report.status, &report.event), (&None, &None));
+    assert_eq!(report.wake, Some(until));
+    let (report, _) = answered(&refused, Written::Yes, now);
+    assert_eq!(report.status, None);
+    let keeps = |errand: &Errand| matches!(errand, Errand::Unsaid(Some(_)));
+    assert!(report.errands.iter().any(keeps));
+    let over = Now { tick: until, ..now };
+    assert!(rests(&refused, over).status.is_some());
+}
+
+#[test]
+fn a_finalizer_that_is_refused_and_a_conflict_that_is_none_are_remembered_alike() {
+    let now = now();
+    let refused = |before: u32| Observation {
+        finalizers_refused: Some(refusal(before, now.tick)),
+        ..seen(going())
+    };
+    let effect = Effect::Refused("policy p says no".to_owned());
+    let add = Decision::AddFinalizer;
+    let report = conclude(&refused(2), &add, &effect, now, 0.0);
+    let next = refusal(3, now.tick + Duration::from_secs(4));
+    let errand = Errand::Refused(Part::Finalizers, next.clone());
+    assert_eq!(report.errands, [errand]);
+    assert_eq!(
+        (reason(&report).as_str(), report.wake),
+        ("FinalizerRefused", Some(next.until))
+    );
+
+    for (part, seen, events) in [
+        (Part::Finalizers, seen(going()), vec![]),
+        (Part::Status, seen(going()), vec!["StatusRefused"]),
+    ] {
+        let conflict = Conflict {
+            part,
+            words: "policy p says no".to_owned(),
+            at: now.tick,
+        };
+        let ends = Decision::EndConflict(conflict);
+        let report = conclude(&seen, &ends, &Effect::None, now, 0.0);
+        let first = refusal(1, now.tick + Duration::from_secs(1));
+        assert_eq!(report.errands[0], Errand::Refused(part, first));
+        assert_eq!((event(&report), report.wake), (events, Some(now.tick)));
+    }
+}
+
+#[test]
+fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
+    let now = now();
+    for (before, pause) in [(0, 1.0), (1, 2.0), (4, 16.0), (9, 30.0)] {
+        let seen = Observation {
+            failed_writes: before,
+            ..seen(going())
+        };
+        let patch = Effect::Failed("no answer".to_owned());
+        let report = conclude(&seen, &Decision::AddFinalizer, &patch, now, 0.0);
+        assert_eq!(report, Report::nothing());
+        let rest = afterwards(&seen, &patch, report, None, (now, 0.0));
+        assert_eq!(rest.errands, [Errand::NotTaken("no answer".to_owned())]);
+        assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
+        let written = Written::Failed("no answer".to_owned());
+        let (_, rest) = answered(&seen, written, now);
+        assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
+    }
+}
+
+#[test]
+fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_ever() {
+    let now = now();
+    let effect = Effect::Unaudited("the disk is full".to_owned());
+    let pass = |object: &Object, failed_writes, written| {
+        let seen = Observation {
+            settled: Some(Outcome::Deleted),
+            failed_writes,
+            ..seen(object.clone())
+        };
+        let ends = Decision::Nothing;
+        let report = conclude(&seen, &ends, &effect, now, 0.0);
+        assert_eq!((&report.errands, &report.event), (&Vec::new(), &None));
+        let status = report.status.clone();
+        let written = status.as_ref().and(written);
+        let rest = afterwards(&seen, &effect, report, written, (now, 0.0));
+        (status, rest)
+    };
+    let mut object = going();
+    let (said, rest) = pass(&object, 3, Some(Written::Yes));
+    let said = said.unwrap();
+    assert!(said.says(Reason::AuditFailed));
+    assert_eq!(said.deletion, object.status.deletion, "nothing of the end");
+    // What failed before is over by a status that was taken.
+    assert_eq!(
+        (event(&rest), seconds(&rest, now)),
+        (vec!["AuditFailed"], 1.0)
+    );
+    object.status = said;
+    let (said, rest) = pass(&object, 1, Some(Written::Yes));
+    assert_eq!((said, event(&rest)), (None, vec![]));
+    assert!((seconds(&rest, now) - 2.0).abs() < 0.001);
+    // Neither can be written.
+    let failed = Some(Written::Failed("no answer".to_owned()));
+    let (_, rest) = pass(&going(), 0, failed);
+    let not_taken = Errand::NotTaken("no answer".to_owned());
+    assert!(rest.errands.contains(&not_taken) && event(&rest) == ["AuditFailed"]);
+}
+
+#[test]
+fn where_the_application_is_goes_with_a_write_that_is_due_anyway() {
+    let (mut object, now) = (going(), now());
+    object.status = rests(&seen(object.clone()), now).status.unwrap();
+    let moved = |object: &Object| Observation {
+        endpoint: Some("https://new.example.com".parse().unwrap()),
+        ..seen(object.clone())
+    };
+    assert_eq!(rests(&moved(&object), now).status, None);
+    object.status.conditions.clear();
+    let status = rests(&moved(&object), now).status.unwrap();
+    assert!(status.endpoint.is_some());
+}

@@ -1,0 +1,248 @@
+//! Which status is written, and what follows from how that ended.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Report, pause, say, unaudited};
+use crate::api::reason::Reason;
+use crate::api::version_package::VersionPackageStatus;
+use crate::package::decide::{self, Conflict, Decision, Now, Observation, Refusal};
+use crate::package::effect::Effect;
+use crate::package::errand::Errand;
+use crate::package::memory::Part;
+use crate::telemetry::events::Note;
+use crate::writes::CONFLICT_BOUND;
+
+/// After a write that the API server did not take; it doubles with each further one.
+const WRITE_PAUSE: Duration = Duration::from_millis(500);
+const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
+/// After a write that was refused; it doubles with each further one.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
+/// So many conflicts in a row cost no permit.
+const CONFLICTS_BORNE: u32 = 3;
+/// After the API server said that there is no such object; mostly the watch says so before.
+const GONE_PAUSE: Duration = Duration::from_secs(30);
+
+/// How a write of the status ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It stands there.
+    Yes,
+    /// The guard holds the object otherwise by now, or not at all: nothing was sent.
+    Outdated,
+    /// There is no such object.
+    Gone,
+    /// The object has changed meanwhile, so often in a row.
+    Contested(u32),
+    /// Refused, in these words.
+    Refused(String),
+    /// Not decided, for this reason.
+    Failed(String),
+}
+
+/// The report with the status that is due now: none that stands there already, or that is known to be refused for a while.
+pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: Now) -> Report {
+    let said = if let Effect::Unaudited(error) = effect {
+        // Nothing else is told before the end is written down.
+        let said = seen.object.status.says(Reason::AuditFailed);
+        (!said).then(|| unaudited(seen, error, now))
+    } else if *effect == Effect::None {
+        // What an earlier pass couldn't write is still so, where this one has nothing to say.
+        report.status.or_else(|| unsaid(seen, now))
+    } else {
+        report.status
+    };
+    report.status = said.filter(|status| in_place(seen, status) != seen.object.status);
+    let refusal = seen.status_refused.as_ref();
+    if let Some(refusal) = refusal.filter(|refusal| refusal.until > now.tick)
+        && let Some(status) = report.status.take()
+    {
+        // What it would say is worked out anew then, and its event is no news before.
+        report.event = None;
+        report.wake = Some(earlier(report.wake, refusal.until));
+        report.errands.extend(kept(effect, status));
+    }
+    report
+}
+
+/// What follows from how the write of the status ended, where one was due. The last of what is told of a pass.
+pub fn afterwards(
+    seen: &Observation,
+    effect: &Effect,
+    report: Report,
+    written: Option<Written>,
+    (now, chance): (Now, f64),
+) -> Report {
+    let Report {
+        status,
+        mut event,
+        mut wake,
+        ..
+    } = report;
+    let mut errands = Vec::new();
+    let mut failed = if let Effect::Failed(error) | Effect::Unaudited(error) = effect {
+        Some(error.clone())
+    } else {
+        None
+    };
+    let mut failures = seen.failed_writes;
+    if let Some(written) = &written {
+        errands.extend(of_the_call(effect, status, written));
+    }
+    match written {
+        None => {}
+        Some(Written::Yes) => failures = 0,
+        Some(Written::Outdated) => {
+            return Report {
+                wake: Some(now.tick),
+                ..Report::nothing()
+            };
+        }
+        Some(Written::Gone) => wake = Some(earlier(wake, now.tick + GONE_PAUSE)),
+        Some(Written::Contested(_)) => {
+            // Told when it is said.
+            event = None;
+            wake = Some(earlier(wake, now.tick + CONFLICT_BOUND));
+        }
+        Some(Written::Refused(words)) => {
+            let refusal = refusal(seen.status_refused.as_ref(), words, now, chance);
+            wake = Some(earlier(wake, refusal.until));
+            event = event.filter(|_| refusal.count == 1);
+            errands.extend(refused(Part::Status, refusal));
+        }
+        Some(Written::Failed(error)) => failed = Some(error),
+    }
+    if let Some(error) = failed {
+        failures = failures.saturating_add(1);
+        if failures == 1 && matches!(effect, Effect::Unaudited(_)) {
+            event = Some(audit_failed(&error));
+        }
+        let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
+        wake = Some(now.tick + again);
+        errands.push(Errand::NotTaken(error));
+    }
+    errands.extend(event.map(Errand::Tell));
+    Report {
+        errands,
+        wake,
+        ..Report::nothing()
+    }
+}
+
+/// What becomes of a permit, or of what a call came to, when the status that tells of it was written or was not.
+fn of_the_call(
+    effect: &Effect,
+    status: Option<VersionPackageStatus>,
+    written: &Written,
+) -> Option<Errand> {
+    match (effect, written) {
+        (_, Written::Yes) => Some(Errand::Unsaid(None)),
+        // The object may only have been changed meanwhile.
+        (Effect::Intended(_), Written::Contested(..=CONFLICTS_BORNE)) => None,
+        // Without its intent, a permit is of no use.
+        (Effect::Intended(_), _) => Some(Errand::LeaveSeat),
+        (_, _) => kept(effect, status?),
+    }
+}
+
+/// What a call came to is said by a later pass.
+fn kept(effect: &Effect, status: VersionPackageStatus) -> Option<Errand> {
+    let called = matches!(effect, Effect::Answered(_) | Effect::Shown(_));
+    called.then(|| Errand::Unsaid(Some(Box::new(status))))
+}
+
+fn unsaid(seen: &Observation, now: Now) -> Option<VersionPackageStatus> {
+    let failure = seen.failure.as_ref();
+    let failure = failure.filter(|failure| failure.until > now.tick)?;
+    failure.unsaid.as_deref().cloned()
+}
+
+/// Where the application is goes with a write that is due anyway.
+fn in_place(seen: &Observation, status: &VersionPackageStatus) -> VersionPackageStatus {
+    VersionPackageStatus {
+        endpoint: seen.object.status.endpoint.clone(),
+        ..status.clone()
+    }
+}
+
+/// One refusal more, in these words.
+fn refusal(before: Option<&Refusal>, words: String, now: Now, chance: f64) -> Refusal {
+    let count = before.map_or(0, |before| before.count);
+    Refusal {
+        words,
+        count: count.saturating_add(1),
+        until: now.tick + pause(REFUSAL_PAUSE, REFUSAL_PAUSE_CAP, count, chance),
+    }
+}
+
+/// What is said of finalizers that can't be changed, for which `decision` is.
+pub(super) fn not_patched(
+    seen: &Observation,
+    decision: &Decision,
+    words: &str,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let before = seen.finalizers_refused.as_ref();
+    let refusal = refusal(before, words.to_owned(), now, chance);
+    let said = decide::refused(&seen.object, decision, Some(&refusal));
+    let said = said.map(|message| say(seen, Reason::FinalizerRefused, &message, None, now));
+    Report {
+        wake: Some(refusal.until),
+        errands: refused(Part::Finalizers, refusal),
+        ..said.unwrap_or_else(Report::nothing)
+    }
+}
+
+/// A conflict that the watch doesn't bear out is a refusal: what follows from that is decided at once.
+pub(super) fn no_conflict(
+    seen: &Observation,
+    conflict: &Conflict,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let before = match conflict.part {
+        Part::Finalizers => seen.finalizers_refused.as_ref(),
+        Part::Status => seen.status_refused.as_ref(),
+    };
+    let refusal = refusal(before, conflict.words.clone(), now, chance);
+    Report {
+        errands: refused(conflict.part, refusal),
+        wake: Some(now.tick),
+        ..Report::nothing()
+    }
+}
+
+/// What follows from a write that is refused. The object can't say itself that its status is: the first time an event does.
+fn refused(part: Part, refusal: Refusal) -> Vec<Errand> {
+    let first = part == Part::Status && refusal.count == 1;
+    let event = first.then(|| Errand::Tell(status_refused(&refusal.words)));
+    let refused = Errand::Refused(part, refusal);
+    std::iter::once(refused).chain(event).collect()
+}
+
+/// Said at the first failure.
+fn audit_failed(error: &str) -> Note {
+    Note {
+        warning: true,
+        reason: Reason::AuditFailed.as_str(),
+        message: format!("The object stays until how it ended is written down: {error}"),
+    }
+}
+
+/// Said at the first refusal.
+fn status_refused(words: &str) -> Note {
+    Note {
+        warning: true,
+        reason: "StatusRefused",
+        message: format!(
+            "The status can't be written, and nothing is deleted from the platform for the object before it can: {words}"
+        ),
+    }
+}
+
+fn earlier(wake: Option<Instant>, other: Instant) -> Instant {
+    wake.map_or(other, |wake| wake.min(other))
+}

@@ -1,0 +1,58 @@
+//! What is done on the way for an object: everything that follows from a pass, but for calls and writes to the object.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::decide::{Now, Refusal};
+use super::memory::Part;
+use crate::api::version_package::{Outcome, VersionPackageStatus};
+use crate::remote::answer::{Answer, Detail};
+use crate::telemetry::audit::AuditRecord;
+use crate::telemetry::events::Note;
+
+/// One thing to do for the object of a pass.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Errand {
+    /// Forgets how its deletion ended before: it begins anew.
+    Reopen,
+    /// Its deletion is asked for from now on: a look-up that came before the guard found the package, or can't tell.
+    LookedUp(Now),
+    /// Remembers until when it counts that the platform confirmed what is expected; or that a call may have changed that.
+    Proven(Option<Instant>),
+    /// Remembers what its DELETE was answered with, which proves nothing; or that a look-up has told since.
+    Unproven(Option<Detail>),
+    /// Remembers that a permit could not be used, and asks for no other before this time; or that one was used.
+    GivenBack(Option<Instant>),
+    /// Remembers that so many calls failed in a row, and makes none before this time.
+    Fail(u32, Instant),
+    /// Forgets what failed before.
+    Anew,
+    /// Remembers how its deletion ended, and wakes whoever that serves and whoever wants the package all the same.
+    Settle(Outcome),
+    /// Writes an end down that is news, or else the line that is still owed. Nothing follows before that is done.
+    WriteDown(Option<Box<Ending>>),
+    /// Gives its ticket or permit back, and wakes those who waited behind it.
+    LeaveSeat,
+    /// Remembers what the status should say of the last failure; or that it does.
+    Unsaid(Option<Box<VersionPackageStatus>>),
+    /// Remembers that the API server refuses a write.
+    Refused(Part, Refusal),
+    /// Counts a write that was not taken, for this reason.
+    NotTaken(String),
+    /// Has an event published.
+    Tell(Note),
+    /// Logs an answer of the platform, and the end that it brought about.
+    Log(Box<Answer>, Option<Outcome>),
+}
+
+/// How the deletion of an object ended, as it is counted and written down.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took, where an answer of the platform ended it.
+    pub took: Option<Duration>,
+    /// Its line of the audit log; `None` where there is no package to speak of.
+    pub record: Option<Box<AuditRecord>>,
+}
