@@ -2,20 +2,17 @@
 
 use tokio::time::Instant;
 
-use super::conclude::untold_end;
+use super::Context;
 use super::decide::Decision;
 use super::effect::Effect;
-use super::memory::{Following, Part, Seat};
+use super::memory::{Following, Part};
 use super::object::Object;
 use super::observe::Observed;
 use super::slot::Slot;
-use super::{Context, report};
 use crate::api::names::FINALIZER;
 use crate::api::version_package::VersionPackage;
-use crate::platform::Usable;
-use crate::platform::inventory::Moment;
 use crate::remote::answer::{Answer, Call};
-use crate::session::{Purpose, Standing};
+use crate::session::Purpose;
 use crate::sight::Kind;
 use crate::writes::{self, End};
 
@@ -27,152 +24,80 @@ pub async fn act(
     slot: &mut Slot,
 ) -> Effect {
     let object = &*observed.facts.object;
-    if !decision.keeps_seat() {
-        leave_seat(context, object);
-        if !matches!(decision, Decision::Follow { .. }) {
-            context.memory.unfollow(&object.uid);
-        }
-    }
-    let untold = untold_end(&observed.facts, decision, observed.now);
-    let untold = untold.into_iter().collect();
-    if let Err(error) = report::run(context, observed, untold, slot).await {
-        return Effect::Unaudited(error);
-    }
+    let (uid, memory) = (&object.uid, &context.memory);
     match decision {
         Decision::Nothing
         | Decision::Await(_)
         | Decision::Tell { .. }
         | Decision::Rest { .. }
-        | Decision::EndConflict(_) => Effect::None,
+        | Decision::EndConflict(_)
+        | Decision::RestartWatch => Effect::None,
         Decision::GiveBack(why) => {
             tracing::debug!(why, "a permit was given back unused");
             Effect::None
         }
         Decision::AddFinalizer => patch_finalizers(context, observed, true).await,
         Decision::Release { .. } => patch_finalizers(context, observed, false).await,
-        Decision::Request(ticket) => match (&observed.usable, observed.package.clone()) {
-            (Some(usable), Some(package)) => {
-                let seat = Seat {
-                    session: usable.session.clone(),
-                    package,
-                };
-                if object.asks_for_a_try() {
-                    usable.session.try_soon();
-                }
-                if context.memory.take_seat(&object.uid, &object.key, seat) {
-                    Effect::Seated(usable.session.request(ticket.clone()))
-                } else {
-                    Effect::Beaten
-                }
+        Decision::Request(ticket) => match observed.seat() {
+            Some(seat) if memory.take_seat(uid, &object.key, seat.clone()) => {
+                Effect::Seated(seat.session.request(ticket.clone()))
             }
-            (Some(_) | None, _) => Effect::Beaten,
+            Some(_) | None => Effect::Beaten,
         },
         Decision::Follow { priority, .. } => {
-            let (uid, key, memory) = (&object.uid, &object.key, &context.memory);
             let package = observed.package.as_ref();
-            match package.map(|package| memory.follow(uid, key, package, *priority)) {
-                Some(Following::Waits) => Effect::None,
-                Some(Following::Hurries(leader)) => {
-                    context.queue.add(leader);
-                    Effect::None
-                }
-                Some(Following::Nobody) | None => Effect::Beaten,
-            }
+            let follows =
+                package.map(|package| memory.follow(uid, &object.key, package, *priority));
+            Effect::Follows(follows.unwrap_or(Following::Nobody))
         }
-        Decision::WriteIntent => {
-            // Counted before it is written: what can't be counted isn't sent.
-            if !context.guards.take(&object.uid, observed.now.wall) {
-                return Effect::Beaten;
-            }
-            // One that met a conflict is written again.
-            if let Standing::Permitted {
-                intent: Some((intent, _)),
-                ..
-            } = &observed.facts.standing
-            {
-                return Effect::Intended(intent.clone());
-            }
-            let intent = format!("{:016x}", fastrand::u64(..));
-            if let Some(usable) = &observed.usable {
-                usable.session.intend(&object.uid, intent.clone());
-            }
-            Effect::Intended(intent)
-        }
-        Decision::LookUp | Decision::Confirm | Decision::Send => {
-            slot.give_back();
-            let effect = match decision {
-                Decision::LookUp => look_up(context, observed, Purpose::LookUp).await,
-                Decision::Confirm => look_up(context, observed, Purpose::Confirm).await,
-                _ => send(context, observed).await,
-            };
-            slot.take().await;
-            if matches!(effect, Effect::NotSent) {
-                leave_seat(context, object);
-            }
-            effect
-        }
-        Decision::RestartWatch => {
-            context.metrics.permit_blind();
-            if context.memory.set_blind(true) {
-                tracing::warn!(
-                    "an own write did not come back through the watch, which is made anew"
-                );
-                context.metrics.watch_restarted("versionpackages");
-                context.restart.notify_one();
-            }
-            Effect::None
-        }
+        Decision::WriteIntent => intend(context, observed),
+        Decision::LookUp => look_up(context, observed, Purpose::LookUp, slot).await,
+        Decision::Confirm => look_up(context, observed, Purpose::Confirm, slot).await,
+        Decision::Send => send(context, observed, slot).await,
     }
 }
 
-async fn look_up(context: &Context, observed: &Observed, purpose: Purpose) -> Effect {
+fn intend(context: &Context, observed: &Observed) -> Effect {
+    let uid = &observed.facts.object.uid;
+    // Counted before it is written: what can't be counted isn't sent.
+    if !context.guards.take(uid, observed.now.wall) {
+        return Effect::Beaten;
+    }
+    // One that met a conflict is written again.
+    if let Some(intent) = observed.facts.intent() {
+        return Effect::Intended(intent.to_owned());
+    }
+    let intent = format!("{:016x}", fastrand::u64(..));
+    if let Some(usable) = &observed.usable {
+        usable.session.intend(uid, intent.clone());
+    }
+    Effect::Intended(intent)
+}
+
+async fn look_up(
+    context: &Context,
+    observed: &Observed,
+    purpose: Purpose,
+    slot: &mut Slot,
+) -> Effect {
     let object = &*observed.facts.object;
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
     };
-    match usable
-        .session
-        .show(&object.uid, purpose, &usable.connection, file_id)
-        .await
-    {
-        Some(shown) => {
-            let answer = shown.as_ref().err().unwrap_or(&Answer::Done(200));
-            context.metrics.called(Call::Show, answer);
-            if purpose == Purpose::Confirm && matches!(answer, Answer::AlreadyGone(_)) {
-                // Its DELETE did it, whatever that was answered with.
-                let (inventory, app_id) = (&context.inventory, &usable.app_id);
-                inventory.deleting(app_id);
-                inventory.deleted(app_id, file_id, Some(answer), Moment::now());
-            }
-            if shown.is_ok() {
-                shows_ours(context, object, usable);
-            }
-            Effect::Shown(shown.map(Box::new))
-        }
-        None => Effect::NotSent,
-    }
+    let (session, connection) = (&usable.session, &usable.connection);
+    slot.give_back();
+    let shown = session.show(&object.uid, purpose, connection, file_id);
+    let shown = shown.await;
+    slot.take().await;
+    let Some(shown) = shown else {
+        return Effect::NotSent;
+    };
+    let answer = shown.as_ref().err().unwrap_or(&Answer::Done(200));
+    context.metrics.called(Call::Show, answer);
+    Effect::Shown(shown.map(Box::new))
 }
 
-/// The package of `object` exists: those are woken who could not believe what is said of theirs.
-fn shows_ours(context: &Context, object: &Object, usable: &Usable) {
-    let key = usable.session.key();
-    let accepted = object.status.endpoint.as_ref();
-    let moved = accepted.is_some_and(|accepted| *accepted != key.endpoint);
-    let endpoint = moved && context.inventory.has_shown_one(key);
-    let token = !usable.logs_in && usable.session.shows_ours();
-    if !endpoint && !token {
-        return;
-    }
-    for (platform, other) in context.directory.platforms() {
-        if other.is_some_and(|other| other.session.key() == key) {
-            context
-                .queue
-                .add_wakes(context.cache.concerned_by(&platform));
-        }
-    }
-}
-
-async fn send(context: &Context, observed: &Observed) -> Effect {
+async fn send(context: &Context, observed: &Observed, slot: &mut Slot) -> Effect {
     let object = &*observed.facts.object;
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
@@ -181,33 +106,17 @@ async fn send(context: &Context, observed: &Observed) -> Effect {
     if !context.guards.take(&object.uid, observed.now.wall) {
         return Effect::Beaten;
     }
+    let (session, connection) = (&usable.session, &usable.connection);
+    slot.give_back();
     context.inventory.deleting(&usable.app_id);
-    let answer = usable
-        .session
-        .delete(&object.uid, &usable.connection, file_id)
-        .await;
-    // What another instance of the platform lacks isn't gone.
-    let believed = answer.as_ref().filter(|answer| {
-        observed.facts.elsewhere.is_none() || !matches!(answer, Answer::AlreadyGone(_))
-    });
-    context
-        .inventory
-        .deleted(&usable.app_id, file_id, believed, Moment::now());
-    match answer {
-        Some(answer) => {
-            context.guards.called(&object.uid);
-            context.metrics.called(Call::Delete, &answer);
-            Effect::Answered(answer)
-        }
-        None => Effect::NotSent,
+    let answer = session.delete(&object.uid, connection, file_id).await;
+    context.inventory.no_longer_deleting(&usable.app_id);
+    if let Some(answer) = &answer {
+        context.guards.called(&object.uid);
+        context.metrics.called(Call::Delete, answer);
     }
-}
-
-/// Gives a seat back and wakes those who waited behind it.
-fn leave_seat(context: &Context, object: &Object) {
-    for key in context.memory.leave_seat(&object.uid) {
-        context.queue.add(key);
-    }
+    slot.take().await;
+    answer.map_or(Effect::NotSent, Effect::Answered)
 }
 
 /// The finalizers of the object with ours, or without.

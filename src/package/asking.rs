@@ -1,10 +1,10 @@
-//! Whether an object asks for the deletion of its package, whatever else holds it. Pure.
+//! Whether an object asks for the deletion of its package, whatever else holds it, and what the guard says to that.
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::decide::asked_at;
+use super::decide::{Hearing, Now, Observation, asked_at, hearing};
 use super::object::Object;
-use crate::platform::guard::Asked;
+use crate::platform::guard::{Asked, Guards, Judgement, Unit};
 
 /// What `object` asks for; `None` where nothing is to be deleted for it. Whether another object
 /// claims the package is not looked at.
@@ -35,6 +35,22 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
             .and_then(|deletion| deletion.last_error.as_ref())
             .map(|error| error.time.0),
     })
+}
+
+/// Tells the guard what an object asks for, and asks what it may do.
+pub fn ask(guards: &Guards, seen: &Observation, now: Now) -> Judgement {
+    match hearing(seen, now) {
+        Some(Hearing::Asks(application, asked)) => {
+            return guards.judge(&seen.object.uid, &application, asked, now.wall);
+        }
+        Some(Hearing::Aside(marked)) => {
+            let marked = marked.as_ref();
+            let marked = marked.map(|(application, platform, hold)| (application, platform, hold));
+            guards.leave(&seen.object.uid, marked);
+        }
+        None => {}
+    }
+    Judgement::Free(Unit::Counted)
 }
 
 /// Whether time alone can make an object ask that doesn't ask at `now`.

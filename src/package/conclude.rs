@@ -4,6 +4,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod answers;
+mod beforehand;
 mod ending;
 mod identity;
 mod next_status;
@@ -16,8 +17,9 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
-use self::answers::{after_answer, after_package};
-pub use self::ending::{audit_record, untold_end};
+use self::answers::{after_answer, after_package, leaves};
+pub use self::beforehand::beforehand;
+pub use self::ending::audit_record;
 use self::identity::{differences, identity};
 use self::next_status::{intended, next_status, unaudited};
 use self::parked::{parked, waits_already};
@@ -27,12 +29,13 @@ use self::writing::{due, no_conflict, not_patched};
 use super::decide::{Decision, Now, Observation};
 use super::effect::Effect;
 use super::errand::Errand;
+use super::memory::Following;
 use super::object::Object;
 use crate::api::condition::{self, cut};
 use crate::api::names::ObjectKey;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, Outcome, VersionPackageStatus};
-use crate::remote::answer::{Answer, Call, Detail};
+use crate::remote::answer::{Answer, Detail};
 use crate::remote::wire::CategoryInfo;
 use crate::session::{Standing, State};
 use crate::telemetry::events::Note;
@@ -75,9 +78,11 @@ pub fn conclude(
 ) -> Report {
     let report = meaning(seen, decision, effect, now, chance);
     let report = match effect {
-        Effect::Answered(answer) => after_answer(seen, (Call::Delete, answer), report, now),
-        Effect::Shown(Err(answer)) => after_answer(seen, (Call::Show, answer), report, now),
+        Effect::Answered(answer) | Effect::Shown(Err(answer)) => {
+            after_answer(seen, (decision, answer), report, now)
+        }
         Effect::Shown(Ok(_)) => after_package(report),
+        Effect::NotSent => leaves(report),
         Effect::None
         | Effect::Patched
         | Effect::Outrun
@@ -86,8 +91,8 @@ pub fn conclude(
         | Effect::Unaudited(_)
         | Effect::Seated(_)
         | Effect::Beaten
-        | Effect::Intended(_)
-        | Effect::NotSent => report,
+        | Effect::Follows(_)
+        | Effect::Intended(_) => report,
     };
     due(seen, effect, report, now)
 }
@@ -109,7 +114,13 @@ fn meaning(
         // Tried again with the pauses of failing writes.
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
         // What a look-up did not bring settles nothing as done.
-        (_, Effect::Beaten | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => soon,
+        (
+            _,
+            Effect::Beaten
+            | Effect::Follows(Following::Nobody)
+            | Effect::NotSent
+            | Effect::Shown(Err(Answer::Done(_))),
+        ) => soon,
         (_, Effect::Answered(answer)) => answered(seen, answer, now, chance),
         (_, Effect::Shown(Err(answer))) => not_shown(seen, answer, now, chance),
         (_, Effect::Shown(Ok(shown))) => compared(seen, shown, now, chance),
@@ -155,14 +166,7 @@ fn meaning(
             .collect(),
             ..say(seen, *reason, message, None, now)
         },
-        (Decision::Follow { ahead, .. }, _) => {
-            let message = format!("Waiting for {ahead}, which is about to delete the same package");
-            if waits_already(seen) {
-                Report::nothing()
-            } else {
-                say(seen, Reason::Queued, &message, None, now)
-            }
-        }
+        (Decision::Follow { ahead, .. }, effect) => follows(seen, ahead, effect, now),
         (Decision::Await(until), _) => Report {
             wake: Some(*until),
             ..soon
@@ -176,6 +180,7 @@ fn meaning(
         },
         (Decision::EndConflict(conflict), _) => no_conflict(seen, conflict, now, chance),
         (Decision::RestartWatch, _) => Report {
+            errands: vec![Errand::RestartWatch],
             wake: Some(now.tick + GIVE_BACK_PAUSE),
             ..soon
         },
@@ -188,8 +193,27 @@ fn meaning(
             | Decision::LookUp
             | Decision::Confirm
             | Decision::Send,
-            Effect::None | Effect::Patched,
+            Effect::None | Effect::Patched | Effect::Follows(_),
         ) => Report::nothing(),
+    }
+}
+
+/// Waiting behind `ahead`, which asks for an earlier turn where the first deletion waits behind it.
+fn follows(seen: &Observation, ahead: &ObjectKey, effect: &Effect, now: Now) -> Report {
+    let message = format!("Waiting for {ahead}, which is about to delete the same package");
+    let said = if waits_already(seen) {
+        Report::nothing()
+    } else {
+        say(seen, Reason::Queued, &message, None, now)
+    };
+    let hurried = if let Effect::Follows(Following::Hurries(leader)) = effect {
+        Some(Errand::Wake(leader.clone()))
+    } else {
+        None
+    };
+    Report {
+        errands: hurried.into_iter().collect(),
+        ..said
     }
 }
 

@@ -5,6 +5,7 @@
 mod by_platform;
 mod ended;
 mod guards;
+mod noticed;
 mod sending;
 mod trail;
 mod unbelieved;
@@ -17,6 +18,8 @@ use tokio::time::Instant;
 use self::by_platform::{held_by_platform, wanted, would_delete};
 use self::ended::ended;
 use self::guards::held_by_guard;
+pub(super) use self::noticed::is_doubted;
+pub use self::noticed::{Hearing, hearing, noticed};
 use self::sending::call;
 pub use self::trail::with_trail;
 pub use self::unbelieved::Unbelieved;
@@ -25,6 +28,7 @@ use super::claims::{self, Claim, Unclear, Why, Word};
 use super::doubts;
 use super::memory::{Failure, Part};
 use super::object::{Object, Undecodable};
+use super::others::Trial;
 use super::requests::Request;
 use crate::api::names::{
     AppId, CONFIRM_ANNOTATION, Endpoint, FINALIZER, ObjectKey, REQUESTED_AT_ANNOTATION,
@@ -91,6 +95,8 @@ pub struct Observation {
     pub elsewhere: Option<Unbelieved>,
     /// Whether somebody else wants its package.
     pub claim: Claim,
+    /// The credentials that are to be tried, since it depends on them who wants it.
+    pub trials: Vec<Trial>,
     /// Another object that is about to delete the same package.
     pub ahead: Option<ObjectKey>,
     /// Whether another one that is being deleted waits behind it for the same package.
@@ -103,6 +109,8 @@ pub struct Observation {
     pub unproven: Option<Detail>,
     /// Where it stands in its session.
     pub standing: Standing,
+    /// Whether it has a seat in another session, or for the package as others know it, which counts for nothing.
+    pub misplaced: bool,
     /// Until when the last failure, or a permit that could not be used, keeps it from trying again.
     pub backoff: Option<Instant>,
     /// How often in a row a permit could not be used.
@@ -121,6 +129,14 @@ impl Observation {
     /// Whether the object is being deleted or retired.
     pub(super) fn asks(&self, now: Now) -> bool {
         self.object.deleted_at.is_some() || self.object.is_retired(now.wall)
+    }
+
+    /// The intent that is written for its permit, or to be written.
+    pub(super) fn intent(&self) -> Option<&str> {
+        match &self.standing {
+            Standing::Permitted { intent, .. } => intent.as_ref().map(|(intent, _)| &**intent),
+            Standing::Absent | Standing::Waiting { .. } => None,
+        }
     }
 
     /// The same of an object whose deletion has ended.

@@ -1,5 +1,6 @@
 //! What came of a decision: the one thing that flows from acting to concluding.
 
+use super::memory::Following;
 use crate::remote::answer::Answer;
 use crate::remote::wire::CategoryInfo;
 use crate::session::Standing;
@@ -21,8 +22,10 @@ pub enum Effect {
     Unaudited(String),
     /// A permit was asked for.
     Seated(Standing),
-    /// Another object was faster; look again.
+    /// Another object was faster, or the guard has let others go; look again.
     Beaten,
+    /// What came of waiting behind another object.
+    Follows(Following),
     /// The intent of this attempt, still to be written.
     Intended(String),
     /// The platform answered, or didn't in time.
@@ -37,14 +40,14 @@ impl Effect {
     /// The word of the variant, for the count of passes.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::None => "none",
+            Self::None | Self::Follows(Following::Waits | Following::Hurries(_)) => "none",
             Self::Patched => "patched",
             Self::Outrun => "outrun",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
             Self::Unaudited(_) => "unaudited",
             Self::Seated(_) => "seated",
-            Self::Beaten => "beaten",
+            Self::Beaten | Self::Follows(Following::Nobody) => "beaten",
             Self::Intended(_) => "intended",
             Self::Answered(_) => "answered",
             Self::Shown(_) => "shown",

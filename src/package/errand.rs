@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 use super::decide::{Now, Refusal};
 use super::memory::Part;
+use super::others::Trial;
+use crate::api::names::ObjectKey;
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Detail};
 use crate::telemetry::audit::AuditRecord;
@@ -14,6 +16,29 @@ use crate::telemetry::events::Note;
 /// One thing to do for the object of a pass.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Errand {
+    /// Has the credential of a Platform tried.
+    Try(Trial),
+    /// Notes what the object asks for, and whether its package may not be there.
+    See {
+        /// That it may not.
+        doubted: bool,
+    },
+    /// Waits behind no other object any more.
+    Unfollow,
+    /// Has its Platform read by a GET, for the pass that sends.
+    ReadAhead,
+    /// Asks the guard for room on record.
+    WantRoom,
+    /// A person asks for a try: where nothing but probes goes, the next one goes soon.
+    TrySoon,
+    /// Has another object looked at.
+    Wake(ObjectKey),
+    /// Makes the watch anew, which is blind.
+    RestartWatch,
+    /// The package exists, by which those are woken who could not believe what is said of theirs.
+    Exists,
+    /// The platform says that it deleted the package: no later reading of the list may find it.
+    Deleted,
     /// Forgets how its deletion ended before: it begins anew.
     Reopen,
     /// Its deletion is asked for from now on: a look-up that came before the guard found the package, or can't tell.

@@ -151,6 +151,8 @@ pub(crate) fn seen(object: Object) -> Observation {
         hurried: false,
         unproven: None,
         given_back: 0,
+        trials: Vec::new(),
+        misplaced: false,
         failure: None,
         failed_writes: 0,
         audited: None,

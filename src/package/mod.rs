@@ -98,10 +98,18 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     if !context.sight.may_write(Kind::Packages) {
         return None;
     }
-    let observed = observe::observe(context, key).await?;
+    let mut observed = observe::observe(context, key).await?;
+    for errand in decide::noticed(&observed.facts, observed.now) {
+        report::at_once(context, &observed, errand);
+    }
+    observed.facts.guard = asking::ask(&context.guards, &observed.facts, observed.now);
     let decision = decide::decide(&observed.facts, observed.now);
     let decision = decide::with_trail(decision, context.audit.overdue().as_ref(), observed.now);
-    let effect = act::act(context, &observed, &decision, &mut slot).await;
+    let first = conclude::beforehand(&observed.facts, &decision, observed.now);
+    let effect = match report::run(context, &observed, first, &mut slot).await {
+        Ok(()) => act::act(context, &observed, &decision, &mut slot).await,
+        Err(error) => effect::Effect::Unaudited(error),
+    };
     let now = match effect {
         // What is said is as of the look that it rests on.
         effect::Effect::None => observed.now,

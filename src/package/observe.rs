@@ -1,4 +1,4 @@
-//! Gathers all that a decision rests on; the last look is one read of the cache.
+//! Gathers all that a decision rests on, and changes nothing; the last look is one read of the cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +7,15 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Context;
-use super::asking::asking;
 use super::cache::Look;
 use super::claims::{Claim, Claimant};
-use super::decide::{Echo, Now, Observation, PlatformView, Unbelieved};
-use super::memory::{Fingerprint, PackageKey, Part};
+use super::decide::{Now, Observation, PlatformView, Unbelieved, is_doubted};
+use super::memory::{Fingerprint, PackageKey, Part, Seat};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
-use super::requests::Request;
-use crate::api::names::{AppId, Endpoint, ObjectKey};
+use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::Mode;
-use crate::platform::guard::{Guards, Judgement, Unit};
+use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::platform::{LASTS, Resolution, Usable};
 use crate::remote::answer::Detail;
@@ -35,6 +33,16 @@ pub struct Observed {
     pub fingerprint: Fingerprint,
     /// When it was observed.
     pub now: Now,
+}
+
+impl Observed {
+    /// The seat that its call needs.
+    pub fn seat(&self) -> Option<Seat> {
+        Some(Seat {
+            session: self.usable.as_ref()?.session.clone(),
+            package: self.package.clone()?,
+        })
+    }
 }
 
 /// Observes one object; `None` when there is none of that name.
@@ -68,14 +76,14 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .cloned();
     let known = known(context, &object, usable.as_ref(), (since, now));
     let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
-    let claim = match &application {
+    let (claim, trials) = match &application {
         Some(application) if asks && !others.is_empty() => Ties::new(
             context,
             own.as_ref(),
             read.as_ref(),
         )
         .claim(&object, application, &others, now),
-        Some(_) | None => Claim::Nobody,
+        Some(_) | None => (Claim::Nobody, Vec::new()),
     };
     let fingerprint = Fingerprint {
         generation: object.generation,
@@ -90,30 +98,19 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     ];
     let elsewhere = elsewhere(context, &object, usable.as_ref());
     let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
-    let ahead = ahead(context, &object, package.as_ref());
-    let settled = context.memory.settled(&object.uid);
-    let settled = settled.or(object.outcome());
-    let echo = context.memory.echo(&object.uid, &object.resource_version);
-    let (request, looks_first) = requested(context, &object, &known, now);
-    let guard = if settled.is_some() || echo != Echo::Seen {
-        // It counts as it did until the cache shows that its package is gone, or whose it is by the last write.
-        Judgement::Free(Unit::Counted)
-    } else {
-        let aside = looks_first || matches!(claim, Claim::Claimed(_));
-        let guards = &context.guards;
-        let judged = judged(guards, &object, application.as_ref(), aside, now);
-        want_room(guards, &object, &judged, &standing(context, &object));
-        judged
-    };
-    let refusal = |part| context.memory.refusal(&object.uid, part, &fingerprint);
+    let memory = &context.memory;
+    let doubted = is_doubted(&known);
+    let (request, looks_first) = memory.requests.peek(&object, now, doubted);
+    let (standing, misplaced) = standing_in(context, &object, usable.as_ref(), package.as_ref());
+    let refusal = |part| memory.refusal(&object.uid, part, &fingerprint);
     let facts = Observation {
-        echo,
+        echo: memory.echo(&object.uid, &object.resource_version),
         request,
         looks_first,
         finalizers_refused: refusal(Part::Finalizers),
         status_refused: refusal(Part::Status),
-        blind: context.memory.is_blind(),
-        settled,
+        blind: memory.is_blind(),
+        settled: memory.settled(&object.uid).or(object.outcome()),
         platform,
         hindrance: context.sight.hindrance(),
         graces_since: context.sight.graces_since(),
@@ -122,17 +119,20 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         elsewhere,
         known,
         claim,
-        ahead,
-        hurried: context.memory.is_hurried(&object.uid),
-        guard,
-        unproven: unproven(context, &object, usable.as_ref(), now),
-        proven: context.memory.proven(&object.uid, &fingerprint),
-        standing: standing_in(context, &object, usable.as_ref(), package.as_ref()),
+        trials,
+        ahead: ahead(context, &object, package.as_ref()),
+        hurried: memory.is_hurried(&object.uid),
+        // It is asked once what was noticed is noted.
+        guard: Judgement::Free(Unit::Counted),
+        unproven: unproven(context, &object, usable.as_ref()),
+        proven: memory.proven(&object.uid, &fingerprint),
+        standing,
+        misplaced,
         backoff: pauses.into_iter().flatten().max(),
         given_back: given_back.map_or(0, |(count, _)| count),
         failure,
-        failed_writes: context.memory.failed_writes(&object.uid),
-        audited: context.memory.audited(&object.uid),
+        failed_writes: memory.failed_writes(&object.uid),
+        audited: memory.audited(&object.uid),
         window: window(usable.as_ref()),
         object,
     };
@@ -145,32 +145,8 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
     })
 }
 
-/// Since when its deletion is asked for, and whether its package is looked up before the guard hears of that.
-fn requested(
-    context: &Context,
-    object: &Object,
-    known: &Known,
-    now: Now,
-) -> (Option<Request>, bool) {
-    let requests = &context.memory.requests;
-    let request = requests.see(object, now);
-    if matches!(known, Known::Missing | Known::Gone) {
-        requests.doubt(object);
-    }
-    (request, requests.looks_first(&object.uid))
-}
-
 /// The answer to its DELETE, where that proves nothing and no look-up has told yet.
-fn unproven(
-    context: &Context,
-    object: &Object,
-    usable: Option<&Usable>,
-    now: Now,
-) -> Option<Detail> {
-    if object.deleted_at.is_none() && !object.is_retired(now.wall) {
-        // Wanted again: what a former deletion came to says nothing of a later one.
-        context.memory.set_unproven(&object.uid, None);
-    }
+fn unproven(context: &Context, object: &Object, usable: Option<&Usable>) -> Option<Detail> {
     let session = usable?.session.key();
     context.memory.unproven(&object.uid, session)
 }
@@ -188,15 +164,12 @@ async fn read_anew(
     };
     let namespace = object.key.namespace.clone();
     match standing(context, object) {
-        Standing::Absent | Standing::Waiting { .. } => (None, None),
-        Standing::Permitted {
+        Standing::Absent
+        | Standing::Waiting { .. }
+        | Standing::Permitted {
             purpose: Purpose::Delete,
             intent: None,
-        } => {
-            let directory = Arc::clone(&context.directory);
-            tokio::spawn(async move { directory.confirm(&platform, &namespace).await });
-            (None, None)
-        }
+        } => (None, None),
         Standing::Permitted { .. } => {
             // No call is made for one that was never accepted.
             let others = object
@@ -218,31 +191,6 @@ async fn read_anew(
             (others, Some(own))
         }
     }
-}
-
-/// What the guard says, which is told by that what the object asks for. Nothing is, while another object claims the
-/// package or it is to be looked up first: the object stands `aside` then.
-pub(super) fn judged(
-    guards: &Guards,
-    object: &Object,
-    application: Option<&AppId>,
-    aside: bool,
-    now: Now,
-) -> Judgement {
-    let asked = asking(object, now.wall);
-    match (application, asked) {
-        (Some(application), Some(asked)) if !aside => {
-            return guards.judge(&object.uid, application, asked, now.wall);
-        }
-        (application, asked) => {
-            let marked = asked.as_ref().and_then(|asked| {
-                let hold = asked.hold.as_ref()?;
-                Some((application?, &asked.platform, hold))
-            });
-            guards.leave(&object.uid, marked);
-        }
-    }
-    Judgement::Free(Unit::Counted)
 }
 
 /// What is known of the package of `object`, which this process has seen `since` then.
@@ -310,28 +258,10 @@ fn elsewhere(context: &Context, object: &Object, usable: Option<&Usable>) -> Opt
     }
 }
 
-/// Who has its turn and lacks nothing but room on record asks for that.
-pub(super) fn want_room(guards: &Guards, object: &Object, judged: &Judgement, standing: &Standing) {
-    let turn = matches!(
-        standing,
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            ..
-        }
-    );
-    if turn && *judged == Judgement::Free(Unit::Awaited) {
-        guards.want(&object.uid, object.platform());
-    }
-}
-
 /// Who else is about to delete the package.
 fn ahead(context: &Context, object: &Object, package: Option<&PackageKey>) -> Option<ObjectKey> {
     let leader = package.and_then(|package| context.memory.leader(package));
     let ahead = leader.filter(|(uid, _)| *uid != object.uid);
-    if ahead.is_none() {
-        // Its session may be another one since it began to follow.
-        context.memory.unfollow(&object.uid);
-    }
     ahead.map(|(_, key)| key)
 }
 
@@ -342,27 +272,21 @@ fn standing(context: &Context, object: &Object) -> Standing {
         .map_or(Standing::Absent, |seat| seat.session.standing(&object.uid))
 }
 
-/// The standing in the session that the object belongs to now; a seat in another one, or for the package as others know
-/// it, counts for nothing.
+/// The standing in the session that the object belongs to now, and whether it has a seat in another one, or for the
+/// package as others know it, which counts for nothing.
 fn standing_in(
     context: &Context,
     object: &Object,
     usable: Option<&Usable>,
     package: Option<&PackageKey>,
-) -> Standing {
-    match (context.memory.seat(&object.uid), usable) {
-        (Some(seat), Some(usable))
-            if Arc::ptr_eq(&seat.session, &usable.session) && Some(&seat.package) == package =>
-        {
-            seat.session.standing(&object.uid)
-        }
-        (Some(_), Some(_)) => {
-            for key in context.memory.leave_seat(&object.uid) {
-                context.queue.add(key);
-            }
-            Standing::Absent
-        }
-        (Some(_) | None, None) | (None, Some(_)) => Standing::Absent,
+) -> (Standing, bool) {
+    let (Some(seat), Some(usable)) = (context.memory.seat(&object.uid), usable) else {
+        return (Standing::Absent, false);
+    };
+    if Arc::ptr_eq(&seat.session, &usable.session) && Some(&seat.package) == package {
+        (seat.session.standing(&object.uid), false)
+    } else {
+        (Standing::Absent, true)
     }
 }
 

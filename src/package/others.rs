@@ -1,6 +1,6 @@
 //! What the Platforms of all who name one package come to, and so who wants it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -20,6 +20,17 @@ use crate::platform::{Resolution, Usable};
 
 /// A Platform and a namespace whose objects name it.
 type Tie = (ObjectKey, Arc<str>);
+
+/// A credential that is to be tried, since a claim depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The Platform that brings it.
+    pub platform: ObjectKey,
+    /// The namespace of the objects that name it.
+    pub namespace: Arc<str>,
+    /// Whether it goes before those that were tried before.
+    pub first: bool,
+}
 
 /// What GETs have confirmed for a pass that is about to use its permit.
 pub(super) struct Confirmed {
@@ -94,34 +105,33 @@ impl<'a> Ties<'a> {
         application: &AppId,
         others: &[Claimant],
         now: Now,
-    ) -> Claim {
+    ) -> (Claim, Vec<Trial>) {
         let found = claims::find(application, others, now.wall, |other| self.belonging(other));
-        // Seen from the namespace of the object: the Platform need not allow its own.
-        let mut unproven: HashMap<_, bool> = HashMap::new();
-        for doubt in &found.doubts {
-            if let (Why::Unproven { tried }, Some(platform)) = (&doubt.why, &doubt.platform) {
-                let first = unproven
-                    .entry((platform, &doubt.key.namespace))
-                    .or_default();
-                *first |= !tried && object.disregard.contains(&*doubt.uid);
-            }
-        }
-        for ((platform, namespace), first) in unproven {
-            let shown = self.context.directory.resolve(platform, namespace);
-            if let Resolution::Usable(usable) = shown {
-                usable.try_credential(first);
-            }
-        }
+        let trials = trials(&found, object);
         let read = self.confirmed.is_some();
-        weigh(
-            found,
-            read,
-            object,
-            application,
-            &self.context.memory.doubts,
-            now,
-        )
+        let doubts = &self.context.memory.doubts;
+        let claim = weigh(found, read, object, application, doubts, now);
+        (claim, trials)
     }
+}
+
+/// The credentials that the claims found depend on.
+fn trials(found: &Found, object: &Object) -> Vec<Trial> {
+    // Seen from the namespace of the claimant: the Platform need not allow its own.
+    let mut unproven: BTreeMap<_, bool> = BTreeMap::new();
+    for doubt in &found.doubts {
+        if let (Why::Unproven { tried }, Some(platform)) = (&doubt.why, &doubt.platform) {
+            let tie = (platform, &doubt.key.namespace);
+            let first = unproven.entry(tie).or_default();
+            *first |= !tried && object.disregard.contains(&*doubt.uid);
+        }
+    }
+    let trial = |((platform, namespace), first): ((&ObjectKey, &Arc<str>), bool)| Trial {
+        platform: platform.clone(),
+        namespace: Arc::clone(namespace),
+        first,
+    };
+    unproven.into_iter().map(trial).collect()
 }
 
 /// What follows for `object`, which is of `application`, from what was found, by reads of the API server or without them.

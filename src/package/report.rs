@@ -1,4 +1,4 @@
-//! Carries out what follows from a pass: its errands, and the write of the status between them. It makes no choices.
+//! Does the errands of a pass, and writes the status. It makes no choices.
 
 use tokio::time::Instant;
 
@@ -12,6 +12,8 @@ use super::slot::Slot;
 use crate::api::reason::Phase;
 use crate::api::status;
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
+use crate::platform::inventory::Moment;
+use crate::platform::{Resolution, Usable};
 use crate::remote::answer::Answer;
 use crate::sight::Kind;
 use crate::telemetry::events::{self, Note};
@@ -27,61 +29,132 @@ pub async fn run(
     errands: Vec<Errand>,
     slot: &mut Slot,
 ) -> Result<(), String> {
-    let (memory, queue) = (&context.memory, &context.queue);
-    let object = &*observed.facts.object;
-    let uid = &object.uid;
     let mut ended = Ok(());
     for errand in errands {
-        match errand {
-            Errand::Reopen => memory.reopen(uid),
-            Errand::LookedUp(now) => memory.looked_up(uid, now),
-            Errand::Proven(until) => {
-                let under = || observed.fingerprint.clone();
-                memory.set_proven(uid, until.map(|until| (under(), until)));
-            }
-            Errand::Unproven(answer) => {
-                let session = observed.usable.as_ref().map(|usable| usable.session.key());
-                memory.set_unproven(uid, session.cloned().zip(answer));
-            }
-            Errand::GivenBack(until) => memory.set_given_back(uid, until),
-            Errand::Fail(count, until) => {
-                let failure = Failure {
-                    count,
-                    until,
-                    fingerprint: observed.fingerprint.clone(),
-                    unsaid: None,
-                };
-                memory.set_failure(uid, Some(failure));
-            }
-            Errand::Anew => {
-                memory.set_failure(uid, None);
-                memory.set_given_back(uid, None);
-            }
-            Errand::Settle(outcome) => settle(context, observed, outcome),
-            Errand::WriteDown(ending) => {
-                ended = write_down(context, uid, ending, slot).await;
-            }
-            Errand::LeaveSeat => {
-                for key in memory.leave_seat(uid) {
-                    queue.add(key);
-                }
-            }
-            Errand::Unsaid(status) => memory.set_unsaid(uid, status),
-            Errand::Refused(part, refusal) => {
-                let words = &refusal.words;
-                tracing::warn!(part = part.as_str(), words, "a write is refused");
-                context.metrics.write_refused(part.as_str());
-                memory.refused(uid, part, refusal, observed.fingerprint.clone());
-            }
-            Errand::NotTaken(error) => {
-                tracing::warn!(error, "a write was not taken, and is tried again");
-                memory.write_failed(uid);
-            }
-            Errand::Tell(note) => tell(context, object, note),
-            Errand::Log(answer, outcome) => log_answer(&answer, outcome),
+        if let Errand::WriteDown(ending) = errand {
+            let uid = &observed.facts.object.uid;
+            ended = write_down(context, uid, ending, slot).await;
+        } else {
+            at_once(context, observed, errand);
         }
     }
     ended
+}
+
+/// Does what has to wait for nobody.
+pub fn at_once(context: &Context, observed: &Observed, errand: Errand) {
+    let (memory, queue, usable) = (&context.memory, &context.queue, observed.usable.as_ref());
+    let object = &*observed.facts.object;
+    let uid = &object.uid;
+    match errand {
+        Errand::Try(trial) => {
+            let shown = context.directory.resolve(&trial.platform, &trial.namespace);
+            if let Resolution::Usable(usable) = shown {
+                usable.try_credential(trial.first);
+            }
+        }
+        Errand::See { doubted } => {
+            memory.requests.see(object, observed.now);
+            if doubted {
+                memory.requests.doubt(object);
+            }
+        }
+        Errand::Unfollow => memory.unfollow(uid),
+        Errand::ReadAhead => read_ahead(context, object),
+        Errand::WantRoom => context.guards.want(uid, object.platform()),
+        Errand::TrySoon => usable.iter().for_each(|usable| usable.session.try_soon()),
+        Errand::Wake(key) => queue.add(key),
+        Errand::RestartWatch => restart_watch(context),
+        Errand::Exists => exists(context, object, usable),
+        Errand::Deleted => {
+            if let (Some(usable), Some(file)) = (usable, object.file_id()) {
+                let (inventory, now) = (&context.inventory, Moment::now());
+                inventory.deleted(&usable.app_id, file, now);
+            }
+        }
+        Errand::Reopen => memory.reopen(uid),
+        Errand::LookedUp(now) => memory.looked_up(uid, now),
+        Errand::Proven(until) => {
+            let under = || observed.fingerprint.clone();
+            memory.set_proven(uid, until.map(|until| (under(), until)));
+        }
+        Errand::Unproven(answer) => {
+            let session = usable.map(|usable| usable.session.key());
+            memory.set_unproven(uid, session.cloned().zip(answer));
+        }
+        Errand::GivenBack(until) => memory.set_given_back(uid, until),
+        Errand::Fail(count, until) => {
+            let failure = Failure {
+                count,
+                until,
+                fingerprint: observed.fingerprint.clone(),
+                unsaid: None,
+            };
+            memory.set_failure(uid, Some(failure));
+        }
+        Errand::Anew => {
+            memory.set_failure(uid, None);
+            memory.set_given_back(uid, None);
+        }
+        Errand::Settle(outcome) => settle(context, observed, outcome),
+        // It waits for the audit log: see `run`.
+        Errand::WriteDown(_) => {}
+        Errand::LeaveSeat => {
+            for key in memory.leave_seat(uid) {
+                queue.add(key);
+            }
+        }
+        Errand::Unsaid(status) => memory.set_unsaid(uid, status),
+        Errand::Refused(part, refusal) => {
+            let words = &refusal.words;
+            tracing::warn!(part = part.as_str(), words, "a write is refused");
+            context.metrics.write_refused(part.as_str());
+            memory.refused(uid, part, refusal, observed.fingerprint.clone());
+        }
+        Errand::NotTaken(error) => {
+            tracing::warn!(error, "a write was not taken, and is tried again");
+            memory.write_failed(uid);
+        }
+        Errand::Tell(note) => tell(context, object, note),
+        Errand::Log(answer, outcome) => log_answer(&answer, outcome),
+    }
+}
+
+fn read_ahead(context: &Context, object: &Object) {
+    let Some(platform) = object.platform() else {
+        return;
+    };
+    let (directory, namespace) = (context.directory.clone(), object.key.namespace.clone());
+    tokio::spawn(async move { directory.confirm(&platform, &namespace).await });
+}
+
+/// Whoever finds the watch blind, it is made anew once before it has delivered a list.
+fn restart_watch(context: &Context) {
+    context.metrics.permit_blind();
+    if context.memory.set_blind(true) {
+        tracing::warn!("an own write did not come back through the watch, which is made anew");
+        context.metrics.watch_restarted("versionpackages");
+        context.restart.notify_one();
+    }
+}
+
+/// Where that is the first package of ours that the platform has shown, those look again who did not believe it.
+fn exists(context: &Context, object: &Object, usable: Option<&Usable>) {
+    let Some(usable) = usable else { return };
+    let key = usable.session.key();
+    let accepted = object.status.endpoint.as_ref();
+    let moved = accepted.is_some_and(|accepted| *accepted != key.endpoint);
+    let endpoint = moved && context.inventory.has_shown_one(key);
+    let token = !usable.logs_in && usable.session.shows_ours();
+    if !endpoint && !token {
+        return;
+    }
+    for (platform, other) in context.directory.platforms() {
+        if other.is_some_and(|other| other.session.key() == key) {
+            let concerned = context.cache.concerned_by(&platform);
+            context.queue.add_wakes(concerned);
+        }
+    }
 }
 
 fn settle(context: &Context, observed: &Observed, outcome: Outcome) {

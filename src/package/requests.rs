@@ -97,6 +97,7 @@ struct State {
     seen: HashMap<String, Seen>,
 }
 
+#[derive(Clone, Copy)]
 struct Seen {
     request: Request,
     /// The deletion of the object, where that is what was asked for.
@@ -115,6 +116,36 @@ enum LookUp {
 }
 
 impl Seen {
+    /// What `object` asks for at `now`, after what was `known` of it.
+    fn next(known: Option<Self>, object: &Object, now: Now) -> Option<Self> {
+        let request = Request::read(object, now)?;
+        match known.filter(|known| known.is_of(object, now)) {
+            Some(mut known) => {
+                if has_begun(object) && known.look_up == LookUp::Due {
+                    known.look_up = LookUp::Needless;
+                }
+                Some(known)
+            }
+            None => Some(Self {
+                request,
+                deleted_at: object.deleted_at,
+                look_up: if may_be_long_gone(object) {
+                    LookUp::Due
+                } else {
+                    LookUp::Needless
+                },
+            }),
+        }
+    }
+
+    /// The package of `object` may not be there.
+    fn doubt(&mut self, object: &Object) {
+        let asked = object.deleted_at.is_none() && !has_begun(object);
+        if self.look_up == LookUp::Needless && asked {
+            self.look_up = LookUp::Due;
+        }
+    }
+
     /// Whether `object` still asks for the same. One that is deleted while it is retired does.
     fn is_of(&self, object: &Object, now: Now) -> bool {
         let retired = self.deleted_at.is_none() && object.is_retired(now.wall);
@@ -123,32 +154,29 @@ impl Seen {
 }
 
 impl Requests {
-    /// What `object` asks for; a request that was not known is seen from now on, and one that was called off is
+    /// What `object` asks for at `now`, and whether its package is looked up before the guard hears of that; nothing is
+    /// noted. `doubted` tells that the package may not be there.
+    pub fn peek(&self, object: &Object, now: Now, doubted: bool) -> (Option<Request>, bool) {
+        let known = self.state.lock().seen.get(&object.uid).copied();
+        let mut seen = Seen::next(known, object, now);
+        if let Some(seen) = seen.as_mut().filter(|_| doubted) {
+            seen.doubt(object);
+        }
+        let looks_first = seen.is_some_and(|seen| seen.look_up == LookUp::Due);
+        (seen.map(|seen| seen.request), looks_first)
+    }
+
+    /// Notes what `object` asks for; a request that was not known is seen from now on, and one that was called off is
     /// forgotten.
     pub fn see(&self, object: &Object, now: Now) -> Option<Request> {
         let mut state = self.state.lock();
-        let Some(read) = Request::read(object, now) else {
+        let known = state.seen.get(&object.uid).copied();
+        let Some(seen) = Seen::next(known, object, now) else {
             state.seen.remove(&object.uid);
             return None;
         };
-        let known = state.seen.get_mut(&object.uid);
-        if let Some(known) = known.filter(|known| known.is_of(object, now)) {
-            if has_begun(object) && known.look_up == LookUp::Due {
-                known.look_up = LookUp::Needless;
-            }
-            return Some(known.request);
-        }
-        let seen = Seen {
-            request: read,
-            deleted_at: object.deleted_at,
-            look_up: if may_be_long_gone(object) {
-                LookUp::Due
-            } else {
-                LookUp::Needless
-            },
-        };
         state.seen.insert(object.uid.clone(), seen);
-        Some(read)
+        Some(seen.request)
     }
 
     /// Since when the object `uid` asks, where it does.
@@ -159,10 +187,8 @@ impl Requests {
     /// The list of the platform lacks the package of `object`.
     pub fn doubt(&self, object: &Object) {
         let mut state = self.state.lock();
-        let seen = state.seen.get_mut(&object.uid);
-        let seen = seen.filter(|seen| seen.look_up == LookUp::Needless);
-        if let Some(seen) = seen.filter(|_| object.deleted_at.is_none() && !has_begun(object)) {
-            seen.look_up = LookUp::Due;
+        if let Some(seen) = state.seen.get_mut(&object.uid) {
+            seen.doubt(object);
         }
     }
 

@@ -31,7 +31,6 @@ use self::walk::{Reading, Walk};
 use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::version_package::PackageIdentity;
-use crate::remote::answer::Answer;
 use crate::session::{Session, SessionKey};
 
 /// A moment by both clocks: one for what people read, one for what came first.
@@ -235,18 +234,18 @@ impl Inventory {
         deletions.begins();
     }
 
-    /// The DELETE of `file` ended with `answer`, or wasn't sent. If the platform says that the package is
-    /// gone, the next reading must not find it.
-    pub fn deleted(
-        &self,
-        application: &AppId,
-        file: &FileId,
-        answer: Option<&Answer>,
-        now: Moment,
-    ) {
+    /// A DELETE of the application has ended, or wasn't sent.
+    pub fn no_longer_deleting(&self, application: &AppId) {
         let mut state = self.state.lock();
         let deletions = state.deletions.entry(application.clone()).or_default();
-        deletions.ends(file, answer, now);
+        deletions.ends();
+    }
+
+    /// The platform says that it deleted `file`: the next reading must not find it.
+    pub fn deleted(&self, application: &AppId, file: &FileId, now: Moment) {
+        let mut state = self.state.lock();
+        let deletions = state.deletions.entry(application.clone()).or_default();
+        deletions.deleted(file, now);
     }
 
     /// The inventory of the application of `key`, as it is shown.

@@ -3,17 +3,22 @@
 use super::Report;
 use super::ending::write_down;
 use crate::api::version_package::Outcome;
-use crate::package::decide::{Now, Observation};
+use crate::package::decide::{Decision, Now, Observation};
 use crate::package::errand::Errand;
 use crate::remote::answer::{Answer, Call};
 
 /// An answer that may have changed the package, or tells how its deletion ended.
 pub(super) fn after_answer(
     seen: &Observation,
-    (call, answer): (Call, &Answer),
+    (decision, answer): (&Decision, &Answer),
     report: Report,
     now: Now,
 ) -> Report {
+    let call = if *decision == Decision::Send {
+        Call::Delete
+    } else {
+        Call::Show
+    };
     let mut errands = vec![Errand::Proven(None), Errand::GivenBack(None)];
     let unproven = if let (Call::Delete, Answer::Unproven(detail)) = (call, answer) {
         Some(detail.clone())
@@ -28,6 +33,10 @@ pub(super) fn after_answer(
     let settled = report.settled();
     errands.extend(report.errands);
     if let Some(outcome) = settled {
+        // Also where a look-up shows it: its DELETE did it, whatever that was answered with.
+        if matches!(decision, Decision::Send | Decision::Confirm) {
+            errands.push(Errand::Deleted);
+        }
         errands.push(write_down(seen, outcome, Some((call, answer)), now));
     }
     errands.push(Errand::Log(Box::new(answer.clone()), settled));
@@ -40,13 +49,20 @@ pub(super) fn after_answer(
 /// The package that a look-up showed. Where it is the one that is expected, the call comes right after, in the same place
 /// of the queue.
 pub(super) fn after_package(mut report: Report) -> Report {
+    report.errands.push(Errand::Exists);
     let proven = |errand: &Errand| matches!(errand, Errand::Proven(Some(_)));
     if report.errands.iter().any(proven) {
         report.errands.push(Errand::GivenBack(None));
     } else {
         report.errands.insert(0, Errand::Unproven(None));
-        report.errands.push(Errand::LeaveSeat);
+        report = leaves(report);
     }
+    report
+}
+
+/// A permit that is used, or void: its place in the queue goes.
+pub(super) fn leaves(mut report: Report) -> Report {
+    report.errands.push(Errand::LeaveSeat);
     report
 }
 

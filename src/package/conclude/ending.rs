@@ -31,7 +31,7 @@ pub(super) fn write_down(
 
 /// Writes down how the object ended or is about to end, before `decision` is carried out: nothing follows from an end
 /// before. One that its status tells was written down by an earlier pass.
-pub fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> Option<Errand> {
+pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> Option<Errand> {
     let end = match decision {
         Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),
         Decision::Nothing

@@ -1,4 +1,5 @@
 mod answers;
+mod beforehand;
 mod failing;
 mod graces;
 mod looks_first;
@@ -16,7 +17,7 @@ use crate::package::fixtures::{self, seen};
 use crate::package::object::Object;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
-use crate::remote::answer::{CertificateFault, Trouble};
+use crate::remote::answer::{Call, CertificateFault, Trouble};
 use crate::session::Purpose;
 
 fn now() -> Now {

@@ -8,6 +8,7 @@ mod by_guard;
 mod by_sight;
 mod claims;
 mod ended;
+mod noticed;
 mod sending;
 mod table;
 

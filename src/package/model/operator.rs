@@ -7,14 +7,14 @@ use crate::api::names::ObjectKey;
 use crate::api::status::patch;
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::package::act::finalizers;
+use crate::package::asking::ask;
 use crate::package::claims::{self as judging, Belonging, Claim};
-use crate::package::conclude::{Report, Written, afterwards, conclude};
-use crate::package::decide::{Decision, Echo, Observation, PlatformView, decide};
+use crate::package::conclude::{Report, Written, afterwards, beforehand, conclude};
+use crate::package::decide::{Decision, Observation, PlatformView, decide, noticed};
 use crate::package::effect::Effect;
 use crate::package::errand::Errand;
-use crate::package::memory::{Fingerprint, Part};
+use crate::package::memory::{Fingerprint, Following, Part};
 use crate::package::object::Object;
-use crate::package::observe::{judged, want_room};
 use crate::package::others::weigh;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
@@ -25,15 +25,15 @@ use crate::writes::{finalizers_body, status_body};
 impl World {
     /// One pass over an object; `reply` is what the platform answers, should it be called. Tells whether it was.
     pub fn pass(&mut self, name: &str, reply: Reply) -> bool {
-        let Some(seen) = self.observe(name) else {
+        let Some(mut seen) = self.observe(name) else {
             return false;
         };
         let now = self.clock();
+        self.run(&seen, noticed(&seen, now));
+        seen.guard = ask(&self.guards, &seen, now);
         let decision = decide(&seen, now);
         self.check_decision(&seen, &decision);
-        if !decision.keeps_seat() {
-            self.leave(&seen.object.uid);
-        }
+        self.run(&seen, beforehand(&seen, &decision, now));
         let effect = self.act(&seen, &decision, reply);
         let report = conclude(&seen, &decision, &effect, now, 0.0);
         self.deliver_report(&seen, &effect, report);
@@ -65,23 +65,7 @@ impl World {
         let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
         let settled = self.memory.settled(&object.uid).or(outcome);
         let echo = self.memory.echo(&object.uid, &object.resource_version);
-        let request = self.memory.requests.see(&object, now);
-        let looks_first = self.memory.requests.looks_first(&object.uid);
-        let guard = if settled.is_some() || echo != Echo::Seen {
-            Judgement::Free(Unit::Counted)
-        } else {
-            let aside = looks_first || matches!(claim, Claim::Claimed(_));
-            let guards = &self.guards;
-            let judged = judged(guards, &object, Some(&application), aside, now);
-            let standing = self.standings.get(&object.uid);
-            want_room(
-                guards,
-                &object,
-                &judged,
-                standing.unwrap_or(&Standing::Absent),
-            );
-            judged
-        };
+        let (request, looks_first) = self.memory.requests.peek(&object, now, false);
         let file = object.file_id().unwrap().to_string();
         let ahead = self.leaders.get(&file).filter(|uid| **uid != object.uid);
         Some(Observation {
@@ -108,7 +92,9 @@ impl World {
             claim,
             ahead: ahead.map(|uid| ObjectKey::new("fleet", uid.as_str())),
             hurried: false,
-            guard,
+            guard: Judgement::Free(Unit::Counted),
+            trials: Vec::new(),
+            misplaced: false,
             proven: self
                 .proven
                 .get(&object.uid)
@@ -203,16 +189,13 @@ impl World {
                 self.standings.remove(&object.uid);
                 Effect::Answered(self.send(object, reply))
             }
-            Decision::RestartWatch => {
-                self.memory.set_blind(true);
-                Effect::None
-            }
+            Decision::Follow { .. } => Effect::Follows(Following::Waits),
             Decision::Nothing
+            | Decision::RestartWatch
             | Decision::EndConflict(_)
             | Decision::Await(_)
             | Decision::Tell { .. }
             | Decision::Rest { .. }
-            | Decision::Follow { .. }
             | Decision::GiveBack(_) => Effect::None,
         }
     }
@@ -322,7 +305,17 @@ impl World {
                     self.memory.owe(uid, *ending);
                     self.memory.paid(uid);
                 }
-                Errand::Unproven(_)
+                Errand::See { .. } => drop(self.memory.requests.see(object, self.clock())),
+                Errand::WantRoom => self.guards.want(uid, object.platform()),
+                Errand::RestartWatch => drop(self.memory.set_blind(true)),
+                Errand::Try(_)
+                | Errand::Unfollow
+                | Errand::ReadAhead
+                | Errand::TrySoon
+                | Errand::Wake(_)
+                | Errand::Exists
+                | Errand::Deleted
+                | Errand::Unproven(_)
                 | Errand::GivenBack(_)
                 | Errand::Fail(..)
                 | Errand::Anew

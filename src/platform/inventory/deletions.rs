@@ -1,13 +1,10 @@
 //! The deletions of one application, as far as readings of its list have to know of them.
 
-#![deny(clippy::wildcard_enum_match_arm)]
-
 use std::collections::VecDeque;
 
 use super::Moment;
 use super::listing::Listing;
 use crate::api::names::FileId;
-use crate::remote::answer::Answer;
 
 /// So many deleted packages of an application are remembered for the next reading; of more the oldest are
 /// forgotten, and not missed if they are listed again.
@@ -50,18 +47,20 @@ impl Deletions {
         self.begun += 1;
     }
 
-    /// A DELETE of `file` ended with `answer`, or wasn't sent.
-    pub(super) fn ends(&mut self, file: &FileId, answer: Option<&Answer>, now: Moment) {
+    /// A DELETE ended, or wasn't sent.
+    pub(super) fn ends(&mut self) {
         self.ended += 1;
-        if answer.is_some_and(says_gone) {
-            if self.recent.len() >= REMEMBERED {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(Deleted {
-                file: file.clone(),
-                answered: now,
-            });
+    }
+
+    /// The platform says that `file` is deleted.
+    pub(super) fn deleted(&mut self, file: &FileId, now: Moment) {
+        if self.recent.len() >= REMEMBERED {
+            self.recent.pop_front();
         }
+        self.recent.push_back(Deleted {
+            file: file.clone(),
+            answered: now,
+        });
     }
 
     /// Where the count of deletions stands.
@@ -81,20 +80,5 @@ impl Deletions {
         self.recent = since;
         let listed = |deleted: &Deleted| listing.has(deleted.file.as_str());
         before.into_iter().filter(listed).collect()
-    }
-}
-
-/// Whether the platform says that the package is not there any more.
-fn says_gone(answer: &Answer) -> bool {
-    match answer {
-        Answer::Done(_) | Answer::AlreadyGone(_) => true,
-        Answer::Unproven(_)
-        | Answer::Throttled(_)
-        | Answer::TokenRefused(_)
-        | Answer::CredentialsRefused(_)
-        | Answer::InvalidFileId(_)
-        | Answer::ApplicationRefused(_)
-        | Answer::Unexpected(_)
-        | Answer::Unavailable(..) => false,
     }
 }

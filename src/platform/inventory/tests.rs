@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::walk::Flaw;
 use super::*;
-use crate::remote::answer::Detail;
 use crate::remote::client::Page;
 use crate::remote::pages::Next;
 use crate::remote::wire::CategoryInfo;
@@ -84,10 +83,15 @@ impl Bench {
         self.inventory.take(&key(), reading, self.at(ended))
     }
 
-    fn delete(&self, id: &str, answer: &Answer, answered: u64) {
-        self.inventory.deleting(&app());
+    fn delete(&self, id: &str, answered: u64) {
+        self.fail_to_delete();
         let now = self.at(answered);
-        self.inventory.deleted(&app(), &file(id), Some(answer), now);
+        self.inventory.deleted(&app(), &file(id), now);
+    }
+
+    fn fail_to_delete(&self) {
+        self.inventory.deleting(&app());
+        self.inventory.no_longer_deleting(&app());
     }
 
     fn unmanaged(&self, platform: &str) -> Option<i32> {
@@ -183,28 +187,25 @@ fn a_walk_proves_nothing_where_packages_came_went_or_were_deleted_by_us() {
     nameless.data[0].file_id = None;
     assert_eq!(flaw(&[nameless]), Some(Flaw::Nameless));
 
-    let unavailable = Answer::Unexpected(Detail::default());
     let mut walk = bench.inventory.begin(&app(), bench.at(1));
-    bench.delete("z", &unavailable, 2);
+    bench.fail_to_delete();
     walk.take(0, &page(&["a"], 1));
     let reading = walk.end(bench.inventory.mark(&app()));
     assert_eq!(reading.flaw, Some(Flaw::Deleting));
     // One that is under way all the while may take effect all the while.
     bench.inventory.deleting(&app());
     assert_eq!(flaw(&[page(&["a"], 1)]), Some(Flaw::Deleting));
-    let now = bench.at(3);
-    bench.inventory.deleted(&app(), &file("z"), None, now);
+    bench.inventory.no_longer_deleting(&app());
     assert_eq!(flaw(&[page(&["a"], 1)]), None);
 }
 
 #[test]
 fn a_deleted_package_that_a_later_reading_lists_is_told_once() {
     let bench = Bench::new();
-    let gone = Answer::AlreadyGone(Detail::default());
-    bench.delete("a", &Answer::Done(200), 5);
-    bench.delete("b", &gone, 6);
-    bench.delete("c", &Answer::Unexpected(Detail::default()), 7);
-    bench.delete("d", &Answer::Done(200), 10);
+    bench.delete("a", 5);
+    bench.delete("b", 6);
+    bench.fail_to_delete();
+    bench.delete("d", 10);
     let taken = bench.read(&["a", "b", "c", "d"], 10, 20);
     assert_eq!(files(&taken), ["a", "b"], "d was deleted since it began");
     assert!(bench.read(&["a", "b", "c"], 30, 40).reappeared.is_empty());
@@ -218,7 +219,7 @@ fn a_deleted_package_that_a_later_reading_lists_is_told_once() {
 #[test]
 fn a_reading_that_proves_nothing_leaves_the_deleted_to_the_next_one() {
     let bench = Bench::new();
-    bench.delete("a", &Answer::Done(200), 5);
+    bench.delete("a", 5);
     assert!(bench.read_total(&["a"], 9, 10, 20).reappeared.is_empty());
     assert_eq!(files(&bench.read(&["a"], 30, 40)), ["a"]);
 }
@@ -227,12 +228,12 @@ fn a_reading_that_proves_nothing_leaves_the_deleted_to_the_next_one() {
 fn what_is_remembered_of_deletions_has_a_bound_and_an_end() {
     let bench = Bench::new();
     for number in 0..=deletions::REMEMBERED {
-        bench.delete(&format!("p{number}"), &Answer::Done(200), 1);
+        bench.delete(&format!("p{number}"), 1);
     }
     let last = format!("p{}", deletions::REMEMBERED);
     let listed = ["p0", "p1", &last];
     assert_eq!(files(&bench.read(&listed, 10, 20)), ["p1", last.as_str()]);
-    bench.delete("a", &Answer::Done(200), 30);
+    bench.delete("a", 30);
     bench.inventory.serve(vec![application(false)]);
     bench.inventory.serve(vec![application(true)]);
     assert!(bench.read(&["a"], 40, 50).reappeared.is_empty());
@@ -242,7 +243,7 @@ fn what_is_remembered_of_deletions_has_a_bound_and_an_end() {
 fn packages_of_nobody_are_counted_for_every_platform_and_say_whether_they_were_deleted() {
     let bench = Bench::new();
     assert_eq!(bench.unmanaged("production"), None);
-    bench.delete("a", &Answer::Done(200), 5);
+    bench.delete("a", 5);
     let mut walk = bench.inventory.begin(&app(), bench.at(10));
     walk.take(0, &page(&["a", "b", "c"], 3));
     let mut reading = walk.end(bench.inventory.mark(&app()));
@@ -407,7 +408,7 @@ fn walked(
                     let gone = packages.remove(place % packages.len());
                     stayed.retain(|id| *id != gone);
                     if matches!(change, Change::Delete(_)) {
-                        bench.delete(&gone, &Answer::Done(200), 11);
+                        bench.delete(&gone, 11);
                     }
                 }
                 Change::Delete(_) | Change::Foreign(_) => {}

@@ -71,21 +71,24 @@ fn an_end_is_written_down_before_what_rests_on_it_unless_the_status_tells_it() {
         keeper: None,
     };
     let outcome = Outcome::Retained;
-    let Some(Errand::WriteDown(Some(untold))) =
-        untold_end(&seen(going()), &release(outcome), now())
+    let untold_end = |seen: &Observation, decision: &Decision| {
+        let mut errands = beforehand(seen, decision, now()).into_iter();
+        errands.find(|errand| matches!(errand, Errand::WriteDown(_)))
+    };
+    let Some(Errand::WriteDown(Some(untold))) = untold_end(&seen(going()), &release(outcome))
     else {
         panic!("it isn't written down")
     };
     assert_eq!((untold.outcome, untold.took), (outcome, None));
     let resting = Decision::Await(Instant::now());
-    assert!(untold_end(&ended(Outcome::Deleted), &resting, now()).is_some());
-    assert!(untold_end(&seen(going()), &resting, now()).is_none());
+    assert!(untold_end(&ended(Outcome::Deleted), &resting).is_some());
+    assert!(untold_end(&seen(going()), &resting).is_none());
     let mut object = going();
     object.status.deletion = Some(Deletion {
         outcome: Some(outcome),
         ..Deletion::default()
     });
-    assert!(untold_end(&seen(object), &release(outcome), now()).is_none());
+    assert!(untold_end(&seen(object), &release(outcome)).is_none());
 }
 
 #[test]
@@ -131,8 +134,46 @@ fn a_look_up_that_proves_keeps_its_seat_for_the_call_and_counts_for_a_window_and
     let until = now.tick + seen.window + Duration::from_secs(60);
     assert_eq!(
         report.errands,
-        [Errand::Proven(Some(until)), Errand::GivenBack(None)]
+        [
+            Errand::Proven(Some(until)),
+            Errand::Exists,
+            Errand::GivenBack(None)
+        ]
     );
+}
+
+#[test]
+fn what_the_platform_deleted_is_missed_in_its_list_and_what_it_never_had_is_not() {
+    let gone = || Answer::AlreadyGone(detail(404, "123002"));
+    let told = |seen: &Observation, decision: Decision, effect: Effect| {
+        let report = conclude(seen, &decision, &effect, now(), 0.0);
+        report.errands.contains(&Errand::Deleted)
+    };
+    let here = seen(going());
+    let elsewhere = Observation {
+        elsewhere: Some(Unbelieved::HandedIn("app-1".parse().unwrap())),
+        ..here.clone()
+    };
+    let done = || Effect::Answered(Answer::Done(200));
+    let send = |answer| Effect::Answered(answer);
+    let shown = |answer| Effect::Shown(Err(answer));
+    assert!(told(&here, Decision::Send, done()) && told(&elsewhere, Decision::Send, done()));
+    assert!(told(&here, Decision::Send, send(gone())));
+    assert!(!told(&elsewhere, Decision::Send, send(gone())));
+    assert!(told(&here, Decision::Confirm, shown(gone())));
+    assert!(!told(&here, Decision::LookUp, shown(gone())));
+    let unexpected = Answer::Unexpected(detail(404, ""));
+    assert!(!told(&here, Decision::Send, send(unexpected)));
+}
+
+#[test]
+fn who_could_not_use_its_permit_leaves_its_seat() {
+    for decision in [Decision::LookUp, Decision::Confirm, Decision::Send] {
+        let now = now();
+        let report = conclude(&seen(going()), &decision, &Effect::NotSent, now, 0.0);
+        assert_eq!(report.errands, [Errand::LeaveSeat]);
+        assert_eq!(report.wake, Some(now.tick));
+    }
 }
 
 #[test]

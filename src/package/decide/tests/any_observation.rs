@@ -130,6 +130,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     hurried: blind,
                     unproven: None,
                     given_back: 0,
+                    trials: Vec::new(),
+                    misplaced: false,
                     failure: None,
                     failed_writes: 0,
                     audited: None,

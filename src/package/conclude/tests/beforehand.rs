@@ -1,0 +1,115 @@
+//! What is done before a decision is carried out, and what a chain of objects of one package does.
+
+use super::*;
+use crate::package::memory::Following;
+use crate::session::{Priority, Ticket};
+
+fn does(seen: &Observation, decision: &Decision) -> Vec<Errand> {
+    beforehand(seen, decision, now())
+}
+
+fn permitted(intent: Option<&str>) -> Standing {
+    Standing::Permitted {
+        purpose: Purpose::Delete,
+        intent: intent.map(|intent| (intent.to_owned(), Instant::now())),
+    }
+}
+
+fn follow() -> Decision {
+    Decision::Follow {
+        ahead: ObjectKey::new("fleet", "b"),
+        priority: Priority::Deletion,
+    }
+}
+
+fn request() -> Decision {
+    Decision::Request(Ticket {
+        uid: "uid-a".to_owned(),
+        key: ObjectKey::new("fleet", "a"),
+        purpose: Purpose::Delete,
+        priority: Priority::Deletion,
+        requested_at: fixtures::now(),
+    })
+}
+
+#[test]
+fn who_has_no_use_for_a_seat_leaves_it_and_who_waits_behind_another_goes_on_waiting() {
+    let rest = Decision::Rest {
+        reason: Reason::Paused,
+        message: "held".into(),
+        until: None,
+    };
+    let seen = seen(going());
+    assert_eq!(does(&seen, &rest), [Errand::LeaveSeat, Errand::Unfollow]);
+    assert_eq!(does(&seen, &follow()), [Errand::LeaveSeat]);
+    for decision in [
+        Decision::Await(Instant::now()),
+        Decision::LookUp,
+        Decision::Send,
+        request(),
+    ] {
+        assert_eq!(does(&seen, &decision), [], "{decision:?}");
+    }
+}
+
+#[test]
+fn who_has_its_turn_and_lacks_nothing_but_room_on_record_asks_for_that() {
+    let waits = Decision::Await(Instant::now());
+    let with = |standing, guard| Observation {
+        standing,
+        guard: Judgement::Free(guard),
+        ..seen(going())
+    };
+    let asks = |seen: &Observation| does(seen, &waits).contains(&Errand::WantRoom);
+    assert!(asks(&with(permitted(None), Unit::Awaited)));
+    assert!(!asks(&with(permitted(None), Unit::Allowed)));
+    assert!(!asks(&with(Standing::Absent, Unit::Awaited)));
+}
+
+#[test]
+fn a_person_who_asks_for_a_try_has_the_next_probe_go_soon() {
+    let asks = Object {
+        requested_at: Some("now".to_owned()),
+        ..going()
+    };
+    assert_eq!(does(&seen(asks.clone()), &request()), [Errand::TrySoon]);
+    assert_eq!(does(&seen(asks), &Decision::Send), []);
+}
+
+#[test]
+fn the_platform_is_read_while_a_first_intent_is_written_and_not_for_one_written_again() {
+    let with = |intent| Observation {
+        standing: permitted(intent),
+        ..seen(going())
+    };
+    let intent = Decision::WriteIntent;
+    assert_eq!(does(&with(None), &intent), [Errand::ReadAhead]);
+    assert_eq!(does(&with(Some("i-1")), &intent), []);
+}
+
+#[test]
+fn the_first_deletion_that_waits_behind_a_retirement_wakes_it_and_who_waits_for_nobody_looks_again()
+{
+    let (seen, now) = (seen(going()), now());
+    let after = |following| {
+        let effect = Effect::Follows(following);
+        conclude(&seen, &follow(), &effect, now, 0.0)
+    };
+    let ahead = ObjectKey::new("fleet", "b");
+    let hurries = after(Following::Hurries(ahead.clone()));
+    assert_eq!(hurries.errands, [Errand::Wake(ahead)]);
+    assert_eq!(reason(&hurries), "Queued");
+    assert_eq!(after(Following::Waits).errands, []);
+    let alone = after(Following::Nobody);
+    assert_eq!((alone.status, alone.wake), (None, Some(now.tick)));
+}
+
+#[test]
+fn a_blind_watch_is_made_anew_and_the_object_looks_again_in_a_while() {
+    let (seen, now) = (seen(going()), now());
+    let restart = Decision::RestartWatch;
+    assert_eq!(does(&seen, &restart), [Errand::LeaveSeat, Errand::Unfollow]);
+    let report = conclude(&seen, &restart, &Effect::None, now, 0.0);
+    assert_eq!(report.errands, [Errand::RestartWatch]);
+    assert_eq!(report.wake, Some(now.tick + GIVE_BACK_PAUSE));
+}

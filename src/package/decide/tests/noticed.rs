@@ -1,0 +1,99 @@
+//! What a look at an object changes, and what the guard hears of it.
+
+use super::*;
+use crate::package::errand::Errand;
+use crate::package::others::Trial;
+
+fn with(change: impl FnOnce(&mut Observation), object: Object) -> Observation {
+    let mut seen = seen(object);
+    change(&mut seen);
+    seen
+}
+
+fn notices(seen: &Observation, errand: &Errand) -> bool {
+    noticed(seen, now()).contains(errand)
+}
+
+#[test]
+fn a_look_notes_the_request_and_whether_the_package_may_be_gone() {
+    for (known, doubted) in [
+        (Known::Missing, true),
+        (Known::Gone, true),
+        (Known::Unread, false),
+        (Known::Off, false),
+    ] {
+        let seen = with(|seen| seen.known = known, going());
+        assert!(notices(&seen, &Errand::See { doubted }));
+    }
+}
+
+#[test]
+fn a_seat_that_counts_for_nothing_is_left_and_who_is_not_followed_any_more_is_forgotten() {
+    let misplaced = with(|seen| seen.misplaced = true, going());
+    assert!(notices(&misplaced, &Errand::LeaveSeat) && notices(&misplaced, &Errand::Unfollow));
+    let behind = with(|seen| seen.ahead = Some(ObjectKey::new("n", "b")), going());
+    assert!(!notices(&behind, &Errand::LeaveSeat) && !notices(&behind, &Errand::Unfollow));
+}
+
+#[test]
+fn who_is_wanted_again_forgets_the_answer_that_proved_nothing() {
+    let forgets = Errand::Unproven(None);
+    assert!(notices(&seen(fixtures::accepted("a", "app-1")), &forgets));
+    assert!(!notices(&seen(going()), &forgets));
+}
+
+#[test]
+fn credentials_that_a_claim_depends_on_are_tried() {
+    let trial = Trial {
+        platform: ObjectKey::new("iot", "p"),
+        namespace: "fleet".into(),
+        first: true,
+    };
+    let seen = with(|seen| seen.trials = vec![trial.clone()], going());
+    assert!(notices(&seen, &Errand::Try(trial)));
+}
+
+#[test]
+fn the_guard_hears_of_a_deletion_unless_the_object_stands_aside() {
+    let asks = |seen: &Observation| matches!(hearing(seen, now()), Some(Hearing::Asks(..)));
+    let aside = |seen: &Observation| matches!(hearing(seen, now()), Some(Hearing::Aside(None)));
+    assert!(asks(&seen(going())));
+    assert!(asks(&seen(fixtures::deleted(fixtures::object("a")))));
+    let claimed = Claim::Claimed(ObjectKey::new("n", "b"));
+    assert!(aside(&with(|seen| seen.claim = claimed, going())));
+    assert!(aside(&with(|seen| seen.looks_first = true, going())));
+    assert!(aside(&seen(fixtures::accepted("a", "app-1"))));
+    let unread = |seen: &mut Observation| seen.platform = PlatformView::Unread;
+    assert!(asks(&with(unread, going())), "its status tells");
+    let nobodys = fixtures::deleted(fixtures::object("a"));
+    assert!(aside(&with(unread, nobodys)));
+}
+
+#[test]
+fn who_stands_aside_may_still_be_marked_with_a_hold() {
+    let mut object = fixtures::retired(fixtures::accepted("a", "app-1"));
+    object.status.deletion = Some(crate::api::version_package::Deletion {
+        requested_at: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            fixtures::now(),
+        )),
+        hold: Some("h-1".to_owned()),
+        ..crate::api::version_package::Deletion::default()
+    });
+    let claimed = Claim::Claimed(ObjectKey::new("n", "b"));
+    let seen = with(|seen| seen.claim = claimed, object);
+    let Some(Hearing::Aside(Some((application, _, hold)))) = hearing(&seen, now()) else {
+        panic!("{:?}", hearing(&seen, now()))
+    };
+    assert_eq!((application.as_str(), &*hold), ("app-1", "h-1"));
+}
+
+#[test]
+fn what_waits_for_its_own_write_or_has_ended_counts_as_it_did() {
+    let pending = Echo::Pending(Instant::now());
+    assert_eq!(
+        hearing(&with(|seen| seen.echo = pending, going()), now()),
+        None
+    );
+    let ended = |seen: &mut Observation| seen.settled = Some(Outcome::Deleted);
+    assert_eq!(hearing(&with(ended, going()), now()), None);
+}
