@@ -32,6 +32,7 @@ pub mod requests;
 pub mod slot;
 pub mod watch;
 pub mod workqueue;
+pub mod writer;
 
 use std::sync::Arc;
 
@@ -82,6 +83,52 @@ pub struct Context {
     pub audit: AuditLog,
 }
 
+impl Context {
+    fn sources(&self) -> observe::Sources<'_> {
+        observe::Sources {
+            cache: &self.cache,
+            memory: &self.memory,
+            directory: &self.directory,
+            inventory: &self.inventory,
+            sight: &self.sight,
+        }
+    }
+
+    fn writer(&self) -> writer::Writer<'_> {
+        writer::Writer {
+            client: &self.client,
+            sight: &self.sight,
+            cache: &self.cache,
+            memory: &self.memory,
+        }
+    }
+
+    fn means(&self) -> act::Means<'_> {
+        act::Means {
+            writer: self.writer(),
+            memory: &self.memory,
+            guards: &self.guards,
+            inventory: &self.inventory,
+            metrics: &self.metrics,
+        }
+    }
+
+    fn reach(&self) -> report::Reach<'_> {
+        report::Reach {
+            memory: &self.memory,
+            queue: &self.queue,
+            cache: &self.cache,
+            directory: &self.directory,
+            guards: &self.guards,
+            inventory: &self.inventory,
+            restart: &self.restart,
+            audit: &self.audit,
+            events: &self.events,
+            metrics: &self.metrics,
+        }
+    }
+}
+
 /// Reads both clocks.
 fn clock() -> decide::Now {
     decide::Now {
@@ -98,16 +145,17 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     if !context.sight.may_write(Kind::Packages) {
         return None;
     }
-    let mut observed = observe::observe(context, key).await?;
+    let reach = context.reach();
+    let mut observed = observe::observe(&context.sources(), key).await?;
     for errand in decide::noticed(&observed.facts, observed.now) {
-        report::at_once(context, &observed, errand);
+        report::at_once(&reach, &observed, errand);
     }
     observed.facts.guard = asking::ask(&context.guards, &observed.facts, observed.now);
     let decision = decide::decide(&observed.facts, observed.now);
     let decision = decide::with_trail(decision, context.audit.overdue().as_ref(), observed.now);
     let first = conclude::beforehand(&observed.facts, &decision, observed.now);
-    let effect = match report::run(context, &observed, first, &mut slot).await {
-        Ok(()) => act::act(context, &observed, &decision, &mut slot).await,
+    let effect = match report::run(&reach, &observed, first, &mut slot).await {
+        Ok(()) => act::act(&context.means(), &observed, &decision, &mut slot).await,
         Err(error) => effect::Effect::Unaudited(error),
     };
     let now = match effect {
@@ -133,23 +181,26 @@ async fn tell(
     now: decide::Now,
     mut slot: Slot,
 ) -> Option<Instant> {
-    let seen = &observed.facts;
+    let (seen, reach) = (&observed.facts, context.reach());
     let conclude = |effect: &_| conclude::conclude(seen, decision, effect, now, fastrand::f64());
     let mut report = conclude(&effect);
     let errands = std::mem::take(&mut report.errands);
-    if let Err(error) = report::run(context, observed, errands, &mut slot).await {
+    if let Err(error) = report::run(&reach, observed, errands, &mut slot).await {
         // The pass that writes the line says what this one had to say.
         effect = effect::Effect::Unaudited(error);
         report = conclude(&effect);
     }
     let written = match &report.status {
-        Some(status) => Some(report::write(context, &seen.object, status).await),
+        Some(status) => {
+            let (writer, guards) = (context.writer(), &context.guards);
+            Some(report::write(writer, guards, &seen.object, status).await)
+        }
         None => None,
     };
     let then = (clock(), fastrand::f64());
     let rest = conclude::afterwards(seen, &effect, report, written, then);
     // It writes nothing down any more.
-    let _ = report::run(context, observed, rest.errands, &mut slot).await;
+    let _ = report::run(&reach, observed, rest.errands, &mut slot).await;
     rest.wake
 }
 

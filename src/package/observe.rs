@@ -6,20 +6,35 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::Context;
-use super::cache::Look;
+use super::cache::{Cache, Look};
 use super::claims::{Claim, Claimant};
 use super::decide::{Now, Observation, PlatformView, Unbelieved, is_doubted};
-use super::memory::{Fingerprint, PackageKey, Part, Seat};
+use super::memory::{Fingerprint, Memory, PackageKey, Part, Seat};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::platform::guard::{Judgement, Unit};
-use crate::platform::inventory::Known;
-use crate::platform::{LASTS, Resolution, Usable};
+use crate::platform::inventory::{Inventory, Known};
+use crate::platform::{Directory, LASTS, Resolution, Usable};
 use crate::remote::answer::Detail;
 use crate::session::{Purpose, Standing};
+use crate::sight::Sight;
+
+/// What an object is looked at in. Nothing behind it changes by a look, but what is remembered of doubts and of reads.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// All objects.
+    pub cache: &'a Cache,
+    /// What is remembered of them.
+    pub memory: &'a Memory,
+    /// Their Platforms.
+    pub directory: &'a Directory,
+    /// What the platforms list.
+    pub inventory: &'a Inventory,
+    /// Whether the cluster is seen as it is.
+    pub sight: &'a Sight,
+}
 
 /// An observation, and what it takes to act on it.
 pub struct Observed {
@@ -49,18 +64,18 @@ impl Observed {
 ///
 /// Whoever is about to use a permit has its Platform read by a GET first, so that the emergency stop
 /// needs no healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
-pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
-    let Look { object, others, .. } = context.cache.look(key)?;
-    let (read, confirmed) = read_anew(context, &object, &others).await;
+pub async fn observe(sources: &Sources<'_>, key: &ObjectKey) -> Option<Observed> {
+    let Look { object, others, .. } = sources.cache.look(key)?;
+    let (read, confirmed) = read_anew(sources, &object, &others).await;
     // The last look: no await below this line.
     let Look {
         object,
         others,
         since,
-    } = context.cache.look(key)?;
+    } = sources.cache.look(key)?;
     let now = super::clock();
     let shown = object.platform().map_or(Resolution::Unread, |platform| {
-        context.directory.resolve(&platform, &key.namespace)
+        sources.directory.resolve(&platform, &key.namespace)
     });
     let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
     let own = shown.usable().cloned();
@@ -74,15 +89,18 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         .application()
         .or(usable.as_ref().map(|usable| &usable.app_id))
         .cloned();
-    let known = known(context, &object, usable.as_ref(), (since, now));
+    let known = known(sources, &object, usable.as_ref(), (since, now));
     let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
     let (claim, trials) = match &application {
-        Some(application) if asks && !others.is_empty() => Ties::new(
-            context,
-            own.as_ref(),
-            read.as_ref(),
-        )
-        .claim(&object, application, &others, now),
+        Some(application) if asks && !others.is_empty() => {
+            let (directory, doubts) = (sources.directory, &sources.memory.doubts);
+            Ties::new((directory, doubts), own.as_ref(), read.as_ref()).claim(
+                &object,
+                application,
+                &others,
+                now,
+            )
+        }
         Some(_) | None => (Claim::Nobody, Vec::new()),
     };
     let fingerprint = Fingerprint {
@@ -90,18 +108,18 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         requested_at: object.requested_at.clone(),
         revision: usable.as_ref().map_or(0, |usable| usable.revision),
     };
-    let failure = context.memory.failure(&object.uid, &fingerprint);
-    let given_back = context.memory.given_back(&object.uid);
+    let failure = sources.memory.failure(&object.uid, &fingerprint);
+    let given_back = sources.memory.given_back(&object.uid);
     let pauses = [
         failure.as_ref().map(|failure| failure.until),
         given_back.map(|(_, until)| until),
     ];
-    let elsewhere = elsewhere(context, &object, usable.as_ref());
+    let elsewhere = elsewhere(sources, &object, usable.as_ref());
     let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
-    let memory = &context.memory;
+    let memory = sources.memory;
     let doubted = is_doubted(&known);
     let (request, looks_first) = memory.requests.peek(&object, now, doubted);
-    let (standing, misplaced) = standing_in(context, &object, usable.as_ref(), package.as_ref());
+    let (standing, misplaced) = standing_in(sources, &object, usable.as_ref(), package.as_ref());
     let refusal = |part| memory.refusal(&object.uid, part, &fingerprint);
     let facts = Observation {
         echo: memory.echo(&object.uid, &object.resource_version),
@@ -112,19 +130,19 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
         blind: memory.is_blind(),
         settled: memory.settled(&object.uid).or(object.outcome()),
         platform,
-        hindrance: context.sight.hindrance(),
-        graces_since: context.sight.graces_since(),
+        hindrance: sources.sight.hindrance(),
+        graces_since: sources.sight.graces_since(),
         lagging,
         endpoint: usable.as_ref().map(endpoint_of),
         elsewhere,
         known,
         claim,
         trials,
-        ahead: ahead(context, &object, package.as_ref()),
+        ahead: ahead(sources, &object, package.as_ref()),
         hurried: memory.is_hurried(&object.uid),
         // It is asked once what was noticed is noted.
         guard: Judgement::Free(Unit::Counted),
-        unproven: unproven(context, &object, usable.as_ref()),
+        unproven: unproven(sources, &object, usable.as_ref()),
         proven: memory.proven(&object.uid, &fingerprint),
         standing,
         misplaced,
@@ -146,16 +164,16 @@ pub async fn observe(context: &Context, key: &ObjectKey) -> Option<Observed> {
 }
 
 /// The answer to its DELETE, where that proves nothing and no look-up has told yet.
-fn unproven(context: &Context, object: &Object, usable: Option<&Usable>) -> Option<Detail> {
+fn unproven(sources: &Sources<'_>, object: &Object, usable: Option<&Usable>) -> Option<Detail> {
     let session = usable?.session.key();
-    context.memory.unproven(&object.uid, session)
+    sources.memory.unproven(&object.uid, session)
 }
 
 /// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the
 /// own Platform is. They are sent while the intent is being written, for the pass that sends: one read serves
 /// all who ask within half a second.
 async fn read_anew(
-    context: &Context,
+    sources: &Sources<'_>,
     object: &Object,
     others: &[Claimant],
 ) -> (Option<Confirmed>, Option<Result<Resolution, String>>) {
@@ -163,7 +181,7 @@ async fn read_anew(
         return (None, None);
     };
     let namespace = object.key.namespace.clone();
-    match standing(context, object) {
+    match standing(sources, object) {
         Standing::Absent
         | Standing::Waiting { .. }
         | Standing::Permitted {
@@ -177,12 +195,13 @@ async fn read_anew(
                 .map(|application| (application, others));
             let others = match others {
                 Some((application, others)) if !others.is_empty() => {
-                    Some(confirm(context, application, others, Timestamp::now()).await)
+                    let now = Timestamp::now();
+                    Some(confirm(sources.directory, application, others, now).await)
                 }
                 Some(_) | None => None,
             };
             // The own Platform comes last: what it says must not grow old while others are asked about.
-            let own = context.directory.confirm(&platform, &namespace).await;
+            let own = sources.directory.confirm(&platform, &namespace).await;
             let old = others.as_ref().and_then(|others| others.begun);
             if old.is_some_and(|begun| begun.elapsed() > LASTS) {
                 let why = "the API server took so long to show the Platforms of others who name the fileId that they may have changed since";
@@ -195,7 +214,7 @@ async fn read_anew(
 
 /// What is known of the package of `object`, which this process has seen `since` then.
 fn known(
-    context: &Context,
+    sources: &Sources<'_>,
     object: &Object,
     usable: Option<&Usable>,
     (since, now): (Instant, Now),
@@ -210,15 +229,15 @@ fn known(
     };
     let session = usable.session.key();
     let package = (session.clone(), file.clone());
-    let gone = context.memory.gone.since(&package, now.tick);
-    if gone.is_some_and(|gone| !context.inventory.lists_since(session, file, gone)) {
+    let gone = sources.memory.gone.since(&package, now.tick);
+    if gone.is_some_and(|gone| !sources.inventory.lists_since(session, file, gone)) {
         return Known::Gone;
     }
     // What the list says is told only to whom the platform has accepted.
     if !usable.proof().is_proven() {
         return Known::Unread;
     }
-    context.inventory.known(session, file, since)
+    sources.inventory.known(session, file, since)
 }
 
 /// How long a call counts in its session.
@@ -243,12 +262,16 @@ fn package_of(
 }
 
 /// Why it isn't believed that the package of `object` doesn't exist, as far as its Platform goes.
-fn elsewhere(context: &Context, object: &Object, usable: Option<&Usable>) -> Option<Unbelieved> {
+fn elsewhere(
+    sources: &Sources<'_>,
+    object: &Object,
+    usable: Option<&Usable>,
+) -> Option<Unbelieved> {
     let usable = usable?;
     let key = usable.session.key();
     let accepted = object.status.endpoint.as_ref();
     match accepted.filter(|accepted| **accepted != key.endpoint) {
-        Some(accepted) if !context.inventory.speaks_of_ours(key) => {
+        Some(accepted) if !sources.inventory.speaks_of_ours(key) => {
             Some(Unbelieved::Moved(accepted.clone()))
         }
         Some(_) | None if !usable.logs_in && !usable.session.has_shown_ours() => {
@@ -259,14 +282,18 @@ fn elsewhere(context: &Context, object: &Object, usable: Option<&Usable>) -> Opt
 }
 
 /// Who else is about to delete the package.
-fn ahead(context: &Context, object: &Object, package: Option<&PackageKey>) -> Option<ObjectKey> {
-    let leader = package.and_then(|package| context.memory.leader(package));
+fn ahead(
+    sources: &Sources<'_>,
+    object: &Object,
+    package: Option<&PackageKey>,
+) -> Option<ObjectKey> {
+    let leader = package.and_then(|package| sources.memory.leader(package));
     let ahead = leader.filter(|(uid, _)| *uid != object.uid);
     ahead.map(|(_, key)| key)
 }
 
-fn standing(context: &Context, object: &Object) -> Standing {
-    context
+fn standing(sources: &Sources<'_>, object: &Object) -> Standing {
+    sources
         .memory
         .seat(&object.uid)
         .map_or(Standing::Absent, |seat| seat.session.standing(&object.uid))
@@ -275,12 +302,12 @@ fn standing(context: &Context, object: &Object) -> Standing {
 /// The standing in the session that the object belongs to now, and whether it has a seat in another one, or for the
 /// package as others know it, which counts for nothing.
 fn standing_in(
-    context: &Context,
+    sources: &Sources<'_>,
     object: &Object,
     usable: Option<&Usable>,
     package: Option<&PackageKey>,
 ) -> (Standing, bool) {
-    let (Some(seat), Some(usable)) = (context.memory.seat(&object.uid), usable) else {
+    let (Some(seat), Some(usable)) = (sources.memory.seat(&object.uid), usable) else {
         return (Standing::Absent, false);
     };
     if Arc::ptr_eq(&seat.session, &usable.session) && Some(&seat.package) == package {

@@ -7,7 +7,6 @@ use futures::future::join_all;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::Context;
 use super::claims::{
     self, Belonging, Claim, Claimant, Doubt, Found, LOOKED_UP, REFUSALS, Resolved, Why, message,
 };
@@ -16,7 +15,7 @@ use super::doubts::{Case, Doubts};
 use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::reason::Reason;
-use crate::platform::{Resolution, Usable};
+use crate::platform::{Directory, Resolution, Usable};
 
 /// A Platform and a namespace whose objects name it.
 type Tie = (ObjectKey, Arc<str>);
@@ -41,7 +40,8 @@ pub(super) struct Confirmed {
 
 /// What the Platforms of those who name a package are to them, from the caches.
 pub(super) struct Ties<'a> {
-    context: &'a Context,
+    directory: &'a Directory,
+    doubts: &'a Doubts,
     /// What the own Platform is.
     own: Option<&'a Usable>,
     /// What counts of what stands against a claim; everything, where no call follows.
@@ -51,12 +51,13 @@ pub(super) struct Ties<'a> {
 
 impl<'a> Ties<'a> {
     pub(super) fn new(
-        context: &'a Context,
+        (directory, doubts): (&'a Directory, &'a Doubts),
         own: Option<&'a Usable>,
         confirmed: Option<&'a Confirmed>,
     ) -> Self {
         Self {
-            context,
+            directory,
+            doubts,
             own,
             confirmed,
             known: HashMap::new(),
@@ -71,7 +72,7 @@ impl<'a> Ties<'a> {
             return belonging.clone();
         }
         let confirmed = self.confirmed.is_none_or(|read| read.ties.contains(&tie));
-        let belonging = match self.context.directory.resolve(&tie.0, &tie.1) {
+        let belonging = match self.directory.resolve(&tie.0, &tie.1) {
             Resolution::Usable(usable) => Belonging::Resolved(self.resolved(&usable, confirmed)),
             Resolution::NotAllowed => Belonging::Refused { confirmed },
             Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => {
@@ -109,7 +110,7 @@ impl<'a> Ties<'a> {
         let found = claims::find(application, others, now.wall, |other| self.belonging(other));
         let trials = trials(&found, object);
         let read = self.confirmed.is_some();
-        let doubts = &self.context.memory.doubts;
+        let doubts = self.doubts;
         let claim = weigh(found, read, object, application, doubts, now);
         (claim, trials)
     }
@@ -180,7 +181,7 @@ fn tie(other: &Claimant) -> Option<Tie> {
 /// credentials of another application than `application`. A permit is used on no older knowledge. What can't be read,
 /// or is otherwise than the caches show, is not confirmed.
 pub(super) async fn confirm(
-    context: &Context,
+    directory: &Directory,
     application: &AppId,
     others: &[Claimant],
     now: Timestamp,
@@ -191,7 +192,7 @@ pub(super) async fn confirm(
     let fresh = others.iter().filter(|other| other.application.is_none());
     for other in fresh.filter(|other| other.lives(now)) {
         let Some(tie) = tie(other) else { continue };
-        match context.directory.resolve(&tie.0, &tie.1) {
+        match directory.resolve(&tie.0, &tie.1) {
             Resolution::NotAllowed if refusing.len() < REFUSALS => {
                 refusing.insert(tie);
             }
@@ -208,7 +209,6 @@ pub(super) async fn confirm(
             | Resolution::Unusable { .. } => {}
         }
     }
-    let directory = &context.directory;
     let refusals = join_all(refusing.into_iter().map(async |tie: Tie| {
         let read = directory.confirm_refusal(&tie.0, &tie.1).await;
         (tie, read)

@@ -1,30 +1,59 @@
 //! Does the errands of a pass, and writes the status. It makes no choices.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::Context;
+use super::cache::Cache;
 use super::conclude::Written;
 use super::errand::{Ending, Errand};
-use super::memory::{Failure, Part};
+use super::memory::{Failure, Memory};
 use super::object::Object;
 use super::observe::Observed;
 use super::slot::Slot;
-use crate::api::reason::Phase;
-use crate::api::status;
+use super::workqueue::Workqueue;
+use super::writer::Writer;
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
-use crate::platform::inventory::Moment;
-use crate::platform::{Resolution, Usable};
+use crate::platform::guard::Guards;
+use crate::platform::inventory::{Inventory, Moment};
+use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Answer;
-use crate::sight::Kind;
-use crate::telemetry::events::{self, Note};
-use crate::writes::{self, End};
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::events::{self, Events, Note};
+use crate::telemetry::metrics::Metrics;
+
+/// How far an errand may reach: no write to an object, and no call.
+#[derive(Clone, Copy)]
+pub struct Reach<'a> {
+    /// What is remembered.
+    pub memory: &'a Memory,
+    /// Who is looked at next.
+    pub queue: &'a Workqueue,
+    /// Who is concerned by what becomes of a package.
+    pub cache: &'a Cache,
+    /// Whose credentials are tried, and which Platforms are read.
+    pub directory: &'a Arc<Directory>,
+    /// Makes room on record.
+    pub guards: &'a Guards,
+    /// What the platforms have shown.
+    pub inventory: &'a Inventory,
+    /// Makes the watch anew.
+    pub restart: &'a Notify,
+    /// Where ends are written down.
+    pub audit: &'a AuditLog,
+    /// Publishes events.
+    pub events: &'a Events,
+    /// Counts.
+    pub metrics: &'a Metrics,
+}
 
 /// Does `errands` in their order; `slot` is given back while the audit log is waited for, and taken again after.
 ///
 /// # Errors
 /// When an end can't be written down: nothing may follow from it then.
 pub async fn run(
-    context: &Context,
+    reach: &Reach<'_>,
     observed: &Observed,
     errands: Vec<Errand>,
     slot: &mut Slot,
@@ -33,22 +62,22 @@ pub async fn run(
     for errand in errands {
         if let Errand::WriteDown(ending) = errand {
             let uid = &observed.facts.object.uid;
-            ended = write_down(context, uid, ending, slot).await;
+            ended = write_down(reach, uid, ending, slot).await;
         } else {
-            at_once(context, observed, errand);
+            at_once(reach, observed, errand);
         }
     }
     ended
 }
 
 /// Does what has to wait for nobody.
-pub fn at_once(context: &Context, observed: &Observed, errand: Errand) {
-    let (memory, queue, usable) = (&context.memory, &context.queue, observed.usable.as_ref());
+pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
+    let (memory, queue, usable) = (reach.memory, reach.queue, observed.usable.as_ref());
     let object = &*observed.facts.object;
     let uid = &object.uid;
     match errand {
         Errand::Try(trial) => {
-            let shown = context.directory.resolve(&trial.platform, &trial.namespace);
+            let shown = reach.directory.resolve(&trial.platform, &trial.namespace);
             if let Resolution::Usable(usable) = shown {
                 usable.try_credential(trial.first);
             }
@@ -60,15 +89,15 @@ pub fn at_once(context: &Context, observed: &Observed, errand: Errand) {
             }
         }
         Errand::Unfollow => memory.unfollow(uid),
-        Errand::ReadAhead => read_ahead(context, object),
-        Errand::WantRoom => context.guards.want(uid, object.platform()),
+        Errand::ReadAhead => read_ahead(reach, object),
+        Errand::WantRoom => reach.guards.want(uid, object.platform()),
         Errand::TrySoon => usable.iter().for_each(|usable| usable.session.try_soon()),
         Errand::Wake(key) => queue.add(key),
-        Errand::RestartWatch => restart_watch(context),
-        Errand::Exists => exists(context, object, usable),
+        Errand::RestartWatch => restart_watch(reach),
+        Errand::Exists => exists(reach, object, usable),
         Errand::Deleted => {
             if let (Some(usable), Some(file)) = (usable, object.file_id()) {
-                let (inventory, now) = (&context.inventory, Moment::now());
+                let (inventory, now) = (reach.inventory, Moment::now());
                 inventory.deleted(&usable.app_id, file, now);
             }
         }
@@ -96,7 +125,7 @@ pub fn at_once(context: &Context, observed: &Observed, errand: Errand) {
             memory.set_failure(uid, None);
             memory.set_given_back(uid, None);
         }
-        Errand::Settle(outcome) => settle(context, observed, outcome),
+        Errand::Settle(outcome) => settle(reach, observed, outcome),
         // It waits for the audit log: see `run`.
         Errand::WriteDown(_) => {}
         Errand::LeaveSeat => {
@@ -108,78 +137,75 @@ pub fn at_once(context: &Context, observed: &Observed, errand: Errand) {
         Errand::Refused(part, refusal) => {
             let words = &refusal.words;
             tracing::warn!(part = part.as_str(), words, "a write is refused");
-            context.metrics.write_refused(part.as_str());
+            reach.metrics.write_refused(part.as_str());
             memory.refused(uid, part, refusal, observed.fingerprint.clone());
         }
         Errand::NotTaken(error) => {
             tracing::warn!(error, "a write was not taken, and is tried again");
             memory.write_failed(uid);
         }
-        Errand::Tell(note) => tell(context, object, note),
+        Errand::Tell(note) => tell(reach, object, note),
         Errand::Log(answer, outcome) => log_answer(&answer, outcome),
     }
 }
 
-fn read_ahead(context: &Context, object: &Object) {
+fn read_ahead(reach: &Reach<'_>, object: &Object) {
     let Some(platform) = object.platform() else {
         return;
     };
-    let (directory, namespace) = (context.directory.clone(), object.key.namespace.clone());
+    let (directory, namespace) = (reach.directory.clone(), object.key.namespace.clone());
     tokio::spawn(async move { directory.confirm(&platform, &namespace).await });
 }
 
 /// Whoever finds the watch blind, it is made anew once before it has delivered a list.
-fn restart_watch(context: &Context) {
-    context.metrics.permit_blind();
-    if context.memory.set_blind(true) {
+fn restart_watch(reach: &Reach<'_>) {
+    reach.metrics.permit_blind();
+    if reach.memory.set_blind(true) {
         tracing::warn!("an own write did not come back through the watch, which is made anew");
-        context.metrics.watch_restarted("versionpackages");
-        context.restart.notify_one();
+        reach.metrics.watch_restarted("versionpackages");
+        reach.restart.notify_one();
     }
 }
 
 /// Where that is the first package of ours that the platform has shown, those look again who did not believe it.
-fn exists(context: &Context, object: &Object, usable: Option<&Usable>) {
+fn exists(reach: &Reach<'_>, object: &Object, usable: Option<&Usable>) {
     let Some(usable) = usable else { return };
     let key = usable.session.key();
     let accepted = object.status.endpoint.as_ref();
     let moved = accepted.is_some_and(|accepted| *accepted != key.endpoint);
-    let endpoint = moved && context.inventory.has_shown_one(key);
+    let endpoint = moved && reach.inventory.has_shown_one(key);
     let token = !usable.logs_in && usable.session.shows_ours();
     if !endpoint && !token {
         return;
     }
-    for (platform, other) in context.directory.platforms() {
+    for (platform, other) in reach.directory.platforms() {
         if other.is_some_and(|other| other.session.key() == key) {
-            let concerned = context.cache.concerned_by(&platform);
-            context.queue.add_wakes(concerned);
+            let concerned = reach.cache.concerned_by(&platform);
+            reach.queue.add_wakes(concerned);
         }
     }
 }
 
-fn settle(context: &Context, observed: &Observed, outcome: Outcome) {
+fn settle(reach: &Reach<'_>, observed: &Observed, outcome: Outcome) {
     // Those served by it write their own lines, in passes of their own.
-    for key in context.memory.settle(&observed.facts.object.uid, outcome) {
-        context.queue.add(key);
+    for key in reach.memory.settle(&observed.facts.object.uid, outcome) {
+        reach.queue.add(key);
     }
     if let Some(((session, _), file, _)) = observed.package.clone() {
-        context.queue.add_all(context.cache.of_file(&file));
-        context
-            .memory
-            .gone
-            .remember((session, file), Instant::now());
+        reach.queue.add_all(reach.cache.of_file(&file));
+        reach.memory.gone.remember((session, file), Instant::now());
     }
 }
 
 /// Counts an end and writes its audit line, once for each end. A line that can't be written is kept, and tried again by
 /// every later call. A disk may hang, so `slot` is given back meanwhile.
 async fn write_down(
-    context: &Context,
+    reach: &Reach<'_>,
     uid: &str,
     ending: Option<Box<Ending>>,
     slot: &mut Slot,
 ) -> Result<(), String> {
-    let (memory, metrics) = (&context.memory, &context.metrics);
+    let (memory, metrics) = (reach.memory, reach.metrics);
     if let Some(ending) = ending {
         metrics.deleted(ending.outcome, ending.took);
         memory.owe(uid, *ending);
@@ -188,7 +214,7 @@ async fn write_down(
         return Ok(());
     };
     slot.give_back();
-    let written = context.audit.write(&record).await;
+    let written = reach.audit.write(&record).await;
     slot.take().await;
     written.map_err(|error| {
         metrics.unaudited();
@@ -213,59 +239,29 @@ fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
     }
 }
 
-/// The fields of the status that calls and guards rest on.
-const RELIED_ON: [&str; 4] = ["deletion", "application", "endpoint", "uid"];
-
 /// Writes the status. Held back while it newly names a hold, so that a release knows who was marked by then.
-pub async fn write(context: &Context, object: &Object, status: &VersionPackageStatus) -> Written {
+pub async fn write(
+    writer: Writer<'_>,
+    guards: &Arc<Guards>,
+    object: &Object,
+    status: &VersionPackageStatus,
+) -> Written {
     let hold_in = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
     let hold = hold_in(status).filter(|hold| Some(hold) != hold_in(&object.status).as_ref());
-    let mark = hold.map(|hold| context.guards.mark(&object.uid, &hold));
+    let mark = hold.map(|hold| guards.mark(&object.uid, &hold));
     if matches!(mark, Some(None)) {
         return Written::Outdated;
     }
-    if !context.sight.may_write(Kind::Packages) {
-        return Written::Failed("its CustomResourceDefinition lacks fields".to_owned());
-    }
-    let (memory, uid, target) = (&context.memory, &object.uid, object.target());
-    let body = status::patch(status, uid, &object.beside);
-    let end = writes::status::<VersionPackage>(&context.client, &target, &body).await;
-    let changed = end.changed(&target);
-    if let End::Taken(stored) = &end
-        && let Some(field) = status::changed_on_the_way(&body, &stored["status"], &RELIED_ON)
-    {
-        return Written::Refused(format!(
-            "the write was taken, but status.{field} is not as it was written: an admission policy or webhook changes it"
-        ));
-    }
-    match end {
-        End::Taken(_) => {
-            tracing::info!(
-                reason = status.conditions.first().map(|c| c.reason.as_str()),
-                phase = status.phase.map(Phase::as_str),
-                "status"
-            );
-            memory.taken(uid, Part::Status, changed.then_some(target.version));
-            Written::Yes
-        }
-        End::Gone => Written::Gone,
-        End::Conflict(words) => {
-            tracing::debug!(words, "the object has changed meanwhile");
-            let (shown, at) = (target.version, Instant::now());
-            Written::Contested(memory.met_conflict(uid, Part::Status, shown, words, at))
-        }
-        End::Refused(words) => Written::Refused(words),
-        End::Failed(error) => Written::Failed(error),
-    }
+    writer.status(object, status).await
 }
 
 /// Has an event published.
-fn tell(context: &Context, object: &Object, note: Note) {
+fn tell(reach: &Reach<'_>, object: &Object, note: Note) {
     // It would be refused there.
-    if context.directory.is_terminating(&object.key.namespace) {
-        context.metrics.told("skipped");
+    if reach.directory.is_terminating(&object.key.namespace) {
+        reach.metrics.told("skipped");
         return;
     }
     let about = events::about::<VersionPackage>(&object.key, &object.uid);
-    context.events.say(about, note);
+    reach.events.say(about, note);
 }

@@ -1,0 +1,131 @@
+//! The two writes to an object, its finalizers and its status, and what is remembered of them: by that an echo is known.
+
+use kube::Client;
+use tokio::time::Instant;
+
+use super::cache::Cache;
+use super::conclude::Written;
+use super::effect::Effect;
+use super::memory::{Memory, Part};
+use super::object::Object;
+use crate::api::names::FINALIZER;
+use crate::api::reason::Phase;
+use crate::api::status;
+use crate::api::version_package::{VersionPackage, VersionPackageStatus};
+use crate::sight::{Kind, Sight};
+use crate::writes::{self, End};
+
+/// The fields of the status that calls and guards rest on.
+const RELIED_ON: [&str; 4] = ["deletion", "application", "endpoint", "uid"];
+
+/// Writes to objects.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// Whether the definitions take all that is written.
+    pub sight: &'a Sight,
+    /// What the watch shows.
+    pub cache: &'a Cache,
+    /// What is remembered of writes.
+    pub memory: &'a Memory,
+}
+
+impl Writer<'_> {
+    /// Puts our finalizer on, or takes it off.
+    pub async fn finalizers(self, object: &Object, ours: bool) -> Effect {
+        if !self.sight.may_write(Kind::Packages) {
+            return Effect::Outrun;
+        }
+        let (uid, target) = (&object.uid, object.target());
+        let list = finalizers(object, ours);
+        let end = writes::finalizers::<VersionPackage>(self.client, &target, &list, FINALIZER);
+        let end = end.await;
+        let changed = end.changed(&target);
+        match end {
+            End::Taken(_) => {
+                let changed = changed.then_some(target.version);
+                self.memory.taken(uid, Part::Finalizers, changed);
+                Effect::Patched
+            }
+            // The watch decides: the definition may not be served for a moment.
+            End::Gone => Effect::Outrun,
+            End::Conflict(words) => {
+                let (part, at) = (Part::Finalizers, Instant::now());
+                self.memory
+                    .met_conflict(uid, part, target.version, words, at);
+                Effect::Outrun
+            }
+            // It was refused because another object has the name by now.
+            End::Refused(_) if self.cache.uid_of(&object.key).as_deref() != Some(uid) => {
+                Effect::Outrun
+            }
+            End::Refused(words) => Effect::Refused(words),
+            End::Failed(error) => Effect::Failed(error),
+        }
+    }
+
+    /// Writes the status.
+    pub async fn status(self, object: &Object, status: &VersionPackageStatus) -> Written {
+        if !self.sight.may_write(Kind::Packages) {
+            return Written::Failed("its CustomResourceDefinition lacks fields".to_owned());
+        }
+        let (uid, target) = (&object.uid, object.target());
+        let body = status::patch(status, uid, &object.beside);
+        let end = writes::status::<VersionPackage>(self.client, &target, &body).await;
+        let changed = end.changed(&target);
+        if let End::Taken(stored) = &end
+            && let Some(field) = status::changed_on_the_way(&body, &stored["status"], &RELIED_ON)
+        {
+            return Written::Refused(format!(
+                "the write was taken, but status.{field} is not as it was written: an admission policy or webhook changes it"
+            ));
+        }
+        match end {
+            End::Taken(_) => {
+                tracing::info!(
+                    reason = status.conditions.first().map(|c| c.reason.as_str()),
+                    phase = status.phase.map(Phase::as_str),
+                    "status"
+                );
+                let changed = changed.then_some(target.version);
+                self.memory.taken(uid, Part::Status, changed);
+                Written::Yes
+            }
+            End::Gone => Written::Gone,
+            End::Conflict(words) => {
+                tracing::debug!(words, "the object has changed meanwhile");
+                let (part, at) = (Part::Status, Instant::now());
+                let met = self
+                    .memory
+                    .met_conflict(uid, part, target.version, words, at);
+                Written::Contested(met)
+            }
+            End::Refused(words) => Written::Refused(words),
+            End::Failed(error) => Written::Failed(error),
+        }
+    }
+}
+
+/// The finalizers of the object with ours, or without.
+pub(super) fn finalizers(object: &Object, ours: bool) -> Vec<&str> {
+    let others = object.finalizers.iter().map(String::as_str);
+    let others = others.filter(|other| *other != FINALIZER);
+    others.chain(ours.then_some(FINALIZER)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::fixtures;
+
+    #[test]
+    fn the_finalizers_of_others_stay_in_their_order() {
+        let object = Object {
+            finalizers: vec!["a/b".into(), FINALIZER.into(), "c/d".into()],
+            ..fixtures::object("a")
+        };
+        assert_eq!(finalizers(&object, false), ["a/b", "c/d"]);
+        assert_eq!(finalizers(&object, true), ["a/b", "c/d", FINALIZER]);
+    }
+}
