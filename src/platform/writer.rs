@@ -2,24 +2,30 @@
 //! after each change, and a write is made only where it differs from what the cache shows. What the
 //! guard counts is safe once it stands there.
 
+mod rounds;
 mod telling;
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, ListParams};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::rounds::Rounds;
 use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
 use super::attempts::Attempts;
 use super::credentials::Refusal;
 use super::directory::{Access, Grant};
-use super::guard::{self, Record, Unused};
+use super::guard::{self, Record, Told, Unused};
 use super::in_use::{self, Going, Step};
 use super::lost::Lost;
 use super::object::Object;
@@ -41,8 +47,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const REPEAT: Duration = Duration::from_secs(4);
 /// The Platforms tell of what keeps this process from its work after so long.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
-/// Writes under way at a time.
+/// Writes that begin at a time.
 const AT_ONCE: usize = 8;
+/// A write that takes longer makes room for the next: where an admission webhook is slow, it is so for its own namespaces.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// So long the guards wait for the Secrets at the start.
 const ASSESSED_WITHIN: Duration = Duration::from_secs(10);
@@ -52,12 +60,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Keeps the statuses true until cancelled.
 pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut writer = Writer {
-        context,
+        context: Arc::new(context),
         written: HashMap::new(),
         statuses: Attempts::default(),
         finalizers: Attempts::default(),
         going: Going::default(),
         lost: Lost::default(),
+        under_way: FuturesUnordered::new(),
+        busy: HashSet::new(),
+        rounds: Rounds::default(),
+        turns: Arc::new(Semaphore::new(AT_ONCE)),
     };
     tokio::select! {
         () = cancel.cancelled() => return,
@@ -67,22 +79,17 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let round = async {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = due.notified() => {}
-            }
-            writer.write_due().await;
-        };
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = round => {}
+            _ = ticks.tick() => writer.begin_due(),
+            () = due.notified() => writer.begin_due(),
+            Some(ended) = writer.under_way.next() => writer.take_in(ended),
         }
     }
 }
 
 struct Writer {
-    context: Context,
+    context: Arc<Context>,
     written: HashMap<ObjectKey, (Instant, PlatformStatus)>,
     /// The last writes of statuses and of finalizers.
     statuses: Attempts,
@@ -90,14 +97,26 @@ struct Writer {
     going: Going,
     /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
     lost: Lost,
+    /// The writes that have begun, at most one of a Platform.
+    under_way: FuturesUnordered<BoxFuture<'static, Ended>>,
+    busy: HashSet<ObjectKey>,
+    rounds: Rounds,
+    /// Bounds how many begin at a time.
+    turns: Arc<Semaphore>,
 }
 
 /// A status to be written.
 struct Due {
     object: Object,
     status: PlatformStatus,
-    /// The guard that it puts on record.
-    group: Option<u64>,
+    /// The guard that it puts on record, and the number of that round of writes.
+    round: Option<(u64, u64)>,
+}
+
+/// A write that has ended.
+enum Ended {
+    Finalizers(Box<Object>, End),
+    Status(Box<Due>, End),
 }
 
 /// One Platform and what is known of it, copied out of the directory.
@@ -142,7 +161,8 @@ impl Writer {
         }
     }
 
-    async fn write_due(&mut self) {
+    /// Begins all writes that are due.
+    fn begin_due(&mut self) {
         // What the definition lacks would be lost by any write.
         if !self.context.sight.may_write(Kind::Platforms) {
             return;
@@ -156,58 +176,111 @@ impl Writer {
         }
         self.try_awaited(&known);
         self.lost.place(&self.context.guards, wall);
-        let records = self.context.guards.records(wall);
-        let steps = self.steps(&known, now);
-        let stepping: HashSet<ObjectKey> = steps.iter().map(|(o, _)| o.key.clone()).collect();
-        let (due, mut safe) = self.due(known, &records, &stepping, (wall, now));
-        let context = &self.context;
-        let patches = futures::stream::iter(steps);
-        let ends: Vec<_> = patches
-            .map(|(object, step)| async move {
+        let guards = &self.context.guards;
+        let told = guards.records(|group| self.rounds.is_open(group), wall);
+        for (object, step) in self.steps(&known, now) {
+            let context = Arc::clone(&self.context);
+            self.begin(object.key.clone(), async move {
                 let end = in_use::patch(&context.client, &object, step).await;
-                (object, end)
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        for (object, end) in ends {
-            let news = self.finalizers.ended(&object, &end, Instant::now());
-            if let Some(words) = news {
-                let refusal = in_use::refusal(&words);
-                tell(context, &object, refused_note(&refusal));
-            }
-            tell_end(context, &object, "finalizers", &end);
+                Ended::Finalizers(Box::new(object), end)
+            });
         }
-        let refused = in_use::refusals(&self.finalizers, Instant::now());
-        context.directory.finalizers_refused(refused);
-        let ends: Vec<_> = futures::stream::iter(due)
-            .map(|due| write(context, due))
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        let mut written = Vec::new();
-        for (due, end) in ends {
-            let object = &due.object;
-            let news = self.statuses.ended(object, &end, Instant::now());
-            if let Some(words) = news {
-                tell(context, object, status_refused(&words));
-            }
-            tell_end(context, object, "status", &end);
-            if let End::Taken(_) = end {
-                written.extend(due.group);
-            } else {
-                // Nothing of it stands there.
-                self.written.remove(&object.key);
-            }
+        self.tell_refused();
+        let (mut due, safe) = self.due(known, &told, (wall, now));
+        self.settle_records(&told, &mut due, &safe);
+        for due in due {
+            let context = Arc::clone(&self.context);
+            self.begin(due.object.key.clone(), async move {
+                let (due, end) = write(&context, due).await;
+                Ended::Status(Box::new(due), end)
+            });
         }
-        safe.extend(written);
-        for record in records.values() {
-            if safe.contains(&record.group()) {
-                context.guards.recorded(record);
+    }
+
+    /// Tells the guards which records are safe already or can't be written now, and begins the rounds of the others.
+    fn settle_records(
+        &mut self,
+        told: &HashMap<ObjectKey, Told>,
+        due: &mut [Due],
+        safe: &HashSet<u64>,
+    ) {
+        let mut settled = HashSet::new();
+        for told in told.values() {
+            let Told::Record(record) = told else {
+                continue;
+            };
+            let group = record.group();
+            if !settled.insert(group) {
+                continue;
+            }
+            let writes = due.iter_mut().filter_map(|due| due.round.as_mut());
+            let mut writes: Vec<_> = writes.filter(|round| round.0 == group).collect();
+            if safe.contains(&group) {
+                self.context.guards.recorded(record);
+            } else if !writes.is_empty() {
+                let number = self.rounds.begins((**record).clone(), writes.len());
+                for round in &mut writes {
+                    round.1 = number;
+                }
             } else if record.urgent {
-                context.guards.not_recorded(record);
+                self.context.guards.not_recorded(record);
             }
         }
+    }
+
+    fn begin(&mut self, key: ObjectKey, write: impl Future<Output = Ended> + Send + 'static) {
+        self.busy.insert(key);
+        let turns = Arc::clone(&self.turns);
+        self.under_way.push(Box::pin(async move {
+            let turn = turns.acquire_owned().await;
+            let mut write = pin!(write);
+            if let Ok(ended) = timeout(SLOW, &mut write).await {
+                return ended;
+            }
+            drop(turn);
+            write.await
+        }));
+    }
+
+    fn take_in(&mut self, ended: Ended) {
+        let now = Instant::now();
+        match ended {
+            Ended::Finalizers(object, end) => {
+                self.busy.remove(&object.key);
+                if let Some(words) = self.finalizers.ended(&object, &end, now) {
+                    let refusal = in_use::refusal(&words);
+                    tell(&self.context, &object, refused_note(&refusal));
+                }
+                tell_end(&self.context, &object, "finalizers", &end);
+                self.tell_refused();
+            }
+            Ended::Status(due, end) => {
+                let Due { object, round, .. } = &*due;
+                self.busy.remove(&object.key);
+                if let Some(words) = self.statuses.ended(object, &end, now) {
+                    tell(&self.context, object, status_refused(&words));
+                }
+                tell_end(&self.context, object, "status", &end);
+                let taken = matches!(end, End::Taken(_));
+                if !taken {
+                    // Nothing of it stands there.
+                    self.written.remove(&object.key);
+                }
+                let settled =
+                    round.and_then(|(group, number)| self.rounds.ended(group, number, taken));
+                let guards = &self.context.guards;
+                match settled {
+                    Some(settled) if settled.taken => guards.recorded(&settled.record),
+                    Some(settled) if settled.record.urgent => guards.not_recorded(&settled.record),
+                    Some(_) | None => {}
+                }
+            }
+        }
+    }
+
+    fn tell_refused(&self) {
+        let refused = in_use::refusals(&self.finalizers, Instant::now());
+        self.context.directory.finalizers_refused(refused);
     }
 
     /// Has the credentials tried that decide whether a release or a raised bound of a Platform counts for a hold of others.
@@ -271,6 +344,9 @@ impl Writer {
             object, tenants, ..
         } in known
         {
+            if self.busy.contains(&object.key) {
+                continue;
+            }
             let known = self.going.known_to_go(object, now);
             let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), known);
             if step == Step::Keep {
@@ -293,8 +369,7 @@ impl Writer {
     fn due(
         &mut self,
         known: Vec<Known>,
-        records: &HashMap<ObjectKey, Record>,
-        stepping: &HashSet<ObjectKey>,
+        told: &HashMap<ObjectKey, Told>,
         now: (Timestamp, Instant),
     ) -> (Vec<Due>, HashSet<u64>) {
         let mut due = Vec::new();
@@ -306,6 +381,15 @@ impl Writer {
                 access,
                 tenants,
             } = known;
+            let record = match told.get(&object.key) {
+                Some(Told::UnderWay) => continue,
+                Some(Told::Record(record)) => Some(&**record),
+                None => None,
+            };
+            // Its version is another one once the write that is under way has ended.
+            if self.busy.contains(&object.key) {
+                continue;
+            }
             let (snapshot, other_logins) = match &access {
                 Access::Granted(grant) => {
                     let snapshot = grant.session.snapshot();
@@ -318,7 +402,6 @@ impl Writer {
                 }
                 Access::Unread | Access::Refused(_) => (None, Vec::new()),
             };
-            let record = records.get(&object.key);
             let group = record.map(Record::group);
             let status = next(&Look {
                 object: &object,
@@ -332,10 +415,6 @@ impl Writer {
                 now,
             });
             let Some(status) = status else { continue };
-            // Its version is another one by then.
-            if stepping.contains(&object.key) {
-                continue;
-            }
             let urgent = record.is_some_and(|record| record.is_urgent_for(&object.key));
             let last = self.written.get(&object.key);
             let since = last.map(|(at, _)| now.1.saturating_duration_since(*at));
@@ -356,7 +435,8 @@ impl Writer {
                 due.push(Due {
                     object,
                     status,
-                    group,
+                    // The number is known once all are.
+                    round: group.map(|group| (group, 0)),
                 });
             } else if tells_the_same(&object.status, &status) {
                 // A guard that began anew may have nothing else to say; without this it waits for a

@@ -102,7 +102,7 @@ async fn what_settles_an_object_of_the_new_endpoint_settles_none_that_was_accept
 #[tokio::test]
 async fn what_a_wrong_endpoint_lacked_is_deleted_once_the_endpoint_is_put_right() {
     let rig = Rig::shared("mistaken", Layout::default()).await;
-    let right = rig.simulator.endpoint().clone();
+    let right = rig.simulator.endpoint();
     let ca = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
     let wrong = another_instance(&rig).await;
     for (name, package) in [("record", FIRST), ("goes", SECOND)] {

@@ -1,6 +1,8 @@
 //! A webhook that answers as if the object had changed meanwhile: what the watch doesn't bear out is a refusal.
 
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use axum::{Json, Router};
@@ -15,6 +17,46 @@ const WORDS: &str = "the webhook says that it has changed";
 
 /// Answers each question with a conflict, until the test ends; returns where, and the certificate to trust.
 async fn webhook() -> (String, ByteString) {
+    serve(Router::new().fallback(async |Json(review): Json<Value>| {
+        Json(json!({
+            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+            "response": {
+                "uid": review["request"]["uid"], "allowed": false,
+                "status": {"code": 409, "reason": "Conflict", "message": WORDS},
+            },
+        }))
+    }))
+    .await
+}
+
+/// How many questions have come to a webhook that never answers, and how many of those were given up.
+#[derive(Default)]
+struct Questions {
+    come: AtomicUsize,
+    given_up: AtomicUsize,
+}
+
+/// Never answers.
+async fn silent_webhook(questions: &Arc<Questions>) -> (String, ByteString) {
+    struct Question(Arc<Questions>);
+    impl Drop for Question {
+        fn drop(&mut self) {
+            self.0.given_up.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let questions = Arc::clone(questions);
+    serve(Router::new().fallback(move || {
+        questions.come.fetch_add(1, Ordering::Relaxed);
+        let question = Question(Arc::clone(&questions));
+        async move {
+            std::future::pending::<()>().await;
+            drop(question);
+        }
+    }))
+    .await
+}
+
+async fn serve(router: Router) -> (String, ByteString) {
     install_crypto();
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
@@ -23,16 +65,7 @@ async fn webhook() -> (String, ByteString) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
-    let answer = async |Json(review): Json<Value>| {
-        Json(json!({
-            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-            "response": {
-                "uid": review["request"]["uid"], "allowed": false,
-                "status": {"code": 409, "reason": "Conflict", "message": WORDS},
-            },
-        }))
-    };
-    let service = Router::new().fallback(answer).into_make_service();
+    let service = router.into_make_service();
     let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
     tokio::spawn(server.serve(service));
     (url, ByteString(certificate.into_bytes()))
@@ -114,4 +147,30 @@ async fn a_conflict_about_a_platforms_status_that_the_watch_does_not_bear_out_is
     .await;
     ask_no_more(&rig, &asked);
     rig.platform_reason("production", "Observing").await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_hangs_for_one_platform_holds_up_no_deletion_over_another() {
+    let slow = Rig::shared("silent", at_once()).await;
+    // So small a bound that each deletion has a record of its own.
+    let small = json!({"maxDeletions": 5, "window": "10m", "gracePeriod": "0s"});
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": small}),
+        ..Layout::default()
+    };
+    let rig = Rig::shared("beside", layout).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    slow.platform_reason("production", "Available").await;
+    let questions = Arc::default();
+    let asked = ask(&slow, &silent_webhook(&questions).await, "platforms/status").await;
+    slow.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
+    wait_for("the webhook to be asked", SOON, async || {
+        (questions.come.load(Ordering::Relaxed) > 0).then_some(())
+    })
+    .await;
+    rig.delete("meter-fw");
+    rig.gone("meter-fw").await;
+    assert_eq!(questions.given_up.load(Ordering::Relaxed), 0);
+    ask_no_more(&slow, &asked);
+    slow.platform_reason("production", "Observing").await;
 }

@@ -321,7 +321,7 @@ impl World {
 
     /// The hold that the operator knows now.
     pub(super) fn present_hold(&self) -> Option<HoldStatus> {
-        let records = self.guards.records(self.now);
+        let records = self.guards.all_records(self.now);
         let record = records.get(&platform())?;
         // Only looked at, so what is due is still to be written.
         if record.urgent {
@@ -375,7 +375,7 @@ impl World {
 
     /// The status of the Platform is written.
     pub fn record(&mut self) {
-        let records = self.guards.records(self.now);
+        let records = self.guards.all_records(self.now);
         for record in records.values() {
             self.guards.recorded(record);
         }

@@ -27,6 +27,7 @@ pub use self::asked::{Asked, Judgement, Unit};
 pub use self::groups::Footing;
 use self::groups::{Groups, Home};
 pub use self::record::Record;
+pub use self::recording::Told;
 pub use self::unused::{Unused, unused_in_words, unused_of};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Guard;
@@ -354,4 +355,4 @@ impl Drop for Mark {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::platform) mod tests;

@@ -10,6 +10,15 @@ use super::{Guards, State};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::PlatformStatus;
 
+/// What a Platform should say of its guard.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// This.
+    Record(Box<Record>),
+    /// What its guard says once the record that is being written stands or has failed.
+    UnderWay,
+}
+
 impl Guards {
     /// Takes over what the statuses of all Platforms say, each with the name and uid of its Platform and what is `unused`
     /// of its record; from now on deletions are judged.
@@ -93,8 +102,13 @@ impl Guards {
         groups.waiting_for(application, platform, released)
     }
 
-    /// What every Platform should say, those records that should be written at once being proposed anew.
-    pub fn records(&self, now: Timestamp) -> HashMap<ObjectKey, Record> {
+    /// What every Platform should say, those records that should be written at once being proposed anew; nothing of guards
+    /// of which a record is `under_way`, by their number.
+    pub fn records(
+        &self,
+        under_way: impl Fn(u64) -> bool,
+        now: Timestamp,
+    ) -> HashMap<ObjectKey, Told> {
         let mut state = self.lock();
         let State {
             groups,
@@ -110,13 +124,18 @@ impl Guards {
         let mut all = HashMap::new();
         for (platform, application) in &*platforms {
             let group = groups.of(application, platform);
+            if under_way(group) {
+                all.insert(platform.clone(), Told::UnderWay);
+                continue;
+            }
             let Some(guard) = groups.guard(group) else {
                 continue;
             };
             let record = records
                 .entry(group)
                 .or_insert_with(|| record::of((application, group), guard, now));
-            all.insert(platform.clone(), record.on(platform, guard));
+            let record = Box::new(record.on(platform, guard));
+            all.insert(platform.clone(), Told::Record(record));
         }
         all
     }
@@ -126,6 +145,8 @@ impl Guards {
         let mut state = self.lock();
         if let Some(guard) = state.groups.guard(record.group) {
             let woken = guard.recorded(record.told());
+            // What came meanwhile is told by the next one.
+            self.tell_due(guard);
             self.wake(woken);
         }
     }
@@ -144,5 +165,16 @@ impl Guards {
         state.closed = true;
         let State { groups, .. } = &*state;
         groups.unused()
+    }
+
+    /// What every Platform should say while nothing is being written.
+    #[cfg(test)]
+    pub fn all_records(&self, now: Timestamp) -> HashMap<ObjectKey, Record> {
+        let told = self.records(|_| false, now).into_iter();
+        let records = told.filter_map(|(key, told)| match told {
+            Told::Record(record) => Some((key, *record)),
+            Told::UnderWay => None,
+        });
+        records.collect()
     }
 }

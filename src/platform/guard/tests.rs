@@ -62,7 +62,7 @@ impl Bench {
     }
 
     fn record(&self, second: i64) -> HashMap<ObjectKey, Record> {
-        let records = self.guards.records(at(second));
+        let records = self.guards.all_records(at(second));
         for record in records.values() {
             self.guards.recorded(record);
         }
@@ -75,6 +75,13 @@ impl Bench {
         let statuses = statuses.map(|(key, status)| (key, "uid", status));
         self.guards.load(statuses, &Unused::default(), at(second));
     }
+}
+
+/// A record of some guard.
+pub(in crate::platform) fn a_record() -> Record {
+    let bench = Bench::guarding(40);
+    bench.ask(0, "app-1");
+    bench.record(1).remove(&platform()).unwrap()
 }
 
 fn asked(number: usize) -> Asked {
@@ -151,7 +158,7 @@ fn nothing_is_held_or_let_go_before_the_statuses_were_read() {
     let bench = Bench::new();
     bench.bound("app-1", 0);
     bench.ask(0, "app-1");
-    assert!(bench.guards.records(at(1)).is_empty());
+    assert!(bench.guards.all_records(at(1)).is_empty());
     bench.load(&[], 2);
     assert!(matches!(bench.judge(0, "app-1"), Judgement::Held(_)));
 }
@@ -164,7 +171,7 @@ fn what_the_process_before_reserved_counts_as_sent() {
     }
     assert!(bench.guards.take("uid-0", at(2)));
     let status = PlatformStatus {
-        guard: Some(bench.guards.records(at(2))[&platform()].guard.clone()),
+        guard: Some(bench.guards.all_records(at(2))[&platform()].guard.clone()),
         ..PlatformStatus::default()
     };
     assert_eq!(status.guard.as_ref().unwrap().reserved, 2);
@@ -173,7 +180,7 @@ fn what_the_process_before_reserved_counts_as_sent() {
     next.bound("app-1", 40);
     let statuses = [(platform(), status)];
     next.load(&statuses, 3);
-    let sent: i32 = next.guards.records(at(3))[&platform()]
+    let sent: i32 = next.guards.all_records(at(3))[&platform()]
         .guard
         .sent
         .iter()
@@ -265,15 +272,15 @@ fn a_record_that_could_not_be_written_is_due_again() {
     for number in 0..3 {
         bench.ask(number, "app-1");
     }
-    assert!(bench.guards.records(at(2))[&platform()].urgent);
+    assert!(bench.guards.all_records(at(2))[&platform()].urgent);
     assert!(
-        !bench.guards.records(at(2))[&platform()].urgent,
+        !bench.guards.all_records(at(2))[&platform()].urgent,
         "it is on its way"
     );
     bench
         .guards
-        .not_recorded(&bench.guards.records(at(2))[&platform()]);
-    assert!(bench.guards.records(at(3))[&platform()].urgent);
+        .not_recorded(&bench.guards.all_records(at(2))[&platform()]);
+    assert!(bench.guards.all_records(at(3))[&platform()].urgent);
 }
 
 #[test]
@@ -288,7 +295,7 @@ fn who_waits_for_a_record_that_could_not_be_written_is_told_apart_until_one_is()
     assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Awaited));
     bench
         .guards
-        .not_recorded(&bench.guards.records(at(2))[&platform()]);
+        .not_recorded(&bench.guards.all_records(at(2))[&platform()]);
     assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Unrecorded));
     bench.record(3);
     assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Allowed));

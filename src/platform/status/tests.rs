@@ -428,7 +428,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
         answered: None,
     };
     guards.ask("uid-a", &app, asked, at(900));
-    let record = guards.records(at(900)).remove(&object.key);
+    let record = guards.all_records(at(900)).remove(&object.key);
     let message = said(record.as_ref());
     for part in [
         "2 objects",

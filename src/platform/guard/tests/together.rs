@@ -118,7 +118,7 @@ impl Fleet {
     }
 
     pub fn record(&mut self, second: i64) {
-        let records = self.guards.records(at(second));
+        let records = self.guards.all_records(at(second));
         for (platform, record) in records {
             self.guards.recorded(&record);
             let status = self.statuses.entry(platform).or_default();
