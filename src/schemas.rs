@@ -198,7 +198,8 @@ const MEND: &str =
     "apply the definitions of this version: vpo crds | kubectl apply --server-side -f -";
 
 /// The fields of `ours` that `served` lacks, as paths, in each version under which objects are read, written or stored. Also
-/// the rules that keep a field as it was: what is known of an object rests on them.
+/// the rules that keep a field as it was, since what is known of an object rests on them, and the defaults, which say what an
+/// object means that doesn't.
 pub fn missing_fields(
     ours: &CustomResourceDefinition,
     served: &CustomResourceDefinition,
@@ -262,6 +263,13 @@ fn compare(
     theirs: &JSONSchemaProps,
     missing: &mut Vec<String>,
 ) {
+    if let Some(default) = ours
+        .default
+        .as_ref()
+        .filter(|_| ours.default != theirs.default)
+    {
+        missing.push(format!("the default {} of {path}", default.0));
+    }
     let has = |rule: &str| {
         let theirs = theirs.x_kubernetes_validations.iter().flatten();
         theirs.into_iter().any(|other| other.rule == rule)
@@ -299,6 +307,8 @@ fn compare(
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON;
+
     use super::*;
 
     #[test]
@@ -373,6 +383,19 @@ mod tests {
         assert_eq!(
             missing_fields(&ours, &loose),
             ["the rule self == oldSelf of .spec.fileId"]
+        );
+    }
+
+    #[test]
+    fn a_definition_has_the_same_defaults() {
+        let [ours, _] = crds::definitions();
+        let mut other = ours.clone();
+        let spec = spec_of(&mut other.spec.versions[0]);
+        let lifecycle = spec.properties.as_mut().unwrap().get_mut("lifecycle");
+        lifecycle.unwrap().default = Some(JSON(serde_json::json!("Retired")));
+        assert_eq!(
+            missing_fields(&ours, &other),
+            [r#"the default "Active" of .spec.lifecycle"#]
         );
     }
 }

@@ -118,7 +118,7 @@ pub enum Why {
         /// Whether they were tried: before that no person's word passes over the claim.
         tried: bool,
     },
-    /// It is of another application by a token that was handed in, which doesn't prove that.
+    /// Of which application it is rests on a token that was handed in, which doesn't prove that.
     HandedIn,
     /// It is of an application of the same name at another endpoint.
     Elsewhere,
@@ -281,12 +281,15 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
         (None, Belonging::Resolved(_)) => unclear(Why::Fresh),
         (Some(_), Belonging::Resolved(_)) if !other.finalizer => unclear(Why::Bare),
         // Equal credentials at another endpoint may be of another instance of the platform, with packages of its own.
-        (Some(_), Belonging::Resolved(is)) if is.same_endpoint && (is.equal || is.proven) => {
+        (Some(_), Belonging::Resolved(is))
+            if is.same_endpoint && (is.equal || is.proven && is.logs_in) =>
+        {
             Verdict::Claiming
         }
         (Some(_), Belonging::Resolved(is)) if !is.equal && !is.proven => {
             unclear(Why::Unproven { tried: is.tried })
         }
+        (Some(_), Belonging::Resolved(is)) if is.same_endpoint => unclear(Why::HandedIn),
         (Some(_), Belonging::Resolved(_)) => unclear(Why::Elsewhere),
     }
 }

@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::api::names::FileId;
-use crate::session::SessionKey;
+use crate::session::Witness;
 
-/// A package, whoever asked for its deletion.
-pub type Place = (SessionKey, FileId);
+/// A package, whoever asked for its deletion, and by whose word it is gone.
+pub type Place = (Witness, FileId);
 
 /// So long one is remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -61,7 +61,7 @@ mod tests {
             endpoint: "https://iot.example.com".parse().unwrap(),
             app_id: "app-1".parse().unwrap(),
         };
-        (session, file.parse().unwrap())
+        ((session, None), file.parse().unwrap())
     }
 
     #[test]

@@ -18,10 +18,12 @@ impl Objects for Context {
         for object in self.cache.objects_of(file) {
             let settled = self.memory.settled(&object.uid).is_some();
             named.stands |= !settled && stands_for(&key.app_id, &object, || belongs(self, &object));
-            if object.application() == Some(&key.app_id) {
-                let accepted = object.status.endpoint.as_ref();
-                named.moved |= accepted.is_some_and(|accepted| *accepted != key.endpoint);
-                named.own |= is_over(self, &object, session);
+            // Anybody may name the application, and any package: what counts is who brings the credential.
+            if object.application() == Some(&key.app_id) && is_over(self, &object, session) {
+                named.own = true;
+                let accepted = object.status.endpoint.clone();
+                let elsewhere = accepted.filter(|accepted| *accepted != key.endpoint);
+                named.moved_from.extend(elsewhere);
             }
         }
         named

@@ -224,12 +224,16 @@ fn known(
         let accepted = object.application();
         accepted.is_none_or(|accepted| *accepted == usable.app_id)
     });
-    let (Some(usable), Some(file)) = (own, object.file_id()) else {
+    let (Some(usable), Some(file), Some(platform)) = (own, object.file_id(), object.platform())
+    else {
         return Known::Unread;
     };
     let session = usable.session.key();
-    let package = (session.clone(), file.clone());
-    let gone = sources.memory.gone.since(&package, now.tick);
+    let told_by = |token| {
+        let package = ((session.clone(), token), file.clone());
+        sources.memory.gone.since(&package, now.tick)
+    };
+    let gone = told_by(None).max(told_by(Some(usable.credential.clone())));
     if gone.is_some_and(|gone| !sources.inventory.lists_since(session, file, gone)) {
         return Known::Gone;
     }
@@ -237,7 +241,7 @@ fn known(
     if !usable.proof().is_proven() {
         return Known::Unread;
     }
-    sources.inventory.known(session, file, since)
+    sources.inventory.known(session, &platform, file, since)
 }
 
 /// How long a call counts in its session.
@@ -271,7 +275,11 @@ fn elsewhere(
     let key = usable.session.key();
     let accepted = object.status.endpoint.as_ref();
     match accepted.filter(|accepted| **accepted != key.endpoint) {
-        Some(accepted) if !sources.inventory.speaks_of_ours(key) => {
+        Some(accepted)
+            if !sources
+                .inventory
+                .speaks_of(key, &usable.credential, accepted) =>
+        {
             Some(Unbelieved::Moved(accepted.clone()))
         }
         Some(_) | None if !usable.logs_in && !usable.session.has_shown_ours() => {

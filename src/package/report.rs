@@ -171,9 +171,10 @@ fn restart_watch(reach: &Reach<'_>) {
 fn exists(reach: &Reach<'_>, object: &Object, usable: Option<&Usable>) {
     let Some(usable) = usable else { return };
     let key = usable.session.key();
-    let accepted = object.status.endpoint.as_ref();
-    let moved = accepted.is_some_and(|accepted| *accepted != key.endpoint);
-    let endpoint = moved && reach.inventory.has_shown_one(key);
+    let accepted = object.status.endpoint.clone();
+    let elsewhere = accepted.filter(|accepted| *accepted != key.endpoint);
+    let endpoint =
+        elsewhere.is_some_and(|accepted| reach.inventory.has_shown_one(usable.witness(), accepted));
     let token = !usable.logs_in && usable.session.shows_ours();
     if !endpoint && !token {
         return;
@@ -191,9 +192,11 @@ fn settle(reach: &Reach<'_>, observed: &Observed, outcome: Outcome) {
     for key in reach.memory.settle(&observed.facts.object.uid, outcome) {
         reach.queue.add(key);
     }
-    if let Some(((session, _), file, _)) = observed.package.clone() {
-        reach.queue.add_all(reach.cache.of_file(&file));
-        reach.memory.gone.remember((session, file), Instant::now());
+    if let (Some(usable), Some((_, file, _))) = (&observed.usable, observed.package.clone()) {
+        let gone = (usable.witness(), file);
+        reach.memory.gone.remember(gone.clone(), Instant::now());
+        // Whoever wants the package all the same says that it isn't there.
+        reach.queue.add_all(reach.cache.of_file(&gone.1));
     }
 }
 

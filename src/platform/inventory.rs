@@ -18,7 +18,7 @@ mod schedule;
 mod tests;
 mod walk;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
@@ -28,10 +28,10 @@ use self::deletions::{Deleted, Deletions, Mark};
 use self::listing::{Entry, Listing};
 pub use self::reader::{Reader, run};
 use self::walk::{Reading, Walk};
-use crate::api::names::{AppId, FileId, ObjectKey};
+use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::version_package::PackageIdentity;
-use crate::session::{Session, SessionKey};
+use crate::session::{CredentialId, Session, SessionKey, Witness};
 
 /// A moment by both clocks: one for what people read, one for what came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,14 +77,14 @@ pub trait Objects: Send + Sync {
 }
 
 /// What the objects that name a package are to it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
     /// Whether one of them stands for it: it wants it, or is to delete it and hasn't yet.
     pub stands: bool,
-    /// Whether one of them was accepted for the application at another endpoint: so the present one has its packages.
-    pub moved: bool,
     /// Whether one of them was accepted for the application over a Platform that brings the credential of the list.
     pub own: bool,
+    /// The other endpoints at which such ones were accepted: the present one has the packages of those.
+    pub moved_from: BTreeSet<Endpoint>,
 }
 
 /// The last readings of every application.
@@ -98,8 +98,9 @@ struct State {
     stocks: HashMap<SessionKey, Stock>,
     /// By application, since its list is the same whatever the endpoint.
     deletions: HashMap<AppId, Deletions>,
-    /// The endpoints that have shown a package of an object that was accepted elsewhere, so that they speak of our packages.
-    shown: HashSet<SessionKey>,
+    /// The endpoints that have shown a package of an object that was accepted at another one, so that they speak of the
+    /// packages of that one.
+    shown: HashSet<(Witness, Endpoint)>,
 }
 
 /// What is known of one application at one endpoint.
@@ -179,14 +180,23 @@ struct Application {
 }
 
 impl Inventory {
-    /// What the list of `key` says of `file`, which has been wanted since `since`.
-    pub fn known(&self, key: &SessionKey, file: &FileId, since: Instant) -> Known {
+    /// What the list of `key` says of `file`, which an object of `platform` has wanted since `since`.
+    pub fn known(
+        &self,
+        key: &SessionKey,
+        platform: &ObjectKey,
+        file: &FileId,
+        since: Instant,
+    ) -> Known {
         let state = self.state.lock();
         let Some(stock) = state.stocks.get(key) else {
             return Known::Unread;
         };
         if !stock.reads {
             return Known::Off;
+        }
+        if !stock.platforms.contains(platform) {
+            return Known::Unread;
         }
         match (stock.listing.identity(file), &stock.proof) {
             (Some(identity), _) => Known::Listed(identity),
@@ -215,16 +225,25 @@ impl Inventory {
         counts
     }
 
-    /// The platform has shown a package of `key` that an object names which was accepted at another endpoint; whether that
-    /// is news.
-    pub fn has_shown_one(&self, key: &SessionKey) -> bool {
-        self.state.lock().shown.insert(key.clone())
+    /// The platform has shown a package that an object of the same credential names, which was accepted at another endpoint;
+    /// whether that is news.
+    pub fn has_shown_one(&self, witness: Witness, accepted: Endpoint) -> bool {
+        self.state.lock().shown.insert((witness, accepted))
     }
 
-    /// Whether it has shown one since this process began. Objects that were accepted at the endpoint itself prove nothing
-    /// of the others.
-    pub fn speaks_of_ours(&self, key: &SessionKey) -> bool {
-        self.state.lock().shown.contains(key)
+    /// Whether it has shown one of those `accepted` at that endpoint since this process began. Objects that were accepted
+    /// elsewhere, or at the present one, prove nothing of them.
+    pub fn speaks_of(
+        &self,
+        key: &SessionKey,
+        credential: &CredentialId,
+        accepted: &Endpoint,
+    ) -> bool {
+        let shown = &self.state.lock().shown;
+        let by = |token: Option<&CredentialId>| {
+            shown.contains(&((key.clone(), token.cloned()), accepted.clone()))
+        };
+        by(None) || by(Some(credential))
     }
 
     /// A DELETE of the application begins: until it has ended, no reading proves anything.

@@ -268,10 +268,14 @@ impl Keeper {
         let granted: Vec<_> = granted.collect();
         drop(view);
         let mut proven = HashSet::new();
+        let mut speaking = HashSet::new();
         let mut tried = HashSet::new();
         for (key, session) in &granted {
             if session.proof().is_proven() {
                 proven.insert(key.clone());
+            }
+            if session.speaks_for_application() {
+                speaking.insert(key.clone());
             }
             if session.was_tried() {
                 tried.insert(key.clone());
@@ -279,7 +283,7 @@ impl Keeper {
         }
         let now = Timestamp::now();
         for (key, _) in &granted {
-            self.guards.prove(key, proven.contains(key), now);
+            self.guards.prove(key, speaking.contains(key), now);
         }
         // Only those of whom that is news.
         self.directory.change(|view| {
@@ -350,7 +354,7 @@ impl Keeper {
                 let footing = Footing {
                     key: grant.key.clone(),
                     credential: grant.credential.clone(),
-                    proven: grant.session.proof().is_proven(),
+                    proven: grant.session.speaks_for_application(),
                 };
                 self.guards.stand(key, &footing, now);
                 self.guards.set_bound(key, uid, application, guard, now);

@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::remote::client::{Connection, Timeouts};
-use crate::session::{CredentialId, Proof, Session, Sessions};
+use crate::session::{CredentialId, Proof, Session, Sessions, Witness};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::events::Events;
@@ -113,6 +113,12 @@ impl Usable {
     /// What is known of its credential at its endpoint.
     pub fn proof(&self) -> Proof {
         self.session.proof()
+    }
+
+    /// Who tells what its calls find out.
+    pub fn witness(&self) -> Witness {
+        let token = (!self.logs_in).then(|| self.credential.clone());
+        (self.session.key().clone(), token)
     }
 
     /// Asks that its credential be tried, since a claim, a release or a raised bound waits for it; `first` where a person's

@@ -484,10 +484,10 @@ async fn write(context: &Context, due: Due) -> (Due, End) {
     let end = writes::status::<Platform>(&context.client, &object.target(), &body).await;
     let end = match end {
         End::Taken(stored)
-            if status::changed_on_the_way(&body, &stored["status"], &["guard", "hold"])
+            if status::changed_on_the_way(&body, &stored["status"], &["guard", "hold", "uid"])
                 .is_some() =>
         {
-            End::Refused("the write was taken, but the guard's record is not as it was written: an admission policy or webhook changes it".to_owned())
+            End::Refused("the write was taken, but the guard's record, or the uid that it counts by, is not as it was written: an admission policy or webhook changes it".to_owned())
         }
         end => end,
     };

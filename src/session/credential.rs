@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::SessionKey;
 use crate::api::names::AppId;
 use crate::remote::answer::Detail;
 
@@ -18,6 +19,10 @@ pub enum Credential {
     /// `appKey` and `accessToken`: handed in, never renewed by the operator.
     Token(SecretString),
 }
+
+/// Who tells something of a package: the application at its endpoint, and the token where that was handed in. Such a token may
+/// be of another application, so what it shows tells nothing to others.
+pub type Witness = (SessionKey, Option<CredentialId>);
 
 impl Credential {
     /// Whether the operator logs in with it.

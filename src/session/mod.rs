@@ -44,7 +44,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use self::call_log::{BOUND as CALL_LOG_BOUND, Inheritance};
 use self::core::{Core, LaneId, Learned, Underway};
-pub use self::credential::{Credential, CredentialId, Proof};
+pub use self::credential::{Credential, CredentialId, Proof, Witness};
 use self::members::Members;
 pub use self::outlook::{Outlook, Snapshot, State, Turn};
 pub use self::registry::Sessions;
@@ -131,6 +131,12 @@ impl Session {
     /// What is known of the credential that calls go out under here.
     pub fn proof(&self) -> Proof {
         self.shared.proof(self.lock().core.learned(self.lane))
+    }
+
+    /// Whether the platform has accepted the credential, and that proves whose application it is: only a login does. What
+    /// Platforms of other credentials want, and what they are told, rests on that.
+    pub fn speaks_for_application(&self) -> bool {
+        self.lock().core.speaks_for_application(self.lane)
     }
 
     /// Somebody waits to know whether the platform accepts the credential. It is tried once, when its turn among all

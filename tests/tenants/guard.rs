@@ -13,10 +13,16 @@ fn guard(most: usize) -> Value {
 }
 
 async fn fleet(subject: &str, most: usize) -> Rig<'static> {
+    fleet_beside(subject, most, &[]).await
+}
+
+/// The same on a platform with other applications.
+async fn fleet_beside(subject: &str, most: usize, others: &'static [&'static str]) -> Rig<'static> {
     let layout = Layout {
         simulator: SimulatorOptions {
             packages: 20,
             quota_window: "1s",
+            flags: others,
             ..SimulatorOptions::default()
         },
         platform: guard(most),
@@ -27,31 +33,6 @@ async fn fleet(subject: &str, most: usize) -> Rig<'static> {
     let pairs: Vec<(&str, &str)> = names.into_iter().zip(files.iter().map(|f| &**f)).collect();
     rig.active(&pairs).await;
     rig
-}
-
-impl Tenant<'_> {
-    /// Changes its Platform, and waits until the operator has taken that in.
-    async fn change(&self, change: &Value) {
-        let patch = change.to_string();
-        let arguments = ["patch", "platform", "production", "--type=merge", "-p"];
-        self.kubectl(&[&arguments[..], &[&patch]].concat());
-        wait_for("the change to be taken in", SOON, async || {
-            let object = self.platform();
-            let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-            seen.then_some(())
-        })
-        .await;
-    }
-
-    fn platform(&self) -> Value {
-        let text = self.kubectl(&["get", "platform", "production", "-o", "json"]);
-        serde_json::from_str(&text).unwrap()
-    }
-
-    fn kubectl(&self, arguments: &[&str]) -> String {
-        let all = [&["-n", self.namespace.as_str()], arguments].concat();
-        self.rig.plane.kubectl(&all).expect_ok()
-    }
 }
 
 /// A tenant who names the application of the rig beside a token that nobody has given out.
@@ -206,4 +187,63 @@ async fn a_credential_is_tried_for_the_sake_of_a_release_and_the_release_counts_
     })
     .await;
     assert!(rig.logins().await > logins, "it was tried");
+}
+
+#[tokio::test]
+async fn a_token_of_another_application_that_the_platform_accepts_counts_for_nobody_else() {
+    let others = &["--app-id", "of-a-stranger", "--secret", "of-the-stranger"];
+    let rig = fleet_beside("named", 2, others).await;
+    // So its login is accepted.
+    rig.delete("five");
+    rig.gone("five").await;
+    let any = json!({"tokenOfAnyApp": true});
+    rig.simulator.switch("/switches", &any).await;
+    let token = rig.simulator.log_in("of-a-stranger", "of-the-stranger");
+    let credential = json!({"appKey": rig.namespace, "accessToken": token.await});
+    let tenant = Tenant::bring(&rig, "stranger", &credential);
+    tenant.says("platform", "production", "TokenNotUsed").await;
+    let strict = json!({
+        "metadata": {"annotations": {"iodm.dev/requested-at": "now"}},
+        "spec": {"guard": {"maxDeletions": 0}},
+    });
+    tenant.change(&strict).await;
+    wait_for("the token to be tried, and accepted", SOON, async || {
+        (verdicts(&rig, "listed").await > 0).then_some(())
+    })
+    .await;
+
+    // A claim under it holds, and is not sure enough for a deletion to be handed over.
+    let mut claim = rig.manifest("claims", "package-00001", &json!({}));
+    claim["metadata"]["namespace"] = json!(tenant.namespace);
+    rig.plane.apply(&claim.to_string()).expect_ok();
+    tenant.says("vp", "claims", "Active").await;
+    rig.delete("one");
+    let held = rig.reason("one", "ClaimUnclear").await;
+    assert!(message(&held).contains("accessToken"), "{}", message(&held));
+    claim["spec"]["deletionPolicy"] = json!("Retain");
+    rig.plane.apply(&claim.to_string()).expect_ok();
+    tenant.kubectl(&["delete", "vp", "claims"]);
+    // Its bound of none stops nobody.
+    rig.gone("one").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+
+    // Nor does its word free a hold, of which it hears nothing.
+    rig.delete_all(&["two", "three", "four"]);
+    let id = hold(&rig, 3).await;
+    assert_ne!(tenant.platform()["status"]["hold"]["id"], id);
+    let release = json!({
+        "metadata": {"annotations": {"iodm.dev/release-hold": id}},
+        "spec": {"guard": {"maxDeletions": 1000}},
+    });
+    tenant.change(&release).await;
+    rig.annotate("vp/two", "requested-at", Some("now"));
+    wait_for("two to be looked at", SOON, async || {
+        let object = rig.get("two").await?;
+        (object["status"]["lastHandledRequestedAt"] == "now").then_some(())
+    })
+    .await;
+    for name in ["two", "three", "four"] {
+        rig.reason(name, "MassDeletionHeld").await;
+    }
+    assert_eq!(verdicts(&rig, "deleted").await, 2);
 }

@@ -69,6 +69,29 @@ impl<'a> Tenant<'a> {
         self.retire(name, file_id);
     }
 
+    /// Changes its Platform, and waits until the operator has taken that in.
+    async fn change(&self, change: &Value) {
+        let patch = change.to_string();
+        let arguments = ["patch", "platform", "production", "--type=merge", "-p"];
+        self.kubectl(&[&arguments[..], &[&patch]].concat());
+        wait_for("the change to be taken in", SOON, async || {
+            let object = self.platform();
+            let seen = object["status"]["observedGeneration"] == object["metadata"]["generation"];
+            seen.then_some(())
+        })
+        .await;
+    }
+
+    fn platform(&self) -> Value {
+        let text = self.kubectl(&["get", "platform", "production", "-o", "json"]);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        let all = [&["-n", self.namespace.as_str()], arguments].concat();
+        self.rig.plane.kubectl(&all).expect_ok()
+    }
+
     async fn says(&self, kind: &str, name: &str, reason: &str) -> Value {
         says(self.rig.plane, &self.namespace, kind, name, reason).await
     }

@@ -60,6 +60,15 @@ async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_object
     rig.patch("vp/one", &json!({"spec": {"deletionPolicy": "Retain"}}));
     rig.gone("one").await;
 
+    // Nor does what somebody names who has no credential of the application, wherever that was accepted.
+    let made_up = json!({"appId": rig.namespace, "secret": "made-up"});
+    let stranger = Tenant::bring(&rig, "nowhere", &made_up);
+    let elsewhere = json!({"spec": {"endpoint": "https://nowhere.example.com:8743"}});
+    stranger.change(&elsewhere).await;
+    let mut claim = rig.manifest("claims", "package-00003", &json!({}));
+    claim["metadata"]["namespace"] = json!(stranger.namespace);
+    rig.plane.apply(&claim.to_string()).expect_ok();
+    stranger.says("vp", "claims", "Active").await;
     // What is made at the new endpoint proves nothing of the others.
     rig.active(&[("three", "package-00003")]).await;
     let inventory = json!({"spec": {"inventory": {"interval": "1m"}}});

@@ -75,7 +75,7 @@ fn why(doubt: &Doubt) -> String {
              iodm.dev/accept: {present} on it, or credentials of {accepted} in the Secret, ends this"
         ),
         Why::HandedIn => format!(
-            "{platform} names another application beside an accessToken that was handed in, which does not prove it; a login (appId and secret) in \
+            "{platform} names its application beside an accessToken that was handed in, which does not prove it; a login (appId and secret) in \
              the Secret, or the deletion of the object, ends this"
         ),
         Why::Unproven { tried: false } => format!(

@@ -26,7 +26,7 @@ pub struct Footing {
     pub key: SessionKey,
     /// The credential; equal ones are the same.
     pub credential: CredentialId,
-    /// Whether the platform has accepted it there.
+    /// Whether the platform has accepted it there, and it is a login.
     pub proven: bool,
 }
 

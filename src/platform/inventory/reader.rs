@@ -19,7 +19,7 @@ use crate::platform::{Directory, Usable};
 use crate::remote::answer::{Answer, Call};
 use crate::remote::client::Connection;
 use crate::remote::pages::Next;
-use crate::session::{Proof, Session, SessionKey};
+use crate::session::{Proof, Session, SessionKey, Witness};
 use crate::telemetry::audit::{AuditLog, ReappearedRecord};
 use crate::telemetry::events::{self, Events, Note};
 use crate::telemetry::metrics::Metrics;
@@ -56,6 +56,7 @@ pub struct Reader {
 struct Source {
     session: Arc<Session>,
     connection: Arc<Connection>,
+    witness: Witness,
 }
 
 /// What the Platforms of one application want.
@@ -195,7 +196,11 @@ impl Reader {
         let (flaw, packages) = (reading.flaw, reading.listing.len());
         let begun = reading.begun;
         let proves = self.judge(source, &mut reading).await;
-        let endpoint = proves.moved && self.inventory.has_shown_one(key);
+        let mut endpoint = false;
+        for accepted in proves.moved_from {
+            let witness = source.witness.clone();
+            endpoint |= self.inventory.has_shown_one(witness, accepted);
+        }
         let under_token = proves.own && source.session.shows_ours();
         let news = endpoint || under_token;
         let unmanaged = reading.listing.unmanaged();
@@ -230,7 +235,7 @@ impl Reader {
                 let file = entry.id().parse::<FileId>().ok();
                 let named = file.map(|file| self.objects.of_package(&source.session, &file));
                 let named = named.unwrap_or_default();
-                proves.moved |= named.moved;
+                proves.moved_from.extend(named.moved_from);
                 proves.own |= named.own;
                 entry.unmanaged = reading.flaw.is_none() && !named.stands;
             }
@@ -307,7 +312,7 @@ impl Source {
 
 /// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
 /// are there and accepted; before any is, one whose credential wasn't refused. Only what brings that credential, or
-/// another that is accepted too, counts.
+/// another login that is accepted too, counts.
 fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> HashMap<SessionKey, Wanted> {
     platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut by_session: HashMap<SessionKey, Vec<(ObjectKey, Usable, Proof)>> = HashMap::new();
@@ -326,15 +331,20 @@ fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
     let lending = all
         .iter()
         .filter(|(_, usable, _)| usable.last_good.is_none());
-    let best = lending.min_by_key(|(_, _, proof)| match proof {
-        Proof::Proven { .. } => 0,
-        Proof::Untried => 1,
-        Proof::Refused { .. } => 2,
+    // A token that was handed in may be of another application, and list the packages of that one.
+    let best = lending.min_by_key(|(_, usable, proof)| match proof {
+        Proof::Proven { .. } => (0, !usable.logs_in, 0),
+        Proof::Untried => (0, !usable.logs_in, 1),
+        Proof::Refused { .. } => (1, !usable.logs_in, 0),
     });
     let source = best.map(|(_, usable, _)| Source {
         session: Arc::clone(&usable.session),
         connection: Arc::clone(&usable.connection),
+        witness: usable.witness(),
     });
+    let logs_in = source
+        .as_ref()
+        .is_some_and(|source| source.witness.1.is_none());
     let mut wanted = Wanted {
         source,
         ..Wanted::default()
@@ -342,7 +352,7 @@ fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
     for (platform, usable, proof) in all {
         let source = wanted.source.as_ref();
         let lends = source.is_none_or(|source| Arc::ptr_eq(&source.session, &usable.session));
-        if lends || proof.is_proven() {
+        if lends || logs_in && usable.logs_in && proof.is_proven() {
             wanted.platforms.push(platform);
             let intervals = [wanted.interval, usable.inventory];
             wanted.interval = intervals.into_iter().flatten().min();

@@ -101,7 +101,8 @@ impl Bench {
     }
 
     fn known(&self, id: &str, since: u64) -> Known {
-        self.inventory.known(&key(), &file(id), self.at(since).tick)
+        self.inventory
+            .known(&key(), &platform(), &file(id), self.at(since).tick)
     }
 }
 

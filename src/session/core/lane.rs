@@ -87,6 +87,12 @@ impl Lane {
         }
     }
 
+    /// Whether it proves to those with other credentials whose application it is: a token that was handed in may be of
+    /// another one than the one that is named beside it, and be accepted all the same.
+    pub(in crate::session) fn speaks_for_application(&self) -> bool {
+        self.counts_for_others() && self.terms.credential.logs_in()
+    }
+
     /// Whether the platform accepts it, and somebody uses it.
     pub(super) fn counts_for_others(&self) -> bool {
         self.is_proven() && self.abandoned.is_none()
@@ -271,24 +277,21 @@ impl Core {
         self.bound(now);
     }
 
-    /// Sets the bounds of the budget: those of the credentials that are known to be accepted. Before any is, nobody's bounds
-    /// may stand in the way of another, and each one's own are looked at with its calls.
+    /// Sets the bounds of the budget: the strictest of the logins that are known to be accepted. Before any is, nobody's
+    /// bounds may stand in the way of another, and each one's own are looked at with its calls.
     fn bound(&mut self, now: Instant) {
         let used = || self.lanes.values().filter(|lane| lane.abandoned.is_none());
-        let proven = || {
-            used()
-                .filter(|lane| lane.is_proven())
-                .map(|lane| &lane.terms)
-        };
-        let strict = proven()
-            .map(|terms| terms.calls)
-            .min()
-            .zip(proven().map(|terms| terms.window).max());
-        let wide = used()
+        let speaking = || used().filter(|lane| lane.speaks_for_application());
+        let strict = speaking()
             .map(|lane| lane.terms.calls)
-            .max()
-            .zip(used().map(|lane| lane.terms.window).min());
-        if let Some((calls, window)) = strict.or(wide) {
+            .min()
+            .zip(speaking().map(|lane| lane.terms.window).max());
+        let wide = |proven: bool| {
+            let among = || used().filter(|lane| !proven || lane.is_proven());
+            let most = among().map(|lane| lane.terms.calls).max();
+            most.zip(among().map(|lane| lane.terms.window).min())
+        };
+        if let Some((calls, window)) = strict.or_else(|| wide(true)).or_else(|| wide(false)) {
             self.budget.resize(calls, window);
         }
         if self.budget.overdrawn(now) {

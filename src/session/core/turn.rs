@@ -181,9 +181,7 @@ impl Core {
     pub(super) fn is_superseded(&self, id: LaneId) -> bool {
         let own = self.lanes.get(&id);
         own.is_some_and(|lane| !lane.terms.credential.logs_in())
-            && self
-                .others(id)
-                .any(|other| other.counts_for_others() && other.terms.credential.logs_in())
+            && self.others(id).any(super::Lane::speaks_for_application)
     }
 
     /// Until when the login of this credential has to wait for the sake of the others.

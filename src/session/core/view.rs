@@ -71,11 +71,15 @@ impl Core {
 
     /// Whether another login is accepted beside that of this lane, so that they take turns.
     pub(in crate::session) fn takes_turns(&self, id: LaneId) -> bool {
-        let logs_in =
-            |lane: &super::Lane| lane.counts_for_others() && lane.terms.credential.logs_in();
-        let own = self.lanes.get(&id).is_some_and(logs_in);
         let mut all = self.lanes.iter();
-        own && all.any(|(other, lane)| *other != id && logs_in(lane))
+        self.speaks_for_application(id)
+            && all.any(|(other, lane)| *other != id && lane.speaks_for_application())
+    }
+
+    /// Whether its credential proves to those with others whose application it is.
+    pub(in crate::session) fn speaks_for_application(&self, id: LaneId) -> bool {
+        let lane = self.lanes.get(&id);
+        lane.is_some_and(super::Lane::speaks_for_application)
     }
 
     /// How long a call counts after its answer.
