@@ -58,7 +58,7 @@ fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
         && other.finalizer
         && accepted == Some(&ours)
         && resolves_to(&ours)
-        && now.is_some_and(|now| now.same_endpoint && (now.equal || now.proven));
+        && now.is_some_and(|now| now.same_endpoint && (now.equal || now.proven && now.logs_in));
     let refused = *belonging == (Belonging::Refused { confirmed: true }) && accepted.is_none();
     let other_proven = now.is_some_and(|now| {
         // A token handed in proves no application, and a Secret that can't be read names none now.
