@@ -371,7 +371,15 @@ async fn a_claim_that_appears_between_permit_and_intent_is_never_deleted() {
     for (name, _) in &first {
         rig.gone(name).await;
     }
-    let versions = history.versions();
+    // Whatever came before is in the history once this is.
+    rig.annotate("vp/b-a-0", "note", Some("the last"));
+    let versions = wait_for("the watch to tell of all", SOON, async || {
+        let versions = history.versions();
+        let last =
+            |object: &Value| object["metadata"]["annotations"]["iodm.dev/note"] == "the last";
+        versions.iter().any(last).then_some(versions)
+    })
+    .await;
     let position = |name: &str, of: &dyn Fn(&Value) -> bool| {
         versions
             .iter()
