@@ -1,5 +1,5 @@
 //! Hides a secret in a text that came from outside, in the spellings in which it may come back: raw, as a form or a URL
-//! encodes it, and as JSON escapes it, also where one text mixes them. Pure.
+//! encodes it, and as JSON or HTML escapes it, also where one text mixes them. Pure.
 
 use std::borrow::Cow;
 
@@ -7,6 +7,8 @@ use std::borrow::Cow;
 const MASK: &str = "***";
 /// The most bytes that UTF-8 gives one character.
 const UTF8: usize = 4;
+/// The most bytes of `&#x10ffff;`, with some zeros before the number.
+const LONGEST_ENTITY: usize = 16;
 /// A secret of so many characters is in no text by chance.
 const LONG: usize = 8;
 
@@ -114,7 +116,7 @@ fn visible(c: char) -> Option<char> {
     }
 }
 
-/// The characters that `text` may begin with, and how many bytes spell each: as it stands, of a form or URL, of JSON.
+/// The characters that `text` may begin with, and how many bytes spell each: as it stands, of a form or URL, of JSON, of HTML.
 fn readings(text: &str) -> [Option<(char, usize)>; 2] {
     let Some(first) = text.chars().next() else {
         return [None, None];
@@ -123,6 +125,7 @@ fn readings(text: &str) -> [Option<(char, usize)>; 2] {
         '+' => Some((' ', 1)),
         '%' => percent(text),
         '\\' => json(text),
+        '&' => html(text),
         _ => None,
     };
     [Some((first, first.len_utf8())), spelled]
@@ -170,6 +173,31 @@ fn json(text: &str) -> Option<(char, usize)> {
     Some((read, 2))
 }
 
+/// `&#252;`, `&#xfc;`, and the names that every page uses.
+fn html(text: &str) -> Option<(char, usize)> {
+    let end = text
+        .bytes()
+        .take(LONGEST_ENTITY)
+        .position(|byte| byte == b';')?;
+    let name = text.get(1..end)?;
+    let read = match (name, name.strip_prefix('#')) {
+        ("amp", _) => '&',
+        ("lt", _) => '<',
+        ("gt", _) => '>',
+        ("quot", _) => '"',
+        ("apos", _) => '\'',
+        (_, Some(number)) => {
+            let number = match number.strip_prefix(['x', 'X']) {
+                Some(number) => u32::from_str_radix(number, 16),
+                None => number.parse(),
+            };
+            char::from_u32(number.ok()?)?
+        }
+        (_, None) => return None,
+    };
+    Some((read, end + 1))
+}
+
 /// The number in `\u00fc`.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
@@ -213,6 +241,8 @@ mod tests {
             }
             4 => units.map(|unit| format!("\\u{unit:04x}")).collect(),
             5 => units.map(|unit| format!("\\u{unit:04X}")).collect(),
+            6 => format!("&#{};", u32::from(c)),
+            7 => format!("&#x{:X};", u32::from(c)),
             _ if c == '/' => "\\/".to_owned(),
             _ => format!("\u{200b}{c}"),
         }
@@ -229,7 +259,8 @@ mod tests {
         let url = reqwest::Url::parse_with_params("https://x.invalid/", [("", secret)]).unwrap();
         let form = url.query().unwrap().trim_start_matches('=');
         let json = serde_json::to_string(secret).unwrap();
-        for text in [secret, form, &*json] {
+        let page = "hun&quot;ter&amp;2 =&#xfc;/\\%€😀+";
+        for text in [secret, form, &*json, page] {
             let hidden = Mask::of(secret).hide(text).into_owned();
             assert_eq!(hidden.trim_matches('"'), "***", "{text}");
         }
@@ -262,8 +293,8 @@ mod tests {
         #[test]
         fn a_secret_is_hidden_however_it_is_spelled(
             secret in "[^*\\s]{1,12}( [^*\\s]{1,4})?",
-            ways in proptest::collection::vec(0_u8..7, 17),
-            one in 0_u8..7,
+            ways in proptest::collection::vec(0_u8..9, 17),
+            one in 0_u8..9,
             (before, after) in ("[a-z ]{0,20}", "[a-z ]{0,20}"),
         ) {
             let secret: String = secret.chars().filter(|c| visible(*c) == Some(*c)).collect();
@@ -274,7 +305,7 @@ mod tests {
                 let text = format!("{before}{spelling}{after}");
                 for shown in [mask.hide(&text).into_owned(), mask.clean(&text, 256)] {
                     prop_assert!(shown.contains(MASK), "{text} -> {shown}");
-                    for way in 0..6 {
+                    for way in 0..8 {
                         let left = shown.contains(&spelled(&secret, way));
                         prop_assert!(!left, "{text} -> {shown}");
                     }
