@@ -69,8 +69,13 @@ pub struct Asked {
     pub media: &'static str,
     pub accept: &'static str,
     pub agent: &'static str,
+    /// Who asks; the admin where it is empty.
+    pub user: &'static str,
     pub body: Option<Pair<Value>>,
 }
+
+/// How long controllers may take.
+const SOON: Duration = Duration::from_secs(40);
 
 pub const JSON: &str = "application/json";
 pub const MERGE: &str = "application/merge-patch+json";
@@ -86,6 +91,7 @@ impl Asked {
             media: JSON,
             accept: JSON,
             agent: "kubectl/v1.37",
+            user: "",
             body: None,
         }
     }
@@ -106,7 +112,11 @@ impl Asked {
         let query = self.query.of(side).trim_start_matches('&');
         let mark = if query.is_empty() { "" } else { "?" };
         let body = self.body.as_ref().map(|body| body.of(side).to_string());
-        Request::builder()
+        let mut request = Request::builder();
+        if !self.user.is_empty() {
+            request = request.header("impersonate-user", self.user);
+        }
+        request
             .method(self.method)
             .uri(format!("{}{mark}{query}", self.path))
             .header("content-type", self.media)
@@ -134,6 +144,7 @@ impl Asked {
 pub struct Answer {
     pub code: u16,
     pub body: Value,
+    text: String,
 }
 
 /// The lines of a watch on one side.
@@ -166,45 +177,76 @@ pub struct Both {
     pub mapping: Mapping,
     pub sent: usize,
     pub events: usize,
+    /// Whether answers have to be the same to the byte.
+    exact: bool,
+}
+
+/// The definitions that are served.
+async fn define(client: &Client) {
+    for name in ["versionpackages", "platforms"] {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let create = Asked::new("POST", path).body(JSON, Pair::same(definition(name)));
+        let answer = client.send(create.request(Side::Memory)).await.unwrap();
+        assert_eq!(answer.status(), 201, "{name}");
+    }
 }
 
 impl Both {
+    /// Two in memory, which are given the same.
+    pub async fn twins() -> Self {
+        let begun = jiff::Timestamp::UNIX_EPOCH;
+        let [one, other] = [(), ()].map(|()| Cluster::new(move || begun, 7));
+        let both = Self {
+            real: Client::new(one.admin(), "default"),
+            memory: Client::new(other.admin(), "default"),
+            cluster: other,
+            mapping: Mapping::default(),
+            sent: 0,
+            events: 0,
+            exact: true,
+        };
+        define(&both.real).await;
+        define(&both.memory).await;
+        both
+    }
+
     /// A real one with the definitions installed, and one in memory with the same.
     pub async fn new(plane: &Plane) -> Self {
         let cluster = Cluster::new(jiff::Timestamp::now, 7);
-        let mut both = Self {
+        let both = Self {
             real: plane.client().await,
             memory: Client::new(cluster.admin(), "default"),
             cluster,
             mapping: Mapping::default(),
             sent: 0,
             events: 0,
+            exact: false,
         };
-        for name in ["versionpackages", "platforms"] {
-            let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-            let create = Asked::new("POST", path).body(JSON, Pair::same(definition(name)));
-            let answer = both.ask(Side::Memory, &create).await;
-            assert_eq!(answer.code, 201, "{}", answer.body);
-        }
+        define(&both.memory).await;
         assert_eq!(both.cluster.unknown_rules(), Vec::<String>::new());
         both
     }
 
-    fn client(&self, side: Side) -> &Client {
-        match side {
-            Side::Real => &self.real,
-            Side::Memory => &self.memory,
+    fn client(&self, side: Side, user: &str) -> Client {
+        match (side, user) {
+            (Side::Real, _) => self.real.clone(),
+            (Side::Memory, "") => self.memory.clone(),
+            (Side::Memory, user) => Client::new(self.cluster.user(user), "default"),
         }
     }
 
     /// Asks one of them.
     pub async fn ask(&mut self, side: Side, asked: &Asked) -> Answer {
-        let response = self.client(side).send(asked.request(side)).await.unwrap();
+        let response = self
+            .client(side, asked.user)
+            .send(asked.request(side))
+            .await
+            .unwrap();
         let code = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        let text = || json!(String::from_utf8_lossy(&bytes));
-        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-        Answer { code, body }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let body = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
+        Answer { code, body, text }
     }
 
     /// Asks both, and compares the answers.
@@ -219,6 +261,9 @@ impl Both {
         if found.is_empty() {
             found = self.mapping.differences(&real.body, &memory.body);
         }
+        if self.exact && real != memory {
+            found.push("they are not the same to the byte".to_owned());
+        }
         if found.is_empty() {
             return Ok(Pair(real, memory));
         }
@@ -231,9 +276,39 @@ impl Both {
         ))
     }
 
+    /// Asks both until they answer alike: what controllers do there takes its time.
+    pub async fn settle(&mut self, asked: &Asked) -> Pair<Answer> {
+        let end = tokio::time::Instant::now() + SOON;
+        loop {
+            self.cluster.collect_garbage();
+            self.cluster.end_namespaces();
+            let known = self.mapping.clone();
+            match self.compare(asked).await {
+                Ok(answers) => return answers,
+                Err(difference) => assert!(tokio::time::Instant::now() < end, "{difference}"),
+            }
+            self.mapping = known;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Asks both, and fails the test where they differ or don't answer with `code`.
+    pub async fn expect(&mut self, code: u16, asked: &Asked) -> Pair<Value> {
+        let Pair(real, memory) = self
+            .compare(asked)
+            .await
+            .unwrap_or_else(|difference| panic!("{difference}"));
+        assert_eq!(real.code, code, "{}\n{}", asked.told(), real.body);
+        Pair(real.body, memory.body)
+    }
+
     /// Begins a watch on one of them.
     pub async fn watch(&mut self, side: Side, asked: &Asked) -> Lines {
-        let response = self.client(side).send(asked.request(side)).await.unwrap();
+        let response = self
+            .client(side, asked.user)
+            .send(asked.request(side))
+            .await
+            .unwrap();
         assert!(response.status().is_success(), "{}", asked.told());
         Lines {
             body: response.into_body(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 /// Which uid and version of one side is which of the other.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Mapping {
     there: BTreeMap<String, String>,
     back: BTreeMap<String, String>,
@@ -15,6 +15,11 @@ pub struct Mapping {
 const TIMES: [&str; 3] = ["creationTimestamp", "deletionTimestamp", "time"];
 
 impl Mapping {
+    /// Versions are given anew after a store went back.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     fn is_same(&mut self, real: &str, memory: &str) -> bool {
         let there = self
             .there
@@ -61,12 +66,8 @@ impl Mapping {
                     if name == "metadata" && is_list(real) {
                         let own = |metadata: &Value| {
                             let mut metadata = metadata.clone();
-                            for field in ["resourceVersion", "continue"] {
-                                let given = metadata[field]
-                                    .as_str()
-                                    .is_some_and(|text| !text.is_empty());
-                                metadata[field] = json!(given);
-                            }
+                            metadata["resourceVersion"] =
+                                json!(metadata["resourceVersion"].is_string());
                             metadata
                         };
                         self.walk(&own(one), &own(other), &at, found);
@@ -94,6 +95,8 @@ impl Mapping {
         found: &mut Vec<String>,
     ) {
         match (name, real, memory) {
+            // Where a list goes on is each side's own.
+            ("continue", Value::String(a), Value::String(b)) if a.is_empty() == b.is_empty() => {}
             ("uid" | "resourceVersion", Value::String(a), Value::String(b)) => {
                 if !self.is_same(a, b) {
                     found.push(format!("{path}: {a} and {b} are not the same one"));
@@ -157,9 +160,29 @@ fn managed(object: &mut Value) {
     for entry in entries {
         let parts = ["manager", "operation", "subresource", "apiVersion"];
         let name = parts.map(|part| text(entry, part)).join(" ");
-        named.insert(name, entry["fieldsV1"].clone());
+        named.insert(name, ownerless(&entry["fieldsV1"]));
     }
     object["metadata"]["managedFields"] = Value::Object(named);
+}
+
+/// Fields without the uids by which owners are named there.
+fn ownerless(fields: &Value) -> Value {
+    let Some(all) = fields.as_object() else {
+        return fields.clone();
+    };
+    let plain = |name: &String| {
+        let owner = name.starts_with("k:{\"uid\":");
+        if owner {
+            "k:{uid}".to_owned()
+        } else {
+            name.clone()
+        }
+    };
+    Value::Object(
+        all.iter()
+            .map(|(name, below)| (plain(name), ownerless(below)))
+            .collect(),
+    )
 }
 
 /// The causes of a refusal come in any order and some twice, in the message too.
@@ -196,7 +219,7 @@ fn failure(status: &mut Value) {
 /// A text without what only one side can say: the uid and version of a record, a whole object in the notation of Go.
 fn cut(text: &str) -> String {
     let mut text = text.to_owned();
-    if let (Some(start), Some(end)) = (text.find("Invalid value: \"{"), text.rfind("}\": json:")) {
+    if let (Some(start), Some(end)) = (text.find("Invalid value: \"{"), text.rfind("}\": ")) {
         text.replace_range(start..end, "Invalid value: ");
     }
     // The errors of an apply come in any order, and with values in the notation of Go.

@@ -30,6 +30,15 @@ pub(crate) fn default(object: &mut Value, kind: &Kind) {
     }
 }
 
+/// An object of which nothing is set: what is no pointer there is always present.
+pub(crate) fn empty(kind: &Kind) -> Value {
+    match &*kind.plural {
+        "leases" => json!({"spec": {}}),
+        "namespaces" => json!({"spec": {}, "status": {}}),
+        _ => json!({}),
+    }
+}
+
 /// What a new object gets that nobody owns.
 pub(crate) fn complete(object: &mut Value, kind: &Kind) {
     if kind.plural == "namespaces" {
@@ -38,12 +47,13 @@ pub(crate) fn complete(object: &mut Value, kind: &Kind) {
     }
 }
 
+/// A map without nulls; an empty one isn't kept.
 fn drop_nulls(object: &mut Value, name: &str) {
     if let Some(data) = object[name].as_object_mut() {
         data.retain(|_, value| !value.is_null());
-    } else if object[name].is_null()
-        && let Some(fields) = object.as_object_mut()
-    {
+    }
+    let empty = object[name].is_null() || object[name] == json!({});
+    if let Some(fields) = object.as_object_mut().filter(|_| empty) {
         fields.remove(name);
     }
 }
@@ -93,6 +103,18 @@ pub(crate) fn check(object: &Value, kind: &Kind) -> Vec<Cause> {
     match &*kind.plural {
         "events" if !object["eventTime"].is_string() => {
             causes.push(Cause::required("eventTime", ""));
+        }
+        "events" => {
+            // What is in no namespace is told of in one of these.
+            let about = object["regarding"]["namespace"]
+                .as_str()
+                .unwrap_or_default();
+            let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            if about.is_empty() && !["default", "kube-system"].contains(&own) {
+                let field = "involvedObject.namespace";
+                let why = "does not match event.namespace";
+                causes.push(Cause::invalid(field, &about.into(), why));
+            }
         }
         "leases" => {
             let duration = &object["spec"]["leaseDurationSeconds"];

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
-use crate::meta;
 use crate::read::decode;
 use crate::refusal::{Refusal, without_empty};
 use crate::replace::version_of;
@@ -13,6 +12,7 @@ use crate::request::Call;
 use crate::select::Selector;
 use crate::state::State;
 use crate::write::Write;
+use crate::{events, meta};
 
 /// The finalizers by which the garbage collector is asked.
 pub(crate) const ORPHAN: &str = "orphan";
@@ -66,7 +66,14 @@ impl State {
     ) -> Result<(u16, Value), Refusal> {
         let options = Options::read(call)?;
         let write = Self::write(user, call, kind, name);
-        self.end(&write, &options, name)
+        let (code, object) = self.end(&write, &options, name)?;
+        let whole = object["kind"] != "Status";
+        let object = if whole {
+            events::shown(object, call)
+        } else {
+            object
+        };
+        Ok((code, object))
     }
 
     fn end(

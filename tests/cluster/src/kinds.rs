@@ -36,6 +36,8 @@ pub(crate) struct Kind {
     pub schema: Schema,
     /// The same with everything that every object has.
     pub whole: Schema,
+    /// What its definition says; null where it is built in.
+    definition: Value,
 }
 
 impl Kind {
@@ -87,6 +89,7 @@ impl Kind {
                 .collect(),
             schema: Schema::read(&version["schema"]["openAPIV3Schema"]),
             whole: Schema::of(Type::Object),
+            definition: spec.clone(),
         };
         Some(kind.whole())
     }
@@ -105,6 +108,7 @@ impl Kind {
             selectable: Vec::new(),
             schema,
             whole: Schema::of(Type::Object),
+            definition: Value::Null,
         };
         kind.whole()
     }
@@ -186,10 +190,13 @@ impl Kinds {
         Self(all.collect())
     }
 
-    /// Takes in a definition as it is now.
+    /// Takes in a definition as it is now. One that says the same is the same kind: its watches go on.
     pub fn define(&mut self, definition: &Value) {
         if let Some(kind) = Kind::read(definition) {
-            self.0.insert(kind.resource(), Arc::new(kind));
+            let known = self.0.get(&kind.resource());
+            if known.is_none_or(|known| known.definition != kind.definition) {
+                self.0.insert(kind.resource(), Arc::new(kind));
+            }
         }
     }
 

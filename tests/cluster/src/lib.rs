@@ -28,6 +28,7 @@ mod shapes;
 mod state;
 mod store;
 mod typed;
+mod update;
 mod validate;
 mod watch;
 mod write;

@@ -1,5 +1,7 @@
 //! What is true of the metadata of every object.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
@@ -226,7 +228,7 @@ pub(crate) fn check_update(new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let going = is_going(old);
     let known = finalizers(old);
-    let added: Vec<&str> = finalizers(new)
+    let added: BTreeSet<&str> = finalizers(new)
         .into_iter()
         .filter(|one| !known.contains(one))
         .collect();

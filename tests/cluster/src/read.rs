@@ -54,7 +54,12 @@ pub(crate) fn decode(kind: &Kind, kept: &Kept) -> Value {
 impl State {
     pub(crate) fn get(&self, call: &Call, kind: &Kind, name: &str) -> Result<Value, Refusal> {
         let kept = self.store.get(&Self::key(call, kind, name));
-        let kept = kept.ok_or_else(|| Refusal::not_found(kind, name))?;
+        let kept = kept.ok_or_else(|| {
+            // Of an event it is the group of the path that has none.
+            let mut asked = kind.clone();
+            asked.group.clone_from(&call.group);
+            Refusal::not_found(&asked, name)
+        })?;
         Ok(Form::of(call).show(events::shown(decode(kind, kept), call)))
     }
 
@@ -227,7 +232,7 @@ impl Watched {
 
     /// How far it has come.
     pub fn bookmark(&self, kind: &Kind, version: u64) -> Value {
-        let metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
+        let metadata = json!({"resourceVersion": version.to_string()});
         let object = json!({
             "kind": kind.called, "apiVersion": events::version(kind, &self.call), "metadata": metadata,
         });

@@ -11,7 +11,7 @@ use crate::refusal::{Cause, Refusal};
 use crate::request::Call;
 use crate::state::{Naive, State};
 use crate::store::Kept;
-use crate::write::Write;
+use crate::write::{STRICT, Write};
 use crate::{built_in, events, meta, typed};
 
 impl State {
@@ -26,6 +26,10 @@ impl State {
         let mut new = Self::read_whole(&write)?;
         built_in::default(&mut new, kind);
         let Some(kept) = self.store.get(&write.key).cloned() else {
+            let wanted = meta::text(&new, "uid");
+            if kind.put_creates && !wanted.is_empty() {
+                return Err(another(kind, &write.key.path, name, wanted, ""));
+            }
             if kind.put_creates {
                 return self.put_new(&write, new);
             }
@@ -45,7 +49,7 @@ impl State {
         let mut managers = Managers::default();
         let manager = Self::manager(write, false);
         self.viewed(write, |view| {
-            managers.update(&json!({}), &new, manager, view);
+            managers.update(&built_in::empty(write.kind), &new, manager, view);
         });
         managers.write(&mut new);
         Ok((201, self.add(write, new)?))
@@ -98,21 +102,20 @@ impl State {
         } else {
             operate(&mut new, text)?;
         }
+        let patched = new.to_string();
         if let Some(why) = meta::misread(&new) {
-            let why = format!("Invalid value: {:?}: {why}", new.to_string());
-            return Err(Refusal::invalid(
-                "",
-                "",
-                "",
-                &[Cause::new("FieldValueInvalid", "patch", why)],
-            ));
+            return Err(misfit(&patched, &why));
         }
         for field in ["apiVersion", "kind"] {
             if !new[field].is_string() {
                 return Err(no_type(field));
             }
         }
-        let mut new = Self::read_body(&write, new, false)?;
+        let read = Self::read_body(&write, new, false);
+        let mut new = read.map_err(|refusal| match refusal.message.split_once(STRICT) {
+            Some((_, unknown)) => misfit(&patched, &format!("{STRICT}{unknown}")),
+            None => refusal,
+        })?;
         built_in::default(&mut new, kind);
         let managers = self.taken_over(&write, &old, &new);
         let object = self.update(&write, new, &kept, &managers)?;
@@ -206,6 +209,12 @@ fn another(kind: &Kind, path: &str, name: &str, wanted: &str, uid: &str) -> Refu
         "StorageError: invalid object, Code: 4, Key: /registry/{folder}/{path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
     );
     Refusal::conflict(kind, name, &why)
+}
+
+/// What a patch made isn't of the kind.
+fn misfit(patched: &str, why: &str) -> Refusal {
+    let why = format!("Invalid value: {patched:?}: {why}");
+    Refusal::invalid("", "", "", &[Cause::new("FieldValueInvalid", "patch", why)])
 }
 
 fn unknown_media(kind: &Kind) -> Refusal {

@@ -36,6 +36,8 @@ struct Lines {
     ready: VecDeque<Value>,
     bookmarks: bool,
     bookmark: Option<Pin<Box<Sleep>>>,
+    /// Whether the store has come to where the watch begins: before that it has nothing to tell.
+    reached: bool,
     end: Instant,
     ended: Pin<Box<Sleep>>,
 }
@@ -67,6 +69,7 @@ impl Body {
             ready,
             bookmarks,
             bookmark: None,
+            reached: false,
             end,
             ended: Box::pin(sleep_until(end)),
         };
@@ -89,27 +92,31 @@ impl Lines {
             if let Some(line) = self.ready.pop_front() {
                 return Poll::Ready(Some(Bytes::from(line.to_string() + "\n")));
             }
-            if self.ended.as_mut().poll(context).is_ready() || !self.take(context) {
-                return Poll::Ready(None);
-            }
+            // What came before the end is told, also to one who looks only after it.
+            let goes_on = self.take(context);
             if !self.ready.is_empty() {
                 continue;
             }
-            let due = self
-                .bookmark
+            let mut timer = self.bookmark.as_mut();
+            let due = timer
                 .as_mut()
                 .is_some_and(|at| at.as_mut().poll(context).is_ready());
-            if !due {
+            if due && goes_on {
+                if self.reached {
+                    let Watching {
+                        watched,
+                        kind,
+                        version,
+                        ..
+                    } = &*self.watching;
+                    self.ready.push_back(watched.bookmark(kind, *version));
+                }
+                self.plan();
+            } else if !goes_on || self.ended.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            } else {
                 return Poll::Pending;
             }
-            let Watching {
-                watched,
-                kind,
-                version,
-                ..
-            } = &*self.watching;
-            self.ready.push_back(watched.bookmark(kind, *version));
-            self.plan();
         }
     }
 
@@ -124,11 +131,15 @@ impl Lines {
             self.ready
                 .extend(watching.watched.event(change, &watching.kind));
         }
+        self.reached = state.store.version() >= watching.version;
         watching.version = watching.version.max(state.store.version());
         if watching.epoch != state.epoch || !is_same {
-            return !self.ready.is_empty();
+            return false;
         }
-        state.waiting.push(context.waker().clone());
+        let waker = context.waker();
+        if !state.waiting.iter().any(|known| known.will_wake(waker)) {
+            state.waiting.push(waker.clone());
+        }
         true
     }
 }

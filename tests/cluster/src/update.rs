@@ -1,0 +1,149 @@
+//! An object in the place of another: what an update may do, and what it leaves as it was.
+
+use serde_json::{Value, json};
+
+use crate::kinds::{DEFINITIONS, Kind};
+use crate::managed::Managers;
+use crate::read::decode;
+use crate::refusal::{Cause, Refusal};
+use crate::state::State;
+use crate::store::Kept;
+use crate::write::Write;
+use crate::{built_in, meta, validate};
+
+impl State {
+    /// Puts `new` in the place of what is kept, where the rules let it; `managers` own its fields.
+    pub(crate) fn update(
+        &mut self,
+        write: &Write<'_>,
+        mut new: Value,
+        kept: &Kept,
+        managers: &Managers,
+    ) -> Result<Value, Refusal> {
+        let kind = write.kind;
+        let old = decode(kind, kept);
+        let name = meta::text(&old, "name").to_owned();
+        check_version(&new, kept, kind, &name)?;
+        managers.write(&mut new);
+        prepare(&mut new, &old, write);
+        let mut causes = meta::check_update(&new, &old);
+        causes.extend(built_in::check(&new, kind));
+        if kind.custom {
+            causes.extend(validate::validate(
+                &new,
+                Some(&old),
+                &kind.schema,
+                write.status,
+            ));
+        }
+        if !causes.is_empty() {
+            let group = built_in::group_of_refusal(kind);
+            return Err(Refusal::invalid(group, &kind.called, &name, &causes));
+        }
+        self.admit(write, "UPDATE", &new, Some(&old))?;
+        let is_over = meta::is_going(&new)
+            && meta::finalizers(&new).is_empty()
+            && new["spec"]["finalizers"]
+                .as_array()
+                .is_none_or(Vec::is_empty);
+        if is_over {
+            new["metadata"]["resourceVersion"] = json!(kept.version.to_string());
+            self.take_out(&write.key);
+            return Ok(new);
+        }
+        new["metadata"]
+            .as_object_mut()
+            .map(|fields| fields.remove("resourceVersion"));
+        if !is_same(&new, &kept.object) {
+            self.put(write.key.clone(), new);
+        }
+        self.reread(write)
+    }
+}
+
+fn check_version(new: &Value, kept: &Kept, kind: &Kind, name: &str) -> Result<(), Refusal> {
+    match meta::text(new, "resourceVersion") {
+        "" | "0" if kind.unconditional => Ok(()),
+        "" | "0" => {
+            let why = "must be specified for an update";
+            let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
+            Err(Refusal::invalid(&kind.group, &kind.plural, name, &[cause]))
+        }
+        text => match text.parse::<u64>() {
+            Ok(version) if version == kept.version => Ok(()),
+            Ok(_) => Err(Refusal::modified(kind, name)),
+            Err(_) => Err(Refusal::plain(format!(
+                "strconv.ParseUint: parsing {text:?}: invalid syntax"
+            ))),
+        },
+    }
+}
+
+/// What an update can't change comes from what was there.
+fn prepare(new: &mut Value, old: &Value, write: &Write<'_>) {
+    let kind = write.kind;
+    let managed = new["metadata"].get("managedFields").cloned();
+    if kind.has_status && write.status {
+        let status = new.get("status").cloned();
+        *new = old.clone();
+        set(new, "status", status);
+        set(&mut new["metadata"], "managedFields", managed);
+    } else if kind.has_status {
+        set(new, "status", old.get("status").cloned());
+    }
+    let before = &old["metadata"];
+    let metadata = &mut new["metadata"];
+    for name in ["generation", "creationTimestamp"] {
+        set(metadata, name, before.get(name).cloned());
+    }
+    if before.get("deletionTimestamp").is_some() {
+        metadata["deletionTimestamp"] = before["deletionTimestamp"].clone();
+    }
+    let grace = "deletionGracePeriodSeconds";
+    if metadata.get(grace).is_none() {
+        set(metadata, grace, before.get(grace).cloned());
+    }
+    if metadata.get("uid").is_none() {
+        metadata["uid"] = before["uid"].clone();
+    }
+    let counts = kind.custom || kind.resource() == DEFINITIONS;
+    if counts && !write.status && is_changed(new, old, kind.has_status) {
+        let generation = before["generation"].as_u64().unwrap_or(0);
+        new["metadata"]["generation"] = json!(generation + 1);
+    }
+}
+
+fn set(object: &mut Value, name: &str, value: Option<Value>) {
+    if let Some(fields) = object.as_object_mut() {
+        match value {
+            Some(value) => fields.insert(name.to_owned(), value),
+            None => fields.remove(name),
+        };
+    }
+}
+
+/// Whether anything but metadata and status differs.
+fn is_changed(new: &Value, old: &Value, has_status: bool) -> bool {
+    let rest = |object: &Value| {
+        let mut fields = object.as_object().cloned().unwrap_or_default();
+        fields.remove("metadata");
+        if has_status {
+            fields.remove("status");
+        }
+        fields
+    };
+    rest(new) != rest(old)
+}
+
+/// Whether nothing differs but the times at which managers wrote.
+fn is_same(new: &Value, old: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        let entries = object["metadata"]["managedFields"].as_array_mut();
+        for entry in entries.into_iter().flatten() {
+            entry["time"] = Value::Null;
+        }
+        object
+    };
+    new == old || timeless(new) == timeless(old)
+}

@@ -1,0 +1,42 @@
+//! An API server that behaves as people believe it does is found out.
+
+use cluster_in_memory::Naive;
+use serde_json::json;
+
+use crate::both::{Asked, JSON, Pair};
+use crate::objects::{folder, object};
+use crate::{both, random, refusals};
+
+async fn is_found(naive: Naive, name: &str) -> String {
+    let mut both = both().await;
+    both.cluster.set_naive(Some(naive));
+    let differences = random(&mut both, name, 1, 6_000, 1).await;
+    println!("{naive:?}: after {} requests", both.sent);
+    differences.concat()
+}
+
+#[tokio::test]
+async fn a_status_apply_that_respects_the_uid_is_found() {
+    let difference = is_found(Naive::StatusApplyKeepsUid, "naive-uid").await;
+    assert!(difference.contains("code: 200 and 409"), "{difference}");
+}
+
+#[tokio::test]
+async fn a_status_whose_foreign_fields_go_by_apply_is_found() {
+    let difference = is_found(Naive::StatusApplyReplaces, "naive-apply").await;
+    assert!(difference.contains(".status"), "{difference}");
+}
+
+#[tokio::test]
+async fn a_denial_of_a_policy_as_403_is_found() {
+    let mut both = both().await;
+    let namespace = "naive-policy";
+    refusals::deny(&mut both, namespace, "no-holds").await;
+    both.cluster.set_naive(Some(Naive::DenialIsForbidden));
+    let spec = json!({"platformRef": {"name": "p"}, "fileId": "denied"});
+    let body = object("versionpackages", "denied", json!({}), &spec);
+    let create =
+        Asked::new("POST", folder(namespace, "versionpackages")).body(JSON, Pair::same(body));
+    let difference = both.compare(&create).await.unwrap_err();
+    assert!(difference.contains("code: 422 and 403"), "{difference}");
+}
