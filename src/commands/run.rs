@@ -33,6 +33,7 @@ use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
 use crate::platform::guard::{self, Guards};
 use crate::platform::inventory::{self, Reader};
 use crate::platform::{self, Directory};
+use crate::remote::client::https;
 use crate::schemas;
 use crate::session::Sessions;
 use crate::sight::Sight;
@@ -268,7 +269,7 @@ async fn reconcile(
         sessions: sessions.clone(),
         directory: directory.clone(),
         guards: context.guards.clone(),
-        timeouts: args.timeouts(),
+        connect: https(args.timeouts()),
         census,
         events: context.events.clone(),
         audit: context.audit.clone(),

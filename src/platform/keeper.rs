@@ -15,7 +15,8 @@ use super::object::{Object, Wanted};
 use super::overtaken::{PlatformRead, Read, Subject};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformSpec;
-use crate::remote::client::{Connection, Timeouts};
+use crate::remote::client::Connection;
+use crate::remote::exchange::Connect;
 use crate::session::{Credential, Member, Sessions};
 
 /// The only one who changes the directory; the contents of Secrets live here and nowhere else.
@@ -23,7 +24,7 @@ pub(super) struct Keeper {
     directory: Arc<Directory>,
     sessions: Arc<Sessions>,
     guards: Arc<Guards>,
-    timeouts: Timeouts,
+    connect: Connect,
     changed: mpsc::UnboundedSender<ObjectKey>,
     secrets: HashMap<ObjectKey, Seen>,
     held: HashMap<ObjectKey, Held>,
@@ -56,14 +57,14 @@ impl Keeper {
         directory: Arc<Directory>,
         sessions: Arc<Sessions>,
         guards: Arc<Guards>,
-        timeouts: Timeouts,
+        connect: Connect,
         changed: mpsc::UnboundedSender<ObjectKey>,
     ) -> Self {
         Self {
             directory,
             sessions,
             guards,
-            timeouts,
+            connect,
             changed,
             secrets: HashMap::new(),
             held: HashMap::new(),
@@ -384,8 +385,7 @@ impl Keeper {
                 });
                 let connection = match reusable {
                     Some(held) => Ok(held.connection),
-                    None => Connection::new(&inputs.session.endpoint, &inputs.tls, self.timeouts)
-                        .map(Arc::new),
+                    None => (self.connect)(&inputs.session.endpoint, &inputs.tls).map(Arc::new),
                 };
                 match connection {
                     Ok(connection) => {

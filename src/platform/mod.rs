@@ -37,7 +37,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
-use crate::remote::client::{Connection, Timeouts};
+use crate::remote::client::Connection;
+use crate::remote::exchange::Connect;
 use crate::session::{CredentialId, Proof, Session, Sessions, Witness};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
@@ -166,8 +167,8 @@ pub struct Context {
     pub directory: Arc<Directory>,
     /// What is held and what may go.
     pub guards: Arc<guard::Guards>,
-    /// How long calls to a platform may take.
-    pub timeouts: Timeouts,
+    /// Prepares calls to a platform.
+    pub connect: Connect,
     /// The objects of each Platform.
     pub census: Census,
     /// Publishes events.
@@ -196,7 +197,7 @@ pub async fn run(
         Arc::clone(&context.directory),
         Arc::clone(&context.sessions),
         Arc::clone(&context.guards),
-        context.timeouts,
+        Arc::clone(&context.connect),
         changed,
     );
     let client = context.client.clone();

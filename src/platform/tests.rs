@@ -174,7 +174,7 @@ impl Running {
         let directory = Directory::new(client.clone(), Arc::default());
         let (tell, changed) = mpsc::unbounded_channel();
         let second = Duration::from_secs(1);
-        let timeouts = Timeouts {
+        let timeouts = crate::remote::client::Timeouts {
             connect: second,
             total: second,
         };
@@ -191,7 +191,7 @@ impl Running {
                 Box::new(|_, _| 100),
             ),
             directory: Arc::clone(&directory),
-            timeouts,
+            connect: crate::remote::client::https(timeouts),
             census: Box::new(|_, _| Some(Tenants::default())),
             audit: AuditLog::stdout(),
             sight: Arc::default(),

@@ -23,9 +23,7 @@ pub(super) async fn read(mut response: Response, bound: usize) -> Result<Vec<u8>
 }
 
 fn fault(error: &reqwest::Error) -> BodyFault {
-    if error.is_timeout() {
-        BodyFault::TimedOut
-    } else if causes(error).any(is_bad_data) {
+    if causes(error).any(is_bad_data) {
         BodyFault::Undecodable
     } else {
         BodyFault::Cut

@@ -1,33 +1,28 @@
-//! The HTTP client of one endpoint with one set of TLS settings.
+//! The calls to one endpoint with one set of TLS settings.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, redirect, retry};
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use tokio::time::{Instant, sleep_until};
+use url::form_urlencoded;
 
-use super::address::Address;
-use super::answer::{self, Answer, Call, Detail};
-use super::failure::Shown;
+use super::answer::{self, Answer, BodyFault, Call, Detail, Trouble};
+use super::exchange::{Connect, Exchange, NoReply, Reply, Request};
+use super::https::Pool;
 use super::mask::Mask;
-use super::tls::{self, Identity, TlsError, TlsSettings};
+use super::tls::{TlsError, TlsSettings};
 use super::wire::{APP_KEY, CATEGORY_PATH, CategoryInfo, LOGIN_PATH};
-use super::{body, failure, pages, reply};
+use super::{pages, reply};
 use crate::api::names::{AppId, Endpoint, FileId};
 
 /// The most that is read of an answer, unpacked, in bytes.
 const BODY_BOUND: usize = 64 * 1024;
 /// The same for a page of the list, which holds up to 100 packages.
 const PAGE_BOUND: usize = 1024 * 1024;
-/// How long a connection is kept unused. The platform's own clients let go after 15 s; being earlier
-/// than the platform avoids sending into a connection that it is closing.
-const IDLE: Duration = Duration::from_secs(10);
-const USER_AGENT: &str = concat!("version-package-operator/", env!("CARGO_PKG_VERSION"));
-
 /// How long calls may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
@@ -64,16 +59,20 @@ pub struct Page {
     pub total_count: u64,
 }
 
-/// A connection pool to one endpoint.
+/// Calls over HTTPS, within these times.
+pub fn https(timeouts: Timeouts) -> Connect {
+    Arc::new(move |endpoint, tls| Connection::new(endpoint, tls, timeouts))
+}
+
+/// Calls to one endpoint.
 ///
 /// Each method sends one request, once: it follows no redirect and repeats nothing that may have
-/// reached the platform. `HTTPS_PROXY` and `NO_PROXY` of the environment count, as everywhere.
+/// reached the platform.
 pub struct Connection {
     endpoint: Endpoint,
-    /// What every URL begins with.
-    base: String,
-    http: Client,
-    identity: Arc<Identity>,
+    exchange: Box<dyn Exchange>,
+    /// How long a whole call may take.
+    total: Duration,
     trusted: Option<usize>,
 }
 
@@ -85,16 +84,8 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// What a login posts.
-#[derive(Serialize)]
-struct LoginForm<'a> {
-    #[serde(rename = "appId")]
-    app_id: &'a str,
-    secret: &'a str,
-}
-
 impl Connection {
-    /// Prepares calls to `endpoint`; connects to nothing yet.
+    /// Prepares calls to `endpoint` over HTTPS; connects to nothing yet.
     ///
     /// # Errors
     /// When the TLS settings can't be used.
@@ -103,37 +94,21 @@ impl Connection {
         tls: &TlsSettings,
         timeouts: Timeouts,
     ) -> Result<Self, TlsError> {
-        let prepared = tls::prepare(tls)?;
-        let address = Address::new(endpoint, tls.server_name.as_deref());
-        let mut headers =
-            HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
-        let mut builder = Client::builder();
-        if let Some(other) = address.other_name {
-            headers.insert(HOST, other.host);
-            // No proxy stands before the endpoint, or this name wouldn't be asked for.
-            builder = builder.dns_resolver(other.lookup).no_proxy();
-        }
-        let http = builder
-            .tls_backend_preconfigured(prepared.config)
-            .https_only(true)
-            .http1_only()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(retry::never())
-            .connect_timeout(timeouts.connect)
-            .timeout(timeouts.total)
-            .pool_idle_timeout(IDLE)
-            .user_agent(USER_AGENT)
-            .default_headers(headers)
-            .build()
-            .map_err(|_| TlsError::Setup)?;
+        let (pool, trusted) = Pool::new(endpoint, tls, timeouts.connect)?;
         Ok(Self {
-            endpoint: endpoint.clone(),
-            base: address.base,
-            http,
-            identity: prepared.identity,
-            trusted: prepared.trusted,
+            trusted,
+            ..Self::over(Box::new(pool), endpoint, timeouts.total)
         })
+    }
+
+    /// Calls to `endpoint` by `exchange`, each within `total`.
+    pub fn over(exchange: Box<dyn Exchange>, endpoint: &Endpoint, total: Duration) -> Self {
+        Self {
+            endpoint: endpoint.clone(),
+            exchange,
+            total,
+            trusted: None,
+        }
     }
 
     /// How many certificates were read from `ca.crt`; `None` where the system's are trusted.
@@ -146,20 +121,25 @@ impl Connection {
     /// # Errors
     /// Any answer but a token.
     pub async fn login(&self, app_id: &AppId, secret: &SecretString) -> Result<Login, Answer> {
-        let request = self
-            .http
-            .post(format!("{}{LOGIN_PATH}", self.base))
-            .form(&LoginForm {
-                app_id: app_id.as_str(),
-                secret: secret.expose_secret(),
-            });
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("appId", app_id.as_str())
+            .append_pair("secret", secret.expose_secret())
+            .finish();
+        let content = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let request = Request {
+            method: Method::POST,
+            path: LOGIN_PATH.to_owned(),
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, content)]),
+            body: Some(form.into_bytes()),
+            bound: BODY_BOUND,
+        };
         let (status, body) = self.call(Call::Login, request, secret).await?;
         reply::login(&body).map_err(|lack| not_understood(status, lack))
     }
 
     /// Deletes one package.
     pub async fn delete(&self, app_id: &AppId, token: &SecretString, file_id: &FileId) -> Answer {
-        let request = match self.package(Method::DELETE, app_id, token, file_id) {
+        let request = match package(Method::DELETE, app_id, token, file_id) {
             Ok(request) => request,
             Err(answer) => return answer,
         };
@@ -179,7 +159,7 @@ impl Connection {
         token: &SecretString,
         file_id: &FileId,
     ) -> Result<CategoryInfo, Answer> {
-        let request = self.package(Method::GET, app_id, token, file_id)?;
+        let request = package(Method::GET, app_id, token, file_id)?;
         let (status, body) = self.call(Call::Show, request, token).await?;
         reply::package(&body, file_id, &Mask::of(token.expose_secret()))
             .map_err(|lack| not_understood(status, lack))
@@ -214,64 +194,32 @@ impl Connection {
         page: u32,
         size: u32,
     ) -> Result<Page, Answer> {
-        let url = format!("{}{CATEGORY_PATH}?pageNo={page}&pageSize={size}", self.base);
-        let request = self.authorized(Method::GET, url, app_id, token)?;
+        let path = format!("{CATEGORY_PATH}?pageNo={page}&pageSize={size}");
+        let request = Request {
+            bound: PAGE_BOUND,
+            ..authorized(Method::GET, path, app_id, token)?
+        };
         let (status, body) = self.call(Call::List, request, token).await?;
         reply::page(&body, &Mask::of(token.expose_secret()))
             .map_err(|lack| not_understood(status, lack))
-    }
-
-    fn package(
-        &self,
-        method: Method,
-        app_id: &AppId,
-        token: &SecretString,
-        file_id: &FileId,
-    ) -> Result<RequestBuilder, Answer> {
-        // A FileId holds only characters that stand for themselves in a path, so nothing is encoded.
-        let url = format!("{}{CATEGORY_PATH}/{}", self.base, file_id.as_str());
-        self.authorized(method, url, app_id, token)
-    }
-
-    /// A request as the application, or the answer to give where its token can't be sent at all.
-    fn authorized(
-        &self,
-        method: Method,
-        url: String,
-        app_id: &AppId,
-        token: &SecretString,
-    ) -> Result<RequestBuilder, Answer> {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))
-            .map_err(|_| {
-                Answer::TokenRefused(Detail {
-                    message: "nothing was sent: the access token holds characters that no header can carry"
-                        .to_owned(),
-                    ..Detail::default()
-                })
-            })?;
-        bearer.set_sensitive(true);
-        Ok(self
-            .http
-            .request(method, url)
-            .header(APP_KEY, app_id.as_str())
-            .header(AUTHORIZATION, bearer))
     }
 
     /// Sends one request and reads its answer: status and body where it was understood.
     async fn call(
         &self,
         call: Call,
-        request: RequestBuilder,
+        request: Request,
         secret: &SecretString,
     ) -> Result<(u16, Vec<u8>), Answer> {
-        let response = request.send().await.map_err(|error| {
-            let shown = Shown {
-                is_there: self.identity.is_there(),
-                asked: self.identity.was_asked_for(),
-                validity: self.identity.validity,
-            };
-            let now = Timestamp::now().as_second();
-            let (trouble, message) = failure::explain(&error.without_url(), shown, now);
+        let deadline = Instant::now() + self.total;
+        let reply = in_time(deadline, self.exchange.exchange(request)).await;
+        let reply = reply.unwrap_or_else(|| {
+            Err(NoReply {
+                trouble: Trouble::TimedOut,
+                message: "no answer within the time-out".to_owned(),
+            })
+        });
+        let Reply { status, body, .. } = reply.map_err(|NoReply { trouble, message }| {
             let message = answer::shown(&message, answer::MAX_MESSAGE, secret);
             let detail = Detail {
                 message,
@@ -279,18 +227,63 @@ impl Connection {
             };
             Answer::Unavailable(detail, trouble)
         })?;
-        let status = response.status().as_u16();
-        let bound = match call {
-            Call::List => PAGE_BOUND,
-            Call::Login | Call::Show | Call::Delete => BODY_BOUND,
-        };
-        let body = body::read(response, bound).await;
+        let body = in_time(deadline, body).await;
+        let body = body.unwrap_or(Err(BodyFault::TimedOut));
         let read = body.as_deref().map_err(|fault| *fault);
         match (answer::read(call, status, read, secret), body) {
             (Answer::Done(_), Ok(body)) => Ok((status, body)),
             (answer, _) => Err(answer),
         }
     }
+}
+
+/// What comes before the deadline, which is looked at first: who stood still until then sends nothing any more.
+async fn in_time<T>(deadline: Instant, comes: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = sleep_until(deadline) => None,
+        came = comes => Some(came),
+    }
+}
+
+fn package(
+    method: Method,
+    app_id: &AppId,
+    token: &SecretString,
+    file_id: &FileId,
+) -> Result<Request, Answer> {
+    // A FileId holds only characters that stand for themselves in a path, so nothing is encoded.
+    let path = format!("{CATEGORY_PATH}/{}", file_id.as_str());
+    authorized(method, path, app_id, token)
+}
+
+/// A request as the application, or the answer to give where its token can't be sent at all.
+fn authorized(
+    method: Method,
+    path: String,
+    app_id: &AppId,
+    token: &SecretString,
+) -> Result<Request, Answer> {
+    let unsent = |what: &str| {
+        Answer::TokenRefused(Detail {
+            message: format!(
+                "nothing was sent: the {what} holds characters that no header can carry"
+            ),
+            ..Detail::default()
+        })
+    };
+    let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+    let mut bearer = bearer.map_err(|_| unsent("access token"))?;
+    bearer.set_sensitive(true);
+    let app_key = HeaderValue::try_from(app_id.as_str()).map_err(|_| unsent("appId"))?;
+    let app = (HeaderName::from_static(APP_KEY), app_key);
+    Ok(Request {
+        method,
+        path,
+        headers: HeaderMap::from_iter([app, (AUTHORIZATION, bearer)]),
+        body: None,
+        bound: BODY_BOUND,
+    })
 }
 
 /// A 2xx of the right form that lacks what the call was for.

@@ -41,10 +41,6 @@ pub(super) fn explain(error: &reqwest::Error, shown: Shown, now: i64) -> (Troubl
         };
         return (Trouble::NotConnected, message);
     }
-    if error.is_timeout() {
-        let message = "no answer within the time-out".to_owned();
-        return (Trouble::TimedOut, message);
-    }
     let message = format!("the connection broke before the answer: {cause}");
     (Trouble::ConnectionLost, message)
 }

@@ -26,7 +26,7 @@ impl Bench {
         let directory = Directory::new(client, Arc::default());
         let (wake, _) = mpsc::unbounded_channel();
         let (tell, changed) = mpsc::unbounded_channel();
-        let timeouts = Timeouts {
+        let timeouts = crate::remote::client::Timeouts {
             connect: Duration::from_secs(5),
             total: Duration::from_secs(15),
         };
@@ -40,7 +40,7 @@ impl Bench {
                     Arc::default(),
                     Box::new(|_, _| 100),
                 ),
-                timeouts,
+                crate::remote::client::https(timeouts),
                 tell,
             ),
             directory,
