@@ -1,6 +1,7 @@
 //! The audit trail: one JSON line for each deletion, on standard output, logs being on standard error, or in a file.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -110,18 +112,18 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// Lines that are written at a time: each may hang, and hold a thread.
 const AT_ONCE: usize = 8;
 
+/// Takes lines that are written.
+pub trait Sink: fmt::Debug + Send + Sync {
+    /// Writes one line, which stays written once this ends well. It may hang.
+    fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>>;
+}
+
 /// Where audit lines go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
-    target: Target,
+    sink: Arc<dyn Sink>,
     turns: Arc<Semaphore>,
     owed: Arc<Mutex<HashMap<Vec<u8>, Owed>>>,
-}
-
-#[derive(Debug, Clone)]
-enum Target {
-    Stdout,
-    File(Arc<AuditFile>),
 }
 
 /// A line that is not known to be written.
@@ -154,7 +156,7 @@ pub struct Overdue {
 impl AuditLog {
     /// Standard output.
     pub fn stdout() -> Self {
-        Self::to(Target::Stdout)
+        Self::to(Stdout)
     }
 
     /// A file, made where there is none. Its lines are appended to what it holds.
@@ -169,12 +171,13 @@ impl AuditLog {
             path,
             turn: Mutex::new(()),
         };
-        Ok(Self::to(Target::File(Arc::new(file))))
+        Ok(Self::to(Arc::new(file)))
     }
 
-    fn to(target: Target) -> Self {
+    /// Any other place.
+    pub fn to(sink: impl Sink + 'static) -> Self {
         Self {
-            target,
+            sink: Arc::new(sink),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             owed: Arc::default(),
         }
@@ -248,10 +251,10 @@ impl AuditLog {
     ) -> Result<io::Result<()>, Option<JoinHandle<io::Result<()>>>> {
         let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned());
         let turn = turn.await.map_err(|_| None)?;
-        let (target, line) = (self.target.clone(), line.to_vec());
-        let mut writing = tokio::task::spawn_blocking(move || {
+        let appended = self.sink.append(line.to_vec());
+        let mut writing = tokio::spawn(async move {
             let _turn = turn;
-            target.append(&line)
+            appended.await
         });
         match timeout_at(deadline, &mut writing).await {
             Ok(ended) => Ok(ended.map_err(io::Error::other).flatten()),
@@ -310,18 +313,35 @@ impl AuditLog {
     }
 }
 
-impl Target {
-    /// Blocks, maybe for ever.
-    fn append(&self, line: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(line)?;
-                stdout.flush()
-            }
-            Self::File(file) => file.append(line),
-        }
+/// Standard output.
+#[derive(Debug)]
+struct Stdout;
+
+impl Sink for Stdout {
+    fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
+        blocking(move || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&line)?;
+            stdout.flush()
+        })
     }
+}
+
+impl Sink for Arc<AuditFile> {
+    fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
+        let file = Arc::clone(self);
+        blocking(move || AuditFile::append(&file, &line))
+    }
+}
+
+/// Blocks a thread of its own, maybe for ever.
+fn blocking(
+    write: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> BoxFuture<'static, io::Result<()>> {
+    let ended = tokio::task::spawn_blocking(write);
+    ended
+        .map(|ended| ended.map_err(io::Error::other).flatten())
+        .boxed()
 }
 
 /// Takes in what has become of tries that nobody waited for.

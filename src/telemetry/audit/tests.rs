@@ -209,7 +209,7 @@ fn into_a_full_pipe() -> (tempfile::TempDir, AuditLog, File) {
         path: fifo,
         turn: Mutex::new(()),
     };
-    let log = AuditLog::to(Target::File(Arc::new(file)));
+    let log = AuditLog::to(Arc::new(file));
     (folder, log, reader)
 }
 
