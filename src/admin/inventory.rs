@@ -94,7 +94,7 @@ impl Desk {
     /// When this process doesn't lead, or the Platform that is asked for isn't there.
     pub fn inventory(&self, ask: &Ask) -> Result<Report, Refusal> {
         self.leads("inventory")?;
-        let now = Timestamp::now();
+        let now = self.context.clock.wall();
         let inventory = &self.context.inventory;
         let shown = |key: &SessionKey| Some(application(key, inventory.show(key)?, now));
         let (mut applications, unusable_platforms) = match &ask.platform {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::desk::{self, Desk, Refusal, key};
 use crate::api::condition;
 use crate::api::names::ObjectKey;
+use crate::clock::Now;
 use crate::package::decide::asked_at;
 use crate::package::object::Object;
 use crate::session::{Outlook, Priority, Purpose, Session, Snapshot, Standing, State};
@@ -109,15 +110,15 @@ impl Desk {
             }
         };
         Ok(Report {
-            time: Timestamp::now(),
+            time: self.context.clock.wall(),
             applications,
             unusable_platforms,
         })
     }
 
     fn all(&self, limit: usize) -> (Vec<Application>, Vec<String>) {
-        let sessions = self.sessions.all();
-        let of = |session: &Arc<Session>| application(session, session.outlook(limit));
+        let (sessions, now) = (self.sessions.all(), self.context.clock.now());
+        let of = |session: &Arc<Session>| application(session, session.outlook(limit), now);
         let mut applications: Vec<_> = sessions.iter().map(of).collect();
         let order = |one: &Application| {
             (
@@ -132,7 +133,11 @@ impl Desk {
 
     fn of_platform(&self, platform: &ObjectKey, limit: usize) -> Result<Application, Refusal> {
         let session = self.session_of(platform, "queue")?;
-        Ok(application(&session, session.outlook(limit)))
+        Ok(application(
+            &session,
+            session.outlook(limit),
+            self.context.clock.now(),
+        ))
     }
 
     fn of_object(&self, key: &ObjectKey) -> Result<Application, Refusal> {
@@ -140,7 +145,7 @@ impl Desk {
             let error = format!("there is no VersionPackage {key}");
             return Err(Refusal::new(StatusCode::NOT_FOUND, error));
         };
-        let object = &*look.object;
+        let (object, now) = (&*look.object, self.context.clock.now());
         let seat = self.context.memory.seat(&object.uid);
         let session = seat.map(|seat| seat.session);
         let stands = session.and_then(|session| {
@@ -157,7 +162,7 @@ impl Desk {
             };
             // What is looked up first has no time in its status.
             let since = self.context.memory.requests.since(&object.uid);
-            let since = asked_at(object, since.unwrap_or_else(Timestamp::now));
+            let since = asked_at(object, since.unwrap_or(now.wall));
             let waiting = waiting(object, position, estimated, purpose, since);
             Some((session, waiting))
         });
@@ -165,7 +170,7 @@ impl Desk {
             stands.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, waits_for_nothing(object)))?;
         Ok(Application {
             waiting: vec![waiting],
-            ..application(&session, session.outlook(0))
+            ..application(&session, session.outlook(0), now)
         })
     }
 }
@@ -205,7 +210,7 @@ fn waiting(
     }
 }
 
-fn application(session: &Session, outlook: Outlook) -> Application {
+fn application(session: &Session, outlook: Outlook, now: Now) -> Application {
     let Outlook { snapshot, turns } = outlook;
     let platforms = session.platforms().into_iter();
     let waiting = turns.into_iter().zip(1..).map(|(turn, position)| Waiting {
@@ -217,7 +222,7 @@ fn application(session: &Session, outlook: Outlook) -> Application {
         since: turn.ticket.requested_at,
         estimated_seconds: whole(turn.estimated),
     });
-    let (answer, until) = told(&snapshot);
+    let (answer, until) = told(&snapshot, now);
     Application {
         app_id: session.key().app_id.to_string(),
         endpoint: session.key().endpoint.to_string(),
@@ -236,26 +241,26 @@ fn application(session: &Session, outlook: Outlook) -> Application {
 }
 
 /// What the platform said, and when calls go on.
-fn told(snapshot: &Snapshot) -> (Option<String>, Option<Timestamp>) {
+fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     match &snapshot.state {
         State::Open | State::Superseded => (None, None),
-        State::Throttled { until } => (None, still_to_come(*until)),
+        State::Throttled { until } => (None, still_to_come(*until, now)),
         State::TokenRefused(detail) => (Some(detail.to_string()), None),
         State::Unavailable(detail, _)
         | State::AuthenticationFailed(detail)
         | State::ApplicationRefused(detail)
         | State::Unexpected(detail) => (
             Some(detail.to_string()),
-            snapshot.next_probe.and_then(still_to_come),
+            snapshot.next_probe.and_then(|at| still_to_come(at, now)),
         ),
     }
 }
 
 /// When calls go on; nobody knows where one is out already, and tells by its answer.
-fn still_to_come(at: Instant) -> Option<Timestamp> {
-    let left = at.checked_duration_since(Instant::now())?;
+fn still_to_come(at: Instant, now: Now) -> Option<Timestamp> {
+    let left = at.checked_duration_since(now.tick)?;
     let left = SignedDuration::try_from(left).ok()?;
-    Timestamp::now().checked_add(left).ok()
+    now.wall.checked_add(left).ok()
 }
 
 /// Whole seconds, rounded up: nobody is promised a turn too early.
@@ -270,7 +275,8 @@ mod tests {
 
     #[test]
     fn nobody_is_told_that_the_next_call_goes_in_no_time_while_one_is_out_that_tells() {
-        let now = Instant::now();
+        let moment = crate::clock::Clock::default().now();
+        let now = moment.tick;
         let (over, ahead) = (now - Duration::from_secs(1), now + Duration::from_secs(60));
         let throttled = |until| Snapshot::of_three(State::Throttled { until }, Duration::ZERO);
         let probed = |at| Snapshot {
@@ -286,7 +292,7 @@ mod tests {
             (probed(over), false),
             (probed(ahead), true),
         ] {
-            assert_eq!(told(&snapshot).1.is_some(), known, "{snapshot:?}");
+            assert_eq!(told(&snapshot, moment).1.is_some(), known, "{snapshot:?}");
         }
     }
 }

@@ -27,7 +27,6 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -41,6 +40,7 @@ pub use self::identity::identity;
 pub use self::last_words::LastWords;
 pub use self::settings::{Settings, client_config};
 use self::store::Refused;
+use crate::clock::Clock;
 use crate::raw::Lean;
 use crate::session::{Inheritance, Sessions};
 use crate::sight::Sight;
@@ -84,6 +84,7 @@ pub struct Leader {
     settings: Settings,
     sessions: Arc<Sessions>,
     sight: Arc<Sight>,
+    clock: Clock,
     me: Me,
     /// The last version that was seen, to be replaced as it is, and what it says.
     last: Option<(Lease, View)>,
@@ -103,7 +104,7 @@ impl Leader {
         client: kube::Client,
         settings: Settings,
         sessions: Arc<Sessions>,
-        sight: Arc<Sight>,
+        (sight, clock): (Arc<Sight>, Clock),
         forbidden: impl Fn(Option<&str>) + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -118,6 +119,7 @@ impl Leader {
             settings,
             sessions,
             sight,
+            clock,
             last: None,
             newest: 0,
             writes_are_newest: false,
@@ -267,7 +269,7 @@ impl Leader {
             base,
             &self.me.identity,
             self.settings.duration,
-            Timestamp::now(),
+            self.clock.wall(),
         );
         let held = self.put(&wanted).await?;
         let taken = Instant::now();
@@ -294,7 +296,7 @@ impl Leader {
         tracing::info!(how = ?how, "holding the Lease");
         if before
             .as_ref()
-            .is_some_and(|before| lease::is_abandoned(before, Timestamp::now()))
+            .is_some_and(|before| lease::is_abandoned(before, self.clock.wall()))
         {
             tracing::warn!("nobody has renewed the Lease for long, so grace periods begin anew");
             self.sight.begin_graces_anew(taken);
@@ -388,7 +390,7 @@ impl Leader {
             lease,
             record,
             &self.sight.losses().borrow(),
-            Timestamp::now(),
+            self.clock.wall(),
         );
         let seen = self.sight.newest();
         let held = self.put(&lease).await?;
@@ -410,7 +412,7 @@ impl Leader {
                     record,
                     &self.sight.losses().borrow(),
                     self.last_words.own.get(),
-                    Timestamp::now(),
+                    self.clock.wall(),
                 );
                 match self.put(&lease).await {
                     Ok(_) => return Ok(()),

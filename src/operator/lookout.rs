@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::{Instant, timeout};
 
 use crate::admin::Readiness;
+use crate::clock::{Clock, Now};
 use crate::leader;
 use crate::sight::{Sight, Trouble};
 use crate::telemetry::events::{Events, Note};
@@ -21,6 +22,7 @@ pub(super) struct Lookout {
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     events: Events,
+    clock: Clock,
     /// The namespace of the Lease.
     namespace: String,
     /// Whether an event has told of the Lease.
@@ -33,7 +35,7 @@ impl Lookout {
         sight: Arc<Sight>,
         metrics: Arc<Metrics>,
         readiness: Arc<Readiness>,
-        events: Events,
+        (events, clock): (Events, Clock),
         namespace: String,
     ) -> Self {
         Self {
@@ -41,6 +43,7 @@ impl Lookout {
             metrics,
             readiness,
             events,
+            clock,
             namespace,
             told: false,
         }
@@ -61,14 +64,15 @@ impl Lookout {
 
     /// Looks once.
     pub(super) fn look(&mut self) {
-        let (sight, readiness, now) = (&self.sight, &self.readiness, Instant::now());
+        let (sight, readiness) = (&self.sight, &self.readiness);
+        let Now { wall, tick: now } = self.clock.now();
         match sight.unfit() {
             Some(why) => readiness.close("schemas", why),
             None if sight.is_served() => readiness.open("schemas"),
             None => {}
         }
         match sight.lasting_trouble(now) {
-            Some(trouble) => readiness.close("watches", since(&trouble, now, Timestamp::now())),
+            Some(trouble) => readiness.close("watches", since(&trouble, now, wall)),
             None => readiness.open("watches"),
         }
         let without_lease = sight.lease_trouble(TOLD_AFTER, now);

@@ -36,6 +36,7 @@ use crate::api::names::{
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
+pub use crate::clock::Now;
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
 use crate::remote::answer::Detail;
@@ -48,15 +49,6 @@ pub const ECHO_BOUND: Duration = Duration::from_secs(5);
 const HINDRANCE_PAUSE: Duration = Duration::from_secs(60);
 /// A time in the future is looked at again at least this often, since wall clocks get set.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
-
-/// The two clocks: one for times that people read, one for waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// The wall clock.
-    pub wall: Timestamp,
-    /// The steady clock.
-    pub tick: Instant,
-}
 
 /// All that a decision rests on.
 #[derive(Debug, Clone)]

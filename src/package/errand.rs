@@ -38,7 +38,7 @@ pub enum Errand {
     /// The package exists, by which those are woken who could not believe what is said of theirs.
     Exists,
     /// The platform says that it deleted the package: no later reading of the list may find it.
-    Deleted,
+    Deleted(Now),
     /// Forgets how its deletion ended before: it begins anew.
     Reopen,
     /// Its deletion is asked for from now on: a look-up that came before the guard found the package, or can't tell.

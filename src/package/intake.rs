@@ -22,7 +22,7 @@ pub(super) fn take(context: &Context, changes: Changes) {
             context.queue.add(key);
         }
     }
-    let now = super::clock();
+    let now = context.clock.now();
     see_requests(&context.cache, &context.memory, &changes, now);
     let requests = &context.memory.requests;
     count_asked(

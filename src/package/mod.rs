@@ -36,7 +36,6 @@ pub mod writer;
 
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -44,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::slot::Slot;
 use crate::api::names::ObjectKey;
+use crate::clock::Clock;
 use crate::platform::Directory;
 use crate::platform::guard::Guards;
 use crate::platform::inventory::Inventory;
@@ -59,6 +59,8 @@ pub use crate::writes::TIMEOUT as API_TIMEOUT;
 pub struct Context {
     /// The API server.
     pub client: Client,
+    /// The clocks.
+    pub clock: Clock,
     /// All `VersionPackage`s.
     pub cache: Arc<cache::Cache>,
     /// Who is looked at next.
@@ -91,6 +93,7 @@ impl Context {
             directory: &self.directory,
             inventory: &self.inventory,
             sight: &self.sight,
+            clock: &self.clock,
         }
     }
 
@@ -129,14 +132,6 @@ impl Context {
     }
 }
 
-/// Reads both clocks.
-fn clock() -> decide::Now {
-    decide::Now {
-        wall: Timestamp::now(),
-        tick: Instant::now(),
-    }
-}
-
 /// One pass over one object; returns when to look again without being woken.
 ///
 /// `slot` is held up to the last write of the pass, but for the time in which the platform or the audit log is waited for.
@@ -161,7 +156,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     let now = match effect {
         // What is said is as of the look that it rests on.
         effect::Effect::None => observed.now,
-        _ => clock(),
+        _ => context.clock.now(),
     };
     context.metrics.passed(effect.word());
     let wake = tell(context, &observed, &decision, effect, now, slot).await;
@@ -197,7 +192,7 @@ async fn tell(
         }
         None => None,
     };
-    let then = (clock(), fastrand::f64());
+    let then = (context.clock.now(), fastrand::f64());
     let rest = conclude::afterwards(seen, &effect, report, written, then);
     // It writes nothing down any more.
     let _ = report::run(&reach, observed, rest.errands, &mut slot).await;
@@ -230,8 +225,8 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
                 context.cache.clone(),
                 context.restart.clone(),
             );
-            let sight = context.sight.clone();
-            watch::run(client, cache, sight, restart, cancel, |changes| {
+            let (sight, clock) = (context.sight.clone(), context.clock.clone());
+            watch::run(client, cache, (sight, clock), restart, cancel, |changes| {
                 intake::take(&context, changes);
             })
             .await;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::cache::{Cache, Look};
@@ -14,6 +13,7 @@ use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::Mode;
+use crate::clock::Clock;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::{Inventory, Known};
 use crate::platform::{Directory, LASTS, Resolution, Usable};
@@ -34,6 +34,8 @@ pub struct Sources<'a> {
     pub inventory: &'a Inventory,
     /// Whether the cluster is seen as it is.
     pub sight: &'a Sight,
+    /// The clocks.
+    pub clock: &'a Clock,
 }
 
 /// An observation, and what it takes to act on it.
@@ -73,7 +75,7 @@ pub async fn observe(sources: &Sources<'_>, key: &ObjectKey) -> Option<Observed>
         others,
         since,
     } = sources.cache.look(key)?;
-    let now = super::clock();
+    let now = sources.clock.now();
     let shown = object.platform().map_or(Resolution::Unread, |platform| {
         sources.directory.resolve(&platform, &key.namespace)
     });
@@ -195,7 +197,7 @@ async fn read_anew(
                 .map(|application| (application, others));
             let others = match others {
                 Some((application, others)) if !others.is_empty() => {
-                    let now = Timestamp::now();
+                    let now = sources.clock.wall();
                     Some(confirm(sources.directory, application, others, now).await)
                 }
                 Some(_) | None => None,

@@ -89,6 +89,7 @@ struct Text {
     status: Value,
 }
 
+#[cfg(test)]
 impl From<Watched> for Packed {
     fn from(watched: Watched) -> Self {
         Self::read(watched, Timestamp::now())

@@ -16,7 +16,7 @@ use super::workqueue::Workqueue;
 use super::writer::Writer;
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
 use crate::platform::guard::Guards;
-use crate::platform::inventory::{Inventory, Moment};
+use crate::platform::inventory::Inventory;
 use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Answer;
 use crate::telemetry::audit::AuditLog;
@@ -95,10 +95,9 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         Errand::Wake(key) => queue.add(key),
         Errand::RestartWatch => restart_watch(reach),
         Errand::Exists => exists(reach, object, usable),
-        Errand::Deleted => {
+        Errand::Deleted(now) => {
             if let (Some(usable), Some(file)) = (usable, object.file_id()) {
-                let (inventory, now) = (reach.inventory, Moment::now());
-                inventory.deleted(&usable.app_id, file, now);
+                reach.inventory.deleted(&usable.app_id, file, now);
             }
         }
         Errand::Reopen => memory.reopen(uid),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::Notify;
@@ -10,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Changes, Event};
 use super::object::Watched;
+use super::packed::Packed;
+use crate::clock::Clock;
 use crate::follow::{Wanted, follow, told};
 use crate::sight::{Kind, Sight};
 
@@ -22,7 +25,7 @@ const WATCH_SECONDS: u32 = 50;
 pub async fn run(
     client: Client,
     cache: Arc<Cache>,
-    sight: Arc<Sight>,
+    (sight, clock): (Arc<Sight>, Clock),
     restart: Arc<Notify>,
     cancel: CancellationToken,
     changed: impl Fn(Changes),
@@ -43,7 +46,7 @@ pub async fn run(
                 event = events.next() => event,
             };
             match event {
-                Some(Ok(event)) => changed(cache.apply(taken_in(event, &sight))),
+                Some(Ok(event)) => changed(cache.apply(taken_in(event, &sight, clock.wall()))),
                 Some(Err(error)) => {
                     let why = told(&error);
                     tracing::warn!(why, "the watch of VersionPackages failed and is made anew");
@@ -55,10 +58,10 @@ pub async fn run(
 }
 
 /// The event for the cache, in which those that are doubted can't be read.
-fn taken_in(event: watcher::Event<Watched>, sight: &Sight) -> Event {
+fn taken_in(event: watcher::Event<Watched>, sight: &Sight, now: Timestamp) -> Event {
     let judged = |object: Watched, listed| {
         let doubt = sight.doubts(Kind::Packages, &object.lineage(), listed);
-        object.doubted(doubt).into()
+        Packed::read(object.doubted(doubt), now)
     };
     match event {
         watcher::Event::Init => Event::ListBegins,
@@ -67,7 +70,7 @@ fn taken_in(event: watcher::Event<Watched>, sight: &Sight) -> Event {
         watcher::Event::Apply(object) => Event::Applied(judged(object, false)),
         watcher::Event::Delete(object) => {
             sight.forget(Kind::Packages, &object.lineage().uid);
-            Event::Deleted(object.into())
+            Event::Deleted(Packed::read(object, now))
         }
     }
 }

@@ -31,26 +31,8 @@ use self::walk::{Reading, Walk};
 use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::version_package::PackageIdentity;
+use crate::clock::Now;
 use crate::session::{CredentialId, Session, SessionKey, Witness};
-
-/// A moment by both clocks: one for what people read, one for what came first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// By the wall clock.
-    pub wall: Timestamp,
-    /// By the steady clock.
-    pub tick: Instant,
-}
-
-impl Moment {
-    /// This one.
-    pub fn now() -> Self {
-        Self {
-            wall: Timestamp::now(),
-            tick: Instant::now(),
-        }
-    }
-}
 
 /// What the list says of one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +102,7 @@ struct Stock {
 
 #[derive(Clone, Copy)]
 struct Proof {
-    begun: Moment,
+    begun: Now,
     ended: Timestamp,
     packages: usize,
     unmanaged: usize,
@@ -261,7 +243,7 @@ impl Inventory {
     }
 
     /// The platform says that it deleted `file`: the next reading must not find it.
-    pub fn deleted(&self, application: &AppId, file: &FileId, now: Moment) {
+    pub fn deleted(&self, application: &AppId, file: &FileId, now: Now) {
         let mut state = self.state.lock();
         let deletions = state.deletions.entry(application.clone()).or_default();
         deletions.deleted(file, now);
@@ -338,7 +320,7 @@ impl Inventory {
     }
 
     /// Begins a walk over the list of `application`.
-    fn begin(&self, application: &AppId, now: Moment) -> Walk {
+    fn begin(&self, application: &AppId, now: Now) -> Walk {
         Walk::new(now, self.mark(application))
     }
 
@@ -350,7 +332,7 @@ impl Inventory {
     }
 
     /// Takes a reading in, its packages marked where no object stands for them.
-    fn take(&self, key: &SessionKey, reading: Reading, now: Moment) -> Taken {
+    fn take(&self, key: &SessionKey, reading: Reading, now: Now) -> Taken {
         let Reading {
             begun,
             listing,
@@ -396,7 +378,7 @@ impl Inventory {
     }
 
     /// A try to read the list of `key` failed; whether that is another trouble than the last one.
-    fn failed(&self, key: &SessionKey, message: &str, now: Moment) -> bool {
+    fn failed(&self, key: &SessionKey, message: &str, now: Now) -> bool {
         let mut state = self.state.lock();
         let stock = state.stocks.get_mut(key);
         stock.is_some_and(|stock| stock.fails(message.to_owned(), now))
@@ -411,7 +393,7 @@ impl Inventory {
 
 impl Stock {
     /// Remembers a trouble; whether it is another one than the last.
-    fn fails(&mut self, message: String, now: Moment) -> bool {
+    fn fails(&mut self, message: String, now: Now) -> bool {
         let last = self.trouble.replace(Trouble {
             time: now.wall,
             message,

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::credentials::{
@@ -15,6 +14,7 @@ use super::object::{Object, Wanted};
 use super::overtaken::{PlatformRead, Read, Subject};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformSpec;
+use crate::clock::Clock;
 use crate::remote::client::Connection;
 use crate::remote::exchange::Connect;
 use crate::session::{Credential, Member, Sessions};
@@ -25,6 +25,7 @@ pub(super) struct Keeper {
     sessions: Arc<Sessions>,
     guards: Arc<Guards>,
     connect: Connect,
+    clock: Clock,
     changed: mpsc::UnboundedSender<ObjectKey>,
     secrets: HashMap<ObjectKey, Seen>,
     held: HashMap<ObjectKey, Held>,
@@ -58,6 +59,7 @@ impl Keeper {
         sessions: Arc<Sessions>,
         guards: Arc<Guards>,
         connect: Connect,
+        clock: Clock,
         changed: mpsc::UnboundedSender<ObjectKey>,
     ) -> Self {
         Self {
@@ -65,6 +67,7 @@ impl Keeper {
             sessions,
             guards,
             connect,
+            clock,
             changed,
             secrets: HashMap::new(),
             held: HashMap::new(),
@@ -282,7 +285,7 @@ impl Keeper {
                 tried.insert(key.clone());
             }
         }
-        let now = Timestamp::now();
+        let now = self.clock.wall();
         for (key, _) in &granted {
             self.guards.prove(key, speaking.contains(key), now);
         }
@@ -348,7 +351,7 @@ impl Keeper {
     fn bound(&self, object: &Object, access: &Access) {
         let Ok(wanted) = &object.wanted else { return };
         let (key, uid, guard) = (&object.key, &object.uid, &wanted.spec.guard);
-        let now = Timestamp::now();
+        let now = self.clock.wall();
         match access {
             Access::Granted(grant) => {
                 let application = &grant.key.app_id;

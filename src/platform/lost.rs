@@ -107,6 +107,7 @@ mod tests {
             mpsc::unbounded_channel().0,
             Arc::default(),
             Box::new(|_, _| 100),
+            crate::clock::Clock::default(),
         );
         let mut objects = [platform(status)];
         let mut lost = Lost::count(&mut objects, at(0));

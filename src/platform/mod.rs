@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
+use crate::clock::Clock;
 use crate::remote::client::Connection;
 use crate::remote::exchange::Connect;
 use crate::session::{CredentialId, Proof, Session, Sessions, Witness};
@@ -161,6 +162,8 @@ pub type Census = Box<dyn Fn(&ObjectKey, bool) -> Option<Tenants> + Send + Sync>
 pub struct Context {
     /// The API server.
     pub client: kube::Client,
+    /// The clocks.
+    pub clock: Clock,
     /// All sessions of this process.
     pub sessions: Arc<Sessions>,
     /// What is known of every Platform; filled here.
@@ -198,6 +201,7 @@ pub async fn run(
         Arc::clone(&context.sessions),
         Arc::clone(&context.guards),
         Arc::clone(&context.connect),
+        context.clock.clone(),
         changed,
     );
     let client = context.client.clone();

@@ -9,7 +9,6 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -178,19 +177,30 @@ impl Running {
             connect: second,
             total: second,
         };
-        let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
+        let sessions = Sessions::new(
+            Duration::from_secs(15),
+            mpsc::unbounded_channel().0,
+            crate::clock::Clock::default(),
+        );
         sessions.lead_unbounded();
         let cancel = CancellationToken::new();
         let context = Context {
-            events: Events::new(&client, None, Arc::default(), Timestamp::now),
+            events: Events::new(
+                &client,
+                None,
+                Arc::default(),
+                crate::clock::Clock::default(),
+            ),
             client,
             sessions,
             guards: Guards::new(
                 mpsc::unbounded_channel().0,
                 directory.status_due(),
                 Box::new(|_, _| 100),
+                crate::clock::Clock::default(),
             ),
             directory: Arc::clone(&directory),
+            clock: crate::clock::Clock::default(),
             connect: crate::remote::client::https(timeouts),
             census: Box::new(|_, _| Some(Tenants::default())),
             audit: AuditLog::stdout(),

@@ -34,6 +34,7 @@ use super::{Context, Directory, Tenants};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::api::status;
+use crate::clock::Now;
 use crate::raw::Raw;
 use crate::session::State;
 use crate::sight::Kind;
@@ -144,7 +145,7 @@ impl Writer {
                 Ok(Ok(list)) => {
                     let mut objects: Vec<Object> =
                         list.items.into_iter().map(Object::from).collect();
-                    let now = Timestamp::now();
+                    let now = self.context.clock.wall();
                     self.lost = Lost::count(&mut objects, now);
                     let statuses = objects.iter();
                     let statuses = statuses.map(|o| (&o.key, &*o.uid, &o.status));
@@ -167,7 +168,7 @@ impl Writer {
         if !self.context.sight.may_write(Kind::Platforms) {
             return;
         }
-        let (wall, now) = (Timestamp::now(), Instant::now());
+        let Now { wall, tick: now } = self.context.clock.now();
         let known = self.known();
         for Known { object, .. } in &known {
             if let Some(id) = &object.release_hold {

@@ -50,6 +50,7 @@ pub use self::outlook::{Outlook, Snapshot, State, Turn};
 pub use self::registry::Sessions;
 pub use self::ticket::{Priority, Purpose, Standing, Ticket};
 use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
+use crate::clock::Clock;
 use crate::remote::answer::Answer;
 use crate::remote::client::{Connection, Page};
 use crate::remote::wire::CategoryInfo;
@@ -102,6 +103,7 @@ struct Shared {
     learned: Arc<Notify>,
     /// One moment by both clocks.
     anchor: (Timestamp, Instant),
+    clock: Clock,
     /// Holds a token for each call under way.
     calls: TaskTracker,
 }
@@ -279,7 +281,7 @@ impl Session {
         let core = &inner.core;
         let token_expires = core.token_ends(lane).and_then(|ends| {
             let left = SignedDuration::try_from(ends.saturating_duration_since(now)).ok()?;
-            Timestamp::now().checked_add(left).ok()
+            self.shared.clock.wall().checked_add(left).ok()
         });
         let snapshot = Snapshot {
             state: core.state(lane, now),

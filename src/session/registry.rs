@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
-use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -18,10 +17,12 @@ use super::members::Members;
 use super::tenure::Tenure;
 use super::{Credential, Inner, Member, Session, SessionKey, Shared, Snapshot, Wake, dispatcher};
 use crate::api::names::{AppId, ObjectKey};
+use crate::clock::Clock;
 
 /// All sessions of this process. They send nothing until it leads.
 pub struct Sessions {
     call_timeout: Duration,
+    clock: Clock,
     wake: Wake,
     scarce: Arc<Notify>,
     learned: Arc<Notify>,
@@ -53,10 +54,11 @@ struct Home {
 
 impl Sessions {
     /// No session yet. A call without an answer counts until `call_timeout` after its start.
-    pub fn new(call_timeout: Duration, wake: Wake) -> Arc<Self> {
+    pub fn new(call_timeout: Duration, wake: Wake, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             call_timeout,
             wake,
+            clock,
             scarce: Arc::default(),
             learned: Arc::default(),
             leads: watch::Sender::new(false),
@@ -256,7 +258,8 @@ impl Sessions {
             scarce: Arc::clone(&self.scarce),
             spare: Notify::new(),
             learned: Arc::clone(&self.learned),
-            anchor: (Timestamp::now(), now),
+            anchor: (self.clock.wall(), now),
+            clock: self.clock.clone(),
             calls: self.calls.clone(),
         });
         tokio::spawn(dispatcher::run(Arc::downgrade(&shared)));

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 
 use self::series::{Publication, Reporter, Series};
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
+use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
 
 /// How long the API server may take for one.
@@ -66,7 +67,7 @@ pub struct Events(Arc<Shared>);
 struct Shared {
     queues: Vec<mpsc::Sender<Item>>,
     hashes: RandomState,
-    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    clock: Clock,
     losses: Arc<Losses>,
 }
 
@@ -92,7 +93,7 @@ impl Events {
         client: &Client,
         instance: Option<&str>,
         metrics: Arc<Metrics>,
-        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+        clock: Clock,
     ) -> Self {
         let losses = Arc::new(Losses {
             metrics,
@@ -111,7 +112,7 @@ impl Events {
         Self(Arc::new(Shared {
             queues: queues.collect(),
             hashes: RandomState::new(),
-            clock: Box::new(clock),
+            clock,
             losses,
         }))
     }
@@ -120,7 +121,7 @@ impl Events {
     pub fn say(&self, about: ObjectReference, note: Note) {
         let shared = &self.0;
         let key = key(shared.hashes.build_hasher(), &about, &note);
-        let at = (shared.clock)();
+        let at = shared.clock.wall();
         let said = Said {
             about,
             note,

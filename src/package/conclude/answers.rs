@@ -35,7 +35,7 @@ pub(super) fn after_answer(
     if let Some(outcome) = settled {
         // Also where a look-up shows it: its DELETE did it, whatever that was answered with.
         if matches!(decision, Decision::Send | Decision::Confirm) {
-            errands.push(Errand::Deleted);
+            errands.push(Errand::Deleted(now));
         }
         errands.push(write_down(seen, outcome, Some((call, answer)), now));
     }

@@ -33,6 +33,7 @@ fn seat() -> Seat {
     let sessions = Sessions::new(
         std::time::Duration::from_secs(15),
         mpsc::unbounded_channel().0,
+        crate::clock::Clock::default(),
     );
     let member = Member {
         calls: 1,

@@ -314,7 +314,7 @@ impl World {
                 | Errand::TrySoon
                 | Errand::Wake(_)
                 | Errand::Exists
-                | Errand::Deleted
+                | Errand::Deleted(_)
                 | Errand::Unproven(_)
                 | Errand::GivenBack(_)
                 | Errand::Fail(..)

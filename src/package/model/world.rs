@@ -116,7 +116,12 @@ fn guards(wake: mpsc::UnboundedSender<Vec<ObjectKey>>, cache: &Arc<Cache>) -> Ar
     let population = move |application: &AppId, platforms: &[ObjectKey]| {
         cache.population(application, platforms)
     };
-    Guards::new(wake, Arc::default(), Box::new(population))
+    Guards::new(
+        wake,
+        Arc::default(),
+        Box::new(population),
+        crate::clock::Clock::default(),
+    )
 }
 
 impl World {

@@ -31,6 +31,7 @@ pub use self::recording::Told;
 pub use self::unused::{Unused, unused_in_words, unused_of};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Guard;
+use crate::clock::Clock;
 
 /// Where the guard sends objects that have to be looked at again.
 pub type Woken = mpsc::UnboundedSender<Vec<ObjectKey>>;
@@ -45,6 +46,7 @@ pub struct Guards {
     woken: Woken,
     /// Told when a record should be written at once.
     due: Arc<Notify>,
+    clock: Clock,
     loaded: watch::Sender<bool>,
 }
 
@@ -60,12 +62,13 @@ struct State {
 
 impl Guards {
     /// Nothing known yet. `due` is told when a record should be written.
-    pub fn new(woken: Woken, due: Arc<Notify>, population: Population) -> Arc<Self> {
+    pub fn new(woken: Woken, due: Arc<Notify>, population: Population, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             population,
             woken,
             due,
+            clock,
             loaded: watch::Sender::new(false),
         })
     }
@@ -344,11 +347,12 @@ pub struct Mark {
 
 impl Drop for Mark {
     fn drop(&mut self) {
+        let now = self.guards.clock.wall();
         let mut state = self.guards.lock();
         // Wherever its Platform counts by now.
         for group in state.groups.of_application(&self.application) {
             let guard = &mut group.guard;
-            guard.end_mark(&self.hold, self.write, Timestamp::now());
+            guard.end_mark(&self.hold, self.write, now);
             self.guards.tell_due(guard);
         }
     }

@@ -27,7 +27,12 @@ impl Bench {
     fn new() -> Self {
         let (wake, woken) = mpsc::unbounded_channel();
         Self {
-            guards: Guards::new(wake, Arc::default(), Box::new(|_, _| 100)),
+            guards: Guards::new(
+                wake,
+                Arc::default(),
+                Box::new(|_, _| 100),
+                crate::clock::Clock::default(),
+            ),
             woken,
         }
     }

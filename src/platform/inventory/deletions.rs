@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Moment;
+use super::Now;
 use super::listing::Listing;
 use crate::api::names::FileId;
 
@@ -30,7 +30,7 @@ pub(super) struct Deleted {
     /// Which one.
     pub(super) file: FileId,
     /// When the platform said so.
-    pub(super) answered: Moment,
+    pub(super) answered: Now,
 }
 
 /// The deletions of one application.
@@ -53,7 +53,7 @@ impl Deletions {
     }
 
     /// The platform says that `file` is deleted.
-    pub(super) fn deleted(&mut self, file: &FileId, now: Moment) {
+    pub(super) fn deleted(&mut self, file: &FileId, now: Now) {
         if self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
         }
@@ -73,7 +73,7 @@ impl Deletions {
 
     /// Takes those out that were answered before `begun`, when a reading began that has ended with
     /// `listing`: those that are listed all the same.
-    pub(super) fn listed_again(&mut self, begun: Moment, listing: &Listing) -> Vec<Deleted> {
+    pub(super) fn listed_again(&mut self, begun: Now, listing: &Listing) -> Vec<Deleted> {
         let (before, since) = std::mem::take(&mut self.recent)
             .into_iter()
             .partition::<VecDeque<_>, _>(|deleted| deleted.answered.tick < begun.tick);

@@ -12,9 +12,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::deletions::Deleted;
 use super::schedule::Since;
 use super::walk::{Reading, Walk};
-use super::{Application, Inventory, Moment, Named, Objects};
+use super::{Application, Inventory, Named, Now, Objects};
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::platform::Platform;
+use crate::clock::Clock;
 use crate::platform::{Directory, Usable};
 use crate::remote::answer::{Answer, Call};
 use crate::remote::client::Connection;
@@ -47,6 +48,8 @@ pub struct Reader {
     pub audit: AuditLog,
     /// Publishes events.
     pub events: Events,
+    /// The clocks.
+    pub clock: Clock,
     /// Gets a `Platform` when its objects have to be looked at again.
     pub changed: mpsc::UnboundedSender<ObjectKey>,
 }
@@ -170,7 +173,7 @@ impl Reader {
 
     /// Walks over all pages; or tells in a sentence why that isn't possible.
     async fn walk(&self, key: &SessionKey, source: &Source) -> Result<Walk, String> {
-        let mut walk = self.inventory.begin(&key.app_id, Moment::now());
+        let mut walk = self.inventory.begin(&key.app_id, self.clock.now());
         let (mut number, mut tries) = (0, 0);
         loop {
             tries += 1;
@@ -204,7 +207,7 @@ impl Reader {
         let under_token = proves.own && source.session.shows_ours();
         let news = endpoint || under_token;
         let unmanaged = reading.listing.unmanaged();
-        let taken = self.inventory.take(key, reading, Moment::now());
+        let taken = self.inventory.take(key, reading, self.clock.now());
         match flaw {
             None => {
                 self.metrics.set_unmanaged(key, unmanaged);
@@ -246,7 +249,7 @@ impl Reader {
 
     /// Remembers a trouble, and says it once.
     fn complain(&self, key: &SessionKey, why: &str) -> bool {
-        if self.inventory.failed(key, why, Moment::now()) {
+        if self.inventory.failed(key, why, self.clock.now()) {
             tracing::warn!(application = %key.app_id, endpoint = %key.endpoint, why, "the list can't be read");
         }
         false
@@ -264,13 +267,13 @@ impl Reader {
         &self,
         key: &SessionKey,
         platforms: &[ObjectKey],
-        begun: Moment,
+        begun: Now,
         reappeared: &[Deleted],
     ) {
         for deleted in reappeared {
             self.metrics.reappeared();
             let record = ReappearedRecord {
-                time: Moment::now().wall,
+                time: self.clock.now().wall,
                 application: key.app_id.clone(),
                 endpoint: key.endpoint.clone(),
                 file_id: deleted.file.clone(),

@@ -46,7 +46,7 @@ fn page(ids: &[&str], total_count: u64) -> Page {
 /// An inventory under a clock that the test moves.
 struct Bench {
     inventory: Inventory,
-    start: Moment,
+    start: Now,
 }
 
 impl Bench {
@@ -55,13 +55,13 @@ impl Bench {
         inventory.serve(vec![application(true)]);
         Self {
             inventory,
-            start: Moment::now(),
+            start: crate::clock::Clock::default().now(),
         }
     }
 
-    fn at(&self, second: u64) -> Moment {
+    fn at(&self, second: u64) -> Now {
         let after = Duration::from_secs(second);
-        Moment {
+        Now {
             wall: self.start.wall + after,
             tick: self.start.tick + after,
         }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::Moment;
+use super::Now;
 use super::deletions::Mark;
 use super::listing::{Entry, Listing};
 use crate::remote::client::Page;
@@ -13,7 +13,7 @@ use crate::remote::pages::{Next, next_page};
 /// A walk under way.
 #[derive(Debug)]
 pub(super) struct Walk {
-    begun: Moment,
+    begun: Now,
     mark: Mark,
     entries: Vec<Entry>,
     /// Packages read, those without an id too.
@@ -62,7 +62,7 @@ impl fmt::Display for Flaw {
 #[derive(Debug)]
 pub(super) struct Reading {
     /// When it began.
-    pub(super) begun: Moment,
+    pub(super) begun: Now,
     /// What it met.
     pub(super) listing: Listing,
     /// Why it proves nothing about what it didn't meet; `None` where it does.
@@ -71,7 +71,7 @@ pub(super) struct Reading {
 
 impl Walk {
     /// Begins at page 0, with what was known of deletions then.
-    pub(super) fn new(begun: Moment, mark: Mark) -> Self {
+    pub(super) fn new(begun: Now, mark: Mark) -> Self {
         Self {
             begun,
             flaw: mark.is_busy().then_some(Flaw::Deleting),

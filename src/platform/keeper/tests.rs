@@ -30,7 +30,11 @@ impl Bench {
             connect: Duration::from_secs(5),
             total: Duration::from_secs(15),
         };
-        let sessions = Sessions::new(Duration::from_secs(15), wake);
+        let sessions = Sessions::new(
+            Duration::from_secs(15),
+            wake,
+            crate::clock::Clock::default(),
+        );
         Self {
             keeper: Keeper::new(
                 Arc::clone(&directory),
@@ -39,8 +43,10 @@ impl Bench {
                     mpsc::unbounded_channel().0,
                     Arc::default(),
                     Box::new(|_, _| 100),
+                    crate::clock::Clock::default(),
                 ),
                 crate::remote::client::https(timeouts),
+                crate::clock::Clock::default(),
                 tell,
             ),
             directory,

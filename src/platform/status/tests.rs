@@ -31,7 +31,11 @@ fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
         connection: Arc::clone(&connection),
         requested_at: None,
     };
-    let sessions = Sessions::new(Duration::from_secs(15), mpsc::unbounded_channel().0);
+    let sessions = Sessions::new(
+        Duration::from_secs(15),
+        mpsc::unbounded_channel().0,
+        crate::clock::Clock::default(),
+    );
     let name = ObjectKey::new("iot", "production");
     Access::Granted(Grant {
         credential: sessions.credential(&key.app_id, &member.credential),
@@ -411,6 +415,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
             mpsc::unbounded_channel().0,
             Arc::default(),
             Box::new(|_, _| 2),
+            crate::clock::Clock::default(),
         ),
         "app-1".parse().unwrap(),
     );

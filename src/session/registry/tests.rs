@@ -78,7 +78,7 @@ fn begin(session: &Session, n: i64) -> (Underway, SecretString) {
 /// Sessions of a process that began long ago, and what they wake.
 async fn sessions() -> (Arc<Sessions>, mpsc::UnboundedReceiver<ObjectKey>) {
     let (wake, woken) = mpsc::unbounded_channel();
-    let sessions = Sessions::new(CALL_TIMEOUT, wake);
+    let sessions = Sessions::new(CALL_TIMEOUT, wake, crate::clock::Clock::default());
     sessions.lead_unbounded();
     sleep(Duration::from_secs(7200)).await;
     (sessions, woken)

@@ -48,7 +48,12 @@ impl Stand {
         };
         let client = Client::new(Router::new().fallback(answer), "default");
         let clock = || Timestamp::from_second(1_800_000_000).unwrap();
-        let events = Events::new(&client, Some("vpo-0"), Arc::clone(metrics), clock);
+        let events = Events::new(
+            &client,
+            Some("vpo-0"),
+            Arc::clone(metrics),
+            crate::clock::Clock::new(clock),
+        );
         (events, stand)
     }
 }

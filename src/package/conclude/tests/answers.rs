@@ -147,7 +147,7 @@ fn what_the_platform_deleted_is_missed_in_its_list_and_what_it_never_had_is_not(
     let gone = || Answer::AlreadyGone(detail(404, "123002"));
     let told = |seen: &Observation, decision: Decision, effect: Effect| {
         let report = conclude(seen, &decision, &effect, now(), 0.0);
-        report.errands.contains(&Errand::Deleted)
+        report.does(|errand| matches!(errand, Errand::Deleted(_)))
     };
     let here = seen(going());
     let elsewhere = Observation {

@@ -32,6 +32,7 @@ impl Fleet {
                 mpsc::unbounded_channel().0,
                 Arc::default(),
                 Box::new(|_, platforms| 10 * platforms.len()),
+                crate::clock::Clock::default(),
             ),
             statuses: HashMap::new(),
             now: 1,
