@@ -124,7 +124,7 @@ fn next(
 #[tokio::test]
 async fn leases_secrets_events_and_namespaces_are_written_and_read_alike() {
     let mut both = both().await;
-    let seed = crate::number("CLUSTER_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let seed = crate::number("CLUSTER_SEED").unwrap_or(crate::SEED);
     println!("CLUSTER_SEED={seed}");
     let mut chance = Rng::with_seed(seed);
     let namespace = "built-in";
