@@ -2,6 +2,7 @@
 //! after each change, and a write is made only where it differs from what the cache shows. What the
 //! guard counts is safe once it stands there.
 
+mod due;
 mod rounds;
 mod telling;
 
@@ -13,7 +14,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, ListParams};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -24,19 +24,17 @@ use self::rounds::Rounds;
 use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
 use super::attempts::Attempts;
 use super::credentials::Refusal;
-use super::directory::{Access, Grant};
-use super::guard::{self, Record, Told, Unused};
+use super::directory::Access;
+use super::guard::{self, Told, Unused};
 use super::in_use::{self, Going, Step};
 use super::lost::Lost;
 use super::object::Object;
-use super::status::{Look, is_due, next, tells_the_same};
-use super::{Context, Directory, Tenants};
+use super::{Context, Tenants};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::api::status;
 use crate::clock::Now;
 use crate::raw::Raw;
-use crate::session::State;
 use crate::sight::Kind;
 use crate::writes::{self, End};
 
@@ -365,112 +363,6 @@ impl Writer {
         }
         steps
     }
-
-    /// What has to be written now, and whose guard stands in a status already as it should.
-    fn due(
-        &mut self,
-        known: Vec<Known>,
-        told: &HashMap<ObjectKey, Told>,
-        now: (Timestamp, Instant),
-    ) -> (Vec<Due>, HashSet<u64>) {
-        let mut due = Vec::new();
-        let mut safe = HashSet::new();
-        let overdue = self.context.audit.overdue();
-        for known in known {
-            let Known {
-                object,
-                access,
-                tenants,
-            } = known;
-            let record = match told.get(&object.key) {
-                Some(Told::UnderWay) => continue,
-                Some(Told::Record(record)) => Some(&**record),
-                None => None,
-            };
-            // Its version is another one once the write that is under way has ended.
-            if self.busy.contains(&object.key) {
-                continue;
-            }
-            let (snapshot, other_logins) = match &access {
-                Access::Granted(grant) => {
-                    let snapshot = grant.session.snapshot();
-                    let others = if snapshot.takes_turns || snapshot.state == State::Superseded {
-                        other_logins(&self.context.directory, grant)
-                    } else {
-                        Vec::new()
-                    };
-                    (Some(snapshot), others)
-                }
-                Access::Unread | Access::Refused(_) => (None, Vec::new()),
-            };
-            let group = record.map(Record::group);
-            let status = next(&Look {
-                object: &object,
-                access: &access,
-                snapshot: snapshot.as_ref(),
-                packages: tenants.as_ref().map(|all| all.counts.clone()),
-                users: tenants.as_ref().map(|all| &all.users),
-                record,
-                other_logins: &other_logins,
-                overdue: overdue.as_ref(),
-                now,
-            });
-            let Some(status) = status else { continue };
-            let urgent = record.is_some_and(|record| record.is_urgent_for(&object.key));
-            let last = self.written.get(&object.key);
-            let since = last.map(|(at, _)| now.1.saturating_duration_since(*at));
-            let repeats = last.is_some_and(|(_, written)| *written == status)
-                && since.is_some_and(|since| since < REPEAT);
-            // A record that can't be read is replaced by the one that counts for it.
-            let heals = status.guard.is_some() && !object.beside.unreadable.is_empty();
-            if !repeats && (heals || is_due(&object.status, &status, urgent, since)) {
-                let (may, news) = self.statuses.may(&object, now.1);
-                if let Some(words) = news {
-                    tell(&self.context, &object, status_refused(&words));
-                }
-                if !may {
-                    continue;
-                }
-                self.written
-                    .insert(object.key.clone(), (now.1, status.clone()));
-                due.push(Due {
-                    object,
-                    status,
-                    // The number is known once all are.
-                    round: group.map(|group| (group, 0)),
-                });
-            } else if tells_the_same(&object.status, &status) {
-                // A guard that began anew may have nothing else to say; without this it waits for a
-                // write that never comes.
-                safe.extend(group);
-            }
-        }
-        (due, safe)
-    }
-}
-
-/// The Platforms that bring another login of the same application which the platform accepts, by name, so that the
-/// message doesn't change from look to look.
-fn other_logins(directory: &Directory, grant: &Grant) -> Vec<(ObjectKey, String)> {
-    let view = directory.view();
-    let others = view.platforms.values().filter_map(|other| {
-        let Access::Granted(theirs) = &other.access else {
-            return None;
-        };
-        let is_other = theirs.key == grant.key && theirs.credential != grant.credential;
-        let key = other.object.key.clone();
-        let spec = &other.object.wanted.as_ref().ok()?.spec;
-        let secret = format!("{}/{}", key.namespace, spec.credentials_secret_ref.name);
-        (is_other && theirs.logs_in).then(|| (key, secret, Arc::clone(&theirs.session)))
-    });
-    let others: Vec<_> = others.collect();
-    drop(view);
-    let proven = others
-        .into_iter()
-        .filter(|(_, _, session)| session.proof().is_proven());
-    let mut proven: Vec<_> = proven.map(|(key, secret, _)| (key, secret)).collect();
-    proven.sort_unstable();
-    proven
 }
 
 /// Writes one status; tells how that ended.
