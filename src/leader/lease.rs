@@ -54,27 +54,34 @@ pub fn version(lease: &Lease) -> Option<u64> {
     lease.metadata.resource_version.as_ref()?.parse().ok()
 }
 
+fn annotation<'a>(lease: &'a Lease, name: &str) -> Option<&'a str> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(name).map(String::as_str)
+}
+
 /// The calls of the last window, as the last leader left them.
 pub fn call_log(lease: &Lease) -> Option<&str> {
-    let annotations = lease.metadata.annotations.as_ref()?;
-    annotations.get(CALL_LOG_ANNOTATION).map(String::as_str)
+    annotation(lease, CALL_LOG_ANNOTATION)
 }
 
 /// The last words of the leader before, where it has stopped in order and nobody has sent anything since.
 pub fn last_words(lease: &Lease) -> Option<&str> {
-    let annotations = lease.metadata.annotations.as_ref()?;
-    annotations.get(LAST_WORDS_ANNOTATION).map(String::as_str)
+    annotation(lease, LAST_WORDS_ANNOTATION)
 }
 
 /// What the leader before saw of definitions that lack fields of ours.
 pub fn losses(lease: &Lease) -> Losses {
-    let annotations = lease.metadata.annotations.as_ref();
-    let text = annotations.and_then(|all| all.get(FIELDS_LOST_ANNOTATION));
-    let losses = text.map(|text| serde_json::from_str(text));
-    losses.transpose().unwrap_or_else(|error| {
-        tracing::warn!(%error, annotation = FIELDS_LOST_ANNOTATION, "an annotation of the Lease can't be read and is passed over");
-        None
-    }).unwrap_or_default()
+    let Some(text) = annotation(lease, FIELDS_LOST_ANNOTATION) else {
+        return Losses::new();
+    };
+    match serde_json::from_str(text) {
+        Ok(losses) => losses,
+        Err(error) => {
+            let annotation = FIELDS_LOST_ANNOTATION;
+            tracing::warn!(%error, annotation, "an annotation of the Lease can't be read and is passed over");
+            Losses::new()
+        }
+    }
 }
 
 /// Whether nobody has renewed `lease` for so long that people may have changed their minds unseen.
