@@ -46,6 +46,15 @@ async fn unready(operator: &Operator, field: &str) {
     .await;
 }
 
+/// A Platform that deletes nothing, as long as its mode stands.
+async fn observing(plane: &Plane) -> Rig<'_> {
+    let layout = Layout {
+        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
+        ..Layout::default()
+    };
+    Rig::on(plane, "observing", layout).await
+}
+
 async fn calls(rig: &Rig<'_>) -> usize {
     let ledger = rig.simulator.ledger().await;
     ledger
@@ -214,11 +223,7 @@ async fn what_is_written_after_a_process_started_under_a_loss_is_held_over_each_
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "late", Layout::default()).await;
-    let layout = Layout {
-        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
-        ..Layout::default()
-    };
-    let observing = Rig::on(&plane, "observing", layout).await;
+    let observing = observing(&plane).await;
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
     let retained = rig.manifest(
@@ -290,11 +295,7 @@ async fn a_loss_that_ended_while_no_process_ran_is_known_to_the_next_one() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "between", Layout::default()).await;
-    let layout = Layout {
-        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
-        ..Layout::default()
-    };
-    let observing = Rig::on(&plane, "observing", layout).await;
+    let observing = observing(&plane).await;
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
     let retain = json!({"deletionPolicy": "Retain"});
