@@ -123,8 +123,9 @@ pub async fn run(
         namespace.clone(),
     );
     let served = tokio::select! {
-        () = lookout.until_served() => true,
+        biased;
         () = stop.cancelled() => false,
+        () = lookout.until_served() => true,
     };
     if served {
         let (wake, woken) = mpsc::unbounded_channel();
@@ -158,6 +159,7 @@ pub async fn run(
             readiness: readiness.clone(),
         };
         tokio::select! {
+            biased;
             // What is under way ends with the process: nobody may answer for it any more.
             lost = &mut leading => lost??,
             () = rooms.reconcile((woken, judged), lookout, stop) => {
@@ -255,6 +257,7 @@ impl Rooms {
         let begun = Arc::new(AtomicBool::new(false));
         let packages = self.packages(&begun, &cancel);
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = self.chores(wakes, platforms_changed, lookout) => {}
         }
@@ -338,25 +341,27 @@ impl Rooms {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
-                Some(key) = woken.recv() => queue.add(key),
-                Some(keys) = judged.recv() => queue.add_all(keys),
-                Some(platform) = platforms_changed.recv() => {
-                    queue.add_wakes(cache.concerned_by(&platform));
-                }
-                Ok(()) = rounds.changed() => memory.forget_versions(),
-                Ok(()) = looks.changed() => {
+                // What bars the sessions waits for nothing; what comes by the thousand waits for all else.
+                biased;
+                () = looks.changed() => {
                     let was = std::mem::replace(&mut hindered, sight.hindrance().is_some());
                     self.sessions.bar(hindered);
                     if was && !hindered {
                         queue.add_all(cache.keys());
                     }
                 }
+                () = rounds.changed() => memory.forget_versions(),
                 _ = tick.tick() => {
                     lookout.look();
                     if cache.is_complete() {
                         self.readiness.open("packages");
                     }
                     count(metrics, cache, &self.sessions, &mut known);
+                }
+                Some(key) = woken.recv() => queue.add(key),
+                Some(keys) = judged.recv() => queue.add_all(keys),
+                Some(platform) = platforms_changed.recv() => {
+                    queue.add_wakes(cache.concerned_by(&platform));
                 }
             }
         }
@@ -382,6 +387,7 @@ impl Rooms {
         let (sessions, cancel) = (self.sessions.clone(), cancel.clone());
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => {}
                 () = sessions.led() => inventory::run(reader, cancel.clone()).await,
             }

@@ -68,8 +68,8 @@ pub async fn watch(client: Client, sight: Arc<Sight>, events: Events, cancel: Ca
         loop {
             let due = sight.settles();
             tokio::select! {
-                // The sender lives as long as `sight`.
-                _ = changes.changed() => {}
+                biased;
+                () = changes.changed() => {}
                 () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
                     sight.settled(Instant::now());
                 }
@@ -77,6 +77,7 @@ pub async fn watch(client: Client, sight: Arc<Sight>, events: Events, cancel: Ca
         }
     };
     tokio::select! {
+        biased;
         () = cancel.cancelled() => {}
         () = async { tokio::join!(packages, platforms, settle); } => {}
     }

@@ -7,6 +7,7 @@
 mod doubts;
 mod eye;
 mod losses;
+mod signal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use self::doubts::{Doubt, Doubts};
 pub use self::doubts::{Lineage, lineage};
 pub use self::eye::Eye;
 pub use self::losses::{Loss, Losses};
+pub use self::signal::Listener;
+use self::signal::Signal;
 
 /// A watch that fails for so long makes the process unready: a hiccup is over by then.
 const LASTS: Duration = Duration::from_secs(10);
@@ -129,9 +132,9 @@ impl Trouble {
 pub struct Sight {
     state: Mutex<State>,
     /// Counts how often everything had to be listed anew.
-    round: watch::Sender<u64>,
+    round: Signal,
     /// Told whenever [`Self::hindrance`] may be another.
-    changed: watch::Sender<()>,
+    changed: Signal,
     losses: watch::Sender<Losses>,
 }
 
@@ -211,7 +214,7 @@ impl Sight {
                 kind.name()
             ));
         }
-        let round = *self.round.borrow();
+        let round = self.round.count();
         let behind = Kind::ALL.into_iter().find(|kind| {
             let watch = state.watches.get(kind);
             watch.is_some_and(|watch| watch.listed.is_some_and(|listed| listed < round))
@@ -219,14 +222,14 @@ impl Sight {
         behind.map(|kind| format!("a new list of {} is waited for", kind.name()))
     }
 
-    /// Waits until [`Self::hindrance`] may be another.
-    pub fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Tells when [`Self::hindrance`] may be another.
+    pub fn changes(&self) -> Listener {
+        self.changed.listen()
     }
 
     /// Counts how often everything had to be listed anew.
-    pub fn rounds(&self) -> watch::Receiver<u64> {
-        self.round.subscribe()
+    pub fn rounds(&self) -> Listener {
+        self.round.listen()
     }
 
     /// Whether objects of `kind` may be written: what their definition lacks would be lost by that.
@@ -366,7 +369,7 @@ impl Sight {
         for watch in state.watches.values_mut() {
             watch.newest = 0;
         }
-        self.round.send_modify(|round| *round += 1);
+        self.round.give();
     }
 
     /// Whether what an object says may be what is left of it: it was written while its definition lacked fields, and
@@ -430,7 +433,7 @@ impl Sight {
     }
 
     fn tell(&self) {
-        self.changed.send_replace(());
+        self.changed.give();
     }
 
     fn with(&self, kind: Kind, change: impl FnOnce(&mut Watch) -> bool) {

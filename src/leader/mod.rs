@@ -193,6 +193,7 @@ impl Leader {
                 }
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = sleep(pause) => {}
             }
@@ -345,6 +346,8 @@ impl Leader {
             }
             let begun = Instant::now();
             let renewed = tokio::select! {
+                // One that was taken counts, however late that is seen: whether it has ended too is looked at next.
+                biased;
                 renewed = self.renew() => renewed,
                 () = sleep_until(ends) => continue,
                 why = &mut away => {

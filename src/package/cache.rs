@@ -3,7 +3,7 @@
 mod wakes;
 mod wishes;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -89,7 +89,7 @@ struct Role {
 /// The objects that name one Platform.
 #[derive(Default)]
 struct Members {
-    keys: HashSet<ObjectKey>,
+    keys: BTreeSet<ObjectKey>,
     counts: PackageCounts,
 }
 
@@ -204,9 +204,9 @@ impl Cache {
         self.state.lock().shown.objects.get(key)?.platform.clone()
     }
 
-    /// All objects.
+    /// All objects, by name.
     pub fn keys(&self) -> Vec<ObjectKey> {
-        self.state.lock().shown.objects.keys().cloned().collect()
+        self.state.lock().shown.keys()
     }
 
     /// The objects that name the package `file`.
@@ -241,12 +241,13 @@ impl Shown {
         let missing = self.objects.keys().filter(|key| !seen.contains(*key));
         // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
         let mut wake: Vec<ObjectKey> = missing.cloned().collect();
+        wake.sort_unstable();
         let removed = wake.iter().filter_map(|key| self.remove(key));
         let mut gone: Vec<String> = removed.map(|old| old.uid.to_string()).collect();
         let new = seen.len().saturating_sub(self.objects.len());
         self.objects.reserve(new);
         gone.extend(differing.into_iter().filter_map(|object| self.put(object)));
-        wake.extend(self.objects.keys().cloned());
+        wake.extend(self.keys());
         Changes {
             wakes: Wakes {
                 now: wake,
@@ -255,6 +256,13 @@ impl Shown {
             gone,
             listed: true,
         }
+    }
+
+    /// All objects, by name: who looks first must not be an accident of the map.
+    fn keys(&self) -> Vec<ObjectKey> {
+        let mut keys: Vec<ObjectKey> = self.objects.keys().cloned().collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Shows `object`; returns the uid of an earlier one of its name.

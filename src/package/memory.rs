@@ -4,7 +4,7 @@
 
 mod writes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -106,7 +106,7 @@ impl Entry {
 
 /// Those who wait behind one leader.
 #[derive(Default)]
-struct Followers(HashMap<String, (ObjectKey, Priority)>);
+struct Followers(BTreeMap<String, (ObjectKey, Priority)>);
 
 impl Followers {
     fn hurry(&self) -> bool {

@@ -234,6 +234,7 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
     });
     // Meanwhile the queue holds each object once, so that a new leader begins at once with all.
     tokio::select! {
+        biased;
         () = cancel.cancelled() => {}
         () = led => {}
     }

@@ -1,6 +1,6 @@
 //! What the Platforms of all who name one package come to, and so who wants it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -33,7 +33,7 @@ pub struct Trial {
 
 /// What GETs have confirmed for a pass that is about to use its permit.
 pub(super) struct Confirmed {
-    ties: HashSet<Tie>,
+    ties: BTreeSet<Tie>,
     /// When the first of them began.
     pub begun: Option<Instant>,
 }
@@ -186,8 +186,8 @@ pub(super) async fn confirm(
     others: &[Claimant],
     now: Timestamp,
 ) -> Confirmed {
-    let mut refusing = HashSet::new();
-    let mut elsewhere = HashSet::new();
+    let mut refusing = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
     let mut looked_up = 0;
     let fresh = others.iter().filter(|other| other.application.is_none());
     for other in fresh.filter(|other| other.lives(now)) {
@@ -219,7 +219,7 @@ pub(super) async fn confirm(
     }));
     let (refusals, applications) = tokio::join!(refusals, applications);
     let mut confirmed = Confirmed {
-        ties: HashSet::new(),
+        ties: BTreeSet::new(),
         begun: None,
     };
     for (tie, read) in refusals.into_iter().chain(applications) {

@@ -35,6 +35,7 @@ pub(super) async fn serve<F>(
             (slot, queue.next().await)
         };
         let (slot, key) = tokio::select! {
+            biased;
             () = cancel.cancelled() => break,
             next = next => next,
         };

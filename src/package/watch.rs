@@ -41,6 +41,7 @@ pub async fn run(
         let mut events = std::pin::pin!(follow(api.clone(), wanted.clone(), eye));
         loop {
             let event = tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 () = restart.notified() => break,
                 event = events.next() => event,

@@ -131,6 +131,7 @@ impl Workqueue {
             };
             match due {
                 Some(at) => tokio::select! {
+                    biased;
                     () = tokio::time::sleep_until(at) => {}
                     () = self.changed.notified() => {}
                 },

@@ -2,11 +2,11 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SetOnce};
 
 use super::confirm::Reads;
 use super::credentials::Refusal;
@@ -26,7 +26,7 @@ pub struct Directory {
     pub(super) sight: Arc<Sight>,
     pub(super) overtaken: Overtaken,
     view: RwLock<View>,
-    listed: watch::Sender<bool>,
+    listed: SetOnce<()>,
     /// Told whenever a status may have to be written at once.
     pub(super) status_due: Arc<Notify>,
 }
@@ -36,10 +36,10 @@ pub struct Directory {
 pub(super) struct View {
     pub platforms_listed: bool,
     pub namespaces_listed: bool,
-    pub platforms: HashMap<ObjectKey, Entry>,
+    pub platforms: BTreeMap<ObjectKey, Entry>,
     pub namespaces: HashMap<String, Namespace>,
     /// Those of which a GET has shown more than the watch.
-    pub overtaken: HashSet<Subject>,
+    pub overtaken: BTreeSet<Subject>,
     /// Those whose finalizer can't be changed, and why.
     pub finalizers_refused: HashMap<ObjectKey, Refusal>,
 }
@@ -107,7 +107,7 @@ impl Directory {
             sight,
             overtaken: Overtaken::default(),
             view: RwLock::default(),
-            listed: watch::Sender::new(false),
+            listed: SetOnce::new(),
             status_due: Arc::default(),
         })
     }
@@ -133,8 +133,7 @@ impl Directory {
     /// Waits until Platforms and Namespaces have been listed once; from then on a `Platform` that
     /// isn't known is one that doesn't exist. Its Secrets may still be on their way.
     pub async fn listed(&self) {
-        // The sender lives as long as `self`, so this ends only with the value waited for.
-        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
+        self.listed.wait().await;
     }
 
     /// Waits until it is known of every `Platform` whether calls can be made over it: no Secret is on its way any more.
@@ -162,11 +161,8 @@ impl Directory {
         let changed = change(&mut self.view_mut());
         let view = self.view();
         if view.platforms_listed && view.namespaces_listed {
-            self.listed.send_if_modified(|listed| {
-                let first = !*listed;
-                *listed = true;
-                first
-            });
+            // Only the first time is news.
+            let _ = self.listed.set(());
         }
         self.status_due.notify_one();
         changed

@@ -77,7 +77,7 @@ pub struct Inventory {
 
 #[derive(Default)]
 struct State {
-    stocks: HashMap<SessionKey, Stock>,
+    stocks: BTreeMap<SessionKey, Stock>,
     /// By application, since its list is the same whatever the endpoint.
     deletions: HashMap<AppId, Deletions>,
     /// The endpoints that have shown a package of an object that was accepted at another one, so that they speak of the

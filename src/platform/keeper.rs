@@ -30,7 +30,7 @@ pub(super) struct Keeper {
     secrets: HashMap<ObjectKey, Seen>,
     held: HashMap<ObjectKey, Held>,
     /// The Platforms whose credentials were known to be accepted when that was last told.
-    proven: HashSet<ObjectKey>,
+    proven: BTreeSet<ObjectKey>,
     /// Over all Platforms, so that one created anew never repeats a number.
     revision: u64,
 }
@@ -71,7 +71,7 @@ impl Keeper {
             changed,
             secrets: HashMap::new(),
             held: HashMap::new(),
-            proven: HashSet::new(),
+            proven: BTreeSet::new(),
             revision: 0,
         }
     }
@@ -271,9 +271,9 @@ impl Keeper {
             });
         let granted: Vec<_> = granted.collect();
         drop(view);
-        let mut proven = HashSet::new();
-        let mut speaking = HashSet::new();
-        let mut tried = HashSet::new();
+        let mut proven = BTreeSet::new();
+        let mut speaking = BTreeSet::new();
+        let mut tried = BTreeSet::new();
         for (key, session) in &granted {
             if session.proof().is_proven() {
                 proven.insert(key.clone());

@@ -1,6 +1,6 @@
 //! What a guard counted where its record can't be read: the whole bound, as if it was sent just now.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -12,12 +12,12 @@ use crate::api::platform::{GuardStatus, PlatformStatus, SentDeletions};
 
 /// The bounds that count as sent and whose application isn't known yet.
 #[derive(Default)]
-pub(super) struct Lost(HashMap<ObjectKey, i32>);
+pub(super) struct Lost(BTreeMap<ObjectKey, i32>);
 
 impl Lost {
     /// Counts whole bounds in the statuses of `objects` whose records can't be read.
     pub(super) fn count(objects: &mut [Object], now: Timestamp) -> Self {
-        let mut lost = HashMap::new();
+        let mut lost = BTreeMap::new();
         for object in objects {
             if object.beside.unreadable.is_empty() {
                 continue;

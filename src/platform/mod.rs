@@ -210,6 +210,7 @@ pub async fn run(
     let learned = context.sessions.learned();
     let write = async {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             () = context.sessions.led() => {}
         }
@@ -236,22 +237,24 @@ async fn take_in(
     let mut rounds = sight.rounds();
     loop {
         tokio::select! {
+            // What comes seldom goes before what others can make come as often as they like.
+            biased;
             () = cancel.cancelled() => return,
-            Ok(()) = rounds.changed() => keeper.forget_versions(),
-            Some(event) = platforms.next() => {
-                listed_platforms.take(event, &mut keeper, sight);
-                secrets.follow(&keeper.secrets_to_watch());
-            }
-            Some(event) = namespaces.next() => listed_namespaces.take(event, &mut keeper),
-            Some((secret, seen)) = secrets.next() => keeper.secret_seen(&secret, seen),
-            () = learned.notified() => keeper.learned(),
+            () = rounds.changed() => keeper.forget_versions(),
             newer = directory.newer() => {
                 for read in newer {
                     keeper.overtaken(read);
                 }
                 secrets.follow(&keeper.secrets_to_watch());
             }
+            () = learned.notified() => keeper.learned(),
             never = &mut follow_overtaken => never,
+            Some(event) = namespaces.next() => listed_namespaces.take(event, &mut keeper),
+            Some(event) = platforms.next() => {
+                listed_platforms.take(event, &mut keeper, sight);
+                secrets.follow(&keeper.secrets_to_watch());
+            }
+            Some((secret, seen)) = secrets.next() => keeper.secret_seen(&secret, seen),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! over and over until the watch speaks.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::api::names::ObjectKey;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// What is read before a call.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
     Platform(ObjectKey),
     Namespace(String),
@@ -45,7 +45,7 @@ pub(super) enum PlatformRead {
 /// Reads that are newer than what is known.
 #[derive(Default)]
 pub(super) struct Overtaken {
-    reads: Mutex<HashMap<Subject, Read>>,
+    reads: Mutex<BTreeMap<Subject, Read>>,
     added: Notify,
 }
 
@@ -87,7 +87,7 @@ impl Directory {
 }
 
 impl Overtaken {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Subject, Read>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Subject, Read>> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

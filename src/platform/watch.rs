@@ -134,7 +134,7 @@ fn namespace(mut meta: ObjectMeta) -> (String, directory::Namespace) {
 pub(super) struct SecretWatches {
     client: kube::Client,
     sight: Arc<Sight>,
-    stops: HashMap<ObjectKey, CancellationToken>,
+    stops: BTreeMap<ObjectKey, CancellationToken>,
     streams: SelectAll<BoxStream<'static, (ObjectKey, Seen)>>,
 }
 
@@ -143,7 +143,7 @@ impl SecretWatches {
         Self {
             client,
             sight,
-            stops: HashMap::new(),
+            stops: BTreeMap::new(),
             streams: SelectAll::new(),
         }
     }

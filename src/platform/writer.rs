@@ -6,7 +6,7 @@ mod due;
 mod rounds;
 mod telling;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +71,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
         turns: Arc::new(Semaphore::new(AT_ONCE)),
     };
     tokio::select! {
+        biased;
         () = cancel.cancelled() => return,
         () = writer.load() => {}
     }
@@ -79,10 +80,11 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
+            Some(ended) = writer.under_way.next() => writer.take_in(ended),
             _ = ticks.tick() => writer.begin_due(),
             () = due.notified() => writer.begin_due(),
-            Some(ended) = writer.under_way.next() => writer.take_in(ended),
         }
     }
 }
@@ -199,7 +201,7 @@ impl Writer {
     /// Tells the guards which records are safe already or can't be written now, and begins the rounds of the others.
     fn settle_records(
         &mut self,
-        told: &HashMap<ObjectKey, Told>,
+        told: &BTreeMap<ObjectKey, Told>,
         due: &mut [Due],
         safe: &HashSet<u64>,
     ) {

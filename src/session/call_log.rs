@@ -5,7 +5,7 @@
 //! never older. A record also says how many calls may begin before the next one, and what refused calls
 //! have told: the pause after them, and the share that others leave.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -105,7 +105,7 @@ pub(super) struct Throttle {
 /// What those who led before may have sent.
 #[derive(Debug)]
 pub struct Inheritance {
-    known: HashMap<SessionKey, Past>,
+    known: BTreeMap<SessionKey, Past>,
     /// What isn't known: up to here its window counts as used.
     others: Option<Instant>,
 }
@@ -265,7 +265,7 @@ impl Inheritance {
     /// Nobody has led before, so nothing was sent.
     pub fn nothing() -> Self {
         Self {
-            known: HashMap::new(),
+            known: BTreeMap::new(),
             others: None,
         }
     }
@@ -274,7 +274,7 @@ impl Inheritance {
     /// that were under way may arrive until `lingering` after that.
     pub fn unknown(taken: Instant, lingering: Duration) -> Self {
         Self {
-            known: HashMap::new(),
+            known: BTreeMap::new(),
             others: Some(taken + lingering),
         }
     }

@@ -13,7 +13,7 @@ mod learn;
 mod turn;
 mod view;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ pub(super) struct Step {
 )]
 pub(super) struct Core {
     budget: Budget,
-    permits: HashMap<String, Permit>,
+    permits: BTreeMap<String, Permit>,
     /// When the calls under way began, and whose they are.
     under_way: Vec<(Instant, LaneId)>,
     tenure: Tenure,
@@ -138,7 +138,7 @@ impl Core {
     ) -> Self {
         Self {
             budget: Budget::new(terms.calls, terms.window, assumed_used_at),
-            permits: HashMap::new(),
+            permits: BTreeMap::new(),
             under_way: Vec::new(),
             tenure: Tenure::default(),
             pace: Pace::default(),

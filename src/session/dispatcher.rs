@@ -62,6 +62,7 @@ pub(super) async fn run(session: Weak<Shared>) {
         match step.next {
             Some(next) => {
                 tokio::select! {
+                    biased;
                     () = changed.notified() => {}
                     () = tokio::time::sleep_until(next) => {}
                 }

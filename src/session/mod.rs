@@ -56,7 +56,7 @@ use crate::remote::client::{Connection, Page};
 use crate::remote::wire::CategoryInfo;
 
 /// What names a session: two `Platform`s with the same pair share one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey {
     /// Where the platform is.
     pub endpoint: Endpoint,

@@ -1,12 +1,12 @@
 //! All sessions of this process, and which `Platform` is in which.
 
-use std::collections::hash_map::Entry;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SetOnce};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -26,14 +26,14 @@ pub struct Sessions {
     wake: Wake,
     scarce: Arc<Notify>,
     learned: Arc<Notify>,
-    leads: watch::Sender<bool>,
+    leads: SetOnce<()>,
     calls: TaskTracker,
     registry: Mutex<Registry>,
 }
 
 #[derive(Default)]
 struct Registry {
-    sessions: HashMap<SessionKey, Home>,
+    sessions: BTreeMap<SessionKey, Home>,
     /// Where each platform is.
     homes: HashMap<ObjectKey, SessionKey>,
     /// What the leaders before may have sent; `None` until this process leads.
@@ -61,7 +61,7 @@ impl Sessions {
             clock,
             scarce: Arc::default(),
             learned: Arc::default(),
-            leads: watch::Sender::new(false),
+            leads: SetOnce::new(),
             calls: TaskTracker::new(),
             registry: Mutex::default(),
         })
@@ -148,13 +148,12 @@ impl Sessions {
 
     /// Waits until this process leads and calls may go.
     pub async fn led(&self) {
-        // The sender lives as long as `self`, so this ends only with the value waited for.
-        let _ = self.leads.subscribe().wait_for(|leads| *leads).await;
+        self.leads.wait().await;
     }
 
     /// Whether this process leads and calls may go.
     pub fn leads(&self) -> bool {
-        *self.leads.borrow()
+        self.leads.initialized()
     }
 
     /// What the next leader has to know, as text of at most [`super::CALL_LOG_BOUND`] bytes: the calls
@@ -185,7 +184,8 @@ impl Sessions {
         for home in registry.sessions.values() {
             home.shared.change(|core, _| core.recorded(lease_ends));
         }
-        self.leads.send_replace(true);
+        // The first record is news.
+        let _ = self.leads.set(());
     }
 
     /// Waits until a session wants a record before the next one, which is `due` then; tells when it
@@ -218,7 +218,7 @@ impl Sessions {
 
     /// A look at every session that has a member: what its credentials wait for, taken together.
     pub fn snapshots(&self) -> Vec<(SessionKey, Snapshot)> {
-        let mut all: HashMap<SessionKey, Snapshot> = HashMap::new();
+        let mut all: BTreeMap<SessionKey, Snapshot> = BTreeMap::new();
         for session in self.all() {
             let one = session.snapshot();
             match all.entry(session.key().clone()) {
@@ -274,7 +274,7 @@ impl Sessions {
     pub(crate) fn lead_unbounded(&self) {
         self.lead(Inheritance::nothing());
         self.lock().tenure = Tenure::unbounded(Instant::now());
-        self.leads.send_replace(true);
+        let _ = self.leads.set(());
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {

@@ -2,24 +2,23 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Kind, Sight};
+use super::{Kind, Listener, Sight};
 
 /// The part of one watch.
 pub struct Eye {
     sight: Arc<Sight>,
     kind: Kind,
-    anew: watch::Receiver<u64>,
+    anew: Listener,
     /// The round that its list is of.
     round: u64,
 }
 
 impl Eye {
     pub(super) fn new(sight: Arc<Sight>, kind: Kind) -> Self {
-        let mut anew = sight.round.subscribe();
-        let round = *anew.borrow_and_update();
+        let mut anew = sight.rounds();
+        let round = anew.catch_up();
         Self {
             sight,
             kind,
@@ -31,16 +30,12 @@ impl Eye {
     /// Waits until everything has to be listed anew.
     pub fn anew(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut anew = self.anew.clone();
-        async move {
-            if anew.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+        async move { anew.changed().await }
     }
 
     /// A list begins that shows everything up to now.
     pub fn begins(&mut self) {
-        self.round = *self.anew.borrow_and_update();
+        self.round = self.anew.catch_up();
     }
 
     /// Its list is complete, and taken in.
@@ -48,7 +43,7 @@ impl Eye {
         let round = self.round;
         let mut state = self.sight.state.lock();
         let definition = self.kind.definition();
-        if round == *self.sight.round.borrow()
+        if round == self.sight.round.count()
             && let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind))
         {
             definition.doubts.end();

@@ -1,6 +1,6 @@
 //! The audit trail: one JSON line for each deletion, on standard output, logs being on standard error, or in a file.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -123,7 +123,7 @@ pub trait Sink: fmt::Debug + Send + Sync {
 pub struct AuditLog {
     sink: Arc<dyn Sink>,
     turns: Arc<Semaphore>,
-    owed: Arc<Mutex<HashMap<Vec<u8>, Owed>>>,
+    owed: Arc<Mutex<BTreeMap<Vec<u8>, Owed>>>,
 }
 
 /// A line that is not known to be written.
@@ -345,7 +345,7 @@ fn blocking(
 }
 
 /// Takes in what has become of tries that nobody waited for.
-fn look_after(owed: &mut HashMap<Vec<u8>, Owed>) {
+fn look_after(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     for owed in owed.values_mut() {
         if let Writing::Hangs(writing) = &mut owed.state
             && let Some(ended) = writing.now_or_never()

@@ -1,9 +1,9 @@
 //! Who is woken by a change, and how soon: a crowd of one package looks again the more rarely the larger it is.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Cache, Shown};
+use super::{Cache, Members, Shown};
 use crate::api::names::{FileId, ObjectKey};
 use crate::package::claims::Claimant;
 use crate::package::doubts::LOOK_AGAIN;
@@ -37,18 +37,18 @@ impl Cache {
     pub fn concerned_by(&self, platform: &ObjectKey) -> Wakes {
         let state = self.state.lock();
         let shown = &state.shown;
-        let members = shown.by_platform.get(platform);
-        let keys = members.into_iter().flat_map(|members| &members.keys);
+        let Some(Members { keys: own, .. }) = shown.by_platform.get(platform) else {
+            return Wakes::default();
+        };
         let mut wakes = Wakes {
-            now: keys.clone().cloned().collect(),
+            now: own.iter().cloned().collect(),
             later: Vec::new(),
         };
-        let own: HashSet<&ObjectKey> = keys.clone().collect();
-        let living = keys.filter_map(|key| shown.objects.get(key));
+        let living = own.iter().filter_map(|key| shown.objects.get(key));
         let files = living
             .filter(|object| object.lives)
             .map(|object| &object.file_id);
-        for file in files.flatten().collect::<HashSet<_>>() {
+        for file in files.flatten().collect::<BTreeSet<_>>() {
             shown.wake_going(file, |key| own.contains(key), &mut wakes);
         }
         wakes
@@ -69,7 +69,7 @@ impl Shown {
             later: Vec::new(),
         };
         if before != after {
-            let files: HashSet<FileId> =
+            let files: BTreeSet<FileId> =
                 [before, after].into_iter().flatten().map(|c| c.0).collect();
             for file in &files {
                 self.wake_going(file, |other| other == key, &mut wakes);

@@ -54,10 +54,12 @@ impl Cache {
     pub fn wishes(&self) -> Vec<(Arc<str>, Wish)> {
         let state = self.state.lock();
         let objects = state.shown.objects.values();
-        objects
+        let mut wishes: Vec<_> = objects
             .map(|object| (Arc::clone(&object.uid), state.shown.wish(object)))
             .filter(|(_, wish)| !matches!(wish, Wish::Nothing(None)))
-            .collect()
+            .collect();
+        wishes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        wishes
     }
 
     /// How many objects of these Platforms were accepted for `application` and have packages that aren't gone.
@@ -75,18 +77,13 @@ impl Cache {
         let state = self.state.lock();
         let members = state.shown.by_platform.get(platform);
         let keys = members.into_iter().flat_map(|members| &members.keys);
-        let mut users: Vec<ObjectKey> = keys
+        let users: Vec<&ObjectKey> = keys
             .filter(|key| {
                 let object = state.shown.objects.get(*key);
                 object.is_some_and(|object| object.application.is_some() && !object.ended)
             })
-            .cloned()
             .collect();
-        drop(state);
-        let count = users.len();
-        users.sort_unstable();
-        users.truncate(few);
-        (count, users)
+        (users.len(), users.into_iter().take(few).cloned().collect())
     }
 }
 

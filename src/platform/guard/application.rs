@@ -104,7 +104,7 @@ pub(super) struct ApplicationGuard {
     staying: usize,
     /// What the process before had reserved, and when it was counted as sent: nobody knows whether it was.
     unsure: Option<(Timestamp, usize)>,
-    members: HashMap<Arc<str>, Member>,
+    members: BTreeMap<Arc<str>, Member>,
     /// Objects that ask for nothing any more, while their status still names this hold.
     departed: HashMap<Arc<str>, Arc<str>>,
     pub(super) tally: Tally,

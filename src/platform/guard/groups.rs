@@ -55,7 +55,7 @@ pub(super) struct Home {
 #[derive(Default)]
 pub(super) struct Groups {
     places: HashMap<AppId, BTreeMap<ObjectKey, Place>>,
-    all: HashMap<u64, Group>,
+    all: BTreeMap<u64, Group>,
     /// Whose deletion each one is.
     homes: HashMap<Arc<str>, Home>,
     last: u64,

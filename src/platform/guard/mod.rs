@@ -16,11 +16,11 @@ mod recording;
 mod tally;
 mod unused;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, SetOnce, mpsc};
 
 use self::application::{ApplicationGuard, Bound};
 pub use self::asked::{Asked, Judgement, Unit};
@@ -47,13 +47,13 @@ pub struct Guards {
     /// Told when a record should be written at once.
     due: Arc<Notify>,
     clock: Clock,
-    loaded: watch::Sender<bool>,
+    loaded: SetOnce<()>,
 }
 
 #[derive(Default)]
 struct State {
     groups: Groups,
-    platforms: HashMap<ObjectKey, AppId>,
+    platforms: BTreeMap<ObjectKey, AppId>,
     /// What Platforms let go whose application nobody can tell before their statuses are read.
     unplaced: HashMap<ObjectKey, Bound>,
     loaded: bool,
@@ -69,14 +69,13 @@ impl Guards {
             woken,
             due,
             clock,
-            loaded: watch::Sender::new(false),
+            loaded: SetOnce::new(),
         })
     }
 
     /// Waits until what the statuses of Platforms say was read. Nothing may be judged before.
     pub async fn loaded(&self) {
-        // The sender lives as long as `self`, so this ends only with the value waited for.
-        let _ = self.loaded.subscribe().wait_for(|loaded| *loaded).await;
+        self.loaded.wait().await;
     }
 
     /// The object `uid` asks for a deletion in this application.

@@ -1,6 +1,6 @@
 //! What is read from the statuses of Platforms at the start, and what is written there from then on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -31,7 +31,7 @@ impl Guards {
         let mut state = self.lock();
         let state = &mut *state;
         let mut told = Vec::new();
-        let mut names: HashMap<(AppId, i64), BTreeSet<u64>> = HashMap::new();
+        let mut names: BTreeMap<(AppId, i64), BTreeSet<u64>> = BTreeMap::new();
         for (platform, uid, status) in statuses {
             let Some(guard) = &status.guard else { continue };
             let Some(application) = guard.application.clone() else {
@@ -75,7 +75,8 @@ impl Guards {
             }
             self.check(state, group, now);
         }
-        self.loaded.send_replace(true);
+        // It may be called again.
+        let _ = self.loaded.set(());
         self.due.notify_one();
     }
 
@@ -108,7 +109,7 @@ impl Guards {
         &self,
         under_way: impl Fn(u64) -> bool,
         now: Timestamp,
-    ) -> HashMap<ObjectKey, Told> {
+    ) -> BTreeMap<ObjectKey, Told> {
         let mut state = self.lock();
         let State {
             groups,
@@ -117,11 +118,11 @@ impl Guards {
             ..
         } = &mut *state;
         if !*loaded {
-            return HashMap::new();
+            return BTreeMap::new();
         }
         groups.tidy(|application, platform| platforms.get(platform) == Some(application));
         let mut records: HashMap<u64, Record> = HashMap::new();
-        let mut all = HashMap::new();
+        let mut all = BTreeMap::new();
         for (platform, application) in &*platforms {
             let group = groups.of(application, platform);
             if under_way(group) {

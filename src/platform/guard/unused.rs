@@ -1,10 +1,10 @@
 //! What a process that stops in order leaves unused of what its records reserve, in words for the next one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// What the process before left unused of its last records: by the uid of a Platform the number of a record, and how many
 /// of those that it reserves were never sent.
-pub type Unused = HashMap<String, (i64, usize)>;
+pub type Unused = BTreeMap<String, (i64, usize)>;
 
 /// So many Platforms are told of at most, since a Lease has no room for more; what isn't told counts as sent.
 const TOLD_OF: usize = 1000;

@@ -1,6 +1,6 @@
 //! Reads the lists: one task for each application, while this process leads.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,11 +81,12 @@ struct Task {
 /// Reads the lists until cancelled. To be begun once this process leads.
 pub async fn run(reader: Reader, cancel: CancellationToken) {
     let reader = Arc::new(reader);
-    let mut tasks = HashMap::new();
+    let mut tasks = BTreeMap::new();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
         }
@@ -98,7 +99,7 @@ pub async fn run(reader: Reader, cancel: CancellationToken) {
 
 impl Reader {
     /// Begins and ends tasks as the Platforms want it now.
-    fn follow(self: &Arc<Self>, tasks: &mut HashMap<SessionKey, Task>) {
+    fn follow(self: &Arc<Self>, tasks: &mut BTreeMap<SessionKey, Task>) {
         let wanted = wanted(self.directory.platforms());
         let application = |(key, wanted): (&SessionKey, &Wanted)| Application {
             key: key.clone(),
@@ -157,6 +158,7 @@ impl Reader {
         loop {
             let due = since.due(*interval.borrow_and_update());
             tokio::select! {
+                biased;
                 changed = interval.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return,
@@ -316,9 +318,9 @@ impl Source {
 /// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
 /// are there and accepted; before any is, one whose credential wasn't refused. Only what brings that credential, or
 /// another login that is accepted too, counts.
-fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> HashMap<SessionKey, Wanted> {
+fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> BTreeMap<SessionKey, Wanted> {
     platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut by_session: HashMap<SessionKey, Vec<(ObjectKey, Usable, Proof)>> = HashMap::new();
+    let mut by_session: BTreeMap<SessionKey, Vec<(ObjectKey, Usable, Proof)>> = BTreeMap::new();
     for (platform, usable) in platforms {
         let Some(usable) = usable else { continue };
         let proof = usable.proof();

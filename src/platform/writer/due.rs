@@ -1,6 +1,6 @@
 //! Which statuses of Platforms have to be written now.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -20,7 +20,7 @@ impl Writer {
     pub(super) fn due(
         &mut self,
         known: Vec<Known>,
-        told: &HashMap<ObjectKey, Told>,
+        told: &BTreeMap<ObjectKey, Told>,
         now: (Timestamp, Instant),
     ) -> (Vec<Due>, HashSet<u64>) {
         let mut due = Vec::new();
