@@ -6,13 +6,13 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/version-package-operator
 DENY_VERSION := 0.20.2
 DENY := $(shell command -v cargo-deny || echo $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny)
-# Test programs with times that others at work beside them could spoil, and all others.
-BY_THEMSELVES := drain isolation leader mass_deletion schedule
+# Test programs with times that others at work beside them could spoil, one that needs both cores itself, and all others.
+BY_THEMSELVES := drain isolation leader mass_deletion schedule world
 TOGETHER := $(filter-out $(BY_THEMSELVES),$(patsubst tests/%.rs,%,$(patsubst tests/%/main.rs,%,\
 	$(wildcard tests/*.rs tests/*/main.rs))))
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
-.PHONY: help demo test check bench generate testplane gitops clean
+.PHONY: help demo test world check bench generate testplane gitops clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%): test-%:
 
 # Nothing is built any more, so no share of make's jobs is needed.
 test-%: export MAKEFLAGS =
+
+world: ## play the history of a seed in simulated time, and print all that was asked and said; SEED=7
+	WORLD_SEEDS=$(or $(SEED),0) cargo test --quiet --locked --test world -- --exact determinism::replay --ignored --nocapture
 
 check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidden or out of date
 	cargo fmt --all --check

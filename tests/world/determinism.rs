@@ -1,0 +1,175 @@
+//! A seed gives one history, whatever the process: the order of a hash map, tokio's chance and the machine have no part in it.
+
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use fastrand::Rng;
+use version_package_operator::simulator::answer::Verdict;
+
+use crate::history;
+use crate::world::run;
+
+/// How many seeds `make test` plays, twice each; `WORLD_COUNT` asks for more.
+const SEEDS: u64 = 200;
+/// Which seeds are played again: `7`, or `0..200`.
+const WHICH: &str = "WORLD_SEEDS";
+/// Where to; on standard output otherwise.
+const INTO: &str = "WORLD_INTO";
+/// Whether only what tells one trace from another is wanted.
+const SHORT: &str = "WORLD_SHORT";
+
+/// What a seed gives: its trace, and how many packages were deleted.
+fn play(seed: u64) -> (String, usize) {
+    run(seed, async |world| {
+        // Others than those of the operators and of the world.
+        history::play(world, &mut Rng::with_seed(!seed)).await;
+        let calls = world.platform.calls().into_iter();
+        let deleted = calls.filter(|call| call.verdict == Verdict::Deleted);
+        (world.trace.text(), deleted.count())
+    })
+}
+
+/// A line that tells the trace of a seed from any other one.
+fn summary(seed: u64) -> String {
+    let (trace, deleted) = play(seed);
+    let mut hasher = DefaultHasher::new();
+    trace.hash(&mut hasher);
+    let (hash, lines) = (hasher.finish(), trace.lines().count());
+    format!("{seed} {hash:016x} {lines} {deleted}\n")
+}
+
+fn seeds() -> Range<u64> {
+    let which = std::env::var(WHICH).unwrap_or_else(|_| panic!("{WHICH} says which"));
+    let read = |text: &str| text.parse().unwrap();
+    match which.split_once("..") {
+        Some((from, to)) => read(from)..read(to),
+        None => read(&which)..read(&which) + 1,
+    }
+}
+
+#[test]
+#[ignore = "it plays the seeds that somebody names: make world SEED=7"]
+fn replay() {
+    let short = std::env::var_os(SHORT).is_some();
+    let mut played = String::new();
+    for seed in seeds() {
+        if short {
+            played += &summary(seed);
+        } else {
+            write!(played, "seed {seed}\n{}", play(seed).0).unwrap();
+        }
+    }
+    match std::env::var_os(INTO) {
+        Some(path) => std::fs::write(path, played).unwrap(),
+        None => println!("{played}"),
+    }
+}
+
+/// Plays seeds in a process of its own.
+fn process(which: &str, short: bool, into: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "determinism::replay", "--ignored", "--quiet"]);
+    command.env(WHICH, which).env(INTO, into);
+    command.stdout(Stdio::null());
+    if short {
+        command.env(SHORT, "");
+    }
+    command.spawn().unwrap()
+}
+
+/// What the same seeds give in two processes.
+fn twice(which: &str, short: bool) -> [String; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["one", "other"].map(|name| folder.path().join(name));
+    let processes = paths.each_ref().map(|path| process(which, short, path));
+    for mut process in processes {
+        assert!(process.wait().unwrap().success(), "a seed of {which} fails");
+    }
+    paths.map(|path| std::fs::read_to_string(path).unwrap())
+}
+
+/// The first lines that differ, with what comes before them.
+fn difference([one, other]: &[String; 2]) -> Option<String> {
+    let pairs: Vec<_> = one.lines().zip(other.lines()).collect();
+    let at = match pairs.iter().position(|(one, other)| one != other) {
+        Some(at) => at,
+        None if one == other => return None,
+        None => return Some("one of them ends before the other".to_owned()),
+    };
+    let before: Vec<&str> = pairs[at.saturating_sub(5)..at]
+        .iter()
+        .map(|pair| pair.0)
+        .collect();
+    let (one, other) = pairs[at];
+    Some(format!(
+        "{}\none:   {one}\nother: {other}",
+        before.join("\n")
+    ))
+}
+
+#[test]
+fn a_seed_gives_the_same_trace_in_two_processes() {
+    let count = std::env::var("WORLD_COUNT").map_or(SEEDS, |count| count.parse().unwrap());
+    let [one, other] = twice(&format!("0..{count}"), true);
+    assert_eq!(u64::try_from(one.lines().count()).unwrap(), count);
+    let differing = one
+        .lines()
+        .zip(other.lines())
+        .find(|(one, other)| one != other);
+    if let Some((line, _)) = differing {
+        let seed = line.split(' ').next().unwrap();
+        let whole = difference(&twice(seed, false));
+        let whole =
+            whole.unwrap_or_else(|| "it gave the same twice when it was played alone".to_owned());
+        panic!("seed {seed} gives two traces:\n{whole}");
+    }
+    let sum = |field: usize| -> usize {
+        let fields = one.lines().filter_map(|line| line.split(' ').nth(field));
+        fields.map(|field| field.parse::<usize>().unwrap()).sum()
+    };
+    let (lines, deleted) = (sum(2), sum(3));
+    println!("{count} seeds: {lines} lines, {deleted} packages deleted");
+    // A history in which nothing happens proves nothing.
+    assert!(u64::try_from(deleted).unwrap() > count);
+}
+
+/// Rooms with sockets, which no world has, and the simulator.
+const OUTSIDE: [&str; 3] = ["admin", "commands", "simulator"];
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let (folders, mut found): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+    found.extend(folders.iter().flat_map(|folder| files(folder)));
+    found
+}
+
+#[test]
+fn no_select_of_the_operator_is_left_to_luck() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut left = Vec::new();
+    for file in files(&source) {
+        let name = file.strip_prefix(&source).unwrap();
+        let tests = name
+            .iter()
+            .any(|part| part == "tests" || part == "tests.rs");
+        if tests || OUTSIDE.iter().any(|room| name.starts_with(room)) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut after = text.split("select! {\n");
+        after.next();
+        let first = |part: &str| {
+            part.lines()
+                .map(str::trim)
+                .find(|line| !line.starts_with("//"))
+                == Some("biased;")
+        };
+        left.extend(after.filter(|part| !first(part)).map(|_| name.to_owned()));
+    }
+    assert!(left.is_empty(), "without `biased;`: {left:?}");
+}

@@ -1,0 +1,23 @@
+//! The whole operator in one process and in simulated time: an API server in memory, a platform without sockets, and any
+//! number of operators that reach both through their ports. What a seed gives is the same each time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't go on has failed"
+)]
+
+mod api_server;
+mod audit;
+mod chance;
+mod determinism;
+mod history;
+mod life;
+mod main_job;
+mod objects;
+mod people;
+mod platform;
+mod process;
+mod trace;
+mod world;

@@ -1,0 +1,243 @@
+//! The platform without sockets: the simulator's own judgement, and who called it for what.
+
+use std::collections::BTreeMap;
+use std::future::{pending, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures::future::BoxFuture;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::time::{Instant, sleep};
+use version_package_operator::api::names::Endpoint;
+use version_package_operator::clock::Clock;
+use version_package_operator::remote::answer::{BodyFault, Trouble};
+use version_package_operator::remote::client::Connection;
+use version_package_operator::remote::exchange::{Connect, Exchange, NoReply, Reply, Request};
+use version_package_operator::remote::tls::{TlsError, TlsSettings};
+use version_package_operator::remote::wire::APP_KEY;
+use version_package_operator::simulator::answer::Verdict;
+use version_package_operator::simulator::application::Application;
+use version_package_operator::simulator::packages::preloaded;
+use version_package_operator::simulator::quota::Limit;
+use version_package_operator::simulator::{faults, ledger, route, settings, world};
+
+use crate::chance::Chance;
+use crate::life::Life;
+use crate::trace::Trace;
+
+/// How long a call may take.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// One call, as the platform saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub by: String,
+    pub method: String,
+    pub path: String,
+    pub verdict: Verdict,
+}
+
+/// One platform at all endpoints. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform(Arc<Mutex<State>>);
+
+struct State {
+    simulator: world::World,
+    begun: Instant,
+    clock: Clock,
+    chance: Rng,
+    calls: Vec<Call>,
+}
+
+impl Platform {
+    /// One without applications.
+    pub fn new(clock: Clock, chance: Rng) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            simulator: world::World {
+                applications: BTreeMap::new(),
+                first: String::new(),
+                limit: Limit::default(),
+                switches: settings::Switches::default(),
+                faults: faults::Faults::default(),
+                ledger: ledger::Ledger::default(),
+                version: 0,
+            },
+            begun: Instant::now(),
+            clock,
+            chance,
+            calls: Vec::new(),
+        })))
+    }
+
+    /// Registers an application with so many packages, `package-00001` and on.
+    pub fn register(&self, app_id: &str, secret: &str, packages: u32) {
+        self.change(|simulator| {
+            let mut application = Application::new(Some(secret.into()), simulator.limit.clone());
+            application.packages = preloaded(packages);
+            let applications = &mut simulator.applications;
+            applications.insert(app_id.to_owned(), application);
+        });
+    }
+
+    /// Changes anything of the platform.
+    pub fn change<T>(&self, change: impl FnOnce(&mut world::World) -> T) -> T {
+        change(&mut self.lock().simulator)
+    }
+
+    /// Whether the application has the package.
+    pub fn has(&self, app_id: &str, file: &str) -> bool {
+        let state = self.lock();
+        let application = state.simulator.applications.get(app_id);
+        application.is_some_and(|application| application.packages.contains_key(file))
+    }
+
+    /// All calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().calls.clone()
+    }
+
+    /// What became of the deletions of a package.
+    pub fn deletions(&self, file: &str) -> Vec<Verdict> {
+        let calls = self.calls().into_iter();
+        let ending = format!("/{file}");
+        let deletions =
+            calls.filter(|call| call.method == "DELETE" && call.path.ends_with(&ending));
+        deletions.map(|call| call.verdict).collect()
+    }
+
+    /// How the process `who` reaches it.
+    pub fn connect(&self, who: &str, life: &Life, chance: &Chance, trace: &Trace) -> Connect {
+        let way = Way {
+            platform: self.clone(),
+            who: who.to_owned(),
+            life: life.clone(),
+            chance: chance.clone(),
+            trace: trace.clone(),
+        };
+        Arc::new(
+            move |endpoint: &Endpoint, _: &TlsSettings| -> Result<Connection, TlsError> {
+                let way = Box::new(way.clone());
+                Ok(Connection::over(way, endpoint, CALL_TIMEOUT))
+            },
+        )
+    }
+
+    /// Takes a request that has arrived.
+    fn take(&self, who: &str, request: route::Request) -> (world::Exchange, Verdict) {
+        let mut state = self.lock();
+        let State {
+            simulator,
+            begun,
+            clock,
+            chance,
+            calls,
+        } = &mut *state;
+        let now = world::Moment {
+            since_start: begun.elapsed(),
+            utc: clock.wall(),
+        };
+        let exchange = simulator.handle(&request, now, chance);
+        let row = simulator.ledger.since(exchange.seq - 1).next();
+        let verdict = row.map_or(Verdict::Fault, |row| row.verdict);
+        calls.push(Call {
+            by: who.to_owned(),
+            method: request.method,
+            path: request.path,
+            verdict,
+        });
+        (exchange, verdict)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way from one process to the platform.
+#[derive(Clone)]
+struct Way {
+    platform: Platform,
+    who: String,
+    life: Life,
+    chance: Chance,
+    trace: Trace,
+}
+
+impl Exchange for Way {
+    fn exchange(&self, request: Request) -> BoxFuture<'_, Result<Reply, NoReply>> {
+        Box::pin(self.send(request))
+    }
+}
+
+impl Way {
+    async fn send(&self, request: Request) -> Result<Reply, NoReply> {
+        self.life.goes_on().await;
+        self.chance.travel().await;
+        self.life.goes_on().await;
+        let bound = request.bound;
+        let request = received(request);
+        let asked = format!("{} {}", request.method, request.path);
+        let (exchange, verdict) = self.platform.take(&self.who, request);
+        let said = match &exchange.reply {
+            world::Reply::Answer(answer) => answer.status.to_string(),
+            world::Reply::Drop => "nothing, and the connection breaks".to_owned(),
+            world::Reply::Hang => "nothing".to_owned(),
+        };
+        self.trace.say(
+            &self.who,
+            format_args!("platform {asked} -> {said} ({verdict:?})"),
+        );
+        sleep(exchange.delay).await;
+        self.chance.travel().await;
+        self.life.goes_on().await;
+        match exchange.reply {
+            world::Reply::Answer(answer) => {
+                let kind = answer.content_type.as_deref();
+                let kind = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_str(kind).unwrap()));
+                let body = answer.body;
+                let body = if body.len() > bound {
+                    Err(BodyFault::TooLarge)
+                } else {
+                    Ok(body)
+                };
+                Ok(Reply {
+                    status: answer.status,
+                    headers: HeaderMap::from_iter(kind),
+                    body: Box::pin(ready(body)),
+                })
+            }
+            world::Reply::Drop => Err(NoReply {
+                trouble: Trouble::ConnectionLost,
+                message: "the connection broke".to_owned(),
+            }),
+            world::Reply::Hang => pending().await,
+        }
+    }
+}
+
+/// A request as the platform reads it.
+fn received(request: Request) -> route::Request {
+    let text = |name: &str| {
+        let value = request.headers.get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    let (path, query) = match request.path.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (&*request.path, None),
+    };
+    let bearer = text(AUTHORIZATION.as_str());
+    let bearer = bearer
+        .as_deref()
+        .and_then(|text| text.strip_prefix("Bearer "));
+    let kind = text(CONTENT_TYPE.as_str());
+    route::Request {
+        method: request.method.to_string(),
+        path: path.to_owned(),
+        query,
+        app_key: text(APP_KEY),
+        bearer: bearer.map(str::to_owned),
+        is_form: kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")),
+        body: request.body.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,47 @@
+//! What was asked and said, line by line, each with its simulated time.
+
+use std::fmt::{Display, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+/// The lines so far. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    begun: Instant,
+    text: Arc<Mutex<String>>,
+}
+
+impl Trace {
+    /// An empty one that begins now.
+    pub fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+            text: Arc::default(),
+        }
+    }
+
+    /// `who` asked or said `what`.
+    pub fn say(&self, who: &str, what: impl Display) {
+        let at = self.begun.elapsed().as_secs_f64();
+        writeln!(self.lock(), "{at:>9.3} {who:<7} {what}").unwrap();
+    }
+
+    /// All of it.
+    pub fn text(&self) -> String {
+        self.lock().clone()
+    }
+
+    /// How many lines are of `who`.
+    pub fn lines_of(&self, who: &str) -> usize {
+        let text = self.lock();
+        let speakers = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1));
+        speakers.filter(|speaker| *speaker == who).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

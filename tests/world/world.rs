@@ -1,0 +1,208 @@
+//! One world: a cluster, a platform, and the processes that are started in it.
+
+use std::time::Duration;
+
+use cluster_in_memory::Cluster;
+use fastrand::Rng;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use version_package_operator::clock::Clock;
+use version_package_operator::leader::{self, Source};
+use version_package_operator::operator::{self, Face, Ports};
+
+use crate::api_server::{Mishaps, Port};
+use crate::audit::Paper;
+use crate::chance::Chance;
+use crate::life::Life;
+use crate::people::People;
+use crate::platform::{CALL_TIMEOUT, Platform};
+use crate::process::Process;
+use crate::trace::Trace;
+
+/// Where the shipped manifests put the operator, and so its Lease.
+pub const HOME: &str = "version-package-operator";
+/// Who its processes are to the API server.
+pub const OPERATOR: &str =
+    "system:serviceaccount:version-package-operator:version-package-operator";
+/// How long a Lease lasts without a renewal.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// When every world begins.
+const BEGINS: &str = "2026-03-01T12:00:00Z";
+/// What doesn't come within so long doesn't come.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Everything there is.
+pub struct World {
+    pub cluster: Cluster,
+    pub people: People,
+    pub platform: Platform,
+    pub paper: Paper,
+    pub mishaps: Mishaps,
+    pub trace: Trace,
+    clock: Clock,
+    chance: Chance,
+}
+
+/// Plays `scene` in a world of its own. Time passes only while everybody waits, and all chance is of `seed`.
+pub fn run<T>(seed: u64, scene: impl AsyncFnOnce(&World) -> T) -> T {
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let world = World::new(seed).await;
+        scene(&world).await
+    })
+}
+
+impl World {
+    /// A cluster with our definitions, and the rights that are shipped; a platform without applications.
+    async fn new(seed: u64) -> Self {
+        let (begins, begun): (Timestamp, _) = (BEGINS.parse().unwrap(), Instant::now());
+        let wall = move || begins + begun.elapsed();
+        let (clock, trace) = (Clock::new(wall), Trace::begin());
+        let cluster = Cluster::new(wall, seed);
+        let client = kube::Client::new(cluster.admin(), "default");
+        let world = Self {
+            people: People::new(client, trace.clone()),
+            platform: Platform::new(clock.clone(), Rng::with_seed(seed)),
+            paper: Paper::default(),
+            mishaps: Mishaps::default(),
+            chance: Chance::of(seed),
+            cluster,
+            trace,
+            clock,
+        };
+        world.install().await;
+        world
+    }
+
+    async fn install(&self) {
+        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        for name in ["versionpackages", "platforms"] {
+            let all = manifests(&format!("crds/{name}.iodm.dev.yaml"));
+            self.people.put_up(definitions, &all[0]).await;
+        }
+        assert_eq!(self.cluster.unknown_rules(), Vec::<String>::new());
+        self.add_namespace(HOME, &json!({})).await;
+        for manifest in manifests("manifests/install/rbac.yaml") {
+            let rules = &manifest["rules"];
+            match manifest["kind"].as_str() {
+                Some("ClusterRole") => self.cluster.grant(OPERATOR, None, rules),
+                Some("Role") => self.cluster.grant(OPERATOR, Some(HOME), rules),
+                Some("ClusterRoleBinding") => {
+                    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+                    self.people.put_up(bindings, &manifest).await;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn add_namespace(&self, name: &str, labels: &Value) {
+        let metadata = json!({"name": name, "labels": labels});
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        self.people.put_up("/api/v1/namespaces", &namespace).await;
+    }
+
+    /// Lets the operator read these Secrets, as `manifests/platform-access` does.
+    pub fn show_secrets(&self, namespace: &str, names: &[&str]) {
+        let all = manifests("manifests/platform-access/role.yaml");
+        let mut rules = all[0]["rules"].clone();
+        rules[0]["resourceNames"] = json!(names);
+        self.cluster.grant(OPERATOR, Some(namespace), &rules);
+    }
+
+    /// Starts a process in a pod of this name. Started again it is the same pod, whose container was restarted.
+    pub fn start(&self, pod: &str) -> Process {
+        let (life, stop) = (Life::default(), CancellationToken::new());
+        let client = || {
+            let port = Port {
+                who: pod.to_owned(),
+                server: self.cluster.user(OPERATOR),
+                life: life.clone(),
+                chance: self.chance.clone(),
+                mishaps: self.mishaps.clone(),
+                trace: self.trace.clone(),
+            };
+            kube::Client::new(port, HOME)
+        };
+        let ports = Ports {
+            client: client(),
+            lease: client(),
+            connect: self.platform.connect(pod, &life, &self.chance, &self.trace),
+            clock: self.clock.clone(),
+            audit: self.paper.pen(pod, &life, &self.trace),
+        };
+        let leadership = leader::Settings {
+            namespace: HOME.to_owned(),
+            source: Source::Pod,
+            in_pod: true,
+            identity: leader::identity(Some(pod), Some("uid")),
+            duration: LEASE,
+            call_timeout: CALL_TIMEOUT,
+        };
+        let running = {
+            let (pod, life, stop) = (pod.to_owned(), life.clone(), stop.clone());
+            tokio::spawn(async move {
+                let face = Face::default();
+                let ended =
+                    operator::run(&ports, leadership, Some(pod.as_str()), &face, &stop).await;
+                // Whatever it has left under way ends with it.
+                life.end();
+                ended
+            })
+        };
+        Process {
+            life,
+            stop,
+            running,
+        }
+    }
+
+    /// The object of a package as it is, where it is there.
+    pub async fn package(&self, namespace: &str, name: &str) -> Option<Value> {
+        self.people.get("versionpackages", namespace, name).await
+    }
+
+    /// Waits until an object is in this phase.
+    pub async fn comes_to(&self, namespace: &str, name: &str, phase: &str) {
+        let what = format!("{namespace}/{name} is {phase}");
+        until(&what, async || {
+            let object = self.package(namespace, name).await?;
+            (object["status"]["phase"] == phase).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until an object is gone.
+    pub async fn goes(&self, namespace: &str, name: &str) {
+        until(&format!("{namespace}/{name} is gone"), async || {
+            self.package(namespace, name).await.is_none().then_some(())
+        })
+        .await;
+    }
+}
+
+/// Looks again and again, in simulated time, until there is something to be seen.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + NEVER;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < end, "never: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The objects of a file that is shipped.
+fn manifests(file: &str) -> Vec<Value> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    serde_saphyr::from_multiple(&text).unwrap()
+}
