@@ -215,6 +215,7 @@ fn context(
         cache,
         queue: Arc::new(Workqueue::new(platform)),
         memory: Memory::default(),
+        slow: Arc::default(),
         guards: Guards::new(
             guard_wakes,
             directory.status_due(),

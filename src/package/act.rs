@@ -47,8 +47,8 @@ pub async fn act(
             tracing::debug!(why, "a permit was given back unused");
             Effect::None
         }
-        Decision::AddFinalizer => means.writer.finalizers(object, true).await,
-        Decision::Release { .. } => means.writer.finalizers(object, false).await,
+        Decision::AddFinalizer => means.writer.finalizers(object, true, slot).await,
+        Decision::Release { .. } => means.writer.finalizers(object, false, slot).await,
         Decision::Request(ticket) => match observed.seat() {
             Some(seat) if memory.take_seat(uid, &object.key, seat.clone()) => {
                 Effect::Seated(seat.session.request(ticket.clone()))

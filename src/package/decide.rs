@@ -111,6 +111,8 @@ pub struct Observation {
     pub failure: Option<Failure>,
     /// How many writes in a row were not taken.
     pub failed_writes: u32,
+    /// Whether writes to objects of its namespace are slow and not answered.
+    pub writes_hang: bool,
     /// The end that was last written down, or is to be.
     pub audited: Option<Outcome>,
     /// How long a call counts after its answer.

@@ -155,6 +155,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         misplaced: false,
         failure: None,
         failed_writes: 0,
+        writes_hang: false,
         audited: None,
         window: std::time::Duration::from_secs(60),
         guard: Judgement::Free(Unit::Allowed),

@@ -30,6 +30,7 @@ mod passes;
 pub mod report;
 pub mod requests;
 pub mod slot;
+pub mod slow;
 pub mod watch;
 pub mod workqueue;
 pub mod writer;
@@ -67,6 +68,8 @@ pub struct Context {
     pub queue: Arc<workqueue::Workqueue>,
     /// What this process remembers of objects.
     pub memory: memory::Memory,
+    /// Where writes take long.
+    pub slow: Arc<slow::Slow>,
     /// All `Platform`s.
     pub directory: Arc<Directory>,
     /// Which deletions are too many at once.
@@ -90,6 +93,7 @@ impl Context {
         observe::Sources {
             cache: &self.cache,
             memory: &self.memory,
+            slow: &self.slow,
             directory: &self.directory,
             inventory: &self.inventory,
             sight: &self.sight,
@@ -134,14 +138,15 @@ impl Context {
 
 /// One pass over one object; returns when to look again without being woken.
 ///
-/// `slot` is held up to the last write of the pass, but for the time in which the platform or the audit log is waited for.
+/// `slot` is held up to the last write of the pass, but for the time in which the platform, the audit log or a slow API server is
+/// waited for.
 pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Option<Instant> {
     // What its definition lacks would be lost by any write; the list that ends this time wakes everybody.
     if !context.sight.may_write(Kind::Packages) {
         return None;
     }
     let reach = context.reach();
-    let mut observed = observe::observe(&context.sources(), key).await?;
+    let mut observed = observe::observe(&context.sources(), key, &mut slot).await?;
     for errand in decide::noticed(&observed.facts, observed.now) {
         report::at_once(&reach, &observed, errand);
     }
@@ -188,7 +193,10 @@ async fn tell(
     let written = match &report.status {
         Some(status) => {
             let (writer, guards) = (context.writer(), &context.guards);
-            Some(report::write(writer, guards, &seen.object, status).await)
+            // Its turn, or its permit, would wait with the write, and others can use it.
+            let hangs = || report::at_once(&reach, observed, errand::Errand::LeaveSeat);
+            let write = report::write(writer, guards, &seen.object, status, (&mut slot, hangs));
+            Some(write.await)
         }
         None => None,
     };
@@ -240,12 +248,13 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
     }
     // A standby's objects wait for nobody.
     let led_since = Instant::now();
-    let (queue, metrics) = (context.queue.clone(), context.metrics.clone());
+    let (queue, slow) = (context.queue.clone(), context.slow.clone());
+    let metrics = context.metrics.clone();
     let pass = move |key: ObjectKey, slot: Slot| {
         let context = context.clone();
         async move { reconcile(&context, &key, slot).await }
     };
     let ended = move |due: Instant| metrics.reconciled(due.max(led_since).elapsed());
-    passes::serve(queue, cancel, pass, ended).await;
+    passes::serve(queue, slow, cancel, pass, ended).await;
     watching.abort();
 }

@@ -11,6 +11,8 @@ use super::decide::{Now, Observation, PlatformView, Unbelieved, is_doubted};
 use super::memory::{Fingerprint, Memory, PackageKey, Part, Seat};
 use super::object::Object;
 use super::others::{Confirmed, Ties, confirm};
+use super::slot::Slot;
+use super::slow::Slow;
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::clock::Clock;
@@ -28,6 +30,8 @@ pub struct Sources<'a> {
     pub cache: &'a Cache,
     /// What is remembered of them.
     pub memory: &'a Memory,
+    /// Where writes take long.
+    pub slow: &'a Slow,
     /// Their Platforms.
     pub directory: &'a Directory,
     /// What the platforms list.
@@ -66,9 +70,10 @@ impl Observed {
 ///
 /// Whoever is about to use a permit has its Platform read by a GET first, so that the emergency stop
 /// needs no healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
-pub async fn observe(sources: &Sources<'_>, key: &ObjectKey) -> Option<Observed> {
+pub async fn observe(sources: &Sources<'_>, key: &ObjectKey, slot: &mut Slot) -> Option<Observed> {
     let Look { object, others, .. } = sources.cache.look(key)?;
-    let (read, confirmed) = read_anew(sources, &object, &others).await;
+    let reads = Box::pin(read_anew(sources, &object, &others));
+    let (read, confirmed) = slot.read(reads).await;
     // The last look: no await below this line.
     let Look {
         object,
@@ -152,6 +157,7 @@ pub async fn observe(sources: &Sources<'_>, key: &ObjectKey) -> Option<Observed>
         given_back: given_back.map_or(0, |(count, _)| count),
         failure,
         failed_writes: memory.failed_writes(&object.uid),
+        writes_hang: sources.slow.hangs(&key.namespace, now.tick),
         audited: memory.audited(&object.uid),
         window: window(usable.as_ref()),
         object,

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::slot::{Slot, Slots};
+use super::slow::Slow;
 use super::workqueue::Workqueue;
 use crate::api::names::ObjectKey;
 
@@ -21,6 +22,7 @@ const RETURNING: usize = 16;
 /// way. `pass` tells when to look again without being woken, `ended` is told since when an object was due.
 pub(super) async fn serve<F>(
     queue: Arc<Workqueue>,
+    places: Arc<Slow>,
     cancel: CancellationToken,
     pass: impl Fn(ObjectKey, Slot) -> F,
     ended: impl Fn(Instant) + Clone + Send + 'static,
@@ -28,7 +30,7 @@ pub(super) async fn serve<F>(
     F: Future<Output = Option<Instant>> + Send + 'static,
 {
     let passes = TaskTracker::new();
-    let slots = Slots::new(BEGINNING, RETURNING);
+    let slots = Slots::new(BEGINNING, RETURNING, places);
     loop {
         let next = async {
             let slot = slots.begin().await;
@@ -93,7 +95,13 @@ mod tests {
                 }
             }
         };
-        let serving = tokio::spawn(serve(Arc::clone(&queue), cancel.clone(), pass, |_| {}));
+        let serving = tokio::spawn(serve(
+            Arc::clone(&queue),
+            Arc::default(),
+            cancel.clone(),
+            pass,
+            |_| {},
+        ));
         queue.add_all((0..PARKED).map(|number| key("parked", number)));
         let mut added = Vec::new();
         for number in 0..NEW {

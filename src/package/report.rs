@@ -140,8 +140,10 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             memory.refused(uid, part, refusal, observed.fingerprint.clone());
         }
         Errand::NotTaken(error) => {
-            tracing::warn!(error, "a write was not taken, and is tried again");
-            memory.write_failed(uid);
+            // A thousand that are tried again and again fill no log.
+            if memory.write_failed(uid).is_power_of_two() {
+                tracing::warn!(error, "a write was not taken, and is tried again");
+            }
         }
         Errand::Tell(note) => tell(reach, object, note),
         Errand::Log(answer, outcome) => log_answer(&answer, outcome),
@@ -241,12 +243,14 @@ fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
     }
 }
 
-/// Writes the status. Held back while it newly names a hold, so that a release knows who was marked by then.
+/// Writes the status. Held back while it newly names a hold, so that a release knows who was marked by then. With `slot`, and
+/// what is done when the write hangs: see [`Slot::write`].
 pub async fn write(
     writer: Writer<'_>,
     guards: &Arc<Guards>,
     object: &Object,
     status: &VersionPackageStatus,
+    slot: (&mut Slot, impl FnOnce()),
 ) -> Written {
     let hold_in = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
     let hold = hold_in(status).filter(|hold| Some(hold) != hold_in(&object.status).as_ref());
@@ -254,7 +258,7 @@ pub async fn write(
     if matches!(mark, Some(None)) {
         return Written::Outdated;
     }
-    writer.status(object, status).await
+    writer.status(object, status, slot).await
 }
 
 /// Has an event published.

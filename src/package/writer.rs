@@ -8,6 +8,7 @@ use super::conclude::Written;
 use super::effect::Effect;
 use super::memory::{Memory, Part};
 use super::object::Object;
+use super::slot::Slot;
 use crate::api::names::FINALIZER;
 use crate::api::reason::Phase;
 use crate::api::status;
@@ -33,14 +34,14 @@ pub struct Writer<'a> {
 
 impl Writer<'_> {
     /// Puts our finalizer on, or takes it off.
-    pub async fn finalizers(self, object: &Object, ours: bool) -> Effect {
+    pub async fn finalizers(self, object: &Object, ours: bool, slot: &mut Slot) -> Effect {
         if !self.sight.may_write(Kind::Packages) {
             return Effect::Outrun;
         }
         let (uid, target) = (&object.uid, object.target());
         let list = finalizers(object, ours);
         let end = writes::finalizers::<VersionPackage>(self.client, &target, &list, FINALIZER);
-        let end = end.await;
+        let end = slot.write(&object.key.namespace, end, || {}).await;
         let changed = end.changed(&target);
         match end {
             End::Taken(_) => {
@@ -65,14 +66,20 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the status.
-    pub async fn status(self, object: &Object, status: &VersionPackageStatus) -> Written {
+    /// Writes the status; `hangs` is done when that hangs.
+    pub async fn status(
+        self,
+        object: &Object,
+        status: &VersionPackageStatus,
+        (slot, hangs): (&mut Slot, impl FnOnce()),
+    ) -> Written {
         if !self.sight.may_write(Kind::Packages) {
             return Written::Failed("its CustomResourceDefinition lacks fields".to_owned());
         }
         let (uid, target) = (&object.uid, object.target());
         let body = status::patch(status, uid, &object.beside);
-        let end = writes::status::<VersionPackage>(self.client, &target, &body).await;
+        let end = writes::status::<VersionPackage>(self.client, &target, &body);
+        let end = slot.write(&object.key.namespace, end, hangs).await;
         let changed = end.changed(&target);
         if let End::Taken(stored) = &end
             && let Some(field) = status::changed_on_the_way(&body, &stored["status"], &RELIED_ON)

@@ -30,6 +30,7 @@ mod simulator;
 pub mod tool;
 mod turn;
 mod wait;
+pub mod webhook;
 
 pub use api_proxy::ApiProxy;
 pub use audit::AuditEvent;

@@ -1,17 +1,19 @@
-//! A webhook that answers as if the object had changed meanwhile: what the watch doesn't bear out is a refusal.
+//! A webhook that answers as if the object had changed meanwhile: what the watch doesn't bear out is a refusal. And one that
+//! never answers: it holds up no namespace but its own.
 
-use std::net::TcpListener;
+mod silent;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use axum::{Json, Router};
-use axum_server::tls_rustls::RustlsConfig;
 use k8s_openapi::ByteString;
 
 use super::refused::{events_say, finalizers};
 use super::*;
-use crate::support::{OPERATOR, SOON, install_crypto, ready, wait_for};
+use crate::support::webhook::serve;
+use crate::support::{OPERATOR, SOON, ready, wait_for};
 
 const WORDS: &str = "the webhook says that it has changed";
 
@@ -29,11 +31,13 @@ async fn webhook() -> (String, ByteString) {
     .await
 }
 
-/// How many questions have come to a webhook that never answers, and how many of those were given up.
+/// How many questions have come to a webhook that never answers, how many of those were given up, and how many waited at
+/// one time.
 #[derive(Default)]
 struct Questions {
     come: AtomicUsize,
     given_up: AtomicUsize,
+    most: AtomicUsize,
 }
 
 /// Never answers.
@@ -46,7 +50,9 @@ async fn silent_webhook(questions: &Arc<Questions>) -> (String, ByteString) {
     }
     let questions = Arc::clone(questions);
     serve(Router::new().fallback(move || {
-        questions.come.fetch_add(1, Ordering::Relaxed);
+        let come = questions.come.fetch_add(1, Ordering::Relaxed) + 1;
+        let waiting = come - questions.given_up.load(Ordering::Relaxed);
+        questions.most.fetch_max(waiting, Ordering::Relaxed);
         let question = Question(Arc::clone(&questions));
         async move {
             std::future::pending::<()>().await;
@@ -56,24 +62,19 @@ async fn silent_webhook(questions: &Arc<Questions>) -> (String, ByteString) {
     .await
 }
 
-async fn serve(router: Router) -> (String, ByteString) {
-    install_crypto();
-    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
-    let tls = RustlsConfig::from_pem(certificate.clone().into(), key.into());
-    let tls = tls.await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("https://{}/", listener.local_addr().unwrap());
-    let service = router.into_make_service();
-    let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
-    tokio::spawn(server.serve(service));
-    (url, ByteString(certificate.into_bytes()))
+/// Has the webhook asked about what the operator writes to a resource in the namespace of `rig`.
+async fn ask(rig: &Rig<'_>, webhook: &(String, ByteString), resource: &str) -> String {
+    ask_in(rig, &rig.namespace, webhook, resource).await
 }
 
-/// Has the webhook asked about what the operator writes to a resource in the namespace of `rig`.
-async fn ask(rig: &Rig<'_>, (url, ca): &(String, ByteString), resource: &str) -> String {
-    let name = format!("conflict-{}-{}", rig.namespace, resource.replace('/', "-"));
+/// The same in any namespace.
+async fn ask_in(
+    rig: &Rig<'_>,
+    namespace: &str,
+    (url, ca): &(String, ByteString),
+    resource: &str,
+) -> String {
+    let name = format!("conflict-{namespace}-{}", resource.replace('/', "-"));
     let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
     let configuration = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
@@ -82,7 +83,7 @@ async fn ask(rig: &Rig<'_>, (url, ca): &(String, ByteString), resource: &str) ->
             "name": "conflict.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
             "clientConfig": {"url": url, "caBundle": ca},
             "rules": [{"apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": [resource]}],
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": rig.namespace}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
             "matchConditions": [{"name": "operator", "expression": format!("request.userInfo.username == '{user}'")}],
         }],
     });
@@ -147,30 +148,4 @@ async fn a_conflict_about_a_platforms_status_that_the_watch_does_not_bear_out_is
     .await;
     ask_no_more(&rig, &asked);
     rig.platform_reason("production", "Observing").await;
-}
-
-#[tokio::test]
-async fn a_webhook_that_hangs_for_one_platform_holds_up_no_deletion_over_another() {
-    let slow = Rig::shared("silent", at_once()).await;
-    // So small a bound that each deletion has a record of its own.
-    let small = json!({"maxDeletions": 5, "window": "10m", "gracePeriod": "0s"});
-    let layout = Layout {
-        platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": small}),
-        ..Layout::default()
-    };
-    let rig = Rig::shared("beside", layout).await;
-    rig.active(&[("meter-fw", "package-00001")]).await;
-    slow.platform_reason("production", "Available").await;
-    let questions = Arc::default();
-    let asked = ask(&slow, &silent_webhook(&questions).await, "platforms/status").await;
-    slow.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
-    wait_for("the webhook to be asked", SOON, async || {
-        (questions.come.load(Ordering::Relaxed) > 0).then_some(())
-    })
-    .await;
-    rig.delete("meter-fw");
-    rig.gone("meter-fw").await;
-    assert_eq!(questions.given_up.load(Ordering::Relaxed), 0);
-    ask_no_more(&slow, &asked);
-    slow.platform_reason("production", "Observing").await;
 }

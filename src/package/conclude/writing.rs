@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Report, pause, say, unaudited};
+use super::{Report, pause, rounded, say, unaudited};
 use crate::api::reason::Reason;
 use crate::api::version_package::VersionPackageStatus;
 use crate::package::decide::{self, Conflict, Decision, Now, Observation, Refusal};
@@ -22,6 +22,8 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
 /// So many conflicts in a row cost no permit.
 const CONFLICTS_BORNE: u32 = 3;
+/// So many writes in a row that are not taken are told: an API server that starts anew is back by then.
+const FAILURES_BORNE: u32 = 5;
 /// After the API server said that there is no such object; mostly the watch says so before.
 const GONE_PAUSE: Duration = Duration::from_secs(30);
 
@@ -116,8 +118,12 @@ pub fn afterwards(
     }
     if let Some(error) = failed {
         failures = failures.saturating_add(1);
-        if failures == 1 && matches!(effect, Effect::Unaudited(_)) {
-            event = Some(audit_failed(&error));
+        if matches!(effect, Effect::Unaudited(_)) {
+            if failures == 1 {
+                event = Some(audit_failed(&error));
+            }
+        } else if failures == FAILURES_BORNE {
+            errands.push(Errand::Tell(not_taken(&error)));
         }
         let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
         wake = Some(now.tick + again);
@@ -229,6 +235,18 @@ fn audit_failed(error: &str) -> Note {
         warning: true,
         reason: Reason::AuditFailed.as_str(),
         message: format!("The object stays until how it ended is written down: {error}"),
+    }
+}
+
+/// Said once nobody can take it for a hiccup: the object can't say it.
+fn not_taken(error: &str) -> Note {
+    Note {
+        warning: true,
+        reason: "WriteFailed",
+        message: format!(
+            "The object can't be written, and nothing is deleted from the platform for it before it can; it is tried again with growing pauses of up to {}: {error}",
+            rounded(WRITE_PAUSE_CAP)
+        ),
     }
 }
 

@@ -1,10 +1,15 @@
 //! Rows 11 to 14: the turn of an object, its intent and its call.
 
+use std::time::Duration;
+
 use super::guards::needs_proof;
 use super::{Decision, ECHO_BOUND, Now, Observation, rest};
 use crate::api::reason::Reason;
 use crate::platform::guard::{Judgement, Unit};
 use crate::session::{Priority, Purpose, Standing, Ticket};
+
+/// What can't be written is looked at again after so long, unless it is woken.
+const WRITES_HANG_PAUSE: Duration = Duration::from_secs(30);
 
 /// What to do for an object that nothing holds.
 pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
@@ -21,6 +26,9 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             Reason::Queued,
             "The object was just accepted, and asks for the turn of its deletion next".to_owned(),
         );
+    }
+    if seen.writes_hang && seen.intent().is_none() {
+        return waits_for_writes(&object.key.namespace, now);
     }
     let urgent = going || seen.hurried;
     let purpose = if seen.unproven.is_some() {
@@ -82,6 +90,19 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
                 Decision::WriteIntent
             }
         }
+    }
+}
+
+/// A permit would wait with the write of its intent, and others can use it meanwhile. That this can be said shows that it is
+/// over.
+fn waits_for_writes(namespace: &str, now: Now) -> Decision {
+    Decision::Rest {
+        reason: Reason::Queued,
+        message: format!(
+            "The object asks for its turn once objects of namespace {namespace} can be written: the last writes there took long and \
+             were not answered, as behind an admission webhook that doesn't answer"
+        ),
+        until: Some(now.tick + WRITES_HANG_PAUSE),
     }
 }
 

@@ -162,11 +162,12 @@ impl Memory {
         Some(refused.refusal.clone())
     }
 
-    /// Counts a write that failed.
-    pub fn write_failed(&self, uid: &str) {
+    /// Counts a write that failed; returns how many did in a row.
+    pub fn write_failed(&self, uid: &str) -> u32 {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
         writes.failures = writes.failures.saturating_add(1);
+        writes.failures
     }
 
     /// How many writes to `uid` failed in a row.

@@ -110,6 +110,7 @@ impl World {
             given_back: 0,
             failure: None,
             failed_writes: 0,
+            writes_hang: false,
             audited: self.memory.audited(&object.uid),
             window: WINDOW,
             object,

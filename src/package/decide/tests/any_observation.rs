@@ -134,6 +134,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     misplaced: false,
                     failure: None,
                     failed_writes: 0,
+                    writes_hang: blind,
                     audited: None,
                     window: Duration::ZERO,
                     guard,

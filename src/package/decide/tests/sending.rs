@@ -119,6 +119,32 @@ fn nothing_is_called_and_no_finalizer_patched_while_that_write_is_refused() {
 }
 
 #[test]
+fn while_writes_hang_nobody_has_a_permit_whose_intent_does_not_stand_there() {
+    let now = now();
+    let hangs = |object, standing| Observation {
+        writes_hang: true,
+        standing,
+        ..seen(object)
+    };
+    for standing in [Standing::Absent, permitted(None)] {
+        let decision = decide(&hangs(going(), standing), now);
+        let Decision::Rest {
+            reason: Reason::Queued,
+            message,
+            until: Some(_),
+        } = &decision
+        else {
+            panic!("{decision:?}")
+        };
+        assert!(message.contains("namespace fleet "), "{message}");
+        assert!(!decision.keeps_seat());
+    }
+    let standing = permitted(Some(("i-1".to_owned(), now.tick)));
+    let stands = hangs(with_intent(going(), "i-1"), standing);
+    assert_eq!(decide(&stands, now), Decision::Send);
+}
+
+#[test]
 fn a_blind_watch_writes_no_intent_and_an_overdue_echo_makes_it_anew() {
     let standing = permitted(None);
     let blind = Observation {

@@ -1,0 +1,31 @@
+//! An admission webhook, for answers that no policy gives.
+
+use std::net::TcpListener;
+
+use axum::Router;
+use axum_server::tls_rustls::RustlsConfig;
+use k8s_openapi::ByteString;
+
+use super::plane::install_crypto;
+
+/// Serves it until the test ends; returns where, and the certificate to trust.
+pub async fn serve(router: Router) -> (String, ByteString) {
+    install_crypto();
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])
+        .expect("a certificate can be made");
+    let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
+    let tls = RustlsConfig::from_pem(certificate.clone().into(), key.into());
+    let tls = tls.await.expect("usable TLS files");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener
+        .set_nonblocking(true)
+        .expect("a socket that doesn't block");
+    let address = listener.local_addr().expect("an address");
+    let service = router.into_make_service();
+    let server = axum_server::from_tcp_rustls(listener, tls).expect("a usable listener");
+    tokio::spawn(server.serve(service));
+    (
+        format!("https://{address}/"),
+        ByteString(certificate.into_bytes()),
+    )
+}
