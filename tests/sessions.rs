@@ -264,3 +264,30 @@ async fn a_token_is_renewed_before_its_end_while_work_waits_and_never_when_none_
         "no token was used to its end"
     );
 }
+
+#[tokio::test]
+async fn where_only_logins_fit_one_is_made_and_all_say_so_until_the_quota_is_larger() {
+    let small = json!({
+        "quota": {"calls": 1, "window": "6s"}, "guard": {"gracePeriod": "0s"}, "inventory": {"interval": "0s"},
+    });
+    let layout = Layout {
+        platform: small,
+        ..layout(&["--token-lifetime", "5s"])
+    };
+    let rig = Rig::shared("one-call", layout).await;
+    rig.active(&[("meter", "package-00001")]).await;
+    rig.delete("meter");
+    let said = rig.platform_reason("production", "QuotaTooSmall").await;
+    let message = said["status"]["conditions"].to_string();
+    assert!(message.contains("1 call in 6s"), "{message}");
+    rig.reason("meter", "QuotaTooSmall").await;
+    // Two windows, in which others would go.
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert_eq!(rig.logins().await, 1);
+    rig.patch(
+        "platform/production",
+        &json!({"spec": {"quota": {"calls": 2}}}),
+    );
+    rig.gone("meter").await;
+    rig.platform_reason("production", "Available").await;
+}

@@ -243,7 +243,7 @@ fn application(session: &Session, outlook: Outlook, now: Now) -> Application {
 /// What the platform said, and when calls go on.
 fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     match &snapshot.state {
-        State::Open | State::Superseded => (None, None),
+        State::Open | State::Superseded | State::QuotaTooSmall { .. } => (None, None),
         State::Throttled { until } => (None, still_to_come(*until, now)),
         State::TokenRefused(detail) => (Some(detail.to_string()), None),
         State::Unavailable(detail, _)

@@ -154,6 +154,8 @@ reasons! {
     TlsFailed: Stalled, "Mend what the condition of the `Platform` says; it is tried at once then.";
     /// The platform refused the credentials.
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of the `Platform`.";
+    /// A login takes the only call that the quota allows in a window, and its token is over before the next one, so no call can be made.
+    QuotaTooSmall: Stalled, "Raise `spec.quota.calls` of the `Platform` to 2 or more, or have the platform give tokens that live longer than `spec.quota.window`.";
     /// The platform refuses the application itself: frozen, unknown or without the right.
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
     /// The platform doesn't take the `fileId` for an id.

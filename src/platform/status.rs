@@ -45,6 +45,8 @@ pub(super) struct Look<'a> {
     pub other_logins: &'a [(ObjectKey, String)],
     /// The audit line that is owed for too long, where one is.
     pub overdue: Option<&'a Overdue>,
+    /// Whether a release or a raised bound here waits to know what credentials are worth.
+    pub release_waits: bool,
     /// Now, by the wall and by the clock that sessions count with.
     pub now: (Timestamp, Instant),
 }
@@ -170,7 +172,7 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
         (Progress::Stalled, _) | (_, None) => said,
         (Progress::Done | Progress::Reconciling, Some(hold)) => held(look, hold),
     };
-    let said = lost(look, said);
+    let said = lost(look, with_release(look, said));
     let users = look.users.filter(|users| users.count > 0);
     let users = users.filter(|_| look.object.deleted_at.is_some());
     let Some(users) = users else {
@@ -183,6 +185,19 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
         PlatformReason::InUse
     };
     Some(Refusal::new(reason, in_use(look, users, &said)))
+}
+
+/// A release that doesn't count yet for what others hold is no release that was overlooked.
+fn with_release(look: &Look<'_>, said: Refusal) -> Refusal {
+    if !look.release_waits {
+        return said;
+    }
+    let message = format!(
+        "{} A release by this Platform (iodm.dev/release-hold, or its raised maxDeletions) waits: it counts for what other Platforms of the application hold once the platform has \
+         accepted the credentials of both, which are tried, at most one a minute.",
+        said.message
+    );
+    Refusal::new(said.reason, message)
 }
 
 /// That fields were lost is said whatever else there is to say: from this reason alone the next process knows it.
@@ -307,6 +322,7 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
             )
         }
         Some(State::Superseded) => token_not_used(look, grant),
+        Some(State::QuotaTooSmall { life }) => quota_too_small(look, grant, *life),
         Some(State::ApplicationRefused(detail)) => Refusal::new(
             PlatformReason::ApplicationRefused,
             format!(
@@ -388,6 +404,21 @@ fn token_not_used(look: &Look<'_>, grant: &Grant) -> Refusal {
     )
 }
 
+fn quota_too_small(look: &Look<'_>, grant: &Grant, life: Duration) -> Refusal {
+    let window = look.snapshot.map(|snapshot| snapshot.window);
+    Refusal::new(
+        PlatformReason::QuotaTooSmall,
+        format!(
+            "No call can be made for application {}: a login is a call too, the quota is 1 call in {}, and a token lives {} by the last login, too short for the next call. \
+             Raise spec.quota.calls to 2 or more (of all Platforms with this credential: the lowest counts), or have the platform give tokens that live longer than spec.quota.window. \
+             One login an hour finds out whether they do; to try it now, give the Platform a new value of the annotation iodm.dev/requested-at.",
+            grant.key.app_id,
+            exact(window.unwrap_or_default()),
+            exact(life)
+        ),
+    )
+}
+
 fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble) -> Refusal {
     let endpoint = &grant.key.endpoint;
     match trouble {
@@ -447,7 +478,8 @@ fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus
         | State::AuthenticationFailed(_)
         | State::ApplicationRefused(_)
         | State::Unexpected(_)
-        | State::Superseded => None,
+        | State::Superseded
+        | State::QuotaTooSmall { .. } => None,
     };
     SessionStatus {
         app_id: Some(grant.key.app_id.clone()),
@@ -491,6 +523,15 @@ fn rough(time: Duration) -> String {
         seconds @ 10..90 => format!("{}s", seconds.div_ceil(10) * 10),
         seconds @ 90..5400 => format!("{}m", seconds.div_ceil(60)),
         seconds @ 5400.. => format!("{}h", seconds.div_ceil(3600)),
+    }
+}
+
+/// A duration that doesn't change, as it is written in a spec.
+fn exact(time: Duration) -> String {
+    match time.as_secs() {
+        _ if time.subsec_nanos() > 0 => format!("{:.1}s", time.as_secs_f64().max(0.1)),
+        seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
     }
 }
 

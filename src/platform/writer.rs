@@ -175,7 +175,7 @@ impl Writer {
                 self.context.guards.release(&object.key, id, wall);
             }
         }
-        self.try_awaited(&known);
+        let waiting = self.try_awaited(&known);
         self.lost.place(&self.context.guards, wall);
         let guards = &self.context.guards;
         let told = guards.records(|group| self.rounds.is_open(group), wall);
@@ -187,7 +187,7 @@ impl Writer {
             });
         }
         self.tell_refused();
-        let (mut due, safe) = self.due(known, &told, (wall, now));
+        let (mut due, safe) = self.due(known, &told, &waiting, (wall, now));
         self.settle_records(&told, &mut due, &safe);
         for due in due {
             let context = Arc::clone(&self.context);
@@ -284,19 +284,24 @@ impl Writer {
         self.context.directory.finalizers_refused(refused);
     }
 
-    /// Has the credentials tried that decide whether a release or a raised bound of a Platform counts for a hold of others.
-    fn try_awaited(&self, known: &[Known]) {
+    /// Has the credentials tried that decide whether a release or a raised bound of a Platform counts for a hold of others;
+    /// returns the Platforms whose word waits for that.
+    fn try_awaited(&self, known: &[Known]) -> HashSet<ObjectKey> {
         let guards = &self.context.guards;
-        let awaited = known.iter().flat_map(|Known { object, .. }| {
-            let released = object.release_hold.as_deref();
-            guards.waits_for(&object.key, released)
-        });
-        let awaited: HashSet<ObjectKey> = awaited.collect();
+        let (mut awaited, mut waiting) = (HashSet::new(), HashSet::new());
+        for Known { object, .. } in known {
+            let decide = guards.waits_for(&object.key, object.release_hold.as_deref());
+            if !decide.is_empty() {
+                waiting.insert(object.key.clone());
+                awaited.extend(decide);
+            }
+        }
         for Known { object, access, .. } in known {
             if let (Access::Granted(grant), true) = (access, awaited.contains(&object.key)) {
                 grant.session.try_credential(false);
             }
         }
+        waiting
     }
 
     /// Copied out first: neither a session nor the census is asked under the lock.

@@ -130,6 +130,32 @@ impl Budget {
         if at <= now { Room::Now } else { Room::At(at) }
     }
 
+    /// When a login makes sense, for which there is room now: where a call can follow while its token serves, which is for
+    /// `serves`. `None` where none ever can: the login takes the only call of each window. `spare` as in [`Self::spare_room`].
+    pub(super) fn login(&self, serves: Duration, spare: bool, now: Instant) -> Option<Room> {
+        let part = |calls: usize| if spare { calls.div_ceil(2) } else { calls };
+        let (limit, fits) = (part(self.limit), part(self.fits(now)));
+        // Whatever else goes, the next call goes a window after the login. What others take, they may leave again.
+        if self.window <= serves || (fits < 2 && limit >= 2) {
+            return Some(Room::Now);
+        }
+        if limit < 2 {
+            return None;
+        }
+        let Some(free) = fits
+            .checked_sub(self.in_flight + 1)
+            .filter(|free| *free > 0)
+        else {
+            return Some(Room::AfterAnswer);
+        };
+        let next = blocking(&self.answers, free).map(|stamp| stamp + self.window);
+        Some(match next {
+            // So late that the token isn't due to be renewed by then.
+            Some(next) if next > now + serves => Room::At(next - serves / 2),
+            Some(_) | None => Room::Now,
+        })
+    }
+
     /// Takes a slot for one call, where there is room.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let free = self.room(now) == Room::Now;

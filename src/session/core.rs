@@ -8,6 +8,7 @@
 
 mod begin;
 mod handover;
+mod in_vain;
 mod lane;
 mod learn;
 mod turn;

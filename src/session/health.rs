@@ -280,7 +280,8 @@ fn is_odd(state: &State) -> bool {
         | State::Unavailable(..)
         | State::AuthenticationFailed(_)
         | State::ApplicationRefused(_)
-        | State::Superseded => false,
+        | State::Superseded
+        | State::QuotaTooSmall { .. } => false,
     }
 }
 

@@ -32,11 +32,16 @@ pub enum State {
     Unexpected(Detail),
     /// The token was handed in, and a login of the same application works: nothing is called by the token.
     Superseded,
+    /// A login takes the only call of each window, and its token is over before the next one.
+    QuotaTooSmall {
+        /// How long a token lives.
+        life: Duration,
+    },
 }
 
 impl State {
     /// Every word of [`Self::as_str`].
-    pub const WORDS: [&str; 8] = [
+    pub const WORDS: [&str; 9] = [
         "Open",
         "Throttled",
         "TokenRefused",
@@ -45,6 +50,7 @@ impl State {
         "ApplicationRefused",
         "Unexpected",
         "Superseded",
+        "QuotaTooSmall",
     ];
 
     /// Whether no call does what it's for, so that few are tried.
@@ -55,7 +61,8 @@ impl State {
             | Self::AuthenticationFailed(_)
             | Self::ApplicationRefused(_)
             | Self::Unexpected(_)
-            | Self::Superseded => true,
+            | Self::Superseded
+            | Self::QuotaTooSmall { .. } => true,
         }
     }
 
@@ -67,7 +74,8 @@ impl State {
             Self::AuthenticationFailed(_)
             | Self::ApplicationRefused(_)
             | Self::Unexpected(_)
-            | Self::Superseded => true,
+            | Self::Superseded
+            | Self::QuotaTooSmall { .. } => true,
         }
     }
 
@@ -82,6 +90,7 @@ impl State {
             Self::ApplicationRefused(_) => "ApplicationRefused",
             Self::Unexpected(_) => "Unexpected",
             Self::Superseded => "Superseded",
+            Self::QuotaTooSmall { .. } => "QuotaTooSmall",
         }
     }
 }

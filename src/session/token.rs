@@ -17,6 +17,8 @@ use crate::remote::client::Login;
 
 /// A token is renewed so long before its end, or a tenth of its life before, if that is less.
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
+/// A token serves so much shorter than it lives, or by a tenth of its life, if that is less: a call takes its time.
+const SPENT_ON_A_CALL: Duration = Duration::from_secs(10);
 /// Fresh tokens that are refused in a row until a person has to look.
 const REFUSED_IN_A_ROW: u32 = 3;
 /// The pause before the last of them: another client of the application may be logging in too.
@@ -78,6 +80,8 @@ pub(super) struct Tokens {
     /// Why the last token was refused, until there is a new one.
     refused: Option<Detail>,
     not_before: Option<Instant>,
+    /// When the last login brought a token, and how long that lives.
+    last: Option<(Instant, Duration)>,
     logins: u64,
 }
 
@@ -93,6 +97,7 @@ impl Tokens {
             refused_in_a_row: 0,
             refused: None,
             not_before: None,
+            last: None,
             logins: 0,
         };
         tokens.begin_anew();
@@ -163,12 +168,30 @@ impl Tokens {
             let ends = (!life.is_zero()).then(|| now + life);
             self.refused = None;
             self.not_before = None;
+            self.last = ends.map(|_| (now, life));
             self.put(login.access_token, ends);
             if let Some(live) = &mut self.live {
                 live.renewal = ends.map(|ends| ends - RENEWED_BEFORE.min(life / 10));
             }
         }
         true
+    }
+
+    /// When the last login brought a token, and how long that lives; `None` where that isn't known.
+    pub(super) fn last(&self) -> Option<(Instant, Duration)> {
+        self.last
+    }
+
+    /// How long after a login calls can be made with its token, as far as the last one tells.
+    pub(super) fn serves(&self) -> Option<Duration> {
+        self.last
+            .map(|(_, life)| life.saturating_sub(SPENT_ON_A_CALL.min(life / 10)))
+    }
+
+    /// The same up to its renewal.
+    pub(super) fn serves_unrenewed(&self) -> Option<Duration> {
+        self.last
+            .map(|(_, life)| life.saturating_sub(RENEWED_BEFORE.min(life / 10)))
     }
 
     /// The platform refused the token `serial`.
@@ -280,6 +303,7 @@ impl Tokens {
         self.refused_in_a_row = 0;
         self.refused = None;
         self.not_before = None;
+        self.last = None;
         if let Credential::Token(token) = &self.credential {
             let token = token.clone();
             self.put(token, None);

@@ -70,6 +70,8 @@ reasons! {
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of `spec.credentialsSecretRef`.";
     /// The token in the Secret is not used, since a login of the same application works.
     TokenNotUsed: Stalled, "Give this `Platform` the credentials of the Secret that the message names.";
+    /// A login takes the only call that the quota allows in a window, and its token is over before the next one, so no call can be made.
+    QuotaTooSmall: Stalled, "Raise `spec.quota.calls` to 2 or more, or have the platform give tokens that live longer than `spec.quota.window`.";
     /// The platform refuses the application itself: frozen, unknown or without the right.
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
     /// Answers come that the platform doesn't give, to a login or to call after call: they prove nothing.

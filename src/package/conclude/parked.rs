@@ -30,6 +30,7 @@ pub(super) fn parked(
         State::AuthenticationFailed(_) | State::Superseded => Reason::AuthenticationFailed,
         State::ApplicationRefused(_) => Reason::ApplicationRefused,
         State::Unexpected(_) => Reason::UnexpectedAnswer,
+        State::QuotaTooSmall { .. } => Reason::QuotaTooSmall,
     };
     let status = &seen.object.status;
     let lasting = state.is_ailing() && !outlasted;
@@ -51,7 +52,8 @@ pub(super) fn parked(
         | State::AuthenticationFailed(_)
         | State::ApplicationRefused(_)
         | State::Unexpected(_)
-        | State::Superseded => state_message(seen, state),
+        | State::Superseded
+        | State::QuotaTooSmall { .. } => state_message(seen, state),
     };
     say(seen, reason, &message, None, now)
 }
@@ -95,6 +97,7 @@ fn says_lasting(seen: &Observation) -> bool {
         Reason::AuthenticationFailed,
         Reason::ApplicationRefused,
         Reason::UnexpectedAnswer,
+        Reason::QuotaTooSmall,
     ];
     lasting
         .iter()

@@ -53,6 +53,10 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
         State::Superseded => format!(
             "The Platform brings an accessToken beside a login of {application} that works, so nothing is called by the token; the condition of the Platform says which Secret to use"
         ),
+        State::QuotaTooSmall { life } => format!(
+            "No call can be made for {application}: a login takes the only call of a window, and a token lives {}, too short for the next one; the condition of the Platform says how to mend that",
+            rounded(*life)
+        ),
         State::ApplicationRefused(detail) => format!(
             "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator"
         ),

@@ -140,6 +140,7 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::TlsMismatch
             | PlatformReason::AuthenticationFailed
             | PlatformReason::TokenNotUsed
+            | PlatformReason::QuotaTooSmall
             | PlatformReason::ApplicationRefused
             | PlatformReason::UnexpectedAnswer
             | PlatformReason::AuditFailed

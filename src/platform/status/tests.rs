@@ -66,6 +66,7 @@ fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<Pla
         record: None,
         other_logins: &[],
         overdue: None,
+        release_waits: false,
         now: (at(1000), Instant::now()),
     })
 }
@@ -88,6 +89,31 @@ fn detail() -> Detail {
 }
 
 #[tokio::test]
+async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
+    let (object, access) = (platform(&spec()), grant(true, None));
+    let snapshot = snapshot(State::Open);
+    let said = |release_waits| {
+        let status = next(&Look {
+            object: &object,
+            access: &access,
+            snapshot: Some(&snapshot),
+            packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
+            other_logins: &[],
+            overdue: None,
+            release_waits,
+            now: (at(1000), Instant::now()),
+        });
+        let status = status.unwrap();
+        let (is, why, message) = ready(&status);
+        assert_eq!((is, why), ("True", "Available"));
+        message.contains("A release by this Platform")
+    };
+    assert!(said(true) && !said(false));
+}
+
+#[tokio::test]
 async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
     let until = Instant::now();
     let unavailable = |trouble| State::Unavailable(detail(), trouble);
@@ -95,6 +121,14 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
         (State::Open, "True", "Available", "app-1"),
         (State::TokenRefused(detail()), "True", "Available", "app-1"),
         (State::Superseded, "False", "TokenNotUsed", "iot/iot-app"),
+        (
+            State::QuotaTooSmall {
+                life: Duration::from_secs(45),
+            },
+            "False",
+            "QuotaTooSmall",
+            "the quota is 1 call in 1m, and a token lives 45s",
+        ),
         (
             State::Throttled { until },
             "False",
@@ -185,6 +219,7 @@ fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
         record: None,
         other_logins: &[(ObjectKey::new("iot", "other"), "iot/other-app".to_owned())],
         overdue: None,
+        release_waits: false,
         now: (at(1000), Instant::now()),
     })
     .unwrap()
@@ -223,6 +258,7 @@ async fn ready_says_what_is_known_of_the_credential() {
             record: None,
             other_logins: &[],
             overdue: None,
+            release_waits: false,
             now: (at(1000), Instant::now()),
         });
         ready(&said.unwrap()).2.to_owned()
@@ -248,6 +284,7 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
             record: None,
             other_logins: &[],
             overdue: None,
+            release_waits: false,
             now: (at(1000), Instant::now()),
         };
         next(&look).unwrap().packages
@@ -321,6 +358,7 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
             record: None,
             other_logins: &[],
             overdue: None,
+            release_waits: false,
             now: (at(second), now),
         })
         .unwrap()
@@ -352,6 +390,7 @@ async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
             record: None,
             other_logins: &[],
             overdue: None,
+            release_waits: false,
             now: (
                 at(1000 + i64::from(seconds)),
                 start + Duration::from_secs(seconds.into()),
@@ -399,6 +438,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
             record,
             other_logins: &[],
             overdue: None,
+            release_waits: false,
             now: (at(1000), Instant::now()),
         });
         let status = status.unwrap();
@@ -481,6 +521,7 @@ async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
                 record: None,
                 other_logins: &[],
                 overdue: None,
+                release_waits: false,
                 now: (at(1000), Instant::now()),
             });
             let status = status.unwrap();
@@ -517,6 +558,7 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
             record: None,
             other_logins: &[],
             overdue: Some(&overdue),
+            release_waits: false,
             now: (at(1000), Instant::now()),
         })
         .unwrap();

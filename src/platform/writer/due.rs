@@ -16,11 +16,13 @@ use crate::api::names::ObjectKey;
 use crate::session::State;
 
 impl Writer {
-    /// What has to be written now, and whose guard stands in a status already as it should.
+    /// What has to be written now, and whose guard stands in a status already as it should. The releases of those in `waiting`
+    /// wait for credentials to be tried.
     pub(super) fn due(
         &mut self,
         known: Vec<Known>,
         told: &BTreeMap<ObjectKey, Told>,
+        waiting: &HashSet<ObjectKey>,
         now: (Timestamp, Instant),
     ) -> (Vec<Due>, HashSet<u64>) {
         let mut due = Vec::new();
@@ -63,6 +65,7 @@ impl Writer {
                 record,
                 other_logins: &other_logins,
                 overdue: overdue.as_ref(),
+                release_waits: waiting.contains(&object.key),
                 now,
             });
             let Some(status) = status else { continue };

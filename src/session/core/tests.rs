@@ -6,6 +6,7 @@ mod lanes;
 mod logins;
 mod look_ups;
 mod odd_answers;
+mod short_lives;
 mod starving;
 mod throttled;
 

@@ -45,7 +45,7 @@ pub(super) enum Move {
 }
 
 /// The same of one lane.
-enum Turn {
+pub(super) enum Turn {
     /// It wants nothing.
     Idle,
     Go(Move),
@@ -140,7 +140,16 @@ impl Core {
         };
         let (login, alone) = match lane.tokens.need(now) {
             Need::Nothing => (false, probe || lane.tokens.doubtful()),
-            Need::Login => (true, probe),
+            Need::Login => {
+                let vain = (!trial).then(|| self.login_in_vain(lane, !queued, now));
+                if let Some(instead) = vain.flatten() {
+                    return instead;
+                }
+                (true, probe)
+            }
+            Need::Renewal if self.renewal_in_vain(lane, !queued && !trial, now) => {
+                (false, probe || lane.tokens.doubtful())
+            }
             // A login ends the old token, which calls that are out still need.
             Need::Renewal => (true, true),
             Need::At(at) => return Turn::Wait(Some(at)),

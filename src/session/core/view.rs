@@ -17,6 +17,8 @@ impl Core {
             State::Superseded
         } else if let Some(state) = lane.health.ailment() {
             state.clone()
+        } else if let Some(life) = self.only_logins(id, now) {
+            State::QuotaTooSmall { life }
         } else if let Some(until) = self.budget.throttled_until(now)
             && self.is_wanted()
         {
@@ -47,8 +49,9 @@ impl Core {
         let probe = lane.and_then(|lane| lane.health.next_probe()).map(left);
         let logged_in = lane.is_some_and(|lane| lane.tokens.current().is_some());
         let turn = self.login_waits(id).filter(|_| !logged_in).map(left);
+        let login = self.next_login(id, now).map(left);
         let own = self.budget.estimate(position, now);
-        own.max(probe.max(turn).unwrap_or(Duration::ZERO))
+        own.max(probe.max(turn).max(login).unwrap_or(Duration::ZERO))
     }
 
     /// The first `most` of those who wait, with about how long until their turns.
