@@ -19,6 +19,7 @@ use crate::api::names::{
     REQUESTED_AT_ANNOTATION,
 };
 use crate::api::reason::Phase;
+use crate::api::version_package::Lifecycle;
 use crate::platform::guard::Asked;
 
 /// The annotations that are decided on.
@@ -49,7 +50,8 @@ pub struct Packed {
     pub application: Option<AppId>,
     /// Whether it asks for the deletion of its package, as of when it was read.
     pub asks: Asks,
-    /// Whether it was neither being deleted nor retired when it was read.
+    /// Whether it is neither being deleted nor retired by its lifecycle. Whether it retires by its time is up to the clock of
+    /// whoever asks: the one that it was read by may have been wrong.
     pub lives: bool,
     /// When it retires.
     pub retires: Option<Timestamp>,
@@ -87,6 +89,9 @@ struct Text {
     spec: Value,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     status: Value,
+    /// Whether the status names the uid of the object, which stands beside the text already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    own: bool,
 }
 
 #[cfg(test)]
@@ -105,7 +110,7 @@ impl Packed {
             lost,
             actor,
             spec,
-            status,
+            mut status,
         } = watched;
         let known = |name: &String| KEPT_ANNOTATIONS.contains(&&**name);
         let annotations = metadata.annotations.map(|all| {
@@ -131,6 +136,10 @@ impl Packed {
         let (namespace, name) = (metadata.namespace.take(), metadata.name.take());
         let key = ObjectKey::new(namespace.unwrap_or_default(), name.unwrap_or_default());
         let uid: Arc<str> = metadata.uid.take().unwrap_or_default().into();
+        let own = status.get("uid").and_then(Value::as_str) == Some(&*uid);
+        if own && let Some(fields) = status.as_object_mut() {
+            fields.remove("uid");
+        }
         let text = Text {
             metadata,
             unreadable,
@@ -138,6 +147,7 @@ impl Packed {
             actor,
             spec,
             status,
+            own,
         };
         // An empty text would be unpacked as an object that can't be read, which holds and deletes nothing.
         let packed = serde_json::to_string(&text).unwrap_or_default().into();
@@ -152,6 +162,7 @@ impl Packed {
         let ended = let_go || deletion.is_some_and(|deletion| deletion.outcome.is_some());
         let spec = object.spec.as_ref().ok();
         let retires = spec.and_then(|spec| spec.retire_after.as_ref());
+        let is_retired = spec.is_some_and(|spec| spec.lifecycle == Lifecycle::Retired);
         Self {
             file_id: object.file_id().cloned(),
             platform: object.named_platform(),
@@ -159,7 +170,7 @@ impl Packed {
             decodable: object.spec.is_ok(),
             application: object.application().cloned(),
             asks,
-            lives: object.deleted_at.is_none() && !object.is_retired(now),
+            lives: object.deleted_at.is_none() && !is_retired,
             retires: retires.map(|at| at.0),
             finalizer: object.has_finalizer(),
             ended,
@@ -172,9 +183,11 @@ impl Packed {
 
     /// Whether `other` is the same version of the same object, which asks for the same.
     pub fn is_same(&self, other: &Self) -> bool {
-        // All else is in the text; these two depend on the time of reading, too.
-        let asks = self.asks == other.asks && self.lives == other.lives;
-        asks && self.key == other.key && self.uid == other.uid && self.text == other.text
+        // All else is in the text; this depends on the time of reading, too.
+        self.asks == other.asks
+            && self.key == other.key
+            && self.uid == other.uid
+            && self.text == other.text
     }
 
     /// Takes over since when it is known, if `earlier` is the same object, and the names that are still the same.
@@ -217,13 +230,19 @@ impl Packed {
             actor: None,
             spec: Value::Null,
             status: Value::Null,
+            own: false,
         });
         text.into_object(&self.key, &self.uid)
     }
 }
 
 impl Text {
-    fn into_object(self, key: &ObjectKey, uid: &str) -> Object {
+    fn into_object(mut self, key: &ObjectKey, uid: &str) -> Object {
+        if self.own
+            && let Some(fields) = self.status.as_object_mut()
+        {
+            fields.insert("uid".to_owned(), uid.into());
+        }
         let metadata = ObjectMeta {
             uid: Some(uid.to_owned()),
             ..self.metadata
@@ -297,11 +316,25 @@ mod tests {
             "its names are shared"
         );
         assert_eq!(told(object("another", "1")), (false, false));
-        let lives = !known.lives;
+        let asks = Asks::Later;
         assert!(!known.is_same(&Packed {
-            lives,
+            asks,
             ..known.clone()
         }));
+    }
+
+    #[test]
+    fn a_time_of_retirement_that_a_wrong_clock_took_for_past_ends_no_claim() {
+        let spec = json!({
+            "fileId": "f-1", "platformRef": {"name": "p"}, "retireAfter": "2026-12-24T00:00:00Z",
+        });
+        let object = json!({"metadata": {"namespace": "fleet", "name": "a"}, "spec": spec});
+        let watched: Watched = serde_json::from_value(served(object)).unwrap();
+        let [ahead, now] = ["2027-01-01T00:00:00Z", "2026-12-01T00:00:00Z"];
+        let packed = Packed::read(watched, ahead.parse().unwrap());
+        let claimant = packed.claimant().unwrap();
+        assert!(claimant.lives(now.parse().unwrap()));
+        assert!(!claimant.lives(ahead.parse().unwrap()));
     }
 
     #[test]

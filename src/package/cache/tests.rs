@@ -1,6 +1,5 @@
 use super::*;
 use crate::package::fixtures;
-use crate::package::packed::Asks;
 
 fn shown(cache: &Cache, name: &str) -> Option<String> {
     let look = cache.look(&ObjectKey::new("fleet", name))?;
@@ -295,7 +294,7 @@ fn what_another_claims_that_retires_at_a_time_is_told_by_a_look() {
     };
     assert_eq!(wish(&cache), "deletion");
     let mut later = version("b", "1");
-    later.asks = Asks::Later;
+    later.retires = Some(fixtures::now());
     cache.apply(Event::Applied(later));
     assert_eq!(wish(&cache), "open", "it may be retired by now");
     cache.apply(Event::Applied(version("c", "1")));

@@ -103,9 +103,9 @@ impl Shown {
             let accepted = other.application.as_ref() == Some(application);
             accepted && other.finalizer && other.decodable
         });
-        // One that retires at a time may have done so since it was read, and one of another Platform claims it only
+        // One that retires at a time may have done so, and one of another Platform claims it only
         // while that has the right credentials.
-        let sure = |other: &Packed| other.asks != Asks::Later && other.platform == object.platform;
+        let sure = |other: &Packed| other.retires.is_none() && other.platform == object.platform;
         match claimants.map(sure).max() {
             Some(true) => {
                 let hold = asked.hold.clone();
