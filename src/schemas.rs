@@ -264,12 +264,11 @@ fn compare(
     theirs: &JSONSchemaProps,
     missing: &mut Vec<String>,
 ) {
-    if let Some(default) = ours
-        .default
-        .as_ref()
-        .filter(|_| ours.default != theirs.default)
-    {
-        missing.push(format!("the default {} of {path}", default.0));
+    match (&ours.default, &theirs.default) {
+        (ours, theirs) if ours == theirs => {}
+        (Some(default), _) => missing.push(format!("the default {} of {path}", default.0)),
+        // The API server fills it in when an object is read, so each says what nobody has written.
+        (None, _) => missing.push(format!("a {path} without a default")),
     }
     let has = |rule: &str| {
         let theirs = theirs.x_kubernetes_validations.iter().flatten();
@@ -398,5 +397,11 @@ mod tests {
             missing_fields(&ours, &other),
             [r#"the default "Active" of .spec.lifecycle"#]
         );
+        let mut other = ours.clone();
+        let spec = spec_of(&mut other.spec.versions[0]);
+        let time = spec.properties.as_mut().unwrap().get_mut("retireAfter");
+        time.unwrap().default = Some(JSON(serde_json::json!("2020-01-01T00:00:00Z")));
+        let lacks = missing_fields(&ours, &other);
+        assert_eq!(lacks, ["a .spec.retireAfter without a default"]);
     }
 }
