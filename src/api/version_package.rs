@@ -335,7 +335,7 @@ impl Outcome {
     ];
 
     /// The word as it stands in `status.deletion.outcome`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deleted => "Deleted",
             Self::AlreadyGone => "AlreadyGone",

@@ -9,6 +9,10 @@ use serde_json::Value;
 use crate::api::condition::READY;
 use crate::api::names::CONFIRM_ANNOTATION;
 use crate::api::reason::Reason;
+use crate::api::version_package::Outcome;
+
+/// The outcomes after which nothing is deleted any more.
+const SETTLED: [&str; 2] = [Outcome::Deleted.as_str(), Outcome::AlreadyGone.as_str()];
 
 /// What tells whether an object was looked at since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct Lineage {
     pub confirmed: Option<String>,
     /// Whether its status says of these edits that fields were lost: an earlier process has found that.
     pub said: bool,
+    /// Whether its status says that its package is gone: whatever its fields held, nothing is deleted for it any more.
+    pub settled: bool,
 }
 
 /// What the metadata and the status of an object tell of it.
@@ -32,6 +38,8 @@ pub fn lineage(metadata: &ObjectMeta, status: &Value) -> Lineage {
     let marked = i64::from(metadata.deletion_timestamp.is_some());
     let annotations = metadata.annotations.as_ref();
     let version = metadata.resource_version.as_ref();
+    let own = metadata.uid.is_some() && status["uid"].as_str() == metadata.uid.as_deref();
+    let settled = status["deletion"]["outcome"].as_str();
     let conditions = status["conditions"].as_array();
     let said = conditions.into_iter().flatten().any(|condition| {
         let observed = condition["observedGeneration"].as_i64();
@@ -45,6 +53,7 @@ pub fn lineage(metadata: &ObjectMeta, status: &Value) -> Lineage {
             .and_then(|version| version.parse().ok())
             .unwrap_or_default(),
         edits: generation - marked,
+        settled: own && settled.is_some_and(|outcome| SETTLED.contains(&outcome)),
         confirmed: annotations.and_then(|all| all.get(CONFIRM_ANNOTATION).cloned()),
         said,
     }
@@ -104,6 +113,10 @@ impl Doubts {
     }
 
     pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> Doubt {
+        if object.settled {
+            self.forget(&object.uid);
+            return Doubt::None;
+        }
         let written_meanwhile = self
             .listing
             .as_ref()
@@ -144,6 +157,8 @@ impl Doubts {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn object(version: u64, edits: i64) -> Lineage {
@@ -257,6 +272,29 @@ mod tests {
         };
         assert!(matches!(doubts.judge(&said, true), Doubt::Lost(_)));
         assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
+    }
+
+    #[test]
+    fn a_record_of_a_package_that_is_gone_is_not_doubted_and_keeps_no_loss_open() {
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&object(11, 1), true), lost());
+        doubts.end();
+        assert!(doubts.unsaid().is_some());
+        let settled = Lineage {
+            settled: true,
+            ..object(12, 1)
+        };
+        assert_eq!(doubts.judge(&settled, false), Doubt::None);
+        assert!(doubts.unsaid().is_none());
+        let status =
+            |uid: &str, outcome: &str| json!({"uid": uid, "deletion": {"outcome": outcome}});
+        let metadata = ObjectMeta {
+            uid: Some("u".to_owned()),
+            ..ObjectMeta::default()
+        };
+        assert!(lineage(&metadata, &status("u", "AlreadyGone")).settled);
+        assert!(!lineage(&metadata, &status("u", "Retained")).settled);
+        assert!(!lineage(&metadata, &status("another", "Deleted")).settled);
     }
 
     #[test]
