@@ -119,9 +119,9 @@ async fn send(means: &Means<'_>, observed: &Observed, slot: &mut Slot) -> Effect
     }
     let (session, connection) = (&usable.session, &usable.connection);
     slot.give_back();
-    means.inventory.deleting(&usable.app_id);
+    means.inventory.deleting(session.key());
     let answer = session.delete(&object.uid, connection, file_id).await;
-    means.inventory.no_longer_deleting(&usable.app_id);
+    means.inventory.no_longer_deleting(session.key());
     if let Some(answer) = &answer {
         means.guards.called(&object.uid);
         means.metrics.called(Call::Delete, answer);

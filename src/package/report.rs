@@ -97,7 +97,8 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         Errand::Exists => exists(reach, object, usable),
         Errand::Deleted(now) => {
             if let (Some(usable), Some(file)) = (usable, object.file_id()) {
-                reach.inventory.deleted(&usable.app_id, file, now);
+                let key = usable.session.key();
+                reach.inventory.deleted(key, file, now);
             }
         }
         Errand::Reopen => memory.reopen(uid),

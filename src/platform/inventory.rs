@@ -28,11 +28,17 @@ use self::deletions::{Deleted, Deletions, Mark};
 use self::listing::{Entry, Listing};
 pub use self::reader::{Reader, run};
 use self::walk::{Reading, Walk};
-use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
+use crate::api::names::{Endpoint, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::version_package::PackageIdentity;
 use crate::clock::Now;
 use crate::session::{CredentialId, Session, SessionKey, Witness};
+
+/// So many bytes are kept of the lists of one application at one endpoint, the last reading and the one under way: some 70,000
+/// packages. An endpoint can list whatever it likes.
+const MOST_OF_ONE: usize = 32 << 20;
+/// The same of all of them.
+const MOST_OF_ALL: usize = 96 << 20;
 
 /// What the list says of one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +84,10 @@ pub struct Inventory {
 #[derive(Default)]
 struct State {
     stocks: BTreeMap<SessionKey, Stock>,
-    /// By application, since its list is the same whatever the endpoint.
-    deletions: HashMap<AppId, Deletions>,
+    /// By endpoint too: whoever has an endpoint of their own can name any application there.
+    deletions: HashMap<SessionKey, Deletions>,
+    /// The bytes of what walks under way have met.
+    walking: HashMap<SessionKey, usize>,
     /// The endpoints that have shown a package of an object that was accepted at another one, so that they speak of the
     /// packages of that one.
     shown: HashSet<(Witness, Endpoint)>,
@@ -93,6 +101,8 @@ struct Stock {
     /// Whether the list is read at all.
     reads: bool,
     listing: Listing,
+    /// The bytes that it takes.
+    kept: usize,
     /// The last reading that proves what isn't there.
     proof: Option<Proof>,
     /// Packages that are listed although they were deleted, and when the platform said that they were.
@@ -229,23 +239,23 @@ impl Inventory {
     }
 
     /// A DELETE of the application begins: until it has ended, no reading proves anything.
-    pub fn deleting(&self, application: &AppId) {
+    pub fn deleting(&self, key: &SessionKey) {
         let mut state = self.state.lock();
-        let deletions = state.deletions.entry(application.clone()).or_default();
+        let deletions = state.deletions.entry(key.clone()).or_default();
         deletions.begins();
     }
 
     /// A DELETE of the application has ended, or wasn't sent.
-    pub fn no_longer_deleting(&self, application: &AppId) {
+    pub fn no_longer_deleting(&self, key: &SessionKey) {
         let mut state = self.state.lock();
-        let deletions = state.deletions.entry(application.clone()).or_default();
+        let deletions = state.deletions.entry(key.clone()).or_default();
         deletions.ends();
     }
 
     /// The platform says that it deleted `file`: the next reading must not find it.
-    pub fn deleted(&self, application: &AppId, file: &FileId, now: Now) {
+    pub fn deleted(&self, key: &SessionKey, file: &FileId, now: Now) {
         let mut state = self.state.lock();
-        let deletions = state.deletions.entry(application.clone()).or_default();
+        let deletions = state.deletions.entry(key.clone()).or_default();
         deletions.deleted(file, now);
     }
 
@@ -303,12 +313,13 @@ impl Inventory {
         let State {
             stocks,
             deletions,
+            walking,
             shown: _,
         } = &mut *state;
-        let read = stocks.iter().filter(|(_, stock)| stock.reads);
-        let read: HashSet<&AppId> = read.map(|(key, _)| &key.app_id).collect();
         // Where nothing is read, nothing has to be remembered for a reading.
-        deletions.retain(|application, all| read.contains(application) || all.mark().is_busy());
+        let reads = |key: &SessionKey| stocks.get(key).is_some_and(|stock| stock.reads);
+        deletions.retain(|key, all| reads(key) || all.mark().is_busy());
+        walking.retain(|key, _| reads(key));
         ended
     }
 
@@ -319,16 +330,26 @@ impl Inventory {
         stock.map_or_else(Vec::new, |stock| stock.platforms.clone())
     }
 
-    /// Begins a walk over the list of `application`.
-    fn begin(&self, application: &AppId, now: Now) -> Walk {
-        Walk::new(now, self.mark(application))
+    /// Begins a walk over the list of `key`.
+    fn begin(&self, key: &SessionKey, now: Now) -> Walk {
+        Walk::new(now, self.mark(key))
     }
 
-    /// Where the deletions of `application` stand.
-    fn mark(&self, application: &AppId) -> Mark {
+    /// Where the deletions of `key` stand.
+    fn mark(&self, key: &SessionKey) -> Mark {
         let state = self.state.lock();
-        let deletions = state.deletions.get(application);
+        let deletions = state.deletions.get(key);
         deletions.map_or_else(Mark::default, Deletions::mark)
+    }
+
+    /// Whether there is room for what a walk over the list of `key` has met, beside what is kept of the last readings.
+    fn has_room(&self, key: &SessionKey, met: usize) -> bool {
+        let mut state = self.state.lock();
+        state.walking.insert(key.clone(), met);
+        let of_one = state.stocks.get(key).map_or(0, |stock| stock.kept) + met;
+        let kept = state.stocks.values().map(|stock| stock.kept);
+        let of_all: usize = kept.chain(state.walking.values().copied()).sum();
+        of_one <= MOST_OF_ONE && of_all <= MOST_OF_ALL
     }
 
     /// Takes a reading in, its packages marked where no object stands for them.
@@ -342,19 +363,23 @@ impl Inventory {
         let State {
             stocks,
             deletions,
+            walking,
             shown: _,
         } = &mut *state;
+        walking.remove(key);
         let Some(stock) = stocks.get_mut(key).filter(|stock| stock.reads) else {
             return Taken::default();
         };
         if let Some(flaw) = flaw {
+            let tells = stock.listing.amend(listing);
+            stock.kept = stock.listing.bytes();
             return Taken {
-                tells: stock.listing.amend(listing),
+                tells,
                 another_trouble: stock.fails(flaw.to_string(), now),
                 reappeared: Vec::new(),
             };
         }
-        let deletions = deletions.get_mut(&key.app_id);
+        let deletions = deletions.get_mut(key);
         let again = deletions.map_or_else(Vec::new, |all| all.listed_again(begun, &listing));
         stock.reappeared.retain(|id, _| listing.has(id));
         stock.reappeared.extend(
@@ -368,6 +393,7 @@ impl Inventory {
             packages: listing.len(),
             unmanaged: listing.unmanaged(),
         });
+        stock.kept = listing.bytes();
         stock.listing = listing;
         stock.trouble = None;
         Taken {
@@ -380,6 +406,7 @@ impl Inventory {
     /// A try to read the list of `key` failed; whether that is another trouble than the last one.
     fn failed(&self, key: &SessionKey, message: &str, now: Now) -> bool {
         let mut state = self.state.lock();
+        state.walking.remove(key);
         let stock = state.stocks.get_mut(key);
         stock.is_some_and(|stock| stock.fails(message.to_owned(), now))
     }

@@ -14,6 +14,11 @@ const LONGEST: usize = 256;
 /// The same for the time of the upload.
 const LONGEST_TIME: usize = 64;
 
+/// The bytes that an allocator gives for so many: in steps of 16, 8 more for each piece.
+fn piece(bytes: usize) -> usize {
+    (bytes + 8).next_multiple_of(16)
+}
+
 /// One package: its id and what is said of it in one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -49,6 +54,11 @@ impl Entry {
             text: text.into_boxed_str(),
             unmanaged: false,
         })
+    }
+
+    /// The bytes of its text.
+    pub(super) fn bytes(&self) -> usize {
+        piece(self.text.len())
     }
 
     /// The id of the package.
@@ -145,11 +155,9 @@ impl Listing {
         self.0.binary_search_by(|entry| entry.id().cmp(id))
     }
 
-    /// The bytes that it holds, as an allocator counts them: in steps of 16, 8 more for each piece.
-    #[cfg(test)]
+    /// The bytes that it holds, as an allocator counts them.
     pub(super) fn bytes(&self) -> usize {
-        let piece = |bytes: usize| (bytes + 8).next_multiple_of(16);
-        let texts = self.0.iter().map(|entry| piece(entry.text.len()));
+        let texts = self.0.iter().map(Entry::bytes);
         piece(self.0.capacity() * size_of::<Entry>()) + texts.sum::<usize>()
     }
 }

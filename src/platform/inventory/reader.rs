@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::deletions::Deleted;
 use super::schedule::Since;
 use super::walk::{Reading, Walk};
-use super::{Application, Inventory, Named, Now, Objects};
+use super::{Application, Inventory, MOST_OF_ALL, MOST_OF_ONE, Named, Now, Objects};
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::platform::Platform;
 use crate::clock::Clock;
@@ -175,7 +175,7 @@ impl Reader {
 
     /// Walks over all pages; or tells in a sentence why that isn't possible.
     async fn walk(&self, key: &SessionKey, source: &Source) -> Result<Walk, String> {
-        let mut walk = self.inventory.begin(&key.app_id, self.clock.now());
+        let mut walk = self.inventory.begin(key, self.clock.now());
         let (mut number, mut tries) = (0, 0);
         loop {
             tries += 1;
@@ -185,10 +185,20 @@ impl Reader {
             let answer = listed.as_ref().err().unwrap_or(&Answer::Done(200));
             self.metrics.called(Call::List, answer);
             match listed {
-                Ok(page) => match walk.take(number, &page) {
-                    Next::Page(next) => (number, tries) = (next, 0),
-                    Next::Complete | Next::TooMany => return Ok(walk),
-                },
+                Ok(page) => {
+                    let next = walk.take(number, &page);
+                    if !self.inventory.has_room(key, walk.bytes()) {
+                        return Err(format!(
+                            "the list is longer than what is kept: {} MiB of one application, {} MiB of all together",
+                            MOST_OF_ONE >> 20,
+                            MOST_OF_ALL >> 20
+                        ));
+                    }
+                    match next {
+                        Next::Page(next) => (number, tries) = (next, 0),
+                        Next::Complete | Next::TooMany => return Ok(walk),
+                    }
+                }
                 Err(answer) if is_asked_again(&answer, tries) => {}
                 Err(answer) => return Err(refused(&answer)),
             }
@@ -197,7 +207,7 @@ impl Reader {
 
     /// Takes in what a walk has found, and tells of it; whether it proves anything.
     async fn conclude(&self, key: &SessionKey, source: &Source, walk: Walk) -> bool {
-        let mut reading = walk.end(self.inventory.mark(&key.app_id));
+        let mut reading = walk.end(self.inventory.mark(key));
         let (flaw, packages) = (reading.flaw, reading.listing.len());
         let begun = reading.begun;
         let proves = self.judge(source, &mut reading).await;
@@ -332,10 +342,11 @@ fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> BTreeMap<SessionKe
 }
 
 fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
-    // The last good credentials serve deletions already asked for, and nothing else.
+    // The last good credentials serve deletions already asked for, and nothing else. Who doesn't want the list read would never
+    // have its credentials tried for it.
     let lending = all
         .iter()
-        .filter(|(_, usable, _)| usable.last_good.is_none());
+        .filter(|(_, usable, _)| usable.last_good.is_none() && usable.inventory.is_some());
     // A token that was handed in may be of another application, and list the packages of that one.
     let best = lending.min_by_key(|(_, usable, proof)| match proof {
         Proof::Proven { .. } => (0, !usable.logs_in, 0),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::walk::Flaw;
 use super::*;
+use crate::api::names::AppId;
 use crate::remote::client::Page;
 use crate::remote::pages::Next;
 use crate::remote::wire::CategoryInfo;
@@ -73,25 +74,25 @@ impl Bench {
     }
 
     fn read_total(&self, ids: &[&str], total: u64, begun: u64, ended: u64) -> Taken {
-        let mut walk = self.inventory.begin(&app(), self.at(begun));
+        let mut walk = self.inventory.begin(&key(), self.at(begun));
         walk.take(0, &page(ids, total));
         self.end(walk, ended)
     }
 
     fn end(&self, walk: Walk, ended: u64) -> Taken {
-        let reading = walk.end(self.inventory.mark(&app()));
+        let reading = walk.end(self.inventory.mark(&key()));
         self.inventory.take(&key(), reading, self.at(ended))
     }
 
     fn delete(&self, id: &str, answered: u64) {
         self.fail_to_delete();
         let now = self.at(answered);
-        self.inventory.deleted(&app(), &file(id), now);
+        self.inventory.deleted(&key(), &file(id), now);
     }
 
     fn fail_to_delete(&self) {
-        self.inventory.deleting(&app());
-        self.inventory.no_longer_deleting(&app());
+        self.inventory.deleting(&key());
+        self.inventory.no_longer_deleting(&key());
     }
 
     fn unmanaged(&self, platform: &str) -> Option<i32> {
@@ -168,11 +169,11 @@ fn a_reading_that_lists_a_package_heals_even_where_it_proves_nothing_else() {
 fn a_walk_proves_nothing_where_packages_came_went_or_were_deleted_by_us() {
     let bench = Bench::new();
     let flaw = |pages: &[Page]| {
-        let mut walk = bench.inventory.begin(&app(), bench.at(1));
+        let mut walk = bench.inventory.begin(&key(), bench.at(1));
         for (number, page) in (0..).zip(pages) {
             walk.take(number, page);
         }
-        walk.end(bench.inventory.mark(&app())).flaw
+        walk.end(bench.inventory.mark(&key())).flaw
     };
     assert_eq!(flaw(&[page(&[], 0)]), None);
     assert_eq!(flaw(&[page(&["a"], 2), page(&["b"], 2)]), None);
@@ -188,15 +189,15 @@ fn a_walk_proves_nothing_where_packages_came_went_or_were_deleted_by_us() {
     nameless.data[0].file_id = None;
     assert_eq!(flaw(&[nameless]), Some(Flaw::Nameless));
 
-    let mut walk = bench.inventory.begin(&app(), bench.at(1));
+    let mut walk = bench.inventory.begin(&key(), bench.at(1));
     bench.fail_to_delete();
     walk.take(0, &page(&["a"], 1));
-    let reading = walk.end(bench.inventory.mark(&app()));
+    let reading = walk.end(bench.inventory.mark(&key()));
     assert_eq!(reading.flaw, Some(Flaw::Deleting));
     // One that is under way all the while may take effect all the while.
-    bench.inventory.deleting(&app());
+    bench.inventory.deleting(&key());
     assert_eq!(flaw(&[page(&["a"], 1)]), Some(Flaw::Deleting));
-    bench.inventory.no_longer_deleting(&app());
+    bench.inventory.no_longer_deleting(&key());
     assert_eq!(flaw(&[page(&["a"], 1)]), None);
 }
 
@@ -245,9 +246,9 @@ fn packages_of_nobody_are_counted_for_every_platform_and_say_whether_they_were_d
     let bench = Bench::new();
     assert_eq!(bench.unmanaged("production"), None);
     bench.delete("a", 5);
-    let mut walk = bench.inventory.begin(&app(), bench.at(10));
+    let mut walk = bench.inventory.begin(&key(), bench.at(10));
     walk.take(0, &page(&["a", "b", "c"], 3));
-    let mut reading = walk.end(bench.inventory.mark(&app()));
+    let mut reading = walk.end(bench.inventory.mark(&key()));
     for entry in reading.listing.entries_mut() {
         entry.unmanaged = entry.id() != "b";
     }
@@ -290,6 +291,43 @@ fn an_inventory_that_is_turned_off_knows_nothing_and_wakes_whoever_relied_on_it(
 }
 
 #[test]
+fn a_list_without_end_takes_the_room_of_one_application_and_many_take_that_of_all() {
+    let bench = Bench::new();
+    let room = |met| bench.inventory.has_room(&key(), met);
+    assert!(room(MOST_OF_ONE));
+    assert!(!room(MOST_OF_ONE + 1));
+    for name in ["app-2", "app-3", "app-4"] {
+        let key = SessionKey {
+            app_id: name.parse().unwrap(),
+            ..key()
+        };
+        bench.inventory.has_room(&key, MOST_OF_ONE);
+    }
+    assert!(!room(1), "the others have taken all of it");
+    // They are served no longer.
+    bench.inventory.serve(vec![application(true)]);
+    assert!(room(MOST_OF_ONE));
+    // What a reading has kept counts beside the next walk, also where no reading ever proves anything.
+    bench.read_total(&["a", "b"], 9, 1, 2);
+    assert!(!room(MOST_OF_ONE));
+}
+
+#[test]
+fn deletions_at_an_endpoint_of_somebody_else_say_nothing_of_a_reading() {
+    let bench = Bench::new();
+    let elsewhere = SessionKey {
+        endpoint: "https://theirs:1".parse().unwrap(),
+        ..key()
+    };
+    bench.inventory.deleting(&elsewhere);
+    let now = bench.at(1);
+    bench.inventory.deleted(&elsewhere, &file("a"), now);
+    let taken = bench.read(&["a"], 2, 3);
+    assert_eq!(taken.reappeared, []);
+    assert!(!taken.another_trouble);
+}
+
+#[test]
 fn ten_thousand_packages_take_less_than_five_megabytes() {
     let bench = Bench::new();
     let packages: Vec<CategoryInfo> = (0..10_000)
@@ -307,7 +345,7 @@ fn ten_thousand_packages_take_less_than_five_megabytes() {
             upload_time: Some("20170811T080000Z".to_owned()),
         })
         .collect();
-    let mut walk = bench.inventory.begin(&app(), bench.at(1));
+    let mut walk = bench.inventory.begin(&key(), bench.at(1));
     for (number, data) in (0..).zip(packages.chunks(100)) {
         let page = Page {
             data: data.to_vec(),
@@ -389,7 +427,7 @@ fn walked(
     changes: &[Vec<Change>],
 ) -> (Reading, Vec<String>) {
     let mut stayed = packages.clone();
-    let mut walk = bench.inventory.begin(&app(), bench.at(10));
+    let mut walk = bench.inventory.begin(&key(), bench.at(10));
     let mut number = 0;
     loop {
         let from = (number as usize * pages).min(packages.len());
@@ -397,7 +435,7 @@ fn walked(
         let ids: Vec<_> = packages[from..until].iter().map(String::as_str).collect();
         let next = walk.take(number, &page(&ids, packages.len() as u64));
         let Next::Page(following) = next else {
-            return (walk.end(bench.inventory.mark(&app())), stayed);
+            return (walk.end(bench.inventory.mark(&key())), stayed);
         };
         for change in changes.get(number as usize).into_iter().flatten() {
             match *change {

@@ -16,6 +16,8 @@ pub(super) struct Walk {
     begun: Now,
     mark: Mark,
     entries: Vec<Entry>,
+    /// The bytes of what it has met.
+    bytes: usize,
     /// Packages read, those without an id too.
     read: u64,
     total: Option<u64>,
@@ -77,6 +79,7 @@ impl Walk {
             flaw: mark.is_busy().then_some(Flaw::Deleting),
             mark,
             entries: Vec::new(),
+            bytes: 0,
             read: 0,
             total: None,
         }
@@ -95,13 +98,21 @@ impl Walk {
         self.read = self.read.saturating_add(page.data.len() as u64);
         for said in &page.data {
             match Entry::pack(said) {
-                Some(entry) => self.entries.push(entry),
+                Some(entry) => {
+                    self.bytes += size_of::<Entry>() + entry.bytes();
+                    self.entries.push(entry);
+                }
                 None => {
                     self.flaw.get_or_insert(Flaw::Nameless);
                 }
             }
         }
         next
+    }
+
+    /// The bytes of what it has met so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Ends, with what is known of deletions now.
