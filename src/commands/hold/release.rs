@@ -9,8 +9,10 @@ use tokio::time::{Instant, sleep};
 use super::cluster::Cluster;
 use super::selection::{Held, PlatformSeen, Progress, Release, part_of, progress, release as at};
 use super::{Seen, confirm, say, wording};
-use crate::api::names::RELEASE_HOLD_ANNOTATION;
+use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
 
+/// So long the operator may take to tell an end on all Platforms that count together.
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// Between two looks at whether the operator has acted.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -23,8 +25,8 @@ pub async fn release(
 ) -> anyhow::Result<()> {
     let seen = Seen::read(cluster).await?;
     let holds = seen.holds();
-    let platform = match at(id, &seen.platforms) {
-        Release::On(platform) => platform,
+    let mut platform = match at(id, &seen.platforms) {
+        Release::On(platform) => platform.clone(),
         Release::Done(released) => {
             return say(&format!(
                 "Hold {id} was released before, at {:.0}.\n",
@@ -42,22 +44,55 @@ pub async fn release(
         let shown = objects.iter().map(|object| object.uid.clone()).collect();
         confirm_newcomers(cluster, id, shown).await?;
     }
-    cluster.ask_for_release(id, platform).await?;
-    let key = &platform.key;
-    match acted(cluster, id, platform, timeout).await? {
-        Progress::Released(count) => say(&format!(
+    let (mut asked, mut freed) = (HashSet::new(), None);
+    loop {
+        cluster.ask_for_release(id, &platform).await?;
+        let key = &platform.key;
+        match acted(cluster, id, &platform, timeout).await? {
+            Progress::Released(count) => freed = Some(freed.unwrap_or(0) + count),
+            Progress::Over => {}
+            Progress::Gone => anyhow::bail!(
+                "Platform {key} is gone; `vpo hold list` tells whether the hold still stands"
+            ),
+            Progress::Pending => anyhow::bail!(
+                "the operator has not acted within {timeout:?}: the annotation {RELEASE_HOLD_ANNOTATION} on Platform {key} stays, and counts as soon as it does; does one run and lead?"
+            ),
+        }
+        asked.insert(platform.key);
+        match also_held(cluster, id, &asked).await? {
+            Some(other) => platform = other,
+            None => break,
+        }
+    }
+    match freed {
+        Some(count) => say(&format!(
             "Hold {id} is released: {} go on, as fast as the quota allows.\n",
             wording::many(count, "deletion")
         )),
-        Progress::Over => say(&format!(
+        None => say(&format!(
             "Hold {id} is over: nothing is held by it any more.\n"
         )),
-        Progress::Gone => anyhow::bail!(
-            "Platform {key} is gone; `vpo hold list` tells whether the hold still stands"
-        ),
-        Progress::Pending => anyhow::bail!(
-            "the operator has not acted within {timeout:?}: the annotation {RELEASE_HOLD_ANNOTATION} on Platform {key} stays, and counts as soon as it does; does one run and lead?"
-        ),
+    }
+}
+
+/// Another Platform that still shows the hold once all that count together with the `asked` ones must have told its end: it
+/// holds a part of its own.
+async fn also_held(
+    cluster: &Cluster,
+    id: &str,
+    asked: &HashSet<ObjectKey>,
+) -> anyhow::Result<Option<PlatformSeen>> {
+    let end = Instant::now() + TOLD_WITHIN;
+    loop {
+        let seen = Seen::read(cluster).await?;
+        let other = match at(id, &seen.platforms) {
+            Release::On(platform) => Some(platform).filter(|other| !asked.contains(&other.key)),
+            Release::Done(_) | Release::Unknown => None,
+        };
+        if other.is_none() || Instant::now() >= end {
+            return Ok(other.cloned());
+        }
+        sleep(PAUSE).await;
     }
 }
 

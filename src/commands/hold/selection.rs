@@ -172,16 +172,17 @@ pub enum Release<'a> {
 
 /// Where the hold of this id is released: any Platform of its application will do, best one that stays.
 pub fn release<'a>(id: &str, platforms: &'a [PlatformSeen]) -> Release<'a> {
-    // A Platform that tells the release is ahead of one that still shows the hold.
-    if let Some(released) = platforms.iter().find_map(|platform| platform.released(id)) {
-        return Release::Done(released);
-    }
+    // Platforms that count together no more hold a part each: what one of them tells says nothing of the others.
     let showing = platforms
         .iter()
-        .filter(|platform| platform.hold(id).is_some());
-    showing
-        .min_by_key(|platform| (platform.terminating, &platform.key))
-        .map_or(Release::Unknown, Release::On)
+        .filter(|platform| platform.hold(id).is_some() && platform.released(id).is_none());
+    if let Some(platform) = showing.min_by_key(|platform| (platform.terminating, &platform.key)) {
+        return Release::On(platform);
+    }
+    let mut told = platforms
+        .iter()
+        .filter_map(|platform| platform.released(id));
+    told.next().map_or(Release::Unknown, Release::Done)
 }
 
 /// What a Platform says of a release that was asked for there.
@@ -327,7 +328,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_release_goes_to_a_platform_that_stays_and_is_not_asked_for_twice() {
+    fn a_release_goes_to_a_platform_that_stays_and_once_to_each_that_holds_a_part() {
         let going = PlatformSeen {
             terminating: true,
             ..platform("a", held_by("h-1", 60, "app-1"))
@@ -339,7 +340,9 @@ pub(super) mod tests {
         assert_eq!(release("h-2", &platforms), Release::Unknown);
 
         let told = json!({"guard": {"released": [{"id": "h-1", "time": "2026-11-23T12:05:00Z", "count": 50}]}});
-        let platforms = [staying, platform("c", told)];
+        let parted = [staying.clone(), platform("c", told.clone())];
+        assert_eq!(release("h-1", &parted), Release::On(&staying));
+        let platforms = [platform("c", told)];
         assert!(
             matches!(release("h-1", &platforms), Release::Done(released) if released.count == 50)
         );
