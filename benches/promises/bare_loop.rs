@@ -33,7 +33,7 @@ use version_package_operator::api::version_package::{
 };
 use version_package_operator::api_server;
 use version_package_operator::remote::answer::Answer;
-use version_package_operator::remote::client::{Connection, Timeouts};
+use version_package_operator::remote::client::{Authorization, Connection, Timeouts};
 use version_package_operator::remote::tls::TlsSettings;
 
 use crate::machine;
@@ -69,7 +69,7 @@ impl Manner {
 pub struct Platform {
     connection: Connection,
     app_id: AppId,
-    token: SecretString,
+    authorization: Authorization,
 }
 
 /// What a deletion needs, the same for all of one loop.
@@ -213,14 +213,16 @@ impl Platform {
         Self {
             connection,
             app_id,
-            token: login.expect("a login").access_token,
+            authorization: Authorization::new(login.expect("a login").access_token, None),
         }
     }
 
     /// Deletes a package, once.
     pub async fn delete(&self, file_id: &str) -> Answer {
         let file_id = FileId::try_from(file_id.to_owned()).expect("a fileId");
-        let answer = self.connection.delete(&self.app_id, &self.token, &file_id);
+        let answer = self
+            .connection
+            .delete(&self.app_id, &self.authorization, &file_id);
         answer.await
     }
 }

@@ -7,7 +7,6 @@ mod trouble;
 use std::borrow::Cow;
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -18,6 +17,8 @@ use super::wire::THROTTLE_TEXT;
 
 /// The longest code that is shown, in characters.
 const MAX_CODE: usize = 32;
+/// The most that is read of a code, in bytes.
+const LONGEST_CODE: usize = 1024;
 /// The longest message that is shown, in characters.
 pub(super) const MAX_MESSAGE: usize = 256;
 
@@ -149,15 +150,10 @@ impl fmt::Display for Detail {
 
 /// Tells what the answer to `call` means, from its status and its uncompressed body.
 ///
-/// A known code wins over the status, as the platform uses one code under several. `secret` is what
-/// the call carried; it is never repeated, even if the platform does. Of the answer to a login nothing is
+/// A known code wins over the status, as the platform uses one code under several. What `mask` hides
+/// is never repeated, even if the platform does. Of the answer to a login nothing is
 /// repeated at all but a known code: it may hold a token.
-pub fn read(
-    call: Call,
-    status: u16,
-    body: Result<&[u8], BodyFault>,
-    secret: &SecretString,
-) -> Answer {
+pub(crate) fn read(call: Call, status: u16, body: Result<&[u8], BodyFault>, mask: &Mask) -> Answer {
     let text = match body {
         Ok(bytes) => String::from_utf8_lossy(bytes),
         Err(fault) => return unread(status, fault),
@@ -169,10 +165,10 @@ pub fn read(
         code: body
             .code()
             .filter(|_| call != Call::Login || class.is_some())
-            .map(|code| shown_code(code, secret)),
+            .map(|code| shown_code(code, mask)),
         message: match call {
             Call::Login => body.kind(status, class).to_owned(),
-            Call::Show | Call::List | Call::Delete => body.message(status, secret),
+            Call::Show | Call::List | Call::Delete => body.message(status, mask),
         },
     };
     match class {
@@ -315,14 +311,14 @@ impl<'a> Body<'a> {
     }
 
     /// The platform's own words where it has any that people can read, else what came instead.
-    fn message(&self, status: u16, secret: &SecretString) -> String {
+    fn message(&self, status: u16, mask: &Mask) -> String {
         let message = match self {
             _ if is_redirect(status) => return self.kind(status, None).to_owned(),
             Self::Object {
                 text: Some(text), ..
-            } if !text.starts_with('<') => shown(text, MAX_MESSAGE, secret),
+            } if !text.starts_with('<') => mask.clean(text, MAX_MESSAGE),
             Self::Other(text) if !text.contains(char::REPLACEMENT_CHARACTER) => {
-                shown(text, MAX_MESSAGE, secret)
+                mask.clean(text, MAX_MESSAGE)
             }
             Self::Object { code: Some(_), .. } => return "a code without a text".to_owned(),
             Self::Empty | Self::Object { code: None, .. } | Self::Html | Self::Other(_) => {
@@ -369,16 +365,11 @@ fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
 }
 
 /// A code fit to be shown. What was stripped leaves a mark, so that no unknown code looks like a known one.
-fn shown_code(code: &str, secret: &SecretString) -> String {
+fn shown_code(code: &str, mask: &Mask) -> String {
     let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
-    let masked = Mask::of(secret.expose_secret()).hide(code).into_owned();
+    let masked = mask.hide(code, LONGEST_CODE);
     let printable: String = masked.chars().map(printable).collect();
-    shown(&printable, MAX_CODE, secret)
-}
-
-/// `text` fit to be shown: see [`Mask::clean`].
-pub(super) fn shown(text: &str, limit: usize, secret: &SecretString) -> String {
-    Mask::of(secret.expose_secret()).clean(text, limit)
+    mask.clean(&printable, MAX_CODE)
 }
 
 #[cfg(test)]

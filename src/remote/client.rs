@@ -50,6 +50,26 @@ pub struct Login {
     pub expires_in: Duration,
 }
 
+/// What a call is made with.
+#[derive(Debug, Clone)]
+pub struct Authorization {
+    token: SecretString,
+    /// What it was obtained with; never sent, and never shown, whatever the platform repeats.
+    login: Option<SecretString>,
+}
+
+impl Authorization {
+    /// A token that came from a login with this secret, or that was handed in.
+    pub fn new(token: SecretString, login: Option<SecretString>) -> Self {
+        Self { token, login }
+    }
+
+    fn mask(&self) -> Mask {
+        let secrets = [&self.token].into_iter().chain(&self.login);
+        Mask::of(secrets.map(ExposeSecret::expose_secret))
+    }
+}
+
 /// One page of the list of packages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
@@ -125,6 +145,7 @@ impl Connection {
             .append_pair("appId", app_id.as_str())
             .append_pair("secret", secret.expose_secret())
             .finish();
+        let mask = Mask::of([secret.expose_secret()]);
         let content = HeaderValue::from_static("application/x-www-form-urlencoded");
         let request = Request {
             method: Method::POST,
@@ -133,17 +154,25 @@ impl Connection {
             body: Some(form.into_bytes()),
             bound: BODY_BOUND,
         };
-        let (status, body) = self.call(Call::Login, request, secret).await?;
+        let (status, body) = self.call(Call::Login, request, &mask).await?;
         reply::login(&body).map_err(|lack| not_understood(status, lack))
     }
 
     /// Deletes one package.
-    pub async fn delete(&self, app_id: &AppId, token: &SecretString, file_id: &FileId) -> Answer {
-        let request = match package(Method::DELETE, app_id, token, file_id) {
+    pub async fn delete(
+        &self,
+        app_id: &AppId,
+        authorization: &Authorization,
+        file_id: &FileId,
+    ) -> Answer {
+        let request = match package(Method::DELETE, app_id, authorization, file_id) {
             Ok(request) => request,
             Err(answer) => return answer,
         };
-        match self.call(Call::Delete, request, token).await {
+        match self
+            .call(Call::Delete, request, &authorization.mask())
+            .await
+        {
             Ok((status, _)) => Answer::Done(status),
             Err(answer) => answer,
         }
@@ -156,13 +185,13 @@ impl Connection {
     pub async fn show(
         &self,
         app_id: &AppId,
-        token: &SecretString,
+        authorization: &Authorization,
         file_id: &FileId,
     ) -> Result<CategoryInfo, Answer> {
-        let request = package(Method::GET, app_id, token, file_id)?;
-        let (status, body) = self.call(Call::Show, request, token).await?;
-        reply::package(&body, file_id, &Mask::of(token.expose_secret()))
-            .map_err(|lack| not_understood(status, lack))
+        let request = package(Method::GET, app_id, authorization, file_id)?;
+        let mask = authorization.mask();
+        let (status, body) = self.call(Call::Show, request, &mask).await?;
+        reply::package(&body, file_id, &mask).map_err(|lack| not_understood(status, lack))
     }
 
     /// Reads one page of the list; page 0 is the first, of at most 100 packages. What follows it is
@@ -173,35 +202,40 @@ impl Connection {
     pub async fn list(
         &self,
         app_id: &AppId,
-        token: &SecretString,
+        authorization: &Authorization,
         page: u32,
     ) -> Result<Page, Answer> {
-        self.list_some(app_id, token, page, pages::PAGE_SIZE).await
+        self.list_some(app_id, authorization, page, pages::PAGE_SIZE)
+            .await
     }
 
     /// Reads a list of one entry, to find out what a token is worth.
     ///
     /// # Errors
     /// Any answer but a page.
-    pub async fn list_one(&self, app_id: &AppId, token: &SecretString) -> Result<Page, Answer> {
-        self.list_some(app_id, token, 0, 1).await
+    pub async fn list_one(
+        &self,
+        app_id: &AppId,
+        authorization: &Authorization,
+    ) -> Result<Page, Answer> {
+        self.list_some(app_id, authorization, 0, 1).await
     }
 
     async fn list_some(
         &self,
         app_id: &AppId,
-        token: &SecretString,
+        authorization: &Authorization,
         page: u32,
         size: u32,
     ) -> Result<Page, Answer> {
         let path = format!("{CATEGORY_PATH}?pageNo={page}&pageSize={size}");
         let request = Request {
             bound: PAGE_BOUND,
-            ..authorized(Method::GET, path, app_id, token)?
+            ..authorized(Method::GET, path, app_id, authorization)?
         };
-        let (status, body) = self.call(Call::List, request, token).await?;
-        reply::page(&body, &Mask::of(token.expose_secret()))
-            .map_err(|lack| not_understood(status, lack))
+        let mask = authorization.mask();
+        let (status, body) = self.call(Call::List, request, &mask).await?;
+        reply::page(&body, &mask).map_err(|lack| not_understood(status, lack))
     }
 
     /// Sends one request and reads its answer: status and body where it was understood.
@@ -209,7 +243,7 @@ impl Connection {
         &self,
         call: Call,
         request: Request,
-        secret: &SecretString,
+        mask: &Mask,
     ) -> Result<(u16, Vec<u8>), Answer> {
         let deadline = Instant::now() + self.total;
         let reply = in_time(deadline, self.exchange.exchange(request)).await;
@@ -220,7 +254,7 @@ impl Connection {
             })
         });
         let Reply { status, body, .. } = reply.map_err(|NoReply { trouble, message }| {
-            let message = answer::shown(&message, answer::MAX_MESSAGE, secret);
+            let message = mask.clean(&message, answer::MAX_MESSAGE);
             let detail = Detail {
                 message,
                 ..Detail::default()
@@ -230,7 +264,7 @@ impl Connection {
         let body = in_time(deadline, body).await;
         let body = body.unwrap_or(Err(BodyFault::TimedOut));
         let read = body.as_deref().map_err(|fault| *fault);
-        match (answer::read(call, status, read, secret), body) {
+        match (answer::read(call, status, read, mask), body) {
             (Answer::Done(_), Ok(body)) => Ok((status, body)),
             (answer, _) => Err(answer),
         }
@@ -249,12 +283,12 @@ async fn in_time<T>(deadline: Instant, comes: impl Future<Output = T>) -> Option
 fn package(
     method: Method,
     app_id: &AppId,
-    token: &SecretString,
+    authorization: &Authorization,
     file_id: &FileId,
 ) -> Result<Request, Answer> {
     // A FileId holds only characters that stand for themselves in a path, so nothing is encoded.
     let path = format!("{CATEGORY_PATH}/{}", file_id.as_str());
-    authorized(method, path, app_id, token)
+    authorized(method, path, app_id, authorization)
 }
 
 /// A request as the application, or the answer to give where its token can't be sent at all.
@@ -262,7 +296,7 @@ fn authorized(
     method: Method,
     path: String,
     app_id: &AppId,
-    token: &SecretString,
+    authorization: &Authorization,
 ) -> Result<Request, Answer> {
     let unsent = |what: &str| {
         Answer::TokenRefused(Detail {
@@ -272,15 +306,15 @@ fn authorized(
             ..Detail::default()
         })
     };
-    let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
-    let mut bearer = bearer.map_err(|_| unsent("access token"))?;
-    bearer.set_sensitive(true);
+    let token = HeaderValue::try_from(format!("Bearer {}", authorization.token.expose_secret()));
+    let mut token = token.map_err(|_| unsent("access token"))?;
+    token.set_sensitive(true);
     let app_key = HeaderValue::try_from(app_id.as_str()).map_err(|_| unsent("appId"))?;
     let app = (HeaderName::from_static(APP_KEY), app_key);
     Ok(Request {
         method,
         path,
-        headers: HeaderMap::from_iter([app, (AUTHORIZATION, bearer)]),
+        headers: HeaderMap::from_iter([app, (AUTHORIZATION, token)]),
         body: None,
         bound: BODY_BOUND,
     })

@@ -1,4 +1,4 @@
-//! Hides a secret in a text that came from outside, in the spellings in which it may come back: raw, as a form or a URL
+//! Hides secrets in a text that came from outside, in the spellings in which it may come back: raw, as a form or a URL
 //! encodes it, and as JSON or HTML escapes it, also where one text mixes them. Pure.
 
 use std::borrow::Cow;
@@ -11,26 +11,35 @@ const UTF8: usize = 4;
 const LONGEST_ENTITY: usize = 16;
 /// A secret of so many characters is in no text by chance.
 const LONG: usize = 8;
+/// So many characters at the beginning of a longer secret are hidden too, with all of it that follows them. So what a place in
+/// a text costs that holds no secret doesn't grow with the secret.
+const TELLING: usize = 16;
 
-/// A secret as it is looked for.
-pub(super) struct Mask(Vec<char>);
+/// Secrets as they are looked for.
+pub(crate) struct Mask(Vec<Vec<char>>);
 
 impl Mask {
-    /// Hides `secret`. An empty one, or one of invisible characters alone, is never found.
-    pub(super) fn of(secret: &str) -> Self {
-        Self(secret.chars().filter_map(visible).collect())
+    /// Hides these secrets. An empty one, or one of invisible characters alone, is never found.
+    pub(crate) fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let seen = |secret: &str| secret.chars().filter_map(visible).collect();
+        Self(secrets.into_iter().map(seen).collect())
     }
 
-    /// Whether no text holds the secret by chance.
-    pub(super) fn is_long(&self) -> bool {
-        self.0.len() >= LONG
+    /// Hides only those that no text holds by chance.
+    pub(crate) fn of_long_ones(&self) -> Self {
+        let long = self.0.iter().filter(|secret| secret.len() >= LONG);
+        Self(long.cloned().collect())
     }
 
-    /// `text` without the secret, otherwise as it is.
-    pub(super) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    /// `text` without the secrets, otherwise as it is up to so many bytes; what follows them is left out.
+    pub(crate) fn hide<'a>(&self, text: &'a str, limit: usize) -> Cow<'a, str> {
         let mut hidden = String::new();
         let (mut rest, mut kept) = (text, text);
         while let Some(c) = rest.chars().next() {
+            if text.len() - rest.len() >= limit {
+                hidden.push_str(before(kept, rest));
+                return Cow::Owned(hidden);
+            }
             if let Some(length) = self.found_at(rest) {
                 hidden.push_str(before(kept, rest));
                 hidden.push_str(MASK);
@@ -48,9 +57,9 @@ impl Mask {
         }
     }
 
-    /// `text` without the secret, control characters, and invisible ones that change what people read; cut to `limit`
+    /// `text` without the secrets, control characters, and invisible ones that change what people read; cut to `limit`
     /// characters. No cut leaves a part of a secret, and nothing left out puts one together again.
-    pub(super) fn clean(&self, text: &str, limit: usize) -> String {
+    pub(crate) fn clean(&self, text: &str, limit: usize) -> String {
         let mut clean = String::new();
         let (mut rest, mut length) = (text, 0);
         while let Some(c) = rest.chars().next() {
@@ -75,32 +84,53 @@ impl Mask {
         clean
     }
 
-    /// How many bytes at the beginning of `text` spell the secret: of several readings the longest.
+    /// How many bytes at the beginning of `text` spell a secret, or enough of its beginning: the most that do.
     fn found_at(&self, text: &str) -> Option<usize> {
         // What is invisible at the beginning belongs to no secret.
         visible(text.chars().next()?)?;
-        let mut ends = vec![0];
-        for wanted in &self.0 {
-            let mut next = Vec::new();
-            let mut open = ends;
-            while let Some(at) = open.pop() {
-                for (read, length) in readings(after(text, at)).into_iter().flatten() {
-                    match visible(read) {
-                        None => open.push(at + length),
-                        Some(read) if read == *wanted => next.push(at + length),
-                        Some(_) => {}
-                    }
+        self.0
+            .iter()
+            .filter_map(|secret| spelled(secret, text))
+            .max()
+    }
+}
+
+/// How many bytes at the beginning of `text` spell this secret, or enough of its beginning: of several readings the longest.
+fn spelled(secret: &[char], text: &str) -> Option<usize> {
+    let (plain, end) = plainly_spelled(secret, text);
+    let (mut ends, mut open, mut next) = (vec![end], Vec::new(), Vec::new());
+    for (index, wanted) in secret.iter().enumerate().skip(plain) {
+        open.clone_from(&ends);
+        while let Some(at) = open.pop() {
+            for (read, length) in readings(after(text, at)).into_iter().flatten() {
+                match visible(read) {
+                    None => open.push(at + length),
+                    Some(read) if read == *wanted => next.push(at + length),
+                    Some(_) => {}
                 }
             }
-            next.sort_unstable();
-            next.dedup();
-            ends = next;
-            if ends.is_empty() {
-                return None;
-            }
         }
-        ends.last().copied().filter(|end| *end > 0)
+        if next.is_empty() {
+            return ends.last().copied().filter(|_| index >= TELLING);
+        }
+        next.sort_unstable();
+        next.dedup();
+        ends.clone_from(&next);
+        next.clear();
     }
+    ends.last().copied().filter(|end| *end > 0)
+}
+
+/// How many characters of the secret stand at the beginning of `text` that have one reading only, and their bytes.
+fn plainly_spelled(secret: &[char], text: &str) -> (usize, usize) {
+    let (mut plain, mut end) = (0, 0);
+    for (wanted, c) in secret.iter().zip(text.chars()) {
+        if matches!(c, '+' | '%' | '\\' | '&') || visible(c) != Some(*wanted) {
+            break;
+        }
+        (plain, end) = (plain + 1, end + c.len_utf8());
+    }
+    (plain, end)
 }
 
 /// A character as people see it; `None` for one that they don't.
@@ -249,7 +279,7 @@ mod tests {
     }
 
     /// Every character of `secret` in the same way.
-    fn spelled(secret: &str, way: u8) -> String {
+    fn spelled_in(secret: &str, way: u8) -> String {
         secret.chars().map(|c| spell(c, way)).collect()
     }
 
@@ -261,27 +291,52 @@ mod tests {
         let json = serde_json::to_string(secret).unwrap();
         let page = "hun&quot;ter&amp;2 =&#xfc;/\\%€😀+";
         for text in [secret, form, &*json, page] {
-            let hidden = Mask::of(secret).hide(text).into_owned();
+            let hidden = Mask::of([secret]).hide(text, 256).into_owned();
             assert_eq!(hidden.trim_matches('"'), "***", "{text}");
         }
     }
 
     #[test]
     fn of_two_readings_the_longer_one_is_hidden() {
-        assert_eq!(Mask::of("%2").hide("a%252b"), "a***b");
-        assert_eq!(Mask::of("a b").hide("xa+by a b"), "x***y ***");
-        assert_eq!(Mask::of("").hide("text"), "text");
-        assert_eq!(Mask::of("ab").hide("aab %zz \\u12 \\"), "a*** %zz \\u12 \\");
+        let hide = |secret: &str, text: &str| Mask::of([secret]).hide(text, 256).into_owned();
+        assert_eq!(hide("%2", "a%252b"), "a***b");
+        assert_eq!(hide("a b", "xa+by a b"), "x***y ***");
+        assert_eq!(hide("", "text"), "text");
+        assert_eq!(hide("ab", "aab %zz \\u12 \\"), "a*** %zz \\u12 \\");
+    }
+
+    #[test]
+    fn each_of_several_secrets_is_hidden_the_longer_one_where_both_begin() {
+        let mask = Mask::of(["abc", "abcdefgh", ""]);
+        assert_eq!(mask.hide("abcd abcdefgh", 256), "***d ***");
+        assert_eq!(mask.of_long_ones().hide("abcd abcdefgh", 256), "abcd ***");
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_secret_is_hidden_too_and_what_is_beyond_the_limit_left_out() {
+        let mask = Mask::of(["0123456789abcdefghij"]);
+        assert_eq!(mask.hide("x 0123456789abcdefgh y", 256), "x *** y");
+        assert_eq!(mask.hide("x 0123456789abcde y", 256), "x 0123456789abcde y");
+        assert_eq!(mask.hide("12340123456789abcdefghij", 5), "1234***");
+        assert_eq!(mask.hide("12345678", 5), "12345");
+    }
+
+    #[test]
+    fn a_text_that_begins_like_the_secret_everywhere_costs_no_more_than_its_length() {
+        let mask = Mask::of([&*format!("{}b", "a".repeat(4095))]);
+        for text in ["a".repeat(1 << 20), "%61".repeat(1 << 18)] {
+            assert_eq!(mask.hide(&text, text.len()).trim_matches('*'), "");
+        }
     }
 
     #[test]
     fn a_cut_leaves_no_part_of_a_secret_and_a_long_text_costs_no_more_than_its_beginning() {
-        let mask = Mask::of("hunter2");
+        let mask = Mask::of(["hunter2"]);
         assert_eq!(mask.clean("12345hunter2", 8), "12345***");
         assert_eq!(mask.clean("123456hunter2", 8), "123456*…");
         let long = "a".repeat(10_000_000);
         assert_eq!(
-            Mask::of(&"a".repeat(4000))
+            Mask::of([&*"a".repeat(4000)])
                 .clean(&long, 256)
                 .chars()
                 .count(),
@@ -299,14 +354,14 @@ mod tests {
         ) {
             let secret: String = secret.chars().filter(|c| visible(*c) == Some(*c)).collect();
             prop_assume!(!secret.is_empty());
-            let mask = Mask::of(&secret);
+            let mask = Mask::of([&*secret]);
             let mixed: String = secret.chars().zip(&ways).map(|(c, way)| spell(c, *way)).collect();
-            for spelling in [spelled(&secret, one), mixed] {
+            for spelling in [spelled_in(&secret, one), mixed] {
                 let text = format!("{before}{spelling}{after}");
-                for shown in [mask.hide(&text).into_owned(), mask.clean(&text, 256)] {
+                for shown in [mask.hide(&text, 1024).into_owned(), mask.clean(&text, 256)] {
                     prop_assert!(shown.contains(MASK), "{text} -> {shown}");
                     for way in 0..8 {
-                        let left = shown.contains(&spelled(&secret, way));
+                        let left = shown.contains(&spelled_in(&secret, way));
                         prop_assert!(!left, "{text} -> {shown}");
                     }
                 }
@@ -316,13 +371,13 @@ mod tests {
         #[test]
         fn what_is_no_secret_stays(text in "\\PC{0,80}", secret in "[\u{4e00}-\u{4fff}]{3}") {
             prop_assume!(!text.contains('%') && !text.contains('\\') && !text.contains(&secret));
-            prop_assert_eq!(Mask::of(&secret).hide(&text), &*text);
+            prop_assert_eq!(Mask::of([&*secret]).hide(&text, 1024), &*text);
         }
 
         #[test]
         fn no_text_makes_it_panic(text in any::<String>(), secret in any::<String>(), limit in 1_usize..40) {
-            let mask = Mask::of(&secret);
-            let _ = mask.hide(&text);
+            let mask = Mask::of([&*secret]);
+            prop_assert!(mask.hide(&text, limit).len() <= limit * MASK.len() + UTF8);
             prop_assert!(mask.clean(&text, limit).chars().count() <= limit);
         }
     }

@@ -9,7 +9,7 @@ pub mod codes;
 pub mod exchange;
 mod failure;
 mod https;
-mod mask;
+pub(crate) mod mask;
 pub mod pages;
 pub mod pem;
 mod reply;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::client::{Login, Page};
 use super::mask::Mask;
+use super::pages::PAGE_SIZE;
 use super::wire::CategoryInfo;
 use crate::api::names::FileId;
 
@@ -18,6 +19,9 @@ const DEFAULT_LIFE: i64 = 3600;
 const LONGEST_LIFE: i64 = 86_400;
 /// The longest token that is taken; the platform documents 256 characters.
 const LONGEST_TOKEN: usize = 4096;
+
+/// The most that is read of one field of a package, in bytes: more than any field of an object can name.
+const LONGEST_FIELD: usize = 2048;
 
 #[derive(Deserialize)]
 struct LoginReply<'a> {
@@ -90,9 +94,12 @@ fn hidden(mut package: CategoryInfo, mask: &Mask) -> CategoryInfo {
         upload_time,
     ];
     // By its id a package is found again: a short secret may be a part of it by chance.
-    let file_id = Some(file_id).filter(|_| mask.is_long());
-    for text in texts.into_iter().chain(file_id).flatten() {
-        if let Cow::Owned(masked) = mask.hide(text) {
+    let long = mask.of_long_ones();
+    let texts = texts.into_iter().map(|text| (text, mask));
+    for (text, mask) in texts.chain([(file_id, &long)]) {
+        if let Some(text) = text
+            && let Cow::Owned(masked) = mask.hide(text, LONGEST_FIELD)
+        {
             *text = masked;
         }
     }
@@ -106,10 +113,14 @@ struct ListReply<'a> {
     total_count: &'a RawValue,
 }
 
-/// One page of the list. A page without its total is refused, as no walk could tell its end from a cut.
+/// One page of the list. A page without its total is refused, as no walk could tell its end from a cut; so is one of more
+/// packages than are ever asked for.
 pub(super) fn page(body: &[u8], mask: &Mask) -> Result<Page, &'static str> {
     let reply: ListReply<'_> =
         serde_json::from_slice(body).map_err(|_| "an answer that isn't a page of packages")?;
+    if reply.data.len() > PAGE_SIZE as usize {
+        return Err("a page of more packages than were asked for");
+    }
     let total = reply.total_count.get().trim_matches('"').trim();
     Ok(Page {
         data: reply
@@ -130,7 +141,7 @@ mod tests {
     use super::*;
 
     fn mask() -> Mask {
-        Mask::of("0123456789abcdef")
+        Mask::of(["0123456789abcdef"])
     }
 
     fn life(reply: &str) -> u64 {

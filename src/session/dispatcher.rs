@@ -9,7 +9,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::Shared;
 use super::core::{LoginOrder, Underway};
 use crate::remote::answer::Answer;
-use crate::remote::client::{Connection, Login};
+use crate::remote::client::{Authorization, Connection, Login};
 
 /// Serves `session` until it's dropped or closed.
 pub(super) async fn run(session: Weak<Shared>) {
@@ -123,7 +123,10 @@ async fn try_token(call: TrialCall, connection: Arc<Connection>, token: SecretSt
     if !call.session.lock().core.may_send(Instant::now()) {
         return;
     }
-    let answer = match connection.list_one(&app_id, &token).await {
+    let answer = match connection
+        .list_one(&app_id, &Authorization::new(token, None))
+        .await
+    {
         Ok(_) => Answer::Done(200),
         Err(answer) => answer,
     };

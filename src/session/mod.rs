@@ -36,7 +36,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -52,7 +51,7 @@ pub use self::ticket::{Priority, Purpose, Standing, Ticket};
 use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
 use crate::clock::Clock;
 use crate::remote::answer::Answer;
-use crate::remote::client::{Connection, Page};
+use crate::remote::client::{Authorization, Connection, Page};
 use crate::remote::wire::CategoryInfo;
 
 /// What names a session: two `Platform`s with the same pair share one.
@@ -212,9 +211,11 @@ impl Session {
         file_id: &FileId,
     ) -> Option<Answer> {
         let begun = self.change(|core, now| core.begin(self.lane, uid, Purpose::Delete, now));
-        let (call, token) = TrackedCall::new(self, begun?);
+        let (call, authorization) = TrackedCall::new(self, begun?);
         // No await between the check above and the send: nothing can change in between.
-        let answer = connection.delete(&self.key().app_id, &token, file_id).await;
+        let answer = connection
+            .delete(&self.key().app_id, &authorization, file_id)
+            .await;
         call.end(&answer);
         Some(answer)
     }
@@ -232,8 +233,10 @@ impl Session {
         file_id: &FileId,
     ) -> Option<Result<CategoryInfo, Answer>> {
         let begun = self.change(|core, now| core.begin(self.lane, uid, purpose, now));
-        let (call, token) = TrackedCall::new(self, begun?);
-        let shown = connection.show(&self.key().app_id, &token, file_id).await;
+        let (call, authorization) = TrackedCall::new(self, begun?);
+        let shown = connection
+            .show(&self.key().app_id, &authorization, file_id)
+            .await;
         call.end(shown.as_ref().err().unwrap_or(&Answer::Done(200)));
         Some(shown)
     }
@@ -248,14 +251,16 @@ impl Session {
     /// Any answer but a page.
     pub async fn list(&self, connection: &Connection, page: u32) -> Option<Result<Page, Answer>> {
         let begun = self.spare_call().await;
-        let (call, token) = TrackedCall::new(self, begun?);
-        let listed = connection.list(&self.key().app_id, &token, page).await;
+        let (call, authorization) = TrackedCall::new(self, begun?);
+        let listed = connection
+            .list(&self.key().app_id, &authorization, page)
+            .await;
         call.end(listed.as_ref().err().unwrap_or(&Answer::Done(200)));
         Some(listed)
     }
 
     /// Begins a call once nobody else wants one.
-    async fn spare_call(&self) -> Option<(Underway, SecretString)> {
+    async fn spare_call(&self) -> Option<(Underway, Authorization)> {
         let _wanted = WantsSpare::new(self);
         loop {
             let mut told = pin!(self.shared.spare.notified());
@@ -385,13 +390,16 @@ struct TrackedCall<'a> {
 }
 
 impl<'a> TrackedCall<'a> {
-    fn new(session: &'a Session, (call, token): (Underway, SecretString)) -> (Self, SecretString) {
+    fn new(
+        session: &'a Session,
+        (call, authorization): (Underway, Authorization),
+    ) -> (Self, Authorization) {
         let call = Self {
             session,
             call: Some(call),
             _tracked: session.shared.calls.token(),
         };
-        (call, token)
+        (call, authorization)
     }
 
     fn end(mut self, answer: &Answer) {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Credential;
 use super::credential::same_credential;
 use crate::remote::answer::Detail;
-use crate::remote::client::Login;
+use crate::remote::client::{Authorization, Login};
 
 /// A token is renewed so long before its end, or a tenth of its life before, if that is less.
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
@@ -276,6 +276,16 @@ impl Tokens {
     pub(super) fn current(&self) -> Option<(SecretString, u64)> {
         let live = self.live.as_ref()?;
         Some((live.secret.clone(), live.serial))
+    }
+
+    /// The token with what it came from, for a call, and its serial.
+    pub(super) fn authorization(&self) -> Option<(Authorization, u64)> {
+        let (token, serial) = self.current()?;
+        let login = match &self.credential {
+            Credential::Login(secret) => Some(secret.clone()),
+            Credential::Token(_) => None,
+        };
+        Some((Authorization::new(token, login), serial))
     }
 
     /// Whether `serial` is the token in use.

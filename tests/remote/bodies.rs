@@ -19,10 +19,18 @@ async fn a_body_is_read_to_its_bound_and_no_further() {
         )
     };
     let large = ResponseTemplate::new(200).set_body_string(page(1_000_000));
-    let listed = answering(large).await.1.list(&app(), &token(), 0).await;
+    let listed = answering(large)
+        .await
+        .1
+        .list(&app(), &authorization(), 0)
+        .await;
     assert_eq!(listed.unwrap().total_count, 1);
     let larger = ResponseTemplate::new(200).set_body_string(page(1_048_576));
-    let listed = answering(larger).await.1.list(&app(), &token(), 0).await;
+    let listed = answering(larger)
+        .await
+        .1
+        .list(&app(), &authorization(), 0)
+        .await;
     assert_eq!(trouble(&listed.unwrap_err()), Trouble::Answered);
 }
 

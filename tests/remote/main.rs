@@ -33,7 +33,7 @@ use version_package_operator::api::names::{AppId, Endpoint, FileId};
 use version_package_operator::remote::answer::{
     Answer, CertificateFault, ClientFault, Detail, TlsFault, Trouble,
 };
-use version_package_operator::remote::client::{Connection, Timeouts};
+use version_package_operator::remote::client::{Authorization, Connection, Timeouts};
 use version_package_operator::remote::tls::TlsSettings;
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -198,8 +198,8 @@ fn secret() -> SecretString {
     SECRET.into()
 }
 
-fn token() -> SecretString {
-    TOKEN.into()
+fn authorization() -> Authorization {
+    Authorization::new(TOKEN.into(), Some(secret()))
 }
 
 fn file(id: &str) -> FileId {
@@ -207,7 +207,9 @@ fn file(id: &str) -> FileId {
 }
 
 async fn delete(connection: &Connection) -> Answer {
-    connection.delete(&app(), &token(), &file("a1")).await
+    connection
+        .delete(&app(), &authorization(), &file("a1"))
+        .await
 }
 
 fn trouble(answer: &Answer) -> Trouble {

@@ -55,11 +55,14 @@ async fn every_other_call_names_the_application_and_carries_the_token() {
     let endpoint: Endpoint = format!("https://{address}/base/").parse().unwrap();
     let connection = Connection::new(&endpoint, &ca.trusted(), Timeouts::default()).unwrap();
 
-    let done = connection.delete(&app(), &token(), &file(id)).await;
+    let done = connection.delete(&app(), &authorization(), &file(id)).await;
     assert_eq!(done, Answer::Done(200));
-    let shown = connection.show(&app(), &token(), &file(id)).await.unwrap();
+    let shown = connection
+        .show(&app(), &authorization(), &file(id))
+        .await
+        .unwrap();
     assert_eq!(shown.version.as_deref(), Some("V1"));
-    let page = connection.list(&app(), &token(), 3).await.unwrap();
+    let page = connection.list(&app(), &authorization(), 3).await.unwrap();
     assert_eq!((page.data, page.total_count), (vec![shown], 301));
 
     let requests = mock.received_requests().await.unwrap();
@@ -112,9 +115,9 @@ async fn answers_come_through_with_status_code_and_text() {
         delete(&connection).await,
         Answer::AlreadyGone(detail.clone())
     );
-    let shown = connection.show(&app(), &token(), &file("a1")).await;
+    let shown = connection.show(&app(), &authorization(), &file("a1")).await;
     assert_eq!(shown, Err(Answer::AlreadyGone(detail.clone())));
-    let listed = connection.list(&app(), &token(), 0).await;
+    let listed = connection.list(&app(), &authorization(), 0).await;
     assert_eq!(listed, Err(Answer::Unexpected(detail.clone())));
     let login = connection.login(&app(), &secret()).await.unwrap_err();
     let detail = Detail {
@@ -130,10 +133,13 @@ async fn a_200_that_lacks_what_the_call_was_for_is_unexpected() {
         answering(ResponseTemplate::new(200).set_body_json(serde_json::json!({}))).await;
     let login = connection.login(&app(), &secret()).await.unwrap_err();
     let shown = connection
-        .show(&app(), &token(), &file("a1"))
+        .show(&app(), &authorization(), &file("a1"))
         .await
         .unwrap_err();
-    let listed = connection.list(&app(), &token(), 0).await.unwrap_err();
+    let listed = connection
+        .list(&app(), &authorization(), 0)
+        .await
+        .unwrap_err();
     for answer in [login, shown, listed] {
         assert!(
             matches!(&answer, Answer::Unexpected(detail) if detail.http_status == Some(200)),
@@ -163,7 +169,11 @@ async fn a_redirect_is_not_followed() {
 async fn a_token_that_no_header_can_carry_is_refused_without_a_call() {
     let (mock, connection) = answering(ResponseTemplate::new(200)).await;
     let answer = connection
-        .delete(&app(), &"a\nb-hunter2".into(), &file("a1"))
+        .delete(
+            &app(),
+            &Authorization::new("a\nb-hunter2".into(), None),
+            &file("a1"),
+        )
         .await;
     assert!(
         matches!(&answer, Answer::TokenRefused(detail) if detail.http_status.is_none()),

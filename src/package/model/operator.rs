@@ -19,6 +19,7 @@ use crate::package::writer::finalizers;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::remote::answer::{Answer, Call, read as understand};
+use crate::remote::mask::Mask;
 use crate::session::{Purpose, Standing, State};
 use crate::writes::{finalizers_body, status_body};
 
@@ -234,7 +235,7 @@ impl World {
         self.check_send(object);
         let file = object.file_id().unwrap().to_string();
         let answer = |status: u16, body: &str| {
-            understand(Call::Delete, status, Ok(body.as_bytes()), &"s".into())
+            understand(Call::Delete, status, Ok(body.as_bytes()), &Mask::of(["s"]))
         };
         match reply {
             Reply::Done | Reply::DoneLost
@@ -397,5 +398,5 @@ fn fingerprint(object: &Object) -> Fingerprint {
 
 fn not_found(call: Call) -> Answer {
     let body = br#"{"error_code":"123002","error_desc":"not found"}"#;
-    understand(call, 404, Ok(body), &"s".into())
+    understand(call, 404, Ok(body), &Mask::of(["s"]))
 }

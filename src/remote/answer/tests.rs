@@ -5,8 +5,8 @@ use super::*;
 
 const CALLS: [Call; 4] = [Login, Show, List, Delete];
 
-fn secret() -> SecretString {
-    "hunter2-token".into()
+fn secret() -> Mask {
+    Mask::of(["hunter2-token"])
 }
 
 fn answer(call: Call, status: u16, body: &str) -> Answer {

@@ -2,10 +2,10 @@
 
 use std::task::Poll;
 
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{Core, LaneId, Move, Underway};
+use crate::remote::client::Authorization;
 use crate::session::Purpose;
 
 impl Core {
@@ -17,13 +17,13 @@ impl Core {
         uid: &str,
         purpose: Purpose,
         now: Instant,
-    ) -> Option<(Underway, SecretString)> {
+    ) -> Option<(Underway, Authorization)> {
         self.tidy(now);
         if self.closed || !self.may_send(now) {
             return None;
         }
         // Without a token there is no permit: whatever drops the one voids the other.
-        let (token, serial) = self.lanes.get(&id)?.tokens.current()?;
+        let (authorization, serial) = self.lanes.get(&id)?.tokens.authorization()?;
         self.permits
             .get(uid)
             .filter(|permit| permit.purpose == purpose && permit.lane == id)?;
@@ -36,7 +36,7 @@ impl Core {
             serial,
         };
         self.under_way.push((now, id));
-        Some((call, token))
+        Some((call, authorization))
     }
 
     /// One more wants a spare call.
@@ -59,7 +59,7 @@ impl Core {
         &mut self,
         id: LaneId,
         now: Instant,
-    ) -> Poll<Option<(Underway, SecretString)>> {
+    ) -> Poll<Option<(Underway, Authorization)>> {
         self.tidy(now);
         let lane = self.lanes.get(&id);
         let serves = lane.is_some_and(|lane| lane.abandoned.is_none());
@@ -75,7 +75,8 @@ impl Core {
             | Move::Wait(_) => return Poll::Pending,
         };
         let lane = self.lanes.get(&id);
-        let Some((token, serial)) = lane.and_then(|lane| lane.tokens.current()) else {
+        let Some((authorization, serial)) = lane.and_then(|lane| lane.tokens.authorization())
+        else {
             return Poll::Pending;
         };
         self.take(id, probe, now);
@@ -87,6 +88,6 @@ impl Core {
             waits: None,
             serial,
         };
-        Poll::Ready(Some((call, token)))
+        Poll::Ready(Some((call, authorization)))
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::*;
 use crate::remote::answer::{Answer, Detail};
-use crate::remote::client::{Connection, Timeouts};
+use crate::remote::client::{Authorization, Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::core::Underway;
 use crate::session::{Credential, Priority, Purpose, Standing, State, Ticket, TrackedCall};
@@ -69,7 +69,7 @@ async fn delete(session: &Session, uid: &str) -> Option<Answer> {
 }
 
 /// Begins the delete of an object that holds a permit for it.
-fn begin(session: &Session, n: i64) -> (Underway, SecretString) {
+fn begin(session: &Session, n: i64) -> (Underway, Authorization) {
     let begun = session
         .change(|core, now| core.begin(session.lane, &format!("u{n}"), Purpose::Delete, now));
     begun.expect("it holds a permit")

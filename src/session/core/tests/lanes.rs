@@ -3,6 +3,7 @@
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::remote::client::Authorization;
 
 const OTHER: LaneId = LaneId(2);
 
@@ -32,12 +33,17 @@ impl Bench {
         standing
     }
 
-    fn begin_in(&mut self, lane: LaneId, n: usize) -> Option<(Underway, SecretString)> {
+    fn begin_in(&mut self, lane: LaneId, n: usize) -> Option<(Underway, Authorization)> {
         let begun = self
             .core
             .begin(lane, &format!("u{n}"), Purpose::Delete, self.now);
         self.settle();
         begun
+    }
+
+    fn call_in(&mut self, lane: LaneId, n: usize, answer: &Answer) {
+        let (call, _) = self.begin_in(lane, n).expect("it holds a permit");
+        self.end(&call, answer);
     }
 
     /// Passes time until a login is under way; how long that took, and whose it is.
@@ -288,6 +294,32 @@ fn the_quota_of_a_credential_that_is_not_accepted_yet_binds_its_own_calls() {
     assert_eq!(permitted.count(), 2);
     bench.ask(9);
     assert_eq!(bench.core.limit(bench.now), 100);
+}
+
+#[test]
+fn of_two_tokens_that_work_each_obeys_its_own_quota_and_neither_the_other_ones() {
+    let mut bench = Bench::new(100);
+    bench.core.agree(LANE, token(100, "t"), false, bench.now);
+    bench
+        .core
+        .agree(OTHER, token(2, "narrow"), false, bench.now);
+    for lane in [LANE, OTHER] {
+        bench.ask_in(lane, 0);
+        while !bench.permitted_in(lane, 0) {
+            bench.wait();
+        }
+        bench.call_in(lane, 0, &Answer::Done(200));
+    }
+    bench.pass(WINDOW);
+    assert_eq!(bench.core.limit(bench.now), 100);
+    let permitted = |lane, bench: &mut Bench| {
+        for n in 1..=6 {
+            bench.ask_in(lane, n);
+        }
+        (1..=6).filter(|n| bench.permitted_in(lane, *n)).count()
+    };
+    assert_eq!(permitted(OTHER, &mut bench), 2);
+    assert_eq!(permitted(LANE, &mut bench), 6);
 }
 
 #[test]
