@@ -373,10 +373,11 @@ impl Core {
         }
     }
 
-    /// Whether the bounds of a credential leave room for one more of its own calls. Those of one that is accepted are
-    /// within the bounds that count for all.
+    /// Whether the bounds of a credential leave room for one more of its own calls. Those of a login that is accepted are
+    /// within the bounds that count for all; of tokens that were handed in the widest bounds count for all.
     fn own_room(&self, id: LaneId, now: Instant) -> Room {
-        let lane = self.lanes.get(&id).filter(|lane| !lane.is_proven());
+        let lane = self.lanes.get(&id);
+        let lane = lane.filter(|lane| !lane.speaks_for_application());
         lane.map_or(Room::Now, |lane| lane.own_room(self.out_of(id), now))
     }
 }
