@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kube::api::{Api, ApiResource, ListParams};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -46,6 +46,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const REPEAT: Duration = Duration::from_secs(4);
 /// The Platforms tell of what keeps this process from its work after so long.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
+/// Between two looks at what is due, but for the ticks.
+const APART: Duration = Duration::from_millis(1);
 /// Writes that begin at a time.
 const AT_ONCE: usize = 8;
 /// A write that takes longer makes room for the next: where an admission webhook is slow, it is so for its own namespaces.
@@ -76,6 +78,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
         () = writer.load() => {}
     }
     let due = writer.context.directory.status_due();
+    let mut begun = Instant::now();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -84,7 +87,11 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             Some(ended) = writer.under_way.next() => writer.take_in(ended),
             _ = ticks.tick() => writer.begin_due(),
-            () = due.notified() => writer.begin_due(),
+            // Whatever says so again and again leaves time for the answers to what has begun.
+            () = async { sleep_until(begun + APART).await; due.notified().await } => {
+                writer.begin_due();
+                begun = Instant::now();
+            }
         }
     }
 }

@@ -147,6 +147,16 @@ async fn a_mass_deletion_is_held_before_one_of_it_is_sent_and_goes_on_after_its_
 }
 
 #[tokio::test]
+async fn an_annotation_that_releases_nothing_holds_up_no_deletion() {
+    let rig = fleet("stale-release", 3, guard(20, "0s")).await;
+    rig.annotate("platform/production", "release-hold", Some("h-long-ago"));
+    for number in 1..=3 {
+        rig.delete(&name(number));
+        goes(&rig, number).await;
+    }
+}
+
+#[tokio::test]
 async fn at_most_the_bound_goes_without_a_person_however_the_deletions_come() {
     let rig = fleet("bound", 9, guard(5, "0s")).await;
     for number in 1..=9 {

@@ -80,12 +80,12 @@ impl Guards {
         self.due.notify_one();
     }
 
-    /// A person releases the hold `id` on `platform`. Another id releases nothing.
+    /// A person releases the hold `id` on `platform`. Another id releases nothing. Whoever writes the records tells of it with
+    /// the next one, and is not woken: the annotation stays, and is read again each time.
     pub fn release(&self, platform: &ObjectKey, id: &str, now: Timestamp) {
         let mut state = self.lock();
         if let Some(guard) = state.guard_on(platform) {
             guard.release(id, now, fastrand::u32(..));
-            self.tell_due(guard);
         }
     }
 

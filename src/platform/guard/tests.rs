@@ -3,6 +3,8 @@ mod together;
 
 use std::collections::HashSet;
 
+use futures::FutureExt;
+
 use super::*;
 use crate::api::platform::{GuardStatus, PlatformStatus};
 
@@ -116,6 +118,18 @@ fn all_that_are_held_are_woken_to_say_so() {
         bench.ask(number, "app-1");
     }
     assert_eq!(bench.woken.try_recv().unwrap().len(), 3);
+}
+
+#[test]
+fn an_annotation_that_releases_nothing_wakes_nobody_however_often_it_is_read() {
+    let bench = Bench::guarding(40);
+    for number in 0..3 {
+        bench.ask(number, "app-1");
+    }
+    let woken = || bench.guards.due.notified().now_or_never().is_some();
+    assert!(woken(), "a record is due");
+    bench.guards.release(&platform(), "h-long-ago", at(3));
+    assert!(!woken());
 }
 
 #[test]
