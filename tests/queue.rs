@@ -109,10 +109,10 @@ fn agrees_with_each(rig: &Rig<'_>, operator: &Operator, shown: &Value) {
     }
 }
 
-/// A Platform whose one call of the hour the login takes, so everybody waits.
+/// A Platform whose one call of a window the login takes, so everybody waits.
 async fn used_up(subject: &str) -> Rig<'static> {
     let layout = Layout {
-        platform: json!({"quota": {"calls": 1, "window": "1h"}}),
+        platform: json!({"quota": {"calls": 1, "window": "50m"}}),
         ..Layout::default()
     };
     Rig::shared(subject, layout).await

@@ -89,7 +89,7 @@ async fn neither_a_tiny_quota_nor_a_secret_that_changes_all_the_time_keeps_the_w
         ];
         rig.plane.kubectl(&patch).expect_ok();
     };
-    let tiny = json!({"spec": {"quota": {"calls": 1, "window": "1h"}}});
+    let tiny = json!({"spec": {"quota": {"calls": 1, "window": "50m"}}});
     patch_theirs("platform/theirs", &tiny);
     rig.active(&[("held", DODGED), ("busy", BUSY)]).await;
     let stranger = theirs(&rig, &namespace, "theirs", DODGED);
