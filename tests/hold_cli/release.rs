@@ -44,7 +44,7 @@ async fn the_list_tells_each_hold_once_with_the_objects_that_carry_it() {
 }
 
 #[tokio::test]
-async fn a_release_asks_one_platform_and_ends_when_the_operator_has_acted() {
+async fn a_release_asks_one_platform_of_each_part_and_ends_when_the_operator_has_acted() {
     let stage = Stage::enter("released").await;
     stage.platform("production", &held("h-1", 3)).await;
     stage.platform("test", &held("h-1", 3)).await;
@@ -70,15 +70,23 @@ async fn a_release_asks_one_platform_and_ends_when_the_operator_has_acted() {
         "it waits for the operator"
     );
     stage.tell("production", &released("h-1")).await;
+    // The other Platform still shows it: the two count together no more, so it holds a part of its own.
+    wait_for("the other part to be released", SOON, async || {
+        let asked = stage.asked().await;
+        asked
+            .contains(&("test".to_owned(), "h-1".to_owned()))
+            .then_some(())
+    })
+    .await;
+    stage.tell("test", &released("h-1")).await;
     let said = talk.end("").expect_ok();
     assert!(
-        said.contains("Hold h-1 is released: 3 deletions go on"),
+        said.contains("Hold h-1 is released: 6 deletions go on"),
         "{said}"
     );
     for name in names("one", 3) {
         assert_eq!(stage.policy(&name).await, "Delete");
     }
-    // The other Platform still shows it, but it is known by now.
     let again = stage.hold(&["release", "h-1", "--yes"]).expect_ok();
     assert_eq!(
         again,
