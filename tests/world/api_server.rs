@@ -1,11 +1,10 @@
 //! The API server as one process of the operator reaches it: requests and answers take their time, may be refused or lost,
 //! and are written down.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use cluster_in_memory::Server;
 use futures::future::BoxFuture;
@@ -14,50 +13,18 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
+use tokio::time::{Sleep, sleep};
 use tower::{BoxError, Service};
 
-use crate::chance::Chance;
+use crate::around::Around;
+use crate::faults::{Fault, Faults, To};
 use crate::life::Life;
-use crate::trace::Trace;
-
-/// What becomes of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mishap {
-    /// It is refused with this code.
-    Refused(u16),
-    /// It never arrives.
-    Lost,
-    /// It takes effect, and nobody is told.
-    Unanswered,
-}
-
-/// What is to become of the next writes, whoever makes them.
-#[derive(Debug, Clone, Default)]
-pub struct Mishaps(Arc<Mutex<VecDeque<Mishap>>>);
-
-impl Mishaps {
-    pub fn add(&self, mishap: Mishap) {
-        self.lock().push_back(mishap);
-    }
-
-    fn next(&self) -> Option<Mishap> {
-        self.lock().pop_front()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Mishap>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The way from one process to the API server.
 #[derive(Clone)]
 pub struct Port {
-    pub who: String,
+    pub around: Around,
     pub server: Server,
-    pub life: Life,
-    pub chance: Chance,
-    pub mishaps: Mishaps,
-    pub trace: Trace,
 }
 
 impl Service<Request<kube::client::Body>> for Port {
@@ -79,41 +46,52 @@ impl Port {
         mut self,
         request: Request<kube::client::Body>,
     ) -> Result<Response<Answer>, BoxError> {
+        let around = self.around.clone();
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        self.life.goes_on().await;
-        self.chance.travel().await;
-        self.life.goes_on().await;
-        let (method, uri) = (&parts.method, &parts.uri);
-        let asked = format!("{method} {uri} {}", String::from_utf8_lossy(&body));
-        let mishap = if parts.method == Method::GET {
-            None
-        } else {
-            self.mishaps.next()
+        around.travel().await;
+        let text = String::from_utf8_lossy(&body);
+        let asked = format!("{} {} {text}", parts.method, parts.uri);
+        let query = parts.uri.query();
+        let watches = query.is_some_and(|query| query.contains("watch=true"));
+        let fault = match parts.method {
+            Method::GET if watches => None,
+            Method::GET => around.meet(To::Read).await,
+            _ => around.meet(To::Write).await,
         };
-        if mishap == Some(Mishap::Lost) {
-            self.trace.say(&self.who, format_args!("{asked} is lost"));
+        if fault == Some(Fault::Lost) {
+            around
+                .trace
+                .say(&around.who, format_args!("{asked} is lost"));
             return Err("the connection broke".into());
         }
-        let answer = if let Some(Mishap::Refused(code)) = mishap {
+        let answer = if let Some(Fault::Refused(code)) = fault {
             refused(code)
         } else {
-            let Ok(answer) = self
-                .server
-                .call(Request::from_parts(parts, Full::new(body)))
-                .await;
+            let request = Request::from_parts(parts, Full::new(body));
+            let Ok(answer) = self.server.call(request).await;
+            around.record.take_changes(&around.who);
             answer.map(BodyExt::boxed_unsync)
         };
         let code = answer.status().as_u16();
-        self.trace.say(&self.who, format_args!("{asked} -> {code}"));
-        self.chance.travel().await;
-        self.life.goes_on().await;
-        if mishap == Some(Mishap::Unanswered) {
-            return Err("the connection broke".into());
+        around
+            .trace
+            .say(&around.who, format_args!("{asked} -> {code}"));
+        around.happened(fault).await;
+        around.travel().await;
+        match fault {
+            Some(Fault::Unanswered) => return Err("the connection broke".into()),
+            Some(Fault::Hung) => {
+                sleep(READ_TIMEOUT).await;
+                return Err("no answer in time".into());
+            }
+            Some(_) | None => {}
         }
         Ok(answer.map(|body| Answer {
             body,
-            life: self.life,
+            life: around.life,
+            faults: watches.then_some(around.faults),
+            late: None,
         }))
     }
 }
@@ -136,10 +114,19 @@ fn refused(code: u16) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
     response
 }
 
+/// When kube gives up an answer that doesn't come.
+const READ_TIMEOUT: Duration = Duration::from_secs(295);
+/// How long a line of a watch is late.
+const LATE: Duration = Duration::from_secs(20);
+
 /// The body of an answer: nothing more comes of it once its process has ended.
 pub struct Answer {
     body: UnsyncBoxBody<Bytes, Infallible>,
     life: Life,
+    /// Of a watch.
+    faults: Option<Faults>,
+    /// A line that comes later.
+    late: Option<(Pin<Box<Sleep>>, Frame<Bytes>)>,
 }
 
 impl Body for Answer {
@@ -153,6 +140,34 @@ impl Body for Answer {
         if self.life.is_over() {
             return Poll::Pending;
         }
-        Pin::new(&mut self.body).poll_frame(context)
+        if self.late.is_none() {
+            let polled = Pin::new(&mut self.body).poll_frame(context);
+            let Poll::Ready(Some(Ok(frame))) = polled else {
+                return polled;
+            };
+            if !self.faults.as_ref().is_some_and(Faults::is_late) {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            self.late = Some((Box::pin(sleep(LATE)), frame));
+        }
+        let Some((until, frame)) = self.late.take() else {
+            return Poll::Pending;
+        };
+        self.wait(until, frame, context)
+    }
+}
+
+impl Answer {
+    fn wait(
+        &mut self,
+        mut until: Pin<Box<Sleep>>,
+        frame: Frame<Bytes>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if until.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        self.late = Some((until, frame));
+        Poll::Pending
     }
 }

@@ -1,14 +1,20 @@
 //! Where the audit lines of all processes go.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde_json::Value;
+use tokio::time::sleep;
 use version_package_operator::telemetry::audit::{AuditLog, Sink};
 
-use crate::life::Life;
-use crate::trace::Trace;
+use crate::around::Around;
+use crate::faults::{Fault, To};
+use crate::record::Event;
+
+/// How long a write may hang.
+const HANGS: Duration = Duration::from_secs(40);
 
 /// The lines so far. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -17,40 +23,53 @@ pub struct Paper(Arc<Mutex<Vec<String>>>);
 impl Paper {
     /// The lines so far, read.
     pub fn lines(&self) -> Vec<Value> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |line: &String| serde_json::from_str(line).unwrap();
-        lines.iter().map(read).collect()
+        self.lock().iter().map(read).collect()
     }
 
-    /// What the process `who` writes with.
-    pub fn pen(&self, who: &str, life: &Life, trace: &Trace) -> AuditLog {
+    /// What a process writes with.
+    pub fn pen(&self, around: &Around) -> AuditLog {
         AuditLog::to(Pen {
             paper: self.clone(),
-            who: who.to_owned(),
-            life: life.clone(),
-            trace: trace.clone(),
+            around: around.clone(),
         })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug, Clone)]
 struct Pen {
     paper: Paper,
-    who: String,
-    life: Life,
-    trace: Trace,
+    around: Around,
 }
 
 impl Sink for Pen {
     fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
-        let pen = self.clone();
+        let Self { paper, around } = self.clone();
         Box::pin(async move {
-            pen.life.goes_on().await;
+            around.life.goes_on().await;
+            let fault = around.meet(To::Audit).await;
+            if let Some(Fault::Lost | Fault::Refused(_)) = fault {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            pen.trace.say(&pen.who, format_args!("audit {line}"));
-            let mut lines = pen.paper.0.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.push(line);
-            Ok(())
+            around.trace.say(&around.who, format_args!("audit {line}"));
+            let read = serde_json::from_str(&line).unwrap();
+            around.record.add(Event::Noted(read));
+            paper.lock().push(line);
+            around.happened(fault).await;
+            match fault {
+                // A disk that hangs keeps whoever writes to it, and goes on some time.
+                Some(Fault::Hung) => {
+                    sleep(HANGS).await;
+                    Ok(())
+                }
+                Some(Fault::Unanswered) => Err(io::ErrorKind::TimedOut.into()),
+                Some(_) | None => Ok(()),
+            }
         })
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use version_package_operator::simulator::faults::{Fault, Kind, Match, Times};
 
-use crate::api_server::Mishap;
+use crate::faults::{self, To};
 use crate::objects::{package, platform, secret};
 use crate::process::Process;
 use crate::world::{OPERATOR, World};
@@ -237,15 +237,15 @@ impl History<'_> {
     /// The next writes are refused or lost.
     fn mishaps(&mut self) {
         for _ in 0..self.chance.u32(1..6) {
-            let mishap = match self.chance.u32(..8) {
-                0 => Mishap::Lost,
-                1 | 2 => Mishap::Unanswered,
-                3 => Mishap::Refused(409),
-                4 => Mishap::Refused(403),
-                5 => Mishap::Refused(429),
-                _ => Mishap::Refused(500),
+            let fault = match self.chance.u32(..8) {
+                0 => faults::Fault::Lost,
+                1 | 2 => faults::Fault::Unanswered,
+                3 => faults::Fault::Refused(409),
+                4 => faults::Fault::Refused(403),
+                5 => faults::Fault::Refused(429),
+                _ => faults::Fault::Refused(500),
             };
-            self.world.mishaps.add(mishap);
+            self.world.faults.add(To::Write, fault);
         }
     }
 

@@ -2,21 +2,26 @@
 //! nothing answers them.
 
 use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio_util::sync::CancellationToken;
 
 /// The life of one process, as its ports know it.
 #[derive(Debug, Clone, Default)]
-pub struct Life(Arc<AtomicBool>);
+pub struct Life(CancellationToken);
 
 impl Life {
     /// The process is no more.
     pub fn end(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.cancel();
     }
 
     pub fn is_over(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_cancelled()
+    }
+
+    /// Waits until the process is no more.
+    pub async fn over(&self) {
+        self.0.cancelled().await;
     }
 
     /// Goes on at once where the process lives, and never where it doesn't.

@@ -9,15 +9,26 @@
 )]
 
 mod api_server;
+mod around;
+mod at_once;
 mod audit;
 mod chance;
 mod determinism;
+mod every_fault;
+mod faults;
 mod history;
+mod judge;
+mod keep;
 mod life;
 mod main_job;
 mod objects;
 mod people;
 mod platform;
 mod process;
+mod random;
+mod record;
+mod scenes;
+mod stage;
 mod trace;
+mod wishes;
 mod world;

@@ -7,7 +7,11 @@ use kube::client::Body;
 use serde_json::Value;
 
 use crate::objects::path;
+use crate::record::Record;
 use crate::trace::Trace;
+
+/// Who they are on record, and the controllers that do what they ask for.
+pub const PEOPLE: &str = "people";
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
@@ -16,11 +20,16 @@ const MERGE: &str = "application/merge-patch+json";
 pub struct People {
     client: Client,
     trace: Trace,
+    record: Record,
 }
 
 impl People {
-    pub fn new(client: Client, trace: Trace) -> Self {
-        Self { client, trace }
+    pub fn new(client: Client, trace: Trace, record: Record) -> Self {
+        Self {
+            client,
+            trace,
+            record,
+        }
     }
 
     /// Creates an object that has to be taken.
@@ -45,6 +54,13 @@ impl People {
     pub async fn delete(&self, plural: &str, namespace: &str, name: &str) -> u16 {
         let path = path(plural, namespace, name);
         self.ask("DELETE", &path, JSON, None).await.0
+    }
+
+    /// Deletes a namespace.
+    pub async fn delete_namespace(&self, name: &str) {
+        let path = format!("/api/v1/namespaces/{name}");
+        let (code, answer) = self.ask("DELETE", &path, JSON, None).await;
+        assert_eq!(code, 200, "{name}: {answer}");
     }
 
     /// An object as it is, where it is there.
@@ -79,7 +95,8 @@ impl People {
         let response = self.client.send(request).await.unwrap();
         let code = response.status().as_u16();
         if method != "GET" {
-            self.trace.say("people", format_args!("{asked} -> {code}"));
+            self.record.take_changes(PEOPLE);
+            self.trace.say(PEOPLE, format_args!("{asked} -> {code}"));
         }
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         (code, serde_json::from_slice(&bytes).unwrap_or_default())

@@ -16,15 +16,15 @@ use version_package_operator::remote::client::Connection;
 use version_package_operator::remote::exchange::{Connect, Exchange, NoReply, Reply, Request};
 use version_package_operator::remote::tls::{TlsError, TlsSettings};
 use version_package_operator::remote::wire::APP_KEY;
-use version_package_operator::simulator::answer::Verdict;
+use version_package_operator::simulator::answer::{Answer, Refusal, Verdict};
 use version_package_operator::simulator::application::Application;
 use version_package_operator::simulator::packages::preloaded;
 use version_package_operator::simulator::quota::Limit;
 use version_package_operator::simulator::{faults, ledger, route, settings, world};
 
-use crate::chance::Chance;
-use crate::life::Life;
-use crate::trace::Trace;
+use crate::around::Around;
+use crate::faults::{Fault, To};
+use crate::record::{Called, Event};
 
 /// How long a call may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -106,14 +106,29 @@ impl Platform {
         deletions.map(|call| call.verdict).collect()
     }
 
-    /// How the process `who` reaches it.
-    pub fn connect(&self, who: &str, life: &Life, chance: &Chance, trace: &Trace) -> Connect {
+    /// Ends the token of an application, as a login of somebody else does.
+    pub fn end_token(&self, app_id: &str) {
+        self.change(|simulator| {
+            if let Some(application) = simulator.applications.get_mut(app_id) {
+                application.expire();
+            }
+        });
+    }
+
+    /// Changes the secret of an application.
+    pub fn set_secret(&self, app_id: &str, secret: &str) {
+        self.change(|simulator| {
+            if let Some(application) = simulator.applications.get_mut(app_id) {
+                application.secret = Some(secret.into());
+            }
+        });
+    }
+
+    /// How a process reaches it.
+    pub fn connect(&self, around: &Around) -> Connect {
         let way = Way {
             platform: self.clone(),
-            who: who.to_owned(),
-            life: life.clone(),
-            chance: chance.clone(),
-            trace: trace.clone(),
+            around: around.clone(),
         };
         Arc::new(
             move |endpoint: &Endpoint, _: &TlsSettings| -> Result<Connection, TlsError> {
@@ -124,7 +139,7 @@ impl Platform {
     }
 
     /// Takes a request that has arrived.
-    fn take(&self, who: &str, request: route::Request) -> (world::Exchange, Verdict) {
+    fn take(&self, around: &Around, request: &route::Request) -> (world::Exchange, Verdict) {
         let mut state = self.lock();
         let State {
             simulator,
@@ -137,16 +152,41 @@ impl Platform {
             since_start: begun.elapsed(),
             utc: clock.wall(),
         };
-        let exchange = simulator.handle(&request, now, chance);
+        let exchange = simulator.handle(request, now, chance);
         let row = simulator.ledger.since(exchange.seq - 1).next();
         let verdict = row.map_or(Verdict::Fault, |row| row.verdict);
+        let application = row.and_then(|row| row.application.clone());
         calls.push(Call {
-            by: who.to_owned(),
-            method: request.method,
-            path: request.path,
+            by: around.who.clone(),
+            method: request.method.clone(),
+            path: request.path.clone(),
             verdict,
         });
+        around.record.add(Event::Called(Called {
+            by: around.who.clone(),
+            application,
+            method: request.method.clone(),
+            path: request.path.clone(),
+            verdict,
+        }));
         (exchange, verdict)
+    }
+
+    /// Refuses a request that has arrived: it counts as any other, and nothing happens.
+    fn refuse(around: &Around, request: &route::Request, code: u16) -> Answer {
+        around.record.add(Event::Called(Called {
+            by: around.who.clone(),
+            application: request.app_key.clone(),
+            method: request.method.clone(),
+            path: request.path.clone(),
+            verdict: Verdict::Fault,
+        }));
+        match code {
+            401 => Refusal(401, "100002", "Invalid access token.").into(),
+            403 => Refusal(403, "1010009", "app throttle exceed").into(),
+            404 => Answer::html(404, "Not Found", "The requested resource is not here."),
+            _ => Answer::html(code, "Error", "Something is wrong."),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,10 +198,7 @@ impl Platform {
 #[derive(Clone)]
 struct Way {
     platform: Platform,
-    who: String,
-    life: Life,
-    chance: Chance,
-    trace: Trace,
+    around: Around,
 }
 
 impl Exchange for Way {
@@ -172,26 +209,43 @@ impl Exchange for Way {
 
 impl Way {
     async fn send(&self, request: Request) -> Result<Reply, NoReply> {
-        self.life.goes_on().await;
-        self.chance.travel().await;
-        self.life.goes_on().await;
+        let (around, platform) = (&self.around, &self.platform);
+        around.travel().await;
         let bound = request.bound;
         let request = received(request);
         let asked = format!("{} {}", request.method, request.path);
-        let (exchange, verdict) = self.platform.take(&self.who, request);
-        let said = match &exchange.reply {
+        let fault = around.meet(To::Platform).await;
+        if fault == Some(Fault::Lost) {
+            around
+                .trace
+                .say(&around.who, format_args!("platform {asked} is lost"));
+            return Err(broken());
+        }
+        let (reply, delay, verdict) = if let Some(Fault::Refused(code)) = fault {
+            let answer = Platform::refuse(around, &request, code);
+            (world::Reply::Answer(answer), Duration::ZERO, Verdict::Fault)
+        } else {
+            let (exchange, verdict) = platform.take(around, &request);
+            (exchange.reply, exchange.delay, verdict)
+        };
+        let said = match &reply {
             world::Reply::Answer(answer) => answer.status.to_string(),
             world::Reply::Drop => "nothing, and the connection breaks".to_owned(),
             world::Reply::Hang => "nothing".to_owned(),
         };
-        self.trace.say(
-            &self.who,
+        around.trace.say(
+            &around.who,
             format_args!("platform {asked} -> {said} ({verdict:?})"),
         );
-        sleep(exchange.delay).await;
-        self.chance.travel().await;
-        self.life.goes_on().await;
-        match exchange.reply {
+        around.happened(fault).await;
+        sleep(delay).await;
+        around.travel().await;
+        match fault {
+            Some(Fault::Unanswered) => return Err(broken()),
+            Some(Fault::Hung) => pending().await,
+            Some(_) | None => {}
+        }
+        match reply {
             world::Reply::Answer(answer) => {
                 let kind = answer.content_type.as_deref();
                 let kind = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_str(kind).unwrap()));
@@ -207,12 +261,16 @@ impl Way {
                     body: Box::pin(ready(body)),
                 })
             }
-            world::Reply::Drop => Err(NoReply {
-                trouble: Trouble::ConnectionLost,
-                message: "the connection broke".to_owned(),
-            }),
+            world::Reply::Drop => Err(broken()),
             world::Reply::Hang => pending().await,
         }
+    }
+}
+
+fn broken() -> NoReply {
+    NoReply {
+        trouble: Trouble::ConnectionLost,
+        message: "the connection broke".to_owned(),
     }
 }
 

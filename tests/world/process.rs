@@ -19,6 +19,15 @@ impl Process {
         self.running.await?
     }
 
+    /// Waits until it has ended: by itself, or by a crash.
+    pub async fn ended(mut self) {
+        tokio::select! {
+            biased;
+            () = self.life.over() => self.running.abort(),
+            _ = &mut self.running => self.life.end(),
+        }
+    }
+
     /// Ends it between two moments. What tasks it leaves behind reach nothing any more.
     pub async fn crash(self) {
         self.life.end();

@@ -32,6 +32,11 @@ impl Trace {
         self.lock().clone()
     }
 
+    /// Prints all of it if the thread is failing when the value that comes back is dropped, where `WORLD_STORY` is set.
+    pub fn told_on_failure(&self) -> impl Drop + use<> {
+        Told(self.clone())
+    }
+
     /// How many lines are of `who`.
     pub fn lines_of(&self, who: &str) -> usize {
         let text = self.lock();
@@ -43,5 +48,15 @@ impl Trace {
 
     fn lock(&self) -> MutexGuard<'_, String> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Told(Trace);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("WORLD_STORY").is_some() {
+            eprintln!("{}", self.0.text());
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! One world: a cluster, a platform, and the processes that are started in it.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cluster_in_memory::Cluster;
@@ -12,13 +14,16 @@ use version_package_operator::clock::Clock;
 use version_package_operator::leader::{self, Source};
 use version_package_operator::operator::{self, Face, Ports};
 
-use crate::api_server::{Mishaps, Port};
+use crate::api_server::Port;
+use crate::around::Around;
 use crate::audit::Paper;
 use crate::chance::Chance;
+use crate::faults::Faults;
 use crate::life::Life;
-use crate::people::People;
+use crate::people::{PEOPLE, People};
 use crate::platform::{CALL_TIMEOUT, Platform};
 use crate::process::Process;
+use crate::record::Record;
 use crate::trace::Trace;
 
 /// Where the shipped manifests put the operator, and so its Lease.
@@ -31,7 +36,8 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// When every world begins.
 const BEGINS: &str = "2026-03-01T12:00:00Z";
 /// What doesn't come within so long doesn't come.
-const NEVER: Duration = Duration::from_secs(600);
+/// A login that is refused is tried again after an hour.
+const NEVER: Duration = Duration::from_secs(7200);
 
 /// Everything there is.
 pub struct World {
@@ -39,10 +45,13 @@ pub struct World {
     pub people: People,
     pub platform: Platform,
     pub paper: Paper,
-    pub mishaps: Mishaps,
+    pub faults: Faults,
     pub trace: Trace,
+    pub record: Record,
     clock: Clock,
     chance: Chance,
+    /// What tells the newest process of each pod to stop.
+    stops: Mutex<BTreeMap<String, CancellationToken>>,
 }
 
 /// Plays `scene` in a world of its own. Time passes only while everybody waits, and all chance is of `seed`.
@@ -55,6 +64,7 @@ pub fn run<T>(seed: u64, scene: impl AsyncFnOnce(&World) -> T) -> T {
         .unwrap();
     runtime.block_on(async {
         let world = World::new(seed).await;
+        let _told = world.trace.told_on_failure();
         scene(&world).await
     })
 }
@@ -67,14 +77,17 @@ impl World {
         let (clock, trace) = (Clock::new(wall), Trace::begin());
         let cluster = Cluster::new(wall, seed);
         let client = kube::Client::new(cluster.admin(), "default");
+        let record = Record::begin(&cluster);
         let world = Self {
-            people: People::new(client, trace.clone()),
+            people: People::new(client, trace.clone(), record.clone()),
             platform: Platform::new(clock.clone(), Rng::with_seed(seed)),
             paper: Paper::default(),
-            mishaps: Mishaps::default(),
+            faults: Faults::default(),
             chance: Chance::of(seed),
             cluster,
             trace,
+            record,
+            stops: Mutex::default(),
             clock,
         };
         world.install().await;
@@ -117,26 +130,43 @@ impl World {
         self.cluster.grant(OPERATOR, Some(namespace), &rules);
     }
 
+    /// Does what the namespace controller does, until all namespaces that end have ended.
+    pub async fn end_namespaces(&self) {
+        until("the namespaces that end are gone", async || {
+            self.cluster.end_namespaces();
+            self.record.take_changes(PEOPLE);
+            (!self.cluster.has_ending_namespaces()).then_some(())
+        })
+        .await;
+    }
+
     /// Starts a process in a pod of this name. Started again it is the same pod, whose container was restarted.
     pub fn start(&self, pod: &str) -> Process {
         let (life, stop) = (Life::default(), CancellationToken::new());
+        let mut stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        stops.insert(pod.to_owned(), stop.clone());
+        drop(stops);
+        let around = Around {
+            who: pod.to_owned(),
+            life: life.clone(),
+            chance: self.chance.clone(),
+            faults: self.faults.clone(),
+            trace: self.trace.clone(),
+            record: self.record.clone(),
+        };
         let client = || {
             let port = Port {
-                who: pod.to_owned(),
+                around: around.clone(),
                 server: self.cluster.user(OPERATOR),
-                life: life.clone(),
-                chance: self.chance.clone(),
-                mishaps: self.mishaps.clone(),
-                trace: self.trace.clone(),
             };
             kube::Client::new(port, HOME)
         };
         let ports = Ports {
             client: client(),
             lease: client(),
-            connect: self.platform.connect(pod, &life, &self.chance, &self.trace),
+            connect: self.platform.connect(&around),
             clock: self.clock.clone(),
-            audit: self.paper.pen(pod, &life, &self.trace),
+            audit: self.paper.pen(&around),
         };
         let leadership = leader::Settings {
             namespace: HOME.to_owned(),
@@ -161,6 +191,20 @@ impl World {
             life,
             stop,
             running,
+        }
+    }
+
+    /// Tells the process that holds the Lease to stop.
+    pub async fn stop_leader(&self) {
+        let leader = until("somebody holds the Lease", async || {
+            let lease = self.people.get("leases", HOME, HOME).await?;
+            let holder = lease["spec"]["holderIdentity"].as_str()?;
+            Some(holder.split_once('_')?.0.to_owned())
+        })
+        .await;
+        let stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stop) = stops.get(&leader) {
+            stop.cancel();
         }
     }
 
@@ -190,13 +234,14 @@ impl World {
 
 /// Looks again and again, in simulated time, until there is something to be seen.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let end = Instant::now() + NEVER;
+    let begun = Instant::now();
     loop {
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(Instant::now() < end, "never: {what}");
-        sleep(Duration::from_millis(10)).await;
+        let waited = begun.elapsed();
+        assert!(waited < NEVER, "never: {what}");
+        sleep((waited / 20).max(Duration::from_millis(50))).await;
     }
 }
 

@@ -54,6 +54,44 @@ pub struct Cluster(Arc<Mutex<State>>);
 #[derive(Debug, Clone)]
 pub struct Saved(Store);
 
+/// A change of one object.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Its resource, such as `secrets`, without the group.
+    pub resource: String,
+    /// Its namespace, where it has one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// As it was kept before.
+    pub before: Option<Arc<Value>>,
+    /// As it is kept now.
+    pub after: Option<Arc<Value>>,
+}
+
+impl Change {
+    fn of(change: &store::Change) -> Self {
+        let path = &change.key.path;
+        let (namespace, name) = match path.split_once('/') {
+            Some((namespace, name)) => (Some(namespace.to_owned()), name),
+            None => (None, path.as_str()),
+        };
+        let resource = &change.key.resource;
+        let plural = resource
+            .split_once('.')
+            .map_or(&**resource, |(plural, _)| plural);
+        let object =
+            |kept: &Option<store::Kept>| kept.as_ref().map(|kept| Arc::clone(&kept.object));
+        Self {
+            resource: plural.to_owned(),
+            namespace,
+            name: name.to_owned(),
+            before: object(&change.before),
+            after: object(&change.after),
+        }
+    }
+}
+
 impl Cluster {
     /// An empty one, with the namespaces that each has. `clock` tells the time, `seed` makes uids and generated names.
     pub fn new(clock: impl Fn() -> Timestamp + Send + 'static, seed: u64) -> Self {
@@ -142,6 +180,21 @@ impl Cluster {
         let all = kinds.flat_map(|kind| kind.schema.all_rules());
         let unknown = all.filter(|text| rules::find(text).is_none());
         unknown.map(str::to_owned).collect()
+    }
+
+    /// Whether a namespace is being deleted.
+    pub fn has_ending_namespaces(&self) -> bool {
+        let state = self.state();
+        let all = state.store.at(state.store.version(), "namespaces");
+        all.values()
+            .any(|kept| !kept.object["metadata"]["deletionTimestamp"].is_null())
+    }
+
+    /// All changes after a version, as far as they aren't compacted.
+    pub fn changes_since(&self, version: u64) -> Vec<Change> {
+        let state = self.state();
+        let changes = state.store.since(version).iter();
+        changes.map(Change::of).collect()
     }
 
     /// The newest version.

@@ -1,0 +1,50 @@
+//! What the ports of one process share.
+
+use crate::chance::Chance;
+use crate::faults::{Fault, Faults, To};
+use crate::life::Life;
+use crate::record::Record;
+use crate::trace::Trace;
+
+/// One process, and the world around it.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// The pod.
+    pub who: String,
+    pub life: Life,
+    pub chance: Chance,
+    pub faults: Faults,
+    pub trace: Trace,
+    pub record: Record,
+}
+
+impl Around {
+    /// What becomes of an effect that is about to happen. A process that crashes before it doesn't go on.
+    pub async fn meet(&self, to: To) -> Option<Fault> {
+        let fault = self.faults.meet(to);
+        if fault == Some(Fault::CrashBefore) {
+            self.crash().await;
+        }
+        fault
+    }
+
+    /// The effect has happened. A process that crashes after it doesn't hear of that.
+    pub async fn happened(&self, fault: Option<Fault>) {
+        if fault == Some(Fault::CrashAfter) {
+            self.crash().await;
+        }
+    }
+
+    /// A request or an answer is on its way.
+    pub async fn travel(&self) {
+        self.life.goes_on().await;
+        self.chance.travel().await;
+        self.life.goes_on().await;
+    }
+
+    async fn crash(&self) {
+        self.trace.say(&self.who, "crashes");
+        self.life.end();
+        self.life.goes_on().await;
+    }
+}

@@ -1,0 +1,33 @@
+//! Many runs on all cores.
+
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Does `work` for each of `all`; returns what it gave, in no order, and for which of them it failed.
+pub fn at_once<T: Sync + Debug + Clone + Send, R: Send>(
+    all: &[T],
+    work: impl Fn(&T) -> R + Sync,
+) -> (Vec<R>, Vec<T>) {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new((Vec::new(), Vec::new()));
+    thread::scope(|threads| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            threads.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let given = catch_unwind(AssertUnwindSafe(|| work(one)));
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Ok(given) = given {
+                        done.0.push(given);
+                    } else {
+                        eprintln!("it fails: {one:?}");
+                        done.1.push(one.clone());
+                    }
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,86 @@
+//! Each scene with each single fault at each single effect, and with each single line of a watch that comes late.
+
+use crate::at_once::at_once;
+use crate::faults::{Fault, To};
+use crate::keep::running;
+use crate::scenes::{ALL, Scene};
+use crate::stage::Stage;
+use crate::world::run;
+
+/// `make test` plays one harm of so many; `WORLD_EVERY=1` plays all.
+const EVERY: usize = 61;
+
+/// What is done to one run.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    None,
+    Effect(usize, Fault),
+    Late(usize),
+}
+
+/// Plays a scene; returns what there was to be harmed.
+fn play(scene: Scene, harm: Harm) -> (Vec<To>, usize) {
+    run(1, async |world| {
+        match harm {
+            Harm::None => {}
+            Harm::Effect(number, fault) => world.faults.plan(number, fault),
+            Harm::Late(number) => world.faults.delay_line(number),
+        }
+        let stage = Stage::set(world).await;
+        running(world, scene.pods, (scene.play)(&stage)).await;
+        let mut effects = world.faults.effects();
+        let (done, lines) = stage.at_end();
+        effects.truncate(done);
+        (effects, lines)
+    })
+}
+
+/// All that can be done to a scene.
+fn harms(scene: Scene) -> Vec<Harm> {
+    let (effects, lines) = play(scene, Harm::None);
+    let effects = effects.into_iter().enumerate().flat_map(|(number, to)| {
+        let faults = Fault::all(to).iter();
+        faults.map(move |fault| Harm::Effect(number, *fault))
+    });
+    let late = (0..lines).map(Harm::Late);
+    effects.chain(late).collect()
+}
+
+#[test]
+fn every_scene_keeps_every_promise_without_a_fault() {
+    for scene in ALL {
+        let (effects, lines) = play(*scene, Harm::None);
+        println!(
+            "{}: {} effects, {lines} lines of watches",
+            scene.name,
+            effects.len()
+        );
+    }
+}
+
+#[test]
+fn every_scene_keeps_every_promise_under_each_single_fault() {
+    let named = std::env::var("WORLD_SCENE").ok();
+    let scenes = ALL
+        .iter()
+        .filter(|scene| named.as_ref().is_none_or(|name| name == scene.name));
+    let all = scenes.flat_map(|scene| harms(*scene).into_iter().map(|harm| (*scene, harm)));
+    let only = std::env::var("WORLD_HARM").ok();
+    let all = all.filter(|(_, harm)| {
+        only.as_ref()
+            .is_none_or(|only| *only == format!("{harm:?}"))
+    });
+    let every = std::env::var("WORLD_EVERY").map_or(EVERY, |every| every.parse().unwrap());
+    let all: Vec<(Scene, Harm)> = all.step_by(every).collect();
+    let (played, failed) = at_once(&all, |(scene, harm)| play(*scene, *harm));
+    println!("{} runs", played.len() + failed.len());
+    let failed: Vec<_> = failed
+        .iter()
+        .map(|(scene, harm)| format!("{} {harm:?}", scene.name))
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "{} runs failed: {failed:#?}",
+        failed.len()
+    );
+}

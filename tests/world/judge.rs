@@ -1,0 +1,138 @@
+//! Whether the promises were kept, by what happened alone. Each judge returns a sentence for each breach.
+
+mod applications;
+mod deletes;
+mod endings;
+mod objects;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::record::{At, Called, Event, Kept};
+use crate::wishes::{Fate, Key, Wish};
+
+/// What people have meant from the start.
+#[derive(Debug, Clone)]
+pub struct Meant {
+    /// How long each deletion can be called off.
+    pub grace: Duration,
+    /// So many packages of one application may go in [`GUARDED`] without a person.
+    pub bound: usize,
+    /// So many calls of an application may arrive in [`WINDOW`].
+    pub quota: usize,
+    /// The packages of each application at the start.
+    pub packages: BTreeSet<(String, String)>,
+    /// What is told to nobody.
+    pub secrets: Vec<String>,
+}
+
+/// The window of the guard.
+pub const GUARDED: Duration = Duration::from_secs(600);
+/// The window of the quota.
+pub const WINDOW: Duration = Duration::from_secs(60);
+
+/// Everything that happened, in the order in which judges look at it.
+pub struct History<'a> {
+    pub meant: &'a Meant,
+    pub events: &'a [At],
+    wishes: BTreeMap<&'a Key, Vec<(Duration, Option<&'a Wish>)>>,
+}
+
+impl<'a> History<'a> {
+    pub fn new(meant: &'a Meant, events: &'a [At]) -> Self {
+        let mut wishes: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for At { at, event } in events {
+            if let Event::Said(key, wish) = event {
+                wishes.entry(key).or_default().push((*at, wish.as_ref()));
+            }
+        }
+        Self {
+            meant,
+            events,
+            wishes,
+        }
+    }
+
+    /// What was wanted of an object at a time, the last word at that very time included.
+    pub fn wish(&self, key: &Key, at: Duration) -> Option<&'a Wish> {
+        let said = self.wishes.get(key)?;
+        let index = said.partition_point(|(when, _)| *when <= at);
+        said.get(index.checked_sub(1)?)?.1
+    }
+
+    /// Since when, without a break, something was true of what is wanted of an object.
+    pub fn since(
+        &self,
+        key: &Key,
+        at: Duration,
+        holds: impl Fn(&Wish) -> bool,
+    ) -> Option<Duration> {
+        let said = self.wishes.get(key)?;
+        let until = said.partition_point(|(when, _)| *when <= at);
+        let held = said[..until]
+            .iter()
+            .rev()
+            .take_while(|(_, wish)| wish.is_some_and(&holds));
+        held.last().map(|(when, _)| *when)
+    }
+
+    /// Who else wants a package to stay, at a time.
+    pub fn wanted_by(
+        &self,
+        application: &str,
+        file: &str,
+        except: &Key,
+        at: Duration,
+    ) -> Option<&'a Key> {
+        let mut all = self.wishes.keys().copied();
+        all.find(|key| {
+            let wish = self.wish(key, at);
+            *key != except
+                && wish.is_some_and(|wish| {
+                    wish.fate == Fate::Stay && wish.application == application && wish.file == file
+                })
+        })
+    }
+
+    /// All calls to the platform.
+    pub fn calls(&self) -> impl Iterator<Item = (Duration, &'a Called)> {
+        self.events
+            .iter()
+            .filter_map(|At { at, event }| match event {
+                Event::Called(called) => Some((*at, called)),
+                _ => None,
+            })
+    }
+
+    /// All changes of objects of one resource.
+    pub fn kept(&self, resource: &str) -> impl Iterator<Item = (Duration, &'a Kept)> {
+        self.events
+            .iter()
+            .filter_map(move |At { at, event }| match event {
+                Event::Kept(kept) if kept.resource == resource => Some((*at, kept)),
+                _ => None,
+            })
+    }
+
+    /// Whether a package was at the platform at a time.
+    pub fn is_there(&self, application: &str, file: &str, at: Duration) -> bool {
+        let package = (application.to_owned(), file.to_owned());
+        let mut calls = self.calls().take_while(|(when, _)| *when <= at);
+        self.meant.packages.contains(&package)
+            && !calls.any(|(_, call)| call.deleted() == Some((application, file)))
+    }
+}
+
+/// Every breach of a promise that has to hold at each moment.
+pub fn breaches(meant: &Meant, events: &[At]) -> Vec<String> {
+    let history = History::new(meant, events);
+    let mut found = deletes::wrong(&history);
+    found.extend(deletes::beyond_bound(&history));
+    found.extend(endings::orphans(&history));
+    found.extend(applications::over_quota(&history));
+    found.extend(applications::two_leaders(&history));
+    found.extend(objects::misplaced(&history));
+    found.extend(objects::told_secrets(&history));
+    found.extend(objects::storms(&history));
+    found
+}

@@ -1,0 +1,59 @@
+//! Calls of an application: never more than its quota, and never by two processes that both lead.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{History, WINDOW};
+use crate::record::{At, Event};
+
+/// Windows that hold more calls of one application than its quota, of whichever processes.
+pub fn over_quota(history: &History<'_>) -> Vec<String> {
+    let mut calls: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+    for (at, call) in history.calls() {
+        if let Some(application) = &call.application {
+            calls.entry(application).or_default().push(at);
+        }
+    }
+    let mut breaches = Vec::new();
+    for (application, times) in calls {
+        let quota = history.meant.quota;
+        let over = times
+            .windows(quota + 1)
+            .find(|window| window[quota] < window[0] + WINDOW);
+        if let Some(window) = over {
+            breaches.push(format!(
+                "over the quota: {} calls of {application} from {:?} to {:?}",
+                window.len(),
+                window[0],
+                window[quota]
+            ));
+        }
+    }
+    breaches
+}
+
+/// Calls of a process while another one holds the Lease.
+pub fn two_leaders(history: &History<'_>) -> Vec<String> {
+    let mut holder: Option<String> = None;
+    let mut breaches = Vec::new();
+    for At { at, event } in history.events {
+        match event {
+            Event::Kept(kept) if kept.resource == "leases" => {
+                let lease = kept.after.as_ref();
+                let identity = lease.and_then(|lease| lease["spec"]["holderIdentity"].as_str());
+                let pod = identity.and_then(|identity| identity.split_once('_'));
+                holder = pod.map(|(pod, _)| pod.to_owned());
+            }
+            Event::Called(call) => {
+                if let Some(holder) = holder.as_ref().filter(|holder| **holder != call.by) {
+                    breaches.push(format!(
+                        "two leaders: {} calls at {at:?} while {holder} holds the Lease",
+                        call.by
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+    breaches
+}

@@ -1,0 +1,138 @@
+//! Deletions at the platform: each was asked for, by an object that still asked when its intent was written, and nobody
+//! else wanted the package then.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{GUARDED, History};
+use crate::record::{At, Event, Rule};
+use crate::wishes::{Fate, Key, Wish};
+
+/// The API server keeps times to the second.
+const ROUNDED: Duration = Duration::from_secs(1);
+/// What people said so long before the intent may be on its way to the operator: only what comes through other watches.
+const ON_ITS_WAY: Duration = Duration::from_secs(3);
+
+/// The intent that a deletion rests on.
+struct Intent<'a> {
+    key: &'a Key,
+    at: Duration,
+}
+
+/// The newest intent for a package, by the object whose status told it.
+fn intent<'a>(history: &History<'a>, file: &str, until: Duration) -> Option<Intent<'a>> {
+    let kept = history.kept("versionpackages");
+    let written = kept.take_while(|(at, _)| *at <= until).filter(|(_, kept)| {
+        let intent = |object: &Option<std::sync::Arc<serde_json::Value>>| {
+            let object = object.as_ref()?;
+            let intent = object["status"]["deletion"]["intent"].as_str()?;
+            Some(intent.to_owned())
+        };
+        let after = kept.after.as_ref();
+        after.is_some_and(|object| object["spec"]["fileId"] == file)
+            && intent(&kept.after).is_some()
+            && intent(&kept.after) != intent(&kept.before)
+    });
+    let (at, kept) = written.last()?;
+    Some(Intent { key: &kept.key, at })
+}
+
+/// Packages that somebody wanted, or that nobody asked to delete.
+pub fn wrong(history: &History<'_>) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for (at, call) in history.calls() {
+        let Some((application, file)) = call.deleted() else {
+            continue;
+        };
+        if let Some(why) = wrongly(history, application, file, at) {
+            breaches.push(format!(
+                "wrong delete of {application}/{file} at {at:?} by {}: {why}",
+                call.by
+            ));
+        }
+    }
+    breaches
+}
+
+fn wrongly(history: &History<'_>, application: &str, file: &str, at: Duration) -> Option<String> {
+    let Some(Intent { key, at: written }) = intent(history, file, at) else {
+        return Some("no intent was written".to_owned());
+    };
+    let Some(wish) = history.wish(key, written) else {
+        return Some(format!("{key} was gone when the intent was written"));
+    };
+    if !wish.asks() || wish.file != file || wish.application != application {
+        return Some(format!("{key} asked for something else: {wish:?}"));
+    }
+    if wish.paused {
+        return Some(format!("{key} was paused"));
+    }
+    if wish.mistaken {
+        return Some(format!("{key} expected another package"));
+    }
+    let asked = history.since(key, written, Wish::asks)?;
+    if at + ROUNDED < asked + history.meant.grace {
+        return Some(format!("{key} asked for it only at {asked:?}"));
+    }
+    if observed_since(history, &wish.platform, written)
+        .is_some_and(|since| since + ON_ITS_WAY < written)
+    {
+        return Some(format!("{} was in mode Observe", wish.platform));
+    }
+    let other = history.wanted_by(application, file, key, written)?;
+    // Only who still wants it is wronged.
+    history
+        .wish(other, at)
+        .filter(|wish| wish.fate == Fate::Stay)
+        .map(|_| format!("{other} wants it"))
+}
+
+/// Since when a Platform only observes.
+fn observed_since(history: &History<'_>, of: &str, until: Duration) -> Option<Duration> {
+    let events = history.events.iter().take_while(|event| event.at <= until);
+    let rules = events.filter_map(|At { at, event }| match event {
+        Event::Ruled { platform, rule } if platform == of && *rule != Rule::Released => {
+            Some((*at, *rule))
+        }
+        _ => None,
+    });
+    rules
+        .last()
+        .filter(|(_, rule)| *rule == Rule::Observe)
+        .map(|(at, _)| at)
+}
+
+/// More packages of one application within a window of the guard than its bound, and nobody has released them.
+pub fn beyond_bound(history: &History<'_>) -> Vec<String> {
+    let released = history.events.iter().any(|At { event, .. }| {
+        matches!(
+            event,
+            Event::Ruled {
+                rule: Rule::Released,
+                ..
+            }
+        )
+    });
+    if released {
+        return Vec::new();
+    }
+    let mut breaches = Vec::new();
+    let deleted: Vec<_> = history
+        .calls()
+        .filter_map(|(at, call)| Some((at, call.deleted()?)))
+        .collect();
+    for (index, (at, (application, _))) in deleted.iter().enumerate() {
+        let window = deleted[..=index]
+            .iter()
+            .filter(|(then, (of, _))| of == application && *then + GUARDED > *at);
+        let files: BTreeSet<&str> = window.map(|(_, (_, file))| *file).collect();
+        if files.len() > history.meant.bound {
+            breaches.push(format!(
+                "{} packages of {application} went within {GUARDED:?} at {at:?}, with a bound of {}",
+                files.len(),
+                history.meant.bound
+            ));
+        }
+    }
+    breaches
+}

@@ -1,0 +1,129 @@
+//! What the operator writes: on the right object, without secrets, and not again and again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Map;
+
+use super::History;
+use crate::people::PEOPLE;
+use crate::record::{At, Event, Kept};
+use crate::wishes::Key;
+
+/// So many writes to one object within [`SPAN`] are a storm.
+const STORM: usize = 20;
+const SPAN: Duration = Duration::from_secs(60);
+
+/// Statuses that stand in another object than the one that they were written for, and events of objects that never were.
+pub fn misplaced(history: &History<'_>) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for (at, kept) in ours(history) {
+        let Some(after) = &kept.after else {
+            continue;
+        };
+        if !["versionpackages", "platforms"].contains(&&*kept.resource) {
+            continue;
+        }
+        // The API server fills a default in, which says nothing of any object.
+        let status = |object: &serde_json::Value| {
+            let mut status = object["status"].clone();
+            if let Some(fields) = status.as_object_mut() {
+                fields.retain(|name, value| name != "observedGeneration" || *value != -1);
+            }
+            status
+        };
+        let is_empty = |status: &serde_json::Value| status.as_object().is_none_or(Map::is_empty);
+        let changed = kept
+            .before
+            .as_ref()
+            .is_none_or(|before| status(before) != status(after));
+        if changed
+            && !is_empty(&status(after))
+            && after["status"]["uid"] != after["metadata"]["uid"]
+        {
+            breaches.push(format!(
+                "the status of {} was written for another object at {at:?}: {} -> {}",
+                kept.key,
+                kept.before
+                    .as_ref()
+                    .map(|before| status(before))
+                    .unwrap_or_default(),
+                status(after)
+            ));
+        }
+    }
+    for (at, kept) in history.kept("events") {
+        let Some(of) = kept.after.as_ref().map(|event| &event["regarding"]) else {
+            continue;
+        };
+        let known = history.events.iter().any(|At { event, .. }| match event {
+            Event::Kept(other) => other
+                .after
+                .as_ref()
+                .is_some_and(|object| object["metadata"]["uid"] == of["uid"]),
+            _ => false,
+        });
+        if !known {
+            breaches.push(format!("an event at {at:?} is of nobody: {of}"));
+        }
+    }
+    breaches
+}
+
+/// Whatever of a secret stands in an object or in an audit line.
+pub fn told_secrets(history: &History<'_>) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for At { at, event } in history.events {
+        let text = match event {
+            Event::Kept(kept) if kept.by != PEOPLE => kept.after.as_ref().map(ToString::to_string),
+            Event::Noted(line) => Some(line.to_string()),
+            _ => None,
+        };
+        let Some(text) = text else {
+            continue;
+        };
+        if history
+            .meant
+            .secrets
+            .iter()
+            .any(|secret| text.contains(&**secret))
+        {
+            breaches.push(format!("a secret was told at {at:?}: {event:?}"));
+        }
+    }
+    breaches
+}
+
+/// Objects that are written too often.
+pub fn storms(history: &History<'_>) -> Vec<String> {
+    let mut writes: BTreeMap<(&str, &Key), Vec<Duration>> = BTreeMap::new();
+    for (at, kept) in ours(history) {
+        if kept.resource != "leases" {
+            let of = (&*kept.resource, &kept.key);
+            writes.entry(of).or_default().push(at);
+        }
+    }
+    let mut breaches = Vec::new();
+    for ((resource, key), times) in writes {
+        let storm = times.windows(STORM).find(|window| {
+            let (first, last) = (window[0], window[STORM - 1]);
+            last < first + SPAN
+        });
+        if let Some([first, ..]) = storm {
+            breaches.push(format!(
+                "{STORM} writes to {resource} {key} within {SPAN:?}, from {first:?} on"
+            ));
+        }
+    }
+    breaches
+}
+
+fn ours<'a>(history: &History<'a>) -> impl Iterator<Item = (Duration, &'a Kept)> {
+    history
+        .events
+        .iter()
+        .filter_map(|At { at, event }| match event {
+            Event::Kept(kept) if kept.by != PEOPLE => Some((*at, kept)),
+            _ => None,
+        })
+}
