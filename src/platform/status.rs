@@ -298,7 +298,11 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
     let endpoint = &grant.key.endpoint;
     let said = match look.snapshot.map(|snapshot| &snapshot.state) {
         // A login takes a moment; one that fails is the next state.
-        None | Some(State::Open | State::TokenRefused(_)) => available(look, grant),
+        None | Some(State::Open | State::TokenRefused(_)) => match grant.connection.broken() {
+            // Logins go over the connection of a Platform with equal credentials.
+            Some((detail, trouble)) => unavailable(look, grant, &detail, trouble),
+            None => available(look, grant),
+        },
         Some(State::Throttled { .. }) => Refusal::new(
             PlatformReason::Throttled,
             format!(

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -94,6 +95,8 @@ pub struct Connection {
     /// How long a whole call may take.
     total: Duration,
     trusted: Option<usize>,
+    /// Why the last call over it was not made, where only a person can mend that.
+    broken: Mutex<Option<(Detail, Trouble)>>,
 }
 
 impl fmt::Debug for Connection {
@@ -128,12 +131,18 @@ impl Connection {
             exchange,
             total,
             trusted: None,
+            broken: Mutex::default(),
         }
     }
 
     /// How many certificates were read from `ca.crt`; `None` where the system's are trusted.
     pub fn trusted(&self) -> Option<usize> {
         self.trusted
+    }
+
+    /// Why the last call over it was not made, where that is a TLS failure that only a person can mend.
+    pub fn broken(&self) -> Option<(Detail, Trouble)> {
+        self.broken.lock().clone()
     }
 
     /// Logs in.
@@ -253,14 +262,20 @@ impl Connection {
                 message: "no answer within the time-out".to_owned(),
             })
         });
-        let Reply { status, body, .. } = reply.map_err(|NoReply { trouble, message }| {
+        let reply = reply.map_err(|NoReply { trouble, message }| {
             let message = mask.clean(&message, answer::MAX_MESSAGE);
             let detail = Detail {
                 message,
                 ..Detail::default()
             };
-            Answer::Unavailable(detail, trouble)
-        })?;
+            (detail, trouble)
+        });
+        let broken = reply.as_ref().err();
+        *self.broken.lock() = broken
+            .filter(|(_, trouble)| trouble.needs_person())
+            .cloned();
+        let Reply { status, body, .. } =
+            reply.map_err(|(detail, trouble)| Answer::Unavailable(detail, trouble))?;
         let body = in_time(deadline, body).await;
         let body = body.unwrap_or(Err(BodyFault::TimedOut));
         let read = body.as_deref().map_err(|fault| *fault);

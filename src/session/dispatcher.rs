@@ -105,6 +105,9 @@ impl LoginCall {
 
     fn finish(&mut self, result: Option<Result<Login, Answer>>) {
         if let Some(call) = self.call.take() {
+            if let Some(Err(Answer::Unavailable(..))) = result {
+                self.session.lock().members.change_connection(call.lane());
+            }
             self.session
                 .change(|core, now| core.login_ended(&call, result, now));
         }
@@ -156,6 +159,9 @@ impl TrialCall {
 
     fn finish(&mut self, answer: Option<&Answer>) {
         if let Some(call) = self.call.take() {
+            if let Some(Answer::Unavailable(..)) = answer {
+                self.session.lock().members.change_connection(call.lane());
+            }
             self.session
                 .change(|core, now| core.trial_ended(&call, answer, now));
         }

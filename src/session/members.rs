@@ -16,6 +16,8 @@ pub(super) struct Members {
     all: BTreeMap<ObjectKey, (LaneId, u64, Member)>,
     /// The credential of each lane, also of one without members that is remembered.
     lanes: BTreeMap<LaneId, Credential>,
+    /// How many of a lane's members, from the latest on, are passed over for its logins: no answer came over theirs.
+    passed_over: BTreeMap<LaneId, usize>,
     changes: u64,
     last: u64,
 }
@@ -74,6 +76,11 @@ impl Members {
         };
         self.lanes.insert(lane, member.credential.clone());
         self.all.insert(platform.clone(), (lane, since, member));
+        if reconnects || before != Some((lane, since)) {
+            // What is new is tried first.
+            let later = self.of(lane).filter(|(_, (other, _))| *other > since);
+            self.passed_over.insert(lane, later.count());
+        }
         let left = before.map(|(lane, _)| lane);
         Joined {
             lane,
@@ -92,6 +99,7 @@ impl Members {
     /// Forgets all lanes but these.
     pub(super) fn retain(&mut self, lanes: &BTreeSet<LaneId>) {
         self.lanes.retain(|lane, _| lanes.contains(lane));
+        self.passed_over.retain(|lane, _| lanes.contains(lane));
     }
 
     /// The lane that `platform` is in.
@@ -120,10 +128,22 @@ impl Members {
         })
     }
 
-    /// The connection of the member whose credential changed last: logins go over it.
+    /// The connection that the logins of a lane go over: of the member whose credential or connection changed last, as
+    /// long as none went unanswered.
     pub(super) fn connection(&self, lane: LaneId) -> Option<Arc<Connection>> {
-        let latest = self.of(lane).max_by_key(|(_, (since, _))| *since);
-        latest.map(|(_, (_, member))| Arc::clone(&member.connection))
+        let mut members: Vec<_> = self.of(lane).map(|(_, member)| member).collect();
+        members.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
+        let passed_over = self.passed_over.get(&lane).copied().unwrap_or_default();
+        let chosen = passed_over.checked_rem(members.len())?;
+        let chosen = members.get(chosen).map(|(_, member)| *member)?;
+        Some(Arc::clone(&chosen.connection))
+    }
+
+    /// No answer came over the present connection of a lane: the next login goes over that of its next member, whose CA,
+    /// client certificate or server name may be another one.
+    pub(super) fn change_connection(&mut self, lane: LaneId) {
+        let passed_over = self.passed_over.entry(lane).or_default();
+        *passed_over = passed_over.wrapping_add(1);
     }
 
     fn of(&self, lane: LaneId) -> impl Iterator<Item = (&ObjectKey, (u64, &Member))> {
@@ -209,6 +229,36 @@ mod tests {
         assert_eq!(tries(same(Some("2"))), (false, true));
         assert_eq!(tries(same(None)), (false, false), "taken off");
         assert_eq!(tries(known()), (true, false));
+    }
+
+    #[test]
+    fn logins_go_over_what_is_new_and_over_the_connection_of_another_member_after_one_without_an_answer()
+     {
+        let keys = ["a", "b", "c"].map(|name| ObjectKey::new("n", name));
+        let [a, b, c] = [0; 3].map(|_| member(1, 1, Credential::Login, "s"));
+        let mut members = Members::default();
+        for (key, member) in keys.iter().zip([&a, &b, &c]) {
+            members.join(key, member.clone());
+        }
+        let lane = members.lane_of(&keys[0]).unwrap();
+        let goes_over = |members: &Members, member: &Member| {
+            Arc::ptr_eq(&members.connection(lane).unwrap(), &member.connection)
+        };
+        for member in [&c, &b, &a, &c, &b] {
+            assert!(goes_over(&members, member));
+            members.change_connection(lane);
+        }
+        members.join(&keys[2], c.clone());
+        assert!(goes_over(&members, &a), "nothing is new");
+        let mended = Member {
+            connection: member(1, 1, Credential::Login, "s").connection,
+            ..b
+        };
+        members.join(&keys[1], mended.clone());
+        assert!(goes_over(&members, &mended));
+        members.leave(&keys[1]);
+        members.leave(&keys[2]);
+        assert!(goes_over(&members, &a));
     }
 
     #[test]
