@@ -86,6 +86,33 @@ async fn a_namespace_ends_when_the_last_finalizer_in_it_is_gone() {
 }
 
 #[tokio::test]
+async fn what_goes_with_its_last_finalizer_is_shown_with_the_link_that_was_sent() {
+    let mut both = both().await;
+    space(&mut both, "linked").await;
+    let packages = folder("linked", "versionpackages");
+    let linked = |finalizers: Value| {
+        let metadata = json!({"finalizers": finalizers, "selfLink": "/x"});
+        Pair::same(json!({"metadata": metadata}))
+    };
+    for name in ["patched", "kept"] {
+        let held = package(name, json!({"finalizers": ["iodm.dev/package"]}));
+        both.expect(201, &Asked::new("POST", packages.clone()).body(JSON, held))
+            .await;
+    }
+    let stays = Asked::new("PATCH", format!("{packages}/kept"));
+    let stays = stays.body(MERGE, linked(json!(["iodm.dev/package"])));
+    let shown = both.expect(200, &stays).await;
+    assert!(shown.0["metadata"].get("selfLink").is_none(), "{}", shown.0);
+    let patched = format!("{packages}/patched");
+    both.expect(200, &Asked::new("DELETE", patched.clone()))
+        .await;
+    let goes = Asked::new("PATCH", patched.clone()).body(MERGE, linked(json!([])));
+    let shown = both.expect(200, &goes).await;
+    assert_eq!(shown.0["metadata"]["selfLink"], "/x", "{}", shown.0);
+    both.expect(404, &Asked::new("GET", patched)).await;
+}
+
+#[tokio::test]
 async fn what_lost_its_owner_goes_and_orphans_stay() {
     let mut both = both().await;
     space(&mut both, "owners").await;

@@ -130,7 +130,7 @@ pub(crate) fn tidy(object: &mut Value) {
             Value::Number(number) => number.as_i64() == Some(0) && name == "generation",
             Value::Bool(_) => false,
         };
-        !empty && name != "selfLink" && known.properties.contains_key(name)
+        !empty && known.properties.contains_key(name)
     });
 }
 

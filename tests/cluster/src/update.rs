@@ -51,9 +51,11 @@ impl State {
             self.take_out(&write.key);
             return Ok(new);
         }
-        new["metadata"]
-            .as_object_mut()
-            .map(|fields| fields.remove("resourceVersion"));
+        // Only what is stored loses its link: an answer that shows what has just gone has the one that was sent.
+        if let Some(metadata) = new["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+            metadata.remove("selfLink");
+        }
         if !is_same(&new, &kept.object) {
             self.put(write.key.clone(), new);
         }
