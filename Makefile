@@ -12,7 +12,7 @@ TOGETHER := $(filter-out $(BY_THEMSELVES),$(patsubst tests/%.rs,%,$(patsubst tes
 	$(wildcard tests/*.rs tests/*/main.rs))))
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
-.PHONY: help demo test world check bench generate testplane gitops clean
+.PHONY: help demo test world soak bugs check bench generate testplane gitops clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ test-%: export MAKEFLAGS =
 
 world: ## play the history of a seed in simulated time, and print all that was asked and said; SEED=7
 	WORLD_SEEDS=$(or $(SEED),0) cargo test --quiet --locked --test world -- --exact determinism::replay --ignored --nocapture
+
+soak: ## play histories by chance for MINUTES=10, from a seed by chance or SEED=7 on
+	WORLD_MINUTES=$(or $(MINUTES),10) $(if $(SEED),WORLD_SEED=$(SEED)) cargo test --quiet --locked --profile measure --test world -- --exact soak::soak --ignored --nocapture
+
+bugs: ## put known defects in, one by one, and say how soon the world finds each
+	@tests/world/bugs/run $(BUGS)
 
 check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidden or out of date
 	cargo fmt --all --check

@@ -3,7 +3,7 @@
 use crate::chance::Chance;
 use crate::faults::{Fault, Faults, To};
 use crate::life::Life;
-use crate::record::Record;
+use crate::record::{Event, Record};
 use crate::trace::Trace;
 
 /// One process, and the world around it.
@@ -22,6 +22,10 @@ impl Around {
     /// What becomes of an effect that is about to happen. A process that crashes before it doesn't go on.
     pub async fn meet(&self, to: To) -> Option<Fault> {
         let fault = self.faults.meet(to);
+        if let Some(fault) = fault {
+            let by = self.who.clone();
+            self.record.add(Event::Met { by, to, fault });
+        }
         if fault == Some(Fault::CrashBefore) {
             self.crash().await;
         }

@@ -4,6 +4,7 @@ mod applications;
 mod deletes;
 mod endings;
 mod objects;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -134,5 +135,6 @@ pub fn breaches(meant: &Meant, events: &[At]) -> Vec<String> {
     found.extend(objects::misplaced(&history));
     found.extend(objects::told_secrets(&history));
     found.extend(objects::storms(&history));
+    found.extend(words::untold(&history));
     found
 }

@@ -13,6 +13,9 @@ use crate::trace::Trace;
 /// Who they are on record, and the controllers that do what they ask for.
 pub const PEOPLE: &str = "people";
 
+/// Where definitions are kept.
+pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
 
@@ -48,6 +51,25 @@ impl People {
     pub async fn patch(&self, plural: &str, namespace: &str, name: &str, change: &Value) -> u16 {
         let path = path(plural, namespace, name);
         self.ask("PATCH", &path, MERGE, Some(change)).await.0
+    }
+
+    /// The same of a status.
+    pub async fn patch_status(&self, plural: &str, namespace: &str, name: &str, change: &Value) {
+        let path = path(plural, namespace, name) + "/status";
+        self.ask("PATCH", &path, MERGE, Some(change)).await;
+    }
+
+    /// Puts a definition in the place of the served one.
+    pub async fn define(&self, definition: &Value) {
+        let name = definition["metadata"]["name"].as_str().unwrap();
+        let path = format!("{DEFINITIONS}/{name}");
+        let (code, served) = self.ask("GET", &path, JSON, None).await;
+        assert_eq!(code, 200, "{name}: {served}");
+        let mut definition = definition.clone();
+        definition["metadata"]["resourceVersion"] = served["metadata"]["resourceVersion"].clone();
+        definition["status"] = served["status"].clone();
+        let (code, answer) = self.ask("PUT", &path, JSON, Some(&definition)).await;
+        assert_eq!(code, 200, "{name}: {answer}");
     }
 
     /// Deletes an object; returns the code of the answer.

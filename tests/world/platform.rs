@@ -115,6 +115,15 @@ impl Platform {
         });
     }
 
+    /// Somebody else uses up the quota of an application.
+    pub fn use_up(&self, app_id: &str) {
+        let mut state = self.lock();
+        let now = state.begun.elapsed();
+        if let Some(application) = state.simulator.applications.get_mut(app_id) {
+            while application.quota.admit(now) {}
+        }
+    }
+
     /// Changes the secret of an application.
     pub fn set_secret(&self, app_id: &str, secret: &str) {
         self.change(|simulator| {

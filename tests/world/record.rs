@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use version_package_operator::simulator::answer::Verdict;
 
+use crate::faults::{Fault, To};
 use crate::wishes::{Key, Wish};
 
 /// One thing that happened.
@@ -24,6 +25,8 @@ pub enum Event {
     Called(Called),
     /// A line was written to the audit log.
     Noted(Value),
+    /// A fault met an effect of a process.
+    Met { by: String, to: To, fault: Fault },
 }
 
 /// What holds for all objects of a Platform.

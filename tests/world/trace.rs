@@ -32,7 +32,7 @@ impl Trace {
         self.lock().clone()
     }
 
-    /// Prints all of it if the thread is failing when the value that comes back is dropped, where `WORLD_STORY` is set.
+    /// Prints all of it if the thread is failing when the value that comes back is dropped, where `WORLD_TRACE` is set.
     pub fn told_on_failure(&self) -> impl Drop + use<> {
         Told(self.clone())
     }
@@ -55,7 +55,7 @@ struct Told(Trace);
 
 impl Drop for Told {
     fn drop(&mut self) {
-        if std::thread::panicking() && std::env::var_os("WORLD_STORY").is_some() {
+        if std::thread::panicking() && std::env::var_os("WORLD_TRACE").is_some() {
             eprintln!("{}", self.0.text());
         }
     }

@@ -1,12 +1,12 @@
 //! One world: a cluster, a platform, and the processes that are started in it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cluster_in_memory::Cluster;
 use fastrand::Rng;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -20,10 +20,11 @@ use crate::audit::Paper;
 use crate::chance::Chance;
 use crate::faults::Faults;
 use crate::life::Life;
-use crate::people::{PEOPLE, People};
+use crate::people::{DEFINITIONS, PEOPLE, People};
 use crate::platform::{CALL_TIMEOUT, Platform};
 use crate::process::Process;
 use crate::record::Record;
+use crate::story::OnFailure;
 use crate::trace::Trace;
 
 /// Where the shipped manifests put the operator, and so its Lease.
@@ -52,6 +53,8 @@ pub struct World {
     chance: Chance,
     /// What tells the newest process of each pod to stop.
     stops: Mutex<BTreeMap<String, CancellationToken>>,
+    /// How far the clock of the machine of each pod is ahead, in milliseconds.
+    ahead: Arc<Mutex<BTreeMap<String, i64>>>,
 }
 
 /// Plays `scene` in a world of its own. Time passes only while everybody waits, and all chance is of `seed`.
@@ -64,7 +67,8 @@ pub fn run<T>(seed: u64, scene: impl AsyncFnOnce(&World) -> T) -> T {
         .unwrap();
     runtime.block_on(async {
         let world = World::new(seed).await;
-        let _told = world.trace.told_on_failure();
+        let _trace = world.trace.told_on_failure();
+        let _story = OnFailure(world.record.clone());
         scene(&world).await
     })
 }
@@ -88,6 +92,7 @@ impl World {
             trace,
             record,
             stops: Mutex::default(),
+            ahead: Arc::default(),
             clock,
         };
         world.install().await;
@@ -95,10 +100,9 @@ impl World {
     }
 
     async fn install(&self) {
-        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
         for name in ["versionpackages", "platforms"] {
-            let all = manifests(&format!("crds/{name}.iodm.dev.yaml"));
-            self.people.put_up(definitions, &all[0]).await;
+            let definition = shipped_definition(name);
+            self.people.put_up(DEFINITIONS, &definition).await;
         }
         assert_eq!(self.cluster.unknown_rules(), Vec::<String>::new());
         self.add_namespace(HOME, &json!({})).await;
@@ -140,8 +144,29 @@ impl World {
         .await;
     }
 
+    /// Sets the clock of the machine of a pod so far ahead, or behind where it is less than 0.
+    pub fn set_clock(&self, pod: &str, ahead: SignedDuration) {
+        let ahead = i64::try_from(ahead.as_millis()).unwrap();
+        let mut all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(pod.to_owned(), ahead);
+    }
+
+    fn clock_of(&self, pod: &str) -> Clock {
+        let (clock, all, pod) = (self.clock.clone(), Arc::clone(&self.ahead), pod.to_owned());
+        Clock::new(move || {
+            let all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            let ahead = all.get(&pod).copied().unwrap_or_default();
+            clock.wall() + SignedDuration::from_millis(ahead)
+        })
+    }
+
     /// Starts a process in a pod of this name. Started again it is the same pod, whose container was restarted.
     pub fn start(&self, pod: &str) -> Process {
+        self.start_in(pod, HOME)
+    }
+
+    /// The same of one that was told another namespace for its Lease than that of the shipped manifests.
+    pub fn start_in(&self, pod: &str, home: &str) -> Process {
         let (life, stop) = (Life::default(), CancellationToken::new());
         let mut stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
         stops.insert(pod.to_owned(), stop.clone());
@@ -165,11 +190,11 @@ impl World {
             client: client(),
             lease: client(),
             connect: self.platform.connect(&around),
-            clock: self.clock.clone(),
+            clock: self.clock_of(pod),
             audit: self.paper.pen(&around),
         };
         let leadership = leader::Settings {
-            namespace: HOME.to_owned(),
+            namespace: home.to_owned(),
             source: Source::Pod,
             in_pod: true,
             identity: leader::identity(Some(pod), Some("uid")),
@@ -243,6 +268,11 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
         assert!(waited < NEVER, "never: {what}");
         sleep((waited / 20).max(Duration::from_millis(50))).await;
     }
+}
+
+/// A definition as it is shipped.
+pub fn shipped_definition(plural: &str) -> Value {
+    manifests(&format!("crds/{plural}.iodm.dev.yaml")).remove(0)
 }
 
 /// The objects of a file that is shipped.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{History, WINDOW};
 use crate::record::{At, Event};
+use crate::world::HOME;
 
 /// Windows that hold more calls of one application than its quota, of whichever processes.
 pub fn over_quota(history: &History<'_>) -> Vec<String> {
@@ -38,7 +39,7 @@ pub fn two_leaders(history: &History<'_>) -> Vec<String> {
     let mut breaches = Vec::new();
     for At { at, event } in history.events {
         match event {
-            Event::Kept(kept) if kept.resource == "leases" => {
+            Event::Kept(kept) if kept.resource == "leases" && kept.key.namespace == HOME => {
                 let lease = kept.after.as_ref();
                 let identity = lease.and_then(|lease| lease["spec"]["holderIdentity"].as_str());
                 let pod = identity.and_then(|identity| identity.split_once('_'));

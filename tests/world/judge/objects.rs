@@ -56,6 +56,10 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
         let Some(of) = kept.after.as_ref().map(|event| &event["regarding"]) else {
             continue;
         };
+        // A process that may not lead tells that of a Lease which need not be there.
+        if of["kind"] == "Lease" {
+            continue;
+        }
         let known = history.events.iter().any(|At { event, .. }| match event {
             Event::Kept(other) => other
                 .after

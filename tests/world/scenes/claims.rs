@@ -1,0 +1,92 @@
+//! Several objects for one package, and strangers who name it.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::stage::Stage;
+
+pub async fn rename_delete_first(stage: &Stage<'_>) {
+    stage.wish("old", "package-00001").await;
+    stage.delete("old").await;
+    sleep(Duration::from_millis(700)).await;
+    stage
+        .create("new", "production", "package-00001", &json!({}))
+        .await;
+    stage.ends().await;
+}
+
+pub async fn rename_create_first(stage: &Stage<'_>) {
+    stage.wish("old", "package-00001").await;
+    stage.wish("depot/new", "package-00001").await;
+    stage.delete("old").await;
+    stage.ends().await;
+}
+
+/// An object moves to another Platform of the same application: a new object, then the old one goes.
+pub async fn move_platform(stage: &Stage<'_>) {
+    stage.wish("old", "package-00001").await;
+    stage
+        .create("new", "spare", "package-00001", &json!({}))
+        .await;
+    stage.comes_to("new", "Active").await;
+    stage.delete("old").await;
+    stage.goes("old").await;
+    // A package of the same id of another application is another one.
+    stage
+        .create("other", "staging", "package-00001", &json!({}))
+        .await;
+    stage.comes_to("other", "Active").await;
+    stage.delete("new").await;
+    stage.ends().await;
+}
+
+/// An object is split into two, and the split is taken back.
+pub async fn split_and_reverted(stage: &Stage<'_>) {
+    stage.wish("whole", "package-00001").await;
+    stage.wish("part-1", "package-00001").await;
+    stage.wish("part-2", "package-00002").await;
+    stage.delete("whole").await;
+    stage.goes("whole").await;
+    stage.wish("whole", "package-00001").await;
+    stage.delete("part-1").await;
+    stage.delete("part-2").await;
+    stage.ends().await;
+}
+
+/// A Secret names another application for a while, and meanwhile an object is renamed.
+pub async fn wrong_application(stage: &Stage<'_>) {
+    stage.wish("meter", "package-00001").await;
+    stage
+        .put_secret("production", "app-2", "second-secret")
+        .await;
+    sleep(Duration::from_secs(5)).await;
+    stage
+        .create("meter-fw", "production", "package-00001", &json!({}))
+        .await;
+    sleep(Duration::from_secs(10)).await;
+    stage.delete("meter").await;
+    sleep(Duration::from_secs(10)).await;
+    stage
+        .put_secret("production", "app-1", "first-secret")
+        .await;
+    sleep(Duration::from_secs(60)).await;
+    stage.accept("meter-fw", "app-1").await;
+    stage.ends().await;
+}
+
+/// A stranger's objects name packages of ours: one wants what we delete, one is to delete what we want.
+pub async fn strangers(stage: &Stage<'_>) {
+    stage.stranger().await;
+    stage.wish("a", "package-00001").await;
+    stage.wish("b", "package-00002").await;
+    stage.strange("x", "package-00001", &json!({})).await;
+    let retired = json!({"lifecycle": "Retired"});
+    stage.strange("y", "package-00002", &retired).await;
+    sleep(Duration::from_secs(10)).await;
+    stage.delete("a").await;
+    stage.says("a", "ClaimUnclear").await;
+    stage.disregard("a", "x").await;
+    stage.ends().await;
+}

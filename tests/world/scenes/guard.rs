@@ -1,0 +1,93 @@
+//! Many deletions at once.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::stage::{BOUND, GRACE, Stage};
+
+fn file(number: usize) -> String {
+    format!("package-{number:05}")
+}
+
+/// More deletions at once than go without a person.
+async fn many(stage: &Stage<'_>) -> Vec<String> {
+    let names: Vec<String> = (1..=BOUND + 2).map(|number| format!("m{number}")).collect();
+    for (index, name) in names.iter().enumerate() {
+        let file = file(index + 1);
+        stage.create(name, "production", &file, &json!({})).await;
+    }
+    for name in &names {
+        stage.comes_to(name, "Active").await;
+    }
+    for name in &names {
+        stage.delete(name).await;
+    }
+    names
+}
+
+pub async fn mass_released(stage: &Stage<'_>) {
+    many(stage).await;
+    stage.release("production").await;
+    // What came after the release is held anew.
+    for _ in 0..4 {
+        sleep(Duration::from_secs(15)).await;
+        stage.release_all().await;
+    }
+    stage.ends().await;
+}
+
+pub async fn mass_retained(stage: &Stage<'_>) {
+    let names = many(stage).await;
+    sleep(GRACE * 2).await;
+    for name in &names {
+        stage.retain(name).await;
+    }
+    // Some may have gone before they were taken back.
+    let files: Vec<String> = (1..=BOUND + 2).map(file).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    stage.ends_but_for(&files).await;
+}
+
+pub async fn namespace(stage: &Stage<'_>) {
+    stage.wish("a", "package-00001").await;
+    stage.wish("b", "package-00002").await;
+    stage.wish("depot/c", "package-00003").await;
+    stage.end_fleet().await;
+    stage.ends().await;
+}
+
+/// A wrong selector prunes everything, and people want it back.
+pub async fn pruned_by_mistake(stage: &Stage<'_>) {
+    let names = many(stage).await;
+    for name in &names {
+        stage.retain(name).await;
+    }
+    for name in &names {
+        stage.goes(name).await;
+    }
+    for (index, name) in names.iter().enumerate() {
+        let file = file(index + 1);
+        stage.create(name, "production", &file, &json!({})).await;
+    }
+    // Some may have gone before they were taken back.
+    let files: Vec<String> = (1..=names.len()).map(file).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    stage.ends_but_for(&files).await;
+}
+
+/// A long time to undo, in which the leader is followed by another: it runs from when the deletion was first seen.
+pub async fn long_grace(stage: &Stage<'_>) {
+    let guard = json!({"guard": {"gracePeriod": "20m"}});
+    stage.change_platform("production", guard).await;
+    stage.wish("a", "package-00001").await;
+    let asked = Instant::now();
+    stage.delete("a").await;
+    sleep(Duration::from_secs(15 * 60)).await;
+    stage.world.stop_leader().await;
+    stage.goes("a").await;
+    // A request that hangs takes five minutes.
+    assert!(asked.elapsed() < Duration::from_secs(27 * 60));
+    stage.ends().await;
+}

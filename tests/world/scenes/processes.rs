@@ -1,0 +1,74 @@
+//! Processes that end, follow each other, and stand where they shouldn't.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio::time::sleep;
+
+use crate::stage::{GRACE, Stage};
+
+/// The leader stops in order while deletions are under way, and the one after it too.
+pub async fn hand_over(stage: &Stage<'_>) {
+    for (name, file) in [
+        ("a", "package-00001"),
+        ("b", "package-00002"),
+        ("c", "package-00003"),
+    ] {
+        stage.wish(name, file).await;
+    }
+    stage.delete("a").await;
+    sleep(GRACE).await;
+    stage.world.stop_leader().await;
+    stage.delete("b").await;
+    stage.goes("a").await;
+    sleep(GRACE + Duration::from_secs(10)).await;
+    stage.world.stop_leader().await;
+    stage.delete("c").await;
+    stage.ends().await;
+}
+
+/// A second operator that keeps its Lease in another namespace is started beside the first.
+pub async fn second_install(stage: &Stage<'_>) {
+    stage.wish("a", "package-00001").await;
+    stage
+        .world
+        .add_namespace("elsewhere", &serde_json::json!({}))
+        .await;
+    let second = stage.world.start_in("vpo-x", "elsewhere");
+    sleep(Duration::from_secs(40)).await;
+    stage.delete("a").await;
+    stage.goes("a").await;
+    stage.world.stop_leader().await;
+    stage.wish("b", "package-00002").await;
+    stage.delete("b").await;
+    stage.ends().await;
+    second.crash().await;
+}
+
+/// The clocks of two machines differ, and one of them is set while deletions wait.
+pub async fn clocks(stage: &Stage<'_>) {
+    stage
+        .world
+        .set_clock("vpo-1", SignedDuration::from_secs(-25));
+    stage.wish("a", "package-00001").await;
+    stage.wish("b", "package-00002").await;
+    stage.wish("c", "package-00003").await;
+    stage.delete("a").await;
+    sleep(GRACE / 2).await;
+    stage
+        .world
+        .set_clock("vpo-0", SignedDuration::from_mins(10));
+    stage.goes("a").await;
+    stage.delete("b").await;
+    stage.world.stop_leader().await;
+    stage.goes("b").await;
+    stage.delete("c").await;
+    sleep(GRACE / 2).await;
+    stage
+        .world
+        .set_clock("vpo-0", SignedDuration::from_mins(-10));
+    stage
+        .world
+        .set_clock("vpo-1", SignedDuration::from_mins(-10));
+    stage.ends().await;
+}

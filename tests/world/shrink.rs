@@ -1,0 +1,50 @@
+//! A history that fails, made as short as it can be, and told.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::random::Plan;
+use crate::story::tell_failures;
+
+/// A shorter one is looked for in so many plays at most.
+const PLAYS: usize = 150;
+
+fn fails(plan: &Plan) -> bool {
+    catch_unwind(AssertUnwindSafe(|| plan.play())).is_err()
+}
+
+/// Leaves out as many steps as it can while the history still fails.
+pub fn shrink(mut plan: Plan) -> Plan {
+    let (mut plays, mut size) = (0, Plan::STEPS / 2);
+    while size > 0 {
+        let left: Vec<usize> = (0..Plan::STEPS)
+            .filter(|step| !plan.without.contains(step))
+            .collect();
+        for part in left.chunks(size) {
+            if plays == PLAYS {
+                return plan;
+            }
+            plays += 1;
+            let mut shorter = plan.clone();
+            shorter.without.extend(part);
+            if fails(&shorter) {
+                plan = shorter;
+            }
+        }
+        size /= 2;
+    }
+    plan
+}
+
+/// Shrinks a history that fails, and plays it once more with its story told.
+pub fn tell(plan: Plan) {
+    let plan = shrink(plan);
+    let left = Plan::STEPS - plan.without.len();
+    eprintln!(
+        "the shortest history of seed {} that fails has {left} steps:",
+        plan.seed
+    );
+    tell_failures(true);
+    let failed = fails(&plan);
+    tell_failures(false);
+    assert!(failed, "a history is the same each time");
+}

@@ -1,0 +1,40 @@
+//! Histories for as long as somebody likes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::random::Plan;
+use crate::shrink::tell;
+
+#[test]
+#[ignore = "it plays histories for as many minutes as somebody names: make soak MINUTES=10"]
+fn soak() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    let minutes = number("WORLD_MINUTES").unwrap_or(1);
+    let first = number("WORLD_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
+    println!("from seed {first} on");
+    let (begun, next) = (Instant::now(), AtomicU64::new(first));
+    let failed = Mutex::new(Vec::new());
+    thread::scope(|threads| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            threads.spawn(|| {
+                while begun.elapsed() < Duration::from_secs(60 * minutes) {
+                    let plan = Plan::of(next.fetch_add(1, Ordering::Relaxed));
+                    if catch_unwind(AssertUnwindSafe(|| plan.play())).is_err() {
+                        failed.lock().unwrap().push(plan.seed);
+                    }
+                }
+            });
+        }
+    });
+    let played = next.into_inner() - first;
+    println!("{played} histories in {:?}", begun.elapsed());
+    let failed = failed.into_inner().unwrap();
+    if let Some(first) = failed.iter().min() {
+        tell(Plan::of(*first));
+    }
+    assert!(failed.is_empty(), "{} fail: {failed:?}", failed.len());
+}

@@ -1,0 +1,120 @@
+//! What befalls the cluster: policies, definitions, backups, and what an older version left behind.
+
+use cluster_in_memory::{Attempt, Policy};
+use serde_json::{Value, json};
+use version_package_operator::api::names::{CONFIRM_ANNOTATION, PAUSED_ANNOTATION};
+
+use super::{IOT, PACKAGES, PLATFORMS, Stage, key};
+use crate::people::PEOPLE;
+use crate::wishes::{Fate, Wish};
+use crate::world::{OPERATOR, shipped_definition};
+
+/// An object with its status, and what was wanted of it then.
+#[derive(Debug, Clone)]
+pub struct Backup {
+    object: Value,
+    wish: Wish,
+}
+
+impl Stage<'_> {
+    /// A policy refuses some of the operator's writes from now on.
+    pub fn deny(&self, name: &str, denies: impl Fn(&Attempt<'_>) -> bool + Send + 'static) {
+        self.world.cluster.add_policy(Policy {
+            name: name.to_owned(),
+            binding: name.to_owned(),
+            message: "not here".to_owned(),
+            denies: Box::new(move |attempt| attempt.user == OPERATOR && denies(attempt)),
+        });
+    }
+
+    /// A policy is taken away.
+    pub fn allow(&self, name: &str) {
+        self.world.cluster.remove_policy(name);
+    }
+
+    /// The definition of packages loses a field of their spec.
+    pub async fn lose_field(&self, field: &str) {
+        let mut definition = shipped_definition("versionpackages");
+        let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+        let spec = definition.pointer_mut(spec).unwrap();
+        spec["properties"].as_object_mut().unwrap().remove(field);
+        // The rules that name the field go with it.
+        if let Some(rules) = spec["x-kubernetes-validations"].as_array_mut() {
+            rules.retain(|rule| !rule.to_string().contains(field));
+        }
+        self.world.people.define(&definition).await;
+    }
+
+    /// The definition of packages is the shipped one again.
+    pub async fn give_fields_back(&self) {
+        let definition = shipped_definition("versionpackages");
+        self.world.people.define(&definition).await;
+    }
+
+    /// Somebody says that an object, as it stands, is as it is meant to be.
+    pub async fn confirm(&self, name: &str) {
+        if let Some(object) = self.object(name).await {
+            let uid = &object["metadata"]["uid"];
+            let change = json!({"metadata": {"annotations": {CONFIRM_ANNOTATION: uid}}});
+            self.patch(name, &change, |_| {}).await;
+        }
+    }
+
+    /// A backup of an object, where it is there.
+    pub async fn back_up(&self, name: &str) -> Option<Backup> {
+        let object = self.object(name).await?;
+        let wish = self.wishes.borrow().get(&key(name))?.clone();
+        Some(Backup { object, wish })
+    }
+
+    /// A backup tool makes an object anew, for another package where `file` names one, and gives it its old status.
+    pub async fn restore(&self, name: &str, backup: &Backup, file: Option<&str>) {
+        let (key, people) = (key(name), &self.world.people);
+        let mut object = backup.object.clone();
+        object["metadata"]["name"] = json!(key.name);
+        let mut wish = Wish {
+            // It is made anew, whatever was to become of the one before.
+            fate: match object["spec"]["lifecycle"].as_str() {
+                Some("Retired") => Fate::Retired,
+                _ => Fate::Stay,
+            },
+            retain: object["spec"]["deletionPolicy"] == "Retain",
+            paused: object["metadata"]["annotations"][PAUSED_ANNOTATION] == "true",
+            ..backup.wish.clone()
+        };
+        if let Some(file) = file {
+            object["spec"]["fileId"] = json!(file);
+            file.clone_into(&mut wish.file);
+        }
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        metadata
+            .retain(|field, _| ["name", "labels", "annotations", "finalizers"].contains(&&**field));
+        people.create(PACKAGES, &key.namespace, &object).await;
+        self.say(key.clone(), Some(wish));
+        let status = json!({"status": object["status"]});
+        people
+            .patch_status(PACKAGES, &key.namespace, &key.name, &status)
+            .await;
+    }
+
+    /// Takes from all statuses what the first version didn't write.
+    pub async fn make_statuses_old(&self) {
+        let people = &self.world.people;
+        let none = json!({"status": {"uid": null, "endpoint": null}});
+        for name in self.names() {
+            let key = key(&name);
+            people
+                .patch_status(PACKAGES, &key.namespace, &key.name, &none)
+                .await;
+        }
+        for name in ["production", "spare", "staging"] {
+            people.patch_status(PLATFORMS, IOT, name, &none).await;
+        }
+    }
+
+    /// The store goes back to what it was, as after a restore of etcd; people mean what they meant then.
+    pub fn go_back(&self, saved: &cluster_in_memory::Saved) {
+        self.world.cluster.restore(saved);
+        self.world.record.take_changes(PEOPLE);
+    }
+}

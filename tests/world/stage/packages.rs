@@ -1,0 +1,179 @@
+//! What people and Git say of packages.
+
+use serde_json::{Value, json};
+use version_package_operator::api::names::{FINALIZER, PAUSED_ANNOTATION};
+
+use super::{FLEET, PACKAGES, Stage, application, key};
+use crate::objects::package;
+use crate::record::Event;
+use crate::wishes::{Fate, Key, Wish};
+
+impl Stage<'_> {
+    /// Somebody creates an object, in the namespace [`FLEET`] unless it is named otherwise: `namespace/name`.
+    pub async fn create(&self, name: &str, platform: &str, file: &str, more: &Value) {
+        let key = key(name);
+        let object = package(&key.name, platform, file, more);
+        self.world
+            .people
+            .create(PACKAGES, &key.namespace, &object)
+            .await;
+        let fate = match more["lifecycle"].as_str() {
+            Some("Retired") => Fate::Retired,
+            _ => Fate::Stay,
+        };
+        let wish = Wish {
+            platform: platform.to_owned(),
+            application: application(platform).to_owned(),
+            file: file.to_owned(),
+            fate,
+            retain: more["deletionPolicy"] == "Retain",
+            paused: false,
+            mistaken: more["expect"]["version"] == "mistaken",
+        };
+        self.say(key, Some(wish));
+    }
+
+    /// The same of a plain object of `production`, and waits until it is accepted.
+    pub async fn wish(&self, name: &str, file: &str) {
+        self.create(name, "production", file, &json!({})).await;
+        self.comes_to(name, "Active").await;
+    }
+
+    /// Somebody deletes an object.
+    pub async fn delete(&self, name: &str) {
+        let key = key(name);
+        let people = &self.world.people;
+        let object = self.world.package(&key.namespace, &key.name).await;
+        let code = people.delete(PACKAGES, &key.namespace, &key.name).await;
+        if code != 200 {
+            return;
+        }
+        let finalizers = object.map(|object| object["metadata"]["finalizers"].clone());
+        let finalizers = finalizers.and_then(|all| all.as_array().cloned());
+        if finalizers.is_some_and(|all| all.contains(&json!(FINALIZER))) {
+            self.change(&key, |wish| wish.fate = Fate::Deleted);
+        } else {
+            // A limit that the README names: it has gone before the operator could know.
+            self.say(key, None);
+        }
+    }
+
+    pub async fn retire(&self, name: &str) {
+        self.edit(name, json!({"lifecycle": "Retired"}), |wish| {
+            if wish.fate == Fate::Stay {
+                wish.fate = Fate::Retired;
+            }
+        })
+        .await;
+    }
+
+    /// Somebody takes a retirement back.
+    pub async fn revive(&self, name: &str) {
+        self.edit(name, json!({"lifecycle": "Active"}), |wish| {
+            if wish.fate == Fate::Retired {
+                wish.fate = Fate::Stay;
+            }
+        })
+        .await;
+    }
+
+    pub async fn retain(&self, name: &str) {
+        self.edit(name, json!({"deletionPolicy": "Retain"}), |wish| {
+            wish.retain = true;
+        })
+        .await;
+    }
+
+    /// Git says again of which objects the packages are to stay: a definition may have dropped that.
+    pub async fn say_retain_again(&self) {
+        let wishes = self.wishes.borrow().clone();
+        for (key, _) in wishes.iter().filter(|(_, wish)| wish.retain) {
+            self.retain(&key.to_string()).await;
+        }
+    }
+
+    pub async fn pause(&self, name: &str, paused: bool) {
+        let value = if paused { json!("true") } else { Value::Null };
+        let change = json!({"metadata": {"annotations": {PAUSED_ANNOTATION: value}}});
+        self.patch(name, &change, |wish| wish.paused = paused).await;
+    }
+
+    /// Somebody takes our finalizer off by hand.
+    pub async fn force(&self, name: &str) {
+        let key = key(name);
+        let Some(object) = self.world.package(&key.namespace, &key.name).await else {
+            return;
+        };
+        let finalizers = object["metadata"]["finalizers"].as_array();
+        let others = finalizers.into_iter().flatten();
+        let others: Vec<_> = others
+            .filter(|finalizer| **finalizer != FINALIZER)
+            .collect();
+        let change = json!({"metadata": {"finalizers": others}});
+        let people = &self.world.people;
+        people
+            .patch(PACKAGES, &key.namespace, &key.name, &change)
+            .await;
+        if self
+            .world
+            .package(&key.namespace, &key.name)
+            .await
+            .is_none()
+        {
+            self.say(key, None);
+        }
+    }
+
+    /// Whether an object of this name is there.
+    pub async fn is_there(&self, name: &str) -> bool {
+        self.object(name).await.is_some()
+    }
+
+    /// All names that people have used: `namespace/name`.
+    pub fn names(&self) -> Vec<String> {
+        let wishes = self.wishes.borrow();
+        wishes.keys().map(ToString::to_string).collect()
+    }
+
+    pub(super) async fn edit(&self, name: &str, spec: Value, change: impl FnOnce(&mut Wish)) {
+        self.patch(name, &json!({"spec": spec}), change).await;
+    }
+
+    pub(super) async fn patch(&self, name: &str, patch: &Value, change: impl FnOnce(&mut Wish)) {
+        let key = key(name);
+        let people = &self.world.people;
+        let code = people
+            .patch(PACKAGES, &key.namespace, &key.name, patch)
+            .await;
+        if code == 200 {
+            self.change(&key, change);
+        }
+    }
+
+    pub(super) fn change(&self, key: &Key, change: impl FnOnce(&mut Wish)) {
+        let wish = self.wishes.borrow().get(key).cloned();
+        if let Some(mut wish) = wish {
+            change(&mut wish);
+            self.say(key.clone(), Some(wish));
+        }
+    }
+
+    pub(super) fn say(&self, key: Key, wish: Option<Wish>) {
+        let mut wishes = self.wishes.borrow_mut();
+        match &wish {
+            Some(wish) => wishes.insert(key.clone(), wish.clone()),
+            None => wishes.remove(&key),
+        };
+        self.world.record.add(Event::Said(key, wish));
+    }
+
+    /// Somebody deletes the namespace [`FLEET`] with everything in it.
+    pub async fn end_fleet(&self) {
+        self.world.people.delete_namespace(FLEET).await;
+        let keys: Vec<Key> = self.wishes.borrow().keys().cloned().collect();
+        for key in keys.iter().filter(|key| key.namespace == FLEET) {
+            self.change(key, |wish| wish.fate = Fate::Deleted);
+        }
+        self.world.end_namespaces().await;
+    }
+}

@@ -1,0 +1,66 @@
+//! Another tenant, who names an application without having its credentials.
+
+use serde_json::{Value, json};
+use version_package_operator::api::names::{ACCEPT_ANNOTATION, DISREGARD_ANNOTATION};
+
+use super::{PACKAGES, PLATFORMS, Stage};
+use crate::objects::{package, platform};
+
+/// The namespace of the stranger.
+const STRANGE: &str = "strange";
+
+impl Stage<'_> {
+    /// A stranger brings a Platform for the first application, with a token that was made up.
+    pub async fn stranger(&self) {
+        let world = self.world;
+        world.add_namespace(STRANGE, &json!({})).await;
+        world.show_secrets(STRANGE, &["theirs"]);
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"},
+            "stringData": {"appId": "app-1", "accessToken": "made-up-token"},
+        });
+        world.people.create("secrets", STRANGE, &secret).await;
+        let more = json!({
+            "endpoint": "https://app-1.example.com:8743",
+            "quota": {"calls": 1, "window": "1h"},
+            "guard": {"gracePeriod": "0s", "maxDeletions": 0},
+            "inventory": {"interval": "0s"},
+        });
+        let theirs = platform("theirs", &more);
+        world.people.create(PLATFORMS, STRANGE, &theirs).await;
+    }
+
+    /// An object of the stranger. Nobody who counts wants anything by it.
+    pub async fn strange(&self, name: &str, file: &str, more: &Value) {
+        let mut object = package(name, "theirs", file, more);
+        object["spec"]["platformRef"] = json!({"name": "theirs"});
+        self.world.people.create(PACKAGES, STRANGE, &object).await;
+    }
+
+    /// Somebody passes over the claim of an object of the stranger.
+    pub async fn disregard(&self, name: &str, strange: &str) {
+        let theirs = self.world.package(STRANGE, strange).await.unwrap();
+        let change =
+            json!({"metadata": {"annotations": {DISREGARD_ANNOTATION: theirs["metadata"]["uid"]}}});
+        self.patch(name, &change, |_| {}).await;
+    }
+
+    /// Somebody passes over the claims of all objects of the stranger.
+    pub async fn disregard_strangers(&self, names: &[String]) {
+        let mut uids = Vec::new();
+        for strange in ["x", "y"] {
+            let theirs = self.world.package(STRANGE, strange).await;
+            uids.extend(theirs.and_then(|o| Some(o["metadata"]["uid"].as_str()?.to_owned())));
+        }
+        let change = json!({"metadata": {"annotations": {DISREGARD_ANNOTATION: uids.join(",")}}});
+        for name in names {
+            self.patch(name, &change, |_| {}).await;
+        }
+    }
+
+    /// Somebody says of which application an object is.
+    pub async fn accept(&self, name: &str, app_id: &str) {
+        let change = json!({"metadata": {"annotations": {ACCEPT_ANNOTATION: app_id}}});
+        self.patch(name, &change, |_| {}).await;
+    }
+}
