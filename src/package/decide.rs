@@ -25,7 +25,7 @@ pub use self::trail::with_trail;
 pub use self::unbelieved::Unbelieved;
 use self::unbelieved::moved_keeper;
 use super::claims::{self, Claim, Unclear, Why, Word};
-use super::doubts;
+use super::doubts::{self, Finding};
 use super::memory::{Failure, Part};
 use super::object::{Object, Undecodable};
 use super::others::Trial;
@@ -87,6 +87,8 @@ pub struct Observation {
     pub elsewhere: Option<Unbelieved>,
     /// Whether somebody else wants its package.
     pub claim: Claim,
+    /// What there is to note of unclear claims.
+    pub finding: Option<Finding>,
     /// The credentials that are to be tried, since it depends on them who wants it.
     pub trials: Vec<Trial>,
     /// Another object that is about to delete the same package.

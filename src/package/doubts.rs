@@ -26,6 +26,17 @@ pub struct Case {
     pub platform: Option<ObjectKey>,
 }
 
+/// What one look has found of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The case.
+    pub case: Case,
+    /// The claims that are unclear.
+    pub unclear: Vec<Doubt>,
+    /// Whether they were found by reads of the API server: a look without them ends no doubt that only they have raised.
+    pub read: bool,
+}
+
 /// Since when, by both clocks.
 pub type Since = (Instant, Timestamp);
 
@@ -41,38 +52,31 @@ struct Seen {
 }
 
 impl Doubts {
-    /// Takes in what one look has found, and tells since when each claim, by its uid, has been unclear without a
-    /// break. `read` tells whether it was found by reads of the API server: a look without them ends no doubt that only
-    /// they have raised.
-    pub fn note(
-        &self,
-        case: Case,
-        doubts: &[Doubt],
-        read: bool,
-        now: Now,
-    ) -> HashMap<Arc<str>, Since> {
+    /// Since when each claim of `finding`, by its uid, has been unclear without a break; nothing is noted.
+    pub fn peek(&self, finding: &Finding, now: Now) -> HashMap<Arc<str>, Since> {
+        let cases = self.0.lock();
+        since(cases.get(&finding.case), &finding.unclear, now)
+    }
+
+    /// Takes in what one look has found.
+    pub fn note(&self, finding: Finding, now: Now) {
+        let Finding {
+            case,
+            unclear,
+            read,
+        } = finding;
         let mut cases = self.0.lock();
         if !cases.contains_key(&case) {
             // A new one is the moment to forget those that nobody is held by any more.
             cases.retain(|_, seen| seen.last + 3 * LOOK_AGAIN > now.tick);
         }
         let before = cases.remove(&case);
-        // People read it, and need no more.
-        let wall = Timestamp::from_second(now.wall.as_second()).unwrap_or(now.wall);
+        let unconfirmed = unclear.iter().filter(|doubt| doubt.why == Why::Unconfirmed);
         let mut seen = Seen {
             last: now.tick,
-            since: HashMap::new(),
-            unconfirmed: HashSet::new(),
+            since: since(before.as_ref(), &unclear, now),
+            unconfirmed: unconfirmed.map(|doubt| Arc::clone(&doubt.uid)).collect(),
         };
-        for doubt in doubts {
-            let known = before.as_ref().and_then(|seen| seen.since.get(&doubt.uid));
-            let since = known.copied().unwrap_or((now.tick, wall));
-            seen.since.insert(Arc::clone(&doubt.uid), since);
-            if doubt.why == Why::Unconfirmed {
-                seen.unconfirmed.insert(Arc::clone(&doubt.uid));
-            }
-        }
-        let found = seen.since.clone();
         if let Some(before) = before.filter(|_| !read) {
             for uid in before.unconfirmed {
                 if let Some(since) = before.since.get(&uid) {
@@ -84,8 +88,19 @@ impl Doubts {
         if !seen.since.is_empty() {
             cases.insert(case, seen);
         }
-        found
     }
+}
+
+/// Since when each of `unclear` has been so, after what was known before.
+fn since(before: Option<&Seen>, unclear: &[Doubt], now: Now) -> HashMap<Arc<str>, Since> {
+    // People read it, and need no more.
+    let wall = Timestamp::from_second(now.wall.as_second()).unwrap_or(now.wall);
+    let of = |doubt: &Doubt| {
+        let known = before.and_then(|seen| seen.since.get(&doubt.uid));
+        let since = known.copied().unwrap_or((now.tick, wall));
+        (Arc::clone(&doubt.uid), since)
+    };
+    unclear.iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -110,6 +125,24 @@ mod tests {
         }
     }
 
+    fn note(
+        doubts: &Doubts,
+        file: &str,
+        found: &[Doubt],
+        read: bool,
+        now: Now,
+    ) -> HashMap<Arc<str>, Since> {
+        let finding = Finding {
+            case: case(file),
+            unclear: found.to_vec(),
+            read,
+        };
+        let since = doubts.peek(&finding, now);
+        assert_eq!(since, doubts.peek(&finding, now), "a look notes nothing");
+        doubts.note(finding, now);
+        since
+    }
+
     #[test]
     fn a_claim_is_unclear_since_the_first_of_an_unbroken_row_of_looks() {
         let doubts = Doubts::default();
@@ -120,7 +153,7 @@ mod tests {
         };
         let since = |uids: &[&str], seconds| {
             let found: Vec<_> = uids.iter().map(|uid| doubt(uid)).collect();
-            let since = doubts.note(case("f-1"), &found, true, at(seconds));
+            let since = note(&doubts, "f-1", &found, true, at(seconds));
             let of = |uid: &&str| (since[*uid].0 - begun).as_secs();
             uids.iter().map(of).collect::<Vec<_>>()
         };
@@ -131,10 +164,11 @@ mod tests {
         assert!(since(&[], 40).is_empty());
         assert_eq!(since(&["a"], 50), [50]);
         // Others are forgotten once nobody has looked at them for long.
-        doubts.note(case("f-2"), &[doubt("a")], true, at(60));
-        doubts.note(case("f-3"), &[doubt("a")], true, at(10_000));
+        note(&doubts, "f-2", &[doubt("a")], true, at(60));
+        note(&doubts, "f-3", &[doubt("a")], true, at(10_000));
         assert_eq!(doubts.0.lock().len(), 1);
     }
+
     #[test]
     fn a_doubt_that_only_reads_raise_lasts_over_looks_without_them() {
         let doubts = Doubts::default();
@@ -147,21 +181,27 @@ mod tests {
             why: Why::Unconfirmed,
             ..doubt("a")
         };
-        let note = |found: &[Doubt], read, seconds| {
-            let since = doubts.note(case("f-1"), found, read, at(seconds));
+        let since = |found: &[Doubt], read, seconds| {
+            let since = note(&doubts, "f-1", found, read, at(seconds));
             since.get("a").map(|since| (since.0 - begun).as_secs())
         };
-        assert_eq!(note(std::slice::from_ref(&unconfirmed), true, 0), Some(0));
-        assert_eq!(note(&[], false, 10), None, "it is not seen just now");
-        assert_eq!(note(&[], false, 20), None);
-        assert_eq!(note(std::slice::from_ref(&unconfirmed), true, 30), Some(0));
-        assert_eq!(note(&[], true, 40), None, "reads say that it is over");
-        assert_eq!(note(std::slice::from_ref(&unconfirmed), true, 50), Some(50));
+        assert_eq!(since(std::slice::from_ref(&unconfirmed), true, 0), Some(0));
+        assert_eq!(since(&[], false, 10), None, "it is not seen just now");
+        assert_eq!(since(&[], false, 20), None);
+        assert_eq!(since(std::slice::from_ref(&unconfirmed), true, 30), Some(0));
+        assert_eq!(since(&[], true, 40), None, "reads say that it is over");
+        assert_eq!(
+            since(std::slice::from_ref(&unconfirmed), true, 50),
+            Some(50)
+        );
         // Whatever else is unclear of it meanwhile.
-        assert_eq!(note(&[doubt("a")], false, 60), Some(50));
-        assert_eq!(note(&[], false, 70), None);
-        assert_eq!(note(std::slice::from_ref(&unconfirmed), true, 80), Some(50));
-        assert_eq!(note(&[], true, 90), None);
+        assert_eq!(since(&[doubt("a")], false, 60), Some(50));
+        assert_eq!(since(&[], false, 70), None);
+        assert_eq!(
+            since(std::slice::from_ref(&unconfirmed), true, 80),
+            Some(50)
+        );
+        assert_eq!(since(&[], true, 90), None);
         assert!(doubts.0.lock().is_empty());
     }
 }

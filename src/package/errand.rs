@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::decide::{Now, Refusal};
+use super::doubts::Finding;
 use super::memory::Part;
 use super::others::Trial;
 use crate::api::names::ObjectKey;
@@ -16,6 +17,10 @@ use crate::telemetry::events::Note;
 /// One thing to do for the object of a pass.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Errand {
+    /// Notes which claims are unclear.
+    Doubt(Finding),
+    /// The last write is back through the watch, or there was none: none is waited for.
+    Back,
     /// Has the credential of a Platform tried.
     Try(Trial),
     /// Notes what the object asks for, and whether its package may not be there.

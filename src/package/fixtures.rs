@@ -151,6 +151,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         hurried: false,
         unproven: None,
         given_back: 0,
+        finding: None,
         trials: Vec::new(),
         misplaced: false,
         failure: None,

@@ -27,6 +27,7 @@ pub mod observe;
 mod others;
 pub mod packed;
 mod passes;
+mod reads;
 pub mod report;
 pub mod requests;
 pub mod slot;
@@ -89,6 +90,15 @@ pub struct Context {
 }
 
 impl Context {
+    fn readers(&self) -> reads::Readers<'_> {
+        reads::Readers {
+            cache: &self.cache,
+            memory: &self.memory,
+            directory: &self.directory,
+            clock: &self.clock,
+        }
+    }
+
     fn sources(&self) -> observe::Sources<'_> {
         observe::Sources {
             cache: &self.cache,
@@ -146,7 +156,8 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
         return None;
     }
     let reach = context.reach();
-    let mut observed = observe::observe(&context.sources(), key, &mut slot).await?;
+    let reads = reads::read(&context.readers(), key, &mut slot).await?;
+    let mut observed = observe::observe(&context.sources(), key, reads)?;
     for errand in decide::noticed(&observed.facts, observed.now) {
         report::at_once(&reach, &observed, errand);
     }

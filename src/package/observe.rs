@@ -6,24 +6,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cache::{Cache, Look};
-use super::claims::{Claim, Claimant};
 use super::decide::{Now, Observation, PlatformView, Unbelieved, is_doubted};
 use super::memory::{Fingerprint, Memory, PackageKey, Part, Seat};
 use super::object::Object;
-use super::others::{Confirmed, Ties, confirm};
-use super::slot::Slot;
+use super::others::{Ties, Weighed};
+use super::reads::Reads;
 use super::slow::Slow;
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::clock::Clock;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::{Inventory, Known};
-use crate::platform::{Directory, LASTS, Resolution, Usable};
+use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Detail;
-use crate::session::{Purpose, Standing};
+use crate::session::Standing;
 use crate::sight::Sight;
 
-/// What an object is looked at in. Nothing behind it changes by a look, but what is remembered of doubts and of reads.
+/// What an object is looked at in. Nothing behind it changes by a look.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
     /// All objects.
@@ -66,15 +65,14 @@ impl Observed {
     }
 }
 
-/// Observes one object; `None` when there is none of that name.
+/// Observes one object, for which `reads` were made just now; `None` when there is none of that name.
 ///
-/// Whoever is about to use a permit has its Platform read by a GET first, so that the emergency stop
-/// needs no healthy watch. After that nothing is awaited up to the send: what the cache shows is what counts.
-pub async fn observe(sources: &Sources<'_>, key: &ObjectKey, slot: &mut Slot) -> Option<Observed> {
-    let Look { object, others, .. } = sources.cache.look(key)?;
-    let reads = Box::pin(read_anew(sources, &object, &others));
-    let (read, confirmed) = slot.read(reads).await;
-    // The last look: no await below this line.
+/// The last look: from here on nothing is awaited up to the send, and what the cache shows is what counts.
+pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<Observed> {
+    let Reads {
+        others: read,
+        own: confirmed,
+    } = reads;
     let Look {
         object,
         others,
@@ -98,7 +96,7 @@ pub async fn observe(sources: &Sources<'_>, key: &ObjectKey, slot: &mut Slot) ->
         .cloned();
     let known = known(sources, &object, usable.as_ref(), (since, now));
     let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
-    let (claim, trials) = match &application {
+    let weighed = match &application {
         Some(application) if asks && !others.is_empty() => {
             let (directory, doubts) = (sources.directory, &sources.memory.doubts);
             Ties::new((directory, doubts), own.as_ref(), read.as_ref()).claim(
@@ -108,7 +106,7 @@ pub async fn observe(sources: &Sources<'_>, key: &ObjectKey, slot: &mut Slot) ->
                 now,
             )
         }
-        Some(_) | None => (Claim::Nobody, Vec::new()),
+        Some(_) | None => Weighed::nobody(),
     };
     let fingerprint = Fingerprint {
         generation: object.generation,
@@ -143,8 +141,9 @@ pub async fn observe(sources: &Sources<'_>, key: &ObjectKey, slot: &mut Slot) ->
         endpoint: usable.as_ref().map(endpoint_of),
         elsewhere,
         known,
-        claim,
-        trials,
+        claim: weighed.claim,
+        finding: weighed.finding,
+        trials: weighed.trials,
         ahead: ahead(sources, &object, package.as_ref()),
         hurried: memory.is_hurried(&object.uid),
         // It is asked once what was noticed is noted.
@@ -175,49 +174,6 @@ pub async fn observe(sources: &Sources<'_>, key: &ObjectKey, slot: &mut Slot) ->
 fn unproven(sources: &Sources<'_>, object: &Object, usable: Option<&Usable>) -> Option<Detail> {
     let session = usable?.session.key();
     sources.memory.unproven(&object.uid, session)
-}
-
-/// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the
-/// own Platform is. They are sent while the intent is being written, for the pass that sends: one read serves
-/// all who ask within half a second.
-async fn read_anew(
-    sources: &Sources<'_>,
-    object: &Object,
-    others: &[Claimant],
-) -> (Option<Confirmed>, Option<Result<Resolution, String>>) {
-    let Some(platform) = object.platform() else {
-        return (None, None);
-    };
-    let namespace = object.key.namespace.clone();
-    match standing(sources, object) {
-        Standing::Absent
-        | Standing::Waiting { .. }
-        | Standing::Permitted {
-            purpose: Purpose::Delete,
-            intent: None,
-        } => (None, None),
-        Standing::Permitted { .. } => {
-            // No call is made for one that was never accepted.
-            let others = object
-                .application()
-                .map(|application| (application, others));
-            let others = match others {
-                Some((application, others)) if !others.is_empty() => {
-                    let now = sources.clock.wall();
-                    Some(confirm(sources.directory, application, others, now).await)
-                }
-                Some(_) | None => None,
-            };
-            // The own Platform comes last: what it says must not grow old while others are asked about.
-            let own = sources.directory.confirm(&platform, &namespace).await;
-            let old = others.as_ref().and_then(|others| others.begun);
-            if old.is_some_and(|begun| begun.elapsed() > LASTS) {
-                let why = "the API server took so long to show the Platforms of others who name the fileId that they may have changed since";
-                return (others, Some(Err(why.to_owned())));
-            }
-            (others, Some(own))
-        }
-    }
 }
 
 /// What is known of the package of `object`, which this process has seen `since` then.
@@ -306,13 +262,6 @@ fn ahead(
     let leader = package.and_then(|package| sources.memory.leader(package));
     let ahead = leader.filter(|(uid, _)| *uid != object.uid);
     ahead.map(|(_, key)| key)
-}
-
-fn standing(sources: &Sources<'_>, object: &Object) -> Standing {
-    sources
-        .memory
-        .seat(&object.uid)
-        .map_or(Standing::Absent, |seat| seat.session.standing(&object.uid))
 }
 
 /// The standing in the session that the object belongs to now, and whether it has a seat in another one, or for the

@@ -11,7 +11,7 @@ use super::claims::{
     self, Belonging, Claim, Claimant, Doubt, Found, LOOKED_UP, REFUSALS, Resolved, Why, message,
 };
 use super::decide::Now;
-use super::doubts::{Case, Doubts};
+use super::doubts::{Case, Doubts, Finding, Since};
 use super::object::Object;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::reason::Reason;
@@ -29,6 +29,27 @@ pub struct Trial {
     pub namespace: Arc<str>,
     /// Whether it goes before those that were tried before.
     pub first: bool,
+}
+
+/// What a look finds of who wants a package.
+pub(super) struct Weighed {
+    /// Whether somebody does.
+    pub claim: Claim,
+    /// The credentials that it depends on.
+    pub trials: Vec<Trial>,
+    /// What there is to note of unclear claims.
+    pub finding: Option<Finding>,
+}
+
+impl Weighed {
+    /// Nobody was looked at.
+    pub(super) fn nobody() -> Self {
+        Self {
+            claim: Claim::Nobody,
+            trials: Vec::new(),
+            finding: None,
+        }
+    }
 }
 
 /// What GETs have confirmed for a pass that is about to use its permit.
@@ -106,13 +127,17 @@ impl<'a> Ties<'a> {
         application: &AppId,
         others: &[Claimant],
         now: Now,
-    ) -> (Claim, Vec<Trial>) {
+    ) -> Weighed {
         let found = claims::find(application, others, now.wall, |other| self.belonging(other));
         let trials = trials(&found, object);
-        let read = self.confirmed.is_some();
-        let doubts = self.doubts;
-        let claim = weigh(found, read, object, application, doubts, now);
-        (claim, trials)
+        let finding = finding(&found, self.confirmed.is_some(), object, application);
+        let since = finding.as_ref();
+        let since = since.map_or_else(HashMap::new, |finding| self.doubts.peek(finding, now));
+        Weighed {
+            claim: weigh(found, &since, object, now),
+            trials,
+            finding,
+        }
     }
 }
 
@@ -135,31 +160,37 @@ fn trials(found: &Found, object: &Object) -> Vec<Trial> {
     unproven.into_iter().map(trial).collect()
 }
 
-/// What follows for `object`, which is of `application`, from what was found, by reads of the API server or without them.
-pub(super) fn weigh(
-    found: Found,
+/// What there is to note of what was found for `object`, which is of `application`, by reads of the API server or without.
+pub(super) fn finding(
+    found: &Found,
     read: bool,
     object: &Object,
     application: &AppId,
-    doubts: &Doubts,
+) -> Option<Finding> {
+    let case = Case {
+        file: object.file_id()?.clone(),
+        application: application.clone(),
+        platform: object.named_platform(),
+    };
+    // Those behind a definite claim weren't looked at.
+    let unclear = match found.claiming {
+        Some(_) => Vec::new(),
+        None => found.doubts.clone(),
+    };
+    Some(Finding {
+        case,
+        unclear,
+        read,
+    })
+}
+
+/// What follows for `object` from what was found, and since when each claim has been unclear.
+pub(super) fn weigh(
+    found: Found,
+    since: &HashMap<Arc<str>, Since>,
+    object: &Object,
     now: Now,
 ) -> Claim {
-    let since = match object.file_id() {
-        Some(file) => {
-            let case = Case {
-                file: file.clone(),
-                application: application.clone(),
-                platform: object.named_platform(),
-            };
-            // Those behind a definite claim weren't looked at.
-            let unclear = match found.claiming {
-                Some(_) => &[][..],
-                None => &found.doubts[..],
-            };
-            doubts.note(case, unclear, read, now)
-        }
-        None => HashMap::new(),
-    };
     let said = object.status.ready();
     let said = said.filter(|ready| ready.reason == Reason::ClaimUnclear.as_str());
     let since = |doubt: &Doubt| {

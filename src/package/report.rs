@@ -82,6 +82,8 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
                 usable.try_credential(trial.first);
             }
         }
+        Errand::Doubt(finding) => memory.doubts.note(finding, observed.now),
+        Errand::Back => memory.back(uid),
         Errand::See { doubted } => {
             memory.requests.see(object, observed.now);
             if doubted {

@@ -10,8 +10,12 @@ use crate::platform::inventory::Known;
 
 /// What the look tells this process to remember, and of whom it has to take leave.
 pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
+    let doubts = seen.finding.iter().cloned().map(Errand::Doubt);
     let tries = seen.trials.iter().cloned().map(Errand::Try);
-    let mut errands: Vec<_> = tries.collect();
+    let mut errands: Vec<_> = doubts.chain(tries).collect();
+    if seen.echo == Echo::Seen {
+        errands.push(Errand::Back);
+    }
     errands.push(Errand::See {
         doubted: is_doubted(&seen.known),
     });

@@ -78,27 +78,34 @@ impl Writes {
 impl Memory {
     /// Whether the last own write of `uid` is back, given the version that the cache shows.
     pub fn echo(&self, uid: &str, shown: &str) -> Echo {
-        let mut state = self.state.lock();
-        let Some(entry) = state.entries.get_mut(uid) else {
+        let state = self.state.lock();
+        let Some(entry) = state.entries.get(uid) else {
             return Echo::Seen;
         };
-        let writes = &mut entry.writes;
-        if let Some((before, at)) = &writes.taken
+        if let Some((before, at)) = &entry.writes.taken
             && before == shown
         {
             return Echo::Pending(*at);
         }
-        if let Some((version, conflict)) = &writes.contested
+        if let Some((version, conflict)) = &entry.writes.contested
             && version == shown
         {
             return Echo::Contested(conflict.clone());
         }
-        (writes.taken, writes.contested) = (None, None);
+        Echo::Seen
+    }
+
+    /// The last own write of `uid` is back, or there was none: nothing is awaited any more.
+    pub fn back(&self, uid: &str) {
+        let mut state = self.state.lock();
+        let Some(entry) = state.entries.get_mut(uid) else {
+            return;
+        };
+        entry.writes.forget_versions();
         // An object that rests needs no memory: most of them do, most of the time.
         if entry.is_empty() {
             state.entries.remove(uid);
         }
-        Echo::Seen
     }
 
     /// Remembers that an own write to `part` of `uid`, which the cache still shows as `shown`, was taken.
@@ -207,6 +214,7 @@ mod tests {
         };
         assert_eq!(memory.echo("u", "7"), Echo::Contested(contested));
         assert_eq!(memory.echo("u", "8"), Echo::Seen);
+        memory.back("u");
         assert_eq!(memory.echo("u", "7"), Echo::Seen);
         memory.wrote("u", Part::Status, "8", now);
         assert_eq!(memory.echo("u", "8"), Echo::Pending(now));

@@ -1,5 +1,6 @@
 //! One pass of the operator, as the effects around the pure rooms make it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::world::{GRACE, Reply, WINDOW, World, app};
@@ -14,7 +15,7 @@ use crate::package::effect::Effect;
 use crate::package::errand::Errand;
 use crate::package::memory::{Fingerprint, Following, Part};
 use crate::package::object::Object;
-use crate::package::others::weigh;
+use crate::package::others::{finding, weigh};
 use crate::package::writer::finalizers;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
@@ -48,20 +49,16 @@ impl World {
         let present = self.application_of(object.platform().as_ref());
         let application = object.application().unwrap_or(&present).clone();
         let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
-        let claim = if asks {
+        let (claim, finding) = if asks {
             let found = judging::find(&application, &look.others, now.wall, |other| {
                 Belonging::Resolved(self.belonging(other.platform.as_ref()))
             });
-            weigh(
-                found,
-                false,
-                &object,
-                &application,
-                &self.memory.doubts,
-                now,
-            )
+            let finding = finding(&found, false, &object, &application);
+            let since = finding.as_ref();
+            let since = since.map_or_else(HashMap::new, |f| self.memory.doubts.peek(f, now));
+            (weigh(found, &since, &object, now), finding)
         } else {
-            Claim::Nobody
+            (Claim::Nobody, None)
         };
         let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
         let settled = self.memory.settled(&object.uid).or(outcome);
@@ -91,6 +88,7 @@ impl World {
             elsewhere: None,
             known: Known::Unread,
             claim,
+            finding,
             ahead: ahead.map(|uid| ObjectKey::new("fleet", uid.as_str())),
             hurried: false,
             guard: Judgement::Free(Unit::Counted),
@@ -307,6 +305,8 @@ impl World {
                     self.memory.owe(uid, *ending);
                     self.memory.paid(uid);
                 }
+                Errand::Doubt(finding) => self.memory.doubts.note(finding, self.clock()),
+                Errand::Back => self.memory.back(uid),
                 Errand::See { .. } => drop(self.memory.requests.see(object, self.clock())),
                 Errand::WantRoom => self.guards.want(uid, object.platform()),
                 Errand::RestartWatch => drop(self.memory.set_blind(true)),

@@ -130,6 +130,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     hurried: blind,
                     unproven: None,
                     given_back: 0,
+                    finding: None,
                     trials: Vec::new(),
                     misplaced: false,
                     failure: None,

@@ -54,6 +54,24 @@ fn credentials_that_a_claim_depends_on_are_tried() {
 }
 
 #[test]
+fn unclear_claims_and_an_echo_that_is_back_are_noted_after_the_look() {
+    let finding = Finding {
+        case: doubts::Case {
+            file: "f-1".parse().unwrap(),
+            application: fixtures::app("app-1"),
+            platform: None,
+        },
+        unclear: Vec::new(),
+        read: false,
+    };
+    let found = with(|seen| seen.finding = Some(finding.clone()), going());
+    assert!(notices(&found, &Errand::Doubt(finding)) && notices(&found, &Errand::Back));
+    let pending = Echo::Pending(Instant::now());
+    let waits = with(|seen| seen.echo = pending, going());
+    assert!(!notices(&waits, &Errand::Back));
+}
+
+#[test]
 fn the_guard_hears_of_a_deletion_unless_the_object_stands_aside() {
     let asks = |seen: &Observation| matches!(hearing(seen, now()), Some(Hearing::Asks(..)));
     let aside = |seen: &Observation| matches!(hearing(seen, now()), Some(Hearing::Aside(None)));
