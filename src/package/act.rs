@@ -61,22 +61,21 @@ pub async fn act(
                 package.map(|package| memory.follow(uid, &object.key, package, *priority));
             Effect::Follows(follows.unwrap_or(Following::Nobody))
         }
-        Decision::WriteIntent => intend(means, observed),
+        Decision::WriteIntent(again) => intend(means, observed, again.as_ref()),
         Decision::LookUp => look_up(means, observed, Purpose::LookUp, slot).await,
         Decision::Confirm => look_up(means, observed, Purpose::Confirm, slot).await,
         Decision::Send => send(means, observed, slot).await,
     }
 }
 
-fn intend(means: &Means<'_>, observed: &Observed) -> Effect {
+fn intend(means: &Means<'_>, observed: &Observed, again: Option<&String>) -> Effect {
     let uid = &observed.facts.object.uid;
     // Counted before it is written: what can't be counted isn't sent.
     if !means.guards.take(uid, observed.now.wall) {
         return Effect::Beaten;
     }
-    // One that met a conflict is written again.
-    if let Some(intent) = observed.facts.intent() {
-        return Effect::Intended(intent.to_owned());
+    if let Some(intent) = again {
+        return Effect::Intended(intent.clone());
     }
     let intent = format!("{:016x}", fastrand::u64(..));
     if let Some(usable) = &observed.usable {

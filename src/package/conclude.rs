@@ -24,12 +24,12 @@ use self::identity::{differences, identity};
 use self::next_status::{intended, next_status, unaudited};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded, state_message, unavailable};
-pub use self::writing::{Written, afterwards};
-use self::writing::{due, no_conflict, not_patched};
+pub use self::writing::{Written, afterwards, heard};
+use self::writing::{contested, due, no_conflict, not_patched, wrote};
 use super::decide::{Decision, Now, Observation};
 use super::effect::Effect;
 use super::errand::Errand;
-use super::memory::Following;
+use super::memory::{Following, Part};
 use super::object::Object;
 use crate::api::condition::{self, cut};
 use crate::api::names::ObjectKey;
@@ -62,6 +62,9 @@ pub struct Report {
     pub errands: Vec<Errand>,
     /// The status to write then.
     pub status: Option<VersionPackageStatus>,
+    /// The hold that it newly names: it is written only while that holds the object, and a release knows who was marked by
+    /// then.
+    pub mark: Option<String>,
     /// Something for the person who reads events, once the status is written.
     pub event: Option<Note>,
     /// When to look again without being woken.
@@ -83,9 +86,10 @@ pub fn conclude(
         }
         Effect::Shown(Ok(_)) => after_package(report),
         Effect::NotSent => leaves(report),
+        Effect::Patched { changed } => first(wrote(Part::Finalizers, *changed, now), report),
+        Effect::Outrun(Some(words)) => first(contested(Part::Finalizers, words, now), report),
         Effect::None
-        | Effect::Patched
-        | Effect::Outrun
+        | Effect::Outrun(None)
         | Effect::Refused(_)
         | Effect::Failed(_)
         | Effect::Unaudited(_)
@@ -95,6 +99,12 @@ pub fn conclude(
         | Effect::Intended(_) => report,
     };
     due(seen, effect, report, now)
+}
+
+/// `report`, with one thing to do before all others.
+fn first(errand: Errand, mut report: Report) -> Report {
+    report.errands.insert(0, errand);
+    report
 }
 
 /// What the effect means for the object.
@@ -144,7 +154,7 @@ fn meaning(
             },
         },
         (Decision::Tell { outcome, keeper }, _) => tells(seen, *outcome, keeper.as_ref(), now),
-        (Decision::Release { outcome, keeper }, Effect::Patched) => {
+        (Decision::Release { outcome, keeper }, Effect::Patched { .. }) => {
             released(&seen.object, *outcome, keeper.as_ref())
         }
         (
@@ -174,7 +184,7 @@ fn meaning(
         (Decision::GiveBack(why), _) => given_back(seen, why, now, chance),
         (_, Effect::Refused(words)) => not_patched(seen, decision, words, now, chance),
         // The watch wakes it with what has changed; where it shows nothing, the conflict was none.
-        (_, Effect::Outrun) => Report {
+        (_, Effect::Outrun(_)) => Report {
             wake: Some(now.tick + CONFLICT_BOUND),
             ..soon
         },
@@ -189,11 +199,11 @@ fn meaning(
             | Decision::AddFinalizer
             | Decision::Release { .. }
             | Decision::Request(_)
-            | Decision::WriteIntent
+            | Decision::WriteIntent(_)
             | Decision::LookUp
             | Decision::Confirm
             | Decision::Send,
-            Effect::None | Effect::Patched | Effect::Follows(_),
+            Effect::None | Effect::Patched { .. } | Effect::Follows(_),
         ) => Report::nothing(),
     }
 }
@@ -248,6 +258,7 @@ impl Report {
         Self {
             errands: Vec::new(),
             status: None,
+            mark: None,
             event: None,
             wake: None,
         }
@@ -479,8 +490,12 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
         };
         say(&settled, reason, message, None, now)
     };
+    // By whose word it is gone is known where calls can be made.
+    let file = seen.endpoint.as_ref().and(object.file_id()).cloned();
+    let settle = [Errand::Settle(outcome)].into_iter();
+    let settle = settle.chain(file.map(Errand::Gone));
     Report {
-        errands: vec![Errand::Settle(outcome), Errand::Anew],
+        errands: settle.chain([Errand::Anew]).collect(),
         ..report
     }
 }

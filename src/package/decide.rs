@@ -113,6 +113,8 @@ pub struct Observation {
     pub failure: Option<Failure>,
     /// How many writes in a row were not taken.
     pub failed_writes: u32,
+    /// How many met a conflict in a row.
+    pub conflicts: u32,
     /// Whether writes to objects of its namespace are slow and not answered.
     pub writes_hang: bool,
     /// The end that was last written down, or is to be.
@@ -261,8 +263,8 @@ pub enum Decision {
         /// Whose turn it waits for: the other one's comes no later.
         priority: Priority,
     },
-    /// Write the intent of this attempt.
-    WriteIntent,
+    /// Write the intent of this attempt; this one once more, where its write met a conflict or was overwritten.
+    WriteIntent(Option<String>),
     /// Look the package up, to compare it with what is expected.
     LookUp,
     /// Look the package up, since the answer to its DELETE proved nothing.
@@ -282,7 +284,7 @@ impl Decision {
     pub fn keeps_seat(&self) -> bool {
         match self {
             Self::Request(_)
-            | Self::WriteIntent
+            | Self::WriteIntent(_)
             | Self::LookUp
             | Self::Confirm
             | Self::Send
@@ -361,7 +363,7 @@ pub(super) fn refused(
         | Decision::Rest { .. }
         | Decision::Request(_)
         | Decision::Follow { .. }
-        | Decision::WriteIntent
+        | Decision::WriteIntent(_)
         | Decision::LookUp
         | Decision::Confirm
         | Decision::Send

@@ -10,10 +10,14 @@ use crate::session::Standing;
 pub enum Effect {
     /// Nothing was to be done.
     None,
-    /// A finalizer patch was taken, or the object was gone already.
-    Patched,
-    /// A finalizer patch met a conflict: the watch will show what has changed.
-    Outrun,
+    /// A finalizer patch was taken.
+    Patched {
+        /// Whether the object has another version by that, which the watch is still to show.
+        changed: bool,
+    },
+    /// A finalizer patch came too late, for a conflict in these words or since the object is gone: the watch will show
+    /// what has changed.
+    Outrun(Option<String>),
     /// A finalizer patch was refused, in these words.
     Refused(String),
     /// The API server could not be asked, or did not decide.
@@ -41,8 +45,8 @@ impl Effect {
     pub fn word(&self) -> &'static str {
         match self {
             Self::None | Self::Follows(Following::Waits | Following::Hurries(_)) => "none",
-            Self::Patched => "patched",
-            Self::Outrun => "outrun",
+            Self::Patched { .. } => "patched",
+            Self::Outrun(_) => "outrun",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
             Self::Unaudited(_) => "unaudited",

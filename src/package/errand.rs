@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::decide::{Now, Refusal};
+use super::decide::{Conflict, Now, Refusal};
 use super::doubts::Finding;
 use super::memory::Part;
 use super::others::Trial;
-use crate::api::names::ObjectKey;
+use crate::api::names::{FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Detail};
 use crate::telemetry::audit::AuditRecord;
@@ -58,20 +58,30 @@ pub enum Errand {
     Fail(u32, Instant),
     /// Forgets what failed before.
     Anew,
-    /// Remembers how its deletion ended, and wakes whoever that serves and whoever wants the package all the same.
+    /// Remembers how its deletion ended, and wakes whoever that serves: they write their own lines, in passes of their own.
     Settle(Outcome),
+    /// Remembers that the platform lacks the package, and wakes whoever wants it all the same: it says that it isn't there.
+    Gone(FileId),
     /// Writes an end down that is news, or else the line that is still owed. Nothing follows before that is done.
     WriteDown(Option<Box<Ending>>),
+    /// Remembers that a write was taken, and since when its echo is waited for, if it has one.
+    Wrote(Part, Option<Instant>),
+    /// Remembers that a write met a conflict.
+    Contested(Conflict),
     /// Gives its ticket or permit back, and wakes those who waited behind it.
     LeaveSeat,
     /// Remembers what the status should say of the last failure; or that it does.
     Unsaid(Option<Box<VersionPackageStatus>>),
     /// Remembers that the API server refuses a write.
     Refused(Part, Refusal),
-    /// Counts a write that was not taken, for this reason.
-    NotTaken(String),
+    /// Counts a write that was not taken.
+    NotTaken,
+    /// Logs why it was not.
+    LogNotTaken(String),
     /// Has an event published.
     Tell(Note),
+    /// Counts an event that nobody would take.
+    Unheard,
     /// Logs an answer of the platform, and the end that it brought about.
     Log(Box<Answer>, Option<Outcome>),
 }

@@ -156,6 +156,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         misplaced: false,
         failure: None,
         failed_writes: 0,
+        conflicts: 0,
         writes_hang: false,
         audited: None,
         window: std::time::Duration::from_secs(60),

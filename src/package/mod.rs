@@ -116,7 +116,6 @@ impl Context {
             client: &self.client,
             sight: &self.sight,
             cache: &self.cache,
-            memory: &self.memory,
         }
     }
 
@@ -195,7 +194,9 @@ async fn tell(
     let (seen, reach) = (&observed.facts, context.reach());
     let conclude = |effect: &_| conclude::conclude(seen, decision, effect, now, fastrand::f64());
     let mut report = conclude(&effect);
-    let errands = std::mem::take(&mut report.errands);
+    let namespace = &seen.object.key.namespace;
+    let heard = |errands| conclude::heard(errands, context.directory.is_terminating(namespace));
+    let errands = heard(std::mem::take(&mut report.errands));
     if let Err(error) = report::run(&reach, observed, errands, &mut slot).await {
         // The pass that writes the line says what this one had to say.
         effect = effect::Effect::Unaudited(error);
@@ -206,6 +207,7 @@ async fn tell(
             let (writer, guards) = (context.writer(), &context.guards);
             // Its turn, or its permit, would wait with the write, and others can use it.
             let hangs = || report::at_once(&reach, observed, errand::Errand::LeaveSeat);
+            let status = (status, report.mark.as_deref());
             let write = report::write(writer, guards, &seen.object, status, (&mut slot, hangs));
             Some(write.await)
         }
@@ -214,7 +216,7 @@ async fn tell(
     let then = (context.clock.now(), fastrand::f64());
     let rest = conclude::afterwards(seen, &effect, report, written, then);
     // It writes nothing down any more.
-    let _ = report::run(&reach, observed, rest.errands, &mut slot).await;
+    let _ = report::run(&reach, observed, heard(rest.errands), &mut slot).await;
     rest.wake
 }
 

@@ -156,6 +156,7 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         given_back: given_back.map_or(0, |(count, _)| count),
         failure,
         failed_writes: memory.failed_writes(&object.uid),
+        conflicts: memory.conflicts(&object.uid),
         writes_hang: sources.slow.hangs(&key.namespace, now.tick),
         audited: memory.audited(&object.uid),
         window: window(usable.as_ref()),

@@ -20,7 +20,7 @@ use crate::platform::inventory::Inventory;
 use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Answer;
 use crate::telemetry::audit::AuditLog;
-use crate::telemetry::events::{self, Events, Note};
+use crate::telemetry::events::{self, Events};
 use crate::telemetry::metrics::Metrics;
 
 /// How far an errand may reach: no write to an object, and no call.
@@ -127,9 +127,27 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             memory.set_failure(uid, None);
             memory.set_given_back(uid, None);
         }
-        Errand::Settle(outcome) => settle(reach, observed, outcome),
+        Errand::Settle(outcome) => {
+            for key in memory.settle(uid, outcome) {
+                queue.add(key);
+            }
+        }
+        Errand::Gone(file) => {
+            if let Some(usable) = usable {
+                let gone = (usable.witness(), file.clone());
+                memory.gone.remember(gone, Instant::now());
+            }
+            queue.add_all(reach.cache.of_file(&file));
+        }
         // It waits for the audit log: see `run`.
         Errand::WriteDown(_) => {}
+        Errand::Wrote(part, at) => {
+            let echo = at.map(|at| (&*object.resource_version, at));
+            memory.taken(uid, part, echo);
+        }
+        Errand::Contested(conflict) => {
+            memory.met_conflict(uid, &object.resource_version, conflict);
+        }
         Errand::LeaveSeat => {
             for key in memory.leave_seat(uid) {
                 queue.add(key);
@@ -142,13 +160,15 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             reach.metrics.write_refused(part.as_str());
             memory.refused(uid, part, refusal, observed.fingerprint.clone());
         }
-        Errand::NotTaken(error) => {
-            // A thousand that are tried again and again fill no log.
-            if memory.write_failed(uid).is_power_of_two() {
-                tracing::warn!(error, "a write was not taken, and is tried again");
-            }
+        Errand::NotTaken => memory.write_failed(uid),
+        Errand::LogNotTaken(error) => {
+            tracing::warn!(error, "a write was not taken, and is tried again");
         }
-        Errand::Tell(note) => tell(reach, object, note),
+        Errand::Tell(note) => {
+            let about = events::about::<VersionPackage>(&object.key, uid);
+            reach.events.say(about, note);
+        }
+        Errand::Unheard => reach.metrics.told("skipped"),
         Errand::Log(answer, outcome) => log_answer(&answer, outcome),
     }
 }
@@ -188,19 +208,6 @@ fn exists(reach: &Reach<'_>, object: &Object, usable: Option<&Usable>) {
             let concerned = reach.cache.concerned_by(&platform);
             reach.queue.add_wakes(concerned);
         }
-    }
-}
-
-fn settle(reach: &Reach<'_>, observed: &Observed, outcome: Outcome) {
-    // Those served by it write their own lines, in passes of their own.
-    for key in reach.memory.settle(&observed.facts.object.uid, outcome) {
-        reach.queue.add(key);
-    }
-    if let (Some(usable), Some((_, file, _))) = (&observed.usable, observed.package.clone()) {
-        let gone = (usable.witness(), file);
-        reach.memory.gone.remember(gone.clone(), Instant::now());
-        // Whoever wants the package all the same says that it isn't there.
-        reach.queue.add_all(reach.cache.of_file(&gone.1));
     }
 }
 
@@ -246,31 +253,18 @@ fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
     }
 }
 
-/// Writes the status. Held back while it newly names a hold, so that a release knows who was marked by then. With `slot`, and
+/// Writes the status; where it newly names a hold, a release is held back meanwhile. With `slot`, and
 /// what is done when the write hangs: see [`Slot::write`].
 pub async fn write(
     writer: Writer<'_>,
     guards: &Arc<Guards>,
     object: &Object,
-    status: &VersionPackageStatus,
+    (status, hold): (&VersionPackageStatus, Option<&str>),
     slot: (&mut Slot, impl FnOnce()),
 ) -> Written {
-    let hold_in = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
-    let hold = hold_in(status).filter(|hold| Some(hold) != hold_in(&object.status).as_ref());
-    let mark = hold.map(|hold| guards.mark(&object.uid, &hold));
+    let mark = hold.map(|hold| guards.mark(&object.uid, hold));
     if matches!(mark, Some(None)) {
         return Written::Outdated;
     }
     writer.status(object, status, slot).await
-}
-
-/// Has an event published.
-fn tell(reach: &Reach<'_>, object: &Object, note: Note) {
-    // It would be refused there.
-    if reach.directory.is_terminating(&object.key.namespace) {
-        reach.metrics.told("skipped");
-        return;
-    }
-    let about = events::about::<VersionPackage>(&object.key, &object.uid);
-    reach.events.say(about, note);
 }

@@ -1,12 +1,10 @@
-//! The two writes to an object, its finalizers and its status, and what is remembered of them: by that an echo is known.
+//! The two writes to an object, its finalizers and its status. It hands back what it wrote.
 
 use kube::Client;
-use tokio::time::Instant;
 
 use super::cache::Cache;
 use super::conclude::Written;
 use super::effect::Effect;
-use super::memory::{Memory, Part};
 use super::object::Object;
 use super::slot::Slot;
 use crate::api::names::FINALIZER;
@@ -28,15 +26,13 @@ pub struct Writer<'a> {
     pub sight: &'a Sight,
     /// What the watch shows.
     pub cache: &'a Cache,
-    /// What is remembered of writes.
-    pub memory: &'a Memory,
 }
 
 impl Writer<'_> {
     /// Puts our finalizer on, or takes it off.
     pub async fn finalizers(self, object: &Object, ours: bool, slot: &mut Slot) -> Effect {
         if !self.sight.may_write(Kind::Packages) {
-            return Effect::Outrun;
+            return Effect::Outrun(None);
         }
         let (uid, target) = (&object.uid, object.target());
         let list = finalizers(object, ours);
@@ -44,22 +40,13 @@ impl Writer<'_> {
         let end = slot.write(&object.key.namespace, end, || {}).await;
         let changed = end.changed(&target);
         match end {
-            End::Taken(_) => {
-                let changed = changed.then_some(target.version);
-                self.memory.taken(uid, Part::Finalizers, changed);
-                Effect::Patched
-            }
+            End::Taken(_) => Effect::Patched { changed },
             // The watch decides: the definition may not be served for a moment.
-            End::Gone => Effect::Outrun,
-            End::Conflict(words) => {
-                let (part, at) = (Part::Finalizers, Instant::now());
-                self.memory
-                    .met_conflict(uid, part, target.version, words, at);
-                Effect::Outrun
-            }
+            End::Gone => Effect::Outrun(None),
+            End::Conflict(words) => Effect::Outrun(Some(words)),
             // It was refused because another object has the name by now.
             End::Refused(_) if self.cache.uid_of(&object.key).as_deref() != Some(uid) => {
-                Effect::Outrun
+                Effect::Outrun(None)
             }
             End::Refused(words) => Effect::Refused(words),
             End::Failed(error) => Effect::Failed(error),
@@ -95,18 +82,12 @@ impl Writer<'_> {
                     phase = status.phase.map(Phase::as_str),
                     "status"
                 );
-                let changed = changed.then_some(target.version);
-                self.memory.taken(uid, Part::Status, changed);
-                Written::Yes
+                Written::Yes { changed }
             }
             End::Gone => Written::Gone,
             End::Conflict(words) => {
                 tracing::debug!(words, "the object has changed meanwhile");
-                let (part, at) = (Part::Status, Instant::now());
-                let met = self
-                    .memory
-                    .met_conflict(uid, part, target.version, words, at);
-                Written::Contested(met)
+                Written::Contested(words)
             }
             End::Refused(words) => Written::Refused(words),
             End::Failed(error) => Written::Failed(error),

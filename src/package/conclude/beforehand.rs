@@ -22,7 +22,7 @@ pub fn beforehand(seen: &Observation, decision: &Decision, now: Now) -> Vec<Erra
         errands.push(Errand::TrySoon);
     }
     // While the intent is being written: one read serves all who ask within half a second.
-    if *decision == Decision::WriteIntent && seen.intent().is_none() {
+    if *decision == Decision::WriteIntent(None) {
         errands.push(Errand::ReadAhead);
     }
     errands

@@ -40,7 +40,7 @@ pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> O
         | Decision::Rest { .. }
         | Decision::Request(_)
         | Decision::Follow { .. }
-        | Decision::WriteIntent
+        | Decision::WriteIntent(_)
         | Decision::LookUp
         | Decision::Confirm
         | Decision::Send

@@ -266,7 +266,7 @@ fn the_intent_is_written_with_one_attempt_more() {
     });
     let report = conclude(
         &seen(object),
-        &Decision::WriteIntent,
+        &Decision::WriteIntent(None),
         &Effect::Intended("i-9".into()),
         now(),
         0.0,
@@ -436,7 +436,7 @@ fn the_status_of_a_held_object_names_its_hold_and_keeps_the_id_after_the_release
     };
     let intent = conclude(
         &released,
-        &Decision::WriteIntent,
+        &Decision::WriteIntent(None),
         &Effect::Intended("i".into()),
         now(),
         0.0,

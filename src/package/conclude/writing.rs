@@ -31,13 +31,16 @@ const GONE_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
     /// It stands there.
-    Yes,
+    Yes {
+        /// Whether the object has another version by that, which the watch is still to show.
+        changed: bool,
+    },
     /// The guard holds the object otherwise by now, or not at all: nothing was sent.
     Outdated,
     /// There is no such object.
     Gone,
-    /// The object has changed meanwhile, so often in a row.
-    Contested(u32),
+    /// The object has changed meanwhile, in the words of the API server.
+    Contested(String),
     /// Refused, in these words.
     Refused(String),
     /// Not decided, for this reason.
@@ -66,7 +69,17 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
         report.wake = Some(earlier(report.wake, refusal.until));
         report.errands.extend(kept(effect, status));
     }
+    report.mark = report
+        .status
+        .as_ref()
+        .and_then(|status| marks(seen, status));
     report
+}
+
+/// The hold that `status` names and the object doesn't yet.
+fn marks(seen: &Observation, status: &VersionPackageStatus) -> Option<String> {
+    let hold = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
+    hold(status).filter(|held| Some(held) != hold(&seen.object.status).as_ref())
 }
 
 /// What follows from how the write of the status ended, where one was due. The last of what is told of a pass.
@@ -91,11 +104,12 @@ pub fn afterwards(
     };
     let mut failures = seen.failed_writes;
     if let Some(written) = &written {
-        errands.extend(of_the_call(effect, status, written));
+        errands.extend(of_the_call(seen, effect, status, written));
+        errands.extend(of_the_write(written, now));
     }
     match written {
         None => {}
-        Some(Written::Yes) => failures = 0,
+        Some(Written::Yes { .. }) => failures = 0,
         Some(Written::Outdated) => {
             return Report {
                 wake: Some(now.tick),
@@ -127,7 +141,11 @@ pub fn afterwards(
         }
         let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
         wake = Some(now.tick + again);
-        errands.push(Errand::NotTaken(error));
+        errands.push(Errand::NotTaken);
+        // A thousand that are tried again and again fill no log.
+        if failures.is_power_of_two() {
+            errands.push(Errand::LogNotTaken(error));
+        }
     }
     errands.extend(event.map(Errand::Tell));
     Report {
@@ -139,18 +157,54 @@ pub fn afterwards(
 
 /// What becomes of a permit, or of what a call came to, when the status that tells of it was written or was not.
 fn of_the_call(
+    seen: &Observation,
     effect: &Effect,
     status: Option<VersionPackageStatus>,
     written: &Written,
 ) -> Option<Errand> {
     match (effect, written) {
-        (_, Written::Yes) => Some(Errand::Unsaid(None)),
+        (_, Written::Yes { .. }) => Some(Errand::Unsaid(None)),
         // The object may only have been changed meanwhile.
-        (Effect::Intended(_), Written::Contested(..=CONFLICTS_BORNE)) => None,
+        (Effect::Intended(_), Written::Contested(_)) if seen.conflicts < CONFLICTS_BORNE => None,
         // Without its intent, a permit is of no use.
         (Effect::Intended(_), _) => Some(Errand::LeaveSeat),
         (_, _) => kept(effect, status?),
     }
+}
+
+/// What is remembered of the write of the status itself, but for what is told of it.
+fn of_the_write(written: &Written, now: Now) -> Option<Errand> {
+    match written {
+        Written::Yes { changed } => Some(wrote(Part::Status, *changed, now)),
+        Written::Contested(words) => Some(contested(Part::Status, words, now)),
+        Written::Outdated | Written::Gone | Written::Refused(_) | Written::Failed(_) => None,
+    }
+}
+
+/// A write that was taken: only where it has changed the object there is an echo to wait for.
+pub(super) fn wrote(part: Part, changed: bool, now: Now) -> Errand {
+    Errand::Wrote(part, changed.then_some(now.tick))
+}
+
+/// A write that met a conflict, in these words.
+pub(super) fn contested(part: Part, words: &str, now: Now) -> Errand {
+    Errand::Contested(Conflict {
+        part,
+        words: words.to_owned(),
+        at: now.tick,
+    })
+}
+
+/// `errands`, but for events of an object whose namespace is `ending`: they would be refused there.
+pub fn heard(errands: Vec<Errand>, ending: bool) -> Vec<Errand> {
+    let heard = |errand| {
+        if ending && matches!(errand, Errand::Tell(_)) {
+            Errand::Unheard
+        } else {
+            errand
+        }
+    };
+    errands.into_iter().map(heard).collect()
 }
 
 /// What a call came to is said by a later pass.

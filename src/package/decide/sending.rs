@@ -76,7 +76,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         Standing::Permitted {
             purpose: Purpose::Delete,
             intent: None,
-        } => Decision::WriteIntent,
+        } => Decision::WriteIntent(None),
         Standing::Permitted {
             purpose: Purpose::Delete,
             intent: Some((intent, _)),
@@ -87,7 +87,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             if shown == Some(intent) {
                 Decision::Send
             } else {
-                Decision::WriteIntent
+                Decision::WriteIntent(Some(intent.clone()))
             }
         }
     }

@@ -18,7 +18,7 @@ pub fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> De
     match decision {
         Decision::Request(_)
         | Decision::Follow { .. }
-        | Decision::WriteIntent
+        | Decision::WriteIntent(_)
         | Decision::LookUp
         | Decision::Confirm
         | Decision::Send => Decision::Rest {
@@ -59,7 +59,11 @@ mod tests {
             age: Duration::from_secs(11),
             error: "No space left on device".to_owned(),
         };
-        for decision in [Decision::WriteIntent, Decision::LookUp, Decision::Send] {
+        for decision in [
+            Decision::WriteIntent(None),
+            Decision::LookUp,
+            Decision::Send,
+        ] {
             assert_eq!(with_trail(decision.clone(), None, now), decision);
             let held = with_trail(decision, Some(&overdue), now);
             let Decision::Rest {

@@ -148,6 +148,7 @@ fn an_own_write_is_awaited_until_the_cache_shows_another_version() {
     memory.wrote("a", Part::Status, "7", at);
     assert_eq!(memory.echo("a", "7"), Echo::Pending(at));
     assert_eq!(memory.echo("a", "8"), Echo::Seen);
+    memory.back("a");
     assert!(memory.state.lock().entries.is_empty());
 }
 

@@ -118,11 +118,11 @@ impl Memory {
         writes.taken = Some((shown.to_owned(), at));
     }
 
-    /// Remembers that a write to `part` of `uid` was taken; `changed` is the version that the cache still shows, unless the
-    /// write has changed nothing and has no echo to wait for.
-    pub fn taken(&self, uid: &str, part: Part, changed: Option<&str>) {
-        match changed {
-            Some(shown) => self.wrote(uid, part, shown, Instant::now()),
+    /// Remembers that a write to `part` of `uid` was taken; `echo` is the version that the cache still shows, and since when
+    /// another one is waited for, unless the write has changed nothing.
+    pub fn taken(&self, uid: &str, part: Part, echo: Option<(&str, Instant)>) {
+        match echo {
+            Some((shown, at)) => self.wrote(uid, part, shown, at),
             None => self.wrote_nothing(uid, part),
         }
     }
@@ -136,21 +136,19 @@ impl Memory {
         }
     }
 
-    /// Remembers that a write to `part` of `uid` met a conflict; returns how many did in a row.
-    pub fn met_conflict(
-        &self,
-        uid: &str,
-        part: Part,
-        shown: &str,
-        words: String,
-        at: Instant,
-    ) -> u32 {
+    /// Remembers that a write to `uid`, which the cache still shows as `shown`, met a conflict.
+    pub fn met_conflict(&self, uid: &str, shown: &str, conflict: Conflict) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
-        let conflict = Conflict { part, words, at };
         writes.contested = Some((shown.to_owned(), conflict));
         writes.conflicts = writes.conflicts.saturating_add(1);
-        writes.conflicts
+    }
+
+    /// How many writes to `uid` met a conflict in a row.
+    pub fn conflicts(&self, uid: &str) -> u32 {
+        let state = self.state.lock();
+        let entry = state.entries.get(uid);
+        entry.map_or(0, |entry| entry.writes.conflicts)
     }
 
     /// Remembers that a write to `part` of `uid` is refused under these circumstances; a conflict is over by that.
@@ -169,12 +167,11 @@ impl Memory {
         Some(refused.refusal.clone())
     }
 
-    /// Counts a write that failed; returns how many did in a row.
-    pub fn write_failed(&self, uid: &str) -> u32 {
+    /// Counts a write that failed.
+    pub fn write_failed(&self, uid: &str) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
         writes.failures = writes.failures.saturating_add(1);
-        writes.failures
     }
 
     /// How many writes to `uid` failed in a row.
@@ -205,23 +202,22 @@ mod tests {
     fn a_conflict_is_over_once_another_version_is_shown() {
         let memory = Memory::default();
         let now = Instant::now();
-        let conflict = || memory.met_conflict("u", Part::Status, "7", "changed".into(), now);
-        assert_eq!((conflict(), conflict()), (1, 2));
         let contested = Conflict {
             part: Part::Status,
             words: "changed".into(),
             at: now,
         };
-        assert_eq!(memory.echo("u", "7"), Echo::Contested(contested));
+        for count in [1, 2] {
+            memory.met_conflict("u", "7", contested.clone());
+            assert_eq!(memory.conflicts("u"), count);
+        }
+        assert_eq!(memory.echo("u", "7"), Echo::Contested(contested.clone()));
         assert_eq!(memory.echo("u", "8"), Echo::Seen);
         memory.back("u");
         assert_eq!(memory.echo("u", "7"), Echo::Seen);
         memory.wrote("u", Part::Status, "8", now);
         assert_eq!(memory.echo("u", "8"), Echo::Pending(now));
-        assert_eq!(
-            memory.met_conflict("u", Part::Status, "9", String::new(), now),
-            1
-        );
+        assert_eq!(memory.conflicts("u"), 0);
     }
 
     #[test]

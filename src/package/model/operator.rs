@@ -13,7 +13,7 @@ use crate::package::conclude::{Report, Written, afterwards, beforehand, conclude
 use crate::package::decide::{Decision, Observation, PlatformView, decide, noticed};
 use crate::package::effect::Effect;
 use crate::package::errand::Errand;
-use crate::package::memory::{Fingerprint, Following, Part};
+use crate::package::memory::{Fingerprint, Following};
 use crate::package::object::Object;
 use crate::package::others::{finding, weigh};
 use crate::package::writer::finalizers;
@@ -109,6 +109,7 @@ impl World {
             given_back: 0,
             failure: None,
             failed_writes: 0,
+            conflicts: self.memory.conflicts(&object.uid),
             writes_hang: false,
             audited: self.memory.audited(&object.uid),
             window: WINDOW,
@@ -124,7 +125,7 @@ impl World {
             Decision::Release { outcome, .. } => {
                 let before = self.server.get(name);
                 let effect = self.patch(object, &finalizers(object, false));
-                if effect == Effect::Patched {
+                if matches!(effect, Effect::Patched { .. }) {
                     self.check_release(&before.unwrap(), *outcome);
                 }
                 effect
@@ -157,15 +158,11 @@ impl World {
                 }
                 Effect::Seated(standing.clone())
             }
-            Decision::WriteIntent => {
+            Decision::WriteIntent(again) => {
                 if !self.guards.take(&object.uid, self.now) {
                     return Effect::Beaten;
                 }
-                if let Standing::Permitted {
-                    intent: Some((intent, _)),
-                    ..
-                } = &seen.standing
-                {
+                if let Some(intent) = again {
                     return Effect::Intended(intent.clone());
                 }
                 let id = format!("i-{}", self.server.changes.len());
@@ -202,15 +199,10 @@ impl World {
 
     pub(super) fn patch(&mut self, object: &Object, finalizers: &[&str]) -> Effect {
         let body = finalizers_body(&object.target(), finalizers);
-        let (uid, version) = (&object.uid, &object.resource_version);
         if self.server.patch(&object.key.name, &body, false).is_ok() {
-            self.memory.wrote(uid, Part::Finalizers, version, self.tick);
-            Effect::Patched
+            Effect::Patched { changed: true }
         } else {
-            let (part, words) = (Part::Finalizers, String::new());
-            self.memory
-                .met_conflict(uid, part, version, words, self.tick);
-            Effect::Outrun
+            Effect::Outrun(Some(String::new()))
         }
     }
 
@@ -298,6 +290,14 @@ impl World {
                     self.proven.remove(uid);
                 }
                 Errand::LeaveSeat => self.leave(uid),
+                Errand::Wrote(part, at) => {
+                    let echo = at.map(|at| (&*object.resource_version, at));
+                    self.memory.taken(uid, part, echo);
+                }
+                Errand::Contested(conflict) => {
+                    self.memory
+                        .met_conflict(uid, &object.resource_version, conflict);
+                }
                 Errand::Refused(part, refusal) => {
                     self.memory.refused(uid, part, refusal, fingerprint(object));
                 }
@@ -323,7 +323,10 @@ impl World {
                 | Errand::Anew
                 | Errand::WriteDown(None)
                 | Errand::Unsaid(_)
-                | Errand::NotTaken(_)
+                | Errand::Gone(_)
+                | Errand::NotTaken
+                | Errand::LogNotTaken(_)
+                | Errand::Unheard
                 | Errand::Tell(_)
                 | Errand::Log(..) => {}
             }
@@ -342,6 +345,7 @@ impl World {
         let wanted = !seen.asks(self.clock());
         let target = object.target();
         let body = status_body(&target, &patch(status, &object.uid, &object.beside));
+        let changed;
         match self.server.patch(&object.key.name, &body, true) {
             Ok(version) => {
                 let real = self.server.get(&object.key.name);
@@ -350,11 +354,7 @@ impl World {
                     "another object got the status of {}",
                     object.uid
                 );
-                if version != object.resource_version {
-                    let shown = &object.resource_version;
-                    self.memory
-                        .wrote(&object.uid, Part::Status, shown, self.tick);
-                }
+                changed = version != object.resource_version;
                 let outcome = status.deletion.as_ref().and_then(|d| d.outcome);
                 if matches!(outcome, Some(Outcome::Deleted | Outcome::AlreadyGone)) {
                     self.check_gone(object);
@@ -375,15 +375,9 @@ impl World {
                 }
             }
             Err(404) => return Some(Written::Gone),
-            Err(_) => {
-                let (part, shown) = (Part::Status, target.version);
-                let met =
-                    self.memory
-                        .met_conflict(&object.uid, part, shown, String::new(), self.tick);
-                return Some(Written::Contested(met));
-            }
+            Err(_) => return Some(Written::Contested(String::new())),
         }
-        Some(Written::Yes)
+        Some(Written::Yes { changed })
     }
 }
 

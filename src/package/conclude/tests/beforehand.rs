@@ -8,10 +8,10 @@ fn does(seen: &Observation, decision: &Decision) -> Vec<Errand> {
     beforehand(seen, decision, now())
 }
 
-fn permitted(intent: Option<&str>) -> Standing {
+fn permitted() -> Standing {
     Standing::Permitted {
         purpose: Purpose::Delete,
-        intent: intent.map(|intent| (intent.to_owned(), Instant::now())),
+        intent: None,
     }
 }
 
@@ -61,8 +61,8 @@ fn who_has_its_turn_and_lacks_nothing_but_room_on_record_asks_for_that() {
         ..seen(going())
     };
     let asks = |seen: &Observation| does(seen, &waits).contains(&Errand::WantRoom);
-    assert!(asks(&with(permitted(None), Unit::Awaited)));
-    assert!(!asks(&with(permitted(None), Unit::Allowed)));
+    assert!(asks(&with(permitted(), Unit::Awaited)));
+    assert!(!asks(&with(permitted(), Unit::Allowed)));
     assert!(!asks(&with(Standing::Absent, Unit::Awaited)));
 }
 
@@ -78,13 +78,9 @@ fn a_person_who_asks_for_a_try_has_the_next_probe_go_soon() {
 
 #[test]
 fn the_platform_is_read_while_a_first_intent_is_written_and_not_for_one_written_again() {
-    let with = |intent| Observation {
-        standing: permitted(intent),
-        ..seen(going())
-    };
-    let intent = Decision::WriteIntent;
-    assert_eq!(does(&with(None), &intent), [Errand::ReadAhead]);
-    assert_eq!(does(&with(Some("i-1")), &intent), []);
+    let does = |again| does(&seen(going()), &Decision::WriteIntent(again));
+    assert_eq!(does(None), [Errand::ReadAhead]);
+    assert_eq!(does(Some("i-1".to_owned())), []);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn a_look_up_that_fails_leaves_the_error_of_a_call_and_is_none_itself() {
         let seen = seen(object);
         deletion(&conclude(
             &seen,
-            &Decision::WriteIntent,
+            &Decision::WriteIntent(None),
             &intent,
             now(),
             0.0,

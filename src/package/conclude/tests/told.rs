@@ -43,7 +43,13 @@ fn it_tells_its_outcome_with_one_event_before_our_finalizer_goes_and_nothing_aft
         let next = ended(kept(&[KEEP, FINALIZER], Some(&told)), outcome);
         let release = decide::decide(&next, now());
         assert!(matches!(release, Decision::Release { .. }), "{release:?}");
-        let released = conclude(&next, &release, &Effect::Patched, now(), 0.0);
+        let released = conclude(
+            &next,
+            &release,
+            &Effect::Patched { changed: true },
+            now(),
+            0.0,
+        );
         assert_eq!((released.status, released.event), (None, None));
 
         let (decision, after) = tells(&ended(kept(&[KEEP], Some(&told)), outcome));
@@ -66,7 +72,13 @@ fn an_object_that_nobody_else_keeps_or_that_never_was_ours_is_not_written() {
     let alone = ended(kept(&[FINALIZER], None), Outcome::Deleted);
     let release = decide::decide(&alone, now());
     assert!(matches!(release, Decision::Release { .. }), "{release:?}");
-    let released = conclude(&alone, &release, &Effect::Patched, now(), 0.0);
+    let released = conclude(
+        &alone,
+        &release,
+        &Effect::Patched { changed: true },
+        now(),
+        0.0,
+    );
     assert!(released.status.is_none() && released.event.is_some());
     let strange = seen(kept(&[KEEP], None));
     assert_eq!(decide::decide(&strange, now()), Decision::Nothing);

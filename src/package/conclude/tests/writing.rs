@@ -5,6 +5,12 @@ use crate::api::version_package::VersionPackageStatus;
 use crate::package::decide::{Conflict, Refusal};
 use crate::package::memory::{Failure, Fingerprint, Part};
 
+const YES: Written = Written::Yes { changed: true };
+
+fn contested() -> Written {
+    Written::Contested("the object has been modified".to_owned())
+}
+
 fn refusal(count: u32, until: Instant) -> Refusal {
     Refusal {
         words: "policy p says no".to_owned(),
@@ -26,7 +32,7 @@ fn rests(seen: &Observation, now: Now) -> Report {
 /// What follows from a write of the intent that ended so.
 fn intended(seen: &Observation, written: Written, now: Now) -> Report {
     let effect = Effect::Intended("i".to_owned());
-    let report = conclude(seen, &Decision::WriteIntent, &effect, now, 0.0);
+    let report = conclude(seen, &Decision::WriteIntent(None), &effect, now, 0.0);
     assert!(report.status.is_some());
     afterwards(seen, &effect, report, Some(written), (now, 0.0))
 }
@@ -62,7 +68,7 @@ fn seconds(report: &Report, now: Now) -> f64 {
 #[test]
 fn a_status_that_is_written_is_told_of_and_forgets_what_was_unsaid() {
     let (seen, now) = (seen(going()), now());
-    let (report, rest) = answered(&seen, Written::Yes, now);
+    let (report, rest) = answered(&seen, YES, now);
     assert_eq!(rest.errands[0], Errand::Unsaid(None));
     assert_eq!(event(&rest), ["UnexpectedAnswer"]);
     assert_eq!(rest.wake, report.wake);
@@ -75,7 +81,7 @@ fn what_a_call_came_to_is_kept_where_it_cannot_be_written() {
     let now = now();
     for written in [
         Written::Gone,
-        Written::Contested(1),
+        contested(),
         Written::Refused("no".to_owned()),
         Written::Failed("no answer".to_owned()),
     ] {
@@ -89,7 +95,7 @@ fn what_a_call_came_to_is_kept_where_it_cannot_be_written() {
 #[test]
 fn what_an_earlier_pass_could_not_write_is_said_while_it_is_still_so() {
     let now = now();
-    let (report, _) = answered(&seen(going()), Written::Yes, now);
+    let (report, _) = answered(&seen(going()), YES, now);
     let failure = Failure {
         count: 1,
         until: now.tick + Duration::from_secs(5),
@@ -120,16 +126,20 @@ fn what_an_earlier_pass_could_not_write_is_said_while_it_is_still_so() {
 
 #[test]
 fn a_permit_outlives_three_conflicts_of_its_intent_and_nothing_else() {
-    let (seen, now) = (seen(going()), now());
-    for (written, leaves, pause) in [
-        (Written::Yes, false, None),
-        (Written::Contested(1), false, Some(5.0)),
-        (Written::Contested(3), false, Some(5.0)),
-        (Written::Contested(4), true, Some(5.0)),
-        (Written::Gone, true, Some(30.0)),
-        (Written::Refused("no".to_owned()), true, Some(1.0)),
-        (Written::Failed("no answer".to_owned()), true, Some(1.0)),
+    let now = now();
+    for (written, conflicts, leaves, pause) in [
+        (YES, 0, false, None),
+        (contested(), 0, false, Some(5.0)),
+        (contested(), 2, false, Some(5.0)),
+        (contested(), 3, true, Some(5.0)),
+        (Written::Gone, 0, true, Some(30.0)),
+        (Written::Refused("no".to_owned()), 0, true, Some(1.0)),
+        (Written::Failed("no answer".to_owned()), 0, true, Some(1.0)),
     ] {
+        let seen = Observation {
+            conflicts,
+            ..seen(going())
+        };
         let rest = intended(&seen, written.clone(), now);
         let left = rest.errands.contains(&Errand::LeaveSeat);
         assert_eq!(left, leaves, "{written:?}");
@@ -148,12 +158,12 @@ fn an_object_that_is_held_otherwise_meanwhile_is_looked_at_again_and_says_nothin
 #[test]
 fn an_event_waits_for_a_status_that_met_a_conflict_and_wakes_at_the_earlier_time() {
     let now = now();
-    let (_, rest) = answered(&seen(going()), Written::Contested(1), now);
+    let (_, rest) = answered(&seen(going()), contested(), now);
     assert_eq!((event(&rest), seconds(&rest, now)), (vec![], 5.0));
     let paused = seen(going());
     let mut report = rests(&paused, now);
     report.wake = Some(now.tick + Duration::from_secs(2));
-    let written = Some(Written::Contested(1));
+    let written = Some(contested());
     let rest = afterwards(&paused, &Effect::None, report, written, (now, 0.0));
     assert_eq!((event(&rest), seconds(&rest, now)), (vec![], 2.0));
 }
@@ -193,7 +203,7 @@ fn a_status_that_is_known_to_be_refused_is_not_written_before_its_pause_is_over(
     let report = rests(&refused, now);
     assert_eq!((&report.status, &report.event), (&None, &None));
     assert_eq!(report.wake, Some(until));
-    let (report, _) = answered(&refused, Written::Yes, now);
+    let (report, _) = answered(&refused, YES, now);
     assert_eq!(report.status, None);
     let keeps = |errand: &Errand| matches!(errand, Errand::Unsaid(Some(_)));
     assert!(report.errands.iter().any(keeps));
@@ -248,7 +258,7 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
         let report = conclude(&seen, &Decision::AddFinalizer, &patch, now, 0.0);
         assert_eq!(report, Report::nothing());
         let rest = afterwards(&seen, &patch, report, None, (now, 0.0));
-        let not_taken = Errand::NotTaken("no answer".to_owned());
+        let not_taken = Errand::NotTaken;
         assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
         // Once nobody can take it for a hiccup.
         let told = (before == 4).then_some("WriteFailed");
@@ -279,7 +289,7 @@ fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_e
         (status, rest)
     };
     let mut object = going();
-    let (said, rest) = pass(&object, 3, Some(Written::Yes));
+    let (said, rest) = pass(&object, 3, Some(YES));
     let said = said.unwrap();
     assert!(said.says(Reason::AuditFailed));
     assert_eq!(said.deletion, object.status.deletion, "nothing of the end");
@@ -289,14 +299,59 @@ fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_e
         (vec!["AuditFailed"], 1.0)
     );
     object.status = said;
-    let (said, rest) = pass(&object, 1, Some(Written::Yes));
+    let (said, rest) = pass(&object, 1, Some(YES));
     assert_eq!((said, event(&rest)), (None, vec![]));
     assert!((seconds(&rest, now) - 2.0).abs() < 0.001);
     // Neither can be written.
     let failed = Some(Written::Failed("no answer".to_owned()));
     let (_, rest) = pass(&going(), 0, failed);
-    let not_taken = Errand::NotTaken("no answer".to_owned());
+    let not_taken = Errand::NotTaken;
     assert!(rest.errands.contains(&not_taken) && event(&rest) == ["AuditFailed"]);
+}
+
+#[test]
+fn what_was_written_is_remembered_with_the_echo_that_it_has_and_a_conflict_in_its_words() {
+    let (seen, now) = (seen(going()), now());
+    let add = Decision::AddFinalizer;
+    for (changed, echo) in [(true, Some(now.tick)), (false, None)] {
+        let report = conclude(&seen, &add, &Effect::Patched { changed }, now, 0.0);
+        assert_eq!(report.errands, [Errand::Wrote(Part::Finalizers, echo)]);
+        let (_, rest) = answered(&seen, Written::Yes { changed }, now);
+        assert!(rest.errands.contains(&Errand::Wrote(Part::Status, echo)));
+    }
+    let conflict = |part| {
+        Errand::Contested(Conflict {
+            part,
+            words: "the object has been modified".to_owned(),
+            at: now.tick,
+        })
+    };
+    let outrun = Effect::Outrun(Some("the object has been modified".to_owned()));
+    let report = conclude(&seen, &add, &outrun, now, 0.0);
+    assert_eq!(report.errands, [conflict(Part::Finalizers)]);
+    assert_eq!(
+        conclude(&seen, &add, &Effect::Outrun(None), now, 0.0).errands,
+        []
+    );
+    let (_, rest) = answered(&seen, contested(), now);
+    assert!(rest.errands.contains(&conflict(Part::Status)));
+}
+
+#[test]
+fn events_of_a_namespace_that_ends_are_counted_and_nothing_else_changes() {
+    let (seen, now) = (seen(going()), now());
+    let (_, rest) = answered(&seen, YES, now);
+    assert_eq!(heard(rest.errands.clone(), false), rest.errands);
+    let ending = heard(rest.errands.clone(), true);
+    assert_eq!(ending.len(), rest.errands.len());
+    for (there, here) in ending.iter().zip(&rest.errands) {
+        if matches!(here, Errand::Tell(_)) {
+            assert_eq!(*there, Errand::Unheard);
+        } else {
+            assert_eq!(there, here);
+        }
+    }
+    assert!(ending.contains(&Errand::Unheard));
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     misplaced: false,
                     failure: None,
                     failed_writes: 0,
+                    conflicts: 0,
                     writes_hang: blind,
                     audited: None,
                     window: Duration::ZERO,

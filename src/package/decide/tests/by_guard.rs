@@ -185,7 +185,7 @@ fn row_11_the_identity_is_looked_up_before_a_call_is_asked_for() {
         standing: permitted(None),
         ..proven
     };
-    assert_eq!(decide(&permitted, now), Decision::WriteIntent);
+    assert_eq!(decide(&permitted, now), Decision::WriteIntent(None));
     assert_eq!(purpose(decide(&permitted, stale)), Purpose::LookUp);
 }
 
@@ -207,7 +207,7 @@ fn row_13_no_intent_is_written_before_the_deletion_is_counted_on_record() {
         guard: Judgement::Free(Unit::Counted),
         ..uncounted
     };
-    assert_eq!(decide(&counted, now), Decision::WriteIntent);
+    assert_eq!(decide(&counted, now), Decision::WriteIntent(None));
 }
 
 #[test]

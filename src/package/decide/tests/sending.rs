@@ -36,12 +36,13 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
         ..seen(object)
     };
     let now = now();
-    assert_eq!(decide(&permit(going(), None), now), Decision::WriteIntent);
+    let first = Decision::WriteIntent(None);
+    assert_eq!(decide(&permit(going(), None), now), first);
     let written = Some(("i-1".to_owned(), now.tick));
     // The write before met a conflict, or was overwritten.
     assert_eq!(
         decide(&permit(going(), written.clone()), now),
-        Decision::WriteIntent
+        Decision::WriteIntent(Some("i-1".to_owned()))
     );
     assert_eq!(
         decide(&permit(with_intent(going(), "i-1"), written.clone()), now),
@@ -49,7 +50,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
     );
     assert_eq!(
         decide(&permit(with_intent(going(), "i-0"), written), now),
-        Decision::WriteIntent
+        Decision::WriteIntent(Some("i-1".to_owned()))
     );
 }
 

@@ -94,6 +94,8 @@ fn word(decision: &Decision) -> String {
         ticket.purpose.as_str().to_owned()
     } else if matches!(decision, Decision::Follow { .. }) {
         "Follow".to_owned()
+    } else if matches!(decision, Decision::WriteIntent(_)) {
+        "WriteIntent".to_owned()
     } else {
         format!("{decision:?}")
     }
