@@ -21,7 +21,7 @@ use crate::admin::desk::Desk;
 use crate::api::names::ObjectKey;
 use crate::clock::Clock;
 use crate::leader::{self, LastWords, Leader};
-use crate::package::{self, cache::Cache, memory::Memory, workqueue::Workqueue};
+use crate::package::{self, cache::Cache, managed::Managed, workqueue::Workqueue};
 use crate::platform::guard::{self, Guards};
 use crate::platform::inventory::{self, Reader};
 use crate::platform::{self, Directory};
@@ -144,7 +144,11 @@ pub async fn run(
         // Set once, here.
         let _ = desk.set(Desk {
             sessions: sessions.clone(),
-            context: context.clone(),
+            directory: context.directory.clone(),
+            inventory: context.inventory.clone(),
+            cache: context.cache.clone(),
+            memory: context.memory.clone(),
+            clock: clock.clone(),
             holder: leader.holder(),
             namespace,
         });
@@ -214,7 +218,7 @@ fn context(
         clock: ports.clock.clone(),
         cache,
         queue: Arc::new(Workqueue::new(platform)),
-        memory: Memory::default(),
+        memory: Arc::default(),
         slow: Arc::default(),
         guards: Guards::new(
             guard_wakes,
@@ -378,7 +382,11 @@ impl Rooms {
         let reader = Reader {
             inventory: context.inventory.clone(),
             directory: context.directory.clone(),
-            objects: context.clone(),
+            objects: Arc::new(Managed {
+                cache: context.cache.clone(),
+                memory: context.memory.clone(),
+                directory: context.directory.clone(),
+            }),
             metrics: context.metrics.clone(),
             audit: context.audit.clone(),
             events: context.events.clone(),

@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::api::names::ObjectKey;
-use crate::package;
+use crate::clock::Clock;
+use crate::package::cache::Cache;
+use crate::package::memory::Memory;
+use crate::platform::Directory;
+use crate::platform::inventory::Inventory;
 use crate::session::{Session, Sessions};
 
 /// Why there is no report, in a sentence for people.
@@ -51,8 +55,16 @@ pub struct Report<Application> {
 pub struct Desk {
     /// All queues.
     pub sessions: Arc<Sessions>,
-    /// What is known of objects and Platforms.
-    pub context: Arc<package::Context>,
+    /// All Platforms.
+    pub directory: Arc<Directory>,
+    /// What the platforms list.
+    pub inventory: Arc<Inventory>,
+    /// All objects.
+    pub cache: Arc<Cache>,
+    /// Who of them has a place in which queue.
+    pub memory: Arc<Memory>,
+    /// The clocks.
+    pub clock: Clock,
     /// Who holds the Lease, as last seen; empty where nobody does.
     pub holder: watch::Receiver<String>,
     /// The namespace of the Lease.
@@ -75,7 +87,7 @@ impl Desk {
         platform: &ObjectKey,
         what: &str,
     ) -> Result<Arc<Session>, Refusal> {
-        let mut platforms = self.context.directory.platforms();
+        let mut platforms = self.directory.platforms();
         let found = platforms.iter().find(|(key, _)| key == platform);
         match found {
             Some((_, Some(usable))) => Ok(usable.session.clone()),
@@ -96,7 +108,7 @@ impl Desk {
 
     /// The Platforms that no call can be made for, as `namespace/name`.
     pub(super) fn unusable_platforms(&self) -> Vec<String> {
-        let platforms = self.context.directory.platforms().into_iter();
+        let platforms = self.directory.platforms().into_iter();
         let unusable = platforms.filter(|(_, usable)| usable.is_none());
         let mut unusable: Vec<_> = unusable.map(|(key, _)| key.to_string()).collect();
         unusable.sort();

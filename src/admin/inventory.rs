@@ -94,8 +94,8 @@ impl Desk {
     /// When this process doesn't lead, or the Platform that is asked for isn't there.
     pub fn inventory(&self, ask: &Ask) -> Result<Report, Refusal> {
         self.leads("inventory")?;
-        let now = self.context.clock.wall();
-        let inventory = &self.context.inventory;
+        let now = self.clock.wall();
+        let inventory = &self.inventory;
         let shown = |key: &SessionKey| Some(application(key, inventory.show(key)?, now));
         let (mut applications, unusable_platforms) = match &ask.platform {
             None => {

@@ -110,14 +110,14 @@ impl Desk {
             }
         };
         Ok(Report {
-            time: self.context.clock.wall(),
+            time: self.clock.wall(),
             applications,
             unusable_platforms,
         })
     }
 
     fn all(&self, limit: usize) -> (Vec<Application>, Vec<String>) {
-        let (sessions, now) = (self.sessions.all(), self.context.clock.now());
+        let (sessions, now) = (self.sessions.all(), self.clock.now());
         let of = |session: &Arc<Session>| application(session, session.outlook(limit), now);
         let mut applications: Vec<_> = sessions.iter().map(of).collect();
         let order = |one: &Application| {
@@ -136,17 +136,17 @@ impl Desk {
         Ok(application(
             &session,
             session.outlook(limit),
-            self.context.clock.now(),
+            self.clock.now(),
         ))
     }
 
     fn of_object(&self, key: &ObjectKey) -> Result<Application, Refusal> {
-        let Some(look) = self.context.cache.look(key) else {
+        let Some(look) = self.cache.look(key) else {
             let error = format!("there is no VersionPackage {key}");
             return Err(Refusal::new(StatusCode::NOT_FOUND, error));
         };
-        let (object, now) = (&*look.object, self.context.clock.now());
-        let seat = self.context.memory.seat(&object.uid);
+        let (object, now) = (&*look.object, self.clock.now());
+        let seat = self.memory.seat(&object.uid);
         let session = seat.map(|seat| seat.session);
         let stands = session.and_then(|session| {
             let (position, estimated, purpose) = match session.standing(&object.uid) {
@@ -161,7 +161,7 @@ impl Desk {
                 Standing::Permitted { purpose, intent: _ } => (0, Duration::ZERO, purpose),
             };
             // What is looked up first has no time in its status.
-            let since = self.context.memory.requests.since(&object.uid);
+            let since = self.memory.requests.since(&object.uid);
             let since = asked_at(object, since.unwrap_or(now.wall));
             let waiting = waiting(object, position, estimated, purpose, since);
             Some((session, waiting))

@@ -5,40 +5,52 @@ use std::collections::HashSet;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::Context;
 use super::cache::{Asking, Cache, Changes, Wish};
 use super::decide::Now;
 use super::memory::Memory;
 use super::requests::Requests;
+use super::workqueue::Workqueue;
+use crate::clock::Clock;
 use crate::platform::guard::{Asked, Guards};
 
-/// Takes in one step of the watch.
-pub(super) fn take(context: &Context, changes: Changes) {
-    if changes.listed {
-        context.memory.set_blind(false);
-    }
-    for uid in &changes.gone {
-        for key in context.memory.forget(uid) {
-            context.queue.add(key);
+/// What the watch changes, besides the cache.
+#[derive(Clone, Copy)]
+pub(super) struct Intake<'a> {
+    /// All objects, as the watch shows them by now.
+    pub cache: &'a Cache,
+    /// What is remembered of them.
+    pub memory: &'a Memory,
+    /// Hears what is asked for.
+    pub guards: &'a Guards,
+    /// Who is looked at next.
+    pub queue: &'a Workqueue,
+    /// The clocks.
+    pub clock: &'a Clock,
+}
+
+impl Intake<'_> {
+    /// Takes in one step of the watch.
+    pub(super) fn take(self, changes: Changes) {
+        if changes.listed {
+            self.memory.set_blind(false);
         }
-    }
-    let now = context.clock.now();
-    see_requests(&context.cache, &context.memory, &changes, now);
-    let requests = &context.memory.requests;
-    count_asked(
-        &context.cache,
-        &context.guards,
-        requests,
-        &changes,
-        now.wall,
-    );
-    if changes.listed {
-        context.queue.add_all(changes.wakes.all());
-    } else {
-        for key in changes.wakes.now {
-            context.queue.add(key);
+        for uid in &changes.gone {
+            for key in self.memory.forget(uid) {
+                self.queue.add(key);
+            }
         }
-        context.queue.add_later(changes.wakes.later);
+        let now = self.clock.now();
+        see_requests(self.cache, self.memory, &changes, now);
+        let requests = &self.memory.requests;
+        count_asked(self.cache, self.guards, requests, &changes, now.wall);
+        if changes.listed {
+            self.queue.add_all(changes.wakes.all());
+        } else {
+            for key in changes.wakes.now {
+                self.queue.add(key);
+            }
+            self.queue.add_later(changes.wakes.later);
+        }
     }
 }
 

@@ -1,13 +1,26 @@
 //! Which packages on the platform some object stands for.
 
-use super::Context;
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::memory::Memory;
 use super::object::Object;
 use crate::api::names::{AppId, FileId};
-use crate::platform::Resolution;
 use crate::platform::inventory::{Named, Objects};
+use crate::platform::{Directory, Resolution};
 use crate::session::Session;
 
-impl Objects for Context {
+/// What tells which packages those are.
+pub struct Managed {
+    /// All objects.
+    pub cache: Arc<Cache>,
+    /// How their deletions ended.
+    pub memory: Arc<Memory>,
+    /// What their Platforms are to them.
+    pub directory: Arc<Directory>,
+}
+
+impl Objects for Managed {
     fn are_listed(&self) -> bool {
         self.cache.is_complete()
     }
@@ -17,9 +30,9 @@ impl Objects for Context {
         let mut named = Named::default();
         for object in self.cache.objects_of(file) {
             let settled = self.memory.settled(&object.uid).is_some();
-            named.stands |= !settled && stands_for(&key.app_id, &object, || belongs(self, &object));
+            named.stands |= !settled && stands_for(&key.app_id, &object, || self.belongs(&object));
             // Anybody may name the application, and any package: what counts is who brings the credential.
-            if object.application() == Some(&key.app_id) && is_over(self, &object, session) {
+            if object.application() == Some(&key.app_id) && self.is_over(&object, session) {
                 named.own = true;
                 let accepted = object.status.endpoint.clone();
                 let elsewhere = accepted.filter(|accepted| *accepted != key.endpoint);
@@ -30,14 +43,29 @@ impl Objects for Context {
     }
 }
 
-/// Whether the Platform of `object` brings the credential of `session`.
-fn is_over(context: &Context, object: &Object, session: &Session) -> bool {
-    let Some(platform) = object.platform() else {
-        return false;
-    };
-    let resolution = context.directory.resolve(&platform, &object.key.namespace);
-    let usable = resolution.usable();
-    usable.is_some_and(|usable| std::ptr::eq(&raw const *usable.session, session))
+impl Managed {
+    /// Whether the Platform of `object` brings the credential of `session`.
+    fn is_over(&self, object: &Object, session: &Session) -> bool {
+        let Some(platform) = object.platform() else {
+            return false;
+        };
+        let resolution = self.directory.resolve(&platform, &object.key.namespace);
+        let usable = resolution.usable();
+        usable.is_some_and(|usable| std::ptr::eq(&raw const *usable.session, session))
+    }
+
+    fn belongs(&self, object: &Object) -> Belongs {
+        let Some(platform) = object.platform() else {
+            return Belongs::Unknown;
+        };
+        match self.directory.resolve(&platform, &object.key.namespace) {
+            Resolution::Usable(usable) => Belongs::To(usable.app_id),
+            Resolution::NotAllowed => Belongs::Refused,
+            Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => {
+                Belongs::Unknown
+            }
+        }
+    }
 }
 
 /// What the Platform of an object that was never accepted says of its application.
@@ -45,17 +73,6 @@ enum Belongs {
     To(AppId),
     Refused,
     Unknown,
-}
-
-fn belongs(context: &Context, object: &Object) -> Belongs {
-    let Some(platform) = object.platform() else {
-        return Belongs::Unknown;
-    };
-    match context.directory.resolve(&platform, &object.key.namespace) {
-        Resolution::Usable(usable) => Belongs::To(usable.app_id),
-        Resolution::NotAllowed => Belongs::Refused,
-        Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => Belongs::Unknown,
-    }
 }
 
 /// Whether `object`, which names the package, stands for it in `application`: it wants it, or is to delete it and

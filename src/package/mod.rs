@@ -18,7 +18,7 @@ mod fixtures;
 mod gone;
 mod intake;
 mod line;
-mod managed;
+pub mod managed;
 pub mod memory;
 #[cfg(test)]
 mod model;
@@ -57,7 +57,7 @@ use crate::telemetry::metrics::Metrics;
 /// How long the API server may take for one ordinary call.
 pub use crate::writes::TIMEOUT as API_TIMEOUT;
 
-/// What every pass works with.
+/// What passes are wired from. No stage sees it: each is handed what it may touch.
 pub struct Context {
     /// The API server.
     pub client: Client,
@@ -68,7 +68,7 @@ pub struct Context {
     /// Who is looked at next.
     pub queue: Arc<workqueue::Workqueue>,
     /// What this process remembers of objects.
-    pub memory: memory::Memory,
+    pub memory: Arc<memory::Memory>,
     /// Where writes take long.
     pub slow: Arc<slow::Slow>,
     /// All `Platform`s.
@@ -90,6 +90,16 @@ pub struct Context {
 }
 
 impl Context {
+    fn intake(&self) -> intake::Intake<'_> {
+        intake::Intake {
+            cache: &self.cache,
+            memory: &self.memory,
+            guards: &self.guards,
+            queue: &self.queue,
+            clock: &self.clock,
+        }
+    }
+
     fn readers(&self) -> reads::Readers<'_> {
         reads::Readers {
             cache: &self.cache,
@@ -248,7 +258,7 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
             );
             let (sight, clock) = (context.sight.clone(), context.clock.clone());
             watch::run(client, cache, (sight, clock), restart, cancel, |changes| {
-                intake::take(&context, changes);
+                context.intake().take(changes);
             })
             .await;
         }
