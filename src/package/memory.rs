@@ -2,31 +2,27 @@
 //!
 //! Everything here may be lost: what must survive a restart stands in the status.
 
+mod seats;
 mod writes;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use self::seats::Seats;
+pub use self::seats::{Following, PackageKey, Seat};
 pub use self::writes::Part;
 use self::writes::Writes;
-use super::decide::{Now, Unbelieved};
 use super::doubts::Doubts;
 use super::errand::Ending;
 use super::gone::Gone;
 use super::requests::Requests;
-use crate::api::names::{FileId, ObjectKey};
+use crate::api::names::ObjectKey;
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::Detail;
-use crate::session::{CredentialId, Priority, Session, SessionKey};
+use crate::session::SessionKey;
 use crate::telemetry::audit::AuditRecord;
-
-/// A package as one credential of a session knows it: who waits for a call of another one would wait for that one's
-/// trouble, too. And as those know it who all believe, or don't believe for the same reason, that it doesn't exist: what
-/// settles one of them settles all who wait behind it.
-pub type PackageKey = ((SessionKey, CredentialId), FileId, Option<Unbelieved>);
 
 /// What makes trying again at once worthwhile when it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,15 +46,6 @@ pub struct Failure {
     pub fingerprint: Fingerprint,
     /// What its status should say of it, where that couldn't be written.
     pub unsaid: Option<Box<VersionPackageStatus>>,
-}
-
-/// A ticket or permit, and the package that it is for.
-#[derive(Clone)]
-pub struct Seat {
-    /// Where it is held.
-    pub session: Arc<Session>,
-    /// What it is for; nobody else asks for a call for it meanwhile.
-    pub package: PackageKey,
 }
 
 #[derive(Default)]
@@ -104,32 +91,6 @@ impl Entry {
     }
 }
 
-/// Those who wait behind one leader.
-#[derive(Default)]
-struct Followers(BTreeMap<String, (ObjectKey, Priority)>);
-
-impl Followers {
-    fn hurry(&self) -> bool {
-        let mut all = self.0.values();
-        all.any(|(_, priority)| *priority == Priority::Deletion)
-    }
-
-    fn keys(self) -> Vec<ObjectKey> {
-        self.0.into_values().map(|(key, _)| key).collect()
-    }
-}
-
-/// What came of waiting behind the leader of a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Following {
-    /// There is no leader (any more).
-    Nobody,
-    /// It waits.
-    Waits,
-    /// It waits as the first deletion behind this leader, which asks for a turn as early.
-    Hurries(ObjectKey),
-}
-
 /// What is remembered of all objects.
 #[derive(Default)]
 pub struct Memory {
@@ -145,11 +106,7 @@ pub struct Memory {
 #[derive(Default)]
 struct State {
     entries: HashMap<String, Entry>,
-    leaders: HashMap<PackageKey, (String, ObjectKey)>,
-    /// Who waits behind whom, by the uid of the leader.
-    followers: HashMap<String, Followers>,
-    /// Behind whom each of them waits.
-    follows: HashMap<String, String>,
+    seats: Seats,
     blind: bool,
 }
 
@@ -164,8 +121,8 @@ impl Memory {
     pub fn settle(&self, uid: &str, outcome: Outcome) -> Vec<ObjectKey> {
         let mut state = self.state.lock();
         state.entry(uid).settled = Some(outcome);
-        let followers = state.take_followers(uid);
-        for follower in followers.0.keys() {
+        let followers = state.seats.take_followers(uid);
+        for follower in followers.uids() {
             state.entry(follower).settled = Some(outcome);
         }
         followers.keys()
@@ -273,90 +230,6 @@ impl Memory {
         }
     }
 
-    /// The seat of `uid`.
-    pub fn seat(&self, uid: &str) -> Option<Seat> {
-        self.state.lock().entries.get(uid)?.seat.clone()
-    }
-
-    /// Takes a seat for a package; `false` when another object has one for it already.
-    pub fn take_seat(&self, uid: &str, key: &ObjectKey, seat: Seat) -> bool {
-        let mut state = self.state.lock();
-        let leader = state
-            .leaders
-            .entry(seat.package.clone())
-            .or_insert_with(|| (uid.to_owned(), key.clone()));
-        if leader.0 != uid {
-            return false;
-        }
-        state.entry(uid).seat = Some(seat);
-        state.unfollow(uid);
-        true
-    }
-
-    /// Gives the seat of `uid` back, with its ticket or permit. Returns those who waited behind it.
-    pub fn leave_seat(&self, uid: &str) -> Vec<ObjectKey> {
-        let (seat, followers) = self.state.lock().leave(uid);
-        // Outside the lock: the session has a lock of its own.
-        if let Some(seat) = seat {
-            seat.session.withdraw(uid);
-        }
-        followers
-    }
-
-    /// The object that is about to delete `package`.
-    pub fn leader(&self, package: &PackageKey) -> Option<(String, ObjectKey)> {
-        self.state.lock().leaders.get(package).cloned()
-    }
-
-    /// Waits behind the leader of `package`. A deletion behind a retirement doesn't wait as long as that would: the
-    /// leader goes before all retirement then.
-    pub fn follow(
-        &self,
-        uid: &str,
-        key: &ObjectKey,
-        package: &PackageKey,
-        priority: Priority,
-    ) -> Following {
-        let mut state = self.state.lock();
-        let Some((leader, leader_key)) = state.leaders.get(package).cloned() else {
-            return Following::Nobody;
-        };
-        if state.follows.get(uid) != Some(&leader) {
-            state.unfollow(uid);
-        }
-        state.follows.insert(uid.to_owned(), leader.clone());
-        let followers = state.followers.entry(leader).or_default();
-        let hurried = followers.hurry();
-        followers.0.insert(uid.to_owned(), (key.clone(), priority));
-        if followers.hurry() && !hurried {
-            Following::Hurries(leader_key)
-        } else {
-            Following::Waits
-        }
-    }
-
-    /// Waits behind nobody any more: what becomes of the package of a former leader says nothing of this one's.
-    pub fn unfollow(&self, uid: &str) {
-        self.state.lock().unfollow(uid);
-    }
-
-    /// The package of `uid` is there, or the platform can't tell, which goes for those who wait behind it too.
-    pub fn looked_up(&self, uid: &str, now: Now) {
-        self.requests.looked_up(uid, now);
-        let state = self.state.lock();
-        let followers = state.followers.get(uid);
-        for follower in followers.into_iter().flat_map(|all| all.0.keys()) {
-            self.requests.looked_up(follower, now);
-        }
-    }
-
-    /// Whether a deletion waits behind `uid`.
-    pub fn is_hurried(&self, uid: &str) -> bool {
-        let state = self.state.lock();
-        let followers = state.followers.get(uid);
-        followers.is_some_and(Followers::hurry)
-    }
-
     /// The end of `uid` that was last written down, or is to be. An object that was about to be let go and was not, since
     /// its policy changed back, may end once more in another way.
     pub fn audited(&self, uid: &str) -> Option<Outcome> {
@@ -389,7 +262,7 @@ impl Memory {
         let followers = self.leave_seat(uid);
         self.requests.forget(uid);
         let mut state = self.state.lock();
-        state.unfollow(uid);
+        state.seats.unfollow(uid);
         state.entries.remove(uid);
         followers
     }
@@ -408,44 +281,6 @@ impl Memory {
 impl State {
     fn entry(&mut self, uid: &str) -> &mut Entry {
         self.entries.entry(uid.to_owned()).or_default()
-    }
-
-    fn take_followers(&mut self, leader: &str) -> Followers {
-        let followers = self.followers.remove(leader).unwrap_or_default();
-        for follower in followers.0.keys() {
-            self.follows.remove(follower);
-        }
-        followers
-    }
-
-    fn unfollow(&mut self, uid: &str) {
-        if let Some(leader) = self.follows.remove(uid)
-            && let Some(followers) = self.followers.get_mut(&leader)
-        {
-            followers.0.remove(uid);
-            if followers.0.is_empty() {
-                self.followers.remove(&leader);
-            }
-        }
-    }
-
-    fn leave(&mut self, uid: &str) -> (Option<Seat>, Vec<ObjectKey>) {
-        let seat = self
-            .entries
-            .get_mut(uid)
-            .and_then(|entry| entry.seat.take());
-        let Some(seat) = seat else {
-            return (None, Vec::new());
-        };
-        if self
-            .leaders
-            .get(&seat.package)
-            .is_some_and(|(leader, _)| leader == uid)
-        {
-            self.leaders.remove(&seat.package);
-        }
-        let followers = self.take_followers(uid);
-        (Some(seat), followers.keys())
     }
 }
 

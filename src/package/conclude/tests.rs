@@ -18,7 +18,8 @@ use crate::package::object::Object;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
 use crate::remote::answer::{Call, CertificateFault, Trouble};
-use crate::session::Purpose;
+use crate::remote::wire::CategoryInfo;
+use crate::session::{Purpose, State};
 
 fn now() -> Now {
     Now {

@@ -19,12 +19,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::api::condition::{self, Verdict};
 use crate::api::names::{FINALIZER, ObjectKey};
+use crate::api::platform::{Mode, PlatformReason};
 use crate::api::version_package::{Deletion, DeletionPolicy, PackageIdentity};
+use crate::package::doubts::Finding;
 use crate::package::fixtures::{self, app, seen};
-use crate::platform::guard::Unit;
+use crate::package::memory::Part;
+use crate::platform::guard::{Judgement, Unit};
+use crate::platform::inventory::Known;
 use crate::remote::answer::Detail;
-use crate::session::Purpose;
-use crate::session::State;
+use crate::session::{Priority, Purpose, Standing, State};
 
 fn usable(app_id: &str, mode: Mode) -> PlatformView {
     PlatformView::Usable {

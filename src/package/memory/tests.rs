@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::*;
@@ -5,7 +7,7 @@ use crate::package::decide::Echo;
 use crate::package::fixtures::app;
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
-use crate::session::{Credential, CredentialId, Member, SessionKey, Sessions};
+use crate::session::{Credential, CredentialId, Member, Priority, SessionKey, Sessions};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new("fleet", name)
@@ -101,7 +103,7 @@ async fn an_outcome_is_that_of_one_object_and_goes_with_it() {
     assert_eq!(memory.settled("uid-b"), Some(Outcome::Deleted));
     memory.forget("uid-b");
     assert_eq!(memory.settled("uid-b"), None);
-    assert!(memory.state.lock().follows.is_empty());
+    assert!(memory.state.lock().seats.follows.is_empty());
 }
 
 #[tokio::test]

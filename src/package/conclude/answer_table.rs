@@ -1,0 +1,218 @@
+//! The answer table: what one answer of the platform means for the object.
+
+use std::time::Duration;
+
+use super::identity::{differences, identity};
+use super::wording::{state_message, unavailable};
+use super::{Report, failed, say};
+use crate::api::reason::Reason;
+use crate::api::version_package::Outcome;
+use crate::package::decide::{Now, Observation};
+use crate::package::errand::Errand;
+use crate::remote::answer::{Answer, Detail};
+use crate::remote::wire::CategoryInfo;
+use crate::session::State;
+
+/// The first pause after a failure, which doubles with each further one, and the longest.
+pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+/// The same where only a change of the object is likely to help.
+pub(super) const BACKOFF_SLOW: (Duration, Duration) =
+    (Duration::from_secs(3600), Duration::from_secs(3600));
+/// A look-up proves the identity of a package for a window and so long: it has to be just before the call, which goes a
+/// window later where the quota is smallest.
+const PROOF_LASTS: Duration = Duration::from_secs(60);
+
+/// The answer table: what one answer to a DELETE means for the object.
+pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
+    let (reason, detail, message, wait) = match answer {
+        Answer::Done(_) => return finished(seen, Outcome::Deleted, now),
+        Answer::AlreadyGone(detail) => return gone(seen, Outcome::AlreadyGone, detail, now),
+        Answer::Throttled(detail) => (
+            Reason::Throttled,
+            detail,
+            state_message(seen, &State::Throttled { until: now.tick }),
+            None,
+        ),
+        Answer::TokenRefused(detail) => (
+            Reason::TokenRefused,
+            detail,
+            state_message(seen, &State::TokenRefused(detail.clone())),
+            None,
+        ),
+        Answer::CredentialsRefused(detail) => {
+            let message = state_message(seen, &State::AuthenticationFailed(detail.clone()));
+            (Reason::AuthenticationFailed, detail, message, Some(BACKOFF))
+        }
+        Answer::InvalidFileId(detail) => (
+            Reason::InvalidFileId,
+            detail,
+            format!(
+                "The platform does not take the fileId for an id ({detail}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package"
+            ),
+            Some(BACKOFF_SLOW),
+        ),
+        Answer::ApplicationRefused(detail) => {
+            let message = state_message(seen, &State::ApplicationRefused(detail.clone()));
+            (Reason::ApplicationRefused, detail, message, Some(BACKOFF))
+        }
+        // Nothing is said before the look-up that tells, which is asked for next.
+        Answer::Unproven(_) => {
+            return Report {
+                wake: Some(now.tick),
+                ..Report::nothing()
+            };
+        }
+        Answer::Unexpected(detail) => (
+            Reason::UnexpectedAnswer,
+            detail,
+            format!(
+                "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform, a change of the Platform tries again"
+            ),
+            Some(BACKOFF),
+        ),
+        Answer::Unavailable(detail, trouble) => {
+            let message = state_message(seen, &State::Unavailable(detail.clone(), *trouble));
+            (unavailable(*trouble), detail, message, Some(BACKOFF))
+        }
+    };
+    let said = say(seen, reason, &message, Some((detail, now)), now);
+    match wait {
+        Some(pauses) => failed(seen, pauses, said, now, chance),
+        // Throttled and token answers are the session's matter: the object asks for its next turn at once.
+        None => Report {
+            wake: Some(now.tick),
+            ..said
+        },
+    }
+}
+
+/// The platform says that it lacks the package, which proves something only where it speaks of our packages.
+fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Report {
+    let Some(why) = &seen.elsewhere else {
+        return finished(seen, outcome, now);
+    };
+    let (reason, message) = (why.reason(), why.message());
+    Report {
+        errands: vec![Errand::Anew],
+        wake: Some(now.tick),
+        ..say(seen, reason, &message, Some((detail, now)), now)
+    }
+}
+
+/// What a look-up shows after a DELETE whose answer proved nothing: gone is deleted, and anything else leaves it unproven.
+pub(super) fn confirmed(
+    seen: &Observation,
+    shown: Result<&CategoryInfo, &Answer>,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let found = match shown {
+        Err(Answer::AlreadyGone(detail)) => return gone(seen, Outcome::Deleted, detail, now),
+        // The look-up itself is still to come.
+        Err(
+            answer @ (Answer::Throttled(_)
+            | Answer::TokenRefused(_)
+            | Answer::CredentialsRefused(_)
+            | Answer::ApplicationRefused(_)
+            | Answer::Unavailable(..)),
+        ) => return keep_error(seen, answered(seen, answer, now, chance)),
+        Ok(_) => "a look-up still shows the package".to_owned(),
+        Err(Answer::Done(_)) => "a look-up proved nothing either".to_owned(),
+        Err(
+            Answer::Unproven(detail) | Answer::Unexpected(detail) | Answer::InvalidFileId(detail),
+        ) => format!("a look-up proved nothing either ({detail})"),
+    };
+    let answer = seen.unproven.clone().unwrap_or_default();
+    let message = format!(
+        "The DELETE was answered in a way that proves nothing ({answer}), and {found}; compare endpoint with the platform's, and look at proxies and gateways on the way"
+    );
+    let (reason, answer) = (Reason::UnexpectedAnswer, Some((&answer, now)));
+    let said = say(seen, reason, &message, answer, now);
+    failed(seen, BACKOFF, said, now, chance)
+}
+
+/// A look-up did not show the package. One that came before the guard and tells nothing of it lets the deletion go the
+/// ordinary way.
+pub(super) fn not_shown(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
+    let tells_nothing = matches!(
+        answer,
+        Answer::Unproven(_) | Answer::Unexpected(_) | Answer::InvalidFileId(_)
+    );
+    if seen.looks_first && tells_nothing {
+        return Report {
+            errands: vec![Errand::LookedUp(now)],
+            wake: Some(now.tick),
+            ..Report::nothing()
+        };
+    }
+    keep_error(seen, answered(seen, answer, now, chance))
+}
+
+/// The error of a DELETE stays when a look-up fails after it: by its time the guard counts the call.
+fn keep_error(seen: &Observation, mut report: Report) -> Report {
+    let present = seen.object.status.deletion.as_ref();
+    let called = present.filter(|deletion| deletion.is_attempted());
+    let next = report.status.as_mut().and_then(|s| s.deletion.as_mut());
+    if let (Some(present), Some(next)) = (called, next) {
+        next.last_error.clone_from(&present.last_error);
+    }
+    report
+}
+
+/// Row 11: the package that the platform shows, against the one that is expected.
+pub(super) fn compared(seen: &Observation, shown: &CategoryInfo, now: Now, chance: f64) -> Report {
+    let spec = seen.object.spec.as_ref().ok();
+    let expected = spec.and_then(|spec| spec.expect.as_ref());
+    let differences = expected.map_or_else(Vec::new, |expected| differences(expected, shown));
+    let looked_up = seen.looks_first.then_some(Errand::LookedUp(now));
+    if differences.is_empty() {
+        let until = now.tick + seen.window + PROOF_LASTS;
+        let proven = Errand::Proven(Some(until));
+        return Report {
+            errands: looked_up.into_iter().chain([proven]).collect(),
+            wake: Some(now.tick),
+            ..Report::nothing()
+        };
+    }
+    let message = format!(
+        "The package isn't the one that spec.expect names, so nothing is deleted: {}; mend spec.expect, or set deletionPolicy: Retain to let the object go without its package",
+        differences.join("; ")
+    );
+    let mut report = say(seen, Reason::IdentityMismatch, &message, None, now);
+    if let Some(status) = &mut report.status {
+        status.package = Some(identity(shown));
+    }
+    report.errands.extend(looked_up);
+    failed(seen, BACKOFF_SLOW, report, now, chance)
+}
+
+fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
+    let settled = seen.ended(outcome);
+    let object = &seen.object;
+    let report = if object.deleted_at.is_some() {
+        // No status: the finalizer goes right after, and the object with it.
+        Report {
+            wake: Some(now.tick),
+            ..Report::nothing()
+        }
+    } else {
+        let (reason, message) = match outcome {
+            Outcome::AlreadyGone => (
+                Reason::AlreadyGone,
+                "The platform said that it does not have the package",
+            ),
+            Outcome::Deleted | Outcome::Retained | Outcome::HandedOver => {
+                (Reason::Deleted, "The platform deleted the package")
+            }
+        };
+        say(&settled, reason, message, None, now)
+    };
+    // By whose word it is gone is known where calls can be made.
+    let file = seen.endpoint.as_ref().and(object.file_id()).cloned();
+    let settle = [Errand::Settle(outcome)].into_iter();
+    let settle = settle.chain(file.map(Errand::Gone));
+    Report {
+        errands: settle.chain([Errand::Anew]).collect(),
+        ..report
+    }
+}

@@ -1,0 +1,193 @@
+//! What a decision rests on.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Now, Unbelieved, asked_at};
+use crate::api::names::{AppId, Endpoint, ObjectKey};
+use crate::api::platform::{Mode, PlatformReason};
+use crate::api::version_package::Outcome;
+use crate::package::claims::Claim;
+use crate::package::doubts::Finding;
+use crate::package::memory::{Failure, Part};
+use crate::package::object::Object;
+use crate::package::others::Trial;
+use crate::package::requests::Request;
+use crate::platform::guard::Judgement;
+use crate::platform::inventory::Known;
+use crate::remote::answer::Detail;
+use crate::session::Standing;
+
+/// All that a decision rests on.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Observation {
+    /// The object, as the cache shows it.
+    pub object: std::sync::Arc<Object>,
+    /// Whether the last own write is back through the watch.
+    pub echo: Echo,
+    /// Since when its deletion is asked for, as this process has seen it.
+    pub request: Option<Request>,
+    /// Whether its package may be long gone, and is looked up before the guard is asked.
+    pub looks_first: bool,
+    /// Why its finalizers could not be changed the last time, under the same circumstances.
+    pub finalizers_refused: Option<Refusal>,
+    /// Why its status could not be written the last time: nothing is called without an intent there.
+    pub status_refused: Option<Refusal>,
+    /// Whether a watch that turned out blind has not delivered a list since.
+    pub blind: bool,
+    /// How the deletion ended, where it has, for this uid.
+    pub settled: Option<Outcome>,
+    /// What its Platform is to it.
+    pub platform: PlatformView,
+    /// Why this process doesn't see the cluster as it is.
+    pub hindrance: Option<String>,
+    /// Since when grace periods begin at the earliest, whenever the deletion was asked for.
+    pub graces_since: Option<Instant>,
+    /// Whether `platform` was read just now and forbids a call that the watch of Platforms shows as
+    /// allowed: either of the two may be the newer one, so nothing promises to wake the object.
+    pub lagging: bool,
+    /// What the list of the platform says of its package.
+    pub known: Known,
+    /// The endpoint of its Platform, where calls can be made.
+    pub endpoint: Option<Endpoint>,
+    /// Why it isn't believed that the package doesn't exist.
+    pub elsewhere: Option<Unbelieved>,
+    /// Whether somebody else wants its package.
+    pub claim: Claim,
+    /// What there is to note of unclear claims.
+    pub finding: Option<Finding>,
+    /// The credentials that are to be tried, since it depends on them who wants it.
+    pub trials: Vec<Trial>,
+    /// Another object that is about to delete the same package.
+    pub ahead: Option<ObjectKey>,
+    /// Whether another one that is being deleted waits behind it for the same package.
+    pub hurried: bool,
+    /// What the guard of its application says.
+    pub guard: Judgement,
+    /// Until when what the platform confirmed of `spec.expect` counts, for this spec and since the last call.
+    pub proven: Option<Instant>,
+    /// The answer to its DELETE, where that proves nothing and no look-up has told yet.
+    pub unproven: Option<Detail>,
+    /// Where it stands in its session.
+    pub standing: Standing,
+    /// Whether it has a seat in another session, or for the package as others know it, which counts for nothing.
+    pub misplaced: bool,
+    /// Until when the last failure, or a permit that could not be used, keeps it from trying again.
+    pub backoff: Option<Instant>,
+    /// How often in a row a permit could not be used.
+    pub given_back: u32,
+    /// The calls so far that failed under the same circumstances.
+    pub failure: Option<Failure>,
+    /// How many writes in a row were not taken.
+    pub failed_writes: u32,
+    /// How many met a conflict in a row.
+    pub conflicts: u32,
+    /// Whether writes to objects of its namespace are slow and not answered.
+    pub writes_hang: bool,
+    /// The end that was last written down, or is to be.
+    pub audited: Option<Outcome>,
+    /// How long a call counts after its answer.
+    pub window: Duration,
+}
+
+impl Observation {
+    /// Whether the object is being deleted or retired.
+    pub(in crate::package) fn asks(&self, now: Now) -> bool {
+        self.object.deleted_at.is_some() || self.object.is_retired(now.wall)
+    }
+
+    /// The intent that is written for its permit, or to be written.
+    pub(in crate::package) fn intent(&self) -> Option<&str> {
+        match &self.standing {
+            Standing::Permitted { intent, .. } => intent.as_ref().map(|(intent, _)| &**intent),
+            Standing::Absent | Standing::Waiting { .. } => None,
+        }
+    }
+
+    /// The same of an object whose deletion has ended.
+    pub(in crate::package) fn ended(&self, outcome: Outcome) -> Self {
+        Self {
+            settled: Some(outcome),
+            ..self.clone()
+        }
+    }
+
+    /// When its deletion was asked for: see [`asked_at`].
+    pub(in crate::package) fn asked_at(&self, now: Now) -> Timestamp {
+        asked_at(
+            &self.object,
+            self.request.map_or(now.wall, |request| request.at),
+        )
+    }
+}
+
+/// Whether the last own write is back through the watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Echo {
+    /// It is, or there was none.
+    Seen,
+    /// It isn't; written at this time.
+    Pending(Instant),
+    /// It met a conflict, and no other version is shown yet.
+    Contested(Conflict),
+}
+
+/// A write that the API server answered with a conflict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// What it was for.
+    pub part: Part,
+    /// In the words of the API server.
+    pub words: String,
+    /// When it was answered.
+    pub at: Instant,
+}
+
+/// A write that the API server, or an admission policy, refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// In the words of whoever refuses it.
+    pub words: String,
+    /// How often it was refused in a row.
+    pub count: u32,
+    /// When it is tried again.
+    pub until: Instant,
+}
+
+/// What a `Platform` is to one object, without the means to call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlatformView {
+    /// Not known yet.
+    Unread,
+    /// A permit is in hand, but the Platform could not be read just now, or is changing.
+    Unconfirmed(String),
+    /// There is none of that name.
+    NotFound,
+    /// It does not allow the object's namespace.
+    NotAllowed,
+    /// Its credentials, certificates or endpoint can't be used.
+    Unusable {
+        /// The word of the Platform's own condition.
+        reason: PlatformReason,
+        /// The message of the Platform's own condition.
+        message: String,
+        /// Whether its namespace is being deleted, and takes no Secret any more.
+        ending: bool,
+    },
+    /// Calls can be made.
+    Usable {
+        /// Whose packages they are.
+        app_id: AppId,
+        /// Whether packages are really deleted.
+        mode: Mode,
+        /// What is wrong with the Secret while the last good credentials serve.
+        last_good: Option<String>,
+        /// How long a deletion can still be called off.
+        grace: Duration,
+        /// Whether it takes on objects that it hasn't accepted yet: one that is being deleted doesn't.
+        accepts: bool,
+    },
+}
