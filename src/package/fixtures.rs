@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::claims::{Claim, Doubt, Unclear, Why};
 use super::decide::{Echo, Observation, PlatformView};
-use super::object::{Object, Undecodable, Watched};
+use super::object::{Object, Undecodable};
+use super::watched::Watched;
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::platform::Mode;
 use crate::api::status::{Beside, patch};

@@ -33,6 +33,7 @@ pub mod requests;
 pub mod slot;
 pub mod slow;
 pub mod watch;
+pub mod watched;
 pub mod workqueue;
 pub mod writer;
 

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::asking::{asking, may_ask_later};
 use super::claims::Claimant;
-use super::object::{Object, Watched};
+use super::object::Object;
+use super::watched::Watched;
 use crate::api::names::{
     ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FileId, ObjectKey, PAUSED_ANNOTATION,
     REQUESTED_AT_ANNOTATION,
@@ -261,7 +262,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::package::object::served;
+    use crate::package::watched::served;
 
     fn packed(object: Value) -> Packed {
         serde_json::from_value::<Watched>(served(object))

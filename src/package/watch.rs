@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Changes, Event};
-use super::object::Watched;
 use super::packed::Packed;
+use super::watched::Watched;
 use crate::clock::Clock;
 use crate::follow::{Wanted, follow, told};
 use crate::sight::{Kind, Sight};

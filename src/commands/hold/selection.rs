@@ -243,7 +243,7 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::package::object::Watched;
+    use crate::package::watched::Watched;
 
     pub(crate) fn platform(name: &str, status: Value) -> PlatformSeen {
         PlatformSeen {

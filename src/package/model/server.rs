@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::api::names::FINALIZER;
 use crate::package::cache::Event;
-use crate::package::object::{Object, Watched};
+use crate::package::object::Object;
 use crate::package::packed::Packed;
+use crate::package::watched::Watched;
 
 /// One change, as a watch tells it.
 #[derive(Clone)]
