@@ -76,7 +76,7 @@ pub fn conclude(
         Effect::Answered(answer) | Effect::Shown(Err(answer)) => {
             after_answer(seen, (decision, answer), report, now)
         }
-        Effect::Shown(Ok(_)) => after_package(report),
+        Effect::Shown(Ok(_)) => after_package(seen, report),
         Effect::NotSent => leaves(report),
         Effect::Patched { changed } => first(wrote(Part::Finalizers, *changed, now), report),
         Effect::Outrun(Some(words)) => first(contested(Part::Finalizers, words, now), report),

@@ -8,7 +8,7 @@ use super::decide::{Conflict, Now, Refusal};
 use super::doubts::Finding;
 use super::memory::Part;
 use super::others::Trial;
-use crate::api::names::{FileId, ObjectKey};
+use crate::api::names::{Endpoint, FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Detail};
 use crate::telemetry::audit::AuditRecord;
@@ -40,8 +40,9 @@ pub enum Errand {
     Wake(ObjectKey),
     /// Makes the watch anew, which is blind.
     RestartWatch,
-    /// The package exists, by which those are woken who could not believe what is said of theirs.
-    Exists,
+    /// The package exists, at another endpoint than this one where its object was accepted there. Where it is the first one of
+    /// ours that the platform has shown, those are woken who could not believe what is said of theirs.
+    Exists(Option<Endpoint>),
     /// The platform says that it deleted the package: no later reading of the list may find it.
     Deleted(Now),
     /// Forgets how its deletion ended before: it begins anew.

@@ -14,6 +14,7 @@ use super::observe::Observed;
 use super::slot::Slot;
 use super::workqueue::Workqueue;
 use super::writer::Writer;
+use crate::api::names::Endpoint;
 use crate::api::version_package::{Outcome, VersionPackage, VersionPackageStatus};
 use crate::platform::guard::Guards;
 use crate::platform::inventory::Inventory;
@@ -96,7 +97,7 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         Errand::TrySoon => usable.iter().for_each(|usable| usable.session.try_soon()),
         Errand::Wake(key) => queue.add(key),
         Errand::RestartWatch => restart_watch(reach),
-        Errand::Exists => exists(reach, object, usable),
+        Errand::Exists(elsewhere) => exists(reach, usable, elsewhere),
         Errand::Deleted(now) => {
             if let (Some(usable), Some(file)) = (usable, object.file_id()) {
                 let key = usable.session.key();
@@ -192,11 +193,9 @@ fn restart_watch(reach: &Reach<'_>) {
 }
 
 /// Where that is the first package of ours that the platform has shown, those look again who did not believe it.
-fn exists(reach: &Reach<'_>, object: &Object, usable: Option<&Usable>) {
+fn exists(reach: &Reach<'_>, usable: Option<&Usable>, elsewhere: Option<Endpoint>) {
     let Some(usable) = usable else { return };
     let key = usable.session.key();
-    let accepted = object.status.endpoint.clone();
-    let elsewhere = accepted.filter(|accepted| *accepted != key.endpoint);
     let endpoint =
         elsewhere.is_some_and(|accepted| reach.inventory.has_shown_one(usable.witness(), accepted));
     let token = !usable.logs_in && usable.session.shows_ours();

@@ -48,8 +48,10 @@ pub(super) fn after_answer(
 
 /// The package that a look-up showed. Where it is the one that is expected, the call comes right after, in the same place
 /// of the queue.
-pub(super) fn after_package(mut report: Report) -> Report {
-    report.errands.push(Errand::Exists);
+pub(super) fn after_package(seen: &Observation, mut report: Report) -> Report {
+    let accepted = seen.object.status.endpoint.clone();
+    let elsewhere = accepted.filter(|accepted| Some(accepted) != seen.endpoint.as_ref());
+    report.errands.push(Errand::Exists(elsewhere));
     let proven = |errand: &Errand| matches!(errand, Errand::Proven(Some(_)));
     if report.errands.iter().any(proven) {
         report.errands.push(Errand::GivenBack(None));

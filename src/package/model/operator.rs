@@ -315,7 +315,7 @@ impl World {
                 | Errand::ReadAhead
                 | Errand::TrySoon
                 | Errand::Wake(_)
-                | Errand::Exists
+                | Errand::Exists(_)
                 | Errand::Deleted(_)
                 | Errand::Unproven(_)
                 | Errand::GivenBack(_)

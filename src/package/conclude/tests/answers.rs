@@ -136,10 +136,45 @@ fn a_look_up_that_proves_keeps_its_seat_for_the_call_and_counts_for_a_window_and
         report.errands,
         [
             Errand::Proven(Some(until)),
-            Errand::Exists,
+            Errand::Exists(None),
             Errand::GivenBack(None)
         ]
     );
+}
+
+#[test]
+fn a_package_that_is_shown_tells_of_the_other_endpoint_at_which_its_object_was_accepted() {
+    let (here, there): (Endpoint, Endpoint) = (
+        "https://here.example.com".parse().unwrap(),
+        "https://there.example.com".parse().unwrap(),
+    );
+    let shown = Effect::Shown(Ok(Box::new(version("V1"))));
+    for (accepted, elsewhere) in [(&here, None), (&there, Some(there.clone()))] {
+        let mut object = going();
+        object.status.endpoint = Some(accepted.clone());
+        let seen = Observation {
+            endpoint: Some(here.clone()),
+            ..seen(object)
+        };
+        let report = conclude(&seen, &Decision::LookUp, &shown, now(), 0.0);
+        assert!(report.errands.contains(&Errand::Exists(elsewhere)));
+    }
+}
+
+#[test]
+fn who_names_a_package_that_is_gone_looks_again_where_it_is_known_by_whose_word_it_is() {
+    let gone = Errand::Gone("f-1".parse().unwrap());
+    let done = Effect::Answered(Answer::Done(200));
+    let told = |endpoint| {
+        let seen = Observation {
+            endpoint,
+            ..seen(going())
+        };
+        let report = conclude(&seen, &Decision::Send, &done, now(), 0.0);
+        report.errands.contains(&gone)
+    };
+    assert!(told(Some("https://here.example.com".parse().unwrap())));
+    assert!(!told(None));
 }
 
 #[test]
