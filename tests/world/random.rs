@@ -154,7 +154,11 @@ impl History<'_> {
                 stage.world.cluster.end_watches();
                 stage.world.cluster.compact();
             }
-            95..98 => stage.world.stop_leader().await,
+            95..98 => {
+                if let Some(leader) = stage.world.leader().await {
+                    stage.world.stop(&leader);
+                }
+            }
             98..100 => stage.release_all().await,
             100..103 => stage.world.platform.use_up(self.one(&["app-1", "app-2"])),
             103..106 => self.deny(),

@@ -219,16 +219,23 @@ impl World {
         }
     }
 
-    /// Tells the process that holds the Lease to stop.
+    /// Tells the process that holds the Lease to stop, once there is one.
     pub async fn stop_leader(&self) {
-        let leader = until("somebody holds the Lease", async || {
-            let lease = self.people.get("leases", HOME, HOME).await?;
-            let holder = lease["spec"]["holderIdentity"].as_str()?;
-            Some(holder.split_once('_')?.0.to_owned())
-        })
-        .await;
+        let leader = until("somebody holds the Lease", async || self.leader().await).await;
+        self.stop(&leader);
+    }
+
+    /// The pod that holds the Lease.
+    pub async fn leader(&self) -> Option<String> {
+        let lease = self.people.get("leases", HOME, HOME).await?;
+        let holder = lease["spec"]["holderIdentity"].as_str()?;
+        Some(holder.split_once('_')?.0.to_owned())
+    }
+
+    /// Tells the process in a pod to stop.
+    pub fn stop(&self, pod: &str) {
         let stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stop) = stops.get(&leader) {
+        if let Some(stop) = stops.get(pod) {
             stop.cancel();
         }
     }
