@@ -75,6 +75,9 @@ pub const ALL: &[Scene] = &[
     Scene::new("mass-released", ONE, |stage| {
         Box::pin(guard::mass_released(stage))
     }),
+    Scene::new("raised-too-little", ONE, |stage| {
+        Box::pin(guard::raised_too_little(stage))
+    }),
     Scene::new("mass-retained", ONE, |stage| {
         Box::pin(guard::mass_retained(stage))
     }),

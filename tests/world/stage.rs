@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::faults::Fault;
 use crate::judge::Meant;
 use crate::objects::{platform, secret};
+use crate::record::Event;
 use crate::wishes::{Key, Wish};
 use crate::world::{World, until};
 
@@ -124,6 +126,13 @@ impl<'a> Stage<'a> {
     pub async fn goes(&self, name: &str) {
         let key = key(name);
         self.world.goes(&key.namespace, &key.name).await;
+    }
+
+    /// Whether a fault has met some effect.
+    pub fn has_met(&self, fault: Fault) -> bool {
+        let events = self.world.record.events();
+        let mut met = events.iter().map(|at| &at.event);
+        met.any(|event| matches!(event, Event::Met { fault: met, .. } if *met == fault))
     }
 
     /// How many effects and lines of watches there were when all was done.

@@ -279,12 +279,21 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 
 /// A definition as it is shipped.
 pub fn shipped_definition(plural: &str) -> Value {
-    manifests(&format!("crds/{plural}.iodm.dev.yaml")).remove(0)
+    let file = match plural {
+        "platforms" => "crds/platforms.iodm.dev.yaml",
+        _ => "crds/versionpackages.iodm.dev.yaml",
+    };
+    manifests(file).remove(0)
 }
 
-/// The objects of a file that is shipped.
-fn manifests(file: &str) -> Vec<Value> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let text = std::fs::read_to_string(path).unwrap();
-    serde_saphyr::from_multiple(&text).unwrap()
+/// The objects of a file that is shipped, which is read once.
+fn manifests(file: &'static str) -> Vec<Value> {
+    static READ: Mutex<BTreeMap<&str, Vec<Value>>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let objects = read.entry(file).or_insert_with(|| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        serde_saphyr::from_multiple(&text).unwrap()
+    });
+    objects.clone()
 }

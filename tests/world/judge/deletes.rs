@@ -102,9 +102,9 @@ fn observed_since(history: &History<'_>, of: &str, until: Duration) -> Option<Du
         .map(|(at, _)| at)
 }
 
-/// More packages of one application within a window of the guard than its bound, and nobody has released them.
+/// More packages of one application within a window of the guard than its bound, before anybody has released some.
 pub fn beyond_bound(history: &History<'_>) -> Vec<String> {
-    let released = history.events.iter().any(|At { event, .. }| {
+    let released = history.events.iter().find(|At { event, .. }| {
         matches!(
             event,
             Event::Ruled {
@@ -113,12 +113,11 @@ pub fn beyond_bound(history: &History<'_>) -> Vec<String> {
             }
         )
     });
-    if released {
-        return Vec::new();
-    }
+    let until = released.map_or(Duration::MAX, |At { at, .. }| *at);
     let mut breaches = Vec::new();
     let deleted: Vec<_> = history
         .calls()
+        .take_while(|(at, _)| *at < until)
         .filter_map(|(at, call)| Some((at, call.deleted()?)))
         .collect();
     for (index, (at, (application, _))) in deleted.iter().enumerate() {
