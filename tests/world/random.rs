@@ -50,7 +50,7 @@ impl Plan {
     pub fn play(&self) {
         run(self.seed, async |world| {
             let stage = Stage::set(world).await;
-            let pods: &[&str] = if self.seed % 3 == 0 {
+            let pods: &[&str] = if self.seed.is_multiple_of(3) {
                 &["vpo-0", "vpo-1"]
             } else {
                 &["vpo-0"]
