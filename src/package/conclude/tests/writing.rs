@@ -338,6 +338,27 @@ fn what_was_written_is_remembered_with_the_echo_that_it_has_and_a_conflict_in_it
 }
 
 #[test]
+fn a_status_marks_a_hold_only_where_the_object_does_not_name_it_yet() {
+    let now = now();
+    let marks = |object: &Object| {
+        let held = Observation {
+            guard: Judgement::Held("h-1".into()),
+            ..seen(object.clone())
+        };
+        let decision = decide::decide(&held, now);
+        conclude(&held, &decision, &Effect::None, now, 0.0)
+    };
+    let mut object = going();
+    let first = marks(&object);
+    assert_eq!(first.mark.as_deref(), Some("h-1"));
+    object.status = first.status.unwrap();
+    assert_eq!((marks(&object).status, marks(&object).mark), (None, None));
+    object.status.conditions.clear();
+    let again = marks(&object);
+    assert!(again.status.is_some() && again.mark.is_none());
+}
+
+#[test]
 fn events_of_a_namespace_that_ends_are_counted_and_nothing_else_changes() {
     let (seen, now) = (seen(going()), now());
     let (_, rest) = answered(&seen, YES, now);
