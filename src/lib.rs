@@ -22,6 +22,7 @@ pub mod follow;
 pub mod leader;
 pub mod operator;
 pub mod package;
+pub mod plain;
 pub mod platform;
 pub mod raw;
 pub mod remote;

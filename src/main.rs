@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use version_package_operator::commands;
+use version_package_operator::plain::plain;
 
 /// Deletes device version packages from an OceanConnect IoT platform when Git means it.
 #[derive(Parser)]
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format!("vpo: {error:#}"));
+            say(format!("vpo: {}", plain(&format!("{error:#}"))));
             ExitCode::FAILURE
         }
     }

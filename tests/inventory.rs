@@ -339,3 +339,29 @@ async fn a_package_that_is_listed_after_its_deletion_is_told_and_not_deleted_aga
         "Platform"
     );
 }
+
+#[tokio::test]
+async fn what_the_platform_calls_a_package_steers_no_terminal_and_makes_no_line() {
+    let rig = laid_out("hostile", 1).await;
+    counts(&rig, 1).await;
+    let name = "fw\u{1b}[2J\u{9b}31m\u{7f}\r\n  forged\u{202e}\u{2066}";
+    let packages = json!({"packages": [{"fileId": SECOND, "name": name}]});
+    rig.simulator
+        .admin(Method::PUT, "/packages", &packages)
+        .await;
+    counts(&rig, 2).await;
+    let table = inventory(&rig, &[]).await.expect_ok();
+    let json = inventory(&rig, &["--output", "json"]).await.expect_ok();
+    for said in [&table, &json] {
+        let steers =
+            |c: char| c != '\n' && (c.is_control() || ['\u{202e}', '\u{2066}'].contains(&c));
+        assert!(!said.contains(steers), "{said:?}");
+    }
+    let lines = table.lines().filter(|line| line.contains("forged"));
+    let lines: Vec<_> = lines.collect();
+    assert!(lines.len() == 1 && lines[0].contains(SECOND), "{table}");
+    let report: Value = serde_json::from_str(&json).unwrap();
+    let unmanaged = report["applications"][0]["unmanaged"].as_array().unwrap();
+    // It is kept as a status takes it.
+    assert_eq!(unmanaged[1]["name"], "fw[2J31m    forged");
+}

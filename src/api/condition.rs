@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::reason::Progress;
+use crate::plain::plain;
 
 /// `Ready`: always present.
 pub const READY: &str = "Ready";
@@ -42,7 +43,7 @@ pub fn merge(previous: &[Condition], verdict: &Verdict<'_>, now: Timestamp) -> V
             type_: type_.to_owned(),
             status: status.to_owned(),
             reason: verdict.reason.to_owned(),
-            message: cut(verdict.message, MESSAGE_BOUND).to_owned(),
+            message: cut(&plain(verdict.message), MESSAGE_BOUND).to_owned(),
             observed_generation: Some(verdict.generation),
             last_transition_time,
         }
@@ -112,6 +113,16 @@ mod tests {
         });
         let next = merge(&list, &verdict(Progress::Stalled, "Paused"), at(2));
         assert_eq!(of(&next, "Reviewed").last_transition_time.0, at(1));
+    }
+
+    #[test]
+    fn a_message_is_one_line_that_steers_no_terminal() {
+        let hostile = Verdict {
+            message: crate::plain::HOSTILE,
+            ..verdict(Progress::Done, "Active")
+        };
+        let list = merge(&[], &hostile, at(1));
+        assert_eq!(list[0].message, plain(crate::plain::HOSTILE));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::output::Output;
 use crate::admin::desk::Refusal;
+use crate::plain;
 
 /// How long the operator may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,10 +51,7 @@ impl AdminPort {
             .enable_all()
             .build()?;
         let report = runtime.block_on(self.ask(address))?;
-        let text = match self.output {
-            Output::Table => table(&report),
-            Output::Json => format!("{}\n", serde_json::to_string_pretty(&report)?),
-        };
+        let text = shown(&report, self.output, table)?;
         std::io::stdout().lock().write_all(text.as_bytes())?;
         Ok(())
     }
@@ -106,6 +104,25 @@ fn read<Report: DeserializeOwned>(status: StatusCode, body: &[u8]) -> anyhow::Re
     }
 }
 
+/// The report as it is printed. Platforms list packages under any names, and a terminal does what some of them say.
+fn shown<Report: DeserializeOwned + Serialize>(
+    report: &Report,
+    output: Output,
+    table: impl FnOnce(&Report) -> String,
+) -> anyhow::Result<String> {
+    match output {
+        Output::Table => {
+            let mut texts = serde_json::to_value(report)?;
+            plain::texts(&mut texts);
+            Ok(table(&serde_json::from_value(texts)?))
+        }
+        Output::Json => {
+            let text = serde_json::to_string_pretty(report)?;
+            Ok(format!("{}\n", plain::json(&text)))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
@@ -140,6 +157,19 @@ mod tests {
         };
         let json = serde_json::to_vec(&report).unwrap();
         assert_eq!(read::<Report>(StatusCode::OK, &json).unwrap(), report);
+    }
+
+    #[test]
+    fn no_text_of_a_report_steers_a_terminal_or_makes_a_line() {
+        let report = Report {
+            time: plain::HOSTILE.to_owned(),
+        };
+        let table = |report: &Report| format!("{}\n", report.time);
+        let said = shown(&report, Output::Table, table).unwrap();
+        assert_eq!(said, format!("{}\n", plain::plain(plain::HOSTILE)));
+        let json = shown(&report, Output::Json, table).unwrap();
+        assert_eq!(plain::lines(&json), json);
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
     }
 
     #[test]

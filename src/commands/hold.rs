@@ -16,6 +16,7 @@ use serde::Serialize;
 use self::cluster::Cluster;
 use self::selection::{Held, Hold, PlatformSeen, holds};
 use super::output::Output;
+use crate::plain;
 
 /// What is to be done with holds.
 #[derive(Debug, clap::Args)]
@@ -100,7 +101,7 @@ async fn list(cluster: &Cluster, output: Output) -> anyhow::Result<()> {
                 time,
                 holds: &holds,
             };
-            format!("{}\n", serde_json::to_string_pretty(&listed)?)
+            format!("{}\n", plain::json(&serde_json::to_string_pretty(&listed)?))
         }
     };
     say(&text)
@@ -128,7 +129,7 @@ impl Seen {
 
 fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(plain::lines(text).as_bytes())?;
     Ok(out.flush()?)
 }
 

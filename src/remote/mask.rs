@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::plain::visible;
+
 /// What stands in place of a secret.
 const MASK: &str = "***";
 /// The most bytes that UTF-8 gives one character.
@@ -131,19 +133,6 @@ fn plainly_spelled(secret: &[char], text: &str) -> (usize, usize) {
         (plain, end) = (plain + 1, end + c.len_utf8());
     }
     (plain, end)
-}
-
-/// A character as people see it; `None` for one that they don't.
-fn visible(c: char) -> Option<char> {
-    match c {
-        '\n' | '\r' | '\t' => Some(' '),
-        '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => None,
-        _ if c.is_control() => None,
-        _ => Some(c),
-    }
 }
 
 /// The characters that `text` may begin with, and how many bytes spell each: as it stands, of a form or URL, of JSON, of HTML.

@@ -1,6 +1,7 @@
 //! Logs on standard error, as text for people or as JSON for machines. Nobody who logs waits for who reads it: what isn't
 //! read is dropped in the end, and counted.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
@@ -8,13 +9,16 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{Layer, fmt};
 
 use super::lines::Lines;
+use crate::plain;
 
 /// The lines of this process.
 static LINES: OnceLock<Lines> = OnceLock::new();
@@ -120,15 +124,53 @@ where
         filter: filter.to_owned(),
         source,
     })?;
-    let lines = fmt::layer().with_writer(writer).with_ansi(colors);
+    let lines = layer().with_ansi(colors);
     let lines = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.fmt_fields(Plain).with_writer(writer).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_writer(Escaped(writer))
+            .boxed(),
     };
     Ok(tracing_subscriber::registry()
         .with(allowed)
         .with(filter_fn(|metadata| !BODIES.contains(&metadata.target())))
         .with(lines))
+}
+
+/// Fields and messages as people may see them, whoever chose their words.
+struct Plain;
+
+impl<'writer> FormatFields<'writer> for Plain {
+    fn format_fields<R: RecordFields>(&self, mut to: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut text = String::new();
+        DefaultFields::new().format_fields(Writer::new(&mut text), fields)?;
+        to.write_str(&plain::plain(&text))
+    }
+}
+
+/// Writes lines of JSON that steer no terminal.
+struct Escaped<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaped<W> {
+    type Writer = Escaped<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Escaped(self.0.make_writer())
+    }
+}
+
+impl<W: io::Write> io::Write for Escaped<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(plain::json(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +228,21 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("of-a-secret"), "{text}");
+    }
+
+    #[test]
+    fn what_others_say_makes_no_line_and_steers_no_terminal() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = lines_of(format, "info", || {
+                let hostile = plain::HOSTILE;
+                let span = tracing::info_span!("pass", object = %hostile);
+                span.in_scope(
+                    || tracing::info!(said = %hostile, also = hostile, "heard {hostile}"),
+                );
+            });
+            assert_eq!(plain::lines(&text), text);
+            assert_eq!(text.lines().count(), 1, "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::super::output::{grouped, seconds_until, span};
 use super::selection::{Held, Hold, Set};
 use crate::api::names::ObjectKey;
+use crate::plain::plain;
 
 /// So many names are shown of a crowd.
 const NAMES: usize = 20;
@@ -31,7 +32,7 @@ pub fn table(holds: &[Hold], now: Timestamp) -> String {
 }
 
 fn write_hold(text: &mut String, hold: &Hold, now: Timestamp) -> fmt::Result {
-    writeln!(text, "Hold {}", hold.id)?;
+    writeln!(text, "Hold {}", plain(&hold.id))?;
     if let Some(application) = &hold.application {
         writeln!(text, "  Application  {application}")?;
     }
@@ -42,7 +43,7 @@ fn write_hold(text: &mut String, hold: &Hold, now: Timestamp) -> fmt::Result {
         span(seconds_until(now, hold.since)),
         hold.since
     )?;
-    writeln!(text, "  Bound        {}", hold.reason)?;
+    writeln!(text, "  Bound        {}", plain(&hold.reason))?;
     writeln!(
         text,
         "  Deletions    {} held, {} counted; {} with the hold by now",
@@ -142,7 +143,7 @@ pub fn after_retain(ends: &[(&Held, Set)]) -> String {
     text.push_str(".\n");
     for (object, set) in ends {
         if let Set::Refused(why) = set {
-            let _ = writeln!(text, "  {}: {why}", object.key);
+            let _ = writeln!(text, "  {}: {}", object.key, plain(why));
         }
     }
     let still: Vec<&Held> = ends

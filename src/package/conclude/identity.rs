@@ -1,6 +1,8 @@
 //! Whether a package is the one that was expected.
 
+use crate::api::condition::cut;
 use crate::api::version_package::{Expect, PackageIdentity};
+use crate::plain::plain;
 use crate::remote::wire::CategoryInfo;
 
 /// What differs between the package that the platform shows and the one that is expected, with both
@@ -45,7 +47,10 @@ pub(super) fn differences(expected: &Expect, shown: &CategoryInfo) -> Vec<String
 
 /// What the platform says of a package, as a status keeps it.
 pub(super) fn identity(shown: &CategoryInfo) -> PackageIdentity {
-    let text = |text: &Option<String>| text.as_deref().map(|text| bounded(text).to_owned());
+    let text = |text: &Option<String>| {
+        text.as_deref()
+            .map(|text| plain(bounded(text)).into_owned())
+    };
     PackageIdentity {
         name: text(&shown.name),
         version: text(&shown.version),
@@ -56,13 +61,13 @@ pub(super) fn identity(shown: &CategoryInfo) -> PackageIdentity {
         upload_time: shown
             .upload_time
             .as_deref()
-            .map(|time| crate::api::condition::cut(time, 64).to_owned()),
+            .map(|time| plain(cut(time, 64)).into_owned()),
     }
 }
 
 /// As much of a text as the status takes.
 fn bounded(text: &str) -> &str {
-    crate::api::condition::cut(text, 256)
+    cut(text, 256)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use crate::api::condition::cut;
 use crate::api::names::FileId;
 use crate::api::version_package::PackageIdentity;
+use crate::plain::plain;
 use crate::remote::wire::CategoryInfo;
 
 /// Between the fields of a packed text.
@@ -47,8 +48,8 @@ impl Entry {
             .chain([time])
         {
             text.push(SEPARATOR);
-            let kept = cut(field.as_deref().unwrap_or_default(), longest);
-            text.extend(kept.chars().map(|c| if c == SEPARATOR { ' ' } else { c }));
+            // Without control characters, the separator among them.
+            text.push_str(&plain(cut(field.as_deref().unwrap_or_default(), longest)));
         }
         Some(Self {
             text: text.into_boxed_str(),

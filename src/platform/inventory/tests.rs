@@ -382,7 +382,7 @@ fn what_the_platform_says_is_kept_as_the_status_takes_it() {
     let identity = entry.identity();
     assert_eq!(entry.id(), "a");
     assert_eq!(identity.name.unwrap(), "ü".repeat(128));
-    assert_eq!(identity.version.as_deref(), Some("a b"));
+    assert_eq!(identity.version.as_deref(), Some("ab"));
     assert_eq!((identity.model, identity.device_type), (None, None));
     assert_eq!(identity.upload_time.unwrap().len(), 64);
     for nothing in [None, Some(String::new())] {

@@ -8,6 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::{CLUSTER, Said};
 use crate::api::condition::cut;
+use crate::plain::plain;
 
 /// What is said again within so long is one more of the series.
 const LASTS: SignedDuration = SignedDuration::from_mins(6);
@@ -138,7 +139,7 @@ impl Series {
                     .or_else(|| Some(CLUSTER.to_owned())),
                 ..ObjectMeta::default()
             },
-            note: Some(cut(&note.message, NOTE_BOUND).to_owned()),
+            note: Some(cut(&plain(&note.message), NOTE_BOUND).to_owned()),
             reason: Some(note.reason.to_owned()),
             regarding: Some(said.about.clone()),
             reporting_controller: Some(self.reporter.controller.clone()),
@@ -240,6 +241,16 @@ mod tests {
             panic!("nothing was said before");
         };
         assert_eq!(event.metadata.namespace.as_deref(), Some("default"));
+    }
+
+    #[test]
+    fn a_note_is_one_line_that_steers_no_terminal() {
+        let mut said = said(1, at(0));
+        crate::plain::HOSTILE.clone_into(&mut said.note.message);
+        let Publication::New(event) = series().next(&said) else {
+            panic!("nothing was said before");
+        };
+        assert_eq!(event.note.unwrap(), plain(crate::plain::HOSTILE));
     }
 
     #[test]

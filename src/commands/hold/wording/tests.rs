@@ -36,6 +36,16 @@ Hold h-1
 }
 
 #[test]
+fn what_a_forged_status_says_makes_no_line() {
+    let mut holds = one_hold(&crowd(2));
+    let lines = |holds: &[Hold]| table(holds, now()).lines().count();
+    let before = lines(&holds);
+    holds[0].id = "h-1\nHold h-2".to_owned();
+    holds[0].reason = "none\n  Deletions    0 held".to_owned();
+    assert_eq!(lines(&holds), before);
+}
+
+#[test]
 fn a_hold_that_is_not_there_is_answered_with_those_that_are() {
     assert_eq!(unknown("h-9", &[]), "there is no hold h-9, nor any other");
     assert_eq!(
