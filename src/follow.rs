@@ -3,13 +3,15 @@
 //! Each item is decoded by itself, so one odd object can't fail the list; a line that is no JSON may have hidden
 //! anything, so the list is made anew; and it is told whether the watch works, also while nothing changes.
 
+mod page;
+
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{AsyncBufReadExt, Stream, StreamExt};
-use kube::api::{Api, ListParams, WatchParams};
+use kube::api::{Api, WatchParams};
 use kube::core::{Request, Status};
 use kube::runtime::watcher::{Error, Event, Result};
 use kube::{Client, Resource};
@@ -19,12 +21,15 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::page::{Page, Size};
 use crate::raw::Fields;
 use crate::sight::Eye;
 use crate::watch_backoff::WatchBackoff;
 
 /// How much later than announced the API server may end a watch.
 const LATE: Duration = Duration::from_secs(5);
+/// How long one page of [`list`] may take.
+const PAGE_PATIENCE: Duration = Duration::from_secs(10);
 /// The first pause after something that is no JSON; it doubles with each further one.
 const GARBAGE_PAUSE: Duration = Duration::from_secs(5);
 const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
@@ -32,7 +37,7 @@ const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
 /// What is listed and watched.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Objects in one page of the list.
+    /// Objects in one page of the list, unless they are large.
     pub page: u32,
     /// A watch is made anew after so many seconds.
     pub seconds: u32,
@@ -51,6 +56,7 @@ where
     let follower = Follower {
         client: api.into_client(),
         url,
+        size: Size::new(wanted.page),
         wanted,
         eye,
         state: State::Empty,
@@ -70,6 +76,7 @@ struct Follower<K> {
     client: Client,
     url: String,
     wanted: Wanted,
+    size: Size,
     eye: Eye,
     state: State<K>,
     backoff: WatchBackoff,
@@ -121,15 +128,6 @@ impl Garbage {
         self.last = Some(now);
         pause
     }
-}
-
-/// A page of a list.
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow, default)]
-    metadata: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
 }
 
 /// A line of a watch.
@@ -214,11 +212,16 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                     return Ok(Some(Event::InitDone));
                 }
                 let next = next.clone();
-                let page = self.page(next, self.wanted.page).await;
+                let mut size = self.size;
+                let page = self.page(next, &mut size).await;
+                self.size = size;
                 match page {
                     Ok(page) => {
                         self.eye.works();
-                        self.state = page;
+                        // One that is too large is asked for again.
+                        if let Some(page) = page {
+                            self.state = page;
+                        }
                         Ok(None)
                     }
                     Err(error) => {
@@ -235,7 +238,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                 if self.cut {
                     // The store may have been restored meanwhile. A watch would wait in silence for what it had before; a
                     // list shows how far it is.
-                    self.page(None, 1).await?;
+                    self.page(None, &mut Size::new(1)).await?;
                     self.cut = false;
                 }
                 let lines = match self.watch(&version).await {
@@ -262,34 +265,21 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         }
     }
 
-    async fn page(&mut self, next: Option<String>, limit: u32) -> Result<State<K>> {
-        let params = ListParams {
-            field_selector: self.wanted.fields.clone(),
-            limit: Some(limit),
-            continue_token: next,
-            ..ListParams::default()
+    /// The next page; `None` where it has to be smaller.
+    async fn page(&mut self, next: Option<String>, size: &mut Size) -> Result<Option<State<K>>> {
+        let fields = self.wanted.fields.clone();
+        let read = page::read(&self.client, &self.url, fields, next, size).await?;
+        let Some(Page {
+            items,
+            next,
+            version,
+        }) = read
+        else {
+            return Ok(None);
         };
-        let request = Request::new(self.url.as_str()).list(&params);
-        let request =
-            request.map_err(|error| Error::InitialListFailed(kube::Error::BuildRequest(error)))?;
-        let text = self.client.request_text(request).await;
-        let text = text.map_err(Error::InitialListFailed)?;
-        let garbage = |error| Error::InitialListFailed(kube::Error::SerdeError(error));
-        let page: Page<'_> = serde_json::from_str(&text).map_err(garbage)?;
-        let metadata = page
-            .metadata
-            .map_or_else(Fields::default, |raw| Fields::of(raw.get()));
-        let filled = |text: &String| !text.is_empty();
-        let version: Option<String> = metadata.get("resourceVersion").filter(filled);
-        let next = metadata.get("continue").filter(filled);
         if version.is_none() && next.is_none() {
             return Err(Error::NoResourceVersion);
         }
-        let items = page.items.unwrap_or_default();
-        let items: std::result::Result<VecDeque<K>, _> = items
-            .into_iter()
-            .map(|item| serde_json::from_str(item.get()))
-            .collect();
         if let Some(seen) = version
             .as_deref()
             .and_then(|version| version.parse().ok())
@@ -297,11 +287,11 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         {
             self.eye.went_back(self.newest, seen);
         }
-        Ok(State::Page {
+        Ok(Some(State::Page {
             next,
-            items: items.map_err(garbage)?,
+            items,
             version,
-        })
+        }))
     }
 
     async fn watch(&mut self, version: &str) -> Result<BoxStream<'static, io::Result<String>>> {
@@ -442,6 +432,33 @@ pub fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         error => error.to_string(),
+    }
+}
+
+/// All that `api` has as of one moment; of each object only what `keep` makes of it is held.
+///
+/// # Errors
+/// When a page can't be read in time.
+pub async fn list<K, T>(api: Api<K>, usual: u32, mut keep: impl FnMut(K) -> T) -> Result<Vec<T>>
+where
+    K: Resource + DeserializeOwned,
+{
+    let url = api.resource_url().to_owned();
+    let client = api.into_client();
+    let (mut size, mut next, mut kept) = (Size::new(usual), None, Vec::new());
+    loop {
+        let page = page::read(&client, &url, None, next.clone(), &mut size);
+        let read = timeout(PAGE_PATIENCE, page).await.unwrap_or_else(|_| {
+            let late = io::Error::from(io::ErrorKind::TimedOut);
+            Err(Error::InitialListFailed(kube::Error::ReadEvents(late)))
+        })?;
+        // One that is too large is asked for again.
+        let Some(page) = read else { continue };
+        kept.extend(page.items.into_iter().map(&mut keep));
+        next = page.next;
+        if next.is_none() {
+            return Ok(kept);
+        }
     }
 }
 

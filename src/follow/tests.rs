@@ -248,3 +248,31 @@ fn pauses_after_garbage_double_up_to_five_minutes_and_begin_anew_after_a_good_wh
     now += Duration::from_secs(601);
     assert_eq!(garbage.pause(now).as_secs(), 5);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_too_large_is_asked_for_again_with_fewer_objects_from_the_same_place() {
+    let large = |name: &str| json!({"metadata": {"name": name, "resourceVersion": "1", "labels": {"x": "y".repeat(3 << 20)}}});
+    let begins = |items: &[Value]| {
+        json!({"metadata": {"resourceVersion": "7", "continue": "more"}, "items": items})
+            .to_string()
+    };
+    let lists = [
+        begins(&[item("a", "1")]),
+        list("7", &[large("b"), large("c")]),
+        begins(&[large("b")]),
+        list("7", &[large("c")]),
+    ];
+    let script = Script::new(&lists, &[]);
+    let told = all(script.follow(&Arc::default()), 10).await;
+    assert_eq!(told, ["list", "has a", "has b", "has c", "end"]);
+    let asked = script.asked.lock().unwrap().clone();
+    let limits = [
+        "limit=2",
+        "limit=2&continue=more",
+        "limit=1&continue=more",
+        "limit=1&continue=more",
+    ];
+    for (asked, limit) in asked.iter().zip(limits) {
+        assert!(asked.contains(limit), "{asked:?}");
+    }
+}

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use kube::api::{Api, ApiResource, ListParams};
+use kube::api::{Api, ApiResource};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -34,14 +34,15 @@ use crate::api::names::ObjectKey;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::api::status;
 use crate::clock::Now;
+use crate::follow::{list, told};
 use crate::raw::Raw;
 use crate::sight::Kind;
 use crate::writes::{self, End};
 
 /// How often sessions are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How long one read may take.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Platforms in one page of a list.
+const PAGE: u32 = 500;
 /// The same status isn't written again sooner, be it that its echo is late or that somebody else writes the same fields.
 const REPEAT: Duration = Duration::from_secs(4);
 /// The Platforms tell of what keeps this process from its work after so long.
@@ -148,10 +149,8 @@ impl Writer {
         let kind = ApiResource::erase::<Platform>(&());
         let api: Api<Raw> = Api::all_with(self.context.client.clone(), &kind);
         loop {
-            match timeout(READ_TIMEOUT, api.list(&ListParams::default())).await {
-                Ok(Ok(list)) => {
-                    let mut objects: Vec<Object> =
-                        list.items.into_iter().map(Object::from).collect();
+            match list(api.clone(), PAGE, Object::from).await {
+                Ok(mut objects) => {
                     let now = self.context.clock.wall();
                     self.lost = Lost::count(&mut objects, now);
                     let statuses = objects.iter();
@@ -162,8 +161,10 @@ impl Writer {
                     self.context.guards.load(statuses, &unused, now);
                     return;
                 }
-                Ok(Err(error)) => warn!(%error, "the Platforms can't be read"),
-                Err(_) => warn!("the Platforms can't be read: no answer in time"),
+                Err(error) => {
+                    let error = told(&error);
+                    warn!(error, "the Platforms can't be read");
+                }
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
