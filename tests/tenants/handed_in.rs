@@ -3,13 +3,15 @@
 use super::*;
 
 /// Another application of the same platform.
-const TYPO: &str = "typo";
+pub const TYPO: &str = "typo";
+/// Its secret.
+pub const TYPOS_SECRET: &str = "of-the-other";
 
 /// A rig whose Platform has a token of its application beside `app_key`.
-async fn with_token(subject: &str, any_app: bool, app_key: Option<&str>) -> Rig<'static> {
+pub async fn with_token(subject: &str, any_app: bool, app_key: Option<&str>) -> Rig<'static> {
     let layout = Layout {
         simulator: SimulatorOptions {
-            flags: &["--app-id", TYPO, "--secret", "of-the-other"],
+            flags: &["--app-id", TYPO, "--secret", TYPOS_SECRET],
             ..Layout::default().simulator
         },
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "inventory": {"interval": "0s"}}),

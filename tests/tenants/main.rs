@@ -12,6 +12,7 @@ mod handed_in;
 mod moved;
 #[path = "../support/mod.rs"]
 mod support;
+mod two_tokens;
 mod wrong_ca;
 
 use std::time::Duration;
