@@ -1,5 +1,7 @@
 //! Admission policies that say no: it is said on the object in their own words, and nobody else is harmed.
 
+mod platform;
+
 use std::time::Instant;
 
 use super::*;
@@ -237,24 +239,6 @@ async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why
     policy.lift(rig.plane);
     rig.gone("meter-fw").await;
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
-}
-
-#[tokio::test]
-async fn without_a_platforms_status_nothing_is_deleted_that_its_guard_has_to_count() {
-    let rig = Rig::shared("deny-record", at_once()).await;
-    rig.active(&[("meter-fw", "package-00001"), ("pump-fw", "package-00002")])
-        .await;
-    let policy = deny(&rig, "platforms/status", "false", "Forbidden");
-    in_force().await;
-    let from = rig.plane.audit_end();
-    rig.annotate("platform/production", "requested-at", Some("now"));
-    rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
-    event(&rig, "StatusRefused").await;
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    let tried = patches(&rig, from, "production", "status");
-    assert!((1..=8).contains(&tried), "{tried} patches");
-    policy.lift(rig.plane);
-    rig.platform_reason("production", "Observing").await;
 }
 
 #[tokio::test]

@@ -1,0 +1,118 @@
+//! Policies about the statuses of Platforms, in which a guard counts what it lets go.
+
+use super::*;
+
+/// How long a refusal is looked at.
+const LASTS: Duration = Duration::from_secs(15);
+
+/// A Platform with so small a bound that each deletion has a record of its own before its DELETE.
+async fn guarded(subject: &str) -> Rig<'static> {
+    let layout = Layout {
+        platform: json!({
+            "quota": {"calls": 100, "window": "1s"},
+            "guard": {"maxDeletions": 5, "window": "10m", "gracePeriod": "0s"},
+        }),
+        ..Layout::default()
+    };
+    Rig::shared(subject, layout).await
+}
+
+/// Takes the uid out of each status of a Platform that is written.
+fn strip_uids(rig: &Rig<'_>) -> Policy {
+    let spec = json!({
+        "reinvocationPolicy": "Never",
+        "matchConditions": [{"name": "uid", "expression": "has(object.status) && has(object.status.uid)"}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
+            "expression": "[JSONPatch{op: 'remove', path: '/status/uid'}]",
+        }}],
+    });
+    enforce(rig, "Mutating", "platforms/status", &spec, &json!({}))
+}
+
+/// How many deletions stand on record as sent in the status of a Platform.
+fn counted(rig: &Rig<'_>, platform: &str) -> usize {
+    let said = rig.kubectl(&["get", "platform", platform, "-o", "json"]);
+    let object: Value = serde_json::from_str(&said.expect_ok()).unwrap();
+    let sent = object["status"]["guard"]["sent"].as_array();
+    let counts = sent.into_iter().flatten().map(|one| &one["count"]);
+    let sum: u64 = counts.filter_map(Value::as_u64).sum();
+    usize::try_from(sum).unwrap()
+}
+
+/// Deletes an object over each of two Platforms under `policy`: the old one of the rig, and one that is made under it. Nothing is
+/// sent that does not stand on record, `words` are said, and once the policy is lifted both go, each by one call.
+async fn holds_what_it_cannot_count(rig: &Rig<'_>, policy: impl Fn() -> Policy, words: &str) {
+    let neighbour = Rig::shared("beside-refused", at_once()).await;
+    neighbour.active(&[("pump-fw", "package-00001")]).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    let policy = policy();
+    in_force().await;
+    let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
+    let first: Value = serde_json::from_str(&said.expect_ok()).unwrap();
+    let second = json!({
+        "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
+        "metadata": {"namespace": rig.namespace, "name": "second"}, "spec": first["spec"],
+    });
+    let from = rig.plane.audit_end();
+    rig.plane.apply(&second.to_string()).expect_ok();
+    let over_it = json!({"platformRef": {"name": "second"}});
+    let manifest = rig.manifest("valve-fw", "package-00002", &over_it);
+    rig.plane.apply(&manifest.to_string()).expect_ok();
+    rig.reason("valve-fw", "Active").await;
+    rig.delete_all(&["meter-fw", "valve-fw"]);
+    wait_for("an event about the status", SOON, async || {
+        events_say(rig, "StatusRefused", words).then_some(())
+    })
+    .await;
+    // Nobody else waits for that.
+    neighbour.delete("pump-fw");
+    neighbour.gone("pump-fw").await;
+    tokio::time::sleep(LASTS).await;
+    let all = [
+        ("meter-fw", "production", "package-00001"),
+        ("valve-fw", "second", "package-00002"),
+    ];
+    for (name, platform, package) in all {
+        let sent = rig.deletes(package).await.len();
+        let counted = counted(rig, platform);
+        println!("{sent} calls for {package}, {counted} on record");
+        assert!(sent <= counted, "{package}");
+        if let Some(object) = rig.get(name).await {
+            println!("{}", ready(&object));
+        }
+    }
+    for platform in ["production", "second"] {
+        let tried = patches(rig, from, platform, "status");
+        println!("{tried} patches of {platform}");
+        assert!((1..=10).contains(&tried), "{tried} patches of {platform}");
+    }
+    policy.lift(rig.plane);
+    for (name, _, package) in all {
+        rig.gone(name).await;
+        assert_eq!(rig.deletes(package).await.len(), 1, "{package}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_platforms_status_nothing_is_deleted_that_its_guard_has_to_count() {
+    let rig = guarded("deny-record").await;
+    let policy = || deny(&rig, "platforms/status", "false", "Forbidden");
+    holds_what_it_cannot_count(&rig, policy, "the auditors say no").await;
+}
+
+#[tokio::test]
+async fn where_a_platforms_status_may_not_carry_its_uid_nothing_is_deleted_and_the_policy_is_quoted()
+ {
+    let rig = guarded("deny-uid").await;
+    let without = "!has(object.status) || !has(object.status.uid)";
+    let policy = || deny(&rig, "platforms/status", without, "Invalid");
+    holds_what_it_cannot_count(&rig, policy, "the auditors say no").await;
+}
+
+/// A record without a uid counts for the object that it is as young as, so what stands there is safe.
+#[tokio::test]
+async fn a_policy_that_takes_the_uid_out_of_a_platforms_status_is_told_as_a_refusal() {
+    let rig = guarded("strip-uid").await;
+    let policy = || strip_uids(&rig);
+    holds_what_it_cannot_count(&rig, policy, "an admission policy or webhook changes it").await;
+}
