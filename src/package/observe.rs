@@ -157,7 +157,7 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         failure,
         failed_writes: memory.failed_writes(&object.uid),
         conflicts: memory.conflicts(&object.uid),
-        writes_hang: sources.slow.hangs(&key.namespace, now.tick),
+        writes_hang: sources.slow.hangs(key, now.tick),
         audited: memory.audited(&object.uid),
         window: window(usable.as_ref()),
         object,

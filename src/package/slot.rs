@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::slow::{SLOW, Slow};
+use crate::api::names::ObjectKey;
 use crate::writes::End;
 
 /// What is said of a write that finds no place.
@@ -72,20 +73,21 @@ impl Slot {
         reads.await
     }
 
-    /// Makes a write to an object of `namespace`. A slow one holds no slot: from then on the writes of its namespace have places of
+    /// Makes a write to the object `key`. A slow one holds no slot: from then on the writes of its namespace have places of
     /// their own for a while, and one that finds none of them free fails at once. `hangs` is done when it is
     /// slow and none of the others is answered either.
     pub async fn write(
         &mut self,
-        namespace: &Arc<str>,
+        key: &ObjectKey,
         write: impl Future<Output = End>,
         hangs: impl FnOnce(),
     ) -> End {
         let slow = Arc::clone(&self.slots.slow);
+        let namespace = &key.namespace;
         let mut place = None;
         if slow.is(namespace, Instant::now()) {
             self.give_back();
-            place = slow.admit(namespace, Instant::now());
+            place = slow.admit(key, Instant::now());
             if place.is_none() {
                 return End::Failed(CROWDED.to_owned());
             }
@@ -97,11 +99,12 @@ impl Slot {
         let end = if let Ok(end) = timeout(SLOW, &mut write).await {
             end
         } else {
-            let place = place.get_or_insert_with(|| slow.turned_out(namespace, begun));
+            let place = place.get_or_insert_with(|| slow.turned_out(key, begun));
+            place.is_slow();
             if place.counts {
                 self.give_back();
             }
-            if slow.hangs(namespace, Instant::now()) {
+            if slow.hangs(key, Instant::now()) {
                 hangs();
             }
             write.await
@@ -163,7 +166,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn writes_that_hang_in_one_namespace_hold_up_those_of_another_for_a_second_once() {
         let slots = Slots::new(2, 2, Arc::default());
-        let (dead, other): (Arc<str>, Arc<str>) = (Arc::from("dead"), Arc::from("other"));
+        let (dead, other) = (ObjectKey::new("dead", "a"), ObjectKey::new("other", "a"));
         let (slots, dead, other) = (&slots, &dead, &other);
         let over = Cell::new(false);
         let over = &over;
@@ -199,6 +202,66 @@ mod tests {
         );
     }
 
+    /// The pause after so many failures in a row.
+    fn pause(failures: u32) -> Duration {
+        let whole = Duration::from_millis(500).saturating_mul(1 << failures.min(6));
+        whole
+            .min(Duration::from_secs(30))
+            .mul_f64(1.0 - fastrand::f64() / 2.0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beside_three_hundred_objects_that_hang_another_of_their_namespace_waits_for_minutes_once()
+     {
+        fastrand::seed(1);
+        let slots = Slots::new(16, 16, Arc::default());
+        let key = |name: String| ObjectKey::new("lame", name);
+        let over = Cell::new(false);
+        let (slots, over) = (&slots, &over);
+        let hang = (0..300).map(|number| async move {
+            let (key, mut failures) = (key(format!("h-{number}")), 0);
+            while !over.get() {
+                let mut slot = slots.begin().await;
+                slot.write(&key, hanging(), || {}).await;
+                drop(slot);
+                sleep(pause(failures)).await;
+                failures += 1;
+            }
+        });
+        let begun = Instant::now();
+        let good = (0..20).map(|number| async move {
+            let (key, mut waits) = (key(format!("g-{number}")), Vec::new());
+            for _ in 0..10 {
+                let since = Instant::now();
+                for failures in 0.. {
+                    let mut slot = slots.begin().await;
+                    let end = slot.write(&key, taken(), || {}).await;
+                    drop(slot);
+                    if matches!(end, End::Taken(_)) {
+                        break;
+                    }
+                    sleep(pause(failures)).await;
+                }
+                waits.push(since.elapsed());
+                sleep(Duration::from_secs(60)).await;
+            }
+            waits
+        });
+        let good = async {
+            let waits = join_all(good).await;
+            over.set(true);
+            waits
+        };
+        let (_, waits) = tokio::join!(join_all(hang), good);
+        let longest = |number: usize| waits.iter().map(|of_one| of_one[number]).max();
+        let longest: Vec<_> = (0..10).map(|number| longest(number).unwrap()).collect();
+        println!("{longest:?} within {:?}", begun.elapsed());
+        // Until each that hangs has been tried once.
+        assert!(longest[0] <= Duration::from_secs(200), "{longest:?}");
+        // From then on they keep it from nothing.
+        assert!(longest[5..].iter().all(|wait| *wait <= SLOW), "{longest:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn reads_that_take_long_hold_no_slot() {
         let slots = Slots::new(1, 1, Arc::default());
@@ -218,19 +281,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_that_hangs_tells_so_once_it_is_slow_unless_others_are_answered() {
         let slots = Slots::new(2, 2, Arc::default());
-        let namespace: Arc<str> = Arc::from("n");
+        let key = ObjectKey::new("n", "a");
         let told = Cell::new(None);
         let begun = Instant::now();
         let tell = || told.set(Some(begun.elapsed()));
         let mut slot = slots.begin().await;
-        slot.write(&namespace, hanging(), tell).await;
+        slot.write(&key, hanging(), tell).await;
         assert_eq!(told.take(), Some(SLOW));
         let late = async {
             sleep(2 * SLOW).await;
             End::Taken(serde_json::Value::Null)
         };
-        slot.write(&namespace, late, || {}).await;
-        slot.write(&namespace, hanging(), tell).await;
+        slot.write(&key, late, || {}).await;
+        slot.write(&key, hanging(), tell).await;
         assert_eq!(told.take(), None, "it may only take its time");
     }
 }

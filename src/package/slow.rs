@@ -1,12 +1,14 @@
 //! Which namespaces take long to take a write, as behind an admission webhook that doesn't answer, and how many writes
 //! are under way there. Time is an argument.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::api::names::ObjectKey;
 
 /// A write that takes longer is slow.
 pub(super) const SLOW: Duration = Duration::from_secs(1);
@@ -19,6 +21,12 @@ const ANSWERED: Duration = Duration::from_secs(5);
 /// what the API server does at once for this operator, the Lease included.
 const IN_ONE: usize = 8;
 const IN_ALL: usize = 64;
+/// So many of these, in one and in all, take no write to an object whose last one was slow: a webhook may hang for some names
+/// only, and writes to those would leave the others no place.
+const KEPT_IN_ONE: usize = 2;
+const KEPT_IN_ALL: usize = 16;
+/// So many may be under way in one with those that turned out slow in a place that is kept.
+const WITH_SLOW: usize = 24;
 /// So many, with the first ones of each, which are under way already when they turn out to be slow.
 const WITH_FIRST: usize = 128;
 
@@ -28,10 +36,16 @@ pub struct Slow(Mutex<HashMap<Arc<str>, Namespace>>);
 
 struct Namespace {
     under_way: usize,
+    /// How many of them are to objects whose last write was not slow, nor is this one.
+    quick: usize,
+    /// The names of the objects whose last write was slow.
+    slow: HashSet<Arc<str>>,
     /// It counts as slow until then, and while a write is under way.
     until: Instant,
     /// Whether the last slow write was not answered, or none was yet since it became slow.
     hangs: bool,
+    /// When a write was last answered.
+    answered: Option<Instant>,
 }
 
 impl Namespace {
@@ -51,51 +65,73 @@ impl Slow {
         all.get(namespace).is_some_and(|one| one.is_slow(now))
     }
 
-    /// Whether they are, and none is answered.
-    pub(super) fn hangs(&self, namespace: &str, now: Instant) -> bool {
+    /// Whether they are, and none is answered: for an object whose last write was slow, since the last slow one; for another,
+    /// for a minute.
+    pub(super) fn hangs(&self, key: &ObjectKey, now: Instant) -> bool {
         let all = self.0.lock();
-        let one = all.get(namespace);
-        one.is_some_and(|one| one.hangs && one.is_slow(now))
+        let Some(one) = all.get(&key.namespace) else {
+            return false;
+        };
+        let others = |answered| !one.slow.contains(&key.name) && now < answered + HUNG;
+        one.hangs && one.is_slow(now) && !one.answered.is_some_and(others)
     }
 
     /// A place for one more write to an object of a namespace that is slow; `None` where there is none.
-    pub(super) fn admit(self: &Arc<Self>, namespace: &Arc<str>, now: Instant) -> Option<Place> {
+    pub(super) fn admit(self: &Arc<Self>, key: &ObjectKey, now: Instant) -> Option<Place> {
         let mut all = self.0.lock();
-        let free = under_way(&all) < IN_ALL;
-        let one = all.get_mut(namespace)?;
-        (free && one.under_way < IN_ONE).then(|| {
+        let in_all = under_way(&all);
+        let one = all.get_mut(&key.namespace)?;
+        let quick = !one.slow.contains(&key.name);
+        let free = if quick {
+            let kept = one.quick < KEPT_IN_ONE && one.under_way < WITH_SLOW;
+            in_all < IN_ALL && (one.under_way < IN_ONE || kept)
+        } else {
+            in_all < IN_ALL - KEPT_IN_ALL && one.under_way < IN_ONE - KEPT_IN_ONE
+        };
+        free.then(|| {
             one.under_way += 1;
-            self.place(namespace, now, true)
+            one.quick += usize::from(quick);
+            self.place(key, now, (true, quick))
         })
     }
 
     /// A write that began at `begun` has turned out slow: it takes a place, but for one beside very many.
-    pub(super) fn turned_out(self: &Arc<Self>, namespace: &Arc<str>, begun: Instant) -> Place {
+    pub(super) fn turned_out(self: &Arc<Self>, key: &ObjectKey, begun: Instant) -> Place {
         let now = Instant::now();
         let mut all = self.0.lock();
         all.retain(|_, one| one.is_slow(now));
         let free = under_way(&all) < WITH_FIRST;
-        let one = all.entry(Arc::clone(namespace)).or_insert_with(|| {
+        let one = all.entry(Arc::clone(&key.namespace)).or_insert_with(|| {
             tracing::warn!(
-                namespace = &**namespace,
+                namespace = &*key.namespace,
                 "writes to its objects take long, as behind an admission webhook that doesn't answer: few are made at a time"
             );
             Namespace {
                 under_way: 0,
+                quick: 0,
+                slow: HashSet::new(),
                 until: now + HUNG,
                 hangs: true,
+                answered: None,
             }
         });
         one.under_way += usize::from(free);
-        self.place(namespace, begun, free)
+        one.slow.insert(Arc::clone(&key.name));
+        self.place(key, begun, (free, false))
     }
 
-    fn place(self: &Arc<Self>, namespace: &Arc<str>, begun: Instant, counts: bool) -> Place {
+    fn place(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        begun: Instant,
+        (counts, quick): (bool, bool),
+    ) -> Place {
         Place {
             slow: Arc::clone(self),
-            namespace: Arc::clone(namespace),
+            key: key.clone(),
             begun,
             counts,
+            quick,
             answered: false,
         }
     }
@@ -104,14 +140,27 @@ impl Slow {
 /// The place of one write under way in a slow namespace.
 pub(super) struct Place {
     slow: Arc<Slow>,
-    namespace: Arc<str>,
+    key: ObjectKey,
     begun: Instant,
     /// Whether it is one; otherwise the write has to keep its slot.
     pub counts: bool,
+    /// Whether the last write to the object was not slow, and this one isn't yet.
+    quick: bool,
     answered: bool,
 }
 
 impl Place {
+    /// The write has turned out slow.
+    pub(super) fn is_slow(&mut self) {
+        let mut all = self.slow.0.lock();
+        if let Some(one) = all.get_mut(&self.key.namespace)
+            && std::mem::take(&mut self.quick)
+        {
+            one.quick = one.quick.saturating_sub(1);
+            one.slow.insert(Arc::clone(&self.key.name));
+        }
+    }
+
     /// The write was answered, whatever with.
     pub(super) fn answered(mut self) {
         self.answered = true;
@@ -123,10 +172,17 @@ impl Drop for Place {
         let now = Instant::now();
         let was_slow = now.saturating_duration_since(self.begun) >= SLOW;
         let mut all = self.slow.0.lock();
-        let Some(one) = all.get_mut(&self.namespace) else {
+        let Some(one) = all.get_mut(&self.key.namespace) else {
             return;
         };
         one.under_way = one.under_way.saturating_sub(usize::from(self.counts));
+        one.quick = one.quick.saturating_sub(usize::from(self.quick));
+        if self.answered {
+            one.answered = Some(now);
+            if !was_slow {
+                one.slow.remove(&self.key.name);
+            }
+        }
         match (was_slow, self.answered) {
             (true, true) => {
                 // What one that was not answered has told ends with that.
@@ -149,15 +205,16 @@ mod tests {
 
     use super::*;
 
-    fn namespace(name: &str) -> Arc<str> {
-        Arc::from(name)
+    /// An object of a namespace whose writes were never slow.
+    fn object(namespace: &str) -> ObjectKey {
+        ObjectKey::new(namespace, "quick")
     }
 
     /// A write that was found to be slow.
     async fn slow_write(slow: &Arc<Slow>, name: &str) -> Place {
         let begun = Instant::now();
         advance(SLOW).await;
-        slow.turned_out(&namespace(name), begun)
+        slow.turned_out(&ObjectKey::new(name, "slow"), begun)
     }
 
     #[tokio::test(start_paused = true)]
@@ -172,7 +229,7 @@ mod tests {
         drop(place);
         advance(HUNG / 2).await;
         // A quick one changes nothing of that.
-        let quick = slow.admit(&namespace("a"), Instant::now()).unwrap();
+        let quick = slow.admit(&object("a"), Instant::now()).unwrap();
         quick.answered();
         assert!(is("a"));
         advance(HUNG / 2).await;
@@ -186,8 +243,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_hangs_until_a_write_is_answered_and_again_once_a_slow_one_is_not() {
         let slow = Arc::new(Slow::default());
-        let hangs = || slow.hangs("a", Instant::now());
-        let admit = || slow.admit(&namespace("a"), Instant::now()).unwrap();
+        let hangs = || slow.hangs(&ObjectKey::new("a", "slow"), Instant::now());
+        let another_hangs = || slow.hangs(&object("a"), Instant::now());
+        let admit = || slow.admit(&object("a"), Instant::now()).unwrap();
         let first = slow_write(&slow, "a").await;
         assert!(hangs());
         drop(first);
@@ -200,17 +258,24 @@ mod tests {
         let second = slow_write(&slow, "a").await;
         assert!(!hangs(), "a slow one may still be answered");
         drop(second);
-        assert!(hangs());
-        advance(HUNG).await;
+        assert!(hangs() && !another_hangs(), "one of another was answered");
+        drop(slow_write(&slow, "a").await);
+        advance(HUNG.saturating_sub(SLOW)).await;
+        assert!(hangs() && another_hangs(), "long ago");
+        advance(SLOW).await;
         assert!(!hangs(), "nobody knows any more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn few_writes_are_under_way_in_one_slow_namespace_and_in_all_of_them() {
         let slow = Arc::new(Slow::default());
-        let admit = |name: &str| slow.admit(&namespace(name), Instant::now());
+        let admit = |name: &str| slow.admit(&object(name), Instant::now());
         drop(slow_write(&slow, "a").await);
-        let mut of_one: Vec<_> = std::iter::from_fn(|| admit("a")).collect();
+        let known = ObjectKey::new("a", "slow");
+        let mut of_one: Vec<_> =
+            std::iter::from_fn(|| slow.admit(&known, Instant::now())).collect();
+        assert_eq!(of_one.len(), IN_ONE - KEPT_IN_ONE);
+        of_one.extend(std::iter::from_fn(|| admit("a")));
         assert_eq!(of_one.len(), IN_ONE);
         of_one.pop();
         of_one.extend(admit("a"));
@@ -233,5 +298,31 @@ mod tests {
         drop((of_one, places, first, beside));
         assert_eq!(under_way(&slow.0.lock()), 0);
         assert!(admit("d").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_turn_out_slow_in_a_place_that_is_kept_make_room_for_others() {
+        let slow = Arc::new(Slow::default());
+        drop(slow_write(&slow, "a").await);
+        let name = |number| ObjectKey::new("a", format!("n-{number}"));
+        let mut places = Vec::new();
+        for number in 0.. {
+            let Some(mut place) = slow.admit(&name(number), Instant::now()) else {
+                break;
+            };
+            place.is_slow();
+            places.push(place);
+        }
+        assert_eq!(places.len(), WITH_SLOW);
+        places.truncate(IN_ONE);
+        let again = slow.admit(&name(0), Instant::now());
+        assert!(again.is_none(), "it is known to be slow");
+        let others: Vec<_> =
+            std::iter::from_fn(|| slow.admit(&object("a"), Instant::now())).collect();
+        assert_eq!(others.len(), KEPT_IN_ONE);
+        drop(places);
+        slow.admit(&name(0), Instant::now()).unwrap().answered();
+        assert!(!slow.0.lock()["a"].slow.contains("n-0"));
+        drop(others);
     }
 }

@@ -37,7 +37,7 @@ impl Writer<'_> {
         let (uid, target) = (&object.uid, object.target());
         let list = finalizers(object, ours);
         let end = writes::finalizers::<VersionPackage>(self.client, &target, &list, FINALIZER);
-        let end = slot.write(&object.key.namespace, end, || {}).await;
+        let end = slot.write(&object.key, end, || {}).await;
         let changed = end.changed(&target);
         match end {
             End::Taken(_) => Effect::Patched { changed },
@@ -66,7 +66,7 @@ impl Writer<'_> {
         let (uid, target) = (&object.uid, object.target());
         let body = status::patch(status, uid, &object.beside);
         let end = writes::status::<VersionPackage>(self.client, &target, &body);
-        let end = slot.write(&object.key.namespace, end, hangs).await;
+        let end = slot.write(&object.key, end, hangs).await;
         let changed = end.changed(&target);
         if let End::Taken(stored) = &end
             && let Some(field) = status::changed_on_the_way(&body, &stored["status"], &RELIED_ON)
