@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! say -> one of a few bounded queues -> a task for each: a new event, or one more of its series
+//!                                       +-> behind the others, where the namespace is slow
 //! ```
 
+mod publisher;
 mod series;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,16 +14,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 use parking_lot::Mutex;
-use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-use self::series::{Publication, Reporter, Series};
+use self::publisher::Publisher;
+use self::series::{Reporter, Series};
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
@@ -30,7 +30,7 @@ use crate::telemetry::metrics::Metrics;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// So many are written at a time.
 const QUEUES: usize = 8;
-/// So many wait in each queue; more are dropped.
+/// So many wait in each queue, and as many behind it; more are dropped.
 const WAITING: usize = 512;
 /// Between two words in the log about events that were lost.
 const COMPLAINS: Duration = Duration::from_secs(60);
@@ -102,11 +102,8 @@ impl Events {
         });
         let queues = (0..QUEUES).map(|_| {
             let (queue, items) = mpsc::channel(WAITING);
-            let publisher = Publisher {
-                client: client.clone(),
-                series: Series::new(Reporter::new(FIELD_MANAGER, instance)),
-                losses: Arc::clone(&losses),
-            };
+            let series = Series::new(Reporter::new(FIELD_MANAGER, instance));
+            let publisher = Publisher::new(client.clone(), series, Arc::clone(&losses));
             tokio::spawn(publisher.run(items));
             queue
         });
@@ -206,60 +203,6 @@ impl Losses {
         if let Some(count) = self.untold.lock().add(Instant::now()) {
             tracing::warn!(why, count, "events are not written");
         }
-    }
-}
-
-/// Writes what comes out of one queue.
-struct Publisher {
-    client: Client,
-    series: Series,
-    losses: Arc<Losses>,
-}
-
-impl Publisher {
-    async fn run(mut self, mut items: mpsc::Receiver<Item>) {
-        while let Some(item) = items.recv().await {
-            match item {
-                Item::Said(said) => match timeout(TIMEOUT, self.publish(&said)).await {
-                    Ok(Ok(())) => self.losses.metrics.told("published"),
-                    Ok(Err(error)) => self.losses.lost("failed", &error.to_string()),
-                    Err(_) => {
-                        // Whether it stands there is not known.
-                        self.series.forget(said.key);
-                        let why = "the API server did not answer in time";
-                        self.losses.lost("failed", why);
-                    }
-                },
-                Item::Flush(done) => drop(done.send(())),
-            }
-        }
-    }
-
-    async fn publish(&mut self, said: &Said) -> kube::Result<()> {
-        let namespace = said.about.namespace.as_deref().unwrap_or(CLUSTER);
-        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
-        let event = match self.series.next(said) {
-            Publication::New(event) => event,
-            Publication::Again { name, series } => {
-                let patch = Patch::Merge(json!({"series": series}));
-                match api.patch(&name, &PatchParams::default(), &patch).await {
-                    // The API server keeps events for a while only.
-                    Err(kube::Error::Api(status)) if status.code == 404 => {
-                        self.series.forget(said.key);
-                        match self.series.next(said) {
-                            Publication::New(event) => event,
-                            Publication::Again { .. } => return Ok(()),
-                        }
-                    }
-                    ended => return ended.map(drop),
-                }
-            }
-        };
-        let created = api.create(&PostParams::default(), &event).await;
-        if created.is_err() {
-            self.series.forget(said.key);
-        }
-        created.map(drop)
     }
 }
 

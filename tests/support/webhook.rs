@@ -6,7 +6,7 @@ use axum::Router;
 use axum_server::tls_rustls::RustlsConfig;
 use k8s_openapi::ByteString;
 
-use super::plane::install_crypto;
+use super::plane::{Plane, install_crypto};
 
 /// Serves it until the test ends; returns where, and the certificate to trust.
 pub async fn serve(router: Router) -> (String, ByteString) {
@@ -28,4 +28,26 @@ pub async fn serve(router: Router) -> (String, ByteString) {
         format!("https://{address}/"),
         ByteString(certificate.into_bytes()),
     )
+}
+
+/// Has the webhook asked about each event in one namespace; returns the name of the configuration.
+pub fn ask_about_events(
+    plane: &Plane,
+    namespace: &str,
+    (url, ca): &(String, ByteString),
+) -> String {
+    let name = format!("events-{namespace}");
+    let configuration = serde_json::json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [{
+            "name": "events.example.com", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "timeoutSeconds": 30, "failurePolicy": "Fail",
+            "clientConfig": {"url": url, "caBundle": ca},
+            "rules": [{"apiGroups": ["events.k8s.io"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["events"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        }],
+    });
+    plane.apply(&configuration.to_string()).expect_ok();
+    name
 }

@@ -1,6 +1,7 @@
 //! A webhook that answers as if the object had changed meanwhile: what the watch doesn't bear out is a refusal. And one that
 //! never answers: it holds up no namespace but its own.
 
+mod events;
 mod silent;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -14,6 +14,8 @@ struct Stand {
     written: Mutex<Vec<(String, Value)>>,
     /// Answers nothing.
     hangs: bool,
+    /// Answers nothing about these namespaces.
+    hanging: Mutex<Vec<&'static str>>,
     /// What it answers to a patch.
     patched: Option<StatusCode>,
     refused: AtomicUsize,
@@ -21,7 +23,8 @@ struct Stand {
 
 impl Stand {
     async fn answer(&self, method: &Method, uri: &Uri, body: &Bytes) -> Response {
-        if self.hangs {
+        let hangs = |namespace: &&str| uri.path().contains(&format!("/namespaces/{namespace}/"));
+        if self.hangs || self.hanging.lock().iter().any(hangs) {
             std::future::pending::<()>().await;
         }
         let sent: Value = serde_json::from_slice(body).unwrap();
@@ -59,10 +62,12 @@ impl Stand {
 }
 
 fn say(events: &Events, name: &str, message: &str) {
-    let about = about::<crate::api::version_package::VersionPackage>(
-        &ObjectKey::new("fleet", name),
-        "uid-a",
-    );
+    say_in(events, "fleet", name, message);
+}
+
+fn say_in(events: &Events, namespace: &str, name: &str, message: &str) {
+    let key = ObjectKey::new(namespace, name);
+    let about = about::<crate::api::version_package::VersionPackage>(&key, "uid-a");
     let note = Note {
         warning: false,
         reason: "Deleted",
@@ -146,6 +151,73 @@ async fn an_api_server_that_hangs_costs_events_which_are_counted_and_nobody_wait
     events.flush(Duration::from_secs(25)).await;
     assert_eq!(begun.elapsed(), Duration::from_secs(25));
     assert_eq!(counted(&metrics, "failed"), 2 * QUEUES);
+}
+
+/// How long it takes until an event about an object of this name and namespace is written.
+async fn told_after(events: &Events, stand: &Stand, namespace: &str, name: &str) -> Duration {
+    let begun = Instant::now();
+    say_in(events, namespace, name, "gone");
+    loop {
+        let written = stand.written.lock().clone();
+        let is = |sent: &Value| {
+            sent["regarding"]["name"] == name && sent["metadata"]["namespace"] == namespace
+        };
+        if written.iter().any(|(_, sent)| is(sent)) {
+            return begun.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_namespace_that_hangs_delay_those_of_others_by_a_second_once() {
+    let metrics = Arc::default();
+    let (events, stand) = Stand::default().publisher(&metrics);
+    *stand.hanging.lock() = vec!["dead"];
+    for count in 0..QUEUES * WAITING / 2 {
+        say_in(&events, "dead", &format!("d-{count}"), "gone");
+    }
+    let mut longest = Vec::new();
+    for round in 0..10 {
+        let mut delays = Vec::new();
+        for count in 0..4 * QUEUES {
+            let name = format!("a-{round}-{count}");
+            delays.push(told_after(&events, &stand, "fleet", &name).await);
+            say_in(&events, "dead", &format!("more-{round}-{count}"), "gone");
+        }
+        longest.push(delays.into_iter().max().unwrap());
+        tokio::time::sleep(Duration::from_secs(7)).await;
+    }
+    println!("{longest:?}");
+    assert!(longest[0] <= Duration::from_millis(1500), "{longest:?}");
+    let later = longest[1..].iter().max().unwrap();
+    assert!(*later <= Duration::from_millis(100), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_is_written_in_its_order_once_its_namespace_answers() {
+    let metrics = Arc::default();
+    let (events, stand) = Stand::default().publisher(&metrics);
+    *stand.hanging.lock() = vec!["dead", "lame"];
+    say_in(&events, "dead", "a", "gone");
+    say_in(&events, "lame", "a", "gone");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for _ in 0..3 {
+        say_in(&events, "lame", "a", "gone");
+    }
+    stand
+        .hanging
+        .lock()
+        .retain(|namespace| *namespace == "dead");
+    events.flush(Duration::from_secs(60)).await;
+    let written = stand.written.lock().clone();
+    let methods: Vec<&str> = written
+        .iter()
+        .map(|(call, _)| call.split(' ').next().unwrap())
+        .collect();
+    // The first one was given up; equal ones are one series.
+    assert_eq!(methods, ["POST", "PATCH", "PATCH"], "{written:#?}");
+    assert_eq!(counted(&metrics, "failed"), 2);
 }
 
 #[test]
