@@ -35,7 +35,7 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long a stop waits for answers of the platform.
 const ANSWERS: Duration = Duration::from_secs(8);
-/// How long a clean stop waits for the last events, once the Lease is given back.
+/// How long a stop waits for the last events, once the Lease is given back or lost.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// How often audit lines are looked after that nobody else does.
 const PAY: Duration = Duration::from_secs(5);
@@ -164,8 +164,12 @@ pub async fn run(
         };
         tokio::select! {
             biased;
-            // What is under way ends with the process: nobody may answer for it any more.
-            lost = &mut leading => lost??,
+            // What is under way ends with the process: nobody may answer for it any more. What was done is told.
+            lost = &mut leading => {
+                rooms.sessions.close();
+                events.flush(LAST_EVENTS).await;
+                lost??;
+            }
             () = rooms.reconcile((woken, judged), lookout, stop) => {
                 // Nothing is counted any more, so this stays true.
                 if let Some(words) = guard::unused_in_words(&context.guards.close()) {
@@ -255,6 +259,8 @@ impl Rooms {
     /// Runs both controllers until told to stop; then sends nothing new, and waits for what is under way.
     async fn reconcile(&self, wakes: Wakes, lookout: Lookout, stop: &CancellationToken) {
         let cancel = CancellationToken::new();
+        // Where the Lease is lost, this is left at once.
+        let _left = cancel.clone().drop_guard();
         let (changed, platforms_changed) = mpsc::unbounded_channel();
         let inventory = self.read_lists(changed.clone(), &cancel);
         let platforms = platform::run(self.platforms(), changed, cancel.clone());

@@ -8,6 +8,7 @@
 )]
 
 mod inheritance;
+mod last_events;
 mod renewals;
 mod standstill;
 mod succession;
