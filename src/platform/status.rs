@@ -300,7 +300,7 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
         // A login takes a moment; one that fails is the next state.
         None | Some(State::Open | State::TokenRefused(_)) => match grant.connection.broken() {
             // Logins go over the connection of a Platform with equal credentials.
-            Some((detail, trouble)) => unavailable(look, grant, &detail, trouble),
+            Some(broken) => unavailable(look, grant, &broken.detail, broken.trouble),
             None => available(look, grant),
         },
         Some(State::Throttled { .. }) => Refusal::new(

@@ -42,6 +42,20 @@ impl Default for Timeouts {
     }
 }
 
+/// So long what kept a call from being made says something of the next one.
+const BROKEN_FOR: Duration = Duration::from_secs(600);
+
+/// A TLS failure.
+#[derive(Debug, Clone)]
+pub struct Broken {
+    /// What it was.
+    pub detail: Detail,
+    /// Its kind.
+    pub trouble: Trouble,
+    /// When a call met it.
+    pub at: Instant,
+}
+
 /// A login that succeeded.
 #[derive(Debug)]
 pub struct Login {
@@ -95,8 +109,8 @@ pub struct Connection {
     /// How long a whole call may take.
     total: Duration,
     trusted: Option<usize>,
-    /// Why the last call over it was not made, where only a person can mend that.
-    broken: Mutex<Option<(Detail, Trouble)>>,
+    /// Why the last call over it was not made, where only a person can mend that, and when.
+    broken: Mutex<Option<Broken>>,
 }
 
 impl fmt::Debug for Connection {
@@ -140,9 +154,21 @@ impl Connection {
         self.trusted
     }
 
-    /// Why the last call over it was not made, where that is a TLS failure that only a person can mend.
-    pub fn broken(&self) -> Option<(Detail, Trouble)> {
-        self.broken.lock().clone()
+    /// Why the last call over it was not made, where that is a TLS failure that only a person can mend. After ten minutes
+    /// nothing is known of it any more: the platform may have another certificate.
+    pub fn broken(&self) -> Option<Broken> {
+        let broken = self.broken.lock().clone();
+        broken.filter(|broken| broken.at.elapsed() < BROKEN_FOR)
+    }
+
+    /// As if a call over it had just met a TLS failure.
+    #[cfg(test)]
+    pub(crate) fn set_broken(&self) {
+        *self.broken.lock() = Some(Broken {
+            detail: Detail::default(),
+            trouble: Trouble::CertificateNotTrusted(answer::CertificateFault::Issuer),
+            at: Instant::now(),
+        });
     }
 
     /// Logs in.
@@ -270,10 +296,13 @@ impl Connection {
             };
             (detail, trouble)
         });
-        let broken = reply.as_ref().err();
-        *self.broken.lock() = broken
-            .filter(|(_, trouble)| trouble.needs_person())
-            .cloned();
+        let failed = reply.as_ref().err();
+        let failed = failed.filter(|(_, trouble)| trouble.needs_person());
+        *self.broken.lock() = failed.map(|(detail, trouble)| Broken {
+            detail: detail.clone(),
+            trouble: *trouble,
+            at: Instant::now(),
+        });
         let Reply { status, body, .. } =
             reply.map_err(|(detail, trouble)| Answer::Unavailable(detail, trouble))?;
         let body = in_time(deadline, body).await;

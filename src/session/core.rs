@@ -165,6 +165,13 @@ impl Core {
         }
     }
 
+    /// What kept the calls of a lane from being made may not hold for the next one.
+    pub(super) fn try_now(&mut self, lane: LaneId, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.health.try_now(now);
+        }
+    }
+
     /// From now on nothing is granted, used or begun: who holds a permit writes no intent for it any more.
     pub(super) fn close(&mut self) {
         self.closed = true;

@@ -105,11 +105,12 @@ impl LoginCall {
 
     fn finish(&mut self, result: Option<Result<Login, Answer>>) {
         if let Some(call) = self.call.take() {
-            if let Some(Err(Answer::Unavailable(..))) = result {
-                self.session.lock().members.change_connection(call.lane());
-            }
+            let failed = matches!(&result, Some(Err(answer)) if is_tls_failure(answer));
             self.session
                 .change(|core, now| core.login_ended(&call, result, now));
+            if failed {
+                self.session.try_another_connection(call.lane());
+            }
         }
     }
 }
@@ -159,11 +160,11 @@ impl TrialCall {
 
     fn finish(&mut self, answer: Option<&Answer>) {
         if let Some(call) = self.call.take() {
-            if let Some(Answer::Unavailable(..)) = answer {
-                self.session.lock().members.change_connection(call.lane());
-            }
             self.session
                 .change(|core, now| core.trial_ended(&call, answer, now));
+            if answer.is_some_and(is_tls_failure) {
+                self.session.try_another_connection(call.lane());
+            }
         }
     }
 }
@@ -172,4 +173,9 @@ impl Drop for TrialCall {
     fn drop(&mut self) {
         self.finish(None);
     }
+}
+
+/// Whether the TLS settings that a call went by kept it from being made.
+fn is_tls_failure(answer: &Answer) -> bool {
+    matches!(answer, Answer::Unavailable(_, trouble) if trouble.needs_person())
 }

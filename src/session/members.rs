@@ -1,5 +1,6 @@
 //! The `Platform`s that share one session, and what they agree on.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,8 +17,6 @@ pub(super) struct Members {
     all: BTreeMap<ObjectKey, (LaneId, u64, Member)>,
     /// The credential of each lane, also of one without members that is remembered.
     lanes: BTreeMap<LaneId, Credential>,
-    /// How many of a lane's members, from the latest on, are passed over for its logins: no answer came over theirs.
-    passed_over: BTreeMap<LaneId, usize>,
     changes: u64,
     last: u64,
 }
@@ -76,11 +75,6 @@ impl Members {
         };
         self.lanes.insert(lane, member.credential.clone());
         self.all.insert(platform.clone(), (lane, since, member));
-        if reconnects || before != Some((lane, since)) {
-            // What is new is tried first.
-            let later = self.of(lane).filter(|(_, (other, _))| *other > since);
-            self.passed_over.insert(lane, later.count());
-        }
         let left = before.map(|(lane, _)| lane);
         Joined {
             lane,
@@ -99,7 +93,6 @@ impl Members {
     /// Forgets all lanes but these.
     pub(super) fn retain(&mut self, lanes: &BTreeSet<LaneId>) {
         self.lanes.retain(|lane, _| lanes.contains(lane));
-        self.passed_over.retain(|lane, _| lanes.contains(lane));
     }
 
     /// The lane that `platform` is in.
@@ -128,22 +121,15 @@ impl Members {
         })
     }
 
-    /// The connection that the logins of a lane go over: of the member whose credential or connection changed last, as
-    /// long as none went unanswered.
+    /// The connection that the logins of a lane go over: of the member whose credential changed last, among those whose
+    /// TLS settings have not just failed; where all have, the one that failed first.
     pub(super) fn connection(&self, lane: LaneId) -> Option<Arc<Connection>> {
-        let mut members: Vec<_> = self.of(lane).map(|(_, member)| member).collect();
-        members.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
-        let passed_over = self.passed_over.get(&lane).copied().unwrap_or_default();
-        let chosen = passed_over.checked_rem(members.len())?;
-        let chosen = members.get(chosen).map(|(_, member)| *member)?;
-        Some(Arc::clone(&chosen.connection))
-    }
-
-    /// No answer came over the present connection of a lane: the next login goes over that of its next member, whose CA,
-    /// client certificate or server name may be another one.
-    pub(super) fn change_connection(&mut self, lane: LaneId) {
-        let passed_over = self.passed_over.entry(lane).or_default();
-        *passed_over = passed_over.wrapping_add(1);
+        let members = self.of(lane).map(|(_, (since, member))| {
+            let failed = member.connection.broken().map(|broken| broken.at);
+            ((failed, Reverse(since)), member)
+        });
+        let chosen = members.min_by_key(|(order, _)| *order);
+        chosen.map(|(_, member)| Arc::clone(&member.connection))
     }
 
     fn of(&self, lane: LaneId) -> impl Iterator<Item = (&ObjectKey, (u64, &Member))> {
@@ -231,9 +217,8 @@ mod tests {
         assert_eq!(tries(known()), (true, false));
     }
 
-    #[test]
-    fn logins_go_over_what_is_new_and_over_the_connection_of_another_member_after_one_without_an_answer()
-     {
+    #[tokio::test(start_paused = true)]
+    async fn logins_go_over_the_latest_connection_that_has_not_just_failed() {
         let keys = ["a", "b", "c"].map(|name| ObjectKey::new("n", name));
         let [a, b, c] = [0; 3].map(|_| member(1, 1, Credential::Login, "s"));
         let mut members = Members::default();
@@ -241,24 +226,20 @@ mod tests {
             members.join(key, member.clone());
         }
         let lane = members.lane_of(&keys[0]).unwrap();
-        let goes_over = |members: &Members, member: &Member| {
-            Arc::ptr_eq(&members.connection(lane).unwrap(), &member.connection)
-        };
-        for member in [&c, &b, &a, &c, &b] {
-            assert!(goes_over(&members, member));
-            members.change_connection(lane);
+        let goes_over =
+            |member: &Member| Arc::ptr_eq(&members.connection(lane).unwrap(), &member.connection);
+        let second = Duration::from_secs(1);
+        for member in [&c, &b, &a] {
+            assert!(goes_over(member));
+            member.connection.set_broken();
+            tokio::time::advance(second).await;
         }
-        members.join(&keys[2], c.clone());
-        assert!(goes_over(&members, &a), "nothing is new");
-        let mended = Member {
-            connection: member(1, 1, Credential::Login, "s").connection,
-            ..b
-        };
-        members.join(&keys[1], mended.clone());
-        assert!(goes_over(&members, &mended));
-        members.leave(&keys[1]);
-        members.leave(&keys[2]);
-        assert!(goes_over(&members, &a));
+        // All have: what failed first may have been mended on the other side.
+        assert!(goes_over(&c));
+        c.connection.set_broken();
+        assert!(goes_over(&b));
+        tokio::time::advance(second * 600).await;
+        assert!(goes_over(&c), "nothing is known of any");
     }
 
     #[test]

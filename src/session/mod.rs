@@ -330,6 +330,17 @@ impl Shared {
         result
     }
 
+    /// The TLS settings of one member have failed: those of another one are tried at once.
+    fn try_another_connection(&self, lane: LaneId) {
+        let mut inner = self.lock();
+        let next = inner.members.connection(lane);
+        if next.is_some_and(|connection| connection.broken().is_none()) {
+            inner.core.try_now(lane, Instant::now());
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
     fn proof(&self, learned: Learned) -> Proof {
         match learned {
             Learned::Untried => Proof::Untried,

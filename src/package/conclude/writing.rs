@@ -310,7 +310,7 @@ fn status_refused(words: &str) -> Note {
         warning: true,
         reason: "StatusRefused",
         message: format!(
-            "The status can't be written, and nothing is deleted from the platform for the object before it can: {words}"
+            "The status can't be written, and nothing more is sent to the platform for the object before it can: {words}"
         ),
     }
 }
