@@ -101,6 +101,8 @@ pub(super) enum Assessment {
 pub(super) struct Inputs {
     pub session: SessionKey,
     pub credential: Credential,
+    /// All secrets beside them in the Secret, whether or not they are used.
+    pub secrets: Vec<SecretString>,
     pub tls: TlsSettings,
 }
 
@@ -165,7 +167,10 @@ pub(super) fn assess<'a>(
     let tls = spec.tls.clone().unwrap_or_default();
     let parts = (|| {
         let login = look(credentials, LOGIN)
-            .map(|data| Contents::new(namespace, credentials, data).login())
+            .map(|data| {
+                let contents = Contents::new(namespace, credentials, data);
+                Ok((contents.login()?, contents.secrets()))
+            })
             .transpose()?;
         let mut settings = TlsSettings {
             server_name: tls.server_name,
@@ -190,11 +195,14 @@ pub(super) fn assess<'a>(
     match (parts, unreadable, unread) {
         (Err(refusal), _, _) => Assessment::Invalid(refusal),
         (Ok(_), Some(refusal), _) => Assessment::Unreadable(refusal),
-        (Ok((Some((app_id, credential)), tls)), None, false) => Assessment::Complete(Inputs {
-            session: SessionKey { endpoint, app_id },
-            credential,
-            tls,
-        }),
+        (Ok((Some(((app_id, credential), secrets)), tls)), None, false) => {
+            Assessment::Complete(Inputs {
+                session: SessionKey { endpoint, app_id },
+                credential,
+                secrets,
+                tls,
+            })
+        }
         (Ok(_), None, _) => Assessment::Unread,
     }
 }
@@ -288,6 +296,13 @@ impl<'a> Contents<'a> {
     }
 
     /// A login where there is any part of one, since it can be renewed; else a token handed in.
+    /// What is to be hidden of it.
+    fn secrets(&self) -> Vec<SecretString> {
+        let secrets = [SECRET, ACCESS_TOKEN].into_iter();
+        let secrets = secrets.filter_map(|key| self.text(key).ok());
+        secrets.map(SecretString::from).collect()
+    }
+
     fn login(&self) -> Result<(AppId, Credential), Refusal> {
         if self.has(APP_ID) || self.has(SECRET) {
             let app_id = self.app_id(APP_ID)?;

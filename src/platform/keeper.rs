@@ -392,6 +392,7 @@ impl Keeper {
                 };
                 match connection {
                     Ok(connection) => {
+                        connection.hide(inputs.secrets.clone());
                         let held = Held {
                             uid: object.uid.clone(),
                             spec: wanted.spec.clone(),

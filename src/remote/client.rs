@@ -42,6 +42,8 @@ impl Default for Timeouts {
     }
 }
 
+/// So many secrets are hidden beside those of a call.
+const HIDDEN: usize = 8;
 /// So long what kept a call from being made says something of the next one.
 const BROKEN_FOR: Duration = Duration::from_secs(600);
 
@@ -79,9 +81,8 @@ impl Authorization {
         Self { token, login }
     }
 
-    fn mask(&self) -> Mask {
-        let secrets = [&self.token].into_iter().chain(&self.login);
-        Mask::of(secrets.map(ExposeSecret::expose_secret))
+    fn secrets(&self) -> Vec<&SecretString> {
+        [&self.token].into_iter().chain(&self.login).collect()
     }
 }
 
@@ -111,6 +112,8 @@ pub struct Connection {
     trusted: Option<usize>,
     /// Why the last call over it was not made, where only a person can mend that, and when.
     broken: Mutex<Option<Broken>>,
+    /// What is shown of no answer, whatever call it answers; the newest last.
+    hidden: Mutex<Vec<SecretString>>,
 }
 
 impl fmt::Debug for Connection {
@@ -146,6 +149,7 @@ impl Connection {
             total,
             trusted: None,
             broken: Mutex::default(),
+            hidden: Mutex::default(),
         }
     }
 
@@ -159,6 +163,24 @@ impl Connection {
     pub fn broken(&self) -> Option<Broken> {
         let broken = self.broken.lock().clone();
         broken.filter(|broken| broken.at.elapsed() < BROKEN_FOR)
+    }
+
+    /// Hides these in all answers, beside what a call is made with: the platform may repeat what stands in the Secret beside
+    /// a login, or stood there before. The last eight are known.
+    pub fn hide(&self, secrets: Vec<SecretString>) {
+        let mut hidden = self.hidden.lock();
+        for secret in secrets {
+            hidden.retain(|known| known.expose_secret() != secret.expose_secret());
+            hidden.push(secret);
+        }
+        let more = hidden.len().saturating_sub(HIDDEN);
+        hidden.drain(..more);
+    }
+
+    fn mask(&self, secrets: &[&SecretString]) -> Mask {
+        let hidden = self.hidden.lock();
+        let all = secrets.iter().copied().chain(hidden.iter());
+        Mask::of(all.map(ExposeSecret::expose_secret))
     }
 
     /// As if a call over it had just met a TLS failure.
@@ -180,7 +202,7 @@ impl Connection {
             .append_pair("appId", app_id.as_str())
             .append_pair("secret", secret.expose_secret())
             .finish();
-        let mask = Mask::of([secret.expose_secret()]);
+        let mask = self.mask(&[secret]);
         let content = HeaderValue::from_static("application/x-www-form-urlencoded");
         let request = Request {
             method: Method::POST,
@@ -205,7 +227,7 @@ impl Connection {
             Err(answer) => return answer,
         };
         match self
-            .call(Call::Delete, request, &authorization.mask())
+            .call(Call::Delete, request, &self.mask(&authorization.secrets()))
             .await
         {
             Ok((status, _)) => Answer::Done(status),
@@ -224,7 +246,7 @@ impl Connection {
         file_id: &FileId,
     ) -> Result<CategoryInfo, Answer> {
         let request = package(Method::GET, app_id, authorization, file_id)?;
-        let mask = authorization.mask();
+        let mask = self.mask(&authorization.secrets());
         let (status, body) = self.call(Call::Show, request, &mask).await?;
         reply::package(&body, file_id, &mask).map_err(|lack| not_understood(status, lack))
     }
@@ -268,7 +290,7 @@ impl Connection {
             bound: PAGE_BOUND,
             ..authorized(Method::GET, path, app_id, authorization)?
         };
-        let mask = authorization.mask();
+        let mask = self.mask(&authorization.secrets());
         let (status, body) = self.call(Call::List, request, &mask).await?;
         reply::page(&body, &mask).map_err(|lack| not_understood(status, lack))
     }

@@ -16,6 +16,33 @@ async fn no_debug_text_shows_a_secret() {
     assert!(!format!("{connection:?} {refused:?} {deleted:?}").contains(SECRET));
 }
 
+#[tokio::test]
+async fn what_stands_in_the_secret_beside_the_login_or_stood_there_before_is_hidden_in_each_answer()
+{
+    let before: Vec<String> = (0..9)
+        .map(|number| format!("unused-token-{number}"))
+        .collect();
+    let said = before.join(" ");
+    let echo = format!(r#"{{"resultcode":"1010005","resultmsg":"{said}"}}"#);
+    let (_mock, connection) = answering(ResponseTemplate::new(403).set_body_string(echo)).await;
+    for secret in &before {
+        connection.hide(vec![secret.clone().into()]);
+    }
+    connection.hide(vec![before[1].clone().into()]);
+    let told = format!(
+        "{:?} {:?}",
+        delete(&connection).await,
+        connection.login(&app(), &secret()).await
+    );
+    for secret in &before[1..] {
+        assert!(!told.contains(&**secret), "{told}");
+    }
+    assert!(
+        told.contains(&*before[0]),
+        "the last eight are known: {told}"
+    );
+}
+
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 

@@ -2,24 +2,55 @@
 
 use super::*;
 
+/// A certificate of somebody else.
+fn foreign() -> String {
+    let made = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]);
+    made.unwrap().cert.pem()
+}
+
+fn set_ca(tenant: &Tenant<'_>, pem: &str) {
+    let patch = json!({"stringData": {"ca.crt": pem}}).to_string();
+    let arguments = [
+        "patch",
+        "secret/production-ca",
+        "--type=merge",
+        "-p",
+        &patch,
+    ];
+    tenant.kubectl(&arguments);
+}
+
+#[tokio::test]
+async fn a_wrong_ca_of_the_first_platform_by_name_keeps_no_list_from_being_read() {
+    let reads = json!({"inventory": {"interval": "1s"}});
+    let layout = Layout {
+        platform: reads.clone(),
+        ..Layout::default()
+    };
+    let rig = Rig::shared("z-right-ca", layout).await;
+    let same = json!({"appId": rig.namespace, "secret": "correct-horse-battery"});
+    let tenant = Tenant::bring(&rig, "a-wrong-ca", &same);
+    set_ca(&tenant, &foreign());
+    tenant.change(&json!({"spec": reads})).await;
+    let lists = async || {
+        let ledger = rig.simulator.ledger().await;
+        let lists = ledger.iter().filter(|call| call["verdict"] == "listed");
+        lists.count()
+    };
+    let before = lists().await;
+    wait_for("two more lists", SOON, async || {
+        (lists().await > before + 2).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_wrong_ca_beside_an_equal_credential_holds_up_its_own_objects_and_nobody_else() {
     let rig = Rig::shared("right-ca", Layout::default()).await;
     rig.active(&[("one", FIRST), ("two", SECOND)]).await;
     let same = json!({"appId": rig.namespace, "secret": "correct-horse-battery"});
     let tenant = Tenant::bring(&rig, "wrong-ca", &same);
-    let foreign = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
-    let set_ca = |pem: String| {
-        let patch = json!({"stringData": {"ca.crt": pem}}).to_string();
-        tenant.kubectl(&[
-            "patch",
-            "secret/production-ca",
-            "--type=merge",
-            "-p",
-            &patch,
-        ]);
-    };
-    set_ca(foreign.cert.pem());
+    set_ca(&tenant, &foreign());
     tenant.retire("three", "package-00003");
     tenant.says("vp", "three", "TlsFailed").await;
     rig.delete("one");
@@ -34,6 +65,6 @@ async fn a_wrong_ca_beside_an_equal_credential_holds_up_its_own_objects_and_nobo
     let secret = format!("{}/production-ca", tenant.namespace);
     assert!(message(&told).contains(&secret), "{}", message(&told));
     let right = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
-    set_ca(right);
+    set_ca(&tenant, &right);
     tenant.says("vp", "three", "Deleted").await;
 }

@@ -70,7 +70,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             purpose: Purpose::Delete,
             ..
         } if seen.guard == Judgement::Free(Unit::Unrecorded) => Decision::GiveBack(
-            "the deletion can't be counted, since the status of its Platform can't be written"
+            "the deletion can't be counted, since the status of its Platform can't be written, which is tried again with growing pauses of up to a minute"
                 .to_owned(),
         ),
         Standing::Permitted {

@@ -326,7 +326,7 @@ impl Source {
 }
 
 /// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
-/// are there and accepted; before any is, one whose credential wasn't refused. Only what brings that credential, or
+/// are there and accepted, and whose TLS settings have not just failed; before any is, one whose credential wasn't refused. Only what brings that credential, or
 /// another login that is accepted too, counts.
 fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> BTreeMap<SessionKey, Wanted> {
     platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -348,10 +348,13 @@ fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
         .iter()
         .filter(|(_, usable, _)| usable.last_good.is_none() && usable.inventory.is_some());
     // A token that was handed in may be of another application, and list the packages of that one.
-    let best = lending.min_by_key(|(_, usable, proof)| match proof {
-        Proof::Proven { .. } => (0, !usable.logs_in, 0),
-        Proof::Untried => (0, !usable.logs_in, 1),
-        Proof::Refused { .. } => (1, !usable.logs_in, 0),
+    let best = lending.min_by_key(|(_, usable, proof)| {
+        let broken = usable.connection.broken().is_some();
+        match proof {
+            Proof::Proven { .. } => (0, !usable.logs_in, broken, 0),
+            Proof::Untried => (0, !usable.logs_in, broken, 1),
+            Proof::Refused { .. } => (1, !usable.logs_in, broken, 0),
+        }
     });
     let source = best.map(|(_, usable, _)| Source {
         session: Arc::clone(&usable.session),
