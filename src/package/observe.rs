@@ -124,15 +124,13 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
     let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
     let memory = sources.memory;
     let doubted = is_doubted(&known);
-    let (mut request, looks_first) = memory.requests.peek(&object, now, doubted);
-    if claim_has_ended(&object, &weighed.claim, now) {
-        request = Some(Request::new(now));
-    }
+    let (request, looks_first) = memory.requests.peek(&object, now, doubted);
+    let anew = claim_has_ended(&object, &weighed.claim, now).then(|| Request::new(now));
     let (standing, misplaced) = standing_in(sources, &object, usable.as_ref(), package.as_ref());
     let refusal = |part| memory.refusal(&object.uid, part, &fingerprint);
     let facts = Observation {
         echo: memory.echo(&object.uid, &object.resource_version),
-        request,
+        request: anew.or(request),
         looks_first,
         finalizers_refused: refusal(Part::Finalizers),
         status_refused: refusal(Part::Status),
