@@ -91,7 +91,8 @@ async fn a_leader_cut_off_from_the_api_server_ends_and_the_standby_goes_on() {
     load.delete().await;
     load.called(60, LOAD).await;
     proxy.cut();
-    let ended = a.ended(SHORT_LEASE + Duration::from_secs(1)).await;
+    // One of them for its last events.
+    let ended = a.ended(SHORT_LEASE + Duration::from_secs(2)).await;
     assert!(!ended.success());
     let log = a.log().join("\n");
     assert!(
