@@ -28,8 +28,6 @@ pub enum Errand {
         /// That it may not.
         doubted: bool,
     },
-    /// Its deletion is asked for from now on: a claim has ended that kept its package.
-    AskAnew,
     /// Waits behind no other object any more.
     Unfollow,
     /// Has its Platform read by a GET, for the pass that sends.

@@ -6,12 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cache::{Cache, Look};
-use super::decide::{Now, Observation, PlatformView, Unbelieved, claim_has_ended, is_doubted};
+use super::decide::{Now, Observation, PlatformView, Unbelieved, is_doubted};
 use super::memory::{Fingerprint, Memory, PackageKey, Part, Seat};
 use super::object::Object;
 use super::others::{Ties, Weighed};
 use super::reads::Reads;
-use super::requests::Request;
 use super::slow::Slow;
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::Mode;
@@ -125,12 +124,11 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
     let memory = sources.memory;
     let doubted = is_doubted(&known);
     let (request, looks_first) = memory.requests.peek(&object, now, doubted);
-    let anew = claim_has_ended(&object, &weighed.claim, now).then(|| Request::new(now));
     let (standing, misplaced) = standing_in(sources, &object, usable.as_ref(), package.as_ref());
     let refusal = |part| memory.refusal(&object.uid, part, &fingerprint);
     let facts = Observation {
         echo: memory.echo(&object.uid, &object.resource_version),
-        request: anew.or(request),
+        request,
         looks_first,
         finalizers_refused: refusal(Part::Finalizers),
         status_refused: refusal(Part::Status),

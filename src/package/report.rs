@@ -91,7 +91,6 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
                 memory.requests.doubt(object);
             }
         }
-        Errand::AskAnew => memory.requests.renew(uid, observed.now),
         Errand::Unfollow => memory.unfollow(uid),
         Errand::ReadAhead => read_ahead(reach, object),
         Errand::WantRoom => reach.guards.want(uid, object.platform()),

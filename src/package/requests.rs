@@ -208,13 +208,6 @@ impl Requests {
         }
     }
 
-    /// The object `uid` asks anew from `now` on, where it asks.
-    pub fn renew(&self, uid: &str, now: Now) {
-        if let Some(seen) = self.state.lock().seen.get_mut(uid) {
-            seen.request = Request::new(now);
-        }
-    }
-
     /// The object `uid` asks for nothing, or is gone.
     pub fn forget(&self, uid: &str) {
         self.state.lock().seen.remove(uid);

@@ -2,11 +2,9 @@
 
 use super::{Echo, Now, Observation, PlatformView};
 use crate::api::names::{AppId, ObjectKey};
-use crate::api::reason::Reason;
 use crate::package::asking::asking;
 use crate::package::claims::Claim;
 use crate::package::errand::Errand;
-use crate::package::object::Object;
 use crate::platform::guard::Asked;
 use crate::platform::inventory::Known;
 
@@ -21,9 +19,6 @@ pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
     errands.push(Errand::See {
         doubted: is_doubted(&seen.known),
     });
-    if claim_has_ended(&seen.object, &seen.claim, now) {
-        errands.push(Errand::AskAnew);
-    }
     if seen.ahead.is_none() {
         // Its session may be another one since it began to follow.
         errands.push(Errand::Unfollow);
@@ -36,19 +31,6 @@ pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
         errands.push(Errand::Unproven(None));
     }
     errands
-}
-
-/// Whether another object kept the package of `object` up to now, as its status says, and does so no more. What was to be
-/// deleted by that one can still be called off as long as its own grace period lasts, so the one of `object` begins anew.
-pub(in crate::package) fn claim_has_ended(object: &Object, claim: &Claim, now: Now) -> bool {
-    let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
-    let kept = [Reason::StillClaimed, Reason::ClaimUnclear];
-    let was_kept = kept.iter().any(|reason| object.status.says(*reason));
-    let is_kept = match claim {
-        Claim::Claimed(_) | Claim::Unclear(_) => true,
-        Claim::Nobody | Claim::Disregarded(_) => false,
-    };
-    asks && was_kept && !is_kept
 }
 
 /// Whether the package may not be there, as far as the list of the platform and the calls of this process tell.

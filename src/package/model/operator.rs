@@ -282,7 +282,6 @@ impl World {
                     self.truths.entry(uid.clone()).or_default().outcome = None;
                 }
                 Errand::LookedUp(now) => self.memory.looked_up(uid, now),
-                Errand::AskAnew => self.memory.requests.renew(uid, self.clock()),
                 Errand::Proven(Some(until)) => {
                     let proven = (object.generation, until);
                     self.proven.insert(uid.clone(), proven);
