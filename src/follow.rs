@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until, timeout};
 
+pub use self::page::list;
 use self::page::{Page, Size};
 use crate::raw::Fields;
 use crate::sight::Eye;
@@ -28,8 +29,6 @@ use crate::watch_backoff::WatchBackoff;
 
 /// How much later than announced the API server may end a watch.
 const LATE: Duration = Duration::from_secs(5);
-/// How long one page of [`list`] may take.
-const PAGE_PATIENCE: Duration = Duration::from_secs(10);
 /// The first pause after something that is no JSON; it doubles with each further one.
 const GARBAGE_PAUSE: Duration = Duration::from_secs(5);
 const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
@@ -432,33 +431,6 @@ pub fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.clone(),
         error => error.to_string(),
-    }
-}
-
-/// All that `api` has as of one moment; of each object only what `keep` makes of it is held.
-///
-/// # Errors
-/// When a page can't be read in time.
-pub async fn list<K, T>(api: Api<K>, usual: u32, mut keep: impl FnMut(K) -> T) -> Result<Vec<T>>
-where
-    K: Resource + DeserializeOwned,
-{
-    let url = api.resource_url().to_owned();
-    let client = api.into_client();
-    let (mut size, mut next, mut kept) = (Size::new(usual), None, Vec::new());
-    loop {
-        let page = page::read(&client, &url, None, next.clone(), &mut size);
-        let read = timeout(PAGE_PATIENCE, page).await.unwrap_or_else(|_| {
-            let late = io::Error::from(io::ErrorKind::TimedOut);
-            Err(Error::InitialListFailed(kube::Error::ReadEvents(late)))
-        })?;
-        // One that is too large is asked for again.
-        let Some(page) = read else { continue };
-        kept.extend(page.items.into_iter().map(&mut keep));
-        next = page.next;
-        if next.is_none() {
-            return Ok(kept);
-        }
     }
 }
 

@@ -3,20 +3,24 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt};
-use kube::Client;
-use kube::api::ListParams;
+use kube::api::{Api, ListParams};
 use kube::core::Request;
 use kube::runtime::watcher::{Error, Result};
+use kube::{Client, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use crate::raw::Fields;
 
 /// So many bytes of a page are read; one object is read whole, however large it is.
 const MOST: usize = 4 << 20;
+/// How long one page of [`list`] may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A page that turned out too large is asked for again with one in so many of its objects.
 const SMALLER: u32 = 4;
 
@@ -121,6 +125,33 @@ pub(super) async fn read<K: DeserializeOwned>(
         next: metadata.get("continue").filter(filled),
         version: metadata.get("resourceVersion").filter(filled),
     }))
+}
+
+/// All that `api` has as of one moment; of each object only what `keep` makes of it is held.
+///
+/// # Errors
+/// When a page can't be read in time.
+pub async fn list<K, T>(api: Api<K>, usual: u32, mut keep: impl FnMut(K) -> T) -> Result<Vec<T>>
+where
+    K: Resource + DeserializeOwned,
+{
+    let url = api.resource_url().to_owned();
+    let client = api.into_client();
+    let (mut size, mut next, mut kept) = (Size::new(usual), None, Vec::new());
+    loop {
+        let page = read(&client, &url, None, next.clone(), &mut size);
+        let shown = timeout(PATIENCE, page).await.unwrap_or_else(|_| {
+            let late = io::Error::from(io::ErrorKind::TimedOut);
+            Err(Error::InitialListFailed(kube::Error::ReadEvents(late)))
+        })?;
+        // One that is too large is asked for again.
+        let Some(page) = shown else { continue };
+        kept.extend(page.items.into_iter().map(&mut keep));
+        next = page.next;
+        if next.is_none() {
+            return Ok(kept);
+        }
+    }
 }
 
 #[cfg(test)]
