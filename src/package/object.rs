@@ -262,14 +262,8 @@ mod tests {
 
     use super::*;
     use crate::api::crds;
-    use crate::package::watched::{Watched, served};
+    use crate::package::watched::{Watched, read, served};
     use serde_json::json;
-
-    fn read(value: Value) -> Object {
-        serde_json::from_value::<Watched>(served(value))
-            .unwrap()
-            .into()
-    }
 
     #[test]
     fn an_object_without_a_field_that_the_api_server_fills_in_cannot_be_read() {

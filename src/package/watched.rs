@@ -123,16 +123,18 @@ pub(crate) fn served(mut object: Value) -> Value {
     object
 }
 
+/// An object as it is read, with what the API server fills in.
+#[cfg(test)]
+pub(crate) fn read(object: Value) -> Object {
+    serde_json::from_value::<Watched>(served(object))
+        .unwrap()
+        .into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    fn read(value: Value) -> Object {
-        serde_json::from_value::<Watched>(served(value))
-            .unwrap()
-            .into()
-    }
 
     #[test]
     fn odd_metadata_that_another_writer_controls_hides_nothing() {

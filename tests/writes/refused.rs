@@ -176,6 +176,17 @@ async fn a_removal_that_a_policy_refuses_is_said_and_not_tried_all_the_time() {
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
 }
 
+/// Adds a Platform `second` with the spec of `production`.
+fn add_second_platform(rig: &Rig<'_>) {
+    let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
+    let first: Value = serde_json::from_str(&said.expect_ok()).unwrap();
+    let second = json!({
+        "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
+        "metadata": {"namespace": rig.namespace, "name": "second"}, "spec": first["spec"],
+    });
+    rig.plane.apply(&second.to_string()).expect_ok();
+}
+
 #[tokio::test]
 async fn a_platform_whose_finalizer_a_policy_refuses_is_not_called_available() {
     let rig = Rig::shared("deny-platform", at_once()).await;
@@ -187,13 +198,7 @@ async fn a_platform_whose_finalizer_a_policy_refuses_is_not_called_available() {
         "Invalid",
     );
     in_force().await;
-    let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
-    let first: Value = serde_json::from_str(&said.expect_ok()).unwrap();
-    let second = json!({
-        "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
-        "metadata": {"namespace": rig.namespace, "name": "second"}, "spec": first["spec"],
-    });
-    rig.plane.apply(&second.to_string()).expect_ok();
+    add_second_platform(&rig);
     let refused = rig.platform_reason("second", "FinalizerRefused").await;
     let message = ready(&refused)["message"].clone();
     assert!(

@@ -47,14 +47,8 @@ async fn holds_what_it_cannot_count(rig: &Rig<'_>, policy: impl Fn() -> Policy, 
     rig.active(&[("meter-fw", "package-00001")]).await;
     let policy = policy();
     in_force().await;
-    let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
-    let first: Value = serde_json::from_str(&said.expect_ok()).unwrap();
-    let second = json!({
-        "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
-        "metadata": {"namespace": rig.namespace, "name": "second"}, "spec": first["spec"],
-    });
     let from = rig.plane.audit_end();
-    rig.plane.apply(&second.to_string()).expect_ok();
+    add_second_platform(rig);
     let over_it = json!({"platformRef": {"name": "second"}});
     let manifest = rig.manifest("valve-fw", "package-00002", &over_it);
     rig.plane.apply(&manifest.to_string()).expect_ok();
