@@ -1,4 +1,4 @@
-//! Many runs on all cores.
+//! Many runs on all cores, of which some may fail.
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,21 +13,31 @@ pub fn at_once<T: Sync + Debug + Clone + Send, R: Send>(
 ) -> (Vec<R>, Vec<T>) {
     let next = AtomicUsize::new(0);
     let done = Mutex::new((Vec::new(), Vec::new()));
-    thread::scope(|threads| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            threads.spawn(|| {
-                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let given = catch_unwind(AssertUnwindSafe(|| work(one)));
-                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Ok(given) = given {
-                        done.0.push(given);
-                    } else {
-                        eprintln!("it fails: {one:?}");
-                        done.1.push(one.clone());
-                    }
-                }
-            });
+    on_each_core(|| {
+        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let given = unless_failing(|| work(one));
+            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(given) = given {
+                done.0.push(given);
+            } else {
+                eprintln!("it fails: {one:?}");
+                done.1.push(one.clone());
+            }
         }
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work` on each core at once, to its end.
+pub fn on_each_core(work: impl Fn() + Sync) {
+    thread::scope(|threads| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            threads.spawn(&work);
+        }
+    });
+}
+
+/// What `play` gives; `None` where it fails.
+pub fn unless_failing<R>(play: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(play)).ok()
 }

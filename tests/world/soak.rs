@@ -1,11 +1,10 @@
 //! Histories for as long as somebody likes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::at_once::{on_each_core, unless_failing};
 use crate::random::Plan;
 use crate::shrink::tell;
 
@@ -18,16 +17,12 @@ fn soak() {
     println!("from seed {first} on");
     let (begun, next) = (Instant::now(), AtomicU64::new(first));
     let failed = Mutex::new(Vec::new());
-    thread::scope(|threads| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            threads.spawn(|| {
-                while begun.elapsed() < Duration::from_secs(60 * minutes) {
-                    let plan = Plan::of(next.fetch_add(1, Ordering::Relaxed));
-                    if catch_unwind(AssertUnwindSafe(|| plan.play())).is_err() {
-                        failed.lock().unwrap().push(plan.seed);
-                    }
-                }
-            });
+    on_each_core(|| {
+        while begun.elapsed() < Duration::from_secs(60 * minutes) {
+            let plan = Plan::of(next.fetch_add(1, Ordering::Relaxed));
+            if unless_failing(|| plan.play()).is_none() {
+                failed.lock().unwrap().push(plan.seed);
+            }
         }
     });
     let played = next.into_inner() - first;

@@ -87,6 +87,6 @@ pub async fn strangers(stage: &Stage<'_>) {
     sleep(Duration::from_secs(10)).await;
     stage.delete("a").await;
     stage.says("a", "ClaimUnclear").await;
-    stage.disregard("a", "x").await;
+    stage.disregard_strangers(&["a".to_owned()]).await;
     stage.ends().await;
 }

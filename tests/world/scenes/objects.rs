@@ -6,13 +6,7 @@ use tokio::time::sleep;
 use crate::stage::{GRACE, Stage};
 
 pub async fn plain(stage: &Stage<'_>) {
-    for (name, file) in [
-        ("a", "package-00001"),
-        ("b", "package-00002"),
-        ("c", "package-00003"),
-    ] {
-        stage.wish(name, file).await;
-    }
+    stage.wish_three().await;
     stage.delete("a").await;
     stage.goes("a").await;
     stage.delete("b").await;

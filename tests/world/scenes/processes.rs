@@ -9,13 +9,7 @@ use crate::stage::{GRACE, Stage};
 
 /// The leader stops in order while deletions are under way, and the one after it too.
 pub async fn hand_over(stage: &Stage<'_>) {
-    for (name, file) in [
-        ("a", "package-00001"),
-        ("b", "package-00002"),
-        ("c", "package-00003"),
-    ] {
-        stage.wish(name, file).await;
-    }
+    stage.wish_three().await;
     stage.delete("a").await;
     sleep(GRACE).await;
     stage.world.stop_leader().await;
@@ -50,9 +44,7 @@ pub async fn clocks(stage: &Stage<'_>) {
     stage
         .world
         .set_clock("vpo-1", SignedDuration::from_secs(-25));
-    stage.wish("a", "package-00001").await;
-    stage.wish("b", "package-00002").await;
-    stage.wish("c", "package-00003").await;
+    stage.wish_three().await;
     stage.delete("a").await;
     sleep(GRACE / 2).await;
     stage

@@ -39,6 +39,17 @@ impl Stage<'_> {
         self.comes_to(name, "Active").await;
     }
 
+    /// The same of `a`, `b` and `c`, for the first three packages.
+    pub async fn wish_three(&self) {
+        for (name, file) in [
+            ("a", "package-00001"),
+            ("b", "package-00002"),
+            ("c", "package-00003"),
+        ] {
+            self.wish(name, file).await;
+        }
+    }
+
     /// Somebody deletes an object.
     pub async fn delete(&self, name: &str) {
         let key = key(name);

@@ -37,14 +37,6 @@ impl Stage<'_> {
         self.world.people.create(PACKAGES, STRANGE, &object).await;
     }
 
-    /// Somebody passes over the claim of an object of the stranger.
-    pub async fn disregard(&self, name: &str, strange: &str) {
-        let theirs = self.world.package(STRANGE, strange).await.unwrap();
-        let change =
-            json!({"metadata": {"annotations": {DISREGARD_ANNOTATION: theirs["metadata"]["uid"]}}});
-        self.patch(name, &change, |_| {}).await;
-    }
-
     /// Somebody passes over the claims of all objects of the stranger.
     pub async fn disregard_strangers(&self, names: &[String]) {
         let mut uids = Vec::new();
