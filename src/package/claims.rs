@@ -150,6 +150,18 @@ pub struct Found {
     pub doubts: Vec<Doubt>,
 }
 
+impl Found {
+    /// The uids of those of `others` that keep the package, or may, as long as nothing else is known. Those of which a pass
+    /// without a permit is sure that they are of another application don't.
+    pub fn keepers(&self, others: &[Claimant]) -> Vec<Arc<str>> {
+        let claiming = |other: &&Claimant| self.claiming.as_ref() == Some(&other.key);
+        let claiming = others.iter().filter(claiming).map(|other| &other.uid);
+        let unclear = |doubt: &&Doubt| doubt.why != Why::Unconfirmed;
+        let doubts = self.doubts.iter().filter(unclear).map(|doubt| &doubt.uid);
+        claiming.chain(doubts).cloned().collect()
+    }
+}
+
 /// Whether somebody else wants the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {

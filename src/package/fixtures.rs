@@ -129,6 +129,8 @@ pub(crate) fn seen(object: Object) -> Observation {
         object: std::sync::Arc::new(object),
         echo: Echo::Seen,
         request: None,
+        anew: false,
+        keepers: Vec::new(),
         looks_first: false,
         finalizers_refused: None,
         status_refused: None,

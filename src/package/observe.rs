@@ -11,6 +11,7 @@ use super::memory::{Fingerprint, Memory, PackageKey, Part, Seat};
 use super::object::Object;
 use super::others::{Ties, Weighed};
 use super::reads::Reads;
+use super::requests::Others;
 use super::slow::Slow;
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::Mode;
@@ -123,13 +124,19 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
     let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
     let memory = sources.memory;
     let doubted = is_doubted(&known);
-    let (request, looks_first) = memory.requests.peek(&object, now, doubted);
+    let beside = Others {
+        living: &others,
+        keepers: &weighed.keepers,
+    };
+    let asked = memory.requests.peek(&object, now, doubted, beside);
     let (standing, misplaced) = standing_in(sources, &object, usable.as_ref(), package.as_ref());
     let refusal = |part| memory.refusal(&object.uid, part, &fingerprint);
     let facts = Observation {
         echo: memory.echo(&object.uid, &object.resource_version),
-        request,
-        looks_first,
+        request: asked.request,
+        anew: asked.anew,
+        keepers: weighed.keepers,
+        looks_first: asked.looks_first,
         finalizers_refused: refusal(Part::Finalizers),
         status_refused: refusal(Part::Status),
         blind: memory.is_blind(),

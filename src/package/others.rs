@@ -13,6 +13,7 @@ use super::claims::{
 use super::decide::Now;
 use super::doubts::{Case, Doubts, Finding, Since};
 use super::object::Object;
+use super::requests::Keepers;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::reason::Reason;
 use crate::platform::{Directory, Resolution, Usable};
@@ -39,6 +40,8 @@ pub(super) struct Weighed {
     pub trials: Vec<Trial>,
     /// What there is to note of unclear claims.
     pub finding: Option<Finding>,
+    /// Who keeps the package, or may.
+    pub keepers: Keepers,
 }
 
 impl Weighed {
@@ -48,6 +51,7 @@ impl Weighed {
             claim: Claim::Nobody,
             trials: Vec::new(),
             finding: None,
+            keepers: Keepers::new(),
         }
     }
 }
@@ -130,6 +134,7 @@ impl<'a> Ties<'a> {
     ) -> Weighed {
         let found = claims::find(application, others, now.wall, |other| self.belonging(other));
         let trials = trials(&found, object);
+        let keepers = found.keepers(others);
         let finding = finding(&found, self.confirmed.is_some(), object, application);
         let since = finding.as_ref();
         let since = since.map_or_else(HashMap::new, |finding| self.doubts.peek(finding, now));
@@ -137,6 +142,7 @@ impl<'a> Ties<'a> {
             claim: weigh(found, &since, object, now),
             trials,
             finding,
+            keepers,
         }
     }
 }

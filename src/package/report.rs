@@ -85,8 +85,13 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         }
         Errand::Doubt(finding) => memory.doubts.note(finding, observed.now),
         Errand::Back => memory.back(uid),
-        Errand::See { doubted } => {
+        Errand::See {
+            doubted,
+            keepers,
+            anew,
+        } => {
             memory.requests.see(object, observed.now);
+            memory.requests.keep(uid, keepers, anew, observed.now);
             if doubted {
                 memory.requests.doubt(object);
             }

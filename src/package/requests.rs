@@ -6,8 +6,12 @@
 //!
 //! A retired object whose package may be long gone, such as the record of one in a cluster that is rebuilt from Git,
 //! asks for nothing before a look-up: its request begins when that shows the package.
+//!
+//! Where another object kept the package, the request begins anew when that one ends: whoever retired or deleted it by
+//! mistake has the whole grace period to take that back, too.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -15,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::asking::asking;
+use super::claims::Claimant;
 use super::decide::Now;
 use super::object::Object;
 use crate::api::reason::{Phase, Reason};
@@ -97,12 +102,48 @@ struct State {
     seen: HashMap<String, Seen>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Seen {
     request: Request,
-    /// The deletion of the object, where that is what was asked for.
+    /// The deletion of the object, where that alone is what was asked for.
     deleted_at: Option<Timestamp>,
     look_up: LookUp,
+    /// Who kept its package at the last look.
+    keepers: Keepers,
+}
+
+/// The objects that keep a package, or may: their uids.
+pub type Keepers = Vec<Arc<str>>;
+
+/// What a look finds that an object asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peeked {
+    /// Since when; `None` where it asks for nothing.
+    pub request: Option<Request>,
+    /// Whether its package is looked up before the guard hears of that.
+    pub looks_first: bool,
+    /// Whether it asks anew, since one that kept its package has ended since the last look.
+    pub anew: bool,
+}
+
+/// Who else names a package, and who of them keeps it.
+#[derive(Clone, Copy, Default)]
+pub struct Others<'a> {
+    /// All that lived when they were shown.
+    pub living: &'a [Claimant],
+    /// Those of them that keep it, or may.
+    pub keepers: &'a [Arc<str>],
+}
+
+impl Others<'_> {
+    /// Whether one of those that kept the package of `object` at the last look has ended since.
+    fn have_ended(self, before: &[Arc<str>], object: &Object, now: Timestamp) -> bool {
+        let living = self.living.iter().filter(|other| other.lives(now));
+        let lives = |uid: &Arc<str>| living.clone().any(|other| other.uid == *uid);
+        // What another process saw last is known by the status.
+        let kept = self.keepers.is_empty() && object.status.says(Reason::StillClaimed);
+        kept || !before.iter().all(lives)
+    }
 }
 
 /// Whether the package is looked up before the guard hears of the request.
@@ -128,12 +169,13 @@ impl Seen {
             }
             None => Some(Self {
                 request,
-                deleted_at: object.deleted_at,
+                deleted_at: object.deleted_at.filter(|_| !object.is_retired(now.wall)),
                 look_up: if may_be_long_gone(object) {
                     LookUp::Due
                 } else {
                     LookUp::Needless
                 },
+                keepers: Keepers::new(),
             }),
         }
     }
@@ -154,29 +196,47 @@ impl Seen {
 }
 
 impl Requests {
-    /// What `object` asks for at `now`, and whether its package is looked up before the guard hears of that; nothing is
-    /// noted. `doubted` tells that the package may not be there.
-    pub fn peek(&self, object: &Object, now: Now, doubted: bool) -> (Option<Request>, bool) {
-        let known = self.state.lock().seen.get(&object.uid).copied();
-        let mut seen = Seen::next(known, object, now);
-        if let Some(seen) = seen.as_mut().filter(|_| doubted) {
+    /// What `object` asks for at `now`, while these `others` name its package; nothing is noted. `doubted` tells that the
+    /// package may not be there.
+    pub fn peek(&self, object: &Object, now: Now, doubted: bool, others: Others<'_>) -> Peeked {
+        let known = self.state.lock().seen.get(&object.uid).cloned();
+        let Some(mut seen) = Seen::next(known, object, now) else {
+            return Peeked::default();
+        };
+        if doubted {
             seen.doubt(object);
         }
-        let looks_first = seen.is_some_and(|seen| seen.look_up == LookUp::Due);
-        (seen.map(|seen| seen.request), looks_first)
+        let anew = others.have_ended(&seen.keepers, object, now.wall);
+        Peeked {
+            request: Some(if anew {
+                Request::new(now)
+            } else {
+                seen.request
+            }),
+            looks_first: seen.look_up == LookUp::Due,
+            anew,
+        }
     }
 
     /// Notes what `object` asks for; a request that was not known is seen from now on, and one that was called off is
     /// forgotten.
     pub fn see(&self, object: &Object, now: Now) -> Option<Request> {
         let mut state = self.state.lock();
-        let known = state.seen.get(&object.uid).copied();
-        let Some(seen) = Seen::next(known, object, now) else {
-            state.seen.remove(&object.uid);
-            return None;
-        };
+        let known = state.seen.remove(&object.uid);
+        let seen = Seen::next(known, object, now)?;
+        let request = seen.request;
         state.seen.insert(object.uid.clone(), seen);
-        Some(seen.request)
+        Some(request)
+    }
+
+    /// Notes who keeps the package of the object `uid`; with `anew`, it asks from `now` on.
+    pub fn keep(&self, uid: &str, keepers: Keepers, anew: bool, now: Now) {
+        if let Some(seen) = self.state.lock().seen.get_mut(uid) {
+            seen.keepers = keepers;
+            if anew {
+                seen.request = Request::new(now);
+            }
+        }
     }
 
     /// Since when the object `uid` asks, where it does.

@@ -95,6 +95,29 @@ impl<'a> History<'a> {
         })
     }
 
+    /// Who else wanted a package to stay up to a time before `at`, and until when; the last of all.
+    pub fn last_wanted_by(
+        &self,
+        application: &str,
+        file: &str,
+        except: &Key,
+        at: Duration,
+    ) -> Option<(&'a Key, Duration)> {
+        let others = self.wishes.iter().filter(|(key, _)| **key != except);
+        let ends = others.filter_map(|(key, said)| {
+            let until = said.partition_point(|(when, _)| *when <= at);
+            let wants = |wish: Option<&Wish>| {
+                wish.is_some_and(|wish| {
+                    wish.fate == Fate::Stay && wish.application == application && wish.file == file
+                })
+            };
+            let mut steps = said[..until].windows(2).rev();
+            let ended = steps.find(|step| wants(step[0].1) && step[1].1.is_some_and(Wish::asks));
+            ended.map(|step| (*key, step[1].0))
+        });
+        ends.max_by_key(|(_, when)| *when)
+    }
+
     /// All calls to the platform.
     pub fn calls(&self) -> impl Iterator<Item = (Duration, &'a Called)> {
         self.events

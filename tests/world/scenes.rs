@@ -68,6 +68,9 @@ pub const ALL: &[Scene] = &[
     Scene::new("split-and-reverted", ONE, |stage| {
         Box::pin(claims::split_and_reverted(stage))
     }),
+    Scene::new("keeper-deleted-by-mistake", ONE, |stage| {
+        Box::pin(claims::keeper_deleted_by_mistake(stage))
+    }),
     Scene::new("wrong-application", ONE, |stage| {
         Box::pin(claims::wrong_application(stage))
     }),

@@ -18,6 +18,8 @@ pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
     }
     errands.push(Errand::See {
         doubted: is_doubted(&seen.known),
+        keepers: seen.keepers.clone(),
+        anew: seen.anew,
     });
     if seen.ahead.is_none() {
         // Its session may be another one since it began to follow.

@@ -14,7 +14,7 @@ use crate::package::doubts::Finding;
 use crate::package::memory::{Failure, Part};
 use crate::package::object::Object;
 use crate::package::others::Trial;
-use crate::package::requests::Request;
+use crate::package::requests::{Keepers, Request};
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
 use crate::remote::answer::Detail;
@@ -30,6 +30,10 @@ pub struct Observation {
     pub echo: Echo,
     /// Since when its deletion is asked for, as this process has seen it.
     pub request: Option<Request>,
+    /// Whether that is now, since an object that kept its package has ended.
+    pub anew: bool,
+    /// Who keeps its package, or may.
+    pub keepers: Keepers,
     /// Whether its package may be long gone, and is looked up before the guard is asked.
     pub looks_first: bool,
     /// Why its finalizers could not be changed the last time, under the same circumstances.

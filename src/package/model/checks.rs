@@ -155,6 +155,9 @@ impl World {
 
     pub(super) fn check_decision(&mut self, seen: &Observation, decision: &Decision) {
         let object = &*seen.object;
+        if let Some(request) = seen.request.filter(|_| seen.anew) {
+            self.truths.entry(object.uid.clone()).or_default().anew = Some(request.at);
+        }
         let held = matches!(seen.guard, Judgement::Held(_));
         if held && matches!(decision, Decision::Rest { .. }) {
             // Whatever else is said of it, as in mode Observe; before a word is said, a crash can lose the hold.
@@ -180,9 +183,11 @@ impl World {
             // A retirement may have been called off and asked for anew by an edit that nobody saw.
             let edited = object.status.observed_generation != Some(object.generation);
             let same = same.filter(|d| d.object_deleted_at.is_some() || !retired || !edited);
-            // What is stored of a request stands, a restart in between or not.
+            // What is stored of a request stands, a restart in between or not, as long as no claim has ended since.
             if let Some(stored) = same.and_then(|d| d.requested_at.as_ref()) {
-                let ends = stored.0.checked_add(GRACE).unwrap();
+                let truth = self.truths.entry(object.uid.clone()).or_default();
+                let begun = stored.0.max(truth.anew.unwrap_or(stored.0));
+                let ends = begun.checked_add(GRACE).unwrap();
                 let left = Duration::try_from(ends.duration_since(self.now)).unwrap_or_default();
                 assert!(
                     *until <= self.tick + left,

@@ -16,6 +16,7 @@ use crate::package::errand::Errand;
 use crate::package::memory::{Fingerprint, Following};
 use crate::package::object::Object;
 use crate::package::others::{finding, weigh};
+use crate::package::requests::Others;
 use crate::package::writer::finalizers;
 use crate::platform::guard::{Judgement, Unit};
 use crate::platform::inventory::Known;
@@ -49,27 +50,34 @@ impl World {
         let present = self.application_of(object.platform().as_ref());
         let application = object.application().unwrap_or(&present).clone();
         let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
-        let (claim, finding) = if asks {
+        let (claim, finding, keepers) = if asks {
             let found = judging::find(&application, &look.others, now.wall, |other| {
                 Belonging::Resolved(self.belonging(other.platform.as_ref()))
             });
             let finding = finding(&found, false, &object, &application);
+            let keepers = found.keepers(&look.others);
             let since = finding.as_ref();
             let since = since.map_or_else(HashMap::new, |f| self.memory.doubts.peek(f, now));
-            (weigh(found, &since, &object, now), finding)
+            (weigh(found, &since, &object, now), finding, keepers)
         } else {
-            (Claim::Nobody, None)
+            (Claim::Nobody, None, Vec::new())
         };
         let outcome = object.status.deletion.as_ref().and_then(|d| d.outcome);
         let settled = self.memory.settled(&object.uid).or(outcome);
         let echo = self.memory.echo(&object.uid, &object.resource_version);
-        let (request, looks_first) = self.memory.requests.peek(&object, now, false);
+        let beside = Others {
+            living: &look.others,
+            keepers: &keepers,
+        };
+        let asked = self.memory.requests.peek(&object, now, false, beside);
         let file = object.file_id().unwrap().to_string();
         let ahead = self.leaders.get(&file).filter(|uid| **uid != object.uid);
         Some(Observation {
             echo,
-            request,
-            looks_first,
+            request: asked.request,
+            anew: asked.anew,
+            keepers,
+            looks_first: asked.looks_first,
             finalizers_refused: None,
             status_refused: None,
             blind: self.memory.is_blind(),
@@ -307,7 +315,11 @@ impl World {
                 }
                 Errand::Doubt(finding) => self.memory.doubts.note(finding, self.clock()),
                 Errand::Back => self.memory.back(uid),
-                Errand::See { .. } => drop(self.memory.requests.see(object, self.clock())),
+                Errand::See { keepers, anew, .. } => {
+                    let now = self.clock();
+                    self.memory.requests.see(object, now);
+                    self.memory.requests.keep(uid, keepers, anew, now);
+                }
                 Errand::WantRoom => self.guards.want(uid, object.platform()),
                 Errand::RestartWatch => drop(self.memory.set_blind(true)),
                 Errand::Try(_)

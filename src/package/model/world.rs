@@ -47,6 +47,8 @@ pub enum Reply {
 pub(super) struct Truth {
     /// Since when the present retirement may count: the last time that it was set back and seen to be.
     pub(super) retired: Option<Timestamp>,
+    /// When the claim of another object ended, which begins it anew.
+    pub(super) anew: Option<Timestamp>,
     /// The last generation before that retirement.
     pub(super) wanted: i64,
     /// Whether a pass has said that it is wanted since.

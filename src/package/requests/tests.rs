@@ -1,3 +1,4 @@
+mod keepers;
 mod look_ups;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -121,6 +122,27 @@ fn a_request_that_was_called_off_is_forgotten_and_a_later_one_is_new() {
         requests.see(&retired(object), last),
         Some(Request::new(last))
     );
+}
+
+#[test]
+fn who_was_deleted_while_retired_and_is_set_active_asks_since_the_deletion_whoever_saw_it_first() {
+    let begun = now();
+    let object = accepted("a", "app-1");
+    let both = parked(retired(object.clone()), Request::new(begun));
+    let then = later(begun, 90, 0);
+    // This process starts after both.
+    let requests = Requests::default();
+    let deleted = |object| Object {
+        deleted_at: Some(then.wall),
+        ..deleted(object)
+    };
+    let stored = requests.see(&deleted(both.clone()), then);
+    assert_eq!(stored, Some(Request::new(begun)));
+    let active = Object {
+        status: both.status,
+        ..deleted(object)
+    };
+    assert_eq!(requests.see(&active, then), Some(Request::new(then)));
 }
 
 #[test]

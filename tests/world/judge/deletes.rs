@@ -74,6 +74,13 @@ fn wrongly(history: &History<'_>, application: &str, file: &str, at: Duration) -
     if at + ROUNDED < asked + history.meant.grace {
         return Some(format!("{key} asked for it only at {asked:?}"));
     }
+    // Whoever wanted it and was taken away has a time to undo of its own.
+    if let Some((other, until)) = history.last_wanted_by(application, file, key, written)
+        && at + ROUNDED < until + history.meant.grace
+        && until + ON_ITS_WAY < written
+    {
+        return Some(format!("{other} wanted it until {until:?}"));
+    }
     if observed_since(history, &wish.platform, written)
         .is_some_and(|since| since + ON_ITS_WAY < written)
     {

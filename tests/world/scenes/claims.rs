@@ -90,3 +90,22 @@ pub async fn strangers(stage: &Stage<'_>) {
     stage.disregard_strangers(&["a".to_owned()]).await;
     stage.ends().await;
 }
+
+/// A retired object waits for the claim of another one, which is deleted by mistake and taken back within its time to undo.
+pub async fn keeper_deleted_by_mistake(stage: &Stage<'_>) {
+    let guard = json!({"guard": {"gracePeriod": "30s"}});
+    stage.change_platform("production", guard).await;
+    stage.wish("keeper", "package-00001").await;
+    stage.wish("old", "package-00001").await;
+    stage.retire("old").await;
+    stage.says("old", "StillClaimed").await;
+    sleep(Duration::from_secs(60)).await;
+    stage.retire("keeper").await;
+    sleep(Duration::from_secs(10)).await;
+    stage.revive("keeper").await;
+    sleep(Duration::from_secs(60)).await;
+    stage.delete("keeper").await;
+    sleep(Duration::from_secs(10)).await;
+    stage.revive("old").await;
+    stage.ends().await;
+}

@@ -112,6 +112,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     }),
                     blind,
                     request: None,
+                    anew: false,
+                    keepers: Vec::new(),
                     looks_first,
                     settled,
                     platform,

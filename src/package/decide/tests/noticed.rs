@@ -23,7 +23,14 @@ fn a_look_notes_the_request_and_whether_the_package_may_be_gone() {
         (Known::Off, false),
     ] {
         let seen = with(|seen| seen.known = known, going());
-        assert!(notices(&seen, &Errand::See { doubted }));
+        assert!(notices(
+            &seen,
+            &Errand::See {
+                doubted,
+                keepers: Vec::new(),
+                anew: false,
+            }
+        ));
     }
 }
 

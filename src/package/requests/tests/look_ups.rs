@@ -5,7 +5,7 @@ use crate::api::condition::{self, Verdict};
 use crate::api::reason::Reason;
 
 /// What the status of `object` says of its present generation.
-fn says(mut object: Object, reason: Reason) -> Object {
+pub(super) fn says(mut object: Object, reason: Reason) -> Object {
     let verdict = Verdict {
         progress: reason.phase().progress(),
         reason: reason.as_str(),

@@ -1,0 +1,92 @@
+//! A request begins anew when an object ends that kept the package.
+
+use super::look_ups::says;
+use super::*;
+use crate::package::claims::Claimant;
+
+fn keeper(retires: Option<Timestamp>) -> Claimant {
+    Claimant {
+        key: crate::api::names::ObjectKey::new("fleet", "keeper"),
+        uid: "uid-keeper".into(),
+        platform: None,
+        application: None,
+        readable: true,
+        finalizer: true,
+        retires,
+    }
+}
+
+/// One look at `object`, next to `living`, of which each one keeps the package where `keeps`; its request afterwards.
+fn look(
+    requests: &Requests,
+    object: &Object,
+    now: Now,
+    (living, keeps): (&[Claimant], bool),
+) -> Request {
+    let live = living.iter().filter(|other| keeps && other.lives(now.wall));
+    let keepers: Keepers = live.map(|other| Arc::clone(&other.uid)).collect();
+    let others = Others {
+        living,
+        keepers: &keepers,
+    };
+    let asked = requests.peek(object, now, false, others);
+    let before = requests.see(object, now).unwrap();
+    if !asked.anew {
+        assert_eq!(asked.request, Some(before));
+    }
+    requests.keep(&object.uid, keepers, asked.anew, now);
+    let request = requests.see(object, now).unwrap();
+    assert_eq!(
+        asked.request,
+        Some(request),
+        "what is told is what is noted"
+    );
+    request
+}
+
+#[test]
+fn a_request_begins_anew_once_when_the_object_that_kept_the_package_ends() {
+    let begun = now();
+    let object = retired(accepted("a", "app-1"));
+    let then = later(begun, 100, 0);
+    let retires = keeper(Some(then.wall));
+    for (before, after) in [(keeper(None), vec![]), (retires.clone(), vec![retires])] {
+        let requests = Requests::default();
+        let first = look(&requests, &object, begun, (&[before], true));
+        assert_eq!(first, Request::new(begun));
+        for moment in [then, later(begun, 200, 0)] {
+            let request = look(&requests, &object, moment, (&after, true));
+            assert_eq!(request, Request::new(then));
+        }
+    }
+}
+
+#[test]
+fn an_object_that_lives_and_turns_out_to_want_another_package_begins_nothing_anew() {
+    let begun = now();
+    let object = retired(accepted("a", "app-1"));
+    let requests = Requests::default();
+    look(&requests, &object, begun, (&[keeper(None)], true));
+    let other = [keeper(None)];
+    let then = later(begun, 100, 0);
+    let request = look(&requests, &object, then, (&other, false));
+    assert_eq!(request, Request::new(begun));
+    // And none that ends later does, since it kept nothing.
+    let request = look(&requests, &object, later(begun, 200, 0), (&[], false));
+    assert_eq!(request, Request::new(begun));
+}
+
+#[test]
+fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
+    let begun = now();
+    let request = Request::new(begun);
+    let object = retired(accepted("a", "app-1"));
+    let object = parked(says(object, Reason::StillClaimed), request);
+    let then = later(begun, 100, 0);
+    for (living, expected) in [(vec![], Request::new(then)), (vec![keeper(None)], request)] {
+        let requests = Requests::default();
+        // A standby has seen it before.
+        requests.see(&object, then);
+        assert_eq!(look(&requests, &object, then, (&living, true)), expected);
+    }
+}
