@@ -3,6 +3,8 @@
 //! kube leaves Nagle's algorithm on (<https://github.com/kube-rs/kube/issues/2056>): the body of a request then waits
 //! for the acknowledgement of its header, which Linux delays by up to 40 ms.
 
+use std::time::Duration;
+
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -12,6 +14,9 @@ use kube::client::{ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::ServiceBuilder;
 use tower::retry::RetryLayer;
+
+/// An answer that brings nothing for so long is given up: longer than any watch is quiet, and a list that hangs ends by it.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(70);
 
 /// A client for the cluster of `config`, with its time-outs, its rights and its repeats.
 ///

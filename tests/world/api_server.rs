@@ -15,6 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::time::{Sleep, sleep};
 use tower::{BoxError, Service};
+use version_package_operator::api_server::READ_TIMEOUT;
 
 use crate::around::Around;
 use crate::faults::{Fault, Faults, To};
@@ -114,8 +115,6 @@ fn refused(code: u16) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
     response
 }
 
-/// When kube gives up an answer that doesn't come.
-const READ_TIMEOUT: Duration = Duration::from_secs(295);
 /// How long a line of a watch is late.
 const LATE: Duration = Duration::from_secs(20);
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kube::config::KubeConfigOptions;
 
+use crate::api_server::READ_TIMEOUT;
+
 /// The cluster of KUBECONFIG, or the one that this runs in.
 pub(in crate::commands) async fn config() -> anyhow::Result<kube::Config> {
     named_cluster().await.map(|(config, _)| config)
@@ -29,7 +31,6 @@ pub(super) async fn named_cluster() -> anyhow::Result<(kube::Config, bool)> {
     // A repeat is a new decision of ours, never a hidden one of the client.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
-    // Longer than any watch is quiet; a list that hangs ends by it.
-    config.read_timeout = Some(Duration::from_secs(70));
+    config.read_timeout = Some(READ_TIMEOUT);
     Ok((config, in_pod))
 }
