@@ -54,6 +54,8 @@ pub struct Report {
     pub errands: Vec<Errand>,
     /// The status to write then.
     pub status: Option<VersionPackageStatus>,
+    /// Whether it only says that another one is refused.
+    pub complains: bool,
     /// The hold that it newly names: it is written only while that holds the object, and a release knows who was marked by
     /// then.
     pub mark: Option<String>,
@@ -250,6 +252,7 @@ impl Report {
         Self {
             errands: Vec::new(),
             status: None,
+            complains: false,
             mark: None,
             event: None,
             wake: None,

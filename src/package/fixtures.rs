@@ -134,6 +134,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         looks_first: false,
         finalizers_refused: None,
         status_refused: None,
+        complaint_refused: None,
         blind: false,
         settled: None,
         platform: PlatformView::Usable {

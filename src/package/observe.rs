@@ -139,6 +139,7 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         looks_first: asked.looks_first,
         finalizers_refused: refusal(Part::Finalizers),
         status_refused: refusal(Part::Status),
+        complaint_refused: refusal(Part::Complaint),
         blind: memory.is_blind(),
         settled: memory.settled(&object.uid).or(object.outcome()),
         platform,

@@ -117,6 +117,14 @@ impl Attempts {
         news
     }
 
+    /// Why the last write of this Platform was refused.
+    pub(super) fn words(&self, key: &ObjectKey) -> Option<&str> {
+        match &self.0.get(key)?.end {
+            Ended::Refused(words) => Some(words),
+            Ended::Taken | Ended::Conflict(_) | Ended::Failed(_) => None,
+        }
+    }
+
     /// Nothing is to be written (any more).
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.0.remove(key);

@@ -92,6 +92,22 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
     })
 }
 
+/// The present status of `object` with conditions that say why no other one can be written; `None` where they stand there.
+pub(super) fn complaint(object: &Object, message: &str, now: Timestamp) -> Option<PlatformStatus> {
+    let reason = PlatformReason::StatusRefused;
+    let verdict = Verdict {
+        progress: reason.progress(),
+        reason: reason.as_str(),
+        message,
+        generation: object.generation,
+    };
+    let status = PlatformStatus {
+        conditions: merge(&object.status.conditions, &verdict, seconds(now)),
+        ..object.status.clone()
+    };
+    (status != object.status).then_some(status)
+}
+
 /// Whether `next` is worth a write: words at once, and what the guard needs on record where that is
 /// `urgent`; numbers [`NUMBERS_EVERY`], nothing when equal.
 pub(super) fn is_due(

@@ -65,6 +65,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
         context: Arc::new(context),
         written: HashMap::new(),
         statuses: Attempts::default(),
+        complaints: Attempts::default(),
         finalizers: Attempts::default(),
         going: Going::default(),
         lost: Lost::default(),
@@ -100,8 +101,9 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
 struct Writer {
     context: Arc<Context>,
     written: HashMap<ObjectKey, (Instant, PlatformStatus)>,
-    /// The last writes of statuses and of finalizers.
+    /// The last writes of statuses, of those that only say that another one is refused, and of finalizers.
     statuses: Attempts,
+    complaints: Attempts,
     finalizers: Attempts,
     going: Going,
     /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
@@ -118,6 +120,8 @@ struct Writer {
 struct Due {
     object: Object,
     status: PlatformStatus,
+    /// Whether it only says that another one is refused.
+    complains: bool,
     /// The guard that it puts on record, and the number of that round of writes.
     round: Option<(u64, u64)>,
 }
@@ -264,9 +268,16 @@ impl Writer {
                 self.tell_refused();
             }
             Ended::Status(due, end) => {
-                let Due { object, round, .. } = &*due;
+                let Due {
+                    object,
+                    complains,
+                    round,
+                    ..
+                } = &*due;
                 self.busy.remove(&object.key);
-                if let Some(words) = self.statuses.ended(object, &end, now) {
+                if *complains {
+                    self.complaints.ended(object, &end, now);
+                } else if let Some(words) = self.statuses.ended(object, &end, now) {
                     tell(&self.context, object, status_refused(&words));
                 }
                 tell_end(&self.context, object, "status", &end);
@@ -323,7 +334,12 @@ impl Writer {
         let view = self.context.directory.view();
         self.written
             .retain(|key, _| view.platforms.contains_key(key));
-        for attempts in [&mut self.statuses, &mut self.finalizers] {
+        let all = [
+            &mut self.statuses,
+            &mut self.complaints,
+            &mut self.finalizers,
+        ];
+        for attempts in all {
             attempts.retain(|key| view.platforms.contains_key(key));
         }
         self.going.retain(|key| view.platforms.contains_key(key));

@@ -246,6 +246,47 @@ async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
 }
 
+/// Deletes an object under a policy that refuses just what `expression` doesn't allow, and its status says so.
+async fn says_what_it_cannot_write(subject: &str, expression: &str, calls: usize) {
+    let rig = Rig::shared(subject, at_once()).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    let policy = deny(&rig, "versionpackages/status", expression, "Invalid");
+    in_force().await;
+    let from = rig.plane.audit_end();
+    rig.retire("meter-fw");
+    let refused = rig.reason("meter-fw", "StatusRefused").await;
+    let message = ready(&refused)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("the auditors say no"),
+        "{message}"
+    );
+    assert_eq!(refused["status"]["phase"], "Stalled");
+    event(&rig, "StatusRefused").await;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let still = rig.get("meter-fw").await.unwrap();
+    assert_eq!(ready(&still)["message"], message);
+    let tried = patches(&rig, from, "meter-fw", "status");
+    println!("{tried} patches");
+    assert!((2..=12).contains(&tried), "{tried} patches");
+    assert_eq!(rig.deletes("package-00001").await.len(), calls);
+    policy.lift(rig.plane);
+    rig.reason("meter-fw", "Deleted").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_object_whose_intent_a_policy_refuses_says_so_and_is_sent_once_it_may_be_written() {
+    let without =
+        "!has(object.status) || !has(object.status.phase) || object.status.phase != 'Deleting'";
+    says_what_it_cannot_write("deny-intent", without, 0).await;
+}
+
+#[tokio::test]
+async fn an_object_whose_outcome_a_policy_refuses_says_so_and_is_not_sent_twice() {
+    let without = "!has(object.status) || !has(object.status.deletion) || !has(object.status.deletion.outcome)";
+    says_what_it_cannot_write("deny-outcome", without, 1).await;
+}
+
 #[tokio::test]
 async fn a_policy_that_takes_the_finalizer_out_makes_nobody_blind() {
     let rig = Rig::shared("stripped", at_once()).await;

@@ -1,5 +1,6 @@
 mod answers;
 mod beforehand;
+mod complaint;
 mod failing;
 mod graces;
 mod looks_first;

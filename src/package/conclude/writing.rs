@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::next_status::next_status;
 use super::{Report, pause, rounded, say, unaudited};
+use crate::api::names::REQUESTED_AT_ANNOTATION;
 use crate::api::reason::Reason;
 use crate::api::version_package::VersionPackageStatus;
 use crate::package::decide::{self, Conflict, Decision, Now, Observation, Refusal};
@@ -61,19 +63,46 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
     };
     report.status = said.filter(|status| in_place(seen, status) != seen.object.status);
     let refusal = seen.status_refused.as_ref();
-    if let Some(refusal) = refusal.filter(|refusal| refusal.until > now.tick)
-        && let Some(status) = report.status.take()
-    {
-        // What it would say is worked out anew then, and its event is no news before.
-        report.event = None;
-        report.wake = Some(earlier(report.wake, refusal.until));
-        report.errands.extend(kept(effect, status));
+    if let Some(refusal) = refusal.filter(|refusal| refusal.until > now.tick) {
+        if let Some(status) = report.status.take() {
+            // What it would say is worked out anew then, and its event is no news before.
+            report.event = None;
+            report.wake = Some(earlier(report.wake, refusal.until));
+            report.errands.extend(kept(effect, status));
+        }
+        if *effect == Effect::None {
+            report.status = complaint(seen, refusal, now);
+            report.complains = report.status.is_some();
+        }
     }
     report.mark = report
         .status
         .as_ref()
         .and_then(|status| marks(seen, status));
     report
+}
+
+/// The present status with conditions that say why no other one can be written; a policy may refuse just what the other one
+/// tells. `None` where they stand there, or are refused too.
+fn complaint(seen: &Observation, refusal: &Refusal, now: Now) -> Option<VersionPackageStatus> {
+    let refused = seen.complaint_refused.as_ref();
+    if refused.is_some_and(|refused| refused.until > now.tick) {
+        return None;
+    }
+    let message = format!(
+        "{}; it is tried again with growing pauses of up to {}, and at once with the annotation {REQUESTED_AT_ANNOTATION}",
+        unwritable(&refusal.words),
+        rounded(REFUSAL_PAUSE_CAP)
+    );
+    let present = &seen.object.status;
+    let said = next_status(seen, Reason::StatusRefused, &message, now);
+    // What calls, guards and a later process rest on stays as it was written.
+    let complaint = VersionPackageStatus {
+        phase: said.phase,
+        conditions: said.conditions,
+        ..present.clone()
+    };
+    (complaint != *present).then_some(complaint)
 }
 
 /// The hold that `status` names and the object doesn't yet.
@@ -92,10 +121,16 @@ pub fn afterwards(
 ) -> Report {
     let Report {
         status,
+        complains,
         mut event,
         mut wake,
         ..
     } = report;
+    let part = if complains {
+        Part::Complaint
+    } else {
+        Part::Status
+    };
     let mut errands = Vec::new();
     let mut failed = if let Effect::Failed(error) | Effect::Unaudited(error) = effect {
         Some(error.clone())
@@ -104,8 +139,10 @@ pub fn afterwards(
     };
     let mut failures = seen.failed_writes;
     if let Some(written) = &written {
-        errands.extend(of_the_call(seen, effect, status, written));
-        errands.extend(of_the_write(written, now));
+        if !complains {
+            errands.extend(of_the_call(seen, effect, status, written));
+        }
+        errands.extend(of_the_write(part, written, now));
     }
     match written {
         None => {}
@@ -123,10 +160,12 @@ pub fn afterwards(
             wake = Some(earlier(wake, now.tick + CONFLICT_BOUND));
         }
         Some(Written::Refused(words)) => {
-            let refusal = refusal(seen.status_refused.as_ref(), words, now, chance);
-            wake = Some(earlier(wake, refusal.until));
-            event = event.filter(|_| refusal.count == 1);
-            errands.extend(refused(Part::Status, refusal));
+            let refusal = refusal(before(seen, part), words, now, chance);
+            // The first time the conditions are to say so at once.
+            let first = part == Part::Status && refusal.count == 1;
+            wake = Some(earlier(wake, if first { now.tick } else { refusal.until }));
+            event = event.filter(|_| first);
+            errands.extend(refused(part, refusal));
         }
         Some(Written::Failed(error)) => failed = Some(error),
     }
@@ -173,10 +212,10 @@ fn of_the_call(
 }
 
 /// What is remembered of the write of the status itself, but for what is told of it.
-fn of_the_write(written: &Written, now: Now) -> Option<Errand> {
+fn of_the_write(part: Part, written: &Written, now: Now) -> Option<Errand> {
     match written {
-        Written::Yes { changed } => Some(wrote(Part::Status, *changed, now)),
-        Written::Contested(words) => Some(contested(Part::Status, words, now)),
+        Written::Yes { changed } => Some(wrote(part, *changed, now)),
+        Written::Contested(words) => Some(contested(part, words, now)),
         Written::Outdated | Written::Gone | Written::Refused(_) | Written::Failed(_) => None,
     }
 }
@@ -227,6 +266,15 @@ fn in_place(seen: &Observation, status: &VersionPackageStatus) -> VersionPackage
     }
 }
 
+/// The last refusal of a write to `part`.
+fn before(seen: &Observation, part: Part) -> Option<&Refusal> {
+    match part {
+        Part::Finalizers => seen.finalizers_refused.as_ref(),
+        Part::Status => seen.status_refused.as_ref(),
+        Part::Complaint => seen.complaint_refused.as_ref(),
+    }
+}
+
 /// One refusal more, in these words.
 fn refusal(before: Option<&Refusal>, words: String, now: Now, chance: f64) -> Refusal {
     let count = before.map_or(0, |before| before.count);
@@ -263,10 +311,7 @@ pub(super) fn no_conflict(
     now: Now,
     chance: f64,
 ) -> Report {
-    let before = match conflict.part {
-        Part::Finalizers => seen.finalizers_refused.as_ref(),
-        Part::Status => seen.status_refused.as_ref(),
-    };
+    let before = before(seen, conflict.part);
     let refusal = refusal(before, conflict.words.clone(), now, chance);
     Report {
         errands: refused(conflict.part, refusal),
@@ -275,7 +320,7 @@ pub(super) fn no_conflict(
     }
 }
 
-/// What follows from a write that is refused. The object can't say itself that its status is: the first time an event does.
+/// What follows from a write that is refused. Where the object can't say itself that its status is, an event does.
 fn refused(part: Part, refusal: Refusal) -> Vec<Errand> {
     let first = part == Part::Status && refusal.count == 1;
     let event = first.then(|| Errand::Tell(status_refused(&refusal.words)));
@@ -308,11 +353,15 @@ fn not_taken(error: &str) -> Note {
 fn status_refused(words: &str) -> Note {
     Note {
         warning: true,
-        reason: "StatusRefused",
-        message: format!(
-            "The status can't be written, and nothing more is sent to the platform for the object before it can: {words}"
-        ),
+        reason: Reason::StatusRefused.as_str(),
+        message: unwritable(words),
     }
+}
+
+fn unwritable(words: &str) -> String {
+    format!(
+        "The status can't be written, and nothing more is sent to the platform for the object before it can: {words}"
+    )
 }
 
 fn earlier(wake: Option<Instant>, other: Instant) -> Instant {

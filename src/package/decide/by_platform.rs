@@ -134,6 +134,7 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::EndpointInvalid
             | PlatformReason::SecretUnreadable
             | PlatformReason::FinalizerRefused
+            | PlatformReason::StatusRefused
             | PlatformReason::SecretInvalid
             | PlatformReason::CertificateNotTrusted
             | PlatformReason::ClientCertificateRefused

@@ -40,6 +40,8 @@ pub struct Observation {
     pub finalizers_refused: Option<Refusal>,
     /// Why its status could not be written the last time: nothing is called without an intent there.
     pub status_refused: Option<Refusal>,
+    /// Why conditions that say so could not be written the last time.
+    pub complaint_refused: Option<Refusal>,
     /// Whether a watch that turned out blind has not delivered a list since.
     pub blind: bool,
     /// How the deletion ended, where it has, for this uid.

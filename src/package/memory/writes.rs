@@ -12,6 +12,8 @@ pub enum Part {
     Finalizers,
     /// Its status.
     Status,
+    /// The conditions of a status that is refused otherwise: they say that it is.
+    Complaint,
 }
 
 impl Part {
@@ -20,6 +22,7 @@ impl Part {
         match self {
             Self::Finalizers => "finalizers",
             Self::Status => "status",
+            Self::Complaint => "conditions",
         }
     }
 }
@@ -37,6 +40,7 @@ pub(super) struct Writes {
     failures: u32,
     finalizers: Option<Refused>,
     status: Option<Refused>,
+    complaint: Option<Refused>,
 }
 
 /// A write that is refused, and under which circumstances.
@@ -54,6 +58,7 @@ impl Writes {
             failures,
             finalizers,
             status,
+            complaint,
         } = self;
         taken.is_none()
             && contested.is_none()
@@ -61,6 +66,7 @@ impl Writes {
             && *failures == 0
             && finalizers.is_none()
             && status.is_none()
+            && complaint.is_none()
     }
 
     pub(super) fn forget_versions(&mut self) {
@@ -71,6 +77,7 @@ impl Writes {
         match part {
             Part::Finalizers => &mut self.finalizers,
             Part::Status => &mut self.status,
+            Part::Complaint => &mut self.complaint,
         }
     }
 }

@@ -80,6 +80,7 @@ impl World {
             looks_first: asked.looks_first,
             finalizers_refused: None,
             status_refused: None,
+            complaint_refused: None,
             blind: self.memory.is_blind(),
             settled,
             hindrance: None,

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::super::Directory;
 use super::super::directory::{Access, Grant};
 use super::super::guard::{Record, Told};
-use super::super::status::{Look, is_due, next, tells_the_same};
+use super::super::object::Object;
+use super::super::status::{Look, complaint, is_due, next, tells_the_same};
 use super::telling::{status_refused, tell};
 use super::{Due, Known, REPEAT, Writer};
 use crate::api::names::ObjectKey;
@@ -82,6 +83,7 @@ impl Writer {
                     tell(&self.context, &object, status_refused(&words));
                 }
                 if !may {
+                    due.extend(self.complaint(object, now));
                     continue;
                 }
                 self.written
@@ -89,6 +91,7 @@ impl Writer {
                 due.push(Due {
                     object,
                     status,
+                    complains: false,
                     // The number is known once all are.
                     round: group.map(|group| (group, 0)),
                 });
@@ -99,6 +102,19 @@ impl Writer {
             }
         }
         (due, safe)
+    }
+
+    /// What is written of `object` while its status is refused: a policy may refuse just what that tells.
+    fn complaint(&mut self, object: Object, now: (Timestamp, Instant)) -> Option<Due> {
+        let words = self.statuses.words(&object.key)?;
+        let status = complaint(&object, &status_refused(words).message, now.0)?;
+        let (may, _) = self.complaints.may(&object, now.1);
+        may.then_some(Due {
+            object,
+            status,
+            complains: true,
+            round: None,
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use tracing::{debug, warn};
 use super::super::credentials::Refusal;
 use super::super::object::Object;
 use super::Context;
+use crate::api::names::REQUESTED_AT_ANNOTATION;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::telemetry::events::{self, Note};
 use crate::writes::End;
@@ -36,9 +37,9 @@ pub(super) fn refused_note(refusal: &Refusal) -> Note {
 pub(super) fn status_refused(words: &str) -> Note {
     Note {
         warning: true,
-        reason: "StatusRefused",
+        reason: PlatformReason::StatusRefused.as_str(),
         message: format!(
-            "The status can't be written, and no deletion that its guard has to count is sent before it can: {words}"
+            "The status can't be written, and no deletion that its guard has to count is sent before it can: {words}; it is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
         ),
     }
 }

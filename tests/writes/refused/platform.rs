@@ -110,3 +110,35 @@ async fn a_policy_that_takes_the_uid_out_of_a_platforms_status_is_told_as_a_refu
     let policy = || strip_uids(&rig);
     holds_what_it_cannot_count(&rig, policy, "an admission policy or webhook changes it").await;
 }
+
+#[tokio::test]
+async fn a_platform_whose_hold_a_policy_refuses_says_so_and_what_it_holds_waits() {
+    let rig = guarded("deny-hold").await;
+    let names: Vec<String> = (1..=7).map(|n| format!("meter-{n}")).collect();
+    let packages: Vec<String> = (1..=7).map(|n| format!("package-0000{n}")).collect();
+    let all: Vec<(&str, &str)> = names
+        .iter()
+        .zip(&packages)
+        .map(|(name, package)| (&**name, &**package))
+        .collect();
+    rig.active(&all).await;
+    let without = "!has(object.status) || !has(object.status.hold)";
+    let policy = deny(&rig, "platforms/status", without, "Invalid");
+    in_force().await;
+    let from = rig.plane.audit_end();
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    rig.delete_all(&names);
+    let refused = rig.platform_reason("production", "StatusRefused").await;
+    let message = ready(&refused)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("the auditors say no"),
+        "{message}"
+    );
+    tokio::time::sleep(LASTS).await;
+    let tried = patches(&rig, from, "production", "status");
+    println!("{tried} patches");
+    assert!((2..=14).contains(&tried), "{tried} patches");
+    policy.lift(rig.plane);
+    let told = rig.platform_reason("production", "MassDeletionHeld").await;
+    assert!(told["status"]["hold"]["id"].is_string(), "{told}");
+}

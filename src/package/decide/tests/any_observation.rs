@@ -110,6 +110,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                         count: 1,
                         until: Instant::now() + Duration::from_secs(30),
                     }),
+                    complaint_refused: None,
                     blind,
                     request: None,
                     anew: false,

@@ -1,0 +1,89 @@
+//! An object whose status is refused says so in its conditions, where those can be written.
+
+use super::writing::{event, refusal, rests};
+use super::*;
+use crate::package::decide::Conflict;
+use crate::package::memory::Part;
+
+/// An object that was parked, and whose next status is refused until a second later.
+fn refused(now: Now) -> Observation {
+    let parked = seen(going());
+    let status = rests(&parked, now).status.unwrap();
+    let mut object = going();
+    object.status = status;
+    Observation {
+        status_refused: Some(refusal(1, now.tick + Duration::from_secs(1))),
+        ..seen(object)
+    }
+}
+
+/// What a pass tells that waits for the status to be writable.
+fn waits(seen: &Observation, now: Now) -> Report {
+    let until = now.tick + Duration::from_secs(1);
+    conclude(seen, &Decision::Await(until), &Effect::None, now, 0.0)
+}
+
+#[test]
+fn conditions_say_in_the_words_of_the_policy_that_the_status_is_refused_and_all_else_stays() {
+    let now = now();
+    let seen = refused(now);
+    let report = waits(&seen, now);
+    assert_eq!(reason(&report), "StatusRefused");
+    let status = report.status.unwrap();
+    assert!(
+        status.conditions[0].message.contains("policy p says no"),
+        "{:?}",
+        status.conditions
+    );
+    let before = VersionPackageStatus {
+        phase: status.phase,
+        conditions: status.conditions.clone(),
+        ..seen.object.status.clone()
+    };
+    assert_eq!(status, before);
+    // It is written once.
+    let mut object = going();
+    object.status = status;
+    let said = Observation {
+        object: object.into(),
+        ..seen
+    };
+    assert_eq!(waits(&said, now).status, None);
+}
+
+#[test]
+fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart() {
+    let now = now();
+    let seen = refused(now);
+    let report = waits(&seen, now);
+    let then = (now, 0.0);
+    let yes = Some(Written::Yes { changed: true });
+    let taken = afterwards(&seen, &Effect::None, report.clone(), yes, then);
+    let echo = Some(now.tick);
+    assert_eq!(taken.errands, [Errand::Wrote(Part::Complaint, echo)]);
+
+    let words = "policy p says no".to_owned();
+    let no = Some(Written::Refused(words.clone()));
+    let rest = afterwards(&seen, &Effect::None, report.clone(), no, then);
+    let until = now.tick + Duration::from_secs(1);
+    let next = refusal(1, until);
+    assert_eq!(event(&rest), Vec::<&str>::new());
+    assert_eq!(
+        rest.errands,
+        [Errand::Refused(Part::Complaint, next.clone())]
+    );
+    let seen = Observation {
+        complaint_refused: Some(next),
+        ..seen
+    };
+    assert_eq!(waits(&seen, now).status, None);
+
+    let contested = Some(Written::Contested(words.clone()));
+    let rest = afterwards(&seen, &Effect::None, report, contested, then);
+    let conflict = Conflict {
+        part: Part::Complaint,
+        words,
+        at: now.tick,
+    };
+    assert_eq!(rest.errands, [Errand::Contested(conflict)]);
+}
