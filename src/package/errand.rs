@@ -8,7 +8,7 @@ use super::decide::{Conflict, Now, Refusal};
 use super::doubts::Finding;
 use super::memory::Part;
 use super::others::Trial;
-use super::requests::Keepers;
+use super::requests::Noted;
 use crate::api::names::{Endpoint, FileId, ObjectKey};
 use crate::api::version_package::{Outcome, VersionPackageStatus};
 use crate::remote::answer::{Answer, Detail};
@@ -24,15 +24,8 @@ pub enum Errand {
     Back,
     /// Has the credential of a Platform tried.
     Try(Trial),
-    /// Notes what the object asks for.
-    See {
-        /// Whether its package may not be there.
-        doubted: bool,
-        /// Who keeps its package, or may.
-        keepers: Keepers,
-        /// Whether it asks from now on, since one that kept its package has ended.
-        anew: bool,
-    },
+    /// Notes what the object asks for, and what was found of that.
+    See(Noted),
     /// Waits behind no other object any more.
     Unfollow,
     /// Has its Platform read by a GET, for the pass that sends.

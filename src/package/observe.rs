@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cache::{Cache, Look};
+use super::claims::Claimant;
 use super::decide::{Now, Observation, PlatformView, Unbelieved, is_doubted};
 use super::memory::{Fingerprint, Memory, PackageKey, Part, Seat};
 use super::object::Object;
 use super::others::{Ties, Weighed};
 use super::reads::Reads;
-use super::requests::Others;
 use super::slow::Slow;
-use crate::api::names::{Endpoint, ObjectKey};
+use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::clock::Clock;
 use crate::platform::guard::{Judgement, Unit};
@@ -96,19 +96,12 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         .or(usable.as_ref().map(|usable| &usable.app_id))
         .cloned();
     let known = known(sources, &object, usable.as_ref(), (since, now));
-    let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
-    let weighed = match &application {
-        Some(application) if asks && !others.is_empty() => {
-            let (directory, doubts) = (sources.directory, &sources.memory.doubts);
-            Ties::new((directory, doubts), own.as_ref(), read.as_ref()).claim(
-                &object,
-                application,
-                &others,
-                now,
-            )
-        }
-        Some(_) | None => Weighed::nobody(),
-    };
+    let ties = Ties::new(
+        (sources.directory, &sources.memory.doubts),
+        own.as_ref(),
+        read.as_ref(),
+    );
+    let weighed = weigh(ties, &object, application.as_ref(), &others, now);
     let fingerprint = Fingerprint {
         generation: object.generation,
         requested_at: object.requested_at.clone(),
@@ -124,10 +117,7 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
     let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
     let memory = sources.memory;
     let doubted = is_doubted(&known);
-    let beside = Others {
-        living: &others,
-        keepers: &weighed.keepers,
-    };
+    let beside = weighed.beside(&others);
     let asked = memory.requests.peek(&object, now, doubted, beside);
     let (standing, misplaced) = standing_in(sources, &object, usable.as_ref(), package.as_ref());
     let refusal = |part| memory.refusal(&object.uid, part, &fingerprint);
@@ -177,6 +167,23 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         fingerprint,
         now,
     })
+}
+
+/// Who wants its package, where it asks for the deletion of that.
+fn weigh(
+    ties: Ties<'_>,
+    object: &Object,
+    application: Option<&AppId>,
+    others: &[Claimant],
+    now: Now,
+) -> Weighed {
+    let asks = object.deleted_at.is_some() || object.is_retired(now.wall);
+    match application {
+        Some(application) if asks && !others.is_empty() => {
+            ties.claim(object, application, others, now)
+        }
+        Some(_) | None => Weighed::nobody(),
+    }
 }
 
 /// The answer to its DELETE, where that proves nothing and no look-up has told yet.

@@ -13,7 +13,7 @@ use super::claims::{
 use super::decide::Now;
 use super::doubts::{Case, Doubts, Finding, Since};
 use super::object::Object;
-use super::requests::Keepers;
+use super::requests::{Keepers, Others};
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::reason::Reason;
 use crate::platform::{Directory, Resolution, Usable};
@@ -52,6 +52,14 @@ impl Weighed {
             trials: Vec::new(),
             finding: None,
             keepers: Keepers::new(),
+        }
+    }
+
+    /// Those who name the package, of which `living` lived when they were shown.
+    pub(super) fn beside<'a>(&'a self, living: &'a [Claimant]) -> Others<'a> {
+        Others {
+            living,
+            keepers: &self.keepers,
         }
     }
 }

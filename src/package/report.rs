@@ -85,17 +85,7 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         }
         Errand::Doubt(finding) => memory.doubts.note(finding, observed.now),
         Errand::Back => memory.back(uid),
-        Errand::See {
-            doubted,
-            keepers,
-            anew,
-        } => {
-            memory.requests.see(object, observed.now);
-            memory.requests.keep(uid, keepers, anew, observed.now);
-            if doubted {
-                memory.requests.doubt(object);
-            }
-        }
+        Errand::See(found) => memory.requests.note(object, found, observed.now),
         Errand::Unfollow => memory.unfollow(uid),
         Errand::ReadAhead => read_ahead(reach, object),
         Errand::WantRoom => reach.guards.want(uid, object.platform()),

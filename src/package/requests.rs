@@ -126,6 +126,17 @@ pub struct Peeked {
     pub anew: bool,
 }
 
+/// What there is to note of a look at an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Whether its package may not be there.
+    pub doubted: bool,
+    /// Who keeps its package, or may.
+    pub keepers: Keepers,
+    /// Whether it asks from now on.
+    pub anew: bool,
+}
+
 /// Who else names a package, and who of them keeps it.
 #[derive(Clone, Copy, Default)]
 pub struct Others<'a> {
@@ -229,27 +240,25 @@ impl Requests {
         Some(request)
     }
 
-    /// Notes who keeps the package of the object `uid`; with `anew`, it asks from `now` on.
-    pub fn keep(&self, uid: &str, keepers: Keepers, anew: bool, now: Now) {
-        if let Some(seen) = self.state.lock().seen.get_mut(uid) {
-            seen.keepers = keepers;
-            if anew {
-                seen.request = Request::new(now);
-            }
+    /// Notes what a look has found.
+    pub fn note(&self, object: &Object, found: Noted, now: Now) {
+        self.see(object, now);
+        let mut state = self.state.lock();
+        let Some(seen) = state.seen.get_mut(&object.uid) else {
+            return;
+        };
+        if found.anew {
+            seen.request = Request::new(now);
+        }
+        seen.keepers = found.keepers;
+        if found.doubted {
+            seen.doubt(object);
         }
     }
 
     /// Since when the object `uid` asks, where it does.
     pub fn since(&self, uid: &str) -> Option<Timestamp> {
         Some(self.state.lock().seen.get(uid)?.request.at)
-    }
-
-    /// The list of the platform lacks the package of `object`.
-    pub fn doubt(&self, object: &Object) {
-        let mut state = self.state.lock();
-        if let Some(seen) = state.seen.get_mut(&object.uid) {
-            seen.doubt(object);
-        }
     }
 
     /// Whether the package of the object `uid` is looked up before the guard hears of its request.

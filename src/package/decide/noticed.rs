@@ -5,6 +5,7 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::package::asking::asking;
 use crate::package::claims::Claim;
 use crate::package::errand::Errand;
+use crate::package::requests::Noted;
 use crate::platform::guard::Asked;
 use crate::platform::inventory::Known;
 
@@ -16,11 +17,11 @@ pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
     if seen.echo == Echo::Seen {
         errands.push(Errand::Back);
     }
-    errands.push(Errand::See {
+    errands.push(Errand::See(Noted {
         doubted: is_doubted(&seen.known),
         keepers: seen.keepers.clone(),
         anew: seen.anew,
-    });
+    }));
     if seen.ahead.is_none() {
         // Its session may be another one since it began to follow.
         errands.push(Errand::Unfollow);

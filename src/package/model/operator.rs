@@ -316,11 +316,7 @@ impl World {
                 }
                 Errand::Doubt(finding) => self.memory.doubts.note(finding, self.clock()),
                 Errand::Back => self.memory.back(uid),
-                Errand::See { keepers, anew, .. } => {
-                    let now = self.clock();
-                    self.memory.requests.see(object, now);
-                    self.memory.requests.keep(uid, keepers, anew, now);
-                }
+                Errand::See(found) => self.memory.requests.note(object, found, self.clock()),
                 Errand::WantRoom => self.guards.want(uid, object.platform()),
                 Errand::RestartWatch => drop(self.memory.set_blind(true)),
                 Errand::Try(_)

@@ -3,6 +3,7 @@
 use super::*;
 use crate::package::errand::Errand;
 use crate::package::others::Trial;
+use crate::package::requests::Noted;
 
 fn with(change: impl FnOnce(&mut Observation), object: Object) -> Observation {
     let mut seen = seen(object);
@@ -22,15 +23,19 @@ fn a_look_notes_the_request_and_whether_the_package_may_be_gone() {
         (Known::Unread, false),
         (Known::Off, false),
     ] {
-        let seen = with(|seen| seen.known = known, going());
-        assert!(notices(
-            &seen,
-            &Errand::See {
-                doubted,
-                keepers: Vec::new(),
-                anew: false,
-            }
-        ));
+        let keepers = vec!["uid-b".into()];
+        let changes = |seen: &mut Observation| {
+            seen.known = known;
+            seen.keepers.clone_from(&keepers);
+            seen.anew = doubted;
+        };
+        let seen = with(changes, going());
+        let found = Noted {
+            doubted,
+            keepers,
+            anew: doubted,
+        };
+        assert!(notices(&seen, &Errand::See(found)));
     }
 }
 

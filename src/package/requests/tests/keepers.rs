@@ -34,7 +34,12 @@ fn look(
     if !asked.anew {
         assert_eq!(asked.request, Some(before));
     }
-    requests.keep(&object.uid, keepers, asked.anew, now);
+    let found = Noted {
+        doubted: false,
+        keepers,
+        anew: asked.anew,
+    };
+    requests.note(object, found, now);
     let request = requests.see(object, now).unwrap();
     assert_eq!(
         asked.request,
