@@ -266,7 +266,7 @@ pub struct Deletion {
     /// How it ended; absent while it hasn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// When the operator first saw that it is asked for, rounded up to whole seconds; the grace period runs from here. Absent while a look-up is to tell whether the package is there at all.
+    /// When the operator first saw that it is asked for, rounded up to whole seconds; the grace period runs from here. It begins anew when an object ends that kept the package. Absent while a look-up is to tell whether the package is there at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
     /// The deletionTimestamp of the object, where its deletion is what is asked for; absent where it was retired before.
