@@ -110,6 +110,12 @@ struct Seen {
     look_up: LookUp,
     /// Who kept its package at the last look.
     keepers: Keepers,
+    /// Whether this process has looked yet.
+    looked: bool,
+    /// Whether somebody kept its package, or may have, as another process saw it, and this one hasn't found nobody since.
+    kept: bool,
+    /// The last moment that the status told.
+    told: Option<Timestamp>,
 }
 
 /// The objects that keep a package, or may: their uids.
@@ -147,13 +153,11 @@ pub struct Others<'a> {
 }
 
 impl Others<'_> {
-    /// Whether one of those that kept the package of `object` at the last look has ended since.
-    fn have_ended(self, before: &[Arc<str>], object: &Object, now: Timestamp) -> bool {
+    /// Whether one of those that kept the package of `seen` has ended since.
+    fn have_ended(self, seen: &Seen, now: Timestamp) -> bool {
         let living = self.living.iter().filter(|other| other.lives(now));
         let lives = |uid: &Arc<str>| living.clone().any(|other| other.uid == *uid);
-        // What another process saw last is known by the status.
-        let kept = self.keepers.is_empty() && object.status.says(Reason::StillClaimed);
-        kept || !before.iter().all(lives)
+        seen.kept && self.keepers.is_empty() || !seen.keepers.iter().all(lives)
     }
 }
 
@@ -171,8 +175,13 @@ impl Seen {
     /// What `object` asks for at `now`, after what was `known` of it.
     fn next(known: Option<Self>, object: &Object, now: Now) -> Option<Self> {
         let request = Request::read(object, now)?;
+        let told = told(object);
         match known.filter(|known| known.is_of(object, now)) {
             Some(mut known) => {
+                known.hear(told, now);
+                if !known.looked {
+                    known.kept = says_kept(object);
+                }
                 if has_begun(object) && known.look_up == LookUp::Due {
                     known.look_up = LookUp::Needless;
                 }
@@ -187,7 +196,21 @@ impl Seen {
                     LookUp::Needless
                 },
                 keepers: Keepers::new(),
+                looked: false,
+                kept: says_kept(object),
+                told,
             }),
+        }
+    }
+
+    /// The status tells the moment `told`. Another one than before, which is not the own one, is of the process that leads:
+    /// there the request has begun anew, and whoever takes over goes on with that, by the own clock.
+    fn hear(&mut self, told: Option<Timestamp>, now: Now) {
+        let Some(at) = told else { return };
+        let before = self.told.replace(at);
+        if before.is_some_and(|before| before != at) && at != self.request.at {
+            let since = now.tick + between(now.wall, at).min(ROUNDED);
+            self.request = Request { at, since };
         }
     }
 
@@ -217,7 +240,7 @@ impl Requests {
         if doubted {
             seen.doubt(object);
         }
-        let anew = others.have_ended(&seen.keepers, object, now.wall);
+        let anew = others.have_ended(&seen, now.wall);
         Peeked {
             request: Some(if anew {
                 Request::new(now)
@@ -250,6 +273,8 @@ impl Requests {
         if found.anew {
             seen.request = Request::new(now);
         }
+        seen.looked = true;
+        seen.kept &= !found.keepers.is_empty();
         seen.keepers = found.keepers;
         if found.doubted {
             seen.doubt(object);
@@ -281,6 +306,23 @@ impl Requests {
     pub fn forget(&self, uid: &str) {
         self.state.lock().seen.remove(uid);
     }
+}
+
+/// Whether another process may have seen that somebody keeps the package of `object`, as its status tells.
+fn says_kept(object: &Object) -> bool {
+    let reasons = [
+        Reason::StillClaimed,
+        Reason::ClaimUnclear,
+        // It stands in the place of what was said before.
+        Reason::StatusRefused,
+    ];
+    reasons.into_iter().any(|reason| object.status.says(reason))
+}
+
+/// Since when `object` asks, as its status tells.
+fn told(object: &Object) -> Option<Timestamp> {
+    let deletion = object.status.deletion.as_ref();
+    Some(deletion?.requested_at.as_ref()?.0)
 }
 
 /// Whether the retirement that `stored` tells of may have been called off and asked for anew since, while no process

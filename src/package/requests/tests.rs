@@ -105,6 +105,22 @@ fn a_standby_goes_by_what_it_saw_itself() {
 }
 
 #[test]
+fn a_standby_goes_on_with_what_the_leader_has_begun_anew() {
+    let begun = now();
+    let object = retired(accepted("a", "app-1"));
+    let first = parked(object.clone(), Request::new(begun));
+    for set in [-600, 0, 600] {
+        let standby = Requests::default();
+        standby.see(&first, begun);
+        let then = later(begun, 100, 0);
+        let anew = parked(object.clone(), Request::new(later(begun, 100, set)));
+        let seen = standby.see(&anew, then).unwrap();
+        assert!((then.tick..=then.tick + ROUNDED).contains(&seen.since));
+        assert_eq!(standby.see(&anew, later(begun, 120, 0)), Some(seen));
+    }
+}
+
+#[test]
 fn a_request_that_was_called_off_is_forgotten_and_a_later_one_is_new() {
     let begun = now();
     let requests = Requests::default();

@@ -85,13 +85,48 @@ fn an_object_that_lives_and_turns_out_to_want_another_package_begins_nothing_ane
 fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
     let begun = now();
     let request = Request::new(begun);
-    let object = retired(accepted("a", "app-1"));
-    let object = parked(says(object, Reason::StillClaimed), request);
     let then = later(begun, 100, 0);
-    for (living, expected) in [(vec![], Request::new(then)), (vec![keeper(None)], request)] {
-        let requests = Requests::default();
-        // A standby has seen it before.
-        requests.see(&object, then);
-        assert_eq!(look(&requests, &object, then, (&living, true)), expected);
+    for reason in [
+        Reason::StillClaimed,
+        Reason::ClaimUnclear,
+        Reason::StatusRefused,
+    ] {
+        let object = says(retired(accepted("a", "app-1")), reason);
+        let object = parked(object, request);
+        for (living, expected) in [(vec![], Request::new(then)), (vec![keeper(None)], request)] {
+            let requests = Requests::default();
+            // A standby has seen it before.
+            requests.see(&object, then);
+            assert_eq!(look(&requests, &object, then, (&living, true)), expected);
+        }
+    }
+}
+
+#[test]
+fn what_another_process_saw_kept_is_asked_for_anew_once_nobody_keeps_it_whoever_may_have_meanwhile()
+{
+    let begun = now();
+    let request = Request::new(begun);
+    let object = says(retired(accepted("a", "app-1")), Reason::StillClaimed);
+    let requests = Requests::default();
+    // After a start it isn't known yet whose this one is.
+    let other = [keeper(None)];
+    let first = look(
+        &requests,
+        &parked(object, request),
+        later(begun, 100, 0),
+        (&other, true),
+    );
+    assert_eq!(first, request);
+    let object = says(retired(accepted("a", "app-1")), Reason::ClaimUnclear);
+    let then = later(begun, 200, 0);
+    for moment in [then, later(begun, 300, 0)] {
+        let found = look(
+            &requests,
+            &parked(object.clone(), request),
+            moment,
+            (&other, false),
+        );
+        assert_eq!(found, Request::new(then));
     }
 }
