@@ -265,25 +265,28 @@ fn claim_unclear(unclear: &Unclear, now: Now) -> Decision {
 }
 
 fn undecodable_rest(uid: &str, undecodable: &Undecodable) -> Decision {
-    rest(
-        if undecodable.lost {
-            Reason::FieldsLost
-        } else {
-            Reason::Undecodable
-        },
-        if undecodable.lost {
-            format!(
-                "The object was written while its CustomResourceDefinition was not complete ({}), and what those fields held is lost: look at its spec, \
-                 then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first); deletionPolicy: Retain lets the object go without its package",
-                undecodable.error
-            )
-        } else {
-            format!(
-                "The object can't be read: {}; mend that field, or set deletionPolicy: Retain to let the object go without its package",
-                undecodable.error
-            )
-        },
-    )
+    let reason = if undecodable.lost {
+        Reason::FieldsLost
+    } else {
+        Reason::Undecodable
+    };
+    rest(reason, unreadable(uid, undecodable))
+}
+
+/// What is said of an object that can't be read, or whose fields may be lost.
+pub(super) fn unreadable(uid: &str, undecodable: &Undecodable) -> String {
+    if undecodable.lost {
+        format!(
+            "The object was written while its CustomResourceDefinition was not complete ({}), and what those fields held is lost: look at its spec, \
+             then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first); deletionPolicy: Retain lets the object go without its package",
+            undecodable.error
+        )
+    } else {
+        format!(
+            "The object can't be read: {}; mend that field, or set deletionPolicy: Retain to let the object go without its package",
+            undecodable.error
+        )
+    }
 }
 
 /// When the deletion was asked for: the deletionTimestamp, or for a retired object the moment

@@ -94,11 +94,11 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
 
 /// The present status of `object` with conditions that say why no other one can be written; `None` where they stand there.
 pub(super) fn complaint(object: &Object, message: &str, now: Timestamp) -> Option<PlatformStatus> {
-    let reason = PlatformReason::StatusRefused;
+    let said = lost(object, Refusal::new(PlatformReason::StatusRefused, message));
     let verdict = Verdict {
-        progress: reason.progress(),
-        reason: reason.as_str(),
-        message,
+        progress: said.reason.progress(),
+        reason: said.reason.as_str(),
+        message: &said.message,
         generation: object.generation,
     };
     let status = PlatformStatus {
@@ -188,7 +188,7 @@ fn said(look: &Look<'_>) -> Option<Refusal> {
         (Progress::Stalled, _) | (_, None) => said,
         (Progress::Done | Progress::Reconciling, Some(hold)) => held(look, hold),
     };
-    let said = lost(look, with_release(look, said));
+    let said = lost(look.object, with_release(look, said));
     let users = look.users.filter(|users| users.count > 0);
     let users = users.filter(|_| look.object.deleted_at.is_some());
     let Some(users) = users else {
@@ -217,9 +217,9 @@ fn with_release(look: &Look<'_>, said: Refusal) -> Refusal {
 }
 
 /// That fields were lost is said whatever else there is to say: from this reason alone the next process knows it.
-fn lost(look: &Look<'_>, said: Refusal) -> Refusal {
-    match &look.object.wanted {
-        Err(why) if look.object.lost && said.reason != PlatformReason::FieldsLost => Refusal::new(
+fn lost(object: &Object, said: Refusal) -> Refusal {
+    match &object.wanted {
+        Err(why) if object.lost && said.reason != PlatformReason::FieldsLost => Refusal::new(
             PlatformReason::FieldsLost,
             format!("{why}. Meanwhile: {}", said.message),
         ),

@@ -94,8 +94,19 @@ fn complaint(seen: &Observation, refusal: &Refusal, now: Now) -> Option<VersionP
         unwritable(&refusal.words),
         rounded(REFUSAL_PAUSE_CAP)
     );
+    let (reason, message) = match &seen.object.spec {
+        // From this reason alone the next process knows it.
+        Err(undecodable) if undecodable.lost => (
+            Reason::FieldsLost,
+            format!(
+                "{}. Meanwhile: {message}",
+                decide::unreadable(&seen.object.uid, undecodable)
+            ),
+        ),
+        Ok(_) | Err(_) => (Reason::StatusRefused, message),
+    };
     let present = &seen.object.status;
-    let said = next_status(seen, Reason::StatusRefused, &message, now);
+    let said = next_status(seen, reason, &message, now);
     // What calls, guards and a later process rest on stays as it was written.
     let complaint = VersionPackageStatus {
         phase: said.phase,

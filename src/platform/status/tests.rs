@@ -569,3 +569,18 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
         );
     }
 }
+
+#[test]
+fn that_fields_were_lost_is_still_said_while_the_status_is_refused() {
+    let mut object = platform(&spec());
+    let said = |object: &Object| {
+        let status = complaint(object, "policy p says no", at(1000)).unwrap();
+        let ready = status.conditions.into_iter().find(|c| c.type_ == READY);
+        ready.map(|ready| (ready.reason, ready.message)).unwrap()
+    };
+    assert_eq!(said(&object).0, "StatusRefused");
+    (object.lost, object.wanted) = (true, Err("it lacked .spec.mode".to_owned()));
+    let (reason, message) = said(&object);
+    assert_eq!(reason, "FieldsLost");
+    assert_eq!(message, "it lacked .spec.mode. Meanwhile: policy p says no");
+}

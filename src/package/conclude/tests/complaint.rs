@@ -52,6 +52,23 @@ fn conditions_say_in_the_words_of_the_policy_that_the_status_is_refused_and_all_
 }
 
 #[test]
+fn that_fields_were_lost_is_still_said_while_the_status_is_refused() {
+    let now = now();
+    let mut object = crate::package::fixtures::undecodable("a");
+    if let Err(undecodable) = &mut object.spec {
+        undecodable.lost = true;
+    }
+    let seen = Observation {
+        object: object.into(),
+        ..refused(now)
+    };
+    let report = waits(&seen, now);
+    assert_eq!(reason(&report), "FieldsLost");
+    let message = &report.status.unwrap().conditions[0].message;
+    assert!(message.contains("policy p says no"), "{message}");
+}
+
+#[test]
 fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart() {
     let now = now();
     let seen = refused(now);
