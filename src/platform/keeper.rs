@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use super::credentials::{
@@ -29,6 +30,8 @@ pub(super) struct Keeper {
     changed: mpsc::UnboundedSender<ObjectKey>,
     secrets: HashMap<ObjectKey, Seen>,
     held: HashMap<ObjectKey, Held>,
+    /// What stood in the Secrets of each Platform, whatever connection it has now.
+    hidden: HashMap<ObjectKey, Vec<SecretString>>,
     /// The Platforms whose credentials were known to be accepted when that was last told.
     proven: BTreeSet<ObjectKey>,
     /// Over all Platforms, so that one created anew never repeats a number.
@@ -71,6 +74,7 @@ impl Keeper {
             changed,
             secrets: HashMap::new(),
             held: HashMap::new(),
+            hidden: HashMap::new(),
             proven: BTreeSet::new(),
             revision: 0,
         }
@@ -157,6 +161,7 @@ impl Keeper {
     /// A Platform that is gone.
     pub(super) fn platform_gone(&mut self, key: &ObjectKey) {
         self.held.remove(key);
+        self.hidden.remove(key);
         self.sessions.leave(key);
         self.guards.drop_bound(key);
         self.directory.change(|view| {
@@ -392,7 +397,9 @@ impl Keeper {
                 };
                 match connection {
                     Ok(connection) => {
+                        connection.hide(self.hidden.remove(key).unwrap_or_default());
                         connection.hide(inputs.secrets.clone());
+                        self.hidden.insert(key.clone(), connection.hidden());
                         let held = Held {
                             uid: object.uid.clone(),
                             spec: wanted.spec.clone(),

@@ -177,6 +177,11 @@ impl Connection {
         hidden.drain(..more);
     }
 
+    /// What is hidden in all answers.
+    pub fn hidden(&self) -> Vec<SecretString> {
+        self.hidden.lock().clone()
+    }
+
     fn mask(&self, secrets: &[&SecretString]) -> Mask {
         let hidden = self.hidden.lock();
         let all = secrets.iter().copied().chain(hidden.iter());

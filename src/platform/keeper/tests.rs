@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::super::credentials::tests::secret;
@@ -189,6 +190,21 @@ async fn a_rotated_secret_is_used_at_once_and_another_application_shows() {
 }
 
 /// A keeper whose session may call, and whose Platform is at `endpoint`.
+#[tokio::test]
+async fn what_stood_in_the_secret_before_is_hidden_over_another_connection_too() {
+    let mut bench = usable_bench();
+    // For a moment it can't be used.
+    for value in ["second", "", "third"] {
+        bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", value)]));
+    }
+    let Resolution::Usable(usable) = bench.resolve("iot") else {
+        panic!("it has credentials");
+    };
+    let hidden = usable.connection.hidden();
+    let hidden: Vec<_> = hidden.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(hidden, ["s", "second", "third"]);
+}
+
 fn leading_bench(endpoint: &str) -> Bench {
     let mut bench = Bench::new();
     bench.keeper.sessions.lead_unbounded();
