@@ -7,6 +7,7 @@ mod objects;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::record::{At, Called, Event, Kept};
@@ -92,6 +93,29 @@ impl<'a> History<'a> {
                 && wish.is_some_and(|wish| {
                     wish.fate == Fate::Stay && wish.application == application && wish.file == file
                 })
+        })
+    }
+
+    /// Whether anybody else wanted a package to stay at some moment of this time.
+    pub fn was_wanted(
+        &self,
+        application: &str,
+        file: &str,
+        except: &Key,
+        time: RangeInclusive<Duration>,
+    ) -> bool {
+        let wants = |wish: Option<&Wish>| {
+            wish.is_some_and(|wish| {
+                wish.fate == Fate::Stay && wish.application == application && wish.file == file
+            })
+        };
+        let others = self.wishes.iter().filter(|(key, _)| **key != except);
+        others.map(|(_, said)| said).any(|said| {
+            said.iter().enumerate().any(|(index, (when, wish))| {
+                let until = said.get(index + 1).map(|(when, _)| *when);
+                let meets = when <= time.end() && until.is_none_or(|until| until >= *time.start());
+                meets && wants(*wish)
+            })
         })
     }
 

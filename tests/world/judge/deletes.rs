@@ -19,8 +19,13 @@ struct Intent<'a> {
     at: Duration,
 }
 
-/// The newest intent for a package, by the object whose status told it.
-fn intent<'a>(history: &History<'a>, file: &str, until: Duration) -> Option<Intent<'a>> {
+/// The newest intent for a package, by the object whose status told it: one of this application, where there is any.
+fn intent<'a>(
+    history: &History<'a>,
+    application: &str,
+    file: &str,
+    until: Duration,
+) -> Option<Intent<'a>> {
     let kept = history.kept("versionpackages");
     let written = kept.take_while(|(at, _)| *at <= until).filter(|(_, kept)| {
         let intent = |object: &Option<std::sync::Arc<serde_json::Value>>| {
@@ -33,7 +38,15 @@ fn intent<'a>(history: &History<'a>, file: &str, until: Duration) -> Option<Inte
             && intent(&kept.after).is_some()
             && intent(&kept.after) != intent(&kept.before)
     });
-    let (at, kept) = written.last()?;
+    let (mut newest, mut own) = (None, None);
+    for (at, kept) in written {
+        let wish = history.wish(&kept.key, at);
+        if wish.is_some_and(|wish| wish.application == application) {
+            own = Some((at, kept));
+        }
+        newest = Some((at, kept));
+    }
+    let (at, kept) = own.or(newest)?;
     Some(Intent { key: &kept.key, at })
 }
 
@@ -55,7 +68,7 @@ pub fn wrong(history: &History<'_>) -> Vec<String> {
 }
 
 fn wrongly(history: &History<'_>, application: &str, file: &str, at: Duration) -> Option<String> {
-    let Some(Intent { key, at: written }) = intent(history, file, at) else {
+    let Some(Intent { key, at: written }) = intent(history, application, file, at) else {
         return Some("no intent was written".to_owned());
     };
     let Some(wish) = history.wish(key, written) else {

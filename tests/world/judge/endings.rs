@@ -52,9 +52,9 @@ fn gone_too_early(history: &History<'_>, kept: &Kept, at: Duration) -> Option<St
     let Some(wish) = wish.filter(|wish| wish.fate == Fate::Deleted) else {
         return Some("nobody deleted it".to_owned());
     };
-    let wanted = |at| history.wanted_by(&wish.application, &wish.file, &kept.key, at);
     // Who wanted it a moment ago has said since what is to become of it.
-    let handed_over = wanted(at).is_some() || wanted(at.saturating_sub(ON_ITS_WAY)).is_some();
+    let lately = at.saturating_sub(ON_ITS_WAY)..=at;
+    let handed_over = history.was_wanted(&wish.application, &wish.file, &kept.key, lately);
     let fine = wish.retain || handed_over || !still_there(history, kept, at);
     (!fine).then(|| "its package is there, and nobody wants it".to_owned())
 }
