@@ -166,7 +166,7 @@ impl History<'_> {
             110..113 => self.set_clock(),
             113..118 => self.back_up(&name).await,
             118..122 => self.restore().await,
-            122..123 => stage.lose_field("deletionPolicy").await,
+            122..123 => stage.lose_field("versionpackages", "deletionPolicy").await,
             123..125 => stage.give_fields_back().await,
             _ => self.strange().await,
         }

@@ -5,6 +5,7 @@ mod claims;
 mod cluster;
 mod guard;
 mod objects;
+mod older;
 mod platforms;
 mod processes;
 
@@ -123,7 +124,17 @@ pub const ALL: &[Scene] = &[
         Box::pin(cluster::store_back(stage))
     }),
     Scene::new("old-statuses", ONE, |stage| {
-        Box::pin(cluster::old_statuses(stage))
+        Box::pin(older::old_statuses(stage))
+    }),
+    Scene::new("old-lease-given-back", ONE, |stage| {
+        Box::pin(older::old_lease_given_back(stage))
+    }),
+    Scene::new("old-lease-held", ONE, |stage| {
+        Box::pin(older::old_lease_held(stage))
+    }),
+    Scene::new("old-guard", ONE, |stage| Box::pin(older::old_guard(stage))),
+    Scene::new("old-definitions", ONE, |stage| {
+        Box::pin(older::old_definitions(stage))
     }),
     Scene::new("hand-over", TWO, |stage| {
         Box::pin(processes::hand_over(stage))

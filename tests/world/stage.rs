@@ -2,11 +2,14 @@
 
 mod cluster;
 mod end;
+mod older;
 mod packages;
 mod platforms;
 mod strangers;
 
 pub use self::cluster::Backup;
+pub use self::older::OldLease;
+pub use self::packages::has_ours;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -41,6 +44,9 @@ pub struct Stage<'a> {
     at_end: Cell<(usize, usize)>,
 }
 
+/// The Platforms.
+pub const NAMES: [&str; 3] = ["production", "spare", "staging"];
+
 /// Which application people mean by a Platform.
 fn application(platform: &str) -> &'static str {
     match platform {
@@ -74,7 +80,7 @@ impl<'a> Stage<'a> {
         }
         world.platform.register("app-1", "first-secret", 20);
         world.platform.register("app-2", "second-secret", 20);
-        world.show_secrets(IOT, &["production", "spare", "staging"]);
+        world.show_secrets(IOT, &NAMES);
         let all = [
             ("production", "first-secret"),
             ("spare", "first-secret"),

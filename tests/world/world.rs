@@ -287,7 +287,7 @@ pub fn shipped_definition(plural: &str) -> Value {
 }
 
 /// The objects of a file that is shipped, which is read once.
-fn manifests(file: &'static str) -> Vec<Value> {
+pub fn manifests(file: &'static str) -> Vec<Value> {
     static READ: Mutex<BTreeMap<&str, Vec<Value>>> = Mutex::new(BTreeMap::new());
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
     let objects = read.entry(file).or_insert_with(|| {

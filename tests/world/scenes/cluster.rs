@@ -1,17 +1,11 @@
-//! What befalls the cluster: policies, definitions, backups, and a start on what an older version left behind.
+//! What befalls the cluster: policies, definitions and backups.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::sleep;
-use version_package_operator::api::names::FINALIZER;
 
-use crate::stage::Stage;
-
-fn has_ours(object: &Value) -> bool {
-    let finalizers = object["metadata"]["finalizers"].as_array();
-    finalizers.is_some_and(|all| all.contains(&json!(FINALIZER)))
-}
+use crate::stage::{Stage, has_ours};
 
 /// A policy lets nobody take finalizers off for a while.
 pub async fn finalizers_kept(stage: &Stage<'_>) {
@@ -66,7 +60,7 @@ pub async fn field_lost(stage: &Stage<'_>) {
         .await;
     stage.comes_to("kept", "Active").await;
     stage.wish("a", "package-00002").await;
-    stage.lose_field("deletionPolicy").await;
+    stage.lose_field("versionpackages", "deletionPolicy").await;
     sleep(Duration::from_secs(2)).await;
     stage.delete("kept").await;
     stage.delete("a").await;
@@ -107,25 +101,5 @@ pub async fn store_back(stage: &Stage<'_>) {
     stage.delete("b").await;
     stage.goes("b").await;
     stage.delete("a").await;
-    stage.ends().await;
-}
-
-/// An operator starts on statuses that the first version wrote, which carry no uid.
-pub async fn old_statuses(stage: &Stage<'_>) {
-    stage.wish("gone", "package-00001").await;
-    stage.retire("gone").await;
-    stage.comes_to("gone", "Gone").await;
-    stage.wish("paused", "package-00002").await;
-    stage.pause("paused", true).await;
-    stage.delete("paused").await;
-    stage.says("paused", "Paused").await;
-    stage.wish("wanted", "package-00003").await;
-    stage.world.stop_leader().await;
-    sleep(Duration::from_secs(1)).await;
-    stage.make_statuses_old().await;
-    sleep(Duration::from_secs(40)).await;
-    stage.pause("paused", false).await;
-    stage.delete("gone").await;
-    stage.delete("wanted").await;
     stage.ends().await;
 }

@@ -1,10 +1,10 @@
-//! What befalls the cluster: policies, definitions, backups, and what an older version left behind.
+//! What befalls the cluster: policies, definitions and backups.
 
 use cluster_in_memory::{Attempt, Policy};
 use serde_json::{Value, json};
 use version_package_operator::api::names::{CONFIRM_ANNOTATION, PAUSED_ANNOTATION};
 
-use super::{IOT, PACKAGES, PLATFORMS, Stage, key};
+use super::{PACKAGES, PLATFORMS, Stage, key};
 use crate::people::PEOPLE;
 use crate::wishes::{Fate, Wish};
 use crate::world::{OPERATOR, shipped_definition};
@@ -32,9 +32,9 @@ impl Stage<'_> {
         self.world.cluster.remove_policy(name);
     }
 
-    /// The definition of packages loses a field of their spec.
-    pub async fn lose_field(&self, field: &str) {
-        let mut definition = shipped_definition("versionpackages");
+    /// A definition loses a field of its specs.
+    pub async fn lose_field(&self, plural: &str, field: &str) {
+        let mut definition = shipped_definition(plural);
         let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
         let spec = definition.pointer_mut(spec).unwrap();
         spec["properties"].as_object_mut().unwrap().remove(field);
@@ -45,18 +45,23 @@ impl Stage<'_> {
         self.world.people.define(&definition).await;
     }
 
-    /// The definition of packages is the shipped one again.
+    /// Both definitions are the shipped ones again.
     pub async fn give_fields_back(&self) {
-        let definition = shipped_definition("versionpackages");
-        self.world.people.define(&definition).await;
+        for plural in [PACKAGES, PLATFORMS] {
+            let definition = shipped_definition(plural);
+            self.world.people.define(&definition).await;
+        }
     }
 
     /// Somebody says that an object, as it stands, is as it is meant to be.
     pub async fn confirm(&self, name: &str) {
         if let Some(object) = self.object(name).await {
             let uid = &object["metadata"]["uid"];
-            let change = json!({"metadata": {"annotations": {CONFIRM_ANNOTATION: uid}}});
-            self.patch(name, &change, |_| {}).await;
+            // One that stands already may not have been seen by who leads now.
+            for word in [&Value::Null, uid] {
+                let change = json!({"metadata": {"annotations": {CONFIRM_ANNOTATION: word}}});
+                self.patch(name, &change, |_| {}).await;
+            }
         }
     }
 
@@ -69,6 +74,17 @@ impl Stage<'_> {
 
     /// A backup tool makes an object anew, for another package where `file` names one, and gives it its old status.
     pub async fn restore(&self, name: &str, backup: &Backup, file: Option<&str>) {
+        self.restore_spec(name, backup, file).await;
+        let key = key(name);
+        let status = json!({"status": backup.object["status"]});
+        let people = &self.world.people;
+        people
+            .patch_status(PACKAGES, &key.namespace, &key.name, &status)
+            .await;
+    }
+
+    /// The same by one that keeps no statuses.
+    pub async fn restore_spec(&self, name: &str, backup: &Backup, file: Option<&str>) {
         let (key, people) = (key(name), &self.world.people);
         let mut object = backup.object.clone();
         object["metadata"]["name"] = json!(key.name);
@@ -90,26 +106,7 @@ impl Stage<'_> {
         metadata
             .retain(|field, _| ["name", "labels", "annotations", "finalizers"].contains(&&**field));
         people.create(PACKAGES, &key.namespace, &object).await;
-        self.say(key.clone(), Some(wish));
-        let status = json!({"status": object["status"]});
-        people
-            .patch_status(PACKAGES, &key.namespace, &key.name, &status)
-            .await;
-    }
-
-    /// Takes from all statuses what the first version didn't write.
-    pub async fn make_statuses_old(&self) {
-        let people = &self.world.people;
-        let none = json!({"status": {"uid": null, "endpoint": null}});
-        for name in self.names() {
-            let key = key(&name);
-            people
-                .patch_status(PACKAGES, &key.namespace, &key.name, &none)
-                .await;
-        }
-        for name in ["production", "spare", "staging"] {
-            people.patch_status(PLATFORMS, IOT, name, &none).await;
-        }
+        self.say(key, Some(wish));
     }
 
     /// The store goes back to what it was, as after a restore of etcd; people mean what they meant then.

@@ -5,6 +5,7 @@ use version_package_operator::api::names::{FINALIZER, PAUSED_ANNOTATION};
 
 use super::{FLEET, PACKAGES, Stage, application, key};
 use crate::objects::package;
+use crate::people::PEOPLE;
 use crate::record::Event;
 use crate::wishes::{Fate, Key, Wish};
 
@@ -56,16 +57,8 @@ impl Stage<'_> {
         let people = &self.world.people;
         let object = self.world.package(&key.namespace, &key.name).await;
         let code = people.delete(PACKAGES, &key.namespace, &key.name).await;
-        if code != 200 {
-            return;
-        }
-        let finalizers = object.map(|object| object["metadata"]["finalizers"].clone());
-        let finalizers = finalizers.and_then(|all| all.as_array().cloned());
-        if finalizers.is_some_and(|all| all.contains(&json!(FINALIZER))) {
-            self.change(&key, |wish| wish.fate = Fate::Deleted);
-        } else {
-            // A limit that the README names: it has gone before the operator could know.
-            self.say(key, None);
+        if code == 200 {
+            self.is_deleted(&key, object.is_some_and(|object| has_ours(&object)));
         }
     }
 
@@ -178,13 +171,43 @@ impl Stage<'_> {
         self.world.record.add(Event::Said(key, wish));
     }
 
-    /// Somebody deletes the namespace [`FLEET`] with everything in it.
+    /// Somebody deletes the namespace [`FLEET`] with everything in it, and waits until it has gone.
     pub async fn end_fleet(&self) {
-        self.world.people.delete_namespace(FLEET).await;
-        let keys: Vec<Key> = self.wishes.borrow().keys().cloned().collect();
-        for key in keys.iter().filter(|key| key.namespace == FLEET) {
-            self.change(key, |wish| wish.fate = Fate::Deleted);
-        }
+        self.delete_fleet().await;
         self.world.end_namespaces().await;
     }
+
+    /// Somebody deletes the namespace [`FLEET`], whose objects are deleted at once.
+    pub async fn delete_fleet(&self) {
+        let world = self.world;
+        let names: Vec<_> = self.wishes.borrow().keys().cloned().collect();
+        let mut accepted = Vec::new();
+        for key in names.iter().filter(|key| key.namespace == FLEET) {
+            if let Some(object) = world.package(FLEET, &key.name).await {
+                accepted.push((key, has_ours(&object)));
+            }
+        }
+        world.people.delete_namespace(FLEET).await;
+        world.cluster.end_namespaces();
+        world.record.take_changes(PEOPLE);
+        for (key, accepted) in accepted {
+            self.is_deleted(key, accepted);
+        }
+    }
+
+    /// An object was deleted, which had our finalizer or not.
+    fn is_deleted(&self, key: &Key, accepted: bool) {
+        if accepted {
+            self.change(key, |wish| wish.fate = Fate::Deleted);
+        } else {
+            // A limit that the README names: it has gone before the operator could know.
+            self.say(key.clone(), None);
+        }
+    }
+}
+
+/// Whether an object has our finalizer.
+pub fn has_ours(object: &Value) -> bool {
+    let finalizers = object["metadata"]["finalizers"].as_array();
+    finalizers.is_some_and(|all| all.contains(&json!(FINALIZER)))
 }

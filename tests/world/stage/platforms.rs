@@ -1,9 +1,9 @@
 //! What people say of Platforms and their Secrets.
 
 use serde_json::{Value, json};
-use version_package_operator::api::names::RELEASE_HOLD_ANNOTATION;
+use version_package_operator::api::names::{CONFIRM_ANNOTATION, RELEASE_HOLD_ANNOTATION};
 
-use super::{IOT, PLATFORMS, Stage};
+use super::{IOT, NAMES, PLATFORMS, Stage};
 use crate::objects::secret;
 use crate::record::{Event, Rule};
 use crate::world::until;
@@ -41,17 +41,36 @@ impl Stage<'_> {
 
     /// Somebody changes a Secret, so that it has just these credentials.
     pub async fn put_secret(&self, name: &str, app_id: &str, words: &str) {
+        self.delete_secret(name).await;
         let people = &self.world.people;
-        let code = people.delete("secrets", IOT, name).await;
-        assert_eq!(code, 200);
         people
             .create("secrets", IOT, &secret(name, app_id, words))
             .await;
     }
 
+    /// Somebody deletes a Secret, where it is there.
+    pub async fn delete_secret(&self, name: &str) {
+        let code = self.world.people.delete("secrets", IOT, name).await;
+        assert!([200, 404].contains(&code), "{name}: {code}");
+    }
+
+    /// Somebody says that each Platform, as it stands, is as it is meant to be.
+    pub async fn confirm_platforms(&self) {
+        let people = &self.world.people;
+        for name in NAMES {
+            if let Some(platform) = people.get(PLATFORMS, IOT, name).await {
+                let uid = &platform["metadata"]["uid"];
+                for word in [&Value::Null, uid] {
+                    let change = json!({"metadata": {"annotations": {CONFIRM_ANNOTATION: word}}});
+                    people.patch(PLATFORMS, IOT, name, &change).await;
+                }
+            }
+        }
+    }
+
     /// Releases what is held on any Platform just now.
     pub async fn release_all(&self) {
-        for name in ["production", "spare", "staging"] {
+        for name in NAMES {
             let people = &self.world.people;
             let platform = people.get(PLATFORMS, IOT, name).await;
             let hold = platform.map(|platform| platform["status"]["hold"]["id"].clone());
