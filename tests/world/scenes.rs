@@ -72,6 +72,12 @@ pub const ALL: &[Scene] = &[
     Scene::new("keeper-deleted-by-mistake", ONE, |stage| {
         Box::pin(claims::keeper_deleted_by_mistake(stage))
     }),
+    Scene::new("keeper-moved", TWO, |stage| {
+        Box::pin(claims::keeper_moved(stage))
+    }),
+    Scene::new("keeper-with-its-namespace", TWO, |stage| {
+        Box::pin(claims::keeper_with_its_namespace(stage))
+    }),
     Scene::new("wrong-application", ONE, |stage| {
         Box::pin(claims::wrong_application(stage))
     }),

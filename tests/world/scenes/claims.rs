@@ -7,6 +7,9 @@ use tokio::time::sleep;
 
 use crate::stage::Stage;
 
+/// The time to undo of the scenes about keepers.
+const UNDO: Duration = Duration::from_secs(30);
+
 pub async fn rename_delete_first(stage: &Stage<'_>) {
     stage.wish("old", "package-00001").await;
     stage.delete("old").await;
@@ -91,21 +94,73 @@ pub async fn strangers(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
+/// Whoever leads just now is told to stop.
+async fn hand_over(stage: &Stage<'_>) {
+    if let Some(leader) = stage.world.leader().await {
+        stage.world.stop(&leader);
+    }
+}
+
+/// `old` is retired, and waits for the claim of `keeper`.
+async fn kept(stage: &Stage<'_>, keeper: &str, old: &str) {
+    let guard = json!({"guard": {"gracePeriod": "30s"}});
+    for platform in ["production", "spare"] {
+        stage.change_platform(platform, guard.clone()).await;
+    }
+    stage.wish(keeper, "package-00001").await;
+    stage.wish(old, "package-00001").await;
+    stage.retire(old).await;
+    stage.says(old, "StillClaimed").await;
+    sleep(UNDO * 2).await;
+}
+
 /// A retired object waits for the claim of another one, which is deleted by mistake and taken back within its time to undo.
 pub async fn keeper_deleted_by_mistake(stage: &Stage<'_>) {
-    let guard = json!({"guard": {"gracePeriod": "30s"}});
-    stage.change_platform("production", guard).await;
-    stage.wish("keeper", "package-00001").await;
-    stage.wish("old", "package-00001").await;
-    stage.retire("old").await;
-    stage.says("old", "StillClaimed").await;
-    sleep(Duration::from_secs(60)).await;
+    kept(stage, "keeper", "old").await;
     stage.retire("keeper").await;
-    sleep(Duration::from_secs(10)).await;
+    sleep(UNDO / 3).await;
     stage.revive("keeper").await;
-    sleep(Duration::from_secs(60)).await;
+    sleep(UNDO * 2).await;
     stage.delete("keeper").await;
-    sleep(Duration::from_secs(10)).await;
+    sleep(UNDO / 3).await;
     stage.revive("old").await;
+    stage.ends().await;
+}
+
+/// The keeper moves to a Platform of its application, where it keeps the package, and then to one of another application.
+/// The leader is followed by another each time.
+pub async fn keeper_moved(stage: &Stage<'_>) {
+    kept(stage, "keeper", "old").await;
+    stage
+        .create("moved", "spare", "package-00001", &json!({}))
+        .await;
+    stage.comes_to("moved", "Active").await;
+    stage.delete("keeper").await;
+    hand_over(stage).await;
+    stage.goes("keeper").await;
+    sleep(UNDO * 2).await;
+    assert!(stage.world.platform.has("app-1", "package-00001"));
+    stage
+        .create("away", "staging", "package-00001", &json!({}))
+        .await;
+    stage.comes_to("away", "Active").await;
+    stage.delete("moved").await;
+    sleep(UNDO / 3).await;
+    hand_over(stage).await;
+    sleep(UNDO / 3).await;
+    assert!(stage.world.platform.has("app-1", "package-00001"));
+    stage.revive("old").await;
+    stage.ends().await;
+}
+
+/// The namespace of the keeper is deleted by mistake, and the leader is followed by another before that is taken back.
+pub async fn keeper_with_its_namespace(stage: &Stage<'_>) {
+    kept(stage, "keeper", "depot/old").await;
+    stage.delete_fleet().await;
+    hand_over(stage).await;
+    sleep(UNDO * 2 / 3).await;
+    assert!(stage.world.platform.has("app-1", "package-00001"));
+    stage.revive("depot/old").await;
+    stage.world.end_namespaces().await;
     stage.ends().await;
 }
