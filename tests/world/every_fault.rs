@@ -1,4 +1,5 @@
-//! Each scene with each single fault at each single effect, and with each single line of a watch that comes late.
+//! Each scene with each single fault at each single effect, and with each single line of a watch that comes late; and those
+//! that matter most with each pair of crashes.
 
 use crate::at_once::at_once;
 use crate::faults::{Fault, To};
@@ -9,6 +10,18 @@ use crate::world::run;
 
 /// `make test` plays one harm of so many; `WORLD_EVERY=1` plays all.
 const EVERY: usize = 61;
+/// And one pair of crashes of so many.
+const EVERY_PAIR: usize = 29_989;
+/// The scenes that are played with pairs of crashes.
+const IN_PAIRS: [&str; 5] = [
+    "plain",
+    "retire",
+    "rename-create-first",
+    "mass-released",
+    "hand-over",
+];
+/// A process that starts anew has about so many effects more than one that goes on.
+const START: usize = 40;
 
 /// What is done to one run.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +29,8 @@ pub enum Harm {
     None,
     Effect(usize, Fault),
     Late(usize),
+    /// Two crashes.
+    Pair([(usize, Fault); 2]),
 }
 
 /// Plays a scene; returns what there was to be harmed.
@@ -25,6 +40,11 @@ pub fn play(scene: Scene, harm: Harm) -> (Vec<To>, usize) {
             Harm::None => {}
             Harm::Effect(number, fault) => world.faults.plan(number, fault),
             Harm::Late(number) => world.faults.delay_line(number),
+            Harm::Pair(crashes) => {
+                for (number, crash) in crashes {
+                    world.faults.plan(number, crash);
+                }
+            }
         }
         let stage = Stage::set(world).await;
         running(world, scene.pods, (scene.play)(&stage)).await;
@@ -44,6 +64,17 @@ pub fn harms(scene: Scene) -> Vec<Harm> {
     });
     let late = (0..lines).map(Harm::Late);
     effects.chain(late).collect()
+}
+
+/// All pairs of crashes in a scene.
+fn pairs(scene: Scene) -> impl Iterator<Item = Harm> {
+    let effects = play(scene, Harm::None).0.len();
+    let crashes =
+        |number| [Fault::CrashBefore, Fault::CrashAfter].map(move |crash| (number, crash));
+    (0..effects).flat_map(crashes).flat_map(move |first| {
+        let seconds = (first.0 + 1..effects + START).flat_map(crashes);
+        seconds.map(move |second| Harm::Pair([first, second]))
+    })
 }
 
 /// All scenes, or the one of `WORLD_SCENE`.
@@ -68,12 +99,24 @@ fn every_scene_keeps_every_promise_without_a_fault() {
 #[test]
 fn every_scene_keeps_every_promise_under_each_single_fault() {
     let all = named().flat_map(|scene| harms(scene).into_iter().map(move |harm| (scene, harm)));
+    play_some(all, EVERY);
+}
+
+#[test]
+fn the_scenes_that_matter_most_keep_every_promise_under_each_pair_of_crashes() {
+    let scenes = named().filter(|scene| IN_PAIRS.contains(&scene.name));
+    let all = scenes.flat_map(|scene| pairs(scene).map(move |harm| (scene, harm)));
+    play_some(all, EVERY_PAIR);
+}
+
+/// Plays one of so many, or of `WORLD_EVERY`; or the one of `WORLD_HARM` alone.
+fn play_some(all: impl Iterator<Item = (Scene, Harm)>, every: usize) {
     let only = std::env::var("WORLD_HARM").ok();
     let all = all.filter(|(_, harm)| {
         only.as_ref()
             .is_none_or(|only| *only == format!("{harm:?}"))
     });
-    let every = std::env::var("WORLD_EVERY").map_or(EVERY, |every| every.parse().unwrap());
+    let every = std::env::var("WORLD_EVERY").map_or(every, |every| every.parse().unwrap());
     let all: Vec<(Scene, Harm)> = all.step_by(every).collect();
     let (played, failed) = at_once(&all, |(scene, harm)| play(*scene, *harm));
     println!("{} runs", played.len() + failed.len());
