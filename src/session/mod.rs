@@ -332,13 +332,17 @@ impl Shared {
 
     /// The TLS settings of one member have failed: those of another one are tried at once.
     fn try_another_connection(&self, lane: LaneId) {
-        let mut inner = self.lock();
-        let next = inner.members.connection(lane);
-        if next.is_some_and(|connection| connection.broken().is_none()) {
-            inner.core.try_now(lane, Instant::now());
+        if self.has_working_connection(lane) {
+            self.change(|core, now| core.try_now(lane, now));
+        } else {
+            self.changed.notify_one();
         }
-        drop(inner);
-        self.changed.notify_one();
+    }
+
+    /// Whether the TLS settings of a member have not just failed.
+    fn has_working_connection(&self, lane: LaneId) -> bool {
+        let connection = self.lock().members.connection(lane);
+        connection.is_some_and(|connection| connection.broken().is_none())
     }
 
     fn proof(&self, learned: Learned) -> Proof {
@@ -418,10 +422,19 @@ impl<'a> TrackedCall<'a> {
     }
 
     fn finish(&mut self, answer: Option<&Answer>) {
-        if let Some(call) = self.call.take() {
-            self.session
-                .change(|core, now| core.ended(&call, answer, now));
-        }
+        let Some(call) = self.call.take() else {
+            return;
+        };
+        let shared = &self.session.shared;
+        let others_work = shared.has_working_connection(call.lane());
+        shared.change(|core, now| match answer {
+            Some(answer @ Answer::Unavailable(_, trouble))
+                if trouble.needs_person() && others_work =>
+            {
+                core.settings_failed(&call, answer, now);
+            }
+            answer => core.ended(&call, answer, now),
+        });
     }
 }
 

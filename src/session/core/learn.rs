@@ -114,6 +114,21 @@ impl Core {
         }
     }
 
+    /// A call failed with `answer` by the TLS settings of its own member, while those of another one work: that tells of
+    /// its object alone, and the others go first.
+    pub(in crate::session) fn settings_failed(
+        &mut self,
+        call: &Underway,
+        answer: &Answer,
+        now: Instant,
+    ) {
+        self.stamped(call, Some(answer), now);
+        if let (Some(lane), Some((uid, _))) = (self.lanes.get_mut(&call.lane), &call.waits) {
+            lane.queue.set_back(uid, now);
+        }
+        self.told_nothing(call);
+    }
+
     /// The answer to a call of `uid` proves nothing.
     fn odd(&mut self, call: &Underway, uid: &str, detail: Detail, now: Instant) {
         let (state, window) = (State::Unexpected(detail), self.budget.window());

@@ -5,7 +5,7 @@ use tokio::time::{sleep, timeout};
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
-use crate::remote::answer::{Answer, Detail};
+use crate::remote::answer::{Answer, Detail, TlsFault, Trouble};
 use crate::remote::client::{Authorization, Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::core::Underway;
@@ -238,6 +238,38 @@ async fn a_dropped_call_is_stamped_as_lost() {
     drop(TrackedCall::new(&session, begin(&session, 1)));
     assert_eq!(woken.recv().await, Some(ticket(2).key));
     assert!(started.elapsed() >= WINDOW + CALL_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_another_work() {
+    let (sessions, _woken) = sessions().await;
+    let [bad, good] = ["a-bad", "good"].map(|name| (platform(name), member(50, handed_in())));
+    let session = sessions.join(&bad.0, key("app"), bad.1.clone());
+    let beside = sessions.join(&good.0, key("app"), good.1.clone());
+    assert!(Arc::ptr_eq(&session, &beside));
+    let answer = Answer::Unavailable(Detail::default(), Trouble::TlsMismatch(TlsFault::Version));
+    let fail = |numbers: std::ops::RangeInclusive<i64>| {
+        for n in numbers {
+            session.request(ticket(n));
+            TrackedCall::new(&session, begin(&session, n))
+                .0
+                .end(&answer);
+        }
+    };
+    bad.1.connection.set_broken();
+    fail(1..=20);
+    assert_eq!(beside.snapshot().state, State::Open);
+    assert!(matches!(
+        beside.request(ticket(21)),
+        Standing::Permitted { .. }
+    ));
+    // Where nobody's work, it is told of all.
+    good.1.connection.set_broken();
+    fail(22..=26);
+    assert!(matches!(
+        beside.snapshot().state,
+        State::Unavailable(_, Trouble::TlsMismatch(_))
+    ));
 }
 
 #[tokio::test(start_paused = true)]
