@@ -1,6 +1,6 @@
 //! Row 2: what is left to do for an object whose deletion has ended.
 
-use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, rest};
+use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, rest, undecodable_rest};
 use crate::api::names::{ACCEPT_ANNOTATION, AppId};
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
@@ -56,6 +56,10 @@ pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: No
                 keeper: None,
             }
         };
+    }
+    if let Err(undecodable) = &seen.object.spec {
+        // Whether it is retired isn't known.
+        return undecodable_rest(&seen.object.uid, undecodable);
     }
     if !retired {
         return rest(Reason::PackageMissing, "This object wants the package, but the platform has deleted it: upload it again under a new object, or set lifecycle: Retired".to_owned());

@@ -167,3 +167,21 @@ fn what_an_application_lacks_at_another_endpoint_is_looked_up_at_the_present_one
     told_at(&mut record, "https://right.example");
     assert_eq!(releases(&with_deleted(record)), Outcome::AlreadyGone);
 }
+
+#[test]
+fn an_object_that_has_ended_and_cannot_be_read_says_that_and_not_that_it_wants_its_package() {
+    for (lost, expected) in [(true, Reason::FieldsLost), (false, Reason::Undecodable)] {
+        let mut seen = record(Outcome::Deleted);
+        changed(&mut seen, |object| {
+            let mut unreadable = fixtures::undecodable("a").spec.unwrap_err();
+            unreadable.lost = lost;
+            object.spec = Err(unreadable);
+        });
+        let Decision::Rest { reason, .. } = decide(&seen, now()) else {
+            panic!("{lost}");
+        };
+        assert_eq!(reason, expected);
+        // Its end stands.
+        assert_eq!(releases(&with_deleted(seen)), Outcome::Deleted);
+    }
+}
