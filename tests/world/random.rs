@@ -1,25 +1,29 @@
 //! Histories by chance: people, the platform and the cluster do what a seed says, at the times that it says, and faults meet
 //! the operator meanwhile. At the end everything that stands in the way is taken away.
 
+mod around;
+mod clear;
+mod git;
+mod people;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
-use jiff::SignedDuration;
-use serde_json::json;
 use tokio::time::sleep;
 
 use crate::at_once::at_once;
 use crate::faults::{Fault, To};
 use crate::keep::running;
+use crate::process::Process;
 use crate::shrink::tell;
-use crate::stage::{Backup, DEPOT, FLEET, Stage};
+use crate::stage::{BOUND, Backup, Stage};
+use crate::wishes::Wish;
 use crate::world::run;
 
-const PLATFORMS: [&str; 3] = ["production", "spare", "staging"];
-/// Few, so that some objects are for the same.
-const FILES: usize = 5;
+/// Objects that are made first.
 const OBJECTS: usize = 6;
+/// Deeds of people and of the cluster after that, beside what goes wrong meanwhile.
 const STEPS: usize = 40;
 /// How many `make test` plays.
 const HISTORIES: u64 = 100;
@@ -62,13 +66,7 @@ impl Plan {
 
 /// Plays a history, to its end.
 async fn play(stage: &Stage<'_>, plan: &Plan) {
-    let mut history = History {
-        stage,
-        chance: plan.chance(0),
-        right: true,
-        backups: BTreeMap::new(),
-        strangers: Vec::new(),
-    };
+    let mut history = History::new(stage, plan.chance(0));
     let steps = (0..Plan::STEPS).filter(|step| !plan.without.contains(step));
     for step in steps {
         history.chance = plan.chance(step);
@@ -82,20 +80,51 @@ async fn play(stage: &Stage<'_>, plan: &Plan) {
     }
     history.clear().await;
     stage.ends().await;
+    if let Some(second) = history.second {
+        second.crash().await;
+    }
 }
 
 struct History<'a> {
     stage: &'a Stage<'a>,
     /// Of the present step.
     chance: Rng,
-    /// Whether the Secrets have the right words.
-    right: bool,
+    /// Secrets that don't have what they are meant to have.
+    wrong: BTreeSet<&'static str>,
+    /// Those that have named another application: the operator may go by that for long, so their Platforms get no new objects.
+    foreign: BTreeSet<&'static str>,
+    /// How many deletions each Platform lets go.
+    bounds: BTreeMap<&'static str, usize>,
     backups: BTreeMap<String, Backup>,
+    /// What Git has taken away, and may bring back.
+    pruned: Vec<(String, Wish)>,
     /// The objects of a stranger.
     strangers: Vec<&'static str>,
+    /// Whether a namespace was deleted and has not been made anew.
+    fleet_deleted: bool,
+    /// Whether a definition has lacked fields of specs.
+    fields_lost: bool,
+    /// An operator that was installed beside.
+    second: Option<Process>,
 }
 
-impl History<'_> {
+impl<'a> History<'a> {
+    fn new(stage: &'a Stage<'a>, chance: Rng) -> Self {
+        Self {
+            stage,
+            chance,
+            wrong: BTreeSet::new(),
+            foreign: BTreeSet::new(),
+            bounds: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            pruned: Vec::new(),
+            strangers: Vec::new(),
+            fleet_deleted: false,
+            fields_lost: false,
+            second: None,
+        }
+    }
+
     fn one<T: Copy>(&mut self, of: &[T]) -> T {
         self.chance.choice(of).copied().unwrap()
     }
@@ -110,113 +139,17 @@ impl History<'_> {
         self.chance.choice(names).unwrap_or_default()
     }
 
-    async fn create(&mut self) {
-        let namespace = self.one(&[FLEET, DEPOT]);
-        let name = format!("{namespace}/o{}", self.chance.usize(..OBJECTS));
-        if self.stage.is_there(&name).await {
-            return;
-        }
-        let file = format!("package-{:05}", self.chance.usize(1..=FILES));
-        let more = match self.chance.u32(..8) {
-            0 => json!({"deletionPolicy": "Retain"}),
-            1 => json!({"lifecycle": "Retired"}),
-            _ => json!({}),
-        };
-        let platform = self.one(&PLATFORMS);
-        self.stage.create(&name, platform, &file, &more).await;
-    }
-
+    /// One deed of somebody; in some steps something goes wrong, too.
     async fn step(&mut self) {
-        let stage = self.stage;
-        let name = self.object();
-        match self.chance.u32(..128) {
-            0..20 => stage.delete(&name).await,
-            20..30 => stage.retire(&name).await,
-            30..35 => stage.revive(&name).await,
-            35..40 => stage.retain(&name).await,
-            40..45 => stage.pause(&name, true).await,
-            45..50 => stage.pause(&name, false).await,
-            50..53 => stage.force(&name).await,
-            53..65 => self.create().await,
-            65..70 => {
-                let mode = self.one(&["Observe", "Enforce"]);
-                let platform = self.one(&PLATFORMS);
-                stage.change_platform(platform, json!({"mode": mode})).await;
-            }
-            70..73 => self.rotate().await,
-            73..76 => stage
-                .world
-                .platform
-                .end_token(self.one(&["app-1", "app-2"])),
-            76..90 => self.harm(),
-            90..93 => stage.world.cluster.end_watches(),
-            93..95 => {
-                stage.world.cluster.end_watches();
-                stage.world.cluster.compact();
-            }
-            95..98 => {
-                if let Some(leader) = stage.world.leader().await {
-                    stage.world.stop(&leader);
-                }
-            }
-            98..100 => stage.release_all().await,
-            100..103 => stage.world.platform.use_up(self.one(&["app-1", "app-2"])),
-            103..106 => self.deny(),
-            106..110 => ["keep", "mute"].iter().for_each(|name| stage.allow(name)),
-            110..113 => self.set_clock(),
-            113..118 => self.back_up(&name).await,
-            118..122 => self.restore().await,
-            122..123 => stage.lose_field("versionpackages", "deletionPolicy").await,
-            123..125 => stage.give_fields_back().await,
-            _ => self.strange().await,
+        self.end_namespaces();
+        if self.chance.u32(..6) == 0 {
+            self.harm();
         }
-    }
-
-    /// A policy refuses some of what the operator writes.
-    fn deny(&mut self) {
-        let name = self.one(&["keep", "mute"]);
-        self.stage.deny(name, move |attempt| {
-            let ours = attempt.resource == "versionpackages.iodm.dev";
-            ours && (attempt.subresource == "status") == (name == "mute")
-        });
-    }
-
-    /// The clock of a machine is set.
-    fn set_clock(&mut self) {
-        let pod = self.one(&["vpo-0", "vpo-1"]);
-        let ahead = SignedDuration::from_secs(self.chance.i64(-30..30));
-        self.stage.world.set_clock(pod, ahead);
-    }
-
-    async fn back_up(&mut self, name: &str) {
-        if let Some(backup) = self.stage.back_up(name).await {
-            self.backups.insert(name.to_owned(), backup);
+        match self.chance.u32(..100) {
+            0..42 => self.git().await,
+            42..70 => self.people().await,
+            _ => self.around().await,
         }
-    }
-
-    /// What there is a backup of and isn't there is made anew, with the status that it had.
-    async fn restore(&mut self) {
-        for (name, backup) in &self.backups {
-            if !self.stage.is_there(name).await {
-                self.stage.restore(name, backup, None).await;
-                return;
-            }
-        }
-    }
-
-    /// A stranger names a package of ours.
-    async fn strange(&mut self) {
-        if self.strangers.is_empty() {
-            self.stage.stranger().await;
-        }
-        let file = format!("package-{:05}", self.chance.usize(1..=FILES));
-        let (name, more) = match self.strangers.len() {
-            0 => ("x", json!({})),
-            1 => ("y", json!({"lifecycle": "Retired"})),
-            _ => return,
-        };
-        self.stage.strange(name, &file, &more).await;
-        self.strangers.push(name);
     }
 
     /// Some of the next effects go wrong, or a watch is late.
@@ -229,50 +162,6 @@ impl History<'_> {
         let to = self.one(&[To::Write, To::Write, To::Read, To::Platform, To::Audit]);
         let fault = self.one(Fault::all(to));
         faults.add(to, fault);
-    }
-
-    /// The Secret of an application comes to hold wrong words, or the right ones.
-    async fn rotate(&mut self) {
-        self.right = !self.right;
-        let words = if self.right {
-            "first-secret"
-        } else {
-            "third-secret"
-        };
-        self.stage.put_secret("production", "app-1", words).await;
-    }
-
-    /// Nothing stands in the way any more.
-    async fn clear(&mut self) {
-        let stage = self.stage;
-        stage.world.faults.clear();
-        for name in ["keep", "mute"] {
-            stage.allow(name);
-        }
-        stage.give_fields_back().await;
-        if !self.right {
-            self.rotate().await;
-        }
-        for platform in PLATFORMS {
-            stage
-                .change_platform(platform, json!({"mode": "Enforce"}))
-                .await;
-        }
-        // Until all is read anew.
-        sleep(Duration::from_secs(30)).await;
-        for name in stage.names() {
-            stage.pause(&name, false).await;
-            stage.confirm(&name).await;
-        }
-        stage.say_retain_again().await;
-        if !self.strangers.is_empty() {
-            stage.disregard_strangers(&stage.names()).await;
-        }
-        // Each release may let the next hold come.
-        for _ in 0..20 {
-            sleep(Duration::from_secs(15)).await;
-            stage.release_all().await;
-        }
     }
 }
 

@@ -16,6 +16,13 @@ pub struct Backup {
     wish: Wish,
 }
 
+impl Backup {
+    /// The Platform that it names.
+    pub fn platform(&self) -> &str {
+        &self.wish.platform
+    }
+}
+
 impl Stage<'_> {
     /// A policy refuses some of the operator's writes from now on.
     pub fn deny(&self, name: &str, denies: impl Fn(&Attempt<'_>) -> bool + Send + 'static) {

@@ -1,7 +1,7 @@
 //! What people and Git say of packages.
 
 use serde_json::{Value, json};
-use version_package_operator::api::names::{FINALIZER, PAUSED_ANNOTATION};
+use version_package_operator::api::names::{FINALIZER, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION};
 
 use super::{FLEET, PACKAGES, Stage, application, key};
 use crate::objects::package;
@@ -88,6 +88,33 @@ impl Stage<'_> {
         .await;
     }
 
+    /// Somebody lets the package go with its object again.
+    pub async fn let_go(&self, name: &str) {
+        self.edit(name, json!({"deletionPolicy": "Delete"}), |wish| {
+            wish.retain = false;
+        })
+        .await;
+    }
+
+    /// Somebody has an object expect what its package isn't, or nothing any more.
+    pub async fn expect(&self, name: &str, mistaken: bool) {
+        let expect = if mistaken {
+            json!({"version": "mistaken"})
+        } else {
+            Value::Null
+        };
+        self.edit(name, json!({"expect": expect}), |wish| {
+            wish.mistaken = mistaken;
+        })
+        .await;
+    }
+
+    /// Somebody asks for another look at an object.
+    pub async fn ask_again(&self, name: &str, word: &str) {
+        let change = json!({"metadata": {"annotations": {REQUESTED_AT_ANNOTATION: word}}});
+        self.patch(name, &change, |_| {}).await;
+    }
+
     /// Git says again of which objects the packages are to stay: a definition may have dropped that.
     pub async fn say_retain_again(&self) {
         let wishes = self.wishes.borrow().clone();
@@ -131,6 +158,11 @@ impl Stage<'_> {
     /// Whether an object of this name is there.
     pub async fn is_there(&self, name: &str) -> bool {
         self.object(name).await.is_some()
+    }
+
+    /// What is wanted of an object.
+    pub fn wished(&self, name: &str) -> Option<Wish> {
+        self.wishes.borrow().get(&key(name)).cloned()
     }
 
     /// All names that people have used: `namespace/name`.

@@ -1,0 +1,234 @@
+//! What befalls Platforms, their Secrets and the cluster.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{BOUND, History};
+use crate::people::PEOPLE;
+use crate::stage::{NAMES, OldLease, application, has_ours};
+
+/// The policies that refuse what the operator writes.
+pub(super) const POLICIES: [&str; 3] = ["keep", "mute", "refuse"];
+
+impl History<'_> {
+    pub(super) async fn around(&mut self) {
+        let stage = self.stage;
+        let world = stage.world;
+        let application = self.one(&["app-1", "app-2"]);
+        match self.chance.u32(..64) {
+            0..5 => {
+                let mode = self.one(&["Observe", "Enforce"]);
+                let platform = self.one(&NAMES);
+                stage.change_platform(platform, json!({"mode": mode})).await;
+            }
+            5..9 => self.edit_platform().await,
+            9..12 => self.spoil().await,
+            12..14 => self.lose_secret().await,
+            14..17 => self.name_another().await,
+            17..20 => self.mend().await,
+            20..22 => world.platform.end_token(application),
+            22..25 => world.platform.use_up(application),
+            25..28 => world.cluster.end_watches(),
+            28..30 => {
+                world.cluster.end_watches();
+                world.cluster.compact();
+            }
+            30..34 => {
+                if let Some(leader) = world.leader().await {
+                    world.stop(&leader);
+                }
+            }
+            34..38 => self.deny(),
+            38..42 => POLICIES.iter().for_each(|name| stage.allow(name)),
+            42..45 => self.set_clock(),
+            45..50 => self.back_up().await,
+            50..54 => self.restore().await,
+            54..56 => self.lose_field().await,
+            56..59 => stage.give_fields_back().await,
+            59..60 => self.delete_fleet().await,
+            60..61 => self.install_beside().await,
+            _ => self.leave_old_state().await,
+        }
+    }
+
+    /// Somebody edits the guard of a Platform, or its quota.
+    async fn edit_platform(&mut self) {
+        let platform = self.one(&NAMES);
+        let spec = match self.chance.u32(..3) {
+            0 => json!({"quota": {"calls": self.chance.u32(50..=100), "window": "60s"}}),
+            1 => json!({"guard": {"gracePeriod": self.one(&["5s", "20s", "90s"])}}),
+            _ => {
+                // A raise is a release, which comes at the end.
+                let bound = self.bounds.entry(platform).or_insert(BOUND);
+                *bound = self.chance.usize(1..=*bound);
+                json!({"guard": {"maxDeletions": *bound}})
+            }
+        };
+        self.stage.change_platform(platform, spec).await;
+    }
+
+    /// A Secret comes to hold wrong words.
+    async fn spoil(&mut self) {
+        let name = self.one(&NAMES);
+        self.wrong.insert(name);
+        self.stage
+            .put_secret(name, application(name), "third-secret")
+            .await;
+    }
+
+    /// Somebody deletes a Secret.
+    async fn lose_secret(&mut self) {
+        let name = self.one(&NAMES);
+        self.wrong.insert(name);
+        self.stage.delete_secret(name).await;
+    }
+
+    /// A Secret names another application, once all objects of its Platform are known to be of the right one: of those that
+    /// come meanwhile nobody could know that.
+    async fn name_another(&mut self) {
+        let name = self.one(&NAMES);
+        for key in self.stage.names() {
+            let wish = self.stage.wished(&key);
+            if wish.is_none_or(|wish| wish.platform != name) {
+                continue;
+            }
+            if let Some(object) = self.stage.object(&key).await {
+                let status = &object["status"];
+                let known = status["application"] == application(name)
+                    && status["uid"] == object["metadata"]["uid"];
+                if !known {
+                    return;
+                }
+            }
+        }
+        self.wrong.insert(name);
+        self.foreign.insert(name);
+        let (app_id, words) = match application(name) {
+            "app-1" => ("app-2", "second-secret"),
+            _ => ("app-1", "first-secret"),
+        };
+        self.stage.put_secret(name, app_id, words).await;
+    }
+
+    /// A Secret has what it is meant to have again.
+    async fn mend(&mut self) {
+        let name = self.one(&NAMES);
+        self.mend_secret(name).await;
+    }
+
+    pub(super) async fn mend_secret(&mut self, name: &'static str) {
+        if !self.wrong.remove(name) {
+            return;
+        }
+        let words = match application(name) {
+            "app-1" => "first-secret",
+            _ => "second-secret",
+        };
+        self.stage.put_secret(name, application(name), words).await;
+    }
+
+    /// A policy refuses some of what the operator writes.
+    fn deny(&mut self) {
+        let name = self.one(&POLICIES);
+        self.stage.deny(name, move |attempt| {
+            let ours = attempt.resource == "versionpackages.iodm.dev";
+            let status = attempt.subresource == "status";
+            ours && match name {
+                "mute" => status,
+                "refuse" => {
+                    !status && has_ours(attempt.object) && !attempt.old.is_some_and(has_ours)
+                }
+                _ => !status,
+            }
+        });
+    }
+
+    /// The clock of a machine is set.
+    fn set_clock(&mut self) {
+        let pod = self.one(&["vpo-0", "vpo-1"]);
+        let ahead = SignedDuration::from_secs(self.chance.i64(-30..30));
+        self.stage.world.set_clock(pod, ahead);
+    }
+
+    async fn back_up(&mut self) {
+        let name = self.object();
+        if let Some(backup) = self.stage.back_up(&name).await {
+            self.backups.insert(name, backup);
+        }
+    }
+
+    /// What there is a backup of and isn't there is made anew, with the status that it had or without.
+    async fn restore(&mut self) {
+        let with_status = self.chance.bool();
+        for (name, backup) in self.backups.clone() {
+            if self.foreign.contains(backup.platform()) || !self.takes(&name).await {
+                continue;
+            }
+            if with_status {
+                self.stage.restore(&name, &backup, None).await;
+            } else {
+                self.stage.restore_spec(&name, &backup, None).await;
+            }
+            return;
+        }
+    }
+
+    /// A definition lacks a field, or both are those of an older version.
+    async fn lose_field(&mut self) {
+        let stage = self.stage;
+        let (plural, field) = match self.chance.u32(..3) {
+            0 => ("versionpackages", "deletionPolicy"),
+            1 => ("platforms", "guard"),
+            _ => return stage.make_definitions_old().await,
+        };
+        stage.lose_field(plural, field).await;
+        self.fields_lost = true;
+        // What is written before any process has seen that is a limit that the README names.
+        sleep(Duration::from_secs(2)).await;
+    }
+
+    /// Somebody deletes a namespace with everything in it.
+    async fn delete_fleet(&mut self) {
+        if !self.fleet_deleted {
+            self.fleet_deleted = true;
+            self.stage.delete_fleet().await;
+        }
+    }
+
+    /// The namespace controller does its part.
+    pub(super) fn end_namespaces(&self) {
+        if self.fleet_deleted {
+            let world = self.stage.world;
+            world.cluster.end_namespaces();
+            world.record.take_changes(PEOPLE);
+        }
+    }
+
+    /// A second operator, which keeps its Lease in another namespace.
+    async fn install_beside(&mut self) {
+        if self.second.is_none() {
+            let world = self.stage.world;
+            world.add_namespace("elsewhere", &json!({})).await;
+            self.second = Some(world.start_in("vpo-x", "elsewhere"));
+        }
+    }
+
+    /// The next leader starts on what an older version left behind.
+    async fn leave_old_state(&mut self) {
+        let (stage, world) = (self.stage, self.stage.world);
+        let Some(leader) = world.leader().await else {
+            return;
+        };
+        world.stop(&leader);
+        sleep(Duration::from_secs(1)).await;
+        stage.make_statuses_old().await;
+        let lease = self.one(&[OldLease::GivenBack, OldLease::Held]);
+        // Whoever leads already goes on; and an older Lease doesn't tell which fields were lost.
+        if world.leader().await.is_none() && !self.fields_lost {
+            stage.leave_lease(lease).await;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The end of a history by chance: nothing stands in the way any more.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::around::POLICIES;
+use super::{BOUND, History};
+use crate::stage::{NAMES, NOWHERE};
+
+impl History<'_> {
+    pub(super) async fn clear(&mut self) {
+        let stage = self.stage;
+        stage.world.faults.clear();
+        for name in POLICIES {
+            stage.allow(name);
+        }
+        stage.give_fields_back().await;
+        for name in NAMES {
+            self.mend_secret(name).await;
+        }
+        // What is held is released before a bound is raised.
+        stage.release_all().await;
+        for platform in NAMES {
+            let spec = json!({
+                "mode": "Enforce",
+                "guard": {"gracePeriod": "5s", "maxDeletions": BOUND},
+                "quota": {"calls": 100, "window": "60s"},
+            });
+            stage.change_platform(platform, spec).await;
+        }
+        // Until all is read anew.
+        sleep(Duration::from_secs(30)).await;
+        stage.confirm_platforms().await;
+        stage.say_retain_again().await;
+        for name in stage.names() {
+            self.put_right(&name).await;
+        }
+        if !self.strangers.is_empty() {
+            stage.disregard_strangers(&stage.names()).await;
+        }
+        // Each release may let the next hold come.
+        for _ in 0..20 {
+            sleep(Duration::from_secs(15)).await;
+            self.end_namespaces();
+            stage.release_all().await;
+        }
+    }
+
+    /// Nothing keeps an object from what it is for.
+    async fn put_right(&mut self, name: &str) {
+        let stage = self.stage;
+        let Some(wish) = stage.wished(name) else {
+            return;
+        };
+        stage.pause(name, false).await;
+        if wish.mistaken {
+            stage.expect(name, false).await;
+        }
+        if wish.platform == NOWHERE {
+            stage.retain(name).await;
+            stage.delete(name).await;
+        }
+        stage.confirm(name).await;
+        self.accept(name).await;
+    }
+}
