@@ -124,6 +124,10 @@ impl Lines {
     fn take(&mut self, context: &Context<'_>) -> bool {
         let mut state = self.cluster.state();
         let watching = &mut self.watching;
+        // What came between is not known any more, so nothing after it is told.
+        if watching.version < state.store.compacted() {
+            return false;
+        }
         let served = state.kinds.get(&watching.watched.resource);
         // A definition that changes ends the watches of its kind.
         let is_same = served.is_some_and(|served| std::sync::Arc::ptr_eq(&served, &watching.kind));
