@@ -131,6 +131,12 @@ impl<'a> Stage<'a> {
         .await;
     }
 
+    /// Whether an object says that now.
+    pub async fn is_said(&self, name: &str, reason: &str) -> bool {
+        let object = self.object(name).await;
+        object.is_some_and(|object| ready(&object)["reason"] == reason)
+    }
+
     /// Waits until an object is gone.
     pub async fn goes(&self, name: &str) {
         let key = key(name);

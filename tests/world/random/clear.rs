@@ -45,6 +45,12 @@ impl History<'_> {
             sleep(Duration::from_secs(15)).await;
             self.end_namespaces();
             stage.release_all().await;
+            // A process that begins to lead may find only then what was lost.
+            for name in stage.names() {
+                if stage.is_said(&name, "FieldsLost").await {
+                    stage.confirm(&name).await;
+                }
+            }
         }
     }
 

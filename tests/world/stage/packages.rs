@@ -63,22 +63,28 @@ impl Stage<'_> {
     }
 
     pub async fn retire(&self, name: &str) {
-        self.edit(name, json!({"lifecycle": "Retired"}), |wish| {
-            if wish.fate == Fate::Stay {
-                wish.fate = Fate::Retired;
-            }
-        })
-        .await;
+        self.set_lifecycle(name, "Retired", [Fate::Stay, Fate::Retired])
+            .await;
     }
 
     /// Somebody takes a retirement back.
     pub async fn revive(&self, name: &str) {
-        self.edit(name, json!({"lifecycle": "Active"}), |wish| {
-            if wish.fate == Fate::Retired {
-                wish.fate = Fate::Stay;
-            }
-        })
-        .await;
+        self.set_lifecycle(name, "Active", [Fate::Retired, Fate::Stay])
+            .await;
+    }
+
+    /// It is meant only where the API server keeps it: a definition may lack the field.
+    async fn set_lifecycle(&self, name: &str, lifecycle: &str, [from, to]: [Fate; 2]) {
+        self.edit(name, json!({"lifecycle": lifecycle}), |_| {})
+            .await;
+        let object = self.object(name).await;
+        if object.is_some_and(|object| object["spec"]["lifecycle"] == lifecycle) {
+            self.change(&key(name), |wish| {
+                if wish.fate == from {
+                    wish.fate = to;
+                }
+            });
+        }
     }
 
     pub async fn retain(&self, name: &str) {
