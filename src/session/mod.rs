@@ -426,13 +426,12 @@ impl<'a> TrackedCall<'a> {
             return;
         };
         let shared = &self.session.shared;
-        let others_work = shared.has_working_connection(call.lane());
+        // Most calls end otherwise, and need no look at the other members.
+        let by_settings =
+            matches!(answer, Some(Answer::Unavailable(_, trouble)) if trouble.needs_person());
+        let others_work = by_settings && shared.has_working_connection(call.lane());
         shared.change(|core, now| match answer {
-            Some(answer @ Answer::Unavailable(_, trouble))
-                if trouble.needs_person() && others_work =>
-            {
-                core.settings_failed(&call, answer, now);
-            }
+            Some(answer) if others_work => core.settings_failed(&call, answer, now),
             answer => core.ended(&call, answer, now),
         });
     }
