@@ -170,7 +170,7 @@ reasons! {
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The finalizer of the object can't be put on or taken off: the API server or an admission policy refuses that.
     FinalizerRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";
-    /// What there is to say can't be written into the status: the API server or an admission policy refuses that. Nothing more is sent for the object.
+    /// What there is to say can't be written into the status: the API server or an admission policy refuses that, or fails again and again. Nothing more is sent for the object.
     StatusRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";
     /// The object can't be read as a `VersionPackage` of this version.
     Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";

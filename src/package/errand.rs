@@ -73,8 +73,8 @@ pub enum Errand {
     Unsaid(Option<Box<VersionPackageStatus>>),
     /// Remembers that the API server refuses a write.
     Refused(Part, Refusal),
-    /// Counts a write that was not taken.
-    NotTaken,
+    /// Counts a write that was not taken, and remembers what has failed for long as if it was refused.
+    NotTaken(Option<(Part, Refusal)>),
     /// Logs why it was not.
     LogNotTaken(String),
     /// Has an event published.

@@ -156,7 +156,12 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             reach.metrics.write_refused(part.as_str());
             memory.refused(uid, part, refusal, observed.fingerprint.clone());
         }
-        Errand::NotTaken => memory.write_failed(uid),
+        Errand::NotTaken(lasting) => {
+            memory.write_failed(uid);
+            if let Some((part, failure)) = lasting {
+                memory.refused(uid, part, failure, observed.fingerprint.clone());
+            }
+        }
         Errand::LogNotTaken(error) => {
             tracing::warn!(error, "a write was not taken, and is tried again");
         }

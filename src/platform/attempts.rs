@@ -42,6 +42,15 @@ impl Attempt {
         let doubled = PAUSE.saturating_mul(2_u32.saturating_pow(self.count.min(16)));
         doubled.min(PAUSE_CAP)
     }
+
+    /// Why it was refused, or has failed for long.
+    fn words(&self, now: Instant) -> Option<&str> {
+        match &self.end {
+            Ended::Refused(words) => Some(words),
+            Ended::Failed(failing) => failing.lasting(now),
+            Ended::Taken | Ended::Conflict(_) => None,
+        }
+    }
 }
 
 impl Attempts {
@@ -117,12 +126,9 @@ impl Attempts {
         news
     }
 
-    /// Why the last write of this Platform was refused.
-    pub(super) fn words(&self, key: &ObjectKey) -> Option<&str> {
-        match &self.0.get(key)?.end {
-            Ended::Refused(words) => Some(words),
-            Ended::Taken | Ended::Conflict(_) | Ended::Failed(_) => None,
-        }
+    /// Why writes of this Platform are refused, or fail for long.
+    pub(super) fn words(&self, key: &ObjectKey, now: Instant) -> Option<&str> {
+        self.0.get(key)?.words(now)
     }
 
     /// Nothing is to be written (any more).
@@ -137,14 +143,8 @@ impl Attempts {
 
     /// What is refused, or fails for long, and why.
     pub(super) fn refused(&self, now: Instant) -> impl Iterator<Item = (&ObjectKey, &str)> {
-        self.0.iter().filter_map(move |(key, last)| {
-            let words = match &last.end {
-                Ended::Refused(words) => words,
-                Ended::Failed(failing) => failing.lasting(now)?,
-                Ended::Taken | Ended::Conflict(_) => return None,
-            };
-            Some((key, words))
-        })
+        let all = self.0.iter();
+        all.filter_map(move |(key, last)| Some((key, last.words(now)?)))
     }
 }
 

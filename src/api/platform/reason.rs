@@ -78,7 +78,7 @@ reasons! {
     UnexpectedAnswer: Stalled, "Compare `spec.endpoint` with the platform's, and look at proxies and gateways on the way.";
     /// The finalizer of the `Platform` can't be changed, so no object may rely on it.
     FinalizerRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
-    /// What there is to say can't be written into the status of the `Platform`: the API server or an admission policy refuses that. No deletion is sent that its guard has to count.
+    /// What there is to say can't be written into the status of the `Platform`: the API server or an admission policy refuses that, or fails again and again. No deletion is sent that its guard has to count.
     StatusRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
     /// How a deletion ended can't be written to the audit log, and nothing is sent before.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";

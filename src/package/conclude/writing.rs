@@ -155,6 +155,7 @@ pub fn afterwards(
         }
         errands.extend(of_the_write(part, written, now));
     }
+    let failed_status = matches!(written, Some(Written::Failed(_)));
     match written {
         None => {}
         Some(Written::Yes { .. }) => failures = 0,
@@ -189,9 +190,18 @@ pub fn afterwards(
         } else if failures == FAILURES_BORNE {
             errands.push(Errand::Tell(not_taken(&error)));
         }
-        let again = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
-        wake = Some(now.tick + again);
-        errands.push(Errand::NotTaken);
+        let until = now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
+        let lasts = failed_status && failures >= FAILURES_BORNE;
+        // It may be just what the status tells that can't be written: the conditions are to say so at once.
+        let says = lasts && part == Part::Status;
+        wake = Some(if says { now.tick } else { until });
+        let lasting = lasts.then(|| {
+            let failure = refusal(before(seen, part), error.clone(), now, chance);
+            // What can't be said is tried again as a refusal is, so that the status itself is tried more often.
+            let until = if says { until } else { failure.until };
+            (part, Refusal { until, ..failure })
+        });
+        errands.push(Errand::NotTaken(lasting));
         // A thousand that are tried again and again fill no log.
         if failures.is_power_of_two() {
             errands.push(Errand::LogNotTaken(error));

@@ -80,6 +80,15 @@ impl Writes {
             Part::Complaint => &mut self.complaint,
         }
     }
+
+    /// A write to `part` was taken. That somebody says what fails ends no failure.
+    fn went_through(&mut self, part: Part) {
+        *self.refused(part) = None;
+        self.conflicts = 0;
+        if part != Part::Complaint {
+            self.failures = 0;
+        }
+    }
 }
 
 impl Memory {
@@ -119,8 +128,7 @@ impl Memory {
     pub fn wrote(&self, uid: &str, part: Part, shown: &str, at: Instant) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
-        *writes.refused(part) = None;
-        (writes.conflicts, writes.failures) = (0, 0);
+        writes.went_through(part);
         writes.contested = None;
         writes.taken = Some((shown.to_owned(), at));
     }
@@ -138,8 +146,7 @@ impl Memory {
     fn wrote_nothing(&self, uid: &str, part: Part) {
         let mut state = self.state.lock();
         if let Some(entry) = state.entries.get_mut(uid) {
-            *entry.writes.refused(part) = None;
-            (entry.writes.conflicts, entry.writes.failures) = (0, 0);
+            entry.writes.went_through(part);
         }
     }
 

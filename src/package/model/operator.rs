@@ -333,7 +333,7 @@ impl World {
                 | Errand::WriteDown(None)
                 | Errand::Unsaid(_)
                 | Errand::Gone(_)
-                | Errand::NotTaken
+                | Errand::NotTaken(_)
                 | Errand::LogNotTaken(_)
                 | Errand::Unheard
                 | Errand::Tell(_)

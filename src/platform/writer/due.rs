@@ -106,7 +106,7 @@ impl Writer {
 
     /// What is written of `object` while its status is refused: a policy may refuse just what that tells.
     fn complaint(&mut self, object: Object, now: (Timestamp, Instant)) -> Option<Due> {
-        let words = self.statuses.words(&object.key)?;
+        let words = self.statuses.words(&object.key, now.1)?;
         let status = complaint(&object, &status_refused(words).message, now.0)?;
         let (may, _) = self.complaints.may(&object, now.1);
         may.then_some(Due {

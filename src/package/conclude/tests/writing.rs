@@ -261,7 +261,7 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
         let report = conclude(&seen, &Decision::AddFinalizer, &patch, now, 0.0);
         assert_eq!(report, Report::nothing());
         let rest = afterwards(&seen, &patch, report, None, (now, 0.0));
-        let not_taken = Errand::NotTaken;
+        let not_taken = Errand::NotTaken(None);
         assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
         // Once nobody can take it for a hiccup.
         let told = (before == 4).then_some("WriteFailed");
@@ -269,7 +269,21 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
         assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
         let written = Written::Failed("no answer".to_owned());
         let (_, rest) = answered(&seen, written, now);
-        assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
+        if before < 4 {
+            assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
+            assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
+            continue;
+        }
+        // Then the conditions are to say so at once, and the status is tried again after the pause.
+        let until = now.tick + Duration::from_secs_f64(pause);
+        let failure = Refusal {
+            words: "no answer".to_owned(),
+            count: 1,
+            until,
+        };
+        let lasting = Errand::NotTaken(Some((Part::Status, failure)));
+        assert!(rest.errands.contains(&lasting), "{:?}", rest.errands);
+        assert_eq!(rest.wake, Some(now.tick));
     }
 }
 
@@ -308,7 +322,7 @@ fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_e
     // Neither can be written.
     let failed = Some(Written::Failed("no answer".to_owned()));
     let (_, rest) = pass(&going(), 0, failed);
-    let not_taken = Errand::NotTaken;
+    let not_taken = Errand::NotTaken(None);
     assert!(rest.errands.contains(&not_taken) && event(&rest) == ["AuditFailed"]);
 }
 
