@@ -155,13 +155,23 @@ fn refusal(error: &kube::Error) -> End {
     };
     let words = answer.message.clone();
     match answer.code {
-        404 => End::Gone,
         409 => End::Conflict(words),
+        _ if is_denied(&words) => End::Refused(words),
+        404 => End::Gone,
         // Who is asked to log in again or to wait was not judged.
         401 | 429 => End::Failed(words),
         400..=499 => End::Refused(words),
         _ => End::Failed(words),
     }
+}
+
+/// Whether a webhook or an admission policy has judged the write. A webhook chooses the code of its denial, but not how the API
+/// server begins to tell it (`ToStatusErr` of k8s.io/apiserver); a policy chooses among a few.
+fn is_denied(words: &str) -> bool {
+    let by_webhook = words.starts_with("admission webhook ");
+    let by_policy = words.contains(": ValidatingAdmissionPolicy '");
+    (by_webhook && words.contains(" denied the request"))
+        || (by_policy && words.contains(" denied request: "))
 }
 
 #[cfg(test)]
@@ -185,6 +195,25 @@ mod tests {
         }
         assert_eq!(answered(404), End::Gone);
         assert_eq!(answered(409), End::Conflict("because".into()));
+    }
+
+    #[test]
+    fn a_denial_is_a_refusal_with_any_code_but_that_of_a_conflict() {
+        let denials = [
+            "admission webhook \"w.example.org\" denied the request: because",
+            "admission webhook \"w.example.org\" denied the request without explanation",
+            "versionpackages.iodm.dev \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: because",
+        ];
+        for code in [401, 403, 404, 422, 429, 500, 503] {
+            for words in denials {
+                let status = Status::failure(words, "").with_code(code);
+                let end = refusal(&kube::Error::Api(Box::new(status)));
+                assert_eq!(end, End::Refused(words.to_owned()), "{code}");
+            }
+        }
+        let status = Status::failure("failed calling webhook", "").with_code(500);
+        let end = refusal(&kube::Error::Api(Box::new(status)));
+        assert_eq!(end, End::Failed("failed calling webhook".to_owned()));
     }
 
     #[test]
