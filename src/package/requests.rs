@@ -308,15 +308,29 @@ impl Requests {
     }
 }
 
+/// What a status says where somebody keeps the package, or where that may not be told: each of these but the first two is
+/// said before an unclear claim is, or in the place of what was said before.
+const MAY_BE_KEPT: [Reason; 14] = [
+    Reason::StillClaimed,
+    Reason::ClaimUnclear,
+    Reason::Paused,
+    Reason::PlatformNotFound,
+    Reason::PlatformNotAllowed,
+    Reason::CredentialsMissing,
+    Reason::CredentialsLost,
+    Reason::ApplicationChanged,
+    Reason::EndpointChanged,
+    Reason::ApplicationUnproven,
+    Reason::FinalizerRefused,
+    Reason::StatusRefused,
+    Reason::Undecodable,
+    Reason::FieldsLost,
+];
+
 /// Whether another process may have seen that somebody keeps the package of `object`, as its status tells.
 fn says_kept(object: &Object) -> bool {
-    let reasons = [
-        Reason::StillClaimed,
-        Reason::ClaimUnclear,
-        // It stands in the place of what was said before.
-        Reason::StatusRefused,
-    ];
-    reasons.into_iter().any(|reason| object.status.says(reason))
+    let mut reasons = MAY_BE_KEPT.into_iter();
+    reasons.any(|reason| object.status.says(reason))
 }
 
 /// Since when `object` asks, as its status tells.

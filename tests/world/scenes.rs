@@ -72,6 +72,9 @@ pub const ALL: &[Scene] = &[
     Scene::new("keeper-deleted-by-mistake", ONE, |stage| {
         Box::pin(claims::keeper_deleted_by_mistake(stage))
     }),
+    Scene::new("keeper-behind-a-pause", ONE, |stage| {
+        Box::pin(claims::keeper_behind_a_pause(stage))
+    }),
     Scene::new("keeper-moved", TWO, |stage| {
         Box::pin(claims::keeper_moved(stage))
     }),

@@ -164,3 +164,33 @@ pub async fn keeper_with_its_namespace(stage: &Stage<'_>) {
     stage.world.end_namespaces().await;
     stage.ends().await;
 }
+
+/// The keeper of a retired object is unclear, which a pause keeps from being said. It is deleted by mistake while no process
+/// runs, and the pause ends.
+pub async fn keeper_behind_a_pause(stage: &Stage<'_>) {
+    let guard = json!({"guard": {"gracePeriod": "30s"}});
+    stage.change_platform("production", guard).await;
+    stage
+        .create("keeper", "spare", "package-00001", &json!({}))
+        .await;
+    stage.comes_to("keeper", "Active").await;
+    stage.wish("old", "package-00001").await;
+    stage.put_secret("spare", "app-2", "second-secret").await;
+    stage.says("keeper", "ApplicationChanged").await;
+    stage.retire("old").await;
+    stage.says("old", "ClaimUnclear").await;
+    stage.pause("old", true).await;
+    stage.says("old", "Paused").await;
+    sleep(UNDO * 2).await;
+    hand_over(stage).await;
+    stage.delete("keeper").await;
+    sleep(UNDO / 3).await;
+    stage.pause("old", false).await;
+    sleep(UNDO / 3).await;
+    assert!(stage.world.platform.has("app-1", "package-00001"));
+    stage.revive("old").await;
+    stage.put_secret("spare", "app-1", "first-secret").await;
+    // A credential whose first try fails is tried once more.
+    sleep(UNDO * 4).await;
+    stage.ends().await;
+}

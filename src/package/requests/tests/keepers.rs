@@ -86,11 +86,7 @@ fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
     let begun = now();
     let request = Request::new(begun);
     let then = later(begun, 100, 0);
-    for reason in [
-        Reason::StillClaimed,
-        Reason::ClaimUnclear,
-        Reason::StatusRefused,
-    ] {
+    for reason in MAY_BE_KEPT {
         let object = says(retired(accepted("a", "app-1")), reason);
         let object = parked(object, request);
         for (living, expected) in [(vec![], Request::new(then)), (vec![keeper(None)], request)] {
@@ -99,6 +95,25 @@ fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
             requests.see(&object, then);
             assert_eq!(look(&requests, &object, then, (&living, true)), expected);
         }
+    }
+}
+
+#[test]
+fn what_another_process_said_after_it_had_found_no_keeper_begins_nothing_anew() {
+    let begun = now();
+    let request = Request::new(begun);
+    for reason in [
+        Reason::GracePeriod,
+        Reason::Queued,
+        Reason::WouldDelete,
+        Reason::MassDeletionHeld,
+        Reason::Deleting,
+    ] {
+        let object = says(retired(accepted("a", "app-1")), reason);
+        let requests = Requests::default();
+        let then = later(begun, 100, 0);
+        let object = parked(object, request);
+        assert_eq!(look(&requests, &object, then, (&[], true)), request);
     }
 }
 
