@@ -3,10 +3,11 @@
 //! guard counts is safe once it stands there.
 
 mod due;
+mod repeats;
 mod rounds;
 mod telling;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::repeats::Repeats;
 use self::rounds::Rounds;
 use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
 use super::attempts::Attempts;
@@ -43,8 +45,6 @@ use crate::writes::{self, End};
 const TICK: Duration = Duration::from_secs(1);
 /// Platforms in one page of a list.
 const PAGE: u32 = 500;
-/// The same status isn't written again sooner, be it that its echo is late or that somebody else writes the same fields.
-const REPEAT: Duration = Duration::from_secs(4);
 /// The Platforms tell of what keeps this process from its work after so long.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks at what is due, but for the ticks.
@@ -63,7 +63,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut writer = Writer {
         context: Arc::new(context),
-        written: HashMap::new(),
+        written: Repeats::default(),
         statuses: Attempts::default(),
         complaints: Attempts::default(),
         finalizers: Attempts::default(),
@@ -100,7 +100,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
 
 struct Writer {
     context: Arc<Context>,
-    written: HashMap<ObjectKey, (Instant, PlatformStatus)>,
+    written: Repeats,
     /// The last writes of statuses, of those that only say that another one is refused, and of finalizers.
     statuses: Attempts,
     complaints: Attempts,
@@ -284,7 +284,7 @@ impl Writer {
                 let taken = matches!(end, End::Taken(_));
                 if !taken {
                     // Nothing of it stands there.
-                    self.written.remove(&object.key);
+                    self.written.forget(&object.key);
                 }
                 let settled =
                     round.and_then(|(group, number)| self.rounds.ended(group, number, taken));
@@ -332,8 +332,7 @@ impl Writer {
             Access::Refused(Refusal::new(PlatformReason::Blind, message))
         });
         let view = self.context.directory.view();
-        self.written
-            .retain(|key, _| view.platforms.contains_key(key));
+        self.written.retain(|key| view.platforms.contains_key(key));
         let all = [
             &mut self.statuses,
             &mut self.complaints,

@@ -12,7 +12,7 @@ use super::super::guard::{Record, Told};
 use super::super::object::Object;
 use super::super::status::{Look, complaint, is_due, next, tells_the_same};
 use super::telling::{status_refused, tell};
-use super::{Due, Known, REPEAT, Writer};
+use super::{Due, Known, Writer};
 use crate::api::names::ObjectKey;
 use crate::session::State;
 
@@ -71,10 +71,8 @@ impl Writer {
             });
             let Some(status) = status else { continue };
             let urgent = record.is_some_and(|record| record.is_urgent_for(&object.key));
-            let last = self.written.get(&object.key);
-            let since = last.map(|(at, _)| now.1.saturating_duration_since(*at));
-            let repeats = last.is_some_and(|(_, written)| *written == status)
-                && since.is_some_and(|since| since < REPEAT);
+            let since = self.written.since(&object.key, now.1);
+            let repeats = self.written.bars(&object.key, &status, now.1);
             // A record that can't be read is replaced by the one that counts for it.
             let heals = status.guard.is_some() && !object.beside.unreadable.is_empty();
             if !repeats && (heals || is_due(&object.status, &status, urgent, since)) {
@@ -86,8 +84,7 @@ impl Writer {
                     due.extend(self.complaint(object, now));
                     continue;
                 }
-                self.written
-                    .insert(object.key.clone(), (now.1, status.clone()));
+                self.written.begins(&object.key, &status, now.1);
                 due.push(Due {
                     object,
                     status,

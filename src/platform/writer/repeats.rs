@@ -1,0 +1,110 @@
+//! The last status that was written to each Platform: the same one is written again ever more rarely. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::names::ObjectKey;
+use crate::api::platform::PlatformStatus;
+
+/// The same status isn't written again sooner, be it that its echo is late or that somebody else writes the same fields. It
+/// doubles each time, since an admission policy may change what it lets pass.
+const REPEAT: Duration = Duration::from_secs(4);
+const REPEAT_CAP: Duration = Duration::from_secs(300);
+
+/// The last writes of statuses.
+#[derive(Default)]
+pub(super) struct Repeats(HashMap<ObjectKey, Last>);
+
+struct Last {
+    status: PlatformStatus,
+    at: Instant,
+    /// How often the same one was written again, each soon after the one before.
+    again: u32,
+}
+
+impl Last {
+    fn pause(&self) -> Duration {
+        let doubled = REPEAT.saturating_mul(2_u32.saturating_pow(self.again.min(16)));
+        doubled.min(REPEAT_CAP)
+    }
+}
+
+impl Repeats {
+    /// How long ago the status of this Platform was written.
+    pub(super) fn since(&self, key: &ObjectKey, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.0.get(key)?.at))
+    }
+
+    /// Whether `status` was written to this Platform too short a while ago to be written again.
+    pub(super) fn bars(&self, key: &ObjectKey, status: &PlatformStatus, now: Instant) -> bool {
+        let last = self.0.get(key).filter(|last| last.status == *status);
+        last.is_some_and(|last| now.saturating_duration_since(last.at) < last.pause())
+    }
+
+    /// `status` is being written.
+    pub(super) fn begins(&mut self, key: &ObjectKey, status: &PlatformStatus, now: Instant) {
+        let last = self.0.get(key).filter(|last| last.status == *status);
+        // What was changed by hand once in a while is put right at once.
+        let soon = last.filter(|last| now.saturating_duration_since(last.at) < 2 * last.pause());
+        let again = soon.map_or(0, |last| last.again.saturating_add(1));
+        let last = Last {
+            status: status.clone(),
+            at: now,
+            again,
+        };
+        self.0.insert(key.clone(), last);
+    }
+
+    /// Nothing of what was written stands there, or the Platform is gone.
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
+        self.0.remove(key);
+    }
+
+    /// Forgets Platforms that are gone.
+    pub(super) fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
+        self.0.retain(|key, _| known(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_status_is_written_again_ever_more_rarely_and_another_one_at_once() {
+        let begun = Instant::now();
+        let key = ObjectKey::new("fleet", "production");
+        let (status, other) = (
+            PlatformStatus::default(),
+            PlatformStatus {
+                observed_generation: Some(7),
+                ..PlatformStatus::default()
+            },
+        );
+        let mut repeats = Repeats::default();
+        let mut now = begun;
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            assert!(!repeats.bars(&key, &status, now));
+            repeats.begins(&key, &status, now);
+            assert!(!repeats.bars(&key, &other, now));
+            let seconds = (1..=300).find(|seconds| {
+                let then = now + Duration::from_secs(*seconds);
+                !repeats.bars(&key, &status, then)
+            });
+            pauses.push(seconds.unwrap());
+            now += Duration::from_secs(seconds.unwrap());
+        }
+        assert_eq!(pauses, [4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        // What is written again after a long while is no repetition.
+        now += Duration::from_secs(700);
+        repeats.begins(&key, &status, now);
+        assert!(!repeats.bars(&key, &status, now + REPEAT));
+        repeats.begins(&key, &other, now);
+        assert_eq!(repeats.since(&key, now), Some(Duration::ZERO));
+        repeats.forget(&key);
+        assert!(!repeats.bars(&key, &other, now));
+    }
+}
