@@ -2,7 +2,7 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-mod tls;
+mod said;
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use self::said::{lost, said};
 use super::Users;
 use super::credentials::Refusal;
 use super::directory::{Access, Grant};
@@ -18,11 +19,9 @@ use super::object::Object;
 use crate::api::condition::{READY, RECONCILING, STALLED, Verdict, merge};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{
-    HoldStatus, Mode, PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
+    PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
 };
-use crate::api::reason::Progress;
-use crate::remote::answer::{Detail, Trouble};
-use crate::session::{Proof, Snapshot, State};
+use crate::session::{Snapshot, State};
 use crate::telemetry::audit::Overdue;
 
 /// Numbers alone are written at most this often.
@@ -179,315 +178,6 @@ fn is_ours(condition: &Condition) -> bool {
     [READY, RECONCILING, STALLED].contains(&condition.type_.as_str())
 }
 
-/// Reason and message, whether all is well or not.
-fn said(look: &Look<'_>) -> Option<Refusal> {
-    let said = without_trail(of_access(look)?, look.overdue);
-    let hold = look.record.and_then(|record| record.hold.as_ref());
-    let said = match (said.reason.progress(), hold) {
-        // What keeps calls from being made at all is mended first.
-        (Progress::Stalled, _) | (_, None) => said,
-        (Progress::Done | Progress::Reconciling, Some(hold)) => held(look, hold),
-    };
-    let said = lost(look.object, with_release(look, said));
-    let users = look.users.filter(|users| users.count > 0);
-    let users = users.filter(|_| look.object.deleted_at.is_some());
-    let Some(users) = users else {
-        return Some(said);
-    };
-    // What was lost stays readable for the next process.
-    let reason = if said.reason == PlatformReason::FieldsLost {
-        said.reason
-    } else {
-        PlatformReason::InUse
-    };
-    Some(Refusal::new(reason, in_use(look, users, &said)))
-}
-
-/// A release that doesn't count yet for what others hold is no release that was overlooked.
-fn with_release(look: &Look<'_>, said: Refusal) -> Refusal {
-    if !look.release_waits {
-        return said;
-    }
-    let message = format!(
-        "{} A release by this Platform (iodm.dev/release-hold, or its raised maxDeletions) waits: it counts for what other Platforms of the application hold once the platform has \
-         accepted the credentials of both, which are tried, at most one a minute.",
-        said.message
-    );
-    Refusal::new(said.reason, message)
-}
-
-/// That fields were lost is said whatever else there is to say: from this reason alone the next process knows it.
-fn lost(object: &Object, said: Refusal) -> Refusal {
-    match &object.wanted {
-        Err(why) if object.lost && said.reason != PlatformReason::FieldsLost => Refusal::new(
-            PlatformReason::FieldsLost,
-            format!("{why}. Meanwhile: {}", said.message),
-        ),
-        Ok(_) | Err(_) => said,
-    }
-}
-
-/// Nothing is sent while the audit log takes no line; what keeps calls from being made anyway is mended first.
-fn without_trail(said: Refusal, overdue: Option<&Overdue>) -> Refusal {
-    match (said.reason.progress(), overdue) {
-        (Progress::Done | Progress::Reconciling, Some(overdue)) => Refusal::new(
-            PlatformReason::AuditFailed,
-            format!(
-                "Nothing is sent while the audit log takes no line ({}): the end of a deletion has to be written down before \
-                 the next one begins. It goes on by itself once the log takes lines. Give the operator room and the right to write it.",
-                overdue.error
-            ),
-        ),
-        (Progress::Stalled, _) | (_, None) => said,
-    }
-}
-
-/// A mass deletion that waits for a person.
-fn held(look: &Look<'_>, hold: &HoldStatus) -> Refusal {
-    let (id, key) = (&hold.id, &look.object.key);
-    let other = look
-        .object
-        .release_hold
-        .as_ref()
-        .filter(|other| *other != id);
-    let other = other.map_or_else(String::new, |other| {
-        format!(" The annotation iodm.dev/release-hold names {other}, which is not this hold.")
-    });
-    Refusal::new(
-        PlatformReason::MassDeletionHeld,
-        format!(
-            "Hold {id} keeps {} deletions since {}: {}. If all of them are meant: vpo hold release {id}, or \
-             kubectl -n {} annotate platform {} --overwrite iodm.dev/release-hold={id}. If not: vpo hold retain {id} lets \
-             the objects that are being deleted go without their packages; set retired ones Active again, or claim the packages by other objects.{other}",
-            hold.count, hold.since.0, hold.reason, key.namespace, key.name
-        ),
-    )
-}
-
-/// The Platform is to go, but objects need it.
-fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> String {
-    let names: Vec<String> = users.some.iter().map(ToString::to_string).collect();
-    let more = match users.count.saturating_sub(names.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let (going, meanwhile) = if said.reason == PlatformReason::Available {
-        (
-            "Those that are being deleted go by themselves; delete the others",
-            String::new(),
-        )
-    } else {
-        (
-            "Delete those that aren't being deleted yet",
-            format!(" Meanwhile: {}", said.message),
-        )
-    };
-    format!(
-        "Being deleted, and stays until the {} objects that need it are gone: {}{more}. {going}, with deletionPolicy: Retain where \
-         the package is to stay. To give the Platform up before, which holds its objects until it is created anew: \
-         kubectl -n {} annotate platform {} iodm.dev/abandon={}.{meanwhile}",
-        users.count,
-        names.join(", "),
-        look.object.key.namespace,
-        look.object.key.name,
-        look.object.uid
-    )
-}
-
-/// What the access to the platform is like.
-fn of_access(look: &Look<'_>) -> Option<Refusal> {
-    let grant = match look.access {
-        Access::Unread => return None,
-        Access::Refused(refusal) => return Some(refusal.clone()),
-        Access::Granted(grant) => grant,
-    };
-    if let Some(trouble) = &grant.last_good {
-        return Some(Refusal::new(
-            trouble.reason,
-            format!(
-                "{} Until then, what it held before serves only deletions already asked for.",
-                trouble.message
-            ),
-        ));
-    }
-    let app_id = &grant.key.app_id;
-    let endpoint = &grant.key.endpoint;
-    let said = match look.snapshot.map(|snapshot| &snapshot.state) {
-        // A login takes a moment; one that fails is the next state.
-        None | Some(State::Open | State::TokenRefused(_)) => match grant.connection.broken() {
-            // Logins go over the connection of a Platform with equal credentials.
-            Some(broken) => unavailable(look, grant, &broken.detail, broken.trouble),
-            None => available(look, grant),
-        },
-        Some(State::Throttled { .. }) => Refusal::new(
-            PlatformReason::Throttled,
-            format!(
-                "The platform refused a call of application {app_id} for too many calls, so all its calls pause for a while. \
-                 If it lasts, find who else uses the application, or lower spec.quota.calls."
-            ),
-        ),
-        Some(State::Unavailable(detail, trouble)) => unavailable(look, grant, detail, *trouble),
-        Some(State::AuthenticationFailed(detail)) => {
-            let keys = if grant.logs_in {
-                "appId and secret"
-            } else {
-                "appKey and accessToken"
-            };
-            Refusal::new(
-                PlatformReason::AuthenticationFailed,
-                format!(
-                    "{endpoint} refused the credentials of application {app_id} ({detail}). Put the right {keys} into Secret {}.",
-                    secret(look, Secret::Credentials)
-                ),
-            )
-        }
-        Some(State::Superseded) => token_not_used(look, grant),
-        Some(State::QuotaTooSmall { life }) => quota_too_small(look, grant, *life),
-        Some(State::ApplicationRefused(detail)) => Refusal::new(
-            PlatformReason::ApplicationRefused,
-            format!(
-                "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator."
-            ),
-        ),
-        Some(State::Unexpected(detail)) => Refusal::new(
-            PlatformReason::UnexpectedAnswer,
-            format!(
-                "{endpoint} gives answers that the platform doesn't give, and that prove nothing ({detail}). Compare spec.endpoint with the platform's, its path included, \
-                 and look at proxies and gateways on the way; one call at a time is tried meanwhile."
-            ),
-        ),
-    };
-    Some(said)
-}
-
-fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
-    let mode = look.object.wanted.as_ref().map(|wanted| wanted.spec.mode);
-    let (reason, message) = match mode {
-        Ok(Mode::Observe) => (
-            PlatformReason::Observing,
-            format!(
-                "No DELETE is sent, since spec.mode is Observe. Set it to Enforce to delete packages. {}",
-                known(look, grant)
-            ),
-        ),
-        Ok(Mode::Enforce) | Err(_) => (PlatformReason::Available, known(look, grant)),
-    };
-    let message = match tls::trusted(look, grant) {
-        Some(trusted) => format!("{message} {trusted}"),
-        None => message,
-    };
-    Refusal::new(reason, format!("{message}{}", takes_turns(look)))
-}
-
-/// What is known of the credential: nothing else says whether calls can be made.
-fn known(look: &Look<'_>, grant: &Grant) -> String {
-    let (app_id, secret) = (&grant.key.app_id, secret(look, Secret::Credentials));
-    match look.snapshot.map(|snapshot| &snapshot.proof) {
-        Some(Proof::Proven { since }) => format!(
-            "Calls for application {app_id} can be made: the platform accepts the credential of Secret {secret}, which is known since {}.",
-            seconds(*since)
-        ),
-        // One that was refused and is tried again is untried for all that can be said of it.
-        Some(Proof::Untried | Proof::Refused { .. }) | None => format!(
-            "The credential of Secret {secret} for application {app_id} is untried: its first call tells whether the platform accepts it. To try it now: \
-             kubectl -n {} annotate platform {} --overwrite iodm.dev/requested-at=$(date +%s).",
-            look.object.key.namespace, look.object.key.name
-        ),
-    }
-}
-
-/// Two logins that the platform accepts end each other's tokens.
-fn takes_turns(look: &Look<'_>) -> String {
-    let both = look.snapshot.is_some_and(|snapshot| snapshot.takes_turns);
-    let Some((other, secret)) = look.other_logins.first().filter(|_| both) else {
-        return String::new();
-    };
-    format!(
-        " The platform accepts the login of Platform {other} (Secret {secret}) for the same application too. Each login ends the token of the other, so the two take turns, \
-         at most once in five minutes, and wait meanwhile: give both Platforms the same credentials."
-    )
-}
-
-fn token_not_used(look: &Look<'_>, grant: &Grant) -> Refusal {
-    let login = match look.other_logins.first() {
-        Some((other, secret)) => format!("the login of Platform {other} (Secret {secret})"),
-        None => "the login of another Platform".to_owned(),
-    };
-    Refusal::new(
-        PlatformReason::TokenNotUsed,
-        format!(
-            "The accessToken of Secret {} is not used, since {login} works for application {} and each login ends such a token. \
-             Put the appId and secret of that Secret into this one in place of appKey and accessToken.",
-            secret(look, Secret::Credentials),
-            grant.key.app_id
-        ),
-    )
-}
-
-fn quota_too_small(look: &Look<'_>, grant: &Grant, life: Duration) -> Refusal {
-    let window = look.snapshot.map(|snapshot| snapshot.window);
-    Refusal::new(
-        PlatformReason::QuotaTooSmall,
-        format!(
-            "No call can be made for application {}: a login is a call too, the quota is 1 call in {}, and a token lives {} by the last login, too short for the next call. \
-             Raise spec.quota.calls to 2 or more (of all Platforms with this credential: the lowest counts), or have the platform give tokens that live longer than spec.quota.window. \
-             One login an hour finds out whether they do; to try it now, give the Platform a new value of the annotation iodm.dev/requested-at.",
-            grant.key.app_id,
-            exact(window.unwrap_or_default()),
-            exact(life)
-        ),
-    )
-}
-
-fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble) -> Refusal {
-    let endpoint = &grant.key.endpoint;
-    match trouble {
-        Trouble::CertificateNotTrusted(fault) => tls::not_trusted(look, grant, detail, fault),
-        Trouble::ClientCertificateRefused(fault) => tls::client_refused(look, grant, detail, fault),
-        Trouble::TlsMismatch(fault) => tls::mismatch(grant, detail, fault),
-        Trouble::Answered | Trouble::NotConnected | Trouble::ConnectionLost | Trouble::TimedOut => {
-            Refusal::new(
-                PlatformReason::PlatformUnavailable,
-                format!(
-                    "{endpoint} gives no answer that can be understood ({detail}); it is tried again with growing pauses. \
-                     If it lasts, look at spec.endpoint, the network and the platform."
-                ),
-            )
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Secret {
-    Credentials,
-    Ca,
-    Client,
-}
-
-/// The Secret to mend: its name, or the field that should name one.
-fn secret(look: &Look<'_>, which: Secret) -> String {
-    let spec = look.object.wanted.as_ref().map(|wanted| &wanted.spec).ok();
-    let tls = spec.and_then(|spec| spec.tls.as_ref());
-    let (named, field) = match which {
-        Secret::Credentials => (
-            spec.map(|spec| &spec.credentials_secret_ref),
-            "spec.credentialsSecretRef",
-        ),
-        Secret::Ca => (
-            tls.and_then(|tls| tls.ca_secret_ref.as_ref()),
-            "spec.tls.caSecretRef",
-        ),
-        Secret::Client => (
-            tls.and_then(|tls| tls.client_cert_secret_ref.as_ref()),
-            "spec.tls.clientCertSecretRef",
-        ),
-    };
-    match named {
-        Some(named) => format!("{}/{}", look.object.key.namespace, named.name),
-        None => format!("a new one, and name it in {field}"),
-    }
-}
-
 fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus {
     let previous = look.object.status.session.as_ref();
     let throttled_until = match &snapshot.state {
@@ -543,15 +233,6 @@ fn rough(time: Duration) -> String {
         seconds @ 10..90 => format!("{}s", seconds.div_ceil(10) * 10),
         seconds @ 90..5400 => format!("{}m", seconds.div_ceil(60)),
         seconds @ 5400.. => format!("{}h", seconds.div_ceil(3600)),
-    }
-}
-
-/// A duration that doesn't change, as it is written in a spec.
-fn exact(time: Duration) -> String {
-    match time.as_secs() {
-        _ if time.subsec_nanos() > 0 => format!("{:.1}s", time.as_secs_f64().max(0.1)),
-        seconds if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
-        seconds => format!("{seconds}s"),
     }
 }
 

@@ -7,10 +7,10 @@ use super::super::object::tests::{platform, spec};
 use super::*;
 use crate::api::platform::Guard;
 use crate::platform::guard::{Asked, Guards, Unused};
-use crate::remote::answer::{CertificateFault, ClientFault, TlsFault};
+use crate::remote::answer::{CertificateFault, ClientFault, Detail, TlsFault, Trouble};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
-use crate::session::{Credential, Member, SessionKey, Sessions};
+use crate::session::{Credential, Member, Proof, SessionKey, Sessions};
 
 fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
     let key = SessionKey {
