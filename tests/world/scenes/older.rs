@@ -26,6 +26,14 @@ async fn confirm_all(stage: &Stage<'_>) {
     }
 }
 
+/// After a crash, what may have been sent counts once more, and holds what the bound would let go.
+async fn release_what_is_held(stage: &Stage<'_>) {
+    for _ in 0..4 {
+        sleep(Duration::from_secs(15)).await;
+        stage.release_all().await;
+    }
+}
+
 /// Statuses that the first version wrote, which carry no uid.
 pub async fn old_statuses(stage: &Stage<'_>) {
     stage.wish("gone", "package-00001").await;
@@ -78,6 +86,7 @@ pub async fn old_guard(stage: &Stage<'_>) {
             stage.delete(&name).await;
         }
     }
+    release_what_is_held(stage).await;
     for number in 1..=BOUND {
         stage.goes(&format!("m{number}")).await;
     }
@@ -86,11 +95,7 @@ pub async fn old_guard(stage: &Stage<'_>) {
     sleep(Duration::from_secs(10)).await;
     stage.delete(&format!("m{}", BOUND + 1)).await;
     confirm_all(stage).await;
-    // After a crash, what may have been sent counts once more.
-    for _ in 0..4 {
-        stage.release_all().await;
-        sleep(Duration::from_secs(15)).await;
-    }
+    release_what_is_held(stage).await;
     stage.ends().await;
 }
 
