@@ -195,8 +195,7 @@ pub fn compared_version(served: &Raw) -> Compared {
     }
 }
 
-const MEND: &str =
-    "apply the definitions of this version: vpo crds | kubectl apply --server-side -f -";
+const MEND: &str = "apply the definitions of this version: vpo crds | kubectl apply --server-side --force-conflicts -f -";
 
 /// The fields of `ours` that `served` lacks, as paths, in each version under which objects are read, written or stored. Also
 /// the rules that keep a field as it was, since what is known of an object rests on them, and the defaults, which say what an

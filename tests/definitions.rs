@@ -9,18 +9,32 @@
 
 mod support;
 
+use std::process::Command;
+
 use serde_json::{Value, json};
-use support::{Layout, Plane, Rig, SOON, ready, start_operator, wait_for};
+use support::{Layout, Plane, Rig, SOON, Said, ready, start_operator, tool, wait_for};
 
 /// Where the schema of the spec stands in a definition.
 const SPEC: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
 
-/// Serves the definition of `VersionPackage` with another schema of its spec.
-fn serve(plane: &Plane, change: impl Fn(&mut Value)) {
+/// The definition of `VersionPackage` with another schema of its spec.
+fn definition(change: impl Fn(&mut Value)) -> Value {
     let text = std::fs::read_to_string("crds/versionpackages.iodm.dev.yaml").unwrap();
     let mut definition: Value = serde_saphyr::from_str(&text).unwrap();
     change(definition.pointer_mut(SPEC).unwrap());
-    plane.apply(&definition.to_string()).expect_ok();
+    definition
+}
+
+/// Serves such a definition.
+fn serve(plane: &Plane, change: impl Fn(&mut Value)) {
+    plane.apply(&definition(change).to_string()).expect_ok();
+}
+
+fn apply_server_side(plane: &Plane, flags: &[&str], manifests: &str) -> Said {
+    let mut arguments = vec!["apply", "--server-side"];
+    arguments.extend(flags);
+    arguments.extend(["-f", "-"]);
+    plane.kubectl_with(plane.kubeconfig(), &arguments, manifests)
 }
 
 #[tokio::test]
@@ -92,15 +106,18 @@ async fn an_object_that_cannot_be_read_says_so_and_stops_nobody_else() {
 async fn under_older_definitions_nothing_is_sent_until_the_right_ones_are_applied() {
     let plane = Plane::start();
     plane.install();
-    serve(&plane, |spec| {
+    let older = definition(|spec| {
         spec.as_object_mut().unwrap().remove("deletionPolicy");
     });
+    let as_helm = ["--force-conflicts", "--field-manager=helm"];
+    apply_server_side(&plane, &as_helm, &older.to_string()).expect_ok();
     let rig = Rig::on(&plane, "older", Layout::default()).await;
     // What would be deleted at once: the guard that it asks for is dropped without a word.
     let retired = rig.manifest("retired", "package-00001", &json!({"lifecycle": "Retired"}));
     plane.apply(&retired.to_string()).expect_ok();
     let mut operator = start_operator(&plane, &[]);
-    let command = "vpo crds | kubectl apply --server-side -f -";
+    // By force, since another tool has written the definition.
+    let command = "vpo crds | kubectl apply --server-side --force-conflicts -f -";
     wait_for("the command that mends it", SOON, async || {
         let log = operator.log();
         let line = log.iter().find(|line| line.contains(command))?;
@@ -117,7 +134,11 @@ async fn under_older_definitions_nothing_is_sent_until_the_right_ones_are_applie
     let object = rig.get("retired").await.unwrap();
     assert_eq!(object["metadata"].get("finalizers"), None, "{object:#}");
 
-    plane.install_crds();
+    let crds = Command::new(tool::vpo()).arg("crds").output().unwrap();
+    let crds = String::from_utf8(crds.stdout).unwrap();
+    let said = apply_server_side(&plane, &[], &crds);
+    assert!(!said.ok && said.stderr.contains("conflict"), "{said:?}");
+    apply_server_side(&plane, &["--force-conflicts"], &crds).expect_ok();
     operator.ready().await;
     rig.reason("retired", "Deleted").await;
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
