@@ -81,7 +81,9 @@ pub fn conclude(
         Effect::Shown(Ok(_)) => after_package(seen, report),
         Effect::NotSent => leaves(report),
         Effect::Patched { changed } => first(wrote(Part::Finalizers, *changed, now), report),
-        Effect::Outrun(Some(words)) => first(contested(Part::Finalizers, words, now), report),
+        Effect::Outrun(Some(words)) => {
+            first(contested((Part::Finalizers, None), words, now), report)
+        }
         Effect::None
         | Effect::Outrun(None)
         | Effect::Refused(_)

@@ -23,7 +23,7 @@ use self::ended::ended;
 use self::guards::held_by_guard;
 pub(super) use self::noticed::is_doubted;
 pub use self::noticed::{Hearing, hearing, noticed};
-pub use self::observation::{Conflict, Echo, Observation, PlatformView, Refusal};
+pub use self::observation::{Conflict, Echo, FAILURES_BORNE, Observation, PlatformView, Refusal};
 use self::sending::call;
 pub use self::trail::with_trail;
 pub use self::unbelieved::Unbelieved;
@@ -39,6 +39,8 @@ use crate::writes::CONFLICT_BOUND;
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
+/// How the message begins where this process does not see the cluster as it is.
+const HINDERED: &str = "Nothing is sent: ";
 /// The end of what hinders all wakes all; whoever missed that looks again after this long.
 const HINDRANCE_PAUSE: Duration = Duration::from_secs(60);
 /// A time in the future is looked at again at least this often, since wall clocks get set.
@@ -46,7 +48,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Decides.
 pub fn decide(seen: &Observation, now: Now) -> Decision {
-    let decision = told_first(seen, by_table(seen, now));
+    let decision = told_first(seen, by_table(seen, now), now);
     let refusal = seen.finalizers_refused.as_ref();
     match (refusal, refused(&seen.object, &decision, refusal)) {
         // It is tried again when its time has come.
@@ -61,11 +63,11 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
 
 /// An object that others keep after us says how it ended before our finalizer goes; one whose status can't be written goes
 /// all the same.
-fn told_first(seen: &Observation, decision: Decision) -> Decision {
+fn told_first(seen: &Observation, decision: Decision, now: Now) -> Decision {
     let unsaid = seen.object.is_kept_by_others() && seen.object.outcome().is_none();
     if let Decision::Release { outcome, keeper } = &decision
         && unsaid
-        && seen.status_refused.is_none()
+        && !is_unwritable(seen, now)
     {
         return Decision::Tell {
             outcome: *outcome,
@@ -75,12 +77,18 @@ fn told_first(seen: &Observation, decision: Decision) -> Decision {
     decision
 }
 
+/// Whether the status of the object is known not to be writable for a while.
+fn is_unwritable(seen: &Observation, now: Now) -> bool {
+    let refusal = seen.status_refused.as_ref();
+    refusal.is_some_and(|refusal| refusal.lasts() && refusal.until > now.tick)
+}
+
 /// Row 1 of an object that is being deleted: what was said since it ended, such as that our finalizer could not be taken
 /// off, is over.
-fn let_go(seen: &Observation) -> Decision {
+fn let_go(seen: &Observation, now: Now) -> Decision {
     let outcome = seen.object.outcome();
     let unsaid = outcome.filter(|outcome| !seen.object.status.says(Reason::from(*outcome)));
-    match unsaid.filter(|_| seen.status_refused.is_none()) {
+    match unsaid.filter(|_| !is_unwritable(seen, now)) {
         Some(outcome) => Decision::Tell {
             outcome,
             keeper: None,
@@ -144,7 +152,7 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     // 1: nothing is ever called for an object without our finalizer
     if !object.has_finalizer() {
         return if going {
-            let_go(seen)
+            let_go(seen, now)
         } else {
             Decision::AddFinalizer
         };
@@ -173,7 +181,7 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     if let Some(why) = &seen.hindrance {
         return Decision::Rest {
             reason: Reason::Queued,
-            message: format!("Nothing is sent: {why}"),
+            message: format!("{HINDERED}{why}"),
             until: Some(now.tick + HINDRANCE_PAUSE),
         };
     }
@@ -237,6 +245,12 @@ fn by_table(seen: &Observation, now: Now) -> Decision {
     }
     // 11 to 14
     call(seen, going, now)
+}
+
+/// Whether `object` says that nothing is sent for it since a process does not see the cluster as it is.
+pub(super) fn says_hindered(object: &Object) -> bool {
+    let mut conditions = object.status.conditions.iter();
+    conditions.any(|condition| condition.message.starts_with(HINDERED))
 }
 
 /// What is odd about the value of `iodm.dev/paused`, where it is.

@@ -134,7 +134,7 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         settled: memory.settled(&object.uid).or(object.outcome()),
         platform,
         hindrance: sources.sight.hindrance(),
-        graces_since: sources.sight.graces_since(),
+        graces_since: sources.sight.graces_since().max(asked.grace),
         lagging,
         endpoint: usable.as_ref().map(endpoint_of),
         elsewhere,

@@ -10,86 +10,21 @@
 //! Where another object kept the package, the request begins anew when that one ends: whoever retired or deleted it by
 //! mistake has the whole grace period to take that back, too.
 
+mod request;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::asking::asking;
+pub use self::request::Request;
+use self::request::{ROUNDED, between};
 use super::claims::Claimant;
-use super::decide::Now;
+use super::decide::{Now, says_hindered};
 use super::object::Object;
 use crate::api::reason::{Phase, Reason};
-use crate::api::version_package::Deletion;
-
-/// A stored moment is rounded up, so one that is so little ahead of the clock is no sign of a clock that was set.
-const ROUNDED: Duration = Duration::from_secs(1);
-
-/// When a deletion was first seen to be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
-    /// By the wall clock, rounded up to whole seconds as the API keeps them.
-    pub at: Timestamp,
-    /// The same moment by the steady clock.
-    pub since: Instant,
-}
-
-impl Request {
-    /// A request that is first seen now.
-    pub fn new(now: Now) -> Self {
-        let at = whole(now.wall);
-        Self {
-            at,
-            since: now.tick + between(now.wall, at),
-        }
-    }
-
-    /// The request that the status of `object` tells of, or a new one; `None` where the object asks for nothing.
-    pub fn read(object: &Object, now: Now) -> Option<Self> {
-        asking(object, now.wall)?;
-        let deletion = object.status.deletion.as_ref();
-        let retired = object.is_retired(now.wall);
-        let same = deletion.filter(|d| d.is_of(object.deleted_at, retired));
-        let same = same.filter(|d| !(retired && may_be_anew(object, d)));
-        let stored = same.and_then(|deletion| deletion.requested_at.as_ref());
-        Some(stored.map_or_else(|| Self::new(now), |stored| Self::stored(stored.0, now)))
-    }
-
-    /// The same, or as if it was first seen at `anew`, where that is later.
-    #[must_use]
-    pub fn not_before(self, anew: Option<Instant>, now: Now) -> Self {
-        let Some(anew) = anew.filter(|anew| *anew > self.since) else {
-            return self;
-        };
-        let ahead = anew.saturating_duration_since(now.tick);
-        let passed = now.tick.saturating_duration_since(anew);
-        let later = now.wall.checked_add(ahead).unwrap_or(now.wall);
-        let at = later.checked_sub(passed).unwrap_or(later);
-        Self {
-            at: whole(at),
-            since: anew,
-        }
-    }
-
-    /// A moment in the future says that a clock was set, or that another one was ahead: the request counts as new.
-    fn stored(at: Timestamp, now: Now) -> Self {
-        let ahead = between(now.wall, at);
-        if ahead > ROUNDED {
-            return Self::new(now);
-        }
-        // The steady clock may reach back less far than that: then the request counts as new, too.
-        match now.tick.checked_sub(between(at, now.wall)) {
-            Some(since) => Self {
-                at,
-                since: since + ahead,
-            },
-            None => Self::new(now),
-        }
-    }
-}
 
 /// The requests that this process has seen, by the uid of their objects.
 #[derive(Default)]
@@ -114,6 +49,12 @@ struct Seen {
     looked: bool,
     /// Whether somebody kept its package, or may have, as another process saw it, and this one hasn't found nobody since.
     kept: bool,
+    /// Whether somebody may have kept it without a word of that, as above.
+    hidden: bool,
+    /// From when on its grace period runs anew, where somebody may have kept it so.
+    grace: Option<Instant>,
+    /// The last generation of its spec that was seen.
+    generation: i64,
     /// The last moment that the status told.
     told: Option<Timestamp>,
 }
@@ -130,6 +71,8 @@ pub struct Peeked {
     pub looks_first: bool,
     /// Whether it asks anew, since one that kept its package has ended since the last look.
     pub anew: bool,
+    /// From when on its grace period runs anew, where one may have ended that nobody told of.
+    pub grace: Option<Instant>,
 }
 
 /// What there is to note of a look at an object.
@@ -179,8 +122,12 @@ impl Seen {
         match known.filter(|known| known.is_of(object, now)) {
             Some(mut known) => {
                 known.hear(told, now);
+                if known.has_missed(object) {
+                    known.request = Request::new(now);
+                }
+                known.generation = object.generation;
                 if !known.looked {
-                    known.kept = says_kept(object);
+                    (known.kept, known.hidden) = (says_kept(object), may_hide_a_keeper(object));
                 }
                 if has_begun(object) && known.look_up == LookUp::Due {
                     known.look_up = LookUp::Needless;
@@ -198,20 +145,40 @@ impl Seen {
                 keepers: Keepers::new(),
                 looked: false,
                 kept: says_kept(object),
+                hidden: may_hide_a_keeper(object),
+                grace: None,
+                generation: object.generation,
                 told,
             }),
         }
     }
 
     /// The status tells the moment `told`. Another one than before, which is not the own one, is of the process that leads:
-    /// there the request has begun anew, and whoever takes over goes on with that, by the own clock.
+    /// there the request has begun, or has begun anew, and whoever takes over goes on with that, by the own clock. Where a
+    /// look-up was due, that process has made it.
     fn hear(&mut self, told: Option<Timestamp>, now: Now) {
         let Some(at) = told else { return };
         let before = self.told.replace(at);
-        if before.is_some_and(|before| before != at) && at != self.request.at {
+        if before != Some(at) && at != self.request.at {
             let since = now.tick + between(now.wall, at).min(ROUNDED);
             self.request = Request { at, since };
+            if self.look_up == LookUp::Due {
+                self.look_up = LookUp::Made;
+            }
         }
+    }
+
+    /// Whether `object`, which is retired, may have been set Active and retired again since it was last seen, as while its
+    /// watch was cut: an edit was missed. Its deletion is a generation of its own.
+    fn has_missed(&self, object: &Object) -> bool {
+        let by_deletion = i64::from(object.deleted_at.is_some());
+        self.deleted_at.is_none() && object.generation - self.generation > 1 + by_deletion
+    }
+
+    /// From when on its grace period runs anew, next to these `keepers`: at the first look that finds none.
+    fn grace_beside(&self, keepers: &[Arc<str>], now: Now) -> Option<Instant> {
+        let ended = self.hidden && keepers.is_empty();
+        self.grace.or(ended.then_some(now.tick))
     }
 
     /// The package of `object` may not be there.
@@ -249,6 +216,7 @@ impl Requests {
             }),
             looks_first: seen.look_up == LookUp::Due,
             anew,
+            grace: seen.grace_beside(others.keepers, now),
         }
     }
 
@@ -274,7 +242,9 @@ impl Requests {
             seen.request = Request::new(now);
         }
         seen.looked = true;
+        seen.grace = seen.grace_beside(&found.keepers, now);
         seen.kept &= !found.keepers.is_empty();
+        seen.hidden &= !found.keepers.is_empty();
         seen.keepers = found.keepers;
         if found.doubted {
             seen.doubt(object);
@@ -308,11 +278,19 @@ impl Requests {
     }
 }
 
-/// What a status says where somebody keeps the package, or where that may not be told: each of these but the first two is
-/// said before an unclear claim is, or in the place of what was said before.
-const MAY_BE_KEPT: [Reason; 14] = [
-    Reason::StillClaimed,
-    Reason::ClaimUnclear,
+/// Whether another process may have seen that somebody keeps the package of `object`, as its status tells.
+fn says_kept(object: &Object) -> bool {
+    let reasons = [
+        Reason::StillClaimed,
+        Reason::ClaimUnclear,
+        // It stands in the place of what was said before.
+        Reason::StatusRefused,
+    ];
+    reasons.into_iter().any(|reason| object.status.says(reason))
+}
+
+/// What is said before an unclear claim is.
+const BEFORE_A_CLAIM: [Reason; 11] = [
     Reason::Paused,
     Reason::PlatformNotFound,
     Reason::PlatformNotAllowed,
@@ -322,35 +300,20 @@ const MAY_BE_KEPT: [Reason; 14] = [
     Reason::EndpointChanged,
     Reason::ApplicationUnproven,
     Reason::FinalizerRefused,
-    Reason::StatusRefused,
     Reason::Undecodable,
     Reason::FieldsLost,
 ];
 
-/// Whether another process may have seen that somebody keeps the package of `object`, as its status tells.
-fn says_kept(object: &Object) -> bool {
-    let mut reasons = MAY_BE_KEPT.into_iter();
-    reasons.any(|reason| object.status.says(reason))
+/// Whether another process may have said something else of `object` than that somebody keeps its package.
+fn may_hide_a_keeper(object: &Object) -> bool {
+    let mut reasons = BEFORE_A_CLAIM.into_iter();
+    reasons.any(|reason| object.status.says(reason)) || says_hindered(object)
 }
 
 /// Since when `object` asks, as its status tells.
 fn told(object: &Object) -> Option<Timestamp> {
     let deletion = object.status.deletion.as_ref();
     Some(deletion?.requested_at.as_ref()?.0)
-}
-
-/// Whether the retirement that `stored` tells of may have been called off and asked for anew since, while no process
-/// looked: the spec was edited. The deletion of the object is a generation of its own.
-fn may_be_anew(object: &Object, stored: &Deletion) -> bool {
-    if stored.object_deleted_at.is_some() {
-        return false;
-    }
-    let edits = object
-        .status
-        .observed_generation
-        .map(|of| object.generation - of);
-    let by_deletion = i64::from(object.deleted_at.is_some());
-    edits.is_none_or(|edits| !(0..=by_deletion).contains(&edits))
 }
 
 /// Whether the package of `object`, which is retired, may be long gone as far as its status tells: there was none before,
@@ -372,19 +335,6 @@ fn may_be_long_gone(object: &Object) -> bool {
 fn has_begun(object: &Object) -> bool {
     let deletion = object.status.deletion.as_ref();
     deletion.is_some_and(|deletion| deletion.hold.is_some() || deletion.is_attempted())
-}
-
-/// `time` rounded up to whole seconds.
-fn whole(time: Timestamp) -> Timestamp {
-    let floor = Timestamp::from_second(time.as_second()).unwrap_or(time);
-    let up = |floor: Timestamp| floor.checked_add(Duration::from_secs(1)).unwrap_or(floor);
-    // Before the epoch whole seconds are cut towards it, which is up.
-    if floor < time { up(floor) } else { floor }
-}
-
-/// How long `to` is after `from`; nothing where it is before.
-fn between(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::next_status::next_status;
 use super::{Report, pause, rounded, say, unaudited};
 use crate::api::names::REQUESTED_AT_ANNOTATION;
-use crate::api::reason::Reason;
+use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::VersionPackageStatus;
-use crate::package::decide::{self, Conflict, Decision, Now, Observation, Refusal};
+use crate::package::decide::{self, Conflict, Decision, FAILURES_BORNE, Now, Observation, Refusal};
 use crate::package::effect::Effect;
 use crate::package::errand::Errand;
 use crate::package::memory::Part;
@@ -24,8 +24,6 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
 /// So many conflicts in a row cost no permit.
 const CONFLICTS_BORNE: u32 = 3;
-/// So many writes in a row that are not taken are told: an API server that starts anew is back by then.
-const FAILURES_BORNE: u32 = 5;
 /// After the API server said that there is no such object; mostly the watch says so before.
 const GONE_PAUSE: Duration = Duration::from_secs(30);
 
@@ -86,7 +84,7 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
 /// tells. `None` where they stand there, or are refused too.
 fn complaint(seen: &Observation, refusal: &Refusal, now: Now) -> Option<VersionPackageStatus> {
     let refused = seen.complaint_refused.as_ref();
-    if refused.is_some_and(|refused| refused.until > now.tick) {
+    if !refusal.lasts() || refused.is_some_and(|refused| refused.until > now.tick) {
         return None;
     }
     let message = format!(
@@ -142,23 +140,22 @@ pub fn afterwards(
     } else {
         Part::Status
     };
+    let phase = status.as_ref().and_then(|status| status.phase);
     let mut errands = Vec::new();
     let mut failed = if let Effect::Failed(error) | Effect::Unaudited(error) = effect {
-        Some(error.clone())
+        Some((error.clone(), None))
     } else {
         None
     };
-    let mut failures = seen.failed_writes;
     if let Some(written) = &written {
         if !complains {
             errands.extend(of_the_call(seen, effect, status, written));
         }
-        errands.extend(of_the_write(part, written, now));
+        errands.extend(of_the_write(seen, (part, phase), written, now));
     }
-    let failed_status = matches!(written, Some(Written::Failed(_)));
+    let taken = matches!(written, Some(Written::Yes { .. }));
     match written {
-        None => {}
-        Some(Written::Yes { .. }) => failures = 0,
+        None | Some(Written::Yes { .. }) => {}
         Some(Written::Outdated) => {
             return Report {
                 wake: Some(now.tick),
@@ -172,36 +169,36 @@ pub fn afterwards(
             wake = Some(earlier(wake, now.tick + CONFLICT_BOUND));
         }
         Some(Written::Refused(words)) => {
-            let refusal = refusal(before(seen, part), words, now, chance);
+            let refusal = refusal(before(seen, part), (words, phase), now, chance);
             // The first time the conditions are to say so at once.
             let first = part == Part::Status && refusal.count == 1;
             wake = Some(earlier(wake, if first { now.tick } else { refusal.until }));
             event = event.filter(|_| first);
             errands.extend(refused(part, refusal));
         }
-        Some(Written::Failed(error)) => failed = Some(error),
+        Some(Written::Failed(error)) => {
+            let failure = failure(before(seen, part), (&error, phase), now, chance);
+            failed = Some((error, Some(failure)));
+        }
     }
-    if let Some(error) = failed {
-        failures = failures.saturating_add(1);
+    if let Some((error, failure)) = failed {
+        let in_a_row = if taken { 0 } else { seen.failed_writes };
+        let failures = failure
+            .as_ref()
+            .map_or(in_a_row + 1, |failure| failure.count);
         if matches!(effect, Effect::Unaudited(_)) {
             if failures == 1 {
                 event = Some(audit_failed(&error));
             }
-        } else if failures == FAILURES_BORNE {
+        } else if failures == FAILURES_BORNE && part == Part::Status {
             errands.push(Errand::Tell(not_taken(&error)));
         }
         let until = now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
-        let lasts = failed_status && failures >= FAILURES_BORNE;
-        // It may be just what the status tells that can't be written: the conditions are to say so at once.
+        // It may be just what the status tells that can't be written: then the conditions are to say so at once.
+        let lasts = failure.as_ref().is_some_and(Refusal::lasts);
         let says = lasts && part == Part::Status;
         wake = Some(if says { now.tick } else { until });
-        let lasting = lasts.then(|| {
-            let failure = refusal(before(seen, part), error.clone(), now, chance);
-            // What can't be said is tried again as a refusal is, so that the status itself is tried more often.
-            let until = if says { until } else { failure.until };
-            (part, Refusal { until, ..failure })
-        });
-        errands.push(Errand::NotTaken(lasting));
+        errands.push(Errand::NotTaken(failure.map(|failure| (part, failure))));
         // A thousand that are tried again and again fill no log.
         if failures.is_power_of_two() {
             errands.push(Errand::LogNotTaken(error));
@@ -233,10 +230,20 @@ fn of_the_call(
 }
 
 /// What is remembered of the write of the status itself, but for what is told of it.
-fn of_the_write(part: Part, written: &Written, now: Now) -> Option<Errand> {
+fn of_the_write(
+    seen: &Observation,
+    (part, phase): (Part, Option<Phase>),
+    written: &Written,
+    now: Now,
+) -> Option<Errand> {
+    let refusal = seen.status_refused.as_ref();
+    let refused = refusal.and_then(|refusal| refusal.phase);
+    // A policy may refuse one phase and take all others: to say those is no way out.
+    let beside = part == Part::Status && refused.is_some() && refused != phase;
     match written {
+        Written::Yes { changed } if beside => Some(wrote(Part::Beside, *changed, now)),
         Written::Yes { changed } => Some(wrote(part, *changed, now)),
-        Written::Contested(words) => Some(contested(part, words, now)),
+        Written::Contested(words) => Some(contested((part, phase), words, now)),
         Written::Outdated | Written::Gone | Written::Refused(_) | Written::Failed(_) => None,
     }
 }
@@ -247,11 +254,12 @@ pub(super) fn wrote(part: Part, changed: bool, now: Now) -> Errand {
 }
 
 /// A write that met a conflict, in these words.
-pub(super) fn contested(part: Part, words: &str, now: Now) -> Errand {
+pub(super) fn contested((part, phase): (Part, Option<Phase>), words: &str, now: Now) -> Errand {
     Errand::Contested(Conflict {
         part,
         words: words.to_owned(),
         at: now.tick,
+        phase,
     })
 }
 
@@ -291,18 +299,42 @@ fn in_place(seen: &Observation, status: &VersionPackageStatus) -> VersionPackage
 fn before(seen: &Observation, part: Part) -> Option<&Refusal> {
     match part {
         Part::Finalizers => seen.finalizers_refused.as_ref(),
-        Part::Status => seen.status_refused.as_ref(),
+        Part::Status | Part::Beside => seen.status_refused.as_ref(),
         Part::Complaint => seen.complaint_refused.as_ref(),
     }
 }
 
 /// One refusal more, in these words.
-fn refusal(before: Option<&Refusal>, words: String, now: Now, chance: f64) -> Refusal {
+fn refusal(
+    before: Option<&Refusal>,
+    (words, phase): (String, Option<Phase>),
+    now: Now,
+    chance: f64,
+) -> Refusal {
     let count = before.map_or(0, |before| before.count);
     Refusal {
         words,
         count: count.saturating_add(1),
         until: now.tick + pause(REFUSAL_PAUSE, REFUSAL_PAUSE_CAP, count, chance),
+        denied: true,
+        phase,
+    }
+}
+
+/// One failure more, with this error.
+fn failure(
+    before: Option<&Refusal>,
+    (error, phase): (&str, Option<Phase>),
+    now: Now,
+    chance: f64,
+) -> Refusal {
+    let count = before.map_or(0, |before| before.count).saturating_add(1);
+    Refusal {
+        words: error.to_owned(),
+        count,
+        until: now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, count, chance),
+        denied: false,
+        phase,
     }
 }
 
@@ -315,7 +347,7 @@ pub(super) fn not_patched(
     chance: f64,
 ) -> Report {
     let before = seen.finalizers_refused.as_ref();
-    let refusal = refusal(before, words.to_owned(), now, chance);
+    let refusal = refusal(before, (words.to_owned(), None), now, chance);
     let said = decide::refused(&seen.object, decision, Some(&refusal));
     let said = said.map(|message| say(seen, Reason::FinalizerRefused, &message, None, now));
     Report {
@@ -333,9 +365,12 @@ pub(super) fn no_conflict(
     chance: f64,
 ) -> Report {
     let before = before(seen, conflict.part);
-    let refusal = refusal(before, conflict.words.clone(), now, chance);
+    let words = (conflict.words.clone(), conflict.phase);
+    let refusal = refusal(before, words, now, chance);
+    // It may have been the intent: without that, a permit is of no use.
+    let errands = refused(conflict.part, refusal).into_iter();
     Report {
-        errands: refused(conflict.part, refusal),
+        errands: errands.chain([Errand::LeaveSeat]).collect(),
         wake: Some(now.tick),
         ..Report::nothing()
     }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Now, Unbelieved, asked_at};
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
+use crate::api::reason::Phase;
 use crate::api::version_package::Outcome;
 use crate::package::claims::Claim;
 use crate::package::doubts::Finding;
@@ -150,6 +151,8 @@ pub struct Conflict {
     pub words: String,
     /// When it was answered.
     pub at: Instant,
+    /// The phase that a status would have told.
+    pub phase: Option<Phase>,
 }
 
 /// A write that the API server, or an admission policy, refuses.
@@ -161,6 +164,20 @@ pub struct Refusal {
     pub count: u32,
     /// When it is tried again.
     pub until: Instant,
+    /// Whether somebody decided so; or it only fails.
+    pub denied: bool,
+    /// The phase that a status would have told.
+    pub phase: Option<Phase>,
+}
+
+/// So many writes in a row that fail are told: an API server that starts anew is back by then.
+pub const FAILURES_BORNE: u32 = 5;
+
+impl Refusal {
+    /// Whether a person has to hear of it.
+    pub fn lasts(&self) -> bool {
+        self.denied || self.count >= FAILURES_BORNE
+    }
 }
 
 /// What a `Platform` is to one object, without the means to call it.

@@ -14,6 +14,8 @@ pub enum Part {
     Status,
     /// The conditions of a status that is refused otherwise: they say that it is.
     Complaint,
+    /// A status of another phase than the one that is refused.
+    Beside,
 }
 
 impl Part {
@@ -21,7 +23,7 @@ impl Part {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Finalizers => "finalizers",
-            Self::Status => "status",
+            Self::Status | Self::Beside => "status",
             Self::Complaint => "conditions",
         }
     }
@@ -76,17 +78,21 @@ impl Writes {
     fn refused(&mut self, part: Part) -> &mut Option<Refused> {
         match part {
             Part::Finalizers => &mut self.finalizers,
-            Part::Status => &mut self.status,
+            Part::Status | Part::Beside => &mut self.status,
             Part::Complaint => &mut self.complaint,
         }
     }
 
-    /// A write to `part` was taken. That somebody says what fails ends no failure.
+    /// A write to `part` was taken.
     fn went_through(&mut self, part: Part) {
-        *self.refused(part) = None;
-        self.conflicts = 0;
-        if part != Part::Complaint {
-            self.failures = 0;
+        match part {
+            Part::Finalizers | Part::Status => {
+                *self.refused(part) = None;
+                (self.conflicts, self.failures) = (0, 0);
+            }
+            // What can't be said is no more sayable by that.
+            Part::Complaint => self.complaint = None,
+            Part::Beside => {}
         }
     }
 }
@@ -220,6 +226,7 @@ mod tests {
             part: Part::Status,
             words: "changed".into(),
             at: now,
+            phase: None,
         };
         for count in [1, 2] {
             memory.met_conflict("u", "7", contested.clone());
@@ -242,6 +249,8 @@ mod tests {
             words: "no".into(),
             count: 2,
             until: now + Duration::from_secs(2),
+            denied: true,
+            phase: None,
         };
         let first = Refusal {
             count: 1,

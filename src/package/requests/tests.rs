@@ -1,6 +1,8 @@
 mod keepers;
 mod look_ups;
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::SignedDuration;
 
@@ -94,14 +96,32 @@ fn a_stored_moment_in_the_future_counts_as_now() {
 }
 
 #[test]
-fn a_standby_goes_by_what_it_saw_itself() {
+fn a_standby_goes_by_its_own_clock_from_when_the_leader_tells_of_the_request() {
     let begun = now();
     let standby = Requests::default();
     let seen = standby.see(&going(), begun);
-    // The leader's clock is far behind, and so is what it stored.
-    let leader = later(begun, 0, -600);
-    let stored = parked(going(), Request::new(leader));
-    assert_eq!(standby.see(&stored, later(begun, 1, 0)), seen);
+    assert_eq!(seen.unwrap().since, begun.tick);
+    // The leader's clock is far behind, and so is what it stored, the moment that it saw the request or much later.
+    for seconds in [1, 86_400] {
+        let told = later(begun, seconds, 0);
+        let leader = Request::new(later(begun, seconds, -600));
+        let standby = Requests::default();
+        standby.see(&going(), begun);
+        let heard = standby.see(&parked(going(), leader), told).unwrap();
+        assert_eq!((heard.at, heard.since), (leader.at, told.tick));
+    }
+}
+
+#[test]
+fn a_standby_takes_a_look_up_for_made_once_the_leader_tells_of_the_request() {
+    let begun = now();
+    let record = retired(crate::package::fixtures::object("a"));
+    let standby = Requests::default();
+    standby.see(&record, begun);
+    assert!(standby.looks_first(&record.uid));
+    let told = parked(record.clone(), Request::new(later(begun, 3, 0)));
+    standby.see(&told, later(begun, 3, 0));
+    assert!(!standby.looks_first(&record.uid));
 }
 
 #[test]
@@ -196,10 +216,19 @@ fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begi
     };
     for anew in [edited.clone(), deleted(edited)] {
         assert_eq!(Request::read(&anew, then), Some(Request::new(then)));
-        // A process that saw it all along knows better.
-        let requests = Requests::default();
-        requests.see(&stored, begun);
-        assert_eq!(requests.see(&anew, then), Some(Request::new(begun)));
+        // A process that saw each edit knows better; one whose watch was cut doesn't.
+        for (between, expected) in [(true, begun), (false, then)] {
+            let requests = Requests::default();
+            requests.see(&stored, begun);
+            if between {
+                let first = Object {
+                    generation: stored.generation + 1,
+                    ..stored.clone()
+                };
+                requests.see(&first, begun);
+            }
+            assert_eq!(requests.see(&anew, then), Some(Request::new(expected)));
+        }
     }
     // Its deletion alone is no other request.
     let gone = deleted(stored);

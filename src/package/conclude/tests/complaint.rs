@@ -2,7 +2,7 @@
 
 use super::writing::{event, refusal, rests};
 use super::*;
-use crate::package::decide::Conflict;
+use crate::package::decide::{Conflict, Refusal};
 use crate::package::memory::Part;
 
 /// An object that was parked, and whose next status is refused until a second later.
@@ -83,7 +83,11 @@ fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart
     let no = Some(Written::Refused(words.clone()));
     let rest = afterwards(&seen, &Effect::None, report.clone(), no, then);
     let until = now.tick + Duration::from_secs(1);
-    let next = refusal(1, until);
+    let phase = Some(crate::api::reason::Phase::Stalled);
+    let next = Refusal {
+        phase,
+        ..refusal(1, until)
+    };
     assert_eq!(event(&rest), Vec::<&str>::new());
     assert_eq!(
         rest.errands,
@@ -101,6 +105,7 @@ fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart
         part: Part::Complaint,
         words,
         at: now.tick,
+        phase,
     };
     assert_eq!(rest.errands, [Errand::Contested(conflict)]);
 }
@@ -116,7 +121,11 @@ fn what_can_not_be_said_either_is_tried_again_as_a_refusal_is() {
     assert!(report.complains);
     let failed = Some(Written::Failed("policy p says no".to_owned()));
     let rest = afterwards(&seen, &Effect::None, report, failed, (now, 0.0));
-    let failure = refusal(1, now.tick + Duration::from_secs(1));
+    let failure = Refusal {
+        denied: false,
+        phase: Some(crate::api::reason::Phase::Stalled),
+        ..refusal(1, now.tick + Duration::from_secs(1))
+    };
     let lasting = Errand::NotTaken(Some((Part::Complaint, failure)));
     assert!(rest.errands.contains(&lasting), "{:?}", rest.errands);
     assert!(rest.wake.unwrap() > now.tick);

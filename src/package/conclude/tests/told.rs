@@ -91,6 +91,8 @@ fn a_status_that_is_refused_keeps_no_object() {
             words: "no".to_owned(),
             count: 1,
             until: Instant::now() + Duration::from_secs(5),
+            denied: true,
+            phase: None,
         }),
         ..ended(kept(&[KEEP, FINALIZER], None), Outcome::Deleted)
     };

@@ -1,6 +1,7 @@
 //! Which status is written, and what follows from how that ended.
 
 use super::*;
+use crate::api::reason::Phase;
 use crate::api::version_package::VersionPackageStatus;
 use crate::package::decide::{Conflict, Refusal};
 use crate::package::memory::{Failure, Fingerprint, Part};
@@ -16,6 +17,8 @@ pub(super) fn refusal(count: u32, until: Instant) -> Refusal {
         words: "policy p says no".to_owned(),
         count,
         until,
+        denied: true,
+        phase: None,
     }
 }
 
@@ -189,7 +192,10 @@ fn the_first_refusal_of_a_status_is_told_beside_its_event_and_the_others_with_gr
         assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before:?}");
         let pause = if before.is_none() { 1.0 } else { pause };
         let until = now.tick + Duration::from_secs_f64(pause);
-        let next = refusal(before.unwrap_or(0) + 1, until);
+        let next = Refusal {
+            phase: Some(Phase::Held),
+            ..refusal(before.unwrap_or(0) + 1, until)
+        };
         let refused = Errand::Refused(Part::Status, next);
         assert!(rest.errands.contains(&refused), "{:?}", rest.errands);
     }
@@ -240,6 +246,7 @@ fn a_finalizer_that_is_refused_and_a_conflict_that_is_none_are_remembered_alike(
             part,
             words: "policy p says no".to_owned(),
             at: now.tick,
+            phase: None,
         };
         let ends = Decision::EndConflict(conflict);
         let report = conclude(&seen, &ends, &Effect::None, now, 0.0);
@@ -267,24 +274,64 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
         let told = (before == 4).then_some("WriteFailed");
         assert_eq!(event(&rest), Vec::from_iter(told), "{before}");
         assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
+        // Once nobody can take that for a hiccup, the conditions are to say so at once.
+        let failure = |count, until| Refusal {
+            words: "no answer".to_owned(),
+            count,
+            until,
+            denied: false,
+            phase: Some(Phase::Stalled),
+        };
+        let seen = Observation {
+            status_refused: (before > 0).then(|| failure(before, now.tick)),
+            ..seen
+        };
         let written = Written::Failed("no answer".to_owned());
         let (_, rest) = answered(&seen, written, now);
-        if before < 4 {
-            assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
-            assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
-            continue;
-        }
-        // Then the conditions are to say so at once, and the status is tried again after the pause.
         let until = now.tick + Duration::from_secs_f64(pause);
-        let failure = Refusal {
-            words: "no answer".to_owned(),
-            count: 1,
-            until,
-        };
-        let lasting = Errand::NotTaken(Some((Part::Status, failure)));
+        let one_more = failure(before + 1, until);
+        let lasting = Errand::NotTaken(Some((Part::Status, one_more)));
         assert!(rest.errands.contains(&lasting), "{:?}", rest.errands);
-        assert_eq!(rest.wake, Some(now.tick));
+        let wake = if before < 4 { until } else { now.tick };
+        assert_eq!(rest.wake, Some(wake), "{before}");
+        assert_eq!(event(&rest).contains(&"WriteFailed"), before == 4);
     }
+}
+
+#[test]
+fn a_status_of_another_phase_than_the_one_that_is_refused_is_no_way_out() {
+    let now = now();
+    for (refused, part) in [
+        (Some(Phase::Deleting), Part::Beside),
+        (Some(Phase::Stalled), Part::Status),
+        (None, Part::Status),
+    ] {
+        let seen = Observation {
+            status_refused: Some(Refusal {
+                phase: refused,
+                ..refusal(3, now.tick)
+            }),
+            ..seen(going())
+        };
+        // It says that the answer was not understood.
+        let (_, rest) = answered(&seen, YES, now);
+        let wrote = Errand::Wrote(part, Some(now.tick));
+        assert!(rest.errands.contains(&wrote), "{:?}", rest.errands);
+    }
+}
+
+#[test]
+fn who_meets_a_conflict_about_its_intent_that_is_none_leaves_its_seat() {
+    let now = now();
+    let conflict = Conflict {
+        part: Part::Status,
+        words: "policy p says no".to_owned(),
+        at: now.tick,
+        phase: Some(Phase::Deleting),
+    };
+    let ends = Decision::EndConflict(conflict);
+    let report = conclude(&seen(going()), &ends, &Effect::None, now, 0.0);
+    assert!(report.errands.contains(&Errand::LeaveSeat));
 }
 
 #[test]
@@ -322,8 +369,8 @@ fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_e
     // Neither can be written.
     let failed = Some(Written::Failed("no answer".to_owned()));
     let (_, rest) = pass(&going(), 0, failed);
-    let not_taken = Errand::NotTaken(None);
-    assert!(rest.errands.contains(&not_taken) && event(&rest) == ["AuditFailed"]);
+    let not_taken = |errand: &Errand| matches!(errand, Errand::NotTaken(Some(_)));
+    assert!(rest.errands.iter().any(not_taken) && event(&rest) == ["AuditFailed"]);
 }
 
 #[test]
@@ -336,22 +383,24 @@ fn what_was_written_is_remembered_with_the_echo_that_it_has_and_a_conflict_in_it
         let (_, rest) = answered(&seen, Written::Yes { changed }, now);
         assert!(rest.errands.contains(&Errand::Wrote(Part::Status, echo)));
     }
-    let conflict = |part| {
+    let conflict = |part, phase| {
         Errand::Contested(Conflict {
             part,
             words: "the object has been modified".to_owned(),
             at: now.tick,
+            phase,
         })
     };
     let outrun = Effect::Outrun(Some("the object has been modified".to_owned()));
     let report = conclude(&seen, &add, &outrun, now, 0.0);
-    assert_eq!(report.errands, [conflict(Part::Finalizers)]);
+    assert_eq!(report.errands, [conflict(Part::Finalizers, None)]);
     assert_eq!(
         conclude(&seen, &add, &Effect::Outrun(None), now, 0.0).errands,
         []
     );
     let (_, rest) = answered(&seen, contested(), now);
-    assert!(rest.errands.contains(&conflict(Part::Status)));
+    let told = conflict(Part::Status, Some(Phase::Stalled));
+    assert!(rest.errands.contains(&told), "{:?}", rest.errands);
 }
 
 #[test]

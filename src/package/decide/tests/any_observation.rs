@@ -109,6 +109,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                         words: "no".to_owned(),
                         count: 1,
                         until: Instant::now() + Duration::from_secs(30),
+                        denied: true,
+                        phase: None,
                     }),
                     complaint_refused: None,
                     blind,

@@ -61,6 +61,7 @@ fn a_write_that_met_a_conflict_waits_for_the_watch() {
         part: Part::Status,
         words: "changed".to_owned(),
         at: now.tick,
+        phase: None,
     };
     let contested = Observation {
         echo: Echo::Contested(conflict.clone()),
@@ -80,6 +81,8 @@ fn nothing_is_called_and_no_finalizer_patched_while_that_write_is_refused() {
         words: "policy p says no".to_owned(),
         count: 1,
         until: now.tick + Duration::from_secs(7),
+        denied: true,
+        phase: None,
     });
     let unwritable = Observation {
         status_refused: refusal.clone(),

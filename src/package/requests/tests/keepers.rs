@@ -86,7 +86,11 @@ fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
     let begun = now();
     let request = Request::new(begun);
     let then = later(begun, 100, 0);
-    for reason in MAY_BE_KEPT {
+    for reason in [
+        Reason::StillClaimed,
+        Reason::ClaimUnclear,
+        Reason::StatusRefused,
+    ] {
         let object = says(retired(accepted("a", "app-1")), reason);
         let object = parked(object, request);
         for (living, expected) in [(vec![], Request::new(then)), (vec![keeper(None)], request)] {
@@ -114,6 +118,39 @@ fn what_another_process_said_after_it_had_found_no_keeper_begins_nothing_anew() 
         let then = later(begun, 100, 0);
         let object = parked(object, request);
         assert_eq!(look(&requests, &object, then, (&[], true)), request);
+        let peeked = requests.peek(&object, then, false, Others::default());
+        assert_eq!(peeked.grace, None, "{reason}");
+    }
+}
+
+#[test]
+fn where_a_keeper_may_have_been_hidden_the_grace_period_alone_runs_anew_from_the_first_look_that_finds_none()
+ {
+    let begun = now();
+    let request = Request::new(begun);
+    let (start, then) = (later(begun, 100, 0), later(begun, 130, 0));
+    let mut hindered = says(retired(accepted("a", "app-1")), Reason::Queued);
+    hindered.status.conditions[0].message = "Nothing is sent: a watch is blind".to_owned();
+    let said = |reason| says(retired(accepted("a", "app-1")), reason);
+    for object in BEFORE_A_CLAIM.map(said).into_iter().chain([hindered]) {
+        let object = parked(object, request);
+        let requests = Requests::default();
+        // A standby has seen it before.
+        requests.see(&object, begun);
+        let kept = [keeper(None)];
+        assert_eq!(look(&requests, &object, start, (&kept, true)), request);
+        let uids: Keepers = vec!["uid-keeper".into()];
+        let beside = Others {
+            living: &kept,
+            keepers: &uids,
+        };
+        assert_eq!(requests.peek(&object, start, false, beside).grace, None);
+
+        let requests = Requests::default();
+        // The guard counts it as it did.
+        assert_eq!(look(&requests, &object, start, (&[], true)), request);
+        let peek = |now| requests.peek(&object, now, false, Others::default());
+        assert_eq!(peek(then).grace, Some(start.tick), "it stands");
     }
 }
 
