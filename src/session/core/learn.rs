@@ -1,11 +1,11 @@
 //! What a session learns from the end of a call.
 
+mod logins;
+
 use tokio::time::Instant;
 
-use super::lane::REFUSED_FOR;
 use super::{Core, LaneId, Underway};
 use crate::remote::answer::{Answer, Detail, Trouble};
-use crate::remote::client::Login;
 use crate::remote::codes;
 use crate::session::token::Refusal;
 use crate::session::{Purpose, State};
@@ -122,7 +122,12 @@ impl Core {
         answer: &Answer,
         now: Instant,
     ) {
-        self.stamped(call, Some(answer), now);
+        if never_left(answer) {
+            self.taken_off(call);
+            self.budget.give_back();
+        } else {
+            self.stamped(call, Some(answer), now);
+        }
         if let (Some(lane), Some((uid, _))) = (self.lanes.get_mut(&call.lane), &call.waits) {
             lane.queue.set_back(uid, now);
         }
@@ -181,131 +186,6 @@ impl Core {
             | Answer::Unavailable(..) => {}
         }
         self.told_nothing(call);
-    }
-
-    /// The list of one entry was answered by which a token was tried.
-    pub(in crate::session) fn trial_ended(
-        &mut self,
-        call: &Underway,
-        answer: Option<&Answer>,
-        now: Instant,
-    ) {
-        let id = call.lane;
-        self.has_been_tried(id, now);
-        let lane = self.lanes.get(&id);
-        let own = lane.is_some_and(|lane| lane.tokens.is_live(call.serial));
-        let handed_in = lane.is_some_and(|lane| !lane.terms.credential.logs_in());
-        match answer {
-            Some(Answer::TokenRefused(detail) | Answer::CredentialsRefused(detail))
-                if own && handed_in && is_by_platform(detail) =>
-            {
-                self.stamped(call, answer, now);
-                let explained = self.lanes.get(&id).map(|lane| lane.tokens.explain(detail));
-                self.credential_refused(explained.unwrap_or_default(), call, now);
-            }
-            Some(Answer::Done(_)) if own && handed_in => {
-                self.ended(call, answer, now);
-                self.serves(id, now);
-            }
-            Some(_) | None => self.ended(call, answer, now),
-        }
-    }
-
-    /// A login ended; without a result where nobody waited for it any more.
-    pub(in crate::session) fn login_ended(
-        &mut self,
-        call: &Underway,
-        result: Option<Result<Login, Answer>>,
-        now: Instant,
-    ) {
-        let answer = match &result {
-            Some(Ok(_)) => Some(&Answer::Done(200)),
-            Some(Err(answer)) => Some(answer),
-            None => None,
-        };
-        self.stamped(call, answer, now);
-        let (login, refusal) = match result {
-            Some(Ok(login)) => (Some(login), None),
-            Some(Err(answer)) => (None, Some(answer)),
-            None => (None, None),
-        };
-        let succeeded = login.is_some();
-        let Some(lane) = self.lanes.get_mut(&call.lane) else {
-            return;
-        };
-        let counts = lane.tokens.login_ended(call.serial, login, now);
-        if succeeded {
-            // Whichever secret it was made with, it has ended the tokens of all others.
-            self.serves(call.lane, now);
-        }
-        if !counts {
-            // Made with a former credential: it tells nothing about the present one.
-            self.told_nothing(call);
-            return;
-        }
-        self.has_been_tried(call.lane, now);
-        let Some(lane) = self.lanes.get_mut(&call.lane) else {
-            return;
-        };
-        match refusal {
-            None if succeeded => {
-                lane.health.logged_in(call.probe);
-                self.accepted(call.lane, now);
-            }
-            None => self.told_nothing(call),
-            Some(Answer::Throttled(_)) => self.throttled(call),
-            // All wait for the login, so it is paced from its first failure on.
-            Some(Answer::Unavailable(detail, trouble)) => {
-                self.ails(State::Unavailable(detail, trouble), true, call, now);
-            }
-            Some(Answer::ApplicationRefused(detail)) => {
-                self.ails(State::ApplicationRefused(detail), true, call, now);
-            }
-            Some(Answer::CredentialsRefused(detail)) => {
-                self.credential_refused(detail, call, now);
-            }
-            // Not the platform's words: whatever answers there has judged no credentials.
-            Some(
-                Answer::TokenRefused(detail)
-                | Answer::Unexpected(detail)
-                | Answer::Unproven(detail)
-                | Answer::InvalidFileId(detail)
-                | Answer::AlreadyGone(detail),
-            ) => self.ails(State::Unexpected(detail), true, call, now),
-            Some(Answer::Done(_)) => {
-                let detail = Detail {
-                    message: "the login was answered without a token".to_owned(),
-                    ..Detail::default()
-                };
-                self.ails(State::Unexpected(detail), true, call, now);
-            }
-        }
-    }
-
-    /// The token of this lane is the newest one of the application: those that other logins brought are dead.
-    fn serves(&mut self, id: LaneId, now: Instant) {
-        if self.live.is_some_and(|live| live != id) {
-            self.changed_over = Some(now);
-        }
-        self.live = Some(id);
-        let others: Vec<_> = self.lanes.keys().copied().filter(|o| *o != id).collect();
-        for other in others {
-            let lane = self.lanes.get_mut(&other);
-            if let Some(lane) = lane.filter(|lane| lane.terms.credential.logs_in()) {
-                lane.tokens.drop_token();
-                self.void_permits(other);
-            }
-        }
-    }
-
-    /// The platform refused the credential itself: no use to try it again soon.
-    fn credential_refused(&mut self, detail: Detail, call: &Underway, now: Instant) {
-        if let Some(lane) = self.lanes.get_mut(&call.lane) {
-            let state = State::AuthenticationFailed(detail.clone());
-            lane.health.refuses(state, REFUSED_FOR, now);
-        }
-        self.refused(call.lane, detail, now);
-        self.void_permits(call.lane);
     }
 
     fn throttled(&mut self, call: &Underway) {
@@ -379,12 +259,17 @@ impl Core {
         }
     }
 
-    /// Logs the end of a call, and what it tells of the budget.
-    fn stamped(&mut self, call: &Underway, answer: Option<&Answer>, now: Instant) {
+    /// A call is no longer under way.
+    fn taken_off(&mut self, call: &Underway) {
         let began = |began: &(Instant, LaneId)| *began == (call.started, call.lane);
         if let Some(at) = self.under_way.iter().position(began) {
             self.under_way.swap_remove(at);
         }
+    }
+
+    /// Logs the end of a call, and what it tells of the budget.
+    fn stamped(&mut self, call: &Underway, answer: Option<&Answer>, now: Instant) {
+        self.taken_off(call);
         let stamp = self.stamp(call, answer, now);
         if let Some(lane) = self.lanes.get_mut(&call.lane) {
             lane.called(stamp, now);
@@ -437,6 +322,17 @@ impl Core {
 /// Whether the platform itself refuses the token or the credentials: something before it has none of its codes.
 fn is_by_platform(detail: &Detail) -> bool {
     detail.code.as_deref().and_then(codes::class).is_some()
+}
+
+/// Whether the platform can't have counted the call: nothing of it was sent.
+fn never_left(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Unavailable(
+            _,
+            Trouble::NotConnected | Trouble::CertificateNotTrusted(_) | Trouble::TlsMismatch(_)
+        )
+    )
 }
 
 /// Whether the platform took the call, and said something of it.

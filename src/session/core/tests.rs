@@ -8,6 +8,7 @@ mod look_ups;
 mod odd_answers;
 mod short_lives;
 mod starving;
+mod strangers;
 mod throttled;
 
 use std::task::Poll;

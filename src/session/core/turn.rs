@@ -139,6 +139,8 @@ impl Core {
             Gate::Answer => return Turn::Wait(None),
         };
         let (login, alone) = match lane.tokens.need(now) {
+            // The first call by a token that was handed in goes alone: it may be refused.
+            Need::Nothing if !lane.is_proven() => (false, true),
             Need::Nothing => (false, probe || lane.tokens.doubtful()),
             Need::Login => {
                 let vain = (!trial).then(|| self.login_in_vain(lane, !queued, now));
@@ -314,7 +316,14 @@ impl Core {
             let beside = self.others(id).any(super::Lane::counts_for_others);
             let in_turn = beside && !lane.is_proven();
             let shared = self.others(id).any(|other| other.abandoned.is_none());
-            let pace = if shared { TRY_PACE } else { ASK_PACE };
+            let pace = if self.is_superseded(id) {
+                // Its try would end the token of the login that serves.
+                CHANGE_OVER
+            } else if shared {
+                TRY_PACE
+            } else {
+                ASK_PACE
+            };
             let own = lane.tried_as_asked.map_or(now, |at| at + pace);
             let not_before = if in_turn { own.max(paced) } else { own };
             Wish {

@@ -122,6 +122,7 @@ impl Core {
 
     /// Whether no call is out and all of the log has left the window.
     pub(in crate::session) fn spent(&self, now: Instant) -> bool {
-        self.budget.in_flight() == 0 && self.budget.spent_until() <= now
+        let longer = self.longest_window().saturating_sub(self.budget.window());
+        self.budget.in_flight() == 0 && self.budget.spent_until() + longer <= now
     }
 }

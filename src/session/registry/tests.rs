@@ -75,6 +75,14 @@ fn begin(session: &Session, n: i64) -> (Underway, Authorization) {
     begun.expect("it holds a permit")
 }
 
+/// The platform accepts the token of `session`, a window ago: before that its calls go one by one.
+async fn accepted(session: &Session) {
+    session.request(ticket(0));
+    let (call, _) = begin(session, 0);
+    session.change(|core, now| core.ended(&call, Some(&Answer::Done(200)), now));
+    sleep(WINDOW).await;
+}
+
 /// Sessions of a process that began long ago, and what they wake.
 async fn sessions() -> (Arc<Sessions>, mpsc::UnboundedReceiver<ObjectKey>) {
     let (wake, woken) = mpsc::unbounded_channel();
@@ -90,6 +98,7 @@ async fn two_platforms_of_one_application_share_a_session_and_the_lower_quota_co
     let one = sessions.join(&platform("a"), key("app"), member(5, handed_in()));
     let other = sessions.join(&platform("b"), key("app"), member(2, handed_in()));
     assert!(Arc::ptr_eq(&one, &other));
+    accepted(&one).await;
     let permitted = |n| matches!(one.request(ticket(n)), Standing::Permitted { .. });
     assert_eq!((1..=5).filter(|n| permitted(*n)).count(), 2);
     let apart = sessions.join(&platform("b"), key("other"), member(2, handed_in()));
@@ -157,8 +166,9 @@ async fn the_dispatcher_wakes_the_next_when_its_turn_has_come() {
 }
 
 /// A session of five calls with ten thousand waiting, of which the first five hold a permit.
-fn crowded(sessions: &Sessions) -> Arc<Session> {
+async fn crowded(sessions: &Sessions) -> Arc<Session> {
     let session = sessions.join(&platform("crowded"), key("crowded"), member(5, handed_in()));
+    accepted(&session).await;
     for n in 1..=10_000 {
         session.request(ticket(n));
     }
@@ -197,7 +207,7 @@ async fn serves_beside(
 #[tokio::test(start_paused = true)]
 async fn a_session_whose_calls_all_hang_costs_another_nothing() {
     let (sessions, mut woken) = sessions().await;
-    let crowded = crowded(&sessions);
+    let crowded = crowded(&sessions).await;
     let _hanging: Vec<_> = (1..=5).map(|n| begin(&crowded, n)).collect();
     serves_beside(&crowded, &sessions, &mut woken).await;
 }
@@ -205,7 +215,7 @@ async fn a_session_whose_calls_all_hang_costs_another_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_is_throttled_costs_another_nothing() {
     let (sessions, mut woken) = sessions().await;
-    let crowded = crowded(&sessions);
+    let crowded = crowded(&sessions).await;
     let (call, _) = begin(&crowded, 1);
     let refusal = Answer::Throttled(Detail::default());
     crowded.change(|core, now| core.ended(&call, Some(&refusal), now));
@@ -219,7 +229,7 @@ async fn a_session_that_is_throttled_costs_another_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_session_with_ten_thousand_waiting_costs_another_nothing() {
     let (sessions, mut woken) = sessions().await;
-    let crowded = crowded(&sessions);
+    let crowded = crowded(&sessions).await;
     for n in 1..=5 {
         let (call, _) = begin(&crowded, n);
         crowded.change(|core, now| core.ended(&call, Some(&Answer::Done(200)), now));
@@ -247,6 +257,7 @@ async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_anoth
     let session = sessions.join(&bad.0, key("app"), bad.1.clone());
     let beside = sessions.join(&good.0, key("app"), good.1.clone());
     assert!(Arc::ptr_eq(&session, &beside));
+    accepted(&session).await;
     let answer = Answer::Unavailable(Detail::default(), Trouble::TlsMismatch(TlsFault::Version));
     let fail = |numbers: std::ops::RangeInclusive<i64>| {
         for n in numbers {

@@ -1,0 +1,137 @@
+//! What a session learns from a login, and from a list by which a token is tried.
+
+use tokio::time::Instant;
+
+use super::is_by_platform;
+use crate::remote::answer::{Answer, Detail};
+use crate::remote::client::Login;
+use crate::session::State;
+use crate::session::core::lane::REFUSED_FOR;
+use crate::session::core::{Core, LaneId, Underway};
+
+impl Core {
+    /// The list of one entry was answered by which a token was tried.
+    pub(in crate::session) fn trial_ended(
+        &mut self,
+        call: &Underway,
+        answer: Option<&Answer>,
+        now: Instant,
+    ) {
+        let id = call.lane;
+        self.has_been_tried(id, now);
+        let lane = self.lanes.get(&id);
+        let own = lane.is_some_and(|lane| lane.tokens.is_live(call.serial));
+        let handed_in = lane.is_some_and(|lane| !lane.terms.credential.logs_in());
+        match answer {
+            Some(Answer::TokenRefused(detail) | Answer::CredentialsRefused(detail))
+                if own && handed_in && is_by_platform(detail) =>
+            {
+                self.stamped(call, answer, now);
+                let explained = self.lanes.get(&id).map(|lane| lane.tokens.explain(detail));
+                self.credential_refused(explained.unwrap_or_default(), call, now);
+            }
+            Some(Answer::Done(_)) if own && handed_in => {
+                self.ended(call, answer, now);
+                self.serves(id, now);
+            }
+            Some(_) | None => self.ended(call, answer, now),
+        }
+    }
+
+    /// A login ended; without a result where nobody waited for it any more.
+    pub(in crate::session) fn login_ended(
+        &mut self,
+        call: &Underway,
+        result: Option<Result<Login, Answer>>,
+        now: Instant,
+    ) {
+        let answer = match &result {
+            Some(Ok(_)) => Some(&Answer::Done(200)),
+            Some(Err(answer)) => Some(answer),
+            None => None,
+        };
+        self.stamped(call, answer, now);
+        let (login, refusal) = match result {
+            Some(Ok(login)) => (Some(login), None),
+            Some(Err(answer)) => (None, Some(answer)),
+            None => (None, None),
+        };
+        let succeeded = login.is_some();
+        let Some(lane) = self.lanes.get_mut(&call.lane) else {
+            return;
+        };
+        let counts = lane.tokens.login_ended(call.serial, login, now);
+        if succeeded {
+            // Whichever secret it was made with, it has ended the tokens of all others.
+            self.serves(call.lane, now);
+        }
+        if !counts {
+            // Made with a former credential: it tells nothing about the present one.
+            self.told_nothing(call);
+            return;
+        }
+        self.has_been_tried(call.lane, now);
+        let Some(lane) = self.lanes.get_mut(&call.lane) else {
+            return;
+        };
+        match refusal {
+            None if succeeded => {
+                lane.health.logged_in(call.probe);
+                self.accepted(call.lane, now);
+            }
+            None => self.told_nothing(call),
+            Some(Answer::Throttled(_)) => self.throttled(call),
+            // All wait for the login, so it is paced from its first failure on.
+            Some(Answer::Unavailable(detail, trouble)) => {
+                self.ails(State::Unavailable(detail, trouble), true, call, now);
+            }
+            Some(Answer::ApplicationRefused(detail)) => {
+                self.ails(State::ApplicationRefused(detail), true, call, now);
+            }
+            Some(Answer::CredentialsRefused(detail)) => {
+                self.credential_refused(detail, call, now);
+            }
+            // Not the platform's words: whatever answers there has judged no credentials.
+            Some(
+                Answer::TokenRefused(detail)
+                | Answer::Unexpected(detail)
+                | Answer::Unproven(detail)
+                | Answer::InvalidFileId(detail)
+                | Answer::AlreadyGone(detail),
+            ) => self.ails(State::Unexpected(detail), true, call, now),
+            Some(Answer::Done(_)) => {
+                let detail = Detail {
+                    message: "the login was answered without a token".to_owned(),
+                    ..Detail::default()
+                };
+                self.ails(State::Unexpected(detail), true, call, now);
+            }
+        }
+    }
+
+    /// The token of this lane is the newest one of the application: those that other logins brought are dead.
+    fn serves(&mut self, id: LaneId, now: Instant) {
+        if self.live.is_some_and(|live| live != id) {
+            self.changed_over = Some(now);
+        }
+        self.live = Some(id);
+        let others: Vec<_> = self.lanes.keys().copied().filter(|o| *o != id).collect();
+        for other in others {
+            let lane = self.lanes.get_mut(&other);
+            if let Some(lane) = lane.filter(|lane| lane.terms.credential.logs_in()) {
+                lane.tokens.drop_token();
+                self.void_permits(other);
+            }
+        }
+    }
+
+    /// The platform refused the credential itself: no use to try it again soon.
+    pub(super) fn credential_refused(&mut self, detail: Detail, call: &Underway, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&call.lane) {
+            let state = State::AuthenticationFailed(detail.clone());
+            lane.health.refuses(state, REFUSED_FOR, now);
+        }
+        self.refused(call.lane, detail, now);
+        self.void_permits(call.lane);
+    }
+}
