@@ -233,13 +233,17 @@ impl Guards {
     ) {
         let mut state = self.lock();
         state.unplaced.remove(platform);
-        if state.platforms.get(platform) != Some(application) {
+        let group = state.groups.of(application, platform);
+        let before = state.platforms.get(platform).cloned();
+        if before.as_ref() != Some(application) {
             state.drop_bound(platform);
             state
                 .platforms
                 .insert(platform.clone(), application.clone());
         }
-        let group = state.groups.of(application, platform);
+        if let Some(before) = before.filter(|before| before != application) {
+            state.carry(platform, &before, group);
+        }
         if let Some(own) = state.groups.guard(group) {
             own.set_bound(platform, Bound::of(uid, guard));
         }
@@ -325,6 +329,20 @@ impl State {
         let application = self.platforms.get(platform)?;
         let group = self.groups.of(application, platform);
         self.groups.guard(group)
+    }
+
+    /// What was sent while `platform` was of the application `before` counts in `group`, too: its status tells of one
+    /// application only, and its Secret may name another one for a while.
+    fn carry(&mut self, platform: &ObjectKey, before: &AppId, group: u64) {
+        let former = self.groups.of(before, platform);
+        let sent = self
+            .groups
+            .guard(former)
+            .map(|guard| guard.tally.copy_sent());
+        if let (Some(sent), Some(guard)) = (sent, self.groups.guard(group)) {
+            guard.untold |= sent.stretches().next().is_some();
+            guard.tally.merge_sent(sent);
+        }
     }
 
     fn drop_bound(&mut self, platform: &ObjectKey) {

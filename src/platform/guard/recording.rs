@@ -53,10 +53,12 @@ impl Guards {
             if let Some(bound) = state.unplaced.remove(platform) {
                 own.set_bound(platform, bound);
             }
-            state
-                .platforms
-                .entry(platform.clone())
-                .or_insert(application);
+            let present = state.platforms.entry(platform.clone());
+            let present = present.or_insert_with(|| application.clone()).clone();
+            if present != application {
+                let group = state.groups.of(&present, platform);
+                state.carry(platform, &application, group);
+            }
         }
         if !std::mem::replace(&mut state.loaded, true) {
             told = state.groups.numbers();

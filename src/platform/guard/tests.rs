@@ -285,6 +285,39 @@ fn a_status_of_another_application_says_nothing_of_this_one() {
 }
 
 #[test]
+fn what_was_sent_over_a_platform_counts_whatever_application_its_secret_names_meanwhile() {
+    let bench = Bench::guarding(2);
+    for number in 0..2 {
+        bench.ask(number, "app-1");
+        assert!(matches!(bench.judge(number, "app-1"), Judgement::Free(_)));
+        bench
+            .guards
+            .want(&format!("uid-{number}"), Some(platform()));
+        bench.record(2);
+        assert!(bench.guards.take(&format!("uid-{number}"), at(2)));
+    }
+    bench.record(2);
+    // A typo, and a hand-over before it is put right.
+    bench.bound("app-2", 2);
+    let record = bench.record(3)[&platform()].clone();
+    assert_eq!(record.guard.application, Some(app("app-2")));
+    let status = PlatformStatus {
+        guard: Some(record.guard),
+        ..PlatformStatus::default()
+    };
+    let statuses = [(platform(), status)];
+    for right_before in [true, false] {
+        let next = Bench::new();
+        next.bound(if right_before { "app-1" } else { "app-2" }, 2);
+        next.load(&statuses, 4);
+        next.bound("app-1", 2);
+        next.record(4);
+        next.ask(7, "app-1");
+        assert!(matches!(next.judge(7, "app-1"), Judgement::Held(_)));
+    }
+}
+
+#[test]
 fn a_record_that_could_not_be_written_is_due_again() {
     let bench = Bench::guarding(2);
     assert!(!bench.record(1)[&platform()].urgent);
