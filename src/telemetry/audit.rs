@@ -1,10 +1,11 @@
 //! The audit trail: one JSON line for each deletion, on standard output, logs being on standard error, or in a file.
 
+mod sinks;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
+use self::sinks::{AuditFile, Stdout, open};
 use crate::api::names::{AppId, Endpoint, FileId};
 use crate::api::version_package::{Outcome, PackageIdentity};
 
@@ -109,8 +111,12 @@ const OVERDUE: Duration = Duration::from_secs(10);
 const FORGOTTEN: Duration = Duration::from_secs(45);
 /// A line that was written after all is remembered for so long, so that who owes it doesn't write it again.
 const REMEMBERED: Duration = Duration::from_secs(600);
-/// Lines that are written at a time: each may hang, and hold a thread.
-const AT_ONCE: usize = 8;
+/// Lines that are written at a time: each may hang for good, and hold a thread.
+const AT_ONCE: usize = 16;
+/// While a try hangs, another one is made after so long, and twice as long each time: it may be that one alone which hangs, as
+/// on a volume that was mounted anew.
+const PROBE: Duration = Duration::from_secs(10);
+const PROBE_CAP: Duration = Duration::from_secs(300);
 
 /// Takes lines that are written.
 pub trait Sink: fmt::Debug + Send + Sync {
@@ -124,6 +130,28 @@ pub struct AuditLog {
     sink: Arc<dyn Sink>,
     turns: Arc<Semaphore>,
     owed: Arc<Mutex<BTreeMap<Vec<u8>, Owed>>>,
+    probes: Arc<Mutex<Probes>>,
+}
+
+/// The tries that are made although another one hangs.
+#[derive(Debug, Default)]
+struct Probes {
+    count: u32,
+    next: Option<Instant>,
+}
+
+impl Probes {
+    /// Whether one may be made now.
+    fn may(&mut self, now: Instant) -> bool {
+        let next = *self.next.get_or_insert(now + PROBE);
+        if now < next {
+            return false;
+        }
+        self.count = self.count.saturating_add(1);
+        let doubled = PROBE.saturating_mul(2_u32.saturating_pow(self.count.min(16)));
+        self.next = Some(now + doubled.min(PROBE_CAP));
+        true
+    }
 }
 
 /// A line that is not known to be written.
@@ -180,6 +208,7 @@ impl AuditLog {
             sink: Arc::new(sink),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
             owed: Arc::default(),
+            probes: Arc::default(),
         }
     }
 
@@ -202,6 +231,7 @@ impl AuditLog {
         match ended {
             Ok(Ok(())) => {
                 owed.remove(&line);
+                give_up(&mut owed);
                 Ok(())
             }
             Ok(Err(error)) => {
@@ -223,7 +253,7 @@ impl AuditLog {
     /// Notes that `line` is owed; whether an earlier try has written it after all.
     ///
     /// # Errors
-    /// While a try hangs, its own or another one's: a second one would hang too.
+    /// While a try hangs, its own or another one's: most others would hang too.
     fn begin(&self, line: &[u8], now: Instant) -> io::Result<bool> {
         let mut owed = self.owed.lock();
         look_after(&mut owed);
@@ -240,7 +270,13 @@ impl AuditLog {
             owed.remove(line);
             return Ok(true);
         }
-        if hangs { Err(late()) } else { Ok(false) }
+        let mut probes = self.probes.lock();
+        if !hangs {
+            *probes = Probes::default();
+        } else if !probes.may(now) {
+            return Err(late());
+        }
+        Ok(false)
     }
 
     /// One try. `Err` with what still hangs at the `deadline`, where it has begun.
@@ -313,37 +349,6 @@ impl AuditLog {
     }
 }
 
-/// Standard output.
-#[derive(Debug)]
-struct Stdout;
-
-impl Sink for Stdout {
-    fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
-        blocking(move || {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(&line)?;
-            stdout.flush()
-        })
-    }
-}
-
-impl Sink for Arc<AuditFile> {
-    fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
-        let file = Arc::clone(self);
-        blocking(move || AuditFile::append(&file, &line))
-    }
-}
-
-/// Blocks a thread of its own, maybe for ever.
-fn blocking(
-    write: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> BoxFuture<'static, io::Result<()>> {
-    let ended = tokio::task::spawn_blocking(write);
-    ended
-        .map(|ended| ended.map_err(io::Error::other).flatten())
-        .boxed()
-}
-
 /// Takes in what has become of tries that nobody waited for.
 fn look_after(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     for owed in owed.values_mut() {
@@ -358,64 +363,18 @@ fn look_after(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     }
 }
 
+/// Lines are taken: what hangs won't end any more, and is tried anew.
+fn give_up(owed: &mut BTreeMap<Vec<u8>, Owed>) {
+    for owed in owed.values_mut() {
+        if matches!(owed.state, Writing::Hangs(_)) {
+            owed.state = Writing::Tried(late().to_string());
+        }
+    }
+}
+
 fn late() -> io::Error {
     let why = format!("it hangs, and takes no line within {PATIENCE:?}");
     io::Error::new(ErrorKind::TimedOut, why)
-}
-
-/// A file that may be renamed, removed or cut at any time: it is opened anew for each line, so no line ever goes to one
-/// that nobody looks at any more, and nobody has to be told of a rotation.
-#[derive(Debug)]
-struct AuditFile {
-    path: PathBuf,
-    /// One line at a time.
-    turn: Mutex<()>,
-}
-
-impl AuditFile {
-    fn append(&self, line: &[u8]) -> io::Result<()> {
-        let file = {
-            let _turn = self.turn.lock();
-            let mut file = open(&self.path)?;
-            // What a full disk or a crash left half written must not spoil this line.
-            let broken = ends_within_a_line(&mut file)?;
-            let bytes = [if broken { &b"\n"[..] } else { &[] }, line].concat();
-            let taken = file.write(&bytes)?;
-            if taken < bytes.len() {
-                return Err(ErrorKind::StorageFull.into());
-            }
-            file
-        };
-        file.sync_data()
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true);
-    match options.open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let file = options.create(true).open(path)?;
-            // Its name has to outlive a power cut too.
-            let folder = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-            Ok(file)
-        }
-        opened => opened,
-    }
-}
-
-fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Ok(false);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last != *b"\n")
 }
 
 fn line(record: &impl Serialize) -> io::Result<Vec<u8>> {

@@ -1,4 +1,6 @@
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
 
 use super::*;
 
@@ -254,4 +256,43 @@ async fn a_line_that_is_owed_is_written_once_it_can_be_and_by_nobody_where_its_o
     }
     log.pay().await;
     assert_eq!((lines(&path), log.unwritten().len()), (1, 0));
+}
+
+/// Takes each line but the first, which hangs for ever.
+#[derive(Debug, Default)]
+struct HangsOnce(std::sync::atomic::AtomicUsize);
+
+impl Sink for HangsOnce {
+    fn append(&self, _line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
+        match self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => futures::future::pending().boxed(),
+            _ => async { Ok(()) }.boxed(),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_hangs_for_ever_keeps_no_line_from_being_written() {
+    let log = AuditLog::to(HangsOnce::default());
+    log.write(&record()).await.unwrap_err();
+    let other = AuditRecord {
+        uid: "u-2".to_owned(),
+        ..record()
+    };
+    // Most of what comes now would hang too.
+    log.write(&other).await.unwrap_err();
+    log.write(&record()).await.unwrap_err();
+    tokio::time::sleep(PROBE).await;
+    log.write(&other).await.unwrap();
+    log.write(&record()).await.unwrap();
+    assert_eq!((log.overdue(), log.unwritten().len()), (None, 0));
+}
+
+#[test]
+fn while_a_try_hangs_others_are_made_ever_more_rarely() {
+    let begun = Instant::now();
+    let mut probes = Probes::default();
+    let seconds = (0..2_000).filter(|second| probes.may(begun + Duration::from_secs(*second)));
+    let seconds: Vec<u64> = seconds.collect();
+    assert_eq!(seconds, [10, 30, 70, 150, 310, 610, 910, 1210, 1510, 1810]);
 }

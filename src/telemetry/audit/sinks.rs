@@ -1,0 +1,103 @@
+//! Where lines are written: standard output, or a file. Each may hang.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::Sink;
+
+/// Standard output.
+#[derive(Debug)]
+pub(super) struct Stdout;
+
+impl Sink for Stdout {
+    fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
+        blocking(move || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&line)?;
+            stdout.flush()
+        })
+    }
+}
+
+impl Sink for Arc<AuditFile> {
+    fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>> {
+        let file = Arc::clone(self);
+        blocking(move || AuditFile::append(&file, &line))
+    }
+}
+
+/// Blocks a thread of its own, maybe for ever.
+fn blocking(
+    write: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> BoxFuture<'static, io::Result<()>> {
+    let ended = tokio::task::spawn_blocking(write);
+    ended
+        .map(|ended| ended.map_err(io::Error::other).flatten())
+        .boxed()
+}
+
+/// A file that may be renamed, removed or cut at any time: it is opened anew for each line, so no line ever goes to one
+/// that nobody looks at any more, and nobody has to be told of a rotation.
+#[derive(Debug)]
+pub(super) struct AuditFile {
+    pub(super) path: PathBuf,
+    /// One line at a time.
+    pub(super) turn: Mutex<()>,
+}
+
+/// A line waits so long for the one before it.
+const TURN: Duration = Duration::from_secs(1);
+
+impl AuditFile {
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        let file = {
+            // One that hangs keeps it for ever.
+            let _turn = self.turn.try_lock_for(TURN);
+            let mut file = open(&self.path)?;
+            // What a full disk or a crash left half written must not spoil this line.
+            let broken = ends_within_a_line(&mut file)?;
+            let bytes = [if broken { &b"\n"[..] } else { &[] }, line].concat();
+            let taken = file.write(&bytes)?;
+            if taken < bytes.len() {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            file
+        };
+        file.sync_data()
+    }
+}
+
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let file = options.create(true).open(path)?;
+            // Its name has to outlive a power cut too.
+            let folder = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(file)
+        }
+        opened => opened,
+    }
+}
+
+fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
