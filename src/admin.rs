@@ -302,6 +302,60 @@ mod tests {
         assert!(body.contains("limit"), "{body}");
     }
 
+    fn reports() -> Reports {
+        Reports {
+            desk: Arc::default(),
+            places: Arc::new(Semaphore::new(REPORTS)),
+        }
+    }
+
+    /// How a report is refused to this peer.
+    fn refused(reports: &Reports, peer: &Arc<Peer>) -> (StatusCode, String) {
+        let peer = Extension(Arc::clone(peer));
+        let refusal = reports.report(&peer, Ok(Query(())), |_, ()| Ok(()));
+        let refusal = refusal.unwrap_err();
+        (refusal.status(), refusal.error)
+    }
+
+    #[test]
+    fn reports_are_given_over_the_loopback_interface_only() {
+        let reports = reports();
+        let (status, error) = refused(&reports, &Arc::new(Peer::at(false)));
+        assert_eq!(status, StatusCode::FORBIDDEN);
+        assert!(
+            error.contains("over the loopback interface only"),
+            "{error}"
+        );
+        let (_, error) = refused(&reports, &Arc::new(Peer::at(true)));
+        assert!(error.contains("still starting"), "{error}");
+    }
+
+    #[test]
+    fn so_many_reports_are_made_at_a_time_each_until_its_connection_ends() {
+        let reports = reports();
+        let mut peers: Vec<_> = (0..REPORTS).map(|_| Arc::new(Peer::at(true))).collect();
+        for peer in &peers {
+            assert!(refused(&reports, peer).1.contains("still starting"));
+        }
+        let one_more = Arc::new(Peer::at(true));
+        let (status, error) = refused(&reports, &one_more);
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(error.contains("too many reports"), "{error}");
+        peers.pop();
+        assert!(refused(&reports, &one_more).1.contains("still starting"));
+    }
+
+    #[test]
+    fn a_report_has_so_many_bytes_at_most() {
+        let mut text = Bounded(Vec::new());
+        text.write_all(&vec![b'x'; REPORT]).unwrap();
+        let error = text.write_all(b"x").unwrap_err();
+        assert_eq!(
+            (error.kind(), text.0.len()),
+            (ErrorKind::FileTooLarge, REPORT)
+        );
+    }
+
     #[tokio::test]
     async fn a_stop_ends_the_server_even_with_a_request_that_never_ends() {
         let served = served().await;

@@ -31,6 +31,12 @@ impl Refusal {
         let error = error.into();
         Self { error, status }
     }
+
+    /// The status of the answer.
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
 }
 
 impl IntoResponse for Refusal {
