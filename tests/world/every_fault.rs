@@ -118,6 +118,7 @@ fn play_some(all: impl Iterator<Item = (Scene, Harm)>, every: usize) {
     });
     let every = std::env::var("WORLD_EVERY").map_or(every, |every| every.parse().unwrap());
     let all: Vec<(Scene, Harm)> = all.step_by(every).collect();
+    assert!(!all.is_empty(), "there is no such scene or harm");
     let (played, failed) = at_once(&all, |(scene, harm)| play(*scene, *harm));
     println!("{} runs", played.len() + failed.len());
     let failed: Vec<_> = failed

@@ -17,7 +17,7 @@ impl Stage<'_> {
         world.show_secrets(STRANGE, &["theirs"]);
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"},
-            "stringData": {"appId": "app-1", "accessToken": "made-up-token"},
+            "stringData": {"appKey": "app-1", "accessToken": "made-up-token"},
         });
         world.people.create("secrets", STRANGE, &secret).await;
         let more = json!({
