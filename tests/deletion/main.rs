@@ -12,6 +12,7 @@ mod kept;
 mod pauses;
 mod phases;
 mod platforms;
+mod replaced;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -263,6 +263,47 @@ async fn file_ids_and_names_mean_what_is_written() {
 }
 
 #[tokio::test]
+async fn what_is_expected_and_the_names_of_secrets_mean_what_is_written() {
+    let mut rng = Rng::with_seed(19);
+    let pieces = ["a", "Z", "0", "-", ".", " ", "\u{7}", "é", "名"];
+    for field in [
+        "name",
+        "version",
+        "fileType",
+        "deviceType",
+        "model",
+        "manufacturerName",
+    ] {
+        let values = rows(&mut rng, &pieces, 6);
+        let read = |written: &Value, spec: &Value| {
+            let spec: VersionPackageSpec = serde_json::from_value(spec.clone()).unwrap();
+            let expect = serde_json::to_value(spec.expect.unwrap()).unwrap();
+            assert_eq!(expect, json!({field: written}));
+        };
+        let path = format!("expect.{field}");
+        all_mean_what_is_written(version_package(), &path, 10, values, read).await;
+    }
+    let pieces = ["a", "z", "0", "-", ".", "A", "_", "/"];
+    for field in [
+        "credentialsSecretRef",
+        "tls.caSecretRef",
+        "tls.clientCertSecretRef",
+    ] {
+        let values = rows(&mut rng, &pieces[..5], 5)
+            .into_iter()
+            .chain(rows(&mut rng, &pieces, 4));
+        let pointer = format!("/{}/name", field.replace('.', "/"));
+        let read = |written: &Value, spec: &Value| {
+            let spec = PlatformSpec::read(spec.clone()).unwrap();
+            let spec = serde_json::to_value(spec).unwrap();
+            assert_eq!(spec.pointer(&pointer), Some(written));
+        };
+        let path = format!("{field}.name");
+        all_mean_what_is_written(platform(), &path, 5, values.collect(), read).await;
+    }
+}
+
+#[tokio::test]
 async fn numbers_and_selectors_mean_what_is_written() {
     let numbers: Vec<Value> = [
         "0", "1", "-1", "50", "100", "100.0", "1e2", "1.5", "10000", "10001", "1000000", "1000001",

@@ -34,6 +34,12 @@ async fn after_a_restore_of_the_store_everything_is_listed_anew_and_grace_begins
     plane.save();
     // Since then: versions grow, and an object that the restored store knows nothing of.
     rig.active(&[("unknown", "package-00004")]).await;
+    for calls in [101, 102, 103, 104, 100] {
+        rig.patch(
+            "platform/production",
+            &json!({"spec": {"quota": {"calls": calls}}}),
+        );
+    }
     plane.grow(40);
     rig.annotate("vp/wanted", "note", Some("after the snapshot"));
     let restored = std::time::Instant::now();
@@ -46,7 +52,11 @@ async fn after_a_restore_of_the_store_everything_is_listed_anew_and_grace_begins
             .then_some(())
     })
     .await;
-    // What is changed now is seen at once, although its versions were passed long ago.
+    // What is changed now is seen at once, although its versions were passed long ago: an emergency stop, and an object.
+    for (mode, reason) in [("Observe", "Observing"), ("Enforce", "Available")] {
+        rig.patch("platform/production", &json!({"spec": {"mode": mode}}));
+        rig.platform_reason("production", reason).await;
+    }
     rig.patch("vp/later", &json!({"spec": {"lifecycle": "Retired"}}));
     rig.reason("later", "GracePeriod").await;
     assert!(rig.get("unknown").await.is_none());

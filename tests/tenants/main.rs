@@ -13,6 +13,7 @@ mod moved;
 #[path = "../support/mod.rs"]
 mod support;
 mod two_tokens;
+mod typo;
 mod wrong_ca;
 
 use std::time::Duration;

@@ -133,3 +133,49 @@ async fn what_a_wrong_endpoint_lacked_is_deleted_once_the_endpoint_is_put_right(
         assert_eq!(rig.deletes(package).await.len(), 1, "{package}");
     }
 }
+
+#[tokio::test]
+async fn a_moved_endpoint_settles_nothing_under_a_new_platform_or_after_a_restart_either() {
+    let plane = Plane::start();
+    plane.install();
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let rig = Rig::on(&plane, "moved-anew", Layout::default()).await;
+    rig.active(&[("meter-fw", FIRST)]).await;
+    let platform = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
+    let platform: Value = serde_json::from_str(&platform.expect_ok()).unwrap();
+    rig.give_up_platform("production").await;
+    let options = SimulatorOptions {
+        app_id: &rig.namespace,
+        prefix: &own::prefix(&rig.namespace),
+        quota_window: "1s",
+        ..SimulatorOptions::default()
+    };
+    let other = Simulator::start(options).await;
+    let ca = std::fs::read_to_string(other.tls_dir().join("ca.crt")).unwrap();
+    rig.patch(
+        "secret/production-ca",
+        &json!({"stringData": {"ca.crt": ca}}),
+    );
+    let mut spec = platform["spec"].clone();
+    spec["endpoint"] = json!(other.endpoint());
+    let anew = json!({
+        "apiVersion": "iodm.dev/v1alpha1", "kind": "Platform",
+        "metadata": {"namespace": rig.namespace, "name": "production"}, "spec": spec,
+    });
+    plane.apply(&anew.to_string()).expect_ok();
+    rig.delete("meter-fw");
+    rig.reason("meter-fw", "EndpointChanged").await;
+    operator.kill().await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let try_now = Some("after the restart");
+    rig.annotate("vp/meter-fw", "requested-at", try_now);
+    let held = rig
+        .becomes("meter-fw", "to be looked at again", SOON, |object| {
+            object["status"]["lastHandledRequestedAt"] == json!(try_now)
+        })
+        .await;
+    assert_eq!(ready(&held)["reason"], "EndpointChanged", "{held:#}");
+    assert!(held["status"]["deletion"]["outcome"].is_null());
+}

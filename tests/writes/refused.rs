@@ -177,7 +177,7 @@ async fn a_removal_that_a_policy_refuses_is_said_and_not_tried_all_the_time() {
 }
 
 /// Adds a Platform `second` with the spec of `production`.
-fn add_second_platform(rig: &Rig<'_>) {
+pub fn add_second_platform(rig: &Rig<'_>) {
     let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
     let first: Value = serde_json::from_str(&said.expect_ok()).unwrap();
     let second = json!({

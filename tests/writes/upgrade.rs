@@ -5,22 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 use kube::api::ListParams;
 
+use super::refused::add_second_platform;
 use super::*;
 use crate::support::{OPERATOR, Plane, SOON, SimulatorOptions, ready, start_operator, wait_for};
 
-/// So many of each kind: gone, held, paused, wanted.
+/// So many of each kind: gone, released, held, and the last ones either paused or wanted.
 const EACH: usize = 250;
 const WRITES_AT_ONCE: usize = 16;
 
 async fn create(rig: &Rig<'_>, number: usize) {
-    let retired = number / EACH != 3;
-    let lifecycle = if retired { "Retired" } else { "Active" };
-    let spec = json!({"lifecycle": lifecycle});
+    let (kind, odd) = (number / EACH, number % 2 == 1);
+    let lifecycle = if kind == 3 && odd {
+        "Active"
+    } else {
+        "Retired"
+    };
+    let platform = if kind == 1 { "second" } else { "production" };
+    let spec = json!({"lifecycle": lifecycle, "platformRef": {"name": platform}});
     let name = format!("p-{number:04}");
     // The simulator numbers its packages from 1.
     let package = format!("package-{:05}", number + 1);
     let mut manifest = rig.manifest(&name, &package, &spec);
-    if number / EACH == 2 {
+    if kind == 3 && !odd {
         manifest["metadata"]["annotations"] = json!({"iodm.dev/paused": "true"});
     }
     let object: DynamicObject = serde_json::from_value(manifest).unwrap();
@@ -81,14 +87,27 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
             .for_each_concurrent(WRITES_AT_ONCE, |number| create(&rig, number))
             .await;
     };
+    add_second_platform(&rig);
     begin(0..EACH).await;
     say(&rig, "Deleted", EACH).await;
-    begin(EACH..4 * EACH).await;
+    // These are released, and wait for another reason.
+    begin(EACH..2 * EACH).await;
     say(&rig, "MassDeletionHeld", EACH).await;
-    say(&rig, "Paused", EACH).await;
-    say(&rig, "Active", EACH).await;
-    let platform = rig.platform_reason("production", "MassDeletionHeld").await;
-    let hold = platform["status"]["hold"]["id"].clone();
+    let hold = async || {
+        let platform = rig.platform_reason("production", "MassDeletionHeld").await;
+        platform["status"]["hold"]["id"].clone()
+    };
+    let released = hold().await;
+    rig.patch("platform/second", &json!({"spec": {"mode": "Observe"}}));
+    say(&rig, "WouldDelete", EACH).await;
+    rig.annotate("platform/production", "release-hold", released.as_str());
+    rig.platform_reason("production", "Available").await;
+    begin(2 * EACH..4 * EACH).await;
+    say(&rig, "MassDeletionHeld", EACH).await;
+    say(&rig, "Paused", EACH / 2).await;
+    say(&rig, "Active", EACH / 2).await;
+    let held = hold().await;
+    assert_ne!(held, released);
     operator.terminate().await;
     // What the first version wrote, but for the uid.
     let none = json!({"status": {"uid": null}});
@@ -106,16 +125,18 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
             }
         })
         .await;
-    rig.kubectl(&[
-        "patch",
-        "platform",
-        "production",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &none.to_string(),
-    ])
-    .expect_ok();
+    for platform in ["production", "second"] {
+        rig.kubectl(&[
+            "patch",
+            "platform",
+            platform,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &none.to_string(),
+        ])
+        .expect_ok();
+    }
     let deleted = rig.simulator.ledger().await.len();
     let from = plane.audit_end();
     let mut operator = start_operator(&plane, &[]);
@@ -130,7 +151,10 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     let names: BTreeSet<_> = written.map(|event| event.name.clone()).collect();
     assert!(names.is_empty(), "{} were written: {names:?}", names.len());
     assert_eq!(rig.simulator.ledger().await.len(), deleted, "no call");
-    let platform = rig.platform_reason("production", "MassDeletionHeld").await;
-    assert_eq!(platform["status"]["hold"]["id"], hold);
+    assert_eq!(hold().await, held);
     say(&rig, "MassDeletionHeld", EACH).await;
+    // What was released is free to go, in whatever window.
+    rig.patch("platform/second", &json!({"spec": {"mode": "Enforce"}}));
+    say(&rig, "Deleted", 2 * EACH).await;
+    assert_eq!(hold().await, held);
 }

@@ -1,6 +1,7 @@
 //! A webhook that answers as if the object had changed meanwhile: what the watch doesn't bear out is a refusal. And one that
 //! never answers: it holds up no namespace but its own.
 
+mod denied;
 mod events;
 mod silent;
 
@@ -68,12 +69,31 @@ async fn ask(rig: &Rig<'_>, webhook: &(String, ByteString), resource: &str) -> S
     ask_in(rig, &rig.namespace, webhook, resource).await
 }
 
+/// The same, of the writes alone that `expression` is true of.
+async fn ask_where(
+    rig: &Rig<'_>,
+    webhook: &(String, ByteString),
+    resource: &str,
+    expression: &str,
+) -> String {
+    ask_of(rig, &rig.namespace, webhook, (resource, expression)).await
+}
+
 /// The same in any namespace.
 async fn ask_in(
     rig: &Rig<'_>,
     namespace: &str,
-    (url, ca): &(String, ByteString),
+    webhook: &(String, ByteString),
     resource: &str,
+) -> String {
+    ask_of(rig, namespace, webhook, (resource, "true")).await
+}
+
+async fn ask_of(
+    rig: &Rig<'_>,
+    namespace: &str,
+    (url, ca): &(String, ByteString),
+    (resource, expression): (&str, &str),
 ) -> String {
     let name = format!("conflict-{namespace}-{}", resource.replace('/', "-"));
     let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
@@ -85,7 +105,10 @@ async fn ask_in(
             "clientConfig": {"url": url, "caBundle": ca},
             "rules": [{"apiGroups": ["iodm.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"], "resources": [resource]}],
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
-            "matchConditions": [{"name": "operator", "expression": format!("request.userInfo.username == '{user}'")}],
+            "matchConditions": [
+                {"name": "operator", "expression": format!("request.userInfo.username == '{user}'")},
+                {"name": "those", "expression": expression},
+            ],
         }],
     });
     rig.plane.apply(&configuration.to_string()).expect_ok();

@@ -29,6 +29,18 @@ fn strip_uids(rig: &Rig<'_>) -> Policy {
     enforce(rig, "Mutating", "platforms/status", &spec, &json!({}))
 }
 
+/// Changes the message of each status of a Platform that is written.
+fn change_messages(rig: &Rig<'_>) -> Policy {
+    let spec = json!({
+        "reinvocationPolicy": "Never",
+        "matchConditions": [{"name": "said", "expression": "has(object.status) && has(object.status.conditions)"}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
+            "expression": "[JSONPatch{op: 'replace', path: '/status/conditions/0/message', value: 'seen by the auditors'}]",
+        }}],
+    });
+    enforce(rig, "Mutating", "platforms/status", &spec, &json!({}))
+}
+
 /// How many deletions stand on record as sent in the status of a Platform.
 fn counted(rig: &Rig<'_>, platform: &str) -> usize {
     let said = rig.kubectl(&["get", "platform", platform, "-o", "json"]);
@@ -141,4 +153,25 @@ async fn a_platform_whose_hold_a_policy_refuses_says_so_and_what_it_holds_waits(
     policy.lift(rig.plane);
     let told = rig.platform_reason("production", "MassDeletionHeld").await;
     assert!(told["status"]["hold"]["id"].is_string(), "{told}");
+}
+
+#[tokio::test]
+async fn a_platform_whose_message_a_policy_changes_is_written_ever_more_rarely() {
+    let rig = guarded("change-message").await;
+    rig.platform_reason("production", "Available").await;
+    let policy = change_messages(&rig);
+    in_force().await;
+    let from = rig.plane.audit_end();
+    rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
+    let told = rig.platform_reason("production", "Observing").await;
+    assert_eq!(ready(&told)["message"], "seen by the auditors");
+    // It would be ten with a pause that doesn't grow.
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let tried = patches(&rig, from, "production", "status");
+    println!("{tried} patches");
+    assert!((2..=6).contains(&tried), "{tried} patches");
+    policy.lift(rig.plane);
+    // What is news is written at once.
+    rig.patch("platform/production", &json!({"spec": {"mode": "Enforce"}}));
+    rig.platform_reason("production", "Available").await;
 }

@@ -1,0 +1,53 @@
+//! A webhook that is asked about the intent to delete alone: whatever it answers with, the object says what stops it.
+
+use axum::http::StatusCode;
+
+use super::*;
+
+/// What a webhook denies with that chooses this code.
+fn denial(review: &Value, code: u16) -> Json<Value> {
+    Json(json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "response": {
+            "uid": review["request"]["uid"], "allowed": false,
+            "status": {"code": code, "message": WORDS},
+        },
+    }))
+}
+
+/// Deletes an object whose intent the webhook is asked about: `words` are said on it, and nothing is sent before the webhook is
+/// asked no more.
+async fn says_what_stops_it(subject: &str, webhook: &(String, ByteString), words: &str) {
+    let rig = Rig::shared(subject, at_once()).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    let intents =
+        "has(object.status) && has(object.status.phase) && object.status.phase == 'Deleting'";
+    let asked = ask_where(&rig, webhook, "versionpackages/status", intents).await;
+    let begun = Instant::now();
+    rig.delete("meter-fw");
+    let refused = rig.reason("meter-fw", "StatusRefused").await;
+    println!("said after {:?}", begun.elapsed());
+    let message = ready(&refused)["message"].to_string();
+    assert!(message.contains(words), "{message}");
+    assert!(rig.deletes("package-00001").await.is_empty());
+    ask_no_more(&rig, &asked);
+    rig.gone("meter-fw").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_denial_of_the_intent_is_said_on_the_object_whatever_code_it_has() {
+    for code in [401, 404, 429, 500] {
+        let answers =
+            Router::new().fallback(async move |Json(review): Json<Value>| denial(&review, code));
+        let webhook = serve(answers).await;
+        says_what_stops_it(&format!("deny-{code}"), &webhook, WORDS).await;
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_fails_for_the_intent_is_told_of_on_the_object_once_that_lasts() {
+    let answers = Router::new().fallback(async || StatusCode::BAD_GATEWAY);
+    let webhook = serve(answers).await;
+    says_what_stops_it("fail-intent", &webhook, "failed calling webhook").await;
+}
