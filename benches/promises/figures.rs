@@ -215,7 +215,8 @@ and keeps the figures of the others as long as the program is the same; `QUICK=1
 {missing}{table}
 The **paced floor** is the time of an ideal client that needs no time of its own: its call *i* goes as soon as its delete was asked for and the
 answer to its call *i* - 100 is one window old. Deletes are asked for with one `deletecollection`, and count from when a watch first shows them. A
-run starts with a live token and an empty window.
+run starts with a live token and an empty window. In **drain-100** to **drain-1000**, **window-** and **shared-** the window is compressed ten times, to 6 s, so that the milliseconds of
+the API server weigh ten times as much; **drain-real-time** and **many** have the real one, of 60 s. `BENCH=shared` measures what is called shared-, and `BENCH=large-fleet` idle-10000, start and storm.
 
 The **bare loop** is a small program that makes the same API calls for each deletion (intent, event, finalizer, and the call to the platform
 once its intent is back through a watch), one after the other and nothing else. It runs on the operator's core with the operator stopped; in

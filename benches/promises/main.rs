@@ -40,7 +40,7 @@ use futures::FutureExt;
 use pruned::Cores;
 
 /// Every bench by its name, in the order of the table, and whether it is part of a quick run.
-const BENCHES: &[(&str, bool)] = &[
+const BENCHES: [(&str, bool); 18] = [
     ("program", true),
     ("drain-100", true),
     ("drain-500", true),
@@ -68,9 +68,17 @@ async fn main() {
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
+    let names = BENCHES.map(|(bench, _)| bench);
+    if let Some(word) = chosen.iter().find(|word| !names.contains(&word.as_str())) {
+        eprintln!(
+            "there is no bench {word:?}; choose among {}",
+            names.join(", ")
+        );
+        std::process::exit(2);
+    }
     let quick = std::env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
     let mut rows = Vec::new();
-    for &(bench, short) in BENCHES {
+    for (bench, short) in BENCHES {
         let named = chosen.is_empty() || chosen.iter().any(|word| word == bench);
         if named && (short || !quick || !chosen.is_empty()) {
             eprintln!("bench: {bench} ...");
@@ -87,7 +95,7 @@ async fn main() {
     if quick {
         return figures::report(&rows, None);
     }
-    let all = results::collect(BENCHES.iter().map(|(bench, _)| *bench));
+    let all = results::collect(names.into_iter());
     // A target that is missed is a figure too, and so is a bench that was not run: the page says so.
     figures::report(&all.rows, Some(&all.told));
 }

@@ -115,7 +115,7 @@ reasons! {
     /// The package is wanted until the time in `spec.retireAfter`.
     Scheduled: Active, "Nothing.";
     /// The deletion waits for its turn among the calls that the platform allows.
-    Queued: Waiting, "Nothing: it goes on by itself.";
+    Queued: Waiting, "Nothing where the message tells a place in the queue; else mend what it names.";
     /// The platform refused a call for being one too many; the whole application pauses.
     Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
     /// The deletion waits until `guard.gracePeriod` of the `Platform` has passed, so that it can still be called off.
@@ -131,7 +131,7 @@ reasons! {
     /// The `Platform` is in mode `Observe`; in `Enforce` the package would now be deleted.
     WouldDelete: Held, "Set `spec.mode: Enforce` on the `Platform`, once you want that.";
     /// More deletions were asked for at once than the guard of the `Platform` lets go without a person.
-    MassDeletionHeld: Held, "Look at `status.hold` of the `Platform`: release it (`vpo hold release ID`) if all of it is meant, else take it back (`vpo hold retain ID`, or mend Git).";
+    MassDeletionHeld: Held, "Look at `status.hold` of the `Platform`: release it (`vpo hold release ID`) if all of it is meant, else take it back (`vpo hold retain ID`, or have Git say `deletionPolicy: Retain`; a plain revert takes nothing back).";
     /// This object is retired, but another one still wants the same package.
     StillClaimed: Held, "Delete or retire the object named in the message, or set this one `Active` again.";
     /// Another object may want the same package, and nobody can tell yet.
@@ -140,10 +140,10 @@ reasons! {
     PlatformNotFound: Held, "Create the `Platform`, or set `deletionPolicy: Retain`.";
     /// The `Platform` doesn't allow objects of this namespace.
     PlatformNotAllowed: Held, "Widen `spec.allowedNamespaces` of the `Platform`, or set `deletionPolicy: Retain`.";
-    /// The credentials of the `Platform` can't be read or used.
-    CredentialsMissing: Held, "Mend the Secret that the `Platform` names; its condition says what is wrong.";
-    /// The credentials disappeared before the deletion was done, and the operator holds none that worked.
-    CredentialsLost: Held, "Give the Secret back, or set `deletionPolicy: Retain`.";
+    /// The `Platform` can't be used: mostly its credentials.
+    CredentialsMissing: Held, "Do what the condition of the `Platform` says.";
+    /// The Secret is not there or may not be read, and the operator holds no credentials that worked.
+    CredentialsLost: Held, "Give the Secret back, or the Role of `manifests/platform-access`; or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
     ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object, or one that is `AlreadyGone` in that application, is accepted for the present one by the annotation `iodm.dev/accept`.";
     /// The `Platform` has another endpoint than when the object was accepted, which lacks the package and has shown none of ours.

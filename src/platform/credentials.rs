@@ -295,7 +295,6 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// A login where there is any part of one, since it can be renewed; else a token handed in.
     /// What is to be hidden of it.
     fn secrets(&self) -> Vec<SecretString> {
         let secrets = [SECRET, ACCESS_TOKEN].into_iter();
@@ -303,6 +302,7 @@ impl<'a> Contents<'a> {
         secrets.map(SecretString::from).collect()
     }
 
+    /// A login where there is any part of one, since it can be renewed; else a token handed in.
     fn login(&self) -> Result<(AppId, Credential), Refusal> {
         if self.has(APP_ID) || self.has(SECRET) {
             let app_id = self.app_id(APP_ID)?;

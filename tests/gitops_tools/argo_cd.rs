@@ -116,6 +116,12 @@ fn pausing_and_resuming_by_argo_cd_change_the_annotation_and_nothing_else() {
         vec![["resume", "retry"]; plain.len()]
     );
     assert_eq!(run("resume", kind, &alone), each(Value::Null));
+    // Any value but "false" holds a deletion.
+    for (value, offered) in [("yes", "resume"), ("", "resume"), ("false", "pause")] {
+        let odd = with(json!({ours: value}));
+        let offered = vec![[offered, "retry"]; plain.len()];
+        assert_eq!(enabled(kind, &odd), offered, "{value}");
+    }
     let both = with(json!({"team": "meters", ours: "true"}));
     assert_eq!(run("resume", kind, &both), each(json!({ours: null})));
 }

@@ -1,5 +1,6 @@
 local annotations = obj.metadata.annotations or {}
-local paused = annotations["iodm.dev/paused"] == "true"
+local value = annotations["iodm.dev/paused"]
+local paused = value ~= nil and value ~= "false"
 return {
   ["pause"] = {["disabled"] = paused},
   ["resume"] = {["disabled"] = not paused},
