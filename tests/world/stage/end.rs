@@ -11,7 +11,7 @@ use crate::wishes::{Fate, Wish};
 use crate::world::until;
 
 /// Everything is quiet from so long after the last thing was done...
-const SETTLED: Duration = Duration::from_secs(90);
+const SETTLED: Duration = Duration::from_secs(180);
 /// ...for so long at least.
 const QUIET: Duration = Duration::from_secs(120);
 
@@ -33,6 +33,7 @@ impl Stage<'_> {
                 Fate::Stay => self.is_as_wished(&name, wish).await,
             }
         }
+        self.stranger_leaves().await;
         let faults = &self.world.faults;
         self.at_end.set((faults.effects().len(), faults.lines()));
         sleep(SETTLED).await;

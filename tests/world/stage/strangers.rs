@@ -1,7 +1,9 @@
 //! Another tenant, who names an application without having its credentials.
 
 use serde_json::{Value, json};
-use version_package_operator::api::names::{ACCEPT_ANNOTATION, DISREGARD_ANNOTATION};
+use version_package_operator::api::names::{
+    ABANDON_ANNOTATION, ACCEPT_ANNOTATION, DISREGARD_ANNOTATION,
+};
 
 use super::{PACKAGES, PLATFORMS, Stage};
 use crate::objects::{package, platform};
@@ -35,6 +37,18 @@ impl Stage<'_> {
         let mut object = package(name, "theirs", file, more);
         object["spec"]["platformRef"] = json!({"name": "theirs"});
         self.world.people.create(PACKAGES, STRANGE, &object).await;
+    }
+
+    /// The stranger gives its Platform up: for its sake a credential is tried once an hour, for ever.
+    pub async fn stranger_leaves(&self) {
+        let people = &self.world.people;
+        let theirs = people.get(PLATFORMS, STRANGE, "theirs").await;
+        if let Some(theirs) = theirs {
+            let uid = &theirs["metadata"]["uid"];
+            let abandon = json!({"metadata": {"annotations": {ABANDON_ANNOTATION: uid}}});
+            people.patch(PLATFORMS, STRANGE, "theirs", &abandon).await;
+            people.delete(PLATFORMS, STRANGE, "theirs").await;
+        }
     }
 
     /// Somebody passes over the claims of all objects of the stranger.
