@@ -53,6 +53,7 @@ check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidde
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 	$(DENY) --locked check bans licenses sources
 	cargo test --locked --test generated
+	@CHECK=1 tests/world/bugs/run
 
 bench: testplane ## measure what the design promises, in a release build; QUICK=1 leaves out what takes minutes, BENCH names some
 	@echo "building the release program and what measures it: about 10 minutes the first time ..."
