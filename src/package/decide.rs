@@ -52,11 +52,13 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
     let refusal = seen.finalizers_refused.as_ref();
     match (refusal, refused(&seen.object, &decision, refusal)) {
         // It is tried again when its time has come.
-        (Some(refusal), Some(message)) if refusal.until > now.tick => Decision::Rest {
-            reason: Reason::FinalizerRefused,
-            message,
-            until: Some(refusal.until),
-        },
+        (Some(refusal), Some(message)) if refusal.lasts() && refusal.until > now.tick => {
+            Decision::Rest {
+                reason: Reason::FinalizerRefused,
+                message,
+                until: Some(refusal.until),
+            }
+        }
         _ => decision,
     }
 }

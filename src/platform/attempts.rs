@@ -92,6 +92,9 @@ impl Attempts {
         let same = last
             .as_ref()
             .is_some_and(|last| last.version == object.resource_version);
+        let told = last
+            .as_ref()
+            .is_some_and(|last| last.words(last.at).is_some());
         let failing = last.and_then(|last| match last.end {
             Ended::Failed(failing) => Some(failing),
             Ended::Taken | Ended::Conflict(_) | Ended::Refused(_) => None,
@@ -111,7 +114,9 @@ impl Attempts {
             }
             End::Failed(words) => {
                 let failing = Failing::after(failing, words.clone(), now);
-                (Ended::Failed(failing), count.saturating_add(1), None)
+                // Told once it lasts.
+                let news = failing.lasting(now).filter(|_| !told).map(str::to_owned);
+                (Ended::Failed(failing), count.saturating_add(1), news)
             }
         };
         let attempt = Attempt {
@@ -224,9 +229,15 @@ mod tests {
         let mut attempts = Attempts::default();
         for seconds in [0, 20, 29] {
             let end = End::Failed("forbidden".to_owned());
-            attempts.ended(&at_version("7"), &end, at(seconds));
+            let news = attempts.ended(&at_version("7"), &end, at(seconds));
+            assert_eq!(news, None, "{seconds}");
             assert!(words(&attempts, at(seconds)).is_empty(), "{seconds}");
         }
         assert_eq!(words(&attempts, at(30)), ["forbidden"]);
+        for (seconds, told) in [(31, Some("forbidden".to_owned())), (35, None)] {
+            let end = End::Failed("forbidden".to_owned());
+            let news = attempts.ended(&at_version("7"), &end, at(seconds));
+            assert_eq!(news, told, "{seconds}");
+        }
     }
 }

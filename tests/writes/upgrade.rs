@@ -106,8 +106,8 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     say(&rig, "MassDeletionHeld", EACH).await;
     say(&rig, "Paused", EACH / 2).await;
     say(&rig, "Active", EACH / 2).await;
-    let held = hold().await;
-    assert_ne!(held, released);
+    let second = hold().await;
+    assert_ne!(second, released);
     operator.terminate().await;
     // What the first version wrote, but for the uid.
     let none = json!({"status": {"uid": null}});
@@ -151,10 +151,10 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     let names: BTreeSet<_> = written.map(|event| event.name.clone()).collect();
     assert!(names.is_empty(), "{} were written: {names:?}", names.len());
     assert_eq!(rig.simulator.ledger().await.len(), deleted, "no call");
-    assert_eq!(hold().await, held);
+    assert_eq!(hold().await, second);
     say(&rig, "MassDeletionHeld", EACH).await;
     // What was released is free to go, in whatever window.
     rig.patch("platform/second", &json!({"spec": {"mode": "Enforce"}}));
     say(&rig, "Deleted", 2 * EACH).await;
-    assert_eq!(hold().await, held);
+    assert_eq!(hold().await, second);
 }

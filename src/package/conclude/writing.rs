@@ -142,7 +142,11 @@ pub fn afterwards(
     };
     let phase = status.as_ref().and_then(|status| status.phase);
     let mut errands = Vec::new();
-    let mut failed = if let Effect::Failed(error) | Effect::Unaudited(error) = effect {
+    let mut failed = if let Effect::Failed(error) = effect {
+        let before = before(seen, Part::Finalizers);
+        let failure = failure(before, (error, None), now, chance);
+        Some((error.clone(), Some((Part::Finalizers, failure))))
+    } else if let Effect::Unaudited(error) = effect {
         Some((error.clone(), None))
     } else {
         None
@@ -178,27 +182,27 @@ pub fn afterwards(
         }
         Some(Written::Failed(error)) => {
             let failure = failure(before(seen, part), (&error, phase), now, chance);
-            failed = Some((error, Some(failure)));
+            failed = Some((error, Some((part, failure))));
         }
     }
     if let Some((error, failure)) = failed {
         let in_a_row = if taken { 0 } else { seen.failed_writes };
         let failures = failure
             .as_ref()
-            .map_or(in_a_row + 1, |failure| failure.count);
+            .map_or(in_a_row + 1, |(_, failure)| failure.count);
         if matches!(effect, Effect::Unaudited(_)) {
             if failures == 1 {
                 event = Some(audit_failed(&error));
             }
-        } else if failures == FAILURES_BORNE && part == Part::Status {
+        } else if failures == FAILURES_BORNE && !complains {
             errands.push(Errand::Tell(not_taken(&error)));
         }
         let until = now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
-        // It may be just what the status tells that can't be written: then the conditions are to say so at once.
-        let lasts = failure.as_ref().is_some_and(Refusal::lasts);
-        let says = lasts && part == Part::Status;
-        wake = Some(if says { now.tick } else { until });
-        errands.push(Errand::NotTaken(failure.map(|failure| (part, failure))));
+        // It may be just this that can't be written: then the conditions are to say so at once.
+        let lasting = failure.as_ref();
+        let lasts = lasting.is_some_and(|(_, failure)| failure.lasts());
+        wake = Some(if lasts && !complains { now.tick } else { until });
+        errands.push(Errand::NotTaken(failure));
         // A thousand that are tried again and again fill no log.
         if failures.is_power_of_two() {
             errands.push(Errand::LogNotTaken(error));
@@ -399,7 +403,7 @@ fn not_taken(error: &str) -> Note {
         warning: true,
         reason: "WriteFailed",
         message: format!(
-            "The object can't be written, and nothing is deleted from the platform for it before it can; it is tried again with growing pauses of up to {}: {error}",
+            "The object can't be written, and nothing more is done for it before it can; it is tried again with growing pauses of up to {}: {error}",
             rounded(WRITE_PAUSE_CAP)
         ),
     }

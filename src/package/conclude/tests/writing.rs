@@ -260,39 +260,48 @@ fn a_finalizer_that_is_refused_and_a_conflict_that_is_none_are_remembered_alike(
 fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
     let now = now();
     for (before, pause) in [(0, 1.0), (1, 2.0), (4, 16.0), (9, 30.0)] {
-        let seen = Observation {
-            failed_writes: before,
-            ..seen(going())
-        };
-        let patch = Effect::Failed("no answer".to_owned());
-        let report = conclude(&seen, &Decision::AddFinalizer, &patch, now, 0.0);
-        assert_eq!(report, Report::nothing());
-        let rest = afterwards(&seen, &patch, report, None, (now, 0.0));
-        let not_taken = Errand::NotTaken(None);
-        assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
-        // Once nobody can take it for a hiccup.
-        let told = (before == 4).then_some("WriteFailed");
-        assert_eq!(event(&rest), Vec::from_iter(told), "{before}");
-        assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before}");
-        // Once nobody can take that for a hiccup, the conditions are to say so at once.
-        let failure = |count, until| Refusal {
+        let until = now.tick + Duration::from_secs_f64(pause);
+        let failure = |count, phase| Refusal {
             words: "no answer".to_owned(),
             count,
             until,
             denied: false,
-            phase: Some(Phase::Stalled),
+            phase,
         };
-        let seen = Observation {
-            status_refused: (before > 0).then(|| failure(before, now.tick)),
-            ..seen
+        let known = |phase| {
+            (before > 0).then(|| Refusal {
+                until: now.tick,
+                ..failure(before, phase)
+            })
+        };
+        // Once nobody can take it for a hiccup, it is told, and the conditions are to say so at once.
+        let wake = if before < 4 { until } else { now.tick };
+
+        let bare = Observation {
+            finalizers_refused: known(None),
+            ..seen(going())
+        };
+        let patch = Effect::Failed("no answer".to_owned());
+        let report = conclude(&bare, &Decision::AddFinalizer, &patch, now, 0.0);
+        assert_eq!(report, Report::nothing());
+        let rest = afterwards(&bare, &patch, report, None, (now, 0.0));
+        let one_more = (Part::Finalizers, failure(before + 1, None));
+        let not_taken = Errand::NotTaken(Some(one_more));
+        assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
+        let told = (before == 4).then_some("WriteFailed");
+        assert_eq!(event(&rest), Vec::from_iter(told), "{before}");
+        assert_eq!(rest.wake, Some(wake), "{before}");
+
+        let phase = Some(Phase::Stalled);
+        let unsaid = Observation {
+            status_refused: known(phase),
+            ..seen(going())
         };
         let written = Written::Failed("no answer".to_owned());
-        let (_, rest) = answered(&seen, written, now);
-        let until = now.tick + Duration::from_secs_f64(pause);
-        let one_more = failure(before + 1, until);
-        let lasting = Errand::NotTaken(Some((Part::Status, one_more)));
-        assert!(rest.errands.contains(&lasting), "{:?}", rest.errands);
-        let wake = if before < 4 { until } else { now.tick };
+        let (_, rest) = answered(&unsaid, written, now);
+        let one_more = (Part::Status, failure(before + 1, phase));
+        let not_taken = Errand::NotTaken(Some(one_more));
+        assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
         assert_eq!(rest.wake, Some(wake), "{before}");
         assert_eq!(event(&rest).contains(&"WriteFailed"), before == 4);
     }
