@@ -68,11 +68,14 @@ async fn main() {
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    let names = BENCHES.map(|(bench, _)| bench);
-    if let Some(word) = chosen.iter().find(|word| !names.contains(&word.as_str())) {
+    let all_names = BENCHES.map(|(bench, _)| bench);
+    if let Some(word) = chosen
+        .iter()
+        .find(|word| !all_names.contains(&word.as_str()))
+    {
         eprintln!(
             "there is no bench {word:?}; choose among {}",
-            names.join(", ")
+            all_names.join(", ")
         );
         std::process::exit(2);
     }
@@ -95,7 +98,7 @@ async fn main() {
     if quick {
         return figures::report(&rows, None);
     }
-    let all = results::collect(names.into_iter());
+    let all = results::collect(all_names.into_iter());
     // A target that is missed is a figure too, and so is a bench that was not run: the page says so.
     figures::report(&all.rows, Some(&all.told));
 }
