@@ -14,7 +14,7 @@ mod learn;
 mod turn;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Duration;
 
@@ -104,8 +104,6 @@ pub(super) struct Core {
     under_way: Vec<(Instant, LaneId)>,
     tenure: Tenure,
     pace: Pace,
-    /// The calls before this process, and up to when nothing is known of them.
-    past: (VecDeque<Instant>, Instant),
     lanes: BTreeMap<LaneId, Lane>,
     /// Who had the last turn: the others come first.
     last_turn: Option<LaneId>,
@@ -145,7 +143,6 @@ impl Core {
             under_way: Vec::new(),
             tenure: Tenure::default(),
             pace: Pace::default(),
-            past: (VecDeque::new(), assumed_used_at),
             lanes: BTreeMap::from([(lane, Lane::new(terms, chance.fork()))]),
             last_turn: None,
             live: None,

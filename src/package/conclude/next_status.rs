@@ -147,9 +147,6 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
             // One that runs anew is stored so, or a restart would end it. Once it is over, what counts is the request.
             let anew = seen.graces_since.filter(|_| reason == Reason::GracePeriod);
             let asked = seen.request.map(|request| request.not_before(anew, now).at);
-            // One that only has to go asks for nothing, and what it asked for before stands.
-            let stored = present.requested_at.as_ref().filter(|_| same);
-            let asked = asked.or(stored.map(|stored| stored.0));
             let asked = asked.unwrap_or_else(|| Request::new(now).at);
             // Before a look-up nothing is asked for: so a restart knows that one is to come.
             let at = (!seen.looks_first).then_some(Time(asked));

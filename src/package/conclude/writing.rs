@@ -173,12 +173,13 @@ pub fn afterwards(
             wake = Some(earlier(wake, now.tick + CONFLICT_BOUND));
         }
         Some(Written::Refused(words)) => {
-            let refusal = refusal(before(seen, part), (words, phase), now, chance);
-            // The first time the conditions are to say so at once.
-            let first = part == Part::Status && refusal.count == 1;
-            wake = Some(earlier(wake, if first { now.tick } else { refusal.until }));
-            event = event.filter(|_| first);
-            errands.extend(refused(part, refusal));
+            let known = before(seen, part);
+            let refusal = refusal(known, (words, phase), now, chance);
+            // Where the conditions don't say so, they are to say it at once.
+            let unsaid = part == Part::Status && !says(seen, &refusal.words);
+            wake = Some(earlier(wake, if unsaid { now.tick } else { refusal.until }));
+            event = event.filter(|_| part == Part::Status && is_news(known));
+            errands.extend(refused(part, known, refusal));
         }
         Some(Written::Failed(error)) => {
             let failure = failure(before(seen, part), (&error, phase), now, chance);
@@ -356,7 +357,7 @@ pub(super) fn not_patched(
     let said = said.map(|message| say(seen, Reason::FinalizerRefused, &message, None, now));
     Report {
         wake: Some(refusal.until),
-        errands: refused(Part::Finalizers, refusal),
+        errands: refused(Part::Finalizers, before, refusal),
         ..said.unwrap_or_else(Report::nothing)
     }
 }
@@ -372,7 +373,7 @@ pub(super) fn no_conflict(
     let words = (conflict.words.clone(), conflict.phase);
     let refusal = refusal(before, words, now, chance);
     // It may have been the intent: without that, a permit is of no use.
-    let errands = refused(conflict.part, refusal).into_iter();
+    let errands = refused(conflict.part, before, refusal).into_iter();
     Report {
         errands: errands.chain([Errand::LeaveSeat]).collect(),
         wake: Some(now.tick),
@@ -380,10 +381,21 @@ pub(super) fn no_conflict(
     }
 }
 
+/// Whether a refusal after this one is news: the ones before only failed, or there were none.
+fn is_news(before: Option<&Refusal>) -> bool {
+    before.is_none_or(|before| !before.denied)
+}
+
+/// Whether the conditions tell these words.
+fn says(seen: &Observation, words: &str) -> bool {
+    let mut conditions = seen.object.status.conditions.iter();
+    conditions.any(|condition| condition.message.contains(words))
+}
+
 /// What follows from a write that is refused. Where the object can't say itself that its status is, an event does.
-fn refused(part: Part, refusal: Refusal) -> Vec<Errand> {
-    let first = part == Part::Status && refusal.count == 1;
-    let event = first.then(|| Errand::Tell(status_refused(&refusal.words)));
+fn refused(part: Part, before: Option<&Refusal>, refusal: Refusal) -> Vec<Errand> {
+    let news = part == Part::Status && is_news(before);
+    let event = news.then(|| Errand::Tell(status_refused(&refusal.words)));
     let refused = Errand::Refused(part, refusal);
     std::iter::once(refused).chain(event).collect()
 }

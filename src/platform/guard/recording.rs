@@ -30,7 +30,7 @@ impl Guards {
     ) {
         let mut state = self.lock();
         let state = &mut *state;
-        let mut told = Vec::new();
+        let (mut told, mut elsewhere) = (Vec::new(), Vec::new());
         let mut names: BTreeMap<(AppId, i64), BTreeSet<u64>> = BTreeMap::new();
         for (platform, uid, status) in statuses {
             let Some(guard) = &status.guard else { continue };
@@ -56,8 +56,7 @@ impl Guards {
             let present = state.platforms.entry(platform.clone());
             let present = present.or_insert_with(|| application.clone()).clone();
             if present != application {
-                let group = state.groups.of(&present, platform);
-                state.carry(platform, &application, group);
+                elsewhere.push((platform.clone(), application, present));
             }
         }
         if !std::mem::replace(&mut state.loaded, true) {
@@ -75,6 +74,12 @@ impl Guards {
             if let Some(guard) = state.groups.guard(group) {
                 guard.loaded(now);
             }
+            self.check(state, group, now);
+        }
+        // What was reserved counts as sent by now.
+        for (platform, before, present) in elsewhere {
+            let group = state.groups.of(&present, &platform);
+            state.carry(&platform, &before, group);
             self.check(state, group, now);
         }
         // It may be called again.

@@ -268,7 +268,7 @@ fn the_bound_of_a_platform_that_cannot_tell_its_credentials_at_a_start_holds_its
 }
 
 #[test]
-fn a_status_of_another_application_says_nothing_of_this_one() {
+fn a_status_of_another_application_tells_what_may_have_been_sent_and_nothing_else() {
     let status = PlatformStatus {
         guard: Some(GuardStatus {
             application: Some(app("app-2")),
@@ -281,7 +281,10 @@ fn a_status_of_another_application_says_nothing_of_this_one() {
     bench.bound("app-1", 20);
     let statuses = [(platform(), status)];
     bench.load(&statuses, 3);
-    assert!(bench.record(3)[&platform()].guard.sent.is_empty());
+    let record = bench.record(3)[&platform()].clone();
+    let sent: i32 = record.guard.sent.iter().map(|sent| sent.count).sum();
+    assert_eq!((sent, record.hold), (50, None));
+    assert_eq!(record.guard.application, Some(app("app-1")));
 }
 
 #[test]

@@ -25,10 +25,6 @@ impl Core {
     /// From now on this process leads, within the bounds of `tenure`; it takes over what is known of
     /// the calls before.
     pub(in crate::session) fn begin_tenure(&mut self, past: Past, tenure: Tenure) {
-        self.past = (past.stamps.iter().copied().collect(), past.forgotten);
-        for lane in self.lanes.values_mut() {
-            lane.inherit(&self.past);
-        }
         self.budget.inherit(past);
         self.tenure = tenure;
     }
@@ -50,8 +46,6 @@ impl Core {
         self.tenure.propose(more);
         self.untold = false;
         let mut past = self.budget.past(now);
-        // By the bounds of another credential it may still count when it doesn't by those of now.
-        past.window = self.longest_window();
         let latest = |(began, _): &(Instant, _)| now.max(*began + self.time_out);
         past.stamps.extend(self.under_way.iter().map(latest));
         Record::new(key, &past, more + permits, now)

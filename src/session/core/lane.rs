@@ -50,8 +50,6 @@ pub(in crate::session) struct Lane {
     pub(super) learned: Learned,
     /// From when on its own calls count, in order: all of its window, and of older ones the latest.
     calls: VecDeque<Instant>,
-    /// What was called up to here is not known, and counts as all of its bounds.
-    forgotten: Option<Instant>,
     /// Since when somebody waits to know whether it is accepted.
     pub(super) awaited: Option<Instant>,
     /// Whether a package was shown under it that an object of its Platforms names.
@@ -78,7 +76,6 @@ impl Lane {
             notice: Notice::default(),
             learned: Learned::Untried,
             calls: VecDeque::new(),
-            forgotten: None,
             awaited: None,
             shows_ours: false,
             first: false,
@@ -108,17 +105,6 @@ impl Lane {
         }
     }
 
-    fn is_refused(&self) -> bool {
-        matches!(self.learned, Learned::Refused(..))
-    }
-
-    /// What was called before this process counts for it as if it had called that itself: nobody knows by which credential
-    /// it went.
-    pub(super) fn inherit(&mut self, (stamps, forgotten): &(VecDeque<Instant>, Instant)) {
-        self.calls.clone_from(stamps);
-        self.forgotten = Some(*forgotten);
-    }
-
     /// A call of it ended, and counts from `stamp`.
     pub(super) fn called(&mut self, stamp: Instant, now: Instant) {
         let bounds = (self.terms.calls, self.terms.window);
@@ -130,8 +116,7 @@ impl Lane {
         let Some(free) = self.terms.calls.checked_sub(out).filter(|free| *free > 0) else {
             return Room::AfterAnswer;
         };
-        let blocking = budget::blocking(&self.calls, free).max(self.forgotten);
-        match blocking.map(|stamp| stamp + self.terms.window) {
+        match budget::blocking(&self.calls, free).map(|stamp| stamp + self.terms.window) {
             Some(at) if at > now => Room::At(at),
             Some(_) | None => Room::Now,
         }
@@ -148,12 +133,11 @@ impl Core {
         worth_trying: bool,
         now: Instant,
     ) {
-        let (chance, past) = (&mut self.chance, &self.past);
-        let lane = self.lanes.entry(id).or_insert_with(|| {
-            let mut lane = Lane::new(terms.clone(), chance.fork());
-            lane.inherit(past);
-            lane
-        });
+        let chance = &mut self.chance;
+        let lane = self
+            .lanes
+            .entry(id)
+            .or_insert_with(|| Lane::new(terms.clone(), chance.fork()));
         lane.abandoned = None;
         let other_credential = lane.tokens.set_credential(terms.credential.clone());
         lane.terms = terms;
@@ -293,12 +277,6 @@ impl Core {
         self.bound(now);
     }
 
-    /// For how long a call counts by whatever bounds there are.
-    pub(super) fn longest_window(&self) -> Duration {
-        let windows = self.lanes.values().map(|lane| lane.terms.window);
-        windows.max().unwrap_or_default().max(self.budget.window())
-    }
-
     /// Sets the bounds of the budget: the strictest of the logins that are known to be accepted. Before any is, nobody's
     /// bounds may stand in the way of another, and each one's own are looked at with its calls.
     fn bound(&mut self, now: Instant) {
@@ -308,12 +286,12 @@ impl Core {
             .map(|lane| lane.terms.calls)
             .min()
             .zip(speaking().map(|lane| lane.terms.window).max());
-        let wide = |refused: bool| {
-            let among = || used().filter(|lane| refused || !lane.is_refused());
+        let wide = |proven: bool| {
+            let among = || used().filter(|lane| !proven || lane.is_proven());
             let most = among().map(|lane| lane.terms.calls).max();
             most.zip(among().map(|lane| lane.terms.window).min())
         };
-        if let Some((calls, window)) = strict.or_else(|| wide(false)).or_else(|| wide(true)) {
+        if let Some((calls, window)) = strict.or_else(|| wide(true)).or_else(|| wide(false)) {
             self.budget.resize(calls, window);
         }
         if self.budget.overdrawn(now) {

@@ -122,7 +122,6 @@ impl Core {
 
     /// Whether no call is out and all of the log has left the window.
     pub(in crate::session) fn spent(&self, now: Instant) -> bool {
-        let longer = self.longest_window().saturating_sub(self.budget.window());
-        self.budget.in_flight() == 0 && self.budget.spent_until() + longer <= now
+        self.budget.in_flight() == 0 && self.budget.spent_until() <= now
     }
 }

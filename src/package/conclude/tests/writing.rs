@@ -181,9 +181,14 @@ fn the_first_refusal_of_a_status_is_told_beside_its_event_and_the_others_with_gr
         (Some(2), vec![], 4.0),
         (Some(9), vec![], 60.0),
     ] {
+        let mut object = going();
+        if before.is_some() {
+            object.status = rests(&seen(going()), now).status.unwrap();
+            object.status.conditions[0].message = "it is refused: policy p says no".to_owned();
+        }
         let seen = Observation {
             status_refused: before.map(|count| refusal(count, now.tick)),
-            ..seen(going())
+            ..seen(object)
         };
         let written = Some(Written::Refused("policy p says no".to_owned()));
         let then = (now, 0.0);
@@ -198,6 +203,25 @@ fn the_first_refusal_of_a_status_is_told_beside_its_event_and_the_others_with_gr
         };
         let refused = Errand::Refused(Part::Status, next);
         assert!(rest.errands.contains(&refused), "{:?}", rest.errands);
+    }
+}
+
+#[test]
+fn a_refusal_that_the_conditions_do_not_tell_any_more_is_told_there_at_once_and_is_news_after_failures()
+ {
+    let now = now();
+    let then = (now, 0.0);
+    for (denied, events) in [(true, vec![]), (false, vec!["StatusRefused", "Paused"])] {
+        let seen = Observation {
+            status_refused: Some(Refusal {
+                denied,
+                ..refusal(3, now.tick)
+            }),
+            ..seen(going())
+        };
+        let written = Some(Written::Refused("policy p says no".to_owned()));
+        let rest = afterwards(&seen, &Effect::None, rests(&seen, now), written, then);
+        assert_eq!((event(&rest), rest.wake), (events, Some(now.tick)));
     }
 }
 

@@ -3,7 +3,6 @@
 use super::lanes::{OTHER, beside, token};
 use super::*;
 use crate::remote::answer::{CertificateFault, ClientFault};
-use crate::session::call_log::{CallLog, Inheritance};
 
 #[test]
 fn a_try_has_the_next_place_beside_a_queue_that_uses_the_whole_quota_and_changes_over_once_accepted()
@@ -40,33 +39,6 @@ fn a_try_has_the_next_place_beside_a_queue_that_uses_the_whole_quota_and_changes
     }
     assert_eq!(bench.logins[0].call.lane, LANE);
     assert_eq!(bench.now - accepted, secs(300));
-}
-
-/// A token that was handed in, with a quota of `calls` in `window`, which the platform has accepted.
-fn accepted_token(bench: &mut Bench, calls: usize, window: Duration) {
-    let terms = Terms {
-        window,
-        ..token(calls, "t")
-    };
-    bench.core.agree(OTHER, terms, false, bench.now);
-    bench.core.ask(OTHER, bench.now);
-    bench.settle();
-    let trial = bench.trials.remove(0);
-    bench
-        .core
-        .trial_ended(&trial.call, Some(&Answer::Done(200)), bench.now);
-    bench.settle();
-}
-
-#[test]
-fn the_small_quota_of_a_token_that_is_accepted_stops_no_credential_that_is_untried() {
-    let mut bench = Bench::new(100);
-    accepted_token(&mut bench, 1, secs(3600));
-    bench.ask(1);
-    let (pause, lane) = bench.until_login();
-    assert_eq!((pause, lane), (secs(0), LANE));
-    bench.log_in(3600);
-    assert!(bench.permitted(1));
 }
 
 #[test]
@@ -127,53 +99,4 @@ fn a_call_that_never_left_for_its_own_settings_takes_nothing_of_the_quota() {
     // Whether the platform has read a call before it asked for a certificate nobody knows.
     assert_eq!(bench.core.calls_in_window(bench.now), before + 1);
     assert_eq!(bench.permits(), 0);
-}
-
-/// The process that leads next, in which both credentials are known.
-fn next(mut bench: Bench, other: &Terms) -> Bench {
-    let record = bench
-        .core
-        .record(&session_key(), bench.now + secs(6), bench.now);
-    let text = CallLog::new(vec![record], false).into_text();
-    let mut next = Bench::new(100);
-    next.now = bench.now;
-    let mut past = Inheritance::read(&text, next.now, next.now, Duration::ZERO);
-    let past = past.take(&session_key(), next.now);
-    let tenure = Tenure::unbounded(next.now);
-    next.core.begin_tenure(past, tenure);
-    next.core.agree(OTHER, other.clone(), false, next.now);
-    next.settle();
-    next
-}
-
-#[test]
-fn what_was_called_before_two_hand_overs_counts_by_the_window_of_each_credential() {
-    let other = Terms {
-        window: secs(1),
-        ..token(100, "made up")
-    };
-    let mut bench = Bench::new(100);
-    bench.core.agree(OTHER, other.clone(), false, bench.now);
-    for n in 1..=99 {
-        bench.ask(n);
-    }
-    bench.log_in(3600);
-    for n in 1..=99 {
-        while !bench.permitted(n) {
-            bench.wait();
-        }
-        bench.call(n, &Answer::Done(200));
-    }
-    let called = bench.now;
-    let mut bench = next(next(bench, &other), &other);
-    bench.pass(secs(2));
-    bench.ask(200);
-    let (_, lane) = bench.until_login();
-    assert_eq!(lane, LANE);
-    let slack = WINDOW / 50;
-    assert!(
-        bench.now + slack >= called + WINDOW,
-        "{:?}",
-        bench.now - called
-    );
 }
