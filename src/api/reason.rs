@@ -115,7 +115,7 @@ reasons! {
     /// The package is wanted until the time in `spec.retireAfter`.
     Scheduled: Active, "Nothing.";
     /// The deletion waits for its turn among the calls that the platform allows.
-    Queued: Waiting, "Nothing where the message tells a place in the queue; else mend what it names.";
+    Queued: Waiting, "Nothing, unless the message begins with `Nothing is sent`, speaks of writes that are not answered, or says that a turn could not be used: then mend what it names.";
     /// The platform refused a call for being one too many; the whole application pauses.
     Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
     /// The deletion waits until `guard.gracePeriod` of the `Platform` has passed, so that it can still be called off.

@@ -51,3 +51,19 @@ async fn a_webhook_that_fails_for_the_intent_is_told_of_on_the_object_once_that_
     let webhook = serve(answers).await;
     says_what_stops_it("fail-intent", &webhook, "failed calling webhook").await;
 }
+
+#[tokio::test]
+async fn a_webhook_that_fails_for_the_finalizers_is_told_of_on_the_object_once_that_lasts() {
+    let rig = Rig::shared("fail-finalizers", at_once()).await;
+    rig.active(&[("meter-fw", "package-00001")]).await;
+    let answers = Router::new().fallback(async || StatusCode::BAD_GATEWAY);
+    let asked = ask(&rig, &serve(answers).await, "versionpackages").await;
+    rig.delete("meter-fw");
+    let refused = rig.reason("meter-fw", "FinalizerRefused").await;
+    let message = ready(&refused)["message"].to_string();
+    assert!(message.contains("failed calling webhook"), "{message}");
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+    ask_no_more(&rig, &asked);
+    rig.gone("meter-fw").await;
+    assert_eq!(rig.deletes("package-00001").await.len(), 1);
+}
