@@ -3,6 +3,7 @@
 use super::lanes::{OTHER, beside, token};
 use super::*;
 use crate::remote::answer::{CertificateFault, ClientFault};
+use crate::session::call_log::{CallLog, Inheritance};
 
 #[test]
 fn a_try_has_the_next_place_beside_a_queue_that_uses_the_whole_quota_and_changes_over_once_accepted()
@@ -99,4 +100,55 @@ fn a_call_that_never_left_for_its_own_settings_takes_nothing_of_the_quota() {
     // Whether the platform has read a call before it asked for a certificate nobody knows.
     assert_eq!(bench.core.calls_in_window(bench.now), before + 1);
     assert_eq!(bench.permits(), 0);
+}
+
+/// The process that leads next, in which both credentials are known.
+fn next(mut bench: Bench, other: &Terms) -> Bench {
+    let record = bench
+        .core
+        .record(&session_key(), bench.now + secs(6), bench.now);
+    let text = CallLog::new(vec![record], false).into_text();
+    let mut next = Bench::new(100);
+    next.now = bench.now;
+    let mut past = Inheritance::read(&text, next.now, next.now, Duration::ZERO);
+    let past = past.take(&session_key(), next.now);
+    let tenure = Tenure::unbounded(next.now);
+    next.core.begin_tenure(past, tenure);
+    next.core.agree(OTHER, other.clone(), false, next.now);
+    next.settle();
+    next
+}
+
+#[test]
+fn a_process_that_calls_nothing_tells_the_next_one_what_was_called_whatever_others_bring() {
+    let other = Terms {
+        window: secs(1),
+        ..token(100, "made up")
+    };
+    let mut bench = Bench::new(100);
+    bench.core.agree(OTHER, other.clone(), false, bench.now);
+    for n in 1..=99 {
+        bench.ask(n);
+    }
+    bench.log_in(3600);
+    for n in 1..=99 {
+        while !bench.permitted(n) {
+            bench.wait();
+        }
+        bench.call(n, &Answer::Done(200));
+    }
+    let called = bench.now;
+    let mut idle = next(bench, &other);
+    idle.pass(secs(5));
+    let mut bench = next(idle, &other);
+    bench.ask(200);
+    let (_, lane) = bench.until_login();
+    assert_eq!(lane, LANE);
+    bench.log_in(3600);
+    while !bench.permitted(200) {
+        bench.wait();
+    }
+    let slack = WINDOW / 50;
+    let passed = bench.now - called;
+    assert!(passed + slack >= WINDOW, "{passed:?} after the last call");
 }
