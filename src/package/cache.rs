@@ -67,7 +67,8 @@ struct Listing {
 
 #[derive(Default)]
 struct Shown {
-    objects: HashMap<ObjectKey, Packed>,
+    /// Boxed, since the free places of so large a map are many.
+    objects: HashMap<ObjectKey, Box<Packed>>,
     /// Ordered, so that even one of ten thousand that name the same package is found at once. Whether it lives, and
     /// whether it may go, so that nobody has to look at those that do neither.
     by_file: BTreeMap<(FileId, ObjectKey), Role>,
@@ -186,11 +187,11 @@ impl Cache {
     pub fn objects_of(&self, file: &FileId) -> Vec<Object> {
         let state = self.state.lock();
         let keys = state.shown.of_file(Some(file));
-        let packed: Vec<Packed> = keys
+        let packed: Vec<Box<Packed>> = keys
             .filter_map(|key| state.shown.objects.get(key).cloned())
             .collect();
         drop(state);
-        packed.iter().map(Packed::unpack).collect()
+        packed.iter().map(|object| object.unpack()).collect()
     }
 
     /// The uid of the object of this name.
@@ -313,7 +314,7 @@ impl Shown {
             *self.phases.entry(phase).or_default() += 1;
         }
         self.undecodable += usize::from(!object.decodable);
-        self.objects.insert(object.key.clone(), object);
+        self.objects.insert(object.key.clone(), Box::new(object));
         previous
     }
 
@@ -346,7 +347,7 @@ impl Shown {
             }
         }
         self.undecodable -= usize::from(!object.decodable);
-        Some(object)
+        Some(*object)
     }
 
     /// What an object claims.
@@ -363,7 +364,7 @@ impl Shown {
     /// Those of them that live.
     fn living<'a>(&'a self, file: Option<&'a FileId>) -> impl Iterator<Item = &'a Packed> {
         let living = self.roles(file).filter(|(_, role)| role.lives);
-        living.filter_map(|(key, _)| self.objects.get(key))
+        living.filter_map(|(key, _)| self.objects.get(key).map(|object| &**object))
     }
 
     /// Those of them that are to go, or may be by now.
