@@ -230,8 +230,9 @@ async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why
     event(&rig, "StatusRefused").await;
     tokio::time::sleep(Duration::from_secs(15)).await;
     assert!(rig.deletes("package-00001").await.is_empty());
+    // Of the status, and of the conditions that are to say that it is refused.
     let tried = patches(&rig, from, "meter-fw", "status");
-    assert!((1..=8).contains(&tried), "{tried} patches");
+    assert!((1..=12).contains(&tried), "{tried} patches");
     let metrics = crate::support::shared_operator()
         .await
         .admin_page("/metrics")
