@@ -16,11 +16,9 @@ use crate::package::memory::Part;
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 
-/// After a write that the API server did not take; it doubles with each further one.
+/// Half of the pause after a write that the API server did not take or has refused; it doubles with each further one.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
-/// After a write that was refused; it doubles with each further one.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
 /// So many conflicts in a row cost no permit.
 const CONFLICTS_BORNE: u32 = 3;
@@ -126,8 +124,9 @@ pub fn afterwards(
     effect: &Effect,
     report: Report,
     written: Option<Written>,
-    (now, chance): (Now, f64),
+    then: (Now, f64),
 ) -> Report {
+    let (now, chance) = then;
     let Report {
         status,
         complains,
@@ -144,7 +143,7 @@ pub fn afterwards(
     let mut errands = Vec::new();
     let mut failed = if let Effect::Failed(error) = effect {
         let before = before(seen, Part::Finalizers);
-        let failure = failure(before, (error, None), now, chance);
+        let failure = refusal(before, (error.clone(), None), false, then);
         Some((error.clone(), Some((Part::Finalizers, failure))))
     } else if let Effect::Unaudited(error) = effect {
         Some((error.clone(), None))
@@ -174,7 +173,7 @@ pub fn afterwards(
         }
         Some(Written::Refused(words)) => {
             let known = before(seen, part);
-            let refusal = refusal(known, (words, phase), now, chance);
+            let refusal = refusal(known, (words, phase), true, then);
             // Where the conditions don't say so, they are to say it at once.
             let unsaid = part == Part::Status && !says(seen, &refusal.words);
             wake = Some(earlier(wake, if unsaid { now.tick } else { refusal.until }));
@@ -182,7 +181,8 @@ pub fn afterwards(
             errands.extend(refused(part, known, refusal));
         }
         Some(Written::Failed(error)) => {
-            let failure = failure(before(seen, part), (&error, phase), now, chance);
+            let known = before(seen, part);
+            let failure = refusal(known, (error.clone(), phase), false, then);
             failed = Some((error, Some((part, failure))));
         }
     }
@@ -198,11 +198,12 @@ pub fn afterwards(
         } else if failures == FAILURES_BORNE && !complains {
             errands.push(Errand::Tell(not_taken(&error)));
         }
-        let until = now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
-        // It may be just this that can't be written: then the conditions are to say so at once.
-        let lasting = failure.as_ref();
-        let lasts = lasting.is_some_and(|(_, failure)| failure.lasts());
-        wake = Some(if lasts && !complains { now.tick } else { until });
+        wake = Some(match &failure {
+            // It may be just this that can't be written: then the conditions are to say so at once.
+            Some((_, failure)) if failure.lasts() && !complains => now.tick,
+            Some((_, failure)) => failure.until,
+            None => now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance),
+        });
         errands.push(Errand::NotTaken(failure));
         // A thousand that are tried again and again fill no log.
         if failures.is_power_of_two() {
@@ -309,36 +310,24 @@ fn before(seen: &Observation, part: Part) -> Option<&Refusal> {
     }
 }
 
-/// One refusal more, in these words.
+/// One refusal more, in these words; or one failure more, where nobody has `denied` it.
 fn refusal(
     before: Option<&Refusal>,
     (words, phase): (String, Option<Phase>),
-    now: Now,
-    chance: f64,
-) -> Refusal {
-    let count = before.map_or(0, |before| before.count);
-    Refusal {
-        words,
-        count: count.saturating_add(1),
-        until: now.tick + pause(REFUSAL_PAUSE, REFUSAL_PAUSE_CAP, count, chance),
-        denied: true,
-        phase,
-    }
-}
-
-/// One failure more, with this error.
-fn failure(
-    before: Option<&Refusal>,
-    (error, phase): (&str, Option<Phase>),
-    now: Now,
-    chance: f64,
+    denied: bool,
+    (now, chance): (Now, f64),
 ) -> Refusal {
     let count = before.map_or(0, |before| before.count).saturating_add(1);
+    let cap = if denied {
+        REFUSAL_PAUSE_CAP
+    } else {
+        WRITE_PAUSE_CAP
+    };
     Refusal {
-        words: error.to_owned(),
+        words,
         count,
-        until: now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, count, chance),
-        denied: false,
+        until: now.tick + pause(WRITE_PAUSE, cap, count, chance),
+        denied,
         phase,
     }
 }
@@ -352,7 +341,8 @@ pub(super) fn not_patched(
     chance: f64,
 ) -> Report {
     let before = seen.finalizers_refused.as_ref();
-    let refusal = refusal(before, (words.to_owned(), None), now, chance);
+    let words = (words.to_owned(), None);
+    let refusal = refusal(before, words, true, (now, chance));
     let said = decide::refused(&seen.object, decision, Some(&refusal));
     let said = said.map(|message| say(seen, Reason::FinalizerRefused, &message, None, now));
     Report {
@@ -371,7 +361,7 @@ pub(super) fn no_conflict(
 ) -> Report {
     let before = before(seen, conflict.part);
     let words = (conflict.words.clone(), conflict.phase);
-    let refusal = refusal(before, words, now, chance);
+    let refusal = refusal(before, words, true, (now, chance));
     // It may have been the intent: without that, a permit is of no use.
     let errands = refused(conflict.part, before, refusal).into_iter();
     Report {
