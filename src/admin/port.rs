@@ -48,8 +48,7 @@ impl Peer {
         self.near
     }
 
-    /// Somebody who asks over the loopback interface, or not.
-    #[cfg(test)]
+    /// Somebody whose connection goes over the loopback interface, or not.
     pub(super) fn at(near: bool) -> Self {
         Self {
             near,
@@ -140,10 +139,7 @@ async fn serve_one(stream: TcpStream, router: Router) {
     let near = ends
         .iter()
         .all(|end| end.as_ref().is_ok_and(|end| is_loopback(end.ip())));
-    let peer = Arc::new(Peer {
-        near,
-        held: Mutex::new(None),
-    });
+    let peer = Arc::new(Peer::at(near));
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(Arc::clone(&peer));

@@ -240,9 +240,9 @@ impl Guards {
             state
                 .platforms
                 .insert(platform.clone(), application.clone());
-        }
-        if let Some(before) = before.filter(|before| before != application) {
-            state.carry(platform, &before, group);
+            if let Some(before) = before {
+                state.carry(platform, &before, group);
+            }
         }
         if let Some(own) = state.groups.guard(group) {
             own.set_bound(platform, Bound::of(uid, guard));
