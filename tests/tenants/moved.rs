@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A second platform that knows the same application, and has none of its packages.
-async fn another_instance(rig: &Rig<'_>) -> Simulator {
+/// A second platform that knows the same application, and has none of its packages. The Secret of the rig names its certificate.
+async fn another_platform(rig: &Rig<'_>) -> Simulator {
     let options = SimulatorOptions {
         app_id: &rig.namespace,
         prefix: &own::prefix(&rig.namespace),
@@ -16,6 +16,12 @@ async fn another_instance(rig: &Rig<'_>) -> Simulator {
         "secret/production-ca",
         &json!({"stringData": {"ca.crt": ca}}),
     );
+    other
+}
+
+/// The same, to which the endpoint of the Platform moves.
+async fn another_instance(rig: &Rig<'_>) -> Simulator {
+    let other = another_platform(rig).await;
     rig.patch(
         "platform/production",
         &json!({"spec": {"endpoint": other.endpoint()}}),
@@ -145,18 +151,7 @@ async fn a_moved_endpoint_settles_nothing_under_a_new_platform_or_after_a_restar
     let platform = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
     let platform: Value = serde_json::from_str(&platform.expect_ok()).unwrap();
     rig.give_up_platform("production").await;
-    let options = SimulatorOptions {
-        app_id: &rig.namespace,
-        prefix: &own::prefix(&rig.namespace),
-        quota_window: "1s",
-        ..SimulatorOptions::default()
-    };
-    let other = Simulator::start(options).await;
-    let ca = std::fs::read_to_string(other.tls_dir().join("ca.crt")).unwrap();
-    rig.patch(
-        "secret/production-ca",
-        &json!({"stringData": {"ca.crt": ca}}),
-    );
+    let other = another_platform(&rig).await;
     let mut spec = platform["spec"].clone();
     spec["endpoint"] = json!(other.endpoint());
     let anew = json!({

@@ -69,16 +69,6 @@ async fn ask(rig: &Rig<'_>, webhook: &(String, ByteString), resource: &str) -> S
     ask_in(rig, &rig.namespace, webhook, resource).await
 }
 
-/// The same, of the writes alone that `expression` is true of.
-async fn ask_where(
-    rig: &Rig<'_>,
-    webhook: &(String, ByteString),
-    resource: &str,
-    expression: &str,
-) -> String {
-    ask_of(rig, &rig.namespace, webhook, (resource, expression)).await
-}
-
 /// The same in any namespace.
 async fn ask_in(
     rig: &Rig<'_>,
@@ -89,6 +79,7 @@ async fn ask_in(
     ask_of(rig, namespace, webhook, (resource, "true")).await
 }
 
+/// The same, of the writes alone that an expression is true of.
 async fn ask_of(
     rig: &Rig<'_>,
     namespace: &str,

@@ -17,28 +17,27 @@ async fn guarded(subject: &str) -> Rig<'static> {
     Rig::shared(subject, layout).await
 }
 
-/// Takes the uid out of each status of a Platform that is written.
-fn strip_uids(rig: &Rig<'_>) -> Policy {
+/// Changes each status of a Platform that is written and that `condition` is true of.
+fn change(rig: &Rig<'_>, condition: &str, patch: &str) -> Policy {
     let spec = json!({
         "reinvocationPolicy": "Never",
-        "matchConditions": [{"name": "uid", "expression": "has(object.status) && has(object.status.uid)"}],
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
-            "expression": "[JSONPatch{op: 'remove', path: '/status/uid'}]",
-        }}],
+        "matchConditions": [{"name": "those", "expression": format!("has(object.status) && {condition}")}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": format!("[JSONPatch{{{patch}}}]")}}],
     });
     enforce(rig, "Mutating", "platforms/status", &spec, &json!({}))
 }
 
-/// Changes the message of each status of a Platform that is written.
+/// Takes the uid out.
+fn strip_uids(rig: &Rig<'_>) -> Policy {
+    let patch = "op: 'remove', path: '/status/uid'";
+    change(rig, "has(object.status.uid)", patch)
+}
+
+/// Has the first condition say something else.
 fn change_messages(rig: &Rig<'_>) -> Policy {
-    let spec = json!({
-        "reinvocationPolicy": "Never",
-        "matchConditions": [{"name": "said", "expression": "has(object.status) && has(object.status.conditions)"}],
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {
-            "expression": "[JSONPatch{op: 'replace', path: '/status/conditions/0/message', value: 'seen by the auditors'}]",
-        }}],
-    });
-    enforce(rig, "Mutating", "platforms/status", &spec, &json!({}))
+    let patch =
+        "op: 'replace', path: '/status/conditions/0/message', value: 'seen by the auditors'";
+    change(rig, "has(object.status.conditions)", patch)
 }
 
 /// How many deletions stand on record as sent in the status of a Platform, or may be sent by what it reserves.

@@ -22,7 +22,8 @@ async fn says_what_stops_it(subject: &str, webhook: &(String, ByteString), words
     rig.active(&[("meter-fw", "package-00001")]).await;
     let intents =
         "has(object.status) && has(object.status.phase) && object.status.phase == 'Deleting'";
-    let asked = ask_where(&rig, webhook, "versionpackages/status", intents).await;
+    let those = ("versionpackages/status", intents);
+    let asked = ask_of(&rig, &rig.namespace, webhook, those).await;
     let begun = Instant::now();
     rig.delete("meter-fw");
     let refused = rig.reason("meter-fw", "StatusRefused").await;
