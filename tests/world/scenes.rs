@@ -66,6 +66,9 @@ pub const ALL: &[Scene] = &[
     Scene::new("move-platform", ONE, |stage| {
         Box::pin(claims::move_platform(stage))
     }),
+    Scene::new("left-a-broken-platform", ONE, |stage| {
+        Box::pin(claims::left_a_broken_platform(stage))
+    }),
     Scene::new("split-and-reverted", ONE, |stage| {
         Box::pin(claims::split_and_reverted(stage))
     }),

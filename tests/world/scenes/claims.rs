@@ -45,6 +45,30 @@ pub async fn move_platform(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
+/// An object is moved off a Platform whose Secret then names another application: it goes all the same, since another keeps
+/// its package.
+pub async fn left_a_broken_platform(stage: &Stage<'_>) {
+    stage.wish("first", "package-00002").await;
+    stage.wish("old", "package-00001").await;
+    stage
+        .create("new", "spare", "package-00001", &json!({}))
+        .await;
+    stage.comes_to("new", "Active").await;
+    // The credential of both Platforms is accepted.
+    stage.delete("first").await;
+    stage.goes("first").await;
+    stage
+        .put_secret("production", "app-2", "second-secret")
+        .await;
+    stage.says("old", "ApplicationChanged").await;
+    stage.delete("old").await;
+    stage.goes("old").await;
+    stage
+        .put_secret("production", "app-1", "first-secret")
+        .await;
+    stage.ends().await;
+}
+
 /// An object is split into two, and the split is taken back.
 pub async fn split_and_reverted(stage: &Stage<'_>) {
     stage.wish("whole", "package-00001").await;
