@@ -234,7 +234,9 @@ fn tells(seen: &Observation, outcome: Outcome, keeper: Option<&ObjectKey>, now: 
         now,
     );
     Report {
-        event: Some(note).filter(|_| seen.object.outcome().is_none()),
+        // That our finalizer is off was told when it went.
+        event: Some(note)
+            .filter(|_| seen.object.outcome().is_none() && seen.object.has_finalizer()),
         ..said
     }
 }

@@ -69,7 +69,7 @@ fn told_first(seen: &Observation, decision: Decision, now: Now) -> Decision {
     let unsaid = seen.object.is_kept_by_others() && seen.object.outcome().is_none();
     if let Decision::Release { outcome, keeper } = &decision
         && unsaid
-        && !is_unwritable(seen, now)
+        && unwritable_until(seen, now).is_none()
     {
         return Decision::Tell {
             outcome: *outcome,
@@ -79,23 +79,26 @@ fn told_first(seen: &Observation, decision: Decision, now: Now) -> Decision {
     decision
 }
 
-/// Whether the status of the object is known not to be writable for a while.
-fn is_unwritable(seen: &Observation, now: Now) -> bool {
+/// Until when the status of the object is known not to be writable.
+fn unwritable_until(seen: &Observation, now: Now) -> Option<Instant> {
     let refusal = seen.status_refused.as_ref();
-    refusal.is_some_and(|refusal| refusal.lasts() && refusal.until > now.tick)
+    let lasting = refusal.filter(|refusal| refusal.lasts() && refusal.until > now.tick);
+    lasting.map(|refusal| refusal.until)
 }
 
-/// Row 1 of an object that is being deleted: what was said since it ended, such as that our finalizer could not be taken
-/// off, is over.
+/// Row 1 of an object that is being deleted and stays for others: how it ended is told, where the status could not be written
+/// before our finalizer went, or says since that our finalizer could not be taken off.
 fn let_go(seen: &Observation, now: Now) -> Decision {
-    let outcome = seen.object.outcome();
-    let unsaid = outcome.filter(|outcome| !seen.object.status.says(Reason::from(*outcome)));
-    match unsaid.filter(|_| !is_unwritable(seen, now)) {
-        Some(outcome) => Decision::Tell {
+    let object = &*seen.object;
+    let told = |outcome| object.outcome() == Some(outcome) && object.status.says(outcome.into());
+    match (seen.settled.or(seen.audited), unwritable_until(seen, now)) {
+        (Some(outcome), _) if told(outcome) => Decision::Nothing,
+        (Some(_), Some(until)) => Decision::Await(until),
+        (Some(outcome), None) => Decision::Tell {
             outcome,
             keeper: None,
         },
-        None => Decision::Nothing,
+        (None, _) => Decision::Nothing,
     }
 }
 

@@ -59,6 +59,41 @@ fn it_tells_its_outcome_with_one_event_before_our_finalizer_goes_and_nothing_aft
 }
 
 #[test]
+fn an_outcome_that_could_not_be_told_before_our_finalizer_went_is_told_once_it_can_be() {
+    let denied = decide::Refusal {
+        count: 1,
+        until: now().tick + Duration::from_secs(30),
+        words: "the auditors say no".to_owned(),
+        denied: true,
+        phase: Some(Phase::Gone),
+    };
+    for outcome in Outcome::ALL {
+        let refused = |finalizers: &[&str]| Observation {
+            status_refused: Some(denied.clone()),
+            ..ended(kept(finalizers, None), outcome)
+        };
+        let (release, _) = tells(&refused(&[KEEP, FINALIZER]));
+        assert!(matches!(release, Decision::Release { .. }), "{release:?}");
+        let (waits, complains) = tells(&refused(&[KEEP]));
+        assert_eq!(waits, Decision::Await(denied.until));
+        assert_eq!(reason(&complains), "StatusRefused");
+        assert_eq!(complains.wake, Some(denied.until));
+        // Of what needed no answer of the platform, only the line that was written is known.
+        let written_down = Observation {
+            audited: Some(outcome),
+            ..seen(kept(&[KEEP], None))
+        };
+        for can_be_told in [ended(kept(&[KEEP], None), outcome), written_down] {
+            let (_, told) = tells(&can_be_told);
+            let deletion = told.status.unwrap().deletion.unwrap();
+            assert_eq!(deletion.outcome, Some(outcome));
+            // It was told when our finalizer went.
+            assert_eq!(told.event, None);
+        }
+    }
+}
+
+#[test]
 fn what_was_said_since_it_ended_is_over_once_our_finalizer_is_off() {
     let (_, mut told) = tells(&ended(kept(&[KEEP, FINALIZER], None), Outcome::Deleted));
     let status = told.status.as_mut().unwrap();
