@@ -8,7 +8,6 @@ use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
 use crate::package::claims::Claim;
 use crate::package::decide::{Now, Observation, PlatformView, Unbelieved};
-use crate::package::requests::Request;
 use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
 
@@ -147,9 +146,9 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
             // One that runs anew is stored so, or a restart would end it. Once it is over, what counts is the request.
             let anew = seen.graces_since.filter(|_| reason == Reason::GracePeriod);
             let asked = seen.request.map(|request| request.not_before(anew, now).at);
-            let asked = asked.unwrap_or_else(|| Request::new(now).at);
-            // Before a look-up nothing is asked for: so a restart knows that one is to come.
-            let at = (!seen.looks_first).then_some(Time(asked));
+            // Nothing is asked for before a look-up, so that a restart knows that one is to come; nor of an object that
+            // has no finalizer, or goes without its package.
+            let at = asked.filter(|_| !seen.looks_first).map(Time);
             let told = same && present.requested_at == at;
             // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed
             // has left its hold, and is judged anew once no other object wants the package.
