@@ -73,9 +73,11 @@ pub enum Errand {
     Unsaid(Option<Box<VersionPackageStatus>>),
     /// Remembers that the API server refuses a write.
     Refused(Part, Refusal),
-    /// Counts a write that was not taken, and remembers what has failed for long as if it was refused.
-    NotTaken(Option<(Part, Refusal)>),
-    /// Logs why it was not.
+    /// Remembers that a write was not taken, as if it was refused.
+    NotTaken(Part, Refusal),
+    /// Counts that an audit line was not written.
+    Unaudited,
+    /// Logs why one of the two was not.
     LogNotTaken(String),
     /// Has an event published.
     Tell(Note),

@@ -159,7 +159,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         trials: Vec::new(),
         misplaced: false,
         failure: None,
-        failed_writes: 0,
+        failed_audits: 0,
         conflicts: 0,
         writes_hang: false,
         audited: None,

@@ -56,8 +56,8 @@ struct Entry {
     seat: Option<Seat>,
     /// The end that was last written down.
     audited: Option<Outcome>,
-    /// The audit line of an end that is not written yet.
-    owed: Option<Box<AuditRecord>>,
+    /// The audit line of an end that is not written yet, and how often in a row it could not be.
+    owed: Option<(Box<AuditRecord>, u32)>,
     /// How often in a row a permit could not be used, and until when no other is asked for.
     given_back: Option<(u32, Instant)>,
     /// The circumstances under which the platform confirmed what is expected, and until when that counts.
@@ -241,13 +241,32 @@ impl Memory {
         let mut state = self.state.lock();
         let entry = state.entry(uid);
         entry.audited = Some(end.outcome);
-        entry.owed = end.record.or(entry.owed.take());
+        if let Some(record) = end.record {
+            entry.owed = Some((record, 0));
+        }
     }
 
     /// The audit line of `uid` that is not written yet.
     pub fn owed(&self, uid: &str) -> Option<AuditRecord> {
         let state = self.state.lock();
-        state.entries.get(uid)?.owed.as_deref().cloned()
+        let (record, _) = state.entries.get(uid)?.owed.as_ref()?;
+        Some(AuditRecord::clone(record))
+    }
+
+    /// Counts that the audit line of `uid` could not be written.
+    pub fn not_paid(&self, uid: &str) {
+        let mut state = self.state.lock();
+        let owed = state.entries.get_mut(uid).and_then(|e| e.owed.as_mut());
+        if let Some((_, failures)) = owed {
+            *failures = failures.saturating_add(1);
+        }
+    }
+
+    /// How often in a row the audit line of `uid` could not be written.
+    pub fn failed_audits(&self, uid: &str) -> u32 {
+        let state = self.state.lock();
+        let owed = state.entries.get(uid).and_then(|e| e.owed.as_ref());
+        owed.map_or(0, |(_, failures)| *failures)
     }
 
     /// Remembers that the audit line of `uid` is written.

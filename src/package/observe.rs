@@ -153,7 +153,7 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         backoff: pauses.into_iter().flatten().max(),
         given_back: given_back.map_or(0, |(count, _)| count),
         failure,
-        failed_writes: memory.failed_writes(&object.uid),
+        failed_audits: memory.failed_audits(&object.uid),
         conflicts: memory.conflicts(&object.uid),
         writes_hang: sources.slow.hangs(key, now.tick),
         audited: memory.audited(&object.uid),

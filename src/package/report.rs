@@ -156,12 +156,10 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             reach.metrics.write_refused(part.as_str());
             memory.refused(uid, part, refusal, observed.fingerprint.clone());
         }
-        Errand::NotTaken(lasting) => {
-            memory.write_failed(uid);
-            if let Some((part, failure)) = lasting {
-                memory.refused(uid, part, failure, observed.fingerprint.clone());
-            }
+        Errand::NotTaken(part, failure) => {
+            memory.refused(uid, part, failure, observed.fingerprint.clone());
         }
+        Errand::Unaudited => memory.not_paid(uid),
         Errand::LogNotTaken(error) => {
             tracing::warn!(error, "a write was not taken, and is tried again");
         }

@@ -141,22 +141,18 @@ pub fn afterwards(
     };
     let phase = status.as_ref().and_then(|status| status.phase);
     let mut errands = Vec::new();
-    let mut failed = if let Effect::Failed(error) = effect {
+    let mut failed = Vec::new();
+    if let Effect::Failed(error) = effect {
         let before = before(seen, Part::Finalizers);
         let failure = refusal(before, (error.clone(), None), false, then);
-        Some((error.clone(), Some((Part::Finalizers, failure))))
-    } else if let Effect::Unaudited(error) = effect {
-        Some((error.clone(), None))
-    } else {
-        None
-    };
+        failed.push((Part::Finalizers, failure));
+    }
     if let Some(written) = &written {
         if !complains {
             errands.extend(of_the_call(seen, effect, status, written));
         }
         errands.extend(of_the_write(seen, (part, phase), written, now));
     }
-    let taken = matches!(written, Some(Written::Yes { .. }));
     match written {
         None | Some(Written::Yes { .. }) => {}
         Some(Written::Outdated) => {
@@ -182,40 +178,44 @@ pub fn afterwards(
         }
         Some(Written::Failed(error)) => {
             let known = before(seen, part);
-            let failure = refusal(known, (error.clone(), phase), false, then);
-            failed = Some((error, Some((part, failure))));
+            let failure = refusal(known, (error, phase), false, then);
+            failed.push((part, failure));
         }
     }
-    if let Some((error, failure)) = failed {
-        let in_a_row = if taken { 0 } else { seen.failed_writes };
-        let failures = failure
-            .as_ref()
-            .map_or(in_a_row + 1, |(_, failure)| failure.count);
-        if matches!(effect, Effect::Unaudited(_)) {
-            if failures == 1 {
-                event = Some(audit_failed(&error));
-            }
-        } else if failures == FAILURES_BORNE && !complains {
-            errands.push(Errand::Tell(not_taken(&error)));
+    let mut again = None;
+    if let Effect::Unaudited(error) = effect {
+        let failures = seen.failed_audits.saturating_add(1);
+        if failures == 1 {
+            event = Some(audit_failed(error));
         }
-        wake = Some(match &failure {
-            // It may be just this that can't be written: then the conditions are to say so at once.
-            Some((_, failure)) if failure.lasts() && !complains => now.tick,
-            Some((_, failure)) => failure.until,
-            None => now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance),
-        });
-        errands.push(Errand::NotTaken(failure));
-        // A thousand that are tried again and again fill no log.
-        if failures.is_power_of_two() {
-            errands.push(Errand::LogNotTaken(error));
-        }
+        again = Some(now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance));
+        errands.push(Errand::Unaudited);
+        errands.extend(log(failures, error));
     }
+    for (part, failure) in failed {
+        let complains = part == Part::Complaint;
+        if failure.count == FAILURES_BORNE && !complains {
+            errands.push(Errand::Tell(not_taken(&failure.words)));
+        }
+        // It may be just this that can't be written: then the conditions are to say so at once.
+        let soon = failure.lasts() && !complains;
+        again = Some(earlier(again, if soon { now.tick } else { failure.until }));
+        errands.extend(log(failure.count, &failure.words));
+        errands.push(Errand::NotTaken(part, failure));
+    }
+    wake = again.or(wake);
     errands.extend(event.map(Errand::Tell));
     Report {
         errands,
         wake,
         ..Report::nothing()
     }
+}
+
+/// A thousand that are tried again and again fill no log.
+fn log(failures: u32, error: &str) -> Option<Errand> {
+    let logged = failures.is_power_of_two();
+    logged.then(|| Errand::LogNotTaken(error.to_owned()))
 }
 
 /// What becomes of a permit, or of what a call came to, when the status that tells of it was written or was not.

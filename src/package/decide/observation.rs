@@ -88,8 +88,8 @@ pub struct Observation {
     pub given_back: u32,
     /// The calls so far that failed under the same circumstances.
     pub failure: Option<Failure>,
-    /// How many writes in a row were not taken.
-    pub failed_writes: u32,
+    /// How often in a row its audit line could not be written.
+    pub failed_audits: u32,
     /// How many met a conflict in a row.
     pub conflicts: u32,
     /// Whether writes to objects of its namespace are slow and not answered.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::package::decide::Echo;
+use crate::package::decide::{Echo, Refusal};
 use crate::package::fixtures::app;
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
@@ -150,6 +150,29 @@ fn an_own_write_is_awaited_until_the_cache_shows_another_version() {
     memory.wrote("a", Part::Status, "7", at);
     assert_eq!(memory.echo("a", "7"), Echo::Pending(at));
     assert_eq!(memory.echo("a", "8"), Echo::Seen);
+    memory.back("a");
+    assert!(memory.state.lock().entries.is_empty());
+}
+
+#[test]
+fn nothing_is_remembered_of_writes_that_failed_once_a_status_is_taken() {
+    let (memory, at) = (Memory::default(), Instant::now());
+    let under = Fingerprint {
+        generation: 1,
+        requested_at: None,
+        revision: 1,
+    };
+    let failure = Refusal {
+        words: "no answer".to_owned(),
+        count: 5,
+        until: at,
+        denied: false,
+        phase: None,
+    };
+    for part in [Part::Status, Part::Complaint] {
+        memory.refused("a", part, failure.clone(), under.clone());
+    }
+    memory.wrote("a", Part::Status, "7", at);
     memory.back("a");
     assert!(memory.state.lock().entries.is_empty());
 }

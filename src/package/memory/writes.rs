@@ -38,8 +38,6 @@ pub(super) struct Writes {
     contested: Option<(String, Conflict)>,
     /// How many in a row met a conflict.
     conflicts: u32,
-    /// How many in a row had no answer, or none that decides.
-    failures: u32,
     finalizers: Option<Refused>,
     status: Option<Refused>,
     complaint: Option<Refused>,
@@ -57,7 +55,6 @@ impl Writes {
             taken,
             contested,
             conflicts,
-            failures,
             finalizers,
             status,
             complaint,
@@ -65,7 +62,6 @@ impl Writes {
         taken.is_none()
             && contested.is_none()
             && *conflicts == 0
-            && *failures == 0
             && finalizers.is_none()
             && status.is_none()
             && complaint.is_none()
@@ -85,11 +81,11 @@ impl Writes {
 
     /// A write to `part` was taken.
     fn went_through(&mut self, part: Part) {
+        self.conflicts = 0;
         match part {
-            Part::Finalizers | Part::Status => {
-                *self.refused(part) = None;
-                (self.conflicts, self.failures) = (0, 0);
-            }
+            Part::Finalizers => self.finalizers = None,
+            // Nothing is left to complain of.
+            Part::Status => (self.status, self.complaint) = (None, None),
             // What can't be said is no more sayable by that.
             Part::Complaint => self.complaint = None,
             Part::Beside => {}
@@ -185,22 +181,6 @@ impl Memory {
         let slot = state.entries.get_mut(uid)?.writes.refused(part);
         let refused = slot.as_ref().filter(|refused| refused.under == *under)?;
         Some(refused.refusal.clone())
-    }
-
-    /// Counts a write that failed.
-    pub fn write_failed(&self, uid: &str) {
-        let mut state = self.state.lock();
-        let writes = &mut state.entry(uid).writes;
-        writes.failures = writes.failures.saturating_add(1);
-    }
-
-    /// How many writes to `uid` failed in a row.
-    pub fn failed_writes(&self, uid: &str) -> u32 {
-        let state = self.state.lock();
-        state
-            .entries
-            .get(uid)
-            .map_or(0, |entry| entry.writes.failures)
     }
 }
 

@@ -117,7 +117,7 @@ impl World {
             unproven: None,
             given_back: 0,
             failure: None,
-            failed_writes: 0,
+            failed_audits: 0,
             conflicts: self.memory.conflicts(&object.uid),
             writes_hang: false,
             audited: self.memory.audited(&object.uid),
@@ -333,7 +333,8 @@ impl World {
                 | Errand::WriteDown(None)
                 | Errand::Unsaid(_)
                 | Errand::Gone(_)
-                | Errand::NotTaken(_)
+                | Errand::NotTaken(..)
+                | Errand::Unaudited
                 | Errand::LogNotTaken(_)
                 | Errand::Unheard
                 | Errand::Tell(_)

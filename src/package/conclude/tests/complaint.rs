@@ -113,10 +113,7 @@ fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart
 #[test]
 fn what_can_not_be_said_either_is_tried_again_as_a_refusal_is() {
     let now = now();
-    let seen = Observation {
-        failed_writes: 7,
-        ..refused(now)
-    };
+    let seen = refused(now);
     let report = waits(&seen, now);
     assert!(report.complains);
     let failed = Some(Written::Failed("policy p says no".to_owned()));
@@ -126,7 +123,7 @@ fn what_can_not_be_said_either_is_tried_again_as_a_refusal_is() {
         phase: Some(crate::api::reason::Phase::Stalled),
         ..refusal(1, now.tick + Duration::from_secs(1))
     };
-    let lasting = Errand::NotTaken(Some((Part::Complaint, failure)));
+    let lasting = Errand::NotTaken(Part::Complaint, failure);
     assert!(rest.errands.contains(&lasting), "{:?}", rest.errands);
     assert!(rest.wake.unwrap() > now.tick);
 }

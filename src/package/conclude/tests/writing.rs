@@ -309,8 +309,7 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
         let report = conclude(&bare, &Decision::AddFinalizer, &patch, now, 0.0);
         assert_eq!(report, Report::nothing());
         let rest = afterwards(&bare, &patch, report, None, (now, 0.0));
-        let one_more = (Part::Finalizers, failure(before + 1, None));
-        let not_taken = Errand::NotTaken(Some(one_more));
+        let not_taken = Errand::NotTaken(Part::Finalizers, failure(before + 1, None));
         assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
         let told = (before == 4).then_some("WriteFailed");
         assert_eq!(event(&rest), Vec::from_iter(told), "{before}");
@@ -323,8 +322,7 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
         };
         let written = Written::Failed("no answer".to_owned());
         let (_, rest) = answered(&unsaid, written, now);
-        let one_more = (Part::Status, failure(before + 1, phase));
-        let not_taken = Errand::NotTaken(Some(one_more));
+        let not_taken = Errand::NotTaken(Part::Status, failure(before + 1, phase));
         assert!(rest.errands.contains(&not_taken), "{:?}", rest.errands);
         assert_eq!(rest.wake, Some(wake), "{before}");
         assert_eq!(event(&rest).contains(&"WriteFailed"), before == 4);
@@ -371,10 +369,10 @@ fn who_meets_a_conflict_about_its_intent_that_is_none_leaves_its_seat() {
 fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_ever() {
     let now = now();
     let effect = Effect::Unaudited("the disk is full".to_owned());
-    let pass = |object: &Object, failed_writes, written| {
+    let pass = |object: &Object, failed_audits, written| {
         let seen = Observation {
             settled: Some(Outcome::Deleted),
-            failed_writes,
+            failed_audits,
             ..seen(object.clone())
         };
         let ends = Decision::Nothing;
@@ -386,11 +384,10 @@ fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_e
         (status, rest)
     };
     let mut object = going();
-    let (said, rest) = pass(&object, 3, Some(YES));
+    let (said, rest) = pass(&object, 0, Some(YES));
     let said = said.unwrap();
     assert!(said.says(Reason::AuditFailed));
     assert_eq!(said.deletion, object.status.deletion, "nothing of the end");
-    // What failed before is over by a status that was taken.
     assert_eq!(
         (event(&rest), seconds(&rest, now)),
         (vec!["AuditFailed"], 1.0)
@@ -402,8 +399,10 @@ fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_e
     // Neither can be written.
     let failed = Some(Written::Failed("no answer".to_owned()));
     let (_, rest) = pass(&going(), 0, failed);
-    let not_taken = |errand: &Errand| matches!(errand, Errand::NotTaken(Some(_)));
+    let not_taken = |errand: &Errand| matches!(errand, Errand::NotTaken(Part::Status, _));
     assert!(rest.errands.iter().any(not_taken) && event(&rest) == ["AuditFailed"]);
+    let told = |errand: &Errand| matches!(errand, Errand::Tell(note) if note.message.contains("the disk is full"));
+    assert!(rest.errands.iter().any(told), "{:?}", rest.errands);
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     trials: Vec::new(),
                     misplaced: false,
                     failure: None,
-                    failed_writes: 0,
+                    failed_audits: 0,
                     conflicts: 0,
                     writes_hang: blind,
                     audited: None,
