@@ -64,6 +64,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
     let mut writer = Writer {
         context: Arc::new(context),
         written: Repeats::default(),
+        complained: Repeats::default(),
         statuses: Attempts::default(),
         complaints: Attempts::default(),
         finalizers: Attempts::default(),
@@ -100,7 +101,9 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
 
 struct Writer {
     context: Arc<Context>,
+    /// The last statuses that were written, and those that only say that another one is refused.
     written: Repeats,
+    complained: Repeats,
     /// The last writes of statuses, of those that only say that another one is refused, and of finalizers.
     statuses: Attempts,
     complaints: Attempts,
@@ -284,7 +287,12 @@ impl Writer {
                 let taken = matches!(end, End::Taken(_));
                 if !taken {
                     // Nothing of it stands there.
-                    self.written.forget(&object.key);
+                    let repeats = if *complains {
+                        &mut self.complained
+                    } else {
+                        &mut self.written
+                    };
+                    repeats.forget(&object.key);
                 }
                 let settled =
                     round.and_then(|(group, number)| self.rounds.ended(group, number, taken));
@@ -332,7 +340,9 @@ impl Writer {
             Access::Refused(Refusal::new(PlatformReason::Blind, message))
         });
         let view = self.context.directory.view();
-        self.written.retain(|key| view.platforms.contains_key(key));
+        for repeats in [&mut self.written, &mut self.complained] {
+            repeats.retain(|key| view.platforms.contains_key(key));
+        }
         let all = [
             &mut self.statuses,
             &mut self.complaints,

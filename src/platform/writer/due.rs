@@ -105,8 +105,13 @@ impl Writer {
     fn complaint(&mut self, object: Object, now: (Timestamp, Instant)) -> Option<Due> {
         let words = self.statuses.words(&object.key, now.1)?;
         let status = complaint(&object, &status_refused(words).message, now.0)?;
+        let repeats = self.complained.bars(&object.key, &status, now.1);
         let (may, _) = self.complaints.may(&object, now.1);
-        may.then_some(Due {
+        if repeats || !may {
+            return None;
+        }
+        self.complained.begins(&object.key, &status, now.1);
+        Some(Due {
             object,
             status,
             complains: true,

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::api::names::ObjectKey;
@@ -25,6 +27,25 @@ struct Last {
 }
 
 impl Last {
+    /// Whether `status` says the same, be it since another time: somebody else may set a condition back again and again.
+    fn is_of(&self, status: &PlatformStatus) -> bool {
+        let conditions = |status: &PlatformStatus| {
+            let conditions = status.conditions.iter();
+            conditions
+                .map(|condition| Condition {
+                    last_transition_time: Time(Timestamp::UNIX_EPOCH),
+                    ..condition.clone()
+                })
+                .collect::<Vec<_>>()
+        };
+        conditions(&self.status) == conditions(status)
+            && self.status
+                == PlatformStatus {
+                    conditions: self.status.conditions.clone(),
+                    ..status.clone()
+                }
+    }
+
     fn pause(&self) -> Duration {
         let doubled = REPEAT.saturating_mul(2_u32.saturating_pow(self.again.min(16)));
         doubled.min(REPEAT_CAP)
@@ -39,13 +60,13 @@ impl Repeats {
 
     /// Whether `status` was written to this Platform too short a while ago to be written again.
     pub(super) fn bars(&self, key: &ObjectKey, status: &PlatformStatus, now: Instant) -> bool {
-        let last = self.0.get(key).filter(|last| last.status == *status);
+        let last = self.0.get(key).filter(|last| last.is_of(status));
         last.is_some_and(|last| now.saturating_duration_since(last.at) < last.pause())
     }
 
     /// `status` is being written.
     pub(super) fn begins(&mut self, key: &ObjectKey, status: &PlatformStatus, now: Instant) {
-        let last = self.0.get(key).filter(|last| last.status == *status);
+        let last = self.0.get(key).filter(|last| last.is_of(status));
         // What was changed by hand once in a while is put right at once.
         let soon = last.filter(|last| now.saturating_duration_since(last.at) < 2 * last.pause());
         let again = soon.map_or(0, |last| last.again.saturating_add(1));
@@ -83,6 +104,17 @@ mod tests {
                 ..PlatformStatus::default()
             },
         );
+        let at = |second: u64| PlatformStatus {
+            conditions: vec![Condition {
+                type_: "Ready".to_owned(),
+                status: "True".to_owned(),
+                reason: "Available".to_owned(),
+                message: String::new(),
+                observed_generation: None,
+                last_transition_time: Time(Timestamp::UNIX_EPOCH + Duration::from_secs(second)),
+            }],
+            ..PlatformStatus::default()
+        };
         let mut repeats = Repeats::default();
         let mut now = begun;
         let mut pauses = Vec::new();
@@ -106,5 +138,8 @@ mod tests {
         assert_eq!(repeats.since(&key, now), Some(Duration::ZERO));
         repeats.forget(&key);
         assert!(!repeats.bars(&key, &other, now));
+        // Somebody sets a condition back each time.
+        repeats.begins(&key, &at(1), now);
+        assert!(repeats.bars(&key, &at(2), now) && !repeats.bars(&key, &status, now));
     }
 }
