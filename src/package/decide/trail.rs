@@ -24,7 +24,7 @@ pub fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> De
         | Decision::Send => Decision::Rest {
             reason: Reason::AuditFailed,
             message: format!(
-                "Nothing is sent while the audit log takes no line ({}): the end of an earlier deletion has to be written down first. It goes on by itself once the log takes lines: give the operator room and the right to write it",
+                "Nothing is sent while the audit log takes no line ({}): the end of an earlier deletion has to be written down first. It goes on by itself once the log takes lines: give the operator room and the right to write it, and restart it where its writes hang for good",
                 overdue.error
             ),
             until: Some(now.tick + LOOK_AGAIN),

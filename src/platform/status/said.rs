@@ -70,7 +70,8 @@ fn without_trail(said: Refusal, overdue: Option<&Overdue>) -> Refusal {
             PlatformReason::AuditFailed,
             format!(
                 "Nothing is sent while the audit log takes no line ({}): the end of a deletion has to be written down before \
-                 the next one begins. It goes on by itself once the log takes lines. Give the operator room and the right to write it.",
+                 the next one begins. It goes on by itself once the log takes lines. Give the operator room and the right to write it, and restart it where its writes \
+                 hang for good.",
                 overdue.error
             ),
         ),
