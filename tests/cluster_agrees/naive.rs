@@ -5,12 +5,12 @@ use serde_json::json;
 
 use crate::both::{Asked, JSON, Pair};
 use crate::objects::{folder, object};
-use crate::{both, random, refusals};
+use crate::{REQUESTS, SEED, both, random, refusals};
 
 async fn is_found(naive: Naive, name: &str) -> String {
     let mut both = both().await;
     both.cluster.set_naive(Some(naive));
-    let differences = random(&mut both, name, 1, 6_000, 1).await;
+    let differences = random(&mut both, name, SEED, REQUESTS, 1).await;
     println!("{naive:?}: after {} requests", both.sent);
     differences.concat()
 }

@@ -180,3 +180,101 @@ async fn a_watch_says_before_its_end_how_far_it_has_come() {
         }
     }
 }
+
+/// The next event about this object; those about others, and how far the watch has come, are passed over.
+async fn about(lines: &mut Lines, path: [&str; 2]) -> Value {
+    let [namespace, name] = path;
+    loop {
+        let line = lines.next(PATIENCE).await.expect("an event");
+        let of = &line["object"]["metadata"];
+        if of["name"] == name && of["namespace"].as_str().unwrap_or_default() == namespace {
+            return line;
+        }
+    }
+}
+
+/// The watches that the operator has beside those of one namespace: of the whole cluster, of one Secret and of one
+/// definition by their names, and of all namespaces.
+#[tokio::test]
+async fn the_watches_that_the_operator_has_show_alike_what_happens() {
+    const DEFINITION: &str = "platforms.iodm.dev";
+    let mut both = both().await;
+    let namespace = "watch-all";
+    let packages = space(&mut both, namespace).await;
+    let secrets = format!("/api/v1/namespaces/{namespace}/secrets");
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let made = create(&mut both, &packages, "first").await;
+    let secret = |name: &str, word: &str| {
+        Pair::same(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"word": word},
+        }))
+    };
+    let read = |path: &str| Asked::new("GET", path).param("timeoutSeconds=60");
+    let all = "/apis/iodm.dev/v1alpha1/versionpackages";
+    let mut cluster = begin(&mut both, read(all), Some(&made)).await;
+    let named = read(&secrets).param("fieldSelector=metadata.name%3Dours");
+    let mut by_name = begin(&mut both, named, Some(&made)).await;
+    let mut spaces = begin(&mut both, read("/api/v1/namespaces"), Some(&made)).await;
+    // A definition was brought in another way on either side, so only what happens to it is compared.
+    let definition = format!("{definitions}/{DEFINITION}");
+    let get = Asked::new("GET", &*definition);
+    let real = both.ask(Side::Real, &get).await.body;
+    let before = Pair(real, both.ask(Side::Memory, &get).await.body);
+    let defined = read(definitions).param(&format!("fieldSelector=metadata.name%3D{DEFINITION}"));
+    let mut defined = begin(&mut both, defined, Some(&before)).await;
+
+    create(&mut both, &packages, "second").await;
+    both.expect(200, &Asked::new("DELETE", format!("{packages}/second")))
+        .await;
+    for name in ["theirs", "ours"] {
+        both.expect(
+            201,
+            &Asked::new("POST", &*secrets).body(JSON, secret(name, "a")),
+        )
+        .await;
+    }
+    let changed = Asked::new("PATCH", format!("{secrets}/ours")).body(MERGE, secret("ours", "b"));
+    both.expect(200, &changed).await;
+    both.expect(200, &Asked::new("DELETE", format!("{secrets}/ours")))
+        .await;
+    let label = |value: Value| Pair::same(json!({"metadata": {"labels": {"watched": value}}}));
+    let space = format!("/api/v1/namespaces/{namespace}");
+    let labelled = Asked::new("PATCH", space).body(MERGE, label(json!("yes")));
+    both.expect(200, &labelled).await;
+    for value in [json!("yes"), Value::Null] {
+        let changed = Asked::new("PATCH", &*definition).body(MERGE, label(value));
+        for side in [Side::Real, Side::Memory] {
+            assert_eq!(both.ask(side, &changed).await.code, 200);
+        }
+    }
+
+    let expected = [
+        (
+            &mut cluster,
+            [namespace, "second"],
+            &["ADDED", "DELETED"][..],
+        ),
+        (
+            &mut by_name,
+            [namespace, "ours"],
+            &["ADDED", "MODIFIED", "DELETED"],
+        ),
+        (&mut spaces, ["", namespace], &["MODIFIED"]),
+    ];
+    for (lines, path, events) in expected {
+        for event in events {
+            let real = about(&mut lines.0, path).await;
+            let memory = about(&mut lines.1, path).await;
+            assert_eq!(real["type"], *event, "{real}");
+            let found = both.mapping.differences(&real, &memory);
+            assert!(found.is_empty(), "{found:?}\n{real}\n{memory}");
+        }
+    }
+    for label in [json!("yes"), Value::Null] {
+        for lines in [&mut defined.0, &mut defined.1] {
+            let line = about(lines, ["", DEFINITION]).await;
+            let said = &line["object"]["metadata"]["labels"]["watched"];
+            assert_eq!((&line["type"], said), (&json!("MODIFIED"), &label));
+        }
+    }
+}
