@@ -243,9 +243,10 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                 let lines = match self.watch(&version).await {
                     Ok(lines) => lines,
                     Err(error) => {
-                        // Not to be resumed from there: it is too old, or the kind is gone.
+                        // Not to be resumed from there: it is too old, the kind is gone, or what may be seen has changed, which
+                        // only a list tells.
                         if let Error::WatchStartFailed(kube::Error::Api(status)) = &error
-                            && matches!(status.code, 400 | 404 | 410)
+                            && matches!(status.code, 400 | 403 | 404 | 410)
                         {
                             self.state = State::Empty;
                         }

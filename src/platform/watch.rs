@@ -232,10 +232,12 @@ impl Reading {
             }
             Ok(Event::Apply(secret)) => Some(Seen::Present(secret.contents())),
             Ok(Event::Delete(_)) => Some(Seen::Missing),
-            Err(
-                watcher::Error::InitialListFailed(kube::Error::Api(status))
-                | watcher::Error::WatchStartFailed(kube::Error::Api(status)),
-            ) if status.is_forbidden() => Some(Seen::Forbidden(status.message)),
+            // After a watch that is forbidden comes a list.
+            Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
+                if status.is_forbidden() =>
+            {
+                Some(Seen::Forbidden(status.message))
+            }
             // Says nothing about the Secret: what was seen before stands.
             Err(error) => {
                 warn!(
