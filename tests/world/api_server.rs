@@ -56,7 +56,7 @@ impl Port {
         let query = parts.uri.query();
         let watches = query.is_some_and(|query| query.contains("watch=true"));
         let fault = match parts.method {
-            Method::GET if watches => None,
+            Method::GET if watches => around.meet(To::Watch).await,
             Method::GET => around.meet(To::Read).await,
             _ => around.meet(To::Write).await,
         };
@@ -99,10 +99,14 @@ impl Port {
 
 fn refused(code: u16) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
     let reason = match code {
+        401 => "Unauthorized",
         403 => "Forbidden",
+        404 => "NotFound",
         409 => "Conflict",
+        410 => "Expired",
         422 => "Invalid",
         429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
         _ => "InternalError",
     };
     let status = json!({

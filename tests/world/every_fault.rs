@@ -9,7 +9,7 @@ use crate::stage::Stage;
 use crate::world::run;
 
 /// `make test` plays one harm of so many; `WORLD_EVERY=1` plays all.
-const EVERY: usize = 61;
+const EVERY: usize = 97;
 /// And one pair of crashes of so many.
 const EVERY_PAIR: usize = 29_989;
 /// The scenes that are played with pairs of crashes.

@@ -27,6 +27,8 @@ pub enum To {
     Write,
     /// A read of one object or of a list.
     Read,
+    /// The beginning of a watch.
+    Watch,
     /// The platform.
     Platform,
     /// The audit log.
@@ -45,20 +47,42 @@ impl Fault {
                 Unanswered,
                 Hung,
                 Refused(403),
+                Refused(404),
                 Refused(409),
                 Refused(422),
+                Refused(429),
+                Refused(500),
+                Refused(503),
+            ],
+            To::Read => &[
+                CrashBefore,
+                Lost,
+                Hung,
+                Refused(401),
+                Refused(403),
+                Refused(429),
                 Refused(500),
             ],
-            To::Read => &[CrashBefore, Lost, Hung, Refused(403), Refused(500)],
+            // One that begins and then shows nothing is one whose first line is late.
+            To::Watch => &[
+                Lost,
+                Hung,
+                Refused(403),
+                Refused(410),
+                Refused(429),
+                Refused(500),
+            ],
             To::Platform => &[
                 CrashBefore,
                 CrashAfter,
                 Lost,
                 Unanswered,
                 Hung,
+                Refused(200),
                 Refused(401),
                 Refused(403),
                 Refused(404),
+                Refused(429),
                 Refused(500),
             ],
             To::Audit => &[CrashBefore, CrashAfter, Unanswered, Hung, Refused(0)],

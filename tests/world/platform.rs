@@ -193,6 +193,7 @@ impl Platform {
         match code {
             401 => Refusal(401, "100002", "Invalid access token.").into(),
             403 => Refusal(403, "1010009", "app throttle exceed").into(),
+            200 => Answer::html(200, "Sign in", "A gateway answers in its place."),
             404 => Answer::html(404, "Not Found", "The requested resource is not here."),
             _ => Answer::html(code, "Error", "Something is wrong."),
         }

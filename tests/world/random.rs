@@ -159,7 +159,15 @@ impl<'a> History<'a> {
             faults.delay_line(faults.lines() + self.chance.usize(..10));
             return;
         }
-        let to = self.one(&[To::Write, To::Write, To::Read, To::Platform, To::Audit]);
+        let all = [
+            To::Write,
+            To::Write,
+            To::Read,
+            To::Watch,
+            To::Platform,
+            To::Audit,
+        ];
+        let to = self.one(&all);
         let fault = self.one(Fault::all(to));
         faults.add(to, fault);
     }

@@ -73,6 +73,9 @@ async fn old_lease(stage: &Stage<'_>, how: OldLease) {
     for name in ["a", "b", "c"] {
         stage.delete(name).await;
     }
+    // Until the window of the calls before has ended.
+    sleep(WINDOW * 2).await;
+    release_what_is_held(stage).await;
     stage.ends().await;
 }
 
