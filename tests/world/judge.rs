@@ -4,11 +4,15 @@ mod applications;
 mod deletes;
 mod endings;
 mod objects;
+mod ruled;
+mod strangers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::record::{At, Called, Event, Kept};
 use crate::wishes::{Fate, Key, Wish};
@@ -16,11 +20,11 @@ use crate::wishes::{Fate, Key, Wish};
 /// What people have meant from the start.
 #[derive(Debug, Clone)]
 pub struct Meant {
-    /// How long each deletion can be called off.
+    /// How long each deletion can be called off, unless its Platform says otherwise.
     pub grace: Duration,
-    /// So many packages of one application may go in [`GUARDED`] without a person.
+    /// So many packages of one application may go in [`GUARDED`] without a person, unless a Platform says otherwise.
     pub bound: usize,
-    /// So many calls of an application may arrive in [`WINDOW`].
+    /// So many calls of an application may arrive in [`WINDOW`], unless a Platform says otherwise.
     pub quota: usize,
     /// The packages of each application at the start.
     pub packages: BTreeSet<(String, String)>,
@@ -162,6 +166,14 @@ impl<'a> History<'a> {
             })
     }
 
+    /// A `VersionPackage` as the API server kept it at a time.
+    pub fn object(&self, key: &Key, at: Duration) -> Option<&'a Value> {
+        let kept = self.kept("versionpackages");
+        let states = kept.take_while(|(when, _)| *when <= at);
+        let newest = states.filter(|(_, kept)| kept.key == *key).last();
+        newest?.1.after.as_deref()
+    }
+
     /// Whether a package was at the platform at a time.
     pub fn is_there(&self, application: &str, file: &str, at: Duration) -> bool {
         let package = (application.to_owned(), file.to_owned());
@@ -176,6 +188,7 @@ pub fn breaches(meant: &Meant, events: &[At]) -> Vec<String> {
     let history = History::new(meant, events);
     let mut found = deletes::wrong(&history);
     found.extend(deletes::beyond_bound(&history));
+    found.extend(strangers::passed_over(&history));
     found.extend(endings::orphans(&history));
     found.extend(applications::over_quota(&history));
     found.extend(applications::two_leaders(&history));

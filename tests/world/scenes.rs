@@ -48,6 +48,9 @@ const TWO: &[&str] = &["vpo-0", "vpo-1"];
 pub const ALL: &[Scene] = &[
     Scene::new("plain", ONE, |stage| Box::pin(objects::plain(stage))),
     Scene::new("retire", ONE, |stage| Box::pin(objects::retire(stage))),
+    Scene::new("scheduled", ONE, |stage| {
+        Box::pin(objects::scheduled(stage))
+    }),
     Scene::new("waver", ONE, |stage| Box::pin(objects::waver(stage))),
     Scene::new("expect", ONE, |stage| Box::pin(objects::expect(stage))),
     Scene::new("pause-and-retain", ONE, |stage| {
@@ -68,6 +71,9 @@ pub const ALL: &[Scene] = &[
     }),
     Scene::new("left-a-broken-platform", ONE, |stage| {
         Box::pin(claims::left_a_broken_platform(stage))
+    }),
+    Scene::new("claimed-at-the-last-moment", ONE, |stage| {
+        Box::pin(claims::claimed_at_the_last_moment(stage))
     }),
     Scene::new("split-and-reverted", ONE, |stage| {
         Box::pin(claims::split_and_reverted(stage))
@@ -90,6 +96,9 @@ pub const ALL: &[Scene] = &[
     Scene::new("strangers", ONE, |stage| Box::pin(claims::strangers(stage))),
     Scene::new("mass-released", ONE, |stage| {
         Box::pin(guard::mass_released(stage))
+    }),
+    Scene::new("more-after-a-release", ONE, |stage| {
+        Box::pin(guard::more_after_a_release(stage))
     }),
     Scene::new("raised-too-little", ONE, |stage| {
         Box::pin(guard::raised_too_little(stage))
@@ -114,6 +123,9 @@ pub const ALL: &[Scene] = &[
         Box::pin(platforms::platform_edited(stage))
     }),
     Scene::new("observe", ONE, |stage| Box::pin(platforms::observe(stage))),
+    Scene::new("small-quota", ONE, |stage| {
+        Box::pin(platforms::small_quota(stage))
+    }),
     Scene::new("neighbour", ONE, |stage| {
         Box::pin(platforms::neighbour(stage))
     }),

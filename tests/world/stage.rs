@@ -10,6 +10,7 @@ mod strangers;
 pub use self::cluster::Backup;
 pub use self::older::OldLease;
 pub use self::packages::has_ours;
+pub use self::strangers::STRANGE;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -151,6 +151,11 @@ impl World {
         all.insert(pod.to_owned(), ahead);
     }
 
+    /// What a clock that is right says.
+    pub fn wall(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
     fn clock_of(&self, pod: &str) -> Clock {
         let (clock, all, pod) = (self.clock.clone(), Arc::clone(&self.ahead), pod.to_owned());
         Clock::new(move || {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::deletes::ON_ITS_WAY;
 use super::{History, WINDOW};
 use crate::record::{At, Event};
 use crate::world::HOME;
@@ -17,16 +18,16 @@ pub fn over_quota(history: &History<'_>) -> Vec<String> {
     }
     let mut breaches = Vec::new();
     for (application, times) in calls {
-        let quota = history.meant.quota;
-        let over = times
-            .windows(quota + 1)
-            .find(|window| window[quota] < window[0] + WINDOW);
-        if let Some(window) = over {
+        let over = times.iter().enumerate().find_map(|(index, first)| {
+            let span = first.saturating_sub(ON_ITS_WAY)..=*first + WINDOW;
+            let quota = history.largest_quota(application, &span);
+            let last = times.get(index + quota)?;
+            (*last < *first + WINDOW).then_some((quota, *first, *last))
+        });
+        if let Some((quota, first, last)) = over {
             breaches.push(format!(
-                "over the quota: {} calls of {application} from {:?} to {:?}",
-                window.len(),
-                window[0],
-                window[quota]
+                "over the quota: {} calls of {application} from {first:?} to {last:?}, of {quota}",
+                quota + 1
             ));
         }
     }

@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use super::{GUARDED, History};
 use crate::record::{At, Event, Rule};
+use crate::stage;
 use crate::wishes::{Fate, Key, Wish};
 
 /// The API server keeps times to the second.
 const ROUNDED: Duration = Duration::from_secs(1);
 /// What people said so long before the intent may be on its way to the operator: only what comes through other watches.
-const ON_ITS_WAY: Duration = Duration::from_secs(3);
+pub const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
 /// The intent that a deletion rests on.
-struct Intent<'a> {
-    key: &'a Key,
-    at: Duration,
+pub struct Intent<'a> {
+    pub key: &'a Key,
+    pub at: Duration,
 }
 
 /// The newest intent for a package, by the object whose status told it: one of this application, where there is any.
-fn intent<'a>(
+pub fn intent<'a>(
     history: &History<'a>,
     application: &str,
     file: &str,
@@ -84,12 +85,14 @@ fn wrongly(history: &History<'_>, application: &str, file: &str, at: Duration) -
         return Some(format!("{key} expected another package"));
     }
     let asked = history.since(key, written, Wish::asks)?;
-    if at + ROUNDED < asked + history.meant.grace {
+    let span = asked.saturating_sub(ON_ITS_WAY)..=at;
+    let grace = history.shortest_grace(&wish.platform, &span);
+    if at + ROUNDED < asked + grace {
         return Some(format!("{key} asked for it only at {asked:?}"));
     }
     // Whoever wanted it and was taken away has a time to undo of its own.
     if let Some((other, until)) = history.last_wanted_by(application, file, key, written)
-        && at + ROUNDED < until + history.meant.grace
+        && at + ROUNDED < until + grace
         && until + ON_ITS_WAY < written
     {
         return Some(format!("{other} wanted it until {until:?}"));
@@ -99,7 +102,9 @@ fn wrongly(history: &History<'_>, application: &str, file: &str, at: Duration) -
     {
         return Some(format!("{} was in mode Observe", wish.platform));
     }
-    let other = history.wanted_by(application, file, key, written)?;
+    // What is said at the very moment comes after the intent.
+    let before = written.saturating_sub(Duration::from_millis(1));
+    let other = history.wanted_by(application, file, key, before)?;
     // Only who still wants it is wronged.
     history
         .wish(other, at)
@@ -122,36 +127,50 @@ fn observed_since(history: &History<'_>, of: &str, until: Duration) -> Option<Du
         .map(|(at, _)| at)
 }
 
-/// More packages of one application within a window of the guard than its bound, before anybody has released some.
+/// More packages of one application within a window of the guard than its bound, those apart that somebody has released.
 pub fn beyond_bound(history: &History<'_>) -> Vec<String> {
-    let released = history.events.iter().find(|At { event, .. }| {
-        matches!(
-            event,
-            Event::Ruled {
-                rule: Rule::Released,
-                ..
-            }
-        )
-    });
-    let until = released.map_or(Duration::MAX, |At { at, .. }| *at);
     let mut breaches = Vec::new();
-    let deleted: Vec<_> = history
-        .calls()
-        .take_while(|(at, _)| *at < until)
-        .filter_map(|(at, call)| Some((at, call.deleted()?)))
-        .collect();
-    for (index, (at, (application, _))) in deleted.iter().enumerate() {
+    let deleted = history.calls().filter_map(|(at, call)| {
+        let (application, file) = call.deleted()?;
+        let counts = !is_released(history, application, file, at);
+        counts.then_some((at, application, file))
+    });
+    let deleted: Vec<_> = deleted.collect();
+    for (index, (at, application, _)) in deleted.iter().enumerate() {
         let window = deleted[..=index]
             .iter()
-            .filter(|(then, (of, _))| of == application && *then + GUARDED > *at);
-        let files: BTreeSet<&str> = window.map(|(_, (_, file))| *file).collect();
-        if files.len() > history.meant.bound {
+            .filter(|(then, of, _)| of == application && *then + GUARDED > *at);
+        let files: BTreeSet<&str> = window.map(|(_, _, file)| *file).collect();
+        let bound = history.largest_bound(application, &(at.saturating_sub(GUARDED)..=*at));
+        if files.len() > bound {
             breaches.push(format!(
-                "{} packages of {application} went within {GUARDED:?} at {at:?}, with a bound of {}",
+                "{} packages of {application} went within {GUARDED:?} at {at:?}, with a bound of {bound}",
                 files.len(),
-                history.meant.bound
             ));
         }
     }
     breaches
+}
+
+/// Whether somebody has released what a deletion rests on: it was asked for by then.
+fn is_released(history: &History<'_>, application: &str, file: &str, at: Duration) -> bool {
+    let intent = intent(history, application, file, at);
+    let asked = intent.and_then(|intent| history.since(intent.key, intent.at, Wish::asks));
+    let Some(asked) = asked else {
+        return false;
+    };
+    history
+        .events
+        .iter()
+        .any(|At { at: when, event }| match event {
+            Event::Ruled {
+                platform,
+                rule: Rule::Released,
+            } => {
+                stage::application(platform) == application
+                    && *when <= at
+                    && asked <= *when + ON_ITS_WAY
+            }
+            _ => false,
+        })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::stage::Stage;
+use crate::stage::{BOUND, GRACE, Stage};
 
 /// The time to undo of the scenes about keepers.
 const UNDO: Duration = Duration::from_secs(30);
@@ -66,6 +66,25 @@ pub async fn left_a_broken_platform(stage: &Stage<'_>) {
     stage
         .put_secret("production", "app-1", "first-secret")
         .await;
+    stage.ends().await;
+}
+
+/// Somebody comes to want packages just when the time to undo their deletions ends.
+pub async fn claimed_at_the_last_moment(stage: &Stage<'_>) {
+    for number in 1..=BOUND {
+        stage
+            .wish(&format!("old-{number}"), &format!("package-{number:05}"))
+            .await;
+    }
+    for number in 1..=BOUND {
+        stage.delete(&format!("old-{number}")).await;
+    }
+    sleep(GRACE * 97 / 100).await;
+    for number in 1..=BOUND {
+        let (name, file) = (format!("new-{number}"), format!("package-{number:05}"));
+        stage.create(&name, "production", &file, &json!({})).await;
+        sleep(Duration::from_millis(100)).await;
+    }
     stage.ends().await;
 }
 

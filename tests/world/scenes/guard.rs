@@ -39,6 +39,35 @@ pub async fn mass_released(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
+/// A release frees what is held, and nothing that comes later.
+pub async fn more_after_a_release(stage: &Stage<'_>) {
+    let later: Vec<String> = (1..=BOUND + 1)
+        .map(|number| format!("later-{number}"))
+        .collect();
+    for (index, name) in later.iter().enumerate() {
+        stage.wish(name, &file(BOUND + 3 + index)).await;
+    }
+    let names = many(stage).await;
+    stage.release("production").await;
+    for _ in 0..4 {
+        sleep(Duration::from_secs(15)).await;
+        stage.release_all().await;
+    }
+    for name in &names {
+        stage.goes(name).await;
+    }
+    for name in &later {
+        stage.delete(name).await;
+    }
+    // They are more than the bound by themselves.
+    stage.release("production").await;
+    for _ in 0..4 {
+        stage.release_all().await;
+        sleep(Duration::from_secs(15)).await;
+    }
+    stage.ends().await;
+}
+
 /// A raise of the bound that isn't enough for what is held frees nothing.
 pub async fn raised_too_little(stage: &Stage<'_>) {
     many(stage).await;

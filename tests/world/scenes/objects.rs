@@ -1,5 +1,7 @@
 //! One object and its package, from the first word to the last.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -10,6 +12,18 @@ pub async fn plain(stage: &Stage<'_>) {
     stage.delete("a").await;
     stage.goes("a").await;
     stage.delete("b").await;
+    stage.ends().await;
+}
+
+/// An object is to retire at a time, which is put off once.
+pub async fn scheduled(stage: &Stage<'_>) {
+    let minute = Duration::from_secs(60);
+    stage.wish("a", "package-00001").await;
+    stage.retires_in("a", minute).await;
+    sleep(minute / 2).await;
+    stage.retires_in("a", minute).await;
+    sleep(minute).await;
+    stage.is_due("a");
     stage.ends().await;
 }
 

@@ -62,6 +62,22 @@ pub async fn observe(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
+/// A queue that is longer than the quota of two windows.
+pub async fn small_quota(stage: &Stage<'_>) {
+    let spec = json!({"quota": {"calls": 3, "window": "60s"}, "guard": {"maxDeletions": 50}});
+    for platform in ["production", "spare"] {
+        stage.change_platform(platform, spec.clone()).await;
+    }
+    let names: Vec<String> = (1..=7).map(|number| format!("q{number}")).collect();
+    for (index, name) in names.iter().enumerate() {
+        stage.wish(name, &format!("package-{:05}", index + 1)).await;
+    }
+    for name in &names {
+        stage.delete(name).await;
+    }
+    stage.ends().await;
+}
+
 /// The platform refuses by its quota, since somebody else uses it up.
 pub async fn neighbour(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;

@@ -1,5 +1,7 @@
 //! What people and Git say of packages.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use version_package_operator::api::names::{FINALIZER, PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION};
 
@@ -71,6 +73,24 @@ impl Stage<'_> {
     pub async fn revive(&self, name: &str) {
         self.set_lifecycle(name, "Active", [Fate::Retired, Fate::Stay])
             .await;
+    }
+
+    /// Somebody has an object retire by itself, so long from now.
+    pub async fn retires_in(&self, name: &str, time: Duration) {
+        let at = (self.world.wall() + time)
+            .round(jiff::Unit::Second)
+            .unwrap();
+        let spec = json!({"retireAfter": at.to_string()});
+        self.edit(name, spec, |_| {}).await;
+    }
+
+    /// The time has come at which an object retires by itself.
+    pub fn is_due(&self, name: &str) {
+        self.change(&key(name), |wish| {
+            if wish.fate == Fate::Stay {
+                wish.fate = Fate::Retired;
+            }
+        });
     }
 
     /// It is meant only where the API server keeps it: a definition may lack the field.

@@ -9,7 +9,7 @@ use super::{PACKAGES, PLATFORMS, Stage};
 use crate::objects::{package, platform};
 
 /// The namespace of the stranger.
-const STRANGE: &str = "strange";
+pub const STRANGE: &str = "strange";
 
 impl Stage<'_> {
     /// A stranger brings a Platform for the first application, with a token that was made up.
