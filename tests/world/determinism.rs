@@ -148,28 +148,72 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The files that the world plays: those that are for tests only are left out.
+fn played() -> Vec<(PathBuf, String)> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let named = files(&source).into_iter().map(|file| {
+        let name = file.strip_prefix(&source).unwrap().to_owned();
+        (file, name)
+    });
+    let played = named.filter(|(_, name)| {
+        let for_tests = ["tests", "tests.rs", "fixtures.rs", "model"];
+        let is_for_tests = name
+            .iter()
+            .any(|part| for_tests.iter().any(|tests| part == *tests));
+        !is_for_tests && !OUTSIDE.iter().any(|room| name.starts_with(room))
+    });
+    let read = played.map(|(file, name)| (name, std::fs::read_to_string(&file).unwrap()));
+    read.collect()
+}
+
 #[test]
 fn no_select_of_the_operator_is_left_to_luck() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut left = Vec::new();
-    for file in files(&source) {
-        let name = file.strip_prefix(&source).unwrap();
-        let tests = name
-            .iter()
-            .any(|part| part == "tests" || part == "tests.rs");
-        if tests || OUTSIDE.iter().any(|room| name.starts_with(room)) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut after = text.split("select! {\n");
+    for (name, text) in played() {
+        let mut after = text.split("select!");
         after.next();
         let first = |part: &str| {
             part.lines()
                 .map(str::trim)
+                .skip(1)
                 .find(|line| !line.starts_with("//"))
                 == Some("biased;")
         };
-        left.extend(after.filter(|part| !first(part)).map(|_| name.to_owned()));
+        left.extend(after.filter(|part| !first(part)).map(|_| name.clone()));
     }
     assert!(left.is_empty(), "without `biased;`: {left:?}");
+}
+
+/// Who reads the clock of the machine, and why no history depends on it.
+const OWN_CLOCKS: [(&str, &str); 4] = [
+    ("clock.rs", "it is the port"),
+    ("package/packed.rs", "only what makes one for a test does"),
+    ("remote/https.rs", "it is behind the port of the platform"),
+    (
+        "telemetry/lines.rs",
+        "it bounds how long a line waits for standard output",
+    ),
+];
+
+#[test]
+fn nothing_of_the_operator_reads_the_clock_of_the_machine_but_the_port() {
+    let words = [
+        "Timestamp::now",
+        "SystemTime",
+        "Zoned::now",
+        "std::time::Instant",
+        "time::{Duration, Instant}",
+    ];
+    let mut left = Vec::new();
+    for (name, text) in played() {
+        let known = OWN_CLOCKS.iter().any(|(file, _)| name == Path::new(file));
+        let code = text
+            .split("#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or_default();
+        if !known && words.iter().any(|word| code.contains(word)) {
+            left.push(name);
+        }
+    }
+    assert!(left.is_empty(), "a clock of their own: {left:?}");
 }
