@@ -8,7 +8,9 @@ DENY_VERSION := 0.20.2
 DENY := $(shell command -v cargo-deny || echo $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny)
 # Test programs with times that others at work beside them could spoil, one that needs both cores itself, and all others.
 BY_THEMSELVES := drain isolation leader mass_deletion schedule world
-TOGETHER := $(filter-out $(BY_THEMSELVES),$(patsubst tests/%.rs,%,$(patsubst tests/%/main.rs,%,\
+# Those that take long begin first, so that none of them is left alone at the end.
+LONG := writes sight tenants audit claims stale_watch guard restart
+TOGETHER := $(LONG) $(filter-out $(LONG) $(BY_THEMSELVES),$(patsubst tests/%.rs,%,$(patsubst tests/%/main.rs,%,\
 	$(wildcard tests/*.rs tests/*/main.rs))))
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
@@ -22,8 +24,8 @@ demo: testplane ## watch the main job on a real control plane; KEEP=1 leaves it 
 
 test: testplane gitops ## run all tests
 	cargo test --locked --workspace --no-run
-	@# They mostly wait, so two at a time.
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-units $(TOGETHER:%=test-%)
+	@# They mostly wait, so three at a time, whatever the number of cores.
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-units $(TOGETHER:%=test-%)
 	@$(MAKE) --no-print-directory $(BY_THEMSELVES:%=test-%)
 
 .PHONY: test-units $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%)
@@ -33,6 +35,9 @@ test-units:
 
 $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%): test-%:
 	cargo test --locked --test $*
+
+# The tests of these hardly do anything but wait, on a control plane that they share or on one each.
+test-writes test-sight test-tenants: export RUST_TEST_THREADS = 4
 
 # Nothing is built any more, so no share of make's jobs is needed.
 test-%: export MAKEFLAGS =

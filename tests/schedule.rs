@@ -18,10 +18,10 @@ use support::{Fleet, Layout, Rig, SimulatorOptions, alone, pace, start_operator,
 /// All of them.
 const OBJECTS: usize = 10_000;
 /// Those whose time comes during the test, so many in a second.
-const DUE: usize = 300;
+const DUE: usize = 200;
 const PER_SECOND: i64 = 10;
 /// How long before the first of them their creation begins.
-const AHEAD: SignedDuration = SignedDuration::from_secs(30);
+const AHEAD: SignedDuration = SignedDuration::from_secs(15);
 /// How late a call may come.
 const LATE: Duration = Duration::from_secs(2);
 

@@ -64,7 +64,7 @@ async fn a_token_settles_what_is_gone_once_it_has_shown_a_package_that_an_object
         rig.delete("gone");
         let held = rig.reason("gone", "ApplicationUnproven").await;
         assert!(held["status"]["deletion"]["outcome"].is_null());
-        let inventory = json!({"spec": {"inventory": {"interval": "1m"}}});
+        let inventory = json!({"spec": {"inventory": {"interval": "1s"}}});
         rig.patch("platform/production", &inventory);
         rig.gone("gone").await;
         // From now on its word counts at once.

@@ -77,7 +77,7 @@ async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_object
     stranger.says("vp", "claims", "Active").await;
     // What is made at the new endpoint proves nothing of the others.
     rig.active(&[("three", "package-00003")]).await;
-    let inventory = json!({"spec": {"inventory": {"interval": "1m"}}});
+    let inventory = json!({"spec": {"inventory": {"interval": "1s"}}});
     rig.patch("platform/production", &inventory);
     shows(&other, &rig.namespace, "package-00003").await;
     let held = rig.get("two").await.unwrap();

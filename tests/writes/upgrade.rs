@@ -141,7 +141,7 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     let from = plane.audit_end();
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
     let events = plane.audit_events_from(from);
     let written = events.iter().filter(|event| {
         event.user.ends_with(OPERATOR)
