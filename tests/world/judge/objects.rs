@@ -37,10 +37,10 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
             .before
             .as_ref()
             .is_none_or(|before| status(before) != status(after));
-        if changed
-            && !is_empty(&status(after))
-            && after["status"]["uid"] != after["metadata"]["uid"]
-        {
+        let told = &after["status"]["uid"];
+        // A definition that lacks the field drops it, and the operator may not have seen that yet.
+        let dropped = told.is_null() && !keeps_uids(history, &kept.resource, at);
+        if changed && !is_empty(&status(after)) && !dropped && *told != after["metadata"]["uid"] {
             breaches.push(format!(
                 "the status of {} was written for another object at {at:?}: {} -> {}",
                 kept.key,
@@ -72,6 +72,16 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
         }
     }
     breaches
+}
+
+/// Whether the definition of a resource had the uid in its statuses at a time.
+fn keeps_uids(history: &History<'_>, resource: &str, at: Duration) -> bool {
+    const UID: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/uid";
+    let kept = history.kept("customresourcedefinitions");
+    let states = kept.take_while(|(when, _)| *when <= at);
+    let of_it = states.filter(|(_, kept)| kept.key.name.split('.').next() == Some(resource));
+    let newest = of_it.last().and_then(|(_, kept)| kept.after.as_ref());
+    newest.is_some_and(|definition| definition.pointer(UID).is_some())
 }
 
 /// Whatever of a secret stands in an object or in an audit line.

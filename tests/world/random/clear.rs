@@ -46,6 +46,7 @@ impl History<'_> {
             self.end_namespaces();
             stage.release_all().await;
             // A process that begins to lead may find only then what was lost.
+            stage.confirm_lost_platforms().await;
             for name in stage.names() {
                 if stage.is_said(&name, "FieldsLost").await {
                     stage.confirm(&name).await;

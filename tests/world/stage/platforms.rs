@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use version_package_operator::api::names::{CONFIRM_ANNOTATION, RELEASE_HOLD_ANNOTATION};
 
-use super::{IOT, NAMES, PLATFORMS, Stage};
+use super::{IOT, NAMES, PLATFORMS, Stage, ready};
 use crate::objects::secret;
 use crate::record::{Event, Rule};
 use crate::world::until;
@@ -56,9 +56,20 @@ impl Stage<'_> {
 
     /// Somebody says that each Platform, as it stands, is as it is meant to be.
     pub async fn confirm_platforms(&self) {
+        self.confirm_those(|_| true).await;
+    }
+
+    /// The same of those that say that fields of theirs may be lost.
+    pub async fn confirm_lost_platforms(&self) {
+        self.confirm_those(|platform| ready(platform)["reason"] == "FieldsLost")
+            .await;
+    }
+
+    async fn confirm_those(&self, meant: impl Fn(&Value) -> bool) {
         let people = &self.world.people;
         for name in NAMES {
-            if let Some(platform) = people.get(PLATFORMS, IOT, name).await {
+            let platform = people.get(PLATFORMS, IOT, name).await;
+            if let Some(platform) = platform.filter(&meant) {
                 let uid = &platform["metadata"]["uid"];
                 for word in [&Value::Null, uid] {
                     let change = json!({"metadata": {"annotations": {CONFIRM_ANNOTATION: word}}});
