@@ -111,3 +111,37 @@ fn tell(guards: &Guards, requests: &Requests, uid: &str, wish: &Wish, now: Times
         Wish::Open => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::package::cache::Event;
+    use crate::package::fixtures;
+    use crate::package::packed::Packed;
+
+    #[test]
+    fn a_retirement_that_is_put_off_before_a_standby_leads_begins_anew_at_its_new_time() {
+        let (cache, memory) = (Cache::default(), Memory::default());
+        let now = Now {
+            wall: Timestamp::now(),
+            tick: Instant::now(),
+        };
+        let retires = |version: &str, at: Timestamp| {
+            let mut object = fixtures::accepted("a", "app-1");
+            object.resource_version = version.to_owned();
+            object.spec.as_mut().unwrap().retire_after = Some(Time(at));
+            let packed = Packed::from(fixtures::watched(&object));
+            let changes = cache.apply(Event::Applied(packed));
+            see_requests(&cache, &memory, &changes, now);
+            memory.requests.since(&object.uid)
+        };
+        let hour = Duration::from_secs(3600);
+        assert!(retires("1", now.wall - hour).is_some());
+        assert_eq!(retires("2", now.wall + hour), None);
+    }
+}

@@ -26,20 +26,19 @@ pub enum Wish {
 
 /// Whether an object asks for the deletion of its package.
 pub enum Asking {
-    /// It does.
+    /// It does, or will once its time has come.
     Yes(Box<Object>),
     /// The object of this uid doesn't.
     No(Arc<str>),
 }
 
 impl Cache {
-    /// Whether the object of this name asks for a deletion; `None` where there is none, or time decides that.
+    /// Whether the object of this name asks for a deletion; `None` where there is none.
     pub fn asking(&self, key: &ObjectKey) -> Option<Asking> {
         let object = self.state.lock().shown.objects.get(key)?.clone();
         match object.asks {
-            Asks::Yes(_) => Some(Asking::Yes(Box::new(object.unpack()))),
+            Asks::Yes(_) | Asks::Later => Some(Asking::Yes(Box::new(object.unpack()))),
             Asks::No => Some(Asking::No(object.uid)),
-            Asks::Later => None,
         }
     }
 
