@@ -344,7 +344,7 @@ impl Sight {
         newest.max().unwrap_or_default()
     }
 
-    /// The store went back in time: nothing that was seen before counts.
+    /// The store went back in time, or may have: nothing that was seen before counts.
     pub fn begin_anew(&self, why: &str, now: Instant) {
         tracing::warn!(
             why,
@@ -352,11 +352,6 @@ impl Sight {
         );
         self.next_round(&mut self.state.lock(), now);
         self.tell();
-    }
-
-    /// Grace periods begin anew: nobody watched for a while.
-    pub fn begin_graces_anew(&self, now: Instant) {
-        self.state.lock().graces = Some(now);
     }
 
     /// Since when all grace periods begin at the earliest.

@@ -299,8 +299,8 @@ impl Leader {
             .as_ref()
             .is_some_and(|before| lease::is_abandoned(before, self.clock.wall()))
         {
-            tracing::warn!("nobody has renewed the Lease for long, so grace periods begin anew");
-            self.sight.begin_graces_anew(taken);
+            let why = "nobody has renewed the Lease for long, and a store may have been restored meanwhile";
+            self.sight.begin_anew(why, taken);
         }
         self.me.term = Some(lease::seen(&held, self.settings.duration).term);
         let words = before.as_ref().filter(|_| !moved);
