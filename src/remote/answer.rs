@@ -156,7 +156,7 @@ impl fmt::Display for Detail {
 pub(crate) fn read(call: Call, status: u16, body: Result<&[u8], BodyFault>, mask: &Mask) -> Answer {
     let text = match body {
         Ok(bytes) => String::from_utf8_lossy(bytes),
-        Err(fault) => return unread(status, fault),
+        Err(fault) => return unread(call, status, fault),
     };
     let body = Body::of(&text);
     let class = body.code().and_then(codes::class);
@@ -223,8 +223,13 @@ fn token_refused(call: Call, detail: Detail) -> Answer {
     }
 }
 
-/// Only a redirect and a 429 say all by their status; any other answer may hide its code in the body.
-fn unread(status: u16, fault: BodyFault) -> Answer {
+/// What a status says whose body can't be read: a code may hide in one that broke off, or beside a status with which the
+/// platform refuses tokens and calls; a gateway's page is no answer of the platform's.
+fn unread(call: Call, status: u16, fault: BodyFault) -> Answer {
+    let broke_off = match fault {
+        BodyFault::Cut | BodyFault::TimedOut => true,
+        BodyFault::TooLarge | BodyFault::Undecodable => false,
+    };
     let message = match fault {
         BodyFault::TooLarge => "the body of the answer is longer than its bound",
         BodyFault::Cut => "the connection broke within the body of the answer",
@@ -239,6 +244,10 @@ fn unread(status: u16, fault: BodyFault) -> Answer {
     match status {
         300..=399 => Answer::Unexpected(detail),
         429 => Answer::Throttled(detail),
+        _ if broke_off => Answer::Unavailable(detail, Trouble::Answered),
+        200..=299 if call == Call::Delete => Answer::Unproven(detail),
+        200..=299 if call == Call::Login => Answer::Unexpected(detail),
+        400 | 402 | 404..=407 | 410..=499 => Answer::Unexpected(detail),
         _ => Answer::Unavailable(detail, Trouble::Answered),
     }
 }

@@ -9,7 +9,7 @@ async fn a_body_is_read_to_its_bound_and_no_further() {
     assert_eq!(delete(&answering(fits).await.1).await.as_str(), "Unproven");
     let over = ResponseTemplate::new(200).set_body_string(sized(64 * 1024 + 1));
     let answer = delete(&answering(over).await.1).await;
-    assert_eq!(trouble(&answer), Trouble::Answered);
+    assert_eq!(answer.as_str(), "Unproven");
     assert_eq!(answer.detail().unwrap().http_status, Some(200));
 
     let page = |bytes: usize| {
