@@ -57,7 +57,7 @@ impl Intake<'_> {
 /// Notes since when deletions are asked for: a standby has seen that itself by the time that it leads.
 pub(super) fn see_requests(cache: &Cache, memory: &Memory, changes: &Changes, now: Now) {
     for key in &changes.wakes.now {
-        match cache.asking(key) {
+        match cache.asking(key, now.wall) {
             Some(Asking::Yes(object)) => drop(memory.requests.see(&object, now)),
             Some(Asking::No(uid)) => memory.requests.forget(&uid),
             None => {}

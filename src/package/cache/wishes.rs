@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{Cache, Shown};
 use crate::api::names::{AppId, ObjectKey};
 use crate::package::object::Object;
@@ -26,20 +28,26 @@ pub enum Wish {
 
 /// Whether an object asks for the deletion of its package.
 pub enum Asking {
-    /// It does, or will once its time has come.
+    /// It does.
     Yes(Box<Object>),
     /// The object of this uid doesn't.
     No(Arc<str>),
 }
 
 impl Cache {
-    /// Whether the object of this name asks for a deletion; `None` where there is none.
-    pub fn asking(&self, key: &ObjectKey) -> Option<Asking> {
+    /// Whether the object of this name asks for a deletion at `now`; `None` where there is none.
+    pub fn asking(&self, key: &ObjectKey, now: Timestamp) -> Option<Asking> {
         let object = self.state.lock().shown.objects.get(key)?.clone();
-        match object.asks {
-            Asks::Yes(_) | Asks::Later => Some(Asking::Yes(Box::new(object.unpack()))),
-            Asks::No => Some(Asking::No(object.uid)),
-        }
+        let asks = match object.asks {
+            Asks::Yes(_) => true,
+            Asks::Later => object.retires.is_some_and(|at| at <= now),
+            Asks::No => false,
+        };
+        Some(if asks {
+            Asking::Yes(Box::new(object.unpack()))
+        } else {
+            Asking::No(object.uid)
+        })
     }
 
     /// The uid of an object, and what it asks for.
