@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -20,6 +20,7 @@ const REPEAT_CAP: Duration = Duration::from_secs(300);
 pub(super) struct Repeats(HashMap<ObjectKey, Last>);
 
 struct Last {
+    /// Without its times.
     status: PlatformStatus,
     at: Instant,
     /// How often the same one was written again, each soon after the one before.
@@ -27,29 +28,19 @@ struct Last {
 }
 
 impl Last {
-    /// Whether `status` says the same, be it since another time: somebody else may set a condition back again and again.
-    fn is_of(&self, status: &PlatformStatus) -> bool {
-        let conditions = |status: &PlatformStatus| {
-            let conditions = status.conditions.iter();
-            conditions
-                .map(|condition| Condition {
-                    last_transition_time: Time(Timestamp::UNIX_EPOCH),
-                    ..condition.clone()
-                })
-                .collect::<Vec<_>>()
-        };
-        conditions(&self.status) == conditions(status)
-            && self.status
-                == PlatformStatus {
-                    conditions: self.status.conditions.clone(),
-                    ..status.clone()
-                }
-    }
-
     fn pause(&self) -> Duration {
         let doubled = REPEAT.saturating_mul(2_u32.saturating_pow(self.again.min(16)));
         doubled.min(REPEAT_CAP)
     }
+}
+
+/// What `status` says, whenever its conditions became so: somebody may set one back each time.
+fn timeless(status: &PlatformStatus) -> PlatformStatus {
+    let mut status = status.clone();
+    for condition in &mut status.conditions {
+        condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
+    }
+    status
 }
 
 impl Repeats {
@@ -60,18 +51,20 @@ impl Repeats {
 
     /// Whether `status` was written to this Platform too short a while ago to be written again.
     pub(super) fn bars(&self, key: &ObjectKey, status: &PlatformStatus, now: Instant) -> bool {
-        let last = self.0.get(key).filter(|last| last.is_of(status));
+        let status = timeless(status);
+        let last = self.0.get(key).filter(|last| last.status == status);
         last.is_some_and(|last| now.saturating_duration_since(last.at) < last.pause())
     }
 
     /// `status` is being written.
     pub(super) fn begins(&mut self, key: &ObjectKey, status: &PlatformStatus, now: Instant) {
-        let last = self.0.get(key).filter(|last| last.is_of(status));
+        let status = timeless(status);
+        let last = self.0.get(key).filter(|last| last.status == status);
         // What was changed by hand once in a while is put right at once.
         let soon = last.filter(|last| now.saturating_duration_since(last.at) < 2 * last.pause());
         let again = soon.map_or(0, |last| last.again.saturating_add(1));
         let last = Last {
-            status: status.clone(),
+            status,
             at: now,
             again,
         };
@@ -91,6 +84,8 @@ impl Repeats {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
     use super::*;
 
     #[test]
