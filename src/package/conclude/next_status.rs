@@ -146,8 +146,8 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
             // One that runs anew is stored so, or a restart would end it. Once it is over, what counts is the request.
             let anew = seen.graces_since.filter(|_| reason == Reason::GracePeriod);
             let asked = seen.request.map(|request| request.not_before(anew, now).at);
-            // Nothing is asked for before a look-up, so that a restart knows that one is to come; nor of an object that
-            // has no finalizer, or goes without its package.
+            // No time is stored before a look-up, so that a restart knows that one is to come; nor for an object without
+            // our finalizer, or one that goes without its package: it asks for nothing.
             let at = asked.filter(|_| !seen.looks_first).map(Time);
             let told = same && present.requested_at == at;
             // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed

@@ -1,6 +1,7 @@
 //! What stands in the status of a grace period that runs anew.
 
 use super::*;
+use crate::api::version_package::DeletionPolicy;
 use crate::package::decide::PlatformView;
 use crate::package::requests::Request;
 
@@ -79,4 +80,30 @@ fn what_does_not_wait_for_its_grace_period_keeps_the_time_of_its_request() {
     let status = rests(&held, later(begun, 45)).status.unwrap();
     let stored = status.deletion.unwrap().requested_at.unwrap();
     assert_eq!(stored.0, begun.wall);
+}
+
+#[test]
+fn an_object_that_asks_for_nothing_says_the_same_at_each_retry_and_stores_no_time_of_a_request() {
+    let begun = now();
+    let mut kept = going();
+    kept.spec.as_mut().unwrap().deletion_policy = DeletionPolicy::Retain;
+    let mut bare = fixtures::retired(fixtures::accepted("a", "app-1"));
+    bare.finalizers.clear();
+    for object in [kept, bare] {
+        let says = |object: Object, at: Now| {
+            let refused = Decision::Rest {
+                reason: Reason::FinalizerRefused,
+                message: "the auditors say no".to_owned(),
+                until: None,
+            };
+            conclude(&seen(object), &refused, &Effect::None, at, 0.0).status
+        };
+        let told = says(object.clone(), begun).unwrap();
+        assert_eq!(told.deletion.as_ref().unwrap().requested_at, None);
+        let next = Object {
+            status: told,
+            ..object
+        };
+        assert_eq!(says(next, later(begun, 30)), None);
+    }
 }
