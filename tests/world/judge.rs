@@ -37,6 +37,9 @@ pub const GUARDED: Duration = Duration::from_secs(600);
 /// The window of the quota.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
+/// What people said so long before an intent or an end may be on its way to the operator.
+pub const ON_ITS_WAY: Duration = Duration::from_secs(3);
+
 /// Everything that happened, in the order in which judges look at it.
 pub struct History<'a> {
     pub meant: &'a Meant,

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::deletes::ON_ITS_WAY;
-use super::{History, WINDOW};
+use super::{History, ON_ITS_WAY, WINDOW};
 use crate::record::{At, Event};
 use crate::world::HOME;
 

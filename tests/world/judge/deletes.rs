@@ -4,15 +4,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{GUARDED, History};
+use super::{GUARDED, History, ON_ITS_WAY};
 use crate::record::{At, Event, Rule};
 use crate::stage;
 use crate::wishes::{Fate, Key, Wish};
 
 /// The API server keeps times to the second.
 const ROUNDED: Duration = Duration::from_secs(1);
-/// What people said so long before the intent may be on its way to the operator: only what comes through other watches.
-pub const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
 /// The intent that a deletion rests on.
 pub struct Intent<'a> {

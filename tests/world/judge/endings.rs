@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use super::History;
+use super::{History, ON_ITS_WAY};
 use crate::people::PEOPLE;
 use crate::record::Kept;
 use crate::wishes::Fate;
-
-/// So long a decision may be on its way.
-const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
 /// Objects that went, or told an end, while their packages were still there and nobody wanted that.
 pub fn orphans(history: &History<'_>) -> Vec<String> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use version_package_operator::api::names::DISREGARD_ANNOTATION;
 
-use super::History;
-use super::deletes::{Intent, ON_ITS_WAY, intent};
+use super::deletes::{Intent, intent};
+use super::{History, ON_ITS_WAY};
 use crate::stage::STRANGE;
 use crate::wishes::Key;
 

@@ -30,17 +30,11 @@ pub async fn rename_create_first(stage: &Stage<'_>) {
 /// An object moves to another Platform of the same application: a new object, then the old one goes.
 pub async fn move_platform(stage: &Stage<'_>) {
     stage.wish("old", "package-00001").await;
-    stage
-        .create("new", "spare", "package-00001", &json!({}))
-        .await;
-    stage.comes_to("new", "Active").await;
+    stage.wish_on("spare", "new", "package-00001").await;
     stage.delete("old").await;
     stage.goes("old").await;
     // A package of the same id of another application is another one.
-    stage
-        .create("other", "staging", "package-00001", &json!({}))
-        .await;
-    stage.comes_to("other", "Active").await;
+    stage.wish_on("staging", "other", "package-00001").await;
     stage.delete("new").await;
     stage.ends().await;
 }
@@ -50,10 +44,7 @@ pub async fn move_platform(stage: &Stage<'_>) {
 pub async fn left_a_broken_platform(stage: &Stage<'_>) {
     stage.wish("first", "package-00002").await;
     stage.wish("old", "package-00001").await;
-    stage
-        .create("new", "spare", "package-00001", &json!({}))
-        .await;
-    stage.comes_to("new", "Active").await;
+    stage.wish_on("spare", "new", "package-00001").await;
     // The credential of both Platforms is accepted.
     stage.delete("first").await;
     stage.goes("first").await;
@@ -174,19 +165,13 @@ pub async fn keeper_deleted_by_mistake(stage: &Stage<'_>) {
 /// The leader is followed by another each time.
 pub async fn keeper_moved(stage: &Stage<'_>) {
     kept(stage, "keeper", "old").await;
-    stage
-        .create("moved", "spare", "package-00001", &json!({}))
-        .await;
-    stage.comes_to("moved", "Active").await;
+    stage.wish_on("spare", "moved", "package-00001").await;
     stage.delete("keeper").await;
     hand_over(stage).await;
     stage.goes("keeper").await;
     sleep(UNDO * 2).await;
     assert!(stage.world.platform.has("app-1", "package-00001"));
-    stage
-        .create("away", "staging", "package-00001", &json!({}))
-        .await;
-    stage.comes_to("away", "Active").await;
+    stage.wish_on("staging", "away", "package-00001").await;
     stage.delete("moved").await;
     sleep(UNDO / 3).await;
     hand_over(stage).await;
@@ -213,10 +198,7 @@ pub async fn keeper_with_its_namespace(stage: &Stage<'_>) {
 pub async fn keeper_behind_a_pause(stage: &Stage<'_>) {
     let guard = json!({"guard": {"gracePeriod": "30s"}});
     stage.change_platform("production", guard).await;
-    stage
-        .create("keeper", "spare", "package-00001", &json!({}))
-        .await;
-    stage.comes_to("keeper", "Active").await;
+    stage.wish_on("spare", "keeper", "package-00001").await;
     stage.wish("old", "package-00001").await;
     stage.put_secret("spare", "app-2", "second-secret").await;
     stage.says("keeper", "ApplicationChanged").await;

@@ -36,10 +36,15 @@ impl Stage<'_> {
         self.say(key, Some(wish));
     }
 
-    /// The same of a plain object of `production`, and waits until it is accepted.
-    pub async fn wish(&self, name: &str, file: &str) {
-        self.create(name, "production", file, &json!({})).await;
+    /// The same of a plain object, and waits until it is accepted.
+    pub async fn wish_on(&self, platform: &str, name: &str, file: &str) {
+        self.create(name, platform, file, &json!({})).await;
         self.comes_to(name, "Active").await;
+    }
+
+    /// The same on `production`.
+    pub async fn wish(&self, name: &str, file: &str) {
+        self.wish_on("production", name, file).await;
     }
 
     /// The same of `a`, `b` and `c`, for the first three packages.
