@@ -222,7 +222,7 @@ The **bare loop** is a small program that makes the same API calls for each dele
 once its intent is back through a watch), one after the other and nothing else. It runs on the operator's core with the operator stopped; in
 **many** and **pruned** beside it, under the same load, for objects of a kind of its own with the same schema. **pruned-shared-cores** is the same
 load with nothing bound to a core: where one core for the control plane is the limit, it shows what is left of it with two.
-Where the load leaves the bare loop itself little of 100 ms for a first call, the bare loop has to take at least 70 % of what the operator takes.
+A first call beside a load may take 100 ms, or what the bare loop takes divided by 0.7, whichever is longer.
 
 What is **left** beside a neighbour on the same application is the quota less what the neighbour got. **Full use** is 95 of 100 calls in one
 window. The client that backs off has 300 deletions, repeats each by itself after 1 s and twice as long each time (compressed like the

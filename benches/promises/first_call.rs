@@ -18,8 +18,8 @@ pub const fn setting(objects: usize) -> Setting {
 
 /// The first call within so much, in ms.
 pub const FIRST_CALL: f64 = 100.0;
-/// Where the load leaves the bare loop little of that: within so many times what the bare loop takes, by the same share that
-/// is asked of the rate of deletions.
+/// Beside a load, the first call may take so many times what the bare loop takes, where that is longer: the share that is
+/// asked of the rate of deletions, too.
 const BESIDE: f64 = 1.0 / 0.7;
 /// The object gone within so much, in ms.
 pub const GONE: f64 = 1000.0;
