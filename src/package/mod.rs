@@ -20,8 +20,6 @@ mod intake;
 mod line;
 pub mod managed;
 pub mod memory;
-#[cfg(test)]
-mod model;
 pub mod object;
 pub mod observe;
 mod others;

@@ -156,7 +156,7 @@ fn played() -> Vec<(PathBuf, String)> {
         (file, name)
     });
     let played = named.filter(|(_, name)| {
-        let for_tests = ["tests", "tests.rs", "fixtures.rs", "model"];
+        let for_tests = ["tests", "tests.rs", "fixtures.rs"];
         let is_for_tests = name
             .iter()
             .any(|part| for_tests.iter().any(|tests| part == *tests));
