@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,8 @@ const PER_SECOND: i64 = 10;
 const AHEAD: SignedDuration = SignedDuration::from_secs(15);
 /// How late a call may come.
 const LATE: Duration = Duration::from_secs(2);
+/// How long a call, and the write after it, may be under way.
+const UNDER_WAY: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_times_to_retire_are_each_kept_also_over_a_restart() {
@@ -73,18 +76,21 @@ async fn ten_thousand_times_to_retire_are_each_kept_also_over_a_restart() {
         let calls = rig.simulator.ledger().await;
         let deletes = calls.into_iter().filter(|call| call["method"] == "DELETE");
         let deletes: Vec<_> = deletes.collect();
-        (deletes.len() >= DUE).then_some(deletes)
+        let packages: BTreeSet<_> = deletes.iter().map(|call| call["path"].as_str()).collect();
+        (packages.len() >= DUE).then_some(deletes)
     })
     .await;
-    assert_eq!(calls.len(), DUE);
     let mut latest = Duration::ZERO;
     for number in soon {
         let file_id = format!("package-{number:05}");
         let of_this = |call: &&Value| call["path"].as_str().unwrap().ends_with(&file_id);
         let call: Vec<_> = calls.iter().filter(of_this).collect();
-        assert_eq!(call.len(), 1, "{file_id}");
         let came = pace::since_epoch(call[0]["time"].as_str().unwrap().parse().unwrap());
         let due = pace::since_epoch(due(number));
+        // The answer to a call under way was lost with the process.
+        let under_way = came <= killed && killed <= came + UNDER_WAY;
+        let most = if under_way { 2 } else { 1 };
+        assert!(call.len() <= most, "{file_id}: {call:?}");
         assert!(came >= due, "{file_id} came early");
         // Nobody can be on time while he is away.
         let from = if (killed.saturating_sub(LATE)..back).contains(&due) {
