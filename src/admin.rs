@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::desk::{Desk, Refusal};
+use self::desk::{Desk, REPORT, Refusal};
 use self::port::Peer;
 pub use self::port::listen;
 
@@ -35,9 +35,6 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 const SCRAPE: Duration = Duration::from_millis(250);
 /// Reports that are made or read at a time.
 const REPORTS: usize = 4;
-/// The bytes of one report.
-const REPORT: usize = 8 << 20;
-
 /// Whether the operator can do its work: a fixed set of named gates, each open or closed for a reason.
 #[derive(Debug)]
 pub struct Readiness {
@@ -159,10 +156,7 @@ impl Reports {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
         })?;
         let mut text = Bounded(Vec::new());
-        serde_json::to_writer(&mut text, &make(desk, &ask)?).map_err(|_| {
-            let error = format!("the report has more than {REPORT} bytes: ask for one Platform");
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error)
-        })?;
+        serde_json::to_writer(&mut text, &make(desk, &ask)?).map_err(|_| Refusal::too_large())?;
         Ok(([(CONTENT_TYPE, "application/json")], text.0).into_response())
     }
 }

@@ -17,6 +17,9 @@ use crate::platform::Directory;
 use crate::platform::inventory::Inventory;
 use crate::session::{Session, Sessions};
 
+/// The bytes of one report.
+pub(super) const REPORT: usize = 8 << 20;
+
 /// Why there is no report, in a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -30,6 +33,14 @@ impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         let error = error.into();
         Self { error, status }
+    }
+
+    /// What is asked for has more bytes than a report may have.
+    pub(super) fn too_large() -> Self {
+        let error = format!(
+            "the report has more than {REPORT} bytes: ask for one Platform; status.packages and status.queue of each count what it would list"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
     }
 
     /// The status of the answer.

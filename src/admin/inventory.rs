@@ -4,8 +4,8 @@ use axum::http::StatusCode;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::desk::{self, Desk, Refusal, key};
-use crate::platform::inventory::{Shown, Unmanaged};
+use super::desk::{self, Desk, REPORT, Refusal, key};
+use crate::platform::inventory::{NoRoom, Shown, Unmanaged};
 use crate::session::SessionKey;
 
 /// Where it is asked for.
@@ -91,17 +91,22 @@ impl Desk {
     /// The inventories as they are now.
     ///
     /// # Errors
-    /// When this process doesn't lead, or the Platform that is asked for isn't there.
+    /// When this process doesn't lead, the Platform that is asked for isn't there, or the report would be too large.
     pub fn inventory(&self, ask: &Ask) -> Result<Report, Refusal> {
         self.leads("inventory")?;
         let now = self.clock.wall();
-        let inventory = &self.inventory;
-        let shown = |key: &SessionKey| Some(application(key, inventory.show(key)?, now));
-        let (mut applications, unusable_platforms) = match &ask.platform {
+        let mut room = REPORT;
+        let mut shown = |key: &SessionKey| {
+            let shown = self.inventory.show(key, &mut room)?;
+            Some(shown.map(|shown| application(key, shown, now)))
+        };
+        let (applications, unusable_platforms) = match &ask.platform {
             None => {
-                let all = inventory.applications();
-                let all = all.iter().filter_map(shown).collect::<Vec<_>>();
-                (all, self.unusable_platforms())
+                let all = self.inventory.applications();
+                (
+                    all.iter().filter_map(shown).collect(),
+                    self.unusable_platforms(),
+                )
             }
             Some(platform) => {
                 let session = self.session_of(&key(platform)?, "inventory")?;
@@ -109,9 +114,10 @@ impl Desk {
                     let error = "the inventory of this Platform is about to begin; try again in a few seconds";
                     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
                 })?;
-                (vec![one], Vec::new())
+                (one.map(|one| vec![one]), Vec::new())
             }
         };
+        let mut applications: Vec<_> = applications.map_err(|NoRoom| Refusal::too_large())?;
         applications.sort_by(|a, b| (&a.app_id, &a.endpoint).cmp(&(&b.app_id, &b.endpoint)));
         Ok(Report {
             time: now,

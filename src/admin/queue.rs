@@ -2,7 +2,6 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -10,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::desk::{self, Desk, Refusal, key};
+use super::desk::{self, Desk, REPORT, Refusal, key};
 use crate::api::condition;
 use crate::api::names::ObjectKey;
 use crate::clock::Now;
@@ -22,6 +21,8 @@ use crate::session::{Outlook, Priority, Purpose, Session, Snapshot, Standing, St
 pub const PATH: &str = "/queue";
 /// The most that one answer lists of each application.
 pub const MOST: usize = 1000;
+/// The bytes that one of them takes at least.
+const LEAST: usize = 128;
 /// How many it lists where nobody says.
 pub const USUAL: usize = 20;
 
@@ -92,7 +93,7 @@ impl Desk {
     /// The queues as they are now. Each is looked at for one short moment, however long it is.
     ///
     /// # Errors
-    /// When this process doesn't lead, or what is asked for isn't there.
+    /// When this process doesn't lead, what is asked for isn't there, or the report would be too large.
     pub fn queue(&self, ask: &Ask) -> Result<Report, Refusal> {
         self.leads("queue")?;
         let limit = ask.limit.unwrap_or(USUAL);
@@ -101,7 +102,7 @@ impl Desk {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
         }
         let (applications, unusable_platforms) = match (&ask.platform, &ask.object) {
-            (None, None) => self.all(limit),
+            (None, None) => self.all(limit)?,
             (Some(platform), None) => (vec![self.of_platform(&key(platform)?, limit)?], Vec::new()),
             (None, Some(object)) => (vec![self.of_object(&key(object)?)?], Vec::new()),
             (Some(_), Some(_)) => {
@@ -116,10 +117,17 @@ impl Desk {
         })
     }
 
-    fn all(&self, limit: usize) -> (Vec<Application>, Vec<String>) {
+    fn all(&self, limit: usize) -> Result<(Vec<Application>, Vec<String>), Refusal> {
         let (sessions, now) = (self.sessions.all(), self.clock.now());
-        let of = |session: &Arc<Session>| application(session, session.outlook(limit), now);
-        let mut applications: Vec<_> = sessions.iter().map(of).collect();
+        let (mut applications, mut waiting) = (Vec::new(), 0);
+        for session in &sessions {
+            let application = application(session, session.outlook(limit), now);
+            waiting += application.waiting.len();
+            if waiting > REPORT / LEAST {
+                return Err(Refusal::too_large());
+            }
+            applications.push(application);
+        }
         let order = |one: &Application| {
             (
                 one.app_id.clone(),
@@ -128,7 +136,7 @@ impl Desk {
             )
         };
         applications.sort_by_cached_key(order);
-        (applications, self.unusable_platforms())
+        Ok((applications, self.unusable_platforms()))
     }
 
     fn of_platform(&self, platform: &ObjectKey, limit: usize) -> Result<Application, Refusal> {

@@ -75,6 +75,9 @@ pub struct Named {
     pub moved_from: BTreeSet<Endpoint>,
 }
 
+/// The bytes that the names of its fields take where a package is shown.
+const FIELDS: usize = 128;
+
 /// The last readings of every application.
 #[derive(Default)]
 pub struct Inventory {
@@ -141,6 +144,10 @@ pub struct Shown {
     /// The packages that no object stands for.
     pub unmanaged: Vec<Unmanaged>,
 }
+
+/// What is to be shown is too much.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoRoom;
 
 /// A package that no object stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,18 +266,26 @@ impl Inventory {
         deletions.deleted(file, now);
     }
 
-    /// The inventory of the application of `key`, as it is shown.
-    pub fn show(&self, key: &SessionKey) -> Option<Shown> {
+    /// The inventory of the application of `key`, as it is shown; its packages take their bytes from `room`.
+    ///
+    /// # Errors
+    /// When they have more bytes than that.
+    pub fn show(&self, key: &SessionKey, room: &mut usize) -> Option<Result<Shown, NoRoom>> {
         let state = self.state.lock();
         let stock = state.stocks.get(key)?;
         let unmanaged = |entry: &&Entry| entry.unmanaged;
-        let entries = stock.listing.entries().iter().filter(unmanaged);
-        let unmanaged = entries.map(|entry| Unmanaged {
+        let entries = || stock.listing.entries().iter().filter(unmanaged);
+        let bytes: usize = entries().map(|entry| entry.bytes() + FIELDS).sum();
+        let Some(left) = room.checked_sub(bytes) else {
+            return Some(Err(NoRoom));
+        };
+        *room = left;
+        let unmanaged = entries().map(|entry| Unmanaged {
             file_id: entry.id().to_owned(),
             identity: entry.identity(),
             deleted: stock.reappeared.get(entry.id()).copied(),
         });
-        Some(Shown {
+        Some(Ok(Shown {
             platforms: stock.platforms.clone(),
             reads: stock.reads,
             reading: stock
@@ -278,7 +293,7 @@ impl Inventory {
                 .map(|proof| (proof.begun.wall, proof.ended, proof.packages)),
             trouble: stock.trouble.clone(),
             unmanaged: unmanaged.collect(),
-        })
+        }))
     }
 
     /// Every application that Platforms name.

@@ -101,6 +101,11 @@ impl Bench {
         counted.unmanaged
     }
 
+    fn shown(&self) -> Shown {
+        let mut room = usize::MAX;
+        self.inventory.show(&key(), &mut room).unwrap().unwrap()
+    }
+
     fn known(&self, id: &str, since: u64) -> Known {
         self.inventory
             .known(&key(), &platform(), &file(id), self.at(since).tick)
@@ -158,11 +163,11 @@ fn a_reading_that_lists_a_package_heals_even_where_it_proves_nothing_else() {
     );
     let again = bench.read_total(&["b"], 7, 50, 60);
     assert!(!again.tells && !again.another_trouble, "nothing is new");
-    let shown = bench.inventory.show(&key()).unwrap();
+    let shown = bench.shown();
     assert!(shown.trouble.unwrap().message.contains("7 packages"));
     bench.read(&["a"], 70, 80);
     assert_eq!(bench.known("b", 0), Known::Missing);
-    assert_eq!(bench.inventory.show(&key()).unwrap().trouble, None);
+    assert_eq!(bench.shown().trouble, None);
 }
 
 #[test]
@@ -255,7 +260,7 @@ fn packages_of_nobody_are_counted_for_every_platform_and_say_whether_they_were_d
     bench.inventory.take(&key(), reading, bench.at(20));
     assert_eq!(bench.unmanaged("production"), Some(2));
     assert_eq!(bench.unmanaged("other"), None);
-    let shown = bench.inventory.show(&key()).unwrap();
+    let shown = bench.shown();
     let unmanaged = shown.unmanaged.iter();
     let unmanaged: Vec<_> = unmanaged
         .map(|one| (one.file_id.as_str(), one.deleted))
@@ -264,6 +269,19 @@ fn packages_of_nobody_are_counted_for_every_platform_and_say_whether_they_were_d
     assert_eq!(
         shown.reading,
         Some((bench.at(10).wall, bench.at(20).wall, 3))
+    );
+    // Where there is no room for all of them, none is unpacked.
+    let mut room = 2 * FIELDS;
+    assert_eq!(bench.inventory.show(&key(), &mut room), Some(Err(NoRoom)));
+    room *= 2;
+    assert!(matches!(
+        bench.inventory.show(&key(), &mut room),
+        Some(Ok(_))
+    ));
+    assert_eq!(
+        bench.inventory.show(&key(), &mut room),
+        Some(Err(NoRoom)),
+        "what was shown took some"
     );
     // One that proves nothing leaves the count as it was.
     bench.read_total(&["d"], 9, 30, 40);
