@@ -110,7 +110,12 @@ pub async fn run(
     let paying = AbortOnDropHandle::new(tokio::spawn(pay(ports.audit.clone())));
     let sight = Arc::new(Sight::default());
     let (client, clock) = (&ports.client, &ports.clock);
-    let events = Events::new(client, instance, metrics.clone(), clock.clone());
+    let directory = Directory::new(client.clone(), sight.clone());
+    let ending = {
+        let directory = directory.clone();
+        Box::new(move |namespace: &str| directory.is_terminating(namespace))
+    };
+    let events = Events::new(client, instance, metrics.clone(), clock.clone(), ending);
     let (sees, tells) = (sight.clone(), events.clone());
     let defining = schemas::watch(client.clone(), sees, tells, cancel.clone());
     let defining = tokio::spawn(defining);
@@ -140,7 +145,12 @@ pub async fn run(
         let (lease, sees) = (ports.lease.clone(), (sight.clone(), clock.clone()));
         let leader = Leader::new(lease, leadership, sessions.clone(), sees, forbidden);
         let (guard_wakes, judged) = mpsc::unbounded_channel();
-        let context = context(ports, (sight, events.clone()), metrics, guard_wakes);
+        let context = context(
+            ports,
+            (sight, directory, events.clone()),
+            metrics,
+            guard_wakes,
+        );
         // Set once, here.
         let _ = desk.set(Desk {
             sessions: sessions.clone(),
@@ -203,11 +213,10 @@ async fn pay(audit: AuditLog) {
 /// What every pass over a `VersionPackage` works with.
 fn context(
     ports: &Ports,
-    (sight, events): (Arc<Sight>, Events),
+    (sight, directory, events): (Arc<Sight>, Arc<Directory>, Events),
     metrics: &Arc<Metrics>,
     guard_wakes: mpsc::UnboundedSender<Vec<ObjectKey>>,
 ) -> Arc<package::Context> {
-    let directory = Directory::new(ports.client.clone(), sight.clone());
     let cache = Arc::new(Cache::default());
     let platform = {
         let cache = cache.clone();

@@ -27,11 +27,11 @@ pub struct Means<'a> {
     pub metrics: &'a Metrics,
 }
 
-/// Carries `decision` out; `slot` is given back while the platform is waited for, and taken again after.
+/// Carries `decision` out; a new intent is `drawn`. `slot` is given back while the platform is waited for, and taken again after.
 pub async fn act(
     means: &Means<'_>,
     observed: &Observed,
-    decision: &Decision,
+    (decision, drawn): (&Decision, u64),
     slot: &mut Slot,
 ) -> Effect {
     let object = &*observed.facts.object;
@@ -61,23 +61,22 @@ pub async fn act(
                 package.map(|package| memory.follow(uid, &object.key, package, *priority));
             Effect::Follows(follows.unwrap_or(Following::Nobody))
         }
-        Decision::WriteIntent(again) => intend(means, observed, again.as_ref()),
+        Decision::WriteIntent(again) => {
+            let intent = again.clone().unwrap_or_else(|| format!("{drawn:016x}"));
+            intend(means, observed, intent)
+        }
         Decision::LookUp => look_up(means, observed, Purpose::LookUp, slot).await,
         Decision::Confirm => look_up(means, observed, Purpose::Confirm, slot).await,
         Decision::Send => send(means, observed, slot).await,
     }
 }
 
-fn intend(means: &Means<'_>, observed: &Observed, again: Option<&String>) -> Effect {
+fn intend(means: &Means<'_>, observed: &Observed, intent: String) -> Effect {
     let uid = &observed.facts.object.uid;
     // Counted before it is written: what can't be counted isn't sent.
     if !means.guards.take(uid, observed.now.wall) {
         return Effect::Beaten;
     }
-    if let Some(intent) = again {
-        return Effect::Intended(intent.clone());
-    }
-    let intent = format!("{:016x}", fastrand::u64(..));
     if let Some(usable) = &observed.usable {
         usable.session.intend(uid, intent.clone());
     }

@@ -25,7 +25,7 @@ pub use self::ending::audit_record;
 use self::next_status::{intended, next_status, unaudited};
 use self::parked::{parked, waits_already};
 use self::wording::{ended, rounded};
-pub use self::writing::{Written, afterwards, heard};
+pub use self::writing::{Written, afterwards};
 use self::writing::{contested, due, no_conflict, not_patched, wrote};
 use super::decide::{Decision, Now, Observation};
 use super::effect::Effect;

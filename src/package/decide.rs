@@ -25,7 +25,7 @@ pub(super) use self::noticed::is_doubted;
 pub use self::noticed::{Hearing, hearing, noticed};
 pub use self::observation::{Conflict, Echo, FAILURES_BORNE, Observation, PlatformView, Refusal};
 use self::sending::call;
-pub use self::trail::with_trail;
+use self::trail::with_trail;
 pub use self::unbelieved::Unbelieved;
 use self::unbelieved::moved_keeper;
 use super::claims::{self, Claim, Unclear, Why, Word};
@@ -49,9 +49,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 /// Decides.
 pub fn decide(seen: &Observation, now: Now) -> Decision {
     let decision = told_first(seen, by_table(seen, now), now);
+    let decision = unless_refused(seen, decision, now);
+    with_trail(decision, seen.overdue.as_ref(), now)
+}
+
+/// `decision`, or in place of a change of finalizers that is refused, that of waiting until it is tried again.
+fn unless_refused(seen: &Observation, decision: Decision, now: Now) -> Decision {
     let refusal = seen.finalizers_refused.as_ref();
     match (refusal, refused(&seen.object, &decision, refusal)) {
-        // It is tried again when its time has come.
         (Some(refusal), Some(message)) if refusal.lasts() && refusal.until > now.tick => {
             Decision::Rest {
                 reason: Reason::FinalizerRefused,

@@ -60,9 +60,11 @@ pub enum Errand {
     /// Remembers how its deletion ended, and wakes whoever that serves: they write their own lines, in passes of their own.
     Settle(Outcome),
     /// Remembers that the platform lacks the package, and wakes whoever wants it all the same: it says that it isn't there.
-    Gone(FileId),
-    /// Writes an end down that is news, or else the line that is still owed. Nothing follows before that is done.
-    WriteDown(Option<Box<Ending>>),
+    Gone(FileId, Now),
+    /// Counts an end that is news, and remembers it with its line.
+    End(Box<Ending>),
+    /// Writes the audit line that is owed. Nothing follows before that is done.
+    Pay(Box<AuditRecord>),
     /// Remembers that a write was taken, and since when its echo is waited for, if it has one.
     Wrote(Part, Option<Instant>),
     /// Remembers that a write met a conflict.
@@ -81,8 +83,6 @@ pub enum Errand {
     LogNotTaken(String),
     /// Has an event published.
     Tell(Note),
-    /// Counts an event that nobody would take.
-    Unheard,
     /// Logs an answer of the platform, and the end that it brought about.
     Log(Box<Answer>, Option<Outcome>),
 }

@@ -163,6 +163,8 @@ pub(crate) fn seen(object: Object) -> Observation {
         conflicts: 0,
         writes_hang: false,
         audited: None,
+        owed: None,
+        overdue: None,
         window: std::time::Duration::from_secs(60),
         guard: Judgement::Free(Unit::Allowed),
         proven: None,

@@ -35,9 +35,7 @@ impl Intake<'_> {
             self.memory.set_blind(false);
         }
         for uid in &changes.gone {
-            for key in self.memory.forget(uid) {
-                self.queue.add(key);
-            }
+            self.queue.add_each(self.memory.forget(uid));
         }
         let now = self.clock.now();
         see_requests(self.cache, self.memory, &changes, now);
@@ -46,9 +44,7 @@ impl Intake<'_> {
         if changes.listed {
             self.queue.add_all(changes.wakes.all());
         } else {
-            for key in changes.wakes.now {
-                self.queue.add(key);
-            }
+            self.queue.add_each(changes.wakes.now);
             self.queue.add_later(changes.wakes.later);
         }
     }

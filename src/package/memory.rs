@@ -247,10 +247,10 @@ impl Memory {
     }
 
     /// The audit line of `uid` that is not written yet.
-    pub fn owed(&self, uid: &str) -> Option<AuditRecord> {
+    pub fn owed(&self, uid: &str) -> Option<Box<AuditRecord>> {
         let state = self.state.lock();
         let (record, _) = state.entries.get(uid)?.owed.as_ref()?;
-        Some(AuditRecord::clone(record))
+        Some(record.clone())
     }
 
     /// Counts that the audit line of `uid` could not be written.

@@ -1,7 +1,7 @@
 //! The VersionPackage controller.
 //!
 //! ```text
-//! watch -> observe -> decide (pure) -> act (one effect) -> conclude (pure) -> report -> next wake-up
+//! watch -> read -> observe -> ask the guard -> decide (pure) -> act (one effect) -> conclude (pure) -> report -> next wake-up
 //! ```
 
 pub mod act;
@@ -116,6 +116,7 @@ impl Context {
             directory: &self.directory,
             inventory: &self.inventory,
             sight: &self.sight,
+            audit: &self.audit,
             clock: &self.clock,
         }
     }
@@ -171,10 +172,12 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     }
     observed.facts.guard = asking::ask(&context.guards, &observed.facts, observed.now);
     let decision = decide::decide(&observed.facts, observed.now);
-    let decision = decide::with_trail(decision, context.audit.overdue().as_ref(), observed.now);
     let first = conclude::beforehand(&observed.facts, &decision, observed.now);
     let effect = match report::run(&reach, &observed, first, &mut slot).await {
-        Ok(()) => act::act(&context.means(), &observed, &decision, &mut slot).await,
+        Ok(()) => {
+            let decision = (&decision, fastrand::u64(..));
+            act::act(&context.means(), &observed, decision, &mut slot).await
+        }
         Err(error) => effect::Effect::Unaudited(error),
     };
     let now = match effect {
@@ -184,10 +187,9 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     };
     context.metrics.passed(effect.word());
     let wake = tell(context, &observed, &decision, effect, now, slot).await;
-    let uid = &observed.facts.object.uid;
-    for key in forget_gone(&context.cache, &context.memory, key, uid) {
-        context.queue.add(key);
-    }
+    let (cache, memory, guards) = (&context.cache, &context.memory, &context.guards);
+    let freed = forget_gone(cache, memory, guards, &observed.facts.object);
+    context.queue.add_each(freed);
     wake
 }
 
@@ -203,9 +205,7 @@ async fn tell(
     let (seen, reach) = (&observed.facts, context.reach());
     let conclude = |effect: &_| conclude::conclude(seen, decision, effect, now, fastrand::f64());
     let mut report = conclude(&effect);
-    let namespace = &seen.object.key.namespace;
-    let heard = |errands| conclude::heard(errands, context.directory.is_terminating(namespace));
-    let errands = heard(std::mem::take(&mut report.errands));
+    let errands = std::mem::take(&mut report.errands);
     if let Err(error) = report::run(&reach, observed, errands, &mut slot).await {
         // The pass that writes the line says what this one had to say.
         effect = effect::Effect::Unaudited(error);
@@ -225,23 +225,23 @@ async fn tell(
     let then = (context.clock.now(), fastrand::f64());
     let rest = conclude::afterwards(seen, &effect, report, written, then);
     // It writes nothing down any more.
-    let _ = report::run(&reach, observed, heard(rest.errands), &mut slot).await;
+    let _ = report::run(&reach, observed, rest.errands, &mut slot).await;
     rest.wake
 }
 
-/// Forgets what a pass has remembered of an object that went meanwhile: the watch may tell so before a write of ours is
-/// answered. Returns those who waited behind it.
+/// Forgets what a pass has remembered of an object that went meanwhile: the watch may tell so while it is looked at, or
+/// before a write of ours is answered. Returns those who waited behind it.
 fn forget_gone(
     cache: &cache::Cache,
     memory: &memory::Memory,
-    key: &ObjectKey,
-    uid: &str,
+    guards: &Guards,
+    object: &object::Object,
 ) -> Vec<ObjectKey> {
-    if cache.has(key, uid) {
-        Vec::new()
-    } else {
-        memory.forget(uid)
+    if cache.has(&object.key, &object.uid) {
+        return Vec::new();
     }
+    guards.forget(&object.uid);
+    memory.forget(&object.uid)
 }
 
 /// Watches at once and reconciles from `led` on until cancelled; then waits for the passes under way.

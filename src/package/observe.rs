@@ -22,6 +22,7 @@ use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Detail;
 use crate::session::Standing;
 use crate::sight::Sight;
+use crate::telemetry::audit::AuditLog;
 
 /// What an object is looked at in. Nothing behind it changes by a look.
 #[derive(Clone, Copy)]
@@ -38,6 +39,8 @@ pub struct Sources<'a> {
     pub inventory: &'a Inventory,
     /// Whether the cluster is seen as it is.
     pub sight: &'a Sight,
+    /// Which lines are owed.
+    pub audit: &'a AuditLog,
     /// The clocks.
     pub clock: &'a Clock,
 }
@@ -157,6 +160,8 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         conflicts: memory.conflicts(&object.uid),
         writes_hang: sources.slow.hangs(key, now.tick),
         audited: memory.audited(&object.uid),
+        owed: memory.owed(&object.uid),
+        overdue: sources.audit.overdue(),
         window: window(usable.as_ref()),
         object,
     };

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::cache::Cache;
 use super::conclude::Written;
-use super::errand::{Ending, Errand};
+use super::errand::Errand;
 use super::memory::{Failure, Memory};
 use super::object::Object;
 use super::observe::Observed;
@@ -20,7 +19,7 @@ use crate::platform::guard::Guards;
 use crate::platform::inventory::Inventory;
 use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Answer;
-use crate::telemetry::audit::AuditLog;
+use crate::telemetry::audit::{AuditLog, AuditRecord};
 use crate::telemetry::events::{self, Events};
 use crate::telemetry::metrics::Metrics;
 
@@ -61,9 +60,9 @@ pub async fn run(
 ) -> Result<(), String> {
     let mut ended = Ok(());
     for errand in errands {
-        if let Errand::WriteDown(ending) = errand {
+        if let Errand::Pay(record) = errand {
             let uid = &observed.facts.object.uid;
-            ended = write_down(reach, uid, ending, slot).await;
+            ended = pay(reach, uid, &record, slot).await;
         } else {
             at_once(reach, observed, errand);
         }
@@ -92,7 +91,11 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         Errand::TrySoon => usable.iter().for_each(|usable| usable.session.try_soon()),
         Errand::Wake(key) => queue.add(key),
         Errand::RestartWatch => restart_watch(reach),
-        Errand::Exists(elsewhere) => exists(reach, usable, elsewhere),
+        Errand::Exists(elsewhere) => {
+            usable
+                .iter()
+                .for_each(|usable| exists(reach, usable, elsewhere.clone()));
+        }
         Errand::Deleted(now) => {
             if let (Some(usable), Some(file)) = (usable, object.file_id()) {
                 let key = usable.session.key();
@@ -124,19 +127,21 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             memory.set_given_back(uid, None);
         }
         Errand::Settle(outcome) => {
-            for key in memory.settle(uid, outcome) {
-                queue.add(key);
-            }
+            queue.add_each(memory.settle(uid, outcome));
         }
-        Errand::Gone(file) => {
+        Errand::Gone(file, now) => {
             if let Some(usable) = usable {
                 let gone = (usable.witness(), file.clone());
-                memory.gone.remember(gone, Instant::now());
+                memory.gone.remember(gone, now.tick);
             }
             queue.add_all(reach.cache.of_file(&file));
         }
+        Errand::End(ending) => {
+            reach.metrics.deleted(ending.outcome, ending.took);
+            memory.owe(uid, *ending);
+        }
         // It waits for the audit log: see `run`.
-        Errand::WriteDown(_) => {}
+        Errand::Pay(_) => {}
         Errand::Wrote(part, at) => {
             let echo = at.map(|at| (&*object.resource_version, at));
             memory.taken(uid, part, echo);
@@ -145,9 +150,7 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             memory.met_conflict(uid, &object.resource_version, conflict);
         }
         Errand::LeaveSeat => {
-            for key in memory.leave_seat(uid) {
-                queue.add(key);
-            }
+            queue.add_each(memory.leave_seat(uid));
         }
         Errand::Unsaid(status) => memory.set_unsaid(uid, status),
         Errand::Refused(part, refusal) => {
@@ -167,7 +170,6 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             let about = events::about::<VersionPackage>(&object.key, uid);
             reach.events.say(about, note);
         }
-        Errand::Unheard => reach.metrics.told("skipped"),
         Errand::Log(answer, outcome) => log_answer(&answer, outcome),
     }
 }
@@ -191,48 +193,33 @@ fn restart_watch(reach: &Reach<'_>) {
 }
 
 /// Where that is the first package of ours that the platform has shown, those look again who did not believe it.
-fn exists(reach: &Reach<'_>, usable: Option<&Usable>, elsewhere: Option<Endpoint>) {
-    let Some(usable) = usable else { return };
-    let key = usable.session.key();
-    let endpoint =
-        elsewhere.is_some_and(|accepted| reach.inventory.has_shown_one(usable.witness(), accepted));
-    let token = !usable.logs_in && usable.session.shows_ours();
-    if !endpoint && !token {
-        return;
-    }
-    for (platform, other) in reach.directory.platforms() {
-        if other.is_some_and(|other| other.session.key() == key) {
+fn exists(reach: &Reach<'_>, usable: &Usable, elsewhere: Option<Endpoint>) {
+    let (session, own) = (&*usable.session, !usable.logs_in);
+    if (reach.inventory).exists(session, &usable.witness(), elsewhere, own) {
+        for platform in reach.inventory.platforms(session.key()) {
             let concerned = reach.cache.concerned_by(&platform);
             reach.queue.add_wakes(concerned);
         }
     }
 }
 
-/// Counts an end and writes its audit line, once for each end. A line that can't be written is kept, and tried again by
-/// every later call. A disk may hang, so `slot` is given back meanwhile.
-async fn write_down(
+/// Writes an audit line. One that can't be written is kept, and tried again by every later call. A disk may hang, so `slot`
+/// is given back meanwhile.
+async fn pay(
     reach: &Reach<'_>,
     uid: &str,
-    ending: Option<Box<Ending>>,
+    record: &AuditRecord,
     slot: &mut Slot,
 ) -> Result<(), String> {
-    let (memory, metrics) = (reach.memory, reach.metrics);
-    if let Some(ending) = ending {
-        metrics.deleted(ending.outcome, ending.took);
-        memory.owe(uid, *ending);
-    }
-    let Some(record) = memory.owed(uid) else {
-        return Ok(());
-    };
     slot.give_back();
-    let written = reach.audit.write(&record).await;
+    let written = reach.audit.write(record).await;
     slot.take().await;
     written.map_err(|error| {
-        metrics.unaudited();
+        reach.metrics.unaudited();
         let outcome = record.outcome;
         format!("the audit line of {outcome:?} can't be written: {error}")
     })?;
-    memory.paid(uid);
+    reach.memory.paid(uid);
     Ok(())
 }
 

@@ -88,6 +88,13 @@ impl Workqueue {
         self.changed.notify_one();
     }
 
+    /// The same for each of `keys`.
+    pub fn add_each(&self, keys: impl IntoIterator<Item = ObjectKey>) {
+        for key in keys {
+            self.add(key);
+        }
+    }
+
     /// Looks at all of `keys` for something that concerns them all: what is added one by one doesn't wait
     /// for the last of them.
     pub fn add_all(&self, keys: impl IntoIterator<Item = ObjectKey>) {

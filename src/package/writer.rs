@@ -31,13 +31,11 @@ pub struct Writer<'a> {
 impl Writer<'_> {
     /// Puts our finalizer on, or takes it off.
     pub async fn finalizers(self, object: &Object, ours: bool, slot: &mut Slot) -> Effect {
-        if !self.sight.may_write(Kind::Packages) {
-            return Effect::Outrun(None);
-        }
         let (uid, target) = (&object.uid, object.target());
         let list = finalizers(object, ours);
-        let end = writes::finalizers::<VersionPackage>(self.client, &target, &list, FINALIZER);
-        let end = slot.write(&object.key, end, || {}).await;
+        let write = writes::finalizers::<VersionPackage>(self.client, &target, &list, FINALIZER);
+        let write = self.unless_lossy(write);
+        let end = slot.write(&object.key, write, || {}).await;
         let changed = end.changed(&target);
         match end {
             End::Taken(_) => Effect::Patched { changed },
@@ -53,6 +51,14 @@ impl Writer<'_> {
         }
     }
 
+    /// Makes a write, unless the definition lacks fields by the time that it has its slot.
+    async fn unless_lossy(self, write: impl Future<Output = End>) -> End {
+        if !self.sight.may_write(Kind::Packages) {
+            return End::Failed("its CustomResourceDefinition lacks fields".to_owned());
+        }
+        write.await
+    }
+
     /// Writes the status; `hangs` is done when that hangs.
     pub async fn status(
         self,
@@ -60,13 +66,11 @@ impl Writer<'_> {
         status: &VersionPackageStatus,
         (slot, hangs): (&mut Slot, impl FnOnce()),
     ) -> Written {
-        if !self.sight.may_write(Kind::Packages) {
-            return Written::Failed("its CustomResourceDefinition lacks fields".to_owned());
-        }
         let (uid, target) = (&object.uid, object.target());
         let body = status::patch(status, uid, &object.beside);
-        let end = writes::status::<VersionPackage>(self.client, &target, &body);
-        let end = slot.write(&object.key, end, hangs).await;
+        let write = writes::status::<VersionPackage>(self.client, &target, &body);
+        let write = self.unless_lossy(write);
+        let end = slot.write(&object.key, write, hangs).await;
         let changed = end.changed(&target);
         if let End::Taken(stored) = &end
             && let Some(field) = status::changed_on_the_way(&body, &stored["status"], &RELIED_ON)

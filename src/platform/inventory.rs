@@ -224,10 +224,21 @@ impl Inventory {
         counts
     }
 
-    /// The platform has shown a package that an object of the same credential names, which was accepted at another endpoint;
-    /// whether that is news.
-    pub fn has_shown_one(&self, witness: Witness, accepted: Endpoint) -> bool {
-        self.state.lock().shown.insert((witness, accepted))
+    /// The platform has shown packages that objects of `witness` name, which were `accepted` at these other endpoints; `own`
+    /// where that proves the credential of `session` too. Whether any of it is news.
+    pub fn exists(
+        &self,
+        session: &Session,
+        witness: &Witness,
+        accepted: impl IntoIterator<Item = Endpoint>,
+        own: bool,
+    ) -> bool {
+        let mut news = own && session.shows_ours();
+        let mut state = self.state.lock();
+        for accepted in accepted {
+            news |= state.shown.insert((witness.clone(), accepted));
+        }
+        news
     }
 
     /// Whether it has shown one of those `accepted` at that endpoint since this process began. Objects that were accepted
@@ -339,7 +350,7 @@ impl Inventory {
     }
 
     /// The Platforms of the application of `key`.
-    fn platforms(&self, key: &SessionKey) -> Vec<ObjectKey> {
+    pub fn platforms(&self, key: &SessionKey) -> Vec<ObjectKey> {
         let state = self.state.lock();
         let stock = state.stocks.get(key);
         stock.map_or_else(Vec::new, |stock| stock.platforms.clone())

@@ -190,6 +190,7 @@ impl Running {
                 None,
                 Arc::default(),
                 crate::clock::Clock::default(),
+                Box::new(|_| false),
             ),
             client,
             sessions,

@@ -48,7 +48,7 @@ struct Permit {
     purpose: Purpose,
     given: Instant,
     probe: bool,
-    intent: Option<(String, Instant)>,
+    intent: Option<String>,
 }
 
 /// A call under way.
@@ -244,10 +244,10 @@ impl Core {
     }
 
     /// See [`super::Session::intend`].
-    pub(super) fn intend(&mut self, id: LaneId, uid: &str, intent: String, now: Instant) {
+    pub(super) fn intend(&mut self, id: LaneId, uid: &str, intent: String) {
         let permit = self.permits.get_mut(uid);
         if let Some(permit) = permit.filter(|permit| permit.lane == id) {
-            permit.intent = Some((intent, now));
+            permit.intent = Some(intent);
         }
     }
 

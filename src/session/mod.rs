@@ -195,8 +195,7 @@ impl Session {
 
     /// Remembers the intent written for the permit that the object holds.
     pub fn intend(&self, uid: &str, intent: String) {
-        let now = Instant::now();
-        self.lock().core.intend(self.lane, uid, intent, now);
+        self.lock().core.intend(self.lane, uid, intent);
     }
 
     /// Uses the permit of `uid` for one DELETE over `connection` and learns from the answer.

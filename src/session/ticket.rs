@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::State;
 use crate::api::names::ObjectKey;
@@ -87,7 +86,7 @@ pub enum Standing {
     Permitted {
         /// What the permit is for, and for nothing else.
         purpose: Purpose,
-        /// The intent of this attempt, given to [`Session::intend`](super::Session::intend), and when that was.
-        intent: Option<(String, Instant)>,
+        /// The intent of this attempt, given to [`Session::intend`](super::Session::intend).
+        intent: Option<String>,
     },
 }

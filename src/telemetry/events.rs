@@ -69,8 +69,12 @@ struct Shared {
     /// Known to nobody outside, so nobody can choose words that count as those of another event.
     salt: u64,
     clock: Clock,
+    ending: Ending,
     losses: Arc<Losses>,
 }
+
+/// Whether a namespace is being deleted, and takes no event any more.
+pub type Ending = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What was said of which object, and when.
 #[derive(Debug, Clone)]
@@ -89,12 +93,14 @@ enum Item {
 }
 
 impl Events {
-    /// Publishes with `client` in tasks of their own, in the name of the pod `instance`; `clock` tells the time of day.
+    /// Publishes with `client` in tasks of their own, in the name of the pod `instance`; `clock` tells the time of day, and
+    /// nothing is said in a namespace that is `ending`.
     pub fn new(
         client: &Client,
         instance: Option<&str>,
         metrics: Arc<Metrics>,
         clock: Clock,
+        ending: Ending,
     ) -> Self {
         let losses = Arc::new(Losses {
             metrics,
@@ -111,6 +117,7 @@ impl Events {
             queues: queues.collect(),
             salt: fastrand::u64(..),
             clock,
+            ending,
             losses,
         }))
     }
@@ -118,6 +125,11 @@ impl Events {
     /// Has `note` about an object published; never waits. One that finds no room is counted.
     pub fn say(&self, about: ObjectReference, note: Note) {
         let shared = &self.0;
+        let namespace = about.namespace.as_deref();
+        if namespace.is_some_and(|namespace| (shared.ending)(namespace)) {
+            shared.losses.metrics.told("skipped");
+            return;
+        }
         let key = key(shared.salt, &about, &note);
         let at = shared.clock.wall();
         let said = Said {

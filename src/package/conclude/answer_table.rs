@@ -210,7 +210,7 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
     // By whose word it is gone is known where calls can be made.
     let file = seen.endpoint.as_ref().and(object.file_id()).cloned();
     let settle = [Errand::Settle(outcome)].into_iter();
-    let settle = settle.chain(file.map(Errand::Gone));
+    let settle = settle.chain(file.map(|file| Errand::Gone(file, now)));
     Report {
         errands: settle.chain([Errand::Anew]).collect(),
         ..report

@@ -37,7 +37,7 @@ pub(super) fn after_answer(
         if matches!(decision, Decision::Send | Decision::Confirm) {
             errands.push(Errand::Deleted(now));
         }
-        errands.push(write_down(seen, outcome, Some((call, answer)), now));
+        errands.extend(write_down(seen, outcome, Some((call, answer)), now));
     }
     errands.push(Errand::Log(Box::new(answer.clone()), settled));
     if !stays {

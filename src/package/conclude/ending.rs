@@ -9,29 +9,34 @@ use crate::remote::answer::{Answer, Call};
 use crate::telemetry::audit::{AuditRecord, LookUpRecord};
 
 /// Writes down that the object ended so, with the call and the answer that brought it about, if one was made. What was
-/// written down before is no news.
+/// written down before is no news; its line may still be owed.
 pub(super) fn write_down(
     seen: &Observation,
     outcome: Outcome,
     answered: Option<(Call, &Answer)>,
     now: Now,
-) -> Errand {
-    let news = seen.audited != Some(outcome);
-    Errand::WriteDown(news.then(|| {
+) -> Vec<Errand> {
+    let mut errands = Vec::new();
+    let mut owed = seen.owed.clone();
+    if seen.audited != Some(outcome) {
         // Of clocks that don't agree the end may be before the beginning: then it took no time.
         let took = now.wall.duration_since(seen.asked_at(now));
         let took = Duration::try_from(took).unwrap_or_default();
-        Box::new(Ending {
+        let record = audit_record(seen, outcome, answered, now).map(Box::new);
+        owed = record.clone().or(owed);
+        errands.push(Errand::End(Box::new(Ending {
             outcome,
             took: Some(took).filter(|_| answered.is_some()),
-            record: audit_record(seen, outcome, answered, now).map(Box::new),
-        })
-    }))
+            record,
+        })));
+    }
+    errands.extend(owed.map(Errand::Pay));
+    errands
 }
 
 /// Writes down how the object ended or is about to end, before `decision` is carried out: nothing follows from an end
 /// before. One that its status tells was written down by an earlier pass.
-pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> Option<Errand> {
+pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> Vec<Errand> {
     let end = match decision {
         Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),
         Decision::Nothing
@@ -49,7 +54,7 @@ pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> O
         | Decision::GiveBack(_) => seen.settled,
     };
     let untold = end.filter(|end| seen.object.outcome() != Some(*end));
-    untold.map(|outcome| write_down(seen, outcome, None, now))
+    untold.map_or_else(Vec::new, |outcome| write_down(seen, outcome, None, now))
 }
 
 /// The audit line of an end, with the call and the answer that brought it about, if one was made. `None` for

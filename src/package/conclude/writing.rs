@@ -269,18 +269,6 @@ pub(super) fn contested((part, phase): (Part, Option<Phase>), words: &str, now: 
     })
 }
 
-/// `errands`, but for events of an object whose namespace is `ending`: they would be refused there.
-pub fn heard(errands: Vec<Errand>, ending: bool) -> Vec<Errand> {
-    let heard = |errand| {
-        if ending && matches!(errand, Errand::Tell(_)) {
-            Errand::Unheard
-        } else {
-            errand
-        }
-    };
-    errands.into_iter().map(heard).collect()
-}
-
 /// What a call came to is said by a later pass.
 fn kept(effect: &Effect, status: VersionPackageStatus) -> Option<Errand> {
     let called = matches!(effect, Effect::Answered(_) | Effect::Shown(_));

@@ -20,6 +20,7 @@ use crate::platform::guard::Judgement;
 use crate::platform::inventory::Known;
 use crate::remote::answer::Detail;
 use crate::session::Standing;
+use crate::telemetry::audit::{AuditRecord, Overdue};
 
 /// All that a decision rests on.
 #[derive(Debug, Clone)]
@@ -96,6 +97,10 @@ pub struct Observation {
     pub writes_hang: bool,
     /// The end that was last written down, or is to be.
     pub audited: Option<Outcome>,
+    /// Its audit line that is not written yet.
+    pub owed: Option<Box<AuditRecord>>,
+    /// The audit line, of whichever object, that is owed for too long.
+    pub overdue: Option<Overdue>,
     /// How long a call counts after its answer.
     pub window: Duration,
 }
@@ -109,7 +114,7 @@ impl Observation {
     /// The intent that is written for its permit, or to be written.
     pub(in crate::package) fn intent(&self) -> Option<&str> {
         match &self.standing {
-            Standing::Permitted { intent, .. } => intent.as_ref().map(|(intent, _)| &**intent),
+            Standing::Permitted { intent, .. } => intent.as_deref(),
             Standing::Absent | Standing::Waiting { .. } => None,
         }
     }

@@ -79,7 +79,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         } => Decision::WriteIntent(None),
         Standing::Permitted {
             purpose: Purpose::Delete,
-            intent: Some((intent, _)),
+            intent: Some(intent),
         } => {
             let deletion = object.status.deletion.as_ref();
             let shown = deletion.and_then(|deletion| deletion.intent.as_ref());

@@ -66,7 +66,7 @@ fn with_intent(mut object: Object, intent: &str) -> Object {
     object
 }
 
-fn permitted(intent: Option<(String, Instant)>) -> Standing {
+fn permitted(intent: Option<String>) -> Standing {
     Standing::Permitted {
         purpose: Purpose::Delete,
         intent,

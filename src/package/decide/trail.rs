@@ -11,7 +11,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// `decision`, or in place of one that leads to a call that of waiting for the audit log. A release waits for nothing but
 /// its own line.
-pub fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> Decision {
+pub(super) fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> Decision {
     let Some(overdue) = overdue else {
         return decision;
     };

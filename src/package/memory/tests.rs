@@ -222,15 +222,19 @@ fn what_one_place_confirmed_says_nothing_of_another() {
 
 #[test]
 fn an_object_that_went_before_a_write_was_answered_is_forgotten_by_the_end_of_its_pass() {
+    use crate::clock::Clock;
     use crate::package::cache::{Cache, Event};
     use crate::package::{fixtures, forget_gone};
+    use crate::platform::guard::Guards;
 
     let (cache, memory) = (Cache::default(), Memory::default());
+    let (wakes, population) = (mpsc::unbounded_channel().0, Box::new(|_: &_, _: &_| 1));
+    let guards = Guards::new(wakes, Arc::default(), population, Clock::default());
     let object = fixtures::accepted("a", "app-1");
-    let (key, uid) = (&object.key, &object.uid);
+    let uid = &object.uid;
     cache.apply(Event::Applied(fixtures::watched(&object).into()));
     memory.wrote(uid, Part::Finalizers, "1", Instant::now());
-    forget_gone(&cache, &memory, key, uid);
+    forget_gone(&cache, &memory, &guards, &object);
     assert_eq!(memory.state.lock().entries.len(), 1, "it's still there");
     // The watch tells that it went, and only then its last patch is answered.
     let changes = cache.apply(Event::Deleted(fixtures::watched(&object).into()));
@@ -239,6 +243,6 @@ fn an_object_that_went_before_a_write_was_answered_is_forgotten_by_the_end_of_it
     }
     memory.wrote(uid, Part::Finalizers, "1", Instant::now());
     assert_eq!(memory.state.lock().entries.len(), 1);
-    forget_gone(&cache, &memory, key, uid);
+    forget_gone(&cache, &memory, &guards, &object);
     assert!(memory.state.lock().entries.is_empty());
 }

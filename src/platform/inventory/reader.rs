@@ -211,13 +211,8 @@ impl Reader {
         let (flaw, packages) = (reading.flaw, reading.listing.len());
         let begun = reading.begun;
         let proves = self.judge(source, &mut reading).await;
-        let mut endpoint = false;
-        for accepted in proves.moved_from {
-            let witness = source.witness.clone();
-            endpoint |= self.inventory.has_shown_one(witness, accepted);
-        }
-        let under_token = proves.own && source.session.shows_ours();
-        let news = endpoint || under_token;
+        let (session, witness) = (&source.session, &source.witness);
+        let news = (self.inventory).exists(session, witness, proves.moved_from, proves.own);
         let unmanaged = reading.listing.unmanaged();
         let taken = self.inventory.take(key, reading, self.clock.now());
         match flaw {
@@ -302,10 +297,6 @@ impl Reader {
             let Some(uid) = self.uid(platform) else {
                 continue;
             };
-            if self.directory.is_terminating(&platform.namespace) {
-                self.metrics.told("skipped");
-                continue;
-            }
             let about = events::about::<Platform>(platform, &uid);
             self.events.say(about, note.clone());
         }

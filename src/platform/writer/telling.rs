@@ -70,11 +70,6 @@ pub(super) fn tell_hold(context: &Context, object: &Object, status: &PlatformSta
 
 /// Has an event about a Platform published.
 pub(super) fn tell(context: &Context, object: &Object, note: Note) {
-    // It would be refused there.
-    if context.directory.is_terminating(&object.key.namespace) {
-        context.metrics.told("skipped");
-        return;
-    }
     let about = events::about::<Platform>(&object.key, &object.uid);
     context.events.say(about, note);
 }

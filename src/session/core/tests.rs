@@ -61,7 +61,7 @@ fn look_up(n: usize) -> Ticket {
     }
 }
 
-fn permitted(intent: Option<(String, Instant)>) -> Standing {
+fn permitted(intent: Option<String>) -> Standing {
     Standing::Permitted {
         purpose: Purpose::Delete,
         intent,
@@ -218,8 +218,8 @@ fn an_idle_session_with_a_token_permits_at_once_and_wakes_nobody() {
     assert_eq!(bench.ask(1), permitted(None));
     assert_eq!(bench.ask(1), permitted(None));
     assert_eq!((bench.permits(), bench.woken.len()), (1, 0));
-    bench.core.intend(LANE, "u1", "i".to_owned(), bench.now);
-    let intent = Some(("i".to_owned(), bench.now));
+    bench.core.intend(LANE, "u1", "i".to_owned());
+    let intent = Some("i".to_owned());
     assert_eq!(bench.ask(1), permitted(intent));
 }
 

@@ -56,6 +56,7 @@ impl Stand {
             Some("vpo-0"),
             Arc::clone(metrics),
             crate::clock::Clock::new(clock),
+            Box::new(|namespace| namespace == "ending"),
         );
         (events, stand)
     }
@@ -104,6 +105,20 @@ async fn equal_events_are_one_series_and_others_are_events_of_their_own() {
         .collect();
     assert_eq!(series, [2], "{written:#?}");
     assert_eq!(counted(&metrics, "published"), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_namespace_that_ends_are_counted_and_not_written() {
+    let metrics = Arc::default();
+    let (events, stand) = Stand::default().publisher(&metrics);
+    say_in(&events, "ending", "a", "gone");
+    say(&events, "a", "gone");
+    events.flush(Duration::from_secs(5)).await;
+    assert_eq!(stand.written.lock().len(), 1);
+    assert_eq!(
+        (counted(&metrics, "skipped"), counted(&metrics, "published")),
+        (1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ fn leaves(report: &Report) -> bool {
 
 fn ending(report: &Report) -> Option<&Ending> {
     report.errands.iter().find_map(|errand| {
-        if let Errand::WriteDown(Some(ending)) = errand {
+        if let Errand::End(ending) = errand {
             Some(&**ending)
         } else {
             None
@@ -31,9 +31,10 @@ fn an_end_is_remembered_then_written_down_and_the_seat_left_last() {
         let report = after(going(), answer);
         let settled = place(&report, |errand| matches!(errand, Errand::Settle(_)));
         let forgotten = place(&report, |errand| *errand == Errand::Anew);
-        let written = place(&report, |errand| matches!(errand, Errand::WriteDown(_)));
+        let written = place(&report, |errand| matches!(errand, Errand::End(_)));
+        let paid = place(&report, |errand| matches!(errand, Errand::Pay(_)));
         let left = place(&report, |errand| *errand == Errand::LeaveSeat);
-        assert!(settled < written && forgotten < written && written < left);
+        assert!(settled < written && forgotten < written && written < paid && paid < left);
         assert_eq!(left, report.errands.len() - 1);
         let ending = ending(&report).unwrap();
         assert!(ending.took.is_some() && ending.record.is_some());
@@ -44,19 +45,30 @@ fn an_end_is_remembered_then_written_down_and_the_seat_left_last() {
 #[test]
 fn an_end_that_was_written_down_is_no_news_but_its_line_may_still_be_owed() {
     let effect = Effect::Answered(Answer::Done(200));
-    for (audited, news) in [
-        (None, true),
-        (Some(Outcome::Retained), true),
-        (Some(Outcome::Deleted), false),
+    let line = |outcome| audit_record(&seen(going()), outcome, None, now()).map(Box::new);
+    let (deleted, retained) = (Outcome::Deleted, Outcome::Retained);
+    // What was written down before, what is owed of it; whether the end is news, and whose line is written.
+    for (audited, owed, news, paid) in [
+        (None, None, true, Some(deleted)),
+        (Some(retained), line(retained), true, Some(deleted)),
+        (Some(deleted), line(deleted), false, Some(deleted)),
+        (Some(deleted), None, false, None),
     ] {
         let seen = Observation {
             audited,
+            owed,
             ..seen(going())
         };
         let report = conclude(&seen, &Decision::Send, &effect, now(), 0.0);
         assert_eq!(ending(&report).is_some(), news, "{audited:?}");
-        let tries = |errand: &Errand| matches!(errand, Errand::WriteDown(_));
-        assert!(report.errands.iter().any(tries));
+        let written = report.errands.iter().find_map(|errand| {
+            if let Errand::Pay(record) = errand {
+                Some(record.outcome)
+            } else {
+                None
+            }
+        });
+        assert_eq!(written, paid, "{audited:?}");
     }
 }
 
@@ -73,10 +85,9 @@ fn an_end_is_written_down_before_what_rests_on_it_unless_the_status_tells_it() {
     let outcome = Outcome::Retained;
     let untold_end = |seen: &Observation, decision: &Decision| {
         let mut errands = beforehand(seen, decision, now()).into_iter();
-        errands.find(|errand| matches!(errand, Errand::WriteDown(_)))
+        errands.find(|errand| matches!(errand, Errand::End(_)))
     };
-    let Some(Errand::WriteDown(Some(untold))) = untold_end(&seen(going()), &release(outcome))
-    else {
+    let Some(Errand::End(untold)) = untold_end(&seen(going()), &release(outcome)) else {
         panic!("it isn't written down")
     };
     assert_eq!((untold.outcome, untold.took), (outcome, None));
@@ -163,7 +174,7 @@ fn a_package_that_is_shown_tells_of_the_other_endpoint_at_which_its_object_was_a
 
 #[test]
 fn who_names_a_package_that_is_gone_looks_again_where_it_is_known_by_whose_word_it_is() {
-    let gone = Errand::Gone("f-1".parse().unwrap());
+    let gone = |errand: &Errand| matches!(errand, Errand::Gone(file, _) if file.as_str() == "f-1");
     let done = Effect::Answered(Answer::Done(200));
     let told = |endpoint| {
         let seen = Observation {
@@ -171,7 +182,7 @@ fn who_names_a_package_that_is_gone_looks_again_where_it_is_known_by_whose_word_
             ..seen(going())
         };
         let report = conclude(&seen, &Decision::Send, &done, now(), 0.0);
-        report.errands.contains(&gone)
+        report.errands.iter().any(gone)
     };
     assert!(told(Some("https://here.example.com".parse().unwrap())));
     assert!(!told(None));

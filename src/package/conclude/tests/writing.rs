@@ -457,23 +457,6 @@ fn a_status_marks_a_hold_only_where_the_object_does_not_name_it_yet() {
 }
 
 #[test]
-fn events_of_a_namespace_that_ends_are_counted_and_nothing_else_changes() {
-    let (seen, now) = (seen(going()), now());
-    let (_, rest) = answered(&seen, YES, now);
-    assert_eq!(heard(rest.errands.clone(), false), rest.errands);
-    let ending = heard(rest.errands.clone(), true);
-    assert_eq!(ending.len(), rest.errands.len());
-    for (there, here) in ending.iter().zip(&rest.errands) {
-        if matches!(here, Errand::Tell(_)) {
-            assert_eq!(*there, Errand::Unheard);
-        } else {
-            assert_eq!(there, here);
-        }
-    }
-    assert!(ending.contains(&Errand::Unheard));
-}
-
-#[test]
 fn where_the_application_is_goes_with_a_write_that_is_due_anyway() {
     let (mut object, now) = (going(), now());
     object.status = rests(&seen(object.clone()), now).status.unwrap();

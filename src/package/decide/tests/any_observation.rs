@@ -68,7 +68,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
             told: true,
         }),
         1 => Just(permitted(None)),
-        3 => Just(permitted(Some(("i-1".into(), Instant::now())))),
+        3 => Just(permitted(Some("i-1".into()))),
     ];
     let settled = prop_oneof![4 => Just(None), 1 => Just(Some(Outcome::Deleted)), 1 => Just(Some(Outcome::AlreadyGone))];
     (
@@ -143,6 +143,8 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                     conflicts: 0,
                     writes_hang: blind,
                     audited: None,
+                    owed: None,
+                    overdue: None,
                     window: Duration::ZERO,
                     guard,
                     proven: None,

@@ -11,7 +11,7 @@ fn row_9_what_the_guard_holds_waits_whatever_it_has_in_hand() {
     for standing in [
         Standing::Absent,
         permitted(None),
-        permitted(Some(("i-1".into(), now.tick))),
+        permitted(Some("i-1".into())),
     ] {
         let held = Observation {
             guard: Judgement::Held("h-1".into()),
@@ -59,7 +59,7 @@ fn rows_9_and_10_come_after_the_look_up_of_a_package_that_may_be_long_gone() {
     assert_eq!(decide(&look_up, now), Decision::LookUp);
     // Whatever it has in hand, nothing but that is sent.
     let delete = Observation {
-        standing: permitted(Some(("i-1".into(), now.tick))),
+        standing: permitted(Some("i-1".into())),
         ..doubted.clone()
     };
     assert!(matches!(decide(&delete, now), Decision::Request(_)));
@@ -215,7 +215,7 @@ fn row_14_nothing_is_sent_by_an_intent_whose_deletion_is_to_be_counted_anew() {
     let now = now();
     let uncounted = Observation {
         guard: Judgement::Free(Unit::Awaited),
-        standing: permitted(Some(("i-1".to_owned(), now.tick))),
+        standing: permitted(Some("i-1".to_owned())),
         ..seen(with_intent(going(), "i-1"))
     };
     assert!(matches!(decide(&uncounted, now), Decision::Await(_)));

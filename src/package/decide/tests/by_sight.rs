@@ -8,7 +8,7 @@ fn while_the_cluster_is_not_seen_as_it_is_nothing_is_sent_and_nothing_handed_ove
     let hindered = |claim| Observation {
         hindrance: Some("a definition lacks .spec.expect".to_owned()),
         claim,
-        standing: permitted(Some(("i-1".into(), Instant::now()))),
+        standing: permitted(Some("i-1".into())),
         ..seen(with_intent(going(), "i-1"))
     };
     for claim in [

@@ -38,7 +38,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
     let now = now();
     let first = Decision::WriteIntent(None);
     assert_eq!(decide(&permit(going(), None), now), first);
-    let written = Some(("i-1".to_owned(), now.tick));
+    let written = Some("i-1".to_owned());
     // The write before met a conflict, or was overwritten.
     assert_eq!(
         decide(&permit(going(), written.clone()), now),
@@ -143,7 +143,7 @@ fn while_writes_hang_nobody_has_a_permit_whose_intent_does_not_stand_there() {
         assert!(message.contains("namespace fleet "), "{message}");
         assert!(!decision.keeps_seat());
     }
-    let standing = permitted(Some(("i-1".to_owned(), now.tick)));
+    let standing = permitted(Some("i-1".to_owned()));
     let stands = hangs(with_intent(going(), "i-1"), standing);
     assert_eq!(decide(&stands, now), Decision::Send);
 }
@@ -266,7 +266,7 @@ fn what_failed_waits_out_its_pause() {
 #[test]
 fn nobody_is_asked_about_an_object_whose_status_names_no_application_yet() {
     let now = now();
-    let standing = permitted(Some(("i-1".to_owned(), now.tick)));
+    let standing = permitted(Some("i-1".to_owned()));
     for standing in [Standing::Absent, permitted(None), standing] {
         let unaccepted = Observation {
             standing,

@@ -71,7 +71,7 @@ const ROWS: [Row; 14] = [
         s.standing = permitted(None);
     }),
     row(13, "WriteIntent", "write the intent", |s| {
-        s.standing = permitted(Some(("i-1".into(), Instant::now())));
+        s.standing = permitted(Some("i-1".into()));
         let deletion = object(s).status.deletion.get_or_insert_default();
         deletion.intent = Some("i-1".into());
     }),

@@ -10,7 +10,7 @@ fn a_permit_for_a_look_up_deletes_nothing_and_the_other_way_round() {
     assert!(bench.core.begin(LANE, "u1", Purpose::Delete, now).is_none());
     bench.ask(1);
     assert_eq!(bench.standing(1), permitted(None), "the permit is kept");
-    bench.core.intend(LANE, "u1", "i".to_owned(), now);
+    bench.core.intend(LANE, "u1", "i".to_owned());
     bench.core.request(LANE, &look_up(1), now);
     assert!(bench.core.begin(LANE, "u1", Purpose::Delete, now).is_none());
     let intent = None;
