@@ -198,7 +198,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane).await;
 }
 
-/// An object says why its turn passes unused, and has written no more than it has asked.
+/// An object says why its turn passes unused, has written no more than it has asked, and from then on asks without writing.
 async fn says_what_is_in_the_way(plane: &Plane, rig: &Rig<'_>, name: &str) {
     let what = "to say that its Platform can't be read";
     rig.becomes(name, what, SOON, |object| {
@@ -206,12 +206,21 @@ async fn says_what_is_in_the_way(plane: &Plane, rig: &Rig<'_>, name: &str) {
         message.contains("Its turn had come, but Platform") && message.contains("forbidden")
     })
     .await;
-    let events = asked(plane);
-    let looks = events.iter().filter(|event| event.code == 403).count();
     let of_this = |event: &&AuditEvent| event.name == name && event.subresource == "status";
-    let writes = events.iter().filter(of_this).count();
+    let so_far = || {
+        let events = asked(plane);
+        let looks = events.iter().filter(|event| event.code == 403).count();
+        (looks, events.iter().filter(of_this).count())
+    };
+    let (looks, writes) = so_far();
     // Its birth, the wait, and two for each look.
     assert!(writes <= 2 + 2 * looks, "{writes} writes, {looks} looks");
+    let (_, later) = wait_for("two more looks", SOON, async || {
+        let now = so_far();
+        (now.0 >= looks + 2).then_some(now)
+    })
+    .await;
+    assert_eq!(later, writes, "it has said so already");
 }
 
 async fn a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane: &Plane) {

@@ -219,6 +219,11 @@ impl VersionPackageStatus {
         self.ready().is_some_and(|c| c.reason == reason.as_str())
     }
 
+    /// Whether the message of `Ready` begins so.
+    pub fn begins(&self, with: &str) -> bool {
+        self.ready().is_some_and(|c| c.message.starts_with(with))
+    }
+
     /// The condition Ready.
     pub fn ready(&self) -> Option<&Condition> {
         self.conditions.iter().find(|c| c.type_ == READY)

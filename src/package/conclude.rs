@@ -45,7 +45,7 @@ use crate::writes::CONFLICT_BOUND;
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 const GIVE_BACK_CAP: Duration = Duration::from_secs(15);
 /// So many in a row are a hiccup, which nobody has to hear of.
-const HICCUPS: u32 = 3;
+pub(super) const HICCUPS: u32 = 3;
 
 /// What follows from one pass.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,9 +204,12 @@ fn meaning(
     }
 }
 
+/// How it begins what is said of a package that another object is about to delete.
+const FOLLOWS: &str = "Waiting for another object that is about to delete the same package:";
+
 /// Waiting behind `ahead`, which asks for an earlier turn where the first deletion waits behind it.
 fn follows(seen: &Observation, ahead: &ObjectKey, effect: &Effect, now: Now) -> Report {
-    let message = format!("Waiting for {ahead}, which is about to delete the same package");
+    let message = format!("{FOLLOWS} {ahead}, or whoever comes after that one");
     let said = if waits_already(seen) {
         Report::nothing()
     } else {

@@ -24,6 +24,7 @@ use self::guards::held_by_guard;
 pub(super) use self::noticed::is_doubted;
 pub use self::noticed::{Hearing, hearing, noticed};
 pub use self::observation::{Conflict, Echo, FAILURES_BORNE, Observation, PlatformView, Refusal};
+pub(super) use self::sending::WRITES_HANG;
 use self::sending::call;
 use self::trail::with_trail;
 pub use self::unbelieved::Unbelieved;
@@ -40,7 +41,7 @@ use crate::writes::CONFLICT_BOUND;
 /// An own write that isn't back through the watch after this long means that the watch is blind.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
 /// How the message begins where this process does not see the cluster as it is.
-const HINDERED: &str = "Nothing is sent: ";
+pub(super) const HINDERED: &str = "Nothing is sent: ";
 /// The end of what hinders all wakes all; whoever missed that looks again after this long.
 const HINDRANCE_PAUSE: Duration = Duration::from_secs(60);
 /// A time in the future is looked at again at least this often, since wall clocks get set.

@@ -2,6 +2,7 @@
 
 use super::cache::{Cache, Look};
 use super::claims::Claimant;
+use super::conclude::HICCUPS;
 use super::memory::Memory;
 use super::object::Object;
 use super::others::{Confirmed, confirm};
@@ -44,19 +45,21 @@ pub async fn read(readers: &Readers<'_>, key: &ObjectKey, slot: &mut Slot) -> Op
 
 /// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the
 /// own Platform is. They are sent while the intent is being written, for the pass that sends: one read serves
-/// all who ask within half a second.
+/// all who ask within half a second. Where permits could not be used again and again, no intent is written before they say
+/// that this one can.
 async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) -> Reads {
     let Some(platform) = object.platform() else {
         return Reads::default();
     };
     let namespace = object.key.namespace.clone();
+    let given_back = readers.memory.given_back(&object.uid);
+    let lasts = given_back.is_some_and(|(count, _)| count >= HICCUPS);
     match standing(readers, object) {
-        Standing::Absent
-        | Standing::Waiting { .. }
-        | Standing::Permitted {
+        Standing::Absent | Standing::Waiting { .. } => Reads::default(),
+        Standing::Permitted {
             purpose: Purpose::Delete,
             intent: None,
-        } => Reads::default(),
+        } if !lasts => Reads::default(),
         Standing::Permitted { .. } => {
             // No call is made for one that was never accepted.
             let others = object

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::wording::{application, rounded, state_message, unavailable};
-use super::{GIVEN_BACK, Report, say};
+use super::{FOLLOWS, GIVEN_BACK, Report, say};
 use crate::api::reason::{Phase, Reason};
-use crate::package::decide::{Now, Observation};
+use crate::package::decide::{HINDERED, Now, Observation, WRITES_HANG};
 use crate::session::State;
 
 /// A ticket is held. One status write when it is parked and none after, but one when its session stalls for a person,
@@ -36,7 +36,8 @@ pub(super) fn parked(
     let lasting = state.is_ailing() && !outlasted;
     let outdated = !status.says(reason) && (lasting || says_lasting(seen));
     // Told in turn, so that ten thousand who wait don't write all at once.
-    let said = waits_already(seen) || (is_current(seen) && says_lasting(seen));
+    let follows = seen.object.status.begins(FOLLOWS);
+    let said = waits_already(seen) && !follows || (is_current(seen) && says_lasting(seen));
     if said && !(outdated && told) {
         return Report::nothing();
     }
@@ -69,14 +70,14 @@ fn queued(seen: &Observation, position: usize, estimated: Duration) -> String {
     )
 }
 
-/// Whether the status says of the object as it is now that it waits, and not for a time that has passed.
+/// Whether the status says of the object as it is now that it waits, and not for what is over.
 pub(super) fn waits_already(seen: &Observation) -> bool {
     let status = &seen.object.status;
-    // So is what was in the way of a call.
-    let given_back = status
-        .ready()
-        .is_some_and(|c| c.message.starts_with(GIVEN_BACK));
-    if status.says(Reason::GracePeriod) || given_back {
+    // It asks for its turn, so nothing keeps it from that.
+    let over = [HINDERED, WRITES_HANG];
+    let used = seen.given_back == 0 && status.begins(GIVEN_BACK);
+    let over = over.iter().any(|begin| status.begins(begin)) || used;
+    if over || status.says(Reason::GracePeriod) {
         return false;
     }
     status.phase == Some(Phase::Waiting) && is_current(seen)

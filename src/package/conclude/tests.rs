@@ -4,6 +4,7 @@ mod complaint;
 mod failing;
 mod graces;
 mod looks_first;
+mod parked;
 mod told;
 mod writing;
 

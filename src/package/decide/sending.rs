@@ -93,13 +93,16 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     }
 }
 
+/// How it begins what is said where writes hang.
+pub(in crate::package) const WRITES_HANG: &str = "The object asks for its turn once objects";
+
 /// A permit would wait with the write of its intent, and others can use it meanwhile. That this can be said shows that it is
 /// over.
 fn waits_for_writes(namespace: &str, now: Now) -> Decision {
     Decision::Rest {
         reason: Reason::Queued,
         message: format!(
-            "The object asks for its turn once objects of namespace {namespace} can be written: the last writes there took long and \
+            "{WRITES_HANG} of namespace {namespace} can be written: the last writes there took long and \
              were not answered, as behind an admission webhook that doesn't answer"
         ),
         until: Some(now.tick + WRITES_HANG_PAUSE),
