@@ -149,6 +149,13 @@ impl ApplicationGuard {
         }
     }
 
+    /// Whether a bound or a release is of this Platform.
+    pub(super) fn names(&self, platform: &ObjectKey) -> bool {
+        let released = self.released.iter();
+        self.bounds.contains_key(platform)
+            || released.map(|one| &one.of).any(|of| of.contains(platform))
+    }
+
     /// What the statuses say was taken over: what the process before may have sent was sent.
     pub(super) fn loaded(&mut self, now: Timestamp) {
         // What was raised while another process led may be older than the hold.

@@ -372,8 +372,10 @@ impl Groups {
         all
     }
 
-    /// Forgets the groups that nobody needs any more: none of their Platforms is `present`.
+    /// Forgets the groups that nobody needs any more: none of their Platforms is `present`. Of the others, the Platforms that
+    /// are gone and that nothing of what is counted names.
     pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool) {
+        self.tidy_places(&present);
         let needless: Vec<u64> = self
             .all
             .iter()
@@ -394,6 +396,27 @@ impl Groups {
                     places.remove();
                 }
             }
+        }
+    }
+
+    fn tidy_places(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool) {
+        for (number, group) in &mut self.all {
+            let (application, guard) = (&group.application, &group.guard);
+            let gone =
+                |platform: &&ObjectKey| !present(application, platform) && !guard.names(platform);
+            // One is left: an empty group is told by it.
+            let platforms = group.platforms.iter().skip(1);
+            let mut gone: BTreeSet<ObjectKey> = platforms.filter(gone).cloned().collect();
+            if gone.is_empty() {
+                continue;
+            }
+            for home in self.homes.values() {
+                gone.remove(&home.platform);
+            }
+            if let Some(places) = self.places.get_mut(application) {
+                places.retain(|platform, place| place.group != *number || !gone.contains(platform));
+            }
+            group.platforms.retain(|platform| !gone.contains(platform));
         }
     }
 }

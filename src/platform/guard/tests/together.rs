@@ -354,3 +354,24 @@ fn what_both_have_counted_before_they_parted_counts_once_when_they_are_together_
     let sent: i32 = guard.sent.iter().map(|sent| sent.count).sum();
     assert_eq!(sent, 38);
 }
+
+#[test]
+fn a_platform_that_is_gone_counts_for_those_beside_it_no_longer_than_something_of_it_does() {
+    let mut fleet = Fleet::of(&[("a", 1, true, 5), ("b", 1, true, 5), ("c", 1, true, 5)]);
+    fleet.ask("b", 1, None);
+    fleet.guards.drop_bound(&key("b"));
+    fleet.guards.drop_bound(&key("c"));
+    let beside = |fleet: &mut Fleet| {
+        fleet.record(2);
+        let mut state = fleet.guards.lock();
+        let group = state.groups.of(&app("app-1"), &key("a"));
+        state.groups.get(group).unwrap().platforms.clone()
+    };
+    assert_eq!(beside(&mut fleet), [key("a"), key("b")]);
+    fleet.guards.forget("uid-1");
+    assert_eq!(beside(&mut fleet), [key("a")]);
+    // One of that name that comes back counts with them.
+    fleet.stand("b", 1, true);
+    fleet.bound("b", 5);
+    assert_eq!(beside(&mut fleet), [key("a"), key("b")]);
+}
