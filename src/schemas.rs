@@ -42,7 +42,7 @@ pub fn name(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::PackageDefinition => Some("versionpackages.iodm.dev"),
         Kind::PlatformDefinition => Some("platforms.iodm.dev"),
-        Kind::Packages | Kind::Platforms | Kind::Namespaces | Kind::Secret => None,
+        Kind::Packages | Kind::Platforms | Kind::Namespaces => None,
     }
 }
 

@@ -24,6 +24,7 @@ pub use self::eye::Eye;
 pub use self::losses::{Loss, Losses};
 pub use self::signal::Listener;
 use self::signal::Signal;
+use crate::api::names::ObjectKey;
 
 /// A watch that fails for so long makes the process unready: a hiccup is over by then.
 const LASTS: Duration = Duration::from_secs(10);
@@ -43,8 +44,6 @@ pub enum Kind {
     PackageDefinition,
     /// The definition of `Platform`.
     PlatformDefinition,
-    /// One Secret. Whether it can be read is the matter of the Platforms that name it.
-    Secret,
 }
 
 impl Kind {
@@ -64,10 +63,7 @@ impl Kind {
         match self {
             Self::Packages => Some(Self::PackageDefinition),
             Self::Platforms => Some(Self::PlatformDefinition),
-            Self::Namespaces
-            | Self::PackageDefinition
-            | Self::PlatformDefinition
-            | Self::Secret => None,
+            Self::Namespaces | Self::PackageDefinition | Self::PlatformDefinition => None,
         }
     }
 
@@ -79,7 +75,33 @@ impl Kind {
             Self::Namespaces => "Namespaces",
             Self::PackageDefinition => "the CustomResourceDefinition of VersionPackage",
             Self::PlatformDefinition => "the CustomResourceDefinition of Platform",
-            Self::Secret => "a Secret",
+        }
+    }
+}
+
+/// What one watch is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Subject {
+    /// All objects of a kind.
+    All(Kind),
+    /// One Secret. Whether it can be read is the matter of the Platforms that name it.
+    Secret(ObjectKey),
+}
+
+impl Subject {
+    /// What defines it, where that may lose fields of ours.
+    fn definition(&self) -> Option<Kind> {
+        match self {
+            Self::All(kind) => kind.definition(),
+            Self::Secret(_) => None,
+        }
+    }
+
+    /// For people.
+    fn name(&self) -> String {
+        match self {
+            Self::All(kind) => kind.name().to_owned(),
+            Self::Secret(secret) => format!("Secret {secret}"),
         }
     }
 }
@@ -141,6 +163,8 @@ pub struct Sight {
 #[derive(Default)]
 struct State {
     watches: BTreeMap<Kind, Watch>,
+    /// Those of the Secrets that are watched.
+    secrets: BTreeMap<ObjectKey, Watch>,
     definitions: BTreeMap<Kind, Definition>,
     /// Since when all grace periods begin at the earliest.
     graces: Option<Instant>,
@@ -158,6 +182,14 @@ struct Watch {
     blind: bool,
     /// Since when nothing but failures came, and the last of them.
     failing: Option<(Instant, String)>,
+}
+
+impl Watch {
+    fn trouble(&self, of: &str, lasts: Duration, now: Instant) -> Option<Trouble> {
+        let (since, words) = self.failing.as_ref()?;
+        let words = || format!("the watch of {of} fails: {words}");
+        Trouble::lasting(*since, lasts, now, words)
+    }
 }
 
 /// One definition, as it is served.
@@ -192,7 +224,12 @@ impl Definition {
 impl Sight {
     /// A view for one watch.
     pub fn eye(self: &Arc<Self>, kind: Kind) -> Eye {
-        Eye::new(Arc::clone(self), kind)
+        Eye::new(Arc::clone(self), Subject::All(kind))
+    }
+
+    /// A view for the watch of one Secret.
+    pub fn eye_on(self: &Arc<Self>, secret: ObjectKey) -> Eye {
+        Eye::new(Arc::clone(self), Subject::Secret(secret))
     }
 
     /// Why nothing may be sent now; a sentence without its end.
@@ -408,11 +445,9 @@ impl Sight {
             let unfit = definition.served.as_ref()?.as_ref().err()?;
             Trouble::lasting(definition.unfit_since?, lasts, now, || unfit.why.clone())
         });
-        let mut failing = state.watches.iter().filter_map(|(kind, watch)| {
-            let (since, words) = watch.failing.as_ref()?;
-            let words = || format!("the watch of {} fails: {words}", kind.name());
-            Trouble::lasting(*since, lasts, now, words)
-        });
+        let watches = state.watches.iter();
+        let mut failing =
+            watches.filter_map(|(kind, watch)| watch.trouble(kind.name(), lasts, now));
         let first = unfit.next().or_else(|| failing.next());
         first.or_else(|| state.lease_trouble(lasts, now))
     }
@@ -420,6 +455,18 @@ impl Sight {
     /// The same, after the time in which a hiccup is over.
     pub fn lasting_trouble(&self, now: Instant) -> Option<Trouble> {
         self.trouble(LASTS, now)
+    }
+
+    /// Why the watch of `secret` fails, where it has for so long.
+    pub fn secret_trouble(
+        &self,
+        secret: &ObjectKey,
+        lasts: Duration,
+        now: Instant,
+    ) -> Option<Trouble> {
+        let state = self.state.lock();
+        let watch = state.secrets.get(secret)?;
+        watch.trouble(&format!("Secret {secret}"), lasts, now)
     }
 
     /// Why the Lease can't be had, where it couldn't for so long.
@@ -431,8 +478,18 @@ impl Sight {
         self.changed.give();
     }
 
-    fn with(&self, kind: Kind, change: impl FnOnce(&mut Watch) -> bool) {
-        if kind != Kind::Secret && change(self.state.lock().watches.entry(kind).or_default()) {
+    /// Changes what is known of one watch; `change` says whether what hinders may be another then.
+    fn with(&self, subject: &Subject, change: impl FnOnce(&mut Watch) -> bool) {
+        let mut state = self.state.lock();
+        let hinders = match subject {
+            Subject::All(kind) => change(state.watches.entry(*kind).or_default()),
+            Subject::Secret(secret) => {
+                change(state.secrets.entry(secret.clone()).or_default());
+                false
+            }
+        };
+        drop(state);
+        if hinders {
             self.tell();
         }
     }

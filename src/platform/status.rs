@@ -44,10 +44,19 @@ pub(super) struct Look<'a> {
     pub other_logins: &'a [(ObjectKey, String)],
     /// The audit line that is owed for too long, where one is.
     pub overdue: Option<&'a Overdue>,
+    /// Why the watch of one of its Secrets fails, and since when, where it does for long.
+    pub unwatched: Option<&'a Unwatched>,
     /// Whether a release or a raised bound here waits to know what credentials are worth.
     pub release_waits: bool,
     /// Now, by the wall and by the clock that sessions count with.
     pub now: (Timestamp, Instant),
+}
+
+/// The watch of a Secret that fails: in the API server's words, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unwatched {
+    pub words: String,
+    pub since: Timestamp,
 }
 
 /// The status as it should be; `None` while there is nothing to say yet.
@@ -206,7 +215,7 @@ fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus
 }
 
 /// A time of the clock that sessions count with, as people read it. One that is over stays what it was.
-fn wall(at: Instant, now: (Timestamp, Instant)) -> Option<Timestamp> {
+pub(super) fn wall(at: Instant, now: (Timestamp, Instant)) -> Option<Timestamp> {
     let span = |span| SignedDuration::try_from(span).ok();
     match at.checked_duration_since(now.1) {
         Some(left) => now.0.checked_add(span(left)?).ok(),

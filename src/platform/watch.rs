@@ -182,7 +182,7 @@ fn secret_watch(
     let api = Api::<NamedSecret>::namespaced(client.clone(), &secret.namespace);
     // The only list and watch that a Role with resourceNames permits.
     let by_name = wanted(Some(format!("metadata.name={}", secret.name)));
-    follow(api, by_name, sight.eye(Kind::Secret))
+    follow(api, by_name, sight.eye_on(secret.clone()))
         .scan(Reading::default(), move |reading, event| {
             let seen = reading.seen(event, Instant::now());
             std::future::ready(Some(seen.map(|seen| (secret.clone(), seen))))

@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -69,6 +70,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
         complaints: Attempts::default(),
         finalizers: Attempts::default(),
         going: Going::default(),
+        unwatched: BTreeMap::new(),
         lost: Lost::default(),
         under_way: FuturesUnordered::new(),
         busy: HashSet::new(),
@@ -109,6 +111,8 @@ struct Writer {
     complaints: Attempts,
     finalizers: Attempts,
     going: Going,
+    /// The Secrets whose watch fails for long: since when, by both clocks, so that the message stays the same.
+    unwatched: BTreeMap<ObjectKey, (Instant, Timestamp)>,
     /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
     lost: Lost,
     /// The writes that have begun, at most one of a Platform.

@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Kind, Listener, Sight};
+use super::{Listener, Sight, Subject};
 
 /// The part of one watch.
 pub struct Eye {
     sight: Arc<Sight>,
-    kind: Kind,
+    subject: Subject,
     anew: Listener,
     /// The round that its list is of.
     round: u64,
 }
 
 impl Eye {
-    pub(super) fn new(sight: Arc<Sight>, kind: Kind) -> Self {
+    pub(super) fn new(sight: Arc<Sight>, subject: Subject) -> Self {
         let mut anew = sight.rounds();
         let round = anew.catch_up();
         Self {
             sight,
-            kind,
+            subject,
             anew,
             round,
         }
@@ -42,7 +42,7 @@ impl Eye {
     pub fn listed(&self) {
         let round = self.round;
         let mut state = self.sight.state.lock();
-        let definition = self.kind.definition();
+        let definition = self.subject.definition();
         if round == self.sight.round.count()
             && let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind))
         {
@@ -50,7 +50,7 @@ impl Eye {
         }
         self.sight.note_losses(&state);
         drop(state);
-        self.sight.with(self.kind, |watch| {
+        self.sight.with(&self.subject, |watch| {
             let news = watch.listed != Some(round) || watch.blind;
             watch.listed = Some(round);
             watch.blind = false;
@@ -60,7 +60,7 @@ impl Eye {
 
     /// The API server answers it.
     pub fn works(&self) {
-        self.sight.with(self.kind, |watch| {
+        self.sight.with(&self.subject, |watch| {
             watch.failing = None;
             false
         });
@@ -68,7 +68,7 @@ impl Eye {
 
     /// It has come so far.
     pub fn at(&self, version: u64) {
-        self.sight.with(self.kind, |watch| {
+        self.sight.with(&self.subject, |watch| {
             watch.newest = watch.newest.max(version);
             false
         });
@@ -76,7 +76,7 @@ impl Eye {
 
     /// Its list shows everything up to `version`. Before the first list is taken in, nothing is known of what came before.
     pub fn lists_until(&self, version: u64) {
-        self.sight.with(self.kind, |watch| {
+        self.sight.with(&self.subject, |watch| {
             if watch.listed.is_none() {
                 watch.newest = version;
             }
@@ -86,7 +86,7 @@ impl Eye {
 
     /// Something may have been missed.
     pub fn blind(&self) {
-        self.sight.with(self.kind, |watch| {
+        self.sight.with(&self.subject, |watch| {
             watch.blind = true;
             true
         });
@@ -94,7 +94,7 @@ impl Eye {
 
     /// It failed once more.
     pub fn fails(&self, words: String) {
-        self.sight.with(self.kind, |watch| {
+        self.sight.with(&self.subject, |watch| {
             let since = watch.failing.take();
             let since = since.map_or_else(Instant::now, |(since, _)| since);
             watch.failing = Some((since, words));
@@ -104,8 +104,17 @@ impl Eye {
 
     /// A list shows an older version than was seen before: the store went back in time.
     pub fn went_back(&self, newest: u64, seen: u64) {
-        let kind = self.kind.name();
-        let why = format!("version {newest} of {kind} was seen before, and now there is {seen}");
+        let of = self.subject.name();
+        let why = format!("version {newest} of {of} was seen before, and now there is {seen}");
         self.sight.begin_anew(&why, Instant::now());
+    }
+}
+
+impl Drop for Eye {
+    /// Nobody watches the Secret any more.
+    fn drop(&mut self) {
+        if let Subject::Secret(secret) = &self.subject {
+            self.sight.state.lock().secrets.remove(secret);
+        }
     }
 }

@@ -80,8 +80,37 @@ fn a_watch_that_may_have_missed_something_hinders_until_its_next_list() {
     assert!(sight.hindrance().is_some());
     eye.listed();
     assert_eq!(sight.hindrance(), None);
-    sight.eye(Kind::Secret).blind();
+    sight.eye_on(secret()).blind();
     assert_eq!(sight.hindrance(), None);
+}
+
+fn secret() -> ObjectKey {
+    ObjectKey::new("iot", "iot-app")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_watch_of_a_secret_that_fails_for_long_is_told_of_that_secret_alone() {
+    let sight = seeing();
+    let eye = sight.eye_on(secret());
+    let told = |of: &ObjectKey| {
+        let trouble = sight.secret_trouble(of, LASTS, Instant::now());
+        trouble.map(|trouble| trouble.words)
+    };
+    for _ in 0..2 {
+        eye.fails("no etcd".to_owned());
+        assert_eq!(told(&secret()), None);
+        tokio::time::advance(LASTS).await;
+        let words = "the watch of Secret iot/iot-app fails: no etcd";
+        assert_eq!(told(&secret()).as_deref(), Some(words));
+        assert_eq!(told(&ObjectKey::new("iot", "other")), None);
+        assert_eq!(sight.lasting_trouble(Instant::now()), None);
+        eye.works();
+        assert_eq!(told(&secret()), None);
+    }
+    eye.fails("no etcd".to_owned());
+    tokio::time::advance(LASTS).await;
+    drop(eye);
+    assert_eq!(told(&secret()), None, "nobody watches it any more");
 }
 
 #[tokio::test(start_paused = true)]

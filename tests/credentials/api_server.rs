@@ -5,6 +5,9 @@ use super::*;
 /// How long a Secret may take to be called unreadable: the operator waits for 30 s.
 const UNREADABLE: Duration = Duration::from_secs(60);
 
+/// How long a watch of a Secret that was read may fail unsaid: the operator waits for a minute.
+const UNSEEN: Duration = Duration::from_secs(90);
+
 #[tokio::test]
 async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_serves_on() {
     let plane = Plane::start();
@@ -38,11 +41,24 @@ async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_
     })
     .await;
     rig.reason("waits", "CredentialsMissing").await;
-    rig.platform_reason("production", "Available").await;
     rig.delete("served");
     rig.gone("served").await;
+    // Whoever rotates a Secret now has to know that nobody sees it.
+    let unseen = |platform: &Value| {
+        let told = "a change of the Secret would not be seen (the watch of Secret";
+        message(platform).contains(told) && message(platform).contains(words)
+    };
+    wait_for("the Platform to tell of its watches", UNSEEN, async || {
+        unseen(&rig.platform_reason("production", "Available").await).then_some(())
+    })
+    .await;
 
     proxy.fail_no_more();
+    wait_for("the Platform to be silent of them", UNSEEN, async || {
+        let platform = rig.platform_reason("production", "Available").await;
+        (!unseen(&platform)).then_some(())
+    })
+    .await;
     rig.platform_reason("late", "Available").await;
     rig.reason("waits", "Active").await;
 }

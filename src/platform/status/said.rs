@@ -4,7 +4,7 @@ mod tls;
 
 use std::time::Duration;
 
-use super::{Look, seconds};
+use super::{Look, Unwatched, seconds};
 use crate::api::platform::{HoldStatus, Mode, PlatformReason};
 use crate::api::reason::Progress;
 use crate::platform::Users;
@@ -17,7 +17,8 @@ use crate::telemetry::audit::Overdue;
 
 /// Reason and message, whether all is well or not.
 pub(super) fn said(look: &Look<'_>) -> Option<Refusal> {
-    let said = without_trail(of_access(look)?, look.overdue);
+    let said = unwatched(of_access(look)?, look.unwatched);
+    let said = without_trail(said, look.overdue);
     let hold = look.record.and_then(|record| record.hold.as_ref());
     let said = match (said.reason.progress(), hold) {
         // What keeps calls from being made at all is mended first.
@@ -60,6 +61,26 @@ pub(super) fn lost(object: &Object, said: Refusal) -> Refusal {
             format!("{why}. Meanwhile: {}", said.message),
         ),
         Ok(_) | Err(_) => said,
+    }
+}
+
+/// What was read of a Secret before serves on while its watch fails. What says by itself that it can't be read is enough.
+fn unwatched(said: Refusal, unwatched: Option<&Unwatched>) -> Refusal {
+    let by_itself = [
+        PlatformReason::Blind,
+        PlatformReason::SecretForbidden,
+        PlatformReason::SecretUnreadable,
+    ];
+    match unwatched {
+        Some(Unwatched { words, since }) if !by_itself.contains(&said.reason) => {
+            let message = format!(
+                "{} Since {} a change of the Secret would not be seen ({words}); what was read before is used, and the watch is begun anew by itself.",
+                said.message,
+                seconds(*since)
+            );
+            Refusal::new(said.reason, message)
+        }
+        Some(_) | None => said,
     }
 }
 

@@ -66,6 +66,7 @@ fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<Pla
         record: None,
         other_logins: &[],
         overdue: None,
+        unwatched: None,
         release_waits: false,
         now: (at(1000), Instant::now()),
     })
@@ -89,6 +90,47 @@ fn detail() -> Detail {
 }
 
 #[tokio::test]
+async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_before() {
+    let object = platform(&spec());
+    let failing = Unwatched {
+        words: "the watch of Secret iot/iot-app fails: no etcd".to_owned(),
+        since: at(900),
+    };
+    let unreadable = Refusal::new(PlatformReason::SecretUnreadable, "It can't be read.");
+    let mistaken = Refusal::new(PlatformReason::SecretInvalid, "It lacks the key secret.");
+    for (access, reason, told) in [
+        (grant(true, None), "Available", true),
+        (grant(true, Some(unreadable)), "SecretUnreadable", false),
+        (Access::Refused(mistaken), "SecretInvalid", true),
+    ] {
+        let state = matches!(access, Access::Granted(_)).then_some(State::Open);
+        let snapshot = state.map(snapshot);
+        let status = next(&Look {
+            object: &object,
+            access: &access,
+            snapshot: snapshot.as_ref(),
+            packages: Some(PackageCounts::default()),
+            users: None,
+            record: None,
+            other_logins: &[],
+            overdue: None,
+            unwatched: Some(&failing),
+            release_waits: false,
+            now: (at(1000), Instant::now()),
+        });
+        let status = status.unwrap();
+        let (_, why, message) = ready(&status);
+        assert_eq!(why, reason);
+        let since = format!(
+            "Since {} a change of the Secret would not be seen ({})",
+            at(900),
+            failing.words
+        );
+        assert_eq!(message.contains(&since), told, "{message}");
+    }
+}
+
+#[tokio::test]
 async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
     let (object, access) = (platform(&spec()), grant(true, None));
     let snapshot = snapshot(State::Open);
@@ -102,6 +144,7 @@ async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
             record: None,
             other_logins: &[],
             overdue: None,
+            unwatched: None,
             release_waits,
             now: (at(1000), Instant::now()),
         });
@@ -219,6 +262,7 @@ fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
         record: None,
         other_logins: &[(ObjectKey::new("iot", "other"), "iot/other-app".to_owned())],
         overdue: None,
+        unwatched: None,
         release_waits: false,
         now: (at(1000), Instant::now()),
     })
@@ -258,6 +302,7 @@ async fn ready_says_what_is_known_of_the_credential() {
             record: None,
             other_logins: &[],
             overdue: None,
+            unwatched: None,
             release_waits: false,
             now: (at(1000), Instant::now()),
         });
@@ -284,6 +329,7 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
             record: None,
             other_logins: &[],
             overdue: None,
+            unwatched: None,
             release_waits: false,
             now: (at(1000), Instant::now()),
         };
@@ -358,6 +404,7 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
             record: None,
             other_logins: &[],
             overdue: None,
+            unwatched: None,
             release_waits: false,
             now: (at(second), now),
         })
@@ -390,6 +437,7 @@ async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
             record: None,
             other_logins: &[],
             overdue: None,
+            unwatched: None,
             release_waits: false,
             now: (
                 at(1000 + i64::from(seconds)),
@@ -438,6 +486,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
             record,
             other_logins: &[],
             overdue: None,
+            unwatched: None,
             release_waits: false,
             now: (at(1000), Instant::now()),
         });
@@ -521,6 +570,7 @@ async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
                 record: None,
                 other_logins: &[],
                 overdue: None,
+                unwatched: None,
                 release_waits: false,
                 now: (at(1000), Instant::now()),
             });
@@ -558,6 +608,7 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
             record: None,
             other_logins: &[],
             overdue: Some(&overdue),
+            unwatched: None,
             release_waits: false,
             now: (at(1000), Instant::now()),
         })

@@ -7,12 +7,13 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::super::Directory;
+use super::super::credentials::named_secrets;
 use super::super::directory::{Access, Grant};
 use super::super::guard::{Record, Told};
 use super::super::object::Object;
-use super::super::status::{Look, complaint, is_due, next, tells_the_same};
+use super::super::status::{Look, Unwatched, complaint, is_due, next, tells_the_same, wall};
 use super::telling::{status_refused, tell};
-use super::{Due, Known, Writer};
+use super::{Due, Known, TOLD_AFTER, Writer};
 use crate::api::names::ObjectKey;
 use crate::session::State;
 
@@ -57,6 +58,7 @@ impl Writer {
                 Access::Unread | Access::Refused(_) => (None, Vec::new()),
             };
             let group = record.map(Record::group);
+            let unwatched = self.unwatched(&object, now);
             let status = next(&Look {
                 object: &object,
                 access: &access,
@@ -66,6 +68,7 @@ impl Writer {
                 record,
                 other_logins: &other_logins,
                 overdue: overdue.as_ref(),
+                unwatched: unwatched.as_ref(),
                 release_waits: waiting.contains(&object.key),
                 now,
             });
@@ -99,6 +102,27 @@ impl Writer {
             }
         }
         (due, safe)
+    }
+
+    /// Why the watch of one of the Secrets that `object` names fails, where it does for long.
+    fn unwatched(&mut self, object: &Object, now: (Timestamp, Instant)) -> Option<Unwatched> {
+        let sight = &self.context.sight;
+        let trouble = |secret: &ObjectKey| sight.secret_trouble(secret, TOLD_AFTER, now.1);
+        self.unwatched.retain(|secret, (since, _)| {
+            trouble(secret).is_some_and(|trouble| trouble.since == *since)
+        });
+        let spec = &object.wanted.as_ref().ok()?.spec;
+        let mut named = named_secrets(spec, &object.key.namespace);
+        let (secret, trouble) = named.find_map(|secret| {
+            let trouble = trouble(&secret)?;
+            Some((secret, trouble))
+        })?;
+        let told = (trouble.since, wall(trouble.since, now)?);
+        let (_, since) = self.unwatched.entry(secret).or_insert(told);
+        Some(Unwatched {
+            words: trouble.words,
+            since: *since,
+        })
     }
 
     /// What is written of `object` while its status is refused: a policy may refuse just what that tells.
