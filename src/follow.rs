@@ -187,6 +187,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
     async fn step(&mut self) -> Result<Option<Event<K>>> {
         match &mut self.state {
             State::Empty => {
+                self.eye.lists();
                 self.state = State::Page {
                     next: None,
                     items: VecDeque::new(),

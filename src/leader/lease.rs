@@ -168,6 +168,7 @@ mod tests {
         let mode = Loss {
             what: ".spec.mode".to_owned(),
             since: 7,
+            of: Some([("uid".to_owned(), 3)].into()),
         };
         let lost = Losses::from([(Kind::PlatformDefinition, mode)]);
         let renewal = renewed(&first, "log".to_owned(), &lost, later);

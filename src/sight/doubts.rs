@@ -1,7 +1,7 @@
 //! Which objects were written while their definition lacked fields: what the fields held is lost for good, since the API
 //! server stores what it prunes. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -11,6 +11,8 @@ use crate::api::names::CONFIRM_ANNOTATION;
 use crate::api::reason::Reason;
 use crate::api::version_package::Outcome;
 
+/// So many objects a record of a loss names; of more it says only since when the loss is.
+const NAMED: usize = 64;
 /// The outcomes after which nothing is deleted any more.
 const SETTLED: [&str; 2] = [Outcome::Deleted.as_str(), Outcome::AlreadyGone.as_str()];
 
@@ -80,39 +82,83 @@ pub(super) struct Doubts {
     /// Those that carried a person's word when their doubt arose: it says nothing of that one.
     stale: HashSet<String>,
     /// Those that are doubted and whose status doesn't say so yet: a process that ends now takes the doubt with it.
-    unsaid: HashSet<String>,
+    unsaid: BTreeSet<String>,
+    /// Those that the process before has doubted, and this one has not seen yet.
+    recalled: HashSet<String>,
+    /// Those that are known and that the list under way has not shown: at its end they are gone.
+    unseen: HashSet<String>,
+}
+
+/// What a record tells of doubts that stand in no status yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unsaid {
+    /// What was lost.
+    pub(super) what: String,
+    /// The version up to which nothing was.
+    pub(super) since: u64,
+    /// The doubted objects by their uids, each with its edits; `None` where it may be any that was written since.
+    pub(super) of: Option<BTreeMap<String, i64>>,
 }
 
 impl Doubts {
     /// What the next list brings is judged by this loss.
     pub(super) fn begin(&mut self, what: String, complete_until: u64) {
-        let mut oldest = self
-            .unsaid()
-            .unwrap_or(&(what.clone(), complete_until))
-            .clone();
-        oldest.1 = oldest.1.min(complete_until);
-        self.oldest = Some(oldest);
+        let open = self.listing.is_some() || !self.unsaid.is_empty();
+        let oldest = self.oldest.take().filter(|_| open);
+        let (first, since) = oldest.unwrap_or_else(|| (what.clone(), complete_until));
+        self.oldest = Some((first, since.min(complete_until)));
         self.listing = Some((what, complete_until));
     }
 
-    /// That list is complete.
-    pub(super) fn end(&mut self) {
-        self.listing = None;
+    /// A list begins.
+    pub(super) fn list_begins(&mut self) {
+        self.unseen = self.known.keys().cloned().collect();
     }
 
-    /// The oldest loss of which doubts stand in no status yet.
-    pub(super) fn unsaid(&self) -> Option<&(String, u64)> {
+    /// A list is complete; `current` where it began after what last had everything listed anew.
+    pub(super) fn list_ends(&mut self, current: bool) {
+        for gone in std::mem::take(&mut self.unseen) {
+            self.forget(&gone);
+        }
+        if current {
+            self.listing = None;
+        }
+    }
+
+    /// The process before doubted an object, whose status doesn't say so yet. Whether that is news, so that the object has to
+    /// be looked at anew.
+    pub(super) fn recall(&mut self, uid: String, edits: i64, (what, since): (&str, u64)) -> bool {
+        if self.known.contains_key(&uid) {
+            return false;
+        }
+        let known = self.oldest.take().filter(|_| !self.unsaid.is_empty());
+        let (first, before) = known.unwrap_or_else(|| (what.to_owned(), since));
+        self.oldest = Some((first, before.min(since)));
+        self.known
+            .insert(uid.clone(), Some((edits, what.to_owned())));
+        self.unsaid.insert(uid.clone());
+        self.recalled.insert(uid)
+    }
+
+    /// What the next process has to know of doubts that stand in no status yet.
+    pub(super) fn unsaid(&self) -> Option<Unsaid> {
         let open = self.listing.is_some() || !self.unsaid.is_empty();
-        self.oldest.as_ref().filter(|_| open)
+        let (what, since) = self.oldest.clone().filter(|_| open)?;
+        let few = self.listing.is_none() && self.unsaid.len() <= NAMED;
+        let edits = |uid: &String| Some((uid.clone(), self.known.get(uid)?.as_ref()?.0));
+        let of = few.then(|| self.unsaid.iter().filter_map(edits).collect());
+        Some(Unsaid { what, since, of })
     }
 
     pub(super) fn forget(&mut self, uid: &str) {
         self.known.remove(uid);
         self.stale.remove(uid);
         self.unsaid.remove(uid);
+        self.recalled.remove(uid);
     }
 
     pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> Doubt {
+        self.unseen.remove(&object.uid);
         if object.settled {
             self.forget(&object.uid);
             return Doubt::None;
@@ -121,7 +167,8 @@ impl Doubts {
             .listing
             .as_ref()
             .filter(|(_, complete_until)| listed && object.version > *complete_until);
-        let arises = written_meanwhile.is_some() || !self.known.contains_key(&object.uid);
+        let heard = self.recalled.contains(&object.uid) || !self.known.contains_key(&object.uid);
+        let arises = written_meanwhile.is_some() || heard;
         let what = match (self.known.get(&object.uid), written_meanwhile) {
             (Some(Some((edits, what))), _) if *edits == object.edits => Some(what.clone()),
             // An edit under a loss may have lost what it said.
@@ -131,6 +178,7 @@ impl Doubts {
             (None, None) => return Doubt::None,
         };
         let what = what.filter(|_| !self.is_confirmed(object, arises));
+        self.recalled.remove(&object.uid);
         let doubt = what.as_ref().map(|what| (object.edits, what.clone()));
         self.known.insert(object.uid.clone(), doubt);
         if what.is_some() && !object.said {
@@ -178,13 +226,13 @@ mod tests {
         };
         let mut doubts = after_a_loss();
         assert_eq!(doubts.judge(&object(11, 1), true), self::lost());
-        doubts.end();
+        doubts.list_ends(true);
         assert_eq!(doubts.judge(&confirmed(12), false), Doubt::None);
         assert_eq!(doubts.judge(&confirmed(13), true), Doubt::None);
         doubts.begin(".spec.deletionPolicy".to_owned(), 20);
         let lost = Doubt::Lost(".spec.deletionPolicy".to_owned());
         assert_eq!(doubts.judge(&confirmed(21), true), lost);
-        doubts.end();
+        doubts.list_ends(true);
         // Taken off and set again, it is a word about this loss.
         assert_eq!(doubts.judge(&object(22, 1), false), lost);
         assert_eq!(doubts.judge(&confirmed(23), false), Doubt::None);
@@ -201,7 +249,7 @@ mod tests {
         let said = (Doubts::default(), seen(11, true));
         for (mut doubts, first) in [said, (after_a_loss(), seen(11, false))] {
             assert!(matches!(doubts.judge(&first, true), Doubt::Lost(_)));
-            doubts.end();
+            doubts.list_ends(true);
             for listed in [false, true] {
                 let again = doubts.judge(&seen(12, true), listed);
                 assert!(matches!(again, Doubt::Lost(_)));
@@ -229,7 +277,7 @@ mod tests {
         let mut doubts = after_a_loss();
         assert_eq!(doubts.judge(&object(10, 1), true), Doubt::None);
         assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
-        doubts.end();
+        doubts.list_ends(true);
         assert_eq!(doubts.judge(&object(13, 2), true), Doubt::None);
     }
 
@@ -237,7 +285,7 @@ mod tests {
     fn what_was_written_meanwhile_is_doubted_until_its_spec_is_edited() {
         let mut doubts = after_a_loss();
         assert_eq!(doubts.judge(&object(11, 1), true), lost());
-        doubts.end();
+        doubts.list_ends(true);
         // The status, a label, a retry, its deletion.
         assert_eq!(doubts.judge(&object(15, 1), false), lost());
         assert_eq!(doubts.judge(&object(15, 1), true), lost());
@@ -278,7 +326,7 @@ mod tests {
     fn a_record_of_a_package_that_is_gone_is_not_doubted_and_keeps_no_loss_open() {
         let mut doubts = after_a_loss();
         assert_eq!(doubts.judge(&object(11, 1), true), lost());
-        doubts.end();
+        doubts.list_ends(true);
         assert!(doubts.unsaid().is_some());
         let settled = Lineage {
             settled: true,
@@ -298,10 +346,73 @@ mod tests {
     }
 
     #[test]
+    fn the_next_process_doubts_those_that_did_not_say_so_and_nobody_else() {
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&object(11, 1), true), lost());
+        assert_eq!(doubts.unsaid().unwrap().of, None, "the list is under way");
+        doubts.list_ends(true);
+        let told = doubts.unsaid().unwrap();
+        assert_eq!((&*told.what, told.since), (".spec.mode", 10));
+        assert_eq!(told.of, Some([("u".to_owned(), 1)].into()));
+        // This one has listed before it hears of that.
+        let mut next = Doubts::default();
+        let other = Lineage {
+            uid: "other".to_owned(),
+            ..object(12, 1)
+        };
+        assert_eq!(next.judge(&other, true), Doubt::None);
+        assert!(next.recall("u".to_owned(), 1, (".spec.mode", 10)));
+        assert!(
+            !next.recall("u".to_owned(), 1, (".spec.mode", 10)),
+            "no news"
+        );
+        assert_eq!(next.unsaid(), Some(told));
+        next.list_begins();
+        let confirmed = Lineage {
+            confirmed: Some("u".to_owned()),
+            ..object(13, 1)
+        };
+        assert_eq!(next.judge(&confirmed, true), lost(), "an earlier word");
+        assert_eq!(next.judge(&other, true), Doubt::None);
+        next.list_ends(true);
+        assert_eq!(next.judge(&object(14, 2), false), Doubt::None, "edited");
+        assert_eq!(next.unsaid(), None);
+    }
+
+    #[test]
+    fn of_too_many_that_did_not_say_so_the_record_tells_only_since_when() {
+        let mut doubts = after_a_loss();
+        for number in 0..=NAMED {
+            let one = Lineage {
+                uid: format!("u-{number}"),
+                ..object(11, 1)
+            };
+            assert_eq!(doubts.judge(&one, true), lost());
+        }
+        doubts.list_ends(true);
+        assert_eq!(doubts.unsaid().unwrap().of, None);
+    }
+
+    #[test]
+    fn one_that_a_list_no_longer_shows_is_doubted_no_more_and_keeps_no_loss_open() {
+        let mut doubts = after_a_loss();
+        assert_eq!(doubts.judge(&object(11, 1), true), lost());
+        doubts.list_ends(true);
+        for shown in [true, false] {
+            doubts.list_begins();
+            if shown {
+                assert_eq!(doubts.judge(&object(12, 1), true), lost());
+            }
+            doubts.list_ends(true);
+            assert_eq!(doubts.unsaid().is_some(), shown);
+        }
+    }
+
+    #[test]
     fn an_edit_under_a_second_loss_is_doubted_again() {
         let mut doubts = after_a_loss();
         assert_eq!(doubts.judge(&object(11, 1), true), lost());
-        doubts.end();
+        doubts.list_ends(true);
         assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
         doubts.begin(".spec.mode".to_owned(), 20);
         assert_eq!(doubts.judge(&object(21, 3), true), lost());

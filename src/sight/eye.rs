@@ -38,15 +38,23 @@ impl Eye {
         self.round = self.anew.catch_up();
     }
 
+    /// Its first item comes next.
+    pub fn lists(&self) {
+        let mut state = self.sight.state.lock();
+        let definition = self.subject.definition();
+        if let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind)) {
+            definition.doubts.list_begins();
+        }
+    }
+
     /// Its list is complete, and taken in.
     pub fn listed(&self) {
         let round = self.round;
         let mut state = self.sight.state.lock();
         let definition = self.subject.definition();
-        if round == self.sight.round.count()
-            && let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind))
-        {
-            definition.doubts.end();
+        if let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind)) {
+            let current = round == self.sight.round.count();
+            definition.doubts.list_ends(current);
         }
         self.sight.note_losses(&state);
         drop(state);

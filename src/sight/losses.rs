@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::doubts::Unsaid;
 use super::{Kind, Sight, State};
 
 /// A definition lacks fields, or objects that were written under such a one don't say so yet.
@@ -15,6 +16,10 @@ pub struct Loss {
     pub what: String,
     /// The version of the store up to which it was complete, or up to which nobody can know.
     pub since: u64,
+    /// The objects that are doubted by now, by their uids, each with its edits; none where it may be any that was written
+    /// since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<BTreeMap<String, i64>>,
 }
 
 /// The losses whose doubts a process that ends now would take with it.
@@ -26,16 +31,26 @@ impl Sight {
         self.losses.subscribe()
     }
 
-    /// What the process that led before saw of losses: objects that were written since are doubted here too.
+    /// What the process that led before saw of losses: the objects that it doubted are doubted here too, or all that were
+    /// written since.
     pub fn recall(&self, losses: Losses, now: Instant) {
         let mut state = self.state.lock();
-        for (kind, loss) in losses {
+        for (kind, Loss { what, since, of }) in losses {
             let definition = state.definitions.entry(kind).or_default();
-            definition.lost = match definition.lost.take() {
-                Some((what, since)) => Some((what, since.min(loss.since))),
-                None => Some((loss.what, loss.since)),
+            let doubts = &mut definition.doubts;
+            let news = match of {
+                Some(of) => of.into_iter().fold(false, |news, (uid, edits)| {
+                    doubts.recall(uid, edits, (&what, since)) || news
+                }),
+                None => {
+                    definition.lost = match definition.lost.take() {
+                        Some((known, before)) => Some((known, before.min(since))),
+                        None => Some((what, since)),
+                    };
+                    true
+                }
             };
-            if matches!(definition.served, Some(Ok(_))) {
+            if news && matches!(definition.served, Some(Ok(_))) {
                 definition.returned.get_or_insert(now);
             }
         }
@@ -49,10 +64,14 @@ impl Sight {
         let losses = || {
             let all = state.definitions.iter();
             all.filter_map(|(kind, definition)| {
-                let lost = definition.lost.as_ref();
-                let (what, since) = lost.or_else(|| definition.doubts.unsaid())?;
-                let (what, since) = (what.clone(), *since);
-                Some((*kind, Loss { what, since }))
+                let lost = definition.lost.clone();
+                let lost = lost.map(|(what, since)| Unsaid {
+                    what,
+                    since,
+                    of: None,
+                });
+                let Unsaid { what, since, of } = lost.or_else(|| definition.doubts.unsaid())?;
+                Some((*kind, Loss { what, since, of }))
             })
         };
         self.losses.send_if_modified(|known| {

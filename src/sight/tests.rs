@@ -226,8 +226,9 @@ fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_status
     let loss = Loss {
         what: "it lacks x".to_owned(),
         since: 40,
+        of: None,
     };
-    let losses = Losses::from([(Kind::PackageDefinition, loss)]);
+    let losses = Losses::from([(Kind::PackageDefinition, loss.clone())]);
     let object = |version, said| Lineage {
         uid: format!("of-{version}"),
         version,
@@ -252,8 +253,56 @@ fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_status
         let mut eye = sight.eye(Kind::Packages);
         eye.begins();
         eye.listed();
-        assert_eq!(*sight.losses().borrow(), losses, "no status says it yet");
+        let of = Loss {
+            of: Some([("of-41".to_owned(), 0)].into()),
+            ..loss.clone()
+        };
+        let of = Losses::from([(Kind::PackageDefinition, of)]);
+        assert_eq!(*sight.losses().borrow(), of, "no status says it yet");
         assert!(doubts(41, true));
         assert_eq!(*sight.losses().borrow(), Losses::new());
     }
+}
+
+#[test]
+fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobody_else() {
+    let now = Instant::now();
+    let loss = Loss {
+        what: "it lacks x".to_owned(),
+        since: 40,
+        of: Some([("u".to_owned(), 1)].into()),
+    };
+    let losses = Losses::from([(Kind::PackageDefinition, loss)]);
+    let of = |uid: &str| Lineage {
+        uid: uid.to_owned(),
+        version: 50,
+        edits: 1,
+        ..Lineage::default()
+    };
+    let sight = seeing();
+    let doubts = |uid| sight.doubts(Kind::Packages, &of(uid), true).is_some();
+    assert!(!doubts("other"));
+    sight.recall(losses.clone(), now);
+    assert!(!sight.may_write(Kind::Packages), "all is listed anew first");
+    assert_eq!(*sight.losses().borrow(), losses);
+    sight.settled(now + SETTLES);
+    let mut eye = sight.eye(Kind::Packages);
+    eye.begins();
+    eye.lists();
+    assert!(doubts("u") && !doubts("other"));
+    eye.listed();
+    assert_eq!(
+        *sight.losses().borrow(),
+        losses,
+        "its status doesn't say so yet"
+    );
+    // What this process has seen for itself needs no list.
+    let knows = seeing();
+    let said = Lineage {
+        said: true,
+        ..of("u")
+    };
+    assert!(knows.doubts(Kind::Packages, &said, true).is_some());
+    knows.recall(losses, now);
+    assert!(knows.may_write(Kind::Packages));
 }
