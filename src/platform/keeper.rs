@@ -429,6 +429,7 @@ impl Keeper {
             credential: held.inputs.credential.clone(),
             connection: Arc::clone(&held.connection),
             requested_at: object.requested_at.clone(),
+            handled: object.status.last_handled_requested_at.clone(),
         };
         let (app_id, credential) = (&held.inputs.session.app_id, &held.inputs.credential);
         let grant = Grant {

@@ -80,9 +80,15 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
         ),
         (Access::Unread | Access::Refused(_) | Access::Granted(_), _) => (None, None),
     };
+    let handled = match look.access {
+        Access::Granted(_) => &look.object.requested_at,
+        // It is tried once calls can be made.
+        Access::Unread | Access::Refused(_) => &previous.last_handled_requested_at,
+    };
     Some(PlatformStatus {
         observed_generation: Some(look.object.generation),
         conditions,
+        last_handled_requested_at: handled.clone(),
         // The write adds it.
         uid: None,
         session,
@@ -143,7 +149,8 @@ pub(super) fn is_due(
             }
         }
         let hold = status.hold.as_ref().map(|hold| hold.id.clone());
-        (status.observed_generation, ours, hold)
+        let handled = status.last_handled_requested_at.clone();
+        (status.observed_generation, ours, hold, handled)
     };
     let numbers = |status: &PlatformStatus| {
         let messages = status.conditions.iter().filter(|c| is_ours(c));

@@ -47,9 +47,8 @@ impl Members {
     /// Adds `platform`, or takes what it brings now. The lane of its only user follows a credential that changes.
     pub(super) fn join(&mut self, platform: &ObjectKey, member: Member) -> Joined {
         let known = self.all.get(platform);
-        let asks = known.is_some_and(|(_, _, old)| {
-            member.requested_at.is_some() && member.requested_at != old.requested_at
-        });
+        let handled = known.map_or(&member.handled, |(_, _, old)| &old.requested_at);
+        let asks = member.requested_at.is_some() && member.requested_at != *handled;
         let reconnects =
             known.is_some_and(|(_, _, old)| !Arc::ptr_eq(&old.connection, &member.connection));
         let before = known.map(|(lane, since, _)| (*lane, *since));
@@ -168,6 +167,7 @@ mod tests {
                 Connection::new(&endpoint, &TlsSettings::default(), timeouts).unwrap(),
             ),
             requested_at: None,
+            handled: None,
         }
     }
 
@@ -215,6 +215,21 @@ mod tests {
         assert_eq!(tries(same(Some("2"))), (false, true));
         assert_eq!(tries(same(None)), (false, false), "taken off");
         assert_eq!(tries(known()), (true, false));
+    }
+
+    #[test]
+    fn a_request_that_no_process_has_acted_on_asks_for_a_try_when_its_platform_joins() {
+        let joins = |requested_at: &str, handled: Option<&str>| {
+            let member = Member {
+                requested_at: Some(requested_at.to_owned()),
+                handled: handled.map(str::to_owned),
+                ..member(1, 1, Credential::Login, "s")
+            };
+            let joined = Members::default().join(&ObjectKey::new("n", "a"), member);
+            joined.asks
+        };
+        assert!(joins("2", Some("1")) && joins("1", None));
+        assert!(!joins("1", Some("1")), "as at each restart");
     }
 
     #[tokio::test(start_paused = true)]

@@ -76,6 +76,8 @@ pub struct Member {
     pub connection: Arc<Connection>,
     /// The value of its `iodm.dev/requested-at`: another one asks for a try now.
     pub requested_at: Option<String>,
+    /// The value that was acted on before it joined, by its status.
+    pub handled: Option<String>,
 }
 
 /// Where the dispatcher sends the objects whose turn has come.

@@ -244,9 +244,12 @@ impl Sessions {
             window: member.window,
             credential: member.credential.clone(),
         };
-        let lane = members.join(platform, member).lane;
+        let joined = members.join(platform, member);
         let now = Instant::now();
-        let mut core = Core::new(lane, terms, now, self.call_timeout, Rng::new());
+        let mut core = Core::new(joined.lane, terms, now, self.call_timeout, Rng::new());
+        if joined.asks {
+            core.ask(joined.lane, now);
+        }
         if closed {
             core.close();
         }

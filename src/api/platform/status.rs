@@ -28,6 +28,10 @@ pub struct PlatformStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
+    /// The last value of the annotation iodm.dev/requested-at that was acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_requested_at: Option<String>,
     /// The session with the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionStatus>,
@@ -46,8 +50,13 @@ pub struct PlatformStatus {
 }
 
 impl OwnStatus for PlatformStatus {
-    const TELLING: &'static [&'static str] =
-        &["observedGeneration", "session", "packages", "queue"];
+    const TELLING: &'static [&'static str] = &[
+        "observedGeneration",
+        "lastHandledRequestedAt",
+        "session",
+        "packages",
+        "queue",
+    ];
     const DATED: &'static [&'static str] = &["guard", "hold"];
     const OUTLIVING: &'static [&'static str] = &["guard"];
 

@@ -43,6 +43,7 @@ fn seat() -> Seat {
         credential: Credential::Login("s".into()),
         connection: Arc::new(connection),
         requested_at: None,
+        handled: None,
     };
     Seat {
         session: sessions.join(&key("platform"), place(), member),

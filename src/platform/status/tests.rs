@@ -30,6 +30,7 @@ fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
         credential: Credential::Login("s".into()),
         connection: Arc::clone(&connection),
         requested_at: None,
+        handled: None,
     };
     let sessions = Sessions::new(
         Duration::from_secs(15),
@@ -128,6 +129,24 @@ async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_be
         );
         assert_eq!(message.contains(&since), told, "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_request_of_a_person_is_handled_once_calls_can_be_made_and_its_status_is_due_at_once() {
+    let object = Object {
+        requested_at: Some("2".to_owned()),
+        ..platform(&spec())
+    };
+    let refused = Access::Refused(Refusal::new(PlatformReason::SecretInvalid, "m"));
+    let before = said_of(&object, &refused, None).unwrap();
+    assert_eq!(before.last_handled_requested_at, None);
+    let handled = said_of(&object, &grant(true, None), Some(State::Open)).unwrap();
+    assert_eq!(handled.last_handled_requested_at.as_deref(), Some("2"));
+    let unhandled = PlatformStatus {
+        last_handled_requested_at: None,
+        ..handled.clone()
+    };
+    assert!(is_due(&unhandled, &handled, false, Some(Duration::ZERO)));
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ fn member(calls: usize, credential: Credential) -> Member {
         credential,
         connection: connection(),
         requested_at: None,
+        handled: None,
     }
 }
 
