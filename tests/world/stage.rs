@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::judge::Meant;
-use crate::objects::{platform, secret};
+use crate::objects::secret;
 use crate::record::Event;
 use crate::wishes::{Key, Wish};
 use crate::world::{World, until};
@@ -85,6 +85,11 @@ impl<'a> Stage<'a> {
         world.platform.register("app-1", "first-secret", 20);
         world.platform.register("app-2", "second-secret", 20);
         world.show_secrets(IOT, &NAMES);
+        let stage = Self {
+            world,
+            wishes: RefCell::default(),
+            at_end: Cell::default(),
+        };
         let all = [
             ("production", "first-secret"),
             ("spare", "first-secret"),
@@ -93,22 +98,9 @@ impl<'a> Stage<'a> {
         for (name, words) in all {
             let secret = secret(name, application(name), words);
             world.people.create("secrets", IOT, &secret).await;
-            let more = json!({
-                // The two Platforms of one application are one platform.
-                "endpoint": format!("https://{}.example.com:8743", application(name)),
-                "guard": {"gracePeriod": "5s", "maxDeletions": BOUND},
-                "inventory": {"interval": "0s"},
-            });
-            world
-                .people
-                .create(PLATFORMS, IOT, &platform(name, &more))
-                .await;
+            stage.bring_platform(name).await;
         }
-        Self {
-            world,
-            wishes: RefCell::default(),
-            at_end: Cell::default(),
-        }
+        stage
     }
 
     /// Waits until an object is in a phase.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use serde_json::json;
-use tokio::time::sleep;
+use serde_json::{Value, json};
 
 use super::{BOUND, History};
 use crate::people::PEOPLE;
 use crate::stage::{NAMES, OldLease, application, has_ours};
 
+/// The Platform that somebody gives up at times. Another one of its application counts its deletions meanwhile.
+const GIVEN_UP: &str = "spare";
 /// The policies that refuse what the operator writes.
 pub(super) const POLICIES: [&str; 3] = ["keep", "mute", "refuse"];
 
@@ -18,11 +19,11 @@ impl History<'_> {
         let stage = self.stage;
         let world = stage.world;
         let application = self.one(&["app-1", "app-2"]);
-        match self.chance.u32(..64) {
+        match self.chance.u32(..68) {
             0..5 => {
                 let mode = self.one(&["Observe", "Enforce"]);
                 let platform = self.one(&NAMES);
-                stage.change_platform(platform, json!({"mode": mode})).await;
+                self.change_platform(platform, json!({"mode": mode})).await;
             }
             5..9 => self.edit_platform().await,
             9..12 => self.spoil().await,
@@ -50,6 +51,8 @@ impl History<'_> {
             56..59 => stage.give_fields_back().await,
             59..60 => self.delete_fleet().await,
             60..61 => self.install_beside().await,
+            61..63 => stage.give_up_platform(GIVEN_UP).await,
+            63..65 => self.bring_platform().await,
             _ => self.leave_old_state().await,
         }
     }
@@ -60,14 +63,24 @@ impl History<'_> {
         let spec = match self.chance.u32(..3) {
             0 => json!({"quota": {"calls": self.chance.u32(50..=100), "window": "60s"}}),
             1 => json!({"guard": {"gracePeriod": self.one(&["5s", "20s", "90s"])}}),
-            _ => {
-                // A raise is a release, which comes at the end.
-                let bound = self.bounds.entry(platform).or_insert(BOUND);
-                *bound = self.chance.usize(1..=*bound);
-                json!({"guard": {"maxDeletions": *bound}})
-            }
+            _ => json!({"guard": {"maxDeletions": self.chance.usize(1..=BOUND)}}),
         };
-        self.stage.change_platform(platform, spec).await;
+        self.change_platform(platform, spec).await;
+    }
+
+    pub(super) async fn change_platform(&self, name: &str, spec: Value) {
+        if self.stage.has_platform(name).await {
+            self.stage.change_platform(name, spec).await;
+        }
+    }
+
+    /// The Platform that was given up is made anew.
+    pub(super) async fn bring_platform(&self) {
+        if !self.stage.has_platform(GIVEN_UP).await {
+            self.stage.bring_platform(GIVEN_UP).await;
+            let enforce = json!({"mode": "Enforce"});
+            self.stage.change_platform(GIVEN_UP, enforce).await;
+        }
     }
 
     /// A Secret comes to hold wrong words.
@@ -172,6 +185,7 @@ impl History<'_> {
             } else {
                 self.stage.restore_spec(&name, &backup, None).await;
             }
+            self.plan(&name).await;
             return;
         }
     }
@@ -187,7 +201,7 @@ impl History<'_> {
         stage.lose_field(plural, field).await;
         self.fields_lost = true;
         // What is written before any process has seen that is a limit that the README names.
-        sleep(Duration::from_secs(2)).await;
+        self.rest(Duration::from_secs(2)).await;
     }
 
     /// Somebody deletes a namespace with everything in it.
@@ -223,7 +237,7 @@ impl History<'_> {
             return;
         };
         world.stop(&leader);
-        sleep(Duration::from_secs(1)).await;
+        self.rest(Duration::from_secs(1)).await;
         stage.make_statuses_old().await;
         let lease = self.one(&[OldLease::GivenBack, OldLease::Held]);
         // Whoever leads already goes on; and an older Lease doesn't tell which fields were lost.

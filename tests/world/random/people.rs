@@ -1,16 +1,26 @@
 //! What people do to objects by hand, and who else there is.
 
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::History;
+use crate::stage::NAMES;
+
+/// So far ahead the clock of a machine may be: what is due by it is due.
+const CLOCKS: Duration = Duration::from_secs(31);
 
 impl History<'_> {
     pub(super) async fn people(&mut self) {
         let stage = self.stage;
         let name = self.object();
-        match self.chance.u32(..42) {
+        match self.chance.u32(..46) {
             0..9 => stage.retire(&name).await,
-            9..14 => stage.revive(&name).await,
+            9..14 => {
+                stage.retires_never(&name).await;
+                stage.revive(&name).await;
+            }
             14..18 => stage.retain(&name).await,
             18..20 => stage.let_go(&name).await,
             20..24 => stage.pause(&name, true).await,
@@ -27,7 +37,36 @@ impl History<'_> {
             34..36 => self.accept(&name).await,
             36..38 => stage.release_all().await,
             38..39 => self.disregard(&name).await,
+            39..42 => {
+                let time = Duration::from_secs(self.chance.u64(5..90));
+                stage.retires_in(&name, time).await;
+                self.plan(&name).await;
+            }
+            42..44 => {
+                let word = self.chance.u32(..).to_string();
+                let platform = self.one(&NAMES);
+                stage.ask_of_platform(platform, &word).await;
+            }
             _ => self.strange().await,
+        }
+    }
+
+    /// Sees when an object retires by itself.
+    pub(super) async fn plan(&mut self, name: &str) {
+        match self.stage.retires_after(name).await {
+            None => {}
+            Some(left) if left <= CLOCKS => self.stage.is_due(name),
+            Some(left) => self
+                .due
+                .push((Instant::now() + left - CLOCKS, name.to_owned())),
+        }
+    }
+
+    /// The time of an object has come, unless it was put off.
+    pub(super) async fn retires(&self, name: &str) {
+        let left = self.stage.retires_after(name).await;
+        if left.is_some_and(|left| left <= CLOCKS) {
+            self.stage.is_due(name);
         }
     }
 

@@ -1,14 +1,50 @@
 //! What people say of Platforms and their Secrets.
 
 use serde_json::{Value, json};
-use version_package_operator::api::names::{CONFIRM_ANNOTATION, RELEASE_HOLD_ANNOTATION};
+use version_package_operator::api::names::{
+    ABANDON_ANNOTATION, CONFIRM_ANNOTATION, RELEASE_HOLD_ANNOTATION, REQUESTED_AT_ANNOTATION,
+};
 
-use super::{IOT, NAMES, PLATFORMS, Stage, ready};
-use crate::objects::secret;
+use super::{BOUND, IOT, NAMES, PLATFORMS, Stage, application, ready};
+use crate::objects::{platform, secret};
 use crate::record::{Event, Rule};
 use crate::world::until;
 
 impl Stage<'_> {
+    /// Somebody creates a Platform as all of them are at first.
+    pub async fn bring_platform(&self, name: &str) {
+        let more = json!({
+            // The two Platforms of one application are one platform.
+            "endpoint": format!("https://{}.example.com:8743", application(name)),
+            "guard": {"gracePeriod": "5s", "maxDeletions": BOUND},
+            "inventory": {"interval": "0s"},
+        });
+        let people = &self.world.people;
+        people.create(PLATFORMS, IOT, &platform(name, &more)).await;
+    }
+
+    /// Somebody gives a Platform up although objects need it: they are held until it is there again.
+    pub async fn give_up_platform(&self, name: &str) {
+        let people = &self.world.people;
+        if let Some(platform) = people.get(PLATFORMS, IOT, name).await {
+            let uid = &platform["metadata"]["uid"];
+            let abandon = json!({"metadata": {"annotations": {ABANDON_ANNOTATION: uid}}});
+            people.patch(PLATFORMS, IOT, name, &abandon).await;
+            people.delete(PLATFORMS, IOT, name).await;
+        }
+    }
+
+    /// Whether a Platform is there, be it that it is to go.
+    pub async fn has_platform(&self, name: &str) -> bool {
+        self.world.people.get(PLATFORMS, IOT, name).await.is_some()
+    }
+
+    /// Somebody has the credential of a Platform tried.
+    pub async fn ask_of_platform(&self, name: &str, word: &str) {
+        let change = json!({"metadata": {"annotations": {REQUESTED_AT_ANNOTATION: word}}});
+        self.world.people.patch(PLATFORMS, IOT, name, &change).await;
+    }
+
     /// Somebody changes the spec of a Platform.
     pub async fn change_platform(&self, name: &str, spec: Value) {
         let rule = match spec["mode"].as_str() {
