@@ -91,11 +91,7 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         Errand::TrySoon => usable.iter().for_each(|usable| usable.session.try_soon()),
         Errand::Wake(key) => queue.add(key),
         Errand::RestartWatch => restart_watch(reach),
-        Errand::Exists(elsewhere) => {
-            usable
-                .iter()
-                .for_each(|usable| exists(reach, usable, elsewhere.clone()));
-        }
+        Errand::Exists(elsewhere) => exists(reach, usable, elsewhere),
         Errand::Deleted(now) => {
             if let (Some(usable), Some(file)) = (usable, object.file_id()) {
                 let key = usable.session.key();
@@ -193,7 +189,8 @@ fn restart_watch(reach: &Reach<'_>) {
 }
 
 /// Where that is the first package of ours that the platform has shown, those look again who did not believe it.
-fn exists(reach: &Reach<'_>, usable: &Usable, elsewhere: Option<Endpoint>) {
+fn exists(reach: &Reach<'_>, usable: Option<&Usable>, elsewhere: Option<Endpoint>) {
+    let Some(usable) = usable else { return };
     let (session, own) = (&*usable.session, !usable.logs_in);
     if (reach.inventory).exists(session, &usable.witness(), elsewhere, own) {
         for platform in reach.inventory.platforms(session.key()) {

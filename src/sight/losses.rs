@@ -37,19 +37,17 @@ impl Sight {
         let mut state = self.state.lock();
         for (kind, Loss { what, since, of }) in losses {
             let definition = state.definitions.entry(kind).or_default();
-            let doubts = &mut definition.doubts;
-            let news = match of {
-                Some(of) => of.into_iter().fold(false, |news, (uid, edits)| {
-                    doubts.recall(uid, edits, (&what, since)) || news
-                }),
-                None => {
-                    definition.lost = match definition.lost.take() {
-                        Some((known, before)) => Some((known, before.min(since))),
-                        None => Some((what, since)),
-                    };
-                    true
+            let mut news = of.is_none();
+            if let Some(of) = of {
+                for (uid, edits) in of {
+                    news |= definition.doubts.recall(uid, edits, (&what, since));
                 }
-            };
+            } else {
+                definition.lost = match definition.lost.take() {
+                    Some((known, before)) => Some((known, before.min(since))),
+                    None => Some((what, since)),
+                };
+            }
             if news && matches!(definition.served, Some(Ok(_))) {
                 definition.returned.get_or_insert(now);
             }

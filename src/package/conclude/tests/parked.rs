@@ -30,9 +30,10 @@ fn an_object_that_has_its_ticket_says_its_place_where_it_says_what_is_over_by_th
         ),
     ] {
         let decision = decide::decide(&before, now);
-        let effect = match &decision {
-            Decision::Follow { .. } => Effect::Follows(Following::Waits),
-            _ => Effect::None,
+        let effect = if let Decision::Follow { .. } = &decision {
+            Effect::Follows(Following::Waits)
+        } else {
+            Effect::None
         };
         let said = conclude(&before, &decision, &effect, now, 0.0)
             .status
