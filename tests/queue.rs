@@ -326,7 +326,7 @@ async fn what_can_t_be_told_is_refused_in_a_sentence_that_helps() {
     );
     refused(
         &queue_at("http://127.0.0.1:1", &[]),
-        "port-forward deploy/version-package-operator 8080",
+        "version-package-operator port-forward pod/$(kubectl ",
     );
     refused(
         &queue_at(&rig.simulator.admin_url(""), &[]),

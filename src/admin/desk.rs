@@ -38,7 +38,7 @@ impl Refusal {
     /// What is asked for has more bytes than a report may have.
     pub(super) fn too_large() -> Self {
         let error = format!(
-            "the report has more than {REPORT} bytes: ask for one Platform; status.packages and status.queue of each count what it would list"
+            "the report has more than {REPORT} bytes: ask for one Platform, or with a lower --limit; where the inventory of one Platform is too large, its status.packages.unmanaged counts what it would list"
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
     }

@@ -115,7 +115,7 @@ reasons! {
     /// The package is wanted until the time in `spec.retireAfter`.
     Scheduled: Active, "Nothing.";
     /// The deletion waits for its turn among the calls that the platform allows.
-    Queued: Waiting, "Nothing, unless the message begins with `Nothing is sent`, speaks of writes that are not answered, or says that a turn could not be used: then mend what it names.";
+    Queued: Waiting, "Nothing, unless the message says what is in the way: then mend that (`docs/operations.md`, What Queued says).";
     /// The platform refused a call for being one too many; the whole application pauses.
     Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
     /// The deletion waits until `guard.gracePeriod` of the `Platform` has passed, so that it can still be called off.
@@ -166,7 +166,7 @@ reasons! {
     PackageMissing: Stalled, "Set `lifecycle: Retired`; for a package that was uploaded again, create an object with its new `fileId`.";
     /// The platform gave an answer that proves nothing about the package.
     UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
-    /// How the deletion ended can't be written to the audit log, and nothing follows from it before.
+    /// How a deletion ended, of this object or an earlier one, can't be written to the audit log, and nothing is sent or let go before.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The finalizer of the object can't be put on or taken off: the API server or an admission policy refuses that.
     FinalizerRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";

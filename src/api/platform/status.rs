@@ -28,7 +28,7 @@ pub struct PlatformStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
-    /// The last value of the annotation iodm.dev/requested-at that was acted on.
+    /// The last value of the annotation iodm.dev/requested-at that was taken up; the condition Ready tells what came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_requested_at: Option<String>,
