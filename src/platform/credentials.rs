@@ -24,6 +24,8 @@ pub(super) const KEYS: [&str; 7] = [
     CERTIFICATE,
     PRIVATE_KEY,
 ];
+/// The most bytes of a secret or a token; a login's token has no more either. Each is looked for in every answer.
+const LONGEST: usize = 4096;
 const APP_ID: &str = "appId";
 const SECRET: &str = "secret";
 const APP_KEY: &str = "appKey";
@@ -276,6 +278,11 @@ impl<'a> Contents<'a> {
     /// The text under `key`, without the one newline that editors and `echo` leave at its end.
     fn text(&self, key: &str) -> Result<&'a str, Refusal> {
         let bytes = self.required(key)?.expose_secret();
+        if bytes.len() > LONGEST {
+            return Err(self.invalid(&format!(
+                "has more than {LONGEST} bytes under the key {key}"
+            )));
+        }
         let text = std::str::from_utf8(bytes)
             .map_err(|_| self.invalid(&format!("has something that isn't text under {key}")))?;
         let text = text.strip_suffix('\n').unwrap_or(text);

@@ -80,6 +80,7 @@ fn a_login_and_a_token_are_read_without_the_newline_at_their_end() {
 
 #[test]
 fn each_bad_content_names_secret_and_key_and_repeats_no_value() {
+    let long = "hunter2".repeat(586);
     for (pairs, key) in [
         (
             &[][..],
@@ -96,6 +97,10 @@ fn each_bad_content_names_secret_and_key_and_repeats_no_value() {
         (
             &[("appId", "app-1"), ("secret", "\n")],
             "nothing under the key secret",
+        ),
+        (
+            &[("appId", "app-1"), ("secret", &*long)],
+            "more than 4096 bytes under the key secret",
         ),
         (
             &[("appId", "hunter2 hunter2"), ("secret", "x")],
