@@ -145,6 +145,14 @@ impl Directory {
         }
     }
 
+    /// The `Platform`s that calls of one application can be made for at one endpoint.
+    pub fn of_application(&self, key: &SessionKey) -> Vec<ObjectKey> {
+        let is_of = |(_, entry): &(&ObjectKey, &Entry)| matches!(&entry.access, Access::Granted(grant) if grant.key == *key);
+        let view = self.view();
+        let platforms = view.platforms.iter().filter(is_of);
+        platforms.map(|(platform, _)| platform.clone()).collect()
+    }
+
     /// Every `Platform`, with its session where calls can be made. For metrics.
     pub fn platforms(&self) -> Vec<(ObjectKey, Option<Usable>)> {
         let view = self.view();

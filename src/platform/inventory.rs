@@ -350,7 +350,7 @@ impl Inventory {
     }
 
     /// The Platforms of the application of `key`.
-    pub fn platforms(&self, key: &SessionKey) -> Vec<ObjectKey> {
+    fn platforms(&self, key: &SessionKey) -> Vec<ObjectKey> {
         let state = self.state.lock();
         let stock = state.stocks.get(key);
         stock.map_or_else(Vec::new, |stock| stock.platforms.clone())

@@ -226,7 +226,10 @@ impl Reader {
             Some(_) => {}
         }
         let platforms = self.inventory.platforms(key);
-        if taken.tells || news {
+        // What exists frees those too that don't go by this list.
+        if news {
+            self.wake(&self.directory.of_application(key));
+        } else if taken.tells {
             self.wake(&platforms);
         }
         if !taken.reappeared.is_empty() {
