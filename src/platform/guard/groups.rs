@@ -7,8 +7,9 @@
 mod classes;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -18,6 +19,9 @@ use super::tally::Numbers;
 use super::{Asked, Population, Unused};
 use crate::api::names::{AppId, ObjectKey};
 use crate::session::{CredentialId, SessionKey};
+
+/// How often Platforms that are gone are looked for.
+const TIDIED_EVERY: Duration = Duration::from_secs(60);
 
 /// What is known of the credentials of one Platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub(super) struct Groups {
     /// Whose deletion each one is.
     homes: HashMap<Arc<str>, Home>,
     last: u64,
+    /// When Platforms that are gone were last looked for.
+    tidied: Option<Timestamp>,
     pub(super) numbers: Numbers,
     /// Whether all objects are known.
     listed: bool,
@@ -372,10 +378,14 @@ impl Groups {
         all
     }
 
-    /// Forgets the groups that nobody needs any more: none of their Platforms is `present`. Of the others, the Platforms that
-    /// are gone and that nothing of what is counted names.
-    pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool) {
-        self.tidy_places(&present);
+    /// Forgets the groups that nobody needs any more: none of their Platforms is `present`. Of the others, now and then, the
+    /// Platforms that are gone and that nothing of what is counted names.
+    pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
+        let waits = |at: Timestamp| at <= now && now < at + TIDIED_EVERY;
+        if !self.tidied.is_some_and(waits) {
+            self.tidied = Some(now);
+            self.tidy_places(&present, now);
+        }
         let needless: Vec<u64> = self
             .all
             .iter()
@@ -399,19 +409,24 @@ impl Groups {
         }
     }
 
-    fn tidy_places(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool) {
+    fn tidy_places(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
+        let named: HashSet<&ObjectKey> = self.homes.values().map(|home| &home.platform).collect();
         for (number, group) in &mut self.all {
+            // What was sent over it counts for one of its name that comes back with another credential.
+            if group.guard.still_counts(now) {
+                continue;
+            }
             let (application, guard) = (&group.application, &group.guard);
             let gone =
                 |platform: &&ObjectKey| !present(application, platform) && !guard.names(platform);
             // One is left: an empty group is told by it.
             let platforms = group.platforms.iter().skip(1);
-            let mut gone: BTreeSet<ObjectKey> = platforms.filter(gone).cloned().collect();
+            let gone = platforms
+                .filter(gone)
+                .filter(|platform| !named.contains(platform));
+            let gone: BTreeSet<ObjectKey> = gone.cloned().collect();
             if gone.is_empty() {
                 continue;
-            }
-            for home in self.homes.values() {
-                gone.remove(&home.platform);
             }
             if let Some(places) = self.places.get_mut(application) {
                 places.retain(|platform, place| place.group != *number || !gone.contains(platform));

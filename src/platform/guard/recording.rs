@@ -127,7 +127,10 @@ impl Guards {
         if !*loaded {
             return BTreeMap::new();
         }
-        groups.tidy(|application, platform| platforms.get(platform) == Some(application));
+        groups.tidy(
+            |application, platform| platforms.get(platform) == Some(application),
+            now,
+        );
         let mut records: HashMap<u64, Record> = HashMap::new();
         let mut all = BTreeMap::new();
         for (platform, application) in &*platforms {

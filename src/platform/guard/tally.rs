@@ -232,6 +232,11 @@ impl Tally {
         self.sent.retain(|stretch| stretch.until > start);
     }
 
+    /// Whether anything counts as sent.
+    pub(super) fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     /// The stretches in which something was sent.
     pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
         self.sent.iter()

@@ -104,6 +104,12 @@ impl ApplicationGuard {
         self.tally.waiting() + self.hold.as_ref().map_or(0, named)
     }
 
+    /// Forgets what no window reaches any more of what was sent; whether any of it counts yet.
+    pub(in super::super) fn still_counts(&mut self, now: Timestamp) -> bool {
+        self.tally.forget(self.longest(), now);
+        self.tally.has_sent()
+    }
+
     /// Forgets what no window reaches any more, and releases whose objects are all gone.
     pub(in super::super) fn tidy(&mut self, now: Timestamp) {
         self.tally.forget(self.longest(), now);

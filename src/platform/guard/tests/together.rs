@@ -357,21 +357,31 @@ fn what_both_have_counted_before_they_parted_counts_once_when_they_are_together_
 
 #[test]
 fn a_platform_that_is_gone_counts_for_those_beside_it_no_longer_than_something_of_it_does() {
-    let mut fleet = Fleet::of(&[("a", 1, true, 5), ("b", 1, true, 5), ("c", 1, true, 5)]);
+    let mut fleet = Fleet::of(&[("a", 1, true, 50), ("b", 1, true, 50), ("c", 1, true, 50)]);
     fleet.ask("b", 1, None);
-    fleet.guards.drop_bound(&key("b"));
-    fleet.guards.drop_bound(&key("c"));
-    let beside = |fleet: &mut Fleet| {
-        fleet.record(2);
+    let beside = |fleet: &mut Fleet, second| {
+        fleet.record(second);
         let mut state = fleet.guards.lock();
         let group = state.groups.of(&app("app-1"), &key("a"));
         state.groups.get(group).unwrap().platforms.clone()
     };
-    assert_eq!(beside(&mut fleet), [key("a"), key("b")]);
+    assert!(fleet.send("c", 2, 2));
+    for name in ["b", "c"] {
+        fleet.guards.drop_bound(&key(name));
+    }
+    fleet.guards.forget("uid-2");
+    let all = [key("a"), key("b"), key("c")];
+    assert_eq!(beside(&mut fleet, 63), all, "what was sent counts");
+    assert_eq!(beside(&mut fleet, 2_000), [key("a"), key("b")]);
     fleet.guards.forget("uid-1");
-    assert_eq!(beside(&mut fleet), [key("a")]);
+    assert_eq!(
+        beside(&mut fleet, 2_001),
+        [key("a"), key("b")],
+        "now and then"
+    );
+    assert_eq!(beside(&mut fleet, 2_060), [key("a")]);
     // One of that name that comes back counts with them.
     fleet.stand("b", 1, true);
-    fleet.bound("b", 5);
-    assert_eq!(beside(&mut fleet), [key("a"), key("b")]);
+    fleet.bound("b", 50);
+    assert_eq!(beside(&mut fleet, 2_120), [key("a"), key("b")]);
 }
