@@ -185,9 +185,14 @@ struct Watch {
 }
 
 impl Watch {
-    fn trouble(&self, of: &str, lasts: Duration, now: Instant) -> Option<Trouble> {
+    fn trouble(
+        &self,
+        of: impl FnOnce() -> String,
+        lasts: Duration,
+        now: Instant,
+    ) -> Option<Trouble> {
         let (since, words) = self.failing.as_ref()?;
-        let words = || format!("the watch of {of} fails: {words}");
+        let words = || format!("the watch of {} fails: {words}", of());
         Trouble::lasting(*since, lasts, now, words)
     }
 }
@@ -446,8 +451,8 @@ impl Sight {
             Trouble::lasting(definition.unfit_since?, lasts, now, || unfit.why.clone())
         });
         let watches = state.watches.iter();
-        let mut failing =
-            watches.filter_map(|(kind, watch)| watch.trouble(kind.name(), lasts, now));
+        let mut failing = watches
+            .filter_map(|(kind, watch)| watch.trouble(|| kind.name().to_owned(), lasts, now));
         let first = unfit.next().or_else(|| failing.next());
         first.or_else(|| state.lease_trouble(lasts, now))
     }
@@ -457,16 +462,14 @@ impl Sight {
         self.trouble(LASTS, now)
     }
 
-    /// Why the watch of `secret` fails, where it has for so long.
-    pub fn secret_trouble(
-        &self,
-        secret: &ObjectKey,
-        lasts: Duration,
-        now: Instant,
-    ) -> Option<Trouble> {
+    /// The Secrets whose watch has failed for so long, and why.
+    pub fn secret_troubles(&self, lasts: Duration, now: Instant) -> BTreeMap<ObjectKey, Trouble> {
         let state = self.state.lock();
-        let watch = state.secrets.get(secret)?;
-        watch.trouble(&format!("Secret {secret}"), lasts, now)
+        let troubles = state.secrets.iter().filter_map(|(secret, watch)| {
+            let trouble = watch.trouble(|| format!("Secret {secret}"), lasts, now)?;
+            Some((secret.clone(), trouble))
+        });
+        troubles.collect()
     }
 
     /// Why the Lease can't be had, where it couldn't for so long.

@@ -15,7 +15,6 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -32,6 +31,7 @@ use super::guard::{self, Told, Unused};
 use super::in_use::{self, Going, Step};
 use super::lost::Lost;
 use super::object::Object;
+use super::status::Unwatched;
 use super::{Context, Tenants};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
@@ -111,8 +111,8 @@ struct Writer {
     complaints: Attempts,
     finalizers: Attempts,
     going: Going,
-    /// The Secrets whose watch fails for long: since when, by both clocks, so that the message stays the same.
-    unwatched: BTreeMap<ObjectKey, (Instant, Timestamp)>,
+    /// The Secrets whose watch fails for long: since when, and how that is told.
+    unwatched: BTreeMap<ObjectKey, (Instant, Unwatched)>,
     /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
     lost: Lost,
     /// The writes that have begun, at most one of a Platform.

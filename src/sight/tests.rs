@@ -93,8 +93,8 @@ async fn the_watch_of_a_secret_that_fails_for_long_is_told_of_that_secret_alone(
     let sight = seeing();
     let eye = sight.eye_on(secret());
     let told = |of: &ObjectKey| {
-        let trouble = sight.secret_trouble(of, LASTS, Instant::now());
-        trouble.map(|trouble| trouble.words)
+        let mut troubles = sight.secret_troubles(LASTS, Instant::now());
+        troubles.remove(of).map(|trouble| trouble.words)
     };
     for _ in 0..2 {
         eye.fails("no etcd".to_owned());

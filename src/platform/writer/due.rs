@@ -16,6 +16,7 @@ use super::telling::{status_refused, tell};
 use super::{Due, Known, TOLD_AFTER, Writer};
 use crate::api::names::ObjectKey;
 use crate::session::State;
+use crate::sight::Trouble;
 
 impl Writer {
     /// What has to be written now, and whose guard stands in a status already as it should. The releases of those in `waiting`
@@ -30,6 +31,7 @@ impl Writer {
         let mut due = Vec::new();
         let mut safe = HashSet::new();
         let overdue = self.context.audit.overdue();
+        self.note_unwatched(now);
         for known in known {
             let Known {
                 object,
@@ -58,7 +60,7 @@ impl Writer {
                 Access::Unread | Access::Refused(_) => (None, Vec::new()),
             };
             let group = record.map(Record::group);
-            let unwatched = self.unwatched(&object, now);
+            let unwatched = self.unwatched(&object);
             let status = next(&Look {
                 object: &object,
                 access: &access,
@@ -104,25 +106,27 @@ impl Writer {
         (due, safe)
     }
 
-    /// Why the watch of one of the Secrets that `object` names fails, where it does for long.
-    fn unwatched(&mut self, object: &Object, now: (Timestamp, Instant)) -> Option<Unwatched> {
-        let sight = &self.context.sight;
-        let trouble = |secret: &ObjectKey| sight.secret_trouble(secret, TOLD_AFTER, now.1);
+    /// Sees which watches of Secrets fail for long. The first words stand as long as one does, so that each retry isn't news.
+    fn note_unwatched(&mut self, now: (Timestamp, Instant)) {
+        let troubles = self.context.sight.secret_troubles(TOLD_AFTER, now.1);
         self.unwatched.retain(|secret, (since, _)| {
-            trouble(secret).is_some_and(|trouble| trouble.since == *since)
+            let trouble = troubles.get(secret);
+            trouble.is_some_and(|trouble| trouble.since == *since)
         });
+        for (secret, Trouble { words, since }) in troubles {
+            if let Some(wall) = wall(since, now) {
+                let told = || (since, Unwatched { words, since: wall });
+                self.unwatched.entry(secret).or_insert_with(told);
+            }
+        }
+    }
+
+    /// Why the watch of one of the Secrets that `object` names fails, where it does for long.
+    fn unwatched(&self, object: &Object) -> Option<Unwatched> {
         let spec = &object.wanted.as_ref().ok()?.spec;
         let mut named = named_secrets(spec, &object.key.namespace);
-        let (secret, trouble) = named.find_map(|secret| {
-            let trouble = trouble(&secret)?;
-            Some((secret, trouble))
-        })?;
-        let told = (trouble.since, wall(trouble.since, now)?);
-        let (_, since) = self.unwatched.entry(secret).or_insert(told);
-        Some(Unwatched {
-            words: trouble.words,
-            since: *since,
-        })
+        let (_, unwatched) = named.find_map(|secret| self.unwatched.get(&secret))?;
+        Some(unwatched.clone())
     }
 
     /// What is written of `object` while its status is refused: a policy may refuse just what that tells.
