@@ -128,7 +128,9 @@ impl Doubts {
     /// The process before doubted an object, whose status doesn't say so yet. Whether that is news, so that the object has to
     /// be looked at anew.
     pub(super) fn recall(&mut self, uid: String, edits: i64, (what, since): (&str, u64)) -> bool {
-        if self.known.contains_key(&uid) {
+        // A doubt of later edits stands; one that a person has looked at since an earlier doubt is doubted again.
+        let doubted = self.known.get(&uid).and_then(Option::as_ref);
+        if doubted.is_some_and(|(known, _)| *known >= edits) {
             return false;
         }
         let known = self.oldest.take().filter(|_| !self.unsaid.is_empty());
@@ -377,6 +379,19 @@ mod tests {
         next.list_ends(true);
         assert_eq!(next.judge(&object(14, 2), false), Doubt::None, "edited");
         assert_eq!(next.unsaid(), None);
+    }
+
+    #[test]
+    fn a_recalled_doubt_takes_no_later_one_away_and_comes_back_where_a_person_has_looked_at_an_earlier_one()
+     {
+        let mut own = after_a_loss();
+        assert_eq!(own.judge(&object(11, 2), true), lost());
+        own.list_ends(true);
+        assert!(!own.recall("u".to_owned(), 1, (".spec.mode", 10)));
+        assert_eq!(own.judge(&object(12, 2), false), lost());
+        assert_eq!(own.judge(&object(13, 3), false), Doubt::None);
+        assert!(own.recall("u".to_owned(), 3, (".spec.mode", 10)));
+        assert_eq!(own.judge(&object(14, 3), true), lost());
     }
 
     #[test]
