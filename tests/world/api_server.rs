@@ -18,7 +18,7 @@ use tower::{BoxError, Service};
 use version_package_operator::api_server::READ_TIMEOUT;
 
 use crate::around::Around;
-use crate::faults::{Fault, Faults, To};
+use crate::faults::{Fault, Faults, SLOW, To};
 use crate::life::Life;
 
 /// The way from one process to the API server.
@@ -86,6 +86,7 @@ impl Port {
                 sleep(READ_TIMEOUT).await;
                 return Err("no answer in time".into());
             }
+            Some(Fault::Slow) => sleep(SLOW).await,
             Some(_) | None => {}
         }
         Ok(answer.map(|body| Answer {

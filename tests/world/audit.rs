@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use version_package_operator::telemetry::audit::{AuditLog, Sink};
 
 use crate::around::Around;
-use crate::faults::{Fault, To};
+use crate::faults::{Fault, SLOW, To};
 use crate::record::Event;
 
 /// How long a write may hang.
@@ -65,6 +65,10 @@ impl Sink for Pen {
                 // A disk that hangs keeps whoever writes to it, and goes on some time.
                 Some(Fault::Hung) => {
                     sleep(HANGS).await;
+                    Ok(())
+                }
+                Some(Fault::Slow) => {
+                    sleep(SLOW).await;
                     Ok(())
                 }
                 Some(Fault::Unanswered) => Err(io::ErrorKind::TimedOut.into()),

@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long an answer takes that is slow.
+pub const SLOW: Duration = Duration::from_secs(4);
 
 /// What becomes of one effect: a request to the API server or to the platform, or an audit line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub enum Fault {
     Unanswered,
     /// It happens, and no answer ever comes.
     Hung,
+    /// It happens, and the answer takes [`SLOW`].
+    Slow,
     /// It is refused with this code, and doesn't happen.
     Refused(u16),
 }
@@ -38,7 +44,7 @@ pub enum To {
 impl Fault {
     /// All that can become of an effect there.
     pub fn all(to: To) -> &'static [Self] {
-        use Fault::{CrashAfter, CrashBefore, Hung, Lost, Refused, Unanswered};
+        use Fault::{CrashAfter, CrashBefore, Hung, Lost, Refused, Slow, Unanswered};
         match to {
             To::Write => &[
                 CrashBefore,
@@ -46,6 +52,7 @@ impl Fault {
                 Lost,
                 Unanswered,
                 Hung,
+                Slow,
                 Refused(403),
                 Refused(404),
                 Refused(409),
@@ -58,6 +65,7 @@ impl Fault {
                 CrashBefore,
                 Lost,
                 Hung,
+                Slow,
                 Refused(401),
                 Refused(403),
                 Refused(429),
@@ -78,6 +86,7 @@ impl Fault {
                 Lost,
                 Unanswered,
                 Hung,
+                Slow,
                 Refused(200),
                 Refused(401),
                 Refused(403),
@@ -85,7 +94,7 @@ impl Fault {
                 Refused(429),
                 Refused(500),
             ],
-            To::Audit => &[CrashBefore, CrashAfter, Unanswered, Hung, Refused(0)],
+            To::Audit => &[CrashBefore, CrashAfter, Unanswered, Hung, Slow, Refused(0)],
         }
     }
 }

@@ -23,7 +23,7 @@ use version_package_operator::simulator::quota::Limit;
 use version_package_operator::simulator::{faults, ledger, route, settings, world};
 
 use crate::around::Around;
-use crate::faults::{Fault, To};
+use crate::faults::{Fault, SLOW, To};
 use crate::record::{Called, Event};
 
 /// How long a call may take.
@@ -253,6 +253,7 @@ impl Way {
         match fault {
             Some(Fault::Unanswered) => return Err(broken()),
             Some(Fault::Hung) => pending().await,
+            Some(Fault::Slow) => sleep(SLOW).await,
             Some(_) | None => {}
         }
         match reply {

@@ -70,9 +70,14 @@ pub fn meant() -> Meant {
         bound: BOUND,
         quota: 100,
         packages: packages.collect(),
-        secrets: ["first-secret", "second-secret", "third-secret"]
-            .map(str::to_owned)
-            .to_vec(),
+        secrets: [
+            "first-secret",
+            "second-secret",
+            "third-secret",
+            "made-up-token",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the operator writes: on the right object, without secrets, and not again and again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Map;
@@ -10,6 +10,8 @@ use crate::people::PEOPLE;
 use crate::record::{At, Event, Kept};
 use crate::wishes::Key;
 
+/// So many characters of a secret tell of it.
+const TELLING: usize = 8;
 /// So many writes to one object within [`SPAN`] are a storm.
 const STORM: usize = 20;
 const SPAN: Duration = Duration::from_secs(60);
@@ -84,8 +86,14 @@ fn keeps_uids(history: &History<'_>, resource: &str, at: Duration) -> bool {
     newest.is_some_and(|definition| definition.pointer(UID).is_some())
 }
 
-/// Whatever of a secret stands in an object or in an audit line.
+/// Whatever of a secret stands in an object or in an audit line, be it a part.
 pub fn told_secrets(history: &History<'_>) -> Vec<String> {
+    let secrets = history.meant.secrets.iter();
+    let parts = |secret: &'_ String| -> Vec<String> {
+        let characters: Vec<char> = secret.chars().collect();
+        characters.windows(TELLING).map(String::from_iter).collect()
+    };
+    let parts: BTreeSet<String> = secrets.flat_map(parts).collect();
     let mut breaches = Vec::new();
     for At { at, event } in history.events {
         let text = match event {
@@ -96,12 +104,7 @@ pub fn told_secrets(history: &History<'_>) -> Vec<String> {
         let Some(text) = text else {
             continue;
         };
-        if history
-            .meant
-            .secrets
-            .iter()
-            .any(|secret| text.contains(&**secret))
-        {
+        if parts.iter().any(|part| text.contains(&**part)) {
             breaches.push(format!("a secret was told at {at:?}: {event:?}"));
         }
     }
