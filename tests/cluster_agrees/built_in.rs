@@ -173,51 +173,68 @@ async fn a_list_in_pages_is_of_one_moment() {
         )
         .await;
     }
-    let config = |n: usize| {
-        Pair::same(
-            json!({"metadata": {"name": format!("c{n}"), "labels": {"odd": (n % 2).to_string()}}}),
-        )
-    };
-    for n in 0..7 {
-        let of = folder(if n % 3 == 0 { "pages-b" } else { "pages" }, "configmaps");
-        both.expect(201, &Asked::new("POST", of).body(JSON, config(n)))
-            .await;
-    }
-    for selector in ["labelSelector=odd", "labelSelector=odd%3D1"] {
-        let mut asked = Asked::new("GET", "/api/v1/configmaps")
-            .param("limit=2")
-            .param(selector);
-        for page in 0.. {
-            let Pair(real, memory) = both
-                .compare(&asked)
-                .await
-                .unwrap_or_else(|difference| panic!("{difference}"));
-            if page == 0 {
-                // What changes between two pages is in none of the later ones.
-                let late =
-                    Pair::same(json!({"metadata": {"name": "late", "labels": {"odd": "1"}}}));
-                both.compare(&Asked::new("POST", folder("pages-b", "configmaps")).body(JSON, late))
-                    .await
-                    .unwrap();
-                both.compare(&Asked::new(
-                    "DELETE",
-                    folder("pages-b", "configmaps") + "/c3",
-                ))
-                .await
-                .unwrap();
-            }
-            let next = |answer: &Answer| {
-                answer.body["metadata"]["continue"]
-                    .as_str()
-                    .map(str::to_owned)
-            };
-            let (Some(real), Some(memory)) = (next(&real), next(&memory)) else {
-                break;
-            };
-            asked.query = Pair(
-                format!("limit=2&{selector}&continue={real}"),
-                format!("limit=2&{selector}&continue={memory}"),
-            );
+    for (plural, all) in [
+        ("configmaps", "/api/v1/configmaps"),
+        ("versionpackages", "/apis/iodm.dev/v1alpha1/versionpackages"),
+    ] {
+        // No last page is full, so both say where it ends by the same page.
+        for n in 0..7 {
+            let of = folder(if n % 3 == 0 { "pages-b" } else { "pages" }, plural);
+            let name = format!("c{n}");
+            let create = Asked::new("POST", of).body(JSON, listed(plural, &name, n % 2));
+            both.expect(201, &create).await;
         }
+        for (round, selector) in ["labelSelector=odd", "labelSelector=odd%3D1"]
+            .iter()
+            .enumerate()
+        {
+            let late = listed(plural, &format!("late-{round}"), 1);
+            let of = folder("pages-b", plural);
+            // What changes between two pages is in none of the later ones.
+            let changes = [
+                Asked::new("POST", of.clone()).body(JSON, late),
+                Asked::new("DELETE", format!("{of}/c3")),
+            ];
+            pages(&mut both, all, selector, &changes).await;
+        }
+    }
+}
+
+/// An object that lists of this test find.
+fn listed(plural: &str, name: &str, odd: usize) -> Pair<Value> {
+    let mut object = json!({"metadata": {"name": name, "labels": {"odd": odd.to_string()}}});
+    if plural == "versionpackages" {
+        object["apiVersion"] = json!("iodm.dev/v1alpha1");
+        object["kind"] = json!("VersionPackage");
+        object["spec"] = json!({"platformRef": {"name": "p"}, "fileId": "f"});
+    }
+    Pair::same(object)
+}
+
+/// Reads a list page by page; the changes come after the first one.
+async fn pages(both: &mut both::Both, all: &str, selector: &str, changes: &[Asked]) {
+    let mut asked = Asked::new("GET", all).param("limit=2").param(selector);
+    for page in 0.. {
+        let Pair(real, memory) = both
+            .compare(&asked)
+            .await
+            .unwrap_or_else(|difference| panic!("{difference}"));
+        if page == 0 {
+            for change in changes {
+                both.compare(change).await.unwrap();
+            }
+        }
+        let next = |answer: &Answer| {
+            answer.body["metadata"]["continue"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        let (Some(real), Some(memory)) = (next(&real), next(&memory)) else {
+            return;
+        };
+        asked.query = Pair(
+            format!("limit=2&{selector}&continue={real}"),
+            format!("limit=2&{selector}&continue={memory}"),
+        );
     }
 }

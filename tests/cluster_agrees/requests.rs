@@ -51,7 +51,7 @@ impl Sequence {
         let name = one(&mut self.chance, &["a", "b", "c"]);
         let folder = folder(&self.namespace, plural);
         let path = format!("{folder}/{name}");
-        match self.chance.u32(..100) {
+        let asked = match self.chance.u32(..100) {
             0..14 => self.create(plural, name, folder),
             14..20 => self.replace(plural, path),
             20..26 => self.replace_status(plural, path),
@@ -61,10 +61,26 @@ impl Sequence {
             60..65 => self.operations(path),
             65..77 => self.apply(plural, path),
             77..85 => self.apply_status(plural, path),
-            85..93 => self.delete(path),
+            85..92 => self.delete(path),
+            92..93 => self.delete_all(folder),
             93..96 => Asked::new("GET", path),
             _ => self.list(folder),
+        };
+        self.varied(asked)
+    }
+
+    /// Now and then a write is only tried, or takes no field that nobody knows.
+    fn varied(&mut self, mut asked: Asked) -> Asked {
+        if asked.method == "GET" {
+            return asked;
         }
+        if once_in(&mut self.chance, 25) {
+            asked = asked.param("dryRun=All");
+        }
+        if asked.method != "DELETE" && once_in(&mut self.chance, 15) {
+            asked = asked.param("fieldValidation=Strict");
+        }
+        asked
     }
 
     fn create(&mut self, plural: &str, name: &str, folder: String) -> Asked {
@@ -77,12 +93,6 @@ impl Sequence {
         let mut asked = Asked::new("POST", folder).body(JSON, Pair::same(object));
         if once_in(&mut self.chance, 2) {
             asked = asked.param(&self.manager());
-        }
-        if once_in(&mut self.chance, 8) {
-            asked = asked.param("fieldValidation=Strict");
-        }
-        if once_in(&mut self.chance, 12) {
-            asked = asked.param("dryRun=All");
         }
         asked
     }
@@ -162,13 +172,9 @@ impl Sequence {
         } else {
             Pair::same(body)
         };
-        let mut asked = Asked::new("PATCH", path)
+        Asked::new("PATCH", path)
             .body(MERGE, body)
-            .param(&self.manager());
-        if once_in(&mut self.chance, 15) {
-            asked = asked.param("fieldValidation=Strict");
-        }
-        asked
+            .param(&self.manager())
     }
 
     fn merge_status(&mut self, plural: &str, path: String) -> Asked {
@@ -276,6 +282,16 @@ impl Sequence {
             options = options.with("preconditions", wanted);
         }
         Asked::new("DELETE", path).body(JSON, options)
+    }
+
+    /// Deletes all objects, or those that a selector chooses.
+    fn delete_all(&mut self, folder: String) -> Asked {
+        let all = [
+            "labelSelector=team%3Dfleet",
+            "fieldSelector=metadata.name%3Db",
+            "",
+        ];
+        Asked::new("DELETE", folder).param(one(&mut self.chance, &all))
     }
 
     fn list(&mut self, folder: String) -> Asked {

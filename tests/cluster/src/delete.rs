@@ -30,7 +30,7 @@ impl Options {
                 .map_err(|error| Refusal::bad_request(error.to_string()))?
         };
         let policy = call.param("propagationPolicy");
-        if !policy.is_empty() {
+        if call.body.is_empty() && !policy.is_empty() {
             options["propagationPolicy"] = json!(policy);
         }
         Ok(Self(options))

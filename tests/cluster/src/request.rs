@@ -78,6 +78,17 @@ impl Call {
         matches!(self.param(name), "true" | "1")
     }
 
+    /// Whether it is only tried. The options of a DELETE stand in its body, where it has one, and those of the query count for
+    /// nothing then.
+    pub fn is_tried(&self) -> bool {
+        if self.method == Method::DELETE && !self.body.is_empty() {
+            let options: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+            let tried = options["dryRun"].as_array();
+            return tried.is_some_and(|all| all.iter().any(|one| one == "All"));
+        }
+        self.param("dryRun") == "All"
+    }
+
     pub fn is_watch(&self) -> bool {
         self.method == Method::GET && self.name.is_none() && self.flag("watch")
     }

@@ -132,8 +132,9 @@ impl State {
                 Err(refusal) => Answer::Whole(refusal.code, refusal.to_json()),
             };
         }
-        let before =
-            (call.param("dryRun") == "All").then(|| (self.store.clone(), self.kinds.clone()));
+        let before = call
+            .is_tried()
+            .then(|| (self.store.clone(), self.kinds.clone()));
         let mut answer = self.answer(user, call, &kind);
         if let Some((store, kinds)) = before {
             (self.store, self.kinds) = (store, kinds);

@@ -88,8 +88,8 @@ impl State {
         object["apiVersion"] = json!(kind.api_version());
         object["kind"] = json!(kind.called);
         if kind.custom {
-            let mut unknown = coerce::prune(&mut object, &kind.schema);
-            unknown.extend(meta::unknown(&object));
+            let mut unknown = meta::unknown(&object);
+            unknown.extend(coerce::prune(&mut object, &kind.schema));
             if call.param("fieldValidation") == "Strict" && !unknown.is_empty() {
                 let (kind, version) = (&kind.called, &kind.version);
                 let told = unknown.iter().map(|path| format!("unknown field {path:?}"));
