@@ -18,7 +18,7 @@ use serde_json::json;
 use support::{Layout, Plane, Rig, shared_operator, wait_for};
 
 /// Objects of one package: so many that one look at all of them by each of them would be seen.
-const CROWD: usize = 300;
+const CROWD: usize = 2_000;
 /// Changes of them that mean nothing to anybody.
 const EDITS: usize = 100;
 /// What the operator may use of a core for each birth and each edit, in a build without optimisation on a loaded machine.
@@ -36,7 +36,7 @@ fn cpu(process: u32) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_hundred_objects_of_one_package_cost_no_more_than_as_many_others() {
+async fn two_thousand_objects_of_one_package_cost_no_more_than_as_many_others() {
     let operator = shared_operator().await;
     let rig = Rig::on(Plane::shared(), "crowd", Layout::default()).await;
     let process = operator.id().await;

@@ -282,6 +282,45 @@ async fn a_claim_from_a_namespace_that_was_just_allowed_counts_also_while_the_wa
 }
 
 #[tokio::test]
+async fn a_definition_that_loses_a_field_stops_all_deletions_also_while_its_watch_is_silent() {
+    let plane = Plane::start();
+    plane.install();
+    let rig = paced(&plane, "definition").await;
+    let (proxy, _operator) = behind_a_proxy(&plane).await;
+    let names = forty(&rig).await;
+    begin(&rig, &names).await;
+
+    proxy.hold_watch("customresourcedefinitions");
+    let text = std::fs::read_to_string("crds/versionpackages.iodm.dev.yaml").unwrap();
+    let mut definition: Value = serde_saphyr::from_str(&text).unwrap();
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    let fields = definition.pointer_mut(spec).unwrap();
+    fields.as_object_mut().unwrap().remove("expect").unwrap();
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    plane
+        .kubectl_with(plane.kubeconfig(), &apply, &definition.to_string())
+        .expect_ok();
+    let stopped = Timestamp::now() + SignedDuration::from_secs(1);
+    wait_for("somebody to say what is in the way", SOON, async || {
+        let mut said = 0;
+        for name in &names {
+            let object = rig.get(name).await;
+            let message = object.map(|object| ready(&object)["message"].to_string());
+            let told = "a CustomResourceDefinition has just been changed";
+            said += usize::from(message.is_some_and(|message| message.contains(told)));
+        }
+        (said > 0).then_some(())
+    })
+    .await;
+    let calls = calls(&rig).await;
+    assert!(calls.len() < PACED, "the loss came too late to tell");
+    for call in calls {
+        let came: Timestamp = call["time"].as_str().unwrap().parse().unwrap();
+        assert!(came <= stopped, "{call} came after {stopped}");
+    }
+}
+
+#[tokio::test]
 async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_by_itself() {
     let (_turn, plane) = alone().await;
     let rig = paced(plane, "away").await;

@@ -15,8 +15,7 @@ use crate::plain;
 
 /// How long the operator may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-const FORWARD: &str =
-    "kubectl -n version-package-operator port-forward pod/$(kubectl -n version-package-operator get lease version-package-operator -o jsonpath='{.spec.holderIdentity}' | cut -d_ -f1) 8080";
+const FORWARD: &str = "kubectl -n version-package-operator port-forward pod/$(kubectl -n version-package-operator get lease version-package-operator -o jsonpath='{.spec.holderIdentity}' | cut -d_ -f1) 8080";
 
 /// Who is asked, and how the answer is printed.
 #[derive(Debug, clap::Args)]

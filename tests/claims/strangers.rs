@@ -19,7 +19,7 @@ async fn an_object_of_another_application_holds_nobody_whether_or_not_it_can_be_
     let namespace = neighbours(&rig, STRANGER, THEIR_SECRET).await;
     rig.active(&[("first", FIRST), ("second", SECOND), ("third", THIRD)])
         .await;
-    // One that is accepted and then can't be read, one that never could, and one that was never accepted by then.
+    // One that is accepted and then can't be read, and one that never could.
     let mut read = theirs(&rig, &namespace, "first", FIRST);
     rig.plane.apply(&read.to_string()).expect_ok();
     let accepted = their_reason(&rig, &namespace, "first", "Active").await;

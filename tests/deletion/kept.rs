@@ -87,6 +87,14 @@ async fn an_object_that_another_finalizer_keeps_says_once_how_it_ended() {
     }
     rig.delete("keeper");
     rig.gone("keeper").await;
+    // Whom only others keep needs no Platform any more.
+    let delete = ["delete", "platform", "production", "--wait=false"];
+    rig.kubectl(&delete).expect_ok();
+    wait_for("the Platform to go", SOON, async || {
+        let said = rig.kubectl(&["get", "platform", "production"]);
+        said.stderr.contains("NotFound").then_some(())
+    })
+    .await;
     for ((name, outcome), before) in ends.into_iter().zip(before) {
         assert_eq!(rig.get(name).await.unwrap(), before);
         assert_eq!(events(&rig, name, outcome), 1, "{name}");

@@ -167,6 +167,7 @@ async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
     let guarded = other.manifest("guarded", "package-00001", &expects);
     plane.apply(&guarded.to_string()).expect_ok();
     other.reason("guarded", "Active").await;
+    other.active(&[("plain", "package-00002")]).await;
 
     // Of the Platform nothing is left in the store but what the definition has.
     without(&plane, "platforms", "spec", "mode");
@@ -214,8 +215,17 @@ async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
     // A field of the status.
     without(&plane, "versionpackages", "status", "application");
     unready(&operator, ".status.application").await;
+    other.delete("plain");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(calls(&other).await, 0);
     whole(&plane, "versionpackages");
     operator.ready().await;
+    other.reason("plain", "FieldsLost").await;
+    assert_eq!(calls(&other).await, 0);
+    let uid = other.get("plain").await.unwrap()["metadata"]["uid"].clone();
+    other.annotate("vp/plain", "confirm", uid.as_str());
+    other.gone("plain").await;
+    assert_eq!(calls(&other).await, 1);
 }
 
 #[tokio::test]

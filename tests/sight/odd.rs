@@ -101,6 +101,8 @@ async fn an_odd_time_in_any_object_hides_nothing_and_stops_nobody() {
     tokio::time::sleep(SHORT_LEASE + Duration::from_secs(1)).await;
     assert!(operator.is_running(), "it keeps its Lease");
 
+    let binding = "clusterrolebinding/version-package-operator";
+    mark(&plane, &namespace, binding, "rbac.authorization.k8s.io/v1");
     // A process that starts finds all of them.
     for definition in ["versionpackages.iodm.dev", "platforms.iodm.dev"] {
         let definition = format!("crd/{definition}");

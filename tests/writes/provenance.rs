@@ -122,11 +122,17 @@ async fn of_a_restored_platform_what_was_sent_counts_and_a_release_does_not() {
     plane.install();
     let mut operator = crate::support::start_operator(&plane, &[]);
     operator.ready().await;
-    let layout = Layout {
-        platform,
+    let layout = || Layout {
+        platform: platform.clone(),
         ..Layout::default()
     };
-    let rig = Rig::on(&plane, "restored-platform", layout).await;
+    let rig = Rig::on(&plane, "restored-platform", layout()).await;
+    let other = Rig::on(&plane, "unreadable-record", layout()).await;
+    other
+        .active(&[("p-1", "package-00001"), ("p-2", "package-00002")])
+        .await;
+    other.delete("p-1");
+    other.gone("p-1").await;
     let names: Vec<(String, String)> = (1..=6)
         .map(|n| (format!("p-{n}"), format!("package-{n:05}")))
         .collect();
@@ -155,8 +161,26 @@ async fn of_a_restored_platform_what_was_sent_counts_and_a_release_does_not() {
         &patch,
     ])
     .expect_ok();
+    // Of another one nobody can read what was sent: that was the whole bound, just now.
+    let never = "9999-12-31T23:59:59Z";
+    let sent = json!([{"number": 1, "from": never, "until": never, "count": 1}]);
+    let unreadable = json!({"status": {"guard": {"sent": sent}}}).to_string();
+    other
+        .kubectl(&[
+            "patch",
+            "platform",
+            "production",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &unreadable,
+        ])
+        .expect_ok();
     let mut operator = crate::support::start_operator(&plane, &[]);
     operator.ready().await;
+    other.delete("p-2");
+    other.reason("p-2", "MassDeletionHeld").await;
+    assert!(other.deletes("package-00002").await.is_empty());
     rig.delete_all(&["p-4"]);
     rig.reason("p-4", "MassDeletionHeld").await;
     let own = uid(&before).to_owned();

@@ -1,4 +1,4 @@
-//! Objects and Platforms of the first version, whose statuses have no uid.
+//! Objects and Platforms of the first version, whose statuses have neither uid nor endpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::refused::add_second_platform;
 use super::*;
 use crate::support::{OPERATOR, Plane, SOON, SimulatorOptions, ready, start_operator, wait_for};
 
-/// So many of each kind: gone, released, held, and the last ones either paused or wanted.
+/// So many of each kind: gone, released and parked in the queue, held, and the last ones either paused or wanted.
 const EACH: usize = 250;
 const WRITES_AT_ONCE: usize = 16;
 
@@ -42,17 +42,36 @@ async fn all(rig: &Rig<'_>) -> Vec<Value> {
         .collect()
 }
 
+/// How many objects say which reason.
+async fn reasons(rig: &Rig<'_>) -> BTreeMap<String, usize> {
+    let mut said: BTreeMap<String, usize> = BTreeMap::new();
+    for object in all(rig).await {
+        let ready = ready(&object);
+        let reason = ready["reason"].as_str().unwrap_or_default().to_owned();
+        *said.entry(reason).or_default() += 1;
+    }
+    said
+}
+
+/// Waits until those that are to go and not held are deleted or parked, and no call goes any more; how many are parked.
+async fn parked(rig: &Rig<'_>) -> usize {
+    let mut calls = 0;
+    wait_for("the rest to be parked", SOON, async || {
+        let said = reasons(rig).await;
+        let count = |reason| said.get(reason).copied().unwrap_or_default();
+        let before = std::mem::replace(&mut calls, rig.simulator.ledger().await.len());
+        let all = count("Queued") + count("Deleted") == 2 * EACH;
+        (all && before == calls && count("Queued") > 0).then(|| count("Queued"))
+    })
+    .await
+}
+
 /// Waits until so many objects say `reason`.
 async fn say(rig: &Rig<'_>, reason: &str, count: usize) {
     let what = format!("{count} objects to say {reason}");
     let mut told = BTreeMap::new();
     wait_for(&what, SOON * 2, async || {
-        let mut said: BTreeMap<String, usize> = BTreeMap::new();
-        for object in all(rig).await {
-            let ready = ready(&object);
-            let reason = ready["reason"].as_str().unwrap_or_default().to_owned();
-            *said.entry(reason).or_default() += 1;
-        }
+        let said = reasons(rig).await;
         if said != told {
             eprintln!("waiting for {what}: {said:?}");
             told.clone_from(&said);
@@ -108,9 +127,19 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     say(&rig, "Active", EACH / 2).await;
     let second = hold().await;
     assert_ne!(second, released);
+    // Those that are released have two calls in an hour.
+    let quota = |calls: u32, window: &str| {
+        let spec = json!({"spec": {"quota": {"calls": calls, "window": window}}});
+        for platform in ["production", "second"] {
+            rig.patch(&format!("platform/{platform}"), &spec);
+        }
+    };
+    quota(2, "1h");
+    rig.patch("platform/second", &json!({"spec": {"mode": "Enforce"}}));
+    let waiting = parked(&rig).await;
     operator.terminate().await;
-    // What the first version wrote, but for the uid.
-    let none = json!({"status": {"uid": null}});
+    // What the first version wrote, but for the uid and the endpoint.
+    let none = json!({"status": {"uid": null, "endpoint": null}});
     let names = all(&rig)
         .await
         .into_iter()
@@ -153,8 +182,9 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     assert_eq!(rig.simulator.ledger().await.len(), deleted, "no call");
     assert_eq!(hold().await, second);
     say(&rig, "MassDeletionHeld", EACH).await;
+    say(&rig, "Queued", waiting).await;
     // What was released is free to go, in whatever window.
-    rig.patch("platform/second", &json!({"spec": {"mode": "Enforce"}}));
+    quota(100, "1s");
     say(&rig, "Deleted", 2 * EACH).await;
     assert_eq!(hold().await, second);
 }

@@ -47,7 +47,9 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::api::names::ObjectKey;
     use crate::api::version_package::Outcome;
+    use crate::session::{Priority, Purpose, Ticket};
 
     #[test]
     fn an_overdue_line_holds_all_that_leads_to_a_call_and_nothing_else() {
@@ -60,8 +62,20 @@ mod tests {
             error: "No space left on device".to_owned(),
         };
         for decision in [
+            Decision::Request(Ticket {
+                uid: "u".to_owned(),
+                key: ObjectKey::new("n", "a"),
+                purpose: Purpose::Delete,
+                priority: Priority::Deletion,
+                requested_at: now.wall,
+            }),
+            Decision::Follow {
+                ahead: ObjectKey::new("n", "b"),
+                priority: Priority::Deletion,
+            },
             Decision::WriteIntent(None),
             Decision::LookUp,
+            Decision::Confirm,
             Decision::Send,
         ] {
             assert_eq!(with_trail(decision.clone(), None, now), decision);

@@ -1,5 +1,6 @@
 //! What a session says of itself while a refusal for too many calls keeps it from calling.
 
+use super::lanes::{OTHER, beside};
 use super::*;
 
 #[test]
@@ -35,4 +36,17 @@ fn throttled_tells_when_the_next_call_goes_and_is_over_once_that_is_understood()
     assert_eq!(bench.core.state(LANE, bench.now), said, "no news yet");
     bench.call(22, &Answer::Done(200));
     assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+}
+
+#[test]
+fn a_refusal_of_one_credential_for_too_many_calls_pauses_all_of_the_application() {
+    let mut bench = beside(terms(100, "s2"));
+    bench.ask(1);
+    bench.call(1, &Answer::Throttled(Detail::default()));
+    let pause_ends = bench.core.budget.paused_until().unwrap();
+    bench.core.request(OTHER, &ticket(2), bench.now);
+    bench.settle();
+    assert!(bench.now < pause_ends && bench.logins.is_empty());
+    bench.until_login();
+    assert!(bench.now >= pause_ends);
 }
