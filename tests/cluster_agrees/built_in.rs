@@ -225,9 +225,8 @@ async fn pages(both: &mut both::Both, all: &str, selector: &str, changes: &[Aske
             }
         }
         let next = |answer: &Answer| {
-            answer.body["metadata"]["continue"]
-                .as_str()
-                .map(str::to_owned)
+            let next = answer.body["metadata"]["continue"].as_str();
+            next.filter(|next| !next.is_empty()).map(str::to_owned)
         };
         let (Some(real), Some(memory)) = (next(&real), next(&memory)) else {
             return;

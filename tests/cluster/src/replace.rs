@@ -28,7 +28,7 @@ impl State {
         let Some(kept) = self.store.get(&write.key).cloned() else {
             let wanted = meta::text(&new, "uid");
             if kind.put_creates && !wanted.is_empty() {
-                return Err(another(kind, &write.key.path, name, wanted, ""));
+                return Err(another(&write, name, wanted, ""));
             }
             if kind.put_creates {
                 return self.put_new(&write, new);
@@ -38,7 +38,7 @@ impl State {
         let old = decode(kind, &kept);
         let (wanted, uid) = (meta::text(&new, "uid"), meta::text(&old, "uid"));
         if !wanted.is_empty() && wanted != uid {
-            return Err(another(kind, &write.key.path, name, wanted, uid));
+            return Err(another(&write, name, wanted, uid));
         }
         let managers = self.taken_over(&write, &old, &new);
         let object = self.update(&write, new, &kept, &managers)?;
@@ -176,7 +176,7 @@ impl State {
         if self.naive == Some(Naive::StatusApplyKeepsUid) && write.status {
             let (wanted, uid) = (meta::text(&applied, "uid"), meta::text(&live, "uid"));
             if !wanted.is_empty() && wanted != uid {
-                return Err(another(kind, &write.key.path, name, wanted, uid));
+                return Err(another(write, name, wanted, uid));
             }
         }
         let manager = Self::manager(write, true);
@@ -199,14 +199,21 @@ impl State {
 }
 
 /// The object of the name has another uid than the one that is to be replaced.
-fn another(kind: &Kind, path: &str, name: &str, wanted: &str, uid: &str) -> Refusal {
+fn another(write: &Write<'_>, name: &str, wanted: &str, uid: &str) -> Refusal {
+    let (kind, path) = (write.kind, &write.key.path);
+    // What is only tried meets the object before the store does.
+    let store = if write.call.is_tried() {
+        ""
+    } else {
+        "/registry"
+    };
     let folder = if kind.custom {
         format!("{}/{}", kind.group, kind.plural)
     } else {
         kind.plural.clone()
     };
     let why = format!(
-        "StorageError: invalid object, Code: 4, Key: /registry/{folder}/{path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
+        "StorageError: invalid object, Code: 4, Key: {store}/{folder}/{path}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}"
     );
     Refusal::conflict(kind, name, &why)
 }
