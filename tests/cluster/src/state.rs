@@ -149,19 +149,25 @@ impl State {
         }
     }
 
-    /// What was only tried has the version of before, if there was one.
+    /// What was only tried has the version of before; where there was none, that which was sent, if any.
     fn unversion(&self, object: &mut Value, call: &Call, kind: &Kind) {
         let metadata = object["metadata"].as_object_mut();
         let Some(metadata) = metadata.filter(|all| all.contains_key("uid")) else {
             return;
         };
         let name = call.name.as_deref().unwrap_or_default();
-        match self.store.get(&Self::key(call, kind, name)) {
-            Some(kept) => {
-                metadata.insert("resourceVersion".into(), json!(kept.version.to_string()))
-            }
-            None => metadata.remove("resourceVersion"),
+        metadata.remove("resourceVersion");
+        let version = if let Some(kept) = self.store.get(&Self::key(call, kind, name)) {
+            Some(kept.version.to_string())
+        } else {
+            let sent: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+            sent["metadata"]["resourceVersion"]
+                .as_str()
+                .map(str::to_owned)
         };
+        if let Some(version) = version {
+            metadata.insert("resourceVersion".into(), json!(version));
+        }
     }
 
     fn answer(
