@@ -62,13 +62,16 @@ impl Sight {
         let losses = || {
             let all = state.definitions.iter();
             all.filter_map(|(kind, definition)| {
-                let lost = definition.lost.clone();
-                let lost = lost.map(|(what, since)| Unsaid {
-                    what,
-                    since,
-                    of: None,
-                });
-                let Unsaid { what, since, of } = lost.or_else(|| definition.doubts.unsaid())?;
+                let unsaid = definition.doubts.unsaid();
+                let Unsaid { what, since, of } = match (definition.lost.clone(), unsaid) {
+                    (None, unsaid) => unsaid?,
+                    // Whom an earlier loss concerns is among those that were written since.
+                    (Some((what, since)), unsaid) => Unsaid {
+                        what,
+                        since: unsaid.map_or(since, |unsaid| unsaid.since.min(since)),
+                        of: None,
+                    },
+                };
                 Some((*kind, Loss { what, since, of }))
             })
         };

@@ -306,3 +306,41 @@ fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobo
     knows.recall(losses, now);
     assert!(knows.may_write(Kind::Packages));
 }
+
+#[test]
+fn a_second_loss_forgets_none_of_the_doubts_of_the_first_that_stand_in_no_status() {
+    let now = Instant::now();
+    let kind = Kind::PackageDefinition;
+    let sight = seeing();
+    let mut eye = sight.eye(Kind::Packages);
+    sight.eye(kind).at(40);
+    sight.define(kind, lacking("it lacks x"), now);
+    sight.define(kind, fit(3), now);
+    sight.settled(now);
+    eye.begins();
+    eye.lists();
+    let object = Lineage {
+        uid: "u".to_owned(),
+        version: 41,
+        ..Lineage::default()
+    };
+    assert!(sight.doubts(Kind::Packages, &object, true).is_some());
+    eye.listed();
+    let told = |sight: &Sight| sight.losses().borrow().get(&kind).cloned().unwrap();
+    assert_eq!(told(&sight).of, Some([("u".to_owned(), 0)].into()));
+    // The next one begins later, and the process may end at any moment from here on.
+    sight.eye(kind).at(60);
+    sight.define(kind, lacking("it lacks y"), now);
+    assert_eq!((told(&sight).since, told(&sight).of), (40, None));
+    // So it is where a process hears of the doubts while a field is missing.
+    let next = seeing();
+    next.eye(kind).at(70);
+    next.define(kind, lacking("it lacks y"), now);
+    let loss = Loss {
+        what: "it lacks x".to_owned(),
+        since: 40,
+        of: Some([("u".to_owned(), 0)].into()),
+    };
+    next.recall(Losses::from([(kind, loss)]), now);
+    assert_eq!((told(&next).since, told(&next).of), (40, None));
+}
