@@ -351,3 +351,88 @@ async fn a_loss_that_ended_while_no_process_ran_is_known_to_the_next_one() {
     assert_eq!(calls(&rig).await, 2);
     rig.reason("kept", "FieldsLost").await;
 }
+
+/// A policy keeps the statuses of a namespace from being written.
+fn mute(plane: &Plane, namespace: &str) {
+    let space = "kubernetes.io/metadata.name";
+    let manifests = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "mute"},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [{
+                    "apiGroups": ["iodm.dev"], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": ["versionpackages/status"],
+                }]},
+                "validations": [{"expression": "false", "message": "not now"}],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "mute"},
+            "spec": {
+                "policyName": "mute", "validationActions": ["Deny"],
+                "matchResources": {"namespaceSelector": {"matchLabels": {space: namespace}}},
+            },
+        },
+    ]});
+    plane.apply(&manifests.to_string()).expect_ok();
+}
+
+#[tokio::test]
+async fn a_second_loss_forgets_no_doubt_of_the_first_over_a_restart() {
+    let plane = Plane::start();
+    plane.install();
+    let rig = Rig::on(&plane, "twice", Layout::default()).await;
+    let mut operator = start_operator(&plane, &[]);
+    operator.ready().await;
+    let retain = json!({"deletionPolicy": "Retain"});
+    let retained = rig.manifest("kept", "package-00001", &retain);
+    plane.apply(&retained.to_string()).expect_ok();
+    rig.reason("kept", "Active").await;
+    mute(&plane, &rig.namespace);
+    wait_for("the policy to deny", SOON, async || {
+        let status = json!({"status": {"lastHandledRequestedAt": "x"}}).to_string();
+        let patch = [
+            "patch",
+            "vp",
+            "kept",
+            "--subresource=status",
+            "--dry-run=server",
+        ];
+        let patch = [&patch[..], &["--type=merge", "-p", &status]].concat();
+        rig.kubectl(&patch).stderr.contains("not now").then_some(())
+    })
+    .await;
+
+    // Under the first loss the store drops the Retain, and nobody can say so on the object.
+    without(&plane, "versionpackages", "spec", "deletionPolicy");
+    unready(&operator, ".spec.deletionPolicy").await;
+    rig.annotate("vp/kept", "note", Some("written meanwhile"));
+    whole(&plane, "versionpackages");
+    let record = async |part: &str| {
+        wait_for("the Lease to say so", SOON, async || {
+            recorded(&plane).contains(part).then_some(())
+        })
+        .await;
+    };
+    record("\"of\"").await;
+    // Nothing is written under the second one, which outlasts the process.
+    without(&plane, "versionpackages", "spec", "deletionPolicy");
+    unready(&operator, ".spec.deletionPolicy").await;
+    operator.terminate().await;
+    assert!(!recorded(&plane).contains("\"of\""), "{}", recorded(&plane));
+    let mut operator = start_operator(&plane, &[]);
+    unready(&operator, ".spec.deletionPolicy").await;
+    whole(&plane, "versionpackages");
+    operator.ready().await;
+    for kind in [
+        "validatingadmissionpolicybinding",
+        "validatingadmissionpolicy",
+    ] {
+        plane.kubectl(&["delete", kind, "mute"]).expect_ok();
+    }
+    rig.reason("kept", "FieldsLost").await;
+    rig.delete("kept");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rig.reason("kept", "FieldsLost").await;
+    assert_eq!(calls(&rig).await, 0);
+}
