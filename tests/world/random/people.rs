@@ -15,7 +15,7 @@ impl History<'_> {
     pub(super) async fn people(&mut self) {
         let stage = self.stage;
         let name = self.object();
-        match self.chance.u32(..46) {
+        match self.chance.u32(..43) {
             0..9 => stage.retire(&name).await,
             9..14 => {
                 stage.retires_never(&name).await;
@@ -37,12 +37,7 @@ impl History<'_> {
             34..36 => self.accept(&name).await,
             36..38 => stage.release_all().await,
             38..39 => self.disregard(&name).await,
-            39..42 => {
-                let time = Duration::from_secs(self.chance.u64(5..90));
-                stage.retires_in(&name, time).await;
-                self.plan(&name).await;
-            }
-            42..44 => {
+            39..41 => {
                 let word = self.chance.u32(..).to_string();
                 let platform = self.one(&NAMES);
                 stage.ask_of_platform(platform, &word).await;
