@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::at_once::at_once;
 use crate::faults::{Fault, To};
@@ -93,8 +93,6 @@ struct History<'a> {
     wrong: BTreeSet<&'static str>,
     /// Those that have named another application: the operator may go by that for long, so their Platforms get no new objects.
     foreign: BTreeSet<&'static str>,
-    /// When objects retire by themselves, at the latest by any clock.
-    due: Vec<(Instant, String)>,
     backups: BTreeMap<String, Backup>,
     /// What Git has taken away, and may bring back.
     pruned: Vec<(String, Wish)>,
@@ -115,7 +113,6 @@ impl<'a> History<'a> {
             chance,
             wrong: BTreeSet::new(),
             foreign: BTreeSet::new(),
-            due: Vec::new(),
             backups: BTreeMap::new(),
             pruned: Vec::new(),
             strangers: Vec::new(),
@@ -130,20 +127,7 @@ impl<'a> History<'a> {
     }
 
     async fn pause(&mut self, most: u64) {
-        let time = Duration::from_millis(self.chance.u64(..most));
-        self.rest(time).await;
-    }
-
-    /// Lets time pass. What is due by then retires by itself.
-    async fn rest(&mut self, time: Duration) {
-        let until = Instant::now() + time;
-        self.due.sort();
-        while let Some((at, name)) = self.due.first().cloned().filter(|(at, _)| *at <= until) {
-            self.due.remove(0);
-            sleep_until(at).await;
-            self.retires(&name).await;
-        }
-        sleep_until(until).await;
+        sleep(Duration::from_millis(self.chance.u64(..most))).await;
     }
 
     /// One of the names that people have used.

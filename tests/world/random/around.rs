@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::{BOUND, History};
 use crate::people::PEOPLE;
@@ -185,7 +186,6 @@ impl History<'_> {
             } else {
                 self.stage.restore_spec(&name, &backup, None).await;
             }
-            self.plan(&name).await;
             return;
         }
     }
@@ -201,7 +201,7 @@ impl History<'_> {
         stage.lose_field(plural, field).await;
         self.fields_lost = true;
         // What is written before any process has seen that is a limit that the README names.
-        self.rest(Duration::from_secs(2)).await;
+        sleep(Duration::from_secs(2)).await;
     }
 
     /// Somebody deletes a namespace with everything in it.
@@ -237,7 +237,7 @@ impl History<'_> {
             return;
         };
         world.stop(&leader);
-        self.rest(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
         stage.make_statuses_old().await;
         let lease = self.one(&[OldLease::GivenBack, OldLease::Held]);
         // Whoever leads already goes on; and an older Lease doesn't tell which fields were lost.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::around::POLICIES;
 use super::{BOUND, History};
@@ -20,7 +21,7 @@ impl History<'_> {
             self.mend_secret(name).await;
         }
         // One that was given up may still be on its way.
-        self.rest(Duration::from_secs(60)).await;
+        sleep(Duration::from_secs(60)).await;
         self.bring_platform().await;
         // What is held is released before a bound is raised.
         stage.release_all().await;
@@ -33,7 +34,7 @@ impl History<'_> {
             stage.change_platform(platform, spec).await;
         }
         // Until all is read anew.
-        self.rest(Duration::from_secs(30)).await;
+        sleep(Duration::from_secs(30)).await;
         stage.confirm_platforms().await;
         stage.say_retain_again().await;
         for name in stage.names() {
@@ -44,7 +45,7 @@ impl History<'_> {
         }
         // Each release may let the next hold come.
         for _ in 0..20 {
-            self.rest(Duration::from_secs(15)).await;
+            sleep(Duration::from_secs(15)).await;
             self.end_namespaces();
             stage.release_all().await;
             // A process that begins to lead may find only then what was lost.

@@ -1,15 +1,9 @@
 //! What people do to objects by hand, and who else there is.
 
-use std::time::Duration;
-
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::History;
 use crate::stage::NAMES;
-
-/// So far ahead the clock of a machine may be: what is due by it is due.
-const CLOCKS: Duration = Duration::from_secs(31);
 
 impl History<'_> {
     pub(super) async fn people(&mut self) {
@@ -17,10 +11,7 @@ impl History<'_> {
         let name = self.object();
         match self.chance.u32(..43) {
             0..9 => stage.retire(&name).await,
-            9..14 => {
-                stage.retires_never(&name).await;
-                stage.revive(&name).await;
-            }
+            9..14 => stage.revive(&name).await,
             14..18 => stage.retain(&name).await,
             18..20 => stage.let_go(&name).await,
             20..24 => stage.pause(&name, true).await,
@@ -43,25 +34,6 @@ impl History<'_> {
                 stage.ask_of_platform(platform, &word).await;
             }
             _ => self.strange().await,
-        }
-    }
-
-    /// Sees when an object retires by itself.
-    pub(super) async fn plan(&mut self, name: &str) {
-        match self.stage.retires_after(name).await {
-            None => {}
-            Some(left) if left <= CLOCKS => self.stage.is_due(name),
-            Some(left) => self
-                .due
-                .push((Instant::now() + left - CLOCKS, name.to_owned())),
-        }
-    }
-
-    /// The time of an object has come, unless it was put off.
-    pub(super) async fn retires(&self, name: &str) {
-        let left = self.stage.retires_after(name).await;
-        if left.is_some_and(|left| left <= CLOCKS) {
-            self.stage.is_due(name);
         }
     }
 

@@ -89,19 +89,6 @@ impl Stage<'_> {
         self.edit(name, spec, |_| {}).await;
     }
 
-    /// How long until an object retires by itself, where it does.
-    pub async fn retires_after(&self, name: &str) -> Option<Duration> {
-        let object = self.object(name).await?;
-        let at: jiff::Timestamp = object["spec"]["retireAfter"].as_str()?.parse().ok()?;
-        let left = at.duration_since(self.world.wall());
-        Some(Duration::try_from(left).unwrap_or_default())
-    }
-
-    /// Somebody takes it back that an object retires by itself.
-    pub async fn retires_never(&self, name: &str) {
-        self.edit(name, json!({"retireAfter": null}), |_| {}).await;
-    }
-
     /// The time has come at which an object retires by itself.
     pub fn is_due(&self, name: &str) {
         self.change(&key(name), |wish| {
