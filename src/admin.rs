@@ -35,6 +35,7 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 const SCRAPE: Duration = Duration::from_millis(250);
 /// Reports that are made or read at a time.
 const REPORTS: usize = 4;
+
 /// Whether the operator can do its work: a fixed set of named gates, each open or closed for a reason.
 #[derive(Debug)]
 pub struct Readiness {
