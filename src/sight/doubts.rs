@@ -103,11 +103,16 @@ pub(super) struct Unsaid {
 impl Doubts {
     /// What the next list brings is judged by this loss.
     pub(super) fn begin(&mut self, what: String, complete_until: u64) {
-        let open = self.listing.is_some() || !self.unsaid.is_empty();
+        let open = self.is_open();
         let oldest = self.oldest.take().filter(|_| open);
         let (first, since) = oldest.unwrap_or_else(|| (what.clone(), complete_until));
         self.oldest = Some((first, since.min(complete_until)));
         self.listing = Some((what, complete_until));
+    }
+
+    /// Whether a doubt may still come of a loss, or stands in no status yet.
+    fn is_open(&self) -> bool {
+        self.listing.is_some() || !self.unsaid.is_empty()
     }
 
     /// A list begins.
@@ -144,8 +149,8 @@ impl Doubts {
 
     /// What the next process has to know of doubts that stand in no status yet.
     pub(super) fn unsaid(&self) -> Option<Unsaid> {
-        let open = self.listing.is_some() || !self.unsaid.is_empty();
-        let (what, since) = self.oldest.clone().filter(|_| open)?;
+        let oldest = self.oldest.as_ref().filter(|_| self.is_open());
+        let (what, since) = oldest?.clone();
         let few = self.listing.is_none() && self.unsaid.len() <= NAMED;
         let edits = |uid: &String| Some((uid.clone(), self.known.get(uid)?.as_ref()?.0));
         let of = few.then(|| self.unsaid.iter().filter_map(edits).collect());

@@ -59,9 +59,9 @@ impl Sight {
 
     /// Notes what is lost now.
     pub(super) fn note_losses(&self, state: &State) {
-        let losses = || {
-            let all = state.definitions.iter();
-            all.filter_map(|(kind, definition)| {
+        let all = state.definitions.iter();
+        let losses: Losses = all
+            .filter_map(|(kind, definition)| {
                 let unsaid = definition.doubts.unsaid();
                 let Unsaid { what, since, of } = match (definition.lost.clone(), unsaid) {
                     (None, unsaid) => unsaid?,
@@ -74,11 +74,11 @@ impl Sight {
                 };
                 Some((*kind, Loss { what, since, of }))
             })
-        };
+            .collect();
         self.losses.send_if_modified(|known| {
-            let other = !losses().eq(known.iter().map(|(kind, loss)| (*kind, loss.clone())));
+            let other = *known != losses;
             if other {
-                *known = losses().collect();
+                *known = losses;
             }
             other
         });
