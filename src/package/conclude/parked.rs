@@ -74,10 +74,11 @@ fn queued(seen: &Observation, position: usize, estimated: Duration) -> String {
 pub(super) fn waits_already(seen: &Observation) -> bool {
     let status = &seen.object.status;
     // It asks for its turn, so nothing keeps it from that.
-    let over = [HINDERED, WRITES_HANG];
-    let used = seen.given_back == 0 && status.begins(GIVEN_BACK);
-    let over = over.iter().any(|begin| status.begins(begin)) || used;
-    if over || status.says(Reason::GracePeriod) {
+    let over = status.begins(HINDERED)
+        || status.begins(WRITES_HANG)
+        || status.says(Reason::GracePeriod)
+        || (seen.given_back == 0 && status.begins(GIVEN_BACK));
+    if over {
         return false;
     }
     status.phase == Some(Phase::Waiting) && is_current(seen)
