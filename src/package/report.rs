@@ -192,7 +192,8 @@ fn restart_watch(reach: &Reach<'_>) {
 fn exists(reach: &Reach<'_>, usable: Option<&Usable>, elsewhere: Option<Endpoint>) {
     let Some(usable) = usable else { return };
     let (session, own) = (&*usable.session, !usable.logs_in);
-    if (reach.inventory).exists(session, &usable.witness(), elsewhere, own) {
+    let witness = usable.witness();
+    if reach.inventory.exists(session, &witness, elsewhere, own) {
         for platform in reach.directory.of_application(session.key()) {
             let concerned = reach.cache.concerned_by(&platform);
             reach.queue.add_wakes(concerned);
