@@ -1,5 +1,6 @@
 //! Checked names: each is tested once on the way in and trusted afterwards.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
 /// The annotation whose new value means "try now"; echoed in `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
 /// So many characters of its value count: `status.lastHandledRequestedAt` has room for no more.
-pub const REQUESTED_AT_LENGTH: usize = 256;
+const REQUESTED_AT_LENGTH: usize = 256;
 /// The annotation by which a person passes over unclear claims: the uids of the objects, with commas between them.
 pub const DISREGARD_ANNOTATION: &str = "iodm.dev/disregard";
 /// The annotation that accepts a live object anew: the application that its `Platform` has credentials of now.
@@ -29,6 +30,12 @@ pub const IN_USE_FINALIZER: &str = "iodm.dev/in-use";
 pub const FINALIZER: &str = "iodm.dev/package";
 /// The field manager of every write that this operator makes.
 pub const FIELD_MANAGER: &str = "version-package-operator";
+
+/// Takes the value of `iodm.dev/requested-at` out of the annotations of an object, as far as it counts.
+pub fn requested_at(annotations: &mut BTreeMap<String, String>) -> Option<String> {
+    let value = annotations.remove(REQUESTED_AT_ANNOTATION)?;
+    Some(value.chars().take(REQUESTED_AT_LENGTH).collect())
+}
 
 /// Why a name was refused, in the words of the person who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api::names::{
     ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FINALIZER, FileId, ObjectKey,
-    PAUSED_ANNOTATION, REQUESTED_AT_ANNOTATION, REQUESTED_AT_LENGTH,
+    PAUSED_ANNOTATION, requested_at,
 };
 use crate::api::status::{self, Bearer, Beside, Read};
 use crate::api::version_package::{
@@ -220,10 +220,7 @@ impl Object {
             odd_pause: pause
                 .filter(|value| value != "true")
                 .map(|value| value.chars().take(SHOWN_OF_PAUSE).collect()),
-            // The status repeats it, and has no room for more.
-            requested_at: annotations
-                .remove(REQUESTED_AT_ANNOTATION)
-                .map(|value| value.chars().take(REQUESTED_AT_LENGTH).collect()),
+            requested_at: requested_at(&mut annotations),
             actor: None,
             spec,
             status,
@@ -262,6 +259,7 @@ mod tests {
 
     use super::*;
     use crate::api::crds;
+    use crate::api::names::REQUESTED_AT_ANNOTATION;
     use crate::package::watched::{Watched, read, served};
     use serde_json::json;
 

@@ -8,7 +8,7 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::api::names::{
     ABANDON_ANNOTATION, CONFIRM_ANNOTATION, IN_USE_FINALIZER, ObjectKey, RELEASE_HOLD_ANNOTATION,
-    REQUESTED_AT_ANNOTATION, REQUESTED_AT_LENGTH,
+    requested_at,
 };
 use crate::api::platform::{
     AllowedFrom, AllowedNamespaces, PlatformReason, PlatformSpec, PlatformStatus,
@@ -144,9 +144,7 @@ impl From<Raw> for Object {
             deleted_at: meta.deletion_timestamp.map(|time| time.0),
             in_use: finalizers.iter().any(|one| one == IN_USE_FINALIZER),
             finalizers,
-            requested_at: annotations
-                .remove(REQUESTED_AT_ANNOTATION)
-                .map(|value| value.chars().take(REQUESTED_AT_LENGTH).collect()),
+            requested_at: requested_at(&mut annotations),
             release_hold: annotations.remove(RELEASE_HOLD_ANNOTATION),
             abandon: annotations.remove(ABANDON_ANNOTATION),
             wanted,
