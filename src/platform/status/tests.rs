@@ -56,12 +56,12 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<PlatformStatus> {
-    let snapshot = state.map(snapshot);
-    next(&Look {
+/// What is looked at where nothing is amiss: no session yet, and no object.
+fn look<'a>(object: &'a Object, access: &'a Access) -> Look<'a> {
+    Look {
         object,
         access,
-        snapshot: snapshot.as_ref(),
+        snapshot: None,
         packages: Some(PackageCounts::default()),
         users: None,
         record: None,
@@ -70,6 +70,14 @@ fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<Pla
         unwatched: None,
         release_waits: false,
         now: (at(1000), Instant::now()),
+    }
+}
+
+fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<PlatformStatus> {
+    let snapshot = state.map(snapshot);
+    next(&Look {
+        snapshot: snapshot.as_ref(),
+        ..look(object, access)
     })
 }
 
@@ -107,17 +115,9 @@ async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_be
         let state = matches!(access, Access::Granted(_)).then_some(State::Open);
         let snapshot = state.map(snapshot);
         let status = next(&Look {
-            object: &object,
-            access: &access,
             snapshot: snapshot.as_ref(),
-            packages: Some(PackageCounts::default()),
-            users: None,
-            record: None,
-            other_logins: &[],
-            overdue: None,
             unwatched: Some(&failing),
-            release_waits: false,
-            now: (at(1000), Instant::now()),
+            ..look(&object, &access)
         });
         let status = status.unwrap();
         let (_, why, message) = ready(&status);
@@ -155,17 +155,9 @@ async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
     let snapshot = snapshot(State::Open);
     let said = |release_waits| {
         let status = next(&Look {
-            object: &object,
-            access: &access,
             snapshot: Some(&snapshot),
-            packages: Some(PackageCounts::default()),
-            users: None,
-            record: None,
-            other_logins: &[],
-            overdue: None,
-            unwatched: None,
             release_waits,
-            now: (at(1000), Instant::now()),
+            ..look(&object, &access)
         });
         let status = status.unwrap();
         let (is, why, message) = ready(&status);
@@ -273,17 +265,9 @@ async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
 fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
     let (read, access) = (platform(&spec()), grant(logs_in, None));
     next(&Look {
-        object: &read,
-        access: &access,
         snapshot: Some(snapshot),
-        packages: Some(PackageCounts::default()),
-        users: None,
-        record: None,
         other_logins: &[(ObjectKey::new("iot", "other"), "iot/other-app".to_owned())],
-        overdue: None,
-        unwatched: None,
-        release_waits: false,
-        now: (at(1000), Instant::now()),
+        ..look(&read, &access)
     })
     .unwrap()
 }
@@ -313,17 +297,8 @@ async fn ready_says_what_is_known_of_the_credential() {
         let mut looked = snapshot(State::Open);
         looked.proof = proof;
         let said = next(&Look {
-            object: &read,
-            access: &access,
             snapshot: Some(&looked),
-            packages: Some(PackageCounts::default()),
-            users: None,
-            record: None,
-            other_logins: &[],
-            overdue: None,
-            unwatched: None,
-            release_waits: false,
-            now: (at(1000), Instant::now()),
+            ..look(&read, &access)
         });
         ready(&said.unwrap()).2.to_owned()
     };
@@ -340,17 +315,8 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
     let (mut read, access) = (platform(&spec()), grant(true, None));
     let counted = |object: &Object, packages| {
         let look = Look {
-            object,
-            access: &access,
-            snapshot: None,
             packages,
-            users: None,
-            record: None,
-            other_logins: &[],
-            overdue: None,
-            unwatched: None,
-            release_waits: false,
-            now: (at(1000), Instant::now()),
+            ..look(object, &access)
         };
         next(&look).unwrap().packages
     };
@@ -415,17 +381,9 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
         let until = now + Duration::from_secs(60);
         let snapshot = snapshot(State::Throttled { until });
         next(&Look {
-            object: read,
-            access: &grant(true, None),
             snapshot: Some(&snapshot),
-            packages: Some(PackageCounts::default()),
-            users: None,
-            record: None,
-            other_logins: &[],
-            overdue: None,
-            unwatched: None,
-            release_waits: false,
             now: (at(second), now),
+            ..look(read, &grant(true, None))
         })
         .unwrap()
     };
@@ -448,20 +406,12 @@ async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
     });
     let after = |read: &Object, seconds: u16| {
         next(&Look {
-            object: read,
-            access: &access,
             snapshot: Some(&snapshot),
-            packages: Some(PackageCounts::default()),
-            users: None,
-            record: None,
-            other_logins: &[],
-            overdue: None,
-            unwatched: None,
-            release_waits: false,
             now: (
                 at(1000 + i64::from(seconds)),
                 start + Duration::from_secs(seconds.into()),
             ),
+            ..look(read, &access)
         })
         .unwrap()
     };
@@ -497,17 +447,10 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
     };
     let said = |record: Option<&Record>| {
         let status = next(&Look {
-            object: &object,
-            access: &grant(true, None),
             snapshot: Some(&snapshot(State::Open)),
-            packages: Some(PackageCounts::default()),
             users: Some(&users),
             record,
-            other_logins: &[],
-            overdue: None,
-            unwatched: None,
-            release_waits: false,
-            now: (at(1000), Instant::now()),
+            ..look(&object, &grant(true, None))
         });
         let status = status.unwrap();
         let (_, reason, message) = ready(&status);
@@ -581,17 +524,8 @@ async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
         for (deleted_at, part) in [(None, ""), (Some(at(900)), "2 objects")] {
             object.deleted_at = deleted_at;
             let status = next(&Look {
-                object: &object,
-                access: &access,
-                snapshot: None,
-                packages: Some(PackageCounts::default()),
                 users: Some(&users),
-                record: None,
-                other_logins: &[],
-                overdue: None,
-                unwatched: None,
-                release_waits: false,
-                now: (at(1000), Instant::now()),
+                ..look(&object, &access)
             });
             let status = status.unwrap();
             let (_, reason, message) = ready(&status);
@@ -619,17 +553,9 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
         ),
     ] {
         let said = next(&Look {
-            object: &read,
-            access: &access,
             snapshot: Some(&snapshot(state)),
-            packages: Some(PackageCounts::default()),
-            users: None,
-            record: None,
-            other_logins: &[],
             overdue: Some(&overdue),
-            unwatched: None,
-            release_waits: false,
-            now: (at(1000), Instant::now()),
+            ..look(&read, &access)
         })
         .unwrap();
         assert_eq!((ready(&said).0, ready(&said).1), ("False", reason));
