@@ -16,6 +16,15 @@ fn fit(generation: i64) -> Result<Compared, Unfit> {
     })
 }
 
+/// A loss since version 40; `of` is the object that is doubted by now, with its edits.
+fn lacks_x(of: Option<(&str, i64)>) -> Loss {
+    Loss {
+        what: "it lacks x".to_owned(),
+        since: 40,
+        of: of.map(|(uid, edits)| [(uid.to_owned(), edits)].into()),
+    }
+}
+
 fn listed(sight: &Arc<Sight>, but: &[Kind]) {
     for kind in Kind::ALL {
         if !but.contains(&kind) {
@@ -223,12 +232,8 @@ fn a_later_list_of_a_definition_does_not_hide_what_came_before_it() {
 #[test]
 fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_statuses_say_it() {
     let now = Instant::now();
-    let loss = Loss {
-        what: "it lacks x".to_owned(),
-        since: 40,
-        of: None,
-    };
-    let losses = Losses::from([(Kind::PackageDefinition, loss.clone())]);
+    let loss = lacks_x(None);
+    let losses = Losses::from([(Kind::PackageDefinition, loss)]);
     let object = |version, said| Lineage {
         uid: format!("of-{version}"),
         version,
@@ -253,10 +258,7 @@ fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_status
         let mut eye = sight.eye(Kind::Packages);
         eye.begins();
         eye.listed();
-        let of = Loss {
-            of: Some([("of-41".to_owned(), 0)].into()),
-            ..loss.clone()
-        };
+        let of = lacks_x(Some(("of-41", 0)));
         let of = Losses::from([(Kind::PackageDefinition, of)]);
         assert_eq!(*sight.losses().borrow(), of, "no status says it yet");
         assert!(doubts(41, true));
@@ -267,11 +269,7 @@ fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_status
 #[test]
 fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobody_else() {
     let now = Instant::now();
-    let loss = Loss {
-        what: "it lacks x".to_owned(),
-        since: 40,
-        of: Some([("u".to_owned(), 1)].into()),
-    };
+    let loss = lacks_x(Some(("u", 1)));
     let losses = Losses::from([(Kind::PackageDefinition, loss)]);
     let of = |uid: &str| Lineage {
         uid: uid.to_owned(),
@@ -310,37 +308,37 @@ fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobo
 #[test]
 fn a_second_loss_forgets_none_of_the_doubts_of_the_first_that_stand_in_no_status() {
     let now = Instant::now();
-    let kind = Kind::PackageDefinition;
-    let sight = seeing();
-    let mut eye = sight.eye(Kind::Packages);
-    sight.eye(kind).at(40);
-    sight.define(kind, lacking("it lacks x"), now);
-    sight.define(kind, fit(3), now);
-    sight.settled(now);
-    eye.begins();
-    eye.lists();
-    let object = Lineage {
-        uid: "u".to_owned(),
-        version: 41,
-        ..Lineage::default()
-    };
-    assert!(sight.doubts(Kind::Packages, &object, true).is_some());
-    eye.listed();
-    let told = |sight: &Sight| sight.losses().borrow().get(&kind).cloned().unwrap();
-    assert_eq!(told(&sight).of, Some([("u".to_owned(), 0)].into()));
-    // The next one begins later, and the process may end at any moment from here on.
-    sight.eye(kind).at(60);
-    sight.define(kind, lacking("it lacks y"), now);
-    assert_eq!((told(&sight).since, told(&sight).of), (40, None));
-    // So it is where a process hears of the doubts while a field is missing.
-    let next = seeing();
-    next.eye(kind).at(70);
-    next.define(kind, lacking("it lacks y"), now);
-    let loss = Loss {
-        what: "it lacks x".to_owned(),
-        since: 40,
-        of: Some([("u".to_owned(), 0)].into()),
-    };
-    next.recall(Losses::from([(kind, loss)]), now);
-    assert_eq!((told(&next).since, told(&next).of), (40, None));
+    for (kind, objects) in [
+        (Kind::PackageDefinition, Kind::Packages),
+        (Kind::PlatformDefinition, Kind::Platforms),
+    ] {
+        let sight = seeing();
+        let mut eye = sight.eye(objects);
+        sight.eye(kind).at(40);
+        sight.define(kind, lacking("it lacks x"), now);
+        sight.define(kind, fit(3), now);
+        sight.settled(now);
+        eye.begins();
+        eye.lists();
+        let object = Lineage {
+            uid: "u".to_owned(),
+            version: 41,
+            ..Lineage::default()
+        };
+        assert!(sight.doubts(objects, &object, true).is_some());
+        eye.listed();
+        let told = |sight: &Sight| sight.losses().borrow().get(&kind).cloned().unwrap();
+        assert_eq!(told(&sight).of, Some([("u".to_owned(), 0)].into()));
+        // The next one begins later, and the process may end at any moment from here on.
+        sight.eye(kind).at(60);
+        sight.define(kind, lacking("it lacks y"), now);
+        assert_eq!((told(&sight).since, told(&sight).of), (40, None));
+        // So it is where a process hears of the doubts while a field is missing.
+        let next = seeing();
+        next.eye(kind).at(70);
+        next.define(kind, lacking("it lacks y"), now);
+        let loss = lacks_x(Some(("u", 0)));
+        next.recall(Losses::from([(kind, loss)]), now);
+        assert_eq!((told(&next).since, told(&next).of), (40, None));
+    }
 }
