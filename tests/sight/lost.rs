@@ -55,6 +55,13 @@ async fn observing(plane: &Plane) -> Rig<'_> {
     Rig::on(plane, "observing", layout).await
 }
 
+/// Applies an object that keeps its package, and waits until it is accepted.
+async fn retained(rig: &Rig<'_>, name: &str, file: &str) -> Value {
+    let retained = rig.manifest(name, file, &json!({"deletionPolicy": "Retain"}));
+    rig.plane.apply(&retained.to_string()).expect_ok();
+    rig.reason(name, "Active").await
+}
+
 async fn calls(rig: &Rig<'_>) -> usize {
     let ledger = rig.simulator.ledger().await;
     ledger
@@ -78,9 +85,7 @@ async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
         "package-00004",
     ];
     for (name, file) in names.into_iter().zip(files) {
-        let retained = rig.manifest(name, file, &json!({"deletionPolicy": "Retain"}));
-        plane.apply(&retained.to_string()).expect_ok();
-        rig.reason(name, "Active").await;
+        retained(&rig, name, file).await;
     }
 
     without(&plane, "versionpackages", "spec", "deletionPolicy");
@@ -152,11 +157,7 @@ async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
 async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
     let plane = Plane::start();
     plane.install();
-    let layout = Layout {
-        platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
-        ..Layout::default()
-    };
-    let rig = Rig::on(&plane, "identity", layout).await;
+    let rig = observing(&plane).await;
     let other = Rig::on(&plane, "enforcing", Layout::default()).await;
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
@@ -236,13 +237,7 @@ async fn what_is_written_after_a_process_started_under_a_loss_is_held_over_each_
     let observing = observing(&plane).await;
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
-    let retained = rig.manifest(
-        "kept",
-        "package-00001",
-        &json!({"deletionPolicy": "Retain"}),
-    );
-    plane.apply(&retained.to_string()).expect_ok();
-    let object = rig.reason("kept", "Active").await;
+    let object = retained(&rig, "kept", "package-00001").await;
     // A word that a person has given about an earlier loss, and left there.
     let uid = object["metadata"]["uid"].as_str();
     rig.annotate("vp/kept", "confirm", uid);
@@ -308,10 +303,7 @@ async fn a_loss_that_ended_while_no_process_ran_is_known_to_the_next_one() {
     let observing = observing(&plane).await;
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
-    let retain = json!({"deletionPolicy": "Retain"});
-    let retained = rig.manifest("kept", "package-00001", &retain);
-    plane.apply(&retained.to_string()).expect_ok();
-    rig.reason("kept", "Active").await;
+    retained(&rig, "kept", "package-00001").await;
     rig.active(&[("untouched", "package-00002")]).await;
     observing.active(&[("observed", "package-00001")]).await;
     observing.retire("observed");
@@ -384,10 +376,7 @@ async fn a_second_loss_forgets_no_doubt_of_the_first_over_a_restart() {
     let rig = Rig::on(&plane, "twice", Layout::default()).await;
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
-    let retain = json!({"deletionPolicy": "Retain"});
-    let retained = rig.manifest("kept", "package-00001", &retain);
-    plane.apply(&retained.to_string()).expect_ok();
-    rig.reason("kept", "Active").await;
+    retained(&rig, "kept", "package-00001").await;
     mute(&plane, &rig.namespace);
     wait_for("the policy to deny", SOON, async || {
         let status = json!({"status": {"lastHandledRequestedAt": "x"}}).to_string();

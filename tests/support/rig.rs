@@ -225,6 +225,20 @@ impl<'a> Rig<'a> {
             .expect_ok();
     }
 
+    /// Merges `change` into the status of an object, as the operator would.
+    pub fn patch_status(&self, object: &str, change: &Value) {
+        let change = change.to_string();
+        let patch = [
+            "patch",
+            object,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &change,
+        ];
+        self.kubectl(&patch).expect_ok();
+    }
+
     /// Sets `lifecycle: Retired`.
     pub fn retire(&self, name: &str) {
         self.patch(

@@ -150,32 +150,12 @@ async fn of_a_restored_platform_what_was_sent_counts_and_a_release_does_not() {
     status["uid"] = json!("7c0f6a1e-0000-4000-8000-000000000000");
     status["guard"]["released"] =
         json!([{"id": "h-1", "time": "2026-01-01T00:00:00Z", "count": 9}]);
-    let patch = json!({"status": status}).to_string();
-    rig.kubectl(&[
-        "patch",
-        "platform",
-        "production",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &patch,
-    ])
-    .expect_ok();
+    rig.patch_status("platform/production", &json!({"status": status}));
     // Of another one nobody can read what was sent: that was the whole bound, just now.
     let never = "9999-12-31T23:59:59Z";
     let sent = json!([{"number": 1, "from": never, "until": never, "count": 1}]);
-    let unreadable = json!({"status": {"guard": {"sent": sent}}}).to_string();
-    other
-        .kubectl(&[
-            "patch",
-            "platform",
-            "production",
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &unreadable,
-        ])
-        .expect_ok();
+    let unreadable = json!({"status": {"guard": {"sent": sent}}});
+    other.patch_status("platform/production", &unreadable);
     let mut operator = crate::support::start_operator(&plane, &[]);
     operator.ready().await;
     other.delete("p-2");

@@ -155,16 +155,7 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
         })
         .await;
     for platform in ["production", "second"] {
-        rig.kubectl(&[
-            "patch",
-            "platform",
-            platform,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            &none.to_string(),
-        ])
-        .expect_ok();
+        rig.patch_status(&format!("platform/{platform}"), &none);
     }
     let deleted = rig.simulator.ledger().await.len();
     let from = plane.audit_end();
