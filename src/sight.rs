@@ -8,13 +8,13 @@ mod doubts;
 mod eye;
 mod losses;
 mod signal;
+mod watches;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,87 +24,14 @@ pub use self::eye::Eye;
 pub use self::losses::{Loss, Losses};
 pub use self::signal::Listener;
 use self::signal::Signal;
+pub use self::watches::Kind;
+use self::watches::{Subject, Watch};
 use crate::api::names::ObjectKey;
 
 /// A watch that fails for so long makes the process unready: a hiccup is over by then.
 const LASTS: Duration = Duration::from_secs(10);
 /// So long a definition that was mended may not be served everywhere yet.
 pub const SETTLES: Duration = Duration::from_secs(10);
-
-/// What is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Kind {
-    /// All `VersionPackage`s.
-    Packages,
-    /// All Platforms.
-    Platforms,
-    /// All Namespaces.
-    Namespaces,
-    /// The definition of `VersionPackage`.
-    PackageDefinition,
-    /// The definition of `Platform`.
-    PlatformDefinition,
-}
-
-impl Kind {
-    /// Those without which nothing is known.
-    const ALL: [Self; 5] = [
-        Self::Packages,
-        Self::Platforms,
-        Self::Namespaces,
-        Self::PackageDefinition,
-        Self::PlatformDefinition,
-    ];
-    /// Those that define the objects of this operator.
-    pub const DEFINITIONS: [Self; 2] = [Self::PackageDefinition, Self::PlatformDefinition];
-
-    /// What defines it.
-    fn definition(self) -> Option<Self> {
-        match self {
-            Self::Packages => Some(Self::PackageDefinition),
-            Self::Platforms => Some(Self::PlatformDefinition),
-            Self::Namespaces | Self::PackageDefinition | Self::PlatformDefinition => None,
-        }
-    }
-
-    /// For people.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Packages => "VersionPackages",
-            Self::Platforms => "Platforms",
-            Self::Namespaces => "Namespaces",
-            Self::PackageDefinition => "the CustomResourceDefinition of VersionPackage",
-            Self::PlatformDefinition => "the CustomResourceDefinition of Platform",
-        }
-    }
-}
-
-/// What one watch is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Subject {
-    /// All objects of a kind.
-    All(Kind),
-    /// One Secret. Whether it can be read is the matter of the Platforms that name it.
-    Secret(ObjectKey),
-}
-
-impl Subject {
-    /// What defines it, where that may lose fields of ours.
-    fn definition(&self) -> Option<Kind> {
-        match self {
-            Self::All(kind) => kind.definition(),
-            Self::Secret(_) => None,
-        }
-    }
-
-    /// For people.
-    fn name(&self) -> String {
-        match self {
-            Self::All(kind) => kind.name().to_owned(),
-            Self::Secret(secret) => format!("Secret {secret}"),
-        }
-    }
-}
 
 /// Which version of a definition was compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,31 +97,6 @@ struct State {
     graces: Option<Instant>,
     /// Why the Lease can't be had, and since when.
     lease: Option<(Instant, String)>,
-}
-
-#[derive(Default)]
-struct Watch {
-    /// The last round of which a list is complete.
-    listed: Option<u64>,
-    /// The newest version that was seen.
-    newest: u64,
-    /// Whether something may have been missed since that list.
-    blind: bool,
-    /// Since when nothing but failures came, and the last of them.
-    failing: Option<(Instant, String)>,
-}
-
-impl Watch {
-    fn trouble(
-        &self,
-        of: impl FnOnce() -> String,
-        lasts: Duration,
-        now: Instant,
-    ) -> Option<Trouble> {
-        let (since, words) = self.failing.as_ref()?;
-        let words = || format!("the watch of {} fails: {words}", of());
-        Trouble::lasting(*since, lasts, now, words)
-    }
 }
 
 /// One definition, as it is served.
@@ -451,8 +353,8 @@ impl Sight {
             Trouble::lasting(definition.unfit_since?, lasts, now, || unfit.why.clone())
         });
         let watches = state.watches.iter();
-        let mut failing = watches
-            .filter_map(|(kind, watch)| watch.trouble(|| kind.name().to_owned(), lasts, now));
+        let mut failing =
+            watches.filter_map(|(kind, watch)| watch.trouble(&Subject::All(*kind), lasts, now));
         let first = unfit.next().or_else(|| failing.next());
         first.or_else(|| state.lease_trouble(lasts, now))
     }
@@ -466,7 +368,7 @@ impl Sight {
     pub fn secret_troubles(&self, lasts: Duration, now: Instant) -> BTreeMap<ObjectKey, Trouble> {
         let state = self.state.lock();
         let troubles = state.secrets.iter().filter_map(|(secret, watch)| {
-            let trouble = watch.trouble(|| format!("Secret {secret}"), lasts, now)?;
+            let trouble = watch.trouble(&Subject::Secret(secret.clone()), lasts, now)?;
             Some((secret.clone(), trouble))
         });
         troubles.collect()
