@@ -29,7 +29,7 @@ use crate::telemetry::events::{Events, Note};
 const WATCH_SECONDS: u32 = 50;
 
 /// The definitions as this binary needs them, and which kind each is.
-fn definitions() -> [(Kind, CustomResourceDefinition); 2] {
+fn definitions() -> [(Kind, &'static CustomResourceDefinition); 2] {
     let [packages, platforms] = crds::definitions();
     [
         (Kind::PackageDefinition, packages),
@@ -88,7 +88,7 @@ async fn watch_one(
     sight: Arc<Sight>,
     events: Events,
     kind: Kind,
-    ours: CustomResourceDefinition,
+    ours: &'static CustomResourceDefinition,
 ) {
     let name = ours.name_any();
     let api = Api::<Raw>::all_with(client, &resource());
@@ -124,7 +124,7 @@ async fn watch_one(
             }
         };
         let uid = shown.as_ref().and_then(|shown| shown.metadata.uid.clone());
-        let served = compared(&ours, shown.as_ref());
+        let served = compared(ours, shown.as_ref());
         let complaint = served.as_ref().err().map(|unfit| unfit.why.clone());
         if sight.define(kind, served, Instant::now()) {
             say(&events, &name, uid, complaint);
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn the_own_definitions_lack_nothing_and_an_older_one_is_named_field_by_field() {
         for ours in crds::definitions() {
-            assert_eq!(missing_fields(&ours, &ours), Vec::<String>::new());
+            assert_eq!(missing_fields(ours, ours), Vec::<String>::new());
         }
         let [ours, _] = crds::definitions();
         let mut old = ours.clone();
@@ -333,14 +333,14 @@ mod tests {
             .unwrap();
         let spec = root.properties.as_mut().unwrap().get_mut("spec").unwrap();
         spec.properties.as_mut().unwrap().remove("deletionPolicy");
-        assert_eq!(missing_fields(&ours, &old), [".spec.deletionPolicy"]);
+        assert_eq!(missing_fields(ours, &old), [".spec.deletionPolicy"]);
         old.spec.versions[0].subresources = None;
         assert_eq!(
-            missing_fields(&ours, &old),
+            missing_fields(ours, &old),
             ["the subresource status", ".spec.deletionPolicy"]
         );
         old.spec.versions[0].served = false;
-        assert_eq!(missing_fields(&ours, &old), ["version v1alpha1"]);
+        assert_eq!(missing_fields(ours, &old), ["version v1alpha1"]);
     }
 
     fn spec_of(version: &mut CustomResourceDefinitionVersion) -> &mut JSONSchemaProps {
@@ -364,11 +364,11 @@ mod tests {
             (second.served, second.storage) = (is_served, is_stored);
             served.spec.versions[0].storage = !is_stored;
             served.spec.versions.push(second);
-            assert_eq!(missing_fields(&ours, &served), Vec::<String>::new());
+            assert_eq!(missing_fields(ours, &served), Vec::<String>::new());
             let spec = spec_of(&mut served.spec.versions[1]);
             spec.properties.as_mut().unwrap().remove("expect");
             let lacks = vec![".spec.expect of version v1beta1".to_owned(); missing];
-            assert_eq!(missing_fields(&ours, &served), lacks);
+            assert_eq!(missing_fields(ours, &served), lacks);
         }
     }
 
@@ -380,7 +380,7 @@ mod tests {
         let file_id = spec.properties.as_mut().unwrap().get_mut("fileId").unwrap();
         assert!(file_id.x_kubernetes_validations.take().is_some());
         assert_eq!(
-            missing_fields(&ours, &loose),
+            missing_fields(ours, &loose),
             ["the rule self == oldSelf of .spec.fileId"]
         );
     }
@@ -393,14 +393,14 @@ mod tests {
         let lifecycle = spec.properties.as_mut().unwrap().get_mut("lifecycle");
         lifecycle.unwrap().default = Some(JSON(serde_json::json!("Retired")));
         assert_eq!(
-            missing_fields(&ours, &other),
+            missing_fields(ours, &other),
             [r#"the default "Active" of .spec.lifecycle"#]
         );
         let mut other = ours.clone();
         let spec = spec_of(&mut other.spec.versions[0]);
         let time = spec.properties.as_mut().unwrap().get_mut("retireAfter");
         time.unwrap().default = Some(JSON(serde_json::json!("2020-01-01T00:00:00Z")));
-        let lacks = missing_fields(&ours, &other);
+        let lacks = missing_fields(ours, &other);
         assert_eq!(lacks, ["a .spec.retireAfter without a default"]);
     }
 }

@@ -318,8 +318,8 @@ fn the_operator_may_read_the_definitions_that_it_compares_at_start() {
         .find(|r| r["apiGroups"][0] == "apiextensions.k8s.io")
         .unwrap();
     let names: Vec<_> = crds::definitions()
-        .into_iter()
-        .map(|d| d.metadata.name)
+        .iter()
+        .map(|d| d.metadata.name.as_deref())
         .collect();
     assert_eq!(rule["resourceNames"], serde_json::json!(names));
 }

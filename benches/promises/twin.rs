@@ -14,7 +14,8 @@ const GROUP: &str = "bench.iodm.dev";
 
 /// Lets the API server serve it.
 pub async fn serve(plane: &Plane) -> ApiResource {
-    let [mut definition, _] = crds::definitions();
+    let [definition, _] = crds::definitions();
+    let mut definition = definition.clone();
     let names = &mut definition.spec.names;
     (names.short_names, names.categories) = (None, None);
     let version = &definition.spec.versions[0].name;

@@ -1,5 +1,7 @@
 //! The two `CustomResourceDefinition`s, as they are served: the derived schemas, with what a derive can't say.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
@@ -10,8 +12,10 @@ use super::platform::Platform;
 use super::version_package::VersionPackage;
 
 /// The definitions of `VersionPackage` and `Platform`.
-pub fn definitions() -> [CustomResourceDefinition; 2] {
-    [VersionPackage::crd(), Platform::crd()].map(finished)
+pub fn definitions() -> &'static [CustomResourceDefinition; 2] {
+    static DEFINITIONS: LazyLock<[CustomResourceDefinition; 2]> =
+        LazyLock::new(|| [VersionPackage::crd(), Platform::crd()].map(finished));
+    &DEFINITIONS
 }
 
 fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {

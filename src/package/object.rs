@@ -282,7 +282,7 @@ mod tests {
         let [definition, _] = crds::definitions();
         let mut ours = DEFAULTED.map(|field| format!("/{field}"));
         ours.sort();
-        assert_eq!(crds::defaulted(&definition), ours);
+        assert_eq!(crds::defaulted(definition), ours);
     }
 
     #[test]

@@ -267,7 +267,7 @@ pub(super) mod tests {
         let [_, definition] = crds::definitions();
         let mut ours = DEFAULTED.map(str::to_owned);
         ours.sort();
-        assert_eq!(crds::defaulted(&definition), ours);
+        assert_eq!(crds::defaulted(definition), ours);
     }
 
     #[test]
