@@ -1,7 +1,7 @@
 //! The kinds that are served: those that are built in, and those that definitions add.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
@@ -119,7 +119,7 @@ impl Kind {
         let common = [
             ("apiVersion", text()),
             ("kind", text()),
-            ("metadata", shapes::metadata()),
+            ("metadata", shapes::METADATA.clone()),
         ];
         let common = common.map(|(name, of)| (name.to_owned(), of));
         whole.properties.extend(common);
@@ -140,6 +140,11 @@ pub(crate) const EVENTS: &str = "events.events.k8s.io";
 impl Kinds {
     /// Those that are built in.
     pub fn built_in() -> Self {
+        static ALL: LazyLock<Kinds> = LazyLock::new(Kinds::make);
+        ALL.clone()
+    }
+
+    fn make() -> Self {
         let kind = Kind::built_in;
         let all = [
             kind("", "v1", "secrets", "Secret", shapes::secret()),

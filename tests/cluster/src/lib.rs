@@ -44,7 +44,7 @@ pub use state::Naive;
 pub use watch::Body;
 
 use state::State;
-use store::Store;
+use store::{Key, Store};
 
 /// A cluster: what its API server keeps, and what its controllers would do.
 #[derive(Debug, Clone)]
@@ -188,6 +188,16 @@ impl Cluster {
         let all = state.store.at(state.store.version(), "namespaces");
         all.values()
             .any(|kept| !kept.object["metadata"]["deletionTimestamp"].is_null())
+    }
+
+    /// An object as an admin reads it; `plural` without the group. `None` where it isn't there.
+    pub fn object(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
+        let state = self.state();
+        let kind = state.kinds.all().find(|kind| kind.plural == plural)?;
+        let kept = state
+            .store
+            .get(&Key::new(&kind.resource(), namespace, name))?;
+        Some(read::decode(kind, kept))
     }
 
     /// All changes after a version, as far as they aren't compacted.

@@ -1,6 +1,7 @@
 //! Who owns which field: what an update takes over, and what an apply gives, takes and removes.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -109,7 +110,7 @@ impl Managers {
         let changed = typed::compare(old, new, view.schema).without(view.ignored);
         let written = changed.added.union(&changed.modified);
         self.lose(&written.union(&changed.removed));
-        let written = written.difference(&stripped());
+        let written = written.difference(&STRIPPED);
         if !written.is_empty() {
             let owned = self.0.entry(manager).or_insert_with(|| Owned {
                 version: view.version.to_owned(),
@@ -168,7 +169,7 @@ impl Managers {
             return Err(refused(&conflicts, view));
         }
         self.lose(&written.union(&changed.removed));
-        let fields = own.difference(&stripped());
+        let fields = own.difference(&STRIPPED);
         if !fields.is_empty() {
             let owned = Owned {
                 version: view.version.to_owned(),
@@ -212,7 +213,7 @@ fn entry((manager, owned): (&Manager, &Owned)) -> Value {
 }
 
 /// What the API server itself sets, and nobody owns.
-fn stripped() -> Fields {
+static STRIPPED: LazyLock<Fields> = LazyLock::new(|| {
     Fields::of(&[
         &["apiVersion"],
         &["kind"],
@@ -227,7 +228,7 @@ fn stripped() -> Fields {
         &["metadata", "managedFields"],
         &["metadata", "resourceVersion"],
     ])
-}
+});
 
 /// The words of a conflict between managers.
 fn refused(conflicts: &[(&Manager, Fields)], view: &View<'_>) -> Refusal {

@@ -105,7 +105,7 @@ fn go_kind(value: &Value) -> &'static str {
 
 /// Takes away what is empty, as reading and writing the metadata does.
 pub(crate) fn tidy(object: &mut Value) {
-    let known = crate::shapes::metadata();
+    let known = &crate::shapes::METADATA;
     let Some(metadata) = object["metadata"].as_object_mut() else {
         return;
     };
@@ -136,7 +136,7 @@ pub(crate) fn tidy(object: &mut Value) {
 
 /// The fields that no metadata has.
 pub(crate) fn unknown(object: &Value) -> Vec<String> {
-    let known = crate::shapes::metadata().properties;
+    let known = &crate::shapes::METADATA.properties;
     let names = object["metadata"].as_object().into_iter().flatten();
     let odd = names.filter(|(name, _)| !known.contains_key(*name));
     odd.map(|(name, _)| format!("metadata.{name}")).collect()

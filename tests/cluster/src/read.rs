@@ -1,5 +1,7 @@
 //! Reading: one object, a list with its pages, and the events of a watch.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::kinds::{EVENTS, Kind};
@@ -37,7 +39,18 @@ impl Form {
 }
 
 /// An object as its kind shows it today: pruned, with defaults, and with its version.
-pub(crate) fn decode(kind: &Kind, kept: &Kept) -> Value {
+pub(crate) fn decode(kind: &Arc<Kind>, kept: &Kept) -> Value {
+    let read = || (Arc::clone(kind), read(kind, kept));
+    let (shown_by, shown) = kept.shown.get_or_init(read);
+    // A definition may have changed since.
+    if Arc::ptr_eq(shown_by, kind) {
+        shown.clone()
+    } else {
+        self::read(kind, kept)
+    }
+}
+
+fn read(kind: &Kind, kept: &Kept) -> Value {
     let mut object = (*kept.object).clone();
     if kind.custom {
         coerce::prune(&mut object, &kind.schema);
@@ -52,18 +65,18 @@ pub(crate) fn decode(kind: &Kind, kept: &Kept) -> Value {
 }
 
 impl State {
-    pub(crate) fn get(&self, call: &Call, kind: &Kind, name: &str) -> Result<Value, Refusal> {
+    pub(crate) fn get(&self, call: &Call, kind: &Arc<Kind>, name: &str) -> Result<Value, Refusal> {
         let kept = self.store.get(&Self::key(call, kind, name));
         let kept = kept.ok_or_else(|| {
             // Of an event it is the group of the path that has none.
-            let mut asked = kind.clone();
+            let mut asked = Kind::clone(kind);
             asked.group.clone_from(&call.group);
             Refusal::not_found(&asked, name)
         })?;
         Ok(Form::of(call).show(events::shown(decode(kind, kept), call)))
     }
 
-    pub(crate) fn list(&self, call: &Call, kind: &Kind) -> Result<Value, Refusal> {
+    pub(crate) fn list(&self, call: &Call, kind: &Arc<Kind>) -> Result<Value, Refusal> {
         let selector = Selector::read(
             call.param("fieldSelector"),
             call.param("labelSelector"),
@@ -206,7 +219,7 @@ pub(crate) struct Watched {
 
 impl Watched {
     /// The event of a change, if it is of what is watched.
-    pub fn event(&self, change: &Change, kind: &Kind) -> Option<Value> {
+    pub fn event(&self, change: &Change, kind: &Arc<Kind>) -> Option<Value> {
         if change.key.resource != self.resource || !change.key.is_in(self.namespace.as_deref()) {
             return None;
         }
@@ -241,7 +254,7 @@ impl Watched {
     }
 
     /// What there is when a watch begins without a version.
-    pub fn present(&self, state: &State, kind: &Kind) -> Vec<Value> {
+    pub fn present(&self, state: &State, kind: &Arc<Kind>) -> Vec<Value> {
         let all = state.store.at(state.store.version(), &self.resource);
         let own = all
             .iter()

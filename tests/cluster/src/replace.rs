@@ -102,15 +102,20 @@ impl State {
         } else {
             operate(&mut new, text)?;
         }
-        let patched = new.to_string();
         if let Some(why) = meta::misread(&new) {
-            return Err(misfit(&patched, &why));
+            return Err(misfit(&new.to_string(), &why));
         }
         for field in ["apiVersion", "kind"] {
             if !new[field].is_string() {
                 return Err(no_type(field));
             }
         }
+        let is_strict = call.param("fieldValidation") == "Strict";
+        let patched = if is_strict {
+            new.to_string()
+        } else {
+            String::new()
+        };
         let read = Self::read_body(&write, new, false);
         let mut new = read.map_err(|refusal| match refusal.message.split_once(STRICT) {
             Some((_, unknown)) => misfit(&patched, &format!("{STRICT}{unknown}")),

@@ -1,5 +1,7 @@
 //! How the built-in kinds are merged, as far as fields of theirs are written here, and the metadata of all.
 
+use std::sync::LazyLock;
+
 use crate::schema::{List, Schema, Type};
 
 fn text() -> Schema {
@@ -90,7 +92,7 @@ pub(crate) fn definition() -> Schema {
 }
 
 /// The metadata that every kind has.
-pub(crate) fn metadata() -> Schema {
+pub(crate) static METADATA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::object([
         ("name", text()),
         ("generateName", text()),
@@ -114,4 +116,4 @@ pub(crate) fn metadata() -> Schema {
             Schema::list(List::Atomic, Schema::of(Type::Any)),
         ),
     ])
-}
+});

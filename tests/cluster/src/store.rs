@@ -1,9 +1,11 @@
 //! What is kept: objects by key, and every change since the last compaction.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
+
+use crate::kinds::Kind;
 
 /// Where an object stands: its resource, then namespace and name as one text, in the order in which lists come.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +44,8 @@ impl Key {
 pub(crate) struct Kept {
     pub version: u64,
     pub object: Arc<Value>,
+    /// As the first kind that it was read by shows it: reading costs most of what a request costs.
+    pub shown: Arc<OnceLock<(Arc<Kind>, Value)>>,
 }
 
 /// One change.
@@ -83,6 +87,7 @@ impl Store {
         let kept = Kept {
             version: self.version,
             object: Arc::new(object),
+            shown: Arc::default(),
         };
         let before = self.objects.insert(key.clone(), kept.clone());
         self.changed(key, before, Some(kept));

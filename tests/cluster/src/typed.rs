@@ -212,6 +212,10 @@ impl Comparison {
         schema: Option<&Schema>,
         path: &mut Vec<Step>,
     ) {
+        // Most of an object is as it was.
+        if old == new {
+            return;
+        }
         let is_empty = |value: Option<&Value>| value.is_none_or(is_empty);
         let known = new.filter(|new| !new.is_null()).or(old);
         let granular = known.map_or(Shape::Leaf, |value| shape(schema, value));
@@ -231,9 +235,8 @@ impl Comparison {
         match granular {
             Shape::Map => {
                 let none = Map::new();
-                let fields = |value: Option<&'_ Value>| value.and_then(Value::as_object).cloned();
-                let (a, b) = (fields(old), fields(new));
-                let (a, b) = (a.as_ref().unwrap_or(&none), b.as_ref().unwrap_or(&none));
+                let a = old.and_then(Value::as_object).unwrap_or(&none);
+                let b = new.and_then(Value::as_object).unwrap_or(&none);
                 let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
                 for name in names {
                     path.push(Step::Field(name.clone()));

@@ -126,26 +126,32 @@ fn set(object: &mut Value, name: &str, value: Option<Value>) {
 
 /// Whether anything but metadata and status differs.
 fn is_changed(new: &Value, old: &Value, has_status: bool) -> bool {
-    let rest = |object: &Value| {
-        let mut fields = object.as_object().cloned().unwrap_or_default();
-        fields.remove("metadata");
-        if has_status {
-            fields.remove("status");
-        }
-        fields
-    };
-    rest(new) != rest(old)
+    !is_equal_but_for(new, old, |name| {
+        name == "metadata" || has_status && name == "status"
+    })
 }
 
 /// Whether nothing differs but the times at which managers wrote.
 fn is_same(new: &Value, old: &Value) -> bool {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        let entries = object["metadata"]["managedFields"].as_array_mut();
-        for entry in entries.into_iter().flatten() {
-            entry["time"] = Value::Null;
-        }
-        object
+    fn entries(object: &Value) -> &[Value] {
+        let entries = object["metadata"]["managedFields"].as_array();
+        entries.map_or(&[][..], Vec::as_slice)
+    }
+    let (managers, before) = (entries(new), entries(old));
+    let mut pairs = managers.iter().zip(before);
+    is_equal_but_for(new, old, |name| name == "metadata")
+        && is_equal_but_for(&new["metadata"], &old["metadata"], |name| {
+            name == "managedFields"
+        })
+        && managers.len() == before.len()
+        && pairs.all(|(new, old)| is_equal_but_for(new, old, |name| name == "time"))
+}
+
+/// Whether two objects are equal in all fields but some.
+fn is_equal_but_for(one: &Value, other: &Value, leaves: impl Fn(&str) -> bool) -> bool {
+    let (Some(fields), Some(others)) = (one.as_object(), other.as_object()) else {
+        return one == other;
     };
-    new == old || timeless(new) == timeless(old)
+    let rest = |(name, _): &(&String, &Value)| !leaves(name);
+    fields.iter().filter(rest).eq(others.iter().filter(rest))
 }
