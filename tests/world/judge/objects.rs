@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::History;
 use crate::people::PEOPLE;
@@ -26,15 +26,8 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
         if !["versionpackages", "platforms"].contains(&&*kept.resource) {
             continue;
         }
-        // The API server fills a default in, which says nothing of any object.
-        let status = |object: &serde_json::Value| {
-            let mut status = object["status"].clone();
-            if let Some(fields) = status.as_object_mut() {
-                fields.retain(|name, value| name != "observedGeneration" || *value != -1);
-            }
-            status
-        };
-        let is_empty = |status: &serde_json::Value| status.as_object().is_none_or(Map::is_empty);
+        let status = |object: &Value| without_defaults(&object["status"]);
+        let is_empty = |status: &Value| status.as_object().is_none_or(Map::is_empty);
         let changed = kept
             .before
             .as_ref()
@@ -74,6 +67,18 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
         }
     }
     breaches
+}
+
+/// A status without the numbers that the API server fills in, which say nothing of any object.
+fn without_defaults(value: &Value) -> Value {
+    let Some(fields) = value.as_object() else {
+        return value.clone();
+    };
+    let said = fields
+        .iter()
+        .filter(|(_, value)| value.as_i64().is_none_or(|number| number > 0));
+    let said = said.map(|(name, value)| (name.clone(), without_defaults(value)));
+    Value::Object(said.collect())
 }
 
 /// Whether the definition of a resource had the uid in its statuses at a time.
