@@ -281,7 +281,7 @@ impl History<'_> {
     async fn release(&mut self) {
         let people = &self.world.people;
         for name in PLATFORMS {
-            let platform = people.get("platforms", "iot", name).await.unwrap();
+            let platform = people.get("platforms", "iot", name).unwrap();
             let hold = &platform["status"]["hold"]["id"];
             if hold.is_string() {
                 let release = json!({"metadata": {"annotations": {"iodm.dev/release-hold": hold}}});

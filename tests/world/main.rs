@@ -36,3 +36,6 @@ mod story;
 mod trace;
 mod wishes;
 mod world;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -83,7 +83,7 @@ fn a_process_that_crashes_before_the_answer_is_followed_by_one_that_finds_the_pa
         .await;
         operator.crash().await;
         sleep(Duration::from_secs(60)).await;
-        assert!(world.package("fleet", "meter").await.is_some());
+        assert!(world.package("fleet", "meter").is_some());
         assert!(world.paper.lines().is_empty());
 
         let operator = world.start("vpo-0");
@@ -129,7 +129,7 @@ fn of_two_processes_only_the_holder_of_the_lease_calls_and_the_other_follows_it(
         let second = world.start("vpo-1");
         delete(world, "meter").await;
         world.goes("fleet", "meter").await;
-        let lease = world.people.get("leases", HOME, HOME).await.unwrap();
+        let lease = world.people.get("leases", HOME, HOME).unwrap();
         assert_eq!(lease["spec"]["holderIdentity"], "vpo-0_uid");
         assert_eq!(callers(world, 0), BTreeSet::from(["vpo-0".to_owned()]));
 
@@ -137,7 +137,7 @@ fn of_two_processes_only_the_holder_of_the_lease_calls_and_the_other_follows_it(
         first.stop().await.unwrap();
         delete(world, "valve").await;
         world.goes("fleet", "valve").await;
-        let lease = world.people.get("leases", HOME, HOME).await.unwrap();
+        let lease = world.people.get("leases", HOME, HOME).unwrap();
         assert_eq!(lease["spec"]["holderIdentity"], "vpo-1_uid");
         assert_eq!(callers(world, before), BTreeSet::from(["vpo-1".to_owned()]));
         let deletions = world.platform.deletions("package-00002");

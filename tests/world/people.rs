@@ -1,5 +1,6 @@
 //! People and Git: an admin's way to the API server, at once and without mishaps.
 
+use cluster_in_memory::Cluster;
 use http_body_util::BodyExt;
 use hyper::Request;
 use kube::Client;
@@ -21,14 +22,17 @@ const MERGE: &str = "application/merge-patch+json";
 
 /// Whoever may do everything.
 pub struct People {
+    cluster: Cluster,
     client: Client,
     trace: Trace,
     record: Record,
 }
 
 impl People {
-    pub fn new(client: Client, trace: Trace, record: Record) -> Self {
+    pub fn new(cluster: Cluster, trace: Trace, record: Record) -> Self {
+        let client = Client::new(cluster.admin(), "default");
         Self {
+            cluster,
             client,
             trace,
             record,
@@ -86,10 +90,8 @@ impl People {
     }
 
     /// An object as it is, where it is there.
-    pub async fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        let path = path(plural, namespace, name);
-        let (code, object) = self.ask("GET", &path, JSON, None).await;
-        (code == 200).then_some(object)
+    pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.cluster.object(plural, Some(namespace), name)
     }
 
     async fn ask(

@@ -17,7 +17,7 @@ use version_package_operator::remote::exchange::{Connect, Exchange, NoReply, Rep
 use version_package_operator::remote::tls::{TlsError, TlsSettings};
 use version_package_operator::remote::wire::APP_KEY;
 use version_package_operator::simulator::answer::{Answer, Refusal, Verdict};
-use version_package_operator::simulator::application::Application;
+use version_package_operator::simulator::application::{Application, Credentials};
 use version_package_operator::simulator::packages::preloaded;
 use version_package_operator::simulator::quota::Limit;
 use version_package_operator::simulator::{faults, ledger, route, settings, world};
@@ -113,6 +113,23 @@ impl Platform {
                 application.expire();
             }
         });
+    }
+
+    /// Somebody else logs in for an application; returns the token, which ends any earlier one.
+    pub fn log_in(&self, app_id: &str, secret: &str) -> String {
+        let mut state = self.lock();
+        let State {
+            simulator,
+            begun,
+            chance,
+            ..
+        } = &mut *state;
+        let form = format!("appId={app_id}&secret={secret}");
+        let given = Credentials::from_form(form.as_bytes());
+        let application = simulator.applications.get_mut(app_id).unwrap();
+        let lifetime = simulator.switches.token_lifetime;
+        let answer = application.login(&given, begun.elapsed(), lifetime, chance);
+        answer.unwrap()["accessToken"].as_str().unwrap().to_owned()
     }
 
     /// Somebody else uses up the quota of an application.

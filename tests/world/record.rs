@@ -100,15 +100,20 @@ impl Record {
         }
     }
 
+    /// How long ago the world began.
+    pub fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// Takes an event down.
     pub fn add(&self, event: Event) {
-        let at = self.begun.elapsed();
+        let at = self.now();
         self.lock().events.push(At { at, event });
     }
 
     /// Takes down what the API server has changed since, on the request of `by`.
     pub fn take_changes(&self, by: &str) {
-        let at = self.begun.elapsed();
+        let at = self.now();
         let mut state = self.lock();
         let version = self.cluster.version();
         // The store went back.

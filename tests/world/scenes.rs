@@ -94,6 +94,9 @@ pub const ALL: &[Scene] = &[
         Box::pin(claims::wrong_application(stage))
     }),
     Scene::new("strangers", ONE, |stage| Box::pin(claims::strangers(stage))),
+    Scene::new("stranger-with-a-token", ONE, |stage| {
+        Box::pin(claims::stranger_with_a_token(stage))
+    }),
     Scene::new("mass-released", ONE, |stage| {
         Box::pin(guard::mass_released(stage))
     }),
@@ -123,6 +126,9 @@ pub const ALL: &[Scene] = &[
         Box::pin(platforms::platform_edited(stage))
     }),
     Scene::new("observe", ONE, |stage| Box::pin(platforms::observe(stage))),
+    Scene::new("platforms-deleted", ONE, |stage| {
+        Box::pin(platforms::platforms_deleted(stage))
+    }),
     Scene::new("small-quota", ONE, |stage| {
         Box::pin(platforms::small_quota(stage))
     }),

@@ -20,7 +20,6 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::judge::Meant;
-use crate::objects::secret;
 use crate::record::Event;
 use crate::wishes::{Key, Wish};
 use crate::world::{World, until};
@@ -95,16 +94,7 @@ impl<'a> Stage<'a> {
             wishes: RefCell::default(),
             at_end: Cell::default(),
         };
-        let all = [
-            ("production", "first-secret"),
-            ("spare", "first-secret"),
-            ("staging", "second-secret"),
-        ];
-        for (name, words) in all {
-            let secret = secret(name, application(name), words);
-            world.people.create("secrets", IOT, &secret).await;
-            stage.bring_platform(name).await;
-        }
+        stage.bring_platforms().await;
         stage
     }
 
@@ -115,23 +105,23 @@ impl<'a> Stage<'a> {
     }
 
     /// An object as it is, where it is there.
-    pub async fn object(&self, name: &str) -> Option<Value> {
+    pub fn object(&self, name: &str) -> Option<Value> {
         let key = key(name);
-        self.world.package(&key.namespace, &key.name).await
+        self.world.package(&key.namespace, &key.name)
     }
 
     /// Waits until an object says this reason.
     pub async fn says(&self, name: &str, reason: &str) {
         until(&format!("{name} says {reason}"), async || {
-            let object = self.object(name).await?;
+            let object = self.object(name)?;
             (ready(&object)["reason"] == reason).then_some(())
         })
         .await;
     }
 
     /// Whether an object says that now.
-    pub async fn is_said(&self, name: &str, reason: &str) -> bool {
-        let object = self.object(name).await;
+    pub fn is_said(&self, name: &str, reason: &str) -> bool {
+        let object = self.object(name);
         object.is_some_and(|object| ready(&object)["reason"] == reason)
     }
 

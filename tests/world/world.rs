@@ -80,10 +80,9 @@ impl World {
         let wall = move || begins + begun.elapsed();
         let (clock, trace) = (Clock::new(wall), Trace::begin());
         let cluster = Cluster::new(wall, seed);
-        let client = kube::Client::new(cluster.admin(), "default");
         let record = Record::begin(&cluster);
         let world = Self {
-            people: People::new(client, trace.clone(), record.clone()),
+            people: People::new(cluster.clone(), trace.clone(), record.clone()),
             platform: Platform::new(clock.clone(), Rng::with_seed(seed)),
             paper: Paper::default(),
             faults: Faults::default(),
@@ -106,17 +105,26 @@ impl World {
         }
         assert_eq!(self.cluster.unknown_rules(), Vec::<String>::new());
         self.add_namespace(HOME, &json!({})).await;
+        self.allow_lease(HOME);
         for manifest in manifests("manifests/install/rbac.yaml") {
             let rules = &manifest["rules"];
             match manifest["kind"].as_str() {
                 Some("ClusterRole") => self.cluster.grant(OPERATOR, None, rules),
-                Some("Role") => self.cluster.grant(OPERATOR, Some(HOME), rules),
                 Some("ClusterRoleBinding") => {
                     let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
                     self.people.put_up(bindings, &manifest).await;
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// Lets the operator keep its Lease in this namespace too, as the shipped Role does in [`HOME`].
+    pub fn allow_lease(&self, namespace: &str) {
+        let shipped = manifests("manifests/install/rbac.yaml");
+        for role in shipped.iter().filter(|object| object["kind"] == "Role") {
+            self.cluster
+                .grant(OPERATOR, Some(namespace), &role["rules"]);
         }
     }
 
@@ -226,13 +234,13 @@ impl World {
 
     /// Tells the process that holds the Lease to stop, once there is one.
     pub async fn stop_leader(&self) {
-        let leader = until("somebody holds the Lease", async || self.leader().await).await;
+        let leader = until("somebody holds the Lease", async || self.leader()).await;
         self.stop(&leader);
     }
 
     /// The pod that holds the Lease.
-    pub async fn leader(&self) -> Option<String> {
-        let lease = self.people.get("leases", HOME, HOME).await?;
+    pub fn leader(&self) -> Option<String> {
+        let lease = self.people.get("leases", HOME, HOME)?;
         let holder = lease["spec"]["holderIdentity"].as_str()?;
         Some(holder.split_once('_')?.0.to_owned())
     }
@@ -246,15 +254,15 @@ impl World {
     }
 
     /// The object of a package as it is, where it is there.
-    pub async fn package(&self, namespace: &str, name: &str) -> Option<Value> {
-        self.people.get("versionpackages", namespace, name).await
+    pub fn package(&self, namespace: &str, name: &str) -> Option<Value> {
+        self.people.get("versionpackages", namespace, name)
     }
 
     /// Waits until an object is in this phase.
     pub async fn comes_to(&self, namespace: &str, name: &str, phase: &str) {
         let what = format!("{namespace}/{name} is {phase}");
         until(&what, async || {
-            let object = self.package(namespace, name).await?;
+            let object = self.package(namespace, name)?;
             (object["status"]["phase"] == phase).then_some(())
         })
         .await;
@@ -263,7 +271,7 @@ impl World {
     /// Waits until an object is gone.
     pub async fn goes(&self, namespace: &str, name: &str) {
         until(&format!("{namespace}/{name} is gone"), async || {
-            self.package(namespace, name).await.is_none().then_some(())
+            self.package(namespace, name).is_none().then_some(())
         })
         .await;
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{BOUND, History};
+use crate::keep::RESTART;
 use crate::people::PEOPLE;
 use crate::stage::{NAMES, OldLease, application, has_ours};
 
@@ -39,14 +40,14 @@ impl History<'_> {
                 world.cluster.compact();
             }
             30..34 => {
-                if let Some(leader) = world.leader().await {
+                if let Some(leader) = world.leader() {
                     world.stop(&leader);
                 }
             }
             34..38 => self.deny(),
             38..42 => POLICIES.iter().for_each(|name| stage.allow(name)),
             42..45 => self.set_clock(),
-            45..50 => self.back_up().await,
+            45..50 => self.back_up(),
             50..54 => self.restore().await,
             54..56 => self.lose_field().await,
             56..59 => stage.give_fields_back().await,
@@ -54,6 +55,7 @@ impl History<'_> {
             60..61 => self.install_beside().await,
             61..63 => stage.give_up_platform(GIVEN_UP).await,
             63..65 => self.bring_platform().await,
+            65..66 => self.lose_platforms().await,
             _ => self.leave_old_state().await,
         }
     }
@@ -70,14 +72,14 @@ impl History<'_> {
     }
 
     pub(super) async fn change_platform(&self, name: &str, spec: Value) {
-        if self.stage.has_platform(name).await {
+        if self.stage.has_platform(name) {
             self.stage.change_platform(name, spec).await;
         }
     }
 
     /// The Platform that was given up is made anew.
     pub(super) async fn bring_platform(&self) {
-        if !self.stage.has_platform(GIVEN_UP).await {
+        if !self.stage.has_platform(GIVEN_UP) {
             self.stage.bring_platform(GIVEN_UP).await;
             let enforce = json!({"mode": "Enforce"});
             self.stage.change_platform(GIVEN_UP, enforce).await;
@@ -109,7 +111,7 @@ impl History<'_> {
             if wish.is_none_or(|wish| wish.platform != name) {
                 continue;
             }
-            if let Some(object) = self.stage.object(&key).await {
+            if let Some(object) = self.stage.object(&key) {
                 let status = &object["status"];
                 let known = status["application"] == application(name)
                     && status["uid"] == object["metadata"]["uid"];
@@ -167,9 +169,9 @@ impl History<'_> {
         self.stage.world.set_clock(pod, ahead);
     }
 
-    async fn back_up(&mut self) {
+    fn back_up(&mut self) {
         let name = self.object();
-        if let Some(backup) = self.stage.back_up(&name).await {
+        if let Some(backup) = self.stage.back_up(&name) {
             self.backups.insert(name, backup);
         }
     }
@@ -193,15 +195,15 @@ impl History<'_> {
     /// A definition lacks a field, or both are those of an older version.
     async fn lose_field(&mut self) {
         let stage = self.stage;
+        self.fields_lost = true;
         let (plural, field) = match self.chance.u32(..3) {
             0 => ("versionpackages", "deletionPolicy"),
             1 => ("platforms", "guard"),
             _ => return stage.make_definitions_old().await,
         };
         stage.lose_field(plural, field).await;
-        self.fields_lost = true;
         // What is written before any process has seen that is a limit that the README names.
-        sleep(Duration::from_secs(2)).await;
+        sleep(RESTART * 2).await;
     }
 
     /// Somebody deletes a namespace with everything in it.
@@ -210,6 +212,18 @@ impl History<'_> {
             self.fleet_deleted = true;
             self.stage.delete_fleet().await;
         }
+    }
+
+    /// Somebody deletes the namespace of the Platforms, and makes it anew a while later.
+    async fn lose_platforms(&mut self) {
+        // Objects of a namespace that ends need their Platforms, and no finalizer goes while a definition lacks fields.
+        if self.fleet_deleted || self.fields_lost {
+            return;
+        }
+        self.stage.delete_iot().await;
+        self.pause(60_000).await;
+        self.stage.bring_iot_back().await;
+        self.wrong.clear();
     }
 
     /// The namespace controller does its part.
@@ -226,6 +240,7 @@ impl History<'_> {
         if self.second.is_none() {
             let world = self.stage.world;
             world.add_namespace("elsewhere", &json!({})).await;
+            world.allow_lease("elsewhere");
             self.second = Some(world.start_in("vpo-x", "elsewhere"));
         }
     }
@@ -233,7 +248,7 @@ impl History<'_> {
     /// The next leader starts on what an older version left behind.
     async fn leave_old_state(&mut self) {
         let (stage, world) = (self.stage, self.stage.world);
-        let Some(leader) = world.leader().await else {
+        let Some(leader) = world.leader() else {
             return;
         };
         world.stop(&leader);
@@ -241,7 +256,7 @@ impl History<'_> {
         stage.make_statuses_old().await;
         let lease = self.one(&[OldLease::GivenBack, OldLease::Held]);
         // Whoever leads already goes on; and an older Lease doesn't tell which fields were lost.
-        if world.leader().await.is_none() && !self.fields_lost {
+        if world.leader().is_none() && !self.fields_lost {
             stage.leave_lease(lease).await;
         }
     }

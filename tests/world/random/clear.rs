@@ -9,6 +9,9 @@ use super::around::POLICIES;
 use super::{BOUND, History};
 use crate::stage::{NAMES, NOWHERE};
 
+/// All is done once everything stands as it is wished so many times in a row.
+const ENOUGH: usize = 2;
+
 impl History<'_> {
     pub(super) async fn clear(&mut self) {
         let stage = self.stage;
@@ -44,14 +47,19 @@ impl History<'_> {
             stage.disregard_strangers(&stage.names()).await;
         }
         // Each release may let the next hold come.
+        let mut standing = 0;
         for _ in 0..20 {
             sleep(Duration::from_secs(15)).await;
+            standing = if stage.all_stand() { standing + 1 } else { 0 };
+            if standing == ENOUGH {
+                break;
+            }
             self.end_namespaces();
             stage.release_all().await;
             // A process that begins to lead may find only then what was lost.
             stage.confirm_lost_platforms().await;
             for name in stage.names() {
-                if stage.is_said(&name, "FieldsLost").await {
+                if stage.is_said(&name, "FieldsLost") {
                     stage.confirm(&name).await;
                 }
             }

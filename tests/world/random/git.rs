@@ -6,8 +6,8 @@ use super::{History, OBJECTS};
 use crate::stage::{DEPOT, FLEET, NAMES, NOWHERE};
 use crate::wishes::{Fate, Wish};
 
-/// Few, so that some objects are for the same.
-const FILES: usize = 5;
+/// Few, so that some objects are for the same; more than the bound, so that a hold can come without a release.
+const FILES: usize = 7;
 /// A package that the platform doesn't have.
 const MISSPELT: &str = "package-0001";
 
@@ -29,7 +29,7 @@ impl History<'_> {
 
     /// One more object.
     pub(super) async fn create(&mut self) {
-        let Some(name) = self.free().await else {
+        let Some(name) = self.free() else {
             return;
         };
         let file = self.file();
@@ -47,12 +47,12 @@ impl History<'_> {
     }
 
     /// A name that no object has now.
-    async fn free(&mut self) -> Option<String> {
+    fn free(&mut self) -> Option<String> {
         let namespace = self.one(&[FLEET, DEPOT]);
         let first = self.chance.usize(..OBJECTS);
         for number in 0..OBJECTS {
             let name = format!("{namespace}/o{}", (first + number) % OBJECTS);
-            if !self.stage.is_there(&name).await {
+            if !self.stage.is_there(&name) {
                 return Some(name);
             }
         }
@@ -76,7 +76,7 @@ impl History<'_> {
             world.add_namespace(FLEET, &json!({})).await;
             self.fleet_deleted = false;
         }
-        !self.stage.is_there(name).await
+        !self.stage.is_there(name)
     }
 
     async fn again(&mut self, name: &str, wish: &Wish) {
@@ -96,7 +96,7 @@ impl History<'_> {
 
     /// The same object under another name, or in another namespace; either may come first.
     async fn rename(&mut self, name: &str) {
-        let (Some(wish), Some(new)) = (self.stage.wished(name), self.free().await) else {
+        let (Some(wish), Some(new)) = (self.stage.wished(name), self.free()) else {
             return;
         };
         self.instead(name, &new, &wish).await;
@@ -104,7 +104,7 @@ impl History<'_> {
 
     /// The same package by another Platform.
     async fn replatform(&mut self, name: &str) {
-        let (Some(mut wish), Some(new)) = (self.stage.wished(name), self.free().await) else {
+        let (Some(mut wish), Some(new)) = (self.stage.wished(name), self.free()) else {
             return;
         };
         self.one(&NAMES).clone_into(&mut wish.platform);
@@ -131,7 +131,7 @@ impl History<'_> {
         };
         let files = [wish.file.clone(), self.file()];
         for file in files {
-            if let Some(new) = self.free().await {
+            if let Some(new) = self.free() {
                 let part = Wish {
                     file,
                     ..wish.clone()
@@ -171,7 +171,7 @@ impl History<'_> {
 
     /// Somebody copies a manifest and makes a mistake in it.
     async fn copy(&mut self, name: &str) {
-        let (Some(wish), Some(new)) = (self.stage.wished(name), self.free().await) else {
+        let (Some(wish), Some(new)) = (self.stage.wished(name), self.free()) else {
             return;
         };
         let (file, platform) = (wish.file.clone(), wish.platform.clone());

@@ -32,10 +32,7 @@ pub async fn mass_released(stage: &Stage<'_>) {
     many(stage).await;
     stage.release("production").await;
     // What came after the release is held anew.
-    for _ in 0..4 {
-        sleep(Duration::from_secs(15)).await;
-        stage.release_all().await;
-    }
+    stage.release_what_is_held().await;
     stage.ends().await;
 }
 
@@ -49,10 +46,7 @@ pub async fn more_after_a_release(stage: &Stage<'_>) {
     }
     let names = many(stage).await;
     stage.release("production").await;
-    for _ in 0..4 {
-        sleep(Duration::from_secs(15)).await;
-        stage.release_all().await;
-    }
+    stage.release_what_is_held().await;
     for name in &names {
         stage.goes(name).await;
     }
@@ -61,10 +55,7 @@ pub async fn more_after_a_release(stage: &Stage<'_>) {
     }
     // They are more than the bound by themselves.
     stage.release("production").await;
-    for _ in 0..4 {
-        stage.release_all().await;
-        sleep(Duration::from_secs(15)).await;
-    }
+    stage.release_what_is_held().await;
     stage.ends().await;
 }
 
@@ -76,10 +67,7 @@ pub async fn raised_too_little(stage: &Stage<'_>) {
     stage.change_platform("spare", guard.clone()).await;
     stage.change_platform("production", guard).await;
     sleep(Duration::from_secs(30)).await;
-    for _ in 0..4 {
-        stage.release_all().await;
-        sleep(Duration::from_secs(15)).await;
-    }
+    stage.release_what_is_held().await;
     stage.ends().await;
 }
 

@@ -14,26 +14,6 @@ async fn stop(stage: &Stage<'_>) {
     sleep(Duration::from_secs(1)).await;
 }
 
-/// What was written while a definition lacked fields is confirmed by a person, where somebody led just then.
-async fn confirm_all(stage: &Stage<'_>) {
-    // A process that ends just then takes no notice, so it is said twice.
-    for _ in 0..2 {
-        sleep(Duration::from_secs(60)).await;
-        stage.confirm_platforms().await;
-        for name in stage.names() {
-            stage.confirm(&name).await;
-        }
-    }
-}
-
-/// After a crash, what may have been sent counts once more, and holds what the bound would let go.
-async fn release_what_is_held(stage: &Stage<'_>) {
-    for _ in 0..4 {
-        sleep(Duration::from_secs(15)).await;
-        stage.release_all().await;
-    }
-}
-
 /// Statuses that the first version wrote, which carry no uid.
 pub async fn old_statuses(stage: &Stage<'_>) {
     stage.wish("gone", "package-00001").await;
@@ -50,7 +30,7 @@ pub async fn old_statuses(stage: &Stage<'_>) {
     stage.pause("paused", false).await;
     stage.delete("gone").await;
     stage.delete("wanted").await;
-    confirm_all(stage).await;
+    stage.confirm_all().await;
     stage.ends().await;
 }
 
@@ -75,7 +55,7 @@ async fn old_lease(stage: &Stage<'_>, how: OldLease) {
     }
     // Until the window of the calls before has ended.
     sleep(WINDOW * 2).await;
-    release_what_is_held(stage).await;
+    stage.release_what_is_held().await;
     stage.ends().await;
 }
 
@@ -89,7 +69,7 @@ pub async fn old_guard(stage: &Stage<'_>) {
             stage.delete(&name).await;
         }
     }
-    release_what_is_held(stage).await;
+    stage.release_what_is_held().await;
     for number in 1..=BOUND {
         stage.goes(&format!("m{number}")).await;
     }
@@ -97,8 +77,8 @@ pub async fn old_guard(stage: &Stage<'_>) {
     stage.make_statuses_old().await;
     sleep(Duration::from_secs(10)).await;
     stage.delete(&format!("m{}", BOUND + 1)).await;
-    confirm_all(stage).await;
-    release_what_is_held(stage).await;
+    stage.confirm_all().await;
+    stage.release_what_is_held().await;
     stage.ends().await;
 }
 
@@ -122,6 +102,6 @@ pub async fn old_definitions(stage: &Stage<'_>) {
         assert!(stage.world.platform.has("app-1", file), "{file}");
     }
     stage.give_fields_back().await;
-    confirm_all(stage).await;
+    stage.confirm_all().await;
     stage.ends().await;
 }

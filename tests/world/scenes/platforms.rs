@@ -62,6 +62,19 @@ pub async fn observe(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
+/// The namespace of the Platforms and Secrets is deleted by mistake and made anew, while one object is to go.
+pub async fn platforms_deleted(stage: &Stage<'_>) {
+    stage.wish("a", "package-00001").await;
+    stage.wish("b", "package-00002").await;
+    stage.delete("a").await;
+    stage.delete_iot().await;
+    sleep(GRACE * 4).await;
+    stage.bring_iot_back().await;
+    stage.comes_to("b", "Active").await;
+    stage.delete("b").await;
+    stage.ends().await;
+}
+
 /// A queue that is longer than the quota of two windows.
 pub async fn small_quota(stage: &Stage<'_>) {
     let spec = json!({"quota": {"calls": 3, "window": "60s"}, "guard": {"maxDeletions": 50}});

@@ -18,6 +18,7 @@ pub async fn hand_over(stage: &Stage<'_>) {
     sleep(GRACE + Duration::from_secs(10)).await;
     stage.world.stop_leader().await;
     stage.delete("c").await;
+    stage.release_what_is_held().await;
     stage.ends().await;
 }
 
@@ -28,6 +29,7 @@ pub async fn second_install(stage: &Stage<'_>) {
         .world
         .add_namespace("elsewhere", &serde_json::json!({}))
         .await;
+    stage.world.allow_lease("elsewhere");
     let second = stage.world.start_in("vpo-x", "elsewhere");
     sleep(Duration::from_secs(40)).await;
     stage.delete("a").await;

@@ -1,7 +1,10 @@
 //! What befalls the cluster: policies, definitions and backups.
 
+use std::time::Duration;
+
 use cluster_in_memory::{Attempt, Policy};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use version_package_operator::api::names::{CONFIRM_ANNOTATION, PAUSED_ANNOTATION};
 
 use super::{PACKAGES, PLATFORMS, Stage, key};
@@ -62,7 +65,7 @@ impl Stage<'_> {
 
     /// Somebody says that an object, as it stands, is as it is meant to be.
     pub async fn confirm(&self, name: &str) {
-        if let Some(object) = self.object(name).await {
+        if let Some(object) = self.object(name) {
             let uid = &object["metadata"]["uid"];
             // One that stands already may not have been seen by who leads now.
             for word in [&Value::Null, uid] {
@@ -72,9 +75,23 @@ impl Stage<'_> {
         }
     }
 
+    /// Somebody looks at everything that was written while a definition lacked fields, says again what is to stay, and that
+    /// the rest is as it is meant to be.
+    pub async fn confirm_all(&self) {
+        // A process that ends just then takes no notice, and one that asks later wants to be told then.
+        for _ in 0..3 {
+            sleep(Duration::from_secs(60)).await;
+            self.confirm_platforms().await;
+            self.say_retain_again().await;
+            for name in self.names() {
+                self.confirm(&name).await;
+            }
+        }
+    }
+
     /// A backup of an object, where it is there.
-    pub async fn back_up(&self, name: &str) -> Option<Backup> {
-        let object = self.object(name).await?;
+    pub fn back_up(&self, name: &str) -> Option<Backup> {
+        let object = self.object(name)?;
         let wish = self.wishes.borrow().get(&key(name))?.clone();
         Some(Backup { object, wish })
     }

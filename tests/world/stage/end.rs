@@ -7,13 +7,13 @@ use tokio::time::sleep;
 use super::{Stage, meant, ready};
 use crate::judge;
 use crate::record::{At, Event};
-use crate::wishes::{Fate, Wish};
+use crate::wishes::{Fate, Key, Wish};
 use crate::world::until;
 
-/// Everything is quiet from so long after the last thing was done...
-const SETTLED: Duration = Duration::from_secs(180);
-/// ...for so long at least.
-const QUIET: Duration = Duration::from_secs(120);
+/// Nothing happens for so long...
+const QUIET: Duration = Duration::from_secs(100);
+/// ...from so long after the last thing was done at the latest.
+const SETTLED: Duration = Duration::from_secs(240);
 
 impl Stage<'_> {
     /// Waits until all that was asked for is done; sees that it stays quiet then; and has everything judged that happened.
@@ -24,35 +24,19 @@ impl Stage<'_> {
     /// The same, whatever became of these packages.
     pub async fn ends_but_for(&self, files: &[&str]) {
         let wishes = self.wishes.borrow().clone();
-        let wanted = |wish: &Wish| wishes.values().any(|other| other.wants(wish));
         for (key, wish) in &wishes {
-            let name = key.to_string();
-            match wish.fate {
-                Fate::Deleted => self.goes(&name).await,
-                Fate::Retired => self.is_retired(&name, wanted(wish)).await,
-                Fate::Stay => self.is_as_wished(&name, wish).await,
-            }
+            until(&format!("{key} is as it is wished: {wish:?}"), async || {
+                self.stands(key, wish).then_some(())
+            })
+            .await;
         }
         self.stranger_leaves().await;
         let faults = &self.world.faults;
         self.at_end.set((faults.effects().len(), faults.lines()));
-        sleep(SETTLED).await;
-        let before = self.world.record.events().len();
-        sleep(QUIET).await;
+        // From here on it has to be quiet.
+        faults.clear();
+        self.gets_quiet().await;
         let events = self.world.record.events();
-        let noise: Vec<_> = events[before..]
-            .iter()
-            .filter_map(|At { at, event }| match event {
-                Event::Kept(kept) if kept.resource != "leases" => Some(format!(
-                    "{at:?}: {} wrote {} {}",
-                    kept.by, kept.resource, kept.key
-                )),
-                Event::Called(call) => Some(format!("{at:?}: {} called {}", call.by, call.path)),
-                Event::Noted(line) => Some(format!("{at:?}: {line}")),
-                Event::Kept(_) | Event::Said(..) | Event::Ruled { .. } | Event::Met { .. } => None,
-            })
-            .collect();
-        assert!(noise.is_empty(), "it is not quiet at the end: {noise:#?}");
         let breaches = judge::breaches(&meant(), &events);
         assert!(breaches.is_empty(), "{breaches:#?}");
         for (key, wish) in &wishes {
@@ -69,24 +53,62 @@ impl Stage<'_> {
         }
     }
 
-    /// Waits until a retired object says that its package is gone; or that another one wants it, where one does.
-    async fn is_retired(&self, name: &str, wanted: bool) {
-        until(&format!("{name} is Gone"), async || {
-            let object = self.object(name).await?;
-            let claimed = wanted && ready(&object)["reason"] == "StillClaimed";
-            (object["status"]["phase"] == "Gone" || claimed).then_some(())
-        })
-        .await;
+    /// Waits until nothing has happened for [`QUIET`].
+    async fn gets_quiet(&self) {
+        let record = &self.world.record;
+        let done = record.now();
+        let mut since = done;
+        loop {
+            sleep((since + QUIET).saturating_sub(record.now())).await;
+            let events = record.events();
+            let mut later = events.iter().rev().take_while(|at| at.at > since);
+            let Some((at, what)) = later.find_map(|at| Some((at.at, noise(&at.event)?))) else {
+                return;
+            };
+            assert!(
+                at < done + SETTLED,
+                "it does not get quiet after {done:?}: {what} at {at:?}"
+            );
+            since = at;
+        }
     }
 
-    /// Waits until a live object says that its package is wanted; or that it is missing, where it is.
-    async fn is_as_wished(&self, name: &str, wish: &Wish) {
-        until(&format!("{name} is Active"), async || {
-            let object = self.object(name).await?;
-            let missing = !self.world.platform.has(&wish.application, &wish.file);
-            let told = ready(&object)["reason"] == "PackageMissing" && missing;
-            (object["status"]["phase"] == "Active" || told).then_some(())
-        })
-        .await;
+    /// Whether all objects stand as it is wished.
+    pub fn all_stand(&self) -> bool {
+        let wishes = self.wishes.borrow();
+        wishes.iter().all(|(key, wish)| self.stands(key, wish))
+    }
+
+    /// Whether an object that is deleted has gone, a retired one says that its package is gone or another one wants it, and
+    /// a live one that its package is wanted or missing; and whether that is so.
+    fn stands(&self, key: &Key, wish: &Wish) -> bool {
+        let object = self.world.package(&key.namespace, &key.name);
+        let Some(object) = object else {
+            return wish.fate == Fate::Deleted;
+        };
+        let (phase, reason) = (&object["status"]["phase"], &ready(&object)["reason"]);
+        match wish.fate {
+            Fate::Deleted => false,
+            Fate::Retired => {
+                let is_wanted = || self.wishes.borrow().values().any(|other| other.wants(wish));
+                phase == "Gone" || reason == "StillClaimed" && is_wanted()
+            }
+            Fate::Stay => {
+                let is_there = || self.world.platform.has(&wish.application, &wish.file);
+                phase == "Active" || reason == "PackageMissing" && !is_there()
+            }
+        }
+    }
+}
+
+/// What happened, where it isn't quiet: all but renewals of the Lease and what people say.
+fn noise(event: &Event) -> Option<String> {
+    match event {
+        Event::Kept(kept) if kept.resource != "leases" => {
+            Some(format!("{} wrote {} {}", kept.by, kept.resource, kept.key))
+        }
+        Event::Called(call) => Some(format!("{} called {}", call.by, call.path)),
+        Event::Noted(line) => Some(line.to_string()),
+        Event::Kept(_) | Event::Said(..) | Event::Ruled { .. } | Event::Met { .. } => None,
     }
 }

@@ -62,7 +62,7 @@ impl Stage<'_> {
     pub async fn delete(&self, name: &str) {
         let key = key(name);
         let people = &self.world.people;
-        let object = self.world.package(&key.namespace, &key.name).await;
+        let object = self.world.package(&key.namespace, &key.name);
         let code = people.delete(PACKAGES, &key.namespace, &key.name).await;
         if code == 200 {
             self.is_deleted(&key, object.is_some_and(|object| has_ours(&object)));
@@ -102,7 +102,7 @@ impl Stage<'_> {
     async fn set_lifecycle(&self, name: &str, lifecycle: &str, [from, to]: [Fate; 2]) {
         self.edit(name, json!({"lifecycle": lifecycle}), |_| {})
             .await;
-        let object = self.object(name).await;
+        let object = self.object(name);
         if object.is_some_and(|object| object["spec"]["lifecycle"] == lifecycle) {
             self.change(&key(name), |wish| {
                 if wish.fate == from {
@@ -163,7 +163,7 @@ impl Stage<'_> {
     /// Somebody takes our finalizer off by hand.
     pub async fn force(&self, name: &str) {
         let key = key(name);
-        let Some(object) = self.world.package(&key.namespace, &key.name).await else {
+        let Some(object) = self.world.package(&key.namespace, &key.name) else {
             return;
         };
         let finalizers = object["metadata"]["finalizers"].as_array();
@@ -176,19 +176,14 @@ impl Stage<'_> {
         people
             .patch(PACKAGES, &key.namespace, &key.name, &change)
             .await;
-        if self
-            .world
-            .package(&key.namespace, &key.name)
-            .await
-            .is_none()
-        {
+        if self.world.package(&key.namespace, &key.name).is_none() {
             self.say(key, None);
         }
     }
 
     /// Whether an object of this name is there.
-    pub async fn is_there(&self, name: &str) -> bool {
-        self.object(name).await.is_some()
+    pub fn is_there(&self, name: &str) -> bool {
+        self.object(name).is_some()
     }
 
     /// What is wanted of an object.
@@ -246,7 +241,7 @@ impl Stage<'_> {
         let names: Vec<_> = self.wishes.borrow().keys().cloned().collect();
         let mut accepted = Vec::new();
         for key in names.iter().filter(|key| key.namespace == FLEET) {
-            if let Some(object) = world.package(FLEET, &key.name).await {
+            if let Some(object) = world.package(FLEET, &key.name) {
                 accepted.push((key, has_ours(&object)));
             }
         }

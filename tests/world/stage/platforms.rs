@@ -1,16 +1,55 @@
 //! What people say of Platforms and their Secrets.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use version_package_operator::api::names::{
     ABANDON_ANNOTATION, CONFIRM_ANNOTATION, RELEASE_HOLD_ANNOTATION, REQUESTED_AT_ANNOTATION,
 };
 
 use super::{BOUND, IOT, NAMES, PLATFORMS, Stage, application, ready};
 use crate::objects::{platform, secret};
+use crate::people::PEOPLE;
 use crate::record::{Event, Rule};
 use crate::world::until;
 
 impl Stage<'_> {
+    /// Somebody creates all Platforms and their Secrets.
+    pub(super) async fn bring_platforms(&self) {
+        let all = [
+            ("production", "first-secret"),
+            ("spare", "first-secret"),
+            ("staging", "second-secret"),
+        ];
+        for (name, words) in all {
+            let secret = secret(name, application(name), words);
+            self.world.people.create("secrets", IOT, &secret).await;
+            self.bring_platform(name).await;
+        }
+    }
+
+    /// Somebody deletes the namespace [`IOT`]: the Secrets go at once, a Platform waits for whoever needs it.
+    pub async fn delete_iot(&self) {
+        let world = self.world;
+        world.people.delete_namespace(IOT).await;
+        world.cluster.end_namespaces();
+        world.record.take_changes(PEOPLE);
+    }
+
+    /// All Platforms are given up, and the namespace is made anew with everything that was in it.
+    pub async fn bring_iot_back(&self) {
+        for name in NAMES {
+            self.give_up_platform(name).await;
+        }
+        self.world.end_namespaces().await;
+        self.world.add_namespace(IOT, &json!({})).await;
+        self.bring_platforms().await;
+        for name in NAMES {
+            self.rule(name, Rule::Enforce);
+        }
+    }
+
     /// Somebody creates a Platform as all of them are at first.
     pub async fn bring_platform(&self, name: &str) {
         let more = json!({
@@ -26,7 +65,7 @@ impl Stage<'_> {
     /// Somebody gives a Platform up although objects need it: they are held until it is there again.
     pub async fn give_up_platform(&self, name: &str) {
         let people = &self.world.people;
-        if let Some(platform) = people.get(PLATFORMS, IOT, name).await {
+        if let Some(platform) = people.get(PLATFORMS, IOT, name) {
             let uid = &platform["metadata"]["uid"];
             let abandon = json!({"metadata": {"annotations": {ABANDON_ANNOTATION: uid}}});
             people.patch(PLATFORMS, IOT, name, &abandon).await;
@@ -35,8 +74,8 @@ impl Stage<'_> {
     }
 
     /// Whether a Platform is there, be it that it is to go.
-    pub async fn has_platform(&self, name: &str) -> bool {
-        self.world.people.get(PLATFORMS, IOT, name).await.is_some()
+    pub fn has_platform(&self, name: &str) -> bool {
+        self.world.people.get(PLATFORMS, IOT, name).is_some()
     }
 
     /// Somebody has the credential of a Platform tried.
@@ -65,7 +104,7 @@ impl Stage<'_> {
     pub async fn release(&self, name: &str) {
         let people = &self.world.people;
         let id = until(&format!("{name} has a hold"), async || {
-            let platform = people.get(PLATFORMS, IOT, name).await?;
+            let platform = people.get(PLATFORMS, IOT, name)?;
             platform["status"]["hold"]["id"].as_str().map(str::to_owned)
         })
         .await;
@@ -104,7 +143,7 @@ impl Stage<'_> {
     async fn confirm_those(&self, meant: impl Fn(&Value) -> bool) {
         let people = &self.world.people;
         for name in NAMES {
-            let platform = people.get(PLATFORMS, IOT, name).await;
+            let platform = people.get(PLATFORMS, IOT, name);
             if let Some(platform) = platform.filter(&meant) {
                 let uid = &platform["metadata"]["uid"];
                 for word in [&Value::Null, uid] {
@@ -119,12 +158,24 @@ impl Stage<'_> {
     pub async fn release_all(&self) {
         for name in NAMES {
             let people = &self.world.people;
-            let platform = people.get(PLATFORMS, IOT, name).await;
+            let platform = people.get(PLATFORMS, IOT, name);
             let hold = platform.map(|platform| platform["status"]["hold"]["id"].clone());
             if let Some(id @ Value::String(_)) = hold {
                 let change = json!({"metadata": {"annotations": {RELEASE_HOLD_ANNOTATION: id}}});
                 people.patch(PLATFORMS, IOT, name, &change).await;
                 self.rule(name, Rule::Released);
+            }
+        }
+    }
+
+    /// Releases what is held until everything stands as it is wished: after a crash, what may have been sent counts once
+    /// more, and holds what the bound would let go.
+    pub async fn release_what_is_held(&self) {
+        for _ in 0..20 {
+            sleep(Duration::from_secs(15)).await;
+            self.release_all().await;
+            if self.all_stand() {
+                return;
             }
         }
     }

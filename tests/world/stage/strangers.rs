@@ -14,20 +14,25 @@ pub const STRANGE: &str = "strange";
 impl Stage<'_> {
     /// A stranger brings a Platform for the first application, with a token that was made up.
     pub async fn stranger(&self) {
+        let means_harm = json!({
+            "quota": {"calls": 1, "window": "1h"},
+            "guard": {"gracePeriod": "0s", "maxDeletions": 0},
+        });
+        self.stranger_with("made-up-token", means_harm).await;
+    }
+
+    /// The same with this token; `more` stands beside in the spec of the Platform.
+    pub async fn stranger_with(&self, token: &str, mut more: Value) {
         let world = self.world;
         world.add_namespace(STRANGE, &json!({})).await;
         world.show_secrets(STRANGE, &["theirs"]);
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "theirs"},
-            "stringData": {"appKey": "app-1", "accessToken": "made-up-token"},
+            "stringData": {"appKey": "app-1", "accessToken": token},
         });
         world.people.create("secrets", STRANGE, &secret).await;
-        let more = json!({
-            "endpoint": "https://app-1.example.com:8743",
-            "quota": {"calls": 1, "window": "1h"},
-            "guard": {"gracePeriod": "0s", "maxDeletions": 0},
-            "inventory": {"interval": "0s"},
-        });
+        more["endpoint"] = json!("https://app-1.example.com:8743");
+        more["inventory"] = json!({"interval": "0s"});
         let theirs = platform("theirs", &more);
         world.people.create(PLATFORMS, STRANGE, &theirs).await;
     }
@@ -42,7 +47,7 @@ impl Stage<'_> {
     /// The stranger gives its Platform up: for its sake a credential is tried once an hour, for ever.
     pub async fn stranger_leaves(&self) {
         let people = &self.world.people;
-        let theirs = people.get(PLATFORMS, STRANGE, "theirs").await;
+        let theirs = people.get(PLATFORMS, STRANGE, "theirs");
         if let Some(theirs) = theirs {
             let uid = &theirs["metadata"]["uid"];
             let abandon = json!({"metadata": {"annotations": {ABANDON_ANNOTATION: uid}}});
@@ -55,7 +60,7 @@ impl Stage<'_> {
     pub async fn disregard_strangers(&self, names: &[String]) {
         let mut uids = Vec::new();
         for strange in ["x", "y"] {
-            let theirs = self.world.package(STRANGE, strange).await;
+            let theirs = self.world.package(STRANGE, strange);
             uids.extend(theirs.and_then(|o| Some(o["metadata"]["uid"].as_str()?.to_owned())));
         }
         let change = json!({"metadata": {"annotations": {DISREGARD_ANNOTATION: uids.join(",")}}});
