@@ -8,28 +8,28 @@
 //! [`operator`] wires the rooms, on ports that are handed in: the API server, the platforms ([`remote::exchange`]), the wall
 //! clock ([`clock`]) and the audit log.
 //!
-//! Rooms, and whom each may use: [`api`] nobody; [`remote`] only `api`; [`session`] only `remote` and
-//! `api`; [`leader`] tells `session` until when it may send; `package` and `platform` meet through
-//! `session` and the shared caches, and write to the API server through [`writes`]; [`simulator`] shares
-//! the wire types of `remote` and nothing else.
+//! The rooms below stand in reading order. Who uses whom is in `docs/architecture.md`, and tested.
 
-pub mod admin;
-pub mod api;
-pub mod api_server;
-pub mod clock;
-pub mod commands;
-pub mod follow;
-pub mod leader;
-pub mod operator;
-pub mod package;
 pub mod plain;
-pub mod platform;
+pub mod clock;
 pub mod raw;
-pub mod remote;
-pub mod schemas;
-pub mod session;
-pub mod sight;
-pub mod simulator;
-pub mod telemetry;
 pub mod watch_backoff;
+pub mod api;
+pub mod remote;
+pub mod sight;
+pub mod follow;
 pub mod writes;
+pub mod session;
+pub mod telemetry;
+pub mod schemas;
+pub mod guard;
+pub mod object;
+pub mod platform;
+pub mod inventory;
+pub mod package;
+pub mod leader;
+pub mod admin;
+pub mod operator;
+pub mod api_server;
+pub mod simulator;
+pub mod commands;

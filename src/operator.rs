@@ -20,18 +20,20 @@ use crate::admin::Readiness;
 use crate::admin::desk::Desk;
 use crate::api::names::ObjectKey;
 use crate::clock::Clock;
+use crate::guard::{self, Guards};
+use crate::inventory::{self, Reader};
 use crate::leader::{self, LastWords, Leader};
-use crate::package::{self, cache::Cache, managed::Managed, workqueue::Workqueue};
-use crate::platform::guard::{self, Guards};
-use crate::platform::inventory::{self, Reader};
+use crate::package::cache::Cache;
+use crate::package::cache::managed::Managed;
+use crate::package::turns::workqueue::Workqueue;
 use crate::platform::{self, Directory};
-use crate::remote::exchange::Connect;
-use crate::schemas;
+use crate::remote::client::Connect;
 use crate::session::Sessions;
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::Metrics;
+use crate::{package, schemas};
 
 /// How long a stop waits for answers of the platform.
 const ANSWERS: Duration = Duration::from_secs(8);

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use crate::api::names::ObjectKey;
 use crate::clock::Clock;
+use crate::inventory::Inventory;
 use crate::package::cache::Cache;
 use crate::package::memory::Memory;
 use crate::platform::Directory;
-use crate::platform::inventory::Inventory;
 use crate::session::{Session, Sessions};
 
 /// The bytes of one report.

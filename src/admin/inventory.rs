@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::desk::{self, Desk, REPORT, Refusal, key};
-use crate::platform::inventory::{NoRoom, Shown, Unmanaged};
+use crate::inventory::{NoRoom, Shown, Unmanaged};
 use crate::session::SessionKey;
 
 /// Where it is asked for.

@@ -13,8 +13,8 @@ use super::desk::{self, Desk, REPORT, Refusal, key};
 use crate::api::condition;
 use crate::api::names::ObjectKey;
 use crate::clock::Now;
-use crate::package::decide::asked_at;
-use crate::package::object::Object;
+use crate::object::Object;
+use crate::object::asking::asked_at;
 use crate::session::{Outlook, Priority, Purpose, Session, Snapshot, Standing, State};
 
 /// Where it is asked for.

@@ -3,6 +3,7 @@
 pub mod condition;
 pub mod crds;
 pub mod names;
+pub mod outcome;
 pub mod platform;
 pub mod reason;
 pub mod status;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::READY;
 use super::names::{AppId, Endpoint, FileId};
+use super::outcome::Outcome;
 use super::reason::{Phase, Reason};
 use super::status::{OwnStatus, schema_of};
 
@@ -314,39 +315,6 @@ impl Deletion {
     /// Whether a call was about to be made, or was.
     pub fn is_attempted(&self) -> bool {
         self.attempts.is_some_and(|attempts| attempts > 0)
-    }
-}
-
-/// How a deletion ended.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// The platform deleted the package.
-    Deleted,
-    /// The platform said that it does not have the package.
-    AlreadyGone,
-    /// The object went and the package stayed, as its deletionPolicy says.
-    Retained,
-    /// The object went and the package stayed, since another object claims it.
-    HandedOver,
-}
-
-impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 4] = [
-        Self::Deleted,
-        Self::AlreadyGone,
-        Self::Retained,
-        Self::HandedOver,
-    ];
-
-    /// The word as it stands in `status.deletion.outcome`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deleted => "Deleted",
-            Self::AlreadyGone => "AlreadyGone",
-            Self::Retained => "Retained",
-            Self::HandedOver => "HandedOver",
-        }
     }
 }
 

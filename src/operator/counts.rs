@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use crate::api::names::ObjectKey;
 use crate::api::reason::Phase;
+use crate::inventory::Inventory;
 use crate::package::cache::Cache;
-use crate::platform::inventory::Inventory;
 use crate::platform::{Tenants, Users};
 use crate::session::{SessionKey, Sessions};
 use crate::telemetry::logs;

@@ -1,5 +1,9 @@
 //! Objects and claims in one cache, brought up to date together at the end of a list.
 
+pub mod watch;
+pub mod packed;
+pub mod intake;
+pub mod managed;
 mod wakes;
 mod wishes;
 
@@ -12,11 +16,11 @@ use tokio::time::Instant;
 pub use self::wakes::Wakes;
 pub use self::wishes::{Asking, Wish};
 use super::claims::Claimant;
-use super::object::Object;
-use super::packed::Packed;
 use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::reason::Phase;
+use crate::object::Object;
+use crate::package::cache::packed::Packed;
 
 /// One step of the watch.
 #[derive(Debug)]

@@ -6,6 +6,8 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod message;
+pub mod others;
+pub mod doubts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -23,19 +23,20 @@ use self::ended::ended;
 use self::guards::held_by_guard;
 pub(super) use self::noticed::is_doubted;
 pub use self::noticed::{Hearing, hearing, noticed};
-pub use self::observation::{Conflict, Echo, FAILURES_BORNE, Observation, PlatformView, Refusal};
+pub use self::observation::{Observation, PlatformView};
 pub(super) use self::sending::WRITES_HANG;
 use self::sending::call;
 use self::trail::with_trail;
 pub use self::unbelieved::Unbelieved;
 use self::unbelieved::moved_keeper;
 use super::claims::{self, Claim, Unclear, Why, Word};
-use super::doubts;
-use super::object::{Object, Undecodable};
 use crate::api::names::{CONFIRM_ANNOTATION, FINALIZER, REQUESTED_AT_ANNOTATION};
+use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
-use crate::api::version_package::Outcome;
 pub use crate::clock::Now;
+use crate::object::{Object, Undecodable};
+use crate::package::claims::doubts;
+use crate::package::memory::own_write::{Echo, Refusal};
 use crate::writes::CONFLICT_BOUND;
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
@@ -311,24 +312,6 @@ pub(super) fn unreadable(uid: &str, undecodable: &Undecodable) -> String {
             "The object can't be read: {}; mend that field, or set deletionPolicy: Retain to let the object go without its package",
             undecodable.error
         )
-    }
-}
-
-/// When the deletion was asked for: the deletionTimestamp, or for a retired object the moment
-/// that it was first seen retired, in whole seconds as the API keeps it. A deleted object keeps the earlier one only
-/// while it is retired. It orders deletions, and is told to people; grace periods run from
-/// [`Request`](super::requests::Request).
-pub fn asked_at(object: &Object, now: Timestamp) -> Timestamp {
-    let stored = object
-        .status
-        .deletion
-        .as_ref()
-        .and_then(|deletion| deletion.requested_at.as_ref());
-    match (object.deleted_at, stored.map(|time| time.0)) {
-        (Some(deleted), Some(stored)) if object.is_retired(now) => stored.min(deleted),
-        (Some(deleted), _) => deleted,
-        (None, Some(stored)) => stored,
-        (None, None) => Timestamp::from_second(now.as_second()).unwrap_or(now),
     }
 }
 

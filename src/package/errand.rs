@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::decide::{Conflict, Now, Refusal};
-use super::doubts::Finding;
-use super::memory::Part;
-use super::others::Trial;
-use super::requests::Noted;
+use super::decide::Now;
+use crate::package::claims::doubts::Finding;
+
 use crate::api::names::{Endpoint, FileId, ObjectKey};
-use crate::api::version_package::{Outcome, VersionPackageStatus};
+use crate::api::outcome::Outcome;
+use crate::api::version_package::VersionPackageStatus;
+use crate::package::claims::others::Trial;
+use crate::package::memory::own_write::{Conflict, Part, Refusal};
+use crate::package::memory::requests::Noted;
 use crate::remote::answer::{Answer, Detail};
 use crate::telemetry::audit::AuditRecord;
 use crate::telemetry::events::Note;

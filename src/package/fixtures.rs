@@ -7,15 +7,16 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::claims::{Claim, Doubt, Unclear, Why};
-use super::decide::{Echo, Observation, PlatformView};
-use super::object::{Object, Undecodable};
-use super::watched::Watched;
+use super::decide::{Observation, PlatformView};
 use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::platform::Mode;
 use crate::api::status::{Beside, patch};
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
-use crate::platform::guard::{Judgement, Unit};
-use crate::platform::inventory::Known;
+use crate::guard::{Judgement, Unit};
+use crate::inventory::Known;
+use crate::object::watched::Watched;
+use crate::object::{Object, Undecodable};
+use crate::package::memory::own_write::Echo;
 use crate::session::Standing;
 
 pub(crate) fn now() -> Timestamp {

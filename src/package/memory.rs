@@ -2,8 +2,11 @@
 //!
 //! Everything here may be lost: what must survive a restart stands in the status.
 
+pub mod own_write;
+pub mod requests;
 mod seats;
 mod writes;
+mod gone;
 
 use std::collections::HashMap;
 
@@ -12,14 +15,14 @@ use tokio::time::Instant;
 
 use self::seats::Seats;
 pub use self::seats::{Following, PackageKey, Seat};
-pub use self::writes::Part;
 use self::writes::Writes;
-use super::doubts::Doubts;
 use super::errand::Ending;
-use super::gone::Gone;
-use super::requests::Requests;
 use crate::api::names::ObjectKey;
-use crate::api::version_package::{Outcome, VersionPackageStatus};
+use crate::api::outcome::Outcome;
+use crate::api::version_package::VersionPackageStatus;
+use crate::package::claims::doubts::Doubts;
+use crate::package::memory::gone::Gone;
+use crate::package::memory::requests::Requests;
 use crate::remote::answer::Detail;
 use crate::session::SessionKey;
 use crate::telemetry::audit::AuditRecord;

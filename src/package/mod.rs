@@ -4,36 +4,23 @@
 //! watch -> read -> observe -> ask the guard -> decide (pure) -> act (one effect) -> conclude (pure) -> report -> next wake-up
 //! ```
 
-pub mod act;
-pub mod asking;
+// The cache and what fills it; what this process remembers; who else is concerned; who is looked at next.
 pub mod cache;
-pub mod claims;
-pub mod conclude;
-pub mod decide;
-mod doubts;
-pub mod effect;
-pub mod errand;
-#[cfg(test)]
-mod fixtures;
-mod gone;
-mod intake;
-mod line;
-pub mod managed;
 pub mod memory;
-pub mod object;
-pub mod observe;
-mod others;
-pub mod packed;
-mod passes;
+pub mod claims;
+pub mod turns;
+// The stages of a pass.
 mod reads;
+pub mod observe;
+pub mod decide;
+pub mod act;
+pub mod effect;
+pub mod conclude;
+pub mod errand;
 pub mod report;
-pub mod requests;
-pub mod slot;
-pub mod slow;
-pub mod watch;
-pub mod watched;
-pub mod workqueue;
 pub mod writer;
+#[cfg(test)]
+pub(crate) mod fixtures;
 
 use std::sync::Arc;
 
@@ -42,12 +29,13 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::slot::Slot;
+use self::decide::{Hearing, Observation, hearing};
 use crate::api::names::ObjectKey;
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
+use crate::guard::{Guards, Judgement, Unit};
+use crate::inventory::Inventory;
+use crate::package::turns::slot::Slot;
 use crate::platform::Directory;
-use crate::platform::guard::Guards;
-use crate::platform::inventory::Inventory;
 use crate::sight::{Kind, Sight};
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::events::Events;
@@ -65,11 +53,11 @@ pub struct Context {
     /// All `VersionPackage`s.
     pub cache: Arc<cache::Cache>,
     /// Who is looked at next.
-    pub queue: Arc<workqueue::Workqueue>,
+    pub queue: Arc<turns::workqueue::Workqueue>,
     /// What this process remembers of objects.
     pub memory: Arc<memory::Memory>,
     /// Where writes take long.
-    pub slow: Arc<slow::Slow>,
+    pub slow: Arc<turns::slow::Slow>,
     /// All `Platform`s.
     pub directory: Arc<Directory>,
     /// Which deletions are too many at once.
@@ -89,8 +77,8 @@ pub struct Context {
 }
 
 impl Context {
-    fn intake(&self) -> intake::Intake<'_> {
-        intake::Intake {
+    fn intake(&self) -> cache::intake::Intake<'_> {
+        cache::intake::Intake {
             cache: &self.cache,
             memory: &self.memory,
             guards: &self.guards,
@@ -170,7 +158,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
     for errand in decide::noticed(&observed.facts, observed.now) {
         report::at_once(&reach, &observed, errand);
     }
-    observed.facts.guard = asking::ask(&context.guards, &observed.facts, observed.now);
+    observed.facts.guard = ask(&context.guards, &observed.facts, observed.now);
     let decision = decide::decide(&observed.facts, observed.now);
     let first = conclude::beforehand(&observed.facts, &decision, observed.now);
     let effect = match report::run(&reach, &observed, first, &mut slot).await {
@@ -235,7 +223,7 @@ fn forget_gone(
     cache: &cache::Cache,
     memory: &memory::Memory,
     guards: &Guards,
-    object: &object::Object,
+    object: &crate::object::Object,
 ) -> Vec<ObjectKey> {
     if cache.has(&object.key, &object.uid) {
         return Vec::new();
@@ -256,7 +244,7 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
                 context.restart.clone(),
             );
             let (sight, clock) = (context.sight.clone(), context.clock.clone());
-            watch::run(client, cache, (sight, clock), restart, cancel, |changes| {
+            cache::watch::run(client, cache, (sight, clock), restart, cancel, |changes| {
                 context.intake().take(changes);
             })
             .await;
@@ -277,6 +265,22 @@ pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: C
         async move { reconcile(&context, &key, slot).await }
     };
     let ended = move |due: Instant| metrics.reconciled(due.max(led_since).elapsed());
-    passes::serve(queue, slow, cancel, pass, ended).await;
+    turns::passes::serve(queue, slow, cancel, pass, ended).await;
     watching.abort();
+}
+
+/// Tells the guard what an object asks for, and asks what it may do.
+fn ask(guards: &Guards, seen: &Observation, now: Now) -> Judgement {
+    match hearing(seen, now) {
+        Some(Hearing::Asks(application, asked)) => {
+            return guards.judge(&seen.object.uid, &application, asked, now.wall);
+        }
+        Some(Hearing::Aside(marked)) => {
+            let marked = marked.as_ref();
+            let marked = marked.map(|(application, platform, hold)| (application, platform, hold));
+            guards.leave(&seen.object.uid, marked);
+        }
+        None => {}
+    }
+    Judgement::Free(Unit::Counted)
 }

@@ -4,11 +4,11 @@ use super::cache::{Cache, Look};
 use super::claims::Claimant;
 use super::conclude::HICCUPS;
 use super::memory::Memory;
-use super::object::Object;
-use super::others::{Confirmed, confirm};
-use super::slot::Slot;
 use crate::api::names::ObjectKey;
 use crate::clock::Clock;
+use crate::object::Object;
+use crate::package::claims::others::{Confirmed, confirm};
+use crate::package::turns::slot::Slot;
 use crate::platform::{Directory, LASTS, Resolution};
 use crate::session::{Purpose, Standing};
 

@@ -5,12 +5,12 @@ use kube::Client;
 use super::cache::Cache;
 use super::conclude::Written;
 use super::effect::Effect;
-use super::object::Object;
-use super::slot::Slot;
 use crate::api::names::FINALIZER;
 use crate::api::reason::Phase;
 use crate::api::status;
 use crate::api::version_package::{VersionPackage, VersionPackageStatus};
+use crate::object::Object;
+use crate::package::turns::slot::Slot;
 use crate::sight::{Kind, Sight};
 use crate::writes::{self, End};
 

@@ -5,13 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::{Notify, SetOnce};
 
-use super::confirm::Reads;
 use super::credentials::Refusal;
+use super::namespace::Namespace;
 use super::object::Object;
-use super::overtaken::{Overtaken, Subject};
+use super::reads::{Overtaken, Reads, Subject};
 use super::{Resolution, Usable};
 use crate::api::names::ObjectKey;
 use crate::remote::client::Connection;
@@ -42,27 +41,6 @@ pub(super) struct View {
     pub overtaken: BTreeSet<Subject>,
     /// Those whose finalizer can't be changed, and why.
     pub finalizers_refused: HashMap<ObjectKey, Refusal>,
-}
-
-/// What matters of one Namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Namespace {
-    pub labels: BTreeMap<String, String>,
-    pub terminating: bool,
-    /// Grows with each change; none where the API server doesn't count.
-    pub version: Option<u64>,
-}
-
-impl From<ObjectMeta> for Namespace {
-    fn from(meta: ObjectMeta) -> Self {
-        Self {
-            labels: meta.labels.unwrap_or_default(),
-            terminating: meta.deletion_timestamp.is_some(),
-            version: meta
-                .resource_version
-                .and_then(|version| version.parse().ok()),
-        }
-    }
 }
 
 /// One `Platform` and what became of it.
@@ -158,6 +136,11 @@ impl Directory {
         let view = self.view();
         let usable = |(key, entry): (&ObjectKey, &Entry)| (key.clone(), entry.usable());
         view.platforms.iter().map(usable).collect()
+    }
+
+    /// The uid of a `Platform` that is known.
+    pub fn uid(&self, platform: &ObjectKey) -> Option<String> {
+        Some(self.view().platforms.get(platform)?.object.uid.clone())
     }
 
     pub(super) fn view(&self) -> RwLockReadGuard<'_, View> {

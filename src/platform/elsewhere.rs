@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::credentials::{Assessment, SecretData, Seen, assess};
+use super::credentials::{Assessment, Seen, assess};
+use super::reads::SecretRead;
 use super::{Directory, Resolution, watch};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{PlatformSpec, Tls};
 
 /// How long one read may take: by then it is too old to be acted on.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What is shared by all who ask for a Secret soon after each other.
-pub(super) type SecretRead = Arc<Option<SecretData>>;
 
 impl Directory {
     /// Whether `platform` allows objects of `namespace` and has just the credentials of [`Self::resolve`], by reads of the

@@ -9,15 +9,15 @@ use tokio::sync::mpsc;
 use super::credentials::{
     Assessment, Inputs, Refusal, Seen, assess, named_secrets, same_tls, unusable_tls,
 };
-use super::directory::{Access, Directory, Entry, Grant, Namespace};
-use super::guard::{Footing, Guards};
+use super::directory::{Access, Directory, Entry, Grant};
+use super::namespace::Namespace;
 use super::object::{Object, Wanted};
-use super::overtaken::{PlatformRead, Read, Subject};
+use super::reads::{PlatformRead, Read, Subject};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformSpec;
 use crate::clock::Clock;
-use crate::remote::client::Connection;
-use crate::remote::exchange::Connect;
+use crate::guard::{Footing, Guards};
+use crate::remote::client::{Connect, Connection};
 use crate::session::{Credential, Member, Sessions};
 
 /// The only one who changes the directory; the contents of Secrets live here and nowhere else.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::guard::{Guards, Unused};
 use super::object::Object;
 use crate::api::names::ObjectKey;
 use crate::api::platform::{GuardStatus, PlatformStatus, SentDeletions};
+use crate::guard::{Guards, Unused};
 
 /// The bounds that count as sent and whose application isn't known yet.
 #[derive(Default)]
@@ -76,11 +76,11 @@ mod tests {
     use serde_json::{Value, json};
     use tokio::sync::mpsc;
 
-    use super::super::guard::{Asked, Judgement};
     use super::super::object::tests::{object, spec};
     use super::*;
     use crate::api::names::AppId;
     use crate::api::platform::Guard;
+    use crate::guard::{Asked, Judgement};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_000_000 + second).unwrap()

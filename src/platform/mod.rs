@@ -14,13 +14,13 @@ mod credentials;
 mod directory;
 mod elsewhere;
 mod failing;
-pub mod guard;
 mod in_use;
-pub mod inventory;
 mod keeper;
 mod lost;
+mod namespace;
 mod object;
 mod overtaken;
+mod reads;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -38,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{Mode, PackageCounts, PlatformReason};
 use crate::clock::Clock;
-use crate::remote::client::Connection;
-use crate::remote::exchange::Connect;
+use crate::guard::Guards;
+use crate::remote::client::{Connect, Connection};
 use crate::session::{CredentialId, Proof, Session, Sessions, Witness};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
@@ -169,7 +169,7 @@ pub struct Context {
     /// What is known of every Platform; filled here.
     pub directory: Arc<Directory>,
     /// What is held and what may go.
-    pub guards: Arc<guard::Guards>,
+    pub guards: Arc<Guards>,
     /// Prepares calls to a platform.
     pub connect: Connect,
     /// The objects of each Platform.

@@ -4,50 +4,19 @@
 //! over and over until the watch speaks.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::Directory;
-use super::directory::{Namespace, View};
+use super::directory::View;
+use super::namespace::Namespace;
 use super::object::Object;
+use super::reads::{PlatformRead, Read, Subject};
 use crate::api::names::ObjectKey;
 
 /// A watch that hasn't shown what a GET has may not show the end of it either: so long until the next GET.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// What is read before a call.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
-    Platform(ObjectKey),
-    Namespace(String),
-}
-
-/// What a GET has shown.
-pub(super) enum Read {
-    Platform(ObjectKey, PlatformRead),
-    Namespace(String, Arc<Namespace>),
-}
-
-/// What a GET has shown of a Platform.
-#[derive(Clone)]
-pub(super) enum PlatformRead {
-    Found(Arc<Object>),
-    /// None, where one of this uid was known when the GET began.
-    Gone {
-        uid: Option<String>,
-    },
-}
-
-/// Reads that are newer than what is known.
-#[derive(Default)]
-pub(super) struct Overtaken {
-    reads: Mutex<BTreeMap<Subject, Read>>,
-    added: Notify,
-}
 
 impl Directory {
     /// Hands a read on to the keeper where it is newer than what is known of the same object.
@@ -55,19 +24,12 @@ impl Directory {
         if !self.view().is_overtaken_by(&read) {
             return;
         }
-        self.overtaken.lock().insert(read.subject(), read);
-        self.overtaken.added.notify_one();
+        self.overtaken.add(read);
     }
 
     /// Waits for such reads.
     pub(super) async fn newer(&self) -> Vec<Read> {
-        loop {
-            let reads = std::mem::take(&mut *self.overtaken.lock());
-            if !reads.is_empty() {
-                return reads.into_values().collect();
-            }
-            self.overtaken.added.notified().await;
-        }
+        self.overtaken.taken().await
     }
 
     /// Reads again and again what a watch has not shown yet as a GET has.
@@ -82,21 +44,6 @@ impl Directory {
                     Subject::Namespace(name) => drop(self.read_namespace(&name).await),
                 }
             }
-        }
-    }
-}
-
-impl Overtaken {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Subject, Read>> {
-        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Read {
-    pub(super) fn subject(&self) -> Subject {
-        match self {
-            Self::Platform(key, _) => Subject::Platform(key.clone()),
-            Self::Namespace(name, _) => Subject::Namespace(name.clone()),
         }
     }
 }

@@ -14,13 +14,13 @@ use self::said::{lost, said};
 use super::Users;
 use super::credentials::Refusal;
 use super::directory::{Access, Grant};
-use super::guard::Record;
 use super::object::Object;
 use crate::api::condition::{READY, RECONCILING, STALLED, Verdict, merge};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{
     PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
 };
+use crate::guard::Record;
 use crate::session::{Snapshot, State};
 use crate::telemetry::audit::Overdue;
 

@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::guard::Guards;
 use super::object::tests::spec;
 use super::*;
+use crate::guard::Guards;
 
 const PLATFORMS: &str = "/apis/iodm.dev/v1alpha1/platforms";
 const NAMESPACES: &str = "/api/v1/namespaces";

@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::credentials::{KEYS, SecretData, Seen};
-use super::directory;
 use super::failing::Failing;
 use super::keeper::Keeper;
+use super::namespace;
 use super::object::Object;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Platform;
@@ -95,7 +95,7 @@ impl PlatformIntake {
 }
 
 /// The same for Namespaces.
-pub(super) struct NamespaceIntake(HashMap<String, directory::Namespace>);
+pub(super) struct NamespaceIntake(HashMap<String, namespace::Namespace>);
 
 impl NamespaceIntake {
     pub(super) fn new() -> Self {
@@ -126,7 +126,7 @@ impl NamespaceIntake {
     }
 }
 
-fn namespace(mut meta: ObjectMeta) -> (String, directory::Namespace) {
+fn namespace(mut meta: ObjectMeta) -> (String, namespace::Namespace) {
     (meta.name.take().unwrap_or_default(), meta.into())
 }
 

@@ -12,9 +12,11 @@ use tokio::time::{Instant, sleep_until};
 use url::form_urlencoded;
 
 use super::answer::{self, Answer, BodyFault, Call, Detail, Trouble};
-use super::exchange::{Connect, Exchange, NoReply, Reply, Request};
+use super::exchange::{Exchange, NoReply, Reply, Request};
 use super::https::Pool;
 use super::mask::Mask;
+use super::pages::Page;
+use super::reply::Login;
 use super::tls::{TlsError, TlsSettings};
 use super::wire::{APP_KEY, CATEGORY_PATH, CategoryInfo, LOGIN_PATH};
 use super::{pages, reply};
@@ -58,15 +60,6 @@ pub struct Broken {
     pub at: Instant,
 }
 
-/// A login that succeeded.
-#[derive(Debug)]
-pub struct Login {
-    /// The token for all other calls.
-    pub access_token: SecretString,
-    /// How long it lives: 1 s to one day.
-    pub expires_in: Duration,
-}
-
 /// What a call is made with.
 #[derive(Debug, Clone)]
 pub struct Authorization {
@@ -86,14 +79,9 @@ impl Authorization {
     }
 }
 
-/// One page of the list of packages.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
-    /// The packages of this page.
-    pub data: Vec<CategoryInfo>,
-    /// How many there are over all pages.
-    pub total_count: u64,
-}
+/// Prepares calls to an endpoint, as the operator is started with; connects to nothing yet.
+pub type Connect =
+    Arc<dyn Fn(&Endpoint, &TlsSettings) -> Result<Connection, TlsError> + Send + Sync>;
 
 /// Calls over HTTPS, within these times.
 pub fn https(timeouts: Timeouts) -> Connect {

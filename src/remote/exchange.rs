@@ -1,20 +1,11 @@
 //! The port to the platform: one request out, and its answer or why there is none. All that is told apart by sockets and TLS
 //! is behind it; what an answer means, and how long a call may take, is not.
 
-use std::sync::Arc;
-
 use futures::future::BoxFuture;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
 use super::answer::{BodyFault, Trouble};
-use super::client::Connection;
-use super::tls::{TlsError, TlsSettings};
-use crate::api::names::Endpoint;
-
-/// Prepares calls to an endpoint, as the operator is started with; connects to nothing yet.
-pub type Connect =
-    Arc<dyn Fn(&Endpoint, &TlsSettings) -> Result<Connection, TlsError> + Send + Sync>;
 
 /// Sends requests to one endpoint.
 pub trait Exchange: Send + Sync {

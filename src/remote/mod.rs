@@ -12,6 +12,6 @@ mod https;
 pub(crate) mod mask;
 pub mod pages;
 pub mod pem;
-mod reply;
+pub mod reply;
 pub mod tls;
 pub mod wire;

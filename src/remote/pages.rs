@@ -1,11 +1,20 @@
 //! Walking the list of packages page by page. Pure: each page is a call of its own.
 
-use super::client::Page;
+use super::wire::CategoryInfo;
 
 /// How many packages one page holds: the most that the platform gives (reference, section 3).
 pub const PAGE_SIZE: u32 = 100;
 /// How many pages a walk reads at most: a million packages, or a platform whose total is not true.
 pub const MAX_PAGES: u32 = 10_000;
+
+/// One page of the list of packages.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The packages of this page.
+    pub data: Vec<CategoryInfo>,
+    /// How many there are over all pages.
+    pub total_count: u64,
+}
 
 /// What follows one page of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

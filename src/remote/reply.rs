@@ -7,9 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::client::{Login, Page};
 use super::mask::Mask;
-use super::pages::PAGE_SIZE;
+use super::pages::{PAGE_SIZE, Page};
 use super::wire::CategoryInfo;
 use crate::api::names::FileId;
 
@@ -22,6 +21,15 @@ const LONGEST_TOKEN: usize = 4096;
 
 /// The most that is read of one field of a package, in bytes: more than any field of an object can name.
 const LONGEST_FIELD: usize = 2048;
+
+/// A login that succeeded.
+#[derive(Debug)]
+pub struct Login {
+    /// The token for all other calls.
+    pub access_token: SecretString,
+    /// How long it lives: 1 s to one day.
+    pub expires_in: Duration,
+}
 
 #[derive(Deserialize)]
 struct LoginReply<'a> {

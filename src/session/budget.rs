@@ -14,10 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::share::Share;
-use super::call_log::Past;
-
-/// Calls and permits at one time; more would gain nothing and hurt a slow platform.
-pub(super) const MOST_IN_FLIGHT: usize = 20;
+use super::call_log::{MOST_IN_FLIGHT, Past};
 
 /// Whether one more call may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

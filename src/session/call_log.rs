@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::SessionKey;
-use super::budget::MOST_IN_FLIGHT;
 use crate::api::names::{AppId, Endpoint};
 
 /// The bytes that a record may take.
@@ -21,6 +20,8 @@ pub const BOUND: usize = 64 << 10;
 const STEPS: u32 = 100;
 /// The longest window that a `Platform` may have.
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
+/// Calls and permits at one time; more would gain nothing and hurt a slow platform.
+pub(super) const MOST_IN_FLIGHT: usize = 20;
 /// The most calls that one window may hold.
 const MOST_CALLS: u64 = 10_000;
 const VERSION: u32 = 1;

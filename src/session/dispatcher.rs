@@ -9,7 +9,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use super::Shared;
 use super::core::{LoginOrder, Underway};
 use crate::remote::answer::Answer;
-use crate::remote::client::{Authorization, Connection, Login};
+use crate::remote::client::{Authorization, Connection};
+use crate::remote::reply::Login;
 
 /// Serves `session` until it's dropped or closed.
 pub(super) async fn run(session: Weak<Shared>) {

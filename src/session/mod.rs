@@ -45,13 +45,14 @@ pub use self::call_log::{BOUND as CALL_LOG_BOUND, Inheritance};
 use self::core::{Core, LaneId, Learned, Underway};
 pub use self::credential::{Credential, CredentialId, Proof, Witness};
 use self::members::Members;
-pub use self::outlook::{Outlook, Snapshot, State, Turn};
+pub use self::outlook::{Outlook, Snapshot, Standing, State, Turn};
 pub use self::registry::Sessions;
-pub use self::ticket::{Priority, Purpose, Standing, Ticket};
+pub use self::ticket::{Priority, Purpose, Ticket};
 use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
 use crate::clock::Clock;
 use crate::remote::answer::Answer;
-use crate::remote::client::{Authorization, Connection, Page};
+use crate::remote::client::{Authorization, Connection};
+use crate::remote::pages::Page;
 use crate::remote::wire::CategoryInfo;
 
 /// What names a session: two `Platform`s with the same pair share one.

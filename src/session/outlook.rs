@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Proof, Ticket};
+use super::{Proof, Purpose, Ticket};
 use crate::remote::answer::{Detail, Trouble};
 
 /// What the session as a whole waits for.
@@ -139,6 +139,34 @@ impl Snapshot {
         }
         self.takes_turns |= other.takes_turns;
     }
+}
+
+/// Where an object stands in its session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// It holds neither ticket nor permit.
+    Absent,
+    /// It holds a ticket.
+    Waiting {
+        /// What it wants the call for.
+        purpose: Purpose,
+        /// 1 is the next.
+        position: usize,
+        /// About how long until its turn.
+        estimated: Duration,
+        /// What all of the session wait for.
+        state: State,
+        /// Whether it has been told so, where that isn't its budget: all at once would be a storm of
+        /// writes, so one that says already that it waits says more only when its turn to be told has come.
+        told: bool,
+    },
+    /// It holds a permit for one call.
+    Permitted {
+        /// What the permit is for, and for nothing else.
+        purpose: Purpose,
+        /// The intent of this attempt, given to [`Session::intend`](super::Session::intend).
+        intent: Option<String>,
+    },
 }
 
 #[cfg(test)]

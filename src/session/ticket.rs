@@ -1,10 +1,7 @@
 //! What an object asks its session for, and what it gets.
 
-use std::time::Duration;
-
 use k8s_openapi::jiff::Timestamp;
 
-use super::State;
 use crate::api::names::ObjectKey;
 
 /// Whose calls go first.
@@ -61,32 +58,4 @@ pub struct Ticket {
     pub priority: Priority,
     /// Since when the deletion is wanted: the order within a priority, until a call for it fails.
     pub requested_at: Timestamp,
-}
-
-/// Where an object stands in its session.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Standing {
-    /// It holds neither ticket nor permit.
-    Absent,
-    /// It holds a ticket.
-    Waiting {
-        /// What it wants the call for.
-        purpose: Purpose,
-        /// 1 is the next.
-        position: usize,
-        /// About how long until its turn.
-        estimated: Duration,
-        /// What all of the session wait for.
-        state: State,
-        /// Whether it has been told so, where that isn't its budget: all at once would be a storm of
-        /// writes, so one that says already that it waits says more only when its turn to be told has come.
-        told: bool,
-    },
-    /// It holds a permit for one call.
-    Permitted {
-        /// What the permit is for, and for nothing else.
-        purpose: Purpose,
-        /// The intent of this attempt, given to [`Session::intend`](super::Session::intend).
-        intent: Option<String>,
-    },
 }

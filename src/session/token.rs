@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::Credential;
 use super::credential::same_credential;
 use crate::remote::answer::Detail;
-use crate::remote::client::{Authorization, Login};
+use crate::remote::client::Authorization;
+use crate::remote::reply::Login;
 
 /// A token is renewed so long before its end, or a tenth of its life before, if that is less.
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);

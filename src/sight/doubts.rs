@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::api::condition::READY;
 use crate::api::names::CONFIRM_ANNOTATION;
+use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
-use crate::api::version_package::Outcome;
 
 /// So many objects a record of a loss names; of more it says only since when the loss is.
 const NAMED: usize = 64;

@@ -7,7 +7,7 @@ use jiff::{Span, tz::TimeZone};
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
-use super::service::{BAD_REQUEST, PAGING_OUT_OF_RANGE};
+use super::refusals::{BAD_REQUEST, PAGING_OUT_OF_RANGE};
 use super::settings::Filters;
 use crate::remote::wire::CategoryInfo;
 

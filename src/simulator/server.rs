@@ -3,8 +3,8 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,23 +14,20 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::admin;
 use super::answer::Answer;
 use super::application::Application;
 use super::packages::preloaded;
 use super::route::Request;
 use super::settings::Settings;
-use super::storage;
-use super::tls;
-use super::world::{Moment, Reply, World};
+use super::shared::Shared;
+use super::world::{Reply, World};
+use super::{admin, storage, tls};
 use crate::remote::wire::APP_KEY;
 
 /// The longest body that is read.
@@ -42,29 +39,6 @@ const IDLE: Duration = Duration::from_secs(75);
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Changes of packages within this time are written to the state file together.
 const GATHER: Duration = Duration::from_millis(50);
-
-/// What all connections share.
-pub struct Shared {
-    world: Mutex<World>,
-    start: Instant,
-    /// Told of each change of packages.
-    pub changed: Notify,
-}
-
-impl Shared {
-    /// The state. It is never held across an await.
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The time now; taken with the world in hand, times are in the order of the ledger.
-    pub fn now(&self) -> Moment {
-        Moment {
-            since_start: self.start.elapsed(),
-            utc: Timestamp::now(),
-        }
-    }
-}
 
 /// A simulator with both ports open, not serving yet.
 pub struct Simulator {
@@ -90,11 +64,7 @@ impl Simulator {
             listener.with_context(|| format!("{flag} {address} can't be opened"))
         };
         Ok(Self {
-            shared: Arc::new(Shared {
-                world: Mutex::new(world),
-                start: Instant::now(),
-                changed: Notify::new(),
-            }),
+            shared: Arc::new(Shared::new(world)),
             acceptor: TlsAcceptor::from(config),
             platform: bind(settings.listen, "--listen").await?,
             admin: bind(settings.admin, "--admin").await?,

@@ -5,21 +5,10 @@ use serde_json::json;
 use super::answer::{Answer, Refusal, Verdict};
 use super::application::Application;
 use super::packages::{self, Paging, Query, is_file_id};
+use super::refusals::{BAD_REQUEST, PACKAGE_NOT_FOUND, TASK_NOT_FOUND};
 use super::route::{Request, Route};
 use super::settings::Switches;
 use super::tasks::{self, Operation};
-use crate::remote::wire::code;
-
-/// A malformed `fileId`, query or body.
-pub const BAD_REQUEST: Refusal = Refusal(400, "120015", "Bad request error.");
-/// A page size beyond the limit.
-pub const PAGING_OUT_OF_RANGE: Refusal =
-    Refusal(400, "123029", "pageNo or pageSize beyond the limit.");
-/// No such package.
-pub const PACKAGE_NOT_FOUND: Refusal =
-    Refusal(404, code::NOT_FOUND, "Device or package file not found.");
-/// No such task.
-pub const TASK_NOT_FOUND: Refusal = Refusal(404, "123009", "The task does not exist.");
 
 /// Answers a call that the gateway let through.
 pub fn answer(

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::answer::Refusal;
 use super::packages::{Packages, Query, TIME};
-use super::service::{BAD_REQUEST, PACKAGE_NOT_FOUND};
+use super::refusals::{BAD_REQUEST, PACKAGE_NOT_FOUND};
 use super::settings::FailedWord;
 
 /// What a task does.

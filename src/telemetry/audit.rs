@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout_at};
 
 use self::sinks::{AuditFile, Stdout, open};
 use crate::api::names::{AppId, Endpoint, FileId};
-use crate::api::version_package::{Outcome, PackageIdentity};
+use crate::api::outcome::Outcome;
+use crate::api::version_package::PackageIdentity;
 
 /// How one deletion ended: who, what, when, outcome, codes.
 #[derive(Debug, Clone, PartialEq, Serialize)]

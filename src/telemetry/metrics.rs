@@ -12,8 +12,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::api::outcome::Outcome;
 use crate::api::reason::Phase;
-use crate::api::version_package::Outcome;
 use crate::remote::answer::{Answer, Call};
 use crate::remote::codes;
 use crate::session::{SessionKey, Snapshot, State};

@@ -21,9 +21,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Plane, kstatus, wait_for};
 use version_package_operator::api::condition::{Verdict, merge};
+use version_package_operator::api::outcome::Outcome;
 use version_package_operator::api::platform::PlatformReason;
 use version_package_operator::api::reason::Reason;
-use version_package_operator::api::version_package::Outcome;
 
 /// A control plane that serves both kinds, which said nothing when they were applied.
 fn plane() -> &'static Plane {

@@ -187,7 +187,10 @@ fn no_select_of_the_operator_is_left_to_luck() {
 /// Who reads the clock of the machine, and why no history depends on it.
 const OWN_CLOCKS: [(&str, &str); 4] = [
     ("clock.rs", "it is the port"),
-    ("package/packed.rs", "only what makes one for a test does"),
+    (
+        "package/cache/packed.rs",
+        "only what makes one for a test does",
+    ),
     ("remote/https.rs", "it is behind the port of the platform"),
     (
         "telemetry/lines.rs",

@@ -13,8 +13,8 @@ use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
 use crate::api::platform::Platform;
 use crate::api::status::{self, Bearer, Read};
 use crate::api_server;
-use crate::package::object::Object;
-use crate::package::watched::Watched;
+use crate::object::Object;
+use crate::object::watched::Watched;
 use crate::raw::Raw;
 
 /// Whoever reads managed fields sees that it was not the operator.

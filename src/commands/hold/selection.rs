@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{HoldStatus, PlatformStatus, ReleasedHold};
-use crate::package::object::Object;
+use crate::object::Object;
 
 /// A `Platform`, as far as holds go.
 #[derive(Debug, Clone, PartialEq)]
@@ -243,7 +243,7 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::package::watched::Watched;
+    use crate::object::watched::Watched;
 
     pub(crate) fn platform(name: &str, status: Value) -> PlatformSeen {
         PlatformSeen {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Cache, Members, Shown};
 use crate::api::names::{FileId, ObjectKey};
 use crate::package::claims::Claimant;
-use crate::package::doubts::LOOK_AGAIN;
+use crate::package::claims::doubts::LOOK_AGAIN;
 
 /// Each who is to go looks at each who lives. So long a pause for each such pair keeps what a crowd costs to a small part of
 /// a core, however often it changes.
@@ -98,8 +98,8 @@ impl Shown {
 mod tests {
     use super::*;
     use crate::package::cache::Event;
+    use crate::package::cache::packed::Packed;
     use crate::package::fixtures;
-    use crate::package::packed::Packed;
 
     #[test]
     fn a_crowd_of_one_package_looks_again_the_more_rarely_the_larger_it_is() {

@@ -6,9 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{Cache, Shown};
 use crate::api::names::{AppId, ObjectKey};
-use crate::package::object::Object;
-use crate::package::packed::{Asks, Packed};
-use crate::platform::guard::Asked;
+use crate::guard::Asked;
+use crate::object::Object;
+use crate::package::cache::packed::{Asks, Packed};
 
 /// What one object asks for.
 pub enum Wish {

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::ending::write_down;
-use crate::api::version_package::Outcome;
+use crate::api::outcome::Outcome;
 use crate::package::decide::{Decision, Now, Observation};
 use crate::package::errand::Errand;
 use crate::remote::answer::{Answer, Call};

@@ -1,9 +1,9 @@
 //! What is done before a decision is carried out.
 
 use super::ending::untold_end;
+use crate::guard::{Judgement, Unit};
 use crate::package::decide::{Decision, Now, Observation};
 use crate::package::errand::Errand;
-use crate::platform::guard::{Judgement, Unit};
 use crate::session::{Purpose, Standing};
 
 /// What is done before `decision` is carried out. Where that fails, it isn't.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::version_package::Outcome;
+use crate::api::outcome::Outcome;
 use crate::package::decide::{Decision, Now, Observation};
 use crate::package::errand::{Ending, Errand};
 use crate::remote::answer::{Answer, Call};

@@ -6,10 +6,10 @@ use crate::api::condition::{self, Verdict};
 use crate::api::names::{AppId, Endpoint};
 use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
+use crate::guard::Judgement;
+use crate::inventory::Known;
 use crate::package::claims::Claim;
 use crate::package::decide::{Now, Observation, PlatformView, Unbelieved};
-use crate::platform::guard::Judgement;
-use crate::platform::inventory::Known;
 
 pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPackageStatus {
     let mut status = next_status(

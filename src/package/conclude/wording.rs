@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::api::names::ObjectKey;
+use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
-use crate::api::version_package::Outcome;
+use crate::object::Object;
 use crate::package::decide::{Observation, PlatformView};
-use crate::package::object::Object;
 use crate::remote::answer::Trouble;
 use crate::session::State;
 use crate::telemetry::events::Note;

@@ -9,10 +9,11 @@ use super::{Report, pause, rounded, say, unaudited};
 use crate::api::names::REQUESTED_AT_ANNOTATION;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::VersionPackageStatus;
-use crate::package::decide::{self, Conflict, Decision, FAILURES_BORNE, Now, Observation, Refusal};
+use crate::package::decide::{self, Decision, Now, Observation};
 use crate::package::effect::Effect;
 use crate::package::errand::Errand;
-use crate::package::memory::Part;
+use crate::package::memory::own_write::{Conflict, FAILURES_BORNE, Part, Refusal};
+
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 

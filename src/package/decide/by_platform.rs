@@ -2,13 +2,12 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::unbelieved::unbelieved;
 use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, instant_of, odd_pause, rest};
 use crate::api::names::AppId;
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::reason::Reason;
-use crate::package::object::Object;
-use crate::platform::inventory::Known;
+use crate::inventory::Known;
+use crate::object::Object;
 
 pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
     let decision = of_wanted(seen, retire_after, now);
@@ -195,6 +194,13 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
         )
     };
     Some(rest(Reason::ApplicationChanged, message))
+}
+
+/// What the platform said of the package proves nothing yet: asked again, it would say the same.
+fn unbelieved(seen: &Observation) -> Option<Decision> {
+    let why = seen.elsewhere.as_ref()?;
+    let told = seen.object.status.says(why.reason());
+    told.then(|| rest(why.reason(), why.message()))
 }
 
 fn credentials_lost(message: &str, ending: bool) -> String {

@@ -2,10 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::Conflict;
 use crate::api::names::ObjectKey;
+use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
-use crate::api::version_package::Outcome;
+use crate::package::memory::own_write::Conflict;
 use crate::session::{Priority, Ticket};
 
 /// What to do next. At most one effect.

@@ -2,8 +2,8 @@
 
 use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, rest, undecodable_rest};
 use crate::api::names::{ACCEPT_ANNOTATION, AppId};
+use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
-use crate::api::version_package::Outcome;
 
 impl Observation {
     /// The application of its Platform, where another one said that it lacks the package: that tells nothing of this one.

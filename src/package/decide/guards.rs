@@ -6,8 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{Decision, Now, Observation, rest};
 use crate::api::reason::Reason;
-use crate::package::requests::Request;
-use crate::platform::guard::Judgement;
+use crate::guard::Judgement;
+use crate::package::memory::requests::Request;
 
 /// Rows 9 and 10: the mass deletion that waits for a person, and the time to undo.
 pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Option<Decision> {

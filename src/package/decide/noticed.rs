@@ -1,13 +1,14 @@
 //! What a look at an object changes before anything is decided on it, and what it asks of the guard.
 
-use super::{Echo, Now, Observation, PlatformView};
+use super::{Now, Observation, PlatformView};
 use crate::api::names::{AppId, ObjectKey};
-use crate::package::asking::asking;
+use crate::guard::Asked;
+use crate::inventory::Known;
+use crate::object::asking::asking;
 use crate::package::claims::Claim;
 use crate::package::errand::Errand;
-use crate::package::requests::Noted;
-use crate::platform::guard::Asked;
-use crate::platform::inventory::Known;
+use crate::package::memory::own_write::Echo;
+use crate::package::memory::requests::Noted;
 
 /// What the look tells this process to remember, and of whom it has to take leave.
 pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {

@@ -5,19 +5,20 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Now, Unbelieved, asked_at};
+use super::{Now, Unbelieved};
 use crate::api::names::{AppId, Endpoint, ObjectKey};
+use crate::api::outcome::Outcome;
 use crate::api::platform::{Mode, PlatformReason};
-use crate::api::reason::Phase;
-use crate::api::version_package::Outcome;
+use crate::guard::Judgement;
+use crate::inventory::Known;
+use crate::object::Object;
+use crate::object::asking::asked_at;
 use crate::package::claims::Claim;
-use crate::package::doubts::Finding;
-use crate::package::memory::{Failure, Part};
-use crate::package::object::Object;
-use crate::package::others::Trial;
-use crate::package::requests::{Keepers, Request};
-use crate::platform::guard::Judgement;
-use crate::platform::inventory::Known;
+use crate::package::claims::doubts::Finding;
+use crate::package::claims::others::Trial;
+use crate::package::memory::Failure;
+use crate::package::memory::own_write::{Echo, Refusal};
+use crate::package::memory::requests::{Keepers, Request};
 use crate::remote::answer::Detail;
 use crate::session::Standing;
 use crate::telemetry::audit::{AuditRecord, Overdue};
@@ -133,55 +134,6 @@ impl Observation {
             &self.object,
             self.request.map_or(now.wall, |request| request.at),
         )
-    }
-}
-
-/// Whether the last own write is back through the watch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Echo {
-    /// It is, or there was none.
-    Seen,
-    /// It isn't; written at this time.
-    Pending(Instant),
-    /// It met a conflict, and no other version is shown yet.
-    Contested(Conflict),
-}
-
-/// A write that the API server answered with a conflict.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// What it was for.
-    pub part: Part,
-    /// In the words of the API server.
-    pub words: String,
-    /// When it was answered.
-    pub at: Instant,
-    /// The phase that a status would have told.
-    pub phase: Option<Phase>,
-}
-
-/// A write that the API server, or an admission policy, refuses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// In the words of whoever refuses it.
-    pub words: String,
-    /// How often it was refused in a row.
-    pub count: u32,
-    /// When it is tried again.
-    pub until: Instant,
-    /// Whether somebody decided so; or it only fails.
-    pub denied: bool,
-    /// The phase that a status would have told.
-    pub phase: Option<Phase>,
-}
-
-/// So many writes in a row that fail are told: an API server that starts anew is back by then.
-pub const FAILURES_BORNE: u32 = 5;
-
-impl Refusal {
-    /// Whether a person has to hear of it.
-    pub fn lasts(&self) -> bool {
-        self.denied || self.count >= FAILURES_BORNE
     }
 }
 

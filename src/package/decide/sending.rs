@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::guards::needs_proof;
 use super::{Decision, ECHO_BOUND, Now, Observation, rest};
 use crate::api::reason::Reason;
-use crate::platform::guard::{Judgement, Unit};
+use crate::guard::{Judgement, Unit};
 use crate::session::{Priority, Purpose, Standing, Ticket};
 
 /// What can't be written is looked at again after so long, unless it is woken.

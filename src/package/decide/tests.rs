@@ -21,11 +21,13 @@ use crate::api::condition::{self, Verdict};
 use crate::api::names::{FINALIZER, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::version_package::{Deletion, DeletionPolicy, PackageIdentity};
-use crate::package::doubts::Finding;
+use crate::object::asking::asked_at;
+use crate::package::claims::doubts::Finding;
 use crate::package::fixtures::{self, app, seen};
-use crate::package::memory::Part;
-use crate::platform::guard::{Judgement, Unit};
-use crate::platform::inventory::Known;
+use crate::package::memory::own_write::Part;
+
+use crate::guard::{Judgement, Unit};
+use crate::inventory::Known;
 use crate::remote::answer::Detail;
 use crate::session::{Priority, Purpose, Standing, State};
 

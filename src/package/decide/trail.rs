@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
     use crate::api::names::ObjectKey;
-    use crate::api::version_package::Outcome;
+    use crate::api::outcome::Outcome;
     use crate::session::{Priority, Purpose, Ticket};
 
     #[test]

@@ -1,6 +1,5 @@
 //! Whose word that a package doesn't exist proves nothing.
 
-use super::{Decision, Observation, rest};
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::reason::Reason;
 
@@ -37,13 +36,6 @@ impl Unbelieved {
             ),
         }
     }
-}
-
-/// What the platform said of the package proves nothing yet: asked again, it would say the same.
-pub(super) fn unbelieved(seen: &Observation) -> Option<Decision> {
-    let why = seen.elsewhere.as_ref()?;
-    let told = seen.object.status.says(why.reason());
-    told.then(|| rest(why.reason(), why.message()))
 }
 
 /// Why an object isn't let go although another one keeps its package.

@@ -3,8 +3,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::package::decide::{Echo, Refusal};
+
 use crate::package::fixtures::app;
+use crate::package::memory::own_write::{Echo, Part, Refusal};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::{Credential, CredentialId, Member, Priority, SessionKey, Sessions};
@@ -224,9 +225,9 @@ fn what_one_place_confirmed_says_nothing_of_another() {
 #[test]
 fn an_object_that_went_before_a_write_was_answered_is_forgotten_by_the_end_of_its_pass() {
     use crate::clock::Clock;
+    use crate::guard::Guards;
     use crate::package::cache::{Cache, Event};
     use crate::package::{fixtures, forget_gone};
-    use crate::platform::guard::Guards;
 
     let (cache, memory) = (Cache::default(), Memory::default());
     let (wakes, population) = (mpsc::unbounded_channel().0, Box::new(|_: &_, _: &_| 1));

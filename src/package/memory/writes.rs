@@ -3,31 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Fingerprint, Memory};
-use crate::package::decide::{Conflict, Echo, Refusal};
-
-/// Which part of an object a write is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// Its finalizers.
-    Finalizers,
-    /// Its status.
-    Status,
-    /// The conditions of a status that is refused otherwise: they say that it is.
-    Complaint,
-    /// A status of another phase than the one that is refused.
-    Beside,
-}
-
-impl Part {
-    /// The word of it, for logs and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Finalizers => "finalizers",
-            Self::Status | Self::Beside => "status",
-            Self::Complaint => "conditions",
-        }
-    }
-}
+use crate::package::memory::own_write::{Conflict, Echo, Part, Refusal};
 
 /// The writes to one object.
 #[derive(Default)]

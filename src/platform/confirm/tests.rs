@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
@@ -10,11 +12,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{advance, sleep};
 
 use super::super::credentials::tests::secret;
-use super::super::directory::Namespace;
 use super::super::keeper::tests::{Bench, labels};
+use super::super::namespace::Namespace;
 use super::super::object::tests::spec;
+use super::super::reads::{FRESH, READ_TIMEOUT};
 use super::*;
 use crate::api::names::IN_USE_FINALIZER;
+use crate::sight::Compared;
 
 /// An API server with one Platform and one Namespace, which counts what it is asked.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::super::object::tests::{platform, spec};
 use super::*;
 use crate::api::platform::Guard;
-use crate::platform::guard::{Asked, Guards, Unused};
+use crate::guard::{Asked, Guards, Unused};
 use crate::remote::answer::{CertificateFault, ClientFault, Detail, TlsFault, Trouble};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;

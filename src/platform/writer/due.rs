@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use super::super::Directory;
 use super::super::credentials::named_secrets;
 use super::super::directory::{Access, Grant};
-use super::super::guard::{Record, Told};
 use super::super::object::Object;
 use super::super::status::{Look, Unwatched, complaint, is_due, next, tells_the_same, wall};
 use super::telling::{status_refused, tell};
 use super::{Due, Known, TOLD_AFTER, Writer};
 use crate::api::names::ObjectKey;
+use crate::guard::{Record, Told};
 use crate::session::State;
 use crate::sight::Trouble;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::guard::Record;
+use crate::guard::Record;
 
 /// The records that are being written, by guard: from their first write until one has taken or all have failed.
 #[derive(Default)]
@@ -63,8 +63,8 @@ impl Rounds {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::guard::tests::a_record;
     use super::*;
+    use crate::guard::tests::a_record;
 
     #[test]
     fn the_first_write_that_is_taken_settles_a_record_and_a_late_one_settles_nothing() {

@@ -17,7 +17,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::*;
 use crate::remote::answer::{Answer, Detail, Trouble};
-use crate::remote::client::Login;
+use crate::remote::reply::Login;
 use crate::session::{Priority, Purpose, SessionKey, State};
 
 const WINDOW: Duration = Duration::from_secs(60);

@@ -2,8 +2,7 @@
 
 use super::writing::{event, refusal, rests};
 use super::*;
-use crate::package::decide::{Conflict, Refusal};
-use crate::package::memory::Part;
+use crate::package::memory::own_write::{Conflict, Part, Refusal};
 
 /// An object that was parked, and whose next status is refused until a second later.
 fn refused(now: Now) -> Observation {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::version_package::DeletionPolicy;
 use crate::package::decide::PlatformView;
-use crate::package::requests::Request;
+use crate::package::memory::requests::Request;
 
 const GRACE: Duration = Duration::from_secs(30);
 

@@ -1,7 +1,7 @@
 //! What a look-up that comes before the guard is answered with, and what follows.
 
 use super::*;
-use crate::package::requests::Request;
+use crate::package::memory::requests::Request;
 
 /// A retired record with its permit for the look-up.
 fn record() -> Observation {

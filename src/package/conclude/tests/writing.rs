@@ -3,8 +3,9 @@
 use super::*;
 use crate::api::reason::Phase;
 use crate::api::version_package::VersionPackageStatus;
-use crate::package::decide::{Conflict, Refusal};
-use crate::package::memory::{Failure, Fingerprint, Part};
+use crate::package::memory::own_write::{Conflict, Part, Refusal};
+
+use crate::package::memory::{Failure, Fingerprint};
 
 const YES: Written = Written::Yes { changed: true };
 

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use super::*;
-use crate::package::requests::Request;
+use crate::package::memory::requests::Request;
 
 #[test]
 fn row_9_what_the_guard_holds_waits_whatever_it_has_in_hand() {

@@ -1,7 +1,7 @@
 //! What is not seen, and what can't be believed.
 
 use super::*;
-use crate::package::requests::Request;
+use crate::package::memory::requests::Request;
 
 #[test]
 fn while_the_cluster_is_not_seen_as_it_is_nothing_is_sent_and_nothing_handed_over() {

@@ -1,9 +1,9 @@
 //! What a look at an object changes, and what the guard hears of it.
 
 use super::*;
+use crate::package::claims::others::Trial;
 use crate::package::errand::Errand;
-use crate::package::others::Trial;
-use crate::package::requests::Noted;
+use crate::package::memory::requests::Noted;
 
 fn with(change: impl FnOnce(&mut Observation), object: Object) -> Observation {
     let mut seen = seen(object);

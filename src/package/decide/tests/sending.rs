@@ -1,6 +1,7 @@
 //! Rows 12 to 14: the ticket, the intent and the call.
 
 use super::*;
+use crate::package::memory::own_write::Conflict;
 
 #[test]
 fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::is_by_platform;
 use crate::remote::answer::{Answer, Detail};
-use crate::remote::client::Login;
+use crate::remote::reply::Login;
 use crate::session::State;
 use crate::session::core::lane::REFUSED_FOR;
 use crate::session::core::{Core, LaneId, Underway};

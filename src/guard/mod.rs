@@ -1,0 +1,379 @@
+//! The guard against mass deletions, one for the Platforms of an application that count together: what is held, what may
+//! go, and what the statuses of these Platforms say of it, so that no restart forgets anything.
+//!
+//! ```text
+//! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with one of the allowance
+//!                          ^        |        ^
+//!   credentials, proofs ---+        record --+-- load, recorded      (status of every Platform of it)
+//! ```
+
+mod allowance;
+mod application;
+mod asked;
+mod groups;
+mod record;
+mod recording;
+mod tally;
+mod unused;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::sync::{Notify, SetOnce, mpsc};
+
+use self::application::{ApplicationGuard, Bound};
+pub use self::asked::{Asked, Judgement, Unit};
+pub use self::groups::Footing;
+use self::groups::{Groups, Home};
+pub use self::record::Record;
+pub use self::recording::Told;
+pub use self::unused::{Unused, unused_in_words, unused_of};
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::platform::Guard;
+use crate::clock::Clock;
+
+/// Where the guard sends objects that have to be looked at again.
+pub type Woken = mpsc::UnboundedSender<Vec<ObjectKey>>;
+
+/// Tells how many objects of these Platforms were accepted for an application and have packages that aren't gone.
+pub type Population = Box<dyn Fn(&AppId, &[ObjectKey]) -> usize + Send + Sync>;
+
+/// The guards of all applications.
+pub struct Guards {
+    state: Mutex<State>,
+    population: Population,
+    woken: Woken,
+    /// Told when a record should be written at once.
+    due: Arc<Notify>,
+    clock: Clock,
+    loaded: SetOnce<()>,
+}
+
+#[derive(Default)]
+struct State {
+    groups: Groups,
+    platforms: BTreeMap<ObjectKey, AppId>,
+    /// What Platforms let go whose application nobody can tell before their statuses are read.
+    unplaced: HashMap<ObjectKey, Bound>,
+    loaded: bool,
+    closed: bool,
+}
+
+impl Guards {
+    /// Nothing known yet. `due` is told when a record should be written.
+    pub fn new(woken: Woken, due: Arc<Notify>, population: Population, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            population,
+            woken,
+            due,
+            clock,
+            loaded: SetOnce::new(),
+        })
+    }
+
+    /// Waits until what the statuses of Platforms say was read. Nothing may be judged before.
+    pub async fn loaded(&self) {
+        self.loaded.wait().await;
+    }
+
+    /// The object `uid` asks for a deletion in this application.
+    pub fn ask(&self, uid: &str, application: &AppId, asked: Asked, now: Timestamp) {
+        let mut state = self.lock();
+        let group = self.ask_in(&mut state, uid, application, asked);
+        self.check(&mut state, group, now);
+    }
+
+    /// The object `uid` asks for no deletion (any more), though its status may still be marked with a hold: `marked` names
+    /// the application, the Platform of the object and the hold.
+    pub fn leave(&self, uid: &str, marked: Option<(&AppId, &ObjectKey, &Arc<str>)>) {
+        let mut state = self.lock();
+        let Some((application, platform, hold)) = marked else {
+            return self.forget_in(&mut state, uid);
+        };
+        let (uid, group) = state.groups.settle(uid, &home(application, platform));
+        if let Some(guard) = state.groups.guard(group) {
+            guard.leave(&uid, hold);
+            self.tell_due(guard);
+        }
+    }
+
+    /// The object `uid` is gone.
+    pub fn forget(&self, uid: &str) {
+        self.forget_in(&mut self.lock(), uid);
+    }
+
+    /// A whole list was read, and told by [`Self::ask`] and [`Self::leave`]: what isn't `present` is gone.
+    pub fn listed(&self, present: impl Fn(&str) -> bool, now: Timestamp) {
+        let mut state = self.lock();
+        state.groups.retain(present);
+        for group in state.groups.numbers() {
+            self.check(&mut state, group, now);
+        }
+    }
+
+    /// What may be done for the deletion of `uid`, which asks as told.
+    pub fn judge(&self, uid: &str, application: &AppId, asked: Asked, now: Timestamp) -> Judgement {
+        let mut state = self.lock();
+        let group = self.ask_in(&mut state, uid, application, asked);
+        if let Some(guard) = state.groups.guard(group) {
+            guard.let_grow_old(uid, now);
+        }
+        self.check(&mut state, group, now);
+        let Some(guard) = state.groups.guard(group) else {
+            return Judgement::Free(Unit::Awaited);
+        };
+        let judged = guard.judge(uid, now);
+        self.tell_due(guard);
+        judged
+    }
+
+    /// The deletion of `uid` has its turn and waits for room on record, of which the status of its Platform is to tell.
+    pub fn want(&self, uid: &str, platform: Option<ObjectKey>) {
+        let mut state = self.lock();
+        if let Some((_, guard)) = state.groups.guard_of(uid) {
+            guard.want(uid, platform);
+            self.tell_due(guard);
+        }
+    }
+
+    /// Counts the deletion of `uid`, which is about to be sent; `false` where it may not be (any more).
+    pub fn take(&self, uid: &str, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        let Some((group, guard)) = state.groups.guard_of(uid) else {
+            return true;
+        };
+        let earlier = guard.renew(uid, now);
+        guard.let_grow_old(uid, now);
+        self.check(&mut state, group, now);
+        let Some(guard) = state.groups.guard(group) else {
+            return false;
+        };
+        let taken = guard.take(uid, now);
+        if let (false, Some(earlier)) = (taken, earlier) {
+            guard.restore(uid, &earlier);
+        }
+        self.tell_due(guard);
+        self.check(&mut state, group, now);
+        taken
+    }
+
+    /// A call was made for the object `uid`.
+    pub fn called(&self, uid: &str) {
+        if let Some((_, guard)) = self.lock().groups.guard_of(uid) {
+            guard.called(uid);
+        }
+    }
+
+    /// The object `uid` is about to be marked with the hold; tell the end by dropping it. `None` where the hold
+    /// doesn't hold it any more: a release may have been read since, and would free what is marked after it.
+    pub fn mark(self: &Arc<Self>, uid: &str, hold: &str) -> Option<Mark> {
+        let mut state = self.lock();
+        let hold: Arc<str> = hold.into();
+        let write = state.groups.numbers.next();
+        let (group, guard) = state.groups.guard_of(uid)?;
+        if !guard.begin_mark(uid, &hold, write) {
+            return None;
+        }
+        let application = state.groups.get(group)?.application.clone();
+        Some(Mark {
+            guards: Arc::clone(self),
+            application,
+            hold,
+            write,
+        })
+    }
+
+    /// What is known of the credentials of a Platform: it decides who counts together with it.
+    pub fn stand(&self, platform: &ObjectKey, footing: &Footing, now: Timestamp) {
+        let mut state = self.lock();
+        let changed = state.groups.stand(platform, footing, &self.population, now);
+        self.changed(&mut state, changed, now);
+    }
+
+    /// The platform has accepted the credential of this Platform, or has refused it since.
+    pub fn prove(&self, platform: &ObjectKey, proven: bool, now: Timestamp) {
+        let mut state = self.lock();
+        let Some(application) = state.platforms.get(platform) else {
+            return;
+        };
+        let Some(footing) = state.groups.footing(application, platform) else {
+            return;
+        };
+        let footing = Footing {
+            proven,
+            ..footing.clone()
+        };
+        let changed = state
+            .groups
+            .stand(platform, &footing, &self.population, now);
+        self.changed(&mut state, changed, now);
+    }
+
+    fn changed(&self, state: &mut State, changed: (Vec<u64>, Vec<ObjectKey>), now: Timestamp) {
+        let (groups, woken) = changed;
+        for group in groups {
+            self.check(state, group, now);
+        }
+        self.wake(woken);
+    }
+
+    /// A Platform of `application` lets go what `guard` says.
+    pub fn set_bound(
+        &self,
+        platform: &ObjectKey,
+        uid: &str,
+        application: &AppId,
+        guard: &Guard,
+        now: Timestamp,
+    ) {
+        let mut state = self.lock();
+        state.unplaced.remove(platform);
+        let group = state.groups.of(application, platform);
+        let before = state.platforms.get(platform).cloned();
+        if before.as_ref() != Some(application) {
+            state.drop_bound(platform);
+            state
+                .platforms
+                .insert(platform.clone(), application.clone());
+            if let Some(before) = before {
+                state.carry(platform, &before, group);
+            }
+        }
+        if let Some(own) = state.groups.guard(group) {
+            own.set_bound(platform, Bound::of(uid, guard));
+        }
+        self.check(&mut state, group, now);
+    }
+
+    /// The same of a Platform that can't tell its application now: it is the one from before, which only its status
+    /// tells where this process has never seen it.
+    pub fn keep_bound(&self, platform: &ObjectKey, uid: &str, guard: &Guard, now: Timestamp) {
+        if let Some(application) = self.application_of(platform) {
+            self.set_bound(platform, uid, &application, guard, now);
+        } else {
+            let bound = Bound::of(uid, guard);
+            self.lock().unplaced.insert(platform.clone(), bound);
+        }
+    }
+
+    /// A Platform is gone.
+    pub fn drop_bound(&self, platform: &ObjectKey) {
+        self.lock().drop_bound(platform);
+    }
+
+    /// Whose Platform it is, as far as known.
+    pub fn application_of(&self, platform: &ObjectKey) -> Option<AppId> {
+        self.lock().platforms.get(platform).cloned()
+    }
+
+    fn ask_in(&self, state: &mut State, uid: &str, application: &AppId, asked: Asked) -> u64 {
+        let home = home(application, &asked.platform);
+        state.groups.ask(uid, &home, &self.population, asked)
+    }
+
+    fn check(&self, state: &mut State, group: u64, now: Timestamp) {
+        if !state.loaded {
+            return;
+        }
+        if let Some(guard) = state.groups.guard(group) {
+            let woken = guard.check(now, fastrand::u32(..));
+            self.tell_due(guard);
+            self.wake(woken);
+        }
+    }
+
+    fn forget_in(&self, state: &mut State, uid: &str) {
+        if let Some(guard) = state
+            .groups
+            .forget(uid)
+            .and_then(|group| state.groups.guard(group))
+        {
+            self.tell_due(guard);
+        }
+    }
+
+    fn tell_due(&self, guard: &ApplicationGuard) {
+        if guard.is_due() {
+            self.due.notify_one();
+        }
+    }
+
+    fn wake(&self, keys: Vec<ObjectKey>) {
+        if !keys.is_empty() {
+            // Nobody listens any more only while the process ends.
+            let _ = self.woken.send(keys);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The rules don't panic half-way through a change; a poisoned lock must not stop all others.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn home(application: &AppId, platform: &ObjectKey) -> Home {
+    Home {
+        application: application.clone(),
+        platform: platform.clone(),
+    }
+}
+
+impl State {
+    /// The guard that this Platform counts in now.
+    fn guard_on(&mut self, platform: &ObjectKey) -> Option<&mut ApplicationGuard> {
+        let application = self.platforms.get(platform)?;
+        let group = self.groups.of(application, platform);
+        self.groups.guard(group)
+    }
+
+    /// What was sent while `platform` was of the application `before` counts in `group`, too: its status tells of one
+    /// application only, and its Secret may name another one for a while.
+    fn carry(&mut self, platform: &ObjectKey, before: &AppId, group: u64) {
+        let former = self.groups.of(before, platform);
+        let sent = self
+            .groups
+            .guard(former)
+            .map(|guard| guard.tally.copy_sent());
+        if let (Some(sent), Some(guard)) = (sent, self.groups.guard(group)) {
+            guard.untold |= sent.stretches().next().is_some();
+            guard.tally.merge_sent(sent);
+        }
+    }
+
+    fn drop_bound(&mut self, platform: &ObjectKey) {
+        self.unplaced.remove(platform);
+        if let Some(guard) = self.guard_on(platform) {
+            guard.drop_bound(platform);
+        }
+        self.platforms.remove(platform);
+    }
+}
+
+/// A write under way that marks an object with its hold.
+pub struct Mark {
+    guards: Arc<Guards>,
+    application: AppId,
+    hold: Arc<str>,
+    write: i64,
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        let now = self.guards.clock.wall();
+        let mut state = self.guards.lock();
+        // Wherever its Platform counts by now.
+        for group in state.groups.of_application(&self.application) {
+            let guard = &mut group.guard;
+            guard.end_mark(&self.hold, self.write, now);
+            self.guards.tell_due(guard);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,413 @@
+//! Reads the lists: one task for each application, while this process leads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::deletions::Deleted;
+use super::schedule::Since;
+use super::walk::{Reading, Walk};
+use super::{Application, Inventory, MOST_OF_ALL, MOST_OF_ONE, Named, Now, Objects};
+use crate::api::names::{FileId, ObjectKey};
+use crate::api::platform::Platform;
+use crate::clock::Clock;
+use crate::platform::{Directory, Usable};
+use crate::remote::answer::{Answer, Call};
+use crate::remote::client::Connection;
+use crate::remote::pages::Next;
+use crate::session::{Proof, Session, SessionKey, Witness};
+use crate::telemetry::audit::{AuditLog, ReappearedRecord};
+use crate::telemetry::events::{self, Events, Note};
+use crate::telemetry::metrics::Metrics;
+
+/// How often Platforms are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How often one page is asked for, where the platform refused a call for too many calls.
+const TRIES: u32 = 5;
+/// So many packages are judged in one go: others have their turn between.
+const AT_ONCE: usize = 64;
+/// So many packages are named in an event.
+const NAMED: usize = 5;
+
+/// What it takes to read the lists, and to tell of them.
+pub struct Reader {
+    /// Where readings are kept.
+    pub inventory: Arc<Inventory>,
+    /// All `Platform`s.
+    pub directory: Arc<Directory>,
+    /// All `VersionPackage`s.
+    pub objects: Arc<dyn Objects>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Takes the audit lines.
+    pub audit: AuditLog,
+    /// Publishes events.
+    pub events: Events,
+    /// The clocks.
+    pub clock: Clock,
+    /// Gets a `Platform` when its objects have to be looked at again.
+    pub changed: mpsc::UnboundedSender<ObjectKey>,
+}
+
+/// How the list of one application is read.
+#[derive(Clone)]
+struct Source {
+    session: Arc<Session>,
+    connection: Arc<Connection>,
+    witness: Witness,
+}
+
+/// What the Platforms of one application want.
+#[derive(Default)]
+struct Wanted {
+    platforms: Vec<ObjectKey>,
+    /// The shortest of theirs.
+    interval: Option<Duration>,
+    source: Option<Source>,
+}
+
+/// The task of one application.
+struct Task {
+    source: Source,
+    interval: watch::Sender<Duration>,
+    _reads: AbortOnDropHandle<()>,
+}
+
+/// Reads the lists until cancelled. To be begun once this process leads.
+pub async fn run(reader: Reader, cancel: CancellationToken) {
+    let reader = Arc::new(reader);
+    let mut tasks = BTreeMap::new();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        // Before that every package would seem to be nobody's.
+        if reader.objects.are_listed() {
+            reader.follow(&mut tasks);
+        }
+    }
+}
+
+impl Reader {
+    /// Begins and ends tasks as the Platforms want it now.
+    fn follow(self: &Arc<Self>, tasks: &mut BTreeMap<SessionKey, Task>) {
+        let wanted = wanted(self.directory.platforms());
+        let application = |(key, wanted): (&SessionKey, &Wanted)| Application {
+            key: key.clone(),
+            platforms: wanted.platforms.clone(),
+            reads: wanted.interval.is_some(),
+        };
+        for ended in self
+            .inventory
+            .serve(wanted.iter().map(application).collect())
+        {
+            self.metrics.forget_unmanaged(&ended);
+            if let Some(wanted) = wanted.get(&ended) {
+                self.wake(&wanted.platforms);
+            }
+        }
+        tasks.retain(|key, task| {
+            let wanted = wanted.get(key);
+            let interval = wanted.and_then(|wanted| wanted.interval);
+            let source = wanted.and_then(|wanted| wanted.source.as_ref());
+            let stays = source.is_some_and(|source| source.is(&task.source));
+            if let Some(interval) = interval {
+                task.interval.send_if_modified(|known| {
+                    let other = *known != interval;
+                    *known = interval;
+                    other
+                });
+            }
+            stays && interval.is_some()
+        });
+        for (key, wanted) in wanted {
+            if let (Some(interval), Some(source)) = (wanted.interval, wanted.source) {
+                let begin = || self.begin(key.clone(), source, interval);
+                tasks.entry(key.clone()).or_insert_with(begin);
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, key: SessionKey, source: Source, interval: Duration) -> Task {
+        let (sender, receiver) = watch::channel(interval);
+        let reading = Arc::clone(self).keep_reading(key, source.clone(), receiver);
+        Task {
+            source,
+            interval: sender,
+            _reads: AbortOnDropHandle::new(tokio::spawn(reading)),
+        }
+    }
+
+    async fn keep_reading(
+        self: Arc<Self>,
+        key: SessionKey,
+        source: Source,
+        mut interval: watch::Receiver<Duration>,
+    ) {
+        let (at, chance) = (Instant::now(), fastrand::f64());
+        let mut since = Since::Start { at, chance };
+        loop {
+            let due = since.due(*interval.borrow_and_update());
+            tokio::select! {
+                biased;
+                changed = interval.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
+                () = sleep_until(due) => {}
+            }
+            let succeeded = match self.walk(&key, &source).await {
+                Ok(walk) => self.conclude(&key, &source, walk).await,
+                Err(why) => self.complain(&key, &why),
+            };
+            since = since.then(succeeded, Instant::now());
+        }
+    }
+
+    /// Walks over all pages; or tells in a sentence why that isn't possible.
+    async fn walk(&self, key: &SessionKey, source: &Source) -> Result<Walk, String> {
+        let mut walk = self.inventory.begin(key, self.clock.now());
+        let (mut number, mut tries) = (0, 0);
+        loop {
+            tries += 1;
+            let Some(listed) = source.session.list(&source.connection, number).await else {
+                return Err("no call is made for the application any more".to_owned());
+            };
+            let answer = listed.as_ref().err().unwrap_or(&Answer::Done(200));
+            self.metrics.called(Call::List, answer);
+            match listed {
+                Ok(page) => {
+                    let next = walk.take(number, &page);
+                    if !self.inventory.has_room(key, walk.bytes()) {
+                        return Err(format!(
+                            "the list is longer than what is kept: {} MiB of one application, {} MiB of all together",
+                            MOST_OF_ONE >> 20,
+                            MOST_OF_ALL >> 20
+                        ));
+                    }
+                    match next {
+                        Next::Page(next) => (number, tries) = (next, 0),
+                        Next::Complete | Next::TooMany => return Ok(walk),
+                    }
+                }
+                Err(answer) if is_asked_again(&answer, tries) => {}
+                Err(answer) => return Err(refused(&answer)),
+            }
+        }
+    }
+
+    /// Takes in what a walk has found, and tells of it; whether it proves anything.
+    async fn conclude(&self, key: &SessionKey, source: &Source, walk: Walk) -> bool {
+        let mut reading = walk.end(self.inventory.mark(key));
+        let (flaw, packages) = (reading.flaw, reading.listing.len());
+        let begun = reading.begun;
+        let proves = self.judge(source, &mut reading).await;
+        let (session, witness) = (&source.session, &source.witness);
+        let news = (self.inventory).exists(session, witness, proves.moved_from, proves.own);
+        let unmanaged = reading.listing.unmanaged();
+        let taken = self.inventory.take(key, reading, self.clock.now());
+        match flaw {
+            None => {
+                self.metrics.set_unmanaged(key, unmanaged);
+                tracing::debug!(application = %key.app_id, packages, unmanaged, "the list was read");
+            }
+            Some(flaw) if taken.another_trouble => {
+                tracing::info!(application = %key.app_id, %flaw, "what the list lacks proves nothing");
+            }
+            Some(_) => {}
+        }
+        let platforms = self.inventory.platforms(key);
+        // What exists frees those too that don't go by this list.
+        if news {
+            self.wake(&self.directory.of_application(key));
+        } else if taken.tells {
+            self.wake(&platforms);
+        }
+        if !taken.reappeared.is_empty() {
+            self.tell(key, &platforms, begun, &taken.reappeared).await;
+        }
+        flaw.is_none()
+    }
+
+    /// Marks the packages that no object stands for. One that proves nothing marks none, but each package that it lists
+    /// exists: what that proves is returned.
+    async fn judge(&self, source: &Source, reading: &mut Reading) -> Named {
+        let mut proves = Named::default();
+        for some in reading.listing.entries_mut().chunks_mut(AT_ONCE) {
+            for entry in some {
+                // One with an id that no object can have is nobody's.
+                let file = entry.id().parse::<FileId>().ok();
+                let named = file.map(|file| self.objects.of_package(&source.session, &file));
+                let named = named.unwrap_or_default();
+                proves.moved_from.extend(named.moved_from);
+                proves.own |= named.own;
+                entry.unmanaged = reading.flaw.is_none() && !named.stands;
+            }
+            tokio::task::yield_now().await;
+        }
+        proves
+    }
+
+    /// Remembers a trouble, and says it once.
+    fn complain(&self, key: &SessionKey, why: &str) -> bool {
+        if self.inventory.failed(key, why, self.clock.now()) {
+            tracing::warn!(application = %key.app_id, endpoint = %key.endpoint, why, "the list can't be read");
+        }
+        false
+    }
+
+    fn wake(&self, platforms: &[ObjectKey]) {
+        for platform in platforms {
+            // Nobody listens any more only while the process ends.
+            let _ = self.changed.send(platform.clone());
+        }
+    }
+
+    /// Tells that packages are listed which the platform said are gone. Nothing else follows from that.
+    async fn tell(
+        &self,
+        key: &SessionKey,
+        platforms: &[ObjectKey],
+        begun: Now,
+        reappeared: &[Deleted],
+    ) {
+        for deleted in reappeared {
+            self.metrics.reappeared();
+            let record = ReappearedRecord {
+                time: self.clock.now().wall,
+                application: key.app_id.clone(),
+                endpoint: key.endpoint.clone(),
+                file_id: deleted.file.clone(),
+                deleted_at: deleted.answered.wall,
+                listed_since: begun.wall,
+            };
+            if let Err(error) = self.audit.write(&record).await {
+                self.metrics.unaudited();
+                tracing::error!(%error, ?record, "the audit line could not be written");
+            }
+        }
+        let note = note(reappeared);
+        for platform in platforms {
+            let Some(uid) = self.directory.uid(platform) else {
+                continue;
+            };
+            let about = events::about::<Platform>(platform, &uid);
+            self.events.say(about, note.clone());
+        }
+    }
+}
+
+impl Source {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.session, &other.session)
+            && Arc::ptr_eq(&self.connection, &other.connection)
+    }
+}
+
+/// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
+/// are there and accepted, and whose TLS settings have not just failed; before any is, one whose credential wasn't refused. Only what brings that credential, or
+/// another login that is accepted too, counts.
+fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> BTreeMap<SessionKey, Wanted> {
+    platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut by_session: BTreeMap<SessionKey, Vec<(ObjectKey, Usable, Proof)>> = BTreeMap::new();
+    for (platform, usable) in platforms {
+        let Some(usable) = usable else { continue };
+        let proof = usable.proof();
+        let all = by_session.entry(usable.session.key().clone()).or_default();
+        all.push((platform, usable, proof));
+    }
+    let of_session = |(key, all)| (key, wanted_of(all));
+    by_session.into_iter().map(of_session).collect()
+}
+
+fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
+    // The last good credentials serve deletions already asked for, and nothing else. Who doesn't want the list read would never
+    // have its credentials tried for it.
+    let lending = all
+        .iter()
+        .filter(|(_, usable, _)| usable.last_good.is_none() && usable.inventory.is_some());
+    // A token that was handed in may be of another application, and list the packages of that one.
+    let best = lending.min_by_key(|(_, usable, proof)| {
+        let broken = usable.connection.broken().is_some();
+        match proof {
+            Proof::Proven { .. } => (0, !usable.logs_in, broken, 0),
+            Proof::Untried => (0, !usable.logs_in, broken, 1),
+            Proof::Refused { .. } => (1, !usable.logs_in, broken, 0),
+        }
+    });
+    let source = best.map(|(_, usable, _)| Source {
+        session: Arc::clone(&usable.session),
+        connection: Arc::clone(&usable.connection),
+        witness: usable.witness(),
+    });
+    let logs_in = source
+        .as_ref()
+        .is_some_and(|source| source.witness.1.is_none());
+    let mut wanted = Wanted {
+        source,
+        ..Wanted::default()
+    };
+    for (platform, usable, proof) in all {
+        let source = wanted.source.as_ref();
+        let lends = source.is_none_or(|source| Arc::ptr_eq(&source.session, &usable.session));
+        if lends || logs_in && usable.logs_in && proof.is_proven() {
+            wanted.platforms.push(platform);
+            let intervals = [wanted.interval, usable.inventory];
+            wanted.interval = intervals.into_iter().flatten().min();
+        }
+    }
+    wanted
+}
+
+/// Whether a page is asked for once more: the session has waited, or logged in anew.
+fn is_asked_again(answer: &Answer, tries: u32) -> bool {
+    match answer {
+        Answer::Throttled(_) => tries < TRIES,
+        Answer::TokenRefused(_) | Answer::CredentialsRefused(_) => tries == 1,
+        Answer::Done(_)
+        | Answer::Unproven(_)
+        | Answer::AlreadyGone(_)
+        | Answer::InvalidFileId(_)
+        | Answer::ApplicationRefused(_)
+        | Answer::Unexpected(_)
+        | Answer::Unavailable(..) => false,
+    }
+}
+
+fn refused(answer: &Answer) -> String {
+    let detail = answer.detail().map(ToString::to_string);
+    let detail = detail.unwrap_or_default();
+    format!(
+        "the platform refused the list ({}: {detail})",
+        answer.as_str()
+    )
+}
+
+fn note(reappeared: &[Deleted]) -> Note {
+    let named: Vec<_> = reappeared
+        .iter()
+        .take(NAMED)
+        .map(|deleted| deleted.file.as_str())
+        .collect();
+    let more = match reappeared.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Note {
+        warning: true,
+        reason: "PackageReappeared",
+        message: format!(
+            "The platform lists packages that it said are deleted: {}{more}. They count as unmanaged, and nothing is deleted again by itself; `vpo inventory` lists them",
+            named.join(", ")
+        ),
+    }
+}

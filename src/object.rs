@@ -1,0 +1,369 @@
+//! A `VersionPackage` as it is read: tolerantly, so that one that can't be decoded keeps its name, its
+//! package and its way out, and never stops the others.
+
+pub mod asking;
+pub mod watched;
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::names::{
+    ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FINALIZER, FileId, ObjectKey,
+    PAUSED_ANNOTATION, requested_at,
+};
+use crate::api::outcome::Outcome;
+use crate::api::status::{self, Bearer, Beside, Read};
+use crate::api::version_package::{
+    DeletionPolicy, Lifecycle, VersionPackageSpec, VersionPackageStatus,
+};
+use crate::writes::Target;
+
+/// So many characters of an odd value of `iodm.dev/paused` are shown.
+const SHOWN_OF_PAUSE: usize = 32;
+
+/// A `VersionPackage` as it is decided on, and nothing else of its metadata.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Tells it from an earlier or later object of the same name.
+    pub uid: String,
+    /// The version that the cache shows.
+    pub resource_version: String,
+    /// Moves with the spec, and when the object is marked for deletion.
+    pub generation: i64,
+    /// Since when it is being deleted.
+    pub deleted_at: Option<Timestamp>,
+    /// All finalizers, in their order.
+    pub finalizers: Vec<String>,
+    /// Whether `iodm.dev/paused` is there with any value but `"false"`.
+    pub paused: bool,
+    /// The beginning of that value, where it isn't `"true"` either.
+    pub odd_pause: Option<String>,
+    /// The value of `iodm.dev/requested-at`.
+    pub requested_at: Option<String>,
+    /// The uids in `iodm.dev/disregard`: unclear claims that a person passes over.
+    pub disregard: BTreeSet<String>,
+    /// The value of `iodm.dev/accept`: the application that the object is to be accepted for anew.
+    pub accept: Option<String>,
+    /// The field manager that last wrote the spec, other than this operator.
+    pub actor: Option<String>,
+    /// What is wished; or why it can't be read.
+    pub spec: Result<VersionPackageSpec, Undecodable>,
+    /// What was last said of this object, as far as it can be read; of its conditions, ours.
+    pub status: VersionPackageStatus,
+    /// What else stands in its status.
+    pub beside: Beside,
+}
+
+/// What can be read of an object that can't be read as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undecodable {
+    /// What is wrong, with the field.
+    pub error: String,
+    /// Whether it can be read, but was written while its definition lacked the fields in `error`.
+    pub lost: bool,
+    /// The package that it may claim.
+    pub file_id: Option<FileId>,
+    /// The Platform that it names: its namespace, where that isn't the object's own, and its name.
+    pub platform: Option<(Option<String>, String)>,
+    /// Whether its `deletionPolicy` can be read and is `Retain`.
+    pub retain: bool,
+}
+
+impl Object {
+    /// Whether our finalizer is there: nothing is ever called for an object without it.
+    pub fn has_finalizer(&self) -> bool {
+        self.finalizers.iter().any(|f| f == FINALIZER)
+    }
+
+    /// Whether it stays for the finalizer of somebody else once ours is off.
+    pub fn is_kept_by_others(&self) -> bool {
+        self.finalizers.iter().any(|name| name != FINALIZER)
+    }
+
+    /// How its deletion ended, as its status tells.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.status.deletion.as_ref()?.outcome
+    }
+
+    /// The version that was looked at, to be written.
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            key: &self.key,
+            uid: &self.uid,
+            version: &self.resource_version,
+        }
+    }
+
+    /// The package that it names, as far as it can be read.
+    pub fn file_id(&self) -> Option<&FileId> {
+        match &self.spec {
+            Ok(spec) => Some(&spec.file_id),
+            Err(undecodable) => undecodable.file_id.as_ref(),
+        }
+    }
+
+    /// The Platform that it names.
+    pub fn platform(&self) -> Option<ObjectKey> {
+        let reference = &self.spec.as_ref().ok()?.platform_ref;
+        let own = &self.key.namespace;
+        let namespace = reference.namespace.as_ref();
+        let namespace = namespace.map_or_else(|| own.clone(), |name| name.as_str().into());
+        Some(ObjectKey::new(namespace, reference.name.as_str()))
+    }
+
+    /// The Platform that it names, as far as it can be read.
+    pub fn named_platform(&self) -> Option<ObjectKey> {
+        match &self.spec {
+            Ok(_) => self.platform(),
+            Err(undecodable) => {
+                let (namespace, name) = undecodable.platform.clone()?;
+                let own = || self.key.namespace.clone();
+                let namespace = namespace.map_or_else(own, Into::into);
+                Some(ObjectKey::new(namespace, name))
+            }
+        }
+    }
+
+    /// Whether a person has it accepted for `application`: it is live, and wanted.
+    pub fn accepts_anew(&self, application: &AppId, now: Timestamp) -> bool {
+        let named = self.accept.as_deref() == Some(application.as_str());
+        named && self.deleted_at.is_none() && !self.is_retired(now)
+    }
+
+    /// Whether it is retired at `now`, by its lifecycle or by its time.
+    pub fn is_retired(&self, now: Timestamp) -> bool {
+        self.spec.as_ref().is_ok_and(|spec| {
+            spec.lifecycle == Lifecycle::Retired
+                || spec.retire_after.as_ref().is_some_and(|at| at.0 <= now)
+        })
+    }
+
+    /// Whether a person asks for a try that the status hasn't handled yet.
+    pub fn asks_for_a_try(&self) -> bool {
+        self.requested_at.is_some() && self.requested_at != self.status.last_handled_requested_at
+    }
+
+    /// Whether deleting it leaves the package where it is.
+    pub fn is_retained(&self) -> bool {
+        match &self.spec {
+            Ok(spec) => spec.deletion_policy == DeletionPolicy::Retain,
+            Err(undecodable) => undecodable.retain,
+        }
+    }
+
+    /// The application that it was accepted for.
+    pub fn application(&self) -> Option<&AppId> {
+        self.status.application.as_ref()
+    }
+
+    /// The same object, of which something can't be read, or may be lost.
+    pub(crate) fn believed(mut self, unreadable: Option<String>, lost: Option<String>) -> Self {
+        let is_lost = unreadable.is_none() && lost.is_some();
+        if let Some(error) = unreadable.or(lost) {
+            self.spec = Err(Undecodable {
+                error,
+                lost: is_lost,
+                file_id: self.file_id().cloned(),
+                platform: self
+                    .platform()
+                    .map(|key| (Some(key.namespace.to_string()), key.name.to_string())),
+                retain: self.is_retained(),
+            });
+        }
+        self
+    }
+
+    pub(crate) fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
+        let mut annotations = metadata.annotations.unwrap_or_default();
+        // Whoever writes "True", "yes" or nothing at all means to hold it, and a deletion can't be undone.
+        let pause = annotations
+            .remove(PAUSED_ANNOTATION)
+            .filter(|value| value != "false");
+        let uid = metadata.uid.unwrap_or_default();
+        let bearer = Bearer {
+            uid: &uid,
+            created: metadata.creation_timestamp.map(|time| time.0),
+        };
+        let Read { status, beside } = status::read::<VersionPackageStatus>(status, &bearer);
+        let text = |field: &str| spec.get(field).and_then(Value::as_str).map(str::to_owned);
+        let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
+        let platform = platform_in(&spec["platformRef"]);
+        let lacking = DEFAULTED.iter().find(|field| spec.get(field).is_none());
+        let spec = serde_path_to_error::deserialize(spec).map_err(|e| format!("spec.{e}"));
+        let spec = match (spec, lacking) {
+            (Ok(_), Some(field)) => Err(format!("spec.{field} is missing. {LACKING}")),
+            (spec, _) => spec,
+        };
+        let spec = match (spec, beside.error.clone()) {
+            (Ok(spec), None) => Ok(spec),
+            (Err(error), _) | (Ok(_), Some(error)) => Err(Undecodable {
+                error,
+                lost: false,
+                file_id: file_id.and_then(|id| FileId::try_from(id).ok()),
+                platform,
+                retain: policy.as_deref() == Some("Retain"),
+            }),
+        };
+        Self {
+            key: ObjectKey::new(
+                metadata.namespace.unwrap_or_default(),
+                metadata.name.unwrap_or_default(),
+            ),
+            resource_version: metadata.resource_version.unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            deleted_at: metadata.deletion_timestamp.map(|time| time.0),
+            finalizers: metadata.finalizers.unwrap_or_default(),
+            disregard: uids(annotations.remove(DISREGARD_ANNOTATION)),
+            accept: annotations.remove(ACCEPT_ANNOTATION),
+            paused: pause.is_some(),
+            odd_pause: pause
+                .filter(|value| value != "true")
+                .map(|value| value.chars().take(SHOWN_OF_PAUSE).collect()),
+            requested_at: requested_at(&mut annotations),
+            actor: None,
+            spec,
+            status,
+            beside,
+            uid,
+        }
+    }
+}
+
+/// The Platform that a reference names, where its names can be read.
+fn platform_in(reference: &Value) -> Option<(Option<String>, String)> {
+    let name = reference["name"].as_str()?.to_owned();
+    let namespace = match &reference["namespace"] {
+        Value::Null => None,
+        namespace => Some(namespace.as_str()?.to_owned()),
+    };
+    Some((namespace, name))
+}
+
+/// The uids in an annotation.
+fn uids(annotation: Option<String>) -> BTreeSet<String> {
+    let text = annotation.unwrap_or_default();
+    let uids = text.split(',').map(str::trim).filter(|uid| !uid.is_empty());
+    uids.map(str::to_owned).collect()
+}
+
+/// The fields that the API server fills in where nobody does: one without them was read or written under a definition
+/// that lacks them, and what they said may be lost.
+pub(crate) const DEFAULTED: [&str; 2] = ["lifecycle", "deletionPolicy"];
+/// Said of them.
+const LACKING: &str = "The API server fills it in, unless the CustomResourceDefinition lacks it: apply the definitions of this version";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::crds;
+    use crate::api::names::REQUESTED_AT_ANNOTATION;
+    use crate::object::watched::Watched;
+    use crate::object::watched::{read, served};
+    use serde_json::json;
+
+    #[test]
+    fn an_object_without_a_field_that_the_api_server_fills_in_cannot_be_read() {
+        for field in DEFAULTED {
+            let mut object = served(json!({
+                "metadata": {"name": "a"},
+                "spec": {"fileId": "f", "platformRef": {"name": "p"}},
+            }));
+            object["spec"].as_object_mut().unwrap().remove(field);
+            let object: Object = serde_json::from_value::<Watched>(object).unwrap().into();
+            let error = object.spec.unwrap_err().error;
+            assert!(error.contains(&format!("spec.{field}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_defaulted_fields_are_those_of_the_definition() {
+        let [definition, _] = crds::definitions();
+        let mut ours = DEFAULTED.map(|field| format!("/{field}"));
+        ours.sort();
+        assert_eq!(crds::defaulted(definition), ours);
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_decoded_still_names_its_package_and_its_way_out() {
+        let object = read(json!({
+            "metadata": {"namespace": "fleet", "name": "a", "uid": "u", "finalizers": [FINALIZER]},
+            "spec": {"fileId": "f-1", "platformRef": 7, "deletionPolicy": "Retain"},
+        }));
+        assert!(object.has_finalizer() && object.is_retained());
+        assert_eq!(object.file_id().unwrap().as_str(), "f-1");
+        let error = object.spec.unwrap_err().error;
+        assert!(
+            error.contains("spec") && error.contains("platformRef")
+                || error.contains("invalid type"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn of_a_request_that_is_too_long_for_the_status_its_beginning_counts() {
+        let object = read(json!({
+            "metadata": {"name": "a", "annotations": {REQUESTED_AT_ANNOTATION: "ü".repeat(300)}},
+        }));
+        assert_eq!(object.requested_at, Some("ü".repeat(256)));
+    }
+
+    #[test]
+    fn any_value_of_the_pause_but_false_holds_and_one_that_is_not_true_is_kept_as_odd() {
+        let pause = |value: Option<&str>| {
+            let annotations = value.map_or_else(|| json!({}), |v| json!({PAUSED_ANNOTATION: v}));
+            let object = read(json!({"metadata": {"name": "a", "annotations": annotations}}));
+            (object.paused, object.odd_pause)
+        };
+        assert_eq!(pause(None), (false, None));
+        assert_eq!(pause(Some("false")), (false, None));
+        assert_eq!(pause(Some("true")), (true, None));
+        for odd in [
+            "", "True", "TRUE", "False", "yes", "no", "1", "0", " false", "false\n",
+        ] {
+            assert_eq!(pause(Some(odd)), (true, Some(odd.to_owned())), "{odd:?}");
+        }
+        let long = "ü".repeat(100);
+        assert_eq!(pause(Some(&long)), (true, Some("ü".repeat(32))));
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_decoded_keeps_what_calls_rest_on_and_holds_the_object() {
+        let with = |status: Value| {
+            read(json!({
+                "metadata": {"name": "a", "uid": "u"},
+                "spec": {"fileId": "f-1", "platformRef": {"name": "p"}},
+                "status": status,
+            }))
+        };
+        let told = with(json!({"uid": "u", "phase": "Dancing", "application": "app-1"}));
+        assert!(told.spec.is_ok() && told.application().is_some());
+        let ended = json!({"outcome": "Dissolved", "hold": "h-1", "attempts": 2});
+        let held = with(json!({"uid": "u", "application": "app-1", "deletion": ended}));
+        let error = held.spec.as_ref().unwrap_err().error.clone();
+        assert!(error.starts_with("status.deletion.outcome"), "{error}");
+        assert_eq!(held.application().unwrap().as_str(), "app-1");
+        let deletion = held.status.deletion.unwrap();
+        assert_eq!(deletion.hold.as_deref(), Some("h-1"));
+        let of_another = with(json!({"uid": "v", "deletion": ended, "application": "app-1"}));
+        assert!(of_another.spec.is_ok() && of_another.application().is_none());
+        assert!(read(json!({"metadata": {}})).spec.is_err());
+    }
+
+    #[test]
+    fn an_active_object_counts_as_retired_from_its_time_on() {
+        let object = read(json!({
+            "metadata": {"name": "a", "namespace": "n"},
+            "spec": {"fileId": "f", "platformRef": {"name": "p"}, "retireAfter": "2026-12-24T00:00:00Z"},
+        }));
+        let at: Timestamp = "2026-12-24T00:00:00Z".parse().unwrap();
+        assert!(!object.is_retired(at - Duration::from_secs(1)) && object.is_retired(at));
+        assert_eq!(object.platform().unwrap(), ObjectKey::new("n", "p"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The one watch of all `VersionPackage`s, which feeds the cache.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::follow::{Wanted, follow, told};
+use crate::object::watched::Watched;
+use crate::package::cache::packed::Packed;
+use crate::package::cache::{Cache, Changes, Event};
+use crate::sight::{Kind, Sight};
+
+/// A quiet watch is made anew after this long; a silent one can't hide changes for longer.
+const WATCH_SECONDS: u32 = 50;
+
+/// Watches until cancelled; `restart` makes the watch anew, with a consistent list.
+///
+/// `changed` is told what each event changed.
+pub async fn run(
+    client: Client,
+    cache: Arc<Cache>,
+    (sight, clock): (Arc<Sight>, Clock),
+    restart: Arc<Notify>,
+    cancel: CancellationToken,
+    changed: impl Fn(Changes),
+) {
+    let api = Api::<Watched>::all(client);
+    let wanted = Wanted {
+        page: 200,
+        seconds: WATCH_SECONDS,
+        fields: None,
+    };
+    while !cancel.is_cancelled() {
+        let eye = sight.eye(Kind::Packages);
+        let mut events = std::pin::pin!(follow(api.clone(), wanted.clone(), eye));
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                () = restart.notified() => break,
+                event = events.next() => event,
+            };
+            match event {
+                Some(Ok(event)) => changed(cache.apply(taken_in(event, &sight, clock.wall()))),
+                Some(Err(error)) => {
+                    let why = told(&error);
+                    tracing::warn!(why, "the watch of VersionPackages failed and is made anew");
+                }
+                None => break,
+            }
+        }
+    }
+}
+
+/// The event for the cache, in which those that are doubted can't be read.
+fn taken_in(event: watcher::Event<Watched>, sight: &Sight, now: Timestamp) -> Event {
+    let judged = |object: Watched, listed| {
+        let doubt = sight.doubts(Kind::Packages, &object.lineage(), listed);
+        Packed::read(object.doubted(doubt), now)
+    };
+    match event {
+        watcher::Event::Init => Event::ListBegins,
+        watcher::Event::InitApply(object) => Event::Listed(judged(object, true)),
+        watcher::Event::InitDone => Event::ListEnds,
+        watcher::Event::Apply(object) => Event::Applied(judged(object, false)),
+        watcher::Event::Delete(object) => {
+            sight.forget(Kind::Packages, &object.lineage().uid);
+            Event::Deleted(Packed::read(object, now))
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What the Platforms of all who name one package come to, and so who wants it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures::future::join_all;
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::api::names::{AppId, ObjectKey};
+use crate::api::reason::Reason;
+use crate::object::Object;
+use crate::package::claims;
+use crate::package::claims::doubts::{Case, Doubts, Finding, Since};
+use crate::package::claims::{
+    Belonging, Claim, Claimant, Doubt, Found, LOOKED_UP, REFUSALS, Resolved, Why, message,
+};
+use crate::package::decide::Now;
+use crate::package::memory::requests::{Keepers, Others};
+use crate::platform::{Directory, Resolution, Usable};
+
+/// A Platform and a namespace whose objects name it.
+type Tie = (ObjectKey, Arc<str>);
+
+/// A credential that is to be tried, since a claim depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The Platform that brings it.
+    pub platform: ObjectKey,
+    /// The namespace of the objects that name it.
+    pub namespace: Arc<str>,
+    /// Whether it goes before those that were tried before.
+    pub first: bool,
+}
+
+/// What a look finds of who wants a package.
+pub(in crate::package) struct Weighed {
+    /// Whether somebody does.
+    pub claim: Claim,
+    /// The credentials that it depends on.
+    pub trials: Vec<Trial>,
+    /// What there is to note of unclear claims.
+    pub finding: Option<Finding>,
+    /// Who keeps the package, or may.
+    pub keepers: Keepers,
+}
+
+impl Weighed {
+    /// Nobody was looked at.
+    pub(in crate::package) fn nobody() -> Self {
+        Self {
+            claim: Claim::Nobody,
+            trials: Vec::new(),
+            finding: None,
+            keepers: Keepers::new(),
+        }
+    }
+
+    /// Those who name the package, of which `living` lived when they were shown.
+    pub(in crate::package) fn beside<'a>(&'a self, living: &'a [Claimant]) -> Others<'a> {
+        Others {
+            living,
+            keepers: &self.keepers,
+        }
+    }
+}
+
+/// What GETs have confirmed for a pass that is about to use its permit.
+pub(in crate::package) struct Confirmed {
+    ties: BTreeSet<Tie>,
+    /// When the first of them began.
+    pub begun: Option<Instant>,
+}
+
+/// What the Platforms of those who name a package are to them, from the caches.
+pub(in crate::package) struct Ties<'a> {
+    directory: &'a Directory,
+    doubts: &'a Doubts,
+    /// What the own Platform is.
+    own: Option<&'a Usable>,
+    /// What counts of what stands against a claim; everything, where no call follows.
+    confirmed: Option<&'a Confirmed>,
+    known: HashMap<Tie, Belonging>,
+}
+
+impl<'a> Ties<'a> {
+    pub(in crate::package) fn new(
+        (directory, doubts): (&'a Directory, &'a Doubts),
+        own: Option<&'a Usable>,
+        confirmed: Option<&'a Confirmed>,
+    ) -> Self {
+        Self {
+            directory,
+            doubts,
+            own,
+            confirmed,
+            known: HashMap::new(),
+        }
+    }
+
+    fn belonging(&mut self, other: &Claimant) -> Belonging {
+        let Some(tie) = tie(other) else {
+            return Belonging::Unknown;
+        };
+        if let Some(belonging) = self.known.get(&tie) {
+            return belonging.clone();
+        }
+        let confirmed = self.confirmed.is_none_or(|read| read.ties.contains(&tie));
+        let belonging = match self.directory.resolve(&tie.0, &tie.1) {
+            Resolution::Usable(usable) => Belonging::Resolved(self.resolved(&usable, confirmed)),
+            Resolution::NotAllowed => Belonging::Refused { confirmed },
+            Resolution::Unread | Resolution::NotFound | Resolution::Unusable { .. } => {
+                Belonging::Unknown
+            }
+        };
+        self.known.insert(tie, belonging.clone());
+        belonging
+    }
+
+    fn resolved(&self, usable: &Usable, confirmed: bool) -> Resolved {
+        Resolved {
+            application: usable.app_id.clone(),
+            equal: self
+                .own
+                .is_some_and(|own| own.credential == usable.credential),
+            proven: usable.proof().is_proven(),
+            tried: usable.was_tried(),
+            logs_in: usable.logs_in,
+            same_endpoint: self.own.is_some_and(|own| at_one_endpoint(own, usable)),
+            closing: !usable.accepts,
+            current: usable.last_good.is_none(),
+            confirmed,
+        }
+    }
+
+    /// Who wants the package of `object`, which is of `application`.
+    pub(in crate::package) fn claim(
+        mut self,
+        object: &Object,
+        application: &AppId,
+        others: &[Claimant],
+        now: Now,
+    ) -> Weighed {
+        let found = claims::find(application, others, now.wall, |other| self.belonging(other));
+        let trials = trials(&found, object);
+        let keepers = found.keepers(others);
+        let finding = finding(&found, self.confirmed.is_some(), object, application);
+        let since = finding.as_ref();
+        let since = since.map_or_else(HashMap::new, |finding| self.doubts.peek(finding, now));
+        Weighed {
+            claim: weigh(found, &since, object, now),
+            trials,
+            finding,
+            keepers,
+        }
+    }
+}
+
+/// The credentials that the claims found depend on.
+fn trials(found: &Found, object: &Object) -> Vec<Trial> {
+    // Seen from the namespace of the claimant: the Platform need not allow its own.
+    let mut unproven: BTreeMap<_, bool> = BTreeMap::new();
+    for doubt in &found.doubts {
+        if let (Why::Unproven { tried }, Some(platform)) = (&doubt.why, &doubt.platform) {
+            let tie = (platform, &doubt.key.namespace);
+            let first = unproven.entry(tie).or_default();
+            *first |= !tried && object.disregard.contains(&*doubt.uid);
+        }
+    }
+    let trial = |((platform, namespace), first): ((&ObjectKey, &Arc<str>), bool)| Trial {
+        platform: platform.clone(),
+        namespace: Arc::clone(namespace),
+        first,
+    };
+    unproven.into_iter().map(trial).collect()
+}
+
+/// What there is to note of what was found for `object`, which is of `application`, by reads of the API server or without.
+pub(in crate::package) fn finding(
+    found: &Found,
+    read: bool,
+    object: &Object,
+    application: &AppId,
+) -> Option<Finding> {
+    let case = Case {
+        file: object.file_id()?.clone(),
+        application: application.clone(),
+        platform: object.named_platform(),
+    };
+    // Those behind a definite claim weren't looked at.
+    let unclear = match found.claiming {
+        Some(_) => Vec::new(),
+        None => found.doubts.clone(),
+    };
+    Some(Finding {
+        case,
+        unclear,
+        read,
+    })
+}
+
+/// What follows for `object` from what was found, and since when each claim has been unclear.
+pub(in crate::package) fn weigh(
+    found: Found,
+    since: &HashMap<Arc<str>, Since>,
+    object: &Object,
+    now: Now,
+) -> Claim {
+    let said = object.status.ready();
+    let said = said.filter(|ready| ready.reason == Reason::ClaimUnclear.as_str());
+    let since = |doubt: &Doubt| {
+        let known = since.get(&doubt.uid).copied();
+        let (tick, wall) = known.unwrap_or((now.tick, now.wall));
+        // A restart is no news to who reads it.
+        let told = said.and_then(|ready| message::said_since(&ready.message, doubt));
+        (tick, told.unwrap_or(wall))
+    };
+    claims::conclude(found, &object.disregard, since, now.tick)
+}
+
+fn tie(other: &Claimant) -> Option<Tie> {
+    let platform = other.platform.clone()?;
+    Some((platform, Arc::clone(&other.key.namespace)))
+}
+
+/// Reads what stands against the claims of those that were never accepted: that their Platforms refuse them, or have
+/// credentials of another application than `application`. A permit is used on no older knowledge. What can't be read,
+/// or is otherwise than the caches show, is not confirmed.
+pub(in crate::package) async fn confirm(
+    directory: &Directory,
+    application: &AppId,
+    others: &[Claimant],
+    now: Timestamp,
+) -> Confirmed {
+    let mut refusing = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
+    let mut looked_up = 0;
+    let fresh = others.iter().filter(|other| other.application.is_none());
+    for other in fresh.filter(|other| other.lives(now)) {
+        let Some(tie) = tie(other) else { continue };
+        match directory.resolve(&tie.0, &tie.1) {
+            Resolution::NotAllowed if refusing.len() < REFUSALS => {
+                refusing.insert(tie);
+            }
+            Resolution::Usable(usable) if usable.app_id != *application => {
+                looked_up += 1;
+                if looked_up <= LOOKED_UP {
+                    elsewhere.insert(tie);
+                }
+            }
+            Resolution::NotAllowed
+            | Resolution::Usable(_)
+            | Resolution::Unread
+            | Resolution::NotFound
+            | Resolution::Unusable { .. } => {}
+        }
+    }
+    let refusals = join_all(refusing.into_iter().map(async |tie: Tie| {
+        let read = directory.confirm_refusal(&tie.0, &tie.1).await;
+        (tie, read)
+    }));
+    let applications = join_all(elsewhere.into_iter().map(async |tie: Tie| {
+        let read = directory.confirm_credentials(&tie.0, &tie.1).await;
+        (tie, read)
+    }));
+    let (refusals, applications) = tokio::join!(refusals, applications);
+    let mut confirmed = Confirmed {
+        ties: BTreeSet::new(),
+        begun: None,
+    };
+    for (tie, read) in refusals.into_iter().chain(applications) {
+        if let Ok((true, begun)) = read {
+            confirmed.ties.insert(tie);
+            confirmed.begun = Some(confirmed.begun.map_or(begun, |first| first.min(begun)));
+        }
+    }
+    confirmed
+}
+
+fn at_one_endpoint(one: &Usable, other: &Usable) -> bool {
+    one.session.key().endpoint == other.session.key().endpoint
+}

@@ -1,0 +1,473 @@
+//! Which object is looked at next: Platforms take turns, their objects come first come, first served,
+//! each at most once at a time.
+//!
+//! kube's own scheduler takes due objects in hash order once its concurrency is capped, which
+//! starves some of them for ever; this queue is the fair counterpart. What concerns thousands of objects at
+//! once waits in a line of its own, and takes turns with what concerns one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::api::names::ObjectKey;
+use crate::package::cache::Wakes;
+use crate::package::turns::line::{Line, Party};
+
+/// A fair queue of keys with delays; one timer serves them all.
+pub struct Workqueue {
+    state: Mutex<State>,
+    changed: Notify,
+    ended: Notify,
+}
+
+struct State {
+    /// Whose turn a key takes.
+    party: Box<dyn Fn(&ObjectKey) -> Party + Send>,
+    ready: Line,
+    /// Those that were added by the thousand. One that was added for itself since is in both lines, and
+    /// counts in `ready`.
+    bulk: Line,
+    /// What is in a line, in which, and since when.
+    queued: HashMap<ObjectKey, (Reason, Instant)>,
+    /// Whose turn it is where both lines wait.
+    turn: Reason,
+    /// What runs, and since when it had been waiting for that.
+    running: HashMap<ObjectKey, Instant>,
+    /// Added while running, and since when: looked at again right after.
+    again: HashMap<ObjectKey, Instant>,
+    /// The same at a later time.
+    again_later: HashMap<ObjectKey, Instant>,
+    later: BTreeSet<(Instant, ObjectKey)>,
+    due: HashMap<ObjectKey, Instant>,
+}
+
+/// Why a key waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Itself,
+    Bulk,
+}
+
+impl Reason {
+    fn other(self) -> Self {
+        match self {
+            Self::Itself => Self::Bulk,
+            Self::Bulk => Self::Itself,
+        }
+    }
+}
+
+impl Workqueue {
+    /// An empty one. `platform` tells whose turn a key takes; it is asked whenever a key is added, and
+    /// must not use the queue.
+    pub fn new(platform: impl Fn(&ObjectKey) -> Option<ObjectKey> + Send + 'static) -> Self {
+        Self {
+            state: Mutex::new(State {
+                party: Box::new(platform),
+                ready: Line::default(),
+                bulk: Line::default(),
+                queued: HashMap::new(),
+                turn: Reason::Itself,
+                running: HashMap::new(),
+                again: HashMap::new(),
+                again_later: HashMap::new(),
+                later: BTreeSet::new(),
+                due: HashMap::new(),
+            }),
+            changed: Notify::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Looks at `key` as soon as its turn comes; adding it twice is adding it once.
+    pub fn add(&self, key: ObjectKey) {
+        self.state.lock().add(Reason::Itself, key, Instant::now());
+        self.changed.notify_one();
+    }
+
+    /// The same for each of `keys`.
+    pub fn add_each(&self, keys: impl IntoIterator<Item = ObjectKey>) {
+        for key in keys {
+            self.add(key);
+        }
+    }
+
+    /// Looks at all of `keys` for something that concerns them all: what is added one by one doesn't wait
+    /// for the last of them.
+    pub fn add_all(&self, keys: impl IntoIterator<Item = ObjectKey>) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        for key in keys {
+            state.add(Reason::Bulk, key, now);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Looks at each of `keys` after its pause at the latest; what is looked at before then isn't looked at for that.
+    pub fn add_later(&self, keys: impl IntoIterator<Item = (Duration, ObjectKey)>) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        for (pause, key) in keys {
+            state.add_later(key, now + pause);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Looks at all whom one change concerns.
+    pub fn add_wakes(&self, wakes: Wakes) {
+        self.add_all(wakes.now);
+        self.add_later(wakes.later);
+    }
+
+    /// The next key, from now on running until [`Workqueue::done`].
+    pub async fn next(&self) -> ObjectKey {
+        loop {
+            let due = {
+                let mut state = self.state.lock();
+                state.mature(Instant::now());
+                if let Some((key, since)) = state.pop() {
+                    state.running.insert(key.clone(), since);
+                    return key;
+                }
+                state.later.first().map(|(at, _)| *at)
+            };
+            match due {
+                Some(at) => tokio::select! {
+                    biased;
+                    () = tokio::time::sleep_until(at) => {}
+                    () = self.changed.notified() => {}
+                },
+                None => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Ends the run of `key`; it is looked at again at `next`, or at once if it was added meanwhile.
+    ///
+    /// Returns since when `key` was due: when it was added first, or when its time came. `None` when it wasn't running.
+    pub fn done(&self, key: &ObjectKey, next: Option<Instant>) -> Option<Instant> {
+        let mut state = self.state.lock();
+        let since = state.running.remove(key);
+        if let Some(at) = state.due.remove(key) {
+            state.later.remove(&(at, key.clone()));
+        }
+        let later = state.again_later.remove(key);
+        let next = next.into_iter().chain(later).min();
+        if let Some(at) = next {
+            state.due.insert(key.clone(), at);
+            state.later.insert((at, key.clone()));
+        }
+        if let Some(added) = state.again.remove(key) {
+            state.add(Reason::Itself, key.clone(), added);
+        }
+        drop(state);
+        self.changed.notify_one();
+        self.ended.notify_waiters();
+        since
+    }
+
+    /// Waits for a moment in which nothing runs and nothing is due.
+    pub async fn idle(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.state.lock().is_idle(Instant::now()) {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// How many keys are running.
+    pub fn running(&self) -> usize {
+        self.state.lock().running.len()
+    }
+}
+
+impl State {
+    fn add(&mut self, reason: Reason, key: ObjectKey, since: Instant) {
+        if self.running.contains_key(&key) {
+            self.again.entry(key).or_insert(since);
+            return;
+        }
+        let first = match (self.queued.get(&key), reason) {
+            (Some((Reason::Itself, _)), _) | (Some((Reason::Bulk, _)), Reason::Bulk) => return,
+            (Some((Reason::Bulk, first)), Reason::Itself) => *first,
+            (None, Reason::Itself | Reason::Bulk) => since,
+        };
+        let party = (self.party)(&key);
+        self.line(reason).push(party, key.clone());
+        self.queued.insert(key, (reason, first));
+    }
+
+    fn add_later(&mut self, key: ObjectKey, at: Instant) {
+        if self.running.contains_key(&key) {
+            let first = self.again_later.entry(key).or_insert(at);
+            *first = at.min(*first);
+        } else if !self.queued.contains_key(&key) {
+            let known = self.due.get(&key).copied();
+            if known.is_some_and(|known| known <= at) {
+                return;
+            }
+            if let Some(known) = known {
+                self.later.remove(&(known, key.clone()));
+            }
+            self.due.insert(key.clone(), at);
+            self.later.insert((at, key));
+        }
+    }
+
+    /// The first of the line whose turn it is, and since when it waits; the other line is next.
+    fn pop(&mut self) -> Option<(ObjectKey, Instant)> {
+        let lines = [self.turn, self.turn.other()];
+        let (reason, key) = lines
+            .into_iter()
+            .find_map(|reason| Some((reason, self.pop_from(reason)?)))?;
+        self.turn = reason.other();
+        let (_, since) = self.queued.remove(&key)?;
+        Some((key, since))
+    }
+
+    fn pop_from(&mut self, reason: Reason) -> Option<ObjectKey> {
+        while let Some(key) = self.line(reason).pop() {
+            if self.queued.get(&key).is_some_and(|(at, _)| *at == reason) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    fn line(&mut self, reason: Reason) -> &mut Line {
+        match reason {
+            Reason::Itself => &mut self.ready,
+            Reason::Bulk => &mut self.bulk,
+        }
+    }
+
+    fn is_idle(&mut self, now: Instant) -> bool {
+        self.mature(now);
+        self.running.is_empty() && self.queued.is_empty()
+    }
+
+    fn mature(&mut self, now: Instant) {
+        while let Some((at, key)) = self.later.pop_first() {
+            if at > now {
+                self.later.insert((at, key));
+                return;
+            }
+            self.due.remove(&key);
+            self.add(Reason::Itself, key, at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey::new("n", name)
+    }
+
+    /// One whose keys are all of one Platform.
+    fn queue() -> Workqueue {
+        Workqueue::new(|_| None)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_come_in_the_order_in_which_they_were_added_and_only_once() {
+        let queue = queue();
+        for name in ["a", "b", "a", "c"] {
+            queue.add(key(name));
+        }
+        for name in ["a", "b", "c"] {
+            assert_eq!(queue.next().await, key(name));
+        }
+        assert_eq!(queue.running(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_added_while_it_runs_comes_again_right_after() {
+        let queue = queue();
+        queue.add(key("a"));
+        let running = queue.next().await;
+        queue.add(key("a"));
+        assert!(
+            tokio::time::timeout(Duration::from_secs(1), queue.next())
+                .await
+                .is_err()
+        );
+        queue.done(&running, None);
+        assert_eq!(queue.next().await, key("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_tells_since_when_it_was_due() {
+        let queue = queue();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let pass = async |next| {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            queue.add(key("a"));
+            let running = queue.next().await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+            // The first wake-up of those that come during a run counts for the next one.
+            queue.add(key("a"));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            queue.add(key("a"));
+            queue.done(&running, next)
+        };
+        queue.add(key("a"));
+        assert_eq!(pass(None).await, Some(start));
+        assert_eq!(pass(Some(after(60))).await, Some(after(2)));
+        let running = queue.next().await;
+        assert_eq!(queue.done(&running, Some(after(60))), Some(after(5)));
+        let running = queue.next().await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(queue.done(&running, None), Some(after(60)));
+        assert_eq!(queue.done(&running, None), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_thousand_that_are_due_at_one_time_come_at_that_time() {
+        let queue = queue();
+        let due = Instant::now() + Duration::from_secs(3600);
+        for number in 0..10_000 {
+            queue.add(key(&number.to_string()));
+            let running = queue.next().await;
+            queue.done(&running, Some(due));
+        }
+        for _ in 0..10_000 {
+            queue.next().await;
+            assert_eq!(Instant::now(), due);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_last_wake_up_counts_and_it_comes_on_time() {
+        let queue = queue();
+        let start = Instant::now();
+        for seconds in [5, 60] {
+            queue.add(key("a"));
+            let running = queue.next().await;
+            queue.done(&running, Some(start + Duration::from_secs(seconds)));
+        }
+        assert_eq!(queue.next().await, key("a"));
+        assert_eq!(Instant::now() - start, Duration::from_secs(60));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_woken_again_and_again_with_a_pause_looks_once_in_each() {
+        let queue = queue();
+        let pause = Duration::from_secs(10);
+        let start = Instant::now();
+        queue.add(key("a"));
+        let mut looks = Vec::new();
+        loop {
+            let running = queue.next().await;
+            looks.push((Instant::now() - start).as_secs());
+            if looks.len() == 4 {
+                break;
+            }
+            // Woken while it runs, and every second after that.
+            queue.add_later([(pause, key("a"))]);
+            queue.done(&running, Some(start + Duration::from_secs(3600)));
+            for _ in 0..5 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                queue.add_later([(pause, key("a"))]);
+            }
+        }
+        assert_eq!(looks, [0, 10, 20, 30]);
+        // A look for another reason serves it too.
+        queue.done(&key("a"), None);
+        queue.add_later([(pause, key("a"))]);
+        queue.add(key("a"));
+        let running = queue.next().await;
+        queue.done(&running, None);
+        assert!(futures::poll!(std::pin::pin!(queue.next())).is_pending());
+        tokio::time::advance(2 * pause).await;
+        assert!(futures::poll!(std::pin::pin!(queue.next())).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_idle_once_what_follows_at_once_is_done_too_and_not_kept_by_what_is_due_later() {
+        let queue = queue();
+        queue.add(key("a"));
+        let running = queue.next().await;
+        let mut idle = std::pin::pin!(queue.idle());
+        assert!(futures::poll!(&mut idle).is_pending());
+        queue.done(&running, Some(Instant::now()));
+        assert!(futures::poll!(&mut idle).is_pending());
+        let running = queue.next().await;
+        assert!(futures::poll!(&mut idle).is_pending());
+        queue.done(&running, Some(Instant::now() + Duration::from_secs(60)));
+        idle.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_concerns_one_takes_turns_with_what_concerns_ten_thousand() {
+        let queue = queue();
+        let all: Vec<_> = (0..10_000).map(|i| key(&format!("all-{i}"))).collect();
+        queue.add_all(all.clone());
+        queue.add_all(all.clone());
+        for i in 0..100 {
+            queue.add(key(&format!("new-{i}")));
+        }
+        // Added for itself too, it needn't wait for those before it.
+        queue.add(all[9_999].clone());
+        let mut seen = HashSet::new();
+        for turn in 0..10_100 {
+            let running = queue.next().await;
+            queue.done(&running, None);
+            let for_itself = running.name.starts_with("new") || running == all[9_999];
+            assert_eq!(for_itself, turn < 202 && turn % 2 == 0, "{turn}: {running}");
+            assert!(seen.insert(running));
+        }
+        assert!(futures::poll!(std::pin::pin!(queue.next())).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_an_idle_platform_comes_next_beside_thousands_of_a_busy_one() {
+        let queue = Workqueue::new(|key| Some(ObjectKey::new("n", key.name.split('-').next()?)));
+        for number in 0..3000 {
+            queue.add(key(&format!("busy-{number}")));
+        }
+        queue.next().await;
+        queue.add(key("idle-1"));
+        assert_eq!(queue.next().await, key("idle-1"));
+        assert_eq!(queue.next().await, key("busy-1"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_keys_are_not_starved_by_thousands_that_come_back_all_the_time() {
+        let queue = queue();
+        for i in 0..10_000 {
+            queue.add(key(&format!("old-{i}")));
+        }
+        for _ in 0..5_000 {
+            let running = queue.next().await;
+            queue.add(running.clone());
+            queue.done(&running, None);
+        }
+        queue.add(key("new"));
+        let mut before = 0;
+        loop {
+            let running = queue.next().await;
+            if running == key("new") {
+                break;
+            }
+            queue.add(running.clone());
+            queue.done(&running, None);
+            before += 1;
+        }
+        assert_eq!(
+            before, 10_000,
+            "a new key waits for those before it, and for each once"
+        );
+    }
+}

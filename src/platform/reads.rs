@@ -1,0 +1,234 @@
+//! Reads of single objects that are not older than half a second, each shared by all who ask for it meanwhile; and those that
+//! have shown more than the watch.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Resource;
+use kube::api::{Api, ApiResource, GetParams};
+use kube::core::Request;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+use super::credentials::SecretData;
+use super::namespace::Namespace;
+use super::object::Object;
+use crate::api::names::ObjectKey;
+use crate::api::platform::Platform;
+use crate::follow::words;
+use crate::raw::Raw;
+use crate::schemas;
+use crate::sight::{Compared, Kind, Sight};
+
+/// How old a read may be, from the moment it began to the moment it is asked for.
+pub(super) const FRESH: Duration = Duration::from_millis(500);
+/// How long one read may take.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is read before a call.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Platform(ObjectKey),
+    Namespace(String),
+}
+
+/// What a GET has shown.
+pub(super) enum Read {
+    Platform(ObjectKey, PlatformRead),
+    Namespace(String, Arc<Namespace>),
+}
+
+/// What a GET has shown of a Platform.
+#[derive(Clone)]
+pub(super) enum PlatformRead {
+    Found(Arc<Object>),
+    /// None, where one of this uid was known when the GET began.
+    Gone {
+        uid: Option<String>,
+    },
+}
+
+/// Reads that are newer than what is known.
+#[derive(Default)]
+pub(super) struct Overtaken {
+    reads: Mutex<BTreeMap<Subject, Read>>,
+    added: Notify,
+}
+
+impl Overtaken {
+    /// Takes the place of an earlier read of the same object.
+    pub(super) fn add(&self, read: Read) {
+        self.lock().insert(read.subject(), read);
+        self.added.notify_one();
+    }
+
+    /// Waits until there are some, and takes them.
+    pub(super) async fn taken(&self) -> Vec<Read> {
+        loop {
+            let reads = std::mem::take(&mut *self.lock());
+            if !reads.is_empty() {
+                return reads.into_values().collect();
+            }
+            self.added.notified().await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Subject, Read>> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Read {
+    pub(super) fn subject(&self) -> Subject {
+        match self {
+            Self::Platform(key, _) => Subject::Platform(key.clone()),
+            Self::Namespace(name, _) => Subject::Namespace(name.clone()),
+        }
+    }
+}
+
+/// What is shared by all who ask for a Secret soon after each other.
+pub(super) type SecretRead = Arc<Option<SecretData>>;
+
+/// The latest reads.
+pub(super) struct Reads {
+    client: kube::Client,
+    sight: Arc<Sight>,
+    platforms: Shared<ObjectKey, PlatformRead>,
+    namespaces: Shared<String, Option<Arc<Namespace>>>,
+    pub(super) secrets: Shared<ObjectKey, SecretRead>,
+    definitions: Shared<Kind, Compared>,
+}
+
+impl Reads {
+    pub(super) fn new(client: kube::Client, sight: Arc<Sight>) -> Self {
+        Self {
+            client,
+            sight,
+            platforms: Shared::default(),
+            namespaces: Shared::default(),
+            secrets: Shared::default(),
+            definitions: Shared::default(),
+        }
+    }
+
+    pub(super) fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
+    /// Which version of a definition is served: its metadata, and nothing else.
+    pub(super) async fn definition(&self, kind: Kind) -> Result<(Compared, Instant), String> {
+        let get = async {
+            let name = schemas::name(kind).ok_or("there is no such definition")?;
+            let url = CustomResourceDefinition::url_path(&(), None);
+            let request = Request::new(url).get_metadata(name, &GetParams::default());
+            let request = request.map_err(|error| error.to_string())?;
+            match timeout(READ_TIMEOUT, self.client.request::<Raw>(request)).await {
+                Ok(Ok(found)) => Ok(schemas::compared_version(&found)),
+                Ok(Err(error)) => Err(format!("{name} can't be read: {}", words(&error))),
+                Err(_) => Err(format!("{name} can't be read: no answer in time")),
+            }
+        };
+        self.definitions.read(&kind, get).await
+    }
+
+    /// `uid` is asked as the GET begins: whom it is about if it finds none.
+    pub(super) async fn platform(
+        &self,
+        key: &ObjectKey,
+        uid: impl FnOnce() -> Option<String>,
+    ) -> Result<(PlatformRead, Instant), String> {
+        let kind = ApiResource::erase::<Platform>(&());
+        let api: Api<Raw> = Api::namespaced_with(self.client.clone(), &key.namespace, &kind);
+        let get = async {
+            let uid = uid();
+            match timeout(READ_TIMEOUT, api.get_opt(&key.name)).await {
+                Ok(Ok(Some(found))) => {
+                    let found = Object::judged(found, &self.sight, false);
+                    Ok(PlatformRead::Found(Arc::new(found)))
+                }
+                Ok(Ok(None)) => Ok(PlatformRead::Gone { uid }),
+                Ok(Err(error)) => Err(format!("Platform {key} can't be read: {}", words(&error))),
+                Err(_) => Err(format!("Platform {key} can't be read: no answer in time")),
+            }
+        };
+        self.platforms.read(key, get).await
+    }
+
+    pub(super) async fn namespace(
+        &self,
+        name: &str,
+    ) -> Result<(Option<Arc<Namespace>>, Instant), String> {
+        let kind = ApiResource::erase::<v1::Namespace>(&());
+        let api: Api<Raw> = Api::all_with(self.client.clone(), &kind);
+        let get = async {
+            match timeout(READ_TIMEOUT, api.get_opt(name)).await {
+                Ok(Ok(found)) => Ok(found.map(|object| Arc::new(object.metadata.into()))),
+                Ok(Err(error)) => Err(format!("Namespace {name} can't be read: {}", words(&error))),
+                Err(_) => Err(format!("Namespace {name} can't be read: no answer in time")),
+            }
+        };
+        self.namespaces.read(&name.to_owned(), get).await
+    }
+}
+
+/// Reads by key, one at a time for each, shared by all who ask within [`FRESH`] of its beginning.
+pub(super) struct Shared<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
+
+type Slot<T> = tokio::sync::Mutex<Option<Last<T>>>;
+
+struct Last<T> {
+    begun: Instant,
+    result: Result<T, String>,
+}
+
+impl<K, T> Default for Shared<K, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, T: Clone> Shared<K, T> {
+    /// A read that began at most [`FRESH`] before this was called, and when it did. A failure is shared like a success,
+    /// so that an API server that doesn't answer costs one time-out and not one for each who waits.
+    pub(super) async fn read(
+        &self,
+        key: &K,
+        get: impl Future<Output = Result<T, String>>,
+    ) -> Result<(T, Instant), String> {
+        let asked = Instant::now();
+        let slot = self.slot(key);
+        let mut last = slot.lock().await;
+        let read = match last.take().filter(|read| read.begun + FRESH >= asked) {
+            Some(read) => read,
+            None => Last {
+                begun: Instant::now(),
+                result: get.await,
+            },
+        };
+        let result = read.result.clone().map(|value| (value, read.begun));
+        *last = Some(read);
+        result
+    }
+
+    fn slot(&self, key: &K) -> Arc<Slot<T>> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(key) {
+            return Arc::clone(slot);
+        }
+        // A new key is the moment to forget those that nobody waits for and whose read is old.
+        slots.retain(|_, slot| {
+            Arc::strong_count(slot) > 1
+                || slot
+                    .try_lock()
+                    .is_ok_and(|last| last.as_ref().is_some_and(|r| r.begun.elapsed() <= FRESH))
+        });
+        let slot = Arc::new(Slot::new(None));
+        slots.insert(key.clone(), Arc::clone(&slot));
+        slot
+    }
+}
