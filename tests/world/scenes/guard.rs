@@ -112,16 +112,16 @@ pub async fn pruned_by_mistake(stage: &Stage<'_>) {
 
 /// A long time to undo, in which the leader is followed by another: it runs from when the deletion was first seen.
 pub async fn long_grace(stage: &Stage<'_>) {
-    let guard = json!({"guard": {"gracePeriod": "10m"}});
+    let guard = json!({"guard": {"gracePeriod": "5m"}});
     stage.change_platform("production", guard).await;
     stage.wish("a", "package-00001").await;
     let asked = Instant::now();
     stage.delete("a").await;
-    sleep(Duration::from_secs(9 * 60)).await;
+    sleep(Duration::from_secs(4 * 60)).await;
     stage.world.stop_leader().await;
     stage.goes("a").await;
     // A request that hangs takes five minutes; a login that is refused is tried again after an hour.
     let refused = stage.has_met(Fault::Refused(401));
-    assert!(refused || asked.elapsed() < Duration::from_secs(16 * 60));
+    assert!(refused || asked.elapsed() < Duration::from_secs(11 * 60));
     stage.ends().await;
 }

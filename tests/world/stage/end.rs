@@ -11,7 +11,7 @@ use crate::wishes::{Fate, Key, Wish};
 use crate::world::until;
 
 /// Nothing happens for so long...
-const QUIET: Duration = Duration::from_secs(100);
+const QUIET: Duration = Duration::from_secs(80);
 /// ...from so long after the last thing was done at the latest.
 const SETTLED: Duration = Duration::from_secs(240);
 
