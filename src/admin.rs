@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::desk::{Desk, REPORT, Refusal};
+use self::desk::{Desk, REPORT, ReportRefusal};
 use self::port::Peer;
 pub use self::port::listen;
 
@@ -139,25 +139,27 @@ impl Reports {
         &self,
         Extension(peer): &Extension<Arc<Peer>>,
         ask: Result<Query<Ask>, QueryRejection>,
-        make: impl FnOnce(&Desk, &Ask) -> Result<Report, Refusal>,
-    ) -> Result<Response, Refusal> {
+        make: impl FnOnce(&Desk, &Ask) -> Result<Report, ReportRefusal>,
+    ) -> Result<Response, ReportRefusal> {
         if !peer.is_near() {
             let error = "reports are given over the loopback interface only: kubectl exec, or kubectl port-forward to the pod";
-            return Err(Refusal::new(StatusCode::FORBIDDEN, error));
+            return Err(ReportRefusal::new(StatusCode::FORBIDDEN, error));
         }
         // It is held until the whole report is sent.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let error = "too many reports are asked for at once; try again in a few seconds";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            ReportRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
         })?;
         peer.hold(place);
-        let Query(ask) = ask.map_err(|wrong| Refusal::new(wrong.status(), wrong.body_text()))?;
+        let Query(ask) =
+            ask.map_err(|wrong| ReportRefusal::new(wrong.status(), wrong.body_text()))?;
         let desk = self.desk.get().ok_or_else(|| {
             let error = "this replica is still starting; try again in a few seconds";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            ReportRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
         })?;
         let mut text = Bounded(Vec::new());
-        serde_json::to_writer(&mut text, &make(desk, &ask)?).map_err(|_| Refusal::too_large())?;
+        serde_json::to_writer(&mut text, &make(desk, &ask)?)
+            .map_err(|_| ReportRefusal::too_large())?;
         Ok(([(CONTENT_TYPE, "application/json")], text.0).into_response())
     }
 }

@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub use self::page::list;
-use self::page::{Page, Size};
+use self::page::{ListPage, Size};
 use crate::raw::Fields;
 use crate::sight::Eye;
 use crate::watch_backoff::WatchBackoff;
@@ -35,7 +35,7 @@ const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
 
 /// What is listed and watched.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct WatchScope {
     /// Objects in one page of the list, unless they are large.
     pub page: u32,
     /// A watch is made anew after so many seconds.
@@ -47,7 +47,7 @@ pub struct Wanted {
 /// Lists and watches what `api` has. After an error the next poll tries again, after a pause.
 ///
 /// `K` is decoded from any JSON, so that nothing hides.
-pub fn follow<K>(api: Api<K>, wanted: Wanted, eye: Eye) -> impl Stream<Item = Result<Event<K>>>
+pub fn follow<K>(api: Api<K>, wanted: WatchScope, eye: Eye) -> impl Stream<Item = Result<Event<K>>>
 where
     K: Resource + DeserializeOwned + Send + 'static,
 {
@@ -74,7 +74,7 @@ where
 struct Follower<K> {
     client: Client,
     url: String,
-    wanted: Wanted,
+    wanted: WatchScope,
     size: Size,
     eye: Eye,
     state: State<K>,
@@ -270,7 +270,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
     async fn page(&mut self, next: Option<String>, size: &mut Size) -> Result<Option<State<K>>> {
         let fields = self.wanted.fields.clone();
         let read = page::read(&self.client, &self.url, fields, next, size).await?;
-        let Some(Page {
+        let Some(ListPage {
             items,
             next,
             version,

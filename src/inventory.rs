@@ -24,8 +24,8 @@ use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use self::deletions::{Deleted, Deletions, Mark};
-use self::listing::{Entry, Listing};
+use self::deletions::{Deleted, DeletionMark, Deletions};
+use self::listing::{ListedPackage, Listing};
 pub use self::reader::{Reader, run};
 use self::walk::{Reading, Walk};
 use crate::api::names::{Endpoint, FileId, ObjectKey};
@@ -110,7 +110,7 @@ struct Stock {
     proof: Option<Proof>,
     /// Packages that are listed although they were deleted, and when the platform said that they were.
     reappeared: BTreeMap<String, Timestamp>,
-    trouble: Option<Trouble>,
+    trouble: Option<ListTrouble>,
 }
 
 #[derive(Clone, Copy)]
@@ -123,7 +123,7 @@ struct Proof {
 
 /// Why the last try came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct ListTrouble {
     /// When it ended.
     pub time: Timestamp,
     /// What went wrong, in a sentence.
@@ -140,7 +140,7 @@ pub struct Shown {
     /// When the last reading began and ended, and how many packages it found.
     pub reading: Option<(Timestamp, Timestamp, usize)>,
     /// Why the last try came to nothing, where it did.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<ListTrouble>,
     /// The packages that no object stands for.
     pub unmanaged: Vec<Unmanaged>,
 }
@@ -284,7 +284,7 @@ impl Inventory {
     pub fn show(&self, key: &SessionKey, room: &mut usize) -> Option<Result<Shown, NoRoom>> {
         let state = self.state.lock();
         let stock = state.stocks.get(key)?;
-        let unmanaged = |entry: &&Entry| entry.unmanaged;
+        let unmanaged = |entry: &&ListedPackage| entry.unmanaged;
         let entries = || stock.listing.entries().iter().filter(unmanaged);
         let bytes: usize = entries().map(|entry| entry.bytes() + FIELDS).sum();
         let Some(left) = room.checked_sub(bytes) else {
@@ -362,10 +362,10 @@ impl Inventory {
     }
 
     /// Where the deletions of `key` stand.
-    fn mark(&self, key: &SessionKey) -> Mark {
+    fn mark(&self, key: &SessionKey) -> DeletionMark {
         let state = self.state.lock();
         let deletions = state.deletions.get(key);
-        deletions.map_or_else(Mark::default, Deletions::mark)
+        deletions.map_or_else(DeletionMark::default, Deletions::mark)
     }
 
     /// Whether there is room for what a walk over the list of `key` has met, beside what is kept of the last readings.
@@ -447,7 +447,7 @@ impl Inventory {
 impl Stock {
     /// Remembers a trouble; whether it is another one than the last.
     fn fails(&mut self, message: String, now: Now) -> bool {
-        let last = self.trouble.replace(Trouble {
+        let last = self.trouble.replace(ListTrouble {
             time: now.wall,
             message,
         });

@@ -20,17 +20,17 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the operator.
-    Run(commands::run::Args),
+    Run(commands::run::RunArgs),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
     /// Print who waits for a call to the platform, in which order and about how long.
-    Queue(commands::queue::Args),
+    Queue(commands::queue::QueueArgs),
     /// List mass deletions that wait for a person, release one, or take one back.
-    Hold(commands::hold::Args),
+    Hold(commands::hold::HoldArgs),
     /// Print which packages on the platform no object stands for, and when that was read.
-    Inventory(commands::inventory::Args),
+    Inventory(commands::inventory::InventoryArgs),
     /// Run a stand-in of the platform, for tests and for trying things out.
-    Simulate(Box<commands::simulate::Args>),
+    Simulate(Box<commands::simulate::SimulateArgs>),
 }
 
 fn main() -> ExitCode {

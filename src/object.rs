@@ -15,7 +15,7 @@ use crate::api::names::{
     PAUSED_ANNOTATION, requested_at,
 };
 use crate::api::outcome::Outcome;
-use crate::api::status::{self, Bearer, Beside, Read};
+use crate::api::status::{self, Bearer, Beside, ReadStatus};
 use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackageSpec, VersionPackageStatus,
 };
@@ -189,7 +189,7 @@ impl Object {
             uid: &uid,
             created: metadata.creation_timestamp.map(|time| time.0),
         };
-        let Read { status, beside } = status::read::<VersionPackageStatus>(status, &bearer);
+        let ReadStatus { status, beside } = status::read::<VersionPackageStatus>(status, &bearer);
         let text = |field: &str| spec.get(field).and_then(Value::as_str).map(str::to_owned);
         let (file_id, policy) = (text("fileId"), text("deletionPolicy"));
         let platform = platform_in(&spec["platformRef"]);

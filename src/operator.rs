@@ -98,7 +98,7 @@ impl Default for Face {
 /// When the Lease is lost.
 pub async fn run(
     ports: &Ports,
-    leadership: leader::Settings,
+    leadership: leader::LeaderSettings,
     instance: Option<&str>,
     face: &Face,
     stop: &CancellationToken,
@@ -218,7 +218,7 @@ fn context(
     (sight, directory, events): (Arc<Sight>, Arc<Directory>, Events),
     metrics: &Arc<Metrics>,
     guard_wakes: mpsc::UnboundedSender<Vec<ObjectKey>>,
-) -> Arc<package::Context> {
+) -> Arc<package::PackageContext> {
     let cache = Arc::new(Cache::default());
     let platform = {
         let cache = cache.clone();
@@ -228,7 +228,7 @@ fn context(
         let cache = cache.clone();
         Box::new(move |application, platforms| cache.population(application, platforms))
     };
-    Arc::new(package::Context {
+    Arc::new(package::PackageContext {
         client: ports.client.clone(),
         clock: ports.clock.clone(),
         cache,
@@ -253,7 +253,7 @@ fn context(
 
 /// What both controllers work with.
 struct Rooms {
-    context: Arc<package::Context>,
+    context: Arc<package::PackageContext>,
     sessions: Arc<Sessions>,
     connect: Connect,
     last_words: Arc<LastWords>,
@@ -300,10 +300,10 @@ impl Rooms {
     }
 
     /// What the Platform controller works with.
-    fn platforms(&self) -> platform::Context {
+    fn platforms(&self) -> platform::PlatformContext {
         let context = &self.context;
         let (cache, inventory) = (context.cache.clone(), context.inventory.clone());
-        platform::Context {
+        platform::PlatformContext {
             client: context.client.clone(),
             clock: context.clock.clone(),
             sessions: self.sessions.clone(),
@@ -348,7 +348,7 @@ impl Rooms {
         mut platforms_changed: mpsc::UnboundedReceiver<ObjectKey>,
         mut lookout: Lookout,
     ) {
-        let package::Context {
+        let package::PackageContext {
             cache,
             queue,
             sight,

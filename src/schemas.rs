@@ -20,29 +20,29 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::crds;
-use crate::follow::{Wanted, follow, told};
+use crate::follow::{WatchScope, follow, told};
 use crate::raw::Raw;
-use crate::sight::{Compared, Kind, Sight, Unfit};
+use crate::sight::{Compared, Sight, Unfit, WatchKind};
 use crate::telemetry::events::{Events, Note};
 
 /// A watch is made anew after so many seconds.
 const WATCH_SECONDS: u32 = 50;
 
 /// The definitions as this binary needs them, and which kind each is.
-fn definitions() -> [(Kind, &'static CustomResourceDefinition); 2] {
+fn definitions() -> [(WatchKind, &'static CustomResourceDefinition); 2] {
     let [packages, platforms] = crds::definitions();
     [
-        (Kind::PackageDefinition, packages),
-        (Kind::PlatformDefinition, platforms),
+        (WatchKind::PackageDefinition, packages),
+        (WatchKind::PlatformDefinition, platforms),
     ]
 }
 
 /// The name of a definition.
-pub fn name(kind: Kind) -> Option<&'static str> {
+pub fn name(kind: WatchKind) -> Option<&'static str> {
     match kind {
-        Kind::PackageDefinition => Some("versionpackages.iodm.dev"),
-        Kind::PlatformDefinition => Some("platforms.iodm.dev"),
-        Kind::Packages | Kind::Platforms | Kind::Namespaces => None,
+        WatchKind::PackageDefinition => Some("versionpackages.iodm.dev"),
+        WatchKind::PlatformDefinition => Some("platforms.iodm.dev"),
+        WatchKind::Packages | WatchKind::Platforms | WatchKind::Namespaces => None,
     }
 }
 
@@ -87,12 +87,12 @@ async fn watch_one(
     client: Client,
     sight: Arc<Sight>,
     events: Events,
-    kind: Kind,
+    kind: WatchKind,
     ours: &'static CustomResourceDefinition,
 ) {
     let name = ours.name_any();
     let api = Api::<Raw>::all_with(client, &resource());
-    let wanted = Wanted {
+    let wanted = WatchScope {
         page: 500,
         seconds: WATCH_SECONDS,
         // The only list and watch that a ClusterRole with resourceNames permits.

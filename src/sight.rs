@@ -18,13 +18,13 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::doubts::{Doubt, Doubts};
 pub use self::doubts::{Lineage, lineage};
+use self::doubts::{LossDoubt, LossDoubts};
 pub use self::eye::Eye;
 pub use self::losses::{Loss, Losses};
 pub use self::signal::Listener;
 use self::signal::Signal;
-pub use self::watches::Kind;
+pub use self::watches::WatchKind;
 use self::watches::{Subject, Watch};
 use crate::api::names::ObjectKey;
 
@@ -55,14 +55,14 @@ pub struct Unfit {
 
 /// What keeps this process from its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct SightTrouble {
     /// For people; the same as long as it is the same trouble.
     pub words: String,
     /// Since when.
     pub since: Instant,
 }
 
-impl Trouble {
+impl SightTrouble {
     fn lasting(
         since: Instant,
         lasts: Duration,
@@ -89,10 +89,10 @@ pub struct Sight {
 
 #[derive(Default)]
 struct State {
-    watches: BTreeMap<Kind, Watch>,
+    watches: BTreeMap<WatchKind, Watch>,
     /// Those of the Secrets that are watched.
     secrets: BTreeMap<ObjectKey, Watch>,
-    definitions: BTreeMap<Kind, Definition>,
+    definitions: BTreeMap<WatchKind, Definition>,
     /// Since when all grace periods begin at the earliest.
     graces: Option<Instant>,
     /// Why the Lease can't be had, and since when.
@@ -111,14 +111,14 @@ struct Definition {
     lost: Option<(String, u64)>,
     /// When it was seen to be complete again.
     returned: Option<Instant>,
-    doubts: Doubts,
+    doubts: LossDoubts,
 }
 
 impl State {
-    fn lease_trouble(&self, lasts: Duration, now: Instant) -> Option<Trouble> {
+    fn lease_trouble(&self, lasts: Duration, now: Instant) -> Option<SightTrouble> {
         let (since, words) = self.lease.as_ref()?;
         let words = || format!("the Lease can't be read or taken: {words}");
-        Trouble::lasting(*since, lasts, now, words)
+        SightTrouble::lasting(*since, lasts, now, words)
     }
 }
 
@@ -130,7 +130,7 @@ impl Definition {
 
 impl Sight {
     /// A view for one watch.
-    pub fn eye(self: &Arc<Self>, kind: Kind) -> Eye {
+    pub fn eye(self: &Arc<Self>, kind: WatchKind) -> Eye {
         Eye::new(Arc::clone(self), Subject::All(kind))
     }
 
@@ -159,7 +159,7 @@ impl Sight {
             ));
         }
         let round = self.round.count();
-        let behind = Kind::ALL.into_iter().find(|kind| {
+        let behind = WatchKind::ALL.into_iter().find(|kind| {
             let watch = state.watches.get(kind);
             watch.is_some_and(|watch| watch.listed.is_some_and(|listed| listed < round))
         });
@@ -177,7 +177,7 @@ impl Sight {
     }
 
     /// Whether objects of `kind` may be written: what their definition lacks would be lost by that.
-    pub fn may_write(&self, kind: Kind) -> bool {
+    pub fn may_write(&self, kind: WatchKind) -> bool {
         let state = self.state.lock();
         let definition = kind.definition();
         definition
@@ -206,7 +206,7 @@ impl Sight {
     /// Whether both definitions are there and complete, and were so long enough.
     pub fn is_served(&self) -> bool {
         let state = self.state.lock();
-        let mut all = Kind::DEFINITIONS.iter();
+        let mut all = WatchKind::DEFINITIONS.iter();
         all.all(|kind| {
             let definition = state.definitions.get(kind);
             definition.is_some_and(Definition::is_fit)
@@ -214,14 +214,14 @@ impl Sight {
     }
 
     /// The versions of both definitions that were compared and found complete.
-    pub fn compared(&self, kind: Kind) -> Option<Compared> {
+    pub fn compared(&self, kind: WatchKind) -> Option<Compared> {
         let state = self.state.lock();
         let served = state.definitions.get(&kind)?.served.as_ref()?;
         served.as_ref().ok().cloned()
     }
 
     /// What a definition is now: complete, or what is wrong with it. Tells whether that is another judgement than before.
-    pub fn define(&self, kind: Kind, served: Result<Compared, Unfit>, now: Instant) -> bool {
+    pub fn define(&self, kind: WatchKind, served: Result<Compared, Unfit>, now: Instant) -> bool {
         let mut state = self.state.lock();
         let newest = state.watches.get(&kind).map_or(0, |watch| watch.newest);
         let definition = state.definitions.entry(kind).or_default();
@@ -314,20 +314,20 @@ impl Sight {
     /// Whether what an object says may be what is left of it: it was written while its definition lacked fields, and
     /// nobody has looked at it since. Told with each version of the object that comes; `listed` where a list brought it.
     /// The words are those of the loss.
-    pub fn doubts(&self, kind: Kind, object: &Lineage, listed: bool) -> Option<String> {
+    pub fn doubts(&self, kind: WatchKind, object: &Lineage, listed: bool) -> Option<String> {
         let mut state = self.state.lock();
         let definition = kind.definition()?;
         let definition = state.definitions.entry(definition).or_default();
         let doubt = definition.doubts.judge(object, listed);
         self.note_losses(&state);
         match doubt {
-            Doubt::None => None,
-            Doubt::Lost(what) => Some(what),
+            LossDoubt::None => None,
+            LossDoubt::Lost(what) => Some(what),
         }
     }
 
     /// An object is gone for ever.
-    pub fn forget(&self, kind: Kind, uid: &str) {
+    pub fn forget(&self, kind: WatchKind, uid: &str) {
         let mut state = self.state.lock();
         let definition = kind.definition();
         if let Some(definition) = definition.and_then(|kind| state.definitions.get_mut(&kind)) {
@@ -346,11 +346,11 @@ impl Sight {
     }
 
     /// What keeps this process from its work for so long that a person should hear of it.
-    pub fn trouble(&self, lasts: Duration, now: Instant) -> Option<Trouble> {
+    pub fn trouble(&self, lasts: Duration, now: Instant) -> Option<SightTrouble> {
         let state = self.state.lock();
         let mut unfit = state.definitions.values().filter_map(|definition| {
             let unfit = definition.served.as_ref()?.as_ref().err()?;
-            Trouble::lasting(definition.unfit_since?, lasts, now, || unfit.why.clone())
+            SightTrouble::lasting(definition.unfit_since?, lasts, now, || unfit.why.clone())
         });
         let watches = state.watches.iter();
         let mut failing =
@@ -360,12 +360,16 @@ impl Sight {
     }
 
     /// The same, after the time in which a hiccup is over.
-    pub fn lasting_trouble(&self, now: Instant) -> Option<Trouble> {
+    pub fn lasting_trouble(&self, now: Instant) -> Option<SightTrouble> {
         self.trouble(LASTS, now)
     }
 
     /// The Secrets whose watch has failed for so long, and why.
-    pub fn secret_troubles(&self, lasts: Duration, now: Instant) -> BTreeMap<ObjectKey, Trouble> {
+    pub fn secret_troubles(
+        &self,
+        lasts: Duration,
+        now: Instant,
+    ) -> BTreeMap<ObjectKey, SightTrouble> {
         let state = self.state.lock();
         let troubles = state.secrets.iter().filter_map(|(secret, watch)| {
             let trouble = watch.trouble(&Subject::Secret(secret.clone()), lasts, now)?;
@@ -375,7 +379,7 @@ impl Sight {
     }
 
     /// Why the Lease can't be had, where it couldn't for so long.
-    pub fn lease_trouble(&self, lasts: Duration, now: Instant) -> Option<Trouble> {
+    pub fn lease_trouble(&self, lasts: Duration, now: Instant) -> Option<SightTrouble> {
         self.state.lock().lease_trouble(lasts, now)
     }
 

@@ -265,3 +265,22 @@ fn no_file_uses_one_that_uses_it() {
     }
     assert_eq!(circles, BTreeSet::new());
 }
+
+#[test]
+fn no_name_of_a_public_type_stands_for_two() {
+    let mut defined: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (module, code) in modules() {
+        for line in code.lines().filter(|line| line.starts_with("pub")) {
+            let words: Vec<&str> = line
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .collect();
+            let kinds = ["struct", "enum", "trait", "type"];
+            if let Some(at) = words.iter().position(|word| kinds.contains(word)) {
+                let name = words[at + 1].to_owned();
+                defined.entry(name).or_default().push(called(&module));
+            }
+        }
+    }
+    defined.retain(|_, modules| modules.len() > 1);
+    assert_eq!(defined, BTreeMap::new());
+}

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use version_package_operator::api::condition::{Verdict, merge};
+use version_package_operator::api::condition::{Statement, merge};
 use version_package_operator::api::names::{AppId, Endpoint, FIELD_MANAGER, FINALIZER, FileId};
 use version_package_operator::api::reason::{Phase, Progress};
 use version_package_operator::api::version_package::{
@@ -258,7 +258,7 @@ impl Hands {
     ) -> Package {
         let mut status = object.status.clone().unwrap_or_default();
         let generation = object.metadata.generation.unwrap_or_default();
-        let verdict = Verdict {
+        let verdict = Statement {
             progress: Progress::Reconciling,
             reason: phase.as_str(),
             message: "The platform is asked to delete the package.",

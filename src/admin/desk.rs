@@ -22,14 +22,14 @@ pub(super) const REPORT: usize = 8 << 20;
 
 /// Why there is no report, in a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct ReportRefusal {
     /// The sentence.
     pub error: String,
     #[serde(skip)]
     status: StatusCode,
 }
 
-impl Refusal {
+impl ReportRefusal {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         let error = error.into();
         Self { error, status }
@@ -50,7 +50,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ReportRefusal {
     fn into_response(self) -> Response {
         (self.status, Json(self)).into_response()
     }
@@ -59,7 +59,7 @@ impl IntoResponse for Refusal {
 /// What is known of applications now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report<Application> {
+pub struct DeskReport<Application> {
     /// When it was made, by the operator's clock.
     pub time: Timestamp,
     /// One for each application that calls can be made for.
@@ -90,7 +90,7 @@ pub struct Desk {
 
 impl Desk {
     /// Nothing, where this process leads. Another one makes no calls, and so has none of `what` is asked for.
-    pub(super) fn leads(&self, what: &str) -> Result<(), Refusal> {
+    pub(super) fn leads(&self, what: &str) -> Result<(), ReportRefusal> {
         if self.sessions.leads() {
             Ok(())
         } else {
@@ -103,7 +103,7 @@ impl Desk {
         &self,
         platform: &ObjectKey,
         what: &str,
-    ) -> Result<Arc<Session>, Refusal> {
+    ) -> Result<Arc<Session>, ReportRefusal> {
         let mut platforms = self.directory.platforms();
         let found = platforms.iter().find(|(key, _)| key == platform);
         match found {
@@ -113,7 +113,7 @@ impl Desk {
                 let error = format!(
                     "Platform {platform} has no {what}, since no call can be made for it: kubectl -n {namespace} describe platform {name} says why"
                 );
-                Err(Refusal::new(StatusCode::NOT_FOUND, error))
+                Err(ReportRefusal::new(StatusCode::NOT_FOUND, error))
             }
             None => {
                 platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -134,19 +134,19 @@ impl Desk {
 }
 
 /// The key of `namespace/name`.
-pub(super) fn key(text: &str) -> Result<ObjectKey, Refusal> {
+pub(super) fn key(text: &str) -> Result<ObjectKey, ReportRefusal> {
     match text.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
             Ok(ObjectKey::new(namespace, name))
         }
         Some(_) | None => {
             let error = format!("`{text}` is not of the form NAMESPACE/NAME");
-            Err(Refusal::new(StatusCode::BAD_REQUEST, error))
+            Err(ReportRefusal::new(StatusCode::BAD_REQUEST, error))
         }
     }
 }
 
-fn standby(holder: &str, namespace: &str, what: &str) -> Refusal {
+fn standby(holder: &str, namespace: &str, what: &str) -> ReportRefusal {
     let error = if holder.is_empty() {
         format!(
             "this replica doesn't lead, and so has no {what}, nor does another one yet; try again in a few seconds"
@@ -158,10 +158,10 @@ fn standby(holder: &str, namespace: &str, what: &str) -> Refusal {
             "this replica doesn't lead, and so has no {what}; {pod} does: kubectl -n {namespace} port-forward pod/{pod} 8080"
         )
     };
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    ReportRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
 }
 
-fn unknown_platform(platform: &ObjectKey, known: &[String]) -> Refusal {
+fn unknown_platform(platform: &ObjectKey, known: &[String]) -> ReportRefusal {
     let error = if known.is_empty() {
         format!("there is no Platform {platform}, nor any other")
     } else {
@@ -170,5 +170,5 @@ fn unknown_platform(platform: &ObjectKey, known: &[String]) -> Refusal {
             known.join(", ")
         )
     };
-    Refusal::new(StatusCode::NOT_FOUND, error)
+    ReportRefusal::new(StatusCode::NOT_FOUND, error)
 }

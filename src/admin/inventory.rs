@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::desk::{self, Desk, REPORT, Refusal, key};
+use super::desk::{self, Desk, REPORT, ReportRefusal, key};
 use crate::inventory::{NoRoom, Shown, Unmanaged};
 use crate::session::SessionKey;
 
@@ -13,17 +13,17 @@ pub const PATH: &str = "/inventory";
 
 /// What is asked for: all applications, or that of one Platform.
 #[derive(Debug, Default, Deserialize)]
-pub struct Ask {
+pub struct InventoryQuery {
     platform: Option<String>,
 }
 
 /// The inventories as they are now.
-pub type Report = desk::Report<Application>;
+pub type InventoryReport = desk::DeskReport<ApplicationInventory>;
 
 /// The inventory of one application.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Application {
+pub struct ApplicationInventory {
     /// Whose packages they are.
     pub app_id: String,
     /// Where the platform is.
@@ -33,9 +33,9 @@ pub struct Application {
     /// Whether it is read at all: not where every `inventory.interval` is 0s.
     pub on: bool,
     /// The last reading that counts, if there was one.
-    pub reading: Option<Reading>,
+    pub reading: Option<ShownReading>,
     /// Why the last try came to nothing, where it did.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<ReadingTrouble>,
     /// The packages that no object stands for, as of that reading.
     pub unmanaged: Vec<Package>,
 }
@@ -43,7 +43,7 @@ pub struct Application {
 /// One reading of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reading {
+pub struct ShownReading {
     /// When it began.
     pub begun: Timestamp,
     /// When it ended.
@@ -56,7 +56,7 @@ pub struct Reading {
 
 /// Why there was no other reading since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
+pub struct ReadingTrouble {
     /// When the last try ended.
     pub time: Timestamp,
     /// What went wrong, in a sentence.
@@ -92,7 +92,7 @@ impl Desk {
     ///
     /// # Errors
     /// When this process doesn't lead, the Platform that is asked for isn't there, or the report would be too large.
-    pub fn inventory(&self, ask: &Ask) -> Result<Report, Refusal> {
+    pub fn inventory(&self, ask: &InventoryQuery) -> Result<InventoryReport, ReportRefusal> {
         self.leads("inventory")?;
         let now = self.clock.wall();
         let mut room = REPORT;
@@ -112,14 +112,14 @@ impl Desk {
                 let session = self.session_of(&key(platform)?, "inventory")?;
                 let one = shown(session.key()).ok_or_else(|| {
                     let error = "the inventory of this Platform is about to begin; try again in a few seconds";
-                    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+                    ReportRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
                 })?;
                 (one.map(|one| vec![one]), Vec::new())
             }
         };
-        let mut applications: Vec<_> = applications.map_err(|NoRoom| Refusal::too_large())?;
+        let mut applications: Vec<_> = applications.map_err(|NoRoom| ReportRefusal::too_large())?;
         applications.sort_by(|a, b| (&a.app_id, &a.endpoint).cmp(&(&b.app_id, &b.endpoint)));
-        Ok(Report {
+        Ok(InventoryReport {
             time: now,
             applications,
             unusable_platforms,
@@ -127,20 +127,20 @@ impl Desk {
     }
 }
 
-fn application(key: &SessionKey, shown: Shown, now: Timestamp) -> Application {
-    let reading = |(begun, ended, packages): (Timestamp, Timestamp, usize)| Reading {
+fn application(key: &SessionKey, shown: Shown, now: Timestamp) -> ApplicationInventory {
+    let reading = |(begun, ended, packages): (Timestamp, Timestamp, usize)| ShownReading {
         begun,
         ended,
         age_seconds: u64::try_from(now.duration_since(ended).as_secs()).unwrap_or(0),
         packages,
     };
-    Application {
+    ApplicationInventory {
         app_id: key.app_id.to_string(),
         endpoint: key.endpoint.to_string(),
         platforms: shown.platforms.iter().map(ToString::to_string).collect(),
         on: shown.reads,
         reading: shown.reading.map(reading),
-        trouble: shown.trouble.map(|trouble| Trouble {
+        trouble: shown.trouble.map(|trouble| ReadingTrouble {
             time: trouble.time,
             message: trouble.message,
         }),

@@ -9,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::desk::{self, Desk, REPORT, Refusal, key};
+use super::desk::{self, Desk, REPORT, ReportRefusal, key};
 use crate::api::condition;
 use crate::api::names::ObjectKey;
 use crate::clock::Now;
@@ -28,19 +28,19 @@ pub const USUAL: usize = 20;
 
 /// What is asked for: all applications, that of one Platform, or one object.
 #[derive(Debug, Default, Deserialize)]
-pub struct Ask {
+pub struct QueueQuery {
     platform: Option<String>,
     object: Option<String>,
     limit: Option<usize>,
 }
 
 /// The queues as they are now.
-pub type Report = desk::Report<Application>;
+pub type QueueReport = desk::DeskReport<ApplicationQueue>;
 
 /// The queue of one application, for the Platforms that bring the same credential.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Application {
+pub struct ApplicationQueue {
     /// Whose packages they are.
     pub app_id: String,
     /// Where the platform is.
@@ -94,12 +94,12 @@ impl Desk {
     ///
     /// # Errors
     /// When this process doesn't lead, what is asked for isn't there, or the report would be too large.
-    pub fn queue(&self, ask: &Ask) -> Result<Report, Refusal> {
+    pub fn queue(&self, ask: &QueueQuery) -> Result<QueueReport, ReportRefusal> {
         self.leads("queue")?;
         let limit = ask.limit.unwrap_or(USUAL);
         if limit > MOST {
             let error = format!("at most {MOST} of each queue are listed; limit={limit} is more");
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
+            return Err(ReportRefusal::new(StatusCode::BAD_REQUEST, error));
         }
         let (applications, unusable_platforms) = match (&ask.platform, &ask.object) {
             (None, None) => self.all(limit)?,
@@ -107,28 +107,28 @@ impl Desk {
             (None, Some(object)) => (vec![self.of_object(&key(object)?)?], Vec::new()),
             (Some(_), Some(_)) => {
                 let error = "name a Platform or an object, not both: an object has one queue only";
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, error));
+                return Err(ReportRefusal::new(StatusCode::BAD_REQUEST, error));
             }
         };
-        Ok(Report {
+        Ok(QueueReport {
             time: self.clock.wall(),
             applications,
             unusable_platforms,
         })
     }
 
-    fn all(&self, limit: usize) -> Result<(Vec<Application>, Vec<String>), Refusal> {
+    fn all(&self, limit: usize) -> Result<(Vec<ApplicationQueue>, Vec<String>), ReportRefusal> {
         let (sessions, now) = (self.sessions.all(), self.clock.now());
         let (mut applications, mut waiting) = (Vec::new(), 0);
         for session in &sessions {
             let application = application(session, session.outlook(limit), now);
             waiting += application.waiting.len();
             if waiting > REPORT / LEAST {
-                return Err(Refusal::too_large());
+                return Err(ReportRefusal::too_large());
             }
             applications.push(application);
         }
-        let order = |one: &Application| {
+        let order = |one: &ApplicationQueue| {
             (
                 one.app_id.clone(),
                 one.endpoint.clone(),
@@ -139,7 +139,11 @@ impl Desk {
         Ok((applications, self.unusable_platforms()))
     }
 
-    fn of_platform(&self, platform: &ObjectKey, limit: usize) -> Result<Application, Refusal> {
+    fn of_platform(
+        &self,
+        platform: &ObjectKey,
+        limit: usize,
+    ) -> Result<ApplicationQueue, ReportRefusal> {
         let session = self.session_of(platform, "queue")?;
         Ok(application(
             &session,
@@ -148,10 +152,10 @@ impl Desk {
         ))
     }
 
-    fn of_object(&self, key: &ObjectKey) -> Result<Application, Refusal> {
+    fn of_object(&self, key: &ObjectKey) -> Result<ApplicationQueue, ReportRefusal> {
         let Some(look) = self.cache.look(key) else {
             let error = format!("there is no VersionPackage {key}");
-            return Err(Refusal::new(StatusCode::NOT_FOUND, error));
+            return Err(ReportRefusal::new(StatusCode::NOT_FOUND, error));
         };
         let (object, now) = (&*look.object, self.clock.now());
         let seat = self.memory.seat(&object.uid);
@@ -174,9 +178,9 @@ impl Desk {
             let waiting = waiting(object, position, estimated, purpose, since);
             Some((session, waiting))
         });
-        let (session, waiting) =
-            stands.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, waits_for_nothing(object)))?;
-        Ok(Application {
+        let (session, waiting) = stands
+            .ok_or_else(|| ReportRefusal::new(StatusCode::NOT_FOUND, waits_for_nothing(object)))?;
+        Ok(ApplicationQueue {
             waiting: vec![waiting],
             ..application(&session, session.outlook(0), now)
         })
@@ -218,7 +222,7 @@ fn waiting(
     }
 }
 
-fn application(session: &Session, outlook: Outlook, now: Now) -> Application {
+fn application(session: &Session, outlook: Outlook, now: Now) -> ApplicationQueue {
     let Outlook { snapshot, turns } = outlook;
     let platforms = session.platforms().into_iter();
     let waiting = turns.into_iter().zip(1..).map(|(turn, position)| Waiting {
@@ -231,7 +235,7 @@ fn application(session: &Session, outlook: Outlook, now: Now) -> Application {
         estimated_seconds: whole(turn.estimated),
     });
     let (answer, until) = told(&snapshot, now);
-    Application {
+    ApplicationQueue {
         app_id: session.key().app_id.to_string(),
         endpoint: session.key().endpoint.to_string(),
         platforms: platforms.map(|key| key.to_string()).collect(),

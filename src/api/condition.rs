@@ -18,7 +18,7 @@ const MESSAGE_BOUND: usize = 32_768;
 
 /// What the conditions of one object should say now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict<'a> {
+pub struct Statement<'a> {
     /// Done, going on by itself, or waiting for a person.
     pub progress: Progress,
     /// The CamelCase word.
@@ -33,7 +33,7 @@ pub struct Verdict<'a> {
 ///
 /// `lastTransitionTime` moves only when the `status` of a condition does (API conventions), and
 /// conditions of types that aren't ours are left as they were.
-pub fn merge(previous: &[Condition], verdict: &Verdict<'_>, now: Timestamp) -> Vec<Condition> {
+pub fn merge(previous: &[Condition], verdict: &Statement<'_>, now: Timestamp) -> Vec<Condition> {
     let next = |type_: &str, status: &str| {
         let last_transition_time = previous
             .iter()
@@ -77,8 +77,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn verdict(progress: Progress, reason: &str) -> Verdict<'_> {
-        Verdict {
+    fn verdict(progress: Progress, reason: &str) -> Statement<'_> {
+        Statement {
             progress,
             reason,
             message: "because",
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_that_steers_no_terminal() {
-        let hostile = Verdict {
+        let hostile = Statement {
             message: crate::plain::HOSTILE,
             ..verdict(Progress::Done, "Active")
         };

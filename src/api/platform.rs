@@ -97,7 +97,7 @@ pub struct PlatformSpec {
 
     /// The share of the application's quota that this operator may use.
     #[serde(default)]
-    pub quota: Quota,
+    pub quota: QuotaSpec,
 
     /// Enforce: packages are deleted. Observe: no DELETE is ever sent; the emergency stop, and a dry run.
     #[serde(default)]
@@ -113,7 +113,7 @@ pub struct PlatformSpec {
 
     /// How the list of packages is read.
     #[serde(default)]
-    pub inventory: Inventory,
+    pub inventory: InventorySpec,
 }
 
 /// Names a Secret in the namespace of the Platform.
@@ -178,19 +178,19 @@ impl PlatformSpec {
 
 /// How many calls of the application may be made in which time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub struct QuotaSpec {
     /// Calls in one window, 1 to 10000. The platform allows 100 unless its operator raised it.
-    #[serde(default = "Quota::default_calls")]
+    #[serde(default = "QuotaSpec::default_calls")]
     #[schemars(range(min = 1, max = 10000))]
     pub calls: i32,
     /// The length of the window, 1s to 1h, such as 60s or 1m.
-    #[serde(default = "Quota::default_window")]
+    #[serde(default = "QuotaSpec::default_window")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')").message("window must be from 1s to 1h, such as 60s"))]
     pub window: String,
 }
 
-impl Quota {
+impl QuotaSpec {
     fn default_calls() -> i32 {
         100
     }
@@ -212,7 +212,7 @@ impl Quota {
     }
 }
 
-impl Default for Quota {
+impl Default for QuotaSpec {
     fn default() -> Self {
         Self {
             calls: Self::default_calls(),
@@ -295,15 +295,15 @@ impl Default for Guard {
 
 /// How the list of packages is read from the platform, with calls that nobody waits for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-pub struct Inventory {
+pub struct InventorySpec {
     /// The time between two readings, 1s to 24h; 0s turns it off.
-    #[serde(default = "Inventory::default_interval")]
+    #[serde(default = "InventorySpec::default_interval")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) <= duration('24h')").message("interval must be 0s, or from 1s to 24h, such as 1h"))]
     pub interval: String,
 }
 
-impl Inventory {
+impl InventorySpec {
     fn default_interval() -> String {
         "1h".to_owned()
     }
@@ -315,7 +315,7 @@ impl Inventory {
     }
 }
 
-impl Default for Inventory {
+impl Default for InventorySpec {
     fn default() -> Self {
         Self {
             interval: Self::default_interval(),

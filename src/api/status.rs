@@ -43,7 +43,7 @@ pub trait OwnStatus: Serialize + DeserializeOwned + Default {
 
 /// What is read of a status.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Read<T> {
+pub struct ReadStatus<T> {
     /// What it says, our own conditions only, and without the uid.
     pub status: T,
     /// What else stands there.
@@ -71,9 +71,9 @@ pub struct Bearer<'a> {
 }
 
 /// Reads a status.
-pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> Read<T> {
+pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> ReadStatus<T> {
     let Some(fields) = raw.as_object_mut() else {
-        return Read::default();
+        return ReadStatus::default();
     };
     let conditions = match fields.remove("conditions") {
         Some(Value::Array(conditions)) => conditions,
@@ -86,7 +86,7 @@ pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> Read<T> {
         None => is_recent::<T>(fields, &ours, bearer.created),
     };
     let (status, broken) = readable::<T>(raw);
-    let mut read = Read {
+    let mut read = ReadStatus {
         status,
         beside: Beside {
             conditions: others,
@@ -272,7 +272,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn of(status: &Value, created: Timestamp) -> Read<VersionPackageStatus> {
+    fn of(status: &Value, created: Timestamp) -> ReadStatus<VersionPackageStatus> {
         let bearer = Bearer {
             uid: "u",
             created: Some(created),
@@ -297,7 +297,7 @@ mod tests {
             uid: "v",
             created: None,
         };
-        let own: Read<VersionPackageStatus> = super::read(status, &own);
+        let own: ReadStatus<VersionPackageStatus> = super::read(status, &own);
         assert!(own.status.deletion.is_some() && own.status.ready().is_some());
         assert_eq!(own.status.uid, None, "a write adds it");
     }
@@ -407,7 +407,7 @@ mod tests {
             uid: "u",
             created: Some(at(0)),
         };
-        let read: Read<PlatformStatus> = super::read(status, &bearer);
+        let read: ReadStatus<PlatformStatus> = super::read(status, &bearer);
         let guard = read.status.guard.unwrap();
         assert_eq!((guard.sent[0].count, guard.reserved), (7, 3));
         assert!(guard.released.is_empty() && read.status.session.is_none());

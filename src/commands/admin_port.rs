@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::output::Output;
-use crate::admin::desk::Refusal;
+use crate::admin::desk::ReportRefusal;
 use crate::plain;
 
 /// How long the operator may take to answer.
@@ -94,7 +94,7 @@ fn read<Report: DeserializeOwned>(status: StatusCode, body: &[u8]) -> anyhow::Re
     {
         return Ok(report);
     }
-    match serde_json::from_slice::<Refusal>(body) {
+    match serde_json::from_slice::<ReportRefusal>(body) {
         Ok(refusal) => anyhow::bail!("{}", refusal.error),
         Err(_) => anyhow::bail!(
             "what answers there (HTTP {}) is no operator, or one of another version",

@@ -14,13 +14,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::cluster::Cluster;
-use self::selection::{Held, Hold, PlatformSeen, holds};
+use self::selection::{Held, PlatformSeen, ShownHold, holds};
 use super::output::Output;
 use crate::plain;
 
 /// What is to be done with holds.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct HoldArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -68,7 +68,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// When the API server refuses or can't be reached, there is no such hold, nobody confirms, or not all could be done.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: HoldArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -88,7 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
 #[derive(Serialize)]
 struct Listed<'a> {
     time: Timestamp,
-    holds: &'a [Hold],
+    holds: &'a [ShownHold],
 }
 
 async fn list(cluster: &Cluster, output: Output) -> anyhow::Result<()> {
@@ -122,7 +122,7 @@ impl Seen {
         })
     }
 
-    fn holds(&self) -> Vec<Hold> {
+    fn holds(&self) -> Vec<ShownHold> {
         holds(&self.platforms, &self.objects)
     }
 }

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use super::admin_port::AdminPort;
 use super::output::{grouped, seconds_until, span};
 use super::table::{by_application, write_columns};
-use crate::admin::inventory::{Application, PATH, Package, Report};
+use crate::admin::inventory::{ApplicationInventory, InventoryReport, PATH, Package};
 
 /// What is asked, of whom.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct InventoryArgs {
     /// The Platform whose inventory is shown; without it all are.
     #[arg(value_name = "NAMESPACE/PLATFORM")]
     platform: Option<String>,
@@ -24,7 +24,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When nothing answers, the one that answers doesn't lead, or what is asked for isn't there.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &InventoryArgs) -> anyhow::Result<()> {
     let platform = args.platform.as_deref();
     let query: Vec<_> = platform
         .map(|name| ("platform", name))
@@ -33,11 +33,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     args.port.print(PATH, &query, table)
 }
 
-fn table(report: &Report) -> String {
+fn table(report: &InventoryReport) -> String {
     by_application(report, write_application)
 }
 
-fn write_application(text: &mut String, shown: &Application, now: Timestamp) -> fmt::Result {
+fn write_application(
+    text: &mut String,
+    shown: &ApplicationInventory,
+    now: Timestamp,
+) -> fmt::Result {
     writeln!(text, "Application {} at {}", shown.app_id, shown.endpoint)?;
     writeln!(text, "  Platforms  {}", shown.platforms.join(", "))?;
     match &shown.reading {
@@ -99,7 +103,7 @@ fn seconds(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::inventory::{Reading, Trouble};
+    use crate::admin::inventory::{ReadingTrouble, ShownReading};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -119,18 +123,18 @@ mod tests {
         }
     }
 
-    fn report() -> Report {
+    fn report() -> InventoryReport {
         let deleted = Package {
             version: None,
             deleted_at: Some(at(100)),
             ..package("0a1b2c3d4e")
         };
-        let application = Application {
+        let application = ApplicationInventory {
             app_id: "app-1".to_owned(),
             endpoint: "https://iot.example.com:8743".to_owned(),
             platforms: vec!["iot/production".to_owned()],
             on: true,
-            reading: Some(Reading {
+            reading: Some(ShownReading {
                 begun: at(390),
                 ended: at(400),
                 age_seconds: 600,
@@ -139,7 +143,7 @@ mod tests {
             trouble: None,
             unmanaged: vec![package("0a1b"), deleted],
         };
-        Report {
+        InventoryReport {
             time: at(1000),
             applications: vec![application],
             unusable_platforms: vec!["iot/broken".to_owned()],
@@ -170,7 +174,7 @@ No call can be made for iot/broken: `kubectl get platform -A` says why.
         let application = &mut report.applications[0];
         application.reading = None;
         application.unmanaged.clear();
-        application.trouble = Some(Trouble {
+        application.trouble = Some(ReadingTrouble {
             time: at(940),
             message: "the platform refused the list".to_owned(),
         });

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::admin_port::AdminPort;
 use super::output::{grouped, seconds_until, span};
 use super::table::{by_application, write_columns};
-use crate::admin::queue::{Application, MOST, PATH, Report, USUAL, Waiting};
+use crate::admin::queue::{ApplicationQueue, MOST, PATH, QueueReport, USUAL, Waiting};
 
 /// What is asked, of whom.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct QueueArgs {
     /// The Platform whose queue is shown; without it all are.
     #[arg(value_name = "NAMESPACE/PLATFORM")]
     platform: Option<String>,
@@ -38,7 +38,7 @@ fn limit(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// When nothing answers, the one that answers doesn't lead, or what is asked for isn't there.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     let limit = args.limit.to_string();
     let platform = args
         .platform
@@ -50,11 +50,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     args.port.print(PATH, &query, table)
 }
 
-fn table(report: &Report) -> String {
+fn table(report: &QueueReport) -> String {
     by_application(report, write_application)
 }
 
-fn write_application(text: &mut String, shown: &Application, now: Timestamp) -> fmt::Result {
+fn write_application(text: &mut String, shown: &ApplicationQueue, now: Timestamp) -> fmt::Result {
     writeln!(text, "Application {} at {}", shown.app_id, shown.endpoint)?;
     writeln!(text, "  Platforms  {}", shown.platforms.join(", "))?;
     write!(text, "  State      {}", shown.state)?;
@@ -149,8 +149,8 @@ mod tests {
         }
     }
 
-    fn report() -> Report {
-        let application = Application {
+    fn report() -> QueueReport {
+        let application = ApplicationQueue {
             app_id: "app-1".to_owned(),
             endpoint: "https://iot.example.com:8743".to_owned(),
             platforms: vec!["iot/production".to_owned(), "iot/test".to_owned()],
@@ -165,7 +165,7 @@ mod tests {
             estimated_seconds: 6000,
             waiting: vec![waiting(1, "Deletion"), waiting(2, "Retirement")],
         };
-        Report {
+        QueueReport {
             time: at(1000),
             applications: vec![application],
             unusable_platforms: vec!["iot/broken".to_owned()],
@@ -215,7 +215,7 @@ No call can be made for iot/broken: `kubectl get platform -A` says why.
         assert!(table(&report).contains("no Platform"));
     }
 
-    fn application_of_now(report: &mut Report) {
+    fn application_of_now(report: &mut QueueReport) {
         report.applications[0].waiting[0].position = 0;
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::cluster::config;
 use self::cluster::named_cluster;
-pub use self::flags::Args;
+pub use self::flags::RunArgs;
 use crate::clock::Clock;
 use crate::operator::{self, Face, Ports};
 use crate::remote::client::https;
@@ -26,7 +26,7 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When a flag has no meaning, the admin port is taken, no cluster is named, or the Lease is lost.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: RunArgs) -> anyhow::Result<()> {
     args.check()?;
     logs::init(args.log_format, &args.log)?;
     logs::tell_panics();
@@ -41,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     ended
 }
 
-async fn operate(args: Args) -> anyhow::Result<()> {
+async fn operate(args: RunArgs) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let cancel = CancellationToken::new();
     let face = Face::default();

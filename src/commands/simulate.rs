@@ -11,13 +11,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::simulator::quota::{Kind, Limit};
+use crate::simulator::quota::{Limit, QuotaKind};
 use crate::simulator::server::Simulator;
-use crate::simulator::settings::{ClientCert, Registration, Settings, Switches, ThrottleCode};
+use crate::simulator::settings::{
+    ClientCert, Registration, SimulatorSettings, Switches, ThrottleCode,
+};
 
 /// The settings of the simulator.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct SimulateArgs {
     /// Where the platform listens, with TLS; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8743")]
     listen: SocketAddr,
@@ -56,8 +58,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     quota_window: Duration,
     /// How calls are counted: in any window, in windows that follow each other, or by a token bucket
-    #[arg(long, value_enum, default_value_t = Kind::Sliding)]
-    quota_kind: Kind,
+    #[arg(long, value_enum, default_value_t = QuotaKind::Sliding)]
+    quota_kind: QuotaKind,
     /// Count refused calls like allowed ones
     #[arg(long)]
     count_refused: bool,
@@ -78,8 +80,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a time such as 60s, 500ms or 1h".to_owned())
 }
 
-impl Args {
-    fn settings(self) -> anyhow::Result<Settings> {
+impl SimulateArgs {
+    fn settings(self) -> anyhow::Result<SimulatorSettings> {
         if self.app_id.len() != self.secret.len() {
             bail!("each --app-id needs its --secret, in the same order");
         }
@@ -87,7 +89,7 @@ impl Args {
             bail!("there are more --packages than --app-id");
         }
         let applications = self.app_id.into_iter().zip(self.secret).enumerate();
-        let settings = Settings {
+        let settings = SimulatorSettings {
             listen: self.listen,
             admin: self.admin,
             tls_dir: self.tls_dir,
@@ -124,7 +126,7 @@ impl Args {
 ///
 /// # Errors
 /// When it can't start, or can't keep its packages at the end.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -137,7 +139,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         .block_on(simulate(args.settings()?))
 }
 
-async fn simulate(settings: Settings) -> anyhow::Result<()> {
+async fn simulate(settings: SimulatorSettings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let simulator = Simulator::open(&settings).await?;

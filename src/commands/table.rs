@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
 
-use crate::admin::desk::Report;
+use crate::admin::desk::DeskReport;
 
 /// Writes rows of cells, each column as wide as its widest cell.
 pub(super) fn write_columns<const N: usize>(
@@ -33,7 +33,7 @@ pub(super) fn write_columns<const N: usize>(
 
 /// Lays out a report application by application, each by `write`.
 pub(super) fn by_application<Application>(
-    report: &Report<Application>,
+    report: &DeskReport<Application>,
     write: impl Fn(&mut String, &Application, Timestamp) -> fmt::Result,
 ) -> String {
     let mut text = String::new();

@@ -69,7 +69,7 @@ impl Size {
 }
 
 /// A page of a list.
-pub(super) struct Page<K> {
+pub(super) struct ListPage<K> {
     pub(super) items: VecDeque<K>,
     /// Where the next one begins.
     pub(super) next: Option<String>,
@@ -93,7 +93,7 @@ pub(super) async fn read<K: DeserializeOwned>(
     fields: Option<String>,
     next: Option<String>,
     size: &mut Size,
-) -> Result<Option<Page<K>>> {
+) -> Result<Option<ListPage<K>>> {
     let params = ListParams {
         field_selector: fields,
         limit: Some(size.limit()),
@@ -118,7 +118,7 @@ pub(super) async fn read<K: DeserializeOwned>(
     let items = items
         .into_iter()
         .map(|item| serde_json::from_str(item.get()));
-    Ok(Some(Page {
+    Ok(Some(ListPage {
         items: items
             .collect::<std::result::Result<_, _>>()
             .map_err(garbage)?,

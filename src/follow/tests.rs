@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::raw::Raw;
-use crate::sight::{Kind, Sight};
+use crate::sight::{Sight, WatchKind};
 
 /// An API server that answers lists and watches by a script.
 #[derive(Clone, Default)]
@@ -49,7 +49,7 @@ impl Script {
         };
         let client = Client::new(Router::new().fallback(answer), "default");
         let kind = ApiResource::erase::<ConfigMap>(&());
-        let wanted = Wanted {
+        let wanted = WatchScope {
             page: 2,
             seconds: 50,
             fields: None,
@@ -57,7 +57,7 @@ impl Script {
         follow(
             Api::all_with(client, &kind),
             wanted,
-            sight.eye(Kind::Packages),
+            sight.eye(WatchKind::Packages),
         )
     }
 }

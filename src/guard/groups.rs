@@ -50,7 +50,7 @@ pub(super) struct Group {
 
 /// Whose deletion one is.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Home {
+pub(super) struct GroupHome {
     pub(super) application: AppId,
     pub(super) platform: ObjectKey,
 }
@@ -61,7 +61,7 @@ pub(super) struct Groups {
     places: HashMap<AppId, BTreeMap<ObjectKey, Place>>,
     all: BTreeMap<u64, Group>,
     /// Whose deletion each one is.
-    homes: HashMap<Arc<str>, Home>,
+    homes: HashMap<Arc<str>, GroupHome>,
     last: u64,
     /// When Platforms that are gone were last looked for.
     tidied: Option<Timestamp>,
@@ -133,7 +133,7 @@ impl Groups {
     }
 
     /// From now on `uid` is looked for in the group of this Platform.
-    pub(super) fn settle(&mut self, uid: &str, home: &Home) -> (Arc<str>, u64) {
+    pub(super) fn settle(&mut self, uid: &str, home: &GroupHome) -> (Arc<str>, u64) {
         let group = self.of(&home.application, &home.platform);
         let known = match self.homes.get_key_value(uid) {
             Some((known, before)) if before == home => return (Arc::clone(known), group),
@@ -151,7 +151,7 @@ impl Groups {
     pub(super) fn ask(
         &mut self,
         uid: &str,
-        home: &Home,
+        home: &GroupHome,
         population: &Population,
         asked: Asked,
     ) -> u64 {

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, SetOnce, mpsc};
 use self::application::{ApplicationGuard, Bound};
 pub use self::asked::{Asked, Judgement, Unit};
 pub use self::groups::Footing;
-use self::groups::{Groups, Home};
+use self::groups::{GroupHome, Groups};
 pub use self::record::Record;
 pub use self::recording::Told;
 pub use self::unused::{Unused, unused_in_words, unused_of};
@@ -171,7 +171,7 @@ impl Guards {
 
     /// The object `uid` is about to be marked with the hold; tell the end by dropping it. `None` where the hold
     /// doesn't hold it any more: a release may have been read since, and would free what is marked after it.
-    pub fn mark(self: &Arc<Self>, uid: &str, hold: &str) -> Option<Mark> {
+    pub fn mark(self: &Arc<Self>, uid: &str, hold: &str) -> Option<HoldMark> {
         let mut state = self.lock();
         let hold: Arc<str> = hold.into();
         let write = state.groups.numbers.next();
@@ -180,7 +180,7 @@ impl Guards {
             return None;
         }
         let application = state.groups.get(group)?.application.clone();
-        Some(Mark {
+        Some(HoldMark {
             guards: Arc::clone(self),
             application,
             hold,
@@ -316,8 +316,8 @@ impl Guards {
     }
 }
 
-fn home(application: &AppId, platform: &ObjectKey) -> Home {
-    Home {
+fn home(application: &AppId, platform: &ObjectKey) -> GroupHome {
+    GroupHome {
         application: application.clone(),
         platform: platform.clone(),
     }
@@ -355,14 +355,14 @@ impl State {
 }
 
 /// A write under way that marks an object with its hold.
-pub struct Mark {
+pub struct HoldMark {
     guards: Arc<Guards>,
     application: AppId,
     hold: Arc<str>,
     write: i64,
 }
 
-impl Drop for Mark {
+impl Drop for HoldMark {
     fn drop(&mut self) {
         let now = self.guards.clock.wall();
         let mut state = self.guards.lock();

@@ -12,12 +12,12 @@ pub(super) const REMEMBERED: usize = 10_000;
 
 /// Tells whether a DELETE began between two moments, or was under way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct DeletionMark {
     begun: u64,
     under_way: u64,
 }
 
-impl Mark {
+impl DeletionMark {
     /// Whether a DELETE is under way.
     pub(super) fn is_busy(self) -> bool {
         self.under_way > 0
@@ -64,8 +64,8 @@ impl Deletions {
     }
 
     /// Where the count of deletions stands.
-    pub(super) fn mark(&self) -> Mark {
-        Mark {
+    pub(super) fn mark(&self) -> DeletionMark {
+        DeletionMark {
             begun: self.begun,
             under_way: self.begun.saturating_sub(self.ended),
         }

@@ -22,13 +22,13 @@ fn piece(bytes: usize) -> usize {
 
 /// One package: its id and what is said of it in one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct ListedPackage {
     text: Box<str>,
     /// Whether no object stands for it, as of the end of the reading.
     pub(super) unmanaged: bool,
 }
 
-impl Entry {
+impl ListedPackage {
     /// Packs what the platform says of a package; `None` where it names none.
     pub(super) fn pack(said: &CategoryInfo) -> Option<Self> {
         let id = said.file_id.as_deref().filter(|id| !id.is_empty())?;
@@ -88,11 +88,11 @@ impl Entry {
 
 /// Packages by their ids, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Listing(Vec<Entry>);
+pub(super) struct Listing(Vec<ListedPackage>);
 
 impl Listing {
     /// Of several entries with one id the first counts.
-    pub(super) fn new(mut entries: Vec<Entry>) -> Self {
+    pub(super) fn new(mut entries: Vec<ListedPackage>) -> Self {
         entries.sort_by(|a, b| a.id().cmp(b.id()));
         entries.dedup_by(|later, first| later.id() == first.id());
         entries.shrink_to_fit();
@@ -105,12 +105,12 @@ impl Listing {
     }
 
     /// All of them, by id.
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[ListedPackage] {
         &self.0
     }
 
     /// All of them, by id, to be marked.
-    pub(super) fn entries_mut(&mut self) -> &mut [Entry] {
+    pub(super) fn entries_mut(&mut self) -> &mut [ListedPackage] {
         &mut self.0
     }
 
@@ -122,7 +122,7 @@ impl Listing {
     /// What is said of the package, if it is listed.
     pub(super) fn identity(&self, file: &FileId) -> Option<PackageIdentity> {
         let place = self.place(file.as_str()).ok()?;
-        self.0.get(place).map(Entry::identity)
+        self.0.get(place).map(ListedPackage::identity)
     }
 
     /// How many no object stands for.
@@ -158,7 +158,7 @@ impl Listing {
 
     /// The bytes that it holds, as an allocator counts them.
     pub(super) fn bytes(&self) -> usize {
-        let texts = self.0.iter().map(Entry::bytes);
-        piece(self.0.capacity() * size_of::<Entry>()) + texts.sum::<usize>()
+        let texts = self.0.iter().map(ListedPackage::bytes);
+        piece(self.0.capacity() * size_of::<ListedPackage>()) + texts.sum::<usize>()
     }
 }

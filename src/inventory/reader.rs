@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::deletions::Deleted;
-use super::schedule::Since;
+use super::schedule::ReadAfter;
 use super::walk::{Reading, Walk};
 use super::{Application, Inventory, MOST_OF_ALL, MOST_OF_ONE, Named, Now, Objects};
 use crate::api::names::{FileId, ObjectKey};
@@ -154,7 +154,7 @@ impl Reader {
         mut interval: watch::Receiver<Duration>,
     ) {
         let (at, chance) = (Instant::now(), fastrand::f64());
-        let mut since = Since::Start { at, chance };
+        let mut since = ReadAfter::Start { at, chance };
         loop {
             let due = since.due(*interval.borrow_and_update());
             tokio::select! {

@@ -15,7 +15,7 @@ const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// What the next reading comes after.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Since {
+pub(super) enum ReadAfter {
     /// Nothing was read yet.
     Start {
         /// Since when it could be.
@@ -37,7 +37,7 @@ pub(super) enum Since {
     },
 }
 
-impl Since {
+impl ReadAfter {
     /// The end of a reading, whether it was one that counts.
     pub(super) fn then(self, succeeded: bool, at: Instant) -> Self {
         match self {
@@ -74,14 +74,14 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn after(since: Since, start: Instant, interval: Duration) -> u64 {
+    fn after(since: ReadAfter, start: Instant, interval: Duration) -> u64 {
         (since.due(interval) - start).as_secs()
     }
 
     #[test]
     fn the_first_reading_comes_in_minutes_and_not_for_all_at_once() {
         let at = Instant::now();
-        let first = |chance, interval| after(Since::Start { at, chance }, at, interval);
+        let first = |chance, interval| after(ReadAfter::Start { at, chance }, at, interval);
         assert_eq!((first(0.0, HOUR), first(1.0, HOUR)), (180, 360));
         assert_eq!(first(1.0, 24 * HOUR), 360);
         assert_eq!(first(1.0, Duration::from_secs(1)), 0);
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn failures_pause_twice_as_long_each_up_to_the_interval_and_a_reading_ends_that() {
         let at = Instant::now();
-        let mut since = Since::Start { at, chance: 0.5 };
+        let mut since = ReadAfter::Start { at, chance: 0.5 };
         let mut pauses = Vec::new();
         for _ in 0..12 {
             since = since.then(false, at);
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_shorter_interval_counts_at_once() {
         let at = Instant::now();
-        let since = Since::Reading { at };
+        let since = ReadAfter::Reading { at };
         assert_eq!(after(since, at, HOUR), 3600);
         assert_eq!(after(since, at, Duration::from_secs(60)), 60);
     }

@@ -395,7 +395,7 @@ fn what_the_platform_says_is_kept_as_the_status_takes_it() {
         upload_time: Some("9".repeat(100)),
         ..said("a")
     };
-    let entry = Entry::pack(&odd).unwrap();
+    let entry = ListedPackage::pack(&odd).unwrap();
     let identity = entry.identity();
     assert_eq!(entry.id(), "a");
     assert_eq!(identity.name.unwrap(), "ü".repeat(128));
@@ -407,7 +407,7 @@ fn what_the_platform_says_is_kept_as_the_status_takes_it() {
             file_id: nothing,
             ..CategoryInfo::default()
         };
-        assert_eq!(Entry::pack(&nameless), None);
+        assert_eq!(ListedPackage::pack(&nameless), None);
     }
 }
 

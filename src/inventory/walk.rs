@@ -5,16 +5,16 @@
 use std::fmt;
 
 use super::Now;
-use super::deletions::Mark;
-use super::listing::{Entry, Listing};
+use super::deletions::DeletionMark;
+use super::listing::{ListedPackage, Listing};
 use crate::remote::pages::{Next, Page, next_page};
 
 /// A walk under way.
 #[derive(Debug)]
 pub(super) struct Walk {
     begun: Now,
-    mark: Mark,
-    entries: Vec<Entry>,
+    mark: DeletionMark,
+    entries: Vec<ListedPackage>,
     /// The bytes of what it has met.
     bytes: usize,
     /// Packages read, those without an id too.
@@ -72,7 +72,7 @@ pub(super) struct Reading {
 
 impl Walk {
     /// Begins at page 0, with what was known of deletions then.
-    pub(super) fn new(begun: Now, mark: Mark) -> Self {
+    pub(super) fn new(begun: Now, mark: DeletionMark) -> Self {
         Self {
             begun,
             flaw: mark.is_busy().then_some(Flaw::Deleting),
@@ -96,9 +96,9 @@ impl Walk {
         }
         self.read = self.read.saturating_add(page.data.len() as u64);
         for said in &page.data {
-            match Entry::pack(said) {
+            match ListedPackage::pack(said) {
                 Some(entry) => {
-                    self.bytes += size_of::<Entry>() + entry.bytes();
+                    self.bytes += size_of::<ListedPackage>() + entry.bytes();
                     self.entries.push(entry);
                 }
                 None => {
@@ -115,7 +115,7 @@ impl Walk {
     }
 
     /// Ends, with what is known of deletions now.
-    pub(super) fn end(self, now: Mark) -> Reading {
+    pub(super) fn end(self, now: DeletionMark) -> Reading {
         let total = self.total.unwrap_or_default();
         let listing = Listing::new(self.entries);
         let distinct = listing.len();

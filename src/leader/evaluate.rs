@@ -16,7 +16,7 @@ pub struct Term {
 
 /// What a version of the Lease says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct SeenLease {
     /// Who holds it; empty when it was released.
     pub holder: String,
     /// Since when.
@@ -27,9 +27,9 @@ pub struct Seen {
 
 /// The last version of the Lease that was seen.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct LeaseView {
     /// What it says.
-    pub seen: Seen,
+    pub seen: SeenLease,
     /// When it was first seen: at or after the moment of the write.
     pub since: Instant,
     /// Whether the Lease has been deleted since.
@@ -47,7 +47,7 @@ pub struct Me {
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub enum LeaseStep {
     /// There is no Lease: create it.
     Create,
     /// Nobody holds it any more, or its holder let it run out: take it.
@@ -63,25 +63,25 @@ pub enum Decision {
 }
 
 /// Decides by the last version that was seen, if any ever was.
-pub fn evaluate(view: Option<&View>, me: &Me, now: Instant) -> Decision {
+pub fn evaluate(view: Option<&LeaseView>, me: &Me, now: Instant) -> LeaseStep {
     let Some(view) = view else {
-        return Decision::Create;
+        return LeaseStep::Create;
     };
     let own = view.seen.holder == me.identity;
     match &me.term {
         // Deleted by somebody; it stays ours until it runs out, so nobody else has it yet.
-        Some(_) if view.gone => Decision::Create,
-        Some(term) if own && view.seen.term == *term => Decision::Renew,
-        Some(_) => Decision::Lost,
+        Some(_) if view.gone => LeaseStep::Create,
+        Some(term) if own && view.seen.term == *term => LeaseStep::Renew,
+        Some(_) => LeaseStep::Lost,
         None => {
             let ends = view.since + view.seen.duration;
             let held = !own && !view.seen.holder.is_empty();
             match (held && now < ends, view.gone) {
                 // A holder whose Lease was deleted doesn't know yet.
-                (true, _) => Decision::WaitUntil(ends),
-                (false, true) => Decision::Create,
-                (false, false) if own => Decision::TakeBack,
-                (false, false) => Decision::Acquire,
+                (true, _) => LeaseStep::WaitUntil(ends),
+                (false, true) => LeaseStep::Create,
+                (false, false) if own => LeaseStep::TakeBack,
+                (false, false) => LeaseStep::Acquire,
             }
         }
     }
@@ -100,9 +100,9 @@ mod tests {
         }
     }
 
-    fn held_by(holder: &str, since: Instant) -> View {
-        View {
-            seen: Seen {
+    fn held_by(holder: &str, since: Instant) -> LeaseView {
+        LeaseView {
+            seen: SeenLease {
                 holder: holder.to_owned(),
                 term: term(3),
                 duration: DURATION,
@@ -121,14 +121,14 @@ mod tests {
 
     #[test]
     fn a_lease_that_never_was_is_created() {
-        assert_eq!(evaluate(None, &me(None), Instant::now()), Decision::Create);
+        assert_eq!(evaluate(None, &me(None), Instant::now()), LeaseStep::Create);
     }
 
     #[test]
     fn a_released_lease_is_taken_at_once() {
         let now = Instant::now();
         let view = held_by("", now);
-        assert_eq!(evaluate(Some(&view), &me(None), now), Decision::Acquire);
+        assert_eq!(evaluate(Some(&view), &me(None), now), LeaseStep::Acquire);
     }
 
     #[test]
@@ -138,20 +138,20 @@ mod tests {
         let ends = now + DURATION;
         for soon in [now, ends - Duration::from_nanos(1)] {
             let decision = evaluate(Some(&view), &me(None), soon);
-            assert_eq!(decision, Decision::WaitUntil(ends));
+            assert_eq!(decision, LeaseStep::WaitUntil(ends));
         }
-        assert_eq!(evaluate(Some(&view), &me(None), ends), Decision::Acquire);
+        assert_eq!(evaluate(Some(&view), &me(None), ends), LeaseStep::Acquire);
         // A renewal, seen at any later time, begins anew.
         let view = held_by("other", ends);
         let decision = evaluate(Some(&view), &me(None), ends);
-        assert_eq!(decision, Decision::WaitUntil(ends + DURATION));
+        assert_eq!(decision, LeaseStep::WaitUntil(ends + DURATION));
     }
 
     #[test]
     fn a_process_takes_the_lease_of_its_own_identity_back_at_once() {
         let now = Instant::now();
         let view = held_by("me", now);
-        assert_eq!(evaluate(Some(&view), &me(None), now), Decision::TakeBack);
+        assert_eq!(evaluate(Some(&view), &me(None), now), LeaseStep::TakeBack);
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         for at in [now, now + DURATION * 9] {
             assert_eq!(
                 evaluate(Some(&view), &me(Some(term(3))), at),
-                Decision::Renew
+                LeaseStep::Renew
             );
         }
     }
@@ -173,38 +173,38 @@ mod tests {
             let view = held_by(holder, now);
             assert_eq!(
                 evaluate(Some(&view), &me(Some(term(3))), now),
-                Decision::Lost
+                LeaseStep::Lost
             );
         }
         let by_a_second_one_like_me = held_by("me", now);
         let decision = evaluate(Some(&by_a_second_one_like_me), &me(Some(term(2))), now);
-        assert_eq!(decision, Decision::Lost);
+        assert_eq!(decision, LeaseStep::Lost);
     }
 
     #[test]
     fn a_deleted_lease_still_binds_all_but_its_holder_until_it_would_have_run_out() {
         let now = Instant::now();
-        let gone = |holder: &str| View {
+        let gone = |holder: &str| LeaseView {
             gone: true,
             ..held_by(holder, now)
         };
         assert_eq!(
             evaluate(Some(&gone("me")), &me(Some(term(3))), now),
-            Decision::Create
+            LeaseStep::Create
         );
         let ends = now + DURATION;
         assert_eq!(
             evaluate(Some(&gone("other")), &me(None), now),
-            Decision::WaitUntil(ends)
+            LeaseStep::WaitUntil(ends)
         );
         assert_eq!(
             evaluate(Some(&gone("other")), &me(None), ends),
-            Decision::Create
+            LeaseStep::Create
         );
         for holder in ["", "me"] {
             assert_eq!(
                 evaluate(Some(&gone(holder)), &me(None), now),
-                Decision::Create
+                LeaseStep::Create
             );
         }
     }

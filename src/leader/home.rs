@@ -36,7 +36,7 @@ pub enum Source {
 
 /// What the binding was found to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum BindingReading {
     /// It names this `ServiceAccount` and no other.
     Names(Account),
     /// It names so many.
@@ -95,14 +95,14 @@ impl Home {
     /// Where it may not.
     pub(super) fn may_begin(
         &mut self,
-        reading: &Reading,
+        reading: &BindingReading,
         duration: Duration,
         now: Instant,
     ) -> Result<(), String> {
         let verdict = self.judge(reading);
         self.moved = match (reading, &verdict, self.moved) {
             // It tells nothing new.
-            (Reading::Failed(_), _, moved) => moved,
+            (BindingReading::Failed(_), _, moved) => moved,
             (_, Err(_), _) => Some(Moved::Away),
             (_, Ok(()), Some(Moved::Away)) => Some(Moved::Back(now)),
             (_, Ok(()), moved) => moved,
@@ -129,19 +129,21 @@ impl Home {
     }
 
     /// Why a term ends after a reading; nothing where it goes on. One that only can't be read lets nobody else begin.
-    pub(super) fn ends_term(&self, reading: &Reading) -> Option<String> {
+    pub(super) fn ends_term(&self, reading: &BindingReading) -> Option<String> {
         match reading {
-            Reading::Names(_) | Reading::Absent | Reading::Unbound => self.judge(reading).err(),
-            Reading::Ambiguous(_) | Reading::Failed(_) => None,
+            BindingReading::Names(_) | BindingReading::Absent | BindingReading::Unbound => {
+                self.judge(reading).err()
+            }
+            BindingReading::Ambiguous(_) | BindingReading::Failed(_) => None,
         }
     }
 
     /// Whether a process may lead after `reading`; why not, in a sentence for people.
-    pub(super) fn judge(&self, reading: &Reading) -> Result<(), String> {
+    pub(super) fn judge(&self, reading: &BindingReading) -> Result<(), String> {
         let own = &self.namespace;
         match reading {
-            Reading::Names(account) if account.namespace == *own => Ok(()),
-            Reading::Names(Account { namespace, name }) => Err(format!(
+            BindingReading::Names(account) if account.namespace == *own => Ok(()),
+            BindingReading::Names(Account { namespace, name }) => Err(format!(
                 "this process was given the namespace {own} {}, but the ClusterRoleBinding {BINDING} names the ServiceAccount {namespace}/{name}: only a process of the namespace {namespace} may lead; {}, or mend the binding",
                 self.given(),
                 if self.in_pod {
@@ -150,23 +152,23 @@ impl Home {
                     format!("give it --namespace={namespace}")
                 },
             )),
-            Reading::Ambiguous(count) => Err(format!(
+            BindingReading::Ambiguous(count) => Err(format!(
                 "the ClusterRoleBinding {BINDING} names {count} ServiceAccounts, so which namespace holds the one Lease is not known: leave exactly one there"
             )),
-            Reading::Absent if self.in_pod => Err(format!(
+            BindingReading::Absent if self.in_pod => Err(format!(
                 "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}): kubectl apply -k manifests/install"
             )),
-            Reading::Absent => match self.source {
+            BindingReading::Absent => match self.source {
                 Source::Flag => Ok(()),
                 Source::Pod | Source::Context => Err(format!(
                     "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is: give --namespace, the same to each process, or kubectl apply -k manifests/install"
                 )),
             },
-            Reading::Unbound => Err(format!(
+            BindingReading::Unbound => Err(format!(
                 "the ClusterRoleBinding {BINDING} gives this process, which was given the namespace {own} {}, no rights any more, so it names the ServiceAccount of another namespace; take this installation off, or mend the binding: kubectl get clusterrolebinding {BINDING} -o yaml",
                 self.given()
             )),
-            Reading::Failed(error) => Err(format!(
+            BindingReading::Failed(error) => Err(format!(
                 "the ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}), can't be read: {error}"
             )),
         }
@@ -182,22 +184,22 @@ impl Home {
 }
 
 /// Reads the binding.
-pub(super) async fn read(client: &kube::Client, patience: Duration) -> Reading {
+pub(super) async fn read(client: &kube::Client, patience: Duration) -> BindingReading {
     match timeout(patience, look(client)).await {
         Ok(Ok(reading)) => reading,
-        Ok(Err(error)) => Reading::Failed(words(error)),
-        Err(_) => Reading::Failed("the API server did not answer in time".to_owned()),
+        Ok(Err(error)) => BindingReading::Failed(words(error)),
+        Err(_) => BindingReading::Failed("the API server did not answer in time".to_owned()),
     }
 }
 
-async fn look(client: &kube::Client) -> kube::Result<Reading> {
+async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
     if let Ok(reading) = read_binding(client).await? {
         return Ok(reading);
     }
     // An API server that has just started forbids everything until it has read its roles, this too.
     match client.apiserver_version().await {
         Err(error) if is_forbidden(&error) => {
-            return Ok(Reading::Failed(format!(
+            return Ok(BindingReading::Failed(format!(
                 "the API server forbids everything, as it does until it has read its roles: {}",
                 words(error)
             )));
@@ -212,19 +214,19 @@ async fn look(client: &kube::Client) -> kube::Result<Reading> {
     let request = Request::new(PLATFORMS).list(&ListParams::default().limit(1));
     let request = request.map_err(kube::Error::BuildRequest)?;
     match client.request::<Raw>(request).await {
-        Err(error) if is_forbidden(&error) => Ok(Reading::Unbound),
-        Ok(_) | Err(_) => Ok(Reading::Failed(refusal)),
+        Err(error) if is_forbidden(&error) => Ok(BindingReading::Unbound),
+        Ok(_) | Err(_) => Ok(BindingReading::Failed(refusal)),
     }
 }
 
 /// What the binding says; the words of the API server where this process may not read it.
-async fn read_binding(client: &kube::Client) -> kube::Result<Result<Reading, String>> {
+async fn read_binding(client: &kube::Client) -> kube::Result<Result<BindingReading, String>> {
     let request = Request::new(BINDINGS).get(BINDING, &GetParams::default());
     let request = request.map_err(kube::Error::BuildRequest)?;
     match client.request::<Raw>(request).await {
         Ok(binding) => Ok(Ok(said(&binding.data))),
         Err(error) if is_forbidden(&error) => Ok(Err(words(error))),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ok(Reading::Absent)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ok(BindingReading::Absent)),
         Err(error) => Err(error),
     }
 }
@@ -241,7 +243,7 @@ fn words(error: kube::Error) -> String {
 }
 
 /// What the binding says; only its subjects are read.
-fn said(binding: &Value) -> Reading {
+fn said(binding: &Value) -> BindingReading {
     let subjects = binding["subjects"].as_array().into_iter().flatten();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let accounts: BTreeSet<Account> = subjects
@@ -253,8 +255,8 @@ fn said(binding: &Value) -> Reading {
         .collect();
     let count = accounts.len();
     match accounts.into_iter().next() {
-        Some(account) if count == 1 => Reading::Names(account),
-        Some(_) | None => Reading::Ambiguous(count),
+        Some(account) if count == 1 => BindingReading::Names(account),
+        Some(_) | None => BindingReading::Ambiguous(count),
     }
 }
 
@@ -275,8 +277,8 @@ mod tests {
         Home::new("here".to_owned(), source, in_pod)
     }
 
-    fn names(namespace: &str) -> Reading {
-        Reading::Names(Account {
+    fn names(namespace: &str) -> BindingReading {
+        BindingReading::Names(Account {
             namespace: namespace.to_owned(),
             name: "vpo".to_owned(),
         })
@@ -294,12 +296,12 @@ mod tests {
             ),
             (
                 json!({"subjects": [account("here"), account("there")]}),
-                Reading::Ambiguous(2),
+                BindingReading::Ambiguous(2),
             ),
-            (json!({"subjects": [user]}), Reading::Ambiguous(0)),
-            (json!({"subjects": null}), Reading::Ambiguous(0)),
-            (json!({"subjects": "odd"}), Reading::Ambiguous(0)),
-            (json!([]), Reading::Ambiguous(0)),
+            (json!({"subjects": [user]}), BindingReading::Ambiguous(0)),
+            (json!({"subjects": null}), BindingReading::Ambiguous(0)),
+            (json!({"subjects": "odd"}), BindingReading::Ambiguous(0)),
+            (json!([]), BindingReading::Ambiguous(0)),
         ] {
             assert_eq!(said(&binding), wanted, "{binding}");
         }
@@ -322,14 +324,14 @@ mod tests {
             let why = begins(source, in_pod, names("there")).unwrap_err();
             assert!(why.contains("here") && why.contains("there/vpo"), "{why}");
             for reading in [
-                Reading::Ambiguous(0),
-                Reading::Ambiguous(2),
-                Reading::Unbound,
-                Reading::Failed("forbidden".to_owned()),
+                BindingReading::Ambiguous(0),
+                BindingReading::Ambiguous(2),
+                BindingReading::Unbound,
+                BindingReading::Failed("forbidden".to_owned()),
             ] {
                 begins(source, in_pod, reading).unwrap_err();
             }
-            let tried_out = begins(source, in_pod, Reading::Absent);
+            let tried_out = begins(source, in_pod, BindingReading::Absent);
             assert_eq!(
                 tried_out.is_ok(),
                 (source, in_pod) == (Source::Flag, false),
@@ -343,16 +345,16 @@ mod tests {
         for (reading, ends) in [
             (names("here"), false),
             (names("there"), true),
-            (Reading::Absent, true),
-            (Reading::Unbound, true),
-            (Reading::Ambiguous(2), false),
-            (Reading::Failed("late".to_owned()), false),
+            (BindingReading::Absent, true),
+            (BindingReading::Unbound, true),
+            (BindingReading::Ambiguous(2), false),
+            (BindingReading::Failed("late".to_owned()), false),
         ] {
             let home = home(Source::Pod, true);
             assert_eq!(home.ends_term(&reading).is_some(), ends, "{reading:?}");
         }
         let tried_out = home(Source::Flag, false);
-        assert_eq!(tried_out.ends_term(&Reading::Absent), None);
+        assert_eq!(tried_out.ends_term(&BindingReading::Absent), None);
     }
 
     #[test]
@@ -373,7 +375,7 @@ mod tests {
                 begins
             );
             // It tells nothing new.
-            let failed = Reading::Failed("late".to_owned());
+            let failed = BindingReading::Failed("late".to_owned());
             home.may_begin(&failed, DURATION, now).unwrap_err();
         }
         // The windows of all quotas are over an hour after that one's last call.
@@ -384,7 +386,7 @@ mod tests {
 
     /// What is read of an API server that answers with these codes: to the first look at the binding, to its version, to
     /// the second look, and to a list of Platforms.
-    async fn reads(codes: [u16; 4]) -> Reading {
+    async fn reads(codes: [u16; 4]) -> BindingReading {
         let [first, version, second, platforms] = codes;
         let looks = Arc::new(AtomicUsize::new(0));
         let answer = move |uri: Uri| {
@@ -414,7 +416,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_api_server_that_has_not_read_its_roles_says_nothing_of_who_may_lead() {
-        let failed = |reading: &Reading| matches!(reading, Reading::Failed(words) if words.contains("it says no"));
+        let failed = |reading: &BindingReading| matches!(reading, BindingReading::Failed(words) if words.contains("it says no"));
         let forbids_all = reads([403; 4]).await;
         assert!(failed(&forbids_all), "{forbids_all:?}");
         // It waits, and takes over with the call log all the same.
@@ -426,9 +428,9 @@ mod tests {
 
         assert_eq!(reads([200, 403, 403, 403]).await, names("here"));
         assert_eq!(reads([403, 200, 200, 403]).await, names("here"));
-        assert_eq!(reads([403, 200, 403, 403]).await, Reading::Unbound);
-        assert_eq!(reads([403, 200, 404, 403]).await, Reading::Absent);
-        assert_eq!(reads([404, 200, 200, 200]).await, Reading::Absent);
+        assert_eq!(reads([403, 200, 403, 403]).await, BindingReading::Unbound);
+        assert_eq!(reads([403, 200, 404, 403]).await, BindingReading::Absent);
+        assert_eq!(reads([404, 200, 200, 200]).await, BindingReading::Absent);
         for codes in [
             [403, 200, 403, 200],
             [500, 200, 200, 200],

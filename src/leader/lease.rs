@@ -6,7 +6,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::evaluate::{Seen, Term};
+use super::evaluate::{SeenLease, Term};
 use crate::sight::Losses;
 
 /// The name of the Lease.
@@ -33,13 +33,13 @@ pub fn fresh() -> Lease {
 }
 
 /// What `lease` says; `own_duration` counts where it names none.
-pub fn seen(lease: &Lease, own_duration: Duration) -> Seen {
+pub fn seen(lease: &Lease, own_duration: Duration) -> SeenLease {
     let spec = lease.spec.clone().unwrap_or_default();
     let duration = spec
         .lease_duration_seconds
         .and_then(|seconds| u64::try_from(seconds).ok())
         .map_or(own_duration, Duration::from_secs);
-    Seen {
+    SeenLease {
         holder: spec.holder_identity.unwrap_or_default(),
         term: Term {
             acquired: spec.acquire_time.map(|time| time.0),
@@ -153,7 +153,7 @@ pub fn released(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sight::{Kind, Loss};
+    use crate::sight::{Loss, WatchKind};
 
     const DURATION: Duration = Duration::from_secs(30);
 
@@ -170,7 +170,7 @@ mod tests {
             since: 7,
             of: Some([("uid".to_owned(), 3)].into()),
         };
-        let lost = Losses::from([(Kind::PlatformDefinition, mode)]);
+        let lost = Losses::from([(WatchKind::PlatformDefinition, mode)]);
         let renewal = renewed(&first, "log".to_owned(), &lost, later);
         assert_eq!(losses(&renewal), lost);
         assert_eq!(

@@ -33,12 +33,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::evaluate::{Decision, Me, View};
+use self::evaluate::{LeaseStep, LeaseView, Me};
 use self::home::Home;
 pub use self::home::Source;
 pub use self::identity::identity;
 pub use self::last_words::LastWords;
-pub use self::settings::{Settings, client_config};
+pub use self::settings::{LeaderSettings, client_config};
 use self::store::Refused;
 use crate::clock::Clock;
 use crate::raw::Lean;
@@ -81,13 +81,13 @@ pub struct Leader {
     api: Api<Lean<Lease>>,
     home: Home,
     forbidden: Forbidden,
-    settings: Settings,
+    settings: LeaderSettings,
     sessions: Arc<Sessions>,
     sight: Arc<Sight>,
     clock: Clock,
     me: Me,
     /// The last version that was seen, to be replaced as it is, and what it says.
-    last: Option<(Lease, View)>,
+    last: Option<(Lease, LeaseView)>,
     /// The newest version of it that was seen.
     newest: u64,
     /// Whether the last renewal was newer than all that the watches had seen.
@@ -102,7 +102,7 @@ impl Leader {
     /// `ClusterRoleBinding` doesn't let this process lead, and when it does.
     pub fn new(
         client: kube::Client,
-        settings: Settings,
+        settings: LeaderSettings,
         sessions: Arc<Sessions>,
         (sight, clock): (Arc<Sight>, Clock),
         forbidden: impl Fn(Option<&str>) + Send + Sync + 'static,
@@ -204,13 +204,13 @@ impl Leader {
     /// Looks at the Lease and takes it where it may be taken; returns its end then. Shortens `pause` where it ends before.
     async fn attempt(&mut self, pause: &mut Duration) -> Result<Option<Instant>, Refused> {
         match self.look().await? {
-            Decision::WaitUntil(ends) => {
+            LeaseStep::WaitUntil(ends) => {
                 *pause = (*pause).min(ends.saturating_duration_since(Instant::now()));
                 Ok(None)
             }
             // Not a leader, so there is nothing to renew or to lose.
-            Decision::Renew | Decision::Lost => Ok(None),
-            how @ (Decision::Create | Decision::Acquire | Decision::TakeBack) => {
+            LeaseStep::Renew | LeaseStep::Lost => Ok(None),
+            how @ (LeaseStep::Create | LeaseStep::Acquire | LeaseStep::TakeBack) => {
                 self.may_begin().await?;
                 self.take(how).await.map(Some)
             }
@@ -235,7 +235,7 @@ impl Leader {
             let mut complaint = None;
             loop {
                 let mut reading = home::read(&client, request).await;
-                if reading == home::Reading::Unbound {
+                if reading == home::BindingReading::Unbound {
                     sleep(MADE_ANEW).await;
                     reading = home::read(&client, request).await;
                 }
@@ -249,7 +249,7 @@ impl Leader {
                         tracing::warn!(error, "this term goes on, but no other begins");
                     }
                     // One that only can't be read is asked again soon, and says nothing of this process.
-                    if !matches!(reading, home::Reading::Failed(_)) {
+                    if !matches!(reading, home::BindingReading::Failed(_)) {
                         forbidden(wrong.as_deref());
                     }
                     complaint = wrong;
@@ -260,11 +260,11 @@ impl Leader {
     }
 
     /// Takes the Lease; returns its end.
-    async fn take(&mut self, how: Decision) -> Result<Instant, Refused> {
+    async fn take(&mut self, how: LeaseStep) -> Result<Instant, Refused> {
         let begun = Instant::now();
         let (before, view) = self.last.clone().unzip();
         let fresh = lease::fresh();
-        let old = before.as_ref().filter(|_| how != Decision::Create);
+        let old = before.as_ref().filter(|_| how != LeaseStep::Create);
         let base = old.unwrap_or(&fresh);
         let wanted = lease::acquired(
             base,
@@ -365,7 +365,7 @@ impl Leader {
                 Err(Refused::Outrun) => {
                     due = Instant::now();
                     match self.look().await {
-                        Ok(Decision::Lost) => return Err(self.lost("another process holds it")),
+                        Ok(LeaseStep::Lost) => return Err(self.lost("another process holds it")),
                         Ok(_) => {}
                         Err(_) => due += self.settings.pause(),
                     }
@@ -420,7 +420,7 @@ impl Leader {
                 match self.put(&lease).await {
                     Ok(_) => return Ok(()),
                     Err(Refused::Outrun) => match self.look().await {
-                        Ok(Decision::Renew | Decision::Create) => {}
+                        Ok(LeaseStep::Renew | LeaseStep::Create) => {}
                         Ok(_) => return Err("it isn't ours any more".to_owned()),
                         Err(Refused::Outrun) => return Err("it changes all the time".to_owned()),
                         Err(Refused::Failed(error)) => return Err(error),

@@ -6,7 +6,7 @@ use super::Source;
 
 /// How this process takes part.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct LeaderSettings {
     /// The namespace of the Lease.
     pub namespace: String,
     /// Who told this process that namespace.
@@ -21,7 +21,7 @@ pub struct Settings {
     pub call_timeout: Duration,
 }
 
-impl Settings {
+impl LeaderSettings {
     /// Between two renewals.
     pub(super) fn period(&self) -> Duration {
         self.duration / 6
@@ -40,7 +40,7 @@ impl Settings {
 
 /// The settings of the client that a [`Leader`](super::Leader) works with, made from those of the cluster: nothing is
 /// repeated below it, and no connection is shared with long lists.
-pub fn client_config(mut config: kube::Config, settings: &Settings) -> kube::Config {
+pub fn client_config(mut config: kube::Config, settings: &LeaderSettings) -> kube::Config {
     config.default_retry = false;
     config.connect_timeout = Some(settings.request());
     // Each request has a time-out of its own; the connection has to outlast the pause between two.

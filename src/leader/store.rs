@@ -4,7 +4,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
 use tokio::time::{Instant, timeout};
 
-use super::evaluate::{Decision, View, evaluate};
+use super::evaluate::{LeaseStep, LeaseView, evaluate};
 use super::{Leader, lease};
 use crate::api::names::FIELD_MANAGER;
 use crate::raw::Lean;
@@ -19,7 +19,7 @@ pub(super) enum Refused {
 
 impl Leader {
     /// Reads the Lease and decides.
-    pub(super) async fn look(&mut self) -> Result<Decision, Refused> {
+    pub(super) async fn look(&mut self) -> Result<LeaseStep, Refused> {
         let read = timeout(self.settings.request(), self.api.get_opt(lease::NAME));
         let lease = match read.await {
             Ok(Ok(lease)) => lease.map(|Lean(lease)| lease),
@@ -77,7 +77,7 @@ impl Leader {
             }
             (Some(lease), Some((known, view))) if !view.gone && same_version(known, &lease) => {}
             (Some(lease), last) => {
-                let view = View {
+                let view = LeaseView {
                     seen: lease::seen(&lease, self.settings.duration),
                     since: now,
                     gone: false,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use crate::admin::Readiness;
 use crate::clock::{Clock, Now};
 use crate::leader;
-use crate::sight::{Sight, Trouble};
+use crate::sight::{Sight, SightTrouble};
 use crate::telemetry::events::{Events, Note};
 use crate::telemetry::metrics::Metrics;
 
@@ -89,7 +89,7 @@ impl Lookout {
 }
 
 /// The words, and since when, by the clock on the wall, which is `wall` at `now`.
-fn since(trouble: &Trouble, now: Instant, wall: Timestamp) -> String {
+fn since(trouble: &SightTrouble, now: Instant, wall: Timestamp) -> String {
     let lasts = now.saturating_duration_since(trouble.since).as_secs();
     let lasts = Duration::from_secs(lasts);
     // A clock at its very beginning tells nothing.
@@ -119,7 +119,7 @@ mod tests {
     async fn readiness_names_the_trouble_and_since_when() {
         let begun = Instant::now();
         tokio::time::advance(Duration::from_millis(75_400)).await;
-        let trouble = Trouble {
+        let trouble = SightTrouble {
             words: "the Lease can't be read or taken: forbidden".to_owned(),
             since: begun,
         };

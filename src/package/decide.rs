@@ -36,7 +36,7 @@ use crate::api::reason::Reason;
 pub use crate::clock::Now;
 use crate::object::{Object, Undecodable};
 use crate::package::claims::doubts;
-use crate::package::memory::own_write::{Echo, Refusal};
+use crate::package::memory::own_write::{Echo, RefusedWrite};
 use crate::writes::CONFLICT_BOUND;
 
 /// An own write that isn't back through the watch after this long means that the watch is blind.
@@ -113,7 +113,7 @@ fn let_go(seen: &Observation, now: Now) -> Decision {
 pub(super) fn refused(
     object: &Object,
     decision: &Decision,
-    refusal: Option<&Refusal>,
+    refusal: Option<&RefusedWrite>,
 ) -> Option<String> {
     let words = &refusal?.words;
     let adds = match decision {

@@ -11,7 +11,7 @@ use crate::api::names::{Endpoint, FileId, ObjectKey};
 use crate::api::outcome::Outcome;
 use crate::api::version_package::VersionPackageStatus;
 use crate::package::claims::others::Trial;
-use crate::package::memory::own_write::{Conflict, Part, Refusal};
+use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
 use crate::package::memory::requests::Noted;
 use crate::remote::answer::{Answer, Detail};
 use crate::telemetry::audit::AuditRecord;
@@ -76,9 +76,9 @@ pub enum Errand {
     /// Remembers what the status should say of the last failure; or that it does.
     Unsaid(Option<Box<VersionPackageStatus>>),
     /// Remembers that the API server refuses a write.
-    Refused(Part, Refusal),
+    Refused(Part, RefusedWrite),
     /// Remembers that a write was not taken, as if it was refused.
-    NotTaken(Part, Refusal),
+    NotTaken(Part, RefusedWrite),
     /// Counts that an audit line was not written.
     Unaudited,
     /// Logs why one of the two was not.

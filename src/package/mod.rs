@@ -36,7 +36,7 @@ use crate::guard::{Guards, Judgement, Unit};
 use crate::inventory::Inventory;
 use crate::package::turns::slot::Slot;
 use crate::platform::Directory;
-use crate::sight::{Kind, Sight};
+use crate::sight::{Sight, WatchKind};
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::Metrics;
@@ -45,7 +45,7 @@ use crate::telemetry::metrics::Metrics;
 pub use crate::writes::TIMEOUT as API_TIMEOUT;
 
 /// What passes are wired from. No stage sees it: each is handed what it may touch.
-pub struct Context {
+pub struct PackageContext {
     /// The API server.
     pub client: Client,
     /// The clocks.
@@ -76,7 +76,7 @@ pub struct Context {
     pub audit: AuditLog,
 }
 
-impl Context {
+impl PackageContext {
     fn intake(&self) -> cache::intake::Intake<'_> {
         cache::intake::Intake {
             cache: &self.cache,
@@ -147,9 +147,13 @@ impl Context {
 ///
 /// `slot` is held up to the last write of the pass, but for the time in which the platform, the audit log or a slow API server is
 /// waited for.
-pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Option<Instant> {
+pub async fn reconcile(
+    context: &PackageContext,
+    key: &ObjectKey,
+    mut slot: Slot,
+) -> Option<Instant> {
     // What its definition lacks would be lost by any write; the list that ends this time wakes everybody.
-    if !context.sight.may_write(Kind::Packages) {
+    if !context.sight.may_write(WatchKind::Packages) {
         return None;
     }
     let reach = context.reach();
@@ -183,7 +187,7 @@ pub async fn reconcile(context: &Context, key: &ObjectKey, mut slot: Slot) -> Op
 
 /// Does what follows from `effect`, as of `now`; returns when to look again.
 async fn tell(
-    context: &Context,
+    context: &PackageContext,
     observed: &observe::Observed,
     decision: &decide::Decision,
     mut effect: effect::Effect,
@@ -233,7 +237,11 @@ fn forget_gone(
 }
 
 /// Watches at once and reconciles from `led` on until cancelled; then waits for the passes under way.
-pub async fn run(context: Arc<Context>, led: impl Future<Output = ()>, cancel: CancellationToken) {
+pub async fn run(
+    context: Arc<PackageContext>,
+    led: impl Future<Output = ()>,
+    cancel: CancellationToken,
+) {
     let watching = tokio::spawn({
         let context = context.clone();
         let cancel = cancel.clone();

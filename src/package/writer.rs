@@ -11,7 +11,7 @@ use crate::api::status;
 use crate::api::version_package::{VersionPackage, VersionPackageStatus};
 use crate::object::Object;
 use crate::package::turns::slot::Slot;
-use crate::sight::{Kind, Sight};
+use crate::sight::{Sight, WatchKind};
 use crate::writes::{self, End};
 
 /// The fields of the status that calls and guards rest on.
@@ -53,7 +53,7 @@ impl Writer<'_> {
 
     /// Makes a write, unless the definition lacks fields by the time that it has its slot.
     async fn unless_lossy(self, write: impl Future<Output = End>) -> End {
-        if !self.sight.may_write(Kind::Packages) {
+        if !self.sight.may_write(WatchKind::Packages) {
             return End::Failed("its CustomResourceDefinition lacks fields".to_owned());
         }
         write.await

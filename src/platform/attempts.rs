@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::failing::Failing;
-use super::object::Object;
+use super::object::PlatformObject;
 use crate::api::names::ObjectKey;
 use crate::writes::{CONFLICT_BOUND, End};
 
@@ -55,7 +55,7 @@ impl Attempt {
 
 impl Attempts {
     /// Whether `object` may be written at `now`, and the words of a conflict that was none, once.
-    pub(super) fn may(&mut self, object: &Object, now: Instant) -> (bool, Option<String>) {
+    pub(super) fn may(&mut self, object: &PlatformObject, now: Instant) -> (bool, Option<String>) {
         let Some(last) = self.0.get_mut(&object.key) else {
             return (true, None);
         };
@@ -78,7 +78,12 @@ impl Attempts {
     }
 
     /// A write ended like this. Returns the words of a refusal that is news.
-    pub(super) fn ended(&mut self, object: &Object, end: &End, now: Instant) -> Option<String> {
+    pub(super) fn ended(
+        &mut self,
+        object: &PlatformObject,
+        end: &End,
+        now: Instant,
+    ) -> Option<String> {
         let last = self.0.remove(&object.key);
         let last = last.filter(|last| last.uid == object.uid && last.under == under(object));
         let count = last.as_ref().map_or(0, |last| last.count);
@@ -153,7 +158,7 @@ impl Attempts {
     }
 }
 
-fn under(object: &Object) -> (i64, Option<String>) {
+fn under(object: &PlatformObject) -> (i64, Option<String>) {
     (object.generation, object.requested_at.clone())
 }
 
@@ -164,8 +169,8 @@ mod tests {
     use super::super::object::tests::{platform, spec};
     use super::*;
 
-    fn at_version(version: &str) -> Object {
-        Object {
+    fn at_version(version: &str) -> PlatformObject {
+        PlatformObject {
             resource_version: version.to_owned(),
             ..platform(&spec())
         }
@@ -213,7 +218,7 @@ mod tests {
             attempts.ended(&object, &refused, at(9));
         }
         assert!(!attempts.may(&object, at(68)).0 && attempts.may(&object, at(69)).0);
-        let changed = Object {
+        let changed = PlatformObject {
             generation: object.generation + 1,
             ..object.clone()
         };

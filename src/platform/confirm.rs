@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::namespace::Namespace;
-use super::object::{Object, Wanted};
-use super::reads::{PlatformRead, Read};
+use super::object::{PlatformObject, Wanted};
+use super::reads::{NewerRead, PlatformRead};
 use super::{Directory, Resolution, Usable};
 use crate::api::names::ObjectKey;
 use crate::api::platform::Mode;
-use crate::sight::Kind;
+use crate::sight::WatchKind;
 
 /// How old a read may be when it comes to be acted on, from the moment it began.
 pub const LASTS: Duration = Duration::from_secs(1);
@@ -97,7 +97,7 @@ impl Directory {
     /// # Errors
     /// When one can't be read, or is not the version that was compared with this binary.
     async fn confirm_definitions(&self) -> Result<Instant, String> {
-        let [packages, platforms] = Kind::DEFINITIONS.map(|kind| async move {
+        let [packages, platforms] = WatchKind::DEFINITIONS.map(|kind| async move {
             let (read, begun) = self.reads.definition(kind).await?;
             match self.sight.compared(kind) {
                 Some(compared) if compared == read => Ok(begun),
@@ -147,7 +147,7 @@ impl Directory {
     ) -> Result<(PlatformRead, Instant), String> {
         let uid = || self.view().uid(key).map(str::to_owned);
         let (read, begun) = self.reads.platform(key, uid).await?;
-        self.overtake(Read::Platform(key.clone(), read.clone()));
+        self.overtake(NewerRead::Platform(key.clone(), read.clone()));
         Ok((read, begun))
     }
 
@@ -158,7 +158,7 @@ impl Directory {
     ) -> Result<(Option<Arc<Namespace>>, Instant), String> {
         let (read, begun) = self.reads.namespace(name).await?;
         if let Some(read) = &read {
-            self.overtake(Read::Namespace(name.to_owned(), Arc::clone(read)));
+            self.overtake(NewerRead::Namespace(name.to_owned(), Arc::clone(read)));
         }
         Ok((read, begun))
     }
@@ -171,7 +171,7 @@ fn stricter(a: Mode, b: Mode) -> Mode {
     }
 }
 
-fn same_but_for_permission(cached: &Object, read: &Object) -> bool {
+fn same_but_for_permission(cached: &PlatformObject, read: &PlatformObject) -> bool {
     let (Ok(a), Ok(b)) = (&cached.wanted, &read.wanted) else {
         return false;
     };

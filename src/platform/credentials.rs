@@ -60,7 +60,7 @@ impl PartialEq for SecretData {
 
 /// What was last seen of one Secret.
 #[derive(Clone, PartialEq)]
-pub(super) enum Seen {
+pub(super) enum SeenSecret {
     /// It is there.
     Present(SecretData),
     /// There is none of that name.
@@ -73,12 +73,12 @@ pub(super) enum Seen {
 
 /// Why a `Platform` can't be used, for its condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct PlatformWord {
     pub reason: PlatformReason,
     pub message: String,
 }
 
-impl Refusal {
+impl PlatformWord {
     pub(super) fn new(reason: PlatformReason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -94,9 +94,9 @@ pub(super) enum Assessment {
     /// Everything is there and has the right form.
     Complete(Inputs),
     /// A Secret isn't there or can't be read; what it held before may still be right.
-    Unreadable(Refusal),
+    Unreadable(PlatformWord),
     /// Spec or contents are wrong; nothing held before may serve.
-    Invalid(Refusal),
+    Invalid(PlatformWord),
 }
 
 /// What a connection and a session are made from.
@@ -128,13 +128,13 @@ pub(super) fn named_secrets(
 pub(super) fn assess<'a>(
     spec: &PlatformSpec,
     namespace: &str,
-    seen: impl Fn(&ObjectKey) -> Option<&'a Seen>,
+    seen: impl Fn(&ObjectKey) -> Option<&'a SeenSecret>,
 ) -> Assessment {
     let server = spec.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
     let endpoint = match Endpoint::of_url(&spec.endpoint) {
         Ok(endpoint) => server.map_or_else(|| endpoint.clone(), |name| endpoint.named(name)),
         Err(error) => {
-            return Assessment::Invalid(Refusal::new(
+            return Assessment::Invalid(PlatformWord::new(
                 PlatformReason::EndpointInvalid,
                 format!("spec.{error}."),
             ));
@@ -143,19 +143,19 @@ pub(super) fn assess<'a>(
     let mut unread = false;
     let mut unreadable = None;
     let mut look = |name: &str, making: Making| match seen(&ObjectKey::new(namespace, name)) {
-        Some(Seen::Present(data)) => Some(data),
-        Some(Seen::Missing) => {
+        Some(SeenSecret::Present(data)) => Some(data),
+        Some(SeenSecret::Missing) => {
             unreadable.get_or_insert_with(|| missing(namespace, name, making));
             None
         }
-        Some(Seen::Forbidden(words)) => {
+        Some(SeenSecret::Forbidden(words)) => {
             unreadable.get_or_insert_with(|| forbidden(namespace, name, words));
             None
         }
-        Some(Seen::Failed(words)) => {
+        Some(SeenSecret::Failed(words)) => {
             unreadable.get_or_insert_with(|| {
                 let message = format!("Secret {namespace}/{name} can't be read: {words}");
-                Refusal::new(PlatformReason::SecretUnreadable, message)
+                PlatformWord::new(PlatformReason::SecretUnreadable, message)
             });
             None
         }
@@ -210,7 +210,7 @@ pub(super) fn assess<'a>(
 }
 
 /// What settings that TLS can't use mean, with the Secret or the field that mends them.
-pub(super) fn unusable_tls(spec: &PlatformSpec, namespace: &str, error: &TlsError) -> Refusal {
+pub(super) fn unusable_tls(spec: &PlatformSpec, namespace: &str, error: &TlsError) -> PlatformWord {
     let tls = spec.tls.as_ref();
     let secret = match error {
         TlsError::Ca(_) => tls.and_then(|tls| tls.ca_secret_ref.as_ref()),
@@ -220,11 +220,11 @@ pub(super) fn unusable_tls(spec: &PlatformSpec, namespace: &str, error: &TlsErro
         TlsError::ServerName(_) | TlsError::NoRoots | TlsError::Setup => None,
     };
     match secret {
-        Some(secret) => Refusal::new(
+        Some(secret) => PlatformWord::new(
             PlatformReason::SecretInvalid,
             format!("Secret {namespace}/{}: {error}.", secret.name),
         ),
-        None => Refusal::new(PlatformReason::EndpointInvalid, format!("spec.{error}.")),
+        None => PlatformWord::new(PlatformReason::EndpointInvalid, format!("spec.{error}.")),
     }
 }
 
@@ -254,8 +254,8 @@ impl<'a> Contents<'a> {
         }
     }
 
-    fn invalid(&self, what: &str) -> Refusal {
-        Refusal::new(
+    fn invalid(&self, what: &str) -> PlatformWord {
+        PlatformWord::new(
             PlatformReason::SecretInvalid,
             format!("Secret {} {what}.", self.secret),
         )
@@ -265,7 +265,7 @@ impl<'a> Contents<'a> {
         self.data.0.contains_key(key)
     }
 
-    fn required(&self, key: &str) -> Result<&'a SecretSlice<u8>, Refusal> {
+    fn required(&self, key: &str) -> Result<&'a SecretSlice<u8>, PlatformWord> {
         match self.data.0.get(key) {
             Some(value) if value.expose_secret().is_empty() => {
                 Err(self.invalid(&format!("has nothing under the key {key}")))
@@ -276,7 +276,7 @@ impl<'a> Contents<'a> {
     }
 
     /// The text under `key`, without the one newline that editors and `echo` leave at its end.
-    fn text(&self, key: &str) -> Result<&'a str, Refusal> {
+    fn text(&self, key: &str) -> Result<&'a str, PlatformWord> {
         let bytes = self.required(key)?.expose_secret();
         if bytes.len() > LONGEST {
             return Err(self.invalid(&format!(
@@ -293,7 +293,7 @@ impl<'a> Contents<'a> {
         Ok(text)
     }
 
-    fn app_id(&self, key: &str) -> Result<AppId, Refusal> {
+    fn app_id(&self, key: &str) -> Result<AppId, PlatformWord> {
         // The refused value isn't repeated: a secret may have been put under the wrong key.
         self.text(key)?.parse().map_err(|_| {
             self.invalid(&format!(
@@ -310,7 +310,7 @@ impl<'a> Contents<'a> {
     }
 
     /// A login where there is any part of one, since it can be renewed; else a token handed in.
-    fn login(&self) -> Result<(AppId, Credential), Refusal> {
+    fn login(&self) -> Result<(AppId, Credential), PlatformWord> {
         if self.has(APP_ID) || self.has(SECRET) {
             let app_id = self.app_id(APP_ID)?;
             let secret = self.text(SECRET)?;
@@ -335,8 +335,8 @@ impl<'a> Contents<'a> {
     }
 }
 
-fn missing(namespace: &str, name: &str, (kind, contents): Making) -> Refusal {
-    Refusal::new(
+fn missing(namespace: &str, name: &str, (kind, contents): Making) -> PlatformWord {
+    PlatformWord::new(
         PlatformReason::SecretNotFound,
         format!(
             "Secret {namespace}/{name} does not exist. Name another one in the spec, or create it: \
@@ -345,9 +345,9 @@ fn missing(namespace: &str, name: &str, (kind, contents): Making) -> Refusal {
     )
 }
 
-fn forbidden(namespace: &str, name: &str, words: &str) -> Refusal {
+fn forbidden(namespace: &str, name: &str, words: &str) -> PlatformWord {
     let subject = subject(words);
-    Refusal::new(
+    PlatformWord::new(
         PlatformReason::SecretForbidden,
         format!(
             "The operator may not list and watch Secret {namespace}/{name}. Where the Role {SECRETS_ROLE} names that Secret, bind it: \

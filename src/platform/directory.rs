@@ -7,10 +7,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Notify, SetOnce};
 
-use super::credentials::Refusal;
+use super::credentials::PlatformWord;
 use super::namespace::Namespace;
-use super::object::Object;
-use super::reads::{Overtaken, Reads, Subject};
+use super::object::PlatformObject;
+use super::reads::{Overtaken, ReadSubject, SharedReads};
 use super::{Resolution, Usable};
 use crate::api::names::ObjectKey;
 use crate::remote::client::Connection;
@@ -21,10 +21,10 @@ use crate::sight::Sight;
 ///
 /// [`super::run`] fills it from its watches; everybody else only asks.
 pub struct Directory {
-    pub(super) reads: Reads,
+    pub(super) reads: SharedReads,
     pub(super) sight: Arc<Sight>,
     pub(super) overtaken: Overtaken,
-    view: RwLock<View>,
+    view: RwLock<DirectoryView>,
     listed: SetOnce<()>,
     /// Told whenever a status may have to be written at once.
     pub(super) status_due: Arc<Notify>,
@@ -32,20 +32,20 @@ pub struct Directory {
 
 /// The cached world.
 #[derive(Default)]
-pub(super) struct View {
+pub(super) struct DirectoryView {
     pub platforms_listed: bool,
     pub namespaces_listed: bool,
-    pub platforms: BTreeMap<ObjectKey, Entry>,
+    pub platforms: BTreeMap<ObjectKey, PlatformEntry>,
     pub namespaces: HashMap<String, Namespace>,
     /// Those of which a GET has shown more than the watch.
-    pub overtaken: BTreeSet<Subject>,
+    pub overtaken: BTreeSet<ReadSubject>,
     /// Those whose finalizer can't be changed, and why.
-    pub finalizers_refused: HashMap<ObjectKey, Refusal>,
+    pub finalizers_refused: HashMap<ObjectKey, PlatformWord>,
 }
 
 /// One `Platform` and what became of it.
-pub(super) struct Entry {
-    pub object: Object,
+pub(super) struct PlatformEntry {
+    pub object: PlatformObject,
     pub access: Access,
     pub revision: u64,
     /// Whether a credential of it was tried, be it the present one or one before: however often its Secret changes, that
@@ -59,7 +59,7 @@ pub(super) enum Access {
     /// A Secret has not been seen yet.
     Unread,
     /// They can't.
-    Refused(Refusal),
+    Refused(PlatformWord),
     /// They can.
     Granted(Grant),
 }
@@ -74,14 +74,14 @@ pub(super) struct Grant {
     /// Whether this `Platform` brings a login rather than a token handed in.
     pub logs_in: bool,
     /// What is wrong with a Secret while what it held before still serves.
-    pub last_good: Option<Refusal>,
+    pub last_good: Option<PlatformWord>,
 }
 
 impl Directory {
     /// Nothing known yet. `client` serves the reads of [`Self::confirm`].
     pub fn new(client: kube::Client, sight: Arc<Sight>) -> Arc<Self> {
         Arc::new(Self {
-            reads: Reads::new(client, Arc::clone(&sight)),
+            reads: SharedReads::new(client, Arc::clone(&sight)),
             sight,
             overtaken: Overtaken::default(),
             view: RwLock::default(),
@@ -117,7 +117,7 @@ impl Directory {
     /// Waits until it is known of every `Platform` whether calls can be made over it: no Secret is on its way any more.
     pub(super) async fn assessed(&self) {
         self.listed().await;
-        let unread = |entry: &Entry| matches!(entry.access, Access::Unread);
+        let unread = |entry: &PlatformEntry| matches!(entry.access, Access::Unread);
         while self.view().platforms.values().any(unread) {
             self.status_due.notified().await;
         }
@@ -125,7 +125,7 @@ impl Directory {
 
     /// The `Platform`s that calls of one application can be made for at one endpoint.
     pub fn of_application(&self, key: &SessionKey) -> Vec<ObjectKey> {
-        let is_of = |(_, entry): &(&ObjectKey, &Entry)| matches!(&entry.access, Access::Granted(grant) if grant.key == *key);
+        let is_of = |(_, entry): &(&ObjectKey, &PlatformEntry)| matches!(&entry.access, Access::Granted(grant) if grant.key == *key);
         let view = self.view();
         let platforms = view.platforms.iter().filter(is_of);
         platforms.map(|(platform, _)| platform.clone()).collect()
@@ -134,7 +134,7 @@ impl Directory {
     /// Every `Platform`, with its session where calls can be made. For metrics.
     pub fn platforms(&self) -> Vec<(ObjectKey, Option<Usable>)> {
         let view = self.view();
-        let usable = |(key, entry): (&ObjectKey, &Entry)| (key.clone(), entry.usable());
+        let usable = |(key, entry): (&ObjectKey, &PlatformEntry)| (key.clone(), entry.usable());
         view.platforms.iter().map(usable).collect()
     }
 
@@ -143,12 +143,12 @@ impl Directory {
         Some(self.view().platforms.get(platform)?.object.uid.clone())
     }
 
-    pub(super) fn view(&self) -> RwLockReadGuard<'_, View> {
+    pub(super) fn view(&self) -> RwLockReadGuard<'_, DirectoryView> {
         self.view.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes what is known; then tells who waits for the first lists and for statuses.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut View) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut DirectoryView) -> T) -> T {
         let changed = change(&mut self.view_mut());
         let view = self.view();
         if view.platforms_listed && view.namespaces_listed {
@@ -160,7 +160,7 @@ impl Directory {
     }
 
     /// Remembers whose finalizer can't be changed. Wakes nobody: whoever waits for one looks again by itself.
-    pub(super) fn finalizers_refused(&self, refused: HashMap<ObjectKey, Refusal>) {
+    pub(super) fn finalizers_refused(&self, refused: HashMap<ObjectKey, PlatformWord>) {
         if self.view().finalizers_refused != refused {
             self.view_mut().finalizers_refused = refused;
         }
@@ -168,7 +168,7 @@ impl Directory {
 
     /// Remembers a status that was just written, so that it isn't worked out against an older one
     /// before its echo is here. Wakes nobody.
-    pub(super) fn status_written(&self, object: Object) {
+    pub(super) fn status_written(&self, object: PlatformObject) {
         if let Some(entry) = self.view_mut().platforms.get_mut(&object.key)
             && entry.object.uid == object.uid
         {
@@ -178,12 +178,12 @@ impl Directory {
         }
     }
 
-    fn view_mut(&self) -> RwLockWriteGuard<'_, View> {
+    fn view_mut(&self) -> RwLockWriteGuard<'_, DirectoryView> {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl View {
+impl DirectoryView {
     pub(super) fn resolve(&self, platform: &ObjectKey, namespace: &str) -> Resolution {
         if !(self.platforms_listed && self.namespaces_listed) {
             return Resolution::Unread;
@@ -218,7 +218,7 @@ impl View {
     }
 }
 
-impl Refusal {
+impl PlatformWord {
     fn resolution(&self, ending: bool) -> Resolution {
         Resolution::Unusable {
             reason: self.reason,
@@ -228,7 +228,7 @@ impl Refusal {
     }
 }
 
-impl Entry {
+impl PlatformEntry {
     fn resolution(&self, ending: bool) -> Resolution {
         // Nobody is to rely on it before it can't vanish any more.
         if !self.object.in_use && self.object.deleted_at.is_none() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::credentials::{Assessment, Seen, assess};
+use super::credentials::{Assessment, SeenSecret, assess};
 use super::reads::SecretRead;
 use super::{Directory, Resolution, watch};
 use crate::api::names::ObjectKey;
@@ -45,7 +45,10 @@ impl Directory {
         );
         let (read, begun_later) = self.read_secret(&name).await?;
         let begun = begun.min(begun_later);
-        let seen = read.as_ref().clone().map_or(Seen::Missing, Seen::Present);
+        let seen = read
+            .as_ref()
+            .clone()
+            .map_or(SeenSecret::Missing, SeenSecret::Present);
         // Of the Secrets only the one with the credentials matters here; what TLS settings hold says nothing of them.
         let tls = spec.tls.map(|tls| Tls {
             server_name: tls.server_name,

@@ -8,8 +8,8 @@ use tracing::info;
 
 use super::Users;
 use super::attempts::Attempts;
-use super::credentials::Refusal;
-use super::object::Object;
+use super::credentials::PlatformWord;
+use super::object::PlatformObject;
 use crate::api::names::{IN_USE_FINALIZER, ObjectKey, REQUESTED_AT_ANNOTATION};
 use crate::api::platform::{Platform, PlatformReason};
 use crate::writes::{self, End};
@@ -20,7 +20,7 @@ const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
 
 /// What is to be done with the finalizer of one Platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum FinalizerStep {
     /// Nothing.
     Keep,
     /// Put it on, before the first object needs it.
@@ -31,17 +31,21 @@ pub(super) enum Step {
 
 /// Decides on the finalizer. `users` are unknown before a first list of the objects; `known` is how long this process
 /// has known that the Platform is being deleted.
-pub(super) fn step(object: &Object, users: Option<&Users>, known: Duration) -> Step {
+pub(super) fn step(
+    object: &PlatformObject,
+    users: Option<&Users>,
+    known: Duration,
+) -> FinalizerStep {
     match (object.deleted_at, object.in_use) {
-        (None, false) => Step::Add,
-        (None, true) | (Some(_), false) => Step::Keep,
-        (Some(_), true) if object.is_abandoned() => Step::Remove,
+        (None, false) => FinalizerStep::Add,
+        (None, true) | (Some(_), false) => FinalizerStep::Keep,
+        (Some(_), true) if object.is_abandoned() => FinalizerStep::Remove,
         (Some(_), true) => {
             let unused = users.is_some_and(|users| users.count == 0);
             if unused && known >= ACCEPTANCE_TRAVELS {
-                Step::Remove
+                FinalizerStep::Remove
             } else {
-                Step::Keep
+                FinalizerStep::Keep
             }
         }
     }
@@ -53,7 +57,7 @@ pub(super) struct Going(HashMap<ObjectKey, (String, Instant)>);
 
 impl Going {
     /// How long it has been known that `object` is being deleted.
-    pub(super) fn known_to_go(&mut self, object: &Object, now: Instant) -> Duration {
+    pub(super) fn known_to_go(&mut self, object: &PlatformObject, now: Instant) -> Duration {
         if object.deleted_at.is_none() {
             return Duration::ZERO;
         }
@@ -72,7 +76,7 @@ impl Going {
 }
 
 /// The Platforms whose finalizer could not be changed, and what to say of each.
-pub(super) fn refusals(attempts: &Attempts, now: Instant) -> HashMap<ObjectKey, Refusal> {
+pub(super) fn refusals(attempts: &Attempts, now: Instant) -> HashMap<ObjectKey, PlatformWord> {
     let refused = attempts.refused(now);
     refused
         .map(|(key, words)| (key.clone(), refusal(words)))
@@ -80,22 +84,26 @@ pub(super) fn refusals(attempts: &Attempts, now: Instant) -> HashMap<ObjectKey, 
 }
 
 /// What is said of a Platform whose finalizer can't be changed.
-pub(super) fn refusal(words: &str) -> Refusal {
+pub(super) fn refusal(words: &str) -> PlatformWord {
     let message = format!(
         "The finalizer {IN_USE_FINALIZER} can't be changed, so no object may rely on this Platform, and one that is being deleted can't go: {words}; mend the admission policy or the right that refuses it. It is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
     );
-    Refusal::new(PlatformReason::FinalizerRefused, message)
+    PlatformWord::new(PlatformReason::FinalizerRefused, message)
 }
 
 /// Changes the finalizers of the version that was looked at, and of no other.
-pub(super) async fn patch(client: &kube::Client, object: &Object, step: Step) -> End {
+pub(super) async fn patch(
+    client: &kube::Client,
+    object: &PlatformObject,
+    step: FinalizerStep,
+) -> End {
     let others = object.finalizers.iter().map(String::as_str);
     let others = others.filter(|other| *other != IN_USE_FINALIZER);
-    let ours = (step == Step::Add).then_some(IN_USE_FINALIZER);
+    let ours = (step == FinalizerStep::Add).then_some(IN_USE_FINALIZER);
     let list: Vec<&str> = others.chain(ours).collect();
     let target = object.target();
     let end = writes::finalizers::<Platform>(client, &target, &list, IN_USE_FINALIZER).await;
-    if step == Step::Remove && matches!(end, End::Taken(_)) {
+    if step == FinalizerStep::Remove && matches!(end, End::Taken(_)) {
         info!(platform = %object.key, "let go: nobody needs it any more");
     }
     end
@@ -108,7 +116,7 @@ mod tests {
     use super::super::object::tests::{object, spec};
     use super::*;
 
-    fn platform(deleted: bool, in_use: bool, abandon: Option<&str>) -> Object {
+    fn platform(deleted: bool, in_use: bool, abandon: Option<&str>) -> PlatformObject {
         let mut whole = json!({
             "metadata": {"namespace": "iot", "name": "p", "uid": "uid-1", "finalizers": ["other/one"]},
             "spec": spec(),
@@ -140,21 +148,24 @@ mod tests {
     fn a_platform_gets_the_finalizer_before_anybody_uses_it() {
         assert_eq!(
             step(&platform(false, false, None), None, later(0)),
-            Step::Add
+            FinalizerStep::Add
         );
         assert_eq!(
             step(&platform(false, true, None), Some(&users(0)), later(9)),
-            Step::Keep
+            FinalizerStep::Keep
         );
     }
 
     #[test]
     fn it_goes_once_its_users_are_known_to_be_gone() {
         let going = platform(true, true, None);
-        assert_eq!(step(&going, None, later(9)), Step::Keep);
-        assert_eq!(step(&going, Some(&users(1)), later(9)), Step::Keep);
-        assert_eq!(step(&going, Some(&users(0)), later(1)), Step::Keep);
-        assert_eq!(step(&going, Some(&users(0)), later(2)), Step::Remove);
+        assert_eq!(step(&going, None, later(9)), FinalizerStep::Keep);
+        assert_eq!(step(&going, Some(&users(1)), later(9)), FinalizerStep::Keep);
+        assert_eq!(step(&going, Some(&users(0)), later(1)), FinalizerStep::Keep);
+        assert_eq!(
+            step(&going, Some(&users(0)), later(2)),
+            FinalizerStep::Remove
+        );
     }
 
     #[test]
@@ -179,13 +190,13 @@ mod tests {
     #[test]
     fn it_goes_before_its_users_only_when_a_person_names_its_uid() {
         let with = |uid| step(&platform(true, true, Some(uid)), Some(&users(7)), later(0));
-        assert_eq!(with("uid-1"), Step::Remove);
+        assert_eq!(with("uid-1"), FinalizerStep::Remove);
         assert_eq!(
             with("uid-2"),
-            Step::Keep,
+            FinalizerStep::Keep,
             "that was an earlier Platform of this name"
         );
         let alive = platform(false, true, Some("uid-1"));
-        assert_eq!(step(&alive, Some(&users(7)), later(0)), Step::Keep);
+        assert_eq!(step(&alive, Some(&users(7)), later(0)), FinalizerStep::Keep);
     }
 }

@@ -7,12 +7,12 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use super::credentials::{
-    Assessment, Inputs, Refusal, Seen, assess, named_secrets, same_tls, unusable_tls,
+    Assessment, Inputs, PlatformWord, SeenSecret, assess, named_secrets, same_tls, unusable_tls,
 };
-use super::directory::{Access, Directory, Entry, Grant};
+use super::directory::{Access, Directory, Grant, PlatformEntry};
 use super::namespace::Namespace;
-use super::object::{Object, Wanted};
-use super::reads::{PlatformRead, Read, Subject};
+use super::object::{PlatformObject, Wanted};
+use super::reads::{NewerRead, PlatformRead, ReadSubject};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformSpec;
 use crate::clock::Clock;
@@ -28,7 +28,7 @@ pub(super) struct Keeper {
     connect: Connect,
     clock: Clock,
     changed: mpsc::UnboundedSender<ObjectKey>,
-    secrets: HashMap<ObjectKey, Seen>,
+    secrets: HashMap<ObjectKey, SeenSecret>,
     held: HashMap<ObjectKey, Held>,
     /// What stood in the Secrets of each Platform, whatever connection it has now.
     hidden: HashMap<ObjectKey, Vec<SecretString>>,
@@ -48,7 +48,7 @@ struct Held {
 
 impl Held {
     /// Whether `spec` still names the same place and the same Secrets.
-    fn serves(&self, object: &Object, spec: &PlatformSpec) -> bool {
+    fn serves(&self, object: &PlatformObject, spec: &PlatformSpec) -> bool {
         self.uid == object.uid
             && self.spec.endpoint == spec.endpoint
             && self.spec.credentials_secret_ref == spec.credentials_secret_ref
@@ -81,7 +81,7 @@ impl Keeper {
     }
 
     /// A whole list of Platforms: those not in it are gone.
-    pub(super) fn platforms_listed(&mut self, objects: Vec<Object>) {
+    pub(super) fn platforms_listed(&mut self, objects: Vec<PlatformObject>) {
         let listed: HashSet<ObjectKey> = objects.iter().map(|o| o.key.clone()).collect();
         let known: Vec<ObjectKey> = self.directory.view().platforms.keys().cloned().collect();
         for gone in known.iter().filter(|key| !listed.contains(key)) {
@@ -99,7 +99,7 @@ impl Keeper {
     }
 
     /// What a GET has shown before the watch did.
-    pub(super) fn overtaken(&mut self, read: Read) {
+    pub(super) fn overtaken(&mut self, read: NewerRead) {
         let newer = self.directory.change(|view| {
             let newer = view.is_overtaken_by(&read);
             if newer {
@@ -109,11 +109,11 @@ impl Keeper {
         });
         match read {
             _ if !newer => {}
-            Read::Platform(_, PlatformRead::Found(object)) => {
+            NewerRead::Platform(_, PlatformRead::Found(object)) => {
                 self.evaluate(Arc::unwrap_or_clone(object));
             }
-            Read::Platform(key, PlatformRead::Gone { .. }) => self.platform_gone(&key),
-            Read::Namespace(name, namespace) => {
+            NewerRead::Platform(key, PlatformRead::Gone { .. }) => self.platform_gone(&key),
+            NewerRead::Namespace(name, namespace) => {
                 let namespace = Arc::unwrap_or_clone(namespace);
                 self.directory
                     .change(|view| view.namespaces.insert(name, namespace));
@@ -136,13 +136,13 @@ impl Keeper {
     }
 
     /// A Platform that was created or changed.
-    pub(super) fn platform_applied(&mut self, object: Object) {
+    pub(super) fn platform_applied(&mut self, object: PlatformObject) {
         let key = object.key.clone();
         let same = self.directory.change(|view| {
             if view.knows_newer(&object) {
                 return true;
             }
-            view.overtaken.remove(&Subject::Platform(key.clone()));
+            view.overtaken.remove(&ReadSubject::Platform(key.clone()));
             let Some(entry) = view.platforms.get_mut(&key) else {
                 return false;
             };
@@ -165,7 +165,7 @@ impl Keeper {
         self.sessions.leave(key);
         self.guards.drop_bound(key);
         self.directory.change(|view| {
-            view.overtaken.remove(&Subject::Platform(key.clone()));
+            view.overtaken.remove(&ReadSubject::Platform(key.clone()));
             view.platforms.remove(key)
         });
         self.tell(key);
@@ -214,7 +214,7 @@ impl Keeper {
             if view.knows_newer_namespace(&name, &namespace) {
                 return false;
             }
-            view.overtaken.remove(&Subject::Namespace(name.clone()));
+            view.overtaken.remove(&ReadSubject::Namespace(name.clone()));
             let new = namespace.labels.clone();
             let old = view.namespaces.insert(name, namespace);
             old.is_none_or(|old| old.labels != new)
@@ -223,20 +223,21 @@ impl Keeper {
 
     fn remove_namespace(&mut self, name: &str) {
         self.directory.change(|view| {
-            view.overtaken.remove(&Subject::Namespace(name.to_owned()));
+            view.overtaken
+                .remove(&ReadSubject::Namespace(name.to_owned()));
             view.namespaces.remove(name)
         });
     }
 
     /// What was seen of a Secret that some Platform names.
-    pub(super) fn secret_seen(&mut self, secret: &ObjectKey, seen: Seen) {
+    pub(super) fn secret_seen(&mut self, secret: &ObjectKey, seen: SeenSecret) {
         let known = self.secrets.get(secret);
         // Whatever was seen before stands while it can't be read.
-        if known == Some(&seen) || (known.is_some() && matches!(seen, Seen::Failed(_))) {
+        if known == Some(&seen) || (known.is_some() && matches!(seen, SeenSecret::Failed(_))) {
             return;
         }
         self.secrets.insert(secret.clone(), seen);
-        let concerned: Vec<Object> = self
+        let concerned: Vec<PlatformObject> = self
             .directory
             .view()
             .platforms
@@ -310,13 +311,15 @@ impl Keeper {
     }
 
     /// Works out what `object` comes to, joins or leaves the session, and says that it changed.
-    fn evaluate(&mut self, object: Object) {
+    fn evaluate(&mut self, object: PlatformObject) {
         let key = object.key.clone();
         // Asked before it gets another credential, which takes the place of the one that was tried.
         let tried = self.was_tried(&object);
         let access = match &object.wanted {
             Ok(wanted) => self.access(&object, wanted),
-            Err(message) => Access::Refused(Refusal::new(object.undecodable(), message.clone())),
+            Err(message) => {
+                Access::Refused(PlatformWord::new(object.undecodable(), message.clone()))
+            }
         };
         if matches!(access, Access::Refused(_)) {
             self.held.remove(&key);
@@ -324,7 +327,7 @@ impl Keeper {
         }
         self.bound(&object, &access);
         self.revision += 1;
-        let entry = Entry {
+        let entry = PlatformEntry {
             object,
             access,
             revision: self.revision,
@@ -337,7 +340,7 @@ impl Keeper {
 
     /// Whether a credential of this Platform, of this uid, was tried. A try that is under way counts: who changes the
     /// credential meanwhile would go on for ever without one.
-    fn was_tried(&self, object: &Object) -> bool {
+    fn was_tried(&self, object: &PlatformObject) -> bool {
         let view = self.directory.view();
         let known = view.platforms.get(&object.key);
         let known = known.filter(|entry| entry.object.uid == object.uid);
@@ -353,7 +356,7 @@ impl Keeper {
 
     /// Tells the guard what the Platform lets go. What it can't tell now stands as it was: losing its
     /// credentials is no release.
-    fn bound(&self, object: &Object, access: &Access) {
+    fn bound(&self, object: &PlatformObject, access: &Access) {
         let Ok(wanted) = &object.wanted else { return };
         let (key, uid, guard) = (&object.key, &object.uid, &wanted.spec.guard);
         let now = self.clock.wall();
@@ -372,7 +375,7 @@ impl Keeper {
         }
     }
 
-    fn access(&mut self, object: &Object, wanted: &Wanted) -> Access {
+    fn access(&mut self, object: &PlatformObject, wanted: &Wanted) -> Access {
         let key = &object.key;
         let assessment = assess(&wanted.spec, &key.namespace, |secret| {
             self.secrets.get(secret)
@@ -418,10 +421,10 @@ impl Keeper {
 
     fn join(
         &mut self,
-        object: &Object,
+        object: &PlatformObject,
         wanted: &Wanted,
         held: Held,
-        last_good: Option<Refusal>,
+        last_good: Option<PlatformWord>,
     ) -> Access {
         let member = Member {
             calls: wanted.spec.quota.limit(),
@@ -458,7 +461,7 @@ impl Keeper {
 
     fn tell_selecting(&self) {
         let view = self.directory.view();
-        let selecting = |entry: &&Entry| {
+        let selecting = |entry: &&PlatformEntry| {
             let wanted = entry.object.wanted.as_ref();
             wanted.is_ok_and(|wanted| wanted.allowed.needs_labels())
         };
@@ -467,7 +470,7 @@ impl Keeper {
     }
 }
 
-fn names(object: &Object, secret: &ObjectKey) -> bool {
+fn names(object: &PlatformObject, secret: &ObjectKey) -> bool {
     object.wanted.as_ref().is_ok_and(|wanted| {
         named_secrets(&wanted.spec, &object.key.namespace).any(|named| named == *secret)
     })

@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
-use super::object::Object;
+use super::object::PlatformObject;
 use crate::api::names::ObjectKey;
 use crate::api::platform::{GuardStatus, PlatformStatus, SentDeletions};
 use crate::guard::{Guards, Unused};
 
 /// The bounds that count as sent and whose application isn't known yet.
 #[derive(Default)]
-pub(super) struct Lost(BTreeMap<ObjectKey, i32>);
+pub(super) struct LostBounds(BTreeMap<ObjectKey, i32>);
 
-impl Lost {
+impl LostBounds {
     /// Counts whole bounds in the statuses of `objects` whose records can't be read.
-    pub(super) fn count(objects: &mut [Object], now: Timestamp) -> Self {
+    pub(super) fn count(objects: &mut [PlatformObject], now: Timestamp) -> Self {
         let mut lost = BTreeMap::new();
         for object in objects {
             if object.beside.unreadable.is_empty() {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     /// A Platform that lets two go, with this status of its own.
-    fn platform(mut status: Value) -> Object {
+    fn platform(mut status: Value) -> PlatformObject {
         let mut spec = spec();
         spec["guard"]["maxDeletions"] = json!(2);
         status["uid"] = json!("uid-p");
@@ -110,7 +110,7 @@ mod tests {
             crate::clock::Clock::default(),
         );
         let mut objects = [platform(status)];
-        let mut lost = Lost::count(&mut objects, at(0));
+        let mut lost = LostBounds::count(&mut objects, at(0));
         let loaded = objects.iter();
         let loaded = loaded.map(|object| (&object.key, &*object.uid, &object.status));
         guards.load(loaded, &Unused::default(), at(0));

@@ -159,7 +159,7 @@ pub struct Users {
 pub type Census = Box<dyn Fn(&ObjectKey, bool) -> Option<Tenants> + Send + Sync>;
 
 /// What the Platform controller works with.
-pub struct Context {
+pub struct PlatformContext {
     /// The API server.
     pub client: kube::Client,
     /// The clocks.
@@ -192,7 +192,7 @@ pub struct Context {
 /// `changed` gets a Platform whenever what it is to its objects may have changed, so that they are
 /// tried at once.
 pub async fn run(
-    context: Context,
+    context: PlatformContext,
     changed: mpsc::UnboundedSender<ObjectKey>,
     cancel: CancellationToken,
 ) {

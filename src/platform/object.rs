@@ -13,14 +13,14 @@ use crate::api::names::{
 use crate::api::platform::{
     AllowedFrom, AllowedNamespaces, PlatformReason, PlatformSpec, PlatformStatus,
 };
-use crate::api::status::{self, Bearer, Beside, Read};
+use crate::api::status::{self, Bearer, Beside, ReadStatus};
 use crate::raw::Raw;
-use crate::sight::{Kind, Sight, lineage};
+use crate::sight::{Sight, WatchKind, lineage};
 use crate::writes::Target;
 
 /// What matters of one `Platform`.
 #[derive(Clone, Debug)]
-pub(super) struct Object {
+pub(super) struct PlatformObject {
     pub key: ObjectKey,
     pub uid: String,
     pub resource_version: String,
@@ -61,7 +61,7 @@ pub(super) enum Allowed {
     Matching(Selector),
 }
 
-impl Object {
+impl PlatformObject {
     /// The word for one whose spec can't be used.
     pub(super) fn undecodable(&self) -> PlatformReason {
         if self.lost {
@@ -100,12 +100,12 @@ impl Object {
     }
 }
 
-impl Object {
+impl PlatformObject {
     /// The same as `from`, unless it was written while its definition lacked fields.
     pub(super) fn judged(read: Raw, sight: &Sight, listed: bool) -> Self {
         let of = lineage(&read.metadata, &read.data["status"]);
         let mut object = Self::from(read);
-        if let Some(what) = sight.doubts(Kind::Platforms, &of, listed) {
+        if let Some(what) = sight.doubts(WatchKind::Platforms, &of, listed) {
             object.wanted = Err(format!(
                 "the Platform was written while its CustomResourceDefinition was not complete ({what}), and what those fields held is lost: \
                  look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {} (where it stands already, take it off first)",
@@ -117,7 +117,7 @@ impl Object {
     }
 }
 
-impl From<Raw> for Object {
+impl From<Raw> for PlatformObject {
     fn from(mut read: Raw) -> Self {
         let meta = read.metadata;
         let status = read.data["status"].take();
@@ -133,7 +133,7 @@ impl From<Raw> for Object {
             uid: &uid,
             created: meta.creation_timestamp.map(|time| time.0),
         };
-        let Read { status, beside } = status::read::<PlatformStatus>(status, &bearer);
+        let ReadStatus { status, beside } = status::read::<PlatformStatus>(status, &bearer);
         Self {
             key: ObjectKey::new(
                 meta.namespace.unwrap_or_default(),
@@ -227,11 +227,11 @@ pub(super) mod tests {
     use crate::api::crds;
 
     /// The Platform `iot/production`, with the given spec.
-    pub(in crate::platform) fn platform(spec: &Value) -> Object {
+    pub(in crate::platform) fn platform(spec: &Value) -> PlatformObject {
         named("production", spec)
     }
 
-    pub(in crate::platform) fn named(name: &str, spec: &Value) -> Object {
+    pub(in crate::platform) fn named(name: &str, spec: &Value) -> PlatformObject {
         object(&json!({
             "metadata": {"namespace": "iot", "name": name, "uid": format!("uid-{name}"), "generation": 3},
             "spec": spec
@@ -277,14 +277,14 @@ pub(super) mod tests {
             let (parent, name) = field.rsplit_once('/').unwrap();
             let parent = whole["spec"].pointer_mut(parent).unwrap();
             parent.as_object_mut().unwrap().remove(name);
-            let read: Object = serde_json::from_value::<Raw>(whole).unwrap().into();
+            let read: PlatformObject = serde_json::from_value::<Raw>(whole).unwrap().into();
             let why = read.wanted.unwrap_err();
             assert!(why.contains(&field.replace('/', ".")), "{why}");
         }
     }
 
     /// With our finalizer, unless `whole` says which there are.
-    pub(in crate::platform) fn object(whole: &Value) -> Object {
+    pub(in crate::platform) fn object(whole: &Value) -> PlatformObject {
         let mut whole = whole.clone();
         if whole["metadata"].get("finalizers").is_none() {
             whole["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
@@ -297,7 +297,7 @@ pub(super) mod tests {
         served(json!({"spec": given}))["spec"].take()
     }
 
-    fn with_selector(selector: &Value) -> Object {
+    fn with_selector(selector: &Value) -> PlatformObject {
         let mut spec = spec();
         spec["allowedNamespaces"] = json!({"from": "Selector", "selector": selector});
         platform(&spec)

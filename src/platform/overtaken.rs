@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Directory;
-use super::directory::View;
+use super::directory::DirectoryView;
 use super::namespace::Namespace;
-use super::object::Object;
-use super::reads::{PlatformRead, Read, Subject};
+use super::object::PlatformObject;
+use super::reads::{NewerRead, PlatformRead, ReadSubject};
 use crate::api::names::ObjectKey;
 
 /// A watch that hasn't shown what a GET has may not show the end of it either: so long until the next GET.
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 impl Directory {
     /// Hands a read on to the keeper where it is newer than what is known of the same object.
-    pub(super) fn overtake(&self, read: Read) {
+    pub(super) fn overtake(&self, read: NewerRead) {
         if !self.view().is_overtaken_by(&read) {
             return;
         }
@@ -28,7 +28,7 @@ impl Directory {
     }
 
     /// Waits for such reads.
-    pub(super) async fn newer(&self) -> Vec<Read> {
+    pub(super) async fn newer(&self) -> Vec<NewerRead> {
         self.overtaken.taken().await
     }
 
@@ -36,36 +36,36 @@ impl Directory {
     pub(super) async fn follow_overtaken(&self) -> ! {
         loop {
             sleep(PAUSE).await;
-            let behind: Vec<Subject> = self.view().overtaken.iter().cloned().collect();
+            let behind: Vec<ReadSubject> = self.view().overtaken.iter().cloned().collect();
             for subject in behind {
                 // One that fails says nothing new; whoever is about to call is told.
                 match subject {
-                    Subject::Platform(key) => drop(self.read_platform(&key).await),
-                    Subject::Namespace(name) => drop(self.read_namespace(&name).await),
+                    ReadSubject::Platform(key) => drop(self.read_platform(&key).await),
+                    ReadSubject::Namespace(name) => drop(self.read_namespace(&name).await),
                 }
             }
         }
     }
 }
 
-impl View {
+impl DirectoryView {
     /// Whether `read` is newer than what is known of the same object.
-    pub(super) fn is_overtaken_by(&self, read: &Read) -> bool {
+    pub(super) fn is_overtaken_by(&self, read: &NewerRead) -> bool {
         match read {
-            Read::Platform(_, PlatformRead::Found(read)) => {
+            NewerRead::Platform(_, PlatformRead::Found(read)) => {
                 self.compare_platform(read) == Some(Ordering::Less)
             }
-            Read::Platform(key, PlatformRead::Gone { uid }) => {
+            NewerRead::Platform(key, PlatformRead::Gone { uid }) => {
                 uid.is_some() && self.uid(key) == uid.as_deref()
             }
-            Read::Namespace(name, read) => {
+            NewerRead::Namespace(name, read) => {
                 self.compare_namespace(name, read) == Some(Ordering::Less)
             }
         }
     }
 
     /// Whether a newer version than `shown` is known of the same Platform.
-    pub(super) fn knows_newer(&self, shown: &Object) -> bool {
+    pub(super) fn knows_newer(&self, shown: &PlatformObject) -> bool {
         self.compare_platform(shown) == Some(Ordering::Greater)
     }
 
@@ -80,7 +80,7 @@ impl View {
     }
 
     /// With each change of its spec, and with its deletion, the generation of an object grows.
-    fn compare_platform(&self, other: &Object) -> Option<Ordering> {
+    fn compare_platform(&self, other: &PlatformObject) -> Option<Ordering> {
         let known = &self.platforms.get(&other.key)?.object;
         (known.uid == other.uid).then(|| known.generation.cmp(&other.generation))
     }

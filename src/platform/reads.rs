@@ -16,13 +16,13 @@ use tokio::time::{Instant, timeout};
 
 use super::credentials::SecretData;
 use super::namespace::Namespace;
-use super::object::Object;
+use super::object::PlatformObject;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Platform;
 use crate::follow::words;
 use crate::raw::Raw;
 use crate::schemas;
-use crate::sight::{Compared, Kind, Sight};
+use crate::sight::{Compared, Sight, WatchKind};
 
 /// How old a read may be, from the moment it began to the moment it is asked for.
 pub(super) const FRESH: Duration = Duration::from_millis(500);
@@ -31,13 +31,13 @@ pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is read before a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
+pub(super) enum ReadSubject {
     Platform(ObjectKey),
     Namespace(String),
 }
 
 /// What a GET has shown.
-pub(super) enum Read {
+pub(super) enum NewerRead {
     Platform(ObjectKey, PlatformRead),
     Namespace(String, Arc<Namespace>),
 }
@@ -45,7 +45,7 @@ pub(super) enum Read {
 /// What a GET has shown of a Platform.
 #[derive(Clone)]
 pub(super) enum PlatformRead {
-    Found(Arc<Object>),
+    Found(Arc<PlatformObject>),
     /// None, where one of this uid was known when the GET began.
     Gone {
         uid: Option<String>,
@@ -55,19 +55,19 @@ pub(super) enum PlatformRead {
 /// Reads that are newer than what is known.
 #[derive(Default)]
 pub(super) struct Overtaken {
-    reads: Mutex<BTreeMap<Subject, Read>>,
+    reads: Mutex<BTreeMap<ReadSubject, NewerRead>>,
     added: Notify,
 }
 
 impl Overtaken {
     /// Takes the place of an earlier read of the same object.
-    pub(super) fn add(&self, read: Read) {
+    pub(super) fn add(&self, read: NewerRead) {
         self.lock().insert(read.subject(), read);
         self.added.notify_one();
     }
 
     /// Waits until there are some, and takes them.
-    pub(super) async fn taken(&self) -> Vec<Read> {
+    pub(super) async fn taken(&self) -> Vec<NewerRead> {
         loop {
             let reads = std::mem::take(&mut *self.lock());
             if !reads.is_empty() {
@@ -77,16 +77,16 @@ impl Overtaken {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Subject, Read>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ReadSubject, NewerRead>> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Read {
-    pub(super) fn subject(&self) -> Subject {
+impl NewerRead {
+    pub(super) fn subject(&self) -> ReadSubject {
         match self {
-            Self::Platform(key, _) => Subject::Platform(key.clone()),
-            Self::Namespace(name, _) => Subject::Namespace(name.clone()),
+            Self::Platform(key, _) => ReadSubject::Platform(key.clone()),
+            Self::Namespace(name, _) => ReadSubject::Namespace(name.clone()),
         }
     }
 }
@@ -95,24 +95,24 @@ impl Read {
 pub(super) type SecretRead = Arc<Option<SecretData>>;
 
 /// The latest reads.
-pub(super) struct Reads {
+pub(super) struct SharedReads {
     client: kube::Client,
     sight: Arc<Sight>,
-    platforms: Shared<ObjectKey, PlatformRead>,
-    namespaces: Shared<String, Option<Arc<Namespace>>>,
-    pub(super) secrets: Shared<ObjectKey, SecretRead>,
-    definitions: Shared<Kind, Compared>,
+    platforms: SharedRead<ObjectKey, PlatformRead>,
+    namespaces: SharedRead<String, Option<Arc<Namespace>>>,
+    pub(super) secrets: SharedRead<ObjectKey, SecretRead>,
+    definitions: SharedRead<WatchKind, Compared>,
 }
 
-impl Reads {
+impl SharedReads {
     pub(super) fn new(client: kube::Client, sight: Arc<Sight>) -> Self {
         Self {
             client,
             sight,
-            platforms: Shared::default(),
-            namespaces: Shared::default(),
-            secrets: Shared::default(),
-            definitions: Shared::default(),
+            platforms: SharedRead::default(),
+            namespaces: SharedRead::default(),
+            secrets: SharedRead::default(),
+            definitions: SharedRead::default(),
         }
     }
 
@@ -121,7 +121,7 @@ impl Reads {
     }
 
     /// Which version of a definition is served: its metadata, and nothing else.
-    pub(super) async fn definition(&self, kind: Kind) -> Result<(Compared, Instant), String> {
+    pub(super) async fn definition(&self, kind: WatchKind) -> Result<(Compared, Instant), String> {
         let get = async {
             let name = schemas::name(kind).ok_or("there is no such definition")?;
             let url = CustomResourceDefinition::url_path(&(), None);
@@ -148,7 +148,7 @@ impl Reads {
             let uid = uid();
             match timeout(READ_TIMEOUT, api.get_opt(&key.name)).await {
                 Ok(Ok(Some(found))) => {
-                    let found = Object::judged(found, &self.sight, false);
+                    let found = PlatformObject::judged(found, &self.sight, false);
                     Ok(PlatformRead::Found(Arc::new(found)))
                 }
                 Ok(Ok(None)) => Ok(PlatformRead::Gone { uid }),
@@ -177,7 +177,7 @@ impl Reads {
 }
 
 /// Reads by key, one at a time for each, shared by all who ask within [`FRESH`] of its beginning.
-pub(super) struct Shared<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
+pub(super) struct SharedRead<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
 
 type Slot<T> = tokio::sync::Mutex<Option<Last<T>>>;
 
@@ -186,13 +186,13 @@ struct Last<T> {
     result: Result<T, String>,
 }
 
-impl<K, T> Default for Shared<K, T> {
+impl<K, T> Default for SharedRead<K, T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Clone + Eq + Hash, T: Clone> Shared<K, T> {
+impl<K: Clone + Eq + Hash, T: Clone> SharedRead<K, T> {
     /// A read that began at most [`FRESH`] before this was called, and when it did. A failure is shared like a success,
     /// so that an API server that doesn't answer costs one time-out and not one for each who waits.
     pub(super) async fn read(

@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use self::said::{lost, said};
 use super::Users;
-use super::credentials::Refusal;
+use super::credentials::PlatformWord;
 use super::directory::{Access, Grant};
-use super::object::Object;
-use crate::api::condition::{READY, RECONCILING, STALLED, Verdict, merge};
+use super::object::PlatformObject;
+use crate::api::condition::{READY, RECONCILING, STALLED, Statement, merge};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{
     PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
@@ -28,8 +28,8 @@ use crate::telemetry::audit::Overdue;
 pub(super) const NUMBERS_EVERY: Duration = Duration::from_secs(10);
 
 /// Everything that a status is made from.
-pub(super) struct Look<'a> {
-    pub object: &'a Object,
+pub(super) struct StatusSource<'a> {
+    pub object: &'a PlatformObject,
     pub access: &'a Access,
     /// The session as it is now, where there is one.
     pub snapshot: Option<&'a Snapshot>,
@@ -60,10 +60,10 @@ pub(super) struct Unwatched {
 }
 
 /// The status as it should be; `None` while there is nothing to say yet.
-pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
+pub(super) fn next(look: &StatusSource<'_>) -> Option<PlatformStatus> {
     let refusal = said(look)?;
     let previous = &look.object.status;
-    let verdict = Verdict {
+    let verdict = Statement {
         progress: refusal.reason.progress(),
         reason: refusal.reason.as_str(),
         message: &refusal.message,
@@ -107,9 +107,16 @@ pub(super) fn next(look: &Look<'_>) -> Option<PlatformStatus> {
 }
 
 /// The present status of `object` with conditions that say why no other one can be written; `None` where they stand there.
-pub(super) fn complaint(object: &Object, message: &str, now: Timestamp) -> Option<PlatformStatus> {
-    let said = lost(object, Refusal::new(PlatformReason::StatusRefused, message));
-    let verdict = Verdict {
+pub(super) fn complaint(
+    object: &PlatformObject,
+    message: &str,
+    now: Timestamp,
+) -> Option<PlatformStatus> {
+    let said = lost(
+        object,
+        PlatformWord::new(PlatformReason::StatusRefused, message),
+    );
+    let verdict = Statement {
         progress: said.reason.progress(),
         reason: said.reason.as_str(),
         message: &said.message,
@@ -174,7 +181,7 @@ pub(super) fn tells_the_same(previous: &PlatformStatus, next: &PlatformStatus) -
 }
 
 /// What was counted. Before a first list, and before a first inventory, what was counted before still stands.
-fn packages(look: &Look<'_>) -> Option<PackageCounts> {
+fn packages(look: &StatusSource<'_>) -> Option<PackageCounts> {
     let previous = look.object.status.packages.clone();
     let Some(counts) = look.packages.clone() else {
         return previous;
@@ -194,7 +201,7 @@ fn is_ours(condition: &Condition) -> bool {
     [READY, RECONCILING, STALLED].contains(&condition.type_.as_str())
 }
 
-fn session(look: &Look<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus {
+fn session(look: &StatusSource<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus {
     let previous = look.object.status.session.as_ref();
     let throttled_until = match &snapshot.state {
         State::Throttled { until } => wall(*until, look.now),

@@ -184,7 +184,7 @@ impl Running {
         );
         sessions.lead_unbounded();
         let cancel = CancellationToken::new();
-        let context = Context {
+        let context = PlatformContext {
             events: Events::new(
                 &client,
                 None,

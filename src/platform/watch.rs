@@ -17,23 +17,23 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::credentials::{KEYS, SecretData, Seen};
+use super::credentials::{KEYS, SecretData, SeenSecret};
 use super::failing::Failing;
 use super::keeper::Keeper;
 use super::namespace;
-use super::object::Object;
+use super::object::PlatformObject;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Platform;
-use crate::follow::{Wanted, follow, told};
+use crate::follow::{WatchScope, follow, told};
 use crate::raw::{Fields, Raw};
-use crate::sight::{Kind, Sight};
+use crate::sight::{Sight, WatchKind};
 
 /// A watch that the API server ends by itself is begun anew, so a connection that died unnoticed
 /// leaves us blind no longer than this (plus the 5 s that kube adds).
 const WATCH_TIMEOUT_SECONDS: u32 = 60;
 
-fn wanted(fields: Option<String>) -> Wanted {
-    Wanted {
+fn wanted(fields: Option<String>) -> WatchScope {
+    WatchScope {
         page: 500,
         seconds: WATCH_TIMEOUT_SECONDS,
         fields,
@@ -47,7 +47,7 @@ pub(super) fn platforms(
 ) -> impl Stream<Item = watcher::Result<Event<Raw>>> + Send + use<> {
     let kind = ApiResource::erase::<Platform>(&());
     let api = Api::<Raw>::all_with(client.clone(), &kind);
-    follow(api, wanted(None), sight.eye(Kind::Platforms))
+    follow(api, wanted(None), sight.eye(WatchKind::Platforms))
 }
 
 /// All Namespaces of the cluster.
@@ -57,11 +57,11 @@ pub(super) fn namespaces(
 ) -> impl Stream<Item = watcher::Result<Event<Raw>>> + Send + use<> {
     let kind = ApiResource::erase::<Namespace>(&());
     let api = Api::<Raw>::all_with(client.clone(), &kind);
-    follow(api, wanted(None), sight.eye(Kind::Namespaces))
+    follow(api, wanted(None), sight.eye(WatchKind::Namespaces))
 }
 
 /// Collects a list between `Init` and `InitDone`, then hands everything to the keeper.
-pub(super) struct PlatformIntake(Vec<Object>);
+pub(super) struct PlatformIntake(Vec<PlatformObject>);
 
 impl PlatformIntake {
     pub(super) fn new() -> Self {
@@ -76,14 +76,16 @@ impl PlatformIntake {
     ) {
         match event {
             Ok(Event::Init) => self.0.clear(),
-            Ok(Event::InitApply(object)) => self.0.push(Object::judged(object, sight, true)),
+            Ok(Event::InitApply(object)) => {
+                self.0.push(PlatformObject::judged(object, sight, true));
+            }
             Ok(Event::InitDone) => keeper.platforms_listed(std::mem::take(&mut self.0)),
             Ok(Event::Apply(object)) => {
-                keeper.platform_applied(Object::judged(object, sight, false));
+                keeper.platform_applied(PlatformObject::judged(object, sight, false));
             }
             Ok(Event::Delete(object)) => {
-                let object = Object::from(object);
-                sight.forget(Kind::Platforms, &object.uid);
+                let object = PlatformObject::from(object);
+                sight.forget(WatchKind::Platforms, &object.uid);
                 keeper.platform_gone(&object.key);
             }
             Err(error) => warn!(
@@ -135,7 +137,7 @@ pub(super) struct SecretWatches {
     client: kube::Client,
     sight: Arc<Sight>,
     stops: BTreeMap<ObjectKey, CancellationToken>,
-    streams: SelectAll<BoxStream<'static, (ObjectKey, Seen)>>,
+    streams: SelectAll<BoxStream<'static, (ObjectKey, SeenSecret)>>,
 }
 
 impl SecretWatches {
@@ -169,7 +171,7 @@ impl SecretWatches {
     }
 
     /// The next thing seen of any of them; `None` while none is watched.
-    pub(super) async fn next(&mut self) -> Option<(ObjectKey, Seen)> {
+    pub(super) async fn next(&mut self) -> Option<(ObjectKey, SeenSecret)> {
         self.streams.next().await
     }
 }
@@ -178,7 +180,7 @@ fn secret_watch(
     client: &kube::Client,
     sight: &Arc<Sight>,
     secret: ObjectKey,
-) -> impl Stream<Item = (ObjectKey, Seen)> + Send + use<> {
+) -> impl Stream<Item = (ObjectKey, SeenSecret)> + Send + use<> {
     let api = Api::<NamedSecret>::namespaced(client.clone(), &secret.namespace);
     // The only list and watch that a Role with resourceNames permits.
     let by_name = wanted(Some(format!("metadata.name={}", secret.name)));
@@ -212,7 +214,11 @@ struct Reading {
 
 impl Reading {
     /// What an event says of the Secret.
-    fn seen(&mut self, event: watcher::Result<Event<NamedSecret>>, now: Instant) -> Option<Seen> {
+    fn seen(
+        &mut self,
+        event: watcher::Result<Event<NamedSecret>>,
+        now: Instant,
+    ) -> Option<SeenSecret> {
         // The beginning of a list says nothing yet, and comes before each error.
         if !matches!(event, Ok(Event::Init) | Err(_)) {
             self.failing = None;
@@ -228,15 +234,17 @@ impl Reading {
             }
             Ok(Event::InitDone) => {
                 let listed = self.listed.take();
-                Some(listed.map_or(Seen::Missing, |secret| Seen::Present(secret.contents())))
+                Some(listed.map_or(SeenSecret::Missing, |secret| {
+                    SeenSecret::Present(secret.contents())
+                }))
             }
-            Ok(Event::Apply(secret)) => Some(Seen::Present(secret.contents())),
-            Ok(Event::Delete(_)) => Some(Seen::Missing),
+            Ok(Event::Apply(secret)) => Some(SeenSecret::Present(secret.contents())),
+            Ok(Event::Delete(_)) => Some(SeenSecret::Missing),
             // After a watch that is forbidden comes a list.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
                 if status.is_forbidden() =>
             {
-                Some(Seen::Forbidden(status.message))
+                Some(SeenSecret::Forbidden(status.message))
             }
             // Says nothing about the Secret: what was seen before stands.
             Err(error) => {
@@ -246,7 +254,7 @@ impl Reading {
                 );
                 let failing = Failing::after(self.failing.take(), told(&error), now);
                 let words = self.failing.insert(failing).lasting(now)?;
-                Some(Seen::Failed(words.to_owned()))
+                Some(SeenSecret::Failed(words.to_owned()))
             }
         }
     }
@@ -315,10 +323,10 @@ mod tests {
         }
         assert!(matches!(
             reading.seen(broken(), at(30)),
-            Some(Seen::Failed(_))
+            Some(SeenSecret::Failed(_))
         ));
         let listed = reading.seen(Ok(Event::InitDone), at(31));
-        assert!(matches!(listed, Some(Seen::Missing)));
+        assert!(matches!(listed, Some(SeenSecret::Missing)));
         assert!(
             reading.seen(broken(), at(40)).is_none(),
             "it was read since"

@@ -25,13 +25,13 @@ use self::repeats::Repeats;
 use self::rounds::Rounds;
 use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
 use super::attempts::Attempts;
-use super::credentials::Refusal;
+use super::credentials::PlatformWord;
 use super::directory::Access;
-use super::in_use::{self, Going, Step};
-use super::lost::Lost;
-use super::object::Object;
+use super::in_use::{self, FinalizerStep, Going};
+use super::lost::LostBounds;
+use super::object::PlatformObject;
 use super::status::Unwatched;
-use super::{Context, Tenants};
+use super::{PlatformContext, Tenants};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::api::status;
@@ -39,7 +39,7 @@ use crate::clock::Now;
 use crate::follow::{list, told};
 use crate::guard::{self, Told, Unused};
 use crate::raw::Raw;
-use crate::sight::Kind;
+use crate::sight::WatchKind;
 use crate::writes::{self, End};
 
 /// How often sessions are looked at.
@@ -61,7 +61,7 @@ const ASSESSED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps the statuses true until cancelled.
-pub(super) async fn run(context: Context, cancel: CancellationToken) {
+pub(super) async fn run(context: PlatformContext, cancel: CancellationToken) {
     let mut writer = Writer {
         context: Arc::new(context),
         written: Repeats::default(),
@@ -71,7 +71,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
         finalizers: Attempts::default(),
         going: Going::default(),
         unwatched: BTreeMap::new(),
-        lost: Lost::default(),
+        lost: LostBounds::default(),
         under_way: FuturesUnordered::new(),
         busy: HashSet::new(),
         rounds: Rounds::default(),
@@ -102,7 +102,7 @@ pub(super) async fn run(context: Context, cancel: CancellationToken) {
 }
 
 struct Writer {
-    context: Arc<Context>,
+    context: Arc<PlatformContext>,
     /// The last statuses that were written, and those that only say that another one is refused.
     written: Repeats,
     complained: Repeats,
@@ -114,7 +114,7 @@ struct Writer {
     /// The Secrets whose watch fails for long: since when, and how that is told.
     unwatched: BTreeMap<ObjectKey, (Instant, Unwatched)>,
     /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
-    lost: Lost,
+    lost: LostBounds,
     /// The writes that have begun, at most one of a Platform.
     under_way: FuturesUnordered<BoxFuture<'static, Ended>>,
     busy: HashSet<ObjectKey>,
@@ -125,7 +125,7 @@ struct Writer {
 
 /// A status to be written.
 struct Due {
-    object: Object,
+    object: PlatformObject,
     status: PlatformStatus,
     /// Whether it only says that another one is refused.
     complains: bool,
@@ -135,13 +135,13 @@ struct Due {
 
 /// A write that has ended.
 enum Ended {
-    Finalizers(Box<Object>, End),
+    Finalizers(Box<PlatformObject>, End),
     Status(Box<Due>, End),
 }
 
 /// One Platform and what is known of it, copied out of the directory.
 struct Known {
-    object: Object,
+    object: PlatformObject,
     access: Access,
     tenants: Option<Tenants>,
 }
@@ -160,10 +160,10 @@ impl Writer {
         let kind = ApiResource::erase::<Platform>(&());
         let api: Api<Raw> = Api::all_with(self.context.client.clone(), &kind);
         loop {
-            match list(api.clone(), PAGE, Object::from).await {
+            match list(api.clone(), PAGE, PlatformObject::from).await {
                 Ok(mut objects) => {
                     let now = self.context.clock.wall();
-                    self.lost = Lost::count(&mut objects, now);
+                    self.lost = LostBounds::count(&mut objects, now);
                     let statuses = objects.iter();
                     let statuses = statuses.map(|o| (&o.key, &*o.uid, &o.status));
                     let words = self.context.last_words.get();
@@ -184,7 +184,7 @@ impl Writer {
     /// Begins all writes that are due.
     fn begin_due(&mut self) {
         // What the definition lacks would be lost by any write.
-        if !self.context.sight.may_write(Kind::Platforms) {
+        if !self.context.sight.may_write(WatchKind::Platforms) {
             return;
         }
         let Now { wall, tick: now } = self.context.clock.now();
@@ -341,7 +341,7 @@ impl Writer {
         let blind = blind.map(|trouble| {
             let why = trouble.words;
             let message = format!("The operator can't do its work as it should: {why}");
-            Access::Refused(Refusal::new(PlatformReason::Blind, message))
+            Access::Refused(PlatformWord::new(PlatformReason::Blind, message))
         });
         let view = self.context.directory.view();
         for repeats in [&mut self.written, &mut self.complained] {
@@ -381,7 +381,7 @@ impl Writer {
     }
 
     /// What is to be done with finalizers now.
-    fn steps(&mut self, known: &[Known], now: Instant) -> Vec<(Object, Step)> {
+    fn steps(&mut self, known: &[Known], now: Instant) -> Vec<(PlatformObject, FinalizerStep)> {
         let mut steps = Vec::new();
         for Known {
             object, tenants, ..
@@ -392,7 +392,7 @@ impl Writer {
             }
             let known = self.going.known_to_go(object, now);
             let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), known);
-            if step == Step::Keep {
+            if step == FinalizerStep::Keep {
                 self.finalizers.forget(&object.key);
                 continue;
             }
@@ -410,7 +410,7 @@ impl Writer {
 }
 
 /// Writes one status; tells how that ended.
-async fn write(context: &Context, due: Due) -> (Due, End) {
+async fn write(context: &PlatformContext, due: Due) -> (Due, End) {
     let Due { object, status, .. } = &due;
     // Once the guard is known again, what could not be read of it is over.
     let mut beside = object.beside.clone();
@@ -430,7 +430,9 @@ async fn write(context: &Context, due: Due) -> (Due, End) {
     };
     if let End::Taken(stored) = &end {
         debug!(platform = %object.key, "status written");
-        context.directory.status_written(Object::stored(stored));
+        context
+            .directory
+            .status_written(PlatformObject::stored(stored));
         tell_hold(context, object, status);
     }
     (due, end)

@@ -11,7 +11,7 @@ use super::certificate::{OtherNames, Validity};
 
 /// What is known of the certificate that we show.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Shown {
+pub(super) struct ShownCertificate {
     /// Whether there is one.
     pub is_there: bool,
     /// Whether the platform ever asked for one.
@@ -21,7 +21,11 @@ pub(super) struct Shown {
 }
 
 /// What kept the answer away, and what to tell people. `now` is in seconds since 1970.
-pub(super) fn explain(error: &reqwest::Error, shown: Shown, now: i64) -> (Trouble, String) {
+pub(super) fn explain(
+    error: &reqwest::Error,
+    shown: ShownCertificate,
+    now: i64,
+) -> (Trouble, String) {
     // Under TLS 1.3 a refusal of our certificate arrives after the handshake, as the first thing
     // read; so it is looked for before anything else.
     let tls = causes(error)
@@ -46,7 +50,12 @@ pub(super) fn explain(error: &reqwest::Error, shown: Shown, now: i64) -> (Troubl
 }
 
 /// What TLS says of it; `None` where it may pass by itself. `connecting`: the handshake isn't over.
-fn by_tls(error: &Tls, shown: Shown, now: i64, connecting: bool) -> Option<(Trouble, String)> {
+fn by_tls(
+    error: &Tls,
+    shown: ShownCertificate,
+    now: i64,
+    connecting: bool,
+) -> Option<(Trouble, String)> {
     match error {
         Tls::InvalidCertificate(error) => {
             let (fault, what) = certificate(error);
@@ -143,7 +152,7 @@ fn certificate(error: &CertificateError) -> (CertificateFault, String) {
 }
 
 /// What an alert says of the certificate that we show.
-fn by_client(alert: Alert, shown: Shown, now: i64) -> Option<(ClientFault, String)> {
+fn by_client(alert: Alert, shown: ShownCertificate, now: i64) -> Option<(ClientFault, String)> {
     let said = match alert {
         Alert::NoCertificate
         | Alert::BadCertificate
@@ -249,14 +258,14 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn told(error: &Tls, shown: Shown) -> Option<Trouble> {
+    fn told(error: &Tls, shown: ShownCertificate) -> Option<Trouble> {
         by_tls(error, shown, NOW, true).map(|(trouble, _)| trouble)
     }
 
-    fn shown(asked: bool) -> Shown {
-        Shown {
+    fn shown(asked: bool) -> ShownCertificate {
+        ShownCertificate {
             asked,
-            ..Shown::default()
+            ..ShownCertificate::default()
         }
     }
 
@@ -295,7 +304,7 @@ mod tests {
                 ClientFault::NotYetValid,
             ),
         ] {
-            let shown = Shown {
+            let shown = ShownCertificate {
                 is_there: true,
                 asked: true,
                 validity: validity.map(|(not_before, not_after)| Validity {

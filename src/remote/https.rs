@@ -11,7 +11,7 @@ use reqwest::{Client, redirect, retry};
 
 use super::address::Address;
 use super::exchange::{Exchange, NoReply, Reply, Request};
-use super::failure::Shown;
+use super::failure::ShownCertificate;
 use super::tls::{self, Identity, TlsError, TlsSettings};
 use super::{body, failure};
 use crate::api::names::Endpoint;
@@ -90,7 +90,7 @@ impl Pool {
     }
 
     fn why(&self, error: reqwest::Error) -> NoReply {
-        let shown = Shown {
+        let shown = ShownCertificate {
             is_there: self.identity.is_there(),
             asked: self.identity.was_asked_for(),
             validity: self.identity.validity,

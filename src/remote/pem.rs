@@ -18,7 +18,7 @@ const BEGIN_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
 
 /// Why a text holds nothing that can be used. Nothing of the text is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum PemFault {
     /// It is UTF-16.
     Utf16,
     /// It is the binary form.
@@ -49,7 +49,7 @@ pub enum Fault {
     KindOfKey,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for PemFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Utf16 => f.write_str("is UTF-16 text, as some Windows tools write it; save it as UTF-8"),
@@ -118,17 +118,17 @@ impl Block {
         text.into()
     }
 
-    fn certificate(&self, number: usize) -> Result<CertificateDer<'static>, Fault> {
+    fn certificate(&self, number: usize) -> Result<CertificateDer<'static>, PemFault> {
         let pem = self.canonical("CERTIFICATE");
         let der =
-            CertificateDer::from_pem_slice(pem.expose_secret()).map_err(|_| Fault::NotBase64)?;
+            CertificateDer::from_pem_slice(pem.expose_secret()).map_err(|_| PemFault::NotBase64)?;
         if self.kind != Kind::TrustedCertificate {
             return Ok(der);
         }
-        let bad = Fault::BadCertificate(number);
+        let bad = PemFault::BadCertificate(number);
         let (settings, _) = parse_x509_certificate(&der).map_err(|_| bad)?;
         if !settings.is_empty() && !serves_servers(settings).ok_or(bad)? {
-            return Err(Fault::NotForServers(number));
+            return Err(PemFault::NotForServers(number));
         }
         let length = der.len() - settings.len();
         Ok(der.get(..length).ok_or(bad)?.to_vec().into())
@@ -136,7 +136,7 @@ impl Block {
 }
 
 /// All certificates of a text; at least one.
-pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemFault> {
     let blocks = blocks(text)?;
     let found = blocks.iter().filter(|block| block.kind.is_certificate());
     let read = found
@@ -145,29 +145,29 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
         .collect::<Result<Vec<_>, _>>()?;
     match read.is_empty() {
         false => Ok(read),
-        true if blocks.iter().any(|block| block.kind.is_key()) => Err(Fault::KeyForCertificate),
-        true => Err(Fault::OtherBlocks),
+        true if blocks.iter().any(|block| block.kind.is_key()) => Err(PemFault::KeyForCertificate),
+        true => Err(PemFault::OtherBlocks),
     }
 }
 
 /// The first private key of a text.
-pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
+pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemFault> {
     let blocks = blocks(text)?;
     let Some(block) = blocks.iter().find(|block| block.kind.is_key()) else {
         let certificates = blocks.iter().any(|block| block.kind.is_certificate());
         return Err(if certificates {
-            Fault::CertificateForKey
+            PemFault::CertificateForKey
         } else {
-            Fault::OtherBlocks
+            PemFault::OtherBlocks
         });
     };
     match block.kind {
         Kind::Key(label) => {
             let pem = block.canonical(label);
-            PrivateKeyDer::from_pem_slice(pem.expose_secret()).map_err(|_| Fault::NotBase64)
+            PrivateKeyDer::from_pem_slice(pem.expose_secret()).map_err(|_| PemFault::NotBase64)
         }
         Kind::LockedKey | Kind::Certificate | Kind::TrustedCertificate | Kind::Other => {
-            Err(Fault::Locked)
+            Err(PemFault::Locked)
         }
     }
 }
@@ -175,7 +175,7 @@ pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
 /// All blocks of a text; at least one. Whatever stands outside of blocks is passed over, as are a byte order
 /// mark, blanks at both ends of a line, headers in a block, and the line end that is missing where two
 /// files were joined.
-fn blocks(text: &[u8]) -> Result<Vec<Block>, Fault> {
+fn blocks(text: &[u8]) -> Result<Vec<Block>, PemFault> {
     let mut blocks = Vec::new();
     let mut open: Option<Open<'_>> = None;
     for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -185,8 +185,8 @@ fn blocks(text: &[u8]) -> Result<Vec<Block>, Fault> {
                 block.line(line)?;
                 continue;
             };
-            let after = after.strip_prefix(block.label).ok_or(Fault::NoEnd)?;
-            let after = after.strip_prefix(DASHES).ok_or(Fault::NoEnd)?;
+            let after = after.strip_prefix(block.label).ok_or(PemFault::NoEnd)?;
+            let after = after.strip_prefix(DASHES).ok_or(PemFault::NoEnd)?;
             blocks.extend(open.take().map(Open::close));
             // The next block follows at once where two files were joined without a line end.
             line = position(after, BEGIN).map_or(&[][..], |at| &after[at..]);
@@ -196,7 +196,7 @@ fn blocks(text: &[u8]) -> Result<Vec<Block>, Fault> {
         }
     }
     match (open, blocks.is_empty()) {
-        (Some(_), _) => Err(Fault::NoEnd),
+        (Some(_), _) => Err(PemFault::NoEnd),
         (None, false) => Ok(blocks),
         (None, true) => Err(without_blocks(text)),
     }
@@ -221,9 +221,9 @@ impl<'a> Open<'a> {
         }
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
+    fn line(&mut self, line: &[u8]) -> Result<(), PemFault> {
         if position(line, DASHES).is_some() {
-            return Err(Fault::NoEnd);
+            return Err(PemFault::NoEnd);
         }
         // Headers end with an empty line; a header may go on in a further line.
         if self.head && line.contains(&b':') {
@@ -252,13 +252,13 @@ impl<'a> Open<'a> {
 }
 
 /// The label of a BEGIN line, from what follows `-----BEGIN `. A line that goes on after it has lost its end.
-fn label(after: &[u8]) -> Result<&[u8], Fault> {
-    let end = position(after, DASHES).ok_or(Fault::NoEnd)?;
+fn label(after: &[u8]) -> Result<&[u8], PemFault> {
+    let end = position(after, DASHES).ok_or(PemFault::NoEnd)?;
     let (label, rest) = after.split_at(end);
     if rest == DASHES {
         Ok(label)
     } else {
-        Err(Fault::NoLineEnds)
+        Err(PemFault::NoLineEnds)
     }
 }
 
@@ -273,18 +273,18 @@ fn trimmed(line: &[u8]) -> &[u8] {
 }
 
 /// What a text is that has no block.
-fn without_blocks(text: &[u8]) -> Fault {
+fn without_blocks(text: &[u8]) -> PemFault {
     let contains = |part: &[u8]| position(text, part).is_some();
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || contains(b"-\0-\0-\0") {
-        Fault::Utf16
+        PemFault::Utf16
     } else if text.starts_with(&[0x30, 0x82]) || text.starts_with(&[0x30, 0x81]) {
-        Fault::Binary
+        PemFault::Binary
     } else if contains(BEGIN_IN_BASE64) {
-        Fault::Base64Twice
+        PemFault::Base64Twice
     } else if contains(BEGIN) {
-        Fault::NoLineEnds
+        PemFault::NoLineEnds
     } else {
-        Fault::NoBlock
+        PemFault::NoBlock
     }
 }
 

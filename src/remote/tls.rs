@@ -21,7 +21,7 @@ use rustls::{
 use secrecy::ExposeSecret;
 
 use super::certificate::{self, OtherNames, Validity};
-use super::pem::{self, Fault};
+use super::pem::{self, PemFault};
 
 /// How the platform is trusted, and who we say we are. PEM throughout.
 #[derive(Clone, Default)]
@@ -40,13 +40,13 @@ pub struct TlsSettings {
 pub enum TlsError {
     /// The trusted certificates can't be read.
     #[error("ca.crt {0}")]
-    Ca(Fault),
+    Ca(PemFault),
     /// Our certificates can't be read.
     #[error("tls.crt {0}")]
-    Chain(Fault),
+    Chain(PemFault),
     /// Our key can't be read.
     #[error("tls.key {0}")]
-    Key(Fault),
+    Key(PemFault),
     /// Our certificate and our key don't belong together.
     #[error("tls.key is not the key of the first certificate of tls.crt")]
     OtherKey,
@@ -127,7 +127,7 @@ impl Trust {
 }
 
 /// Those that may issue others, and all. A server's own certificate is trusted and issues nothing.
-fn private_roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Fault> {
+fn private_roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), PemFault> {
     let certificates = pem::certificates(pem)?;
     let (mut roots, mut others) = (RootCertStore::empty(), RootCertStore::empty());
     for (index, der) in certificates.iter().enumerate() {
@@ -137,7 +137,7 @@ fn private_roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'stati
             &mut others
         };
         let added = store.add(der.clone());
-        added.map_err(|_| Fault::BadCertificate(index + 1))?;
+        added.map_err(|_| PemFault::BadCertificate(index + 1))?;
     }
     Ok((roots, certificates))
 }
@@ -245,13 +245,13 @@ fn certified(
     let chain = pem::certificates(chain).map_err(TlsError::Chain)?;
     let key = pem::key(key).map_err(TlsError::Key)?;
     let key = provider.key_provider.load_private_key(key);
-    let key = key.map_err(|_| TlsError::Key(Fault::KindOfKey))?;
+    let key = key.map_err(|_| TlsError::Key(PemFault::KindOfKey))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // Some kinds of key can't tell.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
         Err(Error::InconsistentKeys(_)) => Err(TlsError::OtherKey),
-        Err(_) => Err(TlsError::Chain(Fault::BadCertificate(1))),
+        Err(_) => Err(TlsError::Chain(PemFault::BadCertificate(1))),
     }
 }
 

@@ -31,7 +31,7 @@ const VERSION: u32 = 1;
 #[serde(rename_all = "camelCase")]
 pub(super) struct CallLog {
     version: u32,
-    sessions: Vec<Record>,
+    sessions: Vec<SessionRecord>,
     /// Whether there was more than fits: then every session that isn't here counts as used up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
@@ -40,7 +40,7 @@ pub(super) struct CallLog {
 /// The record of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Record {
+pub(super) struct SessionRecord {
     endpoint: Endpoint,
     app_id: AppId,
     window_ms: u64,
@@ -113,7 +113,7 @@ pub struct Inheritance {
 
 impl CallLog {
     /// Of these sessions; `cut` tells that there may be more.
-    pub(super) fn new(sessions: Vec<Record>, cut: bool) -> Self {
+    pub(super) fn new(sessions: Vec<SessionRecord>, cut: bool) -> Self {
         Self {
             version: VERSION,
             sessions,
@@ -139,7 +139,7 @@ impl CallLog {
 
     fn from_text(text: &str) -> Option<Self> {
         let log: Self = serde_json::from_str(text).ok()?;
-        let sound = |session: &Record| {
+        let sound = |session: &SessionRecord| {
             let window = Duration::from_millis(session.window_ms);
             let calls = session
                 .calls
@@ -153,7 +153,7 @@ impl CallLog {
     }
 }
 
-impl Record {
+impl SessionRecord {
     /// The record of a session at `now`.
     pub(super) fn new(key: &SessionKey, past: &Past, reserved: usize, now: Instant) -> Self {
         let window_ms = u64::try_from(past.window.as_millis())
@@ -287,7 +287,7 @@ impl Inheritance {
         let Some(log) = CallLog::from_text(text) else {
             return Self::unknown(taken, lingering);
         };
-        let past = |record: &Record| (record.key(), record.past(seen, taken, lingering));
+        let past = |record: &SessionRecord| (record.key(), record.past(seen, taken, lingering));
         Self {
             known: log.sessions.iter().map(past).collect(),
             others: log.cut.then_some(taken + lingering),
@@ -304,9 +304,9 @@ impl Inheritance {
     }
 
     /// The records of those that no session carries on yet, as long as they count.
-    pub(super) fn records(&mut self, now: Instant) -> Vec<Record> {
+    pub(super) fn records(&mut self, now: Instant) -> Vec<SessionRecord> {
         self.known.retain(|_, past| !past.is_over(now));
-        let record = |(key, past): (&SessionKey, &Past)| Record::new(key, past, 0, now);
+        let record = |(key, past): (&SessionKey, &Past)| SessionRecord::new(key, past, 0, now);
         self.known.iter().map(record).collect()
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::State;
-use super::queue::{Place, Queue};
+use super::queue::{Queue, QueuePlace};
 use crate::api::names::ObjectKey;
 
 /// How long it lasts before the others are told.
@@ -25,7 +25,7 @@ struct Told {
     /// When the next is told; `None` once all were.
     next: Option<Instant>,
     /// The last that was told.
-    place: Option<Place>,
+    place: Option<QueuePlace>,
 }
 
 /// Who was told what.
@@ -81,7 +81,7 @@ impl Notice {
         let Some(told) = &self.told else {
             return self.head.is_some() && leads();
         };
-        let passed = |last: &Place| queue.place(uid).is_some_and(|place| place <= *last);
+        let passed = |last: &QueuePlace| queue.place(uid).is_some_and(|place| place <= *last);
         told.next.is_none() || told.place.as_ref().is_some_and(passed) || leads()
     }
 }

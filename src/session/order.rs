@@ -56,7 +56,7 @@ impl Node {
 }
 
 /// Tickets by priority and age, and by uid. Every change and look-up takes O(log n).
-pub(super) struct Order {
+pub(super) struct RankedTickets {
     /// In blocks, since one vector that doubles would cost up to three times its content.
     blocks: Vec<Vec<Node>>,
     /// Places in `blocks` that hold nothing.
@@ -67,7 +67,7 @@ pub(super) struct Order {
     roots: [u32; 2],
 }
 
-impl Order {
+impl RankedTickets {
     pub(super) fn new() -> Self {
         Self {
             blocks: Vec::new(),

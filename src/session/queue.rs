@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use self::setbacks::Setbacks;
-use super::order::Order;
+use super::order::RankedTickets;
 use super::{Priority, Purpose, Ticket};
 use crate::api::names::ObjectKey;
 
@@ -20,7 +20,7 @@ const ROUND: usize = 10;
 
 /// The tickets of one session.
 pub(super) struct Queue {
-    order: Order,
+    order: RankedTickets,
     setbacks: Setbacks,
     /// Deletions that went before waiting retirements since one of those had its turn.
     passed: usize,
@@ -50,13 +50,13 @@ impl Rounds {
 }
 
 /// A place in the order, for walking over all who wait.
-pub(super) type Place = (Priority, Timestamp, String);
+pub(super) type QueuePlace = (Priority, Timestamp, String);
 
 impl Queue {
     /// Nobody waits.
     pub(super) fn new() -> Self {
         Self {
-            order: Order::new(),
+            order: RankedTickets::new(),
             setbacks: Setbacks::new(),
             passed: 0,
         }
@@ -96,7 +96,7 @@ impl Queue {
     }
 
     /// Changes what is remembered of `uid`, and the place of its ticket with it.
-    fn replace(&mut self, uid: &str, change: impl FnOnce(&mut Setbacks, &Order)) {
+    fn replace(&mut self, uid: &str, change: impl FnOnce(&mut Setbacks, &RankedTickets)) {
         let waiting = self.order.remove(uid);
         let waiting = waiting.map(|ticket| self.setbacks.asked(ticket));
         change(&mut self.setbacks, &self.order);
@@ -202,13 +202,13 @@ impl Queue {
     }
 
     /// Where the ticket of `uid` stands.
-    pub(super) fn place(&self, uid: &str) -> Option<Place> {
+    pub(super) fn place(&self, uid: &str) -> Option<QueuePlace> {
         let ticket = self.order.get(uid)?;
         Some((ticket.priority, ticket.requested_at, ticket.uid))
     }
 
     /// The first ticket, or the first after `place`; by priority and age, without the turns of ageing.
-    pub(super) fn after(&self, place: Option<&Place>) -> Option<(Place, ObjectKey)> {
+    pub(super) fn after(&self, place: Option<&QueuePlace>) -> Option<(QueuePlace, ObjectKey)> {
         let ticket = match place {
             Some((Priority::Retirement, at, uid)) => {
                 self.order.next(Priority::Retirement, Some((*at, uid)))

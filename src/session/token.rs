@@ -52,7 +52,7 @@ pub(super) enum Need {
 
 /// What a refused token means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum TokenRefusal {
     /// It was replaced already; nothing is to be done.
     Replaced,
     /// A new login is due.
@@ -62,7 +62,7 @@ pub(super) enum Refusal {
 }
 
 /// A login to be made.
-pub(super) struct Order {
+pub(super) struct LoginJob {
     pub(super) secret: SecretString,
     /// The credential that it is made with.
     pub(super) credential: u64,
@@ -138,12 +138,12 @@ impl Tokens {
     }
 
     /// Begins the one login; `None` where a token is handed in or a login is under way.
-    pub(super) fn begin_login(&mut self) -> Option<Order> {
+    pub(super) fn begin_login(&mut self) -> Option<LoginJob> {
         match &self.credential {
             Credential::Login(secret) if !self.logging_in => {
                 self.logging_in = true;
                 self.logins += 1;
-                Some(Order {
+                Some(LoginJob {
                     secret: secret.clone(),
                     credential: self.revision,
                 })
@@ -196,12 +196,12 @@ impl Tokens {
     }
 
     /// The platform refused the token `serial`.
-    pub(super) fn refused(&mut self, serial: u64, detail: &Detail, now: Instant) -> Refusal {
+    pub(super) fn refused(&mut self, serial: u64, detail: &Detail, now: Instant) -> TokenRefusal {
         let Some(live) = self.live.as_ref().filter(|live| live.serial == serial) else {
-            return Refusal::Replaced;
+            return TokenRefusal::Replaced;
         };
         if matches!(self.credential, Credential::Token(_)) {
-            return Refusal::Final(self.explain(detail));
+            return TokenRefusal::Final(self.explain(detail));
         }
         self.refused_in_a_row = if live.proven {
             0
@@ -211,12 +211,12 @@ impl Tokens {
         self.drop_token();
         self.refused = Some(detail.clone());
         if self.refused_in_a_row >= REFUSED_IN_A_ROW {
-            return Refusal::Final(detail.clone());
+            return TokenRefusal::Final(detail.clone());
         }
         if self.refused_in_a_row == REFUSED_IN_A_ROW - 1 {
             self.not_before = Some(now + LAST_TRY_AFTER);
         }
-        Refusal::Again
+        TokenRefusal::Again
     }
 
     /// Drops the token `serial`, refused to a call that proves nothing for the others, so that the next call

@@ -63,7 +63,7 @@ pub fn lineage(metadata: &ObjectMeta, status: &Value) -> Lineage {
 
 /// What is thought of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(super) enum LossDoubt {
     /// It is as it was meant.
     None,
     /// It was written under this loss.
@@ -72,7 +72,7 @@ pub(super) enum Doubt {
 
 /// The doubts about the objects of one kind.
 #[derive(Default)]
-pub(super) struct Doubts {
+pub(super) struct LossDoubts {
     /// The loss that the next list judges, and the version up to which nothing was lost.
     listing: Option<(String, u64)>,
     /// The oldest loss whose doubts don't all stand in a status yet.
@@ -100,7 +100,7 @@ pub(super) struct Unsaid {
     pub(super) of: Option<BTreeMap<String, i64>>,
 }
 
-impl Doubts {
+impl LossDoubts {
     /// What the next list brings is judged by this loss.
     pub(super) fn begin(&mut self, what: String, complete_until: u64) {
         let open = self.is_open();
@@ -164,11 +164,11 @@ impl Doubts {
         self.recalled.remove(uid);
     }
 
-    pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> Doubt {
+    pub(super) fn judge(&mut self, object: &Lineage, listed: bool) -> LossDoubt {
         self.unseen.remove(&object.uid);
         if object.settled {
             self.forget(&object.uid);
-            return Doubt::None;
+            return LossDoubt::None;
         }
         let written_meanwhile = self
             .listing
@@ -182,7 +182,7 @@ impl Doubts {
             (_, Some((what, _))) => Some(what.clone()),
             (Some(_), None) => None,
             (None, None) if object.said => Some("fields of this version".to_owned()),
-            (None, None) => return Doubt::None,
+            (None, None) => return LossDoubt::None,
         };
         let what = what.filter(|_| !self.is_confirmed(object, arises));
         self.recalled.remove(&object.uid);
@@ -193,7 +193,7 @@ impl Doubts {
         } else {
             self.unsaid.remove(&object.uid);
         }
-        what.map_or(Doubt::None, Doubt::Lost)
+        what.map_or(LossDoubt::None, LossDoubt::Lost)
     }
 
     /// Whether a person has set the annotation since the doubt was there. One that stands when the doubt `arises`, or when
@@ -234,15 +234,15 @@ mod tests {
         let mut doubts = after_a_loss();
         assert_eq!(doubts.judge(&object(11, 1), true), self::lost());
         doubts.list_ends(true);
-        assert_eq!(doubts.judge(&confirmed(12), false), Doubt::None);
-        assert_eq!(doubts.judge(&confirmed(13), true), Doubt::None);
+        assert_eq!(doubts.judge(&confirmed(12), false), LossDoubt::None);
+        assert_eq!(doubts.judge(&confirmed(13), true), LossDoubt::None);
         doubts.begin(".spec.deletionPolicy".to_owned(), 20);
-        let lost = Doubt::Lost(".spec.deletionPolicy".to_owned());
+        let lost = LossDoubt::Lost(".spec.deletionPolicy".to_owned());
         assert_eq!(doubts.judge(&confirmed(21), true), lost);
         doubts.list_ends(true);
         // Taken off and set again, it is a word about this loss.
         assert_eq!(doubts.judge(&object(22, 1), false), lost);
-        assert_eq!(doubts.judge(&confirmed(23), false), Doubt::None);
+        assert_eq!(doubts.judge(&confirmed(23), false), LossDoubt::None);
     }
 
     #[test]
@@ -253,39 +253,39 @@ mod tests {
             ..object(version, 1)
         };
         // The status says it, or the list after a loss does.
-        let said = (Doubts::default(), seen(11, true));
+        let said = (LossDoubts::default(), seen(11, true));
         for (mut doubts, first) in [said, (after_a_loss(), seen(11, false))] {
-            assert!(matches!(doubts.judge(&first, true), Doubt::Lost(_)));
+            assert!(matches!(doubts.judge(&first, true), LossDoubt::Lost(_)));
             doubts.list_ends(true);
             for listed in [false, true] {
                 let again = doubts.judge(&seen(12, true), listed);
-                assert!(matches!(again, Doubt::Lost(_)));
+                assert!(matches!(again, LossDoubt::Lost(_)));
             }
             assert!(matches!(
                 doubts.judge(&object(13, 1), false),
-                Doubt::Lost(_)
+                LossDoubt::Lost(_)
             ));
-            assert_eq!(doubts.judge(&seen(14, true), false), Doubt::None);
+            assert_eq!(doubts.judge(&seen(14, true), false), LossDoubt::None);
         }
     }
 
-    fn after_a_loss() -> Doubts {
-        let mut doubts = Doubts::default();
+    fn after_a_loss() -> LossDoubts {
+        let mut doubts = LossDoubts::default();
         doubts.begin(".spec.mode".to_owned(), 10);
         doubts
     }
 
-    fn lost() -> Doubt {
-        Doubt::Lost(".spec.mode".to_owned())
+    fn lost() -> LossDoubt {
+        LossDoubt::Lost(".spec.mode".to_owned())
     }
 
     #[test]
     fn what_was_written_before_the_loss_or_after_the_list_is_not_doubted() {
         let mut doubts = after_a_loss();
-        assert_eq!(doubts.judge(&object(10, 1), true), Doubt::None);
-        assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
+        assert_eq!(doubts.judge(&object(10, 1), true), LossDoubt::None);
+        assert_eq!(doubts.judge(&object(12, 2), false), LossDoubt::None);
         doubts.list_ends(true);
-        assert_eq!(doubts.judge(&object(13, 2), true), Doubt::None);
+        assert_eq!(doubts.judge(&object(13, 2), true), LossDoubt::None);
     }
 
     #[test]
@@ -296,13 +296,13 @@ mod tests {
         // The status, a label, a retry, its deletion.
         assert_eq!(doubts.judge(&object(15, 1), false), lost());
         assert_eq!(doubts.judge(&object(15, 1), true), lost());
-        assert_eq!(doubts.judge(&object(16, 2), false), Doubt::None);
+        assert_eq!(doubts.judge(&object(16, 2), false), LossDoubt::None);
         // The status still says it of the edits before.
         let said = Lineage {
             said: true,
             ..object(17, 2)
         };
-        assert_eq!(doubts.judge(&said, false), Doubt::None);
+        assert_eq!(doubts.judge(&said, false), LossDoubt::None);
     }
 
     #[test]
@@ -314,19 +314,19 @@ mod tests {
             ..object(12, 1)
         };
         assert_eq!(doubts.judge(&confirmed("another"), false), lost());
-        assert_eq!(doubts.judge(&confirmed("u"), false), Doubt::None);
-        assert_eq!(doubts.judge(&object(13, 1), false), Doubt::None);
+        assert_eq!(doubts.judge(&confirmed("u"), false), LossDoubt::None);
+        assert_eq!(doubts.judge(&object(13, 1), false), LossDoubt::None);
     }
 
     #[test]
     fn what_an_earlier_process_found_is_in_the_status() {
-        let mut doubts = Doubts::default();
+        let mut doubts = LossDoubts::default();
         let said = Lineage {
             said: true,
             ..object(11, 1)
         };
-        assert!(matches!(doubts.judge(&said, true), Doubt::Lost(_)));
-        assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
+        assert!(matches!(doubts.judge(&said, true), LossDoubt::Lost(_)));
+        assert_eq!(doubts.judge(&object(12, 2), false), LossDoubt::None);
     }
 
     #[test]
@@ -339,7 +339,7 @@ mod tests {
             settled: true,
             ..object(12, 1)
         };
-        assert_eq!(doubts.judge(&settled, false), Doubt::None);
+        assert_eq!(doubts.judge(&settled, false), LossDoubt::None);
         assert!(doubts.unsaid().is_none());
         let status =
             |uid: &str, outcome: &str| json!({"uid": uid, "deletion": {"outcome": outcome}});
@@ -362,12 +362,12 @@ mod tests {
         assert_eq!((&*told.what, told.since), (".spec.mode", 10));
         assert_eq!(told.of, Some([("u".to_owned(), 1)].into()));
         // This one has listed before it hears of that.
-        let mut next = Doubts::default();
+        let mut next = LossDoubts::default();
         let other = Lineage {
             uid: "other".to_owned(),
             ..object(12, 1)
         };
-        assert_eq!(next.judge(&other, true), Doubt::None);
+        assert_eq!(next.judge(&other, true), LossDoubt::None);
         assert!(next.recall("u".to_owned(), 1, (".spec.mode", 10)));
         assert!(
             !next.recall("u".to_owned(), 1, (".spec.mode", 10)),
@@ -380,9 +380,9 @@ mod tests {
             ..object(13, 1)
         };
         assert_eq!(next.judge(&confirmed, true), lost(), "an earlier word");
-        assert_eq!(next.judge(&other, true), Doubt::None);
+        assert_eq!(next.judge(&other, true), LossDoubt::None);
         next.list_ends(true);
-        assert_eq!(next.judge(&object(14, 2), false), Doubt::None, "edited");
+        assert_eq!(next.judge(&object(14, 2), false), LossDoubt::None, "edited");
         assert_eq!(next.unsaid(), None);
     }
 
@@ -394,7 +394,7 @@ mod tests {
         own.list_ends(true);
         assert!(!own.recall("u".to_owned(), 1, (".spec.mode", 10)));
         assert_eq!(own.judge(&object(12, 2), false), lost());
-        assert_eq!(own.judge(&object(13, 3), false), Doubt::None);
+        assert_eq!(own.judge(&object(13, 3), false), LossDoubt::None);
         assert!(own.recall("u".to_owned(), 3, (".spec.mode", 10)));
         assert_eq!(own.judge(&object(14, 3), true), lost());
     }
@@ -433,7 +433,7 @@ mod tests {
         let mut doubts = after_a_loss();
         assert_eq!(doubts.judge(&object(11, 1), true), lost());
         doubts.list_ends(true);
-        assert_eq!(doubts.judge(&object(12, 2), false), Doubt::None);
+        assert_eq!(doubts.judge(&object(12, 2), false), LossDoubt::None);
         doubts.begin(".spec.mode".to_owned(), 20);
         assert_eq!(doubts.judge(&object(21, 3), true), lost());
     }

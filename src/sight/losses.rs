@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::doubts::Unsaid;
-use super::{Kind, Sight, State};
+use super::{Sight, State, WatchKind};
 
 /// A definition lacks fields, or objects that were written under such a one don't say so yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Loss {
 }
 
 /// The losses whose doubts a process that ends now would take with it.
-pub type Losses = BTreeMap<Kind, Loss>;
+pub type Losses = BTreeMap<WatchKind, Loss>;
 
 impl Sight {
     /// The present losses, and when they change.

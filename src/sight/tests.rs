@@ -25,8 +25,8 @@ fn lacks_x(of: Option<(&str, i64)>) -> Loss {
     }
 }
 
-fn listed(sight: &Arc<Sight>, but: &[Kind]) {
-    for kind in Kind::ALL {
+fn listed(sight: &Arc<Sight>, but: &[WatchKind]) {
+    for kind in WatchKind::ALL {
         if !but.contains(&kind) {
             sight.eye(kind).listed();
         }
@@ -36,7 +36,7 @@ fn listed(sight: &Arc<Sight>, but: &[Kind]) {
 /// One that has seen everything.
 fn seeing() -> Arc<Sight> {
     let sight = Arc::new(Sight::default());
-    for kind in Kind::DEFINITIONS {
+    for kind in WatchKind::DEFINITIONS {
         assert!(!sight.define(kind, fit(1), Instant::now()));
     }
     listed(&sight, &[]);
@@ -49,18 +49,18 @@ fn while_a_field_is_missing_and_until_all_is_listed_anew_nothing_is_sent() {
     let sight = seeing();
     let now = Instant::now();
     let lacks = lacking("it lacks .spec.mode");
-    assert!(sight.define(Kind::PlatformDefinition, lacks, now));
+    assert!(sight.define(WatchKind::PlatformDefinition, lacks, now));
     assert_eq!(sight.hindrance().as_deref(), Some("it lacks .spec.mode"));
-    assert!(!sight.may_write(Kind::Platforms) && sight.may_write(Kind::Packages));
+    assert!(!sight.may_write(WatchKind::Platforms) && sight.may_write(WatchKind::Packages));
     assert_eq!(sight.settles(), None);
-    assert!(sight.define(Kind::PlatformDefinition, fit(3), now));
-    assert!(sight.hindrance().is_some() && !sight.may_write(Kind::Platforms));
+    assert!(sight.define(WatchKind::PlatformDefinition, fit(3), now));
+    assert!(sight.hindrance().is_some() && !sight.may_write(WatchKind::Platforms));
     assert_eq!(sight.settles(), Some(now + SETTLES));
     sight.settled(now + SETTLES);
     assert_eq!(sight.settles(), None);
     assert_eq!(sight.graces_since(), Some(now + SETTLES));
-    assert!(sight.may_write(Kind::Platforms));
-    listed(&sight, &[Kind::Namespaces]);
+    assert!(sight.may_write(WatchKind::Platforms));
+    listed(&sight, &[WatchKind::Namespaces]);
     let why = sight.hindrance().unwrap();
     assert!(why.contains("Namespaces"), "{why}");
     listed(&sight, &[]);
@@ -70,7 +70,7 @@ fn while_a_field_is_missing_and_until_all_is_listed_anew_nothing_is_sent() {
 #[test]
 fn only_a_list_that_began_since_counts() {
     let sight = seeing();
-    let (mut late, others) = (sight.eye(Kind::Packages), [Kind::Packages]);
+    let (mut late, others) = (sight.eye(WatchKind::Packages), [WatchKind::Packages]);
     sight.begin_anew("the store went back", Instant::now());
     listed(&sight, &others);
     late.listed();
@@ -83,7 +83,7 @@ fn only_a_list_that_began_since_counts() {
 #[test]
 fn a_watch_that_may_have_missed_something_hinders_until_its_next_list() {
     let sight = seeing();
-    let eye = sight.eye(Kind::Packages);
+    let eye = sight.eye(WatchKind::Packages);
     eye.blind();
     eye.works();
     assert!(sight.hindrance().is_some());
@@ -125,7 +125,7 @@ async fn the_watch_of_a_secret_that_fails_for_long_is_told_of_that_secret_alone(
 #[tokio::test(start_paused = true)]
 async fn what_fails_for_long_is_told_until_it_works() {
     let sight = seeing();
-    let eye = sight.eye(Kind::Platforms);
+    let eye = sight.eye(WatchKind::Platforms);
     let trouble = |sight: &Sight| sight.lasting_trouble(Instant::now());
     let told = |sight: &Sight| trouble(sight).map(|trouble| trouble.words);
     let begun = Instant::now();
@@ -150,10 +150,10 @@ async fn what_fails_for_long_is_told_until_it_works() {
 fn what_was_written_since_the_last_sight_of_a_complete_definition_is_doubted() {
     let sight = seeing();
     let now = Instant::now();
-    sight.eye(Kind::PackageDefinition).at(40);
-    sight.define(Kind::PackageDefinition, lacking("it lacks x"), now);
-    sight.eye(Kind::PackageDefinition).at(50);
-    sight.define(Kind::PackageDefinition, fit(3), now);
+    sight.eye(WatchKind::PackageDefinition).at(40);
+    sight.define(WatchKind::PackageDefinition, lacking("it lacks x"), now);
+    sight.eye(WatchKind::PackageDefinition).at(50);
+    sight.define(WatchKind::PackageDefinition, fit(3), now);
     sight.settled(now);
     let object = |version| Lineage {
         uid: format!("of-{version}"),
@@ -161,11 +161,14 @@ fn what_was_written_since_the_last_sight_of_a_complete_definition_is_doubted() {
         ..Lineage::default()
     };
     let doubts = |kind, version| sight.doubts(kind, &object(version), true);
-    assert_eq!(doubts(Kind::Packages, 40), None);
-    assert_eq!(doubts(Kind::Packages, 41).as_deref(), Some("it lacks x"));
-    assert_eq!(doubts(Kind::Platforms, 41), None, "another kind");
-    sight.eye(Kind::Packages).listed();
-    assert_eq!(doubts(Kind::Packages, 60), None, "a later list");
+    assert_eq!(doubts(WatchKind::Packages, 40), None);
+    assert_eq!(
+        doubts(WatchKind::Packages, 41).as_deref(),
+        Some("it lacks x")
+    );
+    assert_eq!(doubts(WatchKind::Platforms, 41), None, "another kind");
+    sight.eye(WatchKind::Packages).listed();
+    assert_eq!(doubts(WatchKind::Packages, 60), None, "a later list");
 }
 
 #[test]
@@ -181,24 +184,24 @@ fn nothing_is_lost_while_a_definition_is_not_there() {
         what: "it is not there".to_owned(),
         lossy: false,
     });
-    assert!(sight.define(Kind::PackageDefinition, gone, now));
-    assert!(sight.hindrance().is_some() && !sight.may_write(Kind::Packages));
-    sight.define(Kind::PackageDefinition, fit(1), now);
+    assert!(sight.define(WatchKind::PackageDefinition, gone, now));
+    assert!(sight.hindrance().is_some() && !sight.may_write(WatchKind::Packages));
+    sight.define(WatchKind::PackageDefinition, fit(1), now);
     sight.settled(now);
-    assert_eq!(sight.doubts(Kind::Packages, &object, true), None);
+    assert_eq!(sight.doubts(WatchKind::Packages, &object, true), None);
 }
 
 #[test]
 fn a_process_that_starts_while_a_field_is_missing_doubts_what_is_written_from_then_on() {
     let sight = Arc::new(Sight::default());
     let now = Instant::now();
-    let eye = sight.eye(Kind::PackageDefinition);
+    let eye = sight.eye(WatchKind::PackageDefinition);
     eye.lists_until(40);
-    sight.define(Kind::PackageDefinition, lacking("it lacks x"), now);
+    sight.define(WatchKind::PackageDefinition, lacking("it lacks x"), now);
     eye.at(40);
     eye.listed();
     assert!(!sight.is_served());
-    sight.define(Kind::PackageDefinition, fit(2), now);
+    sight.define(WatchKind::PackageDefinition, fit(2), now);
     sight.settled(now);
     let doubts = |version| {
         let object = Lineage {
@@ -206,7 +209,7 @@ fn a_process_that_starts_while_a_field_is_missing_doubts_what_is_written_from_th
             version,
             ..Lineage::default()
         };
-        sight.doubts(Kind::Packages, &object, true)
+        sight.doubts(WatchKind::Packages, &object, true)
     };
     assert_eq!(doubts(40), None, "written before this process looked");
     assert_eq!(doubts(41).as_deref(), Some("it lacks x"));
@@ -216,24 +219,24 @@ fn a_process_that_starts_while_a_field_is_missing_doubts_what_is_written_from_th
 fn a_later_list_of_a_definition_does_not_hide_what_came_before_it() {
     let sight = seeing();
     let now = Instant::now();
-    let eye = sight.eye(Kind::PackageDefinition);
+    let eye = sight.eye(WatchKind::PackageDefinition);
     eye.at(40);
     eye.lists_until(60);
-    sight.define(Kind::PackageDefinition, lacking("it lacks x"), now);
-    sight.define(Kind::PackageDefinition, fit(3), now);
+    sight.define(WatchKind::PackageDefinition, lacking("it lacks x"), now);
+    sight.define(WatchKind::PackageDefinition, fit(3), now);
     sight.settled(now);
     let object = Lineage {
         version: 50,
         ..Lineage::default()
     };
-    assert!(sight.doubts(Kind::Packages, &object, true).is_some());
+    assert!(sight.doubts(WatchKind::Packages, &object, true).is_some());
 }
 
 #[test]
 fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_statuses_say_it() {
     let now = Instant::now();
     let loss = lacks_x(None);
-    let losses = Losses::from([(Kind::PackageDefinition, loss)]);
+    let losses = Losses::from([(WatchKind::PackageDefinition, loss)]);
     let object = |version, said| Lineage {
         uid: format!("of-{version}"),
         version,
@@ -244,22 +247,22 @@ fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_status
     let (known, unknown) = (seeing(), Arc::new(Sight::default()));
     for sight in [known, unknown] {
         sight.recall(losses.clone(), now);
-        sight.define(Kind::PackageDefinition, fit(3), now);
-        assert!(!sight.may_write(Kind::Packages));
+        sight.define(WatchKind::PackageDefinition, fit(3), now);
+        assert!(!sight.may_write(WatchKind::Packages));
         assert!(sight.hindrance().is_some());
         assert_eq!(*sight.losses().borrow(), losses);
         assert_eq!(sight.settles(), Some(now + SETTLES));
         sight.settled(now + SETTLES);
         let doubts = |version, said| {
             let object = object(version, said);
-            sight.doubts(Kind::Packages, &object, true).is_some()
+            sight.doubts(WatchKind::Packages, &object, true).is_some()
         };
         assert_eq!((doubts(40, false), doubts(41, false)), (false, true));
-        let mut eye = sight.eye(Kind::Packages);
+        let mut eye = sight.eye(WatchKind::Packages);
         eye.begins();
         eye.listed();
         let of = lacks_x(Some(("of-41", 0)));
-        let of = Losses::from([(Kind::PackageDefinition, of)]);
+        let of = Losses::from([(WatchKind::PackageDefinition, of)]);
         assert_eq!(*sight.losses().borrow(), of, "no status says it yet");
         assert!(doubts(41, true));
         assert_eq!(*sight.losses().borrow(), Losses::new());
@@ -270,7 +273,7 @@ fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_status
 fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobody_else() {
     let now = Instant::now();
     let loss = lacks_x(Some(("u", 1)));
-    let losses = Losses::from([(Kind::PackageDefinition, loss)]);
+    let losses = Losses::from([(WatchKind::PackageDefinition, loss)]);
     let of = |uid: &str| Lineage {
         uid: uid.to_owned(),
         version: 50,
@@ -278,13 +281,16 @@ fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobo
         ..Lineage::default()
     };
     let sight = seeing();
-    let doubts = |uid| sight.doubts(Kind::Packages, &of(uid), true).is_some();
+    let doubts = |uid| sight.doubts(WatchKind::Packages, &of(uid), true).is_some();
     assert!(!doubts("other"));
     sight.recall(losses.clone(), now);
-    assert!(!sight.may_write(Kind::Packages), "all is listed anew first");
+    assert!(
+        !sight.may_write(WatchKind::Packages),
+        "all is listed anew first"
+    );
     assert_eq!(*sight.losses().borrow(), losses);
     sight.settled(now + SETTLES);
-    let mut eye = sight.eye(Kind::Packages);
+    let mut eye = sight.eye(WatchKind::Packages);
     eye.begins();
     eye.lists();
     assert!(doubts("u") && !doubts("other"));
@@ -300,17 +306,17 @@ fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobo
         said: true,
         ..of("u")
     };
-    assert!(knows.doubts(Kind::Packages, &said, true).is_some());
+    assert!(knows.doubts(WatchKind::Packages, &said, true).is_some());
     knows.recall(losses, now);
-    assert!(knows.may_write(Kind::Packages));
+    assert!(knows.may_write(WatchKind::Packages));
 }
 
 #[test]
 fn a_second_loss_forgets_none_of_the_doubts_of_the_first_that_stand_in_no_status() {
     let now = Instant::now();
     for (kind, objects) in [
-        (Kind::PackageDefinition, Kind::Packages),
-        (Kind::PlatformDefinition, Kind::Platforms),
+        (WatchKind::PackageDefinition, WatchKind::Packages),
+        (WatchKind::PlatformDefinition, WatchKind::Platforms),
     ] {
         let sight = seeing();
         let mut eye = sight.eye(objects);

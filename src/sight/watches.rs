@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::Trouble;
+use super::SightTrouble;
 use crate::api::names::ObjectKey;
 
 /// What is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Kind {
+pub enum WatchKind {
     /// All `VersionPackage`s.
     Packages,
     /// All Platforms.
@@ -23,7 +23,7 @@ pub enum Kind {
     PlatformDefinition,
 }
 
-impl Kind {
+impl WatchKind {
     /// Those without which nothing is known.
     pub(super) const ALL: [Self; 5] = [
         Self::Packages,
@@ -60,14 +60,14 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Subject {
     /// All objects of a kind.
-    All(Kind),
+    All(WatchKind),
     /// One Secret. Whether it can be read is the matter of the Platforms that name it.
     Secret(ObjectKey),
 }
 
 impl Subject {
     /// What defines it, where that may lose fields of ours.
-    pub(super) fn definition(&self) -> Option<Kind> {
+    pub(super) fn definition(&self) -> Option<WatchKind> {
         match self {
             Self::All(kind) => kind.definition(),
             Self::Secret(_) => None,
@@ -103,9 +103,9 @@ impl Watch {
         subject: &Subject,
         lasts: Duration,
         now: Instant,
-    ) -> Option<Trouble> {
+    ) -> Option<SightTrouble> {
         let (since, words) = self.failing.as_ref()?;
         let words = || format!("the watch of {} fails: {words}", subject.name());
-        Trouble::lasting(*since, lasts, now, words)
+        SightTrouble::lasting(*since, lasts, now, words)
     }
 }

@@ -10,7 +10,7 @@ pub const HTML: &str = "text/html";
 
 /// One answer, before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The content type; a 204 has none.
@@ -36,7 +36,7 @@ pub enum Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal(pub u16, pub &'static str, pub &'static str);
 
-impl Answer {
+impl HttpAnswer {
     /// 200 with a JSON body.
     pub fn ok(body: &Value) -> Self {
         Self::json(200, body, None)
@@ -92,7 +92,7 @@ impl Answer {
     }
 }
 
-impl From<Refusal> for Answer {
+impl From<Refusal> for HttpAnswer {
     /// The refusal of a service.
     fn from(Refusal(status, code, text): Refusal) -> Self {
         Self::error(status, Shape::A, code, text)

@@ -61,7 +61,7 @@ impl Token {
 /// The parameters of a login, a refresh or a logout.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Credentials {
+pub struct LoginParameters {
     /// Which application.
     pub app_id: String,
     secret: SecretString,
@@ -69,7 +69,7 @@ pub struct Credentials {
     access_token: SecretString,
 }
 
-impl Credentials {
+impl LoginParameters {
     /// Reads the form of a login.
     pub fn from_form(body: &[u8]) -> Self {
         let mut found = Self::default();
@@ -157,7 +157,7 @@ impl Application {
     /// Wrong credentials, a frozen application.
     pub fn login(
         &mut self,
-        given: &Credentials,
+        given: &LoginParameters,
         now: Duration,
         lifetime: Duration,
         chance: &mut fastrand::Rng,
@@ -172,7 +172,7 @@ impl Application {
     /// Wrong credentials, a frozen application, a refresh token that isn't the live one.
     pub fn refresh(
         &mut self,
-        given: &Credentials,
+        given: &LoginParameters,
         now: Duration,
         lifetime: Duration,
         chance: &mut fastrand::Rng,
@@ -213,7 +213,7 @@ impl Application {
         if self.frozen { Err(FROZEN) } else { Ok(()) }
     }
 
-    fn prove(&self, given: &Credentials) -> Result<(), Refusal> {
+    fn prove(&self, given: &LoginParameters) -> Result<(), Refusal> {
         let right = self
             .secret
             .as_ref()

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, HTML, Shape};
-use super::route::{Request, Route};
+use super::answer::{HTML, HttpAnswer, Shape};
+use super::route::{Route, RoutedRequest};
 
 /// What happens to a call that meets the fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Kind {
+pub enum FaultKind {
     /// A proxy answers 403 with HTML.
     Html403,
     /// A proxy answers 403 with nothing.
@@ -70,7 +70,7 @@ pub enum Place {
     Answer,
 }
 
-impl Kind {
+impl FaultKind {
     /// The name in the ledger.
     pub fn name(&self) -> &'static str {
         match self {
@@ -100,20 +100,20 @@ impl Kind {
     }
 
     /// The answer that it gives instead of the platform's; `None` where it gives none.
-    pub fn answer(&self, route: Route<'_>) -> Option<Answer> {
+    pub fn answer(&self, route: Route<'_>) -> Option<HttpAnswer> {
         match self {
-            Self::Html403 => Some(Answer::html(
+            Self::Html403 => Some(HttpAnswer::html(
                 403,
                 "Forbidden",
                 "Request forbidden by administrative rules.",
             )),
-            Self::Empty403 => Some(Answer {
+            Self::Empty403 => Some(HttpAnswer {
                 status: 403,
                 content_type: Some(HTML.to_owned()),
                 body: Vec::new(),
                 code: None,
             }),
-            Self::Bare404 => Some(Answer::html(404, "Not Found", "No such page.")),
+            Self::Bare404 => Some(HttpAnswer::html(404, "Not Found", "No such page.")),
             Self::Status {
                 status,
                 body,
@@ -123,7 +123,7 @@ impl Kind {
                 status,
                 body,
                 content_type,
-            } => Some(Answer {
+            } => Some(HttpAnswer {
                 status: *status,
                 content_type: content_type
                     .clone()
@@ -137,9 +137,14 @@ impl Kind {
                 } else {
                     "120001"
                 };
-                Some(Answer::error(500, Shape::A, code, "Internal server error."))
+                Some(HttpAnswer::error(
+                    500,
+                    Shape::A,
+                    code,
+                    "Internal server error.",
+                ))
             }
-            Self::CodeIn200 { code } => Some(Answer::error(
+            Self::CodeIn200 { code } => Some(HttpAnswer::error(
                 200,
                 Shape::A,
                 code,
@@ -206,7 +211,7 @@ pub struct Match {
 }
 
 impl Match {
-    fn meets(&self, request: &Request, route: Route<'_>, application: Option<&str>) -> bool {
+    fn meets(&self, request: &RoutedRequest, route: Route<'_>, application: Option<&str>) -> bool {
         let path = |wanted: &str| match wanted.strip_suffix('*') {
             Some(start) => request.path.starts_with(start),
             None => request.path == wanted,
@@ -264,7 +269,7 @@ pub struct Fault {
     #[serde(default)]
     pub times: Times,
     /// What happens.
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
 /// The faults that are switched on, oldest first.
@@ -307,10 +312,10 @@ impl Faults {
     pub fn take(
         &mut self,
         place: Place,
-        request: &Request,
+        request: &RoutedRequest,
         route: Route<'_>,
         application: Option<&str>,
-    ) -> Option<Kind> {
+    ) -> Option<FaultKind> {
         let index = self.list.iter().position(|fault| {
             fault.kind.place() == place
                 && fault.times != Times::Left(0)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answer::{Answer, Shape, Verdict};
+use super::answer::{HttpAnswer, Shape, Verdict};
 use super::application::Application;
 use super::settings::Switches;
 use crate::remote::wire::{THROTTLE_TEXT, code};
@@ -15,11 +15,11 @@ pub fn count(
     application: &mut Application,
     switches: &Switches,
     now: Duration,
-) -> Result<(), (Answer, Verdict)> {
+) -> Result<(), (HttpAnswer, Verdict)> {
     if application.quota.admit(now) {
         return Ok(());
     }
-    let answer = Answer::error(
+    let answer = HttpAnswer::error(
         switches.throttle_status,
         switches.throttle_shape,
         switches.throttle_code.as_str(),
@@ -36,7 +36,7 @@ pub fn check_token(
     application: &Application,
     token: Option<&str>,
     now: Duration,
-) -> Result<(), (Answer, Verdict)> {
+) -> Result<(), (HttpAnswer, Verdict)> {
     if token.is_some_and(|token| application.knows(token, now)) {
         Ok(())
     } else {
@@ -45,8 +45,8 @@ pub fn check_token(
 }
 
 /// The answer to a token or an `app_key` that isn't valid.
-pub fn token_refused() -> (Answer, Verdict) {
-    let answer = Answer::error(
+pub fn token_refused() -> (HttpAnswer, Verdict) {
+    let answer = HttpAnswer::error(
         403,
         Shape::B,
         code::TOKEN_INVALID,

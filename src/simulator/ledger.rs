@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::answer::Verdict;
-use super::quota::{Kind, window_number};
+use super::quota::{QuotaKind, window_number};
 
 /// So many rows are kept; older ones are forgotten, and the summary says how many.
 pub const ROWS: usize = 500_000;
@@ -139,7 +139,7 @@ impl Ledger {
     }
 
     /// The most metered calls of one application in one window, throttled ones included.
-    pub fn most_in_window(&self, application: &str, window: Duration, kind: Kind) -> usize {
+    pub fn most_in_window(&self, application: &str, window: Duration, kind: QuotaKind) -> usize {
         let metered = self
             .rows
             .iter()
@@ -148,8 +148,8 @@ impl Ledger {
         let mut most = 0;
         for row in metered {
             let over = |start: &Duration| match kind {
-                Kind::Sliding | Kind::Bucket => *start + window <= row.at,
-                Kind::Fixed => window_number(*start, window) < window_number(row.at, window),
+                QuotaKind::Sliding | QuotaKind::Bucket => *start + window <= row.at,
+                QuotaKind::Fixed => window_number(*start, window) < window_number(row.at, window),
             };
             while open.front().is_some_and(over) {
                 open.pop_front();

@@ -13,7 +13,7 @@ pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 /// How calls are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum QuotaKind {
     /// No stretch of one window's length holds more than the limit.
     Sliding,
     /// Windows follow each other from the start of the simulator; each allows the limit.
@@ -32,7 +32,7 @@ pub struct Limit {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub window: Duration,
     /// How calls are counted.
-    pub kind: Kind,
+    pub kind: QuotaKind,
     /// Whether a refused call counts like an allowed one.
     pub count_refused: bool,
 }
@@ -43,7 +43,7 @@ impl Default for Limit {
         Self {
             calls: 100,
             window: Duration::from_secs(60),
-            kind: Kind::Sliding,
+            kind: QuotaKind::Sliding,
             count_refused: false,
         }
     }
@@ -102,15 +102,15 @@ impl Quota {
     pub fn admit(&mut self, now: Duration) -> bool {
         self.forget(now);
         let allowed = match self.limit.kind {
-            Kind::Sliding | Kind::Fixed => self.used(now) < self.limit.calls as usize,
-            Kind::Bucket => self.bucket.whole(&self.limit, now),
+            QuotaKind::Sliding | QuotaKind::Fixed => self.used(now) < self.limit.calls as usize,
+            QuotaKind::Bucket => self.bucket.whole(&self.limit, now),
         };
         if allowed || self.limit.count_refused {
             self.counted.push_back(now);
             self.bucket.take(&self.limit, now, self.limit.count_refused);
             let held = match self.limit.kind {
-                Kind::Sliding | Kind::Fixed => self.used(now),
-                Kind::Bucket => self.counted.len(),
+                QuotaKind::Sliding | QuotaKind::Fixed => self.used(now),
+                QuotaKind::Bucket => self.counted.len(),
             };
             self.peak = self.peak.max(held);
         }
@@ -120,17 +120,17 @@ impl Quota {
     /// How many calls of the limit are used now.
     pub fn used(&self, now: Duration) -> usize {
         match self.limit.kind {
-            Kind::Sliding => {
+            QuotaKind::Sliding => {
                 self.counted.len() - self.counted.partition_point(|at| self.is_over(*at, now))
             }
-            Kind::Fixed => {
+            QuotaKind::Fixed => {
                 let window = window_number(now, self.limit.window);
                 self.counted.len()
                     - self
                         .counted
                         .partition_point(|at| window_number(*at, self.limit.window) < window)
             }
-            Kind::Bucket => {
+            QuotaKind::Bucket => {
                 (self.limit.calls as usize).saturating_sub(self.bucket.tokens(&self.limit, now))
             }
         }
@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    fn limit(calls: u32, window_ms: u64, kind: Kind, count_refused: bool) -> Limit {
+    fn limit(calls: u32, window_ms: u64, kind: QuotaKind, count_refused: bool) -> Limit {
         Limit {
             calls,
             window: Duration::from_millis(window_ms),
@@ -250,7 +250,7 @@ mod tests {
             calls in 0u32..12, window in 1u64..200, count in any::<bool>(),
             gaps in prop::collection::vec(0u64..60_000, 0..200),
         ) {
-            let limit = limit(calls, window, Kind::Sliding, count);
+            let limit = limit(calls, window, QuotaKind::Sliding, count);
             let mut quota = Quota::new(limit.clone());
             let (allowed, _) = run(&mut quota, &gaps);
             prop_assert!(most_in_any_window(&allowed, limit.window) <= calls as usize);
@@ -261,7 +261,7 @@ mod tests {
             calls in 0u32..12, window in 1u64..200,
             gaps in prop::collection::vec(0u64..60_000, 0..200),
         ) {
-            let limit = limit(calls, window, Kind::Sliding, false);
+            let limit = limit(calls, window, QuotaKind::Sliding, false);
             let mut quota = Quota::new(limit.clone());
             let (allowed, asked) = run(&mut quota, &gaps);
             for at in asked.iter().filter(|at| !allowed.contains(at)) {
@@ -275,7 +275,7 @@ mod tests {
             calls in 0u32..12, window in 1u64..200,
             gaps in prop::collection::vec(0u64..60_000, 0..200),
         ) {
-            let limit = limit(calls, window, Kind::Fixed, false);
+            let limit = limit(calls, window, QuotaKind::Fixed, false);
             let mut quota = Quota::new(limit.clone());
             let (allowed, asked) = run(&mut quota, &gaps);
             let number = |at: &Duration| window_number(*at, limit.window);
@@ -290,7 +290,7 @@ mod tests {
             calls in 1u32..12, window in 1u64..200, count in any::<bool>(),
             gaps in prop::collection::vec(0u64..60_000, 0..200),
         ) {
-            let limit = limit(calls, window, Kind::Bucket, count);
+            let limit = limit(calls, window, QuotaKind::Bucket, count);
             let mut quota = Quota::new(limit.clone());
             let (allowed, _) = run(&mut quota, &gaps);
             for (i, start) in allowed.iter().enumerate() {
@@ -303,7 +303,7 @@ mod tests {
 
         #[test]
         fn one_call_per_even_step_is_never_refused_by_a_bucket(calls in 1u32..50, window in 1u64..200) {
-            let limit = limit(calls, window, Kind::Bucket, true);
+            let limit = limit(calls, window, QuotaKind::Bucket, true);
             let mut quota = Quota::new(limit.clone());
             let step = window * 1_000 / u64::from(calls) + 1;
             let gaps = vec![step; 300];
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_client_that_keeps_knocking_is_let_in_only_where_refused_calls_do_not_count() {
-        for kind in [Kind::Sliding, Kind::Bucket] {
+        for kind in [QuotaKind::Sliding, QuotaKind::Bucket] {
             for (count, more) in [(false, true), (true, false)] {
                 let mut quota = Quota::new(limit(5, 100, kind, count));
                 let (allowed, _) = run(&mut quota, &vec![1_000; 400]);
@@ -325,8 +325,8 @@ mod tests {
 
     #[test]
     fn the_calls_of_the_last_window_stay_counted_under_another_limit() {
-        for kind in [Kind::Sliding, Kind::Fixed, Kind::Bucket] {
-            let mut quota = Quota::new(limit(10, 1_000, Kind::Sliding, false));
+        for kind in [QuotaKind::Sliding, QuotaKind::Fixed, QuotaKind::Bucket] {
+            let mut quota = Quota::new(limit(10, 1_000, QuotaKind::Sliding, false));
             for ms in 0..10 {
                 assert!(quota.admit(Duration::from_millis(ms)));
             }
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_call_leaves_a_sliding_window_exactly_one_window_after_it_came() {
-        let mut quota = Quota::new(limit(1, 100, Kind::Sliding, false));
+        let mut quota = Quota::new(limit(1, 100, QuotaKind::Sliding, false));
         assert!(quota.admit(Duration::from_millis(7)));
         assert!(!quota.admit(Duration::from_nanos(106_999_999)));
         assert!(quota.admit(Duration::from_millis(107)));
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_none_refuses_every_call() {
-        for kind in [Kind::Sliding, Kind::Fixed, Kind::Bucket] {
+        for kind in [QuotaKind::Sliding, QuotaKind::Fixed, QuotaKind::Bucket] {
             let mut quota = Quota::new(limit(0, 100, kind, true));
             let (allowed, _) = run(&mut quota, &[1_000; 50]);
             assert!(allowed.is_empty());

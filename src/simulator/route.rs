@@ -11,7 +11,7 @@ pub const OPERATIONS_PATH: &str = "/iodm/northbound/v1.5.0/operations";
 
 /// One request, as far as the platform looks at it.
 #[derive(Clone, Default)]
-pub struct Request {
+pub struct RoutedRequest {
     /// The HTTP method.
     pub method: String,
     /// The path as it was sent, nothing decoded.

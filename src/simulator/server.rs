@@ -20,13 +20,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::Answer;
+use super::answer::HttpAnswer;
 use super::application::Application;
 use super::packages::preloaded;
-use super::route::Request;
-use super::settings::Settings;
+use super::route::RoutedRequest;
+use super::settings::SimulatorSettings;
 use super::shared::Shared;
-use super::world::{Reply, World};
+use super::world::{WireReply, World};
 use super::{admin, storage, tls};
 use crate::remote::wire::APP_KEY;
 
@@ -54,7 +54,7 @@ impl Simulator {
     ///
     /// # Errors
     /// When a file can't be used or a port can't be opened.
-    pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn open(settings: &SimulatorSettings) -> anyhow::Result<Self> {
         let world = world(settings)?;
         tls::prepare(&settings.tls_dir)?;
         let config = tls::server_config(&settings.tls_dir, settings.client_cert)
@@ -111,7 +111,7 @@ impl Simulator {
     }
 }
 
-fn world(settings: &Settings) -> anyhow::Result<World> {
+fn world(settings: &SimulatorSettings) -> anyhow::Result<World> {
     let first = settings
         .applications
         .first()
@@ -228,7 +228,7 @@ async fn answer(
         .collect()
         .await
         .map_err(|_| Dropped)?;
-    let request = Request {
+    let request = RoutedRequest {
         app_key: text(&head.headers, APP_KEY),
         bearer: text(&head.headers, AUTHORIZATION.as_str())
             .as_deref()
@@ -253,9 +253,9 @@ async fn answer(
         sleep(exchange.delay).await;
     }
     let reply = match exchange.reply {
-        Reply::Answer(answer) => Ok(response(answer)),
-        Reply::Drop => Err(Dropped),
-        Reply::Hang => pending().await,
+        WireReply::Answer(answer) => Ok(response(answer)),
+        WireReply::Drop => Err(Dropped),
+        WireReply::Hang => pending().await,
     };
     let mut world = shared.world();
     let now = shared.now().since_start;
@@ -274,7 +274,7 @@ fn bearer(value: &str) -> Option<String> {
         .then(|| token.trim().to_owned())
 }
 
-fn response(answer: Answer) -> Response<Full<Bytes>> {
+fn response(answer: HttpAnswer) -> Response<Full<Bytes>> {
     let is_empty = answer.body.is_empty();
     let mut response = Response::new(Full::from(answer.body));
     let status = StatusCode::from_u16(answer.status);

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::answer::{Answer, Refusal, Verdict};
+use super::answer::{HttpAnswer, Refusal, Verdict};
 use super::application::Application;
 use super::packages::{self, Paging, Query, is_file_id};
 use super::refusals::{BAD_REQUEST, PACKAGE_NOT_FOUND, TASK_NOT_FOUND};
-use super::route::{Request, Route};
+use super::route::{Route, RoutedRequest};
 use super::settings::Switches;
 use super::tasks::{self, Operation};
 
@@ -14,10 +14,10 @@ use super::tasks::{self, Operation};
 pub fn answer(
     application: &mut Application,
     route: Route<'_>,
-    request: &Request,
+    request: &RoutedRequest,
     switches: &Switches,
     utc: jiff::Timestamp,
-) -> (Answer, Verdict) {
+) -> (HttpAnswer, Verdict) {
     if let Err(frozen) = application.check_frozen() {
         return (frozen.into(), Verdict::Frozen);
     }
@@ -34,29 +34,29 @@ pub fn answer(
 fn serve(
     application: &mut Application,
     route: Route<'_>,
-    request: &Request,
+    request: &RoutedRequest,
     switches: &Switches,
     utc: jiff::Timestamp,
-) -> Result<(Answer, Verdict), Refusal> {
+) -> Result<(HttpAnswer, Verdict), Refusal> {
     let query = Query::parse(request.query.as_deref());
     let served = match route {
         Route::ListPackages => {
             let paging = Paging::of(&query)?;
             let found = packages::matching(&application.packages, &query, switches.filters);
-            (Answer::ok(&paging.page(&found)), Verdict::Listed)
+            (HttpAnswer::ok(&paging.page(&found)), Verdict::Listed)
         }
         Route::ShowPackage(id) => {
             let package = application.packages.get(checked(id)?);
             let package = package.ok_or(PACKAGE_NOT_FOUND)?;
-            (Answer::ok(&json!(package)), Verdict::Shown)
+            (HttpAnswer::ok(&json!(package)), Verdict::Shown)
         }
         Route::DeletePackage(id) => {
             let gone = application.packages.remove(checked(id)?);
             gone.ok_or(PACKAGE_NOT_FOUND)?;
             let answer = if switches.delete_status == 204 {
-                Answer::no_content()
+                HttpAnswer::no_content()
             } else {
-                Answer::empty_ok()
+                HttpAnswer::empty_ok()
             };
             (answer, Verdict::Deleted)
         }
@@ -65,12 +65,12 @@ fn serve(
         Route::ListTasks => {
             let paging = Paging::of(&query)?;
             let found = application.tasks.matching(&query, switches.failed_word);
-            (Answer::ok(&paging.page(&found)), Verdict::Listed)
+            (HttpAnswer::ok(&paging.page(&found)), Verdict::Listed)
         }
         Route::ShowTask(id) => {
             let task = application.tasks.get(id).ok_or(TASK_NOT_FOUND)?;
             (
-                Answer::ok(&task.shown(id, switches.failed_word)),
+                HttpAnswer::ok(&task.shown(id, switches.failed_word)),
                 Verdict::Shown,
             )
         }
@@ -78,7 +78,7 @@ fn serve(
             let paging = Paging::of(&query)?;
             let task = application.tasks.get(id).ok_or(TASK_NOT_FOUND)?;
             (
-                Answer::ok(&paging.page(&task.subtasks(id, &query))),
+                HttpAnswer::ok(&paging.page(&task.subtasks(id, &query))),
                 Verdict::Listed,
             )
         }
@@ -90,11 +90,11 @@ fn serve(
 }
 
 /// What the proxy in front says to a path that no service has.
-pub fn unknown_path(route: Route<'_>) -> (Answer, Verdict) {
+pub fn unknown_path(route: Route<'_>) -> (HttpAnswer, Verdict) {
     let answer = if route == Route::WrongMethod {
-        Answer::html(405, "Method Not Allowed", "The method is not allowed here.")
+        HttpAnswer::html(405, "Method Not Allowed", "The method is not allowed here.")
     } else {
-        Answer::html(404, "Not Found", "The requested resource is not here.")
+        HttpAnswer::html(404, "Not Found", "The requested resource is not here.")
     };
     (answer, Verdict::UnknownPath)
 }
@@ -102,13 +102,13 @@ pub fn unknown_path(route: Route<'_>) -> (Answer, Verdict) {
 fn create(
     application: &mut Application,
     operation: Operation,
-    request: &Request,
+    request: &RoutedRequest,
     utc: jiff::Timestamp,
-) -> Result<(Answer, Verdict), Refusal> {
+) -> Result<(HttpAnswer, Verdict), Refusal> {
     let task = tasks::Task::new(operation, &request.body, &application.packages, utc)?;
     let id = application.tasks.add(task);
     Ok((
-        Answer::ok(&json!({"operationId": id})),
+        HttpAnswer::ok(&json!({"operationId": id})),
         Verdict::TaskCreated,
     ))
 }

@@ -13,7 +13,7 @@ use crate::remote::wire::code;
 
 /// Everything that the simulator is told at its start.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SimulatorSettings {
     /// Where the platform listens, with TLS.
     pub listen: SocketAddr,
     /// Where the ledger and the switches are, in plain HTTP.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::answer::{Answer, Refusal, Verdict};
-use super::application::{self, Application, Credentials};
-use super::faults::{Faults, Kind, Place};
+use super::answer::{HttpAnswer, Refusal, Verdict};
+use super::application::{self, Application, LoginParameters};
+use super::faults::{FaultKind, Faults, Place};
 use super::gateway;
 use super::ledger::{Ledger, Row};
 use super::quota::Limit;
-use super::route::{Request, Route};
+use super::route::{Route, RoutedRequest};
 use super::service;
 use super::settings::Switches;
 
@@ -44,20 +44,20 @@ pub struct World {
 
 /// What goes back to the client, and when.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct TimedReply {
     /// Its number in the ledger.
     pub seq: u64,
     /// What is sent.
-    pub reply: Reply,
+    pub reply: WireReply,
     /// How long it is held back.
     pub delay: Duration,
 }
 
 /// What is sent.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum WireReply {
     /// An answer.
-    Answer(Answer),
+    Answer(HttpAnswer),
     /// Nothing; the connection breaks.
     Drop,
     /// Nothing; the connection stays.
@@ -66,27 +66,27 @@ pub enum Reply {
 
 /// A call that was dealt with, on its way back.
 struct Served {
-    reply: Reply,
+    reply: WireReply,
     verdict: Verdict,
-    fault: Option<Kind>,
+    fault: Option<FaultKind>,
     metered: bool,
 }
 
 impl Served {
-    fn by((answer, verdict): (Answer, Verdict), metered: bool) -> Self {
+    fn by((answer, verdict): (HttpAnswer, Verdict), metered: bool) -> Self {
         Self {
-            reply: Reply::Answer(answer),
+            reply: WireReply::Answer(answer),
             verdict,
             fault: None,
             metered,
         }
     }
 
-    fn by_fault(kind: Kind, route: Route<'_>, metered: bool) -> Self {
-        let reply = match (kind.answer(route), kind == Kind::Hang) {
-            (Some(answer), _) => Reply::Answer(answer),
-            (None, true) => Reply::Hang,
-            (None, false) => Reply::Drop,
+    fn by_fault(kind: FaultKind, route: Route<'_>, metered: bool) -> Self {
+        let reply = match (kind.answer(route), kind == FaultKind::Hang) {
+            (Some(answer), _) => WireReply::Answer(answer),
+            (None, true) => WireReply::Hang,
+            (None, false) => WireReply::Drop,
         };
         Self {
             reply,
@@ -101,10 +101,10 @@ impl World {
     /// Takes one call from its arrival to its answer.
     pub fn handle(
         &mut self,
-        request: &Request,
+        request: &RoutedRequest,
         now: Moment,
         chance: &mut fastrand::Rng,
-    ) -> Exchange {
+    ) -> TimedReply {
         let route = Route::of(&request.method, &request.path);
         let credentials = credentials(route, request);
         let application = self.caller(request, credentials.as_ref());
@@ -123,10 +123,12 @@ impl World {
             Verdict::Fault | Verdict::Throttled | Verdict::TokenRefused
         );
         if reached && let Some(kind) = self.faults.take(Place::Answer, request, route, name) {
-            if let Kind::Delay { ms } = kind {
+            if let FaultKind::Delay { ms } = kind {
                 delay += Duration::from_millis(ms);
             } else {
-                served.reply = kind.answer(route).map_or(Reply::Drop, Reply::Answer);
+                served.reply = kind
+                    .answer(route)
+                    .map_or(WireReply::Drop, WireReply::Answer);
             }
             served.fault = Some(kind);
         }
@@ -135,8 +137,8 @@ impl World {
         }
 
         let answer = match &served.reply {
-            Reply::Answer(answer) => Some(answer),
-            Reply::Drop | Reply::Hang => None,
+            WireReply::Answer(answer) => Some(answer),
+            WireReply::Drop | WireReply::Hang => None,
         };
         let seq = self.ledger.add(Row {
             seq: 0,
@@ -150,10 +152,10 @@ impl World {
             path: request.path.clone(),
             query: request.query.clone(),
             verdict: served.verdict,
-            fault: served.fault.as_ref().map(Kind::name),
+            fault: served.fault.as_ref().map(FaultKind::name),
             metered: served.metered,
         });
-        Exchange {
+        TimedReply {
             seq,
             reply: served.reply,
             delay,
@@ -163,8 +165,8 @@ impl World {
     /// The application that a call is from, whether it is registered or not.
     fn caller(
         &self,
-        request: &Request,
-        credentials: Option<&Result<Credentials, Refusal>>,
+        request: &RoutedRequest,
+        credentials: Option<&Result<LoginParameters, Refusal>>,
     ) -> Option<String> {
         match credentials {
             None => request.app_key.clone(),
@@ -182,9 +184,9 @@ impl World {
     /// The gateway, then the service.
     fn serve(
         &mut self,
-        request: &Request,
+        request: &RoutedRequest,
         route: Route<'_>,
-        credentials: Option<Result<Credentials, Refusal>>,
+        credentials: Option<Result<LoginParameters, Refusal>>,
         name: Option<&str>,
         now: Moment,
         chance: &mut fastrand::Rng,
@@ -233,7 +235,10 @@ impl World {
 }
 
 /// What the three calls about tokens bring along; `None` for any other call.
-fn credentials(route: Route<'_>, request: &Request) -> Option<Result<Credentials, Refusal>> {
+fn credentials(
+    route: Route<'_>,
+    request: &RoutedRequest,
+) -> Option<Result<LoginParameters, Refusal>> {
     match route {
         Route::Login => {
             // a login is a form; in any other type the platform finds no parameter
@@ -242,9 +247,9 @@ fn credentials(route: Route<'_>, request: &Request) -> Option<Result<Credentials
             } else {
                 b""
             };
-            Some(Ok(Credentials::from_form(form)))
+            Some(Ok(LoginParameters::from_form(form)))
         }
-        Route::Refresh | Route::Logout => Some(Credentials::from_json(&request.body)),
+        Route::Refresh | Route::Logout => Some(LoginParameters::from_json(&request.body)),
         Route::ListPackages
         | Route::ShowPackage(_)
         | Route::DeletePackage(_)
@@ -261,32 +266,32 @@ fn credentials(route: Route<'_>, request: &Request) -> Option<Result<Credentials
 /// The service of logins, refreshes and logouts.
 fn tokens(
     route: Route<'_>,
-    given: Result<Credentials, Refusal>,
+    given: Result<LoginParameters, Refusal>,
     known: Option<&mut Application>,
     switches: &Switches,
     now: Duration,
     chance: &mut fastrand::Rng,
-) -> (Answer, Verdict) {
+) -> (HttpAnswer, Verdict) {
     let lifetime = switches.token_lifetime;
     let served = given.and_then(|given| match route {
         Route::Login => {
             given.check_login()?;
             let application = known.ok_or_else(application::unknown)?;
             let tokens = application.login(&given, now, lifetime, chance)?;
-            Ok((Answer::ok(&tokens), Verdict::LoggedIn))
+            Ok((HttpAnswer::ok(&tokens), Verdict::LoggedIn))
         }
         Route::Refresh => {
             given.check_refresh()?;
             let application = known.ok_or_else(application::unknown)?;
             let tokens = application.refresh(&given, now, lifetime, chance)?;
-            Ok((Answer::ok(&tokens), Verdict::Refreshed))
+            Ok((HttpAnswer::ok(&tokens), Verdict::Refreshed))
         }
         Route::Logout => {
             given.check_logout()?;
             match known.filter(|known| known.knows(given.access_token(), now)) {
                 Some(application) => {
                     application.logout();
-                    Ok((Answer::no_content(), Verdict::LoggedOut))
+                    Ok((HttpAnswer::no_content(), Verdict::LoggedOut))
                 }
                 None => Ok(gateway::token_refused()),
             }

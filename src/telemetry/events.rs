@@ -69,12 +69,12 @@ struct Shared {
     /// Known to nobody outside, so nobody can choose words that count as those of another event.
     salt: u64,
     clock: Clock,
-    ending: Ending,
+    ending: NamespaceEnding,
     losses: Arc<Losses>,
 }
 
 /// Whether a namespace is being deleted, and takes no event any more.
-pub type Ending = Box<dyn Fn(&str) -> bool + Send + Sync>;
+pub type NamespaceEnding = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What was said of which object, and when.
 #[derive(Debug, Clone)]
@@ -100,7 +100,7 @@ impl Events {
         instance: Option<&str>,
         metrics: Arc<Metrics>,
         clock: Clock,
-        ending: Ending,
+        ending: NamespaceEnding,
     ) -> Self {
         let losses = Arc::new(Losses {
             metrics,

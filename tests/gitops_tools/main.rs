@@ -19,7 +19,7 @@ use std::fs;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
-use version_package_operator::api::condition::{Verdict, merge};
+use version_package_operator::api::condition::{Statement, merge};
 use version_package_operator::api::platform::{Mode, Platform, PlatformReason};
 use version_package_operator::api::reason::{Phase, Progress, Reason};
 use version_package_operator::api::version_package::VersionPackage;
@@ -84,7 +84,7 @@ fn assert_readable(object: &Value) {
 }
 
 fn conditions(progress: Progress, reason: &str, message: &str) -> Value {
-    let verdict = Verdict {
+    let verdict = Statement {
         progress,
         reason,
         message,

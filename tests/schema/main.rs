@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{Plane, kstatus, wait_for};
-use version_package_operator::api::condition::{Verdict, merge};
+use version_package_operator::api::condition::{Statement, merge};
 use version_package_operator::api::outcome::Outcome;
 use version_package_operator::api::platform::PlatformReason;
 use version_package_operator::api::reason::Reason;

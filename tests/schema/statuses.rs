@@ -91,7 +91,7 @@ fn every_status_that_can_be_written_is_accepted_and_its_tables_fit_120_columns()
     plane().apply(&list.to_string()).expect_ok();
 
     for (number, reason) in Reason::ALL.iter().enumerate() {
-        let verdict = Verdict {
+        let verdict = Statement {
             progress: reason.phase().progress(),
             reason: reason.as_str(),
             message: reason.meaning(),
@@ -112,7 +112,7 @@ fn every_status_that_can_be_written_is_accepted_and_its_tables_fit_120_columns()
         );
     }
     for (number, reason) in PlatformReason::ALL.iter().enumerate() {
-        let verdict = Verdict {
+        let verdict = Statement {
             progress: reason.progress(),
             reason: reason.as_str(),
             message: reason.meaning(),

@@ -6,7 +6,7 @@ use cluster_in_memory::Policy;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use version_package_operator::simulator::faults::{Fault, Kind, Match, Times};
+use version_package_operator::simulator::faults::{Fault, FaultKind, Match, Times};
 
 use crate::faults::{self, To};
 use crate::objects::{package, platform, secret};
@@ -195,17 +195,17 @@ impl History<'_> {
 
     /// The platform answers some calls otherwise.
     fn fault(&mut self) {
-        let throttled = Kind::Status {
+        let throttled = FaultKind::Status {
             status: 403,
             body: json!({"resultcode": "1010009", "resultmsg": "app throttle exceed"}).to_string(),
             content_type: None,
         };
         let kind = match self.chance.u32(..8) {
             0..4 => throttled,
-            4 => Kind::DropAfter,
-            5 => Kind::DropBefore,
-            6 => Kind::InternalError,
-            _ => Kind::Delay { ms: 3_000 },
+            4 => FaultKind::DropAfter,
+            5 => FaultKind::DropBefore,
+            6 => FaultKind::InternalError,
+            _ => FaultKind::Delay { ms: 3_000 },
         };
         let method = self.one(&[None, None, Some("DELETE"), Some("POST")]);
         let fault = Fault {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 use version_package_operator::simulator::answer::Verdict;
-use version_package_operator::simulator::faults::{Fault, Kind, Match, Times};
+use version_package_operator::simulator::faults::{Fault, FaultKind, Match, Times};
 
 use crate::objects::{package, platform, secret};
 use crate::world::{HOME, LEASE, World, run, until};
@@ -73,7 +73,7 @@ fn a_process_that_crashes_before_the_answer_is_followed_by_one_that_finds_the_pa
                     ..Match::default()
                 },
                 times: Times::default(),
-                kind: Kind::Delay { ms: 5_000 },
+                kind: FaultKind::Delay { ms: 5_000 },
             })
         });
         delete(world, "meter").await;

@@ -16,8 +16,8 @@ use version_package_operator::remote::client::{Connect, Connection};
 use version_package_operator::remote::exchange::{Exchange, NoReply, Reply, Request};
 use version_package_operator::remote::tls::{TlsError, TlsSettings};
 use version_package_operator::remote::wire::APP_KEY;
-use version_package_operator::simulator::answer::{Answer, Refusal, Verdict};
-use version_package_operator::simulator::application::{Application, Credentials};
+use version_package_operator::simulator::answer::{HttpAnswer, Refusal, Verdict};
+use version_package_operator::simulator::application::{Application, LoginParameters};
 use version_package_operator::simulator::packages::preloaded;
 use version_package_operator::simulator::quota::Limit;
 use version_package_operator::simulator::{faults, ledger, route, settings, world};
@@ -125,7 +125,7 @@ impl Platform {
             ..
         } = &mut *state;
         let form = format!("appId={app_id}&secret={secret}");
-        let given = Credentials::from_form(form.as_bytes());
+        let given = LoginParameters::from_form(form.as_bytes());
         let application = simulator.applications.get_mut(app_id).unwrap();
         let lifetime = simulator.switches.token_lifetime;
         let answer = application.login(&given, begun.elapsed(), lifetime, chance);
@@ -165,7 +165,11 @@ impl Platform {
     }
 
     /// Takes a request that has arrived.
-    fn take(&self, around: &Around, request: &route::Request) -> (world::Exchange, Verdict) {
+    fn take(
+        &self,
+        around: &Around,
+        request: &route::RoutedRequest,
+    ) -> (world::TimedReply, Verdict) {
         let mut state = self.lock();
         let State {
             simulator,
@@ -199,7 +203,7 @@ impl Platform {
     }
 
     /// Refuses a request that has arrived: it counts as any other, and nothing happens.
-    fn refuse(around: &Around, request: &route::Request, code: u16) -> Answer {
+    fn refuse(around: &Around, request: &route::RoutedRequest, code: u16) -> HttpAnswer {
         around.record.add(Event::Called(Called {
             by: around.who.clone(),
             application: request.app_key.clone(),
@@ -210,9 +214,9 @@ impl Platform {
         match code {
             401 => Refusal(401, "100002", "Invalid access token.").into(),
             403 => Refusal(403, "1010009", "app throttle exceed").into(),
-            200 => Answer::html(200, "Sign in", "A gateway answers in its place."),
-            404 => Answer::html(404, "Not Found", "The requested resource is not here."),
-            _ => Answer::html(code, "Error", "Something is wrong."),
+            200 => HttpAnswer::html(200, "Sign in", "A gateway answers in its place."),
+            404 => HttpAnswer::html(404, "Not Found", "The requested resource is not here."),
+            _ => HttpAnswer::html(code, "Error", "Something is wrong."),
         }
     }
 
@@ -250,15 +254,19 @@ impl Way {
         }
         let (reply, delay, verdict) = if let Some(Fault::Refused(code)) = fault {
             let answer = Platform::refuse(around, &request, code);
-            (world::Reply::Answer(answer), Duration::ZERO, Verdict::Fault)
+            (
+                world::WireReply::Answer(answer),
+                Duration::ZERO,
+                Verdict::Fault,
+            )
         } else {
             let (exchange, verdict) = platform.take(around, &request);
             (exchange.reply, exchange.delay, verdict)
         };
         let said = match &reply {
-            world::Reply::Answer(answer) => answer.status.to_string(),
-            world::Reply::Drop => "nothing, and the connection breaks".to_owned(),
-            world::Reply::Hang => "nothing".to_owned(),
+            world::WireReply::Answer(answer) => answer.status.to_string(),
+            world::WireReply::Drop => "nothing, and the connection breaks".to_owned(),
+            world::WireReply::Hang => "nothing".to_owned(),
         };
         around.trace.say(
             &around.who,
@@ -274,7 +282,7 @@ impl Way {
             Some(_) | None => {}
         }
         match reply {
-            world::Reply::Answer(answer) => {
+            world::WireReply::Answer(answer) => {
                 let kind = answer.content_type.as_deref();
                 let kind = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_str(kind).unwrap()));
                 let body = answer.body;
@@ -289,8 +297,8 @@ impl Way {
                     body: Box::pin(ready(body)),
                 })
             }
-            world::Reply::Drop => Err(broken()),
-            world::Reply::Hang => pending().await,
+            world::WireReply::Drop => Err(broken()),
+            world::WireReply::Hang => pending().await,
         }
     }
 }
@@ -303,7 +311,7 @@ fn broken() -> NoReply {
 }
 
 /// A request as the platform reads it.
-fn received(request: Request) -> route::Request {
+fn received(request: Request) -> route::RoutedRequest {
     let text = |name: &str| {
         let value = request.headers.get(name)?.to_str().ok()?;
         Some(value.to_owned())
@@ -317,7 +325,7 @@ fn received(request: Request) -> route::Request {
         .as_deref()
         .and_then(|text| text.strip_prefix("Bearer "));
     let kind = text(CONTENT_TYPE.as_str());
-    route::Request {
+    route::RoutedRequest {
         method: request.method.to_string(),
         path: path.to_owned(),
         query,

@@ -206,7 +206,7 @@ impl World {
             clock: self.clock_of(pod),
             audit: self.paper.pen(&around),
         };
-        let leadership = leader::Settings {
+        let leadership = leader::LeaderSettings {
             namespace: home.to_owned(),
             source: Source::Pod,
             in_pod: true,

@@ -11,7 +11,7 @@ use super::super::run;
 use super::selection::{Held, PlatformSeen, Set, anew};
 use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
 use crate::api::platform::Platform;
-use crate::api::status::{self, Bearer, Read};
+use crate::api::status::{self, Bearer, ReadStatus};
 use crate::api_server;
 use crate::object::Object;
 use crate::object::watched::Watched;
@@ -150,7 +150,7 @@ fn seen(mut read: Raw) -> anyhow::Result<PlatformSeen> {
         uid: &uid,
         created: meta.creation_timestamp.map(|time| time.0),
     };
-    let Read { status, beside } = status::read(read.data["status"].take(), &bearer);
+    let ReadStatus { status, beside } = status::read(read.data["status"].take(), &bearer);
     // A hold that can't be read must not look like none.
     if let Some(error) = beside.error {
         anyhow::bail!("the status of Platform {key} is not one of this version of vpo: {error}");

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::Cluster;
-use super::selection::{Held, PlatformSeen, Progress, Release, part_of, progress, release as at};
+use super::selection::{
+    Held, PlatformSeen, Release, ReleaseProgress, part_of, progress, release as at,
+};
 use super::{Seen, confirm, say, wording};
 use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
 
@@ -49,12 +51,12 @@ pub async fn release(
         cluster.ask_for_release(id, &platform).await?;
         let key = &platform.key;
         match acted(cluster, id, &platform, timeout).await? {
-            Progress::Released(count) => freed = Some(freed.unwrap_or(0) + count),
-            Progress::Over => {}
-            Progress::Gone => anyhow::bail!(
+            ReleaseProgress::Released(count) => freed = Some(freed.unwrap_or(0) + count),
+            ReleaseProgress::Over => {}
+            ReleaseProgress::Gone => anyhow::bail!(
                 "Platform {key} is gone; `vpo hold list` tells whether the hold still stands"
             ),
-            Progress::Pending => anyhow::bail!(
+            ReleaseProgress::Pending => anyhow::bail!(
                 "the operator has not acted within {timeout:?}: the annotation {RELEASE_HOLD_ANNOTATION} on Platform {key} stays, and counts as soon as it does; does one run and lead?"
             ),
         }
@@ -122,12 +124,12 @@ async fn acted(
     id: &str,
     platform: &PlatformSeen,
     timeout: Duration,
-) -> anyhow::Result<Progress> {
+) -> anyhow::Result<ReleaseProgress> {
     let end = Instant::now() + timeout;
     loop {
         let now = cluster.platform(&platform.key).await?;
         let said = progress(id, &platform.uid, now.as_ref());
-        if said != Progress::Pending || Instant::now() >= end {
+        if said != ReleaseProgress::Pending || Instant::now() >= end {
             return Ok(said);
         }
         sleep(PAUSE.min(end.saturating_duration_since(Instant::now()))).await;

@@ -81,7 +81,7 @@ impl Held {
 /// One hold, as all Platforms of its application show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Hold {
+pub struct ShownHold {
     /// Its id.
     pub id: String,
     /// Whose deletions it holds.
@@ -105,23 +105,23 @@ pub struct Hold {
 }
 
 /// Every hold that a Platform shows, by id.
-pub fn holds(platforms: &[PlatformSeen], objects: &[Held]) -> Vec<Hold> {
-    let mut holds = BTreeMap::<&str, Hold>::new();
+pub fn holds(platforms: &[PlatformSeen], objects: &[Held]) -> Vec<ShownHold> {
+    let mut holds = BTreeMap::<&str, ShownHold>::new();
     for platform in platforms {
         let Some(shown) = &platform.status.hold else {
             continue;
         };
         let hold = holds
             .entry(&shown.id)
-            .or_insert_with(|| Hold::new(shown, objects));
+            .or_insert_with(|| ShownHold::new(shown, objects));
         // Platforms are written one after the other: the one that counts most is the newest.
         if number(shown.counted) > hold.counted {
             let platforms = std::mem::take(&mut hold.platforms);
             let application = hold.application.take();
-            *hold = Hold {
+            *hold = ShownHold {
                 application,
                 platforms,
-                ..Hold::new(shown, objects)
+                ..ShownHold::new(shown, objects)
             };
         }
         hold.platforms.push(platform.key.to_string());
@@ -130,14 +130,14 @@ pub fn holds(platforms: &[PlatformSeen], objects: &[Held]) -> Vec<Hold> {
             .take()
             .or_else(|| platform.application().cloned());
     }
-    let mut holds: Vec<Hold> = holds.into_values().collect();
+    let mut holds: Vec<ShownHold> = holds.into_values().collect();
     for hold in &mut holds {
         hold.platforms.sort();
     }
     holds
 }
 
-impl Hold {
+impl ShownHold {
     fn new(shown: &HoldStatus, objects: &[Held]) -> Self {
         Self {
             id: shown.id.clone(),
@@ -187,7 +187,7 @@ pub fn release<'a>(id: &str, platforms: &'a [PlatformSeen]) -> Release<'a> {
 
 /// What a Platform says of a release that was asked for there.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum ReleaseProgress {
     /// Nothing yet.
     Pending,
     /// The hold is released, and frees so many deletions.
@@ -199,14 +199,14 @@ pub enum Progress {
 }
 
 /// What the Platform with this uid says by now of the release of a hold.
-pub fn progress(id: &str, uid: &str, platform: Option<&PlatformSeen>) -> Progress {
+pub fn progress(id: &str, uid: &str, platform: Option<&PlatformSeen>) -> ReleaseProgress {
     let Some(platform) = platform.filter(|platform| platform.uid == uid) else {
-        return Progress::Gone;
+        return ReleaseProgress::Gone;
     };
     match (platform.released(id), platform.hold(id)) {
-        (Some(released), _) => Progress::Released(number(released.count)),
-        (None, Some(_)) => Progress::Pending,
-        (None, None) => Progress::Over,
+        (Some(released), _) => ReleaseProgress::Released(number(released.count)),
+        (None, Some(_)) => ReleaseProgress::Pending,
+        (None, None) => ReleaseProgress::Over,
     }
 }
 
@@ -305,7 +305,7 @@ pub(super) mod tests {
             held("d", "h-0"),
         ];
         let holds = holds(&platforms, &objects);
-        let told = |hold: &Hold| {
+        let told = |hold: &ShownHold| {
             let application = hold.application.clone().unwrap().to_string();
             (hold.id.clone(), application, hold.counted, hold.objects)
         };
@@ -352,7 +352,7 @@ pub(super) mod tests {
     fn a_release_is_told_by_the_platform_that_was_asked_and_by_no_other_of_its_name() {
         let uid = "uid-a";
         let held = platform("a", held_by("h-1", 60, "app-1"));
-        assert_eq!(progress("h-1", uid, Some(&held)), Progress::Pending);
+        assert_eq!(progress("h-1", uid, Some(&held)), ReleaseProgress::Pending);
         let told = json!({
             "hold": hold("h-2", 10),
             "guard": {"released": [{"id": "h-1", "time": "2026-11-23T12:05:00Z", "count": 50}]},
@@ -360,18 +360,18 @@ pub(super) mod tests {
         let released = platform("a", told);
         assert_eq!(
             progress("h-1", uid, Some(&released)),
-            Progress::Released(50)
+            ReleaseProgress::Released(50)
         );
         assert_eq!(
             progress("h-1", uid, Some(&platform("a", json!({})))),
-            Progress::Over
+            ReleaseProgress::Over
         );
         let another = PlatformSeen {
             uid: "another".to_owned(),
             ..released
         };
-        assert_eq!(progress("h-1", uid, Some(&another)), Progress::Gone);
-        assert_eq!(progress("h-1", uid, None), Progress::Gone);
+        assert_eq!(progress("h-1", uid, Some(&another)), ReleaseProgress::Gone);
+        assert_eq!(progress("h-1", uid, None), ReleaseProgress::Gone);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 use jiff::Timestamp;
 
 use super::super::output::{grouped, seconds_until, span};
-use super::selection::{Held, Hold, Set};
+use super::selection::{Held, Set, ShownHold};
 use crate::api::names::ObjectKey;
 use crate::plain::plain;
 
@@ -17,7 +17,7 @@ const NAMES: usize = 20;
 pub const PACKAGE: &str = "VersionPackage";
 
 /// All holds, for people.
-pub fn table(holds: &[Hold], now: Timestamp) -> String {
+pub fn table(holds: &[ShownHold], now: Timestamp) -> String {
     if holds.is_empty() {
         return "No mass deletion is held.\n".to_owned();
     }
@@ -31,7 +31,7 @@ pub fn table(holds: &[Hold], now: Timestamp) -> String {
     text
 }
 
-fn write_hold(text: &mut String, hold: &Hold, now: Timestamp) -> fmt::Result {
+fn write_hold(text: &mut String, hold: &ShownHold, now: Timestamp) -> fmt::Result {
     writeln!(text, "Hold {}", plain(&hold.id))?;
     if let Some(application) = &hold.application {
         writeln!(text, "  Application  {application}")?;
@@ -54,7 +54,7 @@ fn write_hold(text: &mut String, hold: &Hold, now: Timestamp) -> fmt::Result {
 }
 
 /// That there is no hold of this id, and which there are.
-pub fn unknown(id: &str, holds: &[Hold]) -> String {
+pub fn unknown(id: &str, holds: &[ShownHold]) -> String {
     if holds.is_empty() {
         return format!("there is no hold {id}, nor any other");
     }
@@ -70,7 +70,7 @@ pub fn unknown(id: &str, holds: &[Hold]) -> String {
 }
 
 /// What a release does, before it is confirmed.
-pub fn before_release(hold: &Hold, objects: &[&Held], now: Timestamp) -> String {
+pub fn before_release(hold: &ShownHold, objects: &[&Held], now: Timestamp) -> String {
     let mut text = String::new();
     let _ = write_hold(&mut text, hold, now);
     let _ = writeln!(
@@ -95,7 +95,7 @@ pub fn more_to_release(new: &[&Held], all: usize) -> String {
 }
 
 /// What a retain does, before it is confirmed. `hold` is what a Platform shows of it, where one does.
-pub fn before_retain(hold: Option<&Hold>, objects: &[&Held], now: Timestamp) -> String {
+pub fn before_retain(hold: Option<&ShownHold>, objects: &[&Held], now: Timestamp) -> String {
     let mut text = String::new();
     if let Some(hold) = hold {
         let _ = write_hold(&mut text, hold, now);
@@ -174,7 +174,7 @@ fn only_retired(objects: &[&Held]) -> String {
 }
 
 /// Objects are written in turn, so the first to look may come before the last.
-fn unwritten(hold: &Hold, carrying: usize) -> String {
+fn unwritten(hold: &ShownHold, carrying: usize) -> String {
     if carrying >= hold.count {
         return String::new();
     }

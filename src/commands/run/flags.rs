@@ -16,7 +16,7 @@ const OPENS: Duration = Duration::from_secs(10);
 
 /// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub struct RunArgs {
     /// Where /livez, /readyz and /metrics are served; /queue and /inventory too, but only to who connects to an address of
     /// the loopback interface. `[::]` stands for all addresses of both families.
     #[arg(
@@ -65,7 +65,7 @@ pub struct Args {
     lease_duration: Duration,
 }
 
-impl Args {
+impl RunArgs {
     /// Refuses time-outs that contradict one another.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
@@ -111,14 +111,14 @@ impl Args {
     }
 
     /// How this process takes part in the election of the one that sends.
-    pub(super) fn leadership(&self, config: &kube::Config, in_pod: bool) -> leader::Settings {
+    pub(super) fn leadership(&self, config: &kube::Config, in_pod: bool) -> leader::LeaderSettings {
         let given = self.namespace.clone().filter(|name| !name.is_empty());
         let source = match (&given, in_pod) {
             (Some(_), _) => leader::Source::Flag,
             (None, true) => leader::Source::Pod,
             (None, false) => leader::Source::Context,
         };
-        leader::Settings {
+        leader::LeaderSettings {
             namespace: given.unwrap_or_else(|| config.default_namespace.clone()),
             source,
             in_pod,

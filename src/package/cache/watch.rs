@@ -10,11 +10,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::follow::{Wanted, follow, told};
+use crate::follow::{WatchScope, follow, told};
 use crate::object::watched::Watched;
 use crate::package::cache::packed::Packed;
 use crate::package::cache::{Cache, Changes, Event};
-use crate::sight::{Kind, Sight};
+use crate::sight::{Sight, WatchKind};
 
 /// A quiet watch is made anew after this long; a silent one can't hide changes for longer.
 const WATCH_SECONDS: u32 = 50;
@@ -31,13 +31,13 @@ pub async fn run(
     changed: impl Fn(Changes),
 ) {
     let api = Api::<Watched>::all(client);
-    let wanted = Wanted {
+    let wanted = WatchScope {
         page: 200,
         seconds: WATCH_SECONDS,
         fields: None,
     };
     while !cancel.is_cancelled() {
-        let eye = sight.eye(Kind::Packages);
+        let eye = sight.eye(WatchKind::Packages);
         let mut events = std::pin::pin!(follow(api.clone(), wanted.clone(), eye));
         loop {
             let event = tokio::select! {
@@ -61,7 +61,7 @@ pub async fn run(
 /// The event for the cache, in which those that are doubted can't be read.
 fn taken_in(event: watcher::Event<Watched>, sight: &Sight, now: Timestamp) -> Event {
     let judged = |object: Watched, listed| {
-        let doubt = sight.doubts(Kind::Packages, &object.lineage(), listed);
+        let doubt = sight.doubts(WatchKind::Packages, &object.lineage(), listed);
         Packed::read(object.doubted(doubt), now)
     };
     match event {
@@ -70,7 +70,7 @@ fn taken_in(event: watcher::Event<Watched>, sight: &Sight, now: Timestamp) -> Ev
         watcher::Event::InitDone => Event::ListEnds,
         watcher::Event::Apply(object) => Event::Applied(judged(object, false)),
         watcher::Event::Delete(object) => {
-            sight.forget(Kind::Packages, &object.lineage().uid);
+            sight.forget(WatchKind::Packages, &object.lineage().uid);
             Event::Deleted(Packed::read(object, now))
         }
     }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::condition::{self, Verdict};
+use crate::api::condition::{self, Statement};
 use crate::api::names::{AppId, Endpoint};
 use crate::api::reason::Reason;
 use crate::api::version_package::{Deletion, VersionPackageStatus};
@@ -48,7 +48,7 @@ pub(super) fn next_status(
 ) -> VersionPackageStatus {
     let object = &*seen.object;
     let present = &object.status;
-    let verdict = Verdict {
+    let verdict = Statement {
         progress: reason.phase().progress(),
         reason: reason.as_str(),
         message,

@@ -12,7 +12,7 @@ use crate::api::version_package::VersionPackageStatus;
 use crate::package::decide::{self, Decision, Now, Observation};
 use crate::package::effect::Effect;
 use crate::package::errand::Errand;
-use crate::package::memory::own_write::{Conflict, FAILURES_BORNE, Part, Refusal};
+use crate::package::memory::own_write::{Conflict, FAILURES_BORNE, Part, RefusedWrite};
 
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
@@ -81,7 +81,7 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
 
 /// The present status with conditions that say why no other one can be written; a policy may refuse just what the other one
 /// tells. `None` where they stand there, or are refused too.
-fn complaint(seen: &Observation, refusal: &Refusal, now: Now) -> Option<VersionPackageStatus> {
+fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<VersionPackageStatus> {
     let refused = seen.complaint_refused.as_ref();
     if !refusal.lasts() || refused.is_some_and(|refused| refused.until > now.tick) {
         return None;
@@ -291,7 +291,7 @@ fn in_place(seen: &Observation, status: &VersionPackageStatus) -> VersionPackage
 }
 
 /// The last refusal of a write to `part`.
-fn before(seen: &Observation, part: Part) -> Option<&Refusal> {
+fn before(seen: &Observation, part: Part) -> Option<&RefusedWrite> {
     match part {
         Part::Finalizers => seen.finalizers_refused.as_ref(),
         Part::Status | Part::Beside => seen.status_refused.as_ref(),
@@ -301,18 +301,18 @@ fn before(seen: &Observation, part: Part) -> Option<&Refusal> {
 
 /// One refusal more, in these words; or one failure more, where nobody has `denied` it.
 fn refusal(
-    before: Option<&Refusal>,
+    before: Option<&RefusedWrite>,
     (words, phase): (String, Option<Phase>),
     denied: bool,
     (now, chance): (Now, f64),
-) -> Refusal {
+) -> RefusedWrite {
     let count = before.map_or(0, |before| before.count).saturating_add(1);
     let cap = if denied {
         REFUSAL_PAUSE_CAP
     } else {
         WRITE_PAUSE_CAP
     };
-    Refusal {
+    RefusedWrite {
         words,
         count,
         until: now.tick + pause(WRITE_PAUSE, cap, count, chance),
@@ -361,7 +361,7 @@ pub(super) fn no_conflict(
 }
 
 /// Whether a refusal after this one is news: the ones before only failed, or there were none.
-fn is_news(before: Option<&Refusal>) -> bool {
+fn is_news(before: Option<&RefusedWrite>) -> bool {
     before.is_none_or(|before| !before.denied)
 }
 
@@ -372,7 +372,7 @@ fn says(seen: &Observation, words: &str) -> bool {
 }
 
 /// What follows from a write that is refused. Where the object can't say itself that its status is, an event does.
-fn refused(part: Part, before: Option<&Refusal>, refusal: Refusal) -> Vec<Errand> {
+fn refused(part: Part, before: Option<&RefusedWrite>, refusal: RefusedWrite) -> Vec<Errand> {
     let news = part == Part::Status && is_news(before);
     let event = news.then(|| Errand::Tell(status_refused(&refusal.words)));
     let refused = Errand::Refused(part, refusal);

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Decision, Now, Observation, rest};
 use crate::api::reason::Reason;
 use crate::guard::Judgement;
-use crate::package::memory::requests::Request;
+use crate::package::memory::requests::DeletionRequest;
 
 /// Rows 9 and 10: the mass deletion that waits for a person, and the time to undo.
 pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Option<Decision> {
@@ -17,7 +17,7 @@ pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Op
     if grace.is_zero() {
         return None;
     }
-    let request = seen.request.unwrap_or_else(|| Request::new(now));
+    let request = seen.request.unwrap_or_else(|| DeletionRequest::new(now));
     // After a time in which this process didn't see who called it off, there is time for that again.
     let request = request.not_before(seen.graces_since, now);
     let until = request.since + grace;

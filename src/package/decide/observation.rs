@@ -17,8 +17,8 @@ use crate::package::claims::Claim;
 use crate::package::claims::doubts::Finding;
 use crate::package::claims::others::Trial;
 use crate::package::memory::Failure;
-use crate::package::memory::own_write::{Echo, Refusal};
-use crate::package::memory::requests::{Keepers, Request};
+use crate::package::memory::own_write::{Echo, RefusedWrite};
+use crate::package::memory::requests::{DeletionRequest, Keepers};
 use crate::remote::answer::Detail;
 use crate::session::Standing;
 use crate::telemetry::audit::{AuditRecord, Overdue};
@@ -32,7 +32,7 @@ pub struct Observation {
     /// Whether the last own write is back through the watch.
     pub echo: Echo,
     /// Since when its deletion is asked for, as this process has seen it.
-    pub request: Option<Request>,
+    pub request: Option<DeletionRequest>,
     /// Whether that is now, since an object that kept its package has ended.
     pub anew: bool,
     /// Who keeps its package, or may.
@@ -40,11 +40,11 @@ pub struct Observation {
     /// Whether its package may be long gone, and is looked up before the guard is asked.
     pub looks_first: bool,
     /// Why its finalizers could not be changed the last time, under the same circumstances.
-    pub finalizers_refused: Option<Refusal>,
+    pub finalizers_refused: Option<RefusedWrite>,
     /// Why its status could not be written the last time: nothing is called without an intent there.
-    pub status_refused: Option<Refusal>,
+    pub status_refused: Option<RefusedWrite>,
     /// Why conditions that say so could not be written the last time.
-    pub complaint_refused: Option<Refusal>,
+    pub complaint_refused: Option<RefusedWrite>,
     /// Whether a watch that turned out blind has not delivered a list since.
     pub blind: bool,
     /// How the deletion ended, where it has, for this uid.

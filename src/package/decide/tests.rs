@@ -17,7 +17,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::condition::{self, Verdict};
+use crate::api::condition::{self, Statement};
 use crate::api::names::{FINALIZER, ObjectKey};
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::version_package::{Deletion, DeletionPolicy, PackageIdentity};
@@ -247,7 +247,7 @@ fn row_4_a_wanted_package_that_the_list_lacks_is_missing_until_a_reading_lists_i
     assert_eq!(says(&object, Known::Missing), Some(Reason::PackageMissing));
     // A restart knows of no reading at first: what the last one showed still stands.
     let mut missing = object.clone();
-    let verdict = Verdict {
+    let verdict = Statement {
         progress: Reason::PackageMissing.phase().progress(),
         reason: Reason::PackageMissing.as_str(),
         message: "m",

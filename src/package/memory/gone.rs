@@ -10,7 +10,7 @@ use crate::api::names::FileId;
 use crate::session::Witness;
 
 /// A package, whoever asked for its deletion, and by whose word it is gone.
-pub type Place = (Witness, FileId);
+pub type GonePackage = (Witness, FileId);
 
 /// So long one is remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -23,17 +23,17 @@ pub struct Gone(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    at: HashMap<Place, Instant>,
-    order: VecDeque<(Place, Instant)>,
+    at: HashMap<GonePackage, Instant>,
+    order: VecDeque<(GonePackage, Instant)>,
 }
 
 impl Gone {
     /// The platform says that it doesn't have a package any more.
-    pub fn remember(&self, package: Place, now: Instant) {
+    pub fn remember(&self, package: GonePackage, now: Instant) {
         let State { at, order } = &mut *self.0.lock();
         at.insert(package.clone(), now);
         order.push_back((package, now));
-        let old = |(_, at): &(Place, Instant)| *at + REMEMBERED <= now;
+        let old = |(_, at): &(GonePackage, Instant)| *at + REMEMBERED <= now;
         while order.len() > MOST || order.front().is_some_and(old) {
             let Some((package, then)) = order.pop_front() else {
                 return;
@@ -45,7 +45,7 @@ impl Gone {
     }
 
     /// When the platform last said so, if that is remembered.
-    pub fn since(&self, package: &Place, now: Instant) -> Option<Instant> {
+    pub fn since(&self, package: &GonePackage, now: Instant) -> Option<Instant> {
         let at = *self.0.lock().at.get(package)?;
         (at + REMEMBERED > now).then_some(at)
     }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::session::SessionKey;
 
-    fn package(file: &str) -> Place {
+    fn package(file: &str) -> GonePackage {
         let session = SessionKey {
             endpoint: "https://iot.example.com".parse().unwrap(),
             app_id: "app-1".parse().unwrap(),

@@ -54,7 +54,7 @@ pub struct Conflict {
 
 /// A write that the API server, or an admission policy, refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedWrite {
     /// In the words of whoever refuses it.
     pub words: String,
     /// How often it was refused in a row.
@@ -70,7 +70,7 @@ pub struct Refusal {
 /// So many writes in a row that fail are told: an API server that starts anew is back by then.
 pub const FAILURES_BORNE: u32 = 5;
 
-impl Refusal {
+impl RefusedWrite {
     /// Whether a person has to hear of it.
     pub fn lasts(&self) -> bool {
         self.denied || self.count >= FAILURES_BORNE

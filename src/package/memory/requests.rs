@@ -19,7 +19,7 @@ use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-pub use self::request::Request;
+pub use self::request::DeletionRequest;
 use self::request::{ROUNDED, between};
 use crate::api::reason::{Phase, Reason};
 use crate::object::Object;
@@ -39,7 +39,7 @@ struct State {
 
 #[derive(Clone)]
 struct Seen {
-    request: Request,
+    request: DeletionRequest,
     /// The deletion of the object, where that alone is what was asked for.
     deleted_at: Option<Timestamp>,
     look_up: LookUp,
@@ -66,7 +66,7 @@ pub type Keepers = Vec<Arc<str>>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peeked {
     /// Since when; `None` where it asks for nothing.
-    pub request: Option<Request>,
+    pub request: Option<DeletionRequest>,
     /// Whether its package is looked up before the guard hears of that.
     pub looks_first: bool,
     /// Whether it asks anew, since one that kept its package has ended since the last look.
@@ -117,13 +117,13 @@ enum LookUp {
 impl Seen {
     /// What `object` asks for at `now`, after what was `known` of it.
     fn next(known: Option<Self>, object: &Object, now: Now) -> Option<Self> {
-        let request = Request::read(object, now)?;
+        let request = DeletionRequest::read(object, now)?;
         let told = told(object);
         match known.filter(|known| known.is_of(object, now)) {
             Some(mut known) => {
                 known.hear(told, now);
                 if known.has_missed(object) {
-                    known.request = Request::new(now);
+                    known.request = DeletionRequest::new(now);
                 }
                 known.generation = object.generation;
                 if !known.looked {
@@ -161,7 +161,7 @@ impl Seen {
         let before = self.told.replace(at);
         if before != Some(at) && at != self.request.at {
             let since = now.tick + between(now.wall, at).min(ROUNDED);
-            self.request = Request { at, since };
+            self.request = DeletionRequest { at, since };
             if self.look_up == LookUp::Due {
                 self.look_up = LookUp::Made;
             }
@@ -210,7 +210,7 @@ impl Requests {
         let anew = others.have_ended(&seen, now.wall);
         Peeked {
             request: Some(if anew {
-                Request::new(now)
+                DeletionRequest::new(now)
             } else {
                 seen.request
             }),
@@ -222,7 +222,7 @@ impl Requests {
 
     /// Notes what `object` asks for; a request that was not known is seen from now on, and one that was called off is
     /// forgotten.
-    pub fn see(&self, object: &Object, now: Now) -> Option<Request> {
+    pub fn see(&self, object: &Object, now: Now) -> Option<DeletionRequest> {
         let mut state = self.state.lock();
         let known = state.seen.remove(&object.uid);
         let seen = Seen::next(known, object, now)?;
@@ -239,7 +239,7 @@ impl Requests {
             return;
         };
         if found.anew {
-            seen.request = Request::new(now);
+            seen.request = DeletionRequest::new(now);
         }
         seen.looked = true;
         seen.grace = seen.grace_beside(&found.keepers, now);
@@ -268,7 +268,7 @@ impl Requests {
         let mut state = self.state.lock();
         let seen = state.seen.get_mut(uid);
         if let Some(seen) = seen.filter(|seen| seen.look_up == LookUp::Due) {
-            (seen.look_up, seen.request) = (LookUp::Made, Request::new(now));
+            (seen.look_up, seen.request) = (LookUp::Made, DeletionRequest::new(now));
         }
     }
 

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::*;
 
 use crate::package::fixtures::app;
-use crate::package::memory::own_write::{Echo, Part, Refusal};
+use crate::package::memory::own_write::{Echo, Part, RefusedWrite};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::{Credential, CredentialId, Member, Priority, SessionKey, Sessions};
@@ -164,7 +164,7 @@ fn nothing_is_remembered_of_writes_that_failed_once_a_status_is_taken() {
         requested_at: None,
         revision: 1,
     };
-    let failure = Refusal {
+    let failure = RefusedWrite {
         words: "no answer".to_owned(),
         count: 5,
         until: at,

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Fingerprint, Memory};
-use crate::package::memory::own_write::{Conflict, Echo, Part, Refusal};
+use crate::package::memory::own_write::{Conflict, Echo, Part, RefusedWrite};
 
 /// The writes to one object.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub(super) struct Writes {
 
 /// A write that is refused, and under which circumstances.
 struct Refused {
-    refusal: Refusal,
+    refusal: RefusedWrite,
     under: Fingerprint,
 }
 
@@ -144,7 +144,7 @@ impl Memory {
     }
 
     /// Remembers that a write to `part` of `uid` is refused under these circumstances; a conflict is over by that.
-    pub fn refused(&self, uid: &str, part: Part, refusal: Refusal, under: Fingerprint) {
+    pub fn refused(&self, uid: &str, part: Part, refusal: RefusedWrite, under: Fingerprint) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
         writes.contested = None;
@@ -152,7 +152,7 @@ impl Memory {
     }
 
     /// The last refusal of a write to `part` of `uid` under the same circumstances.
-    pub fn refusal(&self, uid: &str, part: Part, under: &Fingerprint) -> Option<Refusal> {
+    pub fn refusal(&self, uid: &str, part: Part, under: &Fingerprint) -> Option<RefusedWrite> {
         let mut state = self.state.lock();
         let slot = state.entries.get_mut(uid)?.writes.refused(part);
         let refused = slot.as_ref().filter(|refused| refused.under == *under)?;
@@ -201,14 +201,14 @@ mod tests {
     fn a_refusal_stands_until_the_object_changes_or_a_write_of_that_part_is_taken() {
         let memory = Memory::default();
         let now = Instant::now();
-        let second = Refusal {
+        let second = RefusedWrite {
             words: "no".into(),
             count: 2,
             until: now + Duration::from_secs(2),
             denied: true,
             phase: None,
         };
-        let first = Refusal {
+        let first = RefusedWrite {
             count: 1,
             ..second.clone()
         };

@@ -81,7 +81,7 @@ impl Slow {
         self: &Arc<Self>,
         key: &ObjectKey,
         now: Instant,
-    ) -> Option<Place> {
+    ) -> Option<SlowPlace> {
         let mut all = self.0.lock();
         let in_all = under_way(&all);
         let one = all.get_mut(&key.namespace)?;
@@ -104,7 +104,7 @@ impl Slow {
         self: &Arc<Self>,
         key: &ObjectKey,
         begun: Instant,
-    ) -> Place {
+    ) -> SlowPlace {
         let now = Instant::now();
         let mut all = self.0.lock();
         all.retain(|_, one| one.is_slow(now));
@@ -133,8 +133,8 @@ impl Slow {
         key: &ObjectKey,
         begun: Instant,
         (counts, quick): (bool, bool),
-    ) -> Place {
-        Place {
+    ) -> SlowPlace {
+        SlowPlace {
             slow: Arc::clone(self),
             key: key.clone(),
             begun,
@@ -146,7 +146,7 @@ impl Slow {
 }
 
 /// The place of one write under way in a slow namespace.
-pub(in crate::package) struct Place {
+pub(in crate::package) struct SlowPlace {
     slow: Arc<Slow>,
     key: ObjectKey,
     begun: Instant,
@@ -157,7 +157,7 @@ pub(in crate::package) struct Place {
     answered: bool,
 }
 
-impl Place {
+impl SlowPlace {
     /// The write has turned out slow.
     pub(in crate::package) fn is_slow(&mut self) {
         let mut all = self.slow.0.lock();
@@ -175,7 +175,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SlowPlace {
     fn drop(&mut self) {
         let now = Instant::now();
         let was_slow = now.saturating_duration_since(self.begun) >= SLOW;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     /// A write that was found to be slow.
-    async fn slow_write(slow: &Arc<Slow>, name: &str) -> Place {
+    async fn slow_write(slow: &Arc<Slow>, name: &str) -> SlowPlace {
         let begun = Instant::now();
         advance(SLOW).await;
         slow.turned_out(&ObjectKey::new(name, "slow"), begun)

@@ -119,7 +119,7 @@ fn permissive() -> Value {
 fn known(spec: &Value) -> (ApiServer, Bench) {
     let server = ApiServer::new(whole(spec));
     let mut bench = Bench::with(server.client());
-    for kind in Kind::DEFINITIONS {
+    for kind in WatchKind::DEFINITIONS {
         compare(&bench, kind, 1);
     }
     bench.list(&[whole(spec)]);
@@ -128,7 +128,7 @@ fn known(spec: &Value) -> (ApiServer, Bench) {
 }
 
 /// The watch has shown a complete definition of this generation.
-fn compare(bench: &Bench, kind: Kind, generation: i64) {
+fn compare(bench: &Bench, kind: WatchKind, generation: i64) {
     let compared = Compared {
         uid: "d".to_owned(),
         generation,
@@ -238,7 +238,9 @@ async fn what_a_get_shows_first_counts_for_everybody_and_no_older_event_takes_it
     // A read from before is as old.
     let read = super::super::object::tests::object(&changed(4, "Observe"));
     let read = PlatformRead::Found(Arc::new(read));
-    bench.keeper.overtaken(Read::Platform(production(), read));
+    bench
+        .keeper
+        .overtaken(NewerRead::Platform(production(), read));
     assert_eq!(known_mode(&bench), Mode::Enforce);
 }
 
@@ -409,7 +411,7 @@ async fn a_definition_that_was_changed_and_not_compared_since_gives_the_permit_b
     sleep(Duration::from_secs(1)).await;
     let why = ask(&bench).await.err().unwrap();
     assert!(why.contains("CustomResourceDefinition"), "{why}");
-    for kind in Kind::DEFINITIONS {
+    for kind in WatchKind::DEFINITIONS {
         compare(&bench, kind, 2);
     }
     assert_eq!(mode(ask(&bench).await), Mode::Enforce);

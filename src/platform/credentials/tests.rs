@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::super::object::tests as objects;
 use super::*;
 
-pub(in crate::platform) fn secret(pairs: &[(&str, &str)]) -> Seen {
+pub(in crate::platform) fn secret(pairs: &[(&str, &str)]) -> SeenSecret {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), value.as_bytes().to_vec().into());
-    Seen::Present(SecretData(pairs.iter().map(owned).collect()))
+    SeenSecret::Present(SecretData(pairs.iter().map(owned).collect()))
 }
 
 fn full_spec() -> Value {
@@ -18,8 +18,8 @@ fn full_spec() -> Value {
     spec
 }
 
-fn assessed(spec: &Value, secrets: &[(&str, Seen)]) -> Assessment {
-    let secrets: HashMap<ObjectKey, Seen> = secrets
+fn assessed(spec: &Value, secrets: &[(&str, SeenSecret)]) -> Assessment {
+    let secrets: HashMap<ObjectKey, SeenSecret> = secrets
         .iter()
         .map(|(name, seen)| (ObjectKey::new("iot", *name), seen.clone()))
         .collect();
@@ -27,7 +27,7 @@ fn assessed(spec: &Value, secrets: &[(&str, Seen)]) -> Assessment {
     assess(&wanted.spec, "iot", |key| secrets.get(key))
 }
 
-fn login(seen: Seen) -> Assessment {
+fn login(seen: SeenSecret) -> Assessment {
     assessed(&objects::spec(), &[("iot-app", seen)])
 }
 
@@ -146,7 +146,7 @@ fn certificates_are_read_from_their_secrets_and_a_missing_key_is_named() {
 #[test]
 fn a_forbidden_secret_tells_the_command_that_mends_it() {
     let words = r#"secrets "iot-app" is forbidden: User "system:serviceaccount:vpo:operator" cannot list resource "secrets""#;
-    let Assessment::Unreadable(refusal) = login(Seen::Forbidden(words.to_owned())) else {
+    let Assessment::Unreadable(refusal) = login(SeenSecret::Forbidden(words.to_owned())) else {
         panic!("expected it to be unreadable")
     };
     assert_eq!(refusal.reason, PlatformReason::SecretForbidden);
@@ -163,7 +163,7 @@ fn a_forbidden_secret_tells_the_command_that_mends_it() {
 fn nothing_is_said_before_every_secret_was_seen_unless_one_is_wrong_already() {
     let app = ("iot-app", secret(&[("appId", "a"), ("secret", "s")]));
     assert!(matches!(assessed(&full_spec(), &[app]), Assessment::Unread));
-    let gone = ("ca", Seen::Missing);
+    let gone = ("ca", SeenSecret::Missing);
     assert!(matches!(
         assessed(&full_spec(), &[gone]),
         Assessment::Unreadable(r) if r.message.contains("iot/ca does not exist")

@@ -67,7 +67,7 @@ impl Bench {
         self.keeper.secrets_to_watch();
     }
 
-    pub(in crate::platform) fn see(&mut self, name: &str, seen: Seen) {
+    pub(in crate::platform) fn see(&mut self, name: &str, seen: SeenSecret) {
         self.keeper.secret_seen(&ObjectKey::new("iot", name), seen);
     }
 
@@ -115,7 +115,7 @@ fn whole(spec: &Value) -> Value {
     json!({"metadata": {"namespace": "iot", "name": "production", "uid": "uid-1", "generation": 3}, "spec": spec})
 }
 
-fn login(app_id: &str) -> Seen {
+fn login(app_id: &str) -> SeenSecret {
     secret(&[("appId", app_id), ("secret", "s")])
 }
 
@@ -143,7 +143,7 @@ async fn nothing_is_resolved_before_the_first_lists_and_secrets_are_there() {
     let mut bench = Bench::new();
     bench.list(&[whole(&spec())]);
     assert_eq!(word(&bench.resolve("iot")), "Unread");
-    bench.see("iot-app", Seen::Missing);
+    bench.see("iot-app", SeenSecret::Missing);
     assert_eq!(word(&bench.resolve("iot")), "SecretNotFound");
     let other = ObjectKey::new("iot", "other");
     assert_eq!(word(&bench.directory.resolve(&other, "iot")), "NotFound");
@@ -270,9 +270,9 @@ async fn a_secret_that_changes_while_a_try_is_under_way_or_before_its_end_is_tol
 async fn the_last_good_credentials_serve_while_the_secret_cannot_be_read() {
     let mut bench = usable_bench();
     for (seen, reason) in [
-        (Seen::Missing, PlatformReason::SecretNotFound),
+        (SeenSecret::Missing, PlatformReason::SecretNotFound),
         (
-            Seen::Forbidden(String::new()),
+            SeenSecret::Forbidden(String::new()),
             PlatformReason::SecretForbidden,
         ),
     ] {
@@ -300,7 +300,7 @@ async fn credentials_read_for_one_place_or_object_never_serve_another() {
     recreated["metadata"]["uid"] = json!("uid-2");
     for other in [whole(&elsewhere), recreated] {
         let mut bench = usable_bench();
-        bench.see("iot-app", Seen::Missing);
+        bench.see("iot-app", SeenSecret::Missing);
         bench.apply(&other);
         assert_eq!(word(&bench.resolve("iot")), "SecretNotFound", "{other}");
     }
@@ -311,7 +311,7 @@ async fn a_secret_rotated_to_something_wrong_is_not_hidden_by_the_last_good_one(
     let mut bench = usable_bench();
     bench.see("iot-app", secret(&[("appId", "app-1")]));
     assert_eq!(word(&bench.resolve("iot")), "SecretInvalid");
-    bench.see("iot-app", Seen::Missing);
+    bench.see("iot-app", SeenSecret::Missing);
     assert_eq!(word(&bench.resolve("iot")), "SecretNotFound");
 }
 

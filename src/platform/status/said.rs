@@ -4,19 +4,19 @@ mod tls;
 
 use std::time::Duration;
 
-use super::{Look, Unwatched, seconds};
+use super::{StatusSource, Unwatched, seconds};
 use crate::api::platform::{HoldStatus, Mode, PlatformReason};
 use crate::api::reason::Progress;
 use crate::platform::Users;
-use crate::platform::credentials::Refusal;
+use crate::platform::credentials::PlatformWord;
 use crate::platform::directory::{Access, Grant};
-use crate::platform::object::Object;
+use crate::platform::object::PlatformObject;
 use crate::remote::answer::{Detail, Trouble};
 use crate::session::{Proof, State};
 use crate::telemetry::audit::Overdue;
 
 /// Reason and message, whether all is well or not.
-pub(super) fn said(look: &Look<'_>) -> Option<Refusal> {
+pub(super) fn said(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let said = unwatched(of_access(look)?, look.unwatched);
     let said = without_trail(said, look.overdue);
     let hold = look.record.and_then(|record| record.hold.as_ref());
@@ -37,11 +37,11 @@ pub(super) fn said(look: &Look<'_>) -> Option<Refusal> {
     } else {
         PlatformReason::InUse
     };
-    Some(Refusal::new(reason, in_use(look, users, &said)))
+    Some(PlatformWord::new(reason, in_use(look, users, &said)))
 }
 
 /// A release that doesn't count yet for what others hold is no release that was overlooked.
-fn with_release(look: &Look<'_>, said: Refusal) -> Refusal {
+fn with_release(look: &StatusSource<'_>, said: PlatformWord) -> PlatformWord {
     if !look.release_waits {
         return said;
     }
@@ -50,13 +50,13 @@ fn with_release(look: &Look<'_>, said: Refusal) -> Refusal {
          accepted the credentials of both, which are tried, at most one a minute.",
         said.message
     );
-    Refusal::new(said.reason, message)
+    PlatformWord::new(said.reason, message)
 }
 
 /// That fields were lost is said whatever else there is to say: from this reason alone the next process knows it.
-pub(super) fn lost(object: &Object, said: Refusal) -> Refusal {
+pub(super) fn lost(object: &PlatformObject, said: PlatformWord) -> PlatformWord {
     match &object.wanted {
-        Err(why) if object.lost && said.reason != PlatformReason::FieldsLost => Refusal::new(
+        Err(why) if object.lost && said.reason != PlatformReason::FieldsLost => PlatformWord::new(
             PlatformReason::FieldsLost,
             format!("{why}. Meanwhile: {}", said.message),
         ),
@@ -65,7 +65,7 @@ pub(super) fn lost(object: &Object, said: Refusal) -> Refusal {
 }
 
 /// What was read of a Secret before serves on while its watch fails. What says by itself that it can't be read is enough.
-fn unwatched(said: Refusal, unwatched: Option<&Unwatched>) -> Refusal {
+fn unwatched(said: PlatformWord, unwatched: Option<&Unwatched>) -> PlatformWord {
     let by_itself = [
         PlatformReason::Blind,
         PlatformReason::SecretForbidden,
@@ -78,16 +78,16 @@ fn unwatched(said: Refusal, unwatched: Option<&Unwatched>) -> Refusal {
                 said.message,
                 seconds(*since)
             );
-            Refusal::new(said.reason, message)
+            PlatformWord::new(said.reason, message)
         }
         Some(_) | None => said,
     }
 }
 
 /// Nothing is sent while the audit log takes no line; what keeps calls from being made anyway is mended first.
-fn without_trail(said: Refusal, overdue: Option<&Overdue>) -> Refusal {
+fn without_trail(said: PlatformWord, overdue: Option<&Overdue>) -> PlatformWord {
     match (said.reason.progress(), overdue) {
-        (Progress::Done | Progress::Reconciling, Some(overdue)) => Refusal::new(
+        (Progress::Done | Progress::Reconciling, Some(overdue)) => PlatformWord::new(
             PlatformReason::AuditFailed,
             format!(
                 "Nothing is sent while the audit log takes no line ({}): the end of a deletion has to be written down before \
@@ -101,7 +101,7 @@ fn without_trail(said: Refusal, overdue: Option<&Overdue>) -> Refusal {
 }
 
 /// A mass deletion that waits for a person.
-fn held(look: &Look<'_>, hold: &HoldStatus) -> Refusal {
+fn held(look: &StatusSource<'_>, hold: &HoldStatus) -> PlatformWord {
     let (id, key) = (&hold.id, &look.object.key);
     let other = look
         .object
@@ -111,7 +111,7 @@ fn held(look: &Look<'_>, hold: &HoldStatus) -> Refusal {
     let other = other.map_or_else(String::new, |other| {
         format!(" The annotation iodm.dev/release-hold names {other}, which is not this hold.")
     });
-    Refusal::new(
+    PlatformWord::new(
         PlatformReason::MassDeletionHeld,
         format!(
             "Hold {id} keeps {} deletions since {}: {}. If all of them are meant: vpo hold release {id}, or \
@@ -123,7 +123,7 @@ fn held(look: &Look<'_>, hold: &HoldStatus) -> Refusal {
 }
 
 /// The Platform is to go, but objects need it.
-fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> String {
+fn in_use(look: &StatusSource<'_>, users: &Users, said: &PlatformWord) -> String {
     let names: Vec<String> = users.some.iter().map(ToString::to_string).collect();
     let more = match users.count.saturating_sub(names.len()) {
         0 => String::new(),
@@ -153,14 +153,14 @@ fn in_use(look: &Look<'_>, users: &Users, said: &Refusal) -> String {
 }
 
 /// What the access to the platform is like.
-fn of_access(look: &Look<'_>) -> Option<Refusal> {
+fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let grant = match look.access {
         Access::Unread => return None,
         Access::Refused(refusal) => return Some(refusal.clone()),
         Access::Granted(grant) => grant,
     };
     if let Some(trouble) = &grant.last_good {
-        return Some(Refusal::new(
+        return Some(PlatformWord::new(
             trouble.reason,
             format!(
                 "{} Until then, what it held before serves only deletions already asked for.",
@@ -177,7 +177,7 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
             Some(broken) => unavailable(look, grant, &broken.detail, broken.trouble),
             None => available(look, grant),
         },
-        Some(State::Throttled { .. }) => Refusal::new(
+        Some(State::Throttled { .. }) => PlatformWord::new(
             PlatformReason::Throttled,
             format!(
                 "The platform refused a call of application {app_id} for too many calls, so all its calls pause for a while. \
@@ -191,7 +191,7 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
             } else {
                 "appKey and accessToken"
             };
-            Refusal::new(
+            PlatformWord::new(
                 PlatformReason::AuthenticationFailed,
                 format!(
                     "{endpoint} refused the credentials of application {app_id} ({detail}). Put the right {keys} into Secret {}.",
@@ -201,13 +201,13 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
         }
         Some(State::Superseded) => token_not_used(look, grant),
         Some(State::QuotaTooSmall { life }) => quota_too_small(look, grant, *life),
-        Some(State::ApplicationRefused(detail)) => Refusal::new(
+        Some(State::ApplicationRefused(detail)) => PlatformWord::new(
             PlatformReason::ApplicationRefused,
             format!(
                 "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator."
             ),
         ),
-        Some(State::Unexpected(detail)) => Refusal::new(
+        Some(State::Unexpected(detail)) => PlatformWord::new(
             PlatformReason::UnexpectedAnswer,
             format!(
                 "{endpoint} gives answers that the platform doesn't give, and that prove nothing ({detail}). Compare spec.endpoint with the platform's, its path included, \
@@ -218,7 +218,7 @@ fn of_access(look: &Look<'_>) -> Option<Refusal> {
     Some(said)
 }
 
-fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
+fn available(look: &StatusSource<'_>, grant: &Grant) -> PlatformWord {
     let mode = look.object.wanted.as_ref().map(|wanted| wanted.spec.mode);
     let (reason, message) = match mode {
         Ok(Mode::Observe) => (
@@ -234,11 +234,11 @@ fn available(look: &Look<'_>, grant: &Grant) -> Refusal {
         Some(trusted) => format!("{message} {trusted}"),
         None => message,
     };
-    Refusal::new(reason, format!("{message}{}", takes_turns(look)))
+    PlatformWord::new(reason, format!("{message}{}", takes_turns(look)))
 }
 
 /// What is known of the credential: nothing else says whether calls can be made.
-fn known(look: &Look<'_>, grant: &Grant) -> String {
+fn known(look: &StatusSource<'_>, grant: &Grant) -> String {
     let (app_id, secret) = (&grant.key.app_id, secret(look, Secret::Credentials));
     match look.snapshot.map(|snapshot| &snapshot.proof) {
         Some(Proof::Proven { since }) => format!(
@@ -255,7 +255,7 @@ fn known(look: &Look<'_>, grant: &Grant) -> String {
 }
 
 /// Two logins that the platform accepts end each other's tokens.
-fn takes_turns(look: &Look<'_>) -> String {
+fn takes_turns(look: &StatusSource<'_>) -> String {
     let both = look.snapshot.is_some_and(|snapshot| snapshot.takes_turns);
     let Some((other, secret)) = look.other_logins.first().filter(|_| both) else {
         return String::new();
@@ -266,12 +266,12 @@ fn takes_turns(look: &Look<'_>) -> String {
     )
 }
 
-fn token_not_used(look: &Look<'_>, grant: &Grant) -> Refusal {
+fn token_not_used(look: &StatusSource<'_>, grant: &Grant) -> PlatformWord {
     let login = match look.other_logins.first() {
         Some((other, secret)) => format!("the login of Platform {other} (Secret {secret})"),
         None => "the login of another Platform".to_owned(),
     };
-    Refusal::new(
+    PlatformWord::new(
         PlatformReason::TokenNotUsed,
         format!(
             "The accessToken of Secret {} is not used, since {login} works for application {} and each login ends such a token. \
@@ -282,9 +282,9 @@ fn token_not_used(look: &Look<'_>, grant: &Grant) -> Refusal {
     )
 }
 
-fn quota_too_small(look: &Look<'_>, grant: &Grant, life: Duration) -> Refusal {
+fn quota_too_small(look: &StatusSource<'_>, grant: &Grant, life: Duration) -> PlatformWord {
     let window = look.snapshot.map(|snapshot| snapshot.window);
-    Refusal::new(
+    PlatformWord::new(
         PlatformReason::QuotaTooSmall,
         format!(
             "No call can be made for application {}: a login is a call too, the quota is 1 call in {}, and a token lives {} by the last login, too short for the next call. \
@@ -297,14 +297,19 @@ fn quota_too_small(look: &Look<'_>, grant: &Grant, life: Duration) -> Refusal {
     )
 }
 
-fn unavailable(look: &Look<'_>, grant: &Grant, detail: &Detail, trouble: Trouble) -> Refusal {
+fn unavailable(
+    look: &StatusSource<'_>,
+    grant: &Grant,
+    detail: &Detail,
+    trouble: Trouble,
+) -> PlatformWord {
     let endpoint = &grant.key.endpoint;
     match trouble {
         Trouble::CertificateNotTrusted(fault) => tls::not_trusted(look, grant, detail, fault),
         Trouble::ClientCertificateRefused(fault) => tls::client_refused(look, grant, detail, fault),
         Trouble::TlsMismatch(fault) => tls::mismatch(grant, detail, fault),
         Trouble::Answered | Trouble::NotConnected | Trouble::ConnectionLost | Trouble::TimedOut => {
-            Refusal::new(
+            PlatformWord::new(
                 PlatformReason::PlatformUnavailable,
                 format!(
                     "{endpoint} gives no answer that can be understood ({detail}); it is tried again with growing pauses. \
@@ -324,7 +329,7 @@ enum Secret {
 }
 
 /// The Secret to mend: its name, or the field that should name one.
-fn secret(look: &Look<'_>, which: Secret) -> String {
+fn secret(look: &StatusSource<'_>, which: Secret) -> String {
     let spec = look.object.wanted.as_ref().map(|wanted| &wanted.spec).ok();
     let tls = spec.and_then(|spec| spec.tls.as_ref());
     let (named, field) = match which {

@@ -12,7 +12,7 @@ use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::{Credential, Member, Proof, SessionKey, Sessions};
 
-fn grant(logs_in: bool, last_good: Option<Refusal>) -> Access {
+fn grant(logs_in: bool, last_good: Option<PlatformWord>) -> Access {
     let key = SessionKey {
         endpoint: "https://iot.example.com:8743".parse().unwrap(),
         app_id: "app-1".parse().unwrap(),
@@ -57,8 +57,8 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// What is looked at where nothing is amiss: no session yet, and no object.
-fn look<'a>(object: &'a Object, access: &'a Access) -> Look<'a> {
-    Look {
+fn look<'a>(object: &'a PlatformObject, access: &'a Access) -> StatusSource<'a> {
+    StatusSource {
         object,
         access,
         snapshot: None,
@@ -73,9 +73,13 @@ fn look<'a>(object: &'a Object, access: &'a Access) -> Look<'a> {
     }
 }
 
-fn said_of(object: &Object, access: &Access, state: Option<State>) -> Option<PlatformStatus> {
+fn said_of(
+    object: &PlatformObject,
+    access: &Access,
+    state: Option<State>,
+) -> Option<PlatformStatus> {
     let snapshot = state.map(snapshot);
-    next(&Look {
+    next(&StatusSource {
         snapshot: snapshot.as_ref(),
         ..look(object, access)
     })
@@ -105,8 +109,8 @@ async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_be
         words: "the watch of Secret iot/iot-app fails: no etcd".to_owned(),
         since: at(900),
     };
-    let unreadable = Refusal::new(PlatformReason::SecretUnreadable, "It can't be read.");
-    let mistaken = Refusal::new(PlatformReason::SecretInvalid, "It lacks the key secret.");
+    let unreadable = PlatformWord::new(PlatformReason::SecretUnreadable, "It can't be read.");
+    let mistaken = PlatformWord::new(PlatformReason::SecretInvalid, "It lacks the key secret.");
     for (access, reason, told) in [
         (grant(true, None), "Available", true),
         (grant(true, Some(unreadable)), "SecretUnreadable", false),
@@ -114,7 +118,7 @@ async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_be
     ] {
         let state = matches!(access, Access::Granted(_)).then_some(State::Open);
         let snapshot = state.map(snapshot);
-        let status = next(&Look {
+        let status = next(&StatusSource {
             snapshot: snapshot.as_ref(),
             unwatched: Some(&failing),
             ..look(&object, &access)
@@ -133,11 +137,11 @@ async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_be
 
 #[tokio::test]
 async fn a_request_of_a_person_is_handled_once_calls_can_be_made_and_its_status_is_due_at_once() {
-    let object = Object {
+    let object = PlatformObject {
         requested_at: Some("2".to_owned()),
         ..platform(&spec())
     };
-    let refused = Access::Refused(Refusal::new(PlatformReason::SecretInvalid, "m"));
+    let refused = Access::Refused(PlatformWord::new(PlatformReason::SecretInvalid, "m"));
     let before = said_of(&object, &refused, None).unwrap();
     assert_eq!(before.last_handled_requested_at, None);
     let handled = said_of(&object, &grant(true, None), Some(State::Open)).unwrap();
@@ -154,7 +158,7 @@ async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
     let (object, access) = (platform(&spec()), grant(true, None));
     let snapshot = snapshot(State::Open);
     let said = |release_waits| {
-        let status = next(&Look {
+        let status = next(&StatusSource {
             snapshot: Some(&snapshot),
             release_waits,
             ..look(&object, &access)
@@ -248,7 +252,7 @@ async fn observe_says_that_no_delete_is_sent() {
 async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
     let read = platform(&spec());
     assert_eq!(said_of(&read, &Access::Unread, None), None);
-    let refusal = Refusal::new(PlatformReason::SecretNotFound, "Secret iot/x is not there.");
+    let refusal = PlatformWord::new(PlatformReason::SecretNotFound, "Secret iot/x is not there.");
     let said = said_of(&read, &Access::Refused(refusal.clone()), None).unwrap();
     assert_eq!(
         ready(&said),
@@ -264,7 +268,7 @@ async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
 /// What a Platform says of a session of this kind, beside a login of Platform iot/other.
 fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
     let (read, access) = (platform(&spec()), grant(logs_in, None));
-    next(&Look {
+    next(&StatusSource {
         snapshot: Some(snapshot),
         other_logins: &[(ObjectKey::new("iot", "other"), "iot/other-app".to_owned())],
         ..look(&read, &access)
@@ -296,7 +300,7 @@ async fn ready_says_what_is_known_of_the_credential() {
     let said = |proof| {
         let mut looked = snapshot(State::Open);
         looked.proof = proof;
-        let said = next(&Look {
+        let said = next(&StatusSource {
             snapshot: Some(&looked),
             ..look(&read, &access)
         });
@@ -313,8 +317,8 @@ async fn ready_says_what_is_known_of_the_credential() {
 #[tokio::test]
 async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
     let (mut read, access) = (platform(&spec()), grant(true, None));
-    let counted = |object: &Object, packages| {
-        let look = Look {
+    let counted = |object: &PlatformObject, packages| {
+        let look = StatusSource {
             packages,
             ..look(object, &access)
         };
@@ -376,11 +380,11 @@ async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_eq
 #[tokio::test]
 async fn times_that_differ_by_rounding_are_not_a_change() {
     let mut read = platform(&spec());
-    let paused = |read: &Object, second| {
+    let paused = |read: &PlatformObject, second| {
         let now = Instant::now();
         let until = now + Duration::from_secs(60);
         let snapshot = snapshot(State::Throttled { until });
-        next(&Look {
+        next(&StatusSource {
             snapshot: Some(&snapshot),
             now: (at(second), now),
             ..look(read, &grant(true, None))
@@ -404,8 +408,8 @@ async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
     let snapshot = snapshot(State::Throttled {
         until: start + Duration::from_secs(6),
     });
-    let after = |read: &Object, seconds: u16| {
-        next(&Look {
+    let after = |read: &PlatformObject, seconds: u16| {
+        next(&StatusSource {
             snapshot: Some(&snapshot),
             now: (
                 at(1000 + i64::from(seconds)),
@@ -446,7 +450,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
         some: vec![ObjectKey::new("iot", "a"), ObjectKey::new("iot", "b")],
     };
     let said = |record: Option<&Record>| {
-        let status = next(&Look {
+        let status = next(&StatusSource {
             snapshot: Some(&snapshot(State::Open)),
             users: Some(&users),
             record,
@@ -506,7 +510,8 @@ async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
         count: 2,
         some: vec![ObjectKey::new("iot", "a"), ObjectKey::new("iot", "b")],
     };
-    let refused = |reason, message: &str| Access::Refused(Refusal::new(reason, message.to_owned()));
+    let refused =
+        |reason, message: &str| Access::Refused(PlatformWord::new(reason, message.to_owned()));
     for (access, parts) in [
         (
             refused(PlatformReason::FieldsLost, "it lacked .spec.mode"),
@@ -523,7 +528,7 @@ async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
     ] {
         for (deleted_at, part) in [(None, ""), (Some(at(900)), "2 objects")] {
             object.deleted_at = deleted_at;
-            let status = next(&Look {
+            let status = next(&StatusSource {
                 users: Some(&users),
                 ..look(&object, &access)
             });
@@ -552,7 +557,7 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
             "ApplicationRefused",
         ),
     ] {
-        let said = next(&Look {
+        let said = next(&StatusSource {
             snapshot: Some(&snapshot(state)),
             overdue: Some(&overdue),
             ..look(&read, &access)
@@ -569,7 +574,7 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
 #[test]
 fn that_fields_were_lost_is_still_said_while_the_status_is_refused() {
     let mut object = platform(&spec());
-    let said = |object: &Object| {
+    let said = |object: &PlatformObject| {
         let status = complaint(object, "policy p says no", at(1000)).unwrap();
         let ready = status.conditions.into_iter().find(|c| c.type_ == READY);
         ready.map(|ready| (ready.reason, ready.message)).unwrap()

@@ -9,14 +9,16 @@ use tokio::time::Instant;
 use super::super::Directory;
 use super::super::credentials::named_secrets;
 use super::super::directory::{Access, Grant};
-use super::super::object::Object;
-use super::super::status::{Look, Unwatched, complaint, is_due, next, tells_the_same, wall};
+use super::super::object::PlatformObject;
+use super::super::status::{
+    StatusSource, Unwatched, complaint, is_due, next, tells_the_same, wall,
+};
 use super::telling::{status_refused, tell};
 use super::{Due, Known, TOLD_AFTER, Writer};
 use crate::api::names::ObjectKey;
 use crate::guard::{Record, Told};
 use crate::session::State;
-use crate::sight::Trouble;
+use crate::sight::SightTrouble;
 
 impl Writer {
     /// What has to be written now, and whose guard stands in a status already as it should. The releases of those in `waiting`
@@ -61,7 +63,7 @@ impl Writer {
             };
             let group = record.map(Record::group);
             let unwatched = self.unwatched(&object);
-            let status = next(&Look {
+            let status = next(&StatusSource {
                 object: &object,
                 access: &access,
                 snapshot: snapshot.as_ref(),
@@ -113,7 +115,7 @@ impl Writer {
             let trouble = troubles.get(secret);
             trouble.is_some_and(|trouble| trouble.since == *since)
         });
-        for (secret, Trouble { words, since }) in troubles {
+        for (secret, SightTrouble { words, since }) in troubles {
             if let Some(wall) = wall(since, now) {
                 let told = || (since, Unwatched { words, since: wall });
                 self.unwatched.entry(secret).or_insert_with(told);
@@ -122,7 +124,7 @@ impl Writer {
     }
 
     /// Why the watch of one of the Secrets that `object` names fails, where it does for long.
-    fn unwatched(&self, object: &Object) -> Option<Unwatched> {
+    fn unwatched(&self, object: &PlatformObject) -> Option<Unwatched> {
         let spec = &object.wanted.as_ref().ok()?.spec;
         let mut named = named_secrets(spec, &object.key.namespace);
         let (_, unwatched) = named.find_map(|secret| self.unwatched.get(&secret))?;
@@ -130,7 +132,7 @@ impl Writer {
     }
 
     /// What is written of `object` while its status is refused: a policy may refuse just what that tells.
-    fn complaint(&mut self, object: Object, now: (Timestamp, Instant)) -> Option<Due> {
+    fn complaint(&mut self, object: PlatformObject, now: (Timestamp, Instant)) -> Option<Due> {
         let words = self.statuses.words(&object.key, now.1)?;
         let status = complaint(&object, &status_refused(words).message, now.0)?;
         let repeats = self.complained.bars(&object.key, &status, now.1);

@@ -2,16 +2,21 @@
 
 use tracing::{debug, warn};
 
-use super::super::credentials::Refusal;
-use super::super::object::Object;
-use super::Context;
+use super::super::credentials::PlatformWord;
+use super::super::object::PlatformObject;
+use super::PlatformContext;
 use crate::api::names::REQUESTED_AT_ANNOTATION;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::telemetry::events::{self, Note};
 use crate::writes::End;
 
 /// What the log and the metrics say of a write that was not taken.
-pub(super) fn tell_end(context: &Context, object: &Object, part: &'static str, end: &End) {
+pub(super) fn tell_end(
+    context: &PlatformContext,
+    object: &PlatformObject,
+    part: &'static str,
+    end: &End,
+) {
     let platform = &object.key;
     match end {
         End::Taken(_) => {}
@@ -26,7 +31,7 @@ pub(super) fn tell_end(context: &Context, object: &Object, part: &'static str, e
     }
 }
 
-pub(super) fn refused_note(refusal: &Refusal) -> Note {
+pub(super) fn refused_note(refusal: &PlatformWord) -> Note {
     Note {
         warning: true,
         reason: refusal.reason.as_str(),
@@ -45,7 +50,11 @@ pub(super) fn status_refused(words: &str) -> Note {
 }
 
 /// An event where a hold has come or gone.
-pub(super) fn tell_hold(context: &Context, object: &Object, status: &PlatformStatus) {
+pub(super) fn tell_hold(
+    context: &PlatformContext,
+    object: &PlatformObject,
+    status: &PlatformStatus,
+) {
     let before = object.status.hold.as_ref().map(|hold| &hold.id);
     let note = match (&status.hold, before) {
         (Some(hold), before) if before != Some(&hold.id) => Note {
@@ -69,7 +78,7 @@ pub(super) fn tell_hold(context: &Context, object: &Object, status: &PlatformSta
 }
 
 /// Has an event about a Platform published.
-pub(super) fn tell(context: &Context, object: &Object, note: Note) {
+pub(super) fn tell(context: &PlatformContext, object: &PlatformObject, note: Note) {
     let about = events::about::<Platform>(&object.key, &object.uid);
     context.events.say(about, note);
 }

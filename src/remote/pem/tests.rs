@@ -10,7 +10,7 @@ fn made() -> ([String; 3], String) {
     )
 }
 
-fn read(text: &str) -> Result<usize, Fault> {
+fn read(text: &str) -> Result<usize, PemFault> {
     certificates(text.as_bytes()).map(|all| all.len())
 }
 
@@ -62,39 +62,42 @@ fn what_can_not_be_read_is_told_by_how_it_is_usually_broken() {
     let utf16: Vec<u8> = a.bytes().flat_map(|byte| [byte, 0]).collect();
     let der = certificates(a.as_bytes()).unwrap();
     for (text, fault) in [
-        (b"".to_vec(), Fault::NoBlock),
-        (b"hunter2".to_vec(), Fault::NoBlock),
-        (a.replace('\n', " ").into_bytes(), Fault::NoLineEnds),
-        (a.replace('\n', "").into_bytes(), Fault::NoLineEnds),
-        (a.replace('\n', "\\n").into_bytes(), Fault::NoLineEnds),
+        (b"".to_vec(), PemFault::NoBlock),
+        (b"hunter2".to_vec(), PemFault::NoBlock),
+        (a.replace('\n', " ").into_bytes(), PemFault::NoLineEnds),
+        (a.replace('\n', "").into_bytes(), PemFault::NoLineEnds),
+        (a.replace('\n', "\\n").into_bytes(), PemFault::NoLineEnds),
         (
             format!("x{}", a.replace('\n', " ")).into_bytes(),
-            Fault::NoLineEnds,
+            PemFault::NoLineEnds,
         ),
-        (a.as_bytes()[..200].to_vec(), Fault::NoEnd),
-        (format!("{}{b}", &a[..200]).into_bytes(), Fault::NoEnd),
+        (a.as_bytes()[..200].to_vec(), PemFault::NoEnd),
+        (format!("{}{b}", &a[..200]).into_bytes(), PemFault::NoEnd),
         (
             a.replace("-----END C", "-----END X").into_bytes(),
-            Fault::NoEnd,
+            PemFault::NoEnd,
         ),
-        (a.replacen("E-----", "E----", 1).into_bytes(), Fault::NoEnd),
-        (a.replacen('M', "ü", 1).into_bytes(), Fault::NotBase64),
+        (
+            a.replacen("E-----", "E----", 1).into_bytes(),
+            PemFault::NoEnd,
+        ),
+        (a.replacen('M', "ü", 1).into_bytes(), PemFault::NotBase64),
         (
             coded.as_str().unwrap().as_bytes().to_vec(),
-            Fault::Base64Twice,
+            PemFault::Base64Twice,
         ),
-        (utf16, Fault::Utf16),
-        (der[0].to_vec(), Fault::Binary),
-        (key.clone().into_bytes(), Fault::KeyForCertificate),
+        (utf16, PemFault::Utf16),
+        (der[0].to_vec(), PemFault::Binary),
+        (key.clone().into_bytes(), PemFault::KeyForCertificate),
         (
             a.replace("CERTIFICATE", "PKCS7").into_bytes(),
-            Fault::OtherBlocks,
+            PemFault::OtherBlocks,
         ),
         (
             a.replace("CERTIFICATE", "TRUSTED CERTIFICATE")
                 .replacen("MII", "AAA", 1)
                 .into_bytes(),
-            Fault::BadCertificate(1),
+            PemFault::BadCertificate(1),
         ),
     ] {
         let text_shown = String::from_utf8_lossy(&text).into_owned();
@@ -121,12 +124,12 @@ fn keys_are_read_in_each_of_their_forms_and_one_with_a_password_is_told() {
         1,
     );
     for (text, fault) in [
-        (locked, Fault::Locked),
-        (headed, Fault::Locked),
-        (a, Fault::CertificateForKey),
-        (parameters.to_owned(), Fault::OtherBlocks),
-        (whole.replace('\n', " "), Fault::NoLineEnds),
-        (String::new(), Fault::NoBlock),
+        (locked, PemFault::Locked),
+        (headed, PemFault::Locked),
+        (a, PemFault::CertificateForKey),
+        (parameters.to_owned(), PemFault::OtherBlocks),
+        (whole.replace('\n', " "), PemFault::NoLineEnds),
+        (String::new(), PemFault::NoBlock),
     ] {
         assert_eq!(key(text.as_bytes()).unwrap_err(), fault);
     }
@@ -153,10 +156,10 @@ fn a_trusted_certificate_is_read_without_its_settings_which_are_heeded() {
         (vec![], Ok(1)),
         (vec![0x30, 0x00], Ok(1)),
         (list(0x30, SERVERS), Ok(1)),
-        (list(0x30, CLIENTS), Err(Fault::NotForServers(1))),
+        (list(0x30, CLIENTS), Err(PemFault::NotForServers(1))),
         (list(0xa0, CLIENTS), Ok(1)),
-        (list(0xa0, SERVERS), Err(Fault::NotForServers(1))),
-        (vec![0x31, 0x05], Err(Fault::BadCertificate(1))),
+        (list(0xa0, SERVERS), Err(PemFault::NotForServers(1))),
+        (vec![0x31, 0x05], Err(PemFault::BadCertificate(1))),
     ] {
         assert_eq!(read(&trusted(&settings)), read_as, "{settings:?}");
     }

@@ -46,7 +46,7 @@ proptest! {
         let mut known = past(real.clone(), window, start);
         let (mut now, mut more) = (start, reserved);
         for wait in &waits {
-            let text = CallLog::new(vec![Record::new(&key(1), &known, more, now)], false).into_text();
+            let text = CallLog::new(vec![SessionRecord::new(&key(1), &known, more, now)], false).into_text();
             now += ms(*wait);
             known = Inheritance::read(&text, now, now, TIME_OUT).take(&key(1), now);
             // All that was reserved was used, as late as could be.
@@ -85,7 +85,7 @@ proptest! {
         let mut now = start;
         let mut slack = Duration::ZERO;
         for wait in &waits {
-            let text = CallLog::new(vec![Record::new(&key(1), &known, 0, now)], false).into_text();
+            let text = CallLog::new(vec![SessionRecord::new(&key(1), &known, 0, now)], false).into_text();
             now += ms(*wait);
             // The reader first sees it so much after it was written, and rounds by a hundredth.
             slack += ms(*wait) + window / 99;
@@ -123,7 +123,7 @@ fn a_record_is_readable_for_people_and_keeps_the_counts_by_age() {
         ago(1),
         now + Duration::from_secs(15),
     ];
-    let record = Record::new(&key(1), &past(stamps, window, now), 20, now);
+    let record = SessionRecord::new(&key(1), &past(stamps, window, now), 20, now);
     assert_eq!(
         CallLog::new(vec![record], false).into_text(),
         r#"{"version":1,"sessions":[{"endpoint":"https://platform-1.example.com:443","appId":"app-1","windowMs":60000,"calls":{"-25":1,"1":1,"50":2},"reserved":20}]}"#
@@ -143,7 +143,7 @@ fn a_record_tells_for_people_what_refused_calls_have_told() {
         grows: now + Duration::from_secs(21),
         credit: -25,
     });
-    let record = Record::new(&key(1), &known, 0, now);
+    let record = SessionRecord::new(&key(1), &known, 0, now);
     let text = CallLog::new(vec![record], false).into_text();
     assert!(
         text.ends_with(
@@ -176,7 +176,7 @@ fn what_does_not_fit_counts_as_used() {
         now,
     );
     let records = (0..200)
-        .map(|n| Record::new(&key(n), &full, 20, now))
+        .map(|n| SessionRecord::new(&key(n), &full, 20, now))
         .collect();
     let text = CallLog::new(records, false).into_text();
     assert!(
@@ -215,7 +215,7 @@ fn numbers_that_cannot_be_right_are_no_record() {
 #[test]
 fn calls_that_may_still_be_under_way_after_a_crash_count_until_their_time_out() {
     let now = Instant::now() + Duration::from_secs(7200);
-    let record = Record::new(&key(1), &past(Vec::new(), ms(1000), now), 100, now);
+    let record = SessionRecord::new(&key(1), &past(Vec::new(), ms(1000), now), 100, now);
     let text = CallLog::new(vec![record], false).into_text();
     let stamps = Inheritance::read(&text, now, now, TIME_OUT)
         .take(&key(1), now)
@@ -240,7 +240,7 @@ fn calls_under_way_that_no_record_tells_of_count_until_they_can_have_arrived() {
         let past = left.take(&key(1), taken);
         assert!(past.forgotten >= taken + TIME_OUT);
         // Nor does the record that the successor leaves forget it.
-        let record = Record::new(&key(1), &past, 0, taken);
+        let record = SessionRecord::new(&key(1), &past, 0, taken);
         let text = CallLog::new(vec![record], false).into_text();
         let next = Inheritance::read(&text, taken, taken, Duration::ZERO).take(&key(1), taken);
         assert!(next.forgotten >= taken + TIME_OUT);

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{Core, Tenure};
 use crate::session::SessionKey;
-use crate::session::call_log::{Past, Record};
+use crate::session::call_log::{Past, SessionRecord};
 
 /// A record allows for so many calls where no more are expected, so that the next one needs no record first.
 const IDLE: usize = 20;
@@ -36,7 +36,7 @@ impl Core {
         key: &SessionKey,
         until: Instant,
         now: Instant,
-    ) -> Record {
+    ) -> SessionRecord {
         let (more, permits) = if self.closed || self.is_abandoned() {
             (0, 0)
         } else {
@@ -48,7 +48,7 @@ impl Core {
         let mut past = self.budget.past(now);
         let latest = |(began, _): &(Instant, _)| now.max(*began + self.time_out);
         past.stamps.extend(self.under_way.iter().map(latest));
-        Record::new(key, &past, more + permits, now)
+        SessionRecord::new(key, &past, more + permits, now)
     }
 
     /// Whether one more permit may wait for its use.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::turn::Turn;
+use super::turn::LaneTurn;
 use super::{Core, Lane, LaneId};
 use crate::session::budget::Room;
 
@@ -13,7 +13,7 @@ const PACE: Duration = Duration::from_secs(3600);
 
 impl Core {
     /// What is done in place of a login whose token would be over before a call can follow.
-    pub(super) fn login_in_vain(&self, lane: &Lane, spare: bool, now: Instant) -> Option<Turn> {
+    pub(super) fn login_in_vain(&self, lane: &Lane, spare: bool, now: Instant) -> Option<LaneTurn> {
         let (last, _) = lane.tokens.last()?;
         let again = match self.budget.login(lane.tokens.serves()?, spare, now) {
             Some(Room::Now) => return None,
@@ -22,7 +22,7 @@ impl Core {
             None if last + PACE <= now => return None,
             None => Some(last + PACE),
         };
-        Some(Turn::Wait(again))
+        Some(LaneTurn::Wait(again))
     }
 
     /// Whether a renewed token would be due to be renewed before a call can follow, so that the old one serves to its end.

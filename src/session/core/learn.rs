@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Core, LaneId, Underway};
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::codes;
-use crate::session::token::Refusal;
+use crate::session::token::TokenRefusal;
 use crate::session::{Purpose, State};
 
 impl Core {
@@ -208,8 +208,8 @@ impl Core {
             return;
         };
         match lane.tokens.refused(call.serial, detail, now) {
-            Refusal::Replaced => self.told_nothing(call),
-            Refusal::Again => {
+            TokenRefusal::Replaced => self.told_nothing(call),
+            TokenRefusal::Again => {
                 match lane.health.ailment() {
                     Some(
                         State::AuthenticationFailed(_)
@@ -227,7 +227,7 @@ impl Core {
                 }
                 self.void_permits(call.lane);
             }
-            Refusal::Final(explained) => {
+            TokenRefusal::Final(explained) => {
                 lane.queue.set_back(uid, now);
                 let logs_in = lane.terms.credential.logs_in();
                 if !is_by_platform(detail) {

@@ -45,7 +45,7 @@ pub(super) enum Move {
 }
 
 /// The same of one lane.
-pub(super) enum Turn {
+pub(super) enum LaneTurn {
     /// It wants nothing.
     Idle,
     Go(Move),
@@ -80,15 +80,15 @@ impl Core {
         let (mut spare, mut first, mut until) = (None, None, None::<Instant>);
         for id in self.in_turn() {
             match self.turn_of(id, now) {
-                Turn::Idle | Turn::Wait(None) => {}
-                Turn::Drain => return Move::Wait(None),
-                Turn::Go(next @ Move::Spare { .. }) => {
+                LaneTurn::Idle | LaneTurn::Wait(None) => {}
+                LaneTurn::Drain => return Move::Wait(None),
+                LaneTurn::Go(next @ Move::Spare { .. }) => {
                     spare.get_or_insert(next);
                 }
-                Turn::Go(next) => {
+                LaneTurn::Go(next) => {
                     first.get_or_insert(next);
                 }
-                Turn::Wait(Some(at)) => until = Some(until.map_or(at, |until| until.min(at))),
+                LaneTurn::Wait(Some(at)) => until = Some(until.map_or(at, |until| until.min(at))),
             }
         }
         first.or(spare).unwrap_or(Move::Wait(until))
@@ -105,20 +105,20 @@ impl Core {
         after
     }
 
-    fn turn_of(&mut self, id: LaneId, now: Instant) -> Turn {
+    fn turn_of(&mut self, id: LaneId, now: Instant) -> LaneTurn {
         let Some(lane) = self.lanes.get(&id) else {
-            return Turn::Idle;
+            return LaneTurn::Idle;
         };
         if lane.abandoned.is_some() {
-            return Turn::Idle;
+            return LaneTurn::Idle;
         }
         let superseded = self.is_superseded(id);
         let queued = !lane.queue.is_empty() && !superseded;
         let spare = lane.spare > 0 && !superseded;
         let trial = self.trial(id, now);
         match trial {
-            Trial::No if !queued && !spare => return Turn::Idle,
-            Trial::At(at) if !queued && !spare => return Turn::Wait(Some(at)),
+            Trial::No if !queued && !spare => return LaneTurn::Idle,
+            Trial::At(at) if !queued && !spare => return LaneTurn::Wait(Some(at)),
             Trial::No | Trial::At(_) | Trial::Now => {}
         }
         let trial = trial == Trial::Now;
@@ -127,16 +127,16 @@ impl Core {
             lane.health.try_now(now);
         }
         let Some(lane) = self.lanes.get(&id) else {
-            return Turn::Idle;
+            return LaneTurn::Idle;
         };
         if self.others(id).any(|other| other.tokens.is_logging_in()) {
-            return Turn::Wait(None);
+            return LaneTurn::Wait(None);
         }
         let probe = match lane.health.gate(now) {
             Gate::Open => false,
             Gate::Probe => true,
-            Gate::At(at) => return Turn::Wait(Some(at)),
-            Gate::Answer => return Turn::Wait(None),
+            Gate::At(at) => return LaneTurn::Wait(Some(at)),
+            Gate::Answer => return LaneTurn::Wait(None),
         };
         let (login, alone) = match lane.tokens.need(now) {
             // The first call by a token that was handed in goes alone: it may be refused.
@@ -154,18 +154,18 @@ impl Core {
             }
             // A login ends the old token, which calls that are out still need.
             Need::Renewal => (true, true),
-            Need::At(at) => return Turn::Wait(Some(at)),
-            Need::Answer => return Turn::Wait(None),
+            Need::At(at) => return LaneTurn::Wait(Some(at)),
+            Need::Answer => return LaneTurn::Wait(None),
         };
         if login && !queued && !trial && self.is_served_by_another(id) {
             // What nobody waits for ends nobody's token.
-            return Turn::Idle;
+            return LaneTurn::Idle;
         }
         if login && let Some(at) = self.login_waits(id).filter(|at| *at > now) {
-            return Turn::Wait(Some(at));
+            return LaneTurn::Wait(Some(at));
         }
         if alone && self.out_of(id) > 0 {
-            return Turn::Wait(None);
+            return LaneTurn::Wait(None);
         }
         let spare = !queued && !trial;
         let room = self.room_of(id, spare, now);
@@ -175,16 +175,16 @@ impl Core {
             self.tenure.ask();
         }
         match room {
-            Room::Now if self.tenure.left() == 0 => Turn::Wait(None),
-            Room::Now if login && self.budget.in_flight() > self.out_of(id) => Turn::Drain,
-            Room::Now if login => Turn::Go(Move::Login { lane: id, probe }),
+            Room::Now if self.tenure.left() == 0 => LaneTurn::Wait(None),
+            Room::Now if login && self.budget.in_flight() > self.out_of(id) => LaneTurn::Drain,
+            Room::Now if login => LaneTurn::Go(Move::Login { lane: id, probe }),
             Room::Now if trial && (!queued || self.asks(id)) => {
-                Turn::Go(Move::Trial { lane: id, probe })
+                LaneTurn::Go(Move::Trial { lane: id, probe })
             }
-            Room::Now if spare => Turn::Go(Move::Spare { lane: id, probe }),
-            Room::Now if self.may_permit() => Turn::Go(Move::Grant { lane: id, probe }),
-            Room::At(at) => Turn::Wait(Some(at)),
-            Room::Now | Room::AfterAnswer => Turn::Wait(None),
+            Room::Now if spare => LaneTurn::Go(Move::Spare { lane: id, probe }),
+            Room::Now if self.may_permit() => LaneTurn::Go(Move::Grant { lane: id, probe }),
+            Room::At(at) => LaneTurn::Wait(Some(at)),
+            Room::Now | Room::AfterAnswer => LaneTurn::Wait(None),
         }
     }
 

@@ -50,10 +50,10 @@ fn a_token_refused_after_it_was_replaced_triggers_no_login() {
     let (mut tokens, now) = tokens();
     let first = log_in(&mut tokens, "t1", now);
     let detail = Detail::default();
-    assert_eq!(tokens.refused(first, &detail, now), Refusal::Again);
-    assert_eq!(tokens.refused(first, &detail, now), Refusal::Replaced);
+    assert_eq!(tokens.refused(first, &detail, now), TokenRefusal::Again);
+    assert_eq!(tokens.refused(first, &detail, now), TokenRefusal::Replaced);
     log_in(&mut tokens, "t2", now);
-    assert_eq!(tokens.refused(first, &detail, now), Refusal::Replaced);
+    assert_eq!(tokens.refused(first, &detail, now), TokenRefusal::Replaced);
     assert_eq!(tokens.need(now), Need::Nothing);
 }
 
@@ -63,20 +63,20 @@ fn the_second_login_is_at_once_the_third_after_two_seconds_then_a_person_has_to_
     let detail = Detail::default();
     let worked = log_in(&mut tokens, "t0", now);
     tokens.proven(worked);
-    assert_eq!(tokens.refused(worked, &detail, now), Refusal::Again);
+    assert_eq!(tokens.refused(worked, &detail, now), TokenRefusal::Again);
     assert!(!tokens.doubtful());
     let first = log_in(&mut tokens, "t1", now);
-    assert_eq!(tokens.refused(first, &detail, now), Refusal::Again);
+    assert_eq!(tokens.refused(first, &detail, now), TokenRefusal::Again);
     assert_eq!(tokens.need(now), Need::Login);
     let second = log_in(&mut tokens, "t2", now);
     assert!(tokens.doubtful());
-    assert_eq!(tokens.refused(second, &detail, now), Refusal::Again);
+    assert_eq!(tokens.refused(second, &detail, now), TokenRefusal::Again);
     let third_at = now + Duration::from_secs(2);
     assert_eq!(tokens.need(now), Need::At(third_at));
     assert_eq!(tokens.need(third_at), Need::Login);
     let third = log_in(&mut tokens, "t3", third_at);
     let refusal = tokens.refused(third, &detail, third_at);
-    assert_eq!(refusal, Refusal::Final(detail));
+    assert_eq!(refusal, TokenRefusal::Final(detail));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn an_understood_answer_in_between_begins_the_count_anew() {
     for round in 0..10 {
         let serial = log_in(&mut tokens, "t", now);
         let refusal = tokens.refused(serial, &Detail::default(), now);
-        assert_eq!(refusal, Refusal::Again, "round {round}");
+        assert_eq!(refusal, TokenRefusal::Again, "round {round}");
         let serial = log_in(&mut tokens, "t", now);
         tokens.proven(serial);
         assert!(!tokens.doubtful());
@@ -113,7 +113,7 @@ fn a_token_handed_in_is_never_renewed_and_its_refusal_says_who_has_to() {
     let now = Instant::now();
     let mut tokens = Tokens::new(Credential::Token(secret("hunter2")));
     let (_, serial) = tokens.current().unwrap();
-    let Refusal::Final(detail) = tokens.refused(serial, &Detail::default(), now) else {
+    let TokenRefusal::Final(detail) = tokens.refused(serial, &Detail::default(), now) else {
         panic!("trying again is of no use");
     };
     assert!(detail.message.contains("accessToken") && detail.message.contains("Secret"));

@@ -8,7 +8,7 @@ fn now() -> Timestamp {
     "2026-11-23T12:03:20Z".parse().unwrap()
 }
 
-fn one_hold(objects: &[Held]) -> Vec<Hold> {
+fn one_hold(objects: &[Held]) -> Vec<ShownHold> {
     let status = json!({"hold": hold("h-1", 1210), "session": {"appId": "app-1"}});
     holds(&[platform("production", status)], objects)
 }
@@ -38,7 +38,7 @@ Hold h-1
 #[test]
 fn what_a_forged_status_says_makes_no_line() {
     let mut holds = one_hold(&crowd(2));
-    let lines = |holds: &[Hold]| table(holds, now()).lines().count();
+    let lines = |holds: &[ShownHold]| table(holds, now()).lines().count();
     let before = lines(&holds);
     holds[0].id = "h-1\nHold h-2".to_owned();
     holds[0].reason = "none\n  Deletions    0 held".to_owned();

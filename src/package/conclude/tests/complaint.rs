@@ -2,7 +2,7 @@
 
 use super::writing::{event, refusal, rests};
 use super::*;
-use crate::package::memory::own_write::{Conflict, Part, Refusal};
+use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
 
 /// An object that was parked, and whose next status is refused until a second later.
 fn refused(now: Now) -> Observation {
@@ -83,7 +83,7 @@ fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart
     let rest = afterwards(&seen, &Effect::None, report.clone(), no, then);
     let until = now.tick + Duration::from_secs(1);
     let phase = Some(crate::api::reason::Phase::Stalled);
-    let next = Refusal {
+    let next = RefusedWrite {
         phase,
         ..refusal(1, until)
     };
@@ -117,7 +117,7 @@ fn what_can_not_be_said_either_is_tried_again_as_a_refusal_is() {
     assert!(report.complains);
     let failed = Some(Written::Failed("policy p says no".to_owned()));
     let rest = afterwards(&seen, &Effect::None, report, failed, (now, 0.0));
-    let failure = Refusal {
+    let failure = RefusedWrite {
         denied: false,
         phase: Some(crate::api::reason::Phase::Stalled),
         ..refusal(1, now.tick + Duration::from_secs(1))

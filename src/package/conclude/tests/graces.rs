@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::version_package::DeletionPolicy;
 use crate::package::decide::PlatformView;
-use crate::package::memory::requests::Request;
+use crate::package::memory::requests::DeletionRequest;
 
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -16,7 +16,7 @@ fn later(begun: Now, seconds: u64) -> Now {
 }
 
 /// `object` with a grace period, as a process sees it that read its request then.
-fn waiting(object: Object, request: Request) -> Observation {
+fn waiting(object: Object, request: DeletionRequest) -> Observation {
     let mut seen = seen(object);
     seen.request = Some(request);
     if let PlatformView::Usable { grace, .. } = &mut seen.platform {
@@ -40,7 +40,7 @@ fn a_grace_period_that_began_anew_is_stored_so_that_a_restart_does_not_end_it() 
     for object in [going(), fixtures::retired(fixtures::accepted("a", "app-1"))] {
         let blinded = Observation {
             graces_since: Some(anew.tick),
-            ..waiting(object.clone(), Request::new(begun))
+            ..waiting(object.clone(), DeletionRequest::new(begun))
         };
         let report = rests(&blinded, later(begun, 45));
         assert_eq!(reason(&report), "GracePeriod");
@@ -51,7 +51,7 @@ fn a_grace_period_that_began_anew_is_stored_so_that_a_restart_does_not_end_it() 
         // The next process knows of the request what stands there.
         let then = later(begun, 60);
         let next = Object { status, ..object };
-        let read = Request::read(&next, then).unwrap();
+        let read = DeletionRequest::read(&next, then).unwrap();
         assert_eq!((read.at, read.since), (anew.wall, anew.tick));
         let still = waiting(next.clone(), read);
         let decision = decide::decide(&still, then);
@@ -75,7 +75,7 @@ fn what_does_not_wait_for_its_grace_period_keeps_the_time_of_its_request() {
     let held = Observation {
         graces_since: Some(later(begun, 40).tick),
         guard: Judgement::Held("h-1".into()),
-        ..waiting(going(), Request::new(begun))
+        ..waiting(going(), DeletionRequest::new(begun))
     };
     let status = rests(&held, later(begun, 45)).status.unwrap();
     let stored = status.deletion.unwrap().requested_at.unwrap();

@@ -1,13 +1,13 @@
 //! What a look-up that comes before the guard is answered with, and what follows.
 
 use super::*;
-use crate::package::memory::requests::Request;
+use crate::package::memory::requests::DeletionRequest;
 
 /// A retired record with its permit for the look-up.
 fn record() -> Observation {
     Observation {
         looks_first: true,
-        request: Some(Request::new(now())),
+        request: Some(DeletionRequest::new(now())),
         ..seen(fixtures::retired(fixtures::accepted("a", "app-1")))
     }
 }

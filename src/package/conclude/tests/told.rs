@@ -60,7 +60,7 @@ fn it_tells_its_outcome_with_one_event_before_our_finalizer_goes_and_nothing_aft
 
 #[test]
 fn an_outcome_that_could_not_be_told_before_our_finalizer_went_is_told_once_it_can_be() {
-    let denied = crate::package::memory::own_write::Refusal {
+    let denied = crate::package::memory::own_write::RefusedWrite {
         count: 1,
         until: now().tick + Duration::from_secs(30),
         words: "the auditors say no".to_owned(),
@@ -122,7 +122,7 @@ fn an_object_that_nobody_else_keeps_or_that_never_was_ours_is_not_written() {
 #[test]
 fn a_status_that_is_refused_keeps_no_object() {
     let refused = Observation {
-        status_refused: Some(crate::package::memory::own_write::Refusal {
+        status_refused: Some(crate::package::memory::own_write::RefusedWrite {
             words: "no".to_owned(),
             count: 1,
             until: Instant::now() + Duration::from_secs(5),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::reason::Phase;
 use crate::api::version_package::VersionPackageStatus;
-use crate::package::memory::own_write::{Conflict, Part, Refusal};
+use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
 
 use crate::package::memory::{Failure, Fingerprint};
 
@@ -13,8 +13,8 @@ fn contested() -> Written {
     Written::Contested("the object has been modified".to_owned())
 }
 
-pub(super) fn refusal(count: u32, until: Instant) -> Refusal {
-    Refusal {
+pub(super) fn refusal(count: u32, until: Instant) -> RefusedWrite {
+    RefusedWrite {
         words: "policy p says no".to_owned(),
         count,
         until,
@@ -198,7 +198,7 @@ fn the_first_refusal_of_a_status_is_told_beside_its_event_and_the_others_with_gr
         assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before:?}");
         let pause = if before.is_none() { 1.0 } else { pause };
         let until = now.tick + Duration::from_secs_f64(pause);
-        let next = Refusal {
+        let next = RefusedWrite {
             phase: Some(Phase::Held),
             ..refusal(before.unwrap_or(0) + 1, until)
         };
@@ -214,7 +214,7 @@ fn a_refusal_that_the_conditions_do_not_tell_any_more_is_told_there_at_once_and_
     let then = (now, 0.0);
     for (denied, events) in [(true, vec![]), (false, vec!["StatusRefused", "Paused"])] {
         let seen = Observation {
-            status_refused: Some(Refusal {
+            status_refused: Some(RefusedWrite {
                 denied,
                 ..refusal(3, now.tick)
             }),
@@ -286,7 +286,7 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
     let now = now();
     for (before, pause) in [(0, 1.0), (1, 2.0), (4, 16.0), (9, 30.0)] {
         let until = now.tick + Duration::from_secs_f64(pause);
-        let failure = |count, phase| Refusal {
+        let failure = |count, phase| RefusedWrite {
             words: "no answer".to_owned(),
             count,
             until,
@@ -294,7 +294,7 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
             phase,
         };
         let known = |phase| {
-            (before > 0).then(|| Refusal {
+            (before > 0).then(|| RefusedWrite {
                 until: now.tick,
                 ..failure(before, phase)
             })
@@ -339,7 +339,7 @@ fn a_status_of_another_phase_than_the_one_that_is_refused_is_no_way_out() {
         (None, Part::Status),
     ] {
         let seen = Observation {
-            status_refused: Some(Refusal {
+            status_refused: Some(RefusedWrite {
                 phase: refused,
                 ..refusal(3, now.tick)
             }),

@@ -105,7 +105,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                         Echo::Seen
                     },
                     finalizers_refused: None,
-                    status_refused: waiting.then(|| Refusal {
+                    status_refused: waiting.then(|| RefusedWrite {
                         words: "no".to_owned(),
                         count: 1,
                         until: Instant::now() + Duration::from_secs(30),

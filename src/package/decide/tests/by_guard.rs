@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use super::*;
-use crate::package::memory::requests::Request;
+use crate::package::memory::requests::DeletionRequest;
 
 #[test]
 fn row_9_what_the_guard_holds_waits_whatever_it_has_in_hand() {
@@ -40,7 +40,7 @@ fn rows_9_and_10_come_after_the_look_up_of_a_package_that_may_be_long_gone() {
         looks_first: true,
         guard: Judgement::Held("h-1".into()),
         platform: graced(Duration::from_secs(30)),
-        request: Some(Request::new(now)),
+        request: Some(DeletionRequest::new(now)),
         ..seen(fixtures::retired(fixtures::accepted("a", "app-1")))
     };
     let Decision::Request(ticket) = decide(&doubted, now) else {
@@ -48,7 +48,7 @@ fn rows_9_and_10_come_after_the_look_up_of_a_package_that_may_be_long_gone() {
     };
     assert_eq!(ticket.purpose, Purpose::LookUp);
     assert_eq!(ticket.priority, Priority::Retirement);
-    assert_eq!(ticket.requested_at, Request::new(now).at);
+    assert_eq!(ticket.requested_at, DeletionRequest::new(now).at);
     let look_up = Observation {
         standing: Standing::Permitted {
             purpose: Purpose::LookUp,
@@ -111,7 +111,7 @@ fn row_10_nothing_is_asked_for_before_the_grace_period_has_passed_since_the_requ
         object.deleted_at = Some(now.wall + SignedDuration::from_secs(ahead));
         let waiting = Observation {
             platform: graced(grace),
-            request: Some(Request::new(now)),
+            request: Some(DeletionRequest::new(now)),
             ..seen(object)
         };
         let Decision::Rest {
@@ -147,7 +147,7 @@ fn row_10_nothing_waits_where_there_is_no_grace_period() {
     let mut now = now();
     now.wall += Duration::from_millis(1);
     let at_once = Observation {
-        request: Some(Request::new(now)),
+        request: Some(DeletionRequest::new(now)),
         ..seen(going())
     };
     assert!(matches!(decide(&at_once, now), Decision::Request(_)));

@@ -1,7 +1,7 @@
 //! What is not seen, and what can't be believed.
 
 use super::*;
-use crate::package::memory::requests::Request;
+use crate::package::memory::requests::DeletionRequest;
 
 #[test]
 fn while_the_cluster_is_not_seen_as_it_is_nothing_is_sent_and_nothing_handed_over() {
@@ -66,7 +66,7 @@ fn a_grace_period_that_was_over_begins_anew_with_the_sight_of_the_cluster() {
             *of = grace;
         }
         seen.graces_since = Some(now.tick - ago);
-        seen.request = Some(Request {
+        seen.request = Some(DeletionRequest {
             at: now.wall,
             since: now.tick - Duration::from_secs(3600),
         });

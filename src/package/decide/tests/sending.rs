@@ -78,7 +78,7 @@ fn a_write_that_met_a_conflict_waits_for_the_watch() {
 #[test]
 fn nothing_is_called_and_no_finalizer_patched_while_that_write_is_refused() {
     let now = now();
-    let refusal = Some(Refusal {
+    let refusal = Some(RefusedWrite {
         words: "policy p says no".to_owned(),
         count: 1,
         until: now.tick + Duration::from_secs(7),

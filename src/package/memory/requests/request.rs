@@ -15,14 +15,14 @@ pub(super) const ROUNDED: Duration = Duration::from_secs(1);
 
 /// When a deletion was first seen to be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request {
+pub struct DeletionRequest {
     /// By the wall clock, rounded up to whole seconds as the API keeps them.
     pub at: Timestamp,
     /// The same moment by the steady clock.
     pub since: Instant,
 }
 
-impl Request {
+impl DeletionRequest {
     /// A request that is first seen now.
     pub fn new(now: Now) -> Self {
         let at = whole(now.wall);

@@ -27,7 +27,7 @@ fn later(now: Now, seconds: u64, set: i64) -> Now {
 }
 
 /// What the status of `object` tells once it was parked with this request.
-fn parked(mut object: Object, request: Request) -> Object {
+fn parked(mut object: Object, request: DeletionRequest) -> Object {
     object.status.observed_generation = Some(object.generation);
     object.status.deletion = Some(Deletion {
         requested_at: Some(Time(request.at)),
@@ -61,7 +61,7 @@ fn a_request_is_as_old_as_this_process_has_known_it_whatever_the_clocks_say() {
 fn what_is_stored_is_rounded_up_and_the_steady_clock_with_it() {
     let mut begun = now();
     begun.wall += Duration::from_millis(1);
-    let request = Request::new(begun);
+    let request = DeletionRequest::new(begun);
     assert_eq!(request.at, fixtures::now() + Duration::from_secs(1));
     assert_eq!(request.since, begun.tick + Duration::from_millis(999));
     // Read again a moment later, it is the same.
@@ -69,7 +69,7 @@ fn what_is_stored_is_rounded_up_and_the_steady_clock_with_it() {
     echo.wall += Duration::from_millis(20);
     echo.tick += Duration::from_millis(20);
     assert_eq!(
-        Request::read(&parked(going(), request), echo),
+        DeletionRequest::read(&parked(going(), request), echo),
         Some(request)
     );
 }
@@ -88,10 +88,10 @@ fn a_restart_begins_nothing_anew_that_was_stored() {
 #[test]
 fn a_stored_moment_in_the_future_counts_as_now() {
     let begun = now();
-    let request = Request::new(begun);
+    let request = DeletionRequest::new(begun);
     // The clock of this process is behind that of the one that stored it.
     let here = later(begun, 5, -60);
-    let read = Request::read(&parked(going(), request), here).unwrap();
+    let read = DeletionRequest::read(&parked(going(), request), here).unwrap();
     assert_eq!((read.at, read.since), (here.wall, here.tick));
 }
 
@@ -104,7 +104,7 @@ fn a_standby_goes_by_its_own_clock_from_when_the_leader_tells_of_the_request() {
     // The leader's clock is far behind, and so is what it stored, the moment that it saw the request or much later.
     for seconds in [1, 86_400] {
         let told = later(begun, seconds, 0);
-        let leader = Request::new(later(begun, seconds, -600));
+        let leader = DeletionRequest::new(later(begun, seconds, -600));
         let standby = Requests::default();
         standby.see(&going(), begun);
         let heard = standby.see(&parked(going(), leader), told).unwrap();
@@ -119,7 +119,7 @@ fn a_standby_takes_a_look_up_for_made_once_the_leader_tells_of_the_request() {
     let standby = Requests::default();
     standby.see(&record, begun);
     assert!(standby.looks_first(&record.uid));
-    let told = parked(record.clone(), Request::new(later(begun, 3, 0)));
+    let told = parked(record.clone(), DeletionRequest::new(later(begun, 3, 0)));
     standby.see(&told, later(begun, 3, 0));
     assert!(!standby.looks_first(&record.uid));
 }
@@ -128,12 +128,12 @@ fn a_standby_takes_a_look_up_for_made_once_the_leader_tells_of_the_request() {
 fn a_standby_goes_on_with_what_the_leader_has_begun_anew() {
     let begun = now();
     let object = retired(accepted("a", "app-1"));
-    let first = parked(object.clone(), Request::new(begun));
+    let first = parked(object.clone(), DeletionRequest::new(begun));
     for set in [-600, 0, 600] {
         let standby = Requests::default();
         standby.see(&first, begun);
         let then = later(begun, 100, 0);
-        let anew = parked(object.clone(), Request::new(later(begun, 100, set)));
+        let anew = parked(object.clone(), DeletionRequest::new(later(begun, 100, set)));
         let seen = standby.see(&anew, then).unwrap();
         assert!((then.tick..=then.tick + ROUNDED).contains(&seen.since));
         assert_eq!(standby.see(&anew, later(begun, 120, 0)), Some(seen));
@@ -150,13 +150,13 @@ fn a_request_that_was_called_off_is_forgotten_and_a_later_one_is_new() {
     let anew = later(begun, 9, 0);
     assert_eq!(
         requests.see(&retired(object.clone()), anew),
-        Some(Request::new(anew))
+        Some(DeletionRequest::new(anew))
     );
     requests.forget(&object.uid);
     let last = later(begun, 12, 0);
     assert_eq!(
         requests.see(&retired(object), last),
-        Some(Request::new(last))
+        Some(DeletionRequest::new(last))
     );
 }
 
@@ -164,7 +164,7 @@ fn a_request_that_was_called_off_is_forgotten_and_a_later_one_is_new() {
 fn who_was_deleted_while_retired_and_is_set_active_asks_since_the_deletion_whoever_saw_it_first() {
     let begun = now();
     let object = accepted("a", "app-1");
-    let both = parked(retired(object.clone()), Request::new(begun));
+    let both = parked(retired(object.clone()), DeletionRequest::new(begun));
     let then = later(begun, 90, 0);
     // This process starts after both.
     let requests = Requests::default();
@@ -173,19 +173,22 @@ fn who_was_deleted_while_retired_and_is_set_active_asks_since_the_deletion_whoev
         ..deleted(object)
     };
     let stored = requests.see(&deleted(both.clone()), then);
-    assert_eq!(stored, Some(Request::new(begun)));
+    assert_eq!(stored, Some(DeletionRequest::new(begun)));
     let active = Object {
         status: both.status,
         ..deleted(object)
     };
-    assert_eq!(requests.see(&active, then), Some(Request::new(then)));
+    assert_eq!(
+        requests.see(&active, then),
+        Some(DeletionRequest::new(then))
+    );
 }
 
 #[test]
 fn who_is_deleted_while_it_is_retired_goes_on_and_who_was_set_active_first_begins_anew() {
     let begun = now();
     let object = accepted("a", "app-1");
-    let request = Request::new(begun);
+    let request = DeletionRequest::new(begun);
     let then = later(begun, 9, 0);
     for process in [Requests::default(), Requests::default()] {
         process.see(&retired(object.clone()), begun);
@@ -200,14 +203,14 @@ fn who_is_deleted_while_it_is_retired_goes_on_and_who_was_set_active_first_begin
             deleted_at: Some(then.wall),
             ..active.clone()
         };
-        assert_eq!(process.see(&late, then), Some(Request::new(then)));
+        assert_eq!(process.see(&late, then), Some(DeletionRequest::new(then)));
     }
 }
 
 #[test]
 fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begins_anew() {
     let (begun, object) = (now(), retired(accepted("a", "app-1")));
-    let stored = parked(object, Request::new(begun));
+    let stored = parked(object, DeletionRequest::new(begun));
     let then = later(begun, 25, 0);
     // Set Active and Retired again, it is two generations further, and one more where it was deleted since.
     let edited = Object {
@@ -215,7 +218,10 @@ fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begi
         ..stored.clone()
     };
     for anew in [edited.clone(), deleted(edited)] {
-        assert_eq!(Request::read(&anew, then), Some(Request::new(then)));
+        assert_eq!(
+            DeletionRequest::read(&anew, then),
+            Some(DeletionRequest::new(then))
+        );
         // A process that saw each edit knows better; one whose watch was cut doesn't.
         for (between, expected) in [(true, begun), (false, then)] {
             let requests = Requests::default();
@@ -227,14 +233,23 @@ fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begi
                 };
                 requests.see(&first, begun);
             }
-            assert_eq!(requests.see(&anew, then), Some(Request::new(expected)));
+            assert_eq!(
+                requests.see(&anew, then),
+                Some(DeletionRequest::new(expected))
+            );
         }
     }
     // Its deletion alone is no other request.
     let gone = deleted(stored);
-    assert_eq!(Request::read(&gone, then), Some(Request::new(begun)));
-    let written = parked(gone, Request::new(begun));
-    assert_eq!(Request::read(&written, then), Some(Request::new(begun)));
+    assert_eq!(
+        DeletionRequest::read(&gone, then),
+        Some(DeletionRequest::new(begun))
+    );
+    let written = parked(gone, DeletionRequest::new(begun));
+    assert_eq!(
+        DeletionRequest::read(&written, then),
+        Some(DeletionRequest::new(begun))
+    );
 }
 
 #[test]
@@ -245,14 +260,14 @@ fn what_the_first_version_stored_of_a_deletion_is_of_that_deletion() {
         requested_at: object.deleted_at.map(Time),
         ..Deletion::default()
     });
-    let request = Request::read(&object, later(begun, 20, 0)).unwrap();
+    let request = DeletionRequest::read(&object, later(begun, 20, 0)).unwrap();
     assert_eq!((request.at, request.since), (begun.wall, begun.tick));
 }
 
 #[test]
 fn a_request_that_begins_anew_is_as_old_as_that() {
     let begun = now();
-    let (request, then) = (Request::new(begun), later(begun, 20, 0));
+    let (request, then) = (DeletionRequest::new(begun), later(begun, 20, 0));
     assert_eq!(request.not_before(None, then), request);
     assert_eq!(request.not_before(Some(begun.tick), then), request);
     for (anew, at) in [(5, 5), (25, 25)] {

@@ -86,7 +86,7 @@ fn broken(mut text: Vec<u8>, mishaps: &[Mishap]) -> Vec<u8> {
 fn told(keys: &[(&str, &[u8])]) -> String {
     let contents = |keys: &[(&str, &[u8])]| {
         let owned = |(key, value): &(&str, &[u8])| ((*key).to_owned(), value.to_vec().into());
-        Seen::Present(SecretData(keys.iter().map(owned).collect()))
+        SeenSecret::Present(SecretData(keys.iter().map(owned).collect()))
     };
     let of = |wanted: &[&str]| {
         let some: Vec<_> = keys

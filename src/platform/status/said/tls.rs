@@ -1,18 +1,18 @@
 //! What to tell where TLS is in the way of every call: a sentence for each way in which it can be.
 
-use super::{Look, Secret, secret};
+use super::{Secret, StatusSource, secret};
 use crate::api::platform::PlatformReason;
-use crate::platform::credentials::Refusal;
+use crate::platform::credentials::PlatformWord;
 use crate::platform::directory::Grant;
 use crate::remote::answer::{CertificateFault, ClientFault, Detail, TlsFault};
 
 /// The platform's certificate is not trusted.
 pub(super) fn not_trusted(
-    look: &Look<'_>,
+    look: &StatusSource<'_>,
     grant: &Grant,
     detail: &Detail,
     fault: CertificateFault,
-) -> Refusal {
+) -> PlatformWord {
     let place = secret(look, Secret::Ca);
     let mend = match (fault, grant.connection.trusted()) {
         (CertificateFault::Issuer, Some(read)) => format!(
@@ -44,7 +44,7 @@ pub(super) fn not_trusted(
             "Have it issued anew: X.509 version 3, signed with SHA-256 or better".to_owned()
         }
     };
-    Refusal::new(
+    PlatformWord::new(
         PlatformReason::CertificateNotTrusted,
         format!(
             "The certificate of {} is not trusted: {detail}. {mend}. {TRIED}",
@@ -55,11 +55,11 @@ pub(super) fn not_trusted(
 
 /// The platform wants another client certificate.
 pub(super) fn client_refused(
-    look: &Look<'_>,
+    look: &StatusSource<'_>,
     grant: &Grant,
     detail: &Detail,
     fault: ClientFault,
-) -> Refusal {
+) -> PlatformWord {
     let place = secret(look, Secret::Client);
     let mend = match fault {
         ClientFault::Missing => {
@@ -78,7 +78,7 @@ pub(super) fn client_refused(
             "Have it registered with whoever runs the platform, or put one that it knows under tls.crt and tls.key into Secret {place}"
         ),
     };
-    Refusal::new(
+    PlatformWord::new(
         PlatformReason::ClientCertificateRefused,
         format!(
             "No call to {} can be made: {detail}. {mend}. {TRIED}",
@@ -88,7 +88,7 @@ pub(super) fn client_refused(
 }
 
 /// There is no TLS between the two.
-pub(super) fn mismatch(grant: &Grant, detail: &Detail, fault: TlsFault) -> Refusal {
+pub(super) fn mismatch(grant: &Grant, detail: &Detail, fault: TlsFault) -> PlatformWord {
     let mend = match fault {
         TlsFault::NotTls => "Mend host and port in spec.endpoint, or what listens there",
         TlsFault::Version => "Have TLS 1.2 or 1.3 switched on there",
@@ -99,7 +99,7 @@ pub(super) fn mismatch(grant: &Grant, detail: &Detail, fault: TlsFault) -> Refus
             "Put the name that it serves into spec.tls.serverName, or mend spec.endpoint"
         }
     };
-    Refusal::new(
+    PlatformWord::new(
         PlatformReason::TlsMismatch,
         format!(
             "The operator and {} find no TLS that both speak: {detail}. {mend}. {TRIED}",
@@ -109,7 +109,7 @@ pub(super) fn mismatch(grant: &Grant, detail: &Detail, fault: TlsFault) -> Refus
 }
 
 /// How many certificates were read of the Secret with the trusted ones, where the Platform names one.
-pub(super) fn trusted(look: &Look<'_>, grant: &Grant) -> Option<String> {
+pub(super) fn trusted(look: &StatusSource<'_>, grant: &Grant) -> Option<String> {
     let read = grant.connection.trusted()?;
     let place = secret(look, Secret::Ca);
     Some(format!(

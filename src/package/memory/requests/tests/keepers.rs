@@ -22,7 +22,7 @@ fn look(
     object: &Object,
     now: Now,
     (living, keeps): (&[Claimant], bool),
-) -> Request {
+) -> DeletionRequest {
     let live = living.iter().filter(|other| keeps && other.lives(now.wall));
     let keepers: Keepers = live.map(|other| Arc::clone(&other.uid)).collect();
     let others = Others {
@@ -58,10 +58,10 @@ fn a_request_begins_anew_once_when_the_object_that_kept_the_package_ends() {
     for (before, after) in [(keeper(None), vec![]), (retires.clone(), vec![retires])] {
         let requests = Requests::default();
         let first = look(&requests, &object, begun, (&[before], true));
-        assert_eq!(first, Request::new(begun));
+        assert_eq!(first, DeletionRequest::new(begun));
         for moment in [then, later(begun, 200, 0)] {
             let request = look(&requests, &object, moment, (&after, true));
-            assert_eq!(request, Request::new(then));
+            assert_eq!(request, DeletionRequest::new(then));
         }
     }
 }
@@ -75,16 +75,16 @@ fn an_object_that_lives_and_turns_out_to_want_another_package_begins_nothing_ane
     let other = [keeper(None)];
     let then = later(begun, 100, 0);
     let request = look(&requests, &object, then, (&other, false));
-    assert_eq!(request, Request::new(begun));
+    assert_eq!(request, DeletionRequest::new(begun));
     // And none that ends later does, since it kept nothing.
     let request = look(&requests, &object, later(begun, 200, 0), (&[], false));
-    assert_eq!(request, Request::new(begun));
+    assert_eq!(request, DeletionRequest::new(begun));
 }
 
 #[test]
 fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
     let begun = now();
-    let request = Request::new(begun);
+    let request = DeletionRequest::new(begun);
     let then = later(begun, 100, 0);
     for reason in [
         Reason::StillClaimed,
@@ -93,7 +93,10 @@ fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
     ] {
         let object = says(retired(accepted("a", "app-1")), reason);
         let object = parked(object, request);
-        for (living, expected) in [(vec![], Request::new(then)), (vec![keeper(None)], request)] {
+        for (living, expected) in [
+            (vec![], DeletionRequest::new(then)),
+            (vec![keeper(None)], request),
+        ] {
             let requests = Requests::default();
             // A standby has seen it before.
             requests.see(&object, then);
@@ -105,7 +108,7 @@ fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
 #[test]
 fn what_another_process_said_after_it_had_found_no_keeper_begins_nothing_anew() {
     let begun = now();
-    let request = Request::new(begun);
+    let request = DeletionRequest::new(begun);
     for reason in [
         Reason::GracePeriod,
         Reason::Queued,
@@ -127,7 +130,7 @@ fn what_another_process_said_after_it_had_found_no_keeper_begins_nothing_anew() 
 fn where_a_keeper_may_have_been_hidden_the_grace_period_alone_runs_anew_from_the_first_look_that_finds_none()
  {
     let begun = now();
-    let request = Request::new(begun);
+    let request = DeletionRequest::new(begun);
     let (start, then) = (later(begun, 100, 0), later(begun, 130, 0));
     let mut hindered = says(retired(accepted("a", "app-1")), Reason::Queued);
     hindered.status.conditions[0].message = "Nothing is sent: a watch is blind".to_owned();
@@ -158,7 +161,7 @@ fn where_a_keeper_may_have_been_hidden_the_grace_period_alone_runs_anew_from_the
 fn what_another_process_saw_kept_is_asked_for_anew_once_nobody_keeps_it_whoever_may_have_meanwhile()
 {
     let begun = now();
-    let request = Request::new(begun);
+    let request = DeletionRequest::new(begun);
     let object = says(retired(accepted("a", "app-1")), Reason::StillClaimed);
     let requests = Requests::default();
     // After a start it isn't known yet whose this one is.
@@ -179,6 +182,6 @@ fn what_another_process_saw_kept_is_asked_for_anew_once_nobody_keeps_it_whoever_
             moment,
             (&other, false),
         );
-        assert_eq!(found, Request::new(then));
+        assert_eq!(found, DeletionRequest::new(then));
     }
 }

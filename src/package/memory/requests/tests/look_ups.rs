@@ -1,12 +1,12 @@
 //! Which packages are looked up before the guard hears that they are to be deleted.
 
-use crate::api::condition::{self, Verdict};
+use crate::api::condition::{self, Statement};
 use crate::api::reason::Reason;
 use crate::package::memory::requests::tests::*;
 
 /// What the status of `object` says of its present generation.
 pub(super) fn says(mut object: Object, reason: Reason) -> Object {
-    let verdict = Verdict {
+    let verdict = Statement {
         progress: reason.phase().progress(),
         reason: reason.as_str(),
         message: "m",
@@ -82,7 +82,7 @@ fn a_retired_object_that_was_wanted_or_is_asked_for_already_is_not() {
     let troubled = says(accepted("a", "app-1"), Reason::CredentialsMissing);
     assert!(!looks_first(&retired(edited(troubled))));
     let waits = says(retired(accepted("a", "app-1")), Reason::GracePeriod);
-    assert!(!looks_first(&parked(waits, Request::new(now()))));
+    assert!(!looks_first(&parked(waits, DeletionRequest::new(now()))));
     assert!(!looks_first(&accepted("a", "app-1")));
     assert!(!looks_first(&deleted(accepted("a", "app-1"))));
 }
@@ -96,15 +96,21 @@ fn what_a_look_up_shows_is_asked_for_from_then_on_and_is_not_looked_up_again() {
     requests.looked_up(&object.uid, then);
     assert!(!requests.looks_first(&object.uid));
     let last = later(seen_at, 40, 0);
-    assert_eq!(requests.see(&object, last), Some(Request::new(then)));
+    assert_eq!(
+        requests.see(&object, last),
+        Some(DeletionRequest::new(then))
+    );
     doubt(&requests, &object);
     requests.looked_up(&object.uid, last);
     assert!(!requests.looks_first(&object.uid));
-    assert_eq!(requests.see(&object, last), Some(Request::new(then)));
+    assert_eq!(
+        requests.see(&object, last),
+        Some(DeletionRequest::new(then))
+    );
     // Nor after a restart, once its status tells since when it is asked for.
     let accepted = retired(accepted("a", "app-1"));
     let waits = says(accepted, Reason::GracePeriod);
-    assert!(!looks_first(&parked(waits, Request::new(then))));
+    assert!(!looks_first(&parked(waits, DeletionRequest::new(then))));
 }
 
 #[test]
