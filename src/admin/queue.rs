@@ -15,7 +15,7 @@ use crate::api::names::ObjectKey;
 use crate::clock::Now;
 use crate::object::Object;
 use crate::object::asking::asked_at;
-use crate::session::{Outlook, Priority, Purpose, Session, Snapshot, Standing, State};
+use crate::session::{Outlook, Priority, Purpose, Session, SessionState, Snapshot, Standing};
 
 /// Where it is asked for.
 pub const PATH: &str = "/queue";
@@ -255,13 +255,15 @@ fn application(session: &Session, outlook: Outlook, now: Now) -> ApplicationQueu
 /// What the platform said, and when calls go on.
 fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     match &snapshot.state {
-        State::Open | State::Superseded | State::QuotaTooSmall { .. } => (None, None),
-        State::Throttled { until } => (None, still_to_come(*until, now)),
-        State::TokenRefused(detail) => (Some(detail.to_string()), None),
-        State::Unavailable(detail, _)
-        | State::AuthenticationFailed(detail)
-        | State::ApplicationRefused(detail)
-        | State::Unexpected(detail) => (
+        SessionState::Open | SessionState::Superseded | SessionState::QuotaTooSmall { .. } => {
+            (None, None)
+        }
+        SessionState::Throttled { until } => (None, still_to_come(*until, now)),
+        SessionState::TokenRefused(detail) => (Some(detail.to_string()), None),
+        SessionState::Unavailable(detail, _)
+        | SessionState::AuthenticationFailed(detail)
+        | SessionState::ApplicationRefused(detail)
+        | SessionState::Unexpected(detail) => (
             Some(detail.to_string()),
             snapshot.next_probe.and_then(|at| still_to_come(at, now)),
         ),
@@ -290,11 +292,12 @@ mod tests {
         let moment = crate::clock::Clock::default().now();
         let now = moment.tick;
         let (over, ahead) = (now - Duration::from_secs(1), now + Duration::from_secs(60));
-        let throttled = |until| Snapshot::of_three(State::Throttled { until }, Duration::ZERO);
+        let throttled =
+            |until| Snapshot::of_three(SessionState::Throttled { until }, Duration::ZERO);
         let probed = |at| Snapshot {
             next_probe: Some(at),
             ..Snapshot::of_three(
-                State::Unavailable(Detail::default(), Trouble::TimedOut),
+                SessionState::Unavailable(Detail::default(), Trouble::TimedOut),
                 Duration::ZERO,
             )
         };

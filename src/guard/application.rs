@@ -16,9 +16,9 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 pub(super) use self::bound::Bound;
-use super::allowance::Allowance;
+use super::reservation::Reservation;
 use super::tally::{Numbers, Tally};
-use super::{Asked, Judgement, Unit};
+use super::{Asked, Judgement, OnRecord};
 use crate::api::names::ObjectKey;
 use crate::api::platform::GuardStatus;
 
@@ -78,7 +78,7 @@ struct Releasing {
 #[derive(Debug)]
 struct Member {
     asked: Asked,
-    /// When one of the allowance was taken for it.
+    /// When one of the reservation was taken for it.
     taken: Option<Timestamp>,
     /// Whether a call has followed.
     called: bool,
@@ -108,7 +108,7 @@ pub(super) struct ApplicationGuard {
     /// Objects that ask for nothing any more, while their status still names this hold.
     departed: HashMap<Arc<str>, Arc<str>>,
     pub(super) tally: Tally,
-    pub(super) allowance: Allowance,
+    pub(super) reservation: Reservation,
     pub(super) hold: Option<Hold>,
     pub(super) released: Vec<Released>,
     /// The hold that is about to be released, and the one of those that stay.
@@ -125,7 +125,7 @@ pub(super) struct ApplicationGuard {
     pub(super) untold: bool,
     /// Whether the last record could not be written.
     pub(super) unrecorded: bool,
-    /// Those whose turn waits for the allowance, and their Platforms.
+    /// Those whose turn waits for the reservation, and their Platforms.
     waiting: Vec<(ObjectKey, Option<ObjectKey>)>,
     /// What the process before had reserved and may have sent, by the names of those who counted together then.
     pub(super) reserved_before: BTreeMap<i64, usize>,
@@ -276,22 +276,22 @@ impl ApplicationGuard {
     /// What may be done for `uid`, once it was looked whether a bound is passed.
     pub(super) fn judge(&mut self, uid: &str, now: Timestamp) -> Judgement {
         let Some(member) = self.members.get(uid) else {
-            return Judgement::Free(Unit::Counted);
+            return Judgement::Free(OnRecord::Counted);
         };
         if self.is_free(member) {
-            return Judgement::Free(Unit::Counted);
+            return Judgement::Free(OnRecord::Counted);
         }
         if let Some(id) = self.holding(member) {
             return Judgement::Held(id);
         }
         if member.is_sent() && !self.is_stale(member, now) {
-            Judgement::Free(Unit::Counted)
-        } else if self.allowance.left() > 0 {
-            Judgement::Free(Unit::Allowed)
+            Judgement::Free(OnRecord::Counted)
+        } else if self.reservation.left() > 0 {
+            Judgement::Free(OnRecord::Allowed)
         } else if self.unrecorded {
-            Judgement::Free(Unit::Unrecorded)
+            Judgement::Free(OnRecord::Unrecorded)
         } else {
-            Judgement::Free(Unit::Awaited)
+            Judgement::Free(OnRecord::Awaited)
         }
     }
 

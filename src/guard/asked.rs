@@ -27,12 +27,12 @@ pub enum Judgement {
     /// It is part of the hold of this id.
     Held(Arc<str>),
     /// It may go.
-    Free(Unit),
+    Free(OnRecord),
 }
 
 /// Whether a deletion that may go still has to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
+pub enum OnRecord {
     /// It was, or needn't be.
     Counted,
     /// It has to be, and there is room on record for it.

@@ -2,12 +2,12 @@
 //! go, and what the statuses of these Platforms say of it, so that no restart forgets anything.
 //!
 //! ```text
-//! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with one of the allowance
+//! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with one of the reservation
 //!                          ^        |        ^
 //!   credentials, proofs ---+        record --+-- load, recorded      (status of every Platform of it)
 //! ```
 
-mod allowance;
+mod reservation;
 mod application;
 mod asked;
 mod groups;
@@ -23,7 +23,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{Notify, SetOnce, mpsc};
 
 use self::application::{ApplicationGuard, Bound};
-pub use self::asked::{Asked, Judgement, Unit};
+pub use self::asked::{Asked, Judgement, OnRecord};
 pub use self::groups::Footing;
 use self::groups::{GroupHome, Groups};
 pub use self::record::Record;
@@ -122,7 +122,7 @@ impl Guards {
         }
         self.check(&mut state, group, now);
         let Some(guard) = state.groups.guard(group) else {
-            return Judgement::Free(Unit::Awaited);
+            return Judgement::Free(OnRecord::Awaited);
         };
         let judged = guard.judge(uid, now);
         self.tell_due(guard);

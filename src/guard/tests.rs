@@ -347,13 +347,16 @@ fn who_waits_for_a_record_that_could_not_be_written_is_told_apart_until_one_is()
     for number in 0..2 {
         assert!(bench.guards.take(&format!("uid-{number}"), at(2)));
     }
-    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Awaited));
+    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(OnRecord::Awaited));
     bench
         .guards
         .not_recorded(&bench.guards.all_records(at(2))[&platform()]);
-    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Unrecorded));
+    assert_eq!(
+        bench.judge(2, "app-1"),
+        Judgement::Free(OnRecord::Unrecorded)
+    );
     bench.record(3);
-    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(Unit::Allowed));
+    assert_eq!(bench.judge(2, "app-1"), Judgement::Free(OnRecord::Allowed));
 }
 
 #[test]

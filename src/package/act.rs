@@ -7,7 +7,7 @@ use super::observe::Observed;
 use super::writer::Writer;
 use crate::guard::Guards;
 use crate::inventory::Inventory;
-use crate::package::turns::slot::Slot;
+use crate::package::turns::api_slots::Slot;
 use crate::remote::answer::{Answer, Call};
 use crate::session::Purpose;
 use crate::telemetry::metrics::Metrics;
@@ -42,10 +42,10 @@ pub async fn act(
         | Decision::Tell { .. }
         | Decision::Rest { .. }
         | Decision::EndConflict(_)
-        | Decision::RestartWatch => Effect::None,
+        | Decision::RestartWatch => Effect::Nothing,
         Decision::GiveBack(why) => {
             tracing::debug!(why, "a permit was given back unused");
-            Effect::None
+            Effect::Nothing
         }
         Decision::AddFinalizer => means.writer.finalizers(object, true, slot).await,
         Decision::Release { .. } => means.writer.finalizers(object, false, slot).await,
@@ -53,7 +53,7 @@ pub async fn act(
             Some(seat) if memory.take_seat(uid, &object.key, seat.clone()) => {
                 Effect::Seated(seat.session.request(ticket.clone()))
             }
-            Some(_) | None => Effect::Beaten,
+            Some(_) | None => Effect::Taken,
         },
         Decision::Follow { priority, .. } => {
             let package = observed.package.as_ref();
@@ -75,7 +75,7 @@ fn intend(means: &Means<'_>, observed: &Observed, intent: String) -> Effect {
     let uid = &observed.facts.object.uid;
     // Counted before it is written: what can't be counted isn't sent.
     if !means.guards.take(uid, observed.now.wall) {
-        return Effect::Beaten;
+        return Effect::Taken;
     }
     if let Some(usable) = &observed.usable {
         usable.session.intend(uid, intent.clone());
@@ -113,7 +113,7 @@ async fn send(means: &Means<'_>, observed: &Observed, slot: &mut Slot) -> Effect
     };
     // Counted when its intent was written, which may be long ago by now.
     if !means.guards.take(&object.uid, observed.now.wall) {
-        return Effect::Beaten;
+        return Effect::Taken;
     }
     let (session, connection) = (&usable.session, &usable.connection);
     slot.give_back();

@@ -83,16 +83,16 @@ pub fn conclude(
         Effect::Shown(Ok(_)) => after_package(seen, report),
         Effect::NotSent => leaves(report),
         Effect::Patched { changed } => first(wrote(Part::Finalizers, *changed, now), report),
-        Effect::Outrun(Some(words)) => {
+        Effect::Contested(Some(words)) => {
             first(contested((Part::Finalizers, None), words, now), report)
         }
-        Effect::None
-        | Effect::Outrun(None)
+        Effect::Nothing
+        | Effect::Contested(None)
         | Effect::Refused(_)
         | Effect::Failed(_)
         | Effect::Unaudited(_)
         | Effect::Seated(_)
-        | Effect::Beaten
+        | Effect::Taken
         | Effect::Follows(_)
         | Effect::Intended(_) => report,
     };
@@ -124,7 +124,7 @@ fn meaning(
         // What a look-up did not bring settles nothing as done.
         (
             _,
-            Effect::Beaten
+            Effect::Taken
             | Effect::Follows(Following::Nobody)
             | Effect::NotSent
             | Effect::Shown(Err(Answer::Done(_))),
@@ -182,7 +182,7 @@ fn meaning(
         (Decision::GiveBack(why), _) => given_back(seen, why, now, chance),
         (_, Effect::Refused(words)) => not_patched(seen, decision, words, now, chance),
         // The watch wakes it with what has changed; where it shows nothing, the conflict was none.
-        (_, Effect::Outrun(_)) => Report {
+        (_, Effect::Contested(_)) => Report {
             wake: Some(now.tick + CONFLICT_BOUND),
             ..soon
         },
@@ -201,7 +201,7 @@ fn meaning(
             | Decision::LookUp
             | Decision::Confirm
             | Decision::Send,
-            Effect::None | Effect::Patched { .. } | Effect::Follows(_),
+            Effect::Nothing | Effect::Patched { .. } | Effect::Follows(_),
         ) => Report::nothing(),
     }
 }

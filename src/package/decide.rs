@@ -5,7 +5,7 @@
 mod by_platform;
 mod decision;
 mod ended;
-mod guards;
+mod holds;
 mod noticed;
 mod observation;
 mod sending;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use self::by_platform::{held_by_platform, wanted, would_delete};
 pub use self::decision::Decision;
 use self::ended::ended;
-use self::guards::held_by_guard;
+use self::holds::held_by_guard;
 pub(super) use self::noticed::is_doubted;
 pub use self::noticed::{Hearing, hearing, noticed};
 pub use self::observation::{Observation, PlatformView};

@@ -9,7 +9,7 @@ use crate::session::Standing;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Nothing was to be done.
-    None,
+    Nothing,
     /// A finalizer patch was taken.
     Patched {
         /// Whether the object has another version by that, which the watch is still to show.
@@ -17,7 +17,7 @@ pub enum Effect {
     },
     /// A finalizer patch came too late, for a conflict in these words or since the object is gone: the watch will show
     /// what has changed.
-    Outrun(Option<String>),
+    Contested(Option<String>),
     /// A finalizer patch was refused, in these words.
     Refused(String),
     /// The API server could not be asked, or did not decide.
@@ -27,7 +27,7 @@ pub enum Effect {
     /// A permit was asked for.
     Seated(Standing),
     /// Another object was faster, or the guard has let others go; look again.
-    Beaten,
+    Taken,
     /// What came of waiting behind another object.
     Follows(Following),
     /// The intent of this attempt, still to be written.
@@ -44,14 +44,14 @@ impl Effect {
     /// The word of the variant, for the count of passes.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::None | Self::Follows(Following::Waits | Following::Hurries(_)) => "none",
+            Self::Nothing | Self::Follows(Following::Waits | Following::Hurries(_)) => "none",
             Self::Patched { .. } => "patched",
-            Self::Outrun(_) => "outrun",
+            Self::Contested(_) => "outrun",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
             Self::Unaudited(_) => "unaudited",
             Self::Seated(_) => "seated",
-            Self::Beaten | Self::Follows(Following::Nobody) => "beaten",
+            Self::Taken | Self::Follows(Following::Nobody) => "beaten",
             Self::Intended(_) => "intended",
             Self::Answered(_) => "answered",
             Self::Shown(_) => "shown",

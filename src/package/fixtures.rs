@@ -12,7 +12,7 @@ use crate::api::names::{AppId, FINALIZER, ObjectKey};
 use crate::api::platform::Mode;
 use crate::api::status::{Beside, patch};
 use crate::api::version_package::{Lifecycle, VersionPackageStatus};
-use crate::guard::{Judgement, Unit};
+use crate::guard::{Judgement, OnRecord};
 use crate::inventory::Known;
 use crate::object::watched::Watched;
 use crate::object::{Object, Undecodable};
@@ -167,7 +167,7 @@ pub(crate) fn seen(object: Object) -> Observation {
         owed: None,
         overdue: None,
         window: std::time::Duration::from_secs(60),
-        guard: Judgement::Free(Unit::Allowed),
+        guard: Judgement::Free(OnRecord::Allowed),
         proven: None,
         standing: Standing::Absent,
         backoff: None,

@@ -32,9 +32,9 @@ use tokio_util::sync::CancellationToken;
 use self::decide::{Hearing, Observation, hearing};
 use crate::api::names::ObjectKey;
 use crate::clock::{Clock, Now};
-use crate::guard::{Guards, Judgement, Unit};
+use crate::guard::{Guards, Judgement, OnRecord};
 use crate::inventory::Inventory;
-use crate::package::turns::slot::Slot;
+use crate::package::turns::api_slots::Slot;
 use crate::platform::Directory;
 use crate::sight::{Sight, WatchKind};
 use crate::telemetry::audit::AuditLog;
@@ -174,7 +174,7 @@ pub async fn reconcile(
     };
     let now = match effect {
         // What is said is as of the look that it rests on.
-        effect::Effect::None => observed.now,
+        effect::Effect::Nothing => observed.now,
         _ => context.clock.now(),
     };
     context.metrics.passed(effect.word());
@@ -273,7 +273,7 @@ pub async fn run(
         async move { reconcile(&context, &key, slot).await }
     };
     let ended = move |due: Instant| metrics.reconciled(due.max(led_since).elapsed());
-    turns::passes::serve(queue, slow, cancel, pass, ended).await;
+    turns::runner::serve(queue, slow, cancel, pass, ended).await;
     watching.abort();
 }
 
@@ -290,5 +290,5 @@ fn ask(guards: &Guards, seen: &Observation, now: Now) -> Judgement {
         }
         None => {}
     }
-    Judgement::Free(Unit::Counted)
+    Judgement::Free(OnRecord::Counted)
 }

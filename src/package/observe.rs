@@ -13,7 +13,7 @@ use super::reads::Reads;
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::Mode;
 use crate::clock::Clock;
-use crate::guard::{Judgement, Unit};
+use crate::guard::{Judgement, OnRecord};
 use crate::inventory::{Inventory, Known};
 use crate::object::Object;
 use crate::package::claims::others::{Ties, Weighed};
@@ -149,7 +149,7 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         ahead: ahead(sources, &object, package.as_ref()),
         hurried: memory.is_hurried(&object.uid),
         // It is asked once what was noticed is noted.
-        guard: Judgement::Free(Unit::Counted),
+        guard: Judgement::Free(OnRecord::Counted),
         unproven: unproven(sources, &object, usable.as_ref()),
         proven: memory.proven(&object.uid, &fingerprint),
         standing,

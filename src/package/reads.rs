@@ -8,7 +8,7 @@ use crate::api::names::ObjectKey;
 use crate::clock::Clock;
 use crate::object::Object;
 use crate::package::claims::others::{Confirmed, confirm};
-use crate::package::turns::slot::Slot;
+use crate::package::turns::api_slots::Slot;
 use crate::platform::{Directory, LASTS, Resolution};
 use crate::session::{Purpose, Standing};
 

@@ -16,7 +16,7 @@ use crate::api::version_package::{VersionPackage, VersionPackageStatus};
 use crate::guard::Guards;
 use crate::inventory::Inventory;
 use crate::object::Object;
-use crate::package::turns::slot::Slot;
+use crate::package::turns::api_slots::Slot;
 use crate::package::turns::workqueue::Workqueue;
 use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Answer;

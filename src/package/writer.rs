@@ -10,7 +10,7 @@ use crate::api::reason::Phase;
 use crate::api::status;
 use crate::api::version_package::{VersionPackage, VersionPackageStatus};
 use crate::object::Object;
-use crate::package::turns::slot::Slot;
+use crate::package::turns::api_slots::Slot;
 use crate::sight::{Sight, WatchKind};
 use crate::writes::{self, End};
 
@@ -40,11 +40,11 @@ impl Writer<'_> {
         match end {
             End::Taken(_) => Effect::Patched { changed },
             // The watch decides: the definition may not be served for a moment.
-            End::Gone => Effect::Outrun(None),
-            End::Conflict(words) => Effect::Outrun(Some(words)),
+            End::Gone => Effect::Contested(None),
+            End::Conflict(words) => Effect::Contested(Some(words)),
             // It was refused because another object has the name by now.
             End::Refused(_) if self.cache.uid_of(&object.key).as_deref() != Some(uid) => {
-                Effect::Outrun(None)
+                Effect::Contested(None)
             }
             End::Refused(words) => Effect::Refused(words),
             End::Failed(error) => Effect::Failed(error),

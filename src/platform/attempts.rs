@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::failing::Failing;
+use super::lasting::LastingFailure;
 use super::object::PlatformObject;
 use crate::api::names::ObjectKey;
 use crate::writes::{CONFLICT_BOUND, End};
@@ -34,7 +34,7 @@ enum Ended {
     Taken,
     Conflict(String),
     Refused(String),
-    Failed(Failing),
+    Failed(LastingFailure),
 }
 
 impl Attempt {
@@ -118,7 +118,7 @@ impl Attempts {
                 (Ended::Refused(words.clone()), count.saturating_add(1), news)
             }
             End::Failed(words) => {
-                let failing = Failing::after(failing, words.clone(), now);
+                let failing = LastingFailure::after(failing, words.clone(), now);
                 // Told once it lasts.
                 let news = failing.lasting(now).filter(|_| !told).map(str::to_owned);
                 (Ended::Failed(failing), count.saturating_add(1), news)

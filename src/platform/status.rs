@@ -21,7 +21,7 @@ use crate::api::platform::{
     PackageCounts, PlatformReason, PlatformStatus, QueueStatus, SessionStatus,
 };
 use crate::guard::Record;
-use crate::session::{Snapshot, State};
+use crate::session::{SessionState, Snapshot};
 use crate::telemetry::audit::Overdue;
 
 /// Numbers alone are written at most this often.
@@ -204,15 +204,15 @@ fn is_ours(condition: &Condition) -> bool {
 fn session(look: &StatusSource<'_>, grant: &Grant, snapshot: &Snapshot) -> SessionStatus {
     let previous = look.object.status.session.as_ref();
     let throttled_until = match &snapshot.state {
-        State::Throttled { until } => wall(*until, look.now),
-        State::Open
-        | State::TokenRefused(_)
-        | State::Unavailable(..)
-        | State::AuthenticationFailed(_)
-        | State::ApplicationRefused(_)
-        | State::Unexpected(_)
-        | State::Superseded
-        | State::QuotaTooSmall { .. } => None,
+        SessionState::Throttled { until } => wall(*until, look.now),
+        SessionState::Open
+        | SessionState::TokenRefused(_)
+        | SessionState::Unavailable(..)
+        | SessionState::AuthenticationFailed(_)
+        | SessionState::ApplicationRefused(_)
+        | SessionState::Unexpected(_)
+        | SessionState::Superseded
+        | SessionState::QuotaTooSmall { .. } => None,
     };
     SessionStatus {
         app_id: Some(grant.key.app_id.clone()),

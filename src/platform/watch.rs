@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::credentials::{KEYS, SecretData, SeenSecret};
-use super::failing::Failing;
 use super::keeper::Keeper;
+use super::lasting::LastingFailure;
 use super::namespace;
 use super::object::PlatformObject;
 use crate::api::names::ObjectKey;
@@ -209,7 +209,7 @@ struct Reading {
     /// What a list under way has shown.
     listed: Option<NamedSecret>,
     /// Since nothing but errors came.
-    failing: Option<Failing>,
+    failing: Option<LastingFailure>,
 }
 
 impl Reading {
@@ -252,7 +252,7 @@ impl Reading {
                     why = told(&error),
                     "the watch of a Secret failed and is begun anew"
                 );
-                let failing = Failing::after(self.failing.take(), told(&error), now);
+                let failing = LastingFailure::after(self.failing.take(), told(&error), now);
                 let words = self.failing.insert(failing).lasting(now)?;
                 Some(SeenSecret::Failed(words.to_owned()))
             }

@@ -27,7 +27,7 @@ use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
 use super::attempts::Attempts;
 use super::credentials::PlatformWord;
 use super::directory::Access;
-use super::in_use::{self, FinalizerStep, Going};
+use super::finalizer::{self, FinalizerStep, Going};
 use super::lost::LostBounds;
 use super::object::PlatformObject;
 use super::status::Unwatched;
@@ -201,7 +201,7 @@ impl Writer {
         for (object, step) in self.steps(&known, now) {
             let context = Arc::clone(&self.context);
             self.begin(object.key.clone(), async move {
-                let end = in_use::patch(&context.client, &object, step).await;
+                let end = finalizer::patch(&context.client, &object, step).await;
                 Ended::Finalizers(Box::new(object), end)
             });
         }
@@ -268,7 +268,7 @@ impl Writer {
             Ended::Finalizers(object, end) => {
                 self.busy.remove(&object.key);
                 if let Some(words) = self.finalizers.ended(&object, &end, now) {
-                    let refusal = in_use::refusal(&words);
+                    let refusal = finalizer::refusal(&words);
                     tell(&self.context, &object, refused_note(&refusal));
                 }
                 tell_end(&self.context, &object, "finalizers", &end);
@@ -311,7 +311,7 @@ impl Writer {
     }
 
     fn tell_refused(&self) {
-        let refused = in_use::refusals(&self.finalizers, Instant::now());
+        let refused = finalizer::refusals(&self.finalizers, Instant::now());
         self.context.directory.finalizers_refused(refused);
     }
 
@@ -391,14 +391,14 @@ impl Writer {
                 continue;
             }
             let known = self.going.known_to_go(object, now);
-            let step = in_use::step(object, tenants.as_ref().map(|all| &all.users), known);
+            let step = finalizer::step(object, tenants.as_ref().map(|all| &all.users), known);
             if step == FinalizerStep::Keep {
                 self.finalizers.forget(&object.key);
                 continue;
             }
             let (may, news) = self.finalizers.may(object, now);
             if let Some(words) = news {
-                let refusal = in_use::refusal(&words);
+                let refusal = finalizer::refusal(&words);
                 tell(&self.context, object, refused_note(&refusal));
             }
             if may {

@@ -25,8 +25,8 @@ use tokio::time::Instant;
 pub(super) use self::lane::{Lane, LaneId, Learned};
 use self::turn::Move;
 use super::budget::Budget;
-use super::pace::Pace;
-use super::tenure::Tenure;
+use super::lease_bounds::LeaseBounds;
+use super::renewal_limit::RenewalLimit;
 use super::{Credential, Purpose, Standing, Ticket};
 use crate::api::names::ObjectKey;
 
@@ -102,8 +102,8 @@ pub(super) struct Core {
     permits: BTreeMap<String, Permit>,
     /// When the calls under way began, and whose they are.
     under_way: Vec<(Instant, LaneId)>,
-    tenure: Tenure,
-    pace: Pace,
+    lease_bounds: LeaseBounds,
+    pace: RenewalLimit,
     lanes: BTreeMap<LaneId, Lane>,
     /// Who had the last turn: the others come first.
     last_turn: Option<LaneId>,
@@ -129,7 +129,7 @@ pub(super) struct Core {
 
 impl Core {
     /// A session whose one lane is under `terms`; the window up to `assumed_used_at` counts as used. Nothing is sent
-    /// before [`Self::begin_tenure`].
+    /// before [`Self::begin_lease`].
     pub(super) fn new(
         lane: LaneId,
         terms: Terms,
@@ -141,8 +141,8 @@ impl Core {
             budget: Budget::new(terms.calls, terms.window, assumed_used_at),
             permits: BTreeMap::new(),
             under_way: Vec::new(),
-            tenure: Tenure::default(),
-            pace: Pace::default(),
+            lease_bounds: LeaseBounds::default(),
+            pace: RenewalLimit::default(),
             lanes: BTreeMap::from([(lane, Lane::new(terms, chance.fork()))]),
             last_turn: None,
             live: None,
@@ -334,7 +334,7 @@ impl Core {
     fn take(&mut self, id: LaneId, probe: bool, now: Instant) {
         self.last_turn = Some(id);
         self.budget.take(now);
-        self.tenure.take();
+        self.lease_bounds.take();
         if probe && let Some(lane) = self.lanes.get_mut(&id) {
             lane.health.probe_begun();
         }
@@ -365,7 +365,7 @@ impl Core {
     fn take_permit_back(&mut self, uid: &str) -> Option<ObjectKey> {
         let permit = self.permits.remove(uid)?;
         self.budget.give_back();
-        self.tenure.give_back();
+        self.lease_bounds.give_back();
         if permit.probe
             && let Some(lane) = self.lanes.get_mut(&permit.lane)
         {

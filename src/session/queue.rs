@@ -11,7 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use self::setbacks::Setbacks;
-use super::order::RankedTickets;
+use super::ranked_tickets::RankedTickets;
 use super::{Priority, Purpose, Ticket};
 use crate::api::names::ObjectKey;
 

@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use super::call_log::{CallLog, Inheritance};
 use super::core::{Core, LaneId, Terms};
 use super::credential::{CredentialId, Credentials};
+use super::lease_bounds::LeaseBounds;
 use super::members::Members;
-use super::tenure::Tenure;
 use super::{Credential, Inner, Member, Session, SessionKey, Shared, Snapshot, Wake, dispatcher};
 use crate::api::names::{AppId, ObjectKey};
 use crate::clock::Clock;
@@ -39,7 +39,7 @@ struct Registry {
     /// What the leaders before may have sent; `None` until this process leads.
     inheritance: Option<Inheritance>,
     /// What a session that joins now begins with.
-    tenure: Tenure,
+    lease_bounds: LeaseBounds,
     /// Whether nothing is begun for now.
     barred: bool,
     credentials: Credentials,
@@ -92,9 +92,9 @@ impl Sessions {
                 let mut home = self.begin(entry.key().clone(), platform, member, closed);
                 if let Some(inheritance) = &mut registry.inheritance {
                     let past = inheritance.take(entry.key(), now);
-                    let tenure = registry.tenure.of_a_newcomer();
+                    let lease_bounds = registry.lease_bounds.of_a_newcomer();
                     home.shared
-                        .change(|core, _| core.begin_tenure(past, tenure));
+                        .change(|core, _| core.begin_lease(past, lease_bounds));
                 }
                 home.shared.change(|core, _| core.bar(barred));
                 let first = home.shared.lock().members.used().first().copied();
@@ -133,7 +133,7 @@ impl Sessions {
         for (key, home) in &registry.sessions {
             let past = inheritance.take(key, now);
             home.shared
-                .change(|core, _| core.begin_tenure(past, Tenure::default()));
+                .change(|core, _| core.begin_lease(past, LeaseBounds::default()));
         }
     }
 
@@ -180,7 +180,7 @@ impl Sessions {
     /// The record that was made last is safe, with a lease until `lease_ends`.
     pub fn recorded(&self, lease_ends: Instant) {
         let mut registry = self.lock();
-        registry.tenure.confirm(lease_ends);
+        registry.lease_bounds.confirm(lease_ends);
         for home in registry.sessions.values() {
             home.shared.change(|core, _| core.recorded(lease_ends));
         }
@@ -276,7 +276,7 @@ impl Sessions {
     #[cfg(test)]
     pub(crate) fn lead_unbounded(&self) {
         self.lead(Inheritance::nothing());
-        self.lock().tenure = Tenure::unbounded(Instant::now());
+        self.lock().lease_bounds = LeaseBounds::unbounded(Instant::now());
         let _ = self.leads.set(());
     }
 

@@ -16,7 +16,7 @@ use crate::api::outcome::Outcome;
 use crate::api::reason::Phase;
 use crate::remote::answer::{Answer, Call};
 use crate::remote::codes;
-use crate::session::{SessionKey, Snapshot, State};
+use crate::session::{SessionKey, SessionState, Snapshot};
 
 /// `N` labels with their values, the names in one fixed order.
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
@@ -216,7 +216,7 @@ impl Metrics {
         logins.inner().store(snapshot.logins, Ordering::Relaxed);
         drop(logins);
         let current = snapshot.state.as_str();
-        for word in State::WORDS {
+        for word in SessionState::WORDS {
             self.session_state
                 .get_or_create(&state_label(key, word))
                 .set(i64::from(word == current));
@@ -231,7 +231,7 @@ impl Metrics {
         self.budget_used.remove(&label);
         self.budget_limit.remove(&label);
         self.logins.remove(&label);
-        for word in State::WORDS {
+        for word in SessionState::WORDS {
             self.session_state.remove(&state_label(key, word));
         }
     }

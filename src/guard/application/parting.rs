@@ -118,7 +118,7 @@ impl ApplicationGuard {
 
     /// No record tells of it as it is now, so nothing goes before one does.
     fn begin_anew(&mut self) {
-        self.allowance = super::Allowance::default();
+        self.reservation = super::Reservation::default();
         self.shown = None;
         self.read = None;
         self.name = None;

@@ -22,9 +22,9 @@ impl ApplicationGuard {
 
     /// Whether a record with more room should be written at once.
     fn is_used_up(&self) -> bool {
-        let (left, batch) = (self.allowance.left(), self.batch());
+        let (left, batch) = (self.reservation.left(), self.batch());
         if batch == 0 {
-            return left == 0 && !self.allowance.is_proposed() && !self.waiting.is_empty();
+            return left == 0 && !self.reservation.is_proposed() && !self.waiting.is_empty();
         }
         let waits = self.hold.is_none() && self.tally.waiting() > 0;
         left == 0 || (waits && left * 2 < batch)
@@ -33,7 +33,7 @@ impl ApplicationGuard {
     /// The record that was proposed last, and how much of what it reserves was not used.
     pub(in super::super) fn unused(&self) -> Option<(i64, usize)> {
         let (shown, _) = self.shown.as_ref()?;
-        let left = self.allowance.left();
+        let left = self.reservation.left();
         (shown.record > 0 && left > 0).then_some((shown.record, left))
     }
 
@@ -73,14 +73,14 @@ impl ApplicationGuard {
         self.untold = false;
         let one = usize::from(self.lowest() > 0 && !self.waiting.is_empty());
         let batch = self.batch().max(one);
-        self.allowance.propose(batch);
+        self.reservation.propose(batch);
         let released = self.released.iter().map(|r| Arc::clone(&r.id));
         (batch, released.collect())
     }
 
     /// A record that tells of these releases is safe. Those who may go on come back.
     pub(in super::super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
-        self.allowance.confirm();
+        self.reservation.confirm();
         self.unrecorded = false;
         let waiting = std::mem::take(&mut self.waiting);
         let mut woken: Vec<ObjectKey> = waiting.into_iter().map(|(key, _)| key).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::super::tally::Stretch;
-use super::super::{Judgement, Unit};
+use super::super::{Judgement, OnRecord};
 use super::{ApplicationGuard, Member};
 
 /// No call takes longer, the time between its count and its sending included.
@@ -94,19 +94,19 @@ impl ApplicationGuard {
         }
     }
 
-    /// Takes one of the allowance for `uid`, which is about to be sent; `false` where none is left or
+    /// Takes one of the reservation for `uid`, which is about to be sent; `false` where none is left or
     /// it is held. It was looked before whether a bound is passed.
     pub(in super::super) fn take(&mut self, uid: &str, now: Timestamp) -> bool {
         match self.judge(uid, now) {
-            Judgement::Held(_) | Judgement::Free(Unit::Awaited | Unit::Unrecorded) => false,
-            Judgement::Free(Unit::Counted) => true,
-            Judgement::Free(Unit::Allowed) => {
+            Judgement::Held(_) | Judgement::Free(OnRecord::Awaited | OnRecord::Unrecorded) => false,
+            Judgement::Free(OnRecord::Counted) => true,
+            Judgement::Free(OnRecord::Allowed) => {
                 self.tally.send(now, self.shortest());
                 if let Some(member) = self.members.get_mut(uid) {
                     (member.taken, member.called) = (Some(now), false);
                 }
                 self.recount(uid);
-                self.allowance.take()
+                self.reservation.take()
             }
         }
     }

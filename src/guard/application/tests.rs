@@ -52,7 +52,7 @@ fn record(guard: &mut ApplicationGuard) {
 
 /// Its turn has come, and where it has no room on record, the record that it waits for is written.
 fn has_room(guard: &mut ApplicationGuard, number: usize, second: i64) {
-    if guard.judge(&uid(number), at(second)) == Judgement::Free(Unit::Awaited) {
+    if guard.judge(&uid(number), at(second)) == Judgement::Free(OnRecord::Awaited) {
         guard.want(&uid(number), Some(platform("p")));
         record(guard);
     }
@@ -296,7 +296,10 @@ fn nothing_is_sent_without_room_on_record_and_each_object_takes_one() {
         );
     }
     assert!(!guard.take(&uid(10), at(1)));
-    assert_eq!(guard.judge(&uid(10), at(1)), Judgement::Free(Unit::Awaited));
+    assert_eq!(
+        guard.judge(&uid(10), at(1)),
+        Judgement::Free(OnRecord::Awaited)
+    );
     guard.want(&uid(10), None);
     assert!(guard.is_due());
     let (_, told) = guard.propose();
@@ -411,7 +414,10 @@ fn a_call_that_was_answered_without_an_end_is_held_like_the_rest() {
     ask(&mut guard, 0..2, 0);
     assert!(take(&mut guard, 0, 1));
     guard.ask(&uid(0), answered());
-    assert_eq!(guard.judge(&uid(0), at(2)), Judgement::Free(Unit::Counted));
+    assert_eq!(
+        guard.judge(&uid(0), at(2)),
+        Judgement::Free(OnRecord::Counted)
+    );
     ask(&mut guard, 2..3, 3);
     assert!(held(&mut guard, 0));
     guard.forget(&uid(1));
@@ -427,7 +433,11 @@ fn what_was_called_for_before_is_held_where_none_may_go_any_more() {
     guard.set_bound(&platform("p"), bound(0));
     look(&mut guard, 0, answered(), 20);
     let waits = guard.judge(&uid(0), at(20));
-    assert_eq!(waits, Judgement::Free(Unit::Counted), "it was just counted");
+    assert_eq!(
+        waits,
+        Judgement::Free(OnRecord::Counted),
+        "it was just counted"
+    );
     // However often it is looked at.
     for second in [100, 601, 602] {
         look(&mut guard, 0, answered(), second);

@@ -106,7 +106,7 @@ impl Fleet {
     pub fn send(&mut self, name: &str, number: usize, second: i64) -> bool {
         self.now = second;
         let uid = format!("uid-{number}");
-        if self.judge(name, number, None, second) == Judgement::Free(Unit::Awaited) {
+        if self.judge(name, number, None, second) == Judgement::Free(OnRecord::Awaited) {
             self.guards.want(&uid, Some(key(name)));
             self.record(second);
         }

@@ -11,7 +11,7 @@ use crate::package::decide::{Now, Observation};
 use crate::package::errand::Errand;
 use crate::remote::answer::{Answer, Detail};
 use crate::remote::wire::CategoryInfo;
-use crate::session::State;
+use crate::session::SessionState;
 
 /// The first pause after a failure, which doubles with each further one, and the longest.
 pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
@@ -30,17 +30,17 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
         Answer::Throttled(detail) => (
             Reason::Throttled,
             detail,
-            state_message(seen, &State::Throttled { until: now.tick }),
+            state_message(seen, &SessionState::Throttled { until: now.tick }),
             None,
         ),
         Answer::TokenRefused(detail) => (
             Reason::TokenRefused,
             detail,
-            state_message(seen, &State::TokenRefused(detail.clone())),
+            state_message(seen, &SessionState::TokenRefused(detail.clone())),
             None,
         ),
         Answer::CredentialsRefused(detail) => {
-            let message = state_message(seen, &State::AuthenticationFailed(detail.clone()));
+            let message = state_message(seen, &SessionState::AuthenticationFailed(detail.clone()));
             (Reason::AuthenticationFailed, detail, message, Some(BACKOFF))
         }
         Answer::InvalidFileId(detail) => (
@@ -52,7 +52,7 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
             Some(BACKOFF_SLOW),
         ),
         Answer::ApplicationRefused(detail) => {
-            let message = state_message(seen, &State::ApplicationRefused(detail.clone()));
+            let message = state_message(seen, &SessionState::ApplicationRefused(detail.clone()));
             (Reason::ApplicationRefused, detail, message, Some(BACKOFF))
         }
         // Nothing is said before the look-up that tells, which is asked for next.
@@ -71,7 +71,7 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
             Some(BACKOFF),
         ),
         Answer::Unavailable(detail, trouble) => {
-            let message = state_message(seen, &State::Unavailable(detail.clone(), *trouble));
+            let message = state_message(seen, &SessionState::Unavailable(detail.clone(), *trouble));
             (unavailable(*trouble), detail, message, Some(BACKOFF))
         }
     };

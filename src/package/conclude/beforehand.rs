@@ -1,7 +1,7 @@
 //! What is done before a decision is carried out.
 
 use super::ending::untold_end;
-use crate::guard::{Judgement, Unit};
+use crate::guard::{Judgement, OnRecord};
 use crate::package::decide::{Decision, Now, Observation};
 use crate::package::errand::Errand;
 use crate::session::{Purpose, Standing};
@@ -37,5 +37,5 @@ fn waits_for_room(seen: &Observation) -> bool {
             ..
         }
     );
-    turn && seen.guard == Judgement::Free(Unit::Awaited)
+    turn && seen.guard == Judgement::Free(OnRecord::Awaited)
 }

@@ -8,13 +8,13 @@ use super::wording::{application, rounded, state_message, unavailable};
 use super::{FOLLOWS, GIVEN_BACK, Report, say};
 use crate::api::reason::{Phase, Reason};
 use crate::package::decide::{HINDERED, Now, Observation, WRITES_HANG};
-use crate::session::State;
+use crate::session::SessionState;
 
 /// A ticket is held. One status write when it is parked and none after, but one when its session stalls for a person,
 /// and then the object is parked anew. What passes by itself is said by who is called for next, and by the Platform.
 pub(super) fn parked(
     seen: &Observation,
-    (state, told): (&State, bool),
+    (state, told): (&SessionState, bool),
     position: usize,
     estimated: Duration,
     now: Now,
@@ -22,15 +22,17 @@ pub(super) fn parked(
     // An outage may be over long before the turn of who was parked in it.
     let outlasted = state.is_ailing() && !state.needs_person() && position > 1;
     let reason = match state {
-        State::Unavailable(..) if outlasted => Reason::Queued,
-        State::Unavailable(_, trouble) => unavailable(*trouble),
-        State::Open => Reason::Queued,
-        State::Throttled { .. } => Reason::Throttled,
-        State::TokenRefused(_) => Reason::TokenRefused,
-        State::AuthenticationFailed(_) | State::Superseded => Reason::AuthenticationFailed,
-        State::ApplicationRefused(_) => Reason::ApplicationRefused,
-        State::Unexpected(_) => Reason::UnexpectedAnswer,
-        State::QuotaTooSmall { .. } => Reason::QuotaTooSmall,
+        SessionState::Unavailable(..) if outlasted => Reason::Queued,
+        SessionState::Unavailable(_, trouble) => unavailable(*trouble),
+        SessionState::Open => Reason::Queued,
+        SessionState::Throttled { .. } => Reason::Throttled,
+        SessionState::TokenRefused(_) => Reason::TokenRefused,
+        SessionState::AuthenticationFailed(_) | SessionState::Superseded => {
+            Reason::AuthenticationFailed
+        }
+        SessionState::ApplicationRefused(_) => Reason::ApplicationRefused,
+        SessionState::Unexpected(_) => Reason::UnexpectedAnswer,
+        SessionState::QuotaTooSmall { .. } => Reason::QuotaTooSmall,
     };
     let status = &seen.object.status;
     let lasting = state.is_ailing() && !outlasted;
@@ -43,18 +45,18 @@ pub(super) fn parked(
     }
     let turn = || queued(seen, position, estimated);
     let message = match state {
-        State::Open => turn(),
-        State::Unavailable(..) if outlasted => {
+        SessionState::Open => turn(),
+        SessionState::Unavailable(..) if outlasted => {
             format!("{}. {}", turn(), state_message(seen, state))
         }
-        State::Throttled { .. }
-        | State::TokenRefused(_)
-        | State::Unavailable(..)
-        | State::AuthenticationFailed(_)
-        | State::ApplicationRefused(_)
-        | State::Unexpected(_)
-        | State::Superseded
-        | State::QuotaTooSmall { .. } => state_message(seen, state),
+        SessionState::Throttled { .. }
+        | SessionState::TokenRefused(_)
+        | SessionState::Unavailable(..)
+        | SessionState::AuthenticationFailed(_)
+        | SessionState::ApplicationRefused(_)
+        | SessionState::Unexpected(_)
+        | SessionState::Superseded
+        | SessionState::QuotaTooSmall { .. } => state_message(seen, state),
     };
     say(seen, reason, &message, None, now)
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::*;
 use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::version_package::{Deletion, PackageIdentity};
-use crate::guard::{Judgement, Unit};
+use crate::guard::{Judgement, OnRecord};
 use crate::inventory::Known;
 use crate::object::Object;
 use crate::package::claims::Claim;
@@ -21,7 +21,7 @@ use crate::package::decide::{self, Unbelieved};
 use crate::package::fixtures::{self, seen};
 use crate::remote::answer::{Call, CertificateFault, Trouble};
 use crate::remote::wire::CategoryInfo;
-use crate::session::{Purpose, State};
+use crate::session::{Purpose, SessionState};
 
 fn now() -> Now {
     Now {
@@ -45,7 +45,7 @@ fn after(object: Object, answer: Answer) -> Report {
 }
 
 /// What follows from waiting in the queue at `position`.
-fn waits(object: Object, position: usize, state: State, told: bool) -> Report {
+fn waits(object: Object, position: usize, state: SessionState, told: bool) -> Report {
     let standing = Standing::Waiting {
         purpose: Purpose::Delete,
         position,
@@ -179,13 +179,13 @@ fn every_other_answer_keeps_the_object_and_says_what_it_waits_for() {
 
 #[test]
 fn a_parked_object_says_once_and_in_its_turn_that_a_person_has_to_act_and_has_acted() {
-    let parked = |state: State, told| move |object| waits(object, 2, state.clone(), told);
-    let queued = parked(State::Open, false)(going()).status.unwrap();
-    let untrusted = State::Unavailable(
+    let parked = |state: SessionState, told| move |object| waits(object, 2, state.clone(), told);
+    let queued = parked(SessionState::Open, false)(going()).status.unwrap();
+    let untrusted = SessionState::Unavailable(
         Detail::default(),
         Trouble::CertificateNotTrusted(CertificateFault::Issuer),
     );
-    let refused = State::AuthenticationFailed(Detail::default());
+    let refused = SessionState::AuthenticationFailed(Detail::default());
     for state in [untrusted.clone(), refused.clone()] {
         let status = queued.clone();
         let early = parked(state, false)(Object { status, ..going() });
@@ -205,15 +205,15 @@ fn a_parked_object_says_once_and_in_its_turn_that_a_person_has_to_act_and_has_ac
         };
         let again = parked(state, true)(said());
         assert_eq!(again, Report::nothing());
-        let early = parked(State::Open, false)(said());
+        let early = parked(SessionState::Open, false)(said());
         assert_eq!(early, Report::nothing(), "its turn to say so comes later");
-        assert_eq!(reason(&parked(State::Open, true)(said())), "Queued");
+        assert_eq!(reason(&parked(SessionState::Open, true)(said())), "Queued");
     }
 }
 
 #[test]
 fn an_outage_is_told_by_who_is_next_and_beside_the_turn_of_who_is_parked_in_it() {
-    let outage = State::Unavailable(Detail::default(), Trouble::NotConnected);
+    let outage = SessionState::Unavailable(Detail::default(), Trouble::NotConnected);
     let report = waits(going(), 7, outage.clone(), true);
     assert_eq!(reason(&report), "Queued");
     let status = report.status.unwrap();
@@ -226,7 +226,7 @@ fn an_outage_is_told_by_who_is_next_and_beside_the_turn_of_who_is_parked_in_it()
         status: status.clone(),
         ..going()
     };
-    for state in [outage.clone(), State::Open] {
+    for state in [outage.clone(), SessionState::Open] {
         assert_eq!(waits(waiting(), 7, state, true), Report::nothing());
     }
     let next = waits(waiting(), 1, outage, true);
@@ -235,7 +235,7 @@ fn an_outage_is_told_by_who_is_next_and_beside_the_turn_of_who_is_parked_in_it()
 
 #[test]
 fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
-    let report = waits(going(), 37, State::Open, true);
+    let report = waits(going(), 37, SessionState::Open, true);
     let status = report.status.clone().unwrap();
     assert_eq!(reason(&report), "Queued");
     assert!(
@@ -244,15 +244,15 @@ fn a_parked_object_is_written_once_and_not_again_until_its_turn() {
     );
     let parked = Object { status, ..going() };
     for state in [
-        State::Open,
-        State::Throttled {
+        SessionState::Open,
+        SessionState::Throttled {
             until: Instant::now(),
         },
-        State::TokenRefused(Detail::default()),
+        SessionState::TokenRefused(Detail::default()),
     ] {
         assert_eq!(waits(parked.clone(), 2, state, true), Report::nothing());
     }
-    let refused = State::AuthenticationFailed(detail(401, "100208"));
+    let refused = SessionState::AuthenticationFailed(detail(401, "100208"));
     assert_eq!(
         reason(&waits(parked, 2, refused, true)),
         "AuthenticationFailed",
@@ -295,7 +295,7 @@ fn an_object_that_is_wanted_again_forgets_its_retirement() {
         message: "The package is wanted".into(),
         until: None,
     };
-    let report = conclude(&seen(object), &decision, &Effect::None, now(), 0.0);
+    let report = conclude(&seen(object), &decision, &Effect::Nothing, now(), 0.0);
     assert_eq!(report.status.unwrap().deletion, None);
 }
 
@@ -306,13 +306,13 @@ fn resting_twice_writes_once_and_says_one_event() {
         message: "held".into(),
         until: None,
     };
-    let first = conclude(&seen(going()), &decision, &Effect::None, now(), 0.0);
+    let first = conclude(&seen(going()), &decision, &Effect::Nothing, now(), 0.0);
     assert!(first.event.as_ref().unwrap().warning);
     let object = Object {
         status: first.status.clone().unwrap(),
         ..going()
     };
-    let second = conclude(&seen(object), &decision, &Effect::None, now(), 0.0);
+    let second = conclude(&seen(object), &decision, &Effect::Nothing, now(), 0.0);
     assert_eq!((second.status, second.event), (None, None));
 }
 
@@ -324,7 +324,7 @@ fn what_the_platform_says_of_thousands_is_no_event_of_each() {
             message: "held".into(),
             until: None,
         };
-        let report = conclude(&seen(going()), &decision, &Effect::None, now(), 0.0);
+        let report = conclude(&seen(going()), &decision, &Effect::Nothing, now(), 0.0);
         let said = &report.status.unwrap().conditions[0];
         assert_eq!((&*said.reason, report.event), (reason.as_str(), None));
     }
@@ -342,7 +342,7 @@ fn what_the_list_says_of_a_package_is_written_when_it_changes_and_stays_when_it_
             known,
             ..seen(object.clone())
         };
-        let report = conclude(&seen, &decision, &Effect::None, now(), 0.0);
+        let report = conclude(&seen, &decision, &Effect::Nothing, now(), 0.0);
         report.status.unwrap_or_else(|| object.status.clone())
     };
     let listed = |version: &str| {
@@ -427,14 +427,14 @@ fn the_status_of_a_held_object_names_its_hold_and_keeps_the_id_after_the_release
         ..seen(going())
     };
     let rest = decide::decide(&held, now());
-    let report = conclude(&held, &rest, &Effect::None, now(), 0.0);
+    let report = conclude(&held, &rest, &Effect::Nothing, now(), 0.0);
     let status = report.status.unwrap();
     let id = |status: &VersionPackageStatus| status.deletion.as_ref().unwrap().hold.clone();
     assert_eq!(id(&status).as_deref(), Some("h-1"));
     let mut object = going();
     object.status = status;
     let released = Observation {
-        guard: Judgement::Free(Unit::Counted),
+        guard: Judgement::Free(OnRecord::Counted),
         ..seen(object)
     };
     let intent = conclude(
@@ -458,7 +458,7 @@ fn the_status_of_a_held_object_names_its_hold_and_keeps_the_id_after_the_release
     let report = conclude(
         &claimed,
         &decide::decide(&claimed, now()),
-        &Effect::None,
+        &Effect::Nothing,
         now(),
         0.0,
     );

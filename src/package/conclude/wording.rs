@@ -8,25 +8,25 @@ use crate::api::reason::Reason;
 use crate::object::Object;
 use crate::package::decide::{Observation, PlatformView};
 use crate::remote::answer::Trouble;
-use crate::session::State;
+use crate::session::SessionState;
 use crate::telemetry::events::Note;
 
 /// One sentence for what a whole session waits for.
-pub(super) fn state_message(seen: &Observation, state: &State) -> String {
+pub(super) fn state_message(seen: &Observation, state: &SessionState) -> String {
     let application = application(seen);
     match state {
-        State::Open => format!("Waiting for its turn in the queue of {application}"),
-        State::Throttled { .. } => {
+        SessionState::Open => format!("Waiting for its turn in the queue of {application}"),
+        SessionState::Throttled { .. } => {
             format!(
                 "The platform refused a call for too many calls; all of {application} pauses, then it goes on by itself"
             )
         }
-        State::TokenRefused(detail) => {
+        SessionState::TokenRefused(detail) => {
             format!(
                 "The platform refused the access token of {application} ({detail}); it goes on after a new login"
             )
         }
-        State::Unavailable(detail, trouble) => {
+        SessionState::Unavailable(detail, trouble) => {
             let begun = match trouble {
                 Trouble::Answered => "The platform did not answer understandably",
                 Trouble::NotConnected => "The platform can't be reached",
@@ -47,20 +47,20 @@ pub(super) fn state_message(seen: &Observation, state: &State) -> String {
             };
             format!("{begun} ({detail}); {then}")
         }
-        State::AuthenticationFailed(detail) => format!(
+        SessionState::AuthenticationFailed(detail) => format!(
             "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once"
         ),
-        State::Superseded => format!(
+        SessionState::Superseded => format!(
             "The Platform brings an accessToken beside a login of {application} that works, so nothing is called by the token; the condition of the Platform says which Secret to use"
         ),
-        State::QuotaTooSmall { life } => format!(
+        SessionState::QuotaTooSmall { life } => format!(
             "No call can be made for {application}: a login takes the only call of a window, and a token lives {}, too short for the next one; the condition of the Platform says how to mend that",
             rounded(*life)
         ),
-        State::ApplicationRefused(detail) => format!(
+        SessionState::ApplicationRefused(detail) => format!(
             "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator"
         ),
-        State::Unexpected(detail) => format!(
+        SessionState::Unexpected(detail) => format!(
             "Calls for {application} get answers that the platform doesn't give, and that prove nothing ({detail}); compare endpoint with the platform's, and look at proxies and gateways on the way: one call at a time is tried meanwhile, and a change of the Platform or the annotation iodm.dev/requested-at tries sooner"
         ),
     }

@@ -52,7 +52,7 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
         // Nothing else is told before the end is written down.
         let said = seen.object.status.says(Reason::AuditFailed);
         (!said).then(|| unaudited(seen, error, now))
-    } else if *effect == Effect::None {
+    } else if *effect == Effect::Nothing {
         // What an earlier pass couldn't write is still so, where this one has nothing to say.
         report.status.or_else(|| unsaid(seen, now))
     } else {
@@ -67,7 +67,7 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
             report.wake = Some(earlier(report.wake, refusal.until));
             report.errands.extend(kept(effect, status));
         }
-        if *effect == Effect::None {
+        if *effect == Effect::Nothing {
             report.status = complaint(seen, refusal, now);
             report.complains = report.status.is_some();
         }

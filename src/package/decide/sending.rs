@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::guards::needs_proof;
+use super::holds::needs_proof;
 use super::{Decision, ECHO_BOUND, Now, Observation, rest};
 use crate::api::reason::Reason;
-use crate::guard::{Judgement, Unit};
+use crate::guard::{Judgement, OnRecord};
 use crate::session::{Priority, Purpose, Standing, Ticket};
 
 /// What can't be written is looked at again after so long, unless it is woken.
@@ -65,11 +65,11 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
         Standing::Permitted {
             purpose: Purpose::Delete,
             ..
-        } if seen.guard == Judgement::Free(Unit::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
+        } if seen.guard == Judgement::Free(OnRecord::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
         Standing::Permitted {
             purpose: Purpose::Delete,
             ..
-        } if seen.guard == Judgement::Free(Unit::Unrecorded) => Decision::GiveBack(
+        } if seen.guard == Judgement::Free(OnRecord::Unrecorded) => Decision::GiveBack(
             "the deletion can't be counted, since the status of its Platform can't be written, which is tried again with growing pauses of up to a minute"
                 .to_owned(),
         ),

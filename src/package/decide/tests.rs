@@ -26,10 +26,10 @@ use crate::package::claims::doubts::Finding;
 use crate::package::fixtures::{self, app, seen};
 use crate::package::memory::own_write::Part;
 
-use crate::guard::{Judgement, Unit};
+use crate::guard::{Judgement, OnRecord};
 use crate::inventory::Known;
 use crate::remote::answer::Detail;
-use crate::session::{Priority, Purpose, Standing, State};
+use crate::session::{Priority, Purpose, SessionState, Standing};
 
 fn usable(app_id: &str, mode: Mode) -> PlatformView {
     PlatformView::Usable {

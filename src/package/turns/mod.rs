@@ -1,7 +1,7 @@
 //! Whose turn it is to be looked at: the work queue of object keys, and the passes that take from it.
 
 pub mod workqueue;
-pub mod line;
+pub mod fair_line;
 pub mod slow;
-pub mod slot;
-pub mod passes;
+pub mod api_slots;
+pub mod runner;

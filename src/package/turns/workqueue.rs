@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::api::names::ObjectKey;
 use crate::package::cache::Wakes;
-use crate::package::turns::line::{Line, Party};
+use crate::package::turns::fair_line::{FairLine, Party};
 
 /// A fair queue of keys with delays; one timer serves them all.
 pub struct Workqueue {
@@ -26,10 +26,10 @@ pub struct Workqueue {
 struct State {
     /// Whose turn a key takes.
     party: Box<dyn Fn(&ObjectKey) -> Party + Send>,
-    ready: Line,
+    ready: FairLine,
     /// Those that were added by the thousand. One that was added for itself since is in both lines, and
     /// counts in `ready`.
-    bulk: Line,
+    bulk: FairLine,
     /// What is in a line, in which, and since when.
     queued: HashMap<ObjectKey, (Reason, Instant)>,
     /// Whose turn it is where both lines wait.
@@ -67,8 +67,8 @@ impl Workqueue {
         Self {
             state: Mutex::new(State {
                 party: Box::new(platform),
-                ready: Line::default(),
-                bulk: Line::default(),
+                ready: FairLine::default(),
+                bulk: FairLine::default(),
                 queued: HashMap::new(),
                 turn: Reason::Itself,
                 running: HashMap::new(),
@@ -241,7 +241,7 @@ impl State {
         None
     }
 
-    fn line(&mut self, reason: Reason) -> &mut Line {
+    fn line(&mut self, reason: Reason) -> &mut FairLine {
         match reason {
             Reason::Itself => &mut self.ready,
             Reason::Bulk => &mut self.bulk,

@@ -12,7 +12,7 @@ use crate::platform::credentials::PlatformWord;
 use crate::platform::directory::{Access, Grant};
 use crate::platform::object::PlatformObject;
 use crate::remote::answer::{Detail, Trouble};
-use crate::session::{Proof, State};
+use crate::session::{Proof, SessionState};
 use crate::telemetry::audit::Overdue;
 
 /// Reason and message, whether all is well or not.
@@ -172,20 +172,24 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let endpoint = &grant.key.endpoint;
     let said = match look.snapshot.map(|snapshot| &snapshot.state) {
         // A login takes a moment; one that fails is the next state.
-        None | Some(State::Open | State::TokenRefused(_)) => match grant.connection.broken() {
-            // Logins go over the connection of a Platform with equal credentials.
-            Some(broken) => unavailable(look, grant, &broken.detail, broken.trouble),
-            None => available(look, grant),
-        },
-        Some(State::Throttled { .. }) => PlatformWord::new(
+        None | Some(SessionState::Open | SessionState::TokenRefused(_)) => {
+            match grant.connection.broken() {
+                // Logins go over the connection of a Platform with equal credentials.
+                Some(broken) => unavailable(look, grant, &broken.detail, broken.trouble),
+                None => available(look, grant),
+            }
+        }
+        Some(SessionState::Throttled { .. }) => PlatformWord::new(
             PlatformReason::Throttled,
             format!(
                 "The platform refused a call of application {app_id} for too many calls, so all its calls pause for a while. \
                  If it lasts, find who else uses the application, or lower spec.quota.calls."
             ),
         ),
-        Some(State::Unavailable(detail, trouble)) => unavailable(look, grant, detail, *trouble),
-        Some(State::AuthenticationFailed(detail)) => {
+        Some(SessionState::Unavailable(detail, trouble)) => {
+            unavailable(look, grant, detail, *trouble)
+        }
+        Some(SessionState::AuthenticationFailed(detail)) => {
             let keys = if grant.logs_in {
                 "appId and secret"
             } else {
@@ -199,15 +203,15 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
                 ),
             )
         }
-        Some(State::Superseded) => token_not_used(look, grant),
-        Some(State::QuotaTooSmall { life }) => quota_too_small(look, grant, *life),
-        Some(State::ApplicationRefused(detail)) => PlatformWord::new(
+        Some(SessionState::Superseded) => token_not_used(look, grant),
+        Some(SessionState::QuotaTooSmall { life }) => quota_too_small(look, grant, *life),
+        Some(SessionState::ApplicationRefused(detail)) => PlatformWord::new(
             PlatformReason::ApplicationRefused,
             format!(
                 "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator."
             ),
         ),
-        Some(State::Unexpected(detail)) => PlatformWord::new(
+        Some(SessionState::Unexpected(detail)) => PlatformWord::new(
             PlatformReason::UnexpectedAnswer,
             format!(
                 "{endpoint} gives answers that the platform doesn't give, and that prove nothing ({detail}). Compare spec.endpoint with the platform's, its path included, \

@@ -48,7 +48,7 @@ fn grant(logs_in: bool, last_good: Option<PlatformWord>) -> Access {
     })
 }
 
-fn snapshot(state: State) -> Snapshot {
+fn snapshot(state: SessionState) -> Snapshot {
     Snapshot::of_three(state, Duration::from_secs(170))
 }
 
@@ -76,7 +76,7 @@ fn look<'a>(object: &'a PlatformObject, access: &'a Access) -> StatusSource<'a> 
 fn said_of(
     object: &PlatformObject,
     access: &Access,
-    state: Option<State>,
+    state: Option<SessionState>,
 ) -> Option<PlatformStatus> {
     let snapshot = state.map(snapshot);
     next(&StatusSource {
@@ -90,7 +90,7 @@ fn ready(status: &PlatformStatus) -> (&str, &str, &str) {
     (&ready.status, &ready.reason, &ready.message)
 }
 
-fn in_state(spec: &Value, state: State) -> PlatformStatus {
+fn in_state(spec: &Value, state: SessionState) -> PlatformStatus {
     said_of(&platform(spec), &grant(true, None), Some(state)).unwrap()
 }
 
@@ -116,7 +116,7 @@ async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_be
         (grant(true, Some(unreadable)), "SecretUnreadable", false),
         (Access::Refused(mistaken), "SecretInvalid", true),
     ] {
-        let state = matches!(access, Access::Granted(_)).then_some(State::Open);
+        let state = matches!(access, Access::Granted(_)).then_some(SessionState::Open);
         let snapshot = state.map(snapshot);
         let status = next(&StatusSource {
             snapshot: snapshot.as_ref(),
@@ -144,7 +144,7 @@ async fn a_request_of_a_person_is_handled_once_calls_can_be_made_and_its_status_
     let refused = Access::Refused(PlatformWord::new(PlatformReason::SecretInvalid, "m"));
     let before = said_of(&object, &refused, None).unwrap();
     assert_eq!(before.last_handled_requested_at, None);
-    let handled = said_of(&object, &grant(true, None), Some(State::Open)).unwrap();
+    let handled = said_of(&object, &grant(true, None), Some(SessionState::Open)).unwrap();
     assert_eq!(handled.last_handled_requested_at.as_deref(), Some("2"));
     let unhandled = PlatformStatus {
         last_handled_requested_at: None,
@@ -156,7 +156,7 @@ async fn a_request_of_a_person_is_handled_once_calls_can_be_made_and_its_status_
 #[tokio::test]
 async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
     let (object, access) = (platform(&spec()), grant(true, None));
-    let snapshot = snapshot(State::Open);
+    let snapshot = snapshot(SessionState::Open);
     let said = |release_waits| {
         let status = next(&StatusSource {
             snapshot: Some(&snapshot),
@@ -174,13 +174,23 @@ async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
 #[tokio::test]
 async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
     let until = Instant::now();
-    let unavailable = |trouble| State::Unavailable(detail(), trouble);
+    let unavailable = |trouble| SessionState::Unavailable(detail(), trouble);
     for (state, status, reason, part) in [
-        (State::Open, "True", "Available", "app-1"),
-        (State::TokenRefused(detail()), "True", "Available", "app-1"),
-        (State::Superseded, "False", "TokenNotUsed", "iot/iot-app"),
+        (SessionState::Open, "True", "Available", "app-1"),
         (
-            State::QuotaTooSmall {
+            SessionState::TokenRefused(detail()),
+            "True",
+            "Available",
+            "app-1",
+        ),
+        (
+            SessionState::Superseded,
+            "False",
+            "TokenNotUsed",
+            "iot/iot-app",
+        ),
+        (
+            SessionState::QuotaTooSmall {
                 life: Duration::from_secs(45),
             },
             "False",
@@ -188,7 +198,7 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
             "the quota is 1 call in 1m, and a token lives 45s",
         ),
         (
-            State::Throttled { until },
+            SessionState::Throttled { until },
             "False",
             "Throttled",
             "spec.quota.calls",
@@ -218,13 +228,13 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
             "TLS 1.2 or 1.3",
         ),
         (
-            State::AuthenticationFailed(detail()),
+            SessionState::AuthenticationFailed(detail()),
             "False",
             "AuthenticationFailed",
             "Secret iot/iot-app",
         ),
         (
-            State::ApplicationRefused(detail()),
+            SessionState::ApplicationRefused(detail()),
             "False",
             "ApplicationRefused",
             "code 100208",
@@ -242,7 +252,7 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
 async fn observe_says_that_no_delete_is_sent() {
     let mut observing = spec();
     observing["mode"] = json!("Observe");
-    let said = in_state(&observing, State::Open);
+    let said = in_state(&observing, SessionState::Open);
     let (is, why, message) = ready(&said);
     assert_eq!((is, why), ("True", "Observing"));
     assert!(message.contains("No DELETE is sent"), "{message}");
@@ -260,7 +270,7 @@ async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
     );
     assert_eq!((said.session, said.queue), (None, None));
 
-    let said = said_of(&read, &grant(true, Some(refusal)), Some(State::Open)).unwrap();
+    let said = said_of(&read, &grant(true, Some(refusal)), Some(SessionState::Open)).unwrap();
     assert_eq!(ready(&said).1, "SecretNotFound");
     assert!(said.session.is_some());
 }
@@ -278,7 +288,7 @@ fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
 
 #[tokio::test]
 async fn a_token_beside_a_login_that_works_says_which_secret_to_use() {
-    let said = beside_a_login(false, &snapshot(State::Superseded));
+    let said = beside_a_login(false, &snapshot(SessionState::Superseded));
     let (is, why, message) = ready(&said);
     assert_eq!((is, why), ("False", "TokenNotUsed"));
     assert!(message.contains("Secret iot/other-app"), "{message}");
@@ -286,7 +296,7 @@ async fn a_token_beside_a_login_that_works_says_which_secret_to_use() {
 
 #[tokio::test]
 async fn two_logins_that_are_accepted_say_that_they_take_turns() {
-    let mut both = snapshot(State::Open);
+    let mut both = snapshot(SessionState::Open);
     both.takes_turns = true;
     let said = beside_a_login(true, &both);
     let (is, _, message) = ready(&said);
@@ -298,7 +308,7 @@ async fn two_logins_that_are_accepted_say_that_they_take_turns() {
 async fn ready_says_what_is_known_of_the_credential() {
     let (read, access) = (platform(&spec()), grant(true, None));
     let said = |proof| {
-        let mut looked = snapshot(State::Open);
+        let mut looked = snapshot(SessionState::Open);
         looked.proof = proof;
         let said = next(&StatusSource {
             snapshot: Some(&looked),
@@ -352,14 +362,17 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
 
 #[tokio::test]
 async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_equal() {
-    let first = in_state(&spec(), State::Open);
+    let first = in_state(&spec(), SessionState::Open);
     assert!(is_due(&PlatformStatus::default(), &first, false, None));
     let mut written = platform(&spec());
     written.status = first.clone();
     let later = |state| said_of(&written, &grant(true, None), Some(state)).unwrap();
-    assert!(!is_due(&first, &later(State::Open), false, None), "equal");
+    assert!(
+        !is_due(&first, &later(SessionState::Open), false, None),
+        "equal"
+    );
 
-    let mut counted = later(State::Open);
+    let mut counted = later(SessionState::Open);
     counted.queue = Some(QueueStatus {
         length: 4,
         estimated_time: None,
@@ -373,7 +386,7 @@ async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_eq
     assert!(is_due(&first, &counted, false, Some(NUMBERS_EVERY)));
     assert!(is_due(&first, &counted, false, None));
 
-    let refused = later(State::AuthenticationFailed(detail()));
+    let refused = later(SessionState::AuthenticationFailed(detail()));
     assert!(is_due(&first, &refused, false, Some(Duration::ZERO)));
 }
 
@@ -383,7 +396,7 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
     let paused = |read: &PlatformObject, second| {
         let now = Instant::now();
         let until = now + Duration::from_secs(60);
-        let snapshot = snapshot(State::Throttled { until });
+        let snapshot = snapshot(SessionState::Throttled { until });
         next(&StatusSource {
             snapshot: Some(&snapshot),
             now: (at(second), now),
@@ -405,7 +418,7 @@ async fn times_that_differ_by_rounding_are_not_a_change() {
 async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
     let (mut read, access) = (platform(&spec()), grant(true, None));
     let start = Instant::now();
-    let snapshot = snapshot(State::Throttled {
+    let snapshot = snapshot(SessionState::Throttled {
         until: start + Duration::from_secs(6),
     });
     let after = |read: &PlatformObject, seconds: u16| {
@@ -451,7 +464,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
     };
     let said = |record: Option<&Record>| {
         let status = next(&StatusSource {
-            snapshot: Some(&snapshot(State::Open)),
+            snapshot: Some(&snapshot(SessionState::Open)),
             users: Some(&users),
             record,
             ..look(&object, &grant(true, None))
@@ -551,9 +564,9 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
         error: "No space left on device".to_owned(),
     };
     for (state, reason) in [
-        (State::Open, "AuditFailed"),
+        (SessionState::Open, "AuditFailed"),
         (
-            State::ApplicationRefused(Detail::default()),
+            SessionState::ApplicationRefused(Detail::default()),
             "ApplicationRefused",
         ),
     ] {

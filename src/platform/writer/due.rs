@@ -17,7 +17,7 @@ use super::telling::{status_refused, tell};
 use super::{Due, Known, TOLD_AFTER, Writer};
 use crate::api::names::ObjectKey;
 use crate::guard::{Record, Told};
-use crate::session::State;
+use crate::session::SessionState;
 use crate::sight::SightTrouble;
 
 impl Writer {
@@ -52,11 +52,12 @@ impl Writer {
             let (snapshot, other_logins) = match &access {
                 Access::Granted(grant) => {
                     let snapshot = grant.session.snapshot();
-                    let others = if snapshot.takes_turns || snapshot.state == State::Superseded {
-                        other_logins(&self.context.directory, grant)
-                    } else {
-                        Vec::new()
-                    };
+                    let others =
+                        if snapshot.takes_turns || snapshot.state == SessionState::Superseded {
+                            other_logins(&self.context.directory, grant)
+                        } else {
+                            Vec::new()
+                        };
                     (Some(snapshot), others)
                 }
                 Access::Unread | Access::Refused(_) => (None, Vec::new()),

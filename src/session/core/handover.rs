@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Core, Tenure};
+use super::{Core, LeaseBounds};
 use crate::session::SessionKey;
 use crate::session::call_log::{Past, SessionRecord};
 
@@ -22,11 +22,11 @@ const UNUSED: usize = 12;
 const FEW: usize = 8;
 
 impl Core {
-    /// From now on this process leads, within the bounds of `tenure`; it takes over what is known of
+    /// From now on this process leads, within the bounds of `lease_bounds`; it takes over what is known of
     /// the calls before.
-    pub(in crate::session) fn begin_tenure(&mut self, past: Past, tenure: Tenure) {
+    pub(in crate::session) fn begin_lease(&mut self, past: Past, lease_bounds: LeaseBounds) {
         self.budget.inherit(past);
-        self.tenure = tenure;
+        self.lease_bounds = lease_bounds;
     }
 
     /// What the next leader has to know, for a record that has to last until `until`: the calls that
@@ -43,7 +43,7 @@ impl Core {
             let room = self.budget.room_until(until, now);
             (room.min(self.wanted()), self.permits.len())
         };
-        self.tenure.propose(more);
+        self.lease_bounds.propose(more);
         self.untold = false;
         let mut past = self.budget.past(now);
         let latest = |(began, _): &(Instant, _)| now.max(*began + self.time_out);
@@ -58,13 +58,13 @@ impl Core {
 
     /// Whether the record allows for too few of the calls that are `free` to begin now.
     pub(super) fn runs_short(&self, free: usize) -> bool {
-        self.tenure.left() < free.min((self.tenure.given() / AHEAD).max(1))
+        self.lease_bounds.left() < free.min((self.lease_bounds.given() / AHEAD).max(1))
     }
 
     /// How many calls a record should allow for, as far as the budget can give them.
     fn wanted(&self) -> usize {
-        let coming = if self.tenure.is_short() {
-            self.tenure.begun().saturating_mul(GROWTH)
+        let coming = if self.lease_bounds.is_short() {
+            self.lease_bounds.begun().saturating_mul(GROWTH)
         } else {
             0
         };
@@ -78,18 +78,18 @@ impl Core {
 
     /// The record that was made last is safe, and the lease lasts until `ends`.
     pub(in crate::session) fn recorded(&mut self, ends: Instant) {
-        self.tenure.confirm(ends);
+        self.lease_bounds.confirm(ends);
     }
 
     /// Whether the lease outlives a call that begins now, and this process sees what it does.
     pub(in crate::session) fn may_send(&self, now: Instant) -> bool {
-        !self.barred && self.tenure.outlives(now + self.time_out)
+        !self.barred && self.lease_bounds.outlives(now + self.time_out)
     }
 
     /// Whether a record is wanted before its time: more calls fit than the last one allows for, or a
     /// refusal has told something that it doesn't.
     pub(in crate::session) fn wants_record(&self) -> bool {
-        (self.tenure.is_short() || self.untold) && !self.closed
+        (self.lease_bounds.is_short() || self.untold) && !self.closed
     }
 
     /// Brings the record that is `due` then forward, where one is wanted before and this session has not

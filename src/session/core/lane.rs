@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::{Core, Terms};
 use crate::api::names::ObjectKey;
 use crate::remote::answer::Detail;
-use crate::session::State;
+use crate::session::SessionState;
+use crate::session::breaker::Breaker;
 use crate::session::budget::{self, Room};
-use crate::session::health::Health;
-use crate::session::notice::Notice;
 use crate::session::queue::Queue;
+use crate::session::stall_news::StallNews;
 use crate::session::token::Tokens;
 
 /// A credential that was refused is tried again after so long, unless it changes or a person asks.
@@ -45,8 +45,8 @@ pub(in crate::session) struct Lane {
     /// How many want a call that nobody in the queue waits for.
     pub(super) spare: usize,
     pub(super) tokens: Tokens,
-    pub(super) health: Health,
-    pub(super) notice: Notice,
+    pub(super) health: Breaker,
+    pub(super) notice: StallNews,
     pub(super) learned: Learned,
     /// From when on its own calls count, in order: all of its window, and of older ones the latest.
     calls: VecDeque<Instant>,
@@ -72,8 +72,8 @@ impl Lane {
             queue: Queue::new(),
             spare: 0,
             tokens: Tokens::new(terms.credential.clone()),
-            health: Health::new(chance),
-            notice: Notice::default(),
+            health: Breaker::new(chance),
+            notice: StallNews::default(),
             learned: Learned::Untried,
             calls: VecDeque::new(),
             awaited: None,
@@ -146,7 +146,9 @@ impl Core {
             lane.learned = Learned::Untried;
             (lane.tried, lane.shows_ours) = (false, false);
             match lane.health.ailment() {
-                Some(State::AuthenticationFailed(_) | State::ApplicationRefused(_)) => {
+                Some(
+                    SessionState::AuthenticationFailed(_) | SessionState::ApplicationRefused(_),
+                ) => {
                     lane.health.understood();
                 }
                 Some(_) | None => lane.health.try_now(now),

@@ -8,7 +8,7 @@ use super::{Core, LaneId, Underway};
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::codes;
 use crate::session::token::TokenRefusal;
-use crate::session::{Purpose, State};
+use crate::session::{Purpose, SessionState};
 
 impl Core {
     /// A call with the token ended with `answer`, or with none since nobody waited for it any more.
@@ -93,7 +93,12 @@ impl Core {
                 lane.tokens.drop_token();
                 let explained = lane.tokens.explain(detail);
                 if lane.terms.credential.logs_in() {
-                    self.ails(State::AuthenticationFailed(explained), false, call, now);
+                    self.ails(
+                        SessionState::AuthenticationFailed(explained),
+                        false,
+                        call,
+                        now,
+                    );
                 } else {
                     self.credential_refused(explained, call, now);
                 }
@@ -101,11 +106,16 @@ impl Core {
             Answer::ApplicationRefused(detail) => {
                 lane.queue.set_back(uid, now);
                 lane.tokens.proven(call.serial);
-                self.ails(State::ApplicationRefused(detail.clone()), false, call, now);
+                self.ails(
+                    SessionState::ApplicationRefused(detail.clone()),
+                    false,
+                    call,
+                    now,
+                );
             }
             Answer::Unavailable(detail, trouble) => {
                 lane.queue.set_back(uid, now);
-                let state = State::Unavailable(detail.clone(), *trouble);
+                let state = SessionState::Unavailable(detail.clone(), *trouble);
                 let window = self.budget.window();
                 if lane.health.failed(state, call.probe, window, now) {
                     self.void_permits(id);
@@ -136,7 +146,7 @@ impl Core {
 
     /// The answer to a call of `uid` proves nothing.
     fn odd(&mut self, call: &Underway, uid: &str, detail: Detail, now: Instant) {
-        let (state, window) = (State::Unexpected(detail), self.budget.window());
+        let (state, window) = (SessionState::Unexpected(detail), self.budget.window());
         let Some(lane) = self.lanes.get_mut(&call.lane) else {
             return;
         };
@@ -163,7 +173,7 @@ impl Core {
                 // What is refused to others may be granted to a list.
                 let refused = matches!(
                     lane.health.ailment(),
-                    Some(State::ApplicationRefused(_) | State::Unexpected(_))
+                    Some(SessionState::ApplicationRefused(_) | SessionState::Unexpected(_))
                 );
                 if !refused {
                     lane.health.understood();
@@ -195,9 +205,9 @@ impl Core {
         match lane.health.ailment() {
             // Whether the token or the application is accepted remains to be seen.
             Some(
-                State::AuthenticationFailed(_)
-                | State::ApplicationRefused(_)
-                | State::Unexpected(_),
+                SessionState::AuthenticationFailed(_)
+                | SessionState::ApplicationRefused(_)
+                | SessionState::Unexpected(_),
             ) => self.told_nothing(call),
             Some(_) | None => lane.health.understood(),
         }
@@ -212,14 +222,14 @@ impl Core {
             TokenRefusal::Again => {
                 match lane.health.ailment() {
                     Some(
-                        State::AuthenticationFailed(_)
-                        | State::ApplicationRefused(_)
-                        | State::Unexpected(_),
+                        SessionState::AuthenticationFailed(_)
+                        | SessionState::ApplicationRefused(_)
+                        | SessionState::Unexpected(_),
                     ) => {
                         let state = if is_by_platform(detail) {
-                            State::AuthenticationFailed(detail.clone())
+                            SessionState::AuthenticationFailed(detail.clone())
                         } else {
-                            State::Unexpected(detail.clone())
+                            SessionState::Unexpected(detail.clone())
                         };
                         self.ails(state, false, call, now);
                     }
@@ -231,9 +241,14 @@ impl Core {
                 lane.queue.set_back(uid, now);
                 let logs_in = lane.terms.credential.logs_in();
                 if !is_by_platform(detail) {
-                    self.ails(State::Unexpected(detail.clone()), false, call, now);
+                    self.ails(SessionState::Unexpected(detail.clone()), false, call, now);
                 } else if logs_in {
-                    self.ails(State::AuthenticationFailed(explained), false, call, now);
+                    self.ails(
+                        SessionState::AuthenticationFailed(explained),
+                        false,
+                        call,
+                        now,
+                    );
                 } else {
                     self.credential_refused(explained, call, now);
                 }
@@ -241,7 +256,7 @@ impl Core {
         }
     }
 
-    fn ails(&mut self, state: State, healed_by_login: bool, call: &Underway, now: Instant) {
+    fn ails(&mut self, state: SessionState, healed_by_login: bool, call: &Underway, now: Instant) {
         let window = self.budget.window();
         if let Some(lane) = self.lanes.get_mut(&call.lane) {
             lane.health

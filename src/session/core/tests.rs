@@ -18,7 +18,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::*;
 use crate::remote::answer::{Answer, Detail, Trouble};
 use crate::remote::reply::Login;
-use crate::session::{Priority, Purpose, SessionKey, State};
+use crate::session::{Priority, Purpose, SessionKey, SessionState};
 
 const WINDOW: Duration = Duration::from_secs(60);
 const TIME_OUT: Duration = Duration::from_secs(15);
@@ -97,7 +97,7 @@ impl Bench {
     fn new(calls: usize) -> Self {
         let start = Instant::now();
         let mut core = Core::new(LANE, terms(calls, "s1"), start, TIME_OUT, Rng::with_seed(1));
-        core.tenure = Tenure::unbounded(start);
+        core.lease_bounds = LeaseBounds::unbounded(start);
         Self {
             core,
             now: start + secs(7200),
@@ -228,7 +228,7 @@ fn a_session_that_just_started_counts_the_last_window_as_used() {
     let start = Instant::now();
     let mut bench = Bench::new(100);
     bench.core = Core::new(LANE, terms(100, "s1"), start, TIME_OUT, Rng::with_seed(1));
-    bench.core.tenure = Tenure::unbounded(start);
+    bench.core.lease_bounds = LeaseBounds::unbounded(start);
     bench.now = start;
     let Standing::Waiting { estimated, .. } = bench.ask(1) else {
         panic!("it has to wait");
@@ -291,19 +291,19 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
         let Standing::Waiting { state, .. } = bench.ask(n) else {
             panic!("a permit during the pause");
         };
-        assert!(matches!(state, State::Throttled { .. }));
+        assert!(matches!(state, SessionState::Throttled { .. }));
     }
     assert_eq!(bench.core.limit(bench.now), 1, "one of ours fitted");
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::Throttled { .. }
+        SessionState::Throttled { .. }
     ));
     for uid in ["u3", "u4", "u5"] {
         bench.core.withdraw(LANE, uid);
     }
     assert_eq!(
         bench.core.state(LANE, bench.now),
-        State::Open,
+        SessionState::Open,
         "nobody waits for the pause to end"
     );
     for n in 3..=5 {
@@ -314,7 +314,7 @@ fn a_throttle_answer_voids_the_permits_not_yet_used() {
     }
     assert_eq!(bench.permits(), 1, "one call alone after the pause");
     bench.call(3, &Answer::Done(200));
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     while bench.permits() == 0 {
         bench.wait();
     }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::lane::REFUSED_FOR;
 use super::{Core, LaneId, Learned, LoginOrder, Underway};
+use crate::session::breaker::Gate;
 use crate::session::budget::Room;
-use crate::session::health::Gate;
 use crate::session::token::Need;
 
 /// Two logins that are both accepted take turns at most so often.
@@ -172,10 +172,10 @@ impl Core {
         // What nobody waits for isn't worth a record of its own: the next one is soon enough.
         let free = self.budget.free(now);
         if !spare && room == Room::Now && self.runs_short(free) {
-            self.tenure.ask();
+            self.lease_bounds.ask();
         }
         match room {
-            Room::Now if self.tenure.left() == 0 => LaneTurn::Wait(None),
+            Room::Now if self.lease_bounds.left() == 0 => LaneTurn::Wait(None),
             Room::Now if login && self.budget.in_flight() > self.out_of(id) => LaneTurn::Drain,
             Room::Now if login => LaneTurn::Go(Move::Login { lane: id, probe }),
             Room::Now if trial && (!queued || self.asks(id)) => {

@@ -5,28 +5,28 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Core, LaneId};
-use crate::session::{State, Turn};
+use crate::session::{SessionState, Turn};
 
 impl Core {
     /// What all who call by this credential wait for.
-    pub(in crate::session) fn state(&self, id: LaneId, now: Instant) -> State {
+    pub(in crate::session) fn state(&self, id: LaneId, now: Instant) -> SessionState {
         let Some(lane) = self.lanes.get(&id) else {
-            return State::Open;
+            return SessionState::Open;
         };
         if self.is_superseded(id) {
-            State::Superseded
+            SessionState::Superseded
         } else if let Some(state) = lane.health.ailment() {
             state.clone()
         } else if let Some(life) = self.only_logins(id, now) {
-            State::QuotaTooSmall { life }
+            SessionState::QuotaTooSmall { life }
         } else if let Some(until) = self.budget.throttled_until(now)
             && self.is_wanted()
         {
-            State::Throttled { until }
+            SessionState::Throttled { until }
         } else if let Some(detail) = lane.tokens.last_refusal() {
-            State::TokenRefused(detail.clone())
+            SessionState::TokenRefused(detail.clone())
         } else {
-            State::Open
+            SessionState::Open
         }
     }
 

@@ -9,7 +9,7 @@ use crate::remote::answer::{Answer, Detail, TlsFault, Trouble};
 use crate::remote::client::{Authorization, Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
 use crate::session::core::Underway;
-use crate::session::{Credential, Priority, Purpose, Standing, State, Ticket, TrackedCall};
+use crate::session::{Credential, Priority, Purpose, SessionState, Standing, Ticket, TrackedCall};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_secs(60);
@@ -220,7 +220,7 @@ async fn a_session_that_is_throttled_costs_another_nothing() {
     let (call, _) = begin(&crowded, 1);
     let refusal = Answer::Throttled(Detail::default());
     crowded.change(|core, now| core.ended(&call, Some(&refusal), now));
-    let State::Throttled { until } = crowded.snapshot().state else {
+    let SessionState::Throttled { until } = crowded.snapshot().state else {
         panic!("a refusal throttles");
     };
     assert!(until > Instant::now());
@@ -270,7 +270,7 @@ async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_anoth
     };
     bad.1.connection.set_broken();
     fail(1..=20);
-    assert_eq!(beside.snapshot().state, State::Open);
+    assert_eq!(beside.snapshot().state, SessionState::Open);
     assert!(matches!(
         beside.request(ticket(21)),
         Standing::Permitted { .. }
@@ -280,7 +280,7 @@ async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_anoth
     fail(22..=26);
     assert!(matches!(
         beside.snapshot().state,
-        State::Unavailable(_, Trouble::TlsMismatch(_))
+        SessionState::Unavailable(_, Trouble::TlsMismatch(_))
     ));
 }
 
@@ -383,7 +383,7 @@ async fn those_who_wait_for_a_login_that_finds_nobody_see_so() {
         panic!("there is no token");
     };
     assert_eq!(position, 3);
-    assert!(matches!(state, State::Unavailable(..)), "{state:?}");
+    assert!(matches!(state, SessionState::Unavailable(..)), "{state:?}");
     sleep(Duration::from_secs(600)).await;
     let logins = session.snapshot().logins;
     assert!((5..=14).contains(&logins), "{logins} logins in ten minutes");

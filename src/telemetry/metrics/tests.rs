@@ -8,7 +8,7 @@ fn app() -> SessionKey {
     }
 }
 
-fn snapshot(state: State) -> Snapshot {
+fn snapshot(state: SessionState) -> Snapshot {
     Snapshot::of_three(state, Duration::from_millis(1500))
 }
 
@@ -32,7 +32,7 @@ fn everything_is_counted_under_its_name() {
     metrics.set_hindered(true);
     metrics.set_unfit_definitions(2);
     metrics.set_leading(true);
-    metrics.set_session(&app(), &snapshot(State::Open));
+    metrics.set_session(&app(), &snapshot(SessionState::Open));
     metrics.told("written");
     metrics.watch_restarted("versionpackages");
     metrics.permit_blind();
@@ -101,8 +101,8 @@ fn codes_that_are_not_told_apart_share_one_series() {
 #[test]
 fn a_session_is_in_one_state_and_its_series_end_with_it() {
     let metrics = Metrics::new();
-    metrics.set_session(&app(), &snapshot(State::Open));
-    let failed = State::AuthenticationFailed(Detail::default());
+    metrics.set_session(&app(), &snapshot(SessionState::Open));
+    let failed = SessionState::AuthenticationFailed(Detail::default());
     metrics.set_session(&app(), &snapshot(failed));
     assert_lines(
         &metrics,

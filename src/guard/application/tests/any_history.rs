@@ -148,7 +148,7 @@ proptest! {
                 Step::Intend(number) | Step::Send(number) | Step::Fail(number) => {
                     let Some(object) = objects.get_mut(&number) else { continue };
                     guard.ask(&uid(number), object.clone());
-                    if guard.judge(&uid(number), at(clock)) == Judgement::Free(Unit::Awaited) {
+                    if guard.judge(&uid(number), at(clock)) == Judgement::Free(OnRecord::Awaited) {
                         guard.want(&uid(number), Some(platform("p")));
                     }
                     if !retries::again(&mut guard, number, clock) || matches!(step, Step::Intend(_)) {

@@ -61,9 +61,9 @@ fn who_has_its_turn_and_lacks_nothing_but_room_on_record_asks_for_that() {
         ..seen(going())
     };
     let asks = |seen: &Observation| does(seen, &waits).contains(&Errand::WantRoom);
-    assert!(asks(&with(permitted(), Unit::Awaited)));
-    assert!(!asks(&with(permitted(), Unit::Allowed)));
-    assert!(!asks(&with(Standing::Absent, Unit::Awaited)));
+    assert!(asks(&with(permitted(), OnRecord::Awaited)));
+    assert!(!asks(&with(permitted(), OnRecord::Allowed)));
+    assert!(!asks(&with(Standing::Absent, OnRecord::Awaited)));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_blind_watch_is_made_anew_and_the_object_looks_again_in_a_while() {
     let (seen, now) = (seen(going()), now());
     let restart = Decision::RestartWatch;
     assert_eq!(does(&seen, &restart), [Errand::LeaveSeat, Errand::Unfollow]);
-    let report = conclude(&seen, &restart, &Effect::None, now, 0.0);
+    let report = conclude(&seen, &restart, &Effect::Nothing, now, 0.0);
     assert_eq!(report.errands, [Errand::RestartWatch]);
     assert_eq!(report.wake, Some(now.tick + GIVE_BACK_PAUSE));
 }

@@ -19,7 +19,7 @@ fn refused(now: Now) -> Observation {
 /// What a pass tells that waits for the status to be writable.
 fn waits(seen: &Observation, now: Now) -> Report {
     let until = now.tick + Duration::from_secs(1);
-    conclude(seen, &Decision::Await(until), &Effect::None, now, 0.0)
+    conclude(seen, &Decision::Await(until), &Effect::Nothing, now, 0.0)
 }
 
 #[test]
@@ -74,13 +74,13 @@ fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart
     let report = waits(&seen, now);
     let then = (now, 0.0);
     let yes = Some(Written::Yes { changed: true });
-    let taken = afterwards(&seen, &Effect::None, report.clone(), yes, then);
+    let taken = afterwards(&seen, &Effect::Nothing, report.clone(), yes, then);
     let echo = Some(now.tick);
     assert_eq!(taken.errands, [Errand::Wrote(Part::Complaint, echo)]);
 
     let words = "policy p says no".to_owned();
     let no = Some(Written::Refused(words.clone()));
-    let rest = afterwards(&seen, &Effect::None, report.clone(), no, then);
+    let rest = afterwards(&seen, &Effect::Nothing, report.clone(), no, then);
     let until = now.tick + Duration::from_secs(1);
     let phase = Some(crate::api::reason::Phase::Stalled);
     let next = RefusedWrite {
@@ -99,7 +99,7 @@ fn that_it_was_said_ends_no_pause_and_that_it_is_refused_too_is_remembered_apart
     assert_eq!(waits(&seen, now).status, None);
 
     let contested = Some(Written::Contested(words.clone()));
-    let rest = afterwards(&seen, &Effect::None, report, contested, then);
+    let rest = afterwards(&seen, &Effect::Nothing, report, contested, then);
     let conflict = Conflict {
         part: Part::Complaint,
         words,
@@ -116,7 +116,7 @@ fn what_can_not_be_said_either_is_tried_again_as_a_refusal_is() {
     let report = waits(&seen, now);
     assert!(report.complains);
     let failed = Some(Written::Failed("policy p says no".to_owned()));
-    let rest = afterwards(&seen, &Effect::None, report, failed, (now, 0.0));
+    let rest = afterwards(&seen, &Effect::Nothing, report, failed, (now, 0.0));
     let failure = RefusedWrite {
         denied: false,
         phase: Some(crate::api::reason::Phase::Stalled),

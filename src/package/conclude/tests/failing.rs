@@ -58,7 +58,7 @@ fn what_is_held_forgets_its_failures_so_that_it_goes_on_at_once_when_it_is_let_g
     let retry = |object: Object| {
         let seen = seen(object);
         let decision = decide::decide(&seen, now());
-        conclude(&seen, &decision, &Effect::None, now(), 0.0).retry()
+        conclude(&seen, &decision, &Effect::Nothing, now(), 0.0).retry()
     };
     let paused = Object {
         paused: true,
@@ -77,7 +77,7 @@ fn a_permit_that_cannot_be_used_is_told_of_when_that_lasts_and_asked_for_ever_mo
             given_back: before,
             ..seen(going())
         };
-        let report = conclude(&seen, &decision, &Effect::None, now, 0.0);
+        let report = conclude(&seen, &decision, &Effect::Nothing, now, 0.0);
         let wake = report.wake.unwrap();
         assert_eq!(report.retry(), Retry::GivenBack(wake));
         (wake - now.tick, report)
@@ -99,7 +99,7 @@ fn a_permit_that_cannot_be_used_is_told_of_when_that_lasts_and_asked_for_ever_mo
     // Once it is over, the object says again that it waits for its turn.
     let mut said = going();
     said.status = given_back(3).1.status.unwrap();
-    assert_eq!(reason(&waits(said, 3, State::Open, false)), "Queued");
+    assert_eq!(reason(&waits(said, 3, SessionState::Open, false)), "Queued");
 }
 
 #[test]

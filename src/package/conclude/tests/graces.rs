@@ -27,7 +27,7 @@ fn waiting(object: Object, request: DeletionRequest) -> Observation {
 
 fn rests(seen: &Observation, now: Now) -> Report {
     let rest = decide::decide(seen, now);
-    conclude(seen, &rest, &Effect::None, now, 0.0)
+    conclude(seen, &rest, &Effect::Nothing, now, 0.0)
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn an_object_that_asks_for_nothing_says_the_same_at_each_retry_and_stores_no_tim
                 message: "the auditors say no".to_owned(),
                 until: None,
             };
-            conclude(&seen(object), &refused, &Effect::None, at, 0.0).status
+            conclude(&seen(object), &refused, &Effect::Nothing, at, 0.0).status
         };
         let told = says(object.clone(), begun).unwrap();
         assert_eq!(told.deletion.as_ref().unwrap().requested_at, None);

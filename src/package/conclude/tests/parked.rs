@@ -33,7 +33,7 @@ fn an_object_that_has_its_ticket_says_its_place_where_it_says_what_is_over_by_th
         let effect = if let Decision::Follow { .. } = &decision {
             Effect::Follows(Following::Waits)
         } else {
-            Effect::None
+            Effect::Nothing
         };
         let said = conclude(&before, &decision, &effect, now, 0.0)
             .status
@@ -43,7 +43,7 @@ fn an_object_that_has_its_ticket_says_its_place_where_it_says_what_is_over_by_th
             status: said,
             ..going()
         };
-        let parked = waits(waiting, 3, State::Open, false).status.unwrap();
+        let parked = waits(waiting, 3, SessionState::Open, false).status.unwrap();
         assert!(parked.begins("Waiting for its turn: number 3"), "{begins}");
     }
 }
@@ -59,7 +59,7 @@ fn an_object_whose_permits_cannot_be_used_says_so_once_for_as_long_as_that_lasts
     let first = conclude(
         &lasting(going()),
         &Decision::GiveBack(why.clone()),
-        &Effect::None,
+        &Effect::Nothing,
         now,
         0.0,
     );
@@ -72,7 +72,7 @@ fn an_object_whose_permits_cannot_be_used_says_so_once_for_as_long_as_that_lasts
         purpose: Purpose::Delete,
         position: 3,
         estimated: Duration::ZERO,
-        state: State::Open,
+        state: SessionState::Open,
         told: false,
     };
     let seen = lasting(said);
@@ -80,6 +80,6 @@ fn an_object_whose_permits_cannot_be_used_says_so_once_for_as_long_as_that_lasts
     assert!(matches!(ticket, Decision::Request(_)));
     let parked = conclude(&seen, &ticket, &Effect::Seated(standing), now, 0.0);
     assert_eq!(parked.status, None);
-    let again = conclude(&seen, &Decision::GiveBack(why), &Effect::None, now, 0.0);
+    let again = conclude(&seen, &Decision::GiveBack(why), &Effect::Nothing, now, 0.0);
     assert_eq!(again.status, None, "nothing is new");
 }

@@ -24,7 +24,7 @@ fn ended(object: Object, outcome: Outcome) -> Observation {
 
 fn tells(seen: &Observation) -> (Decision, Report) {
     let decision = decide::decide(seen, now());
-    let report = conclude(seen, &decision, &Effect::None, now(), 0.0);
+    let report = conclude(seen, &decision, &Effect::Nothing, now(), 0.0);
     (decision, report)
 }
 

@@ -30,7 +30,7 @@ pub(super) fn rests(seen: &Observation, now: Now) -> Report {
         message: "held".into(),
         until: None,
     };
-    conclude(seen, &rest, &Effect::None, now, 0.0)
+    conclude(seen, &rest, &Effect::Nothing, now, 0.0)
 }
 
 /// What follows from a write of the intent that ended so.
@@ -76,7 +76,7 @@ fn a_status_that_is_written_is_told_of_and_forgets_what_was_unsaid() {
     assert_eq!(rest.errands[0], Errand::Unsaid(None));
     assert_eq!(event(&rest), ["UnexpectedAnswer"]);
     assert_eq!(rest.wake, report.wake);
-    let unwritten = afterwards(&seen, &Effect::None, rests(&seen, now), None, (now, 0.0));
+    let unwritten = afterwards(&seen, &Effect::Nothing, rests(&seen, now), None, (now, 0.0));
     assert_eq!(event(&unwritten), ["Paused"]);
 }
 
@@ -117,13 +117,13 @@ fn what_an_earlier_pass_could_not_write_is_said_while_it_is_still_so() {
     let waits = Decision::Await(failure.until);
     let says =
         |seen: &Observation, effect: &Effect, now| conclude(seen, &waits, effect, now, 0.0).status;
-    assert_eq!(says(&failing, &Effect::None, now), report.status);
-    assert_eq!(says(&failing, &Effect::Beaten, now), None);
+    assert_eq!(says(&failing, &Effect::Nothing, now), report.status);
+    assert_eq!(says(&failing, &Effect::Taken, now), None);
     let over = Now {
         tick: failure.until,
         ..now
     };
-    assert_eq!(says(&failing, &Effect::None, over), None);
+    assert_eq!(says(&failing, &Effect::Nothing, over), None);
     // A pass that has something to say says that.
     assert_eq!(reason(&rests(&failing, now)), "Paused");
 }
@@ -168,7 +168,7 @@ fn an_event_waits_for_a_status_that_met_a_conflict_and_wakes_at_the_earlier_time
     let mut report = rests(&paused, now);
     report.wake = Some(now.tick + Duration::from_secs(2));
     let written = Some(contested());
-    let rest = afterwards(&paused, &Effect::None, report, written, (now, 0.0));
+    let rest = afterwards(&paused, &Effect::Nothing, report, written, (now, 0.0));
     assert_eq!((event(&rest), seconds(&rest, now)), (vec![], 2.0));
 }
 
@@ -193,7 +193,7 @@ fn the_first_refusal_of_a_status_is_told_beside_its_event_and_the_others_with_gr
         };
         let written = Some(Written::Refused("policy p says no".to_owned()));
         let then = (now, 0.0);
-        let rest = afterwards(&seen, &Effect::None, rests(&seen, now), written, then);
+        let rest = afterwards(&seen, &Effect::Nothing, rests(&seen, now), written, then);
         assert_eq!(event(&rest), events, "{before:?}");
         assert!((seconds(&rest, now) - pause).abs() < 0.001, "{before:?}");
         let pause = if before.is_none() { 1.0 } else { pause };
@@ -221,7 +221,7 @@ fn a_refusal_that_the_conditions_do_not_tell_any_more_is_told_there_at_once_and_
             ..seen(going())
         };
         let written = Some(Written::Refused("policy p says no".to_owned()));
-        let rest = afterwards(&seen, &Effect::None, rests(&seen, now), written, then);
+        let rest = afterwards(&seen, &Effect::Nothing, rests(&seen, now), written, then);
         assert_eq!((event(&rest), rest.wake), (events, Some(now.tick)));
     }
 }
@@ -274,7 +274,7 @@ fn a_finalizer_that_is_refused_and_a_conflict_that_is_none_are_remembered_alike(
             phase: None,
         };
         let ends = Decision::EndConflict(conflict);
-        let report = conclude(&seen, &ends, &Effect::None, now, 0.0);
+        let report = conclude(&seen, &ends, &Effect::Nothing, now, 0.0);
         let first = refusal(1, now.tick + Duration::from_secs(1));
         assert_eq!(report.errands[0], Errand::Refused(part, first));
         assert_eq!((event(&report), report.wake), (events, Some(now.tick)));
@@ -362,7 +362,7 @@ fn who_meets_a_conflict_about_its_intent_that_is_none_leaves_its_seat() {
         phase: Some(Phase::Deleting),
     };
     let ends = Decision::EndConflict(conflict);
-    let report = conclude(&seen(going()), &ends, &Effect::None, now, 0.0);
+    let report = conclude(&seen(going()), &ends, &Effect::Nothing, now, 0.0);
     assert!(report.errands.contains(&Errand::LeaveSeat));
 }
 
@@ -424,11 +424,11 @@ fn what_was_written_is_remembered_with_the_echo_that_it_has_and_a_conflict_in_it
             phase,
         })
     };
-    let outrun = Effect::Outrun(Some("the object has been modified".to_owned()));
+    let outrun = Effect::Contested(Some("the object has been modified".to_owned()));
     let report = conclude(&seen, &add, &outrun, now, 0.0);
     assert_eq!(report.errands, [conflict(Part::Finalizers, None)]);
     assert_eq!(
-        conclude(&seen, &add, &Effect::Outrun(None), now, 0.0).errands,
+        conclude(&seen, &add, &Effect::Contested(None), now, 0.0).errands,
         []
     );
     let (_, rest) = answered(&seen, contested(), now);
@@ -445,7 +445,7 @@ fn a_status_marks_a_hold_only_where_the_object_does_not_name_it_yet() {
             ..seen(object.clone())
         };
         let decision = decide::decide(&held, now);
-        conclude(&held, &decision, &Effect::None, now, 0.0)
+        conclude(&held, &decision, &Effect::Nothing, now, 0.0)
     };
     let mut object = going();
     let first = marks(&object);

@@ -64,7 +64,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
             purpose: Purpose::Delete,
             position: 1,
             estimated: Duration::ZERO,
-            state: State::AuthenticationFailed(Detail::default()),
+            state: SessionState::AuthenticationFailed(Detail::default()),
             told: true,
         }),
         1 => Just(permitted(None)),
@@ -81,9 +81,9 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
         0_u64..10,
         prop_oneof![
             1 => Just(Judgement::Held("h-1".into())),
-            2 => Just(Judgement::Free(Unit::Counted)),
-            1 => Just(Judgement::Free(Unit::Awaited)),
-            1 => Just(Judgement::Free(Unit::Unrecorded)),
+            2 => Just(Judgement::Free(OnRecord::Counted)),
+            1 => Just(Judgement::Free(OnRecord::Awaited)),
+            1 => Just(Judgement::Free(OnRecord::Unrecorded)),
         ],
     )
         .prop_map(

@@ -193,18 +193,18 @@ fn row_11_the_identity_is_looked_up_before_a_call_is_asked_for() {
 fn row_13_no_intent_is_written_before_the_deletion_is_counted_on_record() {
     let now = now();
     let uncounted = Observation {
-        guard: Judgement::Free(Unit::Awaited),
+        guard: Judgement::Free(OnRecord::Awaited),
         standing: permitted(None),
         ..seen(going())
     };
     assert!(matches!(decide(&uncounted, now), Decision::Await(_)));
     let unwritable = Observation {
-        guard: Judgement::Free(Unit::Unrecorded),
+        guard: Judgement::Free(OnRecord::Unrecorded),
         ..uncounted.clone()
     };
     assert!(matches!(decide(&unwritable, now), Decision::GiveBack(_)));
     let counted = Observation {
-        guard: Judgement::Free(Unit::Counted),
+        guard: Judgement::Free(OnRecord::Counted),
         ..uncounted
     };
     assert_eq!(decide(&counted, now), Decision::WriteIntent(None));
@@ -214,13 +214,13 @@ fn row_13_no_intent_is_written_before_the_deletion_is_counted_on_record() {
 fn row_14_nothing_is_sent_by_an_intent_whose_deletion_is_to_be_counted_anew() {
     let now = now();
     let uncounted = Observation {
-        guard: Judgement::Free(Unit::Awaited),
+        guard: Judgement::Free(OnRecord::Awaited),
         standing: permitted(Some("i-1".to_owned())),
         ..seen(with_intent(going(), "i-1"))
     };
     assert!(matches!(decide(&uncounted, now), Decision::Await(_)));
     let counted = Observation {
-        guard: Judgement::Free(Unit::Counted),
+        guard: Judgement::Free(OnRecord::Counted),
         ..uncounted
     };
     assert_eq!(decide(&counted, now), Decision::Send);

@@ -67,7 +67,7 @@ fn over_another(change: impl FnOnce(&mut Observation)) -> (Reason, String, Strin
     change(&mut seen);
     let (reason, message, _) = told(&seen);
     let decision = decide(&seen, now());
-    let report = conclude(&seen, &decision, &Effect::None, now(), 0.0);
+    let report = conclude(&seen, &decision, &Effect::Nothing, now(), 0.0);
     let pinned = report.status.unwrap().application.unwrap();
     (reason, message, pinned.to_string())
 }
@@ -119,7 +119,7 @@ fn a_new_object_of_a_package_that_was_deleted_lately_says_so_and_its_deletion_ma
     assert_eq!(reason, Reason::PackageMissing);
     assert!(message.contains("new fileId"), "{message}");
     let decision = decide(&seen, now());
-    let report = conclude(&seen, &decision, &Effect::None, now(), 0.0);
+    let report = conclude(&seen, &decision, &Effect::Nothing, now(), 0.0);
     assert_eq!(
         (report.settled(), report.status.unwrap().deletion),
         (None, None)

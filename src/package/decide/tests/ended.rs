@@ -39,7 +39,7 @@ fn with_deleted(mut seen: Observation) -> Observation {
 
 fn after(seen: &Observation) -> (Report, VersionPackageStatus) {
     let decision = decide(seen, now());
-    let report = conclude(seen, &decision, &Effect::None, now(), 0.0);
+    let report = conclude(seen, &decision, &Effect::Nothing, now(), 0.0);
     let status = report.status.clone().unwrap();
     (report, status)
 }

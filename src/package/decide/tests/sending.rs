@@ -22,7 +22,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
             purpose: Purpose::Delete,
             position: 900,
             estimated: Duration::ZERO,
-            state: State::Open,
+            state: SessionState::Open,
             told: false,
         },
         ..seen(fixtures::deleted(ticket_holder))

@@ -57,7 +57,7 @@ const ROWS: [Row; 14] = [
         s.platform = graced(Duration::from_secs(30));
     }),
     row(9, "MassDeletionHeld", "MassDeletionHeld", |s| {
-        s.guard = Judgement::Free(Unit::Counted);
+        s.guard = Judgement::Free(OnRecord::Counted);
     }),
     row(10, "GracePeriod", "GracePeriod", |s| {
         s.platform = usable("app-1", Mode::Enforce);

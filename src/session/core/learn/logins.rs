@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::is_by_platform;
 use crate::remote::answer::{Answer, Detail};
 use crate::remote::reply::Login;
-use crate::session::State;
+use crate::session::SessionState;
 use crate::session::core::lane::REFUSED_FOR;
 use crate::session::core::{Core, LaneId, Underway};
 
@@ -83,10 +83,10 @@ impl Core {
             Some(Answer::Throttled(_)) => self.throttled(call),
             // All wait for the login, so it is paced from its first failure on.
             Some(Answer::Unavailable(detail, trouble)) => {
-                self.ails(State::Unavailable(detail, trouble), true, call, now);
+                self.ails(SessionState::Unavailable(detail, trouble), true, call, now);
             }
             Some(Answer::ApplicationRefused(detail)) => {
-                self.ails(State::ApplicationRefused(detail), true, call, now);
+                self.ails(SessionState::ApplicationRefused(detail), true, call, now);
             }
             Some(Answer::CredentialsRefused(detail)) => {
                 self.credential_refused(detail, call, now);
@@ -98,13 +98,13 @@ impl Core {
                 | Answer::Unproven(detail)
                 | Answer::InvalidFileId(detail)
                 | Answer::AlreadyGone(detail),
-            ) => self.ails(State::Unexpected(detail), true, call, now),
+            ) => self.ails(SessionState::Unexpected(detail), true, call, now),
             Some(Answer::Done(_)) => {
                 let detail = Detail {
                     message: "the login was answered without a token".to_owned(),
                     ..Detail::default()
                 };
-                self.ails(State::Unexpected(detail), true, call, now);
+                self.ails(SessionState::Unexpected(detail), true, call, now);
             }
         }
     }
@@ -128,7 +128,7 @@ impl Core {
     /// The platform refused the credential itself: no use to try it again soon.
     pub(super) fn credential_refused(&mut self, detail: Detail, call: &Underway, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&call.lane) {
-            let state = State::AuthenticationFailed(detail.clone());
+            let state = SessionState::AuthenticationFailed(detail.clone());
             lane.health.refuses(state, REFUSED_FOR, now);
         }
         self.refused(call.lane, detail, now);

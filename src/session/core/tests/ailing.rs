@@ -14,7 +14,7 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
     }
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::Unavailable(..)
+        SessionState::Unavailable(..)
     ));
     assert_eq!(bench.permits(), 0, "the permits not yet used are void");
     let began = bench.now;
@@ -41,7 +41,7 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
     }
     let holder = (1..=100).find(|n| bench.permitted(*n)).unwrap();
     bench.call(holder, &Answer::AlreadyGone(Detail::default()));
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     assert_eq!(bench.permits(), 8);
 }
 
@@ -56,7 +56,7 @@ fn a_refused_application_is_probed_and_does_not_eat_the_quota() {
     }
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::ApplicationRefused(_)
+        SessionState::ApplicationRefused(_)
     ));
     let began = bench.now;
     while bench.permits() == 0 {
@@ -106,7 +106,7 @@ fn no_probe_goes_to_who_failed_last_while_somebody_else_waits() {
         };
         let (mut last, mut probes) = (0, 0);
         while probes < 9 {
-            let ails = bench.core.state(LANE, bench.now) != State::Open;
+            let ails = bench.core.state(LANE, bench.now) != SessionState::Open;
             for n in 1..=all {
                 ask(&mut bench, n);
             }

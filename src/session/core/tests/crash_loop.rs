@@ -54,7 +54,7 @@ impl Process {
         .take(&session_key(), now);
         let mut bench = Bench::new(QUOTA);
         bench.now = now;
-        bench.core.begin_tenure(past, Tenure::default());
+        bench.core.begin_lease(past, LeaseBounds::default());
         for n in &world.waiting {
             bench.core.request(LANE, &ticket(*n), now);
         }

@@ -18,7 +18,7 @@ impl Holder {
     fn new() -> Self {
         let mut bench = Bench::new(50);
         let past = Inheritance::nothing().take(&session_key(), bench.now);
-        bench.core.begin_tenure(past, Tenure::default());
+        bench.core.begin_lease(past, LeaseBounds::default());
         Self {
             bench,
             safe: CallLog::new(Vec::new(), false).into_text(),
@@ -113,9 +113,12 @@ impl Bench {
         if !matches!(self.core.next_move(self.now), Move::Wait(_)) {
             return false;
         }
-        let tenure = mem::replace(&mut self.core.tenure, Tenure::unbounded(self.now));
+        let lease_bounds = mem::replace(
+            &mut self.core.lease_bounds,
+            LeaseBounds::unbounded(self.now),
+        );
         let allowed = self.core.next_move(self.now);
-        self.core.tenure = tenure;
+        self.core.lease_bounds = lease_bounds;
         !matches!(allowed, Move::Wait(_))
     }
 }
@@ -292,7 +295,7 @@ fn deletions_that_come_one_by_one_never_wait_for_a_record() {
 fn a_session_brings_a_record_forward_ten_times_in_a_window_whatever_others_do() {
     let mut bench = Bench::live(100);
     let due = bench.now + WINDOW * 2;
-    bench.core.tenure.ask();
+    bench.core.lease_bounds.ask();
     for _ in 0..10 {
         assert_eq!(bench.core.bring_forward(due, bench.now), Some(bench.now));
     }
@@ -304,7 +307,7 @@ fn a_session_brings_a_record_forward_ten_times_in_a_window_whatever_others_do() 
         "soon enough"
     );
     let mut other = Bench::live(100);
-    other.core.tenure.ask();
+    other.core.lease_bounds.ask();
     assert_eq!(other.core.bring_forward(due, other.now), Some(other.now));
 }
 
@@ -356,14 +359,14 @@ fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
     let past = Inheritance::read(&text, now, now, Duration::ZERO).take(&session_key(), now);
     let mut next = Bench::new(50);
     next.now = now;
-    let tenure = Tenure::unbounded(now);
-    next.core.begin_tenure(past, tenure);
+    let lease_bounds = LeaseBounds::unbounded(now);
+    next.core.begin_lease(past, lease_bounds);
     for n in 22..=60 {
         next.ask(n);
     }
     assert!(matches!(
         next.core.state(LANE, next.now),
-        State::Throttled { .. }
+        SessionState::Throttled { .. }
     ));
     let log_in_at = next.next.unwrap();
     assert!(log_in_at >= ends && log_in_at <= ends + secs(2));
@@ -386,7 +389,7 @@ fn no_call_begins_that_could_outlast_the_lease() {
     bench.ask(1);
     assert!(bench.permitted(1));
     let ends = bench.now + TIME_OUT;
-    bench.core.tenure.confirm(ends);
+    bench.core.lease_bounds.confirm(ends);
     bench.now += Duration::from_nanos(1);
     assert!(
         bench
@@ -397,7 +400,7 @@ fn no_call_begins_that_could_outlast_the_lease() {
     );
     bench.ask(2);
     assert!(!bench.permitted(2));
-    bench.core.tenure.confirm(ends + secs(1));
+    bench.core.lease_bounds.confirm(ends + secs(1));
     assert!(
         bench
             .core
@@ -439,7 +442,7 @@ fn a_successor_that_finds_no_readable_log_waits_for_what_a_killed_process_left_u
         let mut bench = Bench::new(50);
         let taken = bench.now;
         let past = Inheritance::read(text, taken, taken, TIME_OUT).take(&session_key(), taken);
-        bench.core.begin_tenure(past, Tenure::unbounded(taken));
+        bench.core.begin_lease(past, LeaseBounds::unbounded(taken));
         for n in 1..=60 {
             bench.ask(n);
         }

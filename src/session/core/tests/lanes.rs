@@ -75,7 +75,7 @@ fn a_call_goes_out_only_under_a_token_that_its_own_credential_obtained() {
     assert!(!bench.permitted_in(OTHER, 7) && bench.begin_in(OTHER, 7).is_none());
     assert!(matches!(
         bench.core.state(OTHER, bench.now),
-        State::AuthenticationFailed(_)
+        SessionState::AuthenticationFailed(_)
     ));
 }
 
@@ -95,7 +95,7 @@ fn a_refused_credential_stops_nobody_else_and_is_tried_again_after_an_hour() {
         assert!(bench.permitted(n), "{n}");
         bench.call(n, &Answer::Done(200));
     }
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     assert_eq!(bench.core.logins(LANE), logins, "its token lives on");
     assert_eq!(bench.until_login(), (secs(3600), OTHER));
 }
@@ -170,13 +170,13 @@ fn a_token_handed_in_beside_a_login_that_works_is_not_used() {
     assert!(matches!(
         bench.ask_in(OTHER, 7),
         Standing::Waiting {
-            state: State::Superseded,
+            state: SessionState::Superseded,
             ..
         }
     ));
     bench.pass(secs(7200));
     assert!(!bench.permitted_in(OTHER, 7));
-    assert!(State::Superseded.needs_person());
+    assert!(SessionState::Superseded.needs_person());
     // Without the login the token is used.
     bench.core.abandon(LANE, bench.now);
     bench.settle();
@@ -366,7 +366,7 @@ fn a_person_who_asks_without_end_costs_others_one_try_in_a_minute() {
     bench.end_login(Err(refused()));
     bench.pass(secs(60));
     assert_eq!(bench.tries_while_asked(300), 5);
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
 
     // Nobody has to be accepted for that.
     let mut bench = Bench::new(100);

@@ -50,10 +50,10 @@ fn a_token_that_dies_among_many_calls_costs_one_login() {
     assert_eq!((bench.logins.len(), bench.core.logins(LANE)), (1, 2));
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::TokenRefused(_)
+        SessionState::TokenRefused(_)
     ));
     bench.log_in(3600);
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     assert_eq!(bench.permits(), 8);
 }
 
@@ -93,7 +93,7 @@ fn late_answers_under_the_former_secret_do_not_heal_what_the_new_one_was_refused
         bench.core.agree(LANE, terms(100, "s2"), false, bench.now);
         bench.settle();
         bench.end_login(Err(Answer::CredentialsRefused(detail())));
-        let refused = State::AuthenticationFailed(detail());
+        let refused = SessionState::AuthenticationFailed(detail());
         let (next, used) = (
             bench.core.next_probe(LANE),
             bench.core.calls_in_window(bench.now),
@@ -131,7 +131,11 @@ fn a_late_refusal_under_a_replaced_token_leaves_the_new_one_in_use() {
         bench.log_in(3600);
         for call in &late {
             bench.end(call, &answer);
-            assert_eq!(bench.core.state(LANE, bench.now), State::Open, "{answer:?}");
+            assert_eq!(
+                bench.core.state(LANE, bench.now),
+                SessionState::Open,
+                "{answer:?}"
+            );
         }
         assert!(bench.permitted(7), "{answer:?}");
         assert_eq!(bench.core.logins(LANE), 2, "{answer:?}");
@@ -187,13 +191,13 @@ fn three_fresh_tokens_refused_in_a_row_stall_the_session_and_cost_three_calls() 
     refuse_one(&mut bench);
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::AuthenticationFailed(_)
+        SessionState::AuthenticationFailed(_)
     ));
     assert_eq!((bench.permits(), bench.core.logins(LANE)), (0, 4));
 
     bench.core.agree(LANE, terms(100, "s2"), false, bench.now);
     bench.settle();
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     assert_eq!(bench.logins.len(), 1, "another secret is tried at once");
 }
 
@@ -205,7 +209,7 @@ fn a_refused_login_is_tried_again_after_an_hour_and_at_once_with_another_secret(
         bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
         assert!(matches!(
             bench.core.state(LANE, bench.now),
-            State::AuthenticationFailed(_)
+            SessionState::AuthenticationFailed(_)
         ));
         let began = bench.now;
         while bench.logins.is_empty() {
@@ -241,7 +245,7 @@ fn a_refusal_of_the_former_secret_says_nothing_about_the_new_one() {
     bench.ask(1);
     bench.core.agree(LANE, terms(100, "s2"), false, bench.now);
     bench.end_login(Err(Answer::CredentialsRefused(Detail::default())));
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     assert_eq!(bench.logins.len(), 1);
 }
 
@@ -298,7 +302,7 @@ fn a_handed_in_token_is_never_logged_in_for_and_its_refusal_says_who_has_to_rene
     bench.ask(1);
     bench.call(1, &token_refused());
     bench.ask(2);
-    let State::AuthenticationFailed(detail) = bench.core.state(LANE, bench.now) else {
+    let SessionState::AuthenticationFailed(detail) = bench.core.state(LANE, bench.now) else {
         panic!("a person has to look");
     };
     assert!(detail.message.contains("accessToken"), "{}", detail.message);
@@ -323,7 +327,7 @@ fn tokens_refused_without_a_code_of_the_platform_blame_no_secret() {
     }
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::Unexpected(_)
+        SessionState::Unexpected(_)
     ));
 }
 
@@ -344,13 +348,13 @@ fn a_login_that_something_else_answers_refuses_no_credentials() {
         bench.ask(1);
         bench.end_login(Err(answer));
         let state = bench.core.state(LANE, bench.now);
-        assert!(matches!(state, State::Unexpected(_)), "{state:?}");
+        assert!(matches!(state, SessionState::Unexpected(_)), "{state:?}");
         assert!(state.needs_person());
         // One that succeeds later proves that it's over.
         while bench.logins.is_empty() {
             bench.wait();
         }
         bench.log_in(3600);
-        assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+        assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     }
 }

@@ -119,7 +119,7 @@ fn the_answers_of_an_inventory_teach_like_others() {
     bench.end(&call, &Answer::Throttled(detail()));
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::Throttled { .. }
+        SessionState::Throttled { .. }
     ));
     let mut bench = Bench::live(100);
     bench.core.want_spare(LANE);
@@ -169,7 +169,11 @@ fn a_list_that_is_refused_makes_no_deletion_wait() {
                 if !bench.logins.is_empty() {
                     bench.log_in(3600);
                 }
-                assert_eq!(bench.core.state(LANE, bench.now), State::Open, "{answer:?}");
+                assert_eq!(
+                    bench.core.state(LANE, bench.now),
+                    SessionState::Open,
+                    "{answer:?}"
+                );
             }
             bench.ask(1);
             assert!(bench.permitted(1), "{answer:?}");
@@ -190,7 +194,7 @@ fn a_list_that_fails_where_the_session_ails_leaves_the_next_try_to_whoever_comes
         }
         assert!(matches!(
             bench.core.state(LANE, bench.now),
-            State::Unavailable(..)
+            SessionState::Unavailable(..)
         ));
         bench.core.want_spare(LANE);
         bench.settle();
@@ -221,7 +225,7 @@ fn a_list_that_is_answered_heals_what_kept_the_platform_from_answering() {
         bench.call(n, &Answer::Unavailable(detail(), Trouble::Answered));
     }
     wanted(&mut bench);
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     // The right to list is not the right to delete.
     let mut bench = Bench::live(100);
     bench.ask(1);
@@ -229,6 +233,6 @@ fn a_list_that_is_answered_heals_what_kept_the_platform_from_answering() {
     wanted(&mut bench);
     assert!(matches!(
         bench.core.state(LANE, bench.now),
-        State::ApplicationRefused(_)
+        SessionState::ApplicationRefused(_)
     ));
 }

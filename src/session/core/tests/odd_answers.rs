@@ -176,7 +176,7 @@ fn a_thousand_objects_that_a_gateway_answers_use_less_than_a_twentieth_of_the_qu
         let calls = fleet.calls.len();
         assert!(calls * 20 < quota, "{calls} calls of {quota}");
         let state = fleet.bench.core.state(LANE, fleet.bench.now);
-        assert!(matches!(state, State::Unexpected(_)), "{state:?}");
+        assert!(matches!(state, SessionState::Unexpected(_)), "{state:?}");
         // Never more rarely than twice a window.
         let mut at: Vec<Instant> = fleet.calls.iter().map(|(at, _)| *at).collect();
         at.push(began + HOURS);
@@ -209,24 +209,28 @@ fn twenty_different_objects_in_a_row_are_needed_and_one_proof_begins_anew() {
         bench.core.state(LANE, bench.now)
     };
     for n in 1..=19 {
-        assert_eq!(odd(&mut bench, n), State::Open);
+        assert_eq!(odd(&mut bench, n), SessionState::Open);
     }
     for _ in 0..30 {
-        assert_eq!(odd(&mut bench, 19), State::Open, "the same object again");
+        assert_eq!(
+            odd(&mut bench, 19),
+            SessionState::Open,
+            "the same object again"
+        );
     }
     bench.ask(50);
     bench.call(50, &Answer::AlreadyGone(Detail::default()));
     for n in 1..=19 {
-        assert_eq!(odd(&mut bench, n), State::Open);
+        assert_eq!(odd(&mut bench, n), SessionState::Open);
     }
     // A code of the platform concerns that object alone.
     for n in 100..150 {
         bench.ask(n);
         bench.call(n, &coded());
         bench.pass(secs(1));
-        assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+        assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
     }
-    assert!(matches!(odd(&mut bench, 20), State::Unexpected(_)));
+    assert!(matches!(odd(&mut bench, 20), SessionState::Unexpected(_)));
     assert_eq!(bench.permits(), 0);
 }
 
@@ -238,7 +242,12 @@ fn neither_a_list_nor_a_look_up_nor_a_login_proves_that_deletes_are_answered() {
         bench.call(n, &page());
         bench.pass(secs(1));
     }
-    let ails = |bench: &Bench| matches!(bench.core.state(LANE, bench.now), State::Unexpected(_));
+    let ails = |bench: &Bench| {
+        matches!(
+            bench.core.state(LANE, bench.now),
+            SessionState::Unexpected(_)
+        )
+    };
     assert!(ails(&bench));
     while !bench.permitted(30) {
         bench.core.request(LANE, &look_up(30), bench.now);
@@ -258,7 +267,7 @@ fn neither_a_list_nor_a_look_up_nor_a_login_proves_that_deletes_are_answered() {
     bench.ask(30);
     assert!(bench.permitted(30) && !bench.permitted(31));
     bench.call(30, &Answer::Done(200));
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
 }
 
 #[test]
@@ -285,11 +294,14 @@ fn what_a_look_up_has_to_tell_is_asked_before_others_and_counts_by_what_it_tells
     let mut bench = Bench::live(100);
     for n in 1..=40 {
         let gone = Answer::AlreadyGone(Detail::default());
-        assert_eq!(deleted(&mut bench, n, &gone), State::Open);
+        assert_eq!(deleted(&mut bench, n, &gone), SessionState::Open);
     }
     for n in 1..=19 {
-        assert_eq!(deleted(&mut bench, n, &Answer::Done(200)), State::Open);
+        assert_eq!(
+            deleted(&mut bench, n, &Answer::Done(200)),
+            SessionState::Open
+        );
     }
     let state = deleted(&mut bench, 20, &Answer::Done(200));
-    assert!(matches!(state, State::Unexpected(_)), "{state:?}");
+    assert!(matches!(state, SessionState::Unexpected(_)), "{state:?}");
 }

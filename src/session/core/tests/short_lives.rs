@@ -13,12 +13,12 @@ fn in_windows(calls: usize, window: Duration) -> Bench {
     };
     let start = bench.now - HOUR;
     bench.core = Core::new(LANE, terms, start, TIME_OUT, Rng::with_seed(1));
-    bench.core.tenure = Tenure::unbounded(start);
+    bench.core.lease_bounds = LeaseBounds::unbounded(start);
     bench
 }
 
 impl Bench {
-    fn state(&self) -> State {
+    fn state(&self) -> SessionState {
         self.core.state(LANE, self.now)
     }
 
@@ -45,7 +45,7 @@ fn where_only_logins_fit_one_an_hour_is_made_and_the_session_says_why_until_toke
     bench.ask(1);
     bench.log_in(60);
     for _ in 0..3 {
-        let State::QuotaTooSmall { life } = bench.state() else {
+        let SessionState::QuotaTooSmall { life } = bench.state() else {
             panic!("{:?}", bench.state())
         };
         assert_eq!(life, secs(60));
@@ -60,7 +60,7 @@ fn where_only_logins_fit_one_an_hour_is_made_and_the_session_says_why_until_toke
     assert_eq!(estimated, HOUR);
     bench.until_next_login();
     bench.log_in(600);
-    assert_eq!(bench.state(), State::Open);
+    assert_eq!(bench.state(), SessionState::Open);
     bench.until_permitted(1);
     bench.call(1, &Answer::Done(200));
 }
@@ -78,10 +78,10 @@ fn a_larger_quota_a_shorter_window_and_a_person_each_end_that() {
         bench.ask(1);
         bench.log_in(30);
         bench.pass(secs(600));
-        assert!(matches!(bench.state(), State::QuotaTooSmall { .. }));
+        assert!(matches!(bench.state(), SessionState::QuotaTooSmall { .. }));
         bench.core.agree(LANE, terms, false, bench.now);
         bench.settle();
-        assert_eq!(bench.state(), State::Open);
+        assert_eq!(bench.state(), SessionState::Open);
         bench.log_in(30);
         bench.until_permitted(1);
     }
@@ -131,7 +131,7 @@ fn an_old_token_serves_to_its_end_where_a_new_one_would_be_due_to_be_renewed_bef
         bench.until_next_login();
         bench.log_in(950);
         let begun = bench.now;
-        assert_eq!(bench.state(), State::Open);
+        assert_eq!(bench.state(), SessionState::Open);
         bench.until_permitted(n);
         assert_eq!(bench.now - begun, window);
         bench.call(n, &Answer::Done(200));
@@ -146,7 +146,7 @@ fn a_life_that_the_platform_does_not_tell_and_a_token_that_was_handed_in_make_no
         if n == 1 {
             bench.log_in(0);
         }
-        assert_eq!(bench.state(), State::Open);
+        assert_eq!(bench.state(), SessionState::Open);
         bench.until_permitted(n);
         bench.call(n, &Answer::Done(200));
     }
@@ -157,11 +157,11 @@ fn a_life_that_the_platform_does_not_tell_and_a_token_that_was_handed_in_make_no
     let mut bench = Bench::new(1);
     let start = bench.now - HOUR;
     bench.core = Core::new(LANE, token, start, TIME_OUT, Rng::with_seed(1));
-    bench.core.tenure = Tenure::unbounded(start);
+    bench.core.lease_bounds = LeaseBounds::unbounded(start);
     for n in 1..=3 {
         bench.ask(n);
         bench.until_permitted(n);
-        assert_eq!(bench.state(), State::Open);
+        assert_eq!(bench.state(), SessionState::Open);
         bench.call(n, &Answer::Done(200));
     }
 }
@@ -175,7 +175,11 @@ fn what_nobody_waits_for_begins_no_login_whose_token_no_such_call_can_use() {
     bench.settle();
     bench.until_next_login();
     bench.log_in(30);
-    assert_eq!(bench.state(), State::Open, "whoever waits has a call");
+    assert_eq!(
+        bench.state(),
+        SessionState::Open,
+        "whoever waits has a call"
+    );
     assert_eq!(bench.until_next_login(), HOUR);
     bench.log_in(30);
     // An object that comes has its login at once.

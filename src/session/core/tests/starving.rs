@@ -169,7 +169,7 @@ fn one_that_comes_while_only_failing_ones_wait_is_the_next_to_be_tried() {
         }
     }
     let state = fleet.bench.core.state(LANE, fleet.bench.now);
-    assert!(matches!(state, State::Unavailable(..)), "{state:?}");
+    assert!(matches!(state, SessionState::Unavailable(..)), "{state:?}");
     fleet.left.insert(11, ticket(11));
     let before = fleet.calls;
     fleet.drain();

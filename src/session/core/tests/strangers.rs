@@ -112,8 +112,8 @@ fn next(mut bench: Bench, other: &Terms) -> Bench {
     next.now = bench.now;
     let mut past = Inheritance::read(&text, next.now, next.now, Duration::ZERO);
     let past = past.take(&session_key(), next.now);
-    let tenure = Tenure::unbounded(next.now);
-    next.core.begin_tenure(past, tenure);
+    let lease_bounds = LeaseBounds::unbounded(next.now);
+    next.core.begin_lease(past, lease_bounds);
     next.core.agree(OTHER, other.clone(), false, next.now);
     next.settle();
     next

@@ -18,7 +18,7 @@ fn throttled_tells_when_the_next_call_goes_and_is_over_once_that_is_understood()
         bench.ask(n);
     }
     let said = bench.core.state(LANE, bench.now);
-    let State::Throttled { until } = said else {
+    let SessionState::Throttled { until } = said else {
         panic!("a refusal throttles: {said:?}");
     };
     let pause_ends = bench.core.budget.paused_until().unwrap();
@@ -35,7 +35,7 @@ fn throttled_tells_when_the_next_call_goes_and_is_over_once_that_is_understood()
     bench.pass(secs(9));
     assert_eq!(bench.core.state(LANE, bench.now), said, "no news yet");
     bench.call(22, &Answer::Done(200));
-    assert_eq!(bench.core.state(LANE, bench.now), State::Open);
+    assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
 }
 
 #[test]

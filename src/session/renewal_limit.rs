@@ -10,9 +10,9 @@ const MOST: usize = 10;
 
 /// When a session brought renewals forward.
 #[derive(Debug, Default)]
-pub(super) struct Pace(VecDeque<Instant>);
+pub(super) struct RenewalLimit(VecDeque<Instant>);
 
-impl Pace {
+impl RenewalLimit {
     /// When the next one may come, given the window of the session.
     pub(super) fn next(&self, window: Duration, now: Instant) -> Instant {
         let recent = self.0.len().checked_sub(MOST);
@@ -37,7 +37,7 @@ mod tests {
     fn no_window_sees_more_than_ten_renewals_brought_forward() {
         let window = Duration::from_secs(60);
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = RenewalLimit::default();
         for _ in 0..MOST {
             assert_eq!(pace.next(window, start), start);
             pace.take(start);

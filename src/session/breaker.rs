@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::time::Instant;
 
-use super::State;
+use super::SessionState;
 
 /// Calls in a row without one understood answer after which the session is probed.
 const FAILURES: u32 = 5;
@@ -35,7 +35,7 @@ pub(super) enum Gate {
 /// Why others wait while one call at a time is tried.
 struct Ailment {
     /// What is shown to those who wait.
-    state: State,
+    state: SessionState,
     /// Whether a login that succeeds proves that it's over.
     healed_by_login: bool,
     steps: u32,
@@ -48,7 +48,7 @@ struct Ailment {
 }
 
 /// The health of a session.
-pub(super) struct Health {
+pub(super) struct Breaker {
     failures: u32,
     /// Whose answers proved nothing, since one did.
     odd: HashSet<String>,
@@ -56,7 +56,7 @@ pub(super) struct Health {
     chance: Rng,
 }
 
-impl Health {
+impl Breaker {
     /// In good health. `chance` gives the jitter.
     pub(super) fn new(chance: Rng) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Health {
     }
 
     /// What is shown to those who wait, if something is wrong.
-    pub(super) fn ailment(&self) -> Option<&State> {
+    pub(super) fn ailment(&self) -> Option<&SessionState> {
         self.ailment.as_ref().map(|ailment| &ailment.state)
     }
 
@@ -134,7 +134,7 @@ impl Health {
     pub(super) fn odd(
         &mut self,
         uid: &str,
-        state: State,
+        state: SessionState,
         probe: bool,
         window: Duration,
         now: Instant,
@@ -177,7 +177,7 @@ impl Health {
     /// Whether it begins with this one.
     pub(super) fn failed(
         &mut self,
-        state: State,
+        state: SessionState,
         probe: bool,
         window: Duration,
         now: Instant,
@@ -194,7 +194,7 @@ impl Health {
     /// other calls that were out meanwhile tell nothing new. Whether it begins with this one.
     pub(super) fn ails(
         &mut self,
-        state: State,
+        state: SessionState,
         healed_by_login: bool,
         probe: bool,
         window: Duration,
@@ -226,7 +226,7 @@ impl Health {
     }
 
     /// The platform refused the credential itself: the next probe goes after `pause`, unless something changes.
-    pub(super) fn refuses(&mut self, state: State, pause: Duration, now: Instant) {
+    pub(super) fn refuses(&mut self, state: SessionState, pause: Duration, now: Instant) {
         self.ailment = Some(Ailment {
             state,
             healed_by_login: true,
@@ -271,17 +271,17 @@ impl Health {
 }
 
 /// Whether the ailment is that answers prove nothing.
-fn is_odd(state: &State) -> bool {
+fn is_odd(state: &SessionState) -> bool {
     match state {
-        State::Unexpected(_) => true,
-        State::Open
-        | State::Throttled { .. }
-        | State::TokenRefused(_)
-        | State::Unavailable(..)
-        | State::AuthenticationFailed(_)
-        | State::ApplicationRefused(_)
-        | State::Superseded
-        | State::QuotaTooSmall { .. } => false,
+        SessionState::Unexpected(_) => true,
+        SessionState::Open
+        | SessionState::Throttled { .. }
+        | SessionState::TokenRefused(_)
+        | SessionState::Unavailable(..)
+        | SessionState::AuthenticationFailed(_)
+        | SessionState::ApplicationRefused(_)
+        | SessionState::Superseded
+        | SessionState::QuotaTooSmall { .. } => false,
     }
 }
 
@@ -292,13 +292,13 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(60);
 
-    fn unavailable() -> State {
-        State::Unavailable(Detail::default(), Trouble::TimedOut)
+    fn unavailable() -> SessionState {
+        SessionState::Unavailable(Detail::default(), Trouble::TimedOut)
     }
 
     #[test]
     fn the_fifth_failure_in_a_row_makes_the_others_wait() {
-        let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
+        let (mut health, now) = (Breaker::new(Rng::with_seed(1)), Instant::now());
         for _ in 0..4 {
             assert!(!health.failed(unavailable(), false, WINDOW, now));
         }
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn the_pauses_double_from_five_seconds_to_ten_minutes_up_to_a_half_less() {
         for seed in 0..100 {
-            let (mut health, mut now) = (Health::new(Rng::with_seed(seed)), Instant::now());
+            let (mut health, mut now) = (Breaker::new(Rng::with_seed(seed)), Instant::now());
             health.ails(unavailable(), true, false, WINDOW, now);
             for full in [5, 10, 20, 40, 80, 160, 320, 600, 600, 600] {
                 let pause = health.next_probe().unwrap() - now;
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn calls_that_were_out_already_make_no_pause_longer() {
-        let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
+        let (mut health, now) = (Breaker::new(Rng::with_seed(1)), Instant::now());
         assert!(health.ails(unavailable(), false, false, WINDOW, now));
         let next = health.next_probe();
         for _ in 0..20 {
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_thousand_who_ask_for_a_try_make_one_call_in_five_seconds() {
-        let (mut health, mut now) = (Health::new(Rng::with_seed(1)), Instant::now());
+        let (mut health, mut now) = (Breaker::new(Rng::with_seed(1)), Instant::now());
         health.ails(unavailable(), false, false, WINDOW, now);
         for _ in 0..4 {
             now = health.next_probe().unwrap();
@@ -366,8 +366,8 @@ mod tests {
 
     #[test]
     fn a_login_heals_only_what_a_login_can_prove() {
-        let (mut health, now) = (Health::new(Rng::with_seed(1)), Instant::now());
-        let state = State::AuthenticationFailed(Detail::default());
+        let (mut health, now) = (Breaker::new(Rng::with_seed(1)), Instant::now());
+        let state = SessionState::AuthenticationFailed(Detail::default());
         health.ails(state.clone(), false, false, WINDOW, now);
         health.probe_begun();
         health.logged_in(true);

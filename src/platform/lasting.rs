@@ -8,13 +8,13 @@ use tokio::time::Instant;
 const LASTS: Duration = Duration::from_secs(30);
 
 /// Failures with no success between them.
-pub(super) struct Failing {
+pub(super) struct LastingFailure {
     since: Instant,
     /// How the last one is told.
     words: String,
 }
 
-impl Failing {
+impl LastingFailure {
     /// Puts one more failure behind those before it.
     pub(super) fn after(before: Option<Self>, words: String, now: Instant) -> Self {
         let since = before.map_or(now, |before| before.since);

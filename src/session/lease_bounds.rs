@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// The bounds of one session. Without a lease nothing is allowed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tenure {
+pub(super) struct LeaseBounds {
     /// The end of the lease.
     ends: Option<Instant>,
     /// Calls that the record which is safe still allows for.
@@ -24,7 +24,7 @@ pub(super) struct Tenure {
     begun: usize,
 }
 
-impl Tenure {
+impl LeaseBounds {
     /// Whether the lease lasts until `at`.
     pub(super) fn outlives(&self, at: Instant) -> bool {
         self.ends.is_some_and(|ends| at <= ends)
@@ -124,31 +124,31 @@ mod tests {
     #[test]
     fn nothing_is_allowed_without_a_lease_or_past_its_end() {
         let now = Instant::now();
-        let mut tenure = Tenure::default();
-        assert!(!tenure.outlives(now) && tenure.left() == 0);
-        tenure.propose(5);
-        tenure.confirm(now);
-        assert!(tenure.outlives(now) && tenure.left() == 5);
-        assert!(!tenure.outlives(now + Duration::from_nanos(1)));
+        let mut lease_bounds = LeaseBounds::default();
+        assert!(!lease_bounds.outlives(now) && lease_bounds.left() == 0);
+        lease_bounds.propose(5);
+        lease_bounds.confirm(now);
+        assert!(lease_bounds.outlives(now) && lease_bounds.left() == 5);
+        assert!(!lease_bounds.outlives(now + Duration::from_nanos(1)));
     }
 
     #[test]
     fn while_a_record_is_on_its_way_the_bounds_of_both_hold() {
         let now = Instant::now();
-        let mut tenure = Tenure::default();
-        tenure.propose(2);
-        assert_eq!(tenure.left(), 0, "what isn't safe yet allows nothing");
-        tenure.confirm(now);
-        tenure.propose(9);
-        assert_eq!(tenure.left(), 2);
-        tenure.take();
-        tenure.take();
-        assert_eq!(tenure.left(), 0);
-        tenure.give_back();
-        tenure.take();
-        tenure.confirm(now);
+        let mut lease_bounds = LeaseBounds::default();
+        lease_bounds.propose(2);
+        assert_eq!(lease_bounds.left(), 0, "what isn't safe yet allows nothing");
+        lease_bounds.confirm(now);
+        lease_bounds.propose(9);
+        assert_eq!(lease_bounds.left(), 2);
+        lease_bounds.take();
+        lease_bounds.take();
+        assert_eq!(lease_bounds.left(), 0);
+        lease_bounds.give_back();
+        lease_bounds.take();
+        lease_bounds.confirm(now);
         assert_eq!(
-            tenure.left(),
+            lease_bounds.left(),
             7,
             "what began meanwhile counts in the new one"
         );
@@ -157,15 +157,15 @@ mod tests {
     #[test]
     fn a_record_whose_fate_is_unknown_binds_until_the_next_one_is_safe() {
         let now = Instant::now();
-        let mut tenure = Tenure::default();
-        tenure.propose(9);
-        tenure.confirm(now);
-        tenure.propose(3);
-        tenure.propose(8);
-        assert_eq!(tenure.left(), 3);
-        tenure.confirm(now);
+        let mut lease_bounds = LeaseBounds::default();
+        lease_bounds.propose(9);
+        lease_bounds.confirm(now);
+        lease_bounds.propose(3);
+        lease_bounds.propose(8);
+        assert_eq!(lease_bounds.left(), 3);
+        lease_bounds.confirm(now);
         assert_eq!(
-            tenure.left(),
+            lease_bounds.left(),
             3,
             "the later one was counted on from the earlier"
         );

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::State;
+use super::SessionState;
 use super::queue::{Queue, QueuePlace};
 use crate::api::names::ObjectKey;
 
@@ -21,7 +21,7 @@ const PACE: Duration = Duration::from_millis(20);
 /// What the others have to be told.
 struct Told {
     /// The state; `None` for the end of all such.
-    kind: Option<mem::Discriminant<State>>,
+    kind: Option<mem::Discriminant<SessionState>>,
     /// When the next is told; `None` once all were.
     next: Option<Instant>,
     /// The last that was told.
@@ -30,19 +30,19 @@ struct Told {
 
 /// Who was told what.
 #[derive(Default)]
-pub(super) struct Notice {
+pub(super) struct StallNews {
     /// What the head was told.
-    head: Option<mem::Discriminant<State>>,
+    head: Option<mem::Discriminant<SessionState>>,
     told: Option<Told>,
     /// Whether somebody may have said what waits for a person, and not all were told of its end.
     outdated: bool,
 }
 
-impl Notice {
+impl StallNews {
     /// Whom to wake now, given what the session waits for, and when to ask again.
     pub(super) fn advance(
         &mut self,
-        state: &State,
+        state: &SessionState,
         queue: &Queue,
         now: Instant,
         wake: &mut Vec<ObjectKey>,

@@ -4,12 +4,12 @@
 /// What a record that is safe still allows for. While another one is on its way both bind, since
 /// either may be the one that the next process reads.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Allowance {
+pub(super) struct Reservation {
     left: usize,
     proposed: Option<usize>,
 }
 
-impl Allowance {
+impl Reservation {
     /// Takes one, if there is one.
     pub(super) fn take(&mut self) -> bool {
         let taken = self.left() > 0;
@@ -50,25 +50,25 @@ mod tests {
 
     #[test]
     fn nothing_is_allowed_before_a_record_is_safe_and_what_goes_meanwhile_counts_in_both() {
-        let mut allowance = Allowance::default();
-        allowance.propose(3);
-        assert!(!allowance.take());
-        allowance.confirm();
-        assert!(allowance.take());
-        allowance.propose(3);
-        assert!(allowance.take());
-        allowance.confirm();
-        assert_eq!(allowance.left(), 2);
-        assert!(allowance.take() && allowance.take() && !allowance.take());
+        let mut reservation = Reservation::default();
+        reservation.propose(3);
+        assert!(!reservation.take());
+        reservation.confirm();
+        assert!(reservation.take());
+        reservation.propose(3);
+        assert!(reservation.take());
+        reservation.confirm();
+        assert_eq!(reservation.left(), 2);
+        assert!(reservation.take() && reservation.take() && !reservation.take());
     }
 
     #[test]
     fn a_record_whose_fate_is_unknown_binds_until_the_next_one_is_safe() {
-        let mut allowance = Allowance::default();
-        allowance.propose(9);
-        allowance.confirm();
-        allowance.propose(2);
-        allowance.propose(8);
-        assert_eq!(allowance.left(), 2);
+        let mut reservation = Reservation::default();
+        reservation.propose(9);
+        reservation.confirm();
+        reservation.propose(2);
+        reservation.propose(8);
+        assert_eq!(reservation.left(), 2);
     }
 }

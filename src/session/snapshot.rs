@@ -12,7 +12,7 @@ use crate::remote::answer::{Detail, Trouble};
 
 /// What the session as a whole waits for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum State {
+pub enum SessionState {
     /// Nothing but the budget.
     Open,
     /// The platform refused a call for too many calls.
@@ -39,7 +39,7 @@ pub enum State {
     },
 }
 
-impl State {
+impl SessionState {
     /// Every word of [`Self::as_str`].
     pub const WORDS: [&str; 9] = [
         "Open",
@@ -99,7 +99,7 @@ impl State {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// What the session waits for.
-    pub state: State,
+    pub state: SessionState,
     /// Calls in the last window, those under way included.
     pub calls_in_window: usize,
     /// How many there may be: the quota, less what others who share the application seem to take.
@@ -155,7 +155,7 @@ pub enum Standing {
         /// About how long until its turn.
         estimated: Duration,
         /// What all of the session wait for.
-        state: State,
+        state: SessionState,
         /// Whether it has been told so, where that isn't its budget: all at once would be a storm of
         /// writes, so one that says already that it waits says more only when its turn to be told has come.
         told: bool,
@@ -172,7 +172,7 @@ pub enum Standing {
 #[cfg(test)]
 impl Snapshot {
     /// A session in which three wait, the last of them for about as long as `estimated`.
-    pub(crate) fn of_three(state: State, estimated: Duration) -> Self {
+    pub(crate) fn of_three(state: SessionState, estimated: Duration) -> Self {
         Self {
             state,
             calls_in_window: 7,

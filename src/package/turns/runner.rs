@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::api::names::ObjectKey;
-use crate::package::turns::slot::{Slot, Slots};
+use crate::package::turns::api_slots::{Slot, Slots};
 use crate::package::turns::slow::Slow;
 use crate::package::turns::workqueue::Workqueue;
 

@@ -10,7 +10,7 @@ pub(in crate::package) type Party = Option<ObjectKey>;
 
 /// Objects in line, first come, first served within each party.
 #[derive(Default)]
-pub(in crate::package) struct Line {
+pub(in crate::package) struct FairLine {
     waiting: HashMap<Party, VecDeque<ObjectKey>>,
     /// Parties that had nothing in line: each has one turn before the others.
     fresh: VecDeque<Party>,
@@ -19,7 +19,7 @@ pub(in crate::package) struct Line {
     round: VecDeque<Party>,
 }
 
-impl Line {
+impl FairLine {
     /// Lets `key` wait for a turn of `party`.
     pub(in crate::package) fn push(&mut self, party: Party, key: ObjectKey) {
         if let Some(waiting) = self.waiting.get_mut(&party) {
@@ -59,14 +59,14 @@ mod tests {
         ObjectKey::new("p", name)
     }
 
-    fn names(line: &mut Line, count: usize) -> Vec<String> {
+    fn names(line: &mut FairLine, count: usize) -> Vec<String> {
         let popped = (0..count).map_while(|_| line.pop());
         popped.map(|key| key.name.to_string()).collect()
     }
 
     #[test]
     fn parties_take_turns_and_each_keeps_its_order() {
-        let mut line = Line::default();
+        let mut line = FairLine::default();
         for name in ["a1", "a2", "a3"] {
             line.push(Some(platform("a")), key(name));
         }
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_new_party_comes_next_but_not_again_by_coming_one_at_a_time() {
-        let mut line = Line::default();
+        let mut line = FairLine::default();
         for number in 0..100 {
             line.push(Some(platform("busy")), key(&format!("busy-{number}")));
         }
