@@ -12,6 +12,7 @@
 
 pub mod plain;
 pub mod clock;
+pub mod reservation;
 pub mod raw;
 pub mod watch_backoff;
 pub mod api;

@@ -16,11 +16,11 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 pub(super) use self::bound::Bound;
-use super::reservation::Reservation;
 use super::tally::{Numbers, Tally};
 use super::{Asked, Judgement, OnRecord};
 use crate::api::names::ObjectKey;
 use crate::api::platform::GuardStatus;
+use crate::reservation::Reservation;
 
 /// A mass deletion that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]

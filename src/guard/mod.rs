@@ -7,7 +7,6 @@
 //!   credentials, proofs ---+        record --+-- load, recorded      (status of every Platform of it)
 //! ```
 
-mod reservation;
 mod application;
 mod asked;
 mod groups;

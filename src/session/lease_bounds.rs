@@ -7,15 +7,15 @@
 
 use tokio::time::Instant;
 
+use crate::reservation::Reservation;
+
 /// The bounds of one session. Without a lease nothing is allowed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LeaseBounds {
     /// The end of the lease.
     ends: Option<Instant>,
-    /// Calls that the record which is safe still allows for.
-    left: usize,
-    /// The same of the record that is being written.
-    proposed: Option<usize>,
+    /// Calls that the record still allows for.
+    reservation: Reservation,
     /// Whether more calls could begin than the record allows for.
     short: bool,
     /// How many the record that was made last allows for.
@@ -32,8 +32,7 @@ impl LeaseBounds {
 
     /// How many calls may still begin.
     pub(super) fn left(&self) -> usize {
-        self.proposed
-            .map_or(self.left, |proposed| proposed.min(self.left))
+        self.reservation.left()
     }
 
     /// How many calls the record that was made last allowed for.
@@ -44,13 +43,13 @@ impl LeaseBounds {
     /// A call, or a permit for one, takes its share.
     pub(super) fn take(&mut self) {
         self.begun = self.begun.saturating_add(1);
-        self.change(|left| left.saturating_sub(1));
+        self.reservation.spend();
     }
 
     /// A permit came back unused.
     pub(super) fn give_back(&mut self) {
         self.begun = self.begun.saturating_sub(1);
-        self.change(|left| left.saturating_add(1));
+        self.reservation.give_back();
     }
 
     /// More calls could begin than the record allows for.
@@ -70,9 +69,7 @@ impl LeaseBounds {
 
     /// A record is being written that allows for `calls` more.
     pub(super) fn propose(&mut self, calls: usize) {
-        // One that was written before may still turn out to be the one that is there.
-        let earlier = self.proposed.unwrap_or(calls);
-        self.proposed = Some(calls.min(earlier));
+        self.reservation.propose(calls);
         self.short = false;
         self.given = calls;
         self.begun = 0;
@@ -81,8 +78,7 @@ impl LeaseBounds {
     /// The record is safe, and the lease lasts until `ends`.
     pub(super) fn confirm(&mut self, ends: Instant) {
         self.ends = Some(ends);
-        if let Some(proposed) = self.proposed.take() {
-            self.left = proposed;
+        if self.reservation.confirm() {
             // Asked while the record was on its way; whether it still holds shows at the next look.
             self.short = false;
         }
@@ -91,11 +87,9 @@ impl LeaseBounds {
     /// What a session that joins now begins with.
     pub(super) fn of_a_newcomer(&self) -> Self {
         Self {
-            proposed: None,
-            short: false,
-            given: 0,
-            begun: 0,
-            ..self.clone()
+            ends: self.ends,
+            reservation: self.reservation.settled(),
+            ..Self::default()
         }
     }
 
@@ -104,14 +98,9 @@ impl LeaseBounds {
     pub(super) fn unbounded(now: Instant) -> Self {
         Self {
             ends: Some(now + std::time::Duration::from_secs(1 << 30)),
-            left: usize::MAX / 2,
+            reservation: Reservation::of(usize::MAX / 2),
             ..Self::default()
         }
-    }
-
-    fn change(&mut self, change: impl Fn(usize) -> usize) {
-        self.left = change(self.left);
-        self.proposed = self.proposed.map(change);
     }
 }
 
@@ -130,44 +119,5 @@ mod tests {
         lease_bounds.confirm(now);
         assert!(lease_bounds.outlives(now) && lease_bounds.left() == 5);
         assert!(!lease_bounds.outlives(now + Duration::from_nanos(1)));
-    }
-
-    #[test]
-    fn while_a_record_is_on_its_way_the_bounds_of_both_hold() {
-        let now = Instant::now();
-        let mut lease_bounds = LeaseBounds::default();
-        lease_bounds.propose(2);
-        assert_eq!(lease_bounds.left(), 0, "what isn't safe yet allows nothing");
-        lease_bounds.confirm(now);
-        lease_bounds.propose(9);
-        assert_eq!(lease_bounds.left(), 2);
-        lease_bounds.take();
-        lease_bounds.take();
-        assert_eq!(lease_bounds.left(), 0);
-        lease_bounds.give_back();
-        lease_bounds.take();
-        lease_bounds.confirm(now);
-        assert_eq!(
-            lease_bounds.left(),
-            7,
-            "what began meanwhile counts in the new one"
-        );
-    }
-
-    #[test]
-    fn a_record_whose_fate_is_unknown_binds_until_the_next_one_is_safe() {
-        let now = Instant::now();
-        let mut lease_bounds = LeaseBounds::default();
-        lease_bounds.propose(9);
-        lease_bounds.confirm(now);
-        lease_bounds.propose(3);
-        lease_bounds.propose(8);
-        assert_eq!(lease_bounds.left(), 3);
-        lease_bounds.confirm(now);
-        assert_eq!(
-            lease_bounds.left(),
-            3,
-            "the later one was counted on from the earlier"
-        );
     }
 }
