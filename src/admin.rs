@@ -8,7 +8,7 @@ pub mod queue;
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +19,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -75,7 +76,7 @@ impl Readiness {
     }
 
     fn closed(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.closed.lock()
     }
 }
 
@@ -99,7 +100,7 @@ pub async fn serve<F>(
     };
     let scraped = Arc::new(Mutex::new((None, Bytes::new())));
     let metrics = move || async move {
-        let mut scraped = scraped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scraped = scraped.lock();
         let now = Instant::now();
         if scraped.0.is_none_or(|at| at + SCRAPE <= now) {
             *scraped = (Some(now), Bytes::from(scrape()));

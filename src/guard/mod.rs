@@ -16,9 +16,10 @@ mod tally;
 mod unused;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, SetOnce, mpsc};
 
 use self::application::{ApplicationGuard, Bound};
@@ -310,8 +311,7 @@ impl Guards {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The rules don't panic half-way through a change; a poisoned lock must not stop all others.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -3,8 +3,9 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Notify, SetOnce};
 
 use super::credentials::PlatformWord;
@@ -144,7 +145,7 @@ impl Directory {
     }
 
     pub(super) fn view(&self) -> RwLockReadGuard<'_, DirectoryView> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner)
+        self.view.read()
     }
 
     /// Changes what is known; then tells who waits for the first lists and for statuses.
@@ -179,7 +180,7 @@ impl Directory {
     }
 
     fn view_mut(&self) -> RwLockWriteGuard<'_, DirectoryView> {
-        self.view.write().unwrap_or_else(PoisonError::into_inner)
+        self.view.write()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1;
@@ -11,6 +11,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Resource;
 use kube::api::{Api, ApiResource, GetParams};
 use kube::core::Request;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -77,8 +78,8 @@ impl Overtaken {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ReadSubject, NewerRead>> {
-        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ReadSubject, NewerRead>> {
+        self.reads.lock()
     }
 }
 
@@ -216,7 +217,7 @@ impl<K: Clone + Eq + Hash, T: Clone> SharedRead<K, T> {
     }
 
     fn slot(&self, key: &K) -> Arc<Slot<T>> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.0.lock();
         if let Some(slot) = slots.get(key) {
             return Arc::clone(slot);
         }
