@@ -37,7 +37,7 @@ test-units:
 	cargo test --locked --workspace --lib --bins
 	cargo test --locked --workspace --doc
 test-world:
-	nice $(WORLD)
+	nice -n 19 $(WORLD)
 
 $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%): test-%:
 	cargo test --locked --test $*
