@@ -19,12 +19,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::api::condition::{self, Statement};
 use crate::api::names::{FINALIZER, ObjectKey};
+use crate::api::outcome::Outcome;
 use crate::api::platform::{Mode, PlatformReason};
 use crate::api::version_package::{Deletion, DeletionPolicy, PackageIdentity};
 use crate::object::asking::asked_at;
 use crate::package::claims::doubts::Finding;
+use crate::package::claims::{Claim, doubts};
 use crate::package::fixtures::{self, app, seen};
+use crate::package::memory::own_write::Echo;
 use crate::package::memory::own_write::Part;
+use crate::writes::CONFLICT_BOUND;
 
 use crate::guard::{Judgement, OnRecord};
 use crate::inventory::Known;

@@ -135,3 +135,11 @@ fn the_rows_of_the_table_in_the_docs_come_in_their_order_and_say_what_the_code_s
     assert_eq!(decide(&seen, now), Decision::Send);
     assert_documented(14, "send the DELETE");
 }
+
+#[test]
+fn the_rows_stand_in_the_order_of_their_numbers() {
+    let numbers = super::super::rows::ROWS
+        .iter()
+        .filter_map(|(number, _)| *number);
+    assert_eq!(numbers.collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
+}
