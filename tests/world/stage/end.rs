@@ -11,9 +11,9 @@ use crate::wishes::{Fate, Key, Wish};
 use crate::world::until;
 
 /// Nothing happens for so long...
-const QUIET: Duration = Duration::from_secs(80);
+const QUIET: Duration = Duration::from_secs(120);
 /// ...from so long after the last thing was done at the latest.
-const SETTLED: Duration = Duration::from_secs(240);
+const SETTLED: Duration = Duration::from_secs(180);
 
 impl Stage<'_> {
     /// Waits until all that was asked for is done; sees that it stays quiet then; and has everything judged that happened.
