@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{BOUND, History};
-use crate::keep::RESTART;
 use crate::people::PEOPLE;
 use crate::stage::{NAMES, OldLease, application, has_ours};
 
@@ -202,8 +201,7 @@ impl History<'_> {
             _ => return stage.make_definitions_old().await,
         };
         stage.lose_field(plural, field).await;
-        // What is written before any process has seen that is a limit that the README names.
-        sleep(RESTART * 2).await;
+        stage.loss_is_seen().await;
     }
 
     /// Somebody deletes a namespace with everything in it.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::keep::RESTART;
 use crate::stage::{Stage, has_ours};
 
 /// A policy lets nobody take finalizers off for a while.
@@ -62,8 +61,7 @@ pub async fn field_lost(stage: &Stage<'_>) {
     stage.comes_to("kept", "Active").await;
     stage.wish("a", "package-00002").await;
     stage.lose_field("versionpackages", "deletionPolicy").await;
-    // What is written before any process has seen that is a limit that the README names.
-    sleep(RESTART * 2).await;
+    stage.loss_is_seen().await;
     stage.delete("kept").await;
     stage.delete("a").await;
     sleep(Duration::from_secs(60)).await;

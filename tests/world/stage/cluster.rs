@@ -8,6 +8,8 @@ use tokio::time::sleep;
 use version_package_operator::api::names::{CONFIRM_ANNOTATION, PAUSED_ANNOTATION};
 
 use super::{PACKAGES, PLATFORMS, Stage, key};
+use crate::faults::Fault;
+use crate::keep::RESTART;
 use crate::people::PEOPLE;
 use crate::wishes::{Fate, Wish};
 use crate::world::{OPERATOR, shipped_definition};
@@ -60,6 +62,15 @@ impl Stage<'_> {
         for plural in [PACKAGES, PLATFORMS] {
             let definition = shipped_definition(plural);
             self.world.people.define(&definition).await;
+        }
+    }
+
+    /// Waits until a process has seen what a definition lacks: what is written before is a limit that the README names.
+    pub async fn loss_is_seen(&self) {
+        sleep(Duration::from_secs(2)).await;
+        // One that has crashed has to be back.
+        if self.has_met(Fault::CrashBefore) || self.has_met(Fault::CrashAfter) {
+            sleep(RESTART * 2).await;
         }
     }
 
