@@ -145,8 +145,7 @@ impl Directory {
         &self,
         key: &ObjectKey,
     ) -> Result<(PlatformRead, Instant), String> {
-        let uid = || self.view().uid(key).map(str::to_owned);
-        let (read, begun) = self.reads.platform(key, uid).await?;
+        let (read, begun) = self.reads.platform(key, || self.uid(key)).await?;
         self.overtake(NewerRead::Platform(key.clone(), read.clone()));
         Ok((read, begun))
     }

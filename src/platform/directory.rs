@@ -141,7 +141,7 @@ impl Directory {
 
     /// The uid of a `Platform` that is known.
     pub fn uid(&self, platform: &ObjectKey) -> Option<String> {
-        Some(self.view().platforms.get(platform)?.object.uid.clone())
+        self.view().uid(platform).map(str::to_owned)
     }
 
     pub(super) fn view(&self) -> RwLockReadGuard<'_, DirectoryView> {
