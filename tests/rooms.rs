@@ -251,6 +251,7 @@ fn no_room_uses_one_that_uses_it() {
     assert_eq!(circles.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
+/// A file and those in the folder of its name count as one.
 #[test]
 fn no_file_uses_one_that_uses_it() {
     let uses = uses();
