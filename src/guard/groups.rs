@@ -5,6 +5,8 @@
 //! raise anything of others by naming their application.
 
 mod classes;
+mod regroup;
+mod waiting;
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -13,7 +15,6 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::classes::classes;
 use super::application::ApplicationGuard;
 use super::tally::Numbers;
 use super::{Asked, Population, Unused};
@@ -54,6 +55,9 @@ pub(super) struct GroupHome {
     pub(super) application: AppId,
     pub(super) platform: ObjectKey,
 }
+
+/// The groups whose records have a name in an application.
+pub(super) type Bearers = BTreeMap<(AppId, i64), BTreeSet<u64>>;
 
 /// All groups of all applications.
 #[derive(Default)]
@@ -110,8 +114,17 @@ impl Groups {
         Some((group, guard))
     }
 
+    /// Gives each group the name that its records have. Groups that have parted since have no name yet.
+    pub(super) fn name_all(&mut self, names: Bearers) {
+        for ((_, name), groups) in names {
+            if let (1, Some(group)) = (groups.len(), groups.first()) {
+                self.name(*group, name);
+            }
+        }
+    }
+
     /// The records of the Platforms of a group have this name, and nobody else's. Those with several have none.
-    pub(super) fn name(&mut self, group: u64, name: i64) {
+    fn name(&mut self, group: u64, name: i64) {
         if let Some(guard) = self.guard(group) {
             let several = guard.reserved_before.len() > 1;
             guard.name = Some(name).filter(|_| !several);
@@ -208,162 +221,6 @@ impl Groups {
             .get(platform)?
             .footing
             .as_ref()
-    }
-
-    /// Parts the groups whose Platforms don't count together any more, and joins those that do.
-    fn regroup(
-        &mut self,
-        application: &AppId,
-        population: &Population,
-        now: Timestamp,
-    ) -> (Vec<u64>, Vec<ObjectKey>) {
-        let Some(places) = self.places.get(application) else {
-            return (Vec::new(), Vec::new());
-        };
-        let (mut changed, mut woken) = (Vec::new(), Vec::new());
-        for class in classes(places) {
-            let groups: BTreeSet<u64> = class
-                .iter()
-                .filter_map(|platform| self.known(application, platform))
-                .collect();
-            let same = groups.len() == 1
-                && groups
-                    .first()
-                    .and_then(|group| self.all.get(group))
-                    .is_some_and(|group| group.platforms.len() == class.len());
-            if same {
-                continue;
-            }
-            let mut joined: Option<ApplicationGuard> = None;
-            for number in groups {
-                let Some(guard) = self.take_out(number, &class, &mut changed, &mut woken) else {
-                    continue;
-                };
-                match &mut joined {
-                    Some(joined) => joined.absorb(guard, now),
-                    None => joined = Some(guard),
-                }
-            }
-            if let Some(guard) = joined {
-                changed.push(self.put(application, class.into_iter().collect(), guard));
-            }
-        }
-        for number in &changed {
-            if let Some(group) = self.all.get_mut(number) {
-                group.count(population);
-            }
-        }
-        (changed, woken)
-    }
-
-    fn known(&self, application: &AppId, platform: &ObjectKey) -> Option<u64> {
-        Some(self.places.get(application)?.get(platform)?.group)
-    }
-
-    /// Takes out of a group what is of `class`; what is left of it is another group from now on.
-    fn take_out(
-        &mut self,
-        number: u64,
-        class: &BTreeSet<ObjectKey>,
-        changed: &mut Vec<u64>,
-        woken: &mut Vec<ObjectKey>,
-    ) -> Option<ApplicationGuard> {
-        let mut group = self.all.remove(&number)?;
-        changed.retain(|other| *other != number);
-        woken.extend(group.guard.stop_waiting());
-        let (_, left): (Vec<_>, Vec<_>) = group
-            .platforms
-            .into_iter()
-            .partition(|platform| class.contains(platform));
-        if left.is_empty() {
-            return Some(group.guard);
-        }
-        let homes = &self.homes;
-        let leaves = |uid: &str| {
-            homes
-                .get(uid)
-                .is_some_and(|home| class.contains(&home.platform))
-        };
-        let part = group.guard.part(class, leaves);
-        changed.push(self.put(&group.application, left, group.guard));
-        Some(part)
-    }
-
-    fn put(
-        &mut self,
-        application: &AppId,
-        platforms: Vec<ObjectKey>,
-        guard: ApplicationGuard,
-    ) -> u64 {
-        self.last += 1;
-        let places = self.places.entry(application.clone()).or_default();
-        for platform in &platforms {
-            if let Some(place) = places.get_mut(platform) {
-                place.group = self.last;
-            }
-        }
-        let application = application.clone();
-        let group = Group {
-            application,
-            platforms,
-            guard,
-        };
-        self.all.insert(self.last, group);
-        self.last
-    }
-
-    /// See [`super::Guards::waits_for`].
-    pub(super) fn waiting_for(
-        &mut self,
-        application: &AppId,
-        platform: &ObjectKey,
-        released: Option<&str>,
-    ) -> Vec<ObjectKey> {
-        let Some(footing) = self.footing(application, platform).cloned() else {
-            return Vec::new();
-        };
-        let Some(own) = self.known(application, platform) else {
-            return Vec::new();
-        };
-        let Some(bound) = self
-            .all
-            .get(&own)
-            .and_then(|group| group.guard.bounds.get(platform))
-            .cloned()
-        else {
-            return Vec::new();
-        };
-        let mut waiting = BTreeSet::new();
-        for (number, group) in &self.all {
-            if *number == own
-                || group.application != *application
-                || !group.guard.waits_for(released, platform, &bound)
-            {
-                continue;
-            }
-            let here = |platform: &&ObjectKey| {
-                let theirs = self.footing(application, platform);
-                theirs.filter(|theirs| theirs.key == footing.key)
-            };
-            let mut theirs = group
-                .platforms
-                .iter()
-                .filter(|p| here(p).is_some())
-                .peekable();
-            if theirs.peek().is_none() {
-                continue;
-            }
-            let is_proven =
-                |platform: &&ObjectKey| here(platform).is_some_and(|theirs| theirs.proven);
-            let theirs: Vec<_> = theirs.collect();
-            if !theirs.iter().any(is_proven) {
-                waiting.extend(theirs.into_iter().cloned());
-            }
-            if !footing.proven {
-                waiting.insert(platform.clone());
-            }
-        }
-        waiting.into_iter().collect()
     }
 
     /// What is left unused of the last records, by the uids of the Platforms.

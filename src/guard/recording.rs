@@ -1,13 +1,14 @@
 //! What is read from the statuses of Platforms at the start, and what is written there from then on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::groups::Bearers;
 use super::record::{self, Record};
 use super::unused::Unused;
 use super::{Guards, State};
-use crate::api::names::{AppId, ObjectKey};
+use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformStatus;
 
 /// What a Platform should say of its guard.
@@ -31,7 +32,7 @@ impl Guards {
         let mut state = self.lock();
         let state = &mut *state;
         let (mut told, mut elsewhere) = (Vec::new(), Vec::new());
-        let mut names: BTreeMap<(AppId, i64), BTreeSet<u64>> = BTreeMap::new();
+        let mut names = Bearers::new();
         for (platform, uid, status) in statuses {
             let Some(guard) = &status.guard else { continue };
             let Some(application) = guard.application.clone() else {
@@ -64,12 +65,7 @@ impl Guards {
         }
         told.sort_unstable();
         told.dedup();
-        for ((_, name), groups) in names {
-            // Those who have parted since have no name yet.
-            if let (1, Some(group)) = (groups.len(), groups.first()) {
-                state.groups.name(*group, name);
-            }
-        }
+        state.groups.name_all(names);
         for group in told {
             if let Some(guard) = state.groups.guard(group) {
                 guard.loaded(now);

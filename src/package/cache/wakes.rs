@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Cache, Members, Shown};
+use super::Cache;
+use super::shown::{Members, Shown};
 use crate::api::names::{FileId, ObjectKey};
 use crate::package::claims::Claimant;
 use crate::package::claims::doubts::LOOK_AGAIN;

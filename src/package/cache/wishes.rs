@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Cache, Shown};
+use super::Cache;
+use super::shown::Shown;
 use crate::api::names::{AppId, ObjectKey};
 use crate::guard::Asked;
 use crate::object::Object;

@@ -46,9 +46,7 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
         Answer::InvalidFileId(detail) => (
             Reason::InvalidFileId,
             detail,
-            format!(
-                "The platform does not take the fileId for an id ({detail}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package"
-            ),
+            invalid_file_id(detail),
             Some(BACKOFF_SLOW),
         ),
         Answer::ApplicationRefused(detail) => {
@@ -65,9 +63,7 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
         Answer::Unexpected(detail) => (
             Reason::UnexpectedAnswer,
             detail,
-            format!(
-                "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform, a change of the Platform tries again"
-            ),
+            proves_nothing(detail),
             Some(BACKOFF),
         ),
         Answer::Unavailable(detail, trouble) => {
@@ -84,6 +80,18 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
             ..said
         },
     }
+}
+
+fn invalid_file_id(detail: &Detail) -> String {
+    format!(
+        "The platform does not take the fileId for an id ({detail}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package"
+    )
+}
+
+fn proves_nothing(detail: &Detail) -> String {
+    format!(
+        "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform, a change of the Platform tries again"
+    )
 }
 
 /// The platform says that it lacks the package, which proves something only where it speaks of our packages.
