@@ -159,10 +159,9 @@ impl Desk {
         };
         let (object, now) = (&*look.object, self.clock.now());
         let seat = self.memory.seat(&object.uid);
-        let session = seat.map(|seat| seat.session);
-        let stands = session.and_then(|session| {
-            let (position, estimated, purpose) = match session.standing(&object.uid) {
-                Standing::Absent => return None,
+        let stands = seat.and_then(|seat| {
+            let (position, estimated, purpose) = match seat.standing(&object.uid) {
+                Standing::Absent | Standing::Behind { .. } => return None,
                 Standing::Waiting {
                     position,
                     estimated,
@@ -176,7 +175,7 @@ impl Desk {
             let since = self.memory.requests.since(&object.uid);
             let since = asked_at(object, since.unwrap_or(now.wall));
             let waiting = waiting(object, position, estimated, purpose, since);
-            Some((session, waiting))
+            Some((seat.session, waiting))
         });
         let (session, waiting) = stands
             .ok_or_else(|| ReportRefusal::new(StatusCode::NOT_FOUND, waits_for_nothing(object)))?;

@@ -2,7 +2,7 @@
 
 use super::decide::Decision;
 use super::effect::Effect;
-use super::memory::{Following, Memory};
+use super::memory::Memory;
 use super::observe::Observed;
 use super::writer::Writer;
 use crate::guard::Guards;
@@ -50,17 +50,12 @@ pub async fn act(
         Decision::AddFinalizer => means.writer.finalizers(object, true, slot).await,
         Decision::Release { .. } => means.writer.finalizers(object, false, slot).await,
         Decision::Request(ticket) => match observed.seat() {
-            Some(seat) if memory.take_seat(uid, &object.key, seat.clone()) => {
-                Effect::Seated(seat.session.request(ticket.clone()))
+            Some(seat) => {
+                memory.take_seat(uid, seat.clone());
+                Effect::Seated(seat.session.request(ticket.clone(), &seat.package))
             }
-            Some(_) | None => Effect::Taken,
+            None => Effect::Taken,
         },
-        Decision::Follow { priority, .. } => {
-            let package = observed.package.as_ref();
-            let follows =
-                package.map(|package| memory.follow(uid, &object.key, package, *priority));
-            Effect::Follows(follows.unwrap_or(Following::Nobody))
-        }
         Decision::WriteIntent(again) => {
             let intent = again.clone().unwrap_or_else(|| format!("{drawn:016x}"));
             intend(means, observed, intent)

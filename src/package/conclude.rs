@@ -24,13 +24,13 @@ pub use self::beforehand::beforehand;
 pub use self::ending::audit_record;
 use self::next_status::{intended, next_status, unaudited};
 use self::parked::{parked, waits_already};
+use self::refused::{no_conflict, not_patched};
 use self::wording::{ended, rounded};
 pub use self::writing::{Written, afterwards};
-use self::writing::{contested, due, no_conflict, not_patched, wrote};
+use self::writing::{contested, due, wrote};
 use super::decide::{Decision, Now, Observation};
 use super::effect::Effect;
 use super::errand::Errand;
-use super::memory::Following;
 use crate::api::condition::{self, cut};
 use crate::api::names::ObjectKey;
 use crate::api::outcome::Outcome;
@@ -93,7 +93,6 @@ pub fn conclude(
         | Effect::Unaudited(_)
         | Effect::Seated(_)
         | Effect::Taken
-        | Effect::Follows(_)
         | Effect::Intended(_) => report,
     };
     due(seen, effect, report, now)
@@ -113,8 +112,8 @@ fn meaning(
     now: Now,
     chance: f64,
 ) -> Report {
-    let soon = Report {
-        wake: Some(now.tick),
+    let wakes = |at| Report {
+        wake: Some(at),
         ..Report::nothing()
     };
     match (decision, effect) {
@@ -122,35 +121,14 @@ fn meaning(
         // Tried again with the pauses of failing writes.
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
         // What a look-up did not bring settles nothing as done.
-        (
-            _,
-            Effect::Taken
-            | Effect::Follows(Following::Nobody)
-            | Effect::NotSent
-            | Effect::Shown(Err(Answer::Done(_))),
-        ) => soon,
+        (_, Effect::Taken | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => {
+            wakes(now.tick)
+        }
         (_, Effect::Answered(answer)) => answered(seen, answer, now, chance),
         (_, Effect::Shown(Err(answer))) => not_shown(seen, answer, now, chance),
         (_, Effect::Shown(Ok(shown))) => compared(seen, shown, now, chance),
-        (_, Effect::Intended(intent)) => Report {
-            status: Some(intended(seen, intent, now)),
-            ..Report::nothing()
-        },
-        (_, Effect::Seated(standing)) => match standing {
-            Standing::Permitted { .. } => soon,
-            Standing::Waiting {
-                purpose: _,
-                position,
-                estimated,
-                state,
-                told,
-            } => parked(seen, (state, *told), *position, *estimated, now),
-            // The session is closing.
-            Standing::Absent => Report {
-                wake: Some(now.tick + GIVE_BACK_PAUSE),
-                ..soon
-            },
-        },
+        (_, Effect::Intended(intent)) => intends(seen, intent, now),
+        (_, Effect::Seated(standing)) => seated(seen, standing, now),
         (Decision::Tell { outcome, keeper }, _) => tells(seen, *outcome, keeper.as_ref(), now),
         (Decision::Release { outcome, keeper }, Effect::Patched { .. }) => {
             released(&seen.object, *outcome, keeper.as_ref())
@@ -162,35 +140,16 @@ fn meaning(
                 until,
             },
             _,
-        ) => Report {
-            wake: *until,
-            errands: [
-                seen.reopened().map(|_| Errand::Reopen),
-                // Whoever lets go what is held doesn't wait for what failed before.
-                (reason.phase() == Phase::Held).then_some(Errand::Anew),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
-            ..say(seen, *reason, message, None, now)
-        },
-        (Decision::Follow { ahead, .. }, effect) => follows(seen, ahead, effect, now),
-        (Decision::Await(until), _) => Report {
-            wake: Some(*until),
-            ..soon
-        },
+        ) => rests(seen, (*reason, message), *until, now),
+        (Decision::Await(until), _) => wakes(*until),
         (Decision::GiveBack(why), _) => given_back(seen, why, now, chance),
         (_, Effect::Refused(words)) => not_patched(seen, decision, words, now, chance),
         // The watch wakes it with what has changed; where it shows nothing, the conflict was none.
-        (_, Effect::Contested(_)) => Report {
-            wake: Some(now.tick + CONFLICT_BOUND),
-            ..soon
-        },
+        (_, Effect::Contested(_)) => wakes(now.tick + CONFLICT_BOUND),
         (Decision::EndConflict(conflict), _) => no_conflict(seen, conflict, now, chance),
         (Decision::RestartWatch, _) => Report {
             errands: vec![Errand::RestartWatch],
-            wake: Some(now.tick + GIVE_BACK_PAUSE),
-            ..soon
+            ..wakes(now.tick + GIVE_BACK_PAUSE)
         },
         (
             Decision::Nothing
@@ -201,31 +160,69 @@ fn meaning(
             | Decision::LookUp
             | Decision::Confirm
             | Decision::Send,
-            Effect::Nothing | Effect::Patched { .. } | Effect::Follows(_),
+            Effect::Nothing | Effect::Patched { .. },
         ) => Report::nothing(),
     }
 }
 
-/// How it begins what is said of a package that another object is about to delete.
+/// The intent is to be written.
+fn intends(seen: &Observation, intent: &str, now: Now) -> Report {
+    Report {
+        status: Some(intended(seen, intent, now)),
+        ..Report::nothing()
+    }
+}
+
+/// The object has asked for a permit, and stands there now.
+fn seated(seen: &Observation, standing: &Standing, now: Now) -> Report {
+    match standing {
+        Standing::Permitted { .. } => Report {
+            wake: Some(now.tick),
+            ..Report::nothing()
+        },
+        Standing::Behind { ahead } => follows(seen, ahead, now),
+        Standing::Waiting {
+            purpose: _,
+            position,
+            estimated,
+            state,
+            told,
+        } => parked(seen, (state, *told), *position, *estimated, now),
+        // The session is closing.
+        Standing::Absent => Report {
+            wake: Some(now.tick + GIVE_BACK_PAUSE),
+            ..Report::nothing()
+        },
+    }
+}
+
+/// No call is made now, and the object says why.
+fn rests(
+    seen: &Observation,
+    (reason, message): (Reason, &str),
+    until: Option<Instant>,
+    now: Now,
+) -> Report {
+    let reopened = seen.reopened().map(|_| Errand::Reopen);
+    // An object that is let go after a hold doesn't wait for what failed before.
+    let anew = (reason.phase() == Phase::Held).then_some(Errand::Anew);
+    Report {
+        wake: until,
+        errands: reopened.into_iter().chain(anew).collect(),
+        ..say(seen, reason, message, None, now)
+    }
+}
+
+/// The beginning of what is said of a package that another object is about to delete.
 const FOLLOWS: &str = "Waiting for another object that is about to delete the same package:";
 
-/// Waiting behind `ahead`, which asks for an earlier turn where the first deletion waits behind it.
-fn follows(seen: &Observation, ahead: &ObjectKey, effect: &Effect, now: Now) -> Report {
-    let message = format!("{FOLLOWS} {ahead}, or whoever comes after that one");
-    let said = if waits_already(seen) {
-        Report::nothing()
-    } else {
-        say(seen, Reason::Queued, &message, None, now)
-    };
-    let hurried = if let Effect::Follows(Following::Hurries(leader)) = effect {
-        Some(Errand::Wake(leader.clone()))
-    } else {
-        None
-    };
-    Report {
-        errands: hurried.into_iter().collect(),
-        ..said
+/// The object waits behind `ahead`.
+fn follows(seen: &Observation, ahead: &ObjectKey, now: Now) -> Report {
+    if waits_already(seen) {
+        return Report::nothing();
     }
+    let message = format!("{FOLLOWS} {ahead}, or whoever comes after that one");
+    say(seen, Reason::Queued, &message, None, now)
 }
 
 /// How an object ended that stays for others; an event of it is said once.

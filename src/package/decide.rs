@@ -100,7 +100,6 @@ pub(super) fn refused(
         | Decision::Tell { .. }
         | Decision::Rest { .. }
         | Decision::Request(_)
-        | Decision::Follow { .. }
         | Decision::WriteIntent(_)
         | Decision::LookUp
         | Decision::Confirm

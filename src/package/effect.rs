@@ -1,6 +1,5 @@
 //! What came of a decision: the one thing that flows from acting to concluding.
 
-use super::memory::Following;
 use crate::remote::answer::Answer;
 use crate::remote::wire::CategoryInfo;
 use crate::session::Standing;
@@ -28,8 +27,6 @@ pub enum Effect {
     Seated(Standing),
     /// Another object was faster, or the guard has let others go; look again.
     Taken,
-    /// What came of waiting behind another object.
-    Follows(Following),
     /// The intent of this attempt, still to be written.
     Intended(String),
     /// The platform answered, or didn't in time.
@@ -44,14 +41,14 @@ impl Effect {
     /// The word of the variant, for the count of passes.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Nothing | Self::Follows(Following::Waits | Following::Hurries(_)) => "none",
+            Self::Nothing => "none",
             Self::Patched { .. } => "patched",
             Self::Contested(_) => "outrun",
             Self::Refused(_) => "refused",
             Self::Failed(_) => "failed",
             Self::Unaudited(_) => "unaudited",
             Self::Seated(_) => "seated",
-            Self::Taken | Self::Follows(Following::Nobody) => "beaten",
+            Self::Taken => "beaten",
             Self::Intended(_) => "intended",
             Self::Answered(_) => "answered",
             Self::Shown(_) => "shown",

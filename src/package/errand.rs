@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::decide::Now;
 use crate::package::claims::doubts::Finding;
 
-use crate::api::names::{Endpoint, FileId, ObjectKey};
+use crate::api::names::{Endpoint, FileId};
 use crate::api::outcome::Outcome;
 use crate::api::version_package::VersionPackageStatus;
 use crate::package::claims::others::Trial;
@@ -28,16 +28,12 @@ pub enum Errand {
     Try(Trial),
     /// Notes what the object asks for, and what was found of that.
     See(Noted),
-    /// Waits behind no other object any more.
-    Unfollow,
     /// Has its Platform read by a GET, for the pass that sends.
     ReadAhead,
     /// Asks the guard for room on record.
     WantRoom,
     /// A person asks for a try: where nothing but probes goes, the next one goes soon.
     TrySoon,
-    /// Has another object looked at.
-    Wake(ObjectKey),
     /// Makes the watch anew, which is blind.
     RestartWatch,
     /// The package exists, at another endpoint than this one where its object was accepted there. Where it is the first one of
@@ -71,7 +67,7 @@ pub enum Errand {
     Wrote(Part, Option<Instant>),
     /// Remembers that a write met a conflict.
     Contested(Conflict),
-    /// Gives its ticket or permit back, and wakes those who waited behind it.
+    /// Gives its ticket, its permit or its place behind another object back, and wakes the objects that waited behind it.
     LeaveSeat,
     /// Remembers what the status should say of the last failure; or that it does.
     Unsaid(Option<Box<VersionPackageStatus>>),

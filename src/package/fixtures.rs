@@ -152,8 +152,6 @@ pub(crate) fn seen(object: Object) -> Observation {
         elsewhere: None,
         known: Known::Unread,
         claim: Claim::Nobody,
-        ahead: None,
-        hurried: false,
         unproven: None,
         given_back: 0,
         finding: None,

@@ -4,7 +4,7 @@
 
 pub mod own_write;
 pub mod requests;
-mod seats;
+mod seat;
 mod writes;
 mod gone;
 
@@ -13,8 +13,7 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use self::seats::Seats;
-pub use self::seats::{Following, PackageKey, Seat};
+pub use self::seat::Seat;
 use self::writes::Writes;
 use super::errand::Ending;
 use crate::api::names::ObjectKey;
@@ -109,7 +108,6 @@ pub struct Memory {
 #[derive(Default)]
 struct State {
     entries: HashMap<String, Entry>,
-    seats: Seats,
     blind: bool,
 }
 
@@ -119,16 +117,21 @@ impl Memory {
         self.state.lock().entries.get(uid)?.settled
     }
 
-    /// Remembers how the deletion of `uid` ended. Those waiting behind it are served by it too:
-    /// they are returned, to be woken.
+    /// Remembers how the deletion of `uid` ended, and that it ended so for the objects that wait behind `uid`. Returns
+    /// those, to be woken.
     pub fn settle(&self, uid: &str, outcome: Outcome) -> Vec<ObjectKey> {
+        // Outside the lock: the session has a lock of its own.
+        let seat = self.seat(uid);
+        let served = seat.map(|seat| seat.session.serve(uid, &seat.package));
         let mut state = self.state.lock();
         state.entry(uid).settled = Some(outcome);
-        let followers = state.seats.take_followers(uid);
-        for follower in followers.uids() {
-            state.entry(follower).settled = Some(outcome);
-        }
-        followers.keys()
+        let served = served.into_iter().flatten();
+        served
+            .map(|(follower, key)| {
+                state.entry(&follower).settled = Some(outcome);
+                key
+            })
+            .collect()
     }
 
     /// Forgets how the deletion of `uid` ended: it begins anew.
@@ -164,6 +167,12 @@ impl Memory {
         if failure.is_some() || state.entries.contains_key(uid) {
             state.entry(uid).failure = failure;
         }
+    }
+
+    /// Forgets what failed before for `uid`.
+    pub fn begin_anew(&self, uid: &str) {
+        self.set_failure(uid, None);
+        self.set_given_back(uid, None);
     }
 
     /// How often in a row a permit of `uid` could not be used, and until when no other is asked for.
@@ -284,7 +293,6 @@ impl Memory {
         let followers = self.leave_seat(uid);
         self.requests.forget(uid);
         let mut state = self.state.lock();
-        state.seats.unfollow(uid);
         state.entries.remove(uid);
         followers
     }

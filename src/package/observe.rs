@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::cache::{Cache, Look};
 use super::claims::Claimant;
 use super::decide::{Now, Observation, PlatformView, Unbelieved, is_doubted};
-use super::memory::{Fingerprint, Memory, PackageKey, Seat};
+use super::memory::{Fingerprint, Memory, Seat};
 use super::reads::Reads;
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::platform::Mode;
@@ -18,10 +18,11 @@ use crate::inventory::{Inventory, Known};
 use crate::object::Object;
 use crate::package::claims::others::{Ties, Weighed};
 use crate::package::memory::own_write::Part;
+use crate::package::memory::requests::Peeked;
 use crate::package::turns::slow::Slow;
 use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Detail;
-use crate::session::Standing;
+use crate::session::{PackageKey, Standing};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
 
@@ -87,46 +88,88 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
     let shown = object.platform().map_or(Resolution::Unread, |platform| {
         sources.directory.resolve(&platform, &key.namespace)
     });
-    let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
     let own = shown.usable().cloned();
-    let (platform, usable) = view(match confirmed {
-        // The watch may have shown since that calls are forbidden: of the two the stricter counts.
-        Some(Ok(read)) if allows(&read) && !allows(&shown) => Ok(shown),
-        Some(confirmed) => confirmed,
-        None => Ok(shown),
-    });
-    let application = object
-        .application()
-        .or(usable.as_ref().map(|usable| &usable.app_id))
-        .cloned();
-    let known = known(sources, &object, usable.as_ref(), (since, now));
+    let under = Circumstances::of(sources, &object, shown, confirmed);
     let ties = Ties::new(
         (sources.directory, &sources.memory.doubts),
         own.as_ref(),
         read.as_ref(),
     );
-    let weighed = weigh(ties, &object, application.as_ref(), &others, now);
-    let fingerprint = Fingerprint {
-        generation: object.generation,
-        requested_at: object.requested_at.clone(),
-        revision: usable.as_ref().map_or(0, |usable| usable.revision),
-    };
-    let failure = sources.memory.failure(&object.uid, &fingerprint);
-    let given_back = sources.memory.given_back(&object.uid);
-    let pauses = [
-        failure.as_ref().map(|failure| failure.until),
-        given_back.map(|(_, until)| until),
-    ];
-    let elsewhere = elsewhere(sources, &object, usable.as_ref());
-    let package = package_of(&object, usable.as_ref(), elsewhere.as_ref());
-    let memory = sources.memory;
-    let doubted = is_doubted(&known);
+    let present = under.usable.as_ref().map(|usable| &usable.app_id);
+    let application = object.application().or(present);
+    let weighed = weigh(ties, &object, application, &others, now);
+    let known = known(sources, &object, under.usable.as_ref(), (since, now));
     let beside = weighed.beside(&others);
-    let asked = memory.requests.peek(&object, now, doubted, beside);
-    let (standing, misplaced) = standing_in(sources, &object, usable.as_ref(), package.as_ref());
-    let refusal = |part| memory.refusal(&object.uid, part, &fingerprint);
-    let facts = Observation {
-        echo: memory.echo(&object.uid, &object.resource_version),
+    let requests = &sources.memory.requests;
+    let asked = requests.peek(&object, now, is_doubted(&known), beside);
+    let facts = facts(sources, object, &under, (known, weighed, asked), now);
+    Some(Observed {
+        facts,
+        usable: under.usable,
+        package: under.package,
+        fingerprint: under.fingerprint,
+        now,
+    })
+}
+
+/// What an object is looked at under: its Platform, and what follows from that for its package.
+struct Circumstances {
+    platform: PlatformView,
+    usable: Option<Usable>,
+    /// Whether a GET has shown that calls are forbidden, and the watch has not yet.
+    lagging: bool,
+    elsewhere: Option<Unbelieved>,
+    package: Option<PackageKey>,
+    fingerprint: Fingerprint,
+}
+
+impl Circumstances {
+    /// `shown` is its Platform as the watch shows it, `confirmed` as a GET has just shown it, where one was made.
+    fn of(
+        sources: &Sources<'_>,
+        object: &Object,
+        shown: Resolution,
+        confirmed: Option<Result<Resolution, String>>,
+    ) -> Self {
+        let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
+        let (platform, usable) = view(match confirmed {
+            // The watch may have shown since that calls are forbidden: of the two the stricter counts.
+            Some(Ok(read)) if allows(&read) && !allows(&shown) => Ok(shown),
+            Some(confirmed) => confirmed,
+            None => Ok(shown),
+        });
+        let elsewhere = elsewhere(sources, object, usable.as_ref());
+        Self {
+            platform,
+            lagging,
+            package: package_of(object, usable.as_ref(), elsewhere.as_ref()),
+            elsewhere,
+            fingerprint: Fingerprint {
+                generation: object.generation,
+                requested_at: object.requested_at.clone(),
+                revision: usable.as_ref().map_or(0, |usable| usable.revision),
+            },
+            usable,
+        }
+    }
+}
+
+/// All that is decided on, with what this process remembers of the object.
+fn facts(
+    sources: &Sources<'_>,
+    object: Arc<Object>,
+    under: &Circumstances,
+    (known, weighed, asked): (Known, Weighed, Peeked),
+    now: Now,
+) -> Observation {
+    let (memory, uid, usable) = (sources.memory, &object.uid, under.usable.as_ref());
+    let failure = memory.failure(uid, &under.fingerprint);
+    let given_back = memory.given_back(uid);
+    let failed_until = failure.as_ref().map(|failure| failure.until);
+    let (standing, misplaced) = standing_in(sources, &object, usable, under.package.as_ref());
+    let refusal = |part| memory.refusal(uid, part, &under.fingerprint);
+    Observation {
+        echo: memory.echo(uid, &object.resource_version),
         request: asked.request,
         anew: asked.anew,
         keepers: weighed.keepers,
@@ -135,44 +178,35 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
         status_refused: refusal(Part::Status),
         complaint_refused: refusal(Part::Complaint),
         blind: memory.is_blind(),
-        settled: memory.settled(&object.uid).or(object.outcome()),
-        platform,
+        settled: memory.settled(uid).or(object.outcome()),
+        platform: under.platform.clone(),
         hindrance: sources.sight.hindrance(),
         graces_since: sources.sight.graces_since().max(asked.grace),
-        lagging,
-        endpoint: usable.as_ref().map(endpoint_of),
-        elsewhere,
+        lagging: under.lagging,
+        endpoint: usable.map(endpoint_of),
+        elsewhere: under.elsewhere.clone(),
         known,
         claim: weighed.claim,
         finding: weighed.finding,
         trials: weighed.trials,
-        ahead: ahead(sources, &object, package.as_ref()),
-        hurried: memory.is_hurried(&object.uid),
         // It is asked once what was noticed is noted.
         guard: Judgement::Free(OnRecord::Counted),
-        unproven: unproven(sources, &object, usable.as_ref()),
-        proven: memory.proven(&object.uid, &fingerprint),
+        unproven: unproven(sources, &object, usable),
+        proven: memory.proven(uid, &under.fingerprint),
         standing,
         misplaced,
-        backoff: pauses.into_iter().flatten().max(),
+        backoff: failed_until.max(given_back.map(|(_, until)| until)),
         given_back: given_back.map_or(0, |(count, _)| count),
         failure,
-        failed_audits: memory.failed_audits(&object.uid),
-        conflicts: memory.conflicts(&object.uid),
-        writes_hang: sources.slow.hangs(key, now.tick),
-        audited: memory.audited(&object.uid),
-        owed: memory.owed(&object.uid),
+        failed_audits: memory.failed_audits(uid),
+        conflicts: memory.conflicts(uid),
+        writes_hang: sources.slow.hangs(&object.key, now.tick),
+        audited: memory.audited(uid),
+        owed: memory.owed(uid),
         overdue: sources.audit.overdue(),
-        window: window(usable.as_ref()),
+        window: window(usable),
         object,
-    };
-    Some(Observed {
-        facts,
-        usable,
-        package,
-        fingerprint,
-        now,
-    })
+    }
 }
 
 /// Who wants its package, where it asks for the deletion of that.
@@ -246,9 +280,16 @@ fn package_of(
     usable: Option<&Usable>,
     unbelieved: Option<&Unbelieved>,
 ) -> Option<PackageKey> {
-    let usable = usable?;
-    let lane = (usable.session.key().clone(), usable.credential.clone());
-    Some((lane, object.file_id()?.clone(), unbelieved.cloned()))
+    let accepted_at = match unbelieved {
+        Some(Unbelieved::Moved(accepted)) => Some(accepted.clone()),
+        // That goes for all objects of the credential.
+        Some(Unbelieved::HandedIn(_)) | None => None,
+    };
+    Some(PackageKey {
+        credential: usable?.credential.clone(),
+        file_id: object.file_id()?.clone(),
+        accepted_at,
+    })
 }
 
 /// Why it isn't believed that the package of `object` doesn't exist, as far as its Platform goes.
@@ -275,17 +316,6 @@ fn elsewhere(
     }
 }
 
-/// Who else is about to delete the package.
-fn ahead(
-    sources: &Sources<'_>,
-    object: &Object,
-    package: Option<&PackageKey>,
-) -> Option<ObjectKey> {
-    let leader = package.and_then(|package| sources.memory.leader(package));
-    let ahead = leader.filter(|(uid, _)| *uid != object.uid);
-    ahead.map(|(_, key)| key)
-}
-
 /// The standing in the session that the object belongs to now, and whether it has a seat in another one, or for the
 /// package as others know it, which counts for nothing.
 fn standing_in(
@@ -294,11 +324,16 @@ fn standing_in(
     usable: Option<&Usable>,
     package: Option<&PackageKey>,
 ) -> (Standing, bool) {
-    let (Some(seat), Some(usable)) = (sources.memory.seat(&object.uid), usable) else {
+    let Some(seat) = sources.memory.seat(&object.uid) else {
         return (Standing::Absent, false);
     };
+    let Some(usable) = usable else {
+        // Another object's call may be for a package that this object doesn't name any more.
+        let behind = matches!(seat.standing(&object.uid), Standing::Behind { .. });
+        return (Standing::Absent, behind);
+    };
     if Arc::ptr_eq(&seat.session, &usable.session) && Some(&seat.package) == package {
-        (seat.session.standing(&object.uid), false)
+        (seat.standing(&object.uid), false)
     } else {
         (Standing::Absent, true)
     }

@@ -55,7 +55,7 @@ async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) 
     let given_back = readers.memory.given_back(&object.uid);
     let lasts = given_back.is_some_and(|(count, _)| count >= HICCUPS);
     match standing(readers, object) {
-        Standing::Absent | Standing::Waiting { .. } => Reads::default(),
+        Standing::Absent | Standing::Behind { .. } | Standing::Waiting { .. } => Reads::default(),
         Standing::Permitted {
             purpose: Purpose::Delete,
             intent: None,
@@ -93,5 +93,5 @@ fn standing(readers: &Readers<'_>, object: &Object) -> Standing {
     readers
         .memory
         .seat(&object.uid)
-        .map_or(Standing::Absent, |seat| seat.session.standing(&object.uid))
+        .map_or(Standing::Absent, |seat| seat.standing(&object.uid))
 }

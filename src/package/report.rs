@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::cache::Cache;
+use super::claims::others::Trial;
 use super::conclude::Written;
+use super::decide::Now;
 use super::errand::Errand;
+use super::memory::own_write::{Part, RefusedWrite};
 use super::memory::{Failure, Memory};
 use super::observe::Observed;
 use super::writer::Writer;
-use crate::api::names::Endpoint;
+use crate::api::names::{Endpoint, FileId};
 use crate::api::outcome::Outcome;
 use crate::api::version_package::{VersionPackage, VersionPackageStatus};
 use crate::guard::Guards;
@@ -21,7 +25,7 @@ use crate::package::turns::workqueue::Workqueue;
 use crate::platform::{Directory, Resolution, Usable};
 use crate::remote::answer::Answer;
 use crate::telemetry::audit::{AuditLog, AuditRecord};
-use crate::telemetry::events::{self, Events};
+use crate::telemetry::events::{self, Events, Note};
 use crate::telemetry::metrics::Metrics;
 
 /// How far an errand may reach: no write to an object, and no call.
@@ -77,33 +81,23 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
     let object = &*observed.facts.object;
     let uid = &object.uid;
     match errand {
-        Errand::Try(trial) => {
-            let shown = reach.directory.resolve(&trial.platform, &trial.namespace);
-            if let Resolution::Usable(usable) = shown {
-                usable.try_credential(trial.first);
-            }
-        }
+        Errand::Try(trial) => try_credential(reach, &trial),
         Errand::Doubt(finding) => memory.doubts.note(finding, observed.now),
         Errand::Back => memory.back(uid),
         Errand::See(found) => memory.requests.note(object, found, observed.now),
-        Errand::Unfollow => memory.unfollow(uid),
         Errand::ReadAhead => read_ahead(reach, object),
         Errand::WantRoom => reach.guards.want(uid, object.platform()),
         Errand::TrySoon => usable.iter().for_each(|usable| usable.session.try_soon()),
-        Errand::Wake(key) => queue.add(key),
         Errand::RestartWatch => restart_watch(reach),
         Errand::Exists(elsewhere) => exists(reach, usable, elsewhere),
-        Errand::Deleted(now) => {
-            if let (Some(usable), Some(file)) = (usable, object.file_id()) {
-                let key = usable.session.key();
-                reach.inventory.deleted(key, file, now);
-            }
-        }
+        Errand::Deleted(now) => deleted(reach, usable, object, now),
         Errand::Reopen => memory.reopen(uid),
         Errand::LookedUp(now) => memory.looked_up(uid, now),
         Errand::Proven(until) => {
-            let under = || observed.fingerprint.clone();
-            memory.set_proven(uid, until.map(|until| (under(), until)));
+            memory.set_proven(
+                uid,
+                until.map(|until| (observed.fingerprint.clone(), until)),
+            );
         }
         Errand::Unproven(answer) => {
             let session = usable.map(|usable| usable.session.key());
@@ -111,28 +105,11 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         }
         Errand::GivenBack(until) => memory.set_given_back(uid, until),
         Errand::Fail(count, until) => {
-            let failure = Failure {
-                count,
-                until,
-                fingerprint: observed.fingerprint.clone(),
-                unsaid: None,
-            };
-            memory.set_failure(uid, Some(failure));
+            memory.set_failure(uid, Some(failure(observed, count, until)));
         }
-        Errand::Anew => {
-            memory.set_failure(uid, None);
-            memory.set_given_back(uid, None);
-        }
-        Errand::Settle(outcome) => {
-            queue.add_each(memory.settle(uid, outcome));
-        }
-        Errand::Gone(file, now) => {
-            if let Some(usable) = usable {
-                let gone = (usable.witness(), file.clone());
-                memory.gone.remember(gone, now.tick);
-            }
-            queue.add_all(reach.cache.of_file(&file));
-        }
+        Errand::Anew => memory.begin_anew(uid),
+        Errand::Settle(outcome) => queue.add_each(memory.settle(uid, outcome)),
+        Errand::Gone(file, now) => gone(reach, usable, file, now),
         Errand::End(ending) => {
             reach.metrics.deleted(ending.outcome, ending.took);
             memory.owe(uid, *ending);
@@ -146,29 +123,62 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
         Errand::Contested(conflict) => {
             memory.met_conflict(uid, &object.resource_version, conflict);
         }
-        Errand::LeaveSeat => {
-            queue.add_each(memory.leave_seat(uid));
-        }
+        Errand::LeaveSeat => queue.add_each(memory.leave_seat(uid)),
         Errand::Unsaid(status) => memory.set_unsaid(uid, status),
-        Errand::Refused(part, refusal) => {
-            let words = &refusal.words;
-            tracing::warn!(part = part.as_str(), words, "a write is refused");
-            reach.metrics.write_refused(part.as_str());
-            memory.refused(uid, part, refusal, observed.fingerprint.clone());
-        }
+        Errand::Refused(part, refusal) => refused(reach, observed, part, refusal),
         Errand::NotTaken(part, failure) => {
             memory.refused(uid, part, failure, observed.fingerprint.clone());
         }
         Errand::Unaudited => memory.not_paid(uid),
-        Errand::LogNotTaken(error) => {
-            tracing::warn!(error, "a write was not taken, and is tried again");
-        }
-        Errand::Tell(note) => {
-            let about = events::about::<VersionPackage>(&object.key, uid);
-            reach.events.say(about, note);
-        }
+        Errand::LogNotTaken(error) => log_not_taken(&error),
+        Errand::Tell(note) => tell(reach, object, note),
         Errand::Log(answer, outcome) => log_answer(&answer, outcome),
     }
+}
+
+fn try_credential(reach: &Reach<'_>, trial: &Trial) {
+    let shown = reach.directory.resolve(&trial.platform, &trial.namespace);
+    if let Resolution::Usable(usable) = shown {
+        usable.try_credential(trial.first);
+    }
+}
+
+fn deleted(reach: &Reach<'_>, usable: Option<&Usable>, object: &Object, now: Now) {
+    if let (Some(usable), Some(file)) = (usable, object.file_id()) {
+        let key = usable.session.key();
+        reach.inventory.deleted(key, file, now);
+    }
+}
+
+fn failure(observed: &Observed, count: u32, until: Instant) -> Failure {
+    Failure {
+        count,
+        until,
+        fingerprint: observed.fingerprint.clone(),
+        unsaid: None,
+    }
+}
+
+fn gone(reach: &Reach<'_>, usable: Option<&Usable>, file: FileId, now: Now) {
+    reach.queue.add_all(reach.cache.of_file(&file));
+    if let Some(usable) = usable {
+        let gone = (usable.witness(), file);
+        reach.memory.gone.remember(gone, now.tick);
+    }
+}
+
+fn refused(reach: &Reach<'_>, observed: &Observed, part: Part, refusal: RefusedWrite) {
+    let words = &refusal.words;
+    tracing::warn!(part = part.as_str(), words, "a write is refused");
+    reach.metrics.write_refused(part.as_str());
+    let under = observed.fingerprint.clone();
+    let uid = &observed.facts.object.uid;
+    reach.memory.refused(uid, part, refusal, under);
+}
+
+fn tell(reach: &Reach<'_>, object: &Object, note: Note) {
+    let about = events::about::<VersionPackage>(&object.key, &object.uid);
+    reach.events.say(about, note);
 }
 
 fn read_ahead(reach: &Reach<'_>, object: &Object) {
@@ -220,6 +230,10 @@ async fn pay(
     })?;
     reach.memory.paid(uid);
     Ok(())
+}
+
+fn log_not_taken(error: &str) {
+    tracing::warn!(error, "a write was not taken, and is tried again");
 }
 
 fn log_answer(answer: &Answer, outcome: Option<Outcome>) {

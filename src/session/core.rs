@@ -11,6 +11,7 @@ mod handover;
 mod in_vain;
 mod lane;
 mod learn;
+mod shared_turn;
 mod turn;
 mod view;
 
@@ -178,7 +179,7 @@ impl Core {
         self.void_all_permits();
     }
 
-    /// See [`super::Session::request`].
+    /// Puts the ticket of an object that holds the turn of its package into the queue of its lane, or changes it.
     pub(super) fn request(&mut self, id: LaneId, ticket: &Ticket, now: Instant) -> Standing {
         self.tidy(now);
         if self
@@ -206,7 +207,7 @@ impl Core {
         self.standing(id, &ticket.uid, now)
     }
 
-    /// See [`super::Session::standing`].
+    /// Where an object stands that holds the turn of its package.
     pub(super) fn standing(&self, id: LaneId, uid: &str, now: Instant) -> Standing {
         if let Some(permit) = self.permits.get(uid).filter(|permit| permit.lane == id) {
             return Standing::Permitted {
@@ -229,7 +230,7 @@ impl Core {
         }
     }
 
-    /// See [`super::Session::withdraw`].
+    /// Gives a ticket, or a permit that was not used, back.
     pub(super) fn withdraw(&mut self, id: LaneId, uid: &str) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.queue.remove(uid);

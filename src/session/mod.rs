@@ -14,6 +14,7 @@
 //! ```
 
 mod budget;
+mod calls;
 mod call_log;
 mod core;
 mod credential;
@@ -25,14 +26,13 @@ mod ranked_tickets;
 mod snapshot;
 mod renewal_limit;
 mod queue;
+mod packages;
 mod registry;
 mod lease_bounds;
 mod ticket;
 mod token;
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -40,21 +40,18 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use self::call_log::{BOUND as CALL_LOG_BOUND, Inheritance};
-use self::core::{Core, LaneId, Learned, Underway};
+use self::core::{Core, LaneId, Learned};
 pub use self::credential::{Credential, CredentialId, Proof, Witness};
 use self::members::Members;
+pub use self::packages::{Follower, PackageKey};
 pub use self::registry::Sessions;
 pub use self::snapshot::{Outlook, SessionState, Snapshot, Standing, Turn};
 pub use self::ticket::{Priority, Purpose, Ticket};
-use crate::api::names::{AppId, Endpoint, FileId, ObjectKey};
+use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::clock::Clock;
-use crate::remote::answer::Answer;
-use crate::remote::client::{Authorization, Connection};
-use crate::remote::pages::Page;
-use crate::remote::wire::CategoryInfo;
+use crate::remote::client::Connection;
 
 /// What names a session: two `Platform`s with the same pair share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,14 +120,15 @@ impl Session {
         &self.shared.key
     }
 
-    /// Asks for a permit and tells where that leaves the object; a second ask changes nothing, unless
-    /// its priority or time differs: then the ticket moves to its new place. One for another purpose
+    /// Asks for a permit for a call for `package` and tells where that leaves the object; a second ask changes nothing,
+    /// unless its priority or time differs: then the ticket moves to its new place. One for another purpose
     /// takes the place, or the permit, of the one before.
     ///
+    /// Of several objects that ask for one package only the first has a ticket, with the most urgent of their priorities.
+    ///
     /// With a free budget, a live token and nobody waiting, the answer is a permit at once.
-    #[expect(clippy::needless_pass_by_value, reason = "a ticket is handed over")]
-    pub fn request(&self, ticket: Ticket) -> Standing {
-        self.change(|core, now| core.request(self.lane, &ticket, now))
+    pub fn request(&self, ticket: Ticket, package: &PackageKey) -> Standing {
+        self.change(|core, now| core.request_turn(self.lane, ticket, package, now))
     }
 
     /// What is known of the credential that calls go out under here.
@@ -186,93 +184,32 @@ impl Session {
         self.change(|core, now| core.try_soon(self.lane, now));
     }
 
-    /// Where the object stands.
-    pub fn standing(&self, uid: &str) -> Standing {
+    /// Where the object stands that asked for a call for `package`.
+    pub fn standing(&self, uid: &str, package: &PackageKey) -> Standing {
         let now = Instant::now();
-        self.lock().core.standing(self.lane, uid, now)
+        self.lock().core.stands(self.lane, uid, package, now)
     }
 
-    /// Gives a ticket, or a permit that was not used, back.
-    pub fn withdraw(&self, uid: &str) {
-        self.change(|core, _| core.withdraw(self.lane, uid));
+    /// The uids of the objects that wait behind `uid` for a call for `package`.
+    pub fn behind(&self, uid: &str, package: &PackageKey) -> Vec<String> {
+        self.lock().core.behind(self.lane, uid, package)
+    }
+
+    /// The call of `uid` for `package` has settled the deletion for all that wait behind it. Returns them: they wait no
+    /// longer.
+    pub fn serve(&self, uid: &str, package: &PackageKey) -> Vec<Follower> {
+        self.lock().core.serve(self.lane, uid, package)
+    }
+
+    /// Gives the turn for `package` back, with a ticket or a permit that was not used; or the place behind another object.
+    /// Returns the objects that waited behind `uid`, to be woken: one of them asks for the turn next.
+    pub fn withdraw(&self, uid: &str, package: &PackageKey) -> Vec<ObjectKey> {
+        self.change(|core, _| core.leave(self.lane, uid, package))
     }
 
     /// Remembers the intent written for the permit that the object holds.
     pub fn intend(&self, uid: &str, intent: String) {
         self.lock().core.intend(self.lane, uid, intent);
-    }
-
-    /// Uses the permit of `uid` for one DELETE over `connection` and learns from the answer.
-    /// `None` when the object holds no permit for that (any more) or no token is there: then nothing
-    /// was sent.
-    ///
-    /// A call whose future is dropped counts until its time-out would have ended.
-    pub async fn delete(
-        &self,
-        uid: &str,
-        connection: &Connection,
-        file_id: &FileId,
-    ) -> Option<Answer> {
-        let begun = self.change(|core, now| core.begin(self.lane, uid, Purpose::Delete, now));
-        let (call, authorization) = TrackedCall::new(self, begun?);
-        // No await between the check above and the send: nothing can change in between.
-        let answer = connection
-            .delete(&self.key().app_id, &authorization, file_id)
-            .await;
-        call.end(&answer);
-        Some(answer)
-    }
-
-    /// Uses the permit of `uid`, which must be for `purpose`, to look its package up, under the same rules as
-    /// [`Self::delete`]. The permit is gone then, but not the place: a ticket for the delete goes where this one was.
-    ///
-    /// # Errors
-    /// Any answer but the package.
-    pub async fn show(
-        &self,
-        uid: &str,
-        purpose: Purpose,
-        connection: &Connection,
-        file_id: &FileId,
-    ) -> Option<Result<CategoryInfo, Answer>> {
-        let begun = self.change(|core, now| core.begin(self.lane, uid, purpose, now));
-        let (call, authorization) = TrackedCall::new(self, begun?);
-        let shown = connection
-            .show(&self.key().app_id, &authorization, file_id)
-            .await;
-        call.end(shown.as_ref().err().unwrap_or(&Answer::Done(200)));
-        Some(shown)
-    }
-
-    /// Reads one page of the list over `connection` with a spare call, and learns from the answer. It
-    /// waits until no object waits for a call, and takes none of the half of each window that is kept
-    /// for those who may come. `None` once this session serves nobody any more: then nothing was sent.
-    ///
-    /// A call whose future is dropped counts until its time-out would have ended.
-    ///
-    /// # Errors
-    /// Any answer but a page.
-    pub async fn list(&self, connection: &Connection, page: u32) -> Option<Result<Page, Answer>> {
-        let begun = self.spare_call().await;
-        let (call, authorization) = TrackedCall::new(self, begun?);
-        let listed = connection
-            .list(&self.key().app_id, &authorization, page)
-            .await;
-        call.end(listed.as_ref().err().unwrap_or(&Answer::Done(200)));
-        Some(listed)
-    }
-
-    /// Begins a call once nobody else wants one.
-    async fn spare_call(&self) -> Option<(Underway, Authorization)> {
-        let _wanted = WantsSpare::new(self);
-        loop {
-            let mut told = pin!(self.shared.spare.notified());
-            told.as_mut().enable();
-            match self.change(|core, now| core.begin_spare(self.lane, now)) {
-                Poll::Ready(begun) => return begun,
-                Poll::Pending => told.await,
-            }
-        }
     }
 
     /// A look at the whole.
@@ -380,67 +317,5 @@ impl Drop for Shared {
     fn drop(&mut self) {
         // The dispatcher finds the session gone and ends.
         self.changed.notify_one();
-    }
-}
-
-/// Somebody who waits for a spare call.
-struct WantsSpare<'a>(&'a Session);
-
-impl<'a> WantsSpare<'a> {
-    fn new(session: &'a Session) -> Self {
-        session.lock().core.want_spare(session.lane);
-        Self(session)
-    }
-}
-
-impl Drop for WantsSpare<'_> {
-    fn drop(&mut self) {
-        self.0.lock().core.forgo_spare(self.0.lane);
-    }
-}
-
-/// A call with the token under way; one that is dropped before its answer counts as lost.
-struct TrackedCall<'a> {
-    session: &'a Session,
-    call: Option<Underway>,
-    _tracked: TaskTrackerToken,
-}
-
-impl<'a> TrackedCall<'a> {
-    fn new(
-        session: &'a Session,
-        (call, authorization): (Underway, Authorization),
-    ) -> (Self, Authorization) {
-        let call = Self {
-            session,
-            call: Some(call),
-            _tracked: session.shared.calls.token(),
-        };
-        (call, authorization)
-    }
-
-    fn end(mut self, answer: &Answer) {
-        self.finish(Some(answer));
-    }
-
-    fn finish(&mut self, answer: Option<&Answer>) {
-        let Some(call) = self.call.take() else {
-            return;
-        };
-        let shared = &self.session.shared;
-        // Most calls end otherwise, and need no look at the other members.
-        let by_settings =
-            matches!(answer, Some(Answer::Unavailable(_, trouble)) if trouble.needs_person());
-        let others_work = by_settings && shared.has_working_connection(call.lane());
-        shared.change(|core, now| match answer {
-            Some(answer) if others_work => core.settings_failed(&call, answer, now),
-            answer => core.ended(&call, answer, now),
-        });
-    }
-}
-
-impl Drop for TrackedCall<'_> {
-    fn drop(&mut self) {
-        self.finish(None);
     }
 }

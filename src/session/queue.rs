@@ -81,6 +81,13 @@ impl Queue {
         }
     }
 
+    /// Moves the ticket of `uid`, if there is one, to its place in `priority`.
+    pub(super) fn prioritise(&mut self, uid: &str, priority: Priority) {
+        if let Some(ticket) = self.take(uid) {
+            self.insert(&Ticket { priority, ..ticket });
+        }
+    }
+
     /// A call of `uid` failed: its tickets go behind all of its priority that have come before.
     pub(super) fn set_back(&mut self, uid: &str, now: Instant) {
         self.replace(uid, |setbacks, order| {

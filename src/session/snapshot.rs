@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Proof, Purpose, Ticket};
+use crate::api::names::ObjectKey;
 use crate::remote::answer::{Detail, Trouble};
 
 /// What the session as a whole waits for.
@@ -144,8 +145,13 @@ impl Snapshot {
 /// Where an object stands in its session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
-    /// It holds neither ticket nor permit.
+    /// It holds neither ticket nor permit, and waits behind nobody.
     Absent,
+    /// It waits behind another object that has the turn of the same package.
+    Behind {
+        /// That object.
+        ahead: ObjectKey,
+    },
     /// It holds a ticket.
     Waiting {
         /// What it wants the call for.

@@ -11,9 +11,6 @@ pub fn beforehand(seen: &Observation, decision: &Decision, now: Now) -> Vec<Erra
     let mut errands = Vec::new();
     if !decision.keeps_seat() {
         errands.push(Errand::LeaveSeat);
-        if !matches!(decision, Decision::Follow { .. }) {
-            errands.push(Errand::Unfollow);
-        }
     } else if waits_for_room(seen) {
         errands.push(Errand::WantRoom);
     }

@@ -44,7 +44,6 @@ pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> V
         | Decision::AddFinalizer
         | Decision::Rest { .. }
         | Decision::Request(_)
-        | Decision::Follow { .. }
         | Decision::WriteIntent(_)
         | Decision::LookUp
         | Decision::Confirm

@@ -6,7 +6,7 @@ use crate::api::names::ObjectKey;
 use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
 use crate::package::memory::own_write::Conflict;
-use crate::session::{Priority, Ticket};
+use crate::session::Ticket;
 
 /// What to do next. At most one effect.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,13 +42,6 @@ pub enum Decision {
     },
     /// Ask for a permit, or go on waiting for it with this ticket.
     Request(Ticket),
-    /// Wait for another object that is about to delete the same package.
-    Follow {
-        /// That object.
-        ahead: ObjectKey,
-        /// Whose turn it waits for: the other one's comes no later.
-        priority: Priority,
-    },
     /// Write the intent of this attempt; this one once more, where its write met a conflict or was overwritten.
     WriteIntent(Option<String>),
     /// Look the package up, to compare it with what is expected.
@@ -81,7 +74,6 @@ impl Decision {
             | Self::Tell { .. }
             | Self::Release { .. }
             | Self::Rest { .. }
-            | Self::Follow { .. }
             | Self::RestartWatch
             | Self::GiveBack(_) => false,
         }

@@ -23,10 +23,6 @@ pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
         keepers: seen.keepers.clone(),
         anew: seen.anew,
     }));
-    if seen.ahead.is_none() {
-        // Its session may be another one since it began to follow.
-        errands.push(Errand::Unfollow);
-    }
     if seen.misplaced {
         errands.push(Errand::LeaveSeat);
     }

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Now, Unbelieved};
-use crate::api::names::{AppId, Endpoint, ObjectKey};
+use crate::api::names::{AppId, Endpoint};
 use crate::api::outcome::Outcome;
 use crate::api::platform::{Mode, PlatformReason};
 use crate::guard::Judgement;
@@ -70,10 +70,6 @@ pub struct Observation {
     pub finding: Option<Finding>,
     /// The credentials that are to be tried, since it depends on them who wants it.
     pub trials: Vec<Trial>,
-    /// Another object that is about to delete the same package.
-    pub ahead: Option<ObjectKey>,
-    /// Whether another one that is being deleted waits behind it for the same package.
-    pub hurried: bool,
     /// What the guard of its application says.
     pub guard: Judgement,
     /// Until when what the platform confirmed of `spec.expect` counts, for this spec and since the last call.
@@ -116,7 +112,7 @@ impl Observation {
     pub(in crate::package) fn intent(&self) -> Option<&str> {
         match &self.standing {
             Standing::Permitted { intent, .. } => intent.as_deref(),
-            Standing::Absent | Standing::Waiting { .. } => None,
+            Standing::Absent | Standing::Behind { .. } | Standing::Waiting { .. } => None,
         }
     }
 

@@ -13,12 +13,6 @@ const WRITES_HANG_PAUSE: Duration = Duration::from_secs(30);
 
 /// What to do for an object that nothing holds.
 pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
-    if let Some(ahead) = &seen.ahead {
-        return Decision::Follow {
-            ahead: ahead.clone(),
-            priority: priority(going),
-        };
-    }
     let object = &*seen.object;
     // Whose package it is stands in its status before anybody is asked about it.
     if object.application().is_none() {
@@ -30,7 +24,6 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     if seen.writes_hang && seen.intent().is_none() {
         return waits_for_writes(&object.key.namespace, now);
     }
-    let urgent = going || seen.hurried;
     let purpose = if seen.unproven.is_some() {
         Purpose::Confirm
     } else if seen.looks_first || needs_proof(seen, now) {
@@ -40,56 +33,43 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     };
     match &seen.standing {
         Standing::Permitted {
-            purpose: Purpose::LookUp,
-            ..
-        } if purpose == Purpose::LookUp => Decision::LookUp,
-        Standing::Permitted {
-            purpose: Purpose::Confirm,
-            ..
-        } if purpose == Purpose::Confirm => Decision::Confirm,
-        Standing::Permitted {
-            purpose: permitted, ..
-        } if *permitted != purpose => Decision::Request(ticket(seen, purpose, urgent, now)),
+            purpose: permitted,
+            intent,
+        } if *permitted == purpose => match purpose {
+            Purpose::LookUp => Decision::LookUp,
+            Purpose::Confirm => Decision::Confirm,
+            Purpose::Delete => delete(seen, intent.as_ref(), now),
+        },
         // Who waits asks again: a retired object that was deleted since moves up.
         Standing::Absent
+        | Standing::Behind { .. }
         | Standing::Waiting { .. }
-        | Standing::Permitted {
-            purpose: Purpose::LookUp | Purpose::Confirm,
-            ..
-        } => Decision::Request(ticket(seen, purpose, urgent, now)),
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            ..
-        } if seen.blind => Decision::RestartWatch,
-        // The record that counts it is being written, and wakes it.
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            ..
-        } if seen.guard == Judgement::Free(OnRecord::Awaited) => Decision::Await(now.tick + ECHO_BOUND),
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            ..
-        } if seen.guard == Judgement::Free(OnRecord::Unrecorded) => Decision::GiveBack(
+        | Standing::Permitted { .. } => Decision::Request(ticket(seen, purpose, going, now)),
+    }
+}
+
+/// What to do with a permit for a DELETE, for which this `intent` was drawn.
+fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
+    if seen.blind {
+        return Decision::RestartWatch;
+    }
+    // The record that counts it is being written, and wakes it.
+    if seen.guard == Judgement::Free(OnRecord::Awaited) {
+        return Decision::Await(now.tick + ECHO_BOUND);
+    }
+    if seen.guard == Judgement::Free(OnRecord::Unrecorded) {
+        return Decision::GiveBack(
             "the deletion can't be counted, since the status of its Platform can't be written, which is tried again with growing pauses of up to a minute"
                 .to_owned(),
-        ),
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            intent: None,
-        } => Decision::WriteIntent(None),
-        Standing::Permitted {
-            purpose: Purpose::Delete,
-            intent: Some(intent),
-        } => {
-            let deletion = object.status.deletion.as_ref();
-            let shown = deletion.and_then(|deletion| deletion.intent.as_ref());
-            // The last write of this object is back, so an intent that isn't shown met a conflict or was overwritten.
-            if shown == Some(intent) {
-                Decision::Send
-            } else {
-                Decision::WriteIntent(Some(intent.clone()))
-            }
-        }
+        );
+    }
+    let deletion = seen.object.status.deletion.as_ref();
+    let shown = deletion.and_then(|deletion| deletion.intent.as_ref());
+    match intent {
+        None => Decision::WriteIntent(None),
+        Some(intent) if shown == Some(intent) => Decision::Send,
+        // The last write of this object is back, so an intent that isn't shown met a conflict or was overwritten.
+        Some(intent) => Decision::WriteIntent(Some(intent.clone())),
     }
 }
 
@@ -109,21 +89,17 @@ fn waits_for_writes(namespace: &str, now: Now) -> Decision {
     }
 }
 
-fn ticket(seen: &Observation, purpose: Purpose, urgent: bool, now: Now) -> Ticket {
+fn ticket(seen: &Observation, purpose: Purpose, going: bool, now: Now) -> Ticket {
     Ticket {
         uid: seen.object.uid.clone(),
         key: seen.object.key.clone(),
         purpose,
-        priority: priority(urgent),
+        // Somebody waits for the end of an object that is being deleted.
+        priority: if going {
+            Priority::Deletion
+        } else {
+            Priority::Retirement
+        },
         requested_at: seen.asked_at(now),
-    }
-}
-
-/// Somebody waits for the end of an object that is being deleted, or of who waits behind it.
-fn priority(urgent: bool) -> Priority {
-    if urgent {
-        Priority::Deletion
-    } else {
-        Priority::Retirement
     }
 }

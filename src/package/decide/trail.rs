@@ -17,7 +17,6 @@ pub(super) fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now
     };
     match decision {
         Decision::Request(_)
-        | Decision::Follow { .. }
         | Decision::WriteIntent(_)
         | Decision::LookUp
         | Decision::Confirm
@@ -69,10 +68,6 @@ mod tests {
                 priority: Priority::Deletion,
                 requested_at: now.wall,
             }),
-            Decision::Follow {
-                ahead: ObjectKey::new("n", "b"),
-                priority: Priority::Deletion,
-            },
             Decision::WriteIntent(None),
             Decision::LookUp,
             Decision::Confirm,

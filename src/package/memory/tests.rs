@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -8,7 +9,10 @@ use crate::package::fixtures::app;
 use crate::package::memory::own_write::{Echo, Part, RefusedWrite};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
-use crate::session::{Credential, CredentialId, Member, Priority, SessionKey, Sessions};
+use crate::session::{
+    Credential, CredentialId, Member, PackageKey, Priority, Purpose, SessionKey, Sessions,
+    Standing, Ticket,
+};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new("fleet", name)
@@ -22,7 +26,11 @@ fn place() -> SessionKey {
 }
 
 fn package() -> PackageKey {
-    ((place(), CredentialId::of(1)), "f-1".parse().unwrap(), None)
+    PackageKey {
+        credential: CredentialId::of(1),
+        file_id: "f-1".parse().unwrap(),
+        accepted_at: None,
+    }
 }
 
 fn seat() -> Seat {
@@ -52,97 +60,80 @@ fn seat() -> Seat {
     }
 }
 
-/// A seat for the same package at another endpoint.
-fn elsewhere(seat: &Seat) -> Seat {
-    let place = SessionKey {
-        endpoint: "https://127.0.0.1:2".parse().unwrap(),
-        ..place()
+/// A retired object asks for the turn of its package.
+fn asks(memory: &Memory, uid: &str, seat: &Seat) -> Standing {
+    let ticket = Ticket {
+        uid: uid.to_owned(),
+        key: key(uid),
+        purpose: Purpose::Delete,
+        priority: Priority::Retirement,
+        requested_at: Timestamp::UNIX_EPOCH,
     };
-    Seat {
-        package: ((place, CredentialId::of(1)), seat.package.1.clone(), None),
+    memory.take_seat(uid, seat.clone());
+    seat.session.request(ticket, &seat.package)
+}
+
+fn is_behind(standing: &Standing, ahead: &str) -> bool {
+    *standing == Standing::Behind { ahead: key(ahead) }
+}
+
+#[tokio::test]
+async fn a_call_that_settles_a_deletion_settles_it_for_all_that_wait_behind_it_and_no_other() {
+    let (memory, seat) = (Memory::default(), seat());
+    let elsewhere = Seat {
+        package: PackageKey {
+            accepted_at: Some("https://127.0.0.1:2".parse().unwrap()),
+            ..package()
+        },
         ..seat.clone()
-    }
-}
-
-/// A retired object begins to wait behind the leader.
-fn behind(memory: &Memory, uid: &str) -> Following {
-    memory.follow(uid, &key(uid), &package(), Priority::Retirement)
-}
-
-#[tokio::test]
-async fn the_first_deletion_behind_a_leader_hurries_it_and_no_later_one() {
-    let (memory, seat) = (Memory::default(), seat());
-    let deleted = |uid| memory.follow(uid, &key(uid), &package(), Priority::Deletion);
-    assert!(memory.take_seat("a", &key("a"), seat));
-    assert_eq!(behind(&memory, "b"), Following::Waits);
-    assert!(!memory.is_hurried("a"));
-    assert_eq!(deleted("c"), Following::Hurries(key("a")));
-    assert!(memory.is_hurried("a"));
-    assert_eq!(deleted("d"), Following::Waits);
-    assert_eq!(deleted("c"), Following::Waits);
-    memory.leave_seat("a");
-    assert!(!memory.is_hurried("a"), "nobody waits behind it any more");
-}
-
-#[tokio::test]
-async fn one_package_has_one_leader_and_its_success_serves_those_behind_it() {
-    let (memory, seat) = (Memory::default(), seat());
-    assert!(memory.take_seat("a", &key("a"), seat.clone()));
-    assert!(!memory.take_seat("b", &key("b"), seat.clone()));
-    assert_eq!(behind(&memory, "b"), Following::Waits);
-    assert_eq!(behind(&memory, "b"), Following::Waits);
+    };
+    assert!(matches!(
+        asks(&memory, "a", &seat),
+        Standing::Waiting { .. }
+    ));
+    assert!(is_behind(&asks(&memory, "b", &seat), "a"));
+    assert!(is_behind(&asks(&memory, "c", &seat), "a"));
+    assert!(matches!(
+        asks(&memory, "d", &elsewhere),
+        Standing::Waiting { .. }
+    ));
+    assert!(memory.leave_seat("c").is_empty());
     assert_eq!(memory.settle("a", Outcome::Deleted), [key("b")]);
-    assert_eq!(memory.settled("b"), Some(Outcome::Deleted));
-    assert!(memory.leave_seat("a").is_empty());
-}
-
-#[tokio::test]
-async fn an_outcome_is_that_of_one_object_and_goes_with_it() {
-    let (memory, seat) = (Memory::default(), seat());
-    assert!(memory.take_seat("uid-a", &key("a"), seat));
-    assert_eq!(behind(&memory, "uid-b"), Following::Waits);
-    memory.settle("uid-a", Outcome::Deleted);
-    assert_eq!(memory.settled("uid-b"), Some(Outcome::Deleted));
-    memory.forget("uid-b");
-    assert_eq!(memory.settled("uid-b"), None);
-    assert!(memory.state.lock().seats.follows.is_empty());
-}
-
-#[tokio::test]
-async fn who_has_left_a_leader_is_not_served_by_its_call() {
-    let (memory, seat) = (Memory::default(), seat());
-    let other = elsewhere(&seat);
-    assert!(memory.take_seat("a", &key("a"), seat));
-    for uid in ["b", "c", "d"] {
-        assert_eq!(behind(&memory, uid), Following::Waits);
-    }
-    // One's Platform has another endpoint now, one is paused.
-    assert!(memory.take_seat("b", &key("b"), other));
-    memory.unfollow("c");
-    assert_eq!(memory.settle("a", Outcome::Deleted), [key("d")]);
-    for (uid, outcome) in [("b", None), ("c", None), ("d", Some(Outcome::Deleted))] {
+    for (uid, outcome) in [("b", Some(Outcome::Deleted)), ("c", None), ("d", None)] {
         assert_eq!(memory.settled(uid), outcome, "{uid}");
     }
+    assert!(memory.leave_seat("a").is_empty());
+    memory.forget("b");
+    assert_eq!(memory.settled("b"), None);
 }
 
 #[tokio::test]
-async fn who_is_called_for_elsewhere_waits_for_nobody_here() {
+async fn objects_that_waited_behind_one_that_goes_ask_for_the_turn_themselves() {
     let (memory, seat) = (Memory::default(), seat());
-    let other = elsewhere(&seat);
-    assert!(memory.take_seat("a", &key("a"), seat));
-    assert_eq!(memory.leader(&other.package), None);
-    assert!(memory.take_seat("b", &key("b"), other));
-}
-
-#[tokio::test]
-async fn whoever_waited_behind_a_leader_that_leaves_decides_anew() {
-    let (memory, seat) = (Memory::default(), seat());
-    assert!(memory.take_seat("a", &key("a"), seat.clone()));
-    assert_eq!(behind(&memory, "b"), Following::Waits);
+    asks(&memory, "a", &seat);
+    assert!(is_behind(&asks(&memory, "b", &seat), "a"));
     assert_eq!(memory.forget("a"), [key("b")]);
     assert_eq!(memory.settled("b"), None);
-    assert_eq!(behind(&memory, "b"), Following::Nobody);
-    assert!(memory.take_seat("b", &key("b"), seat));
+    assert!(matches!(
+        asks(&memory, "b", &seat),
+        Standing::Waiting { .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_look_up_of_a_package_counts_for_all_that_wait_behind_it() {
+    let (memory, seat) = (Memory::default(), seat());
+    let now = crate::clock::Clock::default().now();
+    let retired =
+        |name: &str| crate::package::fixtures::retired(crate::package::fixtures::object(name));
+    for name in ["a", "b"] {
+        let object = retired(name);
+        memory.requests.see(&object, now);
+        asks(&memory, &object.uid, &seat);
+        assert!(memory.requests.looks_first(&object.uid));
+    }
+    memory.looked_up("uid-a", now);
+    assert!(!memory.requests.looks_first("uid-a") && !memory.requests.looks_first("uid-b"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::remote::answer::Detail;
 use crate::session::SessionState;
 use crate::session::breaker::Breaker;
 use crate::session::budget::{self, Room};
+use crate::session::packages::Packages;
 use crate::session::queue::Queue;
 use crate::session::stall_news::StallNews;
 use crate::session::token::Tokens;
@@ -42,6 +43,7 @@ pub(in crate::session) enum Learned {
 pub(in crate::session) struct Lane {
     pub(super) terms: Terms,
     pub(super) queue: Queue,
+    pub(super) packages: Packages,
     /// How many want a call that nobody in the queue waits for.
     pub(super) spare: usize,
     pub(super) tokens: Tokens,
@@ -70,6 +72,7 @@ impl Lane {
     pub(super) fn new(terms: Terms, chance: Rng) -> Self {
         Self {
             queue: Queue::new(),
+            packages: Packages::default(),
             spare: 0,
             tokens: Tokens::new(terms.credential.clone()),
             health: Breaker::new(chance),
@@ -235,6 +238,8 @@ impl Core {
         let mut unused: Vec<_> = self
             .lanes
             .iter()
+            // Objects that wait for the turn of a package there are woken when its holder leaves.
+            .filter(|(_, lane)| lane.packages.is_empty())
             .filter_map(|(id, lane)| Some((lane.abandoned?, *id)))
             .collect();
         unused.sort_unstable();

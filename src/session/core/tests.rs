@@ -6,6 +6,7 @@ mod lanes;
 mod logins;
 mod look_ups;
 mod odd_answers;
+mod shared_turns;
 mod short_lives;
 mod starving;
 mod strangers;

@@ -8,8 +8,11 @@ use super::*;
 use crate::remote::answer::{Answer, Detail, TlsFault, Trouble};
 use crate::remote::client::{Authorization, Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
+use crate::session::calls::TrackedCall;
 use crate::session::core::Underway;
-use crate::session::{Credential, Priority, Purpose, SessionState, Standing, Ticket, TrackedCall};
+use crate::session::{
+    Credential, CredentialId, PackageKey, Priority, Purpose, SessionState, Standing, Ticket,
+};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_secs(60);
@@ -64,6 +67,37 @@ fn ticket(n: i64) -> Ticket {
     }
 }
 
+/// What an object does whose package no other object names.
+trait Alone {
+    fn ask(&self, ticket: Ticket) -> Standing;
+    fn stands(&self, uid: &str) -> Standing;
+    fn leave(&self, uid: &str);
+}
+
+/// The package that only the object `uid` names.
+fn package(uid: &str) -> PackageKey {
+    PackageKey {
+        credential: CredentialId::of(1),
+        file_id: uid.parse().unwrap(),
+        accepted_at: None,
+    }
+}
+
+impl Alone for Session {
+    fn ask(&self, ticket: Ticket) -> Standing {
+        let package = package(&ticket.uid);
+        self.request(ticket, &package)
+    }
+
+    fn stands(&self, uid: &str) -> Standing {
+        self.standing(uid, &package(uid))
+    }
+
+    fn leave(&self, uid: &str) {
+        assert!(self.withdraw(uid, &package(uid)).is_empty());
+    }
+}
+
 async fn delete(session: &Session, uid: &str) -> Option<Answer> {
     let file_id = "f1".parse().unwrap();
     session.delete(uid, &connection(), &file_id).await
@@ -78,7 +112,7 @@ fn begin(session: &Session, n: i64) -> (Underway, Authorization) {
 
 /// The platform accepts the token of `session`, a window ago: before that its calls go one by one.
 async fn accepted(session: &Session) {
-    session.request(ticket(0));
+    session.ask(ticket(0));
     let (call, _) = begin(session, 0);
     session.change(|core, now| core.ended(&call, Some(&Answer::Done(200)), now));
     sleep(WINDOW).await;
@@ -100,7 +134,7 @@ async fn two_platforms_of_one_application_share_a_session_and_the_lower_quota_co
     let other = sessions.join(&platform("b"), key("app"), member(2, handed_in()));
     assert!(Arc::ptr_eq(&one, &other));
     accepted(&one).await;
-    let permitted = |n| matches!(one.request(ticket(n)), Standing::Permitted { .. });
+    let permitted = |n| matches!(one.ask(ticket(n)), Standing::Permitted { .. });
     assert_eq!((1..=5).filter(|n| permitted(*n)).count(), 2);
     let apart = sessions.join(&platform("b"), key("other"), member(2, handed_in()));
     assert!(!Arc::ptr_eq(&one, &apart));
@@ -108,7 +142,7 @@ async fn two_platforms_of_one_application_share_a_session_and_the_lower_quota_co
     // The higher quota counts again, and the dispatcher hands out what it allows.
     sleep(Duration::from_millis(1)).await;
     for n in 1..=5 {
-        let standing = one.standing(&format!("u{n}"));
+        let standing = one.stands(&format!("u{n}"));
         assert!(matches!(standing, Standing::Permitted { .. }), "{n}");
     }
 }
@@ -117,29 +151,26 @@ async fn two_platforms_of_one_application_share_a_session_and_the_lower_quota_co
 async fn the_log_of_a_session_outlives_its_last_platform_by_a_window() {
     let (sessions, _woken) = sessions().await;
     let first = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
-    first.request(ticket(1));
+    first.ask(ticket(1));
     assert!(delete(&first, "u1").await.is_some());
     sessions.leave(&platform("a"));
     assert!(sessions.snapshots().is_empty());
     let again = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
-    assert!(matches!(again.request(ticket(2)), Standing::Waiting { .. }));
+    assert!(matches!(again.ask(ticket(2)), Standing::Waiting { .. }));
     sessions.leave(&platform("a"));
     sleep(WINDOW + Duration::from_secs(20)).await;
     let fresh = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
     assert!(!Arc::ptr_eq(&first, &fresh));
-    assert!(matches!(
-        fresh.request(ticket(2)),
-        Standing::Permitted { .. }
-    ));
-    assert!(matches!(first.request(ticket(3)), Standing::Waiting { .. }));
+    assert!(matches!(fresh.ask(ticket(2)), Standing::Permitted { .. }));
+    assert!(matches!(first.ask(ticket(3)), Standing::Waiting { .. }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_are_woken_when_the_last_platform_leaves() {
     let (sessions, mut woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
-    session.request(ticket(1));
-    session.request(ticket(2));
+    session.ask(ticket(1));
+    session.ask(ticket(2));
     drop(session);
     sessions.leave(&platform("a"));
     let mut names = [
@@ -154,16 +185,16 @@ async fn those_who_wait_are_woken_when_the_last_platform_leaves() {
 async fn the_dispatcher_wakes_the_next_when_its_turn_has_come() {
     let (sessions, mut woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
-    session.request(ticket(1));
-    session.request(ticket(2));
-    session.request(ticket(3));
-    session.withdraw("u2");
+    session.ask(ticket(1));
+    session.ask(ticket(2));
+    session.ask(ticket(3));
+    session.leave("u2");
     assert!(delete(&session, "u1").await.is_some());
     let answered = Instant::now();
     let next = timeout(WINDOW * 2, woken.recv()).await.unwrap();
     assert_eq!(next, Some(ticket(3).key));
     assert!(answered.elapsed() >= WINDOW && answered.elapsed() < WINDOW + Duration::from_secs(16));
-    assert!(matches!(session.standing("u3"), Standing::Permitted { .. }));
+    assert!(matches!(session.stands("u3"), Standing::Permitted { .. }));
 }
 
 /// A session of five calls with ten thousand waiting, of which the first five hold a permit.
@@ -171,7 +202,7 @@ async fn crowded(sessions: &Sessions) -> Arc<Session> {
     let session = sessions.join(&platform("crowded"), key("crowded"), member(5, handed_in()));
     accepted(&session).await;
     for n in 1..=10_000 {
-        session.request(ticket(n));
+        session.ask(ticket(n));
     }
     session
 }
@@ -193,11 +224,11 @@ async fn serves_beside(
         ..member(1, handed_in())
     };
     let session = sessions.join(&platform("own"), key("own"), own);
-    let standing = session.request(ticket(20_001));
+    let standing = session.ask(ticket(20_001));
     assert!(matches!(standing, Standing::Permitted { intent: None, .. }));
     assert!(delete(&session, "u20001").await.is_some());
     assert_eq!(began.elapsed(), Duration::ZERO);
-    session.request(ticket(20_002));
+    session.ask(ticket(20_002));
     assert_eq!(woken.recv().await, Some(ticket(20_002).key));
     assert_eq!(began.elapsed(), window);
     let after = other.snapshot();
@@ -243,8 +274,8 @@ async fn a_session_with_ten_thousand_waiting_costs_another_nothing() {
 async fn a_dropped_call_is_stamped_as_lost() {
     let (sessions, mut woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
-    session.request(ticket(1));
-    session.request(ticket(2));
+    session.ask(ticket(1));
+    session.ask(ticket(2));
     let started = Instant::now();
     drop(TrackedCall::new(&session, begin(&session, 1)));
     assert_eq!(woken.recv().await, Some(ticket(2).key));
@@ -262,7 +293,7 @@ async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_anoth
     let answer = Answer::Unavailable(Detail::default(), Trouble::TlsMismatch(TlsFault::Version));
     let fail = |numbers: std::ops::RangeInclusive<i64>| {
         for n in numbers {
-            session.request(ticket(n));
+            session.ask(ticket(n));
             TrackedCall::new(&session, begin(&session, n))
                 .0
                 .end(&answer);
@@ -271,10 +302,7 @@ async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_anoth
     bad.1.connection.set_broken();
     fail(1..=20);
     assert_eq!(beside.snapshot().state, SessionState::Open);
-    assert!(matches!(
-        beside.request(ticket(21)),
-        Standing::Permitted { .. }
-    ));
+    assert!(matches!(beside.ask(ticket(21)), Standing::Permitted { .. }));
     // Where nobody's work, it is told of all.
     good.1.connection.set_broken();
     fail(22..=26);
@@ -288,7 +316,7 @@ async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_anoth
 async fn a_look_up_uses_the_permit_for_it_and_the_delete_needs_another() {
     let (sessions, _woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
-    session.request(Ticket {
+    session.ask(Ticket {
         purpose: Purpose::LookUp,
         ..ticket(1)
     });
@@ -305,7 +333,7 @@ async fn a_look_up_uses_the_permit_for_it_and_the_delete_needs_another() {
             .await,
         None
     );
-    session.request(ticket(1));
+    session.ask(ticket(1));
     assert!(delete(&session, "u1").await.is_some());
     assert_eq!(session.snapshot().calls_in_window, 2);
 }
@@ -314,8 +342,8 @@ async fn a_look_up_uses_the_permit_for_it_and_the_delete_needs_another() {
 async fn a_page_is_read_once_nobody_waits_and_never_once_nobody_is_served() {
     let (sessions, mut woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
-    session.request(ticket(1));
-    session.request(ticket(2));
+    session.ask(ticket(1));
+    session.ask(ticket(2));
     let begun = Instant::now();
     let listing = tokio::spawn({
         let session = Arc::clone(&session);
@@ -353,8 +381,8 @@ async fn an_object_without_a_permit_sends_nothing() {
     let (sessions, _woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(1, handed_in()));
     assert_eq!(delete(&session, "u1").await, None);
-    session.request(ticket(1));
-    session.request(ticket(2));
+    session.ask(ticket(1));
+    session.ask(ticket(2));
     assert_eq!(delete(&session, "u2").await, None);
     assert!(delete(&session, "u1").await.is_some());
     assert_eq!(
@@ -370,15 +398,12 @@ async fn those_who_wait_for_a_login_that_finds_nobody_see_so() {
     let (sessions, mut woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(100, login()));
     for n in 1..=3 {
-        assert!(matches!(
-            session.request(ticket(n)),
-            Standing::Waiting { .. }
-        ));
+        assert!(matches!(session.ask(ticket(n)), Standing::Waiting { .. }));
     }
     assert_eq!(woken.recv().await, Some(ticket(1).key));
     let Standing::Waiting {
         state, position, ..
-    } = session.standing("u3")
+    } = session.stands("u3")
     else {
         panic!("there is no token");
     };
@@ -393,13 +418,13 @@ async fn those_who_wait_for_a_login_that_finds_nobody_see_so() {
 async fn once_closed_nothing_new_is_sent_and_drained_waits_for_what_is_under_way() {
     let (sessions, _woken) = sessions().await;
     let session = sessions.join(&platform("a"), key("app"), member(9, handed_in()));
-    session.request(ticket(1));
-    session.request(ticket(2));
+    session.ask(ticket(1));
+    session.ask(ticket(2));
     let under_way = TrackedCall::new(&session, begin(&session, 1));
     sessions.close();
     assert_eq!(delete(&session, "u2").await, None);
     let late = sessions.join(&platform("b"), key("late"), member(9, handed_in()));
-    assert!(matches!(late.request(ticket(3)), Standing::Waiting { .. }));
+    assert!(matches!(late.ask(ticket(3)), Standing::Waiting { .. }));
     let patience = Duration::from_secs(8);
     assert!(timeout(patience, sessions.drained()).await.is_err());
     drop(under_way);

@@ -1,7 +1,6 @@
 //! What is done before a decision is carried out, and what a chain of objects of one package does.
 
 use super::*;
-use crate::package::memory::Following;
 use crate::session::{Priority, Ticket};
 
 fn does(seen: &Observation, decision: &Decision) -> Vec<Errand> {
@@ -12,13 +11,6 @@ fn permitted() -> Standing {
     Standing::Permitted {
         purpose: Purpose::Delete,
         intent: None,
-    }
-}
-
-fn follow() -> Decision {
-    Decision::Follow {
-        ahead: ObjectKey::new("fleet", "b"),
-        priority: Priority::Deletion,
     }
 }
 
@@ -33,15 +25,14 @@ fn request() -> Decision {
 }
 
 #[test]
-fn who_has_no_use_for_a_seat_leaves_it_and_who_waits_behind_another_goes_on_waiting() {
+fn an_object_that_has_no_use_for_its_seat_leaves_it() {
     let rest = Decision::Rest {
         reason: Reason::Paused,
         message: "held".into(),
         until: None,
     };
     let seen = seen(going());
-    assert_eq!(does(&seen, &rest), [Errand::LeaveSeat, Errand::Unfollow]);
-    assert_eq!(does(&seen, &follow()), [Errand::LeaveSeat]);
+    assert_eq!(does(&seen, &rest), [Errand::LeaveSeat]);
     for decision in [
         Decision::Await(Instant::now()),
         Decision::LookUp,
@@ -84,27 +75,24 @@ fn the_platform_is_read_while_a_first_intent_is_written_and_not_for_one_written_
 }
 
 #[test]
-fn the_first_deletion_that_waits_behind_a_retirement_wakes_it_and_who_waits_for_nobody_looks_again()
-{
-    let (seen, now) = (seen(going()), now());
-    let after = |following| {
-        let effect = Effect::Follows(following);
-        conclude(&seen, &follow(), &effect, now, 0.0)
-    };
+fn an_object_that_waits_behind_another_says_so_once() {
     let ahead = ObjectKey::new("fleet", "b");
-    let hurries = after(Following::Hurries(ahead.clone()));
-    assert_eq!(hurries.errands, [Errand::Wake(ahead)]);
-    assert_eq!(reason(&hurries), "Queued");
-    assert_eq!(after(Following::Waits).errands, []);
-    let alone = after(Following::Nobody);
-    assert_eq!((alone.status, alone.wake), (None, Some(now.tick)));
+    let behind = Effect::Seated(Standing::Behind { ahead });
+    let after = |object| conclude(&seen(object), &request(), &behind, now(), 0.0);
+    let first = after(going());
+    assert_eq!((&*reason(&first), first.errands.len()), ("Queued", 0));
+    let said = Object {
+        status: first.status.unwrap(),
+        ..going()
+    };
+    assert_eq!(after(said).status, None);
 }
 
 #[test]
 fn a_blind_watch_is_made_anew_and_the_object_looks_again_in_a_while() {
     let (seen, now) = (seen(going()), now());
     let restart = Decision::RestartWatch;
-    assert_eq!(does(&seen, &restart), [Errand::LeaveSeat, Errand::Unfollow]);
+    assert_eq!(does(&seen, &restart), [Errand::LeaveSeat]);
     let report = conclude(&seen, &restart, &Effect::Nothing, now, 0.0);
     assert_eq!(report.errands, [Errand::RestartWatch]);
     assert_eq!(report.wake, Some(now.tick + GIVE_BACK_PAUSE));

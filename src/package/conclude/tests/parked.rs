@@ -1,7 +1,6 @@
 //! What an object says that waits for its turn again and again.
 
 use super::*;
-use crate::package::memory::Following;
 
 #[test]
 fn an_object_that_has_its_ticket_says_its_place_where_it_says_what_is_over_by_then() {
@@ -14,10 +13,6 @@ fn an_object_that_has_its_ticket_says_its_place_where_it_says_what_is_over_by_th
         writes_hang: true,
         ..seen(going())
     };
-    let ahead = Observation {
-        ahead: Some(ObjectKey::new("fleet", "b")),
-        ..seen(going())
-    };
     for (before, begins) in [
         (hindered, "Nothing is sent: a definition"),
         (
@@ -25,13 +20,14 @@ fn an_object_that_has_its_ticket_says_its_place_where_it_says_what_is_over_by_th
             "The object asks for its turn once objects of namespace",
         ),
         (
-            ahead,
+            seen(going()),
             "Waiting for another object that is about to delete the same package: fleet/b",
         ),
     ] {
         let decision = decide::decide(&before, now);
-        let effect = if let Decision::Follow { .. } = &decision {
-            Effect::Follows(Following::Waits)
+        let effect = if let Decision::Request(_) = &decision {
+            let ahead = ObjectKey::new("fleet", "b");
+            Effect::Seated(Standing::Behind { ahead })
         } else {
             Effect::Nothing
         };

@@ -60,6 +60,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
     ];
     let standing = prop_oneof![
         1 => Just(Standing::Absent),
+        1 => Just(Standing::Behind { ahead: ObjectKey::new("n", "c") }),
         1 => Just(Standing::Waiting {
             purpose: Purpose::Delete,
             position: 1,
@@ -77,7 +78,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
         claim,
         standing,
         settled,
-        any::<[bool; 6]>(),
+        any::<[bool; 5]>(),
         0_u64..10,
         prop_oneof![
             1 => Just(Judgement::Held("h-1".into())),
@@ -93,7 +94,7 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                 claim,
                 standing,
                 settled,
-                [pending, blind, ahead, waiting, hindered, looks_first],
+                [pending, blind, waiting, hindered, looks_first],
                 seconds,
                 guard,
             )| {
@@ -131,8 +132,6 @@ fn any_observation() -> impl Strategy<Value = (Observation, Duration)> {
                         Known::Unread
                     },
                     claim,
-                    ahead: ahead.then(|| ObjectKey::new("n", "c")),
-                    hurried: blind,
                     unproven: None,
                     given_back: 0,
                     finding: None,
@@ -167,7 +166,8 @@ proptest! {
             prop_assert!(object.has_finalizer() && !object.paused && object.spec.is_ok());
             prop_assert!(object.is_retired(now.wall) || object.deleted_at.is_some());
             prop_assert!(object.deleted_at.is_none() || !object.is_retained());
-            prop_assert!(seen.settled.is_none() && matches!(seen.claim, Claim::Nobody | Claim::Disregarded(_)) && seen.ahead.is_none());
+            prop_assert!(seen.settled.is_none() && matches!(seen.claim, Claim::Nobody | Claim::Disregarded(_)));
+            prop_assert!(seen.intent().is_some());
             prop_assert!(seen.echo == Echo::Seen && !seen.blind && seen.hindrance.is_none());
             prop_assert!(matches!(seen.guard, Judgement::Free(_)) && !seen.looks_first);
             prop_assert_eq!(&seen.platform, &usable("app-1", Mode::Enforce));

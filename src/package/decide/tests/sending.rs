@@ -195,32 +195,18 @@ fn a_permit_is_given_back_where_the_platform_cannot_be_confirmed() {
 }
 
 #[test]
-fn of_several_objects_that_go_with_one_package_only_one_asks_for_the_call() {
-    let ahead = ObjectKey::new("fleet", "b");
-    let behind = Observation {
-        ahead: Some(ahead.clone()),
-        ..seen(going())
-    };
-    let follows = |priority| Decision::Follow {
-        ahead: ahead.clone(),
-        priority,
-    };
-    assert_eq!(decide(&behind, now()), follows(Priority::Deletion));
-    let behind = Observation {
-        object: fixtures::retired(fixtures::accepted("a", "app-1")).into(),
-        ..behind
-    };
-    assert_eq!(decide(&behind, now()), follows(Priority::Retirement));
-}
-
-#[test]
-fn a_retired_object_that_a_deleted_one_waits_behind_has_the_turn_of_a_deletion() {
-    for (hurried, expected) in [(false, Priority::Retirement), (true, Priority::Deletion)] {
-        let leader = Observation {
-            hurried,
-            ..seen(fixtures::retired(fixtures::accepted("a", "app-1")))
+fn an_object_that_waits_behind_another_asks_again_with_the_priority_that_it_has_by_then() {
+    let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    for (object, expected) in [
+        (retired, Priority::Retirement),
+        (going(), Priority::Deletion),
+    ] {
+        let ahead = ObjectKey::new("fleet", "b");
+        let behind = Observation {
+            standing: Standing::Behind { ahead },
+            ..seen(object)
         };
-        let Decision::Request(ticket) = decide(&leader, now()) else {
+        let Decision::Request(ticket) = decide(&behind, now()) else {
             panic!("no ticket")
         };
         assert_eq!(ticket.priority, expected);

@@ -64,10 +64,8 @@ const ROWS: [Row; 14] = [
     }),
     row(11, "LookUp", "look-up", |s| {
         s.proven = Some(Instant::now() + Duration::from_secs(60));
-        s.ahead = Some(ObjectKey::new("fleet", "first"));
     }),
-    row(12, "Follow", "an older object", |s| {
-        s.ahead = None;
+    row(12, "Delete", "a ticket in the queue", |s| {
         s.standing = permitted(None);
     }),
     row(13, "WriteIntent", "write the intent", |s| {
@@ -92,8 +90,6 @@ fn word(decision: &Decision) -> String {
         outcome.as_str().to_owned()
     } else if let Decision::Request(ticket) = decision {
         ticket.purpose.as_str().to_owned()
-    } else if matches!(decision, Decision::Follow { .. }) {
-        "Follow".to_owned()
     } else if matches!(decision, Decision::WriteIntent(_)) {
         "WriteIntent".to_owned()
     } else {

@@ -127,7 +127,9 @@ fn no_probe_goes_to_who_failed_last_while_somebody_else_waits() {
 fn may_say(bench: &Bench, n: usize) -> bool {
     match bench.standing(n) {
         Standing::Waiting { told, .. } => told,
-        other @ (Standing::Absent | Standing::Permitted { .. }) => panic!("{other:?}"),
+        other @ (Standing::Absent | Standing::Behind { .. } | Standing::Permitted { .. }) => {
+            panic!("{other:?}")
+        }
     }
 }
 

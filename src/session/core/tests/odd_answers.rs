@@ -117,7 +117,7 @@ impl Fleet {
                     {
                         self.ask(n);
                     }
-                    Standing::Absent | Standing::Waiting { .. } => {}
+                    Standing::Absent | Standing::Behind { .. } | Standing::Waiting { .. } => {}
                 }
             }
             if called || !self.bench.woken.is_empty() {
