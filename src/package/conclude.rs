@@ -10,6 +10,7 @@ mod ending;
 mod identity;
 mod next_status;
 mod parked;
+mod refused;
 mod wording;
 mod writing;
 

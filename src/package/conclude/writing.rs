@@ -5,11 +5,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::next_status::next_status;
-use super::{Report, pause, rounded, say, unaudited};
+use super::refused::{
+    REFUSAL_PAUSE_CAP, WRITE_PAUSE, WRITE_PAUSE_CAP, before, is_news, not_taken, refusal, refused,
+    says, unwritable,
+};
+use super::{Report, pause, rounded, unaudited};
 use crate::api::names::REQUESTED_AT_ANNOTATION;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::VersionPackageStatus;
-use crate::package::decide::{self, Decision, Now, Observation};
+use crate::package::decide::{self, Now, Observation};
 use crate::package::effect::Effect;
 use crate::package::errand::Errand;
 use crate::package::memory::own_write::{Conflict, FAILURES_BORNE, Part, RefusedWrite};
@@ -17,10 +21,6 @@ use crate::package::memory::own_write::{Conflict, FAILURES_BORNE, Part, RefusedW
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 
-/// Half of the pause after a write that the API server did not take or has refused; it doubles with each further one.
-const WRITE_PAUSE: Duration = Duration::from_millis(500);
-const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
-const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
 /// So many conflicts in a row cost no permit.
 const CONFLICTS_BORNE: u32 = 3;
 /// After the API server said that there is no such object; mostly the watch says so before.
@@ -127,89 +127,122 @@ pub fn afterwards(
     written: Option<Written>,
     then: (Now, f64),
 ) -> Report {
-    let (now, chance) = then;
-    let Report {
-        status,
-        complains,
-        mut event,
-        mut wake,
-        ..
-    } = report;
-    let part = if complains {
+    if written == Some(Written::Outdated) {
+        return Report {
+            wake: Some(then.0.tick),
+            ..Report::nothing()
+        };
+    }
+    let part = if report.complains {
         Part::Complaint
     } else {
         Part::Status
     };
-    let phase = status.as_ref().and_then(|status| status.phase);
-    let mut errands = Vec::new();
-    let mut failed = Vec::new();
-    if let Effect::Failed(error) = effect {
-        let before = before(seen, Part::Finalizers);
-        let failure = refusal(before, (error.clone(), None), false, then);
-        failed.push((Part::Finalizers, failure));
-    }
+    let phase = report.status.as_ref().and_then(|status| status.phase);
+    let mut after = Afterwards {
+        seen,
+        then,
+        errands: Vec::new(),
+        event: report.event,
+        wake: report.wake,
+        again: None,
+    };
     if let Some(written) = &written {
-        if !complains {
-            errands.extend(of_the_call(seen, effect, status, written));
+        if !report.complains {
+            let call = of_the_call(seen, effect, report.status, written);
+            after.errands.extend(call);
         }
-        errands.extend(of_the_write(seen, (part, phase), written, now));
+        after.write((part, phase), written);
     }
-    match written {
-        None | Some(Written::Yes { .. }) => {}
-        Some(Written::Outdated) => {
-            return Report {
-                wake: Some(now.tick),
-                ..Report::nothing()
-            };
-        }
-        Some(Written::Gone) => wake = Some(earlier(wake, now.tick + GONE_PAUSE)),
-        Some(Written::Contested(_)) => {
-            // Told when it is said.
-            event = None;
-            wake = Some(earlier(wake, now.tick + CONFLICT_BOUND));
-        }
-        Some(Written::Refused(words)) => {
-            let known = before(seen, part);
-            let refusal = refusal(known, (words, phase), true, then);
-            // Where the conditions don't say so, they are to say it at once.
-            let unsaid = part == Part::Status && !says(seen, &refusal.words);
-            wake = Some(earlier(wake, if unsaid { now.tick } else { refusal.until }));
-            event = event.filter(|_| part == Part::Status && is_news(known));
-            errands.extend(refused(part, known, refusal));
-        }
-        Some(Written::Failed(error)) => {
-            let known = before(seen, part);
-            let failure = refusal(known, (error, phase), false, then);
-            failed.push((part, failure));
-        }
-    }
-    let mut again = None;
     if let Effect::Unaudited(error) = effect {
-        let failures = seen.failed_audits.saturating_add(1);
-        if failures == 1 {
-            event = Some(audit_failed(error));
-        }
-        again = Some(now.tick + pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance));
-        errands.push(Errand::Unaudited);
-        errands.extend(log(failures, error));
+        after.unaudited(error);
     }
-    for (part, failure) in failed {
+    if let Effect::Failed(error) = effect {
+        after.failed(Part::Finalizers, (error.clone(), None));
+    }
+    if let Some(Written::Failed(error)) = written {
+        after.failed(part, (error, phase));
+    }
+    after.report()
+}
+
+/// What has followed so far.
+struct Afterwards<'a> {
+    seen: &'a Observation,
+    then: (Now, f64),
+    errands: Vec<Errand>,
+    event: Option<Note>,
+    wake: Option<Instant>,
+    /// When what failed is tried again, which goes before every other wake-up.
+    again: Option<Instant>,
+}
+
+impl Afterwards<'_> {
+    /// The write of the status ended so.
+    fn write(&mut self, (part, phase): (Part, Option<Phase>), written: &Written) {
+        let (now, _) = self.then;
+        let remembered = of_the_write(self.seen, (part, phase), written, now);
+        self.errands.extend(remembered);
+        match written {
+            // What failed is told last.
+            Written::Yes { .. } | Written::Outdated | Written::Failed(_) => {}
+            Written::Gone => self.wake = Some(earlier(self.wake, now.tick + GONE_PAUSE)),
+            Written::Contested(_) => {
+                // The event is published once the status is written.
+                self.event = None;
+                self.wake = Some(earlier(self.wake, now.tick + CONFLICT_BOUND));
+            }
+            Written::Refused(words) => {
+                let known = before(self.seen, part);
+                let refusal = refusal(known, (words.clone(), phase), true, self.then);
+                // Conditions that don't tell of the refusal are to tell of it at once.
+                let unsaid = part == Part::Status && !says(self.seen, &refusal.words);
+                let until = if unsaid { now.tick } else { refusal.until };
+                self.wake = Some(earlier(self.wake, until));
+                if part != Part::Status || !is_news(known) {
+                    self.event = None;
+                }
+                self.errands.extend(refused(part, known, refusal));
+            }
+        }
+    }
+
+    /// The audit line of the end could not be written.
+    fn unaudited(&mut self, error: &str) {
+        let (now, chance) = self.then;
+        let failures = self.seen.failed_audits.saturating_add(1);
+        if failures == 1 {
+            self.event = Some(audit_failed(error));
+        }
+        let pause = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
+        self.again = Some(now.tick + pause);
+        self.errands.push(Errand::Unaudited);
+        self.errands.extend(log(failures, error));
+    }
+
+    /// A write to `part` was not decided.
+    fn failed(&mut self, part: Part, what: (String, Option<Phase>)) {
+        let (now, _) = self.then;
+        let failure = refusal(before(self.seen, part), what, false, self.then);
         let complains = part == Part::Complaint;
         if failure.count == FAILURES_BORNE && !complains {
-            errands.push(Errand::Tell(not_taken(&failure.words)));
+            self.errands.push(Errand::Tell(not_taken(&failure.words)));
         }
         // It may be just this that can't be written: then the conditions are to say so at once.
         let soon = failure.lasts() && !complains;
-        again = Some(earlier(again, if soon { now.tick } else { failure.until }));
-        errands.extend(log(failure.count, &failure.words));
-        errands.push(Errand::NotTaken(part, failure));
+        let until = if soon { now.tick } else { failure.until };
+        self.again = Some(earlier(self.again, until));
+        self.errands.extend(log(failure.count, &failure.words));
+        self.errands.push(Errand::NotTaken(part, failure));
     }
-    wake = again.or(wake);
-    errands.extend(event.map(Errand::Tell));
-    Report {
-        errands,
-        wake,
-        ..Report::nothing()
+
+    fn report(mut self) -> Report {
+        self.errands.extend(self.event.map(Errand::Tell));
+        Report {
+            errands: self.errands,
+            wake: self.again.or(self.wake),
+            ..Report::nothing()
+        }
     }
 }
 
@@ -290,95 +323,6 @@ fn in_place(seen: &Observation, status: &VersionPackageStatus) -> VersionPackage
     }
 }
 
-/// The last refusal of a write to `part`.
-fn before(seen: &Observation, part: Part) -> Option<&RefusedWrite> {
-    match part {
-        Part::Finalizers => seen.finalizers_refused.as_ref(),
-        Part::Status | Part::Beside => seen.status_refused.as_ref(),
-        Part::Complaint => seen.complaint_refused.as_ref(),
-    }
-}
-
-/// One refusal more, in these words; or one failure more, where nobody has `denied` it.
-fn refusal(
-    before: Option<&RefusedWrite>,
-    (words, phase): (String, Option<Phase>),
-    denied: bool,
-    (now, chance): (Now, f64),
-) -> RefusedWrite {
-    let count = before.map_or(0, |before| before.count).saturating_add(1);
-    let cap = if denied {
-        REFUSAL_PAUSE_CAP
-    } else {
-        WRITE_PAUSE_CAP
-    };
-    RefusedWrite {
-        words,
-        count,
-        until: now.tick + pause(WRITE_PAUSE, cap, count, chance),
-        denied,
-        phase,
-    }
-}
-
-/// What is said of finalizers that can't be changed, for which `decision` is.
-pub(super) fn not_patched(
-    seen: &Observation,
-    decision: &Decision,
-    words: &str,
-    now: Now,
-    chance: f64,
-) -> Report {
-    let before = seen.finalizers_refused.as_ref();
-    let words = (words.to_owned(), None);
-    let refusal = refusal(before, words, true, (now, chance));
-    let said = decide::refused(&seen.object, decision, Some(&refusal));
-    let said = said.map(|message| say(seen, Reason::FinalizerRefused, &message, None, now));
-    Report {
-        wake: Some(refusal.until),
-        errands: refused(Part::Finalizers, before, refusal),
-        ..said.unwrap_or_else(Report::nothing)
-    }
-}
-
-/// A conflict that the watch doesn't bear out is a refusal: what follows from that is decided at once.
-pub(super) fn no_conflict(
-    seen: &Observation,
-    conflict: &Conflict,
-    now: Now,
-    chance: f64,
-) -> Report {
-    let before = before(seen, conflict.part);
-    let words = (conflict.words.clone(), conflict.phase);
-    let refusal = refusal(before, words, true, (now, chance));
-    // It may have been the intent: without that, a permit is of no use.
-    let errands = refused(conflict.part, before, refusal).into_iter();
-    Report {
-        errands: errands.chain([Errand::LeaveSeat]).collect(),
-        wake: Some(now.tick),
-        ..Report::nothing()
-    }
-}
-
-/// Whether a refusal after this one is news: the ones before only failed, or there were none.
-fn is_news(before: Option<&RefusedWrite>) -> bool {
-    before.is_none_or(|before| !before.denied)
-}
-
-/// Whether the conditions tell these words.
-fn says(seen: &Observation, words: &str) -> bool {
-    let mut conditions = seen.object.status.conditions.iter();
-    conditions.any(|condition| condition.message.contains(words))
-}
-
-/// What follows from a write that is refused. Where the object can't say itself that its status is, an event does.
-fn refused(part: Part, before: Option<&RefusedWrite>, refusal: RefusedWrite) -> Vec<Errand> {
-    let news = part == Part::Status && is_news(before);
-    let event = news.then(|| Errand::Tell(status_refused(&refusal.words)));
-    let refused = Errand::Refused(part, refusal);
-    std::iter::once(refused).chain(event).collect()
-}
-
 /// Said at the first failure.
 fn audit_failed(error: &str) -> Note {
     Note {
@@ -386,33 +330,6 @@ fn audit_failed(error: &str) -> Note {
         reason: Reason::AuditFailed.as_str(),
         message: format!("The object stays until how it ended is written down: {error}"),
     }
-}
-
-/// Said once nobody can take it for a hiccup: the object can't say it.
-fn not_taken(error: &str) -> Note {
-    Note {
-        warning: true,
-        reason: "WriteFailed",
-        message: format!(
-            "The object can't be written, and nothing more is done for it before it can; it is tried again with growing pauses of up to {}: {error}",
-            rounded(WRITE_PAUSE_CAP)
-        ),
-    }
-}
-
-/// Said at the first refusal.
-fn status_refused(words: &str) -> Note {
-    Note {
-        warning: true,
-        reason: Reason::StatusRefused.as_str(),
-        message: unwritable(words),
-    }
-}
-
-fn unwritable(words: &str) -> String {
-    format!(
-        "The status can't be written, and nothing more is sent to the platform for the object before it can: {words}"
-    )
 }
 
 fn earlier(wake: Option<Instant>, other: Instant) -> Instant {

@@ -1,0 +1,135 @@
+//! What follows from a write that the API server refuses or does not take.
+
+use std::time::Duration;
+
+use super::{Report, pause, rounded, say};
+use crate::api::reason::{Phase, Reason};
+use crate::package::decide::{self, Decision, Now, Observation};
+use crate::package::errand::Errand;
+use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
+use crate::telemetry::events::Note;
+
+/// Half of the pause after a write that the API server did not take or has refused; it doubles with each further one.
+pub(super) const WRITE_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
+pub(super) const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
+
+/// The last refusal of a write to `part`.
+pub(super) fn before(seen: &Observation, part: Part) -> Option<&RefusedWrite> {
+    match part {
+        Part::Finalizers => seen.finalizers_refused.as_ref(),
+        Part::Status | Part::Beside => seen.status_refused.as_ref(),
+        Part::Complaint => seen.complaint_refused.as_ref(),
+    }
+}
+
+/// One refusal more, in these words; or one failure more, where nobody has `denied` it.
+pub(super) fn refusal(
+    before: Option<&RefusedWrite>,
+    (words, phase): (String, Option<Phase>),
+    denied: bool,
+    (now, chance): (Now, f64),
+) -> RefusedWrite {
+    let count = before.map_or(0, |before| before.count).saturating_add(1);
+    let cap = if denied {
+        REFUSAL_PAUSE_CAP
+    } else {
+        WRITE_PAUSE_CAP
+    };
+    RefusedWrite {
+        words,
+        count,
+        until: now.tick + pause(WRITE_PAUSE, cap, count, chance),
+        denied,
+        phase,
+    }
+}
+
+/// What is said of finalizers that can't be changed, for which `decision` is.
+pub(super) fn not_patched(
+    seen: &Observation,
+    decision: &Decision,
+    words: &str,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let before = seen.finalizers_refused.as_ref();
+    let words = (words.to_owned(), None);
+    let refusal = refusal(before, words, true, (now, chance));
+    let said = decide::refused(&seen.object, decision, Some(&refusal));
+    let said = said.map(|message| say(seen, Reason::FinalizerRefused, &message, None, now));
+    Report {
+        wake: Some(refusal.until),
+        errands: refused(Part::Finalizers, before, refusal),
+        ..said.unwrap_or_else(Report::nothing)
+    }
+}
+
+/// A conflict that the watch doesn't bear out is a refusal: what follows from that is decided at once.
+pub(super) fn no_conflict(
+    seen: &Observation,
+    conflict: &Conflict,
+    now: Now,
+    chance: f64,
+) -> Report {
+    let before = before(seen, conflict.part);
+    let words = (conflict.words.clone(), conflict.phase);
+    let refusal = refusal(before, words, true, (now, chance));
+    // It may have been the intent: without that, a permit is of no use.
+    let errands = refused(conflict.part, before, refusal).into_iter();
+    Report {
+        errands: errands.chain([Errand::LeaveSeat]).collect(),
+        wake: Some(now.tick),
+        ..Report::nothing()
+    }
+}
+
+/// Whether a refusal after this one is news: the ones before only failed, or there were none.
+pub(super) fn is_news(before: Option<&RefusedWrite>) -> bool {
+    before.is_none_or(|before| !before.denied)
+}
+
+/// Whether the conditions tell these words.
+pub(super) fn says(seen: &Observation, words: &str) -> bool {
+    let mut conditions = seen.object.status.conditions.iter();
+    conditions.any(|condition| condition.message.contains(words))
+}
+
+/// What follows from a write that is refused. Where the object can't say itself that its status is, an event does.
+pub(super) fn refused(
+    part: Part,
+    before: Option<&RefusedWrite>,
+    refusal: RefusedWrite,
+) -> Vec<Errand> {
+    let news = part == Part::Status && is_news(before);
+    let event = news.then(|| Errand::Tell(status_refused(&refusal.words)));
+    let refused = Errand::Refused(part, refusal);
+    std::iter::once(refused).chain(event).collect()
+}
+
+/// Said once nobody can take it for a hiccup: the object can't say it.
+pub(super) fn not_taken(error: &str) -> Note {
+    Note {
+        warning: true,
+        reason: "WriteFailed",
+        message: format!(
+            "The object can't be written, and nothing more is done for it before it can; it is tried again with growing pauses of up to {}: {error}",
+            rounded(WRITE_PAUSE_CAP)
+        ),
+    }
+}
+
+/// Said at the first refusal.
+fn status_refused(words: &str) -> Note {
+    Note {
+        warning: true,
+        reason: Reason::StatusRefused.as_str(),
+        message: unwritable(words),
+    }
+}
+
+pub(super) fn unwritable(words: &str) -> String {
+    format!(
+        "The status can't be written, and nothing more is sent to the platform for the object before it can: {words}"
+    )
+}
