@@ -7,6 +7,10 @@
 //! reader (one task per application) -> walk (pages) -> reading -> inventory -> passes, status, vpo inventory
 //!                                        ^ deletions: what was sent meanwhile, what must be gone
 //! ```
+//!
+//! Readings are kept in memory only. Each package is one text, so ten thousand take about 2 MB. What one reading has
+//! shown stands in the status of the object until another reading shows otherwise. A list has rights and a path of its
+//! own, so one that is refused or fails makes no deletion wait; only a refusal for too many calls counts for all.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

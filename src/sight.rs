@@ -3,6 +3,15 @@
 //! Three things take its sight: a watch that has read something that is no JSON, a `CustomResourceDefinition` that lacks a
 //! field of ours (the API server then drops what the field held, without a word), and a store that went back in time. After
 //! the last two everything is listed anew, and grace periods begin anew.
+//!
+//! `schemas` compares both definitions at each change. A GET of their metadata before each call shows that they are
+//! still the ones that were compared. The store went back in time if a version of our Lease, or of a list, is smaller
+//! than one seen before. While the sight is lost every session is barred, logins included, and each decision rests.
+//!
+//! After a lost field and after a store that went back, a new round begins: each watch makes a list, doubts are judged
+//! by that list, remembered versions are dropped, and grace periods count from then. Doubted are the objects whose
+//! version is newer than the last one at which the definition was complete, or than the first list of a process that
+//! started under the loss. A doubt survives a restart in the condition `FieldsLost`.
 
 mod doubts;
 mod eye;

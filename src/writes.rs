@@ -2,6 +2,15 @@
 //!
 //! The API server ignores a uid in a write to the status of a custom resource, and an apply never removes what another
 //! manager owns. The resourceVersion guards both: whatever has changed since, or is another object of the name, is left alone.
+//!
+//! A write has one of these ends:
+//!
+//! - A 409 is a conflict if the watch shows another version within 5 s. It is tried again with the object's next event; a permit and
+//!   its intent survive three conflicts.
+//! - Any other 409, and any other 4xx but 401, 404 and 429, is a refusal. It is said in the words of whoever refuses, and tried again
+//!   with pauses of up to a minute.
+//! - After a 404 the watch decides.
+//! - A write that comes back otherwise than it was sent was refused too, by a policy that changes what it lets pass.
 
 use std::time::Duration;
 

@@ -1,5 +1,9 @@
 //! Pages of a list, of as many objects as fit into a bound of bytes: whoever may create objects may make them large, and a
 //! page of two hundred large ones would take more memory than this process may use.
+//!
+//! A page has 200 objects at first, or 500 of other kinds, so ten thousand small ones cost fifty requests. Of a page
+//! that is larger than 4 MiB no more is read: it is asked for again with a quarter of its objects, and pages grow again
+//! while they are small.
 
 use std::collections::VecDeque;
 use std::io;

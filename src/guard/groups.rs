@@ -3,6 +3,8 @@
 //! Platforms of one application count together whose credentials are equal, or are proven at the same endpoint. What a
 //! Platform brings whose credential the platform hasn't accepted counts for nobody else, so nobody can release, stop or
 //! raise anything of others by naming their application.
+//!
+//! Groups part and come together as credentials change and are proven. What was sent goes along to each part.
 
 mod classes;
 mod regroup;

@@ -6,6 +6,17 @@
 //!                          ^        |        ^
 //!   credentials, proofs ---+        record --+-- load, recorded      (status of every Platform of it)
 //! ```
+//!
+//! The guard counts before anybody looks: each step of the watch tells it which deletions are asked for, before that
+//! step wakes a pass, and a whole list tells it all of them. A retired object whose package may be long gone is told
+//! only once a look-up has shown the package.
+//!
+//! A deletion takes one of the reservation when its intent is written. The reservation stands in `status.guard` of
+//! every Platform of the group, and of one at least before it is used, so whoever leads next knows of all that may have
+//! been sent. A hold stands in `status.hold`, and its id in the status of each object that it holds. A release first
+//! stops the marking of objects with the old id, then waits for the marks that are under way, and frees what carries
+//! the id once the release is on record. A process that begins to lead reads all of this with one list before it judges
+//! anything.
 
 mod application;
 mod asked;

@@ -1,4 +1,11 @@
 //! One walk over the pages of the list, and whether it can prove that a package is not there.
+//!
+//! The platform promises no order and no steady pages: a package that goes shifts all behind it, past a walk that has
+//! read their place. So a reading proves that a package is not there only if every page told the same total, as many
+//! different packages were read, and no DELETE of ours was under way meanwhile; and it proves that only to objects that
+//! were seen before it began. Any other reading still fills identities and heals, and is tried again. What can't be
+//! seen is somebody else's deletion and upload between the same two pages. It may call one package missing until the
+//! next reading, which holds up nobody.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -2,6 +2,8 @@
 //!
 //! Two processes with Leases in two namespaces would both lead. The binding is one for the whole cluster, so a process
 //! that was given another namespace than the binding names doesn't lead.
+//!
+//! The binding is read before a process takes the Lease, and again with every renewal.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

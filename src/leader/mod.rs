@@ -13,6 +13,14 @@
 //! and is looked at again before the connection is used. What is left: a process that stands still
 //! between such a look and the write to the socket, for longer than the Lease, may send one call when
 //! it goes on.
+//!
+//! Every process, a single replica and a local run too, lists and watches at once, but reconciles only from the moment
+//! at which it holds the Lease (30 s, renewed every 5 s). What is due waits in the work queue meanwhile, each object
+//! once, so a standby takes over without a list. Losing the Lease ends the process.
+//!
+//! The monotonic clock of a suspended machine may stand still with the machine. Then only the next renewal, due within
+//! five seconds, finds that the Lease is another's. Where renewals only fail, such a leader sends until half a Lease
+//! (15 s by its own clock) after the last renewal, like any leader that can't reach the API server.
 
 mod evaluate;
 mod home;

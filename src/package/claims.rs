@@ -2,6 +2,16 @@
 //!
 //! An object that is to go is held by every live object of its `fileId` of which it isn't sure that it wants another
 //! package: any tenant can name any `fileId`, and a deletion can't be undone.
+//!
+//! A claim names a package by application and `fileId`. The application of an object is kept in `status.application`
+//! from the first time that its Platform was resolved. It is written before the platform is asked anything about the
+//! object, so a Platform that changes its application meanwhile can't have another application answer for the object.
+//!
+//! A claim is definite only while the Platform of the claimant resolves to that same application, with a credential
+//! that is equal to ours or proven. A claim is nobody's only where it surely is of another application, or was refused.
+//! Everything between is unclear, and holds. Whether an object that was never accepted is of another application rests
+//! on reads of its Platform and its Secret that are at most a second old: one GET and one list for each Platform,
+//! before a call only, and for [`LOOKED_UP`] such objects at most.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

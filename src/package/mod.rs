@@ -3,6 +3,15 @@
 //! ```text
 //! watch -> read -> observe -> ask the guard -> decide (pure) -> act (one effect) -> conclude (pure) -> report -> next wake-up
 //! ```
+//!
+//! The intent comes before the call, and has to come back. All `VersionPackage`s come through one watch, in the order of
+//! their changes, so a cache that shows our own intent also shows every change that was made before it. The decision is
+//! then taken once more from that cache, with nothing awaited between the decision and the call. If the decision has
+//! changed, the permit goes back unused. An intent that doesn't come back within 5 s restarts the watch: an operator
+//! that is blind deletes nothing.
+//!
+//! The Platform, and the Namespace where a selector asks, come through other watches. So a pass that is about to use
+//! its permit reads them with a GET that is at most a second old (`crate::platform`, `confirm.rs`).
 
 // The cache and what fills it; what this process remembers; who else is concerned; who is looked at next.
 pub mod cache;

@@ -2,6 +2,9 @@
 //!
 //! Otherwise whoever is about to call would be stopped by the GET and, looking again, sent on by the cache,
 //! over and over until the watch speaks.
+//!
+//! The object is read again every 5 s until the watch has caught up. Generations tell which of the two is newer, and resource
+//! versions in the case of a Namespace.
 
 use std::cmp::Ordering;
 use std::time::Duration;

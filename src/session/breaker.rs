@@ -1,4 +1,13 @@
 //! Whether the platform understands this application at all, and how rarely it's asked when not.
+//!
+//! A session that fails five times in a row is probed, with one call for each step of a growing pause: a thousand
+//! stalled objects never use up the quota. A probe goes by lot to an object whose call hasn't failed, where there is
+//! one, and never to the object that failed last while another one waits; deletions and retirements take turns.
+//!
+//! Answers that prove nothing (a proxy's 405 or page) count by object. After twenty different objects in a row the
+//! session is probed in the same way, twice a window at least. Then neither a login, nor a list, nor a look-up shows
+//! that it is over: a look-up and its DELETE are one probe of two calls. A code of the platform concerns its object
+//! alone. So no group of objects that always fail keeps the platform from showing that it answers.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

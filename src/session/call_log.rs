@@ -4,6 +4,10 @@
 //! record; so no wall clock matters, and what was sent always looks younger to the reader than it is,
 //! never older. A record also says how many calls may begin before the next one, and what refused calls
 //! have told: the pause after them, and the share that others leave.
+//!
+//! A Lease that never was means that nothing was sent. A Lease without a readable log means that the last window was
+//! used. A log that was cut says the same of what isn't in it: up to now, or, where a process of the same identity has
+//! ended just now, up to the time-out of the calls that it may have left under way.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -3,6 +3,11 @@
 //!
 //! The budget is the application's, and every call counts in it. What a credential has earned is its own: each
 //! distinct one has a [`Lane`] with its queue, its token and its health.
+//!
+//! The limit of a session is the lowest, and its window the longest, of the lanes that are accepted. A lane that isn't
+//! accepted is bound by its own limit as well, for which only its own calls since the start of this process count;
+//! otherwise a small quota beside a busy lane would be used up before its first call. With one credential nothing of
+//! this shows.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -2,6 +2,7 @@
 //!
 //! The budget is the application's and counts every call. Everything else belongs to a credential: equal ones share a
 //! lane (queue, token, health), and a call for an object goes out only under a token that its own credential obtained.
+//! Different TLS settings are different connections under one budget.
 //!
 //! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its
 //! turn has come. Nobody sleeps inside a reconcile. What nobody waits for, the pages of an inventory,

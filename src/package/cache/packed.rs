@@ -2,6 +2,9 @@
 //!
 //! A fleet has tens of thousands of objects of which hardly any is looked at. Kept as text, one costs less
 //! than half, and objects that are born, accepted and reported leave no holes in the memory.
+//!
+//! Of an object that names the package of others, all that its claim depends on is kept beside the text. A look at
+//! another object takes the claims from there, and unpacks nobody else.
 
 use std::sync::Arc;
 

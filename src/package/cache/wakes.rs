@@ -1,4 +1,8 @@
 //! Who is woken by a change, and how soon: a crowd of one package looks again the more rarely the larger it is.
+//!
+//! An event wakes other objects only where something changes that a claim depends on, and of those only the ones that
+//! may go. Where many objects of one package live and many are to go, those look again after a pause, unless their own
+//! turn comes before: 20 µs for each pair, 5 minutes at most.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! Since when claims have been unclear to this process.
+//!
+//! The times are kept in memory, for each package, application and Platform.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

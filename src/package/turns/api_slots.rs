@@ -1,5 +1,9 @@
 //! A pass's right to talk to the API server: there are few, so that ten thousand passes at once don't
 //! open as many connections and leave the Lease no room.
+//!
+//! A write that takes over a second gives its slot back. From then on the writes of its namespace have places of their
+//! own (`slow.rs`), and the object of a write that hangs leaves its place in the queue, or gives its permit back. While
+//! no write of a namespace is answered, no object there asks for a permit.
 
 use std::pin::pin;
 use std::sync::Arc;

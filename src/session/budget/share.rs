@@ -8,6 +8,9 @@
 //! Where others were noticed, calls are also spread a little and few are out at one time, so that a
 //! wall is met by one call and not by twenty. The figures are tuned in the tests of this room: against
 //! neighbours of several kinds, on servers that count in four ways.
+//!
+//! After a refused call all pause for a tenth of a window, longer where it happens again, and one call goes alone.
+//! Calls are spread, and few are out at one time, until twenty windows after the last refusal.
 
 use std::time::Duration;
 

@@ -1,4 +1,16 @@
 //! What a session leaves to the process that leads next, and what it may do before that is written down.
+//!
+//! A renewal of the Lease carries, for each session, the calls of the last window, the calls under way until their
+//! time-out, and a reservation: how many more may begin before the next renewal. What is reserved and not sent is lost
+//! to the next process for a window, so the reservation is small. It is twenty where no more wait, else a sixth of the
+//! quota, and never more than the budget can give until then. Once two thirds of it are gone and more calls fit, a
+//! renewal is brought forward, for each session at most ten times a window. That renewal allows for as many as wait, or
+//! for three times as many as went since the renewal before while deletions are still coming. Permits that nobody has
+//! used are lost in the same way, so at most a twelfth of the quota, or eight, are out at one time. With both, a
+//! process that crashes every 20 s still uses four fifths of the quota or more, wherever in a window the crashes fall.
+//!
+//! A renewal is brought forward after a refused call too. It carries the pause, the share that others leave, and what
+//! is left to pay tries with.
 
 use tokio::time::Instant;
 

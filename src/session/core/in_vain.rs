@@ -1,4 +1,7 @@
 //! Logins that are in vain: a login is a call too, and its token may be over before the quota allows for the next one.
+//!
+//! Such a login waits until a call can follow. Where none ever can (a quota of one call, and tokens that live no longer
+//! than its window), one login an hour is made, and all who wait say `QuotaTooSmall`.
 
 use std::time::Duration;
 

@@ -2,6 +2,10 @@
 //!
 //! Only the newest token of an application lives, so a login of one credential ends the token of another. Where there is
 //! but one credential, none of that matters.
+//!
+//! Lanes take turns. A login that would end the token of another lane waits for the calls that are out, and comes at
+//! most once in five minutes. A credential that isn't known to be accepted is tried beside an accepted one at most once
+//! a minute.
 
 use std::time::Duration;
 
