@@ -96,12 +96,12 @@ macro_rules! reasons {
                 match self { $(Self::$name => Phase::$phase,)+ }
             }
 
-            /// What it means, in one sentence for the README.
+            /// What it means, in one sentence for `docs/reasons.md`.
             pub fn meaning(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
             }
 
-            /// What a person can do about it, in one sentence for the README.
+            /// What a person can do about it, in one sentence for `docs/reasons.md`.
             pub fn what_to_do(self) -> &'static str {
                 match self { $(Self::$name => $todo,)+ }
             }

@@ -65,7 +65,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Waits until a process has seen what a definition lacks: what is written before is a limit that the README names.
+    /// Waits until a process has seen what a definition lacks: what is written before is a limit that `docs/limits.md` names.
     pub async fn loss_is_seen(&self) {
         sleep(Duration::from_secs(2)).await;
         // One that has crashed has to be back.

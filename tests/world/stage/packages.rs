@@ -258,7 +258,7 @@ impl Stage<'_> {
         if accepted {
             self.change(key, |wish| wish.fate = Fate::Deleted);
         } else {
-            // A limit that the README names: it has gone before the operator could know.
+            // A limit that `docs/limits.md` names: it has gone before the operator could know.
             self.say(key.clone(), None);
         }
     }

@@ -1,13 +1,6 @@
-//! The README and the manifests say what the code says: tables equal to the enums, samples in the types' own words.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "clippy.toml allows them in test functions, not in what those call"
-)]
+//! Manifests and samples: what is shipped and what the README applies.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,122 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use version_package_operator::api::crds;
-use version_package_operator::api::platform::{Platform, PlatformReason};
-use version_package_operator::api::reason::{Phase, Progress, Reason};
+use version_package_operator::api::platform::Platform;
 use version_package_operator::api::version_package::VersionPackage;
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn conditions(progress: Progress) -> &'static str {
-    match progress {
-        Progress::Done => "`Ready=True`",
-        Progress::Reconciling => "`Ready=False`, `Reconciling=True`",
-        Progress::Stalled => "`Ready=False`, `Stalled=True`",
-    }
-}
-
-fn package_reasons() -> String {
-    let mut table =
-        "| Phase | Reason | What it means | What to do |\n|---|---|---|---|\n".to_owned();
-    for phase in Phase::ALL {
-        for reason in Reason::ALL.iter().filter(|r| r.phase() == phase) {
-            let (meaning, todo) = (reason.meaning(), reason.what_to_do());
-            writeln!(
-                table,
-                "| {phase} | `{}` | {meaning} | {todo} |",
-                reason.as_str()
-            )
-            .unwrap();
-        }
-    }
-    table
-}
-
-fn platform_reasons() -> String {
-    let mut table =
-        "| Reason | Conditions | What it means | What to do |\n|---|---|---|---|\n".to_owned();
-    for reason in PlatformReason::ALL {
-        let (meaning, todo) = (reason.meaning(), reason.what_to_do());
-        let conditions = conditions(reason.progress());
-        writeln!(
-            table,
-            "| `{}` | {conditions} | {meaning} | {todo} |",
-            reason.as_str()
-        )
-        .unwrap();
-    }
-    table
-}
-
-/// The README with the block between the markers of `name` replaced.
-fn with_block(readme: &str, name: &str, block: &str) -> String {
-    let (begin, end) = (
-        format!("<!-- {name}:begin -->\n"),
-        format!("<!-- {name}:end -->"),
-    );
-    let (before, rest) = readme.split_once(&begin).unwrap_or_else(|| {
-        panic!("README.md has no line {begin}");
-    });
-    let (_, after) = rest.split_once(&end).unwrap_or_else(|| {
-        panic!("README.md has no line {end}");
-    });
-    format!("{before}{begin}{block}{end}{after}")
-}
-
-#[test]
-fn the_tables_of_reasons_in_the_readme_are_those_of_the_enums() {
-    let path = root().join("README.md");
-    let readme = fs::read_to_string(&path).unwrap();
-    let wanted = with_block(&readme, "reasons", &package_reasons());
-    let wanted = with_block(&wanted, "platform-reasons", &platform_reasons());
-    if readme != wanted {
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            fs::write(&path, wanted).unwrap();
-            return;
-        }
-        let line = readme
-            .lines()
-            .zip(wanted.lines())
-            .find(|(a, b)| a != b)
-            .map_or("its length", |(_, wanted)| wanted);
-        panic!(
-            "README.md differs from src/api, first in: {line}\nrun UPDATE_DOCS=1 cargo test --test docs"
-        );
-    }
-}
-
-#[test]
-fn the_readme_has_a_row_for_each_phase_with_its_conditions() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    for phase in Phase::ALL {
-        let row = format!("| {phase} | {} |", conditions(phase.progress()));
-        assert!(
-            readme.contains(&row),
-            "README.md has no row beginning with {row}"
-        );
-    }
-}
-
-#[test]
-fn the_operations_guide_speaks_of_every_reason_that_waits_for_a_person() {
-    let guide = fs::read_to_string(root().join("docs/operations.md")).unwrap();
-    let packages = Reason::ALL
-        .iter()
-        .filter(|r| r.phase().progress() == Progress::Stalled)
-        .map(|r| r.as_str());
-    let platforms = PlatformReason::ALL
-        .iter()
-        .filter(|r| r.progress() == Progress::Stalled)
-        .map(|r| r.as_str());
-    for reason in packages.chain(platforms) {
-        assert!(
-            guide.contains(&format!("`{reason}`")),
-            "docs/operations.md doesn't mention {reason}"
-        );
-    }
-}
+use crate::{read, root};
 
 fn yaml_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -148,17 +29,15 @@ fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn documents(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    serde_saphyr::from_multiple(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    serde_saphyr::from_multiple(&read(path)).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The objects in the README's blocks of YAML.
+/// The objects that the commands of the README apply.
 fn readme_samples() -> Vec<Value> {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    readme
-        .split("```yaml\n")
+    read("README.md")
+        .split("<<'EOF'\n")
         .skip(1)
-        .filter_map(|rest| rest.split_once("```"))
+        .filter_map(|rest| rest.split_once("\nEOF\n"))
         .flat_map(|(block, _)| serde_saphyr::from_multiple::<Value>(block).unwrap())
         .collect()
 }
@@ -322,4 +201,30 @@ fn the_operator_may_read_the_definitions_that_it_compares_at_start() {
         .map(|d| d.metadata.name.as_deref())
         .collect();
     assert_eq!(rule["resourceNames"], serde_json::json!(names));
+}
+
+#[test]
+fn the_commands_to_install_in_the_readme_fit_the_manifests() {
+    let readme = read("README.md");
+    let install = &documents(&root().join("manifests/install/kustomization.yaml"))[0];
+    let image = &install["images"][0];
+    let (name, tag) = (image["name"].as_str(), image["newTag"].as_str());
+    let pushed = format!("IMAGE=$REGISTRY/{}:{}\n", name.unwrap(), tag.unwrap());
+    assert!(readme.contains(&pushed), "README.md doesn't say {pushed}");
+    let samples = readme_samples();
+    let secret = samples.iter().find(|s| s["kind"] == "Secret").unwrap();
+    let (namespace, name) = (
+        &secret["metadata"]["namespace"],
+        &secret["metadata"]["name"],
+    );
+    let overlay = "manifests/samples/platform-access";
+    assert!(readme.contains(&format!("kubectl apply -k {overlay}")));
+    let overlay = &documents(&root().join(overlay).join("kustomization.yaml"))[0];
+    assert_eq!(overlay["namespace"], *namespace);
+    let patch = overlay["patches"][0]["patch"].as_str().unwrap();
+    let patch: Value = serde_saphyr::from_str(patch).unwrap();
+    let names = patch[0]["value"].as_array().unwrap();
+    assert!(names.contains(name), "{names:?}");
+    let created = format!("kubectl create namespace {}", namespace.as_str().unwrap());
+    assert!(readme.contains(&created));
 }
