@@ -20,12 +20,20 @@ fn assert_lines(metrics: &Metrics, lines: &[&str]) {
     }
 }
 
-#[test]
-fn everything_is_counted_under_its_name() {
+fn gone() -> Answer {
+    Answer::AlreadyGone(Detail {
+        code: Some("123002".to_owned()),
+        ..Detail::default()
+    })
+}
+
+/// Each metric has been counted at least once: a family without a series isn't told.
+fn counted() -> Metrics {
     let metrics = Metrics::new();
     metrics.passed("done");
     metrics.reconciled(Duration::from_millis(2));
     metrics.called(Call::Delete, &Answer::Done(200));
+    metrics.called(Call::Show, &gone());
     metrics.deleted(Outcome::Deleted, Some(Duration::from_millis(200)));
     metrics.set_objects(Phase::Held, 4);
     metrics.set_undecodable(1);
@@ -37,8 +45,16 @@ fn everything_is_counted_under_its_name() {
     metrics.watch_restarted("versionpackages");
     metrics.permit_blind();
     metrics.unaudited();
+    metrics.write_refused("status");
+    metrics.set_log_lines_dropped(3);
     metrics.set_unmanaged(&app(), 5);
     metrics.reappeared();
+    metrics
+}
+
+#[test]
+fn everything_is_counted_under_its_name() {
+    let metrics = counted();
     let version = format!(
         "vpo_build_info{{version=\"{}\"}} 1",
         env!("CARGO_PKG_VERSION")
@@ -72,11 +88,39 @@ fn everything_is_counted_under_its_name() {
             r#"vpo_watch_restarts_total{resource="versionpackages"} 1"#,
             "vpo_blind_permits_total 1",
             "vpo_audit_failures_total 1",
+            r#"vpo_refused_writes_total{part="status"} 1"#,
+            "vpo_log_lines_dropped_total 3",
+            r#"vpo_platform_codes_total{code="123002"} 1"#,
             r#"vpo_unmanaged_packages{application="app-1",endpoint="https://h:1"} 5"#,
             "vpo_reappeared_packages_total 1",
             "# EOF",
         ],
     );
+}
+
+#[test]
+fn the_table_in_the_docs_has_each_metric_with_its_type_and_no_other() {
+    let encoded = counted().encode();
+    let kinds = encoded.lines().filter_map(|line| {
+        let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
+        let name = match kind {
+            "counter" => format!("{name}_total"),
+            "info" => format!("{name}_info"),
+            _ => name.to_owned(),
+        };
+        Some(format!("| `{name}` | {kind} |"))
+    });
+    let mut told: Vec<_> = kinds.collect();
+    let registered = include_str!("../metrics.rs").matches("r.register").count();
+    assert_eq!(told.len(), registered, "one was not counted by this test");
+    let docs = include_str!("../../../docs/operations.md");
+    let rows = docs.lines().filter(|line| line.starts_with("| `vpo_"));
+    let mut rows: Vec<_> = rows
+        .map(|row| row.splitn(4, '|').take(3).collect::<Vec<_>>().join("|") + "|")
+        .collect();
+    told.sort();
+    rows.sort();
+    assert_eq!(rows, told);
 }
 
 #[test]
