@@ -1,4 +1,4 @@
-//! The pages and the manifests say what the code says: tables equal to the enums, samples in the types' own words.
+//! The pages and the manifests say what the code says: tables equal to the enums, samples in the types' own words, no dead link.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +6,8 @@
     reason = "clippy.toml allows them in test functions, not in what those call"
 )]
 
+mod pages;
+mod links;
 mod tables;
 mod manifests;
 

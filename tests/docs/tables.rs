@@ -1,4 +1,4 @@
-//! Tables and words of the pages against the enums and flags of the code.
+//! Tables and words of the pages against the enums, flags and commands of the code.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::process::Command;
 use version_package_operator::api::platform::PlatformReason;
 use version_package_operator::api::reason::{Phase, Progress, Reason};
 
-use crate::{read, root};
+use crate::{pages, read, root};
 
 const REASONS: &str = "docs/reasons.md";
 const OPERATIONS: &str = "docs/operations.md";
@@ -148,4 +148,23 @@ fn the_table_of_settings_has_each_flag_of_vpo_run() {
     let flags: BTreeSet<String> = flags.collect();
     assert!(flags.len() > 5, "{flags:?}");
     assert_eq!(flags_in(&read("docs/install.md")), flags);
+}
+
+#[test]
+fn each_command_of_vpo_is_spoken_of_in_a_page() {
+    let help = help(&[]);
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next());
+    let commands: Vec<_> = commands.filter(|command| *command != "help").collect();
+    assert!(commands.contains(&"hold"), "{commands:?}");
+    let pages = pages::all(&root());
+    for command in commands {
+        let named = format!("vpo {command}");
+        let told = pages.iter().any(|page| read(&page.path).contains(&named));
+        assert!(told, "no page speaks of {named}");
+    }
 }
