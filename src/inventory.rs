@@ -18,19 +18,20 @@ mod deletions;
 mod listing;
 mod reader;
 mod schedule;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::deletions::{Deleted, DeletionMark, Deletions};
-use self::listing::{ListedPackage, Listing};
 pub use self::reader::{Reader, run};
+use self::stock::Stock;
+pub use self::stock::{ListTrouble, NoRoom, Shown, Unmanaged};
 use self::walk::{Reading, Walk};
 use crate::api::names::{Endpoint, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
@@ -79,9 +80,6 @@ pub struct Named {
     pub moved_from: BTreeSet<Endpoint>,
 }
 
-/// The bytes that the names of its fields take where a package is shown.
-const FIELDS: usize = 128;
-
 /// The last readings of every application.
 #[derive(Default)]
 pub struct Inventory {
@@ -98,70 +96,6 @@ struct State {
     /// The endpoints that have shown a package of an object that was accepted at another one, so that they speak of the
     /// packages of that one.
     shown: HashSet<(Witness, Endpoint)>,
-}
-
-/// What is known of one application at one endpoint.
-#[derive(Default)]
-struct Stock {
-    /// Those whose packages they are.
-    platforms: Vec<ObjectKey>,
-    /// Whether the list is read at all.
-    reads: bool,
-    listing: Listing,
-    /// The bytes that it takes.
-    kept: usize,
-    /// The last reading that proves what isn't there.
-    proof: Option<Proof>,
-    /// Packages that are listed although they were deleted, and when the platform said that they were.
-    reappeared: BTreeMap<String, Timestamp>,
-    trouble: Option<ListTrouble>,
-}
-
-#[derive(Clone, Copy)]
-struct Proof {
-    begun: Now,
-    ended: Timestamp,
-    packages: usize,
-    unmanaged: usize,
-}
-
-/// Why the last try came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListTrouble {
-    /// When it ended.
-    pub time: Timestamp,
-    /// What went wrong, in a sentence.
-    pub message: String,
-}
-
-/// The inventory of one application, to be shown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Shown {
-    /// The Platforms of the application.
-    pub platforms: Vec<ObjectKey>,
-    /// Whether the list is read at all.
-    pub reads: bool,
-    /// When the last reading began and ended, and how many packages it found.
-    pub reading: Option<(Timestamp, Timestamp, usize)>,
-    /// Why the last try came to nothing, where it did.
-    pub trouble: Option<ListTrouble>,
-    /// The packages that no object stands for.
-    pub unmanaged: Vec<Unmanaged>,
-}
-
-/// What is to be shown is too much.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NoRoom;
-
-/// A package that no object stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmanaged {
-    /// Its id.
-    pub file_id: String,
-    /// What the platform says of it.
-    pub identity: PackageIdentity,
-    /// When the platform said that it is gone, where it did.
-    pub deleted: Option<Timestamp>,
 }
 
 /// What a reading came to.
@@ -288,27 +222,7 @@ impl Inventory {
     pub fn show(&self, key: &SessionKey, room: &mut usize) -> Option<Result<Shown, NoRoom>> {
         let state = self.state.lock();
         let stock = state.stocks.get(key)?;
-        let unmanaged = |entry: &&ListedPackage| entry.unmanaged;
-        let entries = || stock.listing.entries().iter().filter(unmanaged);
-        let bytes: usize = entries().map(|entry| entry.bytes() + FIELDS).sum();
-        let Some(left) = room.checked_sub(bytes) else {
-            return Some(Err(NoRoom));
-        };
-        *room = left;
-        let unmanaged = entries().map(|entry| Unmanaged {
-            file_id: entry.id().to_owned(),
-            identity: entry.identity(),
-            deleted: stock.reappeared.get(entry.id()).copied(),
-        });
-        Some(Ok(Shown {
-            platforms: stock.platforms.clone(),
-            reads: stock.reads,
-            reading: stock
-                .proof
-                .map(|proof| (proof.begun.wall, proof.ended, proof.packages)),
-            trouble: stock.trouble.clone(),
-            unmanaged: unmanaged.collect(),
-        }))
+        Some(stock.shown(room))
     }
 
     /// Every application that Platforms name.
@@ -384,11 +298,6 @@ impl Inventory {
 
     /// Takes a reading in, its packages marked where no object stands for them.
     fn take(&self, key: &SessionKey, reading: Reading, now: Now) -> Taken {
-        let Reading {
-            begun,
-            listing,
-            flaw,
-        } = reading;
         let mut state = self.state.lock();
         let State {
             stocks,
@@ -400,37 +309,7 @@ impl Inventory {
         let Some(stock) = stocks.get_mut(key).filter(|stock| stock.reads) else {
             return Taken::default();
         };
-        if let Some(flaw) = flaw {
-            let tells = stock.listing.amend(listing);
-            stock.kept = stock.listing.bytes();
-            return Taken {
-                tells,
-                another_trouble: stock.fails(flaw.to_string(), now),
-                reappeared: Vec::new(),
-            };
-        }
-        let deletions = deletions.get_mut(key);
-        let again = deletions.map_or_else(Vec::new, |all| all.listed_again(begun, &listing));
-        stock.reappeared.retain(|id, _| listing.has(id));
-        stock.reappeared.extend(
-            again
-                .iter()
-                .map(|deleted| (deleted.file.to_string(), deleted.answered.wall)),
-        );
-        stock.proof = Some(Proof {
-            begun,
-            ended: now.wall,
-            packages: listing.len(),
-            unmanaged: listing.unmanaged(),
-        });
-        stock.kept = listing.bytes();
-        stock.listing = listing;
-        stock.trouble = None;
-        Taken {
-            tells: true,
-            another_trouble: false,
-            reappeared: again,
-        }
+        stock.takes(reading, deletions.get_mut(key), now)
     }
 
     /// A try to read the list of `key` failed; whether that is another trouble than the last one.
@@ -445,16 +324,5 @@ impl Inventory {
     #[cfg(test)]
     fn bytes(&self, key: &SessionKey) -> usize {
         self.state.lock().stocks[key].listing.bytes()
-    }
-}
-
-impl Stock {
-    /// Remembers a trouble; whether it is another one than the last.
-    fn fails(&mut self, message: String, now: Now) -> bool {
-        let last = self.trouble.replace(ListTrouble {
-            time: now.wall,
-            message,
-        });
-        last.map(|last| last.message) != self.trouble.as_ref().map(|new| new.message.clone())
     }
 }

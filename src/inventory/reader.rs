@@ -1,5 +1,7 @@
 //! Reads the lists: one task for each application, while this process leads.
 
+mod wanted;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::wanted::{Source, Wanted, wanted};
 use super::deletions::Deleted;
 use super::schedule::ReadAfter;
 use super::walk::{Reading, Walk};
@@ -16,11 +19,10 @@ use super::{Application, Inventory, MOST_OF_ALL, MOST_OF_ONE, Named, Now, Object
 use crate::api::names::{FileId, ObjectKey};
 use crate::api::platform::Platform;
 use crate::clock::Clock;
-use crate::platform::{Directory, Usable};
+use crate::platform::Directory;
 use crate::remote::answer::{Answer, Call};
-use crate::remote::client::Connection;
 use crate::remote::pages::Next;
-use crate::session::{Proof, Session, SessionKey, Witness};
+use crate::session::SessionKey;
 use crate::telemetry::audit::{AuditLog, ReappearedRecord};
 use crate::telemetry::events::{self, Events, Note};
 use crate::telemetry::metrics::Metrics;
@@ -52,23 +54,6 @@ pub struct Reader {
     pub clock: Clock,
     /// Gets a `Platform` when its objects have to be looked at again.
     pub changed: mpsc::UnboundedSender<ObjectKey>,
-}
-
-/// How the list of one application is read.
-#[derive(Clone)]
-struct Source {
-    session: Arc<Session>,
-    connection: Arc<Connection>,
-    witness: Witness,
-}
-
-/// What the Platforms of one application want.
-#[derive(Default)]
-struct Wanted {
-    platforms: Vec<ObjectKey>,
-    /// The shortest of theirs.
-    interval: Option<Duration>,
-    source: Option<Source>,
 }
 
 /// The task of one application.
@@ -304,68 +289,6 @@ impl Reader {
             self.events.say(about, note.clone());
         }
     }
-}
-
-impl Source {
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.session, &other.session)
-            && Arc::ptr_eq(&self.connection, &other.connection)
-    }
-}
-
-/// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
-/// are there and accepted, and whose TLS settings have not just failed; before any is, one whose credential wasn't refused. Only what brings that credential, or
-/// another login that is accepted too, counts.
-fn wanted(mut platforms: Vec<(ObjectKey, Option<Usable>)>) -> BTreeMap<SessionKey, Wanted> {
-    platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut by_session: BTreeMap<SessionKey, Vec<(ObjectKey, Usable, Proof)>> = BTreeMap::new();
-    for (platform, usable) in platforms {
-        let Some(usable) = usable else { continue };
-        let proof = usable.proof();
-        let all = by_session.entry(usable.session.key().clone()).or_default();
-        all.push((platform, usable, proof));
-    }
-    let of_session = |(key, all)| (key, wanted_of(all));
-    by_session.into_iter().map(of_session).collect()
-}
-
-fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
-    // The last good credentials serve deletions already asked for, and nothing else. Who doesn't want the list read would never
-    // have its credentials tried for it.
-    let lending = all
-        .iter()
-        .filter(|(_, usable, _)| usable.last_good.is_none() && usable.inventory.is_some());
-    // A token that was handed in may be of another application, and list the packages of that one.
-    let best = lending.min_by_key(|(_, usable, proof)| {
-        let broken = usable.connection.broken().is_some();
-        match proof {
-            Proof::Proven { .. } => (0, !usable.logs_in, broken, 0),
-            Proof::Untried => (0, !usable.logs_in, broken, 1),
-            Proof::Refused { .. } => (1, !usable.logs_in, broken, 0),
-        }
-    });
-    let source = best.map(|(_, usable, _)| Source {
-        session: Arc::clone(&usable.session),
-        connection: Arc::clone(&usable.connection),
-        witness: usable.witness(),
-    });
-    let logs_in = source
-        .as_ref()
-        .is_some_and(|source| source.witness.1.is_none());
-    let mut wanted = Wanted {
-        source,
-        ..Wanted::default()
-    };
-    for (platform, usable, proof) in all {
-        let source = wanted.source.as_ref();
-        let lends = source.is_none_or(|source| Arc::ptr_eq(&source.session, &usable.session));
-        if lends || logs_in && usable.logs_in && proof.is_proven() {
-            wanted.platforms.push(platform);
-            let intervals = [wanted.interval, usable.inventory];
-            wanted.interval = intervals.into_iter().flatten().min();
-        }
-    }
-    wanted
 }
 
 /// Whether a page is asked for once more: the session has waited, or logged in anew.

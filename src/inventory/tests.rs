@@ -1,7 +1,10 @@
+mod any_walk;
+mod deletions;
+
 use std::time::Duration;
 
-use proptest::prelude::*;
-
+use super::listing::ListedPackage;
+use super::stock::FIELDS;
 use super::walk::Flaw;
 use super::*;
 use crate::api::names::AppId;
@@ -206,46 +209,6 @@ fn a_walk_proves_nothing_where_packages_came_went_or_were_deleted_by_us() {
 }
 
 #[test]
-fn a_deleted_package_that_a_later_reading_lists_is_told_once() {
-    let bench = Bench::new();
-    bench.delete("a", 5);
-    bench.delete("b", 6);
-    bench.fail_to_delete();
-    bench.delete("d", 10);
-    let taken = bench.read(&["a", "b", "c", "d"], 10, 20);
-    assert_eq!(files(&taken), ["a", "b"], "d was deleted since it began");
-    assert!(bench.read(&["a", "b", "c"], 30, 40).reappeared.is_empty());
-    let taken = bench.read(&["a", "d"], 50, 60);
-    assert!(
-        taken.reappeared.is_empty(),
-        "a reading without d came between"
-    );
-}
-
-#[test]
-fn a_reading_that_proves_nothing_leaves_the_deleted_to_the_next_one() {
-    let bench = Bench::new();
-    bench.delete("a", 5);
-    assert!(bench.read_total(&["a"], 9, 10, 20).reappeared.is_empty());
-    assert_eq!(files(&bench.read(&["a"], 30, 40)), ["a"]);
-}
-
-#[test]
-fn what_is_remembered_of_deletions_has_a_bound_and_an_end() {
-    let bench = Bench::new();
-    for number in 0..=deletions::REMEMBERED {
-        bench.delete(&format!("p{number}"), 1);
-    }
-    let last = format!("p{}", deletions::REMEMBERED);
-    let listed = ["p0", "p1", &last];
-    assert_eq!(files(&bench.read(&listed, 10, 20)), ["p1", last.as_str()]);
-    bench.delete("a", 30);
-    bench.inventory.serve(vec![application(false)]);
-    bench.inventory.serve(vec![application(true)]);
-    assert!(bench.read(&["a"], 40, 50).reappeared.is_empty());
-}
-
-#[test]
 fn packages_of_nobody_are_counted_for_every_platform_and_say_whether_they_were_deleted() {
     let bench = Bench::new();
     assert_eq!(bench.unmanaged("production"), None);
@@ -330,21 +293,6 @@ fn a_list_without_end_takes_the_room_of_one_application_and_many_take_that_of_al
 }
 
 #[test]
-fn deletions_at_an_endpoint_of_somebody_else_say_nothing_of_a_reading() {
-    let bench = Bench::new();
-    let elsewhere = SessionKey {
-        endpoint: "https://theirs:1".parse().unwrap(),
-        ..key()
-    };
-    bench.inventory.deleting(&elsewhere);
-    let now = bench.at(1);
-    bench.inventory.deleted(&elsewhere, &file("a"), now);
-    let taken = bench.read(&["a"], 2, 3);
-    assert_eq!(taken.reappeared, []);
-    assert!(!taken.another_trouble);
-}
-
-#[test]
 fn ten_thousand_packages_take_less_than_five_megabytes() {
     let bench = Bench::new();
     let packages: Vec<CategoryInfo> = (0..10_000)
@@ -408,98 +356,5 @@ fn what_the_platform_says_is_kept_as_the_status_takes_it() {
             ..CategoryInfo::default()
         };
         assert_eq!(ListedPackage::pack(&nameless), None);
-    }
-}
-
-/// What happens on the platform between two pages.
-#[derive(Debug, Clone, Copy)]
-enum Change {
-    /// Somebody uploads a package, which stands at this place of the list.
-    Upload(usize),
-    /// A DELETE of ours takes the package at this place away.
-    Delete(usize),
-    /// Somebody else does.
-    Foreign(usize),
-}
-
-fn changes(foreign: bool) -> impl Strategy<Value = Vec<Vec<Change>>> {
-    let ours = prop_oneof![
-        (0..40_usize).prop_map(Change::Upload),
-        (0..40_usize).prop_map(Change::Delete),
-    ];
-    let theirs = (0..40_usize).prop_map(Change::Foreign);
-    let one = if foreign {
-        theirs.boxed()
-    } else {
-        ours.boxed()
-    };
-    proptest::collection::vec(proptest::collection::vec(one, 0..3), 0..12)
-}
-
-/// Walks over a list that changes; the reading, and the packages that were there all the time.
-fn walked(
-    bench: &Bench,
-    mut packages: Vec<String>,
-    pages: usize,
-    changes: &[Vec<Change>],
-) -> (Reading, Vec<String>) {
-    let mut stayed = packages.clone();
-    let mut walk = bench.inventory.begin(&key(), bench.at(10));
-    let mut number = 0;
-    loop {
-        let from = (number as usize * pages).min(packages.len());
-        let until = (from + pages).min(packages.len());
-        let ids: Vec<_> = packages[from..until].iter().map(String::as_str).collect();
-        let next = walk.take(number, &page(&ids, packages.len() as u64));
-        let Next::Page(following) = next else {
-            return (walk.end(bench.inventory.mark(&key())), stayed);
-        };
-        for change in changes.get(number as usize).into_iter().flatten() {
-            match *change {
-                Change::Upload(place) => {
-                    let new = format!("new-{number}-{place}-{}", packages.len());
-                    packages.insert(place % (packages.len() + 1), new);
-                }
-                Change::Delete(place) | Change::Foreign(place) if !packages.is_empty() => {
-                    let gone = packages.remove(place % packages.len());
-                    stayed.retain(|id| *id != gone);
-                    if matches!(change, Change::Delete(_)) {
-                        bench.delete(&gone, 11);
-                    }
-                }
-                Change::Delete(_) | Change::Foreign(_) => {}
-            }
-        }
-        number = following;
-    }
-}
-
-proptest! {
-    #[test]
-    fn pages_that_shift_during_a_walk_never_make_a_package_missing(
-        count in 0..40_usize,
-        pages in 1..7_usize,
-        changes in any::<bool>().prop_flat_map(changes),
-    ) {
-        let bench = Bench::new();
-        let packages: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
-        let (reading, stayed) = walked(&bench, packages, pages, &changes);
-        bench.inventory.take(&key(), reading, bench.at(20));
-        for id in stayed {
-            prop_assert_ne!(bench.known(&id, 0), Known::Missing, "{}", id);
-        }
-    }
-
-    #[test]
-    fn a_list_that_stands_still_is_read_as_it_is(count in 0..60_usize, pages in 1..9_usize) {
-        let bench = Bench::new();
-        let packages: Vec<String> = (0..count).map(|n| format!("p{n}")).collect();
-        let (reading, stayed) = walked(&bench, packages, pages, &[]);
-        prop_assert_eq!(reading.flaw, None);
-        bench.inventory.take(&key(), reading, bench.at(20));
-        for id in stayed {
-            prop_assert!(matches!(bench.known(&id, 0), Known::Listed(_)));
-        }
-        prop_assert_eq!(bench.known("another", 0), Known::Missing);
     }
 }
