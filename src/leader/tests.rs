@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -1,0 +1,147 @@
+//! Waits for the Lease and takes it.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::evaluate::LeaseStep;
+use super::store::Refused;
+use super::{Leader, home, lease};
+use crate::session::Inheritance;
+
+impl Leader {
+    /// Waits for the Lease; returns its end, or `None` when told to stop before.
+    pub(super) async fn campaign(&mut self, stop: &CancellationToken) -> Option<Instant> {
+        tracing::info!(
+            identity = self.me.identity,
+            namespace = self.settings.namespace,
+            "waiting for the Lease"
+        );
+        let mut complaint = String::new();
+        let mut home_due = Instant::now();
+        while !stop.is_cancelled() {
+            let mut pause = self.settings.pause();
+            // A process that will never lead here says so, whoever holds the Lease.
+            let may_begin = if Instant::now() >= home_due {
+                self.may_begin().await
+            } else {
+                Ok(())
+            };
+            let attempt = match may_begin {
+                Ok(()) => {
+                    home_due = home_due.max(Instant::now() + self.settings.period());
+                    self.attempt(&mut pause).await
+                }
+                Err(refused) => Err(refused),
+            };
+            match attempt {
+                Ok(Some(ends)) => {
+                    self.sight.lease(None, Instant::now());
+                    return Some(ends);
+                }
+                Ok(None) => {
+                    self.sight.lease(None, Instant::now());
+                    complaint.clear();
+                }
+                // Another was faster: the next look shows who.
+                Err(Refused::Outrun) => {}
+                Err(Refused::Failed(error)) => {
+                    self.sight.lease(Some(error.clone()), Instant::now());
+                    if error != complaint {
+                        tracing::warn!(error, "the Lease can't be read or taken");
+                    }
+                    complaint = error;
+                }
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = sleep(pause) => {}
+            }
+        }
+        None
+    }
+
+    /// Looks at the Lease and takes it where it may be taken; returns its end then. Shortens `pause` where it ends before.
+    async fn attempt(&mut self, pause: &mut Duration) -> Result<Option<Instant>, Refused> {
+        match self.look().await? {
+            LeaseStep::WaitUntil(ends) => {
+                *pause = (*pause).min(ends.saturating_duration_since(Instant::now()));
+                Ok(None)
+            }
+            // Not a leader, so there is nothing to renew or to lose.
+            LeaseStep::Renew | LeaseStep::Lost => Ok(None),
+            how @ (LeaseStep::Create | LeaseStep::Acquire | LeaseStep::TakeBack) => {
+                self.may_begin().await?;
+                self.take(how).await.map(Some)
+            }
+        }
+    }
+
+    /// Whether the binding, as it is now, lets this process begin to lead.
+    async fn may_begin(&mut self) -> Result<(), Refused> {
+        let reading = home::read(&self.client, self.settings.request()).await;
+        let (duration, now) = (self.settings.duration, Instant::now());
+        let verdict = self.home.may_begin(&reading, duration, now);
+        (self.forbidden)(verdict.as_ref().err().map(String::as_str));
+        verdict.map_err(Refused::Failed)
+    }
+
+    /// Takes the Lease; returns its end.
+    async fn take(&mut self, how: LeaseStep) -> Result<Instant, Refused> {
+        let begun = Instant::now();
+        let (before, view) = self.last.clone().unzip();
+        let fresh = lease::fresh();
+        let old = before.as_ref().filter(|_| how != LeaseStep::Create);
+        let base = old.unwrap_or(&fresh);
+        let wanted = lease::acquired(
+            base,
+            &self.me.identity,
+            self.settings.duration,
+            self.clock.wall(),
+        );
+        let held = self.put(&wanted).await?;
+        let taken = Instant::now();
+        // A process of this identity ended just now, and what it sent last may still be under way; the calls of any other
+        // one ended with its Lease, or before it was given back.
+        let own = view
+            .as_ref()
+            .is_some_and(|view| view.seen.holder == self.me.identity);
+        let lingering = if own {
+            self.settings.call_timeout
+        } else {
+            Duration::ZERO
+        };
+        let moved = self.home.has_moved(self.settings.duration, taken);
+        let inheritance = match (&before, &view) {
+            // Its calls stand in a Lease of another namespace.
+            _ if moved => Inheritance::unknown(taken, lingering),
+            (Some(before), Some(view)) => match lease::call_log(before) {
+                Some(text) => Inheritance::read(text, view.since, taken, lingering),
+                None => Inheritance::unknown(taken, lingering),
+            },
+            _ => Inheritance::nothing(),
+        };
+        tracing::info!(how = ?how, "holding the Lease");
+        if before
+            .as_ref()
+            .is_some_and(|before| lease::is_abandoned(before, self.clock.wall()))
+        {
+            let why = "nobody has renewed the Lease for long, and a store may have been restored meanwhile";
+            self.sight.begin_anew(why, taken);
+        }
+        self.me.term = Some(lease::seen(&held, self.settings.duration).term);
+        let words = before.as_ref().filter(|_| !moved);
+        if let Some(words) = words.and_then(lease::last_words) {
+            // A process leads once, and this is the first term.
+            let _ = self.last_words.heard.set(words.to_owned());
+        }
+        if let Some(before) = &before {
+            self.sight.recall(lease::losses(before), taken);
+        }
+        self.remember(Some(held), taken);
+        self.sessions.lead(inheritance);
+        Ok(begun + self.settings.duration)
+    }
+}

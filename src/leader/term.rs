@@ -1,0 +1,185 @@
+//! Keeps the Lease for as long as this process leads, and gives it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::evaluate::LeaseStep;
+use super::store::Refused;
+use super::{Leader, Lost, home, lease};
+
+/// A binding that is made anew is gone for no longer.
+const MADE_ANEW: Duration = Duration::from_secs(2);
+/// How long the last write of a clean stop may take.
+const LAST_WRITE: Duration = Duration::from_secs(1);
+
+impl Leader {
+    /// Looks at the binding as often as the Lease is renewed; ends with why this term does.
+    fn away(&self) -> impl Future<Output = String> + use<> {
+        let (client, home) = (self.client.clone(), self.home.clone());
+        let forbidden = Arc::clone(&self.forbidden);
+        let (period, request) = (self.settings.period(), self.settings.request());
+        async move {
+            let mut complaint = None;
+            loop {
+                let mut reading = home::read(&client, request).await;
+                if reading == home::BindingReading::Unbound {
+                    sleep(MADE_ANEW).await;
+                    reading = home::read(&client, request).await;
+                }
+                if let Some(why) = home.ends_term(&reading) {
+                    forbidden(Some(&why));
+                    return why;
+                }
+                let wrong = home.judge(&reading).err();
+                if wrong != complaint {
+                    if let Some(error) = &wrong {
+                        tracing::warn!(error, "this term goes on, but no other begins");
+                    }
+                    // One that only can't be read is asked again soon, and says nothing of this process.
+                    if !matches!(reading, home::BindingReading::Failed(_)) {
+                        forbidden(wrong.as_deref());
+                    }
+                    complaint = wrong;
+                }
+                sleep(period).await;
+            }
+        }
+    }
+
+    /// Renews the Lease, which lasts until `ends`, until told to stop.
+    pub(super) async fn hold(
+        &mut self,
+        mut ends: Instant,
+        stop: &CancellationToken,
+    ) -> Result<(), Lost> {
+        let mut due = Instant::now();
+        let mut away = AbortOnDropHandle::new(tokio::spawn(self.away()));
+        let mut losses = self.sight.losses();
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(ends) => return Err(self.lost("it could not be renewed in time")),
+                why = &mut away => {
+                    let why = why.unwrap_or_else(|error| error.to_string());
+                    return Err(self.lost(&why));
+                }
+                () = stop.cancelled() => {
+                    self.release().await;
+                    return Ok(());
+                }
+                // A process that ends now would take what it saw with it.
+                Ok(()) = losses.changed() => {
+                    due = Instant::now();
+                    continue;
+                }
+                () = sleep_until(due) => {}
+                sooner = self.sessions.scarce(due) => {
+                    due = sooner.unwrap_or(due);
+                    continue;
+                }
+            }
+            let begun = Instant::now();
+            let renewed = tokio::select! {
+                // One that was taken counts, however late that is seen: whether it has ended too is looked at next.
+                biased;
+                renewed = self.renew() => renewed,
+                () = sleep_until(ends) => continue,
+                why = &mut away => {
+                    let why = why.unwrap_or_else(|error| error.to_string());
+                    return Err(self.lost(&why));
+                }
+            };
+            match renewed {
+                Ok(()) => {
+                    self.sight.lease(None, Instant::now());
+                    ends = begun + self.settings.duration;
+                    due = begun + self.settings.period();
+                    self.sessions.recorded(ends);
+                }
+                Err(Refused::Outrun) => {
+                    due = Instant::now();
+                    match self.look().await {
+                        Ok(LeaseStep::Lost) => return Err(self.lost("another process holds it")),
+                        Ok(_) => {}
+                        Err(_) => due += self.settings.pause(),
+                    }
+                }
+                Err(Refused::Failed(error)) => {
+                    let now = Instant::now();
+                    self.sight.lease(Some(error.clone()), now);
+                    let left = ends.saturating_duration_since(now);
+                    tracing::warn!(error, ?left, "the Lease could not be renewed");
+                    due = now + self.settings.pause();
+                }
+            }
+        }
+    }
+
+    /// Writes that this process still leads, and what the next leader has to know.
+    async fn renew(&mut self) -> Result<(), Refused> {
+        // A renewal may be late by one that failed.
+        let until = Instant::now() + self.settings.period() * 5 / 4;
+        let record = self.sessions.record(until);
+        let Some((lease, _)) = &self.last else {
+            return Err(Refused::Outrun);
+        };
+        let lease = lease::renewed(
+            lease,
+            record,
+            &self.sight.losses().borrow(),
+            self.clock.wall(),
+        );
+        let seen = self.sight.newest();
+        let held = self.put(&lease).await?;
+        self.compare_write(&held, seen, Instant::now());
+        self.remember(Some(held), Instant::now());
+        Ok(())
+    }
+
+    /// Leaves the last calls and gives the Lease back. Where that fails it runs out by itself.
+    async fn release(&mut self) {
+        let attempt = async {
+            loop {
+                let record = self.sessions.record(Instant::now());
+                let Some((lease, _)) = &self.last else {
+                    return Ok(());
+                };
+                let lease = lease::released(
+                    lease,
+                    record,
+                    &self.sight.losses().borrow(),
+                    self.last_words.own.get(),
+                    self.clock.wall(),
+                );
+                match self.put(&lease).await {
+                    Ok(_) => return Ok(()),
+                    Err(Refused::Outrun) => match self.look().await {
+                        Ok(LeaseStep::Renew | LeaseStep::Create) => {}
+                        Ok(_) => return Err("it isn't ours any more".to_owned()),
+                        Err(Refused::Outrun) => return Err("it changes all the time".to_owned()),
+                        Err(Refused::Failed(error)) => return Err(error),
+                    },
+                    Err(Refused::Failed(error)) => return Err(error),
+                }
+            }
+        };
+        match timeout(LAST_WRITE, attempt).await {
+            Ok(Ok(())) => tracing::info!("the Lease was given back"),
+            Ok(Err(error)) => {
+                tracing::warn!(error, "the Lease could not be given back; it runs out");
+            }
+            Err(_) => tracing::warn!("the Lease could not be given back in time; it runs out"),
+        }
+    }
+
+    fn lost(&self, why: &str) -> Lost {
+        Lost {
+            namespace: self.settings.namespace.clone(),
+            why: why.to_owned(),
+        }
+    }
+}
