@@ -1,0 +1,221 @@
+//! Both controllers and the reader of lists: what each works with, who wakes whom, and how all of them stop.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::counts::{count, tenants};
+use super::lookout::Lookout;
+use crate::admin::Readiness;
+use crate::api::names::ObjectKey;
+use crate::inventory::{self, Reader};
+use crate::leader::LastWords;
+use crate::package;
+use crate::package::cache::managed::Managed;
+use crate::package::turns::workqueue::Workqueue;
+use crate::platform;
+use crate::remote::client::Connect;
+use crate::session::Sessions;
+
+/// How long a stop waits for answers of the platform.
+const ANSWERS: Duration = Duration::from_secs(8);
+/// How long a stop then waits for what follows from them.
+const FINISH: Duration = Duration::from_millis(1500);
+
+/// What both controllers work with.
+pub(super) struct Rooms {
+    pub(super) context: Arc<package::PackageContext>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) connect: Connect,
+    pub(super) last_words: Arc<LastWords>,
+    pub(super) readiness: Arc<Readiness>,
+}
+
+/// Objects that sessions, and the guard, want looked at.
+pub(super) type Wakes = (
+    mpsc::UnboundedReceiver<ObjectKey>,
+    mpsc::UnboundedReceiver<Vec<ObjectKey>>,
+);
+
+impl Rooms {
+    /// Runs both controllers until told to stop; then sends nothing new, and waits for what is under way.
+    pub(super) async fn reconcile(&self, wakes: Wakes, lookout: Lookout, stop: &CancellationToken) {
+        let cancel = CancellationToken::new();
+        // Where the Lease is lost, this is left at once.
+        let _left = cancel.clone().drop_guard();
+        let (changed, platforms_changed) = mpsc::unbounded_channel();
+        let inventory = self.read_lists(changed.clone(), &cancel);
+        let platforms = platform::run(self.platforms(), changed, cancel.clone());
+        let platforms = tokio::spawn(platforms);
+        let begun = Arc::new(AtomicBool::new(false));
+        let packages = self.packages(&begun, &cancel);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = self.chores(wakes, platforms_changed, lookout) => {}
+        }
+        tracing::info!("stopping: nothing new is sent");
+        self.sessions.close();
+        if tokio::time::timeout(ANSWERS, self.sessions.drained())
+            .await
+            .is_err()
+        {
+            tracing::warn!("calls under way are abandoned; the next start tries them again");
+        }
+        let begun = begun.load(Ordering::Relaxed);
+        let queue = begun.then_some(&*self.context.queue);
+        let controllers = async { tokio::join!(packages, platforms, inventory) };
+        if !finish(queue, controllers, &cancel).await {
+            tracing::warn!("passes under way are abandoned; the next start begins them anew");
+        }
+    }
+
+    /// What the Platform controller works with.
+    fn platforms(&self) -> platform::PlatformContext {
+        let context = &self.context;
+        let (cache, inventory) = (context.cache.clone(), context.inventory.clone());
+        platform::PlatformContext {
+            client: context.client.clone(),
+            clock: context.clock.clone(),
+            sessions: self.sessions.clone(),
+            directory: context.directory.clone(),
+            guards: context.guards.clone(),
+            connect: self.connect.clone(),
+            census: Box::new(move |platform, users| {
+                cache
+                    .is_complete()
+                    .then(|| tenants(&cache, &inventory, platform, users))
+            }),
+            events: context.events.clone(),
+            audit: context.audit.clone(),
+            sight: context.sight.clone(),
+            last_words: self.last_words.heard.clone(),
+            metrics: context.metrics.clone(),
+        }
+    }
+
+    /// Begins the VersionPackage controller; `begun` tells whether it has begun any pass.
+    fn packages(&self, begun: &Arc<AtomicBool>, cancel: &CancellationToken) -> JoinHandle<()> {
+        let (context, sessions) = (self.context.clone(), self.sessions.clone());
+        let (readiness, begun, cancel) = (self.readiness.clone(), begun.clone(), cancel.clone());
+        tokio::spawn(async move {
+            // What is not there in a complete list is not there: before that, nothing is known of it.
+            context.directory.listed().await;
+            readiness.open("platforms");
+            let guards = context.guards.clone();
+            let led = async {
+                sessions.led().await;
+                guards.loaded().await;
+                begun.store(true, Ordering::Relaxed);
+            };
+            package::run(context, led, cancel).await;
+        })
+    }
+
+    /// Hands on who is to be looked at, and looks at the whole once a second.
+    async fn chores(
+        &self,
+        (mut woken, mut judged): Wakes,
+        mut platforms_changed: mpsc::UnboundedReceiver<ObjectKey>,
+        mut lookout: Lookout,
+    ) {
+        let package::PackageContext {
+            cache,
+            queue,
+            sight,
+            memory,
+            metrics,
+            ..
+        } = &*self.context;
+        let mut known = HashSet::new();
+        let (mut looks, mut rounds) = (sight.changes(), sight.rounds());
+        let mut hindered = sight.hindrance().is_some();
+        self.sessions.bar(hindered);
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                // What bars the sessions waits for nothing; what comes by the thousand waits for all else.
+                biased;
+                () = looks.changed() => {
+                    let was = std::mem::replace(&mut hindered, sight.hindrance().is_some());
+                    self.sessions.bar(hindered);
+                    if was && !hindered {
+                        queue.add_all(cache.keys());
+                    }
+                }
+                () = rounds.changed() => memory.forget_versions(),
+                _ = tick.tick() => {
+                    lookout.look();
+                    if cache.is_complete() {
+                        self.readiness.open("packages");
+                    }
+                    count(metrics, cache, &self.sessions, &mut known);
+                }
+                Some(key) = woken.recv() => queue.add(key),
+                Some(keys) = judged.recv() => queue.add_all(keys),
+                Some(platform) = platforms_changed.recv() => {
+                    queue.add_wakes(cache.concerned_by(&platform));
+                }
+            }
+        }
+    }
+
+    /// Reads the lists of packages while this process leads.
+    fn read_lists(
+        &self,
+        changed: mpsc::UnboundedSender<ObjectKey>,
+        cancel: &CancellationToken,
+    ) -> JoinHandle<()> {
+        let context = &self.context;
+        let reader = Reader {
+            inventory: context.inventory.clone(),
+            directory: context.directory.clone(),
+            objects: Arc::new(Managed {
+                cache: context.cache.clone(),
+                memory: context.memory.clone(),
+                directory: context.directory.clone(),
+            }),
+            metrics: context.metrics.clone(),
+            audit: context.audit.clone(),
+            events: context.events.clone(),
+            clock: context.clock.clone(),
+            changed,
+        };
+        let (sessions, cancel) = (self.sessions.clone(), cancel.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {}
+                () = sessions.led() => inventory::run(reader, cancel.clone()).await,
+            }
+        })
+    }
+}
+
+/// Ends the controllers, once the passes over what is in `queue` have; whether both did in time. A process that never
+/// led has begun none: its queue holds every object, and nobody takes from it.
+async fn finish(
+    queue: Option<&Workqueue>,
+    controllers: impl Future,
+    cancel: &CancellationToken,
+) -> bool {
+    let ends = async {
+        // The pass after an answer takes the finalizer off; no pass can begin a call any more.
+        if let Some(queue) = queue {
+            queue.idle().await;
+        }
+        cancel.cancel();
+        controllers.await
+    };
+    let ended = tokio::time::timeout(FINISH, ends).await;
+    cancel.cancel();
+    ended.is_ok()
+}
+
+#[cfg(test)]
+mod tests;
