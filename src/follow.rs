@@ -3,6 +3,7 @@
 //! Each item is decoded by itself, so one odd object can't fail the list; a line that is no JSON may have hidden
 //! anything, so the list is made anew; and it is told whether the watch works, also while nothing changes.
 
+mod failures;
 mod page;
 
 use std::collections::VecDeque;
@@ -21,6 +22,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::failures::{Garbage, garbage_line, is_garbage};
+pub use self::failures::{told, words};
 pub use self::page::list;
 use self::page::{ListPage, Size};
 use crate::raw::Fields;
@@ -29,9 +32,6 @@ use crate::watch_backoff::WatchBackoff;
 
 /// How much later than announced the API server may end a watch.
 const LATE: Duration = Duration::from_secs(5);
-/// The first pause after something that is no JSON; it doubles with each further one.
-const GARBAGE_PAUSE: Duration = Duration::from_secs(5);
-const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
 
 /// What is listed and watched.
 #[derive(Debug, Clone)]
@@ -105,28 +105,6 @@ enum State<K> {
         /// Whether anything came.
         fruitful: bool,
     },
-}
-
-/// What was read that is no JSON.
-#[derive(Default)]
-struct Garbage {
-    times: u32,
-    last: Option<Instant>,
-}
-
-impl Garbage {
-    /// The pause after one more.
-    fn pause(&mut self, now: Instant) -> Duration {
-        let doubled = |times: u32| GARBAGE_PAUSE.saturating_mul(2u32.saturating_pow(times));
-        let quiet = doubled(self.times).min(GARBAGE_PAUSE_CAP) * 2;
-        if self.last.is_some_and(|last| now > last + quiet) {
-            self.times = 0;
-        }
-        let pause = doubled(self.times).min(GARBAGE_PAUSE_CAP);
-        self.times = self.times.saturating_add(1);
-        self.last = Some(now);
-        pause
-    }
 }
 
 /// A line of a watch.
@@ -231,39 +209,44 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                 }
             }
             State::Listed { version } => {
-                // Whoever asks for more has taken in the whole list.
-                self.eye.at(self.newest);
-                self.eye.listed();
                 let version = version.clone();
-                if self.cut {
-                    // The store may have been restored meanwhile. A watch would wait in silence for what it had before; a
-                    // list shows how far it is.
-                    self.page(None, &mut Size::new(1)).await?;
-                    self.cut = false;
-                }
-                let lines = match self.watch(&version).await {
-                    Ok(lines) => lines,
-                    Err(error) => {
-                        // Not to be resumed from there: it is too old, the kind is gone, or what may be seen has changed, which
-                        // only a list tells.
-                        if let Error::WatchStartFailed(kube::Error::Api(status)) = &error
-                            && matches!(status.code, 400 | 403 | 404 | 410)
-                        {
-                            self.state = State::Empty;
-                        }
-                        return Err(error);
-                    }
-                };
-                self.eye.works();
-                self.state = State::Watching {
-                    version,
-                    lines,
-                    fruitful: false,
-                };
-                Ok(None)
+                self.begin_watch(version).await
             }
             State::Watching { .. } => self.line().await,
         }
+    }
+
+    /// Watches from `version` on, where the list is complete or the last watch has ended.
+    async fn begin_watch(&mut self, version: String) -> Result<Option<Event<K>>> {
+        // Whoever asks for more has taken in the whole list.
+        self.eye.at(self.newest);
+        self.eye.listed();
+        if self.cut {
+            // The store may have been restored meanwhile. A watch would wait in silence for what it had before; a
+            // list shows how far it is.
+            self.page(None, &mut Size::new(1)).await?;
+            self.cut = false;
+        }
+        let lines = match self.watch(&version).await {
+            Ok(lines) => lines,
+            Err(error) => {
+                // Not to be resumed from there: it is too old, the kind is gone, or what may be seen has changed, which
+                // only a list tells.
+                if let Error::WatchStartFailed(kube::Error::Api(status)) = &error
+                    && matches!(status.code, 400 | 403 | 404 | 410)
+                {
+                    self.state = State::Empty;
+                }
+                return Err(error);
+            }
+        };
+        self.eye.works();
+        self.state = State::Watching {
+            version,
+            lines,
+            fruitful: false,
+        };
+        Ok(None)
     }
 
     /// The next page; `None` where it has to be smaller.
@@ -388,51 +371,6 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
             "BOOKMARK" => Ok(None),
             _ => Err(garbage_line()),
         }
-    }
-}
-
-fn garbage_line() -> Error {
-    let error = serde::de::Error::custom("a line of the watch is no event");
-    Error::WatchFailed(kube::Error::SerdeError(error))
-}
-
-/// Whether something was read that can't be read, and may have hidden anything.
-fn is_garbage(error: &Error) -> bool {
-    match error {
-        Error::InitialListFailed(error)
-        | Error::WatchStartFailed(error)
-        | Error::WatchFailed(error) => {
-            matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
-        }
-        Error::WatchError(_) | Error::NoResourceVersion => false,
-    }
-}
-
-/// How a failure is told to people. Nothing of what was read is in it.
-pub fn told(error: &Error) -> String {
-    match error {
-        Error::InitialListFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
-        | Error::WatchFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) => {
-            "what the API server sent is no JSON".to_owned()
-        }
-        Error::WatchFailed(kube::Error::ReadEvents(error))
-            if error.kind() == io::ErrorKind::TimedOut =>
-        {
-            "the watch is silent".to_owned()
-        }
-        Error::InitialListFailed(error)
-        | Error::WatchStartFailed(error)
-        | Error::WatchFailed(error) => words(error),
-        Error::WatchError(status) => status.message.clone(),
-        Error::NoResourceVersion => "the API server told no version".to_owned(),
-    }
-}
-
-/// What the API server said, or why it couldn't be asked, for people: kube puts the whole answer behind that.
-pub fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
     }
 }
 

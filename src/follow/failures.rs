@@ -1,0 +1,78 @@
+//! How a list or a watch fails: how that is told, whether it may have hidden anything, and the pauses after what has.
+
+use std::io;
+use std::time::Duration;
+
+use kube::runtime::watcher::Error;
+use tokio::time::Instant;
+
+/// The first pause after something that is no JSON; it doubles with each further one.
+const GARBAGE_PAUSE: Duration = Duration::from_secs(5);
+const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
+
+/// What was read that is no JSON.
+#[derive(Default)]
+pub(super) struct Garbage {
+    times: u32,
+    last: Option<Instant>,
+}
+
+impl Garbage {
+    /// The pause after one more.
+    pub(super) fn pause(&mut self, now: Instant) -> Duration {
+        let doubled = |times: u32| GARBAGE_PAUSE.saturating_mul(2u32.saturating_pow(times));
+        let quiet = doubled(self.times).min(GARBAGE_PAUSE_CAP) * 2;
+        if self.last.is_some_and(|last| now > last + quiet) {
+            self.times = 0;
+        }
+        let pause = doubled(self.times).min(GARBAGE_PAUSE_CAP);
+        self.times = self.times.saturating_add(1);
+        self.last = Some(now);
+        pause
+    }
+}
+
+pub(super) fn garbage_line() -> Error {
+    let error = serde::de::Error::custom("a line of the watch is no event");
+    Error::WatchFailed(kube::Error::SerdeError(error))
+}
+
+/// Whether something was read that can't be read, and may have hidden anything.
+pub(super) fn is_garbage(error: &Error) -> bool {
+    match error {
+        Error::InitialListFailed(error)
+        | Error::WatchStartFailed(error)
+        | Error::WatchFailed(error) => {
+            matches!(error, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
+        }
+        Error::WatchError(_) | Error::NoResourceVersion => false,
+    }
+}
+
+/// How a failure is told to people. Nothing of what was read is in it.
+pub fn told(error: &Error) -> String {
+    match error {
+        Error::InitialListFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))
+        | Error::WatchFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) => {
+            "what the API server sent is no JSON".to_owned()
+        }
+        Error::WatchFailed(kube::Error::ReadEvents(error))
+            if error.kind() == io::ErrorKind::TimedOut =>
+        {
+            "the watch is silent".to_owned()
+        }
+        Error::InitialListFailed(error)
+        | Error::WatchStartFailed(error)
+        | Error::WatchFailed(error) => words(error),
+        Error::WatchError(status) => status.message.clone(),
+        Error::NoResourceVersion => "the API server told no version".to_owned(),
+    }
+}
+
+/// What the API server said, or why it couldn't be asked, for people: kube puts the whole answer behind that.
+pub fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        error => error.to_string(),
+    }
+}
