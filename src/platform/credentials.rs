@@ -124,21 +124,27 @@ pub(super) fn named_secrets(
     .map(move |secret| ObjectKey::new(namespace, secret.name.as_str()))
 }
 
+/// Where calls go, and whose certificate is expected there.
+fn endpoint(spec: &PlatformSpec) -> Result<Endpoint, PlatformWord> {
+    let endpoint = Endpoint::of_url(&spec.endpoint).map_err(|error| {
+        PlatformWord::new(PlatformReason::EndpointInvalid, format!("spec.{error}."))
+    })?;
+    let server = spec.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    Ok(match server {
+        Some(name) => endpoint.named(name),
+        None => endpoint,
+    })
+}
+
 /// Puts spec and Secrets together.
 pub(super) fn assess<'a>(
     spec: &PlatformSpec,
     namespace: &str,
     seen: impl Fn(&ObjectKey) -> Option<&'a SeenSecret>,
 ) -> Assessment {
-    let server = spec.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
-    let endpoint = match Endpoint::of_url(&spec.endpoint) {
-        Ok(endpoint) => server.map_or_else(|| endpoint.clone(), |name| endpoint.named(name)),
-        Err(error) => {
-            return Assessment::Invalid(PlatformWord::new(
-                PlatformReason::EndpointInvalid,
-                format!("spec.{error}."),
-            ));
-        }
+    let endpoint = match endpoint(spec) {
+        Ok(endpoint) => endpoint,
+        Err(refusal) => return Assessment::Invalid(refusal),
     };
     let mut unread = false;
     let mut unreadable = None;

@@ -3,6 +3,8 @@
 //! guard counts is safe once it stands there.
 
 mod due;
+mod ended;
+mod load;
 mod repeats;
 mod rounds;
 mod telling;
@@ -15,15 +17,15 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use kube::api::{Api, ApiResource};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use self::ended::Ended;
 use self::repeats::Repeats;
 use self::rounds::Rounds;
-use self::telling::{refused_note, status_refused, tell, tell_end, tell_hold};
+use self::telling::{refused_note, tell, tell_hold};
 use super::attempts::Attempts;
 use super::credentials::PlatformWord;
 use super::directory::Access;
@@ -36,16 +38,12 @@ use crate::api::names::ObjectKey;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::api::status;
 use crate::clock::Now;
-use crate::follow::{list, told};
-use crate::guard::{self, Told, Unused};
-use crate::raw::Raw;
+use crate::guard::Told;
 use crate::sight::WatchKind;
 use crate::writes::{self, End};
 
 /// How often sessions are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// Platforms in one page of a list.
-const PAGE: u32 = 500;
 /// The Platforms tell of what keeps this process from its work after so long.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 /// Between two looks at what is due, but for the ticks.
@@ -54,11 +52,6 @@ const APART: Duration = Duration::from_millis(1);
 const AT_ONCE: usize = 8;
 /// A write that takes longer makes room for the next: where an admission webhook is slow, it is so for its own namespaces.
 const SLOW: Duration = Duration::from_secs(1);
-
-/// So long the guards wait for the Secrets at the start.
-const ASSESSED_WITHIN: Duration = Duration::from_secs(10);
-/// Between two tries to read what the statuses say at the start.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps the statuses true until cancelled.
 pub(super) async fn run(context: PlatformContext, cancel: CancellationToken) {
@@ -133,12 +126,6 @@ struct Due {
     round: Option<(u64, u64)>,
 }
 
-/// A write that has ended.
-enum Ended {
-    Finalizers(Box<PlatformObject>, End),
-    Status(Box<Due>, End),
-}
-
 /// One Platform and what is known of it, copied out of the directory.
 struct Known {
     object: PlatformObject,
@@ -147,40 +134,6 @@ struct Known {
 }
 
 impl Writer {
-    /// Takes over what the statuses say of guards: a list just now, since a watch may be behind the last
-    /// words of the process before.
-    async fn load(&mut self) {
-        // Before the credentials are known, nobody can tell who counts together.
-        let assessed = self.context.directory.assessed();
-        if timeout(ASSESSED_WITHIN, assessed).await.is_err() {
-            warn!(
-                "some Secrets can't be read yet; until they are, their Platforms count by themselves"
-            );
-        }
-        let kind = ApiResource::erase::<Platform>(&());
-        let api: Api<Raw> = Api::all_with(self.context.client.clone(), &kind);
-        loop {
-            match list(api.clone(), PAGE, PlatformObject::from).await {
-                Ok(mut objects) => {
-                    let now = self.context.clock.wall();
-                    self.lost = LostBounds::count(&mut objects, now);
-                    let statuses = objects.iter();
-                    let statuses = statuses.map(|o| (&o.key, &*o.uid, &o.status));
-                    let words = self.context.last_words.get();
-                    let unused =
-                        words.map_or_else(Unused::default, |words| guard::unused_of(words));
-                    self.context.guards.load(statuses, &unused, now);
-                    return;
-                }
-                Err(error) => {
-                    let error = told(&error);
-                    warn!(error, "the Platforms can't be read");
-                }
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-
     /// Begins all writes that are due.
     fn begin_due(&mut self) {
         // What the definition lacks would be lost by any write.
@@ -260,59 +213,6 @@ impl Writer {
             drop(turn);
             write.await
         }));
-    }
-
-    fn take_in(&mut self, ended: Ended) {
-        let now = Instant::now();
-        match ended {
-            Ended::Finalizers(object, end) => {
-                self.busy.remove(&object.key);
-                if let Some(words) = self.finalizers.ended(&object, &end, now) {
-                    let refusal = finalizer::refusal(&words);
-                    tell(&self.context, &object, refused_note(&refusal));
-                }
-                tell_end(&self.context, &object, "finalizers", &end);
-                self.tell_refused();
-            }
-            Ended::Status(due, end) => {
-                let Due {
-                    object,
-                    complains,
-                    round,
-                    ..
-                } = &*due;
-                self.busy.remove(&object.key);
-                if *complains {
-                    self.complaints.ended(object, &end, now);
-                } else if let Some(words) = self.statuses.ended(object, &end, now) {
-                    tell(&self.context, object, status_refused(&words));
-                }
-                tell_end(&self.context, object, "status", &end);
-                let taken = matches!(end, End::Taken(_));
-                if !taken {
-                    // Nothing of it stands there.
-                    let repeats = if *complains {
-                        &mut self.complained
-                    } else {
-                        &mut self.written
-                    };
-                    repeats.forget(&object.key);
-                }
-                let settled =
-                    round.and_then(|(group, number)| self.rounds.ended(group, number, taken));
-                let guards = &self.context.guards;
-                match settled {
-                    Some(settled) if settled.taken => guards.recorded(&settled.record),
-                    Some(settled) if settled.record.urgent => guards.not_recorded(&settled.record),
-                    Some(_) | None => {}
-                }
-            }
-        }
-    }
-
-    fn tell_refused(&self) {
-        let refused = finalizer::refusals(&self.finalizers, Instant::now());
-        self.context.directory.finalizers_refused(refused);
     }
 
     /// Has the credentials tried that decide whether a release or a raised bound of a Platform counts for a hold of others;

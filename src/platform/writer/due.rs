@@ -17,7 +17,7 @@ use super::telling::{status_refused, tell};
 use super::{Due, Known, TOLD_AFTER, Writer};
 use crate::api::names::ObjectKey;
 use crate::guard::{Record, Told};
-use crate::session::SessionState;
+use crate::session::{SessionState, Snapshot};
 use crate::sight::SightTrouble;
 
 impl Writer {
@@ -49,19 +49,7 @@ impl Writer {
             if self.busy.contains(&object.key) {
                 continue;
             }
-            let (snapshot, other_logins) = match &access {
-                Access::Granted(grant) => {
-                    let snapshot = grant.session.snapshot();
-                    let others =
-                        if snapshot.takes_turns || snapshot.state == SessionState::Superseded {
-                            other_logins(&self.context.directory, grant)
-                        } else {
-                            Vec::new()
-                        };
-                    (Some(snapshot), others)
-                }
-                Access::Unread | Access::Refused(_) => (None, Vec::new()),
-            };
+            let (snapshot, other_logins) = session(&self.context.directory, &access);
             let group = record.map(Record::group);
             let unwatched = self.unwatched(&object);
             let status = next(&StatusSource {
@@ -149,6 +137,20 @@ impl Writer {
             round: None,
         })
     }
+}
+
+/// What there is to say of the session, and the other logins of its application where that matters.
+fn session(directory: &Directory, access: &Access) -> (Option<Snapshot>, Vec<(ObjectKey, String)>) {
+    let Access::Granted(grant) = access else {
+        return (None, Vec::new());
+    };
+    let snapshot = grant.session.snapshot();
+    let others = if snapshot.takes_turns || snapshot.state == SessionState::Superseded {
+        other_logins(directory, grant)
+    } else {
+        Vec::new()
+    };
+    (Some(snapshot), others)
 }
 
 /// The Platforms that bring another login of the same application which the platform accepts, by name, so that the
