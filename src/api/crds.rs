@@ -27,7 +27,7 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         else {
             continue;
         };
-        tidy(root);
+        tidy("", root);
         // Without it, a fresh object has no observedGeneration and looks finished to kstatus.
         if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
             status.default = Some(JSON(json!({"observedGeneration": -1})));
@@ -37,24 +37,21 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-/// Takes `nullable` away (an absent field has one spelling) and bounds what borrowed types leave open.
-fn tidy(schema: &mut JSONSchemaProps) {
+/// How long a text may be where its type doesn't say so.
+const TEXT: i64 = 316;
+/// The same of the `message` of a condition, as Kubernetes bounds it.
+const MESSAGE: i64 = 32_768;
+
+/// Takes `nullable` away (an absent field has one spelling) and bounds what borrowed types leave open; `name` is that of the
+/// field.
+fn tidy(name: &str, schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     match schema.type_.as_deref() {
         Some("string")
             if schema.max_length.is_none() && schema.enum_.is_none() && schema.format.is_none() =>
         {
-            schema.max_length = Some(
-                if schema
-                    .description
-                    .as_deref()
-                    .is_some_and(|d| d.starts_with("message is"))
-                {
-                    32_768
-                } else {
-                    316
-                },
-            );
+            let longest = if name == "message" { MESSAGE } else { TEXT };
+            schema.max_length = Some(longest);
         }
         Some("array") => schema.max_items = schema.max_items.or(Some(64)),
         Some("object") if schema.additional_properties.is_some() => {
@@ -62,16 +59,20 @@ fn tidy(schema: &mut JSONSchemaProps) {
         }
         _ => {}
     }
-    for property in schema.properties.iter_mut().flat_map(|p| p.values_mut()) {
-        tidy(property);
+    for (name, property) in schema.properties.iter_mut().flatten() {
+        tidy(name, property);
     }
     match &mut schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(item)) => tidy(item),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(tidy),
+        Some(JSONSchemaPropsOrArray::Schema(item)) => tidy(name, item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => {
+            for item in items {
+                tidy(name, item);
+            }
+        }
         None => {}
     }
     if let Some(JSONSchemaPropsOrBool::Schema(value)) = &mut schema.additional_properties {
-        tidy(value);
+        tidy(name, value);
     }
 }
 
