@@ -1,3 +1,8 @@
+mod being_deleted;
+mod due;
+mod fields_lost;
+mod logins;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -5,12 +10,10 @@ use tokio::sync::mpsc;
 
 use super::super::object::tests::{platform, spec};
 use super::*;
-use crate::api::platform::Guard;
-use crate::guard::{Asked, Guards, Unused};
 use crate::remote::answer::{CertificateFault, ClientFault, Detail, TlsFault, Trouble};
 use crate::remote::client::{Connection, Timeouts};
 use crate::remote::tls::TlsSettings;
-use crate::session::{Credential, Member, Proof, SessionKey, Sessions};
+use crate::session::{Credential, Member, SessionKey, Sessions};
 
 fn grant(logs_in: bool, last_good: Option<PlatformWord>) -> Access {
     let key = SessionKey {
@@ -275,55 +278,6 @@ async fn a_refusal_is_said_as_it_is_and_nothing_is_said_of_what_is_unread() {
     assert!(said.session.is_some());
 }
 
-/// What a Platform says of a session of this kind, beside a login of Platform iot/other.
-fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
-    let (read, access) = (platform(&spec()), grant(logs_in, None));
-    next(&StatusSource {
-        snapshot: Some(snapshot),
-        other_logins: &[(ObjectKey::new("iot", "other"), "iot/other-app".to_owned())],
-        ..look(&read, &access)
-    })
-    .unwrap()
-}
-
-#[tokio::test]
-async fn a_token_beside_a_login_that_works_says_which_secret_to_use() {
-    let said = beside_a_login(false, &snapshot(SessionState::Superseded));
-    let (is, why, message) = ready(&said);
-    assert_eq!((is, why), ("False", "TokenNotUsed"));
-    assert!(message.contains("Secret iot/other-app"), "{message}");
-}
-
-#[tokio::test]
-async fn two_logins_that_are_accepted_say_that_they_take_turns() {
-    let mut both = snapshot(SessionState::Open);
-    both.takes_turns = true;
-    let said = beside_a_login(true, &both);
-    let (is, _, message) = ready(&said);
-    assert!(is == "True" && message.contains("take turns"), "{message}");
-    assert!(message.contains("Platform iot/other (Secret iot/other-app)"));
-}
-
-#[tokio::test]
-async fn ready_says_what_is_known_of_the_credential() {
-    let (read, access) = (platform(&spec()), grant(true, None));
-    let said = |proof| {
-        let mut looked = snapshot(SessionState::Open);
-        looked.proof = proof;
-        let said = next(&StatusSource {
-            snapshot: Some(&looked),
-            ..look(&read, &access)
-        });
-        ready(&said.unwrap()).2.to_owned()
-    };
-    let untried = said(Proof::Untried);
-    assert!(untried.contains("untried"), "{untried}");
-    assert!(!untried.contains("can be made"), "{untried}");
-    let proven = said(Proof::Proven { since: at(900) });
-    assert!(proven.contains("can be made"), "{proven}");
-    assert!(proven.contains("1970-01-01T00:15:00Z"), "{proven}");
-}
-
 #[tokio::test]
 async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
     let (mut read, access) = (platform(&spec()), grant(true, None));
@@ -360,85 +314,6 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
     assert_eq!(counted(&read, of_nobody(None)), of_nobody(None));
 }
 
-#[tokio::test]
-async fn words_are_written_at_once_numbers_every_ten_seconds_and_nothing_when_equal() {
-    let first = in_state(&spec(), SessionState::Open);
-    assert!(is_due(&PlatformStatus::default(), &first, false, None));
-    let mut written = platform(&spec());
-    written.status = first.clone();
-    let later = |state| said_of(&written, &grant(true, None), Some(state)).unwrap();
-    assert!(
-        !is_due(&first, &later(SessionState::Open), false, None),
-        "equal"
-    );
-
-    let mut counted = later(SessionState::Open);
-    counted.queue = Some(QueueStatus {
-        length: 4,
-        estimated_time: None,
-    });
-    assert!(!is_due(
-        &first,
-        &counted,
-        false,
-        Some(Duration::from_secs(9))
-    ));
-    assert!(is_due(&first, &counted, false, Some(NUMBERS_EVERY)));
-    assert!(is_due(&first, &counted, false, None));
-
-    let refused = later(SessionState::AuthenticationFailed(detail()));
-    assert!(is_due(&first, &refused, false, Some(Duration::ZERO)));
-}
-
-#[tokio::test]
-async fn times_that_differ_by_rounding_are_not_a_change() {
-    let mut read = platform(&spec());
-    let paused = |read: &PlatformObject, second| {
-        let now = Instant::now();
-        let until = now + Duration::from_secs(60);
-        let snapshot = snapshot(SessionState::Throttled { until });
-        next(&StatusSource {
-            snapshot: Some(&snapshot),
-            now: (at(second), now),
-            ..look(read, &grant(true, None))
-        })
-        .unwrap()
-    };
-    read.status = paused(&read, 1000);
-    let until = |status: &PlatformStatus| {
-        let session = status.session.clone().unwrap();
-        session.throttled_until.unwrap().0.as_second()
-    };
-    assert_eq!(until(&read.status), 1060);
-    assert_eq!(until(&paused(&read, 1001)), 1060);
-    assert_eq!(until(&paused(&read, 1030)), 1090);
-}
-
-#[tokio::test]
-async fn a_pause_that_is_over_is_not_written_anew_as_time_passes() {
-    let (mut read, access) = (platform(&spec()), grant(true, None));
-    let start = Instant::now();
-    let snapshot = snapshot(SessionState::Throttled {
-        until: start + Duration::from_secs(6),
-    });
-    let after = |read: &PlatformObject, seconds: u16| {
-        next(&StatusSource {
-            snapshot: Some(&snapshot),
-            now: (
-                at(1000 + i64::from(seconds)),
-                start + Duration::from_secs(seconds.into()),
-            ),
-            ..look(read, &access)
-        })
-        .unwrap()
-    };
-    read.status = after(&read, 0);
-    for seconds in [5, 7, 20, 600] {
-        let said = after(&read, seconds);
-        assert!(!is_due(&read.status, &said, false, None), "{seconds} s");
-    }
-}
-
 #[test]
 fn durations_are_said_roughly() {
     for (seconds, said) in [
@@ -451,108 +326,6 @@ fn durations_are_said_roughly() {
         (5400, "2h"),
     ] {
         assert_eq!(rough(Duration::from_secs(seconds)), said);
-    }
-}
-
-#[tokio::test]
-async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_stays_for() {
-    let mut object = platform(&spec());
-    object.deleted_at = Some(at(900));
-    let users = Users {
-        count: 2,
-        some: vec![ObjectKey::new("iot", "a"), ObjectKey::new("iot", "b")],
-    };
-    let said = |record: Option<&Record>| {
-        let status = next(&StatusSource {
-            snapshot: Some(&snapshot(SessionState::Open)),
-            users: Some(&users),
-            record,
-            ..look(&object, &grant(true, None))
-        });
-        let status = status.unwrap();
-        let (_, reason, message) = ready(&status);
-        assert_eq!(reason, "InUse");
-        assert!(!message.contains("  "), "{message}");
-        message.to_owned()
-    };
-    let message = said(None);
-    assert!(message.contains("2 objects") && message.contains("go by themselves"));
-
-    let (guards, app) = (
-        Guards::new(
-            mpsc::unbounded_channel().0,
-            Arc::default(),
-            Box::new(|_, _| 2),
-            crate::clock::Clock::default(),
-        ),
-        "app-1".parse().unwrap(),
-    );
-    guards.load(std::iter::empty(), &Unused::default(), at(900));
-    let none = Guard {
-        max_deletions: 0,
-        ..Guard::default()
-    };
-    guards.set_bound(&object.key, &object.uid, &app, &none, at(900));
-    let asked = Asked {
-        key: users.some[0].clone(),
-        platform: object.key.clone(),
-        at: at(900),
-        hold: None,
-        answered: None,
-    };
-    guards.ask("uid-a", &app, asked, at(900));
-    let record = guards.all_records(at(900)).remove(&object.key);
-    let message = said(record.as_ref());
-    for part in [
-        "2 objects",
-        "keeps 1 deletions",
-        "maxDeletions 0",
-        "vpo hold release h-",
-    ] {
-        assert!(message.contains(part), "{part}: {message}");
-    }
-    assert!(!message.contains("go by themselves"), "{message}");
-}
-
-#[tokio::test]
-async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
-    let mut object = platform(&spec());
-    object.lost = true;
-    object.wanted = Err("it lacked .spec.mode".to_owned());
-    let users = Users {
-        count: 2,
-        some: vec![ObjectKey::new("iot", "a"), ObjectKey::new("iot", "b")],
-    };
-    let refused =
-        |reason, message: &str| Access::Refused(PlatformWord::new(reason, message.to_owned()));
-    for (access, parts) in [
-        (
-            refused(PlatformReason::FieldsLost, "it lacked .spec.mode"),
-            [".spec.mode", ""],
-        ),
-        (
-            refused(PlatformReason::Blind, "a watch fails"),
-            [".spec.mode", "a watch fails"],
-        ),
-        (
-            refused(PlatformReason::FinalizerRefused, "no right"),
-            [".spec.mode", "no right"],
-        ),
-    ] {
-        for (deleted_at, part) in [(None, ""), (Some(at(900)), "2 objects")] {
-            object.deleted_at = deleted_at;
-            let status = next(&StatusSource {
-                users: Some(&users),
-                ..look(&object, &access)
-            });
-            let status = status.unwrap();
-            let (_, reason, message) = ready(&status);
-            assert_eq!(reason, "FieldsLost");
-            assert_eq!(message.matches(".spec.mode").count(), 1, "{message}");
-            for part in parts.into_iter().chain([part]) {
-                assert!(message.contains(part), "{part}: {message}");
-            }
-        }
     }
 }
 
@@ -582,19 +355,4 @@ async fn a_line_that_is_owed_for_too_long_is_told_unless_the_access_needs_somebo
             reason == "AuditFailed"
         );
     }
-}
-
-#[test]
-fn that_fields_were_lost_is_still_said_while_the_status_is_refused() {
-    let mut object = platform(&spec());
-    let said = |object: &PlatformObject| {
-        let status = complaint(object, "policy p says no", at(1000)).unwrap();
-        let ready = status.conditions.into_iter().find(|c| c.type_ == READY);
-        ready.map(|ready| (ready.reason, ready.message)).unwrap()
-    };
-    assert_eq!(said(&object).0, "StatusRefused");
-    (object.lost, object.wanted) = (true, Err("it lacked .spec.mode".to_owned()));
-    let (reason, message) = said(&object);
-    assert_eq!(reason, "FieldsLost");
-    assert_eq!(message, "it lacked .spec.mode. Meanwhile: policy p says no");
 }
