@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::api::ApiResource;
+use kube::api::{Api, ApiResource};
 use kube::core::DynamicResourceScope;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -113,6 +113,19 @@ pub struct Raw {
 }
 
 impl Raw {
+    /// All objects of a kind, to be read as this one.
+    pub fn all<Kind: Resource<DynamicType = ()>>(client: kube::Client) -> Api<Self> {
+        Api::all_with(client, &ApiResource::erase::<Kind>(&()))
+    }
+
+    /// Those of one namespace.
+    pub fn namespaced<Kind>(client: kube::Client, namespace: &str) -> Api<Self>
+    where
+        Kind: Resource<DynamicType = ()>,
+    {
+        Api::namespaced_with(client, namespace, &ApiResource::erase::<Kind>(&()))
+    }
+
     /// Reads an object from its JSON.
     pub fn of(text: &str) -> Self {
         let fields = Fields::of(text);

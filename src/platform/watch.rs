@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ApiResource, ListParams};
+use kube::api::{Api, ListParams};
 use kube::runtime::watcher::{self, Event};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -45,8 +45,7 @@ pub(super) fn platforms(
     client: &kube::Client,
     sight: &Arc<Sight>,
 ) -> impl Stream<Item = watcher::Result<Event<Raw>>> + Send + use<> {
-    let kind = ApiResource::erase::<Platform>(&());
-    let api = Api::<Raw>::all_with(client.clone(), &kind);
+    let api = Raw::all::<Platform>(client.clone());
     follow(api, wanted(None), sight.eye(WatchKind::Platforms))
 }
 
@@ -55,8 +54,7 @@ pub(super) fn namespaces(
     client: &kube::Client,
     sight: &Arc<Sight>,
 ) -> impl Stream<Item = watcher::Result<Event<Raw>>> + Send + use<> {
-    let kind = ApiResource::erase::<Namespace>(&());
-    let api = Api::<Raw>::all_with(client.clone(), &kind);
+    let api = Raw::all::<Namespace>(client.clone());
     follow(api, wanted(None), sight.eye(WatchKind::Namespaces))
 }
 

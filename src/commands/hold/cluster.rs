@@ -3,7 +3,7 @@
 use anyhow::{Context as _, anyhow};
 use kube::Api;
 use kube::Client;
-use kube::api::{ApiResource, ListParams, Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl Cluster {
 
     /// All Platforms.
     pub async fn platforms(&self) -> anyhow::Result<Vec<PlatformSeen>> {
-        let api = Api::<Raw>::all_with(self.client.clone(), &kind());
+        let api = Raw::all::<Platform>(self.client.clone());
         let all = list(&api, |object| Some(seen(object))).await;
         let all = all.map_err(words).context("Platforms can't be listed")?;
         all.into_iter().collect()
@@ -108,7 +108,7 @@ impl Cluster {
     }
 
     fn platforms_of(&self, key: &ObjectKey) -> Api<Raw> {
-        Api::namespaced_with(self.client.clone(), &key.namespace, &kind())
+        Raw::namespaced::<Platform>(self.client.clone(), &key.namespace)
     }
 }
 
@@ -133,10 +133,6 @@ fn params() -> PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     }
-}
-
-fn kind() -> ApiResource {
-    ApiResource::erase::<Platform>(&())
 }
 
 fn seen(mut read: Raw) -> anyhow::Result<PlatformSeen> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -32,8 +31,7 @@ impl Writer {
                 "some Secrets can't be read yet; until they are, their Platforms count by themselves"
             );
         }
-        let kind = ApiResource::erase::<Platform>(&());
-        let api: Api<Raw> = Api::all_with(self.context.client.clone(), &kind);
+        let api = Raw::all::<Platform>(self.context.client.clone());
         loop {
             match list(api.clone(), PAGE, PlatformObject::from).await {
                 Ok(mut objects) => {
