@@ -1,18 +1,18 @@
 //! `Platform`: how one application is reached on the remote platform.
 
+mod allowed;
 mod reason;
 mod status;
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{ParseExpressionError, Selector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::span;
 
+pub use self::allowed::{AllowedFrom, AllowedNamespaces, UnusableSelector};
 pub use self::reason::PlatformReason;
 pub use self::status::{
     GuardStatus, HoldStatus, PackageCounts, PlatformStatus, QueueStatus, ReleasedHold,
@@ -142,19 +142,31 @@ pub struct Tls {
     pub server_name: Option<String>,
 }
 
+/// Which field of a spec can't be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} can't be read: {why}")]
+pub struct UnreadableSpec {
+    /// The field as users write it, with `spec` before it.
+    pub field: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 impl PlatformSpec {
-    /// Reads a spec; or says which field can't be read and why. Only a definition that lacks rules of ours lets
-    /// one through that can't.
+    /// Reads a spec. Only a definition that lacks rules of ours lets one through that can't be read.
     ///
     /// # Errors
     /// What can't be read, with the field.
-    pub fn read(spec: serde_json::Value) -> Result<Self, String> {
+    pub fn read(spec: serde_json::Value) -> Result<Self, UnreadableSpec> {
         let spec: Self = serde_path_to_error::deserialize(spec).map_err(|error| {
             let field = match error.path().to_string() {
                 path if path == "." => "spec".to_owned(),
                 path => format!("spec.{path}"),
             };
-            format!("{field} can't be read: {}", error.into_inner())
+            UnreadableSpec {
+                field,
+                why: error.into_inner().to_string(),
+            }
         })?;
         let (guard, zero) = (&spec.guard, Duration::ZERO);
         for (field, text, least, most) in [
@@ -165,11 +177,12 @@ impl PlatformSpec {
         ] {
             // Another span than the one that was written is worse than none.
             if !span(text).is_some_and(|span| (least..=most).contains(&span)) {
-                return Err(format!(
-                    "spec.{field} can't be read: it must be from {} to {}h, such as 30s or 1m30s",
-                    if least.is_zero() { "0s" } else { "1s" },
-                    most.as_secs() / 3600
-                ));
+                let least = if least.is_zero() { "0s" } else { "1s" };
+                let most = most.as_secs() / 3600;
+                return Err(UnreadableSpec {
+                    field: format!("spec.{field}"),
+                    why: format!("it must be from {least} to {most}h, such as 30s or 1m30s"),
+                });
             }
         }
         Ok(spec)
@@ -335,64 +348,4 @@ pub enum Mode {
     Enforce,
     /// No DELETE is ever sent.
     Observe,
-}
-
-/// The namespaces whose objects may refer to a Platform.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[x_kube(validation = Rule::new("self.from == 'Selector' ? has(self.selector) : !has(self.selector)").message("allowedNamespaces.selector must be given with from: Selector, and only then"))]
-#[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && !(has(e.values) && size(e.values) > 0))").message("allowedNamespaces.selector.matchExpressions takes the operators In and NotIn with values, Exists and DoesNotExist without"))]
-#[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.key.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))").message("allowedNamespaces.selector.matchExpressions.key must be a label key, such as team or example.com/team"))]
-pub struct AllowedNamespaces {
-    /// Same: only the Platform's own namespace. All: every namespace. Selector: namespaces whose labels match.
-    #[serde(default)]
-    pub from: AllowedFrom,
-    /// Which labels a namespace must have, with from: Selector.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<LabelSelector>,
-}
-
-impl AllowedNamespaces {
-    /// Which labels a namespace must have, with `from: Selector`.
-    ///
-    /// # Errors
-    /// What can't be used of it. The API server refuses `In` and `NotIn` without values; kube takes the latter
-    /// for "matches all".
-    pub fn labels(&self) -> Result<Option<Selector>, String> {
-        if self.from != AllowedFrom::Selector {
-            return Ok(None);
-        }
-        let selector = self.selector.clone().ok_or("it is missing")?;
-        for rule in selector.match_expressions.iter().flatten() {
-            let valueless = rule.values.as_ref().is_none_or(Vec::is_empty);
-            if matches!(rule.operator.as_str(), "In" | "NotIn") && valueless {
-                return Err(format!(
-                    "operator {} of key {} needs values",
-                    rule.operator, rule.key
-                ));
-            }
-            if !matches!(
-                rule.operator.as_str(),
-                "In" | "NotIn" | "Exists" | "DoesNotExist"
-            ) {
-                return Err(format!(
-                    "operator {:?} of key {} is none of In, NotIn, Exists and DoesNotExist",
-                    rule.operator, rule.key
-                ));
-            }
-        }
-        let read: Result<Selector, ParseExpressionError> = selector.try_into();
-        read.map(Some).map_err(|error| error.to_string())
-    }
-}
-
-/// How allowed namespaces are chosen.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AllowedFrom {
-    /// Only the Platform's own namespace.
-    #[default]
-    Same,
-    /// Every namespace.
-    All,
-    /// Namespaces whose labels match.
-    Selector,
 }

@@ -51,8 +51,13 @@ pub fn time_or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     Ok(at.map(Time))
 }
 
+/// A text that tells no time, cut to 64 characters.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a time such as 2026-12-24T00:00:00Z")]
+struct NoTime(String);
+
 /// Nothing where it never comes; else why it can't be read.
-fn moment(text: &str) -> Result<Option<Timestamp>, String> {
+fn moment(text: &str) -> Result<Option<Timestamp>, NoTime> {
     let short = shortened(text);
     if let Ok(at) = short.parse::<Timestamp>() {
         return Ok(Some(at));
@@ -65,10 +70,7 @@ fn moment(text: &str) -> Result<Option<Timestamp>, String> {
     if last {
         return Ok(None);
     }
-    let text: String = text.chars().take(64).collect();
-    Err(format!(
-        "{text:?} is not a time such as 2026-12-24T00:00:00Z"
-    ))
+    Err(NoTime(text.chars().take(64).collect()))
 }
 
 /// The same without the digits of a fraction that nobody counts.

@@ -74,6 +74,7 @@ async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) 
             };
             // The own Platform comes last: what it says must not grow old while others are asked about.
             let own = readers.directory.confirm(&platform, &namespace).await;
+            let own = own.map_err(|why| why.to_string());
             let old = others.as_ref().and_then(|others| others.begun);
             let own = if old.is_some_and(|begun| begun.elapsed() > LASTS) {
                 let why = "the API server took so long to show the Platforms of others who name the fileId that they may have changed since";

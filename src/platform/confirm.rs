@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::namespace::Namespace;
 use super::object::{PlatformObject, Wanted};
 use super::reads::{NewerRead, PlatformRead};
+use super::unconfirmed::Unconfirmed;
 use super::{Directory, Resolution, Usable};
 use crate::api::names::ObjectKey;
 use crate::api::platform::Mode;
@@ -27,18 +28,16 @@ impl Directory {
     ///
     /// # Errors
     /// When they can't be read, or not soon enough, or differ from what the caches hold in anything but mode and allowed
-    /// namespaces; the text says what is in the way. Then no permit may be used.
+    /// namespaces. Then no permit may be used.
     pub async fn confirm(
         &self,
         platform: &ObjectKey,
         namespace: &str,
-    ) -> Result<Resolution, String> {
+    ) -> Result<Resolution, Unconfirmed> {
         if !matches!(self.resolve(platform, namespace), Resolution::Usable(_)) {
             return Ok(self.resolve(platform, namespace));
         }
-        let not_shown = || {
-            format!("Platform {platform} has just been changed, and the watch has not shown it yet")
-        };
+        let not_shown = || Unconfirmed::NotShown(platform.clone());
         let (defined, read) =
             tokio::join!(self.confirm_definitions(), self.read_platform(platform));
         let defined = defined?;
@@ -62,9 +61,7 @@ impl Directory {
             (None, begun)
         };
         if begun.elapsed() > LASTS {
-            return Err(format!(
-                "the API server took so long to show Platform {platform} and the namespace that either may have changed since"
-            ));
+            return Err(Unconfirmed::Old(platform.clone()));
         }
 
         // Asked anew after the reads: the caches may have moved on meanwhile.
@@ -96,14 +93,12 @@ impl Directory {
     ///
     /// # Errors
     /// When one can't be read, or is not the version that was compared with this binary.
-    async fn confirm_definitions(&self) -> Result<Instant, String> {
+    async fn confirm_definitions(&self) -> Result<Instant, Unconfirmed> {
         let [packages, platforms] = WatchKind::DEFINITIONS.map(|kind| async move {
             let (read, begun) = self.reads.definition(kind).await?;
             match self.sight.compared(kind) {
                 Some(compared) if compared == read => Ok(begun),
-                _ => Err(
-                    "a CustomResourceDefinition has just been changed, and it is not known yet whether it has all fields".to_owned(),
-                ),
+                _ => Err(Unconfirmed::Uncompared),
             }
         });
         let (packages, platforms) = tokio::join!(packages, platforms);
@@ -114,12 +109,12 @@ impl Directory {
     /// when the first of them began. What they show becomes known to everybody.
     ///
     /// # Errors
-    /// When they can't be read; the text says what is in the way.
+    /// When they can't be read.
     pub async fn confirm_refusal(
         &self,
         platform: &ObjectKey,
         namespace: &str,
-    ) -> Result<(bool, Instant), String> {
+    ) -> Result<(bool, Instant), Unconfirmed> {
         let (read, begun) = self.read_platform(platform).await?;
         let PlatformRead::Found(read) = read else {
             return Ok((false, begun));
@@ -144,7 +139,7 @@ impl Directory {
     pub(super) async fn read_platform(
         &self,
         key: &ObjectKey,
-    ) -> Result<(PlatformRead, Instant), String> {
+    ) -> Result<(PlatformRead, Instant), Unconfirmed> {
         let (read, begun) = self.reads.platform(key, || self.uid(key)).await?;
         self.overtake(NewerRead::Platform(key.clone(), read.clone()));
         Ok((read, begun))
@@ -154,7 +149,7 @@ impl Directory {
     pub(super) async fn read_namespace(
         &self,
         name: &str,
-    ) -> Result<(Option<Arc<Namespace>>, Instant), String> {
+    ) -> Result<(Option<Arc<Namespace>>, Instant), Unconfirmed> {
         let (read, begun) = self.reads.namespace(name).await?;
         if let Some(read) = &read {
             self.overtake(NewerRead::Namespace(name.to_owned(), Arc::clone(read)));

@@ -196,10 +196,10 @@ impl DirectoryView {
         let ending = home.is_some_and(|home| home.terminating);
         let wanted = match &entry.object.wanted {
             Ok(wanted) => wanted,
-            Err(message) => {
+            Err(fault) => {
                 return Resolution::Unusable {
                     reason: entry.object.undecodable(),
-                    message: message.clone(),
+                    message: fault.to_string(),
                     ending,
                 };
             }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use super::credentials::{Assessment, SeenSecret, assess};
 use super::reads::SecretRead;
+use super::unconfirmed::Unconfirmed;
 use super::{Directory, Resolution, watch};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{PlatformSpec, Tls};
@@ -25,7 +26,7 @@ impl Directory {
         &self,
         platform: &ObjectKey,
         namespace: &str,
-    ) -> Result<(bool, Instant), String> {
+    ) -> Result<(bool, Instant), Unconfirmed> {
         let begun = Instant::now();
         let Resolution::Usable(usable) = self.confirm(platform, namespace).await? else {
             return Ok((false, begun));
@@ -65,18 +66,12 @@ impl Directory {
         Ok((same, begun))
     }
 
-    async fn read_secret(&self, secret: &ObjectKey) -> Result<(SecretRead, Instant), String> {
+    async fn read_secret(&self, secret: &ObjectKey) -> Result<(SecretRead, Instant), Unconfirmed> {
         let get = async {
-            // What is wrong with the contents of a Secret is told to nobody.
-            let failed = || format!("Secret {secret} can't be read");
-            match timeout(
-                READ_TIMEOUT,
-                watch::read_secret(self.reads.client(), secret),
-            )
-            .await
-            {
+            let read = watch::read_secret(self.reads.client(), secret);
+            match timeout(READ_TIMEOUT, read).await {
                 Ok(Ok(found)) => Ok(Arc::new(found)),
-                Ok(Err(_)) | Err(_) => Err(failed()),
+                Ok(Err(_)) | Err(_) => Err(Unconfirmed::Secret(secret.clone())),
             }
         };
         self.reads.secrets.read(secret, get).await

@@ -24,6 +24,7 @@ mod reads;
 mod status;
 #[cfg(test)]
 mod tests;
+mod unconfirmed;
 mod watch;
 mod writer;
 
@@ -48,6 +49,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use confirm::LASTS;
 pub use directory::Directory;
+pub use unconfirmed::Unconfirmed;
 
 /// What a `Platform` is to one object that names it.
 #[derive(Clone)]

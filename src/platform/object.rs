@@ -11,7 +11,8 @@ use crate::api::names::{
     requested_at,
 };
 use crate::api::platform::{
-    AllowedFrom, AllowedNamespaces, PlatformReason, PlatformSpec, PlatformStatus,
+    AllowedFrom, AllowedNamespaces, PlatformReason, PlatformSpec, PlatformStatus, UnreadableSpec,
+    UnusableSelector,
 };
 use crate::api::status::{self, Bearer, Beside, ReadStatus};
 use crate::raw::Raw;
@@ -36,14 +37,42 @@ pub(super) struct PlatformObject {
     pub release_hold: Option<String>,
     /// The annotation by which a person gives the Platform up: its uid.
     pub abandon: Option<String>,
-    /// What is wanted, or which field can't be read and why.
-    pub wanted: Result<Wanted, String>,
+    /// What is wanted, or why that can't be told.
+    pub wanted: Result<Wanted, SpecFault>,
     /// What was last said of this Platform, as far as it can be read; of its conditions, ours.
     pub status: PlatformStatus,
-    /// Whether it can be read, but was written while its definition lacked fields.
-    pub lost: bool,
     /// What else stands in its status.
     pub beside: Beside,
+}
+
+/// Why a spec can't be used; the text is for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecFault {
+    /// It can be read, but was written while its definition lacked fields.
+    #[error(
+        "the Platform was written while its CustomResourceDefinition was not complete ({what}), and what those fields held is lost: \
+         look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first)"
+    )]
+    Lost {
+        /// The fields.
+        what: String,
+        /// That of the Platform.
+        uid: String,
+    },
+    /// Nothing of the object can be read.
+    #[error("{0}; the Platform can't be read")]
+    Object(String),
+    /// A field can't be read.
+    #[error(transparent)]
+    Field(#[from] UnreadableSpec),
+    /// This field is missing.
+    #[error(
+        "spec{0} is missing, which the API server fills in unless the CustomResourceDefinition lacks it: apply the definitions of this version"
+    )]
+    Missing(String),
+    /// It can't be told which namespaces are allowed.
+    #[error("spec.allowedNamespaces.selector can't be used: {0}")]
+    Selector(#[from] UnusableSelector),
 }
 
 /// A spec that could be read.
@@ -64,10 +93,9 @@ pub(super) enum Allowed {
 impl PlatformObject {
     /// The word for one whose spec can't be used.
     pub(super) fn undecodable(&self) -> PlatformReason {
-        if self.lost {
-            PlatformReason::FieldsLost
-        } else {
-            PlatformReason::Undecodable
+        match self.wanted {
+            Err(SpecFault::Lost { .. }) => PlatformReason::FieldsLost,
+            _ => PlatformReason::Undecodable,
         }
     }
 
@@ -106,12 +134,8 @@ impl PlatformObject {
         let of = lineage(&read.metadata, &read.data["status"]);
         let mut object = Self::from(read);
         if let Some(what) = sight.doubts(WatchKind::Platforms, &of, listed) {
-            object.wanted = Err(format!(
-                "the Platform was written while its CustomResourceDefinition was not complete ({what}), and what those fields held is lost: \
-                 look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {} (where it stands already, take it off first)",
-                object.uid
-            ));
-            object.lost = true;
+            let uid = object.uid.clone();
+            object.wanted = Err(SpecFault::Lost { what, uid });
         }
         object
     }
@@ -123,7 +147,7 @@ impl From<Raw> for PlatformObject {
         let status = read.data["status"].take();
         let spec = read.data["spec"].take();
         let wanted = match read.unreadable {
-            Some(error) => Err(format!("{error}; the Platform can't be read")),
+            Some(error) => Err(SpecFault::Object(error)),
             None => Wanted::read(spec),
         };
         let finalizers = meta.finalizers.unwrap_or_default();
@@ -148,7 +172,6 @@ impl From<Raw> for PlatformObject {
             release_hold: annotations.remove(RELEASE_HOLD_ANNOTATION),
             abandon: annotations.remove(ABANDON_ANNOTATION),
             wanted,
-            lost: false,
             status,
             beside,
             uid,
@@ -170,31 +193,27 @@ pub(super) const DEFAULTED: [&str; 8] = [
 ];
 
 impl Wanted {
-    fn read(spec: serde_json::Value) -> Result<Self, String> {
+    fn read(spec: serde_json::Value) -> Result<Self, SpecFault> {
         let lacking = DEFAULTED
             .into_iter()
             .find(|field| spec.pointer(field).is_none());
         let spec = PlatformSpec::read(spec)?;
         if let Some(field) = lacking {
-            let field = field.replace('/', ".");
-            return Err(format!(
-                "spec{field} is missing, which the API server fills in unless the CustomResourceDefinition lacks it: apply the definitions of this version"
-            ));
+            return Err(SpecFault::Missing(field.replace('/', ".")));
         }
-        let allowed = Allowed::read(&spec.allowed_namespaces)
-            .map_err(|why| format!("spec.allowedNamespaces.selector can't be used: {why}"))?;
+        let allowed = Allowed::read(&spec.allowed_namespaces)?;
         Ok(Self { spec, allowed })
     }
 }
 
 impl Allowed {
-    fn read(field: &AllowedNamespaces) -> Result<Self, String> {
+    fn read(field: &AllowedNamespaces) -> Result<Self, UnusableSelector> {
         match field.from {
             AllowedFrom::Same => Ok(Self::Same),
             AllowedFrom::All => Ok(Self::All),
             AllowedFrom::Selector => {
                 let labels = field.labels()?;
-                labels.map(Self::Matching).ok_or("it is missing".to_owned())
+                labels.map(Self::Matching).ok_or(UnusableSelector::Missing)
             }
         }
     }
@@ -278,7 +297,7 @@ pub(super) mod tests {
             let parent = whole["spec"].pointer_mut(parent).unwrap();
             parent.as_object_mut().unwrap().remove(name);
             let read: PlatformObject = serde_json::from_value::<Raw>(whole).unwrap().into();
-            let why = read.wanted.unwrap_err();
+            let why = read.wanted.unwrap_err().to_string();
             assert!(why.contains(&field.replace('/', ".")), "{why}");
         }
     }
@@ -310,11 +329,12 @@ pub(super) mod tests {
         let read = platform(&bad);
         assert_eq!(read.key, ObjectKey::new("iot", "production"));
         assert_eq!((read.uid.as_str(), read.generation), ("uid-production", 3));
-        let why = read.wanted.unwrap_err();
+        let why = read.wanted.unwrap_err().to_string();
         assert!(why.contains("spec.quota.calls"), "{why}");
 
         let none = object(&json!({"metadata": {"namespace": "iot", "name": "p"}}));
-        assert!(none.wanted.unwrap_err().starts_with("spec can't be read"));
+        let why = none.wanted.unwrap_err().to_string();
+        assert!(why.starts_with("spec can't be read"), "{why}");
     }
 
     #[test]
@@ -336,7 +356,8 @@ pub(super) mod tests {
         ] {
             let why = with_selector(&json!({"matchExpressions": [rule]}))
                 .wanted
-                .unwrap_err();
+                .unwrap_err()
+                .to_string();
             assert!(
                 why.contains("spec.allowedNamespaces.selector") && why.contains("team"),
                 "{why}"

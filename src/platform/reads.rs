@@ -9,15 +9,17 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource;
-use kube::api::{Api, ApiResource, GetParams};
+use kube::api::GetParams;
 use kube::core::Request;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::credentials::SecretData;
 use super::namespace::Namespace;
 use super::object::PlatformObject;
+use super::unconfirmed::Unconfirmed;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Platform;
 use crate::follow::words;
@@ -122,17 +124,19 @@ impl SharedReads {
     }
 
     /// Which version of a definition is served: its metadata, and nothing else.
-    pub(super) async fn definition(&self, kind: WatchKind) -> Result<(Compared, Instant), String> {
+    pub(super) async fn definition(
+        &self,
+        kind: WatchKind,
+    ) -> Result<(Compared, Instant), Unconfirmed> {
         let get = async {
-            let name = schemas::name(kind).ok_or("there is no such definition")?;
+            let none = || Unconfirmed::Request("there is no such definition".to_owned());
+            let name = schemas::name(kind).ok_or_else(none)?;
             let url = CustomResourceDefinition::url_path(&(), None);
             let request = Request::new(url).get_metadata(name, &GetParams::default());
-            let request = request.map_err(|error| error.to_string())?;
-            match timeout(READ_TIMEOUT, self.client.request::<Raw>(request)).await {
-                Ok(Ok(found)) => Ok(schemas::compared_version(&found)),
-                Ok(Err(error)) => Err(format!("{name} can't be read: {}", words(&error))),
-                Err(_) => Err(format!("{name} can't be read: no answer in time")),
-            }
+            let request = request.map_err(|error| Unconfirmed::Request(error.to_string()))?;
+            let read = timeout(READ_TIMEOUT, self.client.request::<Raw>(request)).await;
+            let found = shown(read, || name.to_owned())?;
+            Ok(schemas::compared_version(&found))
         };
         self.definitions.read(&kind, get).await
     }
@@ -142,20 +146,19 @@ impl SharedReads {
         &self,
         key: &ObjectKey,
         uid: impl FnOnce() -> Option<String>,
-    ) -> Result<(PlatformRead, Instant), String> {
-        let kind = ApiResource::erase::<Platform>(&());
-        let api: Api<Raw> = Api::namespaced_with(self.client.clone(), &key.namespace, &kind);
+    ) -> Result<(PlatformRead, Instant), Unconfirmed> {
+        let api = Raw::namespaced::<Platform>(self.client.clone(), &key.namespace);
         let get = async {
             let uid = uid();
-            match timeout(READ_TIMEOUT, api.get_opt(&key.name)).await {
-                Ok(Ok(Some(found))) => {
+            let read = timeout(READ_TIMEOUT, api.get_opt(&key.name)).await;
+            let found = shown(read, || format!("Platform {key}"))?;
+            Ok(match found {
+                Some(found) => {
                     let found = PlatformObject::judged(found, &self.sight, false);
-                    Ok(PlatformRead::Found(Arc::new(found)))
+                    PlatformRead::Found(Arc::new(found))
                 }
-                Ok(Ok(None)) => Ok(PlatformRead::Gone { uid }),
-                Ok(Err(error)) => Err(format!("Platform {key} can't be read: {}", words(&error))),
-                Err(_) => Err(format!("Platform {key} can't be read: no answer in time")),
-            }
+                None => PlatformRead::Gone { uid },
+            })
         };
         self.platforms.read(key, get).await
     }
@@ -163,18 +166,28 @@ impl SharedReads {
     pub(super) async fn namespace(
         &self,
         name: &str,
-    ) -> Result<(Option<Arc<Namespace>>, Instant), String> {
-        let kind = ApiResource::erase::<v1::Namespace>(&());
-        let api: Api<Raw> = Api::all_with(self.client.clone(), &kind);
+    ) -> Result<(Option<Arc<Namespace>>, Instant), Unconfirmed> {
+        let api = Raw::all::<v1::Namespace>(self.client.clone());
         let get = async {
-            match timeout(READ_TIMEOUT, api.get_opt(name)).await {
-                Ok(Ok(found)) => Ok(found.map(|object| Arc::new(object.metadata.into()))),
-                Ok(Err(error)) => Err(format!("Namespace {name} can't be read: {}", words(&error))),
-                Err(_) => Err(format!("Namespace {name} can't be read: no answer in time")),
-            }
+            let read = timeout(READ_TIMEOUT, api.get_opt(name)).await;
+            let found = shown(read, || format!("Namespace {name}"))?;
+            Ok(found.map(|object| Arc::new(object.metadata.into())))
         };
         self.namespaces.read(&name.to_owned(), get).await
     }
+}
+
+/// What a read has shown in time; `what` names what was read.
+fn shown<T>(
+    read: Result<kube::Result<T>, Elapsed>,
+    what: impl FnOnce() -> String,
+) -> Result<T, Unconfirmed> {
+    let why = match read {
+        Ok(Ok(found)) => return Ok(found),
+        Ok(Err(error)) => words(&error),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    Err(Unconfirmed::Unreadable { what: what(), why })
 }
 
 /// Reads by key, one at a time for each, shared by all who ask within [`FRESH`] of its beginning.
@@ -184,7 +197,7 @@ type Slot<T> = tokio::sync::Mutex<Option<Last<T>>>;
 
 struct Last<T> {
     begun: Instant,
-    result: Result<T, String>,
+    result: Result<T, Unconfirmed>,
 }
 
 impl<K, T> Default for SharedRead<K, T> {
@@ -199,8 +212,8 @@ impl<K: Clone + Eq + Hash, T: Clone> SharedRead<K, T> {
     pub(super) async fn read(
         &self,
         key: &K,
-        get: impl Future<Output = Result<T, String>>,
-    ) -> Result<(T, Instant), String> {
+        get: impl Future<Output = Result<T, Unconfirmed>>,
+    ) -> Result<(T, Instant), Unconfirmed> {
         let asked = Instant::now();
         let slot = self.slot(key);
         let mut last = slot.lock().await;

@@ -37,8 +37,8 @@ impl Keeper {
         let tried = self.was_tried(&object);
         let access = match &object.wanted {
             Ok(wanted) => self.access(&object, wanted),
-            Err(message) => {
-                Access::Refused(PlatformWord::new(object.undecodable(), message.clone()))
+            Err(fault) => {
+                Access::Refused(PlatformWord::new(object.undecodable(), fault.to_string()))
             }
         };
         if matches!(access, Access::Refused(_)) {

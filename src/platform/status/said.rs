@@ -10,7 +10,7 @@ use crate::api::reason::Progress;
 use crate::platform::Users;
 use crate::platform::credentials::PlatformWord;
 use crate::platform::directory::{Access, Grant};
-use crate::platform::object::PlatformObject;
+use crate::platform::object::{PlatformObject, SpecFault};
 use crate::remote::answer::{Detail, Trouble};
 use crate::session::{Proof, SessionState};
 use crate::telemetry::audit::Overdue;
@@ -56,10 +56,10 @@ fn with_release(look: &StatusSource<'_>, said: PlatformWord) -> PlatformWord {
 /// That fields were lost is said whatever else there is to say: from this reason alone the next process knows it.
 pub(super) fn lost(object: &PlatformObject, said: PlatformWord) -> PlatformWord {
     match &object.wanted {
-        Err(why) if object.lost && said.reason != PlatformReason::FieldsLost => PlatformWord::new(
-            PlatformReason::FieldsLost,
-            format!("{why}. Meanwhile: {}", said.message),
-        ),
+        Err(fault @ SpecFault::Lost { .. }) if said.reason != PlatformReason::FieldsLost => {
+            let message = format!("{fault}. Meanwhile: {}", said.message);
+            PlatformWord::new(PlatformReason::FieldsLost, message)
+        }
         Ok(_) | Err(_) => said,
     }
 }

@@ -1,12 +1,19 @@
 //! What is said of a Platform that was written while its definition lacked fields.
 
+use super::super::super::object::SpecFault;
 use super::*;
+
+fn lacked_mode() -> SpecFault {
+    SpecFault::Lost {
+        what: "it lacked .spec.mode".to_owned(),
+        uid: "uid-production".to_owned(),
+    }
+}
 
 #[tokio::test]
 async fn that_fields_were_lost_is_the_reason_whatever_else_there_is_to_say() {
     let mut object = platform(&spec());
-    object.lost = true;
-    object.wanted = Err("it lacked .spec.mode".to_owned());
+    object.wanted = Err(lacked_mode());
     let users = Users {
         count: 2,
         some: vec![ObjectKey::new("iot", "a"), ObjectKey::new("iot", "b")],
@@ -53,8 +60,9 @@ fn that_fields_were_lost_is_still_said_while_the_status_is_refused() {
         ready.map(|ready| (ready.reason, ready.message)).unwrap()
     };
     assert_eq!(said(&object).0, "StatusRefused");
-    (object.lost, object.wanted) = (true, Err("it lacked .spec.mode".to_owned()));
+    object.wanted = Err(lacked_mode());
     let (reason, message) = said(&object);
     assert_eq!(reason, "FieldsLost");
-    assert_eq!(message, "it lacked .spec.mode. Meanwhile: policy p says no");
+    let told = format!("{}. Meanwhile: policy p says no", lacked_mode());
+    assert_eq!(message, told);
 }

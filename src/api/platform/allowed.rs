@@ -1,0 +1,95 @@
+//! Which namespaces may refer to a `Platform`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::KubeSchema;
+use kube::core::{ParseExpressionError, Selector};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The namespaces whose objects may refer to a Platform.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[x_kube(validation = Rule::new("self.from == 'Selector' ? has(self.selector) : !has(self.selector)").message("allowedNamespaces.selector must be given with from: Selector, and only then"))]
+#[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && !(has(e.values) && size(e.values) > 0))").message("allowedNamespaces.selector.matchExpressions takes the operators In and NotIn with values, Exists and DoesNotExist without"))]
+#[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.key.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))").message("allowedNamespaces.selector.matchExpressions.key must be a label key, such as team or example.com/team"))]
+pub struct AllowedNamespaces {
+    /// Same: only the Platform's own namespace. All: every namespace. Selector: namespaces whose labels match.
+    #[serde(default)]
+    pub from: AllowedFrom,
+    /// Which labels a namespace must have, with from: Selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+impl AllowedNamespaces {
+    /// Which labels a namespace must have, with `from: Selector`.
+    ///
+    /// # Errors
+    /// What can't be used of it. The API server refuses `In` and `NotIn` without values; kube takes the latter
+    /// for "matches all".
+    pub fn labels(&self) -> Result<Option<Selector>, UnusableSelector> {
+        if self.from != AllowedFrom::Selector {
+            return Ok(None);
+        }
+        let selector = self.selector.clone().ok_or(UnusableSelector::Missing)?;
+        for rule in selector.match_expressions.iter().flatten() {
+            let valueless = rule.values.as_ref().is_none_or(Vec::is_empty);
+            if matches!(rule.operator.as_str(), "In" | "NotIn") && valueless {
+                return Err(UnusableSelector::NoValues {
+                    operator: rule.operator.clone(),
+                    key: rule.key.clone(),
+                });
+            }
+            if !matches!(
+                rule.operator.as_str(),
+                "In" | "NotIn" | "Exists" | "DoesNotExist"
+            ) {
+                return Err(UnusableSelector::Operator {
+                    operator: rule.operator.clone(),
+                    key: rule.key.clone(),
+                });
+            }
+        }
+        let read: Result<Selector, ParseExpressionError> = selector.try_into();
+        read.map(Some)
+            .map_err(|error| UnusableSelector::Refused(error.to_string()))
+    }
+}
+
+/// What can't be used of a selector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableSelector {
+    /// There is none.
+    #[error("it is missing")]
+    Missing,
+    /// An operator that compares has nothing to compare with.
+    #[error("operator {operator} of key {key} needs values")]
+    NoValues {
+        /// The operator as written.
+        operator: String,
+        /// Whose values are missing.
+        key: String,
+    },
+    /// There is no such operator.
+    #[error("operator {operator:?} of key {key} is none of In, NotIn, Exists and DoesNotExist")]
+    Operator {
+        /// The operator as written.
+        operator: String,
+        /// Where it stands.
+        key: String,
+    },
+    /// kube refuses it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// How allowed namespaces are chosen.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AllowedFrom {
+    /// Only the Platform's own namespace.
+    #[default]
+    Same,
+    /// Every namespace.
+    All,
+    /// Namespaces whose labels match.
+    Selector,
+}
