@@ -9,3 +9,4 @@ pub mod queue;
 pub mod run;
 pub mod simulate;
 mod table;
+mod value;

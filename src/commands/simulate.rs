@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::value::{self, BadValue};
 use crate::simulator::quota::{Limit, QuotaKind};
 use crate::simulator::server::Simulator;
 use crate::simulator::settings::{
@@ -74,10 +75,8 @@ pub struct SimulateArgs {
     answer_delay: Duration,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let read = text.parse::<jiff::SignedDuration>().ok();
-    read.and_then(|read| Duration::try_from(read).ok())
-        .ok_or_else(|| "give a time such as 60s, 500ms or 1h".to_owned())
+fn duration(text: &str) -> Result<Duration, BadValue> {
+    value::duration(text, |_| true, "give a time such as 60s, 500ms or 1h")
 }
 
 impl SimulateArgs {
@@ -117,7 +116,7 @@ impl SimulateArgs {
             },
         };
         let checked = settings.limit.check().and(settings.switches.check());
-        checked.map_err(anyhow::Error::msg)?;
+        checked?;
         Ok(settings)
     }
 }

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 use super::application::Application;
 use super::faults::{Fault, Times};
-use super::packages::completed;
+use super::out_of_range::OutOfRange;
+use super::packages::{NoFileId, completed};
 use super::quota::Limit;
 use super::settings::Switches;
 use super::shared::Shared;
@@ -37,6 +38,18 @@ impl IntoResponse for Wrong {
 }
 
 type Answered<T = Json<Value>> = Result<T, Wrong>;
+
+impl From<OutOfRange> for Wrong {
+    fn from(error: OutOfRange) -> Self {
+        bad(error.to_string())
+    }
+}
+
+impl From<NoFileId> for Wrong {
+    fn from(error: NoFileId) -> Self {
+        bad(error.to_string())
+    }
+}
 
 fn bad(message: impl Into<String>) -> Wrong {
     Wrong(StatusCode::BAD_REQUEST, message.into())
@@ -176,8 +189,7 @@ async fn add_packages(State(shared): Simulator, body: String) -> Answered {
     let packages = (1..)
         .zip(given.packages)
         .map(|(number, package)| completed(package, number))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(bad)?;
+        .collect::<Result<Vec<_>, _>>()?;
     let mut world = shared.world();
     let application = application(&mut world, given.app_id.as_deref())?;
     application.packages.extend(packages);
@@ -248,7 +260,7 @@ async fn set_quota(State(shared): Simulator, Query(of): Query<Of>, body: String)
         None => &world.limit,
     };
     let limit: Limit = changed(present, &body)?;
-    limit.check().map_err(bad)?;
+    limit.check()?;
     if of.app_id.is_none() {
         world.limit = limit.clone();
     }
@@ -267,7 +279,7 @@ async fn show_switches(State(shared): Simulator) -> Json<Value> {
 async fn set_switches(State(shared): Simulator, body: String) -> Answered {
     let mut world = shared.world();
     let switches: Switches = changed(&world.switches, &body)?;
-    switches.check().map_err(bad)?;
+    switches.check()?;
     world.switches = switches;
     Ok(Json(json!(world.switches)))
 }
@@ -309,7 +321,7 @@ async fn list_faults(State(shared): Simulator) -> Json<Value> {
 
 async fn add_fault(State(shared): Simulator, body: String) -> Answered<(StatusCode, Json<Value>)> {
     let fault: Fault = read(&body)?;
-    fault.kind.check().map_err(bad)?;
+    fault.kind.check()?;
     if fault.times == Times::Left(0) {
         return Err(bad("times must be at least 1, or \"forever\""));
     }

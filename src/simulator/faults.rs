@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::answer::{HTML, HttpAnswer, Shape};
+use super::out_of_range::OutOfRange;
 use super::route::{Route, RoutedRequest};
 
 /// What happens to a call that meets the fault.
@@ -157,8 +158,8 @@ impl FaultKind {
     /// Whether its numbers are in their ranges.
     ///
     /// # Errors
-    /// A sentence that names the field and what is allowed.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first that isn't.
+    pub fn check(&self) -> Result<(), OutOfRange> {
         match self {
             Self::Status {
                 status,
@@ -170,14 +171,11 @@ impl FaultKind {
                 content_type,
                 ..
             } => {
-                if !(200..600).contains(status) {
-                    return Err("status must be from 200 to 599".to_owned());
-                }
+                let fits = (200..600).contains(status);
+                OutOfRange::unless(fits, "status", "from 200 to 599")?;
                 let plain = |text: &String| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-                if !content_type.as_ref().is_none_or(plain) {
-                    return Err("contentType must be printable ASCII".to_owned());
-                }
-                Ok(())
+                let fits = content_type.as_ref().is_none_or(plain);
+                OutOfRange::unless(fits, "contentType", "printable ASCII")
             }
             Self::Html403
             | Self::Empty403

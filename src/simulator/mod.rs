@@ -14,6 +14,7 @@ pub mod application;
 pub mod faults;
 pub mod gateway;
 pub mod ledger;
+pub mod out_of_range;
 pub mod packages;
 pub mod quota;
 pub mod refusals;

@@ -27,16 +27,19 @@ pub fn preloaded(count: u32) -> Packages {
         .collect()
 }
 
+/// What is no id of a package.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("fileId {0:?} must be 1 to 256 letters, digits, '-', '.', '_' or '~'")]
+pub struct NoFileId(String);
+
 /// A package as somebody describes it, with what they left out filled in.
 ///
 /// # Errors
 /// When it has no `fileId` or one that isn't an id.
-pub fn completed(given: CategoryInfo, number: u32) -> Result<(String, CategoryInfo), String> {
+pub fn completed(given: CategoryInfo, number: u32) -> Result<(String, CategoryInfo), NoFileId> {
     let id = given.file_id.clone().unwrap_or_default();
     if !is_file_id(&id) {
-        return Err(format!(
-            "fileId {id:?} must be 1 to 256 letters, digits, '-', '.', '_' or '~'"
-        ));
+        return Err(NoFileId(id));
     }
     let example = example(&id, number);
     let package = CategoryInfo {
@@ -250,7 +253,7 @@ mod tests {
                 ..CategoryInfo::default()
             };
             assert!(
-                completed(given, 1).unwrap_err().contains("fileId"),
+                completed(given, 1) == Err(NoFileId(bad.to_owned())),
                 "{bad:?}"
             );
         }

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::out_of_range::OutOfRange;
+
 /// The longest window.
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -53,12 +55,10 @@ impl Limit {
     /// Whether the window is one that can be counted in.
     ///
     /// # Errors
-    /// A sentence that names the field and what is allowed.
-    pub fn check(&self) -> Result<(), String> {
-        if self.window < Duration::from_millis(1) || self.window > LONGEST_WINDOW {
-            return Err("window must be from 1ms to 24h".to_owned());
-        }
-        Ok(())
+    /// Where it isn't.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        let fits = (Duration::from_millis(1)..=LONGEST_WINDOW).contains(&self.window);
+        OutOfRange::unless(fits, "window", "from 1ms to 24h")
     }
 }
 

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Shape;
+use super::out_of_range::OutOfRange;
 use super::quota::Limit;
 use crate::remote::wire::code;
 
@@ -149,17 +150,13 @@ impl Switches {
     /// Whether the numbers are in their ranges.
     ///
     /// # Errors
-    /// A sentence that names the switch and what is allowed.
-    pub fn check(&self) -> Result<(), String> {
-        if !(400..600).contains(&self.throttle_status) {
-            return Err("throttleStatus must be from 400 to 599".to_owned());
-        }
-        if ![200, 204].contains(&self.delete_status) {
-            return Err("deleteStatus must be 200 or 204".to_owned());
-        }
-        if self.token_lifetime < Duration::from_secs(1) {
-            return Err("tokenLifetime must be at least 1s".to_owned());
-        }
-        Ok(())
+    /// The first that isn't.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        let fits = (400..600).contains(&self.throttle_status);
+        OutOfRange::unless(fits, "throttleStatus", "from 400 to 599")?;
+        let fits = [200, 204].contains(&self.delete_status);
+        OutOfRange::unless(fits, "deleteStatus", "200 or 204")?;
+        let fits = self.token_lifetime >= Duration::from_secs(1);
+        OutOfRange::unless(fits, "tokenLifetime", "at least 1s")
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Deserialize;
 
-use super::packages::{Packages, completed};
+use super::packages::{NoFileId, Packages, completed};
 use crate::remote::wire::CategoryInfo;
 
 /// Packages of the first application, or of several by `appId`.
@@ -34,7 +34,7 @@ pub fn load(path: &Path, first: &str) -> anyhow::Result<BTreeMap<String, Package
         Content::First(list) => BTreeMap::from([(first.to_owned(), list)]),
         Content::Several(lists) => lists,
     };
-    let read = |list: Vec<CategoryInfo>| -> Result<Packages, String> {
+    let read = |list: Vec<CategoryInfo>| -> Result<Packages, NoFileId> {
         (1..)
             .zip(list)
             .map(|(number, package)| completed(package, number))
@@ -43,7 +43,7 @@ pub fn load(path: &Path, first: &str) -> anyhow::Result<BTreeMap<String, Package
     lists
         .into_iter()
         .map(|(app_id, list)| Ok((app_id, read(list)?)))
-        .collect::<Result<_, String>>()
+        .collect::<Result<_, NoFileId>>()
         .map_err(|message| anyhow::anyhow!("{}: {message}", path.display()))
 }
 
