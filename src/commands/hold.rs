@@ -16,6 +16,7 @@ use serde::Serialize;
 use self::cluster::Cluster;
 use self::selection::{Held, PlatformSeen, ShownHold, holds};
 use super::output::Output;
+use super::value::{BadValue, duration};
 use crate::plain;
 
 /// What is to be done with holds.
@@ -57,11 +58,9 @@ enum Command {
     },
 }
 
-fn timeout(text: &str) -> Result<Duration, String> {
-    let span = text.parse::<jiff::SignedDuration>().ok();
-    span.and_then(|span| Duration::try_from(span).ok())
-        .filter(|span| *span <= Duration::from_secs(3600))
-        .ok_or_else(|| "is not a duration from 0s to 1h, such as 30s".to_owned())
+fn timeout(text: &str) -> Result<Duration, BadValue> {
+    let fits = |span: &Duration| *span <= Duration::from_secs(3600);
+    duration(text, fits, "is not a duration from 0s to 1h, such as 30s")
 }
 
 /// Does what is asked.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::admin_port::AdminPort;
 use super::output::{grouped, seconds_until, span};
 use super::table::{by_application, write_columns};
+use super::value::BadValue;
 use crate::admin::queue::{ApplicationQueue, MOST, PATH, QueueReport, USUAL, Waiting};
 
 /// What is asked, of whom.
@@ -29,9 +30,9 @@ pub struct QueueArgs {
     port: AdminPort,
 }
 
-fn limit(text: &str) -> Result<usize, String> {
+fn limit(text: &str) -> Result<usize, BadValue> {
     let number = text.parse().ok().filter(|number| *number <= MOST);
-    number.ok_or_else(|| format!("is not a number from 0 to {MOST}"))
+    number.ok_or_else(|| BadValue(format!("is not a number from 0 to {MOST}")))
 }
 
 /// Asks and prints.

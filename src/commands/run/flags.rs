@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::super::value::{self, BadValue};
 use crate::leader;
 use crate::remote::client::Timeouts;
 use crate::telemetry::audit::AuditLog;
@@ -129,20 +130,18 @@ impl RunArgs {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, BadValue> {
     let fits =
         |span: &Duration| (Duration::from_millis(100)..=Duration::from_secs(60)).contains(span);
-    span(text, fits).ok_or_else(|| "is not a duration from 100ms to 60s, such as 5s".to_owned())
+    value::duration(
+        text,
+        fits,
+        "is not a duration from 100ms to 60s, such as 5s",
+    )
 }
 
-fn lease_duration(text: &str) -> Result<Duration, String> {
+fn lease_duration(text: &str) -> Result<Duration, BadValue> {
     let fits = |span: &Duration| (3..=120).contains(&span.as_secs()) && span.subsec_nanos() == 0;
-    span(text, fits)
-        .ok_or_else(|| "is not a duration from 3s to 2m in whole seconds, such as 30s".to_owned())
-}
-
-/// The duration that `text` says, where it is one that `fits`.
-fn span(text: &str, fits: impl Fn(&Duration) -> bool) -> Option<Duration> {
-    let span = text.parse::<jiff::SignedDuration>().ok()?;
-    Duration::try_from(span).ok().filter(fits)
+    let otherwise = "is not a duration from 3s to 2m in whole seconds, such as 30s";
+    value::duration(text, fits, otherwise)
 }
