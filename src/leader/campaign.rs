@@ -84,6 +84,7 @@ impl Leader {
         let reading = home::read(&self.client, self.settings.request()).await;
         let (duration, now) = (self.settings.duration, Instant::now());
         let verdict = self.home.may_begin(&reading, duration, now);
+        let verdict = verdict.map_err(|why| why.to_string());
         (self.forbidden)(verdict.as_ref().err().map(String::as_str));
         verdict.map_err(Refused::Failed)
     }

@@ -6,6 +6,7 @@
 //! The binding is read before a process takes the Lease, and again with every renewal.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use kube::api::{GetParams, ListParams};
@@ -36,6 +37,16 @@ pub enum Source {
     Context,
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flag => "(--namespace or POD_NAMESPACE)",
+            Self::Pod => "(the one of its pod)",
+            Self::Context => "(the one of the context of KUBECONFIG)",
+        })
+    }
+}
+
 /// What the binding was found to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BindingReading {
@@ -58,6 +69,63 @@ pub(super) struct Account {
     pub(super) namespace: String,
     /// Its name.
     pub(super) name: String,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Why a process may not lead; the text is for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum MayNotLead {
+    /// The binding names another namespace than the one that the process was given.
+    #[error(
+        "this process was given the namespace {own} {given}, but the ClusterRoleBinding {BINDING} names the ServiceAccount {account}: only a process of the namespace {} may lead; {remedy}, or mend the binding",
+        account.namespace
+    )]
+    Elsewhere {
+        own: String,
+        given: Source,
+        account: Account,
+        /// What takes the process out of the way.
+        remedy: String,
+    },
+    /// The binding names none, or several.
+    #[error(
+        "the ClusterRoleBinding {BINDING} names {0} ServiceAccounts, so which namespace holds the one Lease is not known: leave exactly one there"
+    )]
+    Ambiguous(usize),
+    /// There is no binding, and an installation makes one.
+    #[error(
+        "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}): kubectl apply -k manifests/install"
+    )]
+    AbsentInPod { own: String },
+    /// There is no binding, and nobody says where the Lease is.
+    #[error(
+        "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is: give --namespace, the same to each process, or kubectl apply -k manifests/install"
+    )]
+    Absent,
+    /// The binding gives this process nothing any more.
+    #[error(
+        "the ClusterRoleBinding {BINDING} gives this process, which was given the namespace {own} {given}, no rights any more, so it names the ServiceAccount of another namespace; take this installation off, or mend the binding: kubectl get clusterrolebinding {BINDING} -o yaml"
+    )]
+    Unbound { own: String, given: Source },
+    /// The binding can't be read.
+    #[error(
+        "the ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}), can't be read: {error}"
+    )]
+    Unreadable { own: String, error: String },
+    /// The binding has named another namespace until a moment ago.
+    #[error(
+        "the ClusterRoleBinding {BINDING} names the namespace {own} only since a moment: a process elsewhere may still lead until its Lease of {lease} s ends"
+    )]
+    Moved {
+        own: String,
+        /// How long that Lease lasts, in seconds.
+        lease: u64,
+    },
 }
 
 /// The namespace that this process was given, and what the binding has said of it.
@@ -90,7 +158,7 @@ impl Home {
         }
     }
 
-    /// Whether this process may begin to lead after a reading at `now`; why not, in a sentence for people. A leader
+    /// Whether this process may begin to lead after a reading at `now`. A leader
     /// elsewhere learns of a change of the binding with its next renewal, at the latest when its Lease of `duration` ends.
     ///
     /// # Errors
@@ -100,7 +168,7 @@ impl Home {
         reading: &BindingReading,
         duration: Duration,
         now: Instant,
-    ) -> Result<(), String> {
+    ) -> Result<(), MayNotLead> {
         let verdict = self.judge(reading);
         self.moved = match (reading, &verdict, self.moved) {
             // It tells nothing new.
@@ -111,11 +179,10 @@ impl Home {
         };
         verdict?;
         match self.moved {
-            Some(Moved::Back(since)) if now < since + duration => Err(format!(
-                "the ClusterRoleBinding {BINDING} names the namespace {} only since a moment: a process elsewhere may still lead until its Lease of {} s ends",
-                self.namespace,
-                duration.as_secs()
-            )),
+            Some(Moved::Back(since)) if now < since + duration => Err(MayNotLead::Moved {
+                own: self.namespace.clone(),
+                lease: duration.as_secs(),
+            }),
             Some(_) | None => Ok(()),
         }
     }
@@ -131,7 +198,7 @@ impl Home {
     }
 
     /// Why a term ends after a reading; nothing where it goes on. One that only can't be read lets nobody else begin.
-    pub(super) fn ends_term(&self, reading: &BindingReading) -> Option<String> {
+    pub(super) fn ends_term(&self, reading: &BindingReading) -> Option<MayNotLead> {
         match reading {
             BindingReading::Names(_) | BindingReading::Absent | BindingReading::Unbound => {
                 self.judge(reading).err()
@@ -140,47 +207,38 @@ impl Home {
         }
     }
 
-    /// Whether a process may lead after `reading`; why not, in a sentence for people.
-    pub(super) fn judge(&self, reading: &BindingReading) -> Result<(), String> {
-        let own = &self.namespace;
+    /// Whether a process may lead after `reading`.
+    ///
+    /// # Errors
+    /// Where it may not.
+    pub(super) fn judge(&self, reading: &BindingReading) -> Result<(), MayNotLead> {
+        let own = self.namespace.clone();
         match reading {
-            BindingReading::Names(account) if account.namespace == *own => Ok(()),
-            BindingReading::Names(Account { namespace, name }) => Err(format!(
-                "this process was given the namespace {own} {}, but the ClusterRoleBinding {BINDING} names the ServiceAccount {namespace}/{name}: only a process of the namespace {namespace} may lead; {}, or mend the binding",
-                self.given(),
-                if self.in_pod {
+            BindingReading::Names(account) if account.namespace == own => Ok(()),
+            BindingReading::Names(account) => Err(MayNotLead::Elsewhere {
+                own,
+                given: self.source,
+                account: account.clone(),
+                remedy: if self.in_pod {
                     "take this installation off".to_owned()
                 } else {
-                    format!("give it --namespace={namespace}")
+                    format!("give it --namespace={}", account.namespace)
                 },
-            )),
-            BindingReading::Ambiguous(count) => Err(format!(
-                "the ClusterRoleBinding {BINDING} names {count} ServiceAccounts, so which namespace holds the one Lease is not known: leave exactly one there"
-            )),
-            BindingReading::Absent if self.in_pod => Err(format!(
-                "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}): kubectl apply -k manifests/install"
-            )),
+            }),
+            BindingReading::Ambiguous(count) => Err(MayNotLead::Ambiguous(*count)),
+            BindingReading::Absent if self.in_pod => Err(MayNotLead::AbsentInPod { own }),
             BindingReading::Absent => match self.source {
                 Source::Flag => Ok(()),
-                Source::Pod | Source::Context => Err(format!(
-                    "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is: give --namespace, the same to each process, or kubectl apply -k manifests/install"
-                )),
+                Source::Pod | Source::Context => Err(MayNotLead::Absent),
             },
-            BindingReading::Unbound => Err(format!(
-                "the ClusterRoleBinding {BINDING} gives this process, which was given the namespace {own} {}, no rights any more, so it names the ServiceAccount of another namespace; take this installation off, or mend the binding: kubectl get clusterrolebinding {BINDING} -o yaml",
-                self.given()
-            )),
-            BindingReading::Failed(error) => Err(format!(
-                "the ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}), can't be read: {error}"
-            )),
-        }
-    }
-
-    fn given(&self) -> &'static str {
-        match self.source {
-            Source::Flag => "(--namespace or POD_NAMESPACE)",
-            Source::Pod => "(the one of its pod)",
-            Source::Context => "(the one of the context of KUBECONFIG)",
+            BindingReading::Unbound => Err(MayNotLead::Unbound {
+                own,
+                given: self.source,
+            }),
+            BindingReading::Failed(error) => Err(MayNotLead::Unreadable {
+                own,
+                error: error.clone(),
+            }),
         }
     }
 }
@@ -195,8 +253,9 @@ pub(super) async fn read(client: &kube::Client, patience: Duration) -> BindingRe
 }
 
 async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
-    if let Ok(reading) = read_binding(client).await? {
-        return Ok(reading);
+    match read_binding(client).await {
+        Err(error) if is_forbidden(&error) => {}
+        read => return read,
     }
     // An API server that has just started forbids everything until it has read its roles, this too.
     match client.apiserver_version().await {
@@ -208,9 +267,9 @@ async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
         }
         answered => answered.map(drop)?,
     }
-    let refusal = match read_binding(client).await? {
-        Ok(reading) => return Ok(reading),
-        Err(refusal) => refusal,
+    let refusal = match read_binding(client).await {
+        Err(error) if is_forbidden(&error) => words(error),
+        read => return read,
     };
     // A right of its own that is missing, or all that the binding gives?
     let request = Request::new(PLATFORMS).list(&ListParams::default().limit(1));
@@ -221,14 +280,13 @@ async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
     }
 }
 
-/// What the binding says; the words of the API server where this process may not read it.
-async fn read_binding(client: &kube::Client) -> kube::Result<Result<BindingReading, String>> {
+/// What the binding says.
+async fn read_binding(client: &kube::Client) -> kube::Result<BindingReading> {
     let request = Request::new(BINDINGS).get(BINDING, &GetParams::default());
     let request = request.map_err(kube::Error::BuildRequest)?;
     match client.request::<Raw>(request).await {
-        Ok(binding) => Ok(Ok(said(&binding.data))),
-        Err(error) if is_forbidden(&error) => Ok(Err(words(error))),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ok(BindingReading::Absent)),
+        Ok(binding) => Ok(said(&binding.data)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(BindingReading::Absent),
         Err(error) => Err(error),
     }
 }

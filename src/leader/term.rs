@@ -31,10 +31,11 @@ impl Leader {
                     reading = home::read(&client, request).await;
                 }
                 if let Some(why) = home.ends_term(&reading) {
+                    let why = why.to_string();
                     forbidden(Some(&why));
                     return why;
                 }
-                let wrong = home.judge(&reading).err();
+                let wrong = home.judge(&reading).err().map(|why| why.to_string());
                 if wrong != complaint {
                     if let Some(error) = &wrong {
                         tracing::warn!(error, "this term goes on, but no other begins");

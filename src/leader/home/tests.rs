@@ -59,6 +59,7 @@ fn nobody_begins_to_lead_without_a_binding_that_names_its_namespace() {
     ] {
         assert_eq!(begins(source, in_pod, names("here")), Ok(()));
         let why = begins(source, in_pod, names("there")).unwrap_err();
+        let why = why.to_string();
         assert!(why.contains("here") && why.contains("there/vpo"), "{why}");
         for reading in [
             BindingReading::Ambiguous(0),
