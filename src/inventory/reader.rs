@@ -152,20 +152,20 @@ impl Reader {
             }
             let succeeded = match self.walk(&key, &source).await {
                 Ok(walk) => self.conclude(&key, &source, walk).await,
-                Err(why) => self.complain(&key, &why),
+                Err(why) => self.complain(&key, &why.to_string()),
             };
             since = since.then(succeeded, Instant::now());
         }
     }
 
-    /// Walks over all pages; or tells in a sentence why that isn't possible.
-    async fn walk(&self, key: &SessionKey, source: &Source) -> Result<Walk, String> {
+    /// Walks over all pages.
+    async fn walk(&self, key: &SessionKey, source: &Source) -> Result<Walk, NoList> {
         let mut walk = self.inventory.begin(key, self.clock.now());
         let (mut number, mut tries) = (0, 0);
         loop {
             tries += 1;
             let Some(listed) = source.session.list(&source.connection, number).await else {
-                return Err("no call is made for the application any more".to_owned());
+                return Err(NoList::NoCalls);
             };
             let answer = listed.as_ref().err().unwrap_or(&Answer::Done(200));
             self.metrics.called(Call::List, answer);
@@ -173,11 +173,7 @@ impl Reader {
                 Ok(page) => {
                     let next = walk.take(number, &page);
                     if !self.inventory.has_room(key, walk.bytes()) {
-                        return Err(format!(
-                            "the list is longer than what is kept: {} MiB of one application, {} MiB of all together",
-                            MOST_OF_ONE >> 20,
-                            MOST_OF_ALL >> 20
-                        ));
+                        return Err(NoList::TooLong);
                     }
                     match next {
                         Next::Page(next) => (number, tries) = (next, 0),
@@ -185,7 +181,7 @@ impl Reader {
                     }
                 }
                 Err(answer) if is_asked_again(&answer, tries) => {}
-                Err(answer) => return Err(refused(&answer)),
+                Err(answer) => return Err(NoList::refused(&answer)),
             }
         }
     }
@@ -306,13 +302,32 @@ fn is_asked_again(answer: &Answer, tries: u32) -> bool {
     }
 }
 
-fn refused(answer: &Answer) -> String {
-    let detail = answer.detail().map(ToString::to_string);
-    let detail = detail.unwrap_or_default();
-    format!(
-        "the platform refused the list ({}: {detail})",
-        answer.as_str()
-    )
+/// Why a list can't be read to its end.
+#[derive(Debug, thiserror::Error)]
+enum NoList {
+    #[error("no call is made for the application any more")]
+    NoCalls,
+    #[error(
+        "the list is longer than what is kept: {} MiB of one application, {} MiB of all together",
+        MOST_OF_ONE >> 20,
+        MOST_OF_ALL >> 20
+    )]
+    TooLong,
+    #[error("the platform refused the list ({answer}: {detail})")]
+    Refused {
+        answer: &'static str,
+        detail: String,
+    },
+}
+
+impl NoList {
+    fn refused(answer: &Answer) -> Self {
+        let detail = answer.detail().map(ToString::to_string);
+        Self::Refused {
+            answer: answer.as_str(),
+            detail: detail.unwrap_or_default(),
+        }
+    }
 }
 
 fn note(reappeared: &[Deleted]) -> Note {
