@@ -26,9 +26,9 @@ use self::failures::{Garbage, garbage_line, is_garbage};
 pub use self::failures::{told, words};
 pub use self::page::list;
 use self::page::{ListPage, Size};
+use crate::backoff::WatchBackoff;
 use crate::raw::Fields;
 use crate::sight::Eye;
-use crate::watch_backoff::WatchBackoff;
 
 /// How much later than announced the API server may end a watch.
 const LATE: Duration = Duration::from_secs(5);
@@ -150,7 +150,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                         self.eye.blind();
                         self.garbage.pause(now)
                     } else {
-                        self.backoff.next().unwrap_or_default()
+                        self.backoff.pause()
                     };
                     self.eye.fails(told(&error));
                     self.cut = true;

@@ -14,7 +14,7 @@ pub mod plain;
 pub mod clock;
 pub mod reservation;
 pub mod raw;
-pub mod watch_backoff;
+pub mod backoff;
 pub mod api;
 pub mod remote;
 pub mod sight;

@@ -6,9 +6,13 @@ use std::time::Duration;
 use kube::runtime::watcher::Error;
 use tokio::time::Instant;
 
-/// The first pause after something that is no JSON; it doubles with each further one.
-const GARBAGE_PAUSE: Duration = Duration::from_secs(5);
-const GARBAGE_PAUSE_CAP: Duration = Duration::from_secs(300);
+use crate::backoff::Backoff;
+
+/// The pauses after something that is no JSON.
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    longest: Duration::from_secs(300),
+};
 
 /// What was read that is no JSON.
 #[derive(Default)]
@@ -20,12 +24,11 @@ pub(super) struct Garbage {
 impl Garbage {
     /// The pause after one more.
     pub(super) fn pause(&mut self, now: Instant) -> Duration {
-        let doubled = |times: u32| GARBAGE_PAUSE.saturating_mul(2u32.saturating_pow(times));
-        let quiet = doubled(self.times).min(GARBAGE_PAUSE_CAP) * 2;
+        let quiet = PAUSES.after(self.times) * 2;
         if self.last.is_some_and(|last| now > last + quiet) {
             self.times = 0;
         }
-        let pause = doubled(self.times).min(GARBAGE_PAUSE_CAP);
+        let pause = PAUSES.after(self.times);
         self.times = self.times.saturating_add(1);
         self.last = Some(now);
         pause

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
+
 /// The first reading doesn't wait longer than that of an interval of an hour.
 const FIRST_AS_OF: Duration = Duration::from_secs(3600);
 /// The first pause after a reading that failed, unless the interval is shorter; it doubles up to the interval.
@@ -60,9 +62,11 @@ impl ReadAfter {
             }
             Self::Reading { at } => at + interval,
             Self::Failure { at, count } => {
-                let doubled = 2_u32.saturating_pow(count.saturating_sub(1));
-                let pause = FIRST_PAUSE.min(interval).saturating_mul(doubled);
-                at + pause.min(interval.max(LONG_PAUSE))
+                let pauses = Backoff {
+                    first: FIRST_PAUSE.min(interval),
+                    longest: interval.max(LONG_PAUSE),
+                };
+                at + pauses.after(count.saturating_sub(1))
             }
         }
     }

@@ -8,13 +8,16 @@ use tokio::time::Instant;
 use super::lasting::LastingFailure;
 use super::object::PlatformObject;
 use crate::api::names::ObjectKey;
+use crate::backoff::Backoff;
 use crate::writes::{CONFLICT_BOUND, End};
 
 /// The same version isn't written again sooner, be it that its echo is late.
 const REPEAT: Duration = Duration::from_secs(4);
-/// After a write that was not taken; it doubles with each further one.
-const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_CAP: Duration = Duration::from_secs(60);
+/// The pauses after writes that were not taken.
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+};
 
 /// The last writes to each Platform.
 #[derive(Default)]
@@ -38,11 +41,6 @@ enum Ended {
 }
 
 impl Attempt {
-    fn pause(&self) -> Duration {
-        let doubled = PAUSE.saturating_mul(2_u32.saturating_pow(self.count.min(16)));
-        doubled.min(PAUSE_CAP)
-    }
-
     /// Why it was refused, or has failed for long.
     fn words(&self, now: Instant) -> Option<&str> {
         match &self.end {
@@ -73,7 +71,7 @@ impl Attempts {
                 (false, Some(words))
             }
             Ended::Conflict(_) => (false, None),
-            Ended::Refused(_) | Ended::Failed(_) => (since >= last.pause(), None),
+            Ended::Refused(_) | Ended::Failed(_) => (since >= PAUSES.after(last.count), None),
         }
     }
 

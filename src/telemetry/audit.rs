@@ -27,6 +27,7 @@ use self::sinks::{AuditFile, Stdout, open};
 use crate::api::names::{AppId, Endpoint, FileId};
 use crate::api::outcome::Outcome;
 use crate::api::version_package::PackageIdentity;
+use crate::backoff::Backoff;
 
 /// How one deletion ended: who, what, when, outcome, codes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -121,8 +122,10 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 const AT_ONCE: usize = 16;
 /// While a try hangs, another one is made after so long, and twice as long each time: it may be that one alone which hangs, as
 /// on a volume that was mounted anew.
-const PROBE: Duration = Duration::from_secs(10);
-const PROBE_CAP: Duration = Duration::from_secs(300);
+const PROBES: Backoff = Backoff {
+    first: Duration::from_secs(10),
+    longest: Duration::from_secs(300),
+};
 
 /// Takes lines that are written.
 pub trait Sink: fmt::Debug + Send + Sync {
@@ -149,13 +152,12 @@ struct Probes {
 impl Probes {
     /// Whether one may be made now.
     fn may(&mut self, now: Instant) -> bool {
-        let next = *self.next.get_or_insert(now + PROBE);
+        let next = *self.next.get_or_insert(now + PROBES.first);
         if now < next {
             return false;
         }
         self.count = self.count.saturating_add(1);
-        let doubled = PROBE.saturating_mul(2_u32.saturating_pow(self.count.min(16)));
-        self.next = Some(now + doubled.min(PROBE_CAP));
+        self.next = Some(now + PROBES.after(self.count));
         true
     }
 }

@@ -9,11 +9,14 @@ use tokio::time::Instant;
 
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformStatus;
+use crate::backoff::Backoff;
 
 /// The same status isn't written again sooner, be it that its echo is late or that somebody else writes the same fields. It
 /// doubles each time, since an admission policy may change what it lets pass.
-const REPEAT: Duration = Duration::from_secs(4);
-const REPEAT_CAP: Duration = Duration::from_secs(300);
+const REPEATS: Backoff = Backoff {
+    first: Duration::from_secs(4),
+    longest: Duration::from_secs(300),
+};
 
 /// The last writes of statuses.
 #[derive(Default)]
@@ -29,8 +32,7 @@ struct Last {
 
 impl Last {
     fn pause(&self) -> Duration {
-        let doubled = REPEAT.saturating_mul(2_u32.saturating_pow(self.again.min(16)));
-        doubled.min(REPEAT_CAP)
+        REPEATS.after(self.again)
     }
 }
 
@@ -128,7 +130,7 @@ mod tests {
         // What is written again after a long while is no repetition.
         now += Duration::from_secs(700);
         repeats.begins(&key, &status, now);
-        assert!(!repeats.bars(&key, &status, now + REPEAT));
+        assert!(!repeats.bars(&key, &status, now + REPEATS.first));
         repeats.begins(&key, &other, now);
         assert_eq!(repeats.since(&key, now), Some(Duration::ZERO));
         repeats.forget(&key);
