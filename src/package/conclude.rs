@@ -37,6 +37,7 @@ use crate::api::names::ObjectKey;
 use crate::api::outcome::Outcome;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, VersionPackageStatus};
+use crate::backoff::Backoff;
 use crate::object::Object;
 use crate::package::memory::own_write::Part;
 use crate::remote::answer::{Answer, Detail};
@@ -44,9 +45,11 @@ use crate::session::Standing;
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 
-/// After a permit that could not be used; it doubles with each further one.
-const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
-const GIVE_BACK_CAP: Duration = Duration::from_secs(15);
+/// The pauses after permits that could not be used.
+const GIVE_BACK: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(15),
+};
 /// So many in a row are a hiccup, which nobody has to hear of.
 pub(super) const HICCUPS: u32 = 3;
 
@@ -150,7 +153,7 @@ fn meaning(
         (Decision::EndConflict(conflict), _) => no_conflict(seen, conflict, now, chance),
         (Decision::RestartWatch, _) => Report {
             errands: vec![Errand::RestartWatch],
-            ..wakes(now.tick + GIVE_BACK_PAUSE)
+            ..wakes(now.tick + GIVE_BACK.first)
         },
         (
             Decision::Nothing
@@ -191,7 +194,7 @@ fn seated(seen: &Observation, standing: &Standing, now: Now) -> Report {
         } => parked(seen, (state, *told), *position, *estimated, now),
         // The session is closing.
         Standing::Absent => Report {
-            wake: Some(now.tick + GIVE_BACK_PAUSE),
+            wake: Some(now.tick + GIVE_BACK.first),
             ..Report::nothing()
         },
     }
@@ -272,13 +275,13 @@ const GIVEN_BACK: &str = "Its turn had come, but";
 
 /// A permit that could not be used: the object asks for the next one after a while, and says why when it lasts.
 fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
-    let until = now.tick + pause(GIVE_BACK_PAUSE, GIVE_BACK_CAP, seen.given_back, chance);
+    let until = now.tick + pause(GIVE_BACK, seen.given_back, chance);
     let said = if seen.given_back < HICCUPS {
         Report::nothing()
     } else {
         let message = format!(
             "{GIVEN_BACK} {why}; nothing is sent until that is over, and it is tried again every {} at most",
-            rounded(GIVE_BACK_CAP)
+            rounded(GIVE_BACK.longest)
         );
         say(seen, Reason::Queued, &message, None, now)
     };
@@ -292,13 +295,13 @@ fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
 /// `report`, and one failure more: nothing is tried before the pause is over.
 fn failed(
     seen: &Observation,
-    (base, cap): (Duration, Duration),
+    pauses: Backoff,
     mut report: Report,
     now: Now,
     chance: f64,
 ) -> Report {
     let failures = seen.failure.as_ref().map_or(0, |failure| failure.count);
-    let until = now.tick + pause(base, cap, failures, chance);
+    let until = now.tick + pause(pauses, failures, chance);
     let count = failures.saturating_add(1);
     report.errands.push(Errand::Fail(count, until));
     Report {
@@ -351,10 +354,11 @@ fn say(
     }
 }
 
-/// `base`, doubled with each failure up to `cap`, less up to a half by chance.
-pub fn pause(base: Duration, cap: Duration, failures: u32, chance: f64) -> Duration {
-    let doubled = base.saturating_mul(2_u32.saturating_pow(failures.min(16)));
-    doubled.min(cap).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+/// The pause after so many failures, less up to a half by chance.
+pub fn pause(pauses: Backoff, failures: u32, chance: f64) -> Duration {
+    pauses
+        .after(failures)
+        .mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
 }
 
 #[cfg(test)]

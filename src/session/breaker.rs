@@ -18,13 +18,16 @@ use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::SessionState;
+use crate::backoff::Backoff;
 
 /// Calls in a row without one understood answer after which the session is probed.
 const FAILURES: u32 = 5;
 /// Objects in a row whose answers prove nothing, after which the session is probed.
 const ODD: usize = 20;
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const PAUSES: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    longest: Duration::from_secs(600),
+};
 /// So soon the second call of a probe follows the first, if its object asks for it.
 const GOES_ON: Duration = Duration::from_secs(1);
 
@@ -215,13 +218,13 @@ impl Breaker {
             Some(_) => return false,
         };
         let begins = self.ailment.is_none();
-        let full = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(steps));
         // Whatever answers so may be mended at any time, and some object may come that is answered otherwise: it is
         // tried twice a window at least, and with two calls each time still with less than a twentieth of the quota.
         let odd = is_odd(&state);
-        let longest = if odd { window / 2 } else { LONGEST_PAUSE };
-        let jitter = if odd && full >= longest { 4.0 } else { 2.0 };
-        let pause = full.min(longest).mul_f64(1.0 - self.chance.f64() / jitter);
+        let longest = if odd { window / 2 } else { PAUSES.longest };
+        let full = Backoff { longest, ..PAUSES }.after(steps);
+        let jitter = if odd && full == longest { 4.0 } else { 2.0 };
+        let pause = full.mul_f64(1.0 - self.chance.f64() / jitter);
         self.ailment = Some(Ailment {
             state,
             healed_by_login,
@@ -273,7 +276,7 @@ impl Breaker {
     /// A person asks for a try: the pauses begin anew, but a thousand who ask make no more calls than one.
     pub(super) fn try_soon(&mut self, now: Instant) {
         if let Some(ailment) = &mut self.ailment {
-            ailment.next = ailment.next.min(now.max(ailment.told + FIRST_PAUSE));
+            ailment.next = ailment.next.min(now.max(ailment.told + PAUSES.first));
             ailment.steps = 0;
         }
     }
@@ -364,12 +367,12 @@ mod tests {
         }
         assert_eq!(health.next_probe(), Some(asked));
         health.ails(unavailable(), false, true, WINDOW, asked);
-        assert!(asked > failed + FIRST_PAUSE);
+        assert!(asked > failed + PAUSES.first);
         for _ in 0..1000 {
             health.try_soon(asked);
         }
         let next = health.next_probe().unwrap();
-        assert_eq!(next, asked + FIRST_PAUSE);
+        assert_eq!(next, asked + PAUSES.first);
         assert_eq!(health.gate(asked), Gate::At(next));
     }
 

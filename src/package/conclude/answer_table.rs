@@ -7,17 +7,23 @@ use super::wording::{state_message, unavailable};
 use super::{Report, failed, say};
 use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
+use crate::backoff::Backoff;
 use crate::package::decide::{Now, Observation};
 use crate::package::errand::Errand;
 use crate::remote::answer::{Answer, Detail};
 use crate::remote::wire::CategoryInfo;
 use crate::session::SessionState;
 
-/// The first pause after a failure, which doubles with each further one, and the longest.
-pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
+/// The pauses after failures.
+pub(super) const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    longest: Duration::from_secs(600),
+};
 /// The same where only a change of the object is likely to help.
-pub(super) const BACKOFF_SLOW: (Duration, Duration) =
-    (Duration::from_secs(3600), Duration::from_secs(3600));
+pub(super) const BACKOFF_SLOW: Backoff = Backoff {
+    first: Duration::from_secs(3600),
+    longest: Duration::from_secs(3600),
+};
 /// A look-up proves the identity of a package for a window and so long: it has to be just before the call, which goes a
 /// window later where the quota is smallest.
 const PROOF_LASTS: Duration = Duration::from_secs(60);

@@ -4,15 +4,22 @@ use std::time::Duration;
 
 use super::{Report, pause, rounded, say};
 use crate::api::reason::{Phase, Reason};
+use crate::backoff::Backoff;
 use crate::package::decide::{self, Decision, Now, Observation};
 use crate::package::errand::Errand;
 use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
 use crate::telemetry::events::Note;
 
-/// Half of the pause after a write that the API server did not take or has refused; it doubles with each further one.
-pub(super) const WRITE_PAUSE: Duration = Duration::from_millis(500);
-pub(super) const WRITE_PAUSE_CAP: Duration = Duration::from_secs(30);
-pub(super) const REFUSAL_PAUSE_CAP: Duration = Duration::from_secs(60);
+/// The pauses after writes that the API server did not take, where the first failure counts as one.
+pub(super) const FAILED: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(30),
+};
+/// The same after writes that it has refused.
+pub(super) const DENIED: Backoff = Backoff {
+    longest: Duration::from_secs(60),
+    ..FAILED
+};
 
 /// The last refusal of a write to `part`.
 pub(super) fn before(seen: &Observation, part: Part) -> Option<&RefusedWrite> {
@@ -31,15 +38,11 @@ pub(super) fn refusal(
     (now, chance): (Now, f64),
 ) -> RefusedWrite {
     let count = before.map_or(0, |before| before.count).saturating_add(1);
-    let cap = if denied {
-        REFUSAL_PAUSE_CAP
-    } else {
-        WRITE_PAUSE_CAP
-    };
+    let pauses = if denied { DENIED } else { FAILED };
     RefusedWrite {
         words,
         count,
-        until: now.tick + pause(WRITE_PAUSE, cap, count, chance),
+        until: now.tick + pause(pauses, count, chance),
         denied,
         phase,
     }
@@ -114,7 +117,7 @@ pub(super) fn not_taken(error: &str) -> Note {
         reason: "WriteFailed",
         message: format!(
             "The object can't be written, and nothing more is done for it before it can; it is tried again with growing pauses of up to {}: {error}",
-            rounded(WRITE_PAUSE_CAP)
+            rounded(FAILED.longest)
         ),
     }
 }

@@ -366,12 +366,15 @@ fn what_the_list_says_of_a_package_is_written_when_it_changes_and_stays_when_it_
 
 #[test]
 fn pauses_double_to_their_cap_and_chance_takes_at_most_half() {
-    let (base, cap) = (Duration::from_secs(5), Duration::from_secs(600));
+    let pauses = Backoff {
+        first: Duration::from_secs(5),
+        longest: Duration::from_secs(600),
+    };
     let all: Vec<u64> = (0..9)
-        .map(|failures| pause(base, cap, failures, 0.0).as_secs())
+        .map(|failures| pause(pauses, failures, 0.0).as_secs())
         .collect();
     assert_eq!(all, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
-    assert_eq!(pause(base, cap, u32::MAX, 1.0), Duration::from_secs(300));
+    assert_eq!(pause(pauses, u32::MAX, 1.0), Duration::from_secs(300));
 }
 
 fn shown(expected: &str, shown: Result<CategoryInfo, Answer>) -> Report {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::next_status::next_status;
 use super::refused::{
-    REFUSAL_PAUSE_CAP, WRITE_PAUSE, WRITE_PAUSE_CAP, before, is_news, not_taken, refusal, refused,
+    DENIED, FAILED, before, is_news, not_taken, refusal, refused,
     says, unwritable,
 };
 use super::{Report, pause, rounded, unaudited};
@@ -89,7 +89,7 @@ fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<Ver
     let message = format!(
         "{}; it is tried again with growing pauses of up to {}, and at once with the annotation {REQUESTED_AT_ANNOTATION}",
         unwritable(&refusal.words),
-        rounded(REFUSAL_PAUSE_CAP)
+        rounded(DENIED.longest)
     );
     let (reason, message) = match &seen.object.spec {
         // From this reason alone the next process knows it.
@@ -214,7 +214,7 @@ impl Afterwards<'_> {
         if failures == 1 {
             self.event = Some(audit_failed(error));
         }
-        let pause = pause(WRITE_PAUSE, WRITE_PAUSE_CAP, failures, chance);
+        let pause = pause(FAILED, failures, chance);
         self.again = Some(now.tick + pause);
         self.errands.push(Errand::Unaudited);
         self.errands.extend(log(failures, error));

@@ -95,5 +95,5 @@ fn a_blind_watch_is_made_anew_and_the_object_looks_again_in_a_while() {
     assert_eq!(does(&seen, &restart), [Errand::LeaveSeat]);
     let report = conclude(&seen, &restart, &Effect::Nothing, now, 0.0);
     assert_eq!(report.errands, [Errand::RestartWatch]);
-    assert_eq!(report.wake, Some(now.tick + GIVE_BACK_PAUSE));
+    assert_eq!(report.wake, Some(now.tick + GIVE_BACK.first));
 }
