@@ -102,7 +102,8 @@ fn paths(code: &str) -> (Vec<String>, Vec<String>) {
     rest += statements.next().unwrap_or_default();
     for statement in statements {
         let (tree, after) = statement.split_once(';').unwrap_or((statement, ""));
-        let line = rest.lines().last().unwrap_or_default().trim().to_owned();
+        let line = rest.rsplit('\n').next().unwrap_or_default().trim();
+        let line = line.to_owned();
         match &*line {
             "" => used.extend(named(tree)),
             line if line.starts_with("pub") => handed_on.extend(named(tree)),
