@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::wanted::{Source, Wanted, wanted};
+use self::wanted::{ListSource, WantedList, wanted};
 use super::deletions::Deleted;
 use super::schedule::ReadAfter;
 use super::walk::{Reading, Walk};
@@ -58,7 +58,7 @@ pub struct Reader {
 
 /// The task of one application.
 struct Task {
-    source: Source,
+    source: ListSource,
     interval: watch::Sender<Duration>,
     _reads: AbortOnDropHandle<()>,
 }
@@ -86,7 +86,7 @@ impl Reader {
     /// Begins and ends tasks as the Platforms want it now.
     fn follow(self: &Arc<Self>, tasks: &mut BTreeMap<SessionKey, Task>) {
         let wanted = wanted(self.directory.platforms());
-        let application = |(key, wanted): (&SessionKey, &Wanted)| Application {
+        let application = |(key, wanted): (&SessionKey, &WantedList)| Application {
             key: key.clone(),
             platforms: wanted.platforms.clone(),
             reads: wanted.interval.is_some(),
@@ -122,7 +122,7 @@ impl Reader {
         }
     }
 
-    fn begin(self: &Arc<Self>, key: SessionKey, source: Source, interval: Duration) -> Task {
+    fn begin(self: &Arc<Self>, key: SessionKey, source: ListSource, interval: Duration) -> Task {
         let (sender, receiver) = watch::channel(interval);
         let reading = Arc::clone(self).keep_reading(key, source.clone(), receiver);
         Task {
@@ -135,7 +135,7 @@ impl Reader {
     async fn keep_reading(
         self: Arc<Self>,
         key: SessionKey,
-        source: Source,
+        source: ListSource,
         mut interval: watch::Receiver<Duration>,
     ) {
         let (at, chance) = (Instant::now(), fastrand::f64());
@@ -159,7 +159,7 @@ impl Reader {
     }
 
     /// Walks over all pages.
-    async fn walk(&self, key: &SessionKey, source: &Source) -> Result<Walk, NoList> {
+    async fn walk(&self, key: &SessionKey, source: &ListSource) -> Result<Walk, NoList> {
         let mut walk = self.inventory.begin(key, self.clock.now());
         let (mut number, mut tries) = (0, 0);
         loop {
@@ -187,7 +187,7 @@ impl Reader {
     }
 
     /// Takes in what a walk has found, and tells of it; whether it proves anything.
-    async fn conclude(&self, key: &SessionKey, source: &Source, walk: Walk) -> bool {
+    async fn conclude(&self, key: &SessionKey, source: &ListSource, walk: Walk) -> bool {
         let mut reading = walk.end(self.inventory.mark(key));
         let (flaw, packages) = (reading.flaw, reading.listing.len());
         let begun = reading.begun;
@@ -221,7 +221,7 @@ impl Reader {
 
     /// Marks the packages that no object stands for. One that proves nothing marks none, but each package that it lists
     /// exists: what that proves is returned.
-    async fn judge(&self, source: &Source, reading: &mut Reading) -> Named {
+    async fn judge(&self, source: &ListSource, reading: &mut Reading) -> Named {
         let mut proves = Named::default();
         for some in reading.listing.entries_mut().chunks_mut(AT_ONCE) {
             for entry in some {

@@ -37,14 +37,19 @@ pub(super) struct Rooms {
 }
 
 /// Objects that sessions, and the guard, want looked at.
-pub(super) type Wakes = (
+pub(super) type WakeUps = (
     mpsc::UnboundedReceiver<ObjectKey>,
     mpsc::UnboundedReceiver<Vec<ObjectKey>>,
 );
 
 impl Rooms {
     /// Runs both controllers until told to stop; then sends nothing new, and waits for what is under way.
-    pub(super) async fn reconcile(&self, wakes: Wakes, lookout: Lookout, stop: &CancellationToken) {
+    pub(super) async fn reconcile(
+        &self,
+        wakes: WakeUps,
+        lookout: Lookout,
+        stop: &CancellationToken,
+    ) {
         let cancel = CancellationToken::new();
         // Where the Lease is lost, this is left at once.
         let _left = cancel.clone().drop_guard();
@@ -120,7 +125,7 @@ impl Rooms {
     /// Hands on who is to be looked at, and looks at the whole once a second.
     async fn chores(
         &self,
-        (mut woken, mut judged): Wakes,
+        (mut woken, mut judged): WakeUps,
         mut platforms_changed: mpsc::UnboundedReceiver<ObjectKey>,
         mut lookout: Lookout,
     ) {

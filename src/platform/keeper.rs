@@ -8,7 +8,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use self::evaluate::Held;
+use self::evaluate::LastGood;
 use super::credentials::{SeenSecret, named_secrets};
 use super::directory::{Access, Directory, PlatformEntry};
 use super::namespace::Namespace;
@@ -29,7 +29,7 @@ pub(super) struct Keeper {
     clock: Clock,
     changed: mpsc::UnboundedSender<ObjectKey>,
     secrets: HashMap<ObjectKey, SeenSecret>,
-    held: HashMap<ObjectKey, Held>,
+    held: HashMap<ObjectKey, LastGood>,
     /// What stood in the Secrets of each Platform, whatever connection it has now.
     hidden: HashMap<ObjectKey, Vec<SecretString>>,
     /// The Platforms whose credentials were known to be accepted when that was last told.

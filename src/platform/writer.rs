@@ -22,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use self::ended::Ended;
+use self::ended::EndedWrite;
 use self::repeats::Repeats;
 use self::rounds::Rounds;
 use self::telling::{refused_note, tell, tell_hold};
@@ -109,7 +109,7 @@ struct Writer {
     /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
     lost: LostBounds,
     /// The writes that have begun, at most one of a Platform.
-    under_way: FuturesUnordered<BoxFuture<'static, Ended>>,
+    under_way: FuturesUnordered<BoxFuture<'static, EndedWrite>>,
     busy: HashSet<ObjectKey>,
     rounds: Rounds,
     /// Bounds how many begin at a time.
@@ -155,7 +155,7 @@ impl Writer {
             let context = Arc::clone(&self.context);
             self.begin(object.key.clone(), async move {
                 let end = finalizer::patch(&context.client, &object, step).await;
-                Ended::Finalizers(Box::new(object), end)
+                EndedWrite::Finalizers(Box::new(object), end)
             });
         }
         self.tell_refused();
@@ -165,7 +165,7 @@ impl Writer {
             let context = Arc::clone(&self.context);
             self.begin(due.object.key.clone(), async move {
                 let (due, end) = write(&context, due).await;
-                Ended::Status(Box::new(due), end)
+                EndedWrite::Status(Box::new(due), end)
             });
         }
     }
@@ -201,7 +201,7 @@ impl Writer {
         }
     }
 
-    fn begin(&mut self, key: ObjectKey, write: impl Future<Output = Ended> + Send + 'static) {
+    fn begin(&mut self, key: ObjectKey, write: impl Future<Output = EndedWrite> + Send + 'static) {
         self.busy.insert(key);
         let turns = Arc::clone(&self.turns);
         self.under_way.push(Box::pin(async move {

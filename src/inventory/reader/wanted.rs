@@ -11,13 +11,13 @@ use crate::session::{Proof, Session, SessionKey, Witness};
 
 /// How the list of one application is read.
 #[derive(Clone)]
-pub(super) struct Source {
+pub(super) struct ListSource {
     pub(super) session: Arc<Session>,
     pub(super) connection: Arc<Connection>,
     pub(super) witness: Witness,
 }
 
-impl Source {
+impl ListSource {
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.session, &other.session)
             && Arc::ptr_eq(&self.connection, &other.connection)
@@ -26,11 +26,11 @@ impl Source {
 
 /// What the Platforms of one application want.
 #[derive(Default)]
-pub(super) struct Wanted {
+pub(super) struct WantedList {
     pub(super) platforms: Vec<ObjectKey>,
     /// The shortest of theirs.
     pub(super) interval: Option<Duration>,
-    pub(super) source: Option<Source>,
+    pub(super) source: Option<ListSource>,
 }
 
 /// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
@@ -38,7 +38,7 @@ pub(super) struct Wanted {
 /// another login that is accepted too, counts.
 pub(super) fn wanted(
     mut platforms: Vec<(ObjectKey, Option<Usable>)>,
-) -> BTreeMap<SessionKey, Wanted> {
+) -> BTreeMap<SessionKey, WantedList> {
     platforms.sort_by(|(a, _), (b, _)| a.cmp(b));
     let mut by_session: BTreeMap<SessionKey, Vec<(ObjectKey, Usable, Proof)>> = BTreeMap::new();
     for (platform, usable) in platforms {
@@ -51,7 +51,7 @@ pub(super) fn wanted(
     by_session.into_iter().map(of_session).collect()
 }
 
-fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
+fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> WantedList {
     // The last good credentials serve deletions already asked for, and nothing else. Who doesn't want the list read would never
     // have its credentials tried for it.
     let lending = all
@@ -66,7 +66,7 @@ fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
             Proof::Refused { .. } => (1, !usable.logs_in, broken, 0),
         }
     });
-    let source = best.map(|(_, usable, _)| Source {
+    let source = best.map(|(_, usable, _)| ListSource {
         session: Arc::clone(&usable.session),
         connection: Arc::clone(&usable.connection),
         witness: usable.witness(),
@@ -74,9 +74,9 @@ fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> Wanted {
     let logs_in = source
         .as_ref()
         .is_some_and(|source| source.witness.1.is_none());
-    let mut wanted = Wanted {
+    let mut wanted = WantedList {
         source,
-        ..Wanted::default()
+        ..WantedList::default()
     };
     for (platform, usable, proof) in all {
         let source = wanted.source.as_ref();

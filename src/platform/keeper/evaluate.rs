@@ -12,14 +12,14 @@ use crate::remote::client::Connection;
 use crate::session::{Credential, Member};
 
 /// What a `Platform` last came to, to be used on while a Secret can't be read.
-pub(super) struct Held {
+pub(super) struct LastGood {
     uid: String,
     spec: PlatformSpec,
     inputs: Inputs,
     connection: Arc<Connection>,
 }
 
-impl Held {
+impl LastGood {
     /// Whether `spec` still names the same place and the same Secrets.
     fn serves(&self, object: &PlatformObject, spec: &PlatformSpec) -> bool {
         self.uid == object.uid
@@ -123,7 +123,7 @@ impl Keeper {
                         connection.hide(self.hidden.remove(key).unwrap_or_default());
                         connection.hide(inputs.secrets.clone());
                         self.hidden.insert(key.clone(), connection.hidden());
-                        let held = Held {
+                        let held = LastGood {
                             uid: object.uid.clone(),
                             spec: wanted.spec.clone(),
                             inputs,
@@ -143,7 +143,7 @@ impl Keeper {
         &mut self,
         object: &PlatformObject,
         wanted: &Wanted,
-        held: Held,
+        held: LastGood,
         last_good: Option<PlatformWord>,
     ) -> Access {
         let member = Member {

@@ -9,16 +9,16 @@ use super::{Due, Writer};
 use crate::writes::End;
 
 /// A write that has ended.
-pub(super) enum Ended {
+pub(super) enum EndedWrite {
     Finalizers(Box<PlatformObject>, End),
     Status(Box<Due>, End),
 }
 
 impl Writer {
-    pub(super) fn take_in(&mut self, ended: Ended) {
+    pub(super) fn take_in(&mut self, ended: EndedWrite) {
         let now = Instant::now();
         match ended {
-            Ended::Finalizers(object, end) => {
+            EndedWrite::Finalizers(object, end) => {
                 self.busy.remove(&object.key);
                 if let Some(words) = self.finalizers.ended(&object, &end, now) {
                     let refusal = finalizer::refusal(&words);
@@ -27,7 +27,7 @@ impl Writer {
                 tell_end(&self.context, &object, "finalizers", &end);
                 self.tell_refused();
             }
-            Ended::Status(due, end) => {
+            EndedWrite::Status(due, end) => {
                 let Due {
                     object,
                     complains,
