@@ -13,6 +13,7 @@
 pub mod plain;
 pub mod clock;
 pub mod reservation;
+pub mod kube_error;
 pub mod raw;
 pub mod backoff;
 pub mod api;

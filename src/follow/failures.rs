@@ -7,6 +7,7 @@ use kube::runtime::watcher::Error;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
+use crate::kube_error::words;
 
 /// The pauses after something that is no JSON.
 const PAUSES: Backoff = Backoff {
@@ -69,13 +70,5 @@ pub fn told(error: &Error) -> String {
         | Error::WatchFailed(error) => words(error),
         Error::WatchError(status) => status.message.clone(),
         Error::NoResourceVersion => "the API server told no version".to_owned(),
-    }
-}
-
-/// What the API server said, or why it couldn't be asked, for people: kube puts the whole answer behind that.
-pub fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        error => error.to_string(),
     }
 }

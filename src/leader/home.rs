@@ -14,6 +14,7 @@ use kube::core::Request;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
+use crate::kube_error::words;
 use crate::raw::Raw;
 
 /// The name of the `ClusterRoleBinding`.
@@ -247,7 +248,7 @@ impl Home {
 pub(super) async fn read(client: &kube::Client, patience: Duration) -> BindingReading {
     match timeout(patience, look(client)).await {
         Ok(Ok(reading)) => reading,
-        Ok(Err(error)) => BindingReading::Failed(words(error)),
+        Ok(Err(error)) => BindingReading::Failed(words(&error)),
         Err(_) => BindingReading::Failed("the API server did not answer in time".to_owned()),
     }
 }
@@ -262,13 +263,13 @@ async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
         Err(error) if is_forbidden(&error) => {
             return Ok(BindingReading::Failed(format!(
                 "the API server forbids everything, as it does until it has read its roles: {}",
-                words(error)
+                words(&error)
             )));
         }
         answered => answered.map(drop)?,
     }
     let refusal = match read_binding(client).await {
-        Err(error) if is_forbidden(&error) => words(error),
+        Err(error) if is_forbidden(&error) => words(&error),
         read => return read,
     };
     // A right of its own that is missing, or all that the binding gives?
@@ -293,13 +294,6 @@ async fn read_binding(client: &kube::Client) -> kube::Result<BindingReading> {
 
 fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
-}
-
-fn words(error: kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message,
-        error => error.to_string(),
-    }
 }
 
 /// What the binding says; only its subjects are read.

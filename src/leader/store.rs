@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 use super::evaluate::{LeaseStep, LeaseView, evaluate};
 use super::{Leader, lease};
 use crate::api::names::FIELD_MANAGER;
+use crate::kube_error::words;
 use crate::raw::Lean;
 
 /// Why a write was not made.
@@ -23,7 +24,7 @@ impl Leader {
         let read = timeout(self.settings.request(), self.api.get_opt(lease::NAME));
         let lease = match read.await {
             Ok(Ok(lease)) => lease.map(|Lean(lease)| lease),
-            Ok(Err(error)) => return Err(Refused::Failed(error.to_string())),
+            Ok(Err(error)) => return Err(Refused::Failed(words(&error))),
             Err(_) => return Err(Refused::late()),
         };
         let now = Instant::now();
@@ -122,7 +123,7 @@ impl Leader {
                     Err(Refused::Outrun)
                 }
             }
-            Ok(Err(error)) => Err(Refused::Failed(error.to_string())),
+            Ok(Err(error)) => Err(Refused::Failed(words(&error))),
             Err(_) => Err(Refused::late()),
         }
     }

@@ -22,7 +22,7 @@ use super::object::PlatformObject;
 use super::unconfirmed::Unconfirmed;
 use crate::api::names::ObjectKey;
 use crate::api::platform::Platform;
-use crate::follow::words;
+use crate::kube_error::words;
 use crate::raw::Raw;
 use crate::schemas;
 use crate::sight::{Compared, Sight, WatchKind};

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::series::{Publication, Series};
 use super::{CLUSTER, Item, Losses, Said, TIMEOUT, WAITING};
+use crate::kube_error::words;
 
 /// An event that takes longer makes its namespace a slow one.
 const SLOW: Duration = Duration::from_secs(1);
@@ -187,7 +188,7 @@ impl Writer {
         Box::pin(async move {
             match timeout(TIMEOUT, self.publish(&said)).await {
                 Ok(Ok(())) => self.losses.metrics.told("published"),
-                Ok(Err(error)) => self.losses.lost("failed", &error.to_string()),
+                Ok(Err(error)) => self.losses.lost("failed", &words(&error)),
                 Err(_) => {
                     // Whether it stands there is not known.
                     self.series.lock().forget(said.key);
