@@ -25,7 +25,7 @@ use tracing::debug;
 use self::ended::EndedWrite;
 use self::repeats::Repeats;
 use self::rounds::Rounds;
-use self::telling::{refused_note, tell, tell_hold};
+use self::telling::{refused_note, tell, tell_hold, tell_trouble};
 use super::attempts::Attempts;
 use super::credentials::PlatformWord;
 use super::directory::Access;
@@ -334,6 +334,7 @@ async fn write(context: &PlatformContext, due: Due) -> (Due, End) {
             .directory
             .status_written(PlatformObject::stored(stored));
         tell_hold(context, object, status);
+        tell_trouble(context, object, status);
     }
     (due, end)
 }

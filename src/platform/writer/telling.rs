@@ -1,10 +1,12 @@
 //! What log, metrics and events say of the writes of a Platform.
 
-use tracing::{debug, warn};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use tracing::{debug, info, warn};
 
 use super::super::credentials::PlatformWord;
 use super::super::object::PlatformObject;
 use super::PlatformContext;
+use crate::api::condition::STALLED;
 use crate::api::names::REQUESTED_AT_ANNOTATION;
 use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::telemetry::events::{self, Note};
@@ -77,8 +79,129 @@ pub(super) fn tell_hold(
     tell(context, object, note);
 }
 
+/// A line in the log and an event where a Platform begins to need a person, and a line where that is over. What was told
+/// when it happened, as a hold or a refused write, isn't told twice.
+pub(super) fn tell_trouble(
+    context: &PlatformContext,
+    object: &PlatformObject,
+    status: &PlatformStatus,
+) {
+    let platform = &object.key;
+    match trouble(&object.status.conditions, &status.conditions) {
+        Some(TroubleNews::Begins(note)) => {
+            let Note {
+                reason, message, ..
+            } = &note;
+            warn!(%platform, reason, why = message, "the Platform can't be used before a person acts");
+            tell(context, object, note);
+        }
+        Some(TroubleNews::Over(reason)) => {
+            info!(%platform, reason, "that trouble of the Platform is over");
+        }
+        None => {}
+    }
+}
+
+/// What has become of the trouble that a person has to mend.
+#[derive(Debug, PartialEq)]
+enum TroubleNews {
+    /// It begins, or is another one.
+    Begins(Note),
+    /// There is none any more; the reason of the last one.
+    Over(&'static str),
+}
+
+fn trouble(before: &[Condition], now: &[Condition]) -> Option<TroubleNews> {
+    let (had, has) = (stalled(before), stalled(now));
+    match (had, has) {
+        (had, Some((reason, message))) if had.map(|(reason, _)| reason) != Some(reason) => {
+            Some(TroubleNews::Begins(Note {
+                warning: true,
+                reason: reason.as_str(),
+                message: message.to_owned(),
+            }))
+        }
+        (Some((reason, _)), None) => Some(TroubleNews::Over(reason.as_str())),
+        (Some(_) | None, Some(_)) | (None, None) => None,
+    }
+}
+
+/// The trouble that conditions tell of, and its message.
+fn stalled(conditions: &[Condition]) -> Option<(PlatformReason, &str)> {
+    let stalled = conditions.iter().find(|c| c.type_ == STALLED)?;
+    let told_elsewhere = [
+        PlatformReason::MassDeletionHeld,
+        PlatformReason::FinalizerRefused,
+        PlatformReason::StatusRefused,
+    ];
+    let mut reasons = PlatformReason::ALL.iter();
+    let reason = reasons.find(|reason| reason.as_str() == stalled.reason)?;
+    (!told_elsewhere.contains(reason)).then_some((*reason, &stalled.message))
+}
+
 /// Has an event about a Platform published.
 pub(super) fn tell(context: &PlatformContext, object: &PlatformObject, note: Note) {
     let about = events::about::<Platform>(&object.key, &object.uid);
     context.events.say(about, note);
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::api::condition::{Statement, merge};
+
+    fn says(reason: PlatformReason, message: &str) -> Vec<Condition> {
+        let statement = Statement {
+            progress: reason.progress(),
+            reason: reason.as_str(),
+            message,
+            generation: 1,
+        };
+        merge(&[], &statement, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_trouble_is_told_when_it_begins_and_when_it_is_over_and_not_in_between() {
+        let (well, login) = (
+            says(PlatformReason::Available, "well"),
+            says(PlatformReason::AuthenticationFailed, "refused"),
+        );
+        let begins = |reason: PlatformReason, message: &str| {
+            Some(TroubleNews::Begins(Note {
+                warning: true,
+                reason: reason.as_str(),
+                message: message.to_owned(),
+            }))
+        };
+        let told = begins(PlatformReason::AuthenticationFailed, "refused");
+        assert_eq!(trouble(&[], &login), told);
+        assert_eq!(trouble(&well, &login), told);
+        let again = says(PlatformReason::AuthenticationFailed, "refused again");
+        assert_eq!(trouble(&login, &again), None);
+        let name = says(PlatformReason::CertificateNotTrusted, "another name");
+        let told = begins(PlatformReason::CertificateNotTrusted, "another name");
+        assert_eq!(trouble(&login, &name), told);
+        assert_eq!(
+            trouble(&name, &well),
+            Some(TroubleNews::Over("CertificateNotTrusted"))
+        );
+        assert_eq!(trouble(&[], &well), None);
+    }
+
+    #[test]
+    fn what_passes_by_itself_and_what_is_told_elsewhere_is_no_trouble() {
+        let well = says(PlatformReason::Available, "well");
+        for reason in [
+            PlatformReason::Throttled,
+            PlatformReason::PlatformUnavailable,
+            PlatformReason::Blind,
+            PlatformReason::MassDeletionHeld,
+            PlatformReason::FinalizerRefused,
+            PlatformReason::StatusRefused,
+        ] {
+            assert_eq!(trouble(&well, &says(reason, "m")), None, "{reason:?}");
+        }
+    }
 }
