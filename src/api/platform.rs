@@ -91,27 +91,27 @@ pub struct PlatformSpec {
     /// The Secret, in the same namespace, with the keys appId and secret (the operator logs in), or appKey and accessToken (a token handed in, never renewed by the operator).
     pub credentials_secret_ref: SecretRef,
 
-    /// How the platform's certificate is checked and which certificate the operator shows.
+    /// How the platform's certificate is checked and which certificate the operator shows. Default: the system's certificates are trusted, and none is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 
-    /// The share of the application's quota that this operator may use.
+    /// The share of the application's quota that this operator may use. Default: 100 calls in 60s.
     #[serde(default)]
     pub quota: QuotaSpec,
 
-    /// Enforce: packages are deleted. Observe: no DELETE is ever sent; the emergency stop, and a dry run.
+    /// Enforce: packages are deleted. Observe: no DELETE is ever sent; the emergency stop, and a dry run. Default: Enforce.
     #[serde(default)]
     pub mode: Mode,
 
-    /// The namespaces whose objects may refer to this Platform.
+    /// The namespaces whose objects may refer to this Platform. Default: only its own (from: Same).
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
-    /// What stands between a deletion that was asked for and the package: a time to undo it, and a bound on how many go without a person.
+    /// What stands between a deletion that was asked for and the package: a time to undo it, and a bound on how many go without a person. Default: 50 deletions in 10m, each after 30s.
     #[serde(default)]
     pub guard: Guard,
 
-    /// How the list of packages is read.
+    /// How the list of packages is read. Default: every 1h.
     #[serde(default)]
     pub inventory: InventorySpec,
 }
@@ -129,13 +129,13 @@ pub struct SecretRef {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// The Secret with the key ca.crt: the certificates that are trusted, instead of the system's. Private CAs are the rule for this platform.
+    /// The Secret with the key ca.crt: the certificates that are trusted, instead of the system's. Private CAs are the rule for this platform. Default: the system's certificates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretRef>,
-    /// The Secret with the keys tls.crt and tls.key: the certificate that the operator shows.
+    /// The Secret with the keys tls.crt and tls.key: the certificate that the operator shows. Default: none is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_cert_secret_ref: Option<SecretRef>,
-    /// The name that the platform's certificate must carry, where it isn't the host of the endpoint.
+    /// The name that the platform's certificate must carry, where it isn't the host of the endpoint. Default: that host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("isIP(self) || (self.matches('^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$') && !self.matches('(^|[.])([0-9]+|0[xX][0-9A-Fa-f]*)$'))").message("serverName must be a host name or an IP address, such as iot.example.com"))]
@@ -192,11 +192,11 @@ impl PlatformSpec {
 /// How many calls of the application may be made in which time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct QuotaSpec {
-    /// Calls in one window, 1 to 10000. The platform allows 100 unless its operator raised it.
+    /// Calls in one window, 1 to 10000. The platform allows 100 unless its operator raised it. Default: 100.
     #[serde(default = "QuotaSpec::default_calls")]
     #[schemars(range(min = 1, max = 10000))]
     pub calls: i32,
-    /// The length of the window, 1s to 1h, such as 60s or 1m.
+    /// The length of the window, 1s to 1h, such as 60s or 1m. Default: 60s.
     #[serde(default = "QuotaSpec::default_window")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('1h')").message("window must be from 1s to 1h, such as 60s"))]
@@ -238,20 +238,20 @@ impl Default for QuotaSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
-    /// The most deletions within one window that go without a person, 0 to 1000000; 0 lets none go.
+    /// The most deletions within one window that go without a person, 0 to 1000000; 0 lets none go. Raising it releases a hold that it began at once, where every bound then lets go all that the hold counts. Default: 50.
     #[serde(default = "Guard::default_max_deletions")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_deletions: i32,
-    /// A second bound: the most deletions within one window in percent of the objects of the application, 0 to 100.
+    /// A second bound: the most deletions within one window in percent of the objects of the application, 0 to 100. Raising it releases a hold as a raise of maxDeletions does. Default: no such bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub max_percent: Option<i32>,
-    /// The length of the window in which deletions are counted, 1s to 24h, such as 10m.
+    /// The length of the window in which deletions are counted, 1s to 24h, such as 10m. Default: 10m.
     #[serde(default = "Guard::default_window")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("window must be from 1s to 24h, such as 10m"))]
     pub window: String,
-    /// How long after it was asked for a deletion can still be called off, 0s to 24h, such as 30s.
+    /// How long after it was asked for a deletion can still be called off, 0s to 24h, such as 30s. Default: 30s.
     #[serde(default = "Guard::default_grace_period")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) <= duration('24h')").message("gracePeriod must be from 0s to 24h, such as 30s"))]
@@ -309,7 +309,7 @@ impl Default for Guard {
 /// How the list of packages is read from the platform, with calls that nobody waits for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct InventorySpec {
-    /// The time between two readings, 1s to 24h; 0s turns it off.
+    /// The time between two readings, 1s to 24h; 0s turns it off. Default: 1h.
     #[serde(default = "InventorySpec::default_interval")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) <= duration('24h')").message("interval must be 0s, or from 1s to 24h, such as 1h"))]

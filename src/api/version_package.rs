@@ -51,11 +51,11 @@ pub struct VersionPackageSpec {
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._~-]+$') && self != '.' && self != '..'").message("fileId must be letters, digits, '-', '.', '_' or '~', and neither '.' nor '..'"))]
     pub file_id: FileId,
 
-    /// Active: the package is wanted. Retired: it is deleted from the platform and the object stays. Retired can't go back once the package is gone.
+    /// Active: the package is wanted. Retired: it is deleted from the platform and the object stays. Retired can't go back once the package is gone. Default: Active.
     #[serde(default)]
     pub lifecycle: Lifecycle,
 
-    /// The time (RFC 3339) from which an Active package counts as Retired; 9999-12-31T23:59:59Z is never.
+    /// The time (RFC 3339) from which an Active package counts as Retired; 9999-12-31T23:59:59Z is never. Default: never.
     #[serde(
         default,
         deserialize_with = "super::values::time_or_never",
@@ -64,11 +64,11 @@ pub struct VersionPackageSpec {
     #[x_kube(validation = Rule::new("self > timestamp('0001-01-01T00:00:00Z')").message("retireAfter must be a time such as 2026-12-24T00:00:00Z"))]
     pub retire_after: Option<Time>,
 
-    /// What deleting this object means for the package. Delete: it is deleted from the platform first. Retain: it stays there, and the object goes at once.
+    /// What deleting this object means for the package. Delete: it is deleted from the platform first. Retain: it stays there, and the object goes at once. Default: Delete.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 
-    /// What the platform must say of the package just before it is deleted: every field given must match exactly, or nothing is deleted.
+    /// What the platform must say of the package just before it is deleted: every field given must match exactly, or nothing is deleted. Default: the platform isn't asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
 }
@@ -78,27 +78,27 @@ pub struct VersionPackageSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.name) || has(self.version) || has(self.fileType) || has(self.deviceType) || has(self.model) || has(self.manufacturerName)").message("expect must name at least one of name, version, fileType, deviceType, model and manufacturerName"))]
 pub struct Expect {
-    /// The name of the package.
+    /// The name of the package. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub name: Option<String>,
-    /// The version of the package.
+    /// The version of the package. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub version: Option<String>,
-    /// firmwarePackage or softwarePackage.
+    /// firmwarePackage or softwarePackage. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub file_type: Option<String>,
-    /// The type of the devices that it is for.
+    /// The type of the devices that it is for. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub device_type: Option<String>,
-    /// The model of the devices that it is for.
+    /// The model of the devices that it is for. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub model: Option<String>,
-    /// The manufacturer of the devices that it is for.
+    /// The manufacturer of the devices that it is for. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub manufacturer_name: Option<String>,
@@ -112,7 +112,7 @@ pub struct PlatformRef {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')").message("platformRef.name must be lower-case letters, digits, '-' or '.', with a letter or digit at both ends"))]
     pub name: String,
 
-    /// The namespace of the Platform; by default the object's own. The Platform has to allow others with allowedNamespaces.
+    /// The namespace of the Platform. The Platform has to allow others than its own with allowedNamespaces. Default: the namespace of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')").message("platformRef.namespace must be lower-case letters, digits or '-', with a letter or digit at both ends"))]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.operator in ['In', 'NotIn'] ? has(e.values) && size(e.values) > 0 : e.operator in ['Exists', 'DoesNotExist'] && !(has(e.values) && size(e.values) > 0))").message("allowedNamespaces.selector.matchExpressions takes the operators In and NotIn with values, Exists and DoesNotExist without"))]
 #[x_kube(validation = Rule::new("!has(self.selector) || !has(self.selector.matchExpressions) || self.selector.matchExpressions.all(e, e.key.matches('^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$'))").message("allowedNamespaces.selector.matchExpressions.key must be a label key, such as team or example.com/team"))]
 pub struct AllowedNamespaces {
-    /// Same: only the Platform's own namespace. All: every namespace. Selector: namespaces whose labels match.
+    /// Same: only the Platform's own namespace. All: every namespace. Selector: namespaces whose labels match. Default: Same.
     #[serde(default)]
     pub from: AllowedFrom,
     /// Which labels a namespace must have, with from: Selector.
