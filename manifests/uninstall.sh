@@ -17,10 +17,12 @@ Suspend Argo CD or Flux for these objects first, or they are written back while 
   3. when none is left, the operator and its roles go, and its finalizer comes off the Platforms
   4. with --with-crds, and only when no VersionPackage is left: Platforms and CRDs go
 
-A step that fails ends it and leaves the operator running; run it again after mending.
+A step that fails ends it and leaves the operator running; run it again after mending. Where no
+operator runs and VersionPackages have its finalizer, it ends after step 1 and says so: nobody else
+lets them go.
 
   --yes              do it
-  --dry-run          only read, and print what would be done
+  --dry-run          only read, and print what would be done; changes nothing
   --with-crds        delete the Platforms and the CustomResourceDefinitions too
   --timeout SECONDS  how long to wait while no object goes (default 300)
 
@@ -75,13 +77,38 @@ observe_platforms() {
   rows=$(list $platform '{.spec.mode}')
   while read -r namespace name mode; do
     [[ -z $namespace || $mode == Observe ]] && continue
-    say "Platform $namespace/$name: mode ${mode:-Enforce} -> Observe"
-    [[ $dry ]] && continue
+    if [[ $dry ]]; then
+      say "would set Platform $namespace/$name from mode ${mode:-Enforce} to Observe"
+      continue
+    fi
     k patch $platform "$name" -n "$namespace" --type=merge -p '{"spec":{"mode":"Observe"}}' >/dev/null ||
       absent $platform "$name" -n "$namespace" ||
       die "Platform $namespace/$name can't be set to Observe"
+    say "Platform $namespace/$name: mode ${mode:-Enforce} -> Observe"
   done <<<"$rows"
 }
+
+# Whether an operator runs: the one that leads renews its Lease every 5 s. After a crash another one
+# takes the Lease over within 30 s.
+operator_runs() {
+  local wait=$((timeout < 40 ? timeout : 40)) before now end
+  end=$((SECONDS + wait))
+  say "looking whether an operator runs: it renews its Lease every 5 s (waits for $wait s at most)"
+  before=$(renewed)
+  while ((SECONDS < end)); do
+    sleep 1
+    now=$(renewed)
+    [[ $now == "$before" ]] || return 0
+  done
+  return 1
+}
+# When the Lease was last renewed; nothing where there is none.
+renewed() {
+  k get lease $operator -n $operator --ignore-not-found -o jsonpath='{.spec.renewTime}' ||
+    complain "the Lease $operator/$operator can't be read"
+}
+readonly no_operator="no operator runs: nobody renews the Lease $operator/$operator. Only a running operator takes the finalizers
+off the VersionPackages. Start it (kubectl get pods -n $operator), or install it again (kubectl apply -k manifests/install)"
 
 # A DELETE may be on its way for an object in phase Deleting, and its answer belongs into that
 # object. What the operator read of a Platform serves for one second, a call takes 15 s at most.
@@ -139,7 +166,7 @@ let_all_go() {
 # Looks again until none is left, so that what is created or written back meanwhile is found too. A
 # large fleet takes its time (a few objects a second), so only a stand-still ends it.
 release_packages() {
-  local rows left fewest='' deadline
+  local rows left fewest='' deadline told=$SECONDS
   while rows=$(list $vp '{.spec.deletionPolicy}{" "}{.metadata.deletionTimestamp}') && [[ $rows ]]; do
     left=$(wc -l <<<"$rows")
     if [[ -z $fewest ]] || ((left < fewest)); then
@@ -150,6 +177,10 @@ release_packages() {
       die "only the running operator takes the finalizers off. Is it ready? Does somebody write the objects back? Then run this again"
     fi
     let_all_go "$rows"
+    if ((SECONDS >= told + 10)); then
+      say "$left VersionPackages are left; waiting for the operator to let them go"
+      told=$SECONDS
+    fi
     sleep 1
     observe_platforms
   done
@@ -177,22 +208,27 @@ free_platforms() {
   done <<<"$rows"
 }
 
+[[ -z $dry ]] || say "dry run: nothing is changed"
 observe_platforms
 if ! absent crd $vp; then
+  rows=$(list $vp '{.status.phase}')
+  held=$(list $vp '{.metadata.finalizers[*]}')
   if [[ $dry ]]; then
-    rows=$(list $vp '{.status.phase}')
     while read -r namespace name phase; do
-      [[ -z $namespace ]] || say "VersionPackage $namespace/$name (${phase:-new}): Retain, deleted"
+      [[ -z $namespace ]] || say "would set VersionPackage $namespace/$name (${phase:-new}) to deletionPolicy Retain and delete it; its package stays"
     done <<<"$rows"
-  else
+    [[ $held != *"$finalizer"* ]] || operator_runs || complain "with --yes this would end here: $no_operator"
+  elif [[ $rows ]]; then
+    [[ $held != *"$finalizer"* ]] || operator_runs || die "$no_operator, and run this again. Every Platform is in mode Observe; nothing else was changed"
     await_calls_under_way
     release_packages
   fi
 fi
 
 if [[ $dry ]]; then
-  say "then: the operator, and the roles that let it read Secrets"
-  [[ -z $with_crds ]] || say "then: every Platform, and the CustomResourceDefinitions"
+  say "would then remove the operator, and the roles that let it read Secrets"
+  [[ -z $with_crds ]] || say "would then delete every Platform, and the CustomResourceDefinitions"
+  say "dry run: nothing was changed"
   exit
 fi
 

@@ -183,8 +183,15 @@ async fn the_binary_takes_the_arguments_and_serves_the_port_of_the_deployment() 
     .await;
 }
 
-/// Runs the script that the README names; returns what it said.
+/// Runs the script that the README names, which has to succeed; returns what it said.
 fn uninstall(plane: &Plane, flags: &[&str]) -> String {
+    let (success, said) = try_uninstall(plane, flags);
+    assert!(success, "{flags:?}: {said}");
+    said
+}
+
+/// Runs the script; returns whether it succeeded, and what it said.
+fn try_uninstall(plane: &Plane, flags: &[&str]) -> (bool, String) {
     let kubectl = format!(
         "{} --kubeconfig {}",
         Plane::kubectl_path().display(),
@@ -202,8 +209,7 @@ fn uninstall(plane: &Plane, flags: &[&str]) -> String {
         String::from_utf8_lossy(&script.stdout),
         String::from_utf8_lossy(&script.stderr)
     );
-    assert!(script.status.success(), "{flags:?}: {said}");
-    said
+    (script.status.success(), said)
 }
 
 /// What people wish of all objects, without what the operator says of them.
@@ -237,11 +243,30 @@ fn deletes(ledger: &[Value]) -> usize {
         .count()
 }
 
+/// Nobody would take the finalizers off: the script says so, and touches no object.
+fn stops_without_an_operator(plane: &Plane, rig: &Rig<'_>) {
+    let mut early = rig.manifest("early", "package-00006", &json!({}));
+    early["metadata"]["finalizers"] = json!(["iodm.dev/package"]);
+    plane.apply(&early.to_string()).expect_ok();
+    let dry = uninstall(plane, &["--dry-run", "--timeout", "7"]);
+    assert!(
+        dry.contains("with --yes this would end here: no operator runs"),
+        "{dry}"
+    );
+    let (success, said) = try_uninstall(plane, &["--yes", "--timeout", "7"]);
+    assert!(!success && said.contains("no operator runs"), "{said}");
+    let policy = "jsonpath={.spec.deletionPolicy} {.metadata.deletionTimestamp}";
+    let early = rig.kubectl(&["get", "vp", "early", "-o", policy]);
+    assert_eq!(early.expect_ok(), "Delete ");
+    rig.patch("platform/production", &json!({"spec": {"mode": "Enforce"}}));
+}
+
 #[tokio::test]
 async fn uninstalling_deletes_no_package_and_leaves_nothing_stuck() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "fleet", Layout::default()).await;
+    stops_without_an_operator(&plane, &rig);
     let mut operator: Operator = start_operator(&plane, &[]);
     operator.ready().await;
     // Every situation: wanted, retired and done, held, being deleted and held, without a Platform.
@@ -273,6 +298,9 @@ async fn uninstalling_deletes_no_package_and_leaves_nothing_stuck() {
         assert!(said.contains(name), "{name} in {said}");
     }
     assert_eq!(wishes(&plane), before);
+    for done in ["->", "Retain, deleted", "no operator runs"] {
+        assert!(!said.contains(done), "{done} in {said}");
+    }
 
     uninstall(&plane, &["--yes", "--timeout", "60"]);
     let left = plane.kubectl(&["get", "vp", "--all-namespaces", "-o", "name"]);

@@ -15,7 +15,7 @@ pub struct AllowedNamespaces {
     /// Same: only the Platform's own namespace. All: every namespace. Selector: namespaces whose labels match. Default: Same.
     #[serde(default)]
     pub from: AllowedFrom,
-    /// Which labels a namespace must have, with from: Selector.
+    /// Which labels a namespace must have; required with from: Selector, and given only then. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<LabelSelector>,
 }
