@@ -37,7 +37,7 @@ async fn the_list_tells_each_hold_once_with_the_objects_that_carry_it() {
     let table = stage.hold(&["list"]).expect_ok();
     for part in [
         "Hold h-1\n  Application  app-1\n",
-        "  Deletions    60 held, 70 counted; 1 object with the hold by now",
+        "  Deletions    60 held and 10 sent before it, as written up to 10 s ago; 1 object with the hold by now",
     ] {
         assert!(table.contains(part), "{part} is not in\n{table}");
     }

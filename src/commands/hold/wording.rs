@@ -46,9 +46,9 @@ fn write_hold(text: &mut String, hold: &ShownHold, now: Timestamp) -> fmt::Resul
     writeln!(text, "  Bound        {}", plain(&hold.reason))?;
     writeln!(
         text,
-        "  Deletions    {} held, {} counted; {} with the hold by now",
+        "  Deletions    {} held and {} sent before it, as written up to 10 s ago; {} with the hold by now",
         grouped(hold.count),
-        grouped(hold.counted),
+        grouped(hold.counted.saturating_sub(hold.count)),
         many(hold.objects, "object")
     )
 }

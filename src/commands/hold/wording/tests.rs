@@ -27,7 +27,7 @@ Hold h-1
   Platforms    iot/production
   Since        3m20s (2026-11-23T12:00:00Z)
   Bound        more than 50 deletions within 10m
-  Deletions    1,200 held, 1,210 counted; 2 objects with the hold by now
+  Deletions    1,200 held and 10 sent before it, as written up to 10 s ago; 2 objects with the hold by now
 
 `vpo hold release ID` lets one go on, `vpo hold retain ID` takes it back: its objects go, their packages stay.
 ";
