@@ -307,7 +307,7 @@ async fn without_its_secret_a_start_says_that_credentials_are_lost_and_both_ways
         let held = rig.reason(name, "CredentialsLost").await;
         assert_eq!(held["status"]["phase"], "Held");
         let message = ready(&held)["message"].to_string();
-        for way_out in ["production-app", "give the Secret back", "Retain"] {
+        for way_out in ["production-app", "give that Secret back", "Retain"] {
             assert!(message.contains(way_out), "{message}");
         }
     }

@@ -60,6 +60,16 @@ pub fn merge(previous: &[Condition], verdict: &Statement<'_>, now: Timestamp) ->
     ours.into_iter().chain(foreign).collect()
 }
 
+/// Adds `words` to what our conditions say.
+pub fn add(conditions: &mut [Condition], words: &str) {
+    for condition in conditions {
+        if [READY, RECONCILING, STALLED].contains(&condition.type_.as_str()) {
+            let message = format!("{}{words}", condition.message);
+            cut(&message, MESSAGE_BOUND).clone_into(&mut condition.message);
+        }
+    }
+}
+
 /// The longest start of `text` of at most `bound` bytes that ends between characters.
 pub fn cut(text: &str, bound: usize) -> &str {
     if text.len() <= bound {

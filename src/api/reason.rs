@@ -119,7 +119,7 @@ reasons! {
     /// The platform refused a call for being one too many; the whole application pauses.
     Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
     /// The deletion waits until `guard.gracePeriod` of the `Platform` has passed, so that it can still be called off.
-    GracePeriod: Waiting, "Nothing; to call it off, set `deletionPolicy: Retain` or claim the package by another object; for a retired one, set `lifecycle: Active`.";
+    GracePeriod: Waiting, "Nothing; to call it off, set `deletionPolicy: Retain` or claim the package by another object; for a retired one, set `lifecycle: Active`, and take a `retireAfter` out that has passed.";
     /// The platform refused the access token; a new login is made.
     TokenRefused: Waiting, "Nothing; if it lasts, find who else logs in with this application.";
     /// The platform didn't answer, or not in a way that says whether the package is gone.
@@ -143,7 +143,7 @@ reasons! {
     /// The `Platform` can't be used: mostly its credentials.
     CredentialsMissing: Held, "Do what the condition of the `Platform` says.";
     /// The Secret is not there or may not be read, and the operator holds no credentials that worked.
-    CredentialsLost: Held, "Give the Secret back, or the Role of `manifests/platform-access`; or set `deletionPolicy: Retain`.";
+    CredentialsLost: Held, "Do what the message says: give the Secret back, or the right to read it (`manifests/platform-access`); or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
     ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object, or one that is `AlreadyGone` in that application, is accepted for the present one by the annotation `iodm.dev/accept`.";
     /// The `Platform` has another endpoint than when the object was accepted, which lacks the package and has shown none of ours.

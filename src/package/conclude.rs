@@ -17,6 +17,7 @@ mod writing;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use self::answer_table::{answered, compared, confirmed, not_shown};
@@ -33,7 +34,7 @@ use super::decide::{Decision, Now, Observation};
 use super::effect::Effect;
 use super::errand::Errand;
 use crate::api::condition::{self, cut};
-use crate::api::names::ObjectKey;
+use crate::api::names::{ObjectKey, REQUESTED_AT_ANNOTATION};
 use crate::api::outcome::Outcome;
 use crate::api::reason::{Phase, Reason};
 use crate::api::version_package::{LastError, VersionPackageStatus};
@@ -292,7 +293,7 @@ fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
     }
 }
 
-/// `report`, and one failure more: nothing is tried before the pause is over.
+/// `report`, and one failure more: nothing is tried before the pause is over. Who stalls by itself says when that is.
 fn failed(
     seen: &Observation,
     pauses: Backoff,
@@ -304,10 +305,33 @@ fn failed(
     let until = now.tick + pause(pauses, failures, chance);
     let count = failures.saturating_add(1);
     report.errands.push(Errand::Fail(count, until));
+    if let Some(status) = &mut report.status {
+        say_when(status, until, now);
+    }
     Report {
         wake: Some(until),
         ..report
     }
+}
+
+/// Adds to a status of an object that stalls when it is tried again. What a whole application waits for has a time of
+/// its own.
+fn say_when(status: &mut VersionPackageStatus, until: Instant, now: Now) {
+    let by_itself = [
+        Reason::InvalidFileId,
+        Reason::IdentityMismatch,
+        Reason::UnexpectedAnswer,
+    ];
+    if !by_itself.iter().any(|reason| status.says(*reason)) {
+        return;
+    }
+    let pause = until.saturating_duration_since(now.tick);
+    let at = now.wall.checked_add(pause).unwrap_or(Timestamp::MAX);
+    let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    let when = format!(
+        "; it is tried again after {at}, and at once after a change of the object or its Platform, or with the annotation {REQUESTED_AT_ANNOTATION}"
+    );
+    condition::add(&mut status.conditions, &when);
 }
 
 /// The status that says `reason`, and an event if that is news to a person.

@@ -34,15 +34,32 @@ const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
 
-/// How a Secret is made: its kind and its contents, as arguments of `kubectl create secret`.
-type Making = (&'static str, &'static str);
+/// One of the Secrets that a spec may name.
+#[derive(Clone, Copy)]
+struct Named {
+    /// The field that names it.
+    field: &'static str,
+    /// How it is made: its kind and its contents, as arguments of `kubectl create secret`.
+    making: &'static str,
+    contents: &'static str,
+}
+
 /// From a file, so that the secret stays out of the history of the shell.
-const LOGIN: Making = (
-    "generic",
-    "--from-literal=appId=APP_ID --from-file=secret=FILE",
-);
-const TRUST: Making = ("generic", "--from-file=ca.crt=FILE");
-const IDENTITY: Making = ("tls", "--cert=FILE --key=FILE");
+const LOGIN: Named = Named {
+    field: "spec.credentialsSecretRef",
+    making: "generic",
+    contents: "--from-literal=appId=APP_ID --from-file=secret=FILE",
+};
+const TRUST: Named = Named {
+    field: "spec.tls.caSecretRef",
+    making: "generic",
+    contents: "--from-file=ca.crt=FILE",
+};
+const IDENTITY: Named = Named {
+    field: "spec.tls.clientCertSecretRef",
+    making: "tls",
+    contents: "--cert=FILE --key=FILE",
+};
 
 /// The contents of one Secret, by key.
 #[derive(Clone, Default)]
@@ -148,14 +165,14 @@ pub(super) fn assess<'a>(
     };
     let mut unread = false;
     let mut unreadable = None;
-    let mut look = |name: &str, making: Making| match seen(&ObjectKey::new(namespace, name)) {
+    let mut look = |name: &str, named: Named| match seen(&ObjectKey::new(namespace, name)) {
         Some(SeenSecret::Present(data)) => Some(data),
         Some(SeenSecret::Missing) => {
-            unreadable.get_or_insert_with(|| missing(namespace, name, making));
+            unreadable.get_or_insert_with(|| missing(namespace, name, named));
             None
         }
         Some(SeenSecret::Forbidden(words)) => {
-            unreadable.get_or_insert_with(|| forbidden(namespace, name, words));
+            unreadable.get_or_insert_with(|| forbidden(namespace, name, named, words));
             None
         }
         Some(SeenSecret::Failed(words)) => {
@@ -341,24 +358,32 @@ impl<'a> Contents<'a> {
     }
 }
 
-fn missing(namespace: &str, name: &str, (kind, contents): Making) -> PlatformWord {
+fn missing(namespace: &str, name: &str, named: Named) -> PlatformWord {
+    let Named {
+        field,
+        making,
+        contents,
+    } = named;
     PlatformWord::new(
         PlatformReason::SecretNotFound,
         format!(
-            "Secret {namespace}/{name} does not exist. Name another one in the spec, or create it: \
-             kubectl create secret {kind} {name} --namespace={namespace} {contents}."
+            "Secret {namespace}/{name} does not exist. Mend its name in {field}, or create it: \
+             kubectl create secret {making} {name} --namespace={namespace} {contents}."
         ),
     )
 }
 
-fn forbidden(namespace: &str, name: &str, words: &str) -> PlatformWord {
-    let subject = subject(words);
+/// The operator can't see which of the three is missing: the name in the Role, the Role, or its binding.
+fn forbidden(namespace: &str, name: &str, named: Named, words: &str) -> PlatformWord {
+    let (field, subject) = (named.field, subject(words));
     PlatformWord::new(
         PlatformReason::SecretForbidden,
         format!(
-            "The operator may not list and watch Secret {namespace}/{name}. Where the Role {SECRETS_ROLE} names that Secret, bind it: \
-             kubectl create rolebinding {SECRETS_ROLE} --namespace={namespace} --role={SECRETS_ROLE} {subject}. Where there is no such Role yet, first: \
-             kubectl create role {SECRETS_ROLE} --namespace={namespace} --verb=list,watch --resource=secrets --resource-name={name}"
+            "The operator may not list and watch Secret {namespace}/{name}. Where the name is wrong, mend {field}. Where it is right, add it to the Role {SECRETS_ROLE}: \
+             kubectl patch role {SECRETS_ROLE} --namespace={namespace} --type=json \
+             --patch='[{{\"op\":\"add\",\"path\":\"/rules/0/resourceNames/-\",\"value\":\"{name}\"}}]'. Where there is no such Role (NotFound), create it: \
+             kubectl create role {SECRETS_ROLE} --namespace={namespace} --verb=list,watch --resource=secrets --resource-name={name}. Where it isn't bound to the operator, bind it: \
+             kubectl create rolebinding {SECRETS_ROLE} --namespace={namespace} --role={SECRETS_ROLE} {subject}"
         ),
     )
 }

@@ -1,6 +1,7 @@
 //! Secrets that are missing, wrong or not ours to read.
 
 use super::*;
+use crate::support::shared_operator;
 
 #[tokio::test]
 async fn a_secret_that_is_missing_or_wrong_is_named_with_its_key_and_mended_at_once() {
@@ -84,20 +85,50 @@ fn command(message: &str, start: &str) -> String {
 
 /// Runs a command as the admin, just as a message says it.
 fn run(plane: &Plane, command: &str) {
-    let arguments: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let arguments = command.split_whitespace().skip(1);
+    // The shell would take the quotes off.
+    let arguments: Vec<String> = arguments.map(|one| one.replace('\'', "")).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     plane.kubectl(&arguments).expect_ok();
 }
 
 #[tokio::test]
 async fn a_secret_that_may_not_be_read_is_named_with_the_commands_that_allow_it() {
     let plane = shared().await;
-    let namespace = plane.namespace("forbidden");
     let simulator = Simulator::start(SimulatorOptions::default()).await;
-    let platform = simulator.platform(&namespace, "strict", &json!({"tls": null}));
-    plane.apply(&platform).expect_ok();
-    let said = platform_says(plane, &namespace, "strict", "SecretForbidden").await;
-    assert!(said.contains(&format!("{namespace}/strict-app")), "{said}");
-    run(plane, &command(&said, "kubectl create role "));
-    run(plane, &command(&said, "kubectl create rolebinding "));
-    platform_says(plane, &namespace, "strict", "Available").await;
+    for role_is_there in [false, true] {
+        let namespace = plane.namespace(&format!("forbidden-{role_is_there}"));
+        let platform = simulator.platform(&namespace, "strict", &json!({"tls": null}));
+        plane.apply(&platform).expect_ok();
+        let said = platform_says(plane, &namespace, "strict", "SecretForbidden").await;
+        assert!(said.contains(&format!("{namespace}/strict-app")), "{said}");
+        let create = command(&said, "kubectl create role ");
+        if role_is_there {
+            let other = create.replace("=strict-app", "=another");
+            assert_ne!(other, create);
+            run(plane, &other);
+            run(plane, &command(&said, "kubectl patch role "));
+        } else {
+            run(plane, &create);
+        }
+        run(plane, &command(&said, "kubectl create rolebinding "));
+        platform_says(plane, &namespace, "strict", "Available").await;
+        assert_trouble_told(plane, &namespace, "SecretForbidden").await;
+    }
+}
+
+/// That the Platform was in trouble stands in one event and one line of the log.
+async fn assert_trouble_told(plane: &Plane, namespace: &str, reason: &str) {
+    wait_for("the event of the trouble", HEALED, async || {
+        let about = format!("involvedObject.name=strict,type=Warning,reason={reason}");
+        let path = "jsonpath={.items[*].message}";
+        let get = ["get", "events", "-n", namespace, "--field-selector", &about];
+        let told = plane.kubectl(&[&get[..], &["-o", path]].concat());
+        told.expect_ok().contains("strict-app").then_some(())
+    })
+    .await;
+    let log = shared_operator().await.log();
+    let platform = format!("{namespace}/strict");
+    let told = |line: &&String| line.contains("before a person acts") && line.contains(&platform);
+    assert_eq!(log.iter().filter(told).count(), 1);
 }

@@ -47,7 +47,7 @@ reasons! {
     /// The platform does not answer understandably; it is tried with growing pauses.
     PlatformUnavailable: Reconciling, "Nothing; if it lasts, look at the network, the NetworkPolicy and the platform.";
     /// A mass deletion waits for a person: `status.hold` says how many and since when.
-    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID`; a plain revert in Git takes nothing back.";
+    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID`; a plain revert in Git takes nothing back. Raising the bound that was passed releases it at once.";
     /// The `Platform` is being deleted, but objects still need it.
     InUse: Reconciling, "Delete those objects or set them to `deletionPolicy: Retain`; or give the `Platform` up with the annotation `iodm.dev/abandon`, its uid as the value.";
     /// The endpoint is not an https URL of the allowed form.
@@ -55,7 +55,7 @@ reasons! {
     /// A Secret that the Platform names does not exist.
     SecretNotFound: Stalled, "Create the Secret named in the message, in the namespace of the `Platform`.";
     /// The operator has no right to read a Secret that the Platform names.
-    SecretForbidden: Stalled, "Give the operator the Role of `manifests/platform-access` in this namespace, with the name of the Secret.";
+    SecretForbidden: Stalled, "Mend the name of the Secret in the spec, or add that name to the Role of `manifests/platform-access` in this namespace: the message has the commands.";
     /// The API server can't show a Secret that the Platform names.
     SecretUnreadable: Stalled, "Look at the API server, whose answer the message tells.";
     /// A Secret lacks a key, or a key holds something that can't be used.

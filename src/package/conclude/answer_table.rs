@@ -96,7 +96,7 @@ fn invalid_file_id(detail: &Detail) -> String {
 
 fn proves_nothing(detail: &Detail) -> String {
     format!(
-        "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform, a change of the Platform tries again"
+        "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform"
     )
 }
 

@@ -406,6 +406,14 @@ fn a_mismatch_stalls_with_both_values_and_proves_nothing() {
     let status = report.status.clone().unwrap();
     let ready = &status.conditions[0];
     assert_eq!(ready.reason, "IdentityMismatch");
+    assert!(
+        ready.message.contains("; it is tried again after ")
+            && ready
+                .message
+                .ends_with(", or with the annotation iodm.dev/requested-at"),
+        "{}",
+        ready.message
+    );
     assert!(ready.message.contains("V1") && ready.message.contains("V2"));
     assert_eq!(status.package.unwrap().version.as_deref(), Some("V2"));
     assert!(!report.proven() && matches!(report.retry(), Retry::After(_)));

@@ -48,7 +48,7 @@ pub(super) fn state_message(seen: &Observation, state: &SessionState) -> String 
             format!("{begun} ({detail}); {then}")
         }
         SessionState::AuthenticationFailed(detail) => format!(
-            "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once"
+            "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once; otherwise the next try comes within an hour"
         ),
         SessionState::Superseded => format!(
             "The Platform brings an accessToken beside a login of {application} that works, so nothing is called by the token; the condition of the Platform says which Secret to use"
@@ -58,7 +58,7 @@ pub(super) fn state_message(seen: &Observation, state: &SessionState) -> String 
             rounded(*life)
         ),
         SessionState::ApplicationRefused(detail) => format!(
-            "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator"
+            "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator, and it is tried again with pauses of up to ten minutes"
         ),
         SessionState::Unexpected(detail) => format!(
             "Calls for {application} get answers that the platform doesn't give, and that prove nothing ({detail}); compare endpoint with the platform's, and look at proxies and gateways on the way: one call at a time is tried meanwhile, and a change of the Platform or the annotation iodm.dev/requested-at tries sooner"

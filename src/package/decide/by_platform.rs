@@ -121,9 +121,10 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             message,
             ending,
         } => Some(match reason {
-            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => {
-                rest(Reason::CredentialsLost, credentials_lost(message, *ending))
-            }
+            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => rest(
+                Reason::CredentialsLost,
+                credentials_lost(*reason, message, *ending),
+            ),
             PlatformReason::Available
             | PlatformReason::Observing
             | PlatformReason::Throttled
@@ -203,14 +204,20 @@ fn unbelieved(seen: &Observation) -> Option<Decision> {
     told.then(|| rest(why.reason(), why.message()))
 }
 
-fn credentials_lost(message: &str, ending: bool) -> String {
+fn credentials_lost(reason: PlatformReason, message: &str, ending: bool) -> String {
     let way_out = "set deletionPolicy: Retain to let the object go without its package";
     if ending {
         format!(
             "The deletion waits for credentials, and the namespace of the Platform is being deleted and takes no Secret any more: {way_out}"
         )
     } else {
-        format!("The deletion waits for credentials: {message}; give the Secret back, or {way_out}")
+        let mends = if reason == PlatformReason::SecretForbidden {
+            "give the operator that right"
+        } else {
+            "give that Secret back"
+        };
+        let message = message.trim_end_matches('.');
+        format!("The deletion waits for credentials: {message}; {mends}, or {way_out}")
     }
 }
 

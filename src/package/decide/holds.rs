@@ -6,13 +6,14 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{Decision, Now, Observation, rest};
 use crate::api::reason::Reason;
+use crate::api::version_package::Lifecycle;
 use crate::guard::Judgement;
 use crate::package::memory::requests::DeletionRequest;
 
 /// Rows 9 and 10: the mass deletion that waits for a person, and the time to undo.
 pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Option<Decision> {
     if let Judgement::Held(hold) = &seen.guard {
-        return Some(rest(Reason::MassDeletionHeld, held(seen, hold)));
+        return Some(rest(Reason::MassDeletionHeld, held(seen, hold, now)));
     }
     if grace.is_zero() {
         return None;
@@ -24,9 +25,9 @@ pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Op
     (now.tick < until).then(|| Decision::Rest {
         reason: Reason::GracePeriod,
         message: format!(
-            "Nothing is sent before {} (guard.gracePeriod {grace:?} of the Platform); {}",
+            "Nothing is sent before {} (guard.gracePeriod {grace:?} of the Platform); to call it off, {}",
             request.at.checked_add(grace).unwrap_or(Timestamp::MAX),
-            undo(seen)
+            undo(seen, now)
         ),
         until: Some(until),
     })
@@ -43,7 +44,7 @@ pub(super) fn needs_proof(seen: &Observation, now: Now) -> bool {
     expects && !proven
 }
 
-fn held(seen: &Observation, hold: &str) -> String {
+fn held(seen: &Observation, hold: &str, now: Now) -> String {
     let platform = seen
         .object
         .platform()
@@ -51,16 +52,27 @@ fn held(seen: &Observation, hold: &str) -> String {
     format!(
         "Part of the mass deletion {hold}, which waits for a person; status.hold of the Platform{platform} says why. \
          If all of it is meant, release it with `vpo hold release {hold}`. If not, {}",
-        undo(seen)
+        undo(seen, now)
     )
 }
 
-/// How a deletion is called off that Kubernetes can't call off.
-fn undo(seen: &Observation) -> &'static str {
-    if seen.object.deleted_at.is_some() {
-        "set deletionPolicy: Retain, and the object goes without its package and the next sync creates it anew; \
-         or claim the package by an object of another name or namespace. A plain revert in Git changes nothing"
-    } else {
-        "set lifecycle: Active again"
+/// How a deletion is called off that Kubernetes can't call off, or a retirement.
+fn undo(seen: &Observation, now: Now) -> &'static str {
+    let object = &seen.object;
+    if object.deleted_at.is_some() {
+        return "set deletionPolicy: Retain, and the object goes without its package and the next sync creates it anew; \
+                or claim the package by an object of another name or namespace. A plain revert in Git changes nothing";
+    }
+    let spec = object.spec.as_ref().ok();
+    let by_field = spec.is_some_and(|spec| spec.lifecycle == Lifecycle::Retired);
+    let by_time = spec
+        .and_then(|spec| spec.retire_after.as_ref())
+        .is_some_and(|at| at.0 <= now.wall);
+    match (by_field, by_time) {
+        (true, true) => {
+            "set lifecycle: Active again, and take retireAfter out or set it to a later time"
+        }
+        (false, true) => "take retireAfter out or set it to a later time",
+        (true | false, false) => "set lifecycle: Active again",
     }
 }

@@ -350,11 +350,17 @@ fn rows_6_to_8_each_hold_the_deletion_and_say_why() {
 }
 
 #[test]
-fn a_lost_secret_is_asked_for_only_where_the_namespace_still_takes_one() {
-    for (ending, asked) in [(false, true), (true, false)] {
+fn a_lost_secret_or_right_is_asked_for_only_where_the_namespace_still_takes_one() {
+    let (back, right) = ("give that Secret back", "give the operator that right");
+    for (lost, ending, asked) in [
+        (PlatformReason::SecretNotFound, false, Some(back)),
+        (PlatformReason::SecretForbidden, false, Some(right)),
+        (PlatformReason::SecretNotFound, true, None),
+        (PlatformReason::SecretForbidden, true, None),
+    ] {
         let platform = PlatformView::Unusable {
-            reason: PlatformReason::SecretNotFound,
-            message: "the Secret iot-app is gone".into(),
+            reason: lost,
+            message: "Secret iot/iot-app.".into(),
             ending,
         };
         let seen = Observation {
@@ -368,7 +374,10 @@ fn a_lost_secret_is_asked_for_only_where_the_namespace_still_takes_one() {
             panic!("it waits");
         };
         assert_eq!(reason, Reason::CredentialsLost);
-        assert_eq!(message.contains("give the Secret back"), asked, "{message}");
+        for way in [back, right] {
+            let given = message.contains(&format!("Secret iot/iot-app; {way}, or"));
+            assert_eq!(given, asked == Some(way), "{message}");
+        }
         assert!(message.contains("deletionPolicy: Retain"), "{message}");
     }
 }

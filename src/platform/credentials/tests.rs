@@ -152,6 +152,8 @@ fn a_forbidden_secret_tells_the_command_that_mends_it() {
     assert_eq!(refusal.reason, PlatformReason::SecretForbidden);
     for part in [
         "Secret iot/iot-app",
+        "mend spec.credentialsSecretRef",
+        "kubectl patch role version-package-operator-secrets --namespace=iot --type=json --patch='[{\"op\":\"add\",\"path\":\"/rules/0/resourceNames/-\",\"value\":\"iot-app\"}]'. ",
         "kubectl create rolebinding version-package-operator-secrets --namespace=iot --role=version-package-operator-secrets --serviceaccount=vpo:operator",
         "--verb=list,watch --resource=secrets --resource-name=iot-app",
     ] {
@@ -166,7 +168,8 @@ fn nothing_is_said_before_every_secret_was_seen_unless_one_is_wrong_already() {
     let gone = ("ca", SeenSecret::Missing);
     assert!(matches!(
         assessed(&full_spec(), &[gone]),
-        Assessment::Unreadable(r) if r.message.contains("iot/ca does not exist")
+        Assessment::Unreadable(r)
+            if r.message.contains("iot/ca does not exist. Mend its name in spec.tls.caSecretRef")
     ));
 }
 

@@ -111,12 +111,21 @@ fn held(look: &StatusSource<'_>, hold: &HoldStatus) -> PlatformWord {
     let other = other.map_or_else(String::new, |other| {
         format!(" The annotation iodm.dev/release-hold names {other}, which is not this hold.")
     });
+    // One that was taken over from the objects has no bound.
+    let raise = if hold.platform.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ". Raising that bound of Platform {}, so far that every bound lets all of them go, releases them at once too",
+            hold.platform
+        )
+    };
     PlatformWord::new(
         PlatformReason::MassDeletionHeld,
         format!(
             "Hold {id} keeps {} deletions since {}: {}. If all of them are meant: vpo hold release {id}, or \
              kubectl -n {} annotate platform {} --overwrite iodm.dev/release-hold={id}. If not: vpo hold retain {id} lets \
-             the objects that are being deleted go without their packages; set retired ones Active again, or claim the packages by other objects.{other}",
+             the objects that are being deleted go without their packages; set retired ones Active again (and take a retireAfter out that has passed), or claim the packages by other objects{raise}.{other}",
             hold.count, hold.since.0, hold.reason, key.namespace, key.name
         ),
     )
@@ -198,7 +207,7 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
             PlatformWord::new(
                 PlatformReason::AuthenticationFailed,
                 format!(
-                    "{endpoint} refused the credentials of application {app_id} ({detail}). Put the right {keys} into Secret {}.",
+                    "{endpoint} refused the credentials of application {app_id} ({detail}). Put the right {keys} into Secret {}, which is tried at once; otherwise the next try comes within an hour.",
                     secret(look, Secret::Credentials)
                 ),
             )
@@ -208,7 +217,7 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
         Some(SessionState::ApplicationRefused(detail)) => PlatformWord::new(
             PlatformReason::ApplicationRefused,
             format!(
-                "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator."
+                "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator; it is tried again with pauses of up to ten minutes."
             ),
         ),
         Some(SessionState::Unexpected(detail)) => PlatformWord::new(

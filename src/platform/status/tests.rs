@@ -234,7 +234,7 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
             SessionState::AuthenticationFailed(detail()),
             "False",
             "AuthenticationFailed",
-            "Secret iot/iot-app",
+            "Secret iot/iot-app, which is tried at once; otherwise the next try comes within an hour.",
         ),
         (
             SessionState::ApplicationRefused(detail()),

@@ -225,3 +225,49 @@ fn row_14_nothing_is_sent_by_an_intent_whose_deletion_is_to_be_counted_anew() {
     };
     assert_eq!(decide(&counted, now), Decision::Send);
 }
+
+#[test]
+fn row_10_says_how_a_deletion_is_called_off_that_a_field_a_time_or_both_ask_for() {
+    let now = now();
+    let past = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+        now.wall - Duration::from_secs(60),
+    ));
+    let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
+    let mut both = retired.clone();
+    both.spec.as_mut().unwrap().retire_after = past.clone();
+    let mut by_time = fixtures::accepted("a", "app-1");
+    by_time.spec.as_mut().unwrap().retire_after = past;
+    let later = "take retireAfter out or set it to a later time";
+    for (object, way_out) in [
+        (retired, "set lifecycle: Active again".to_owned()),
+        (by_time, later.to_owned()),
+        (both, format!("set lifecycle: Active again, and {later}")),
+        (
+            going(),
+            "set deletionPolicy: Retain, and the object goes without its package".to_owned(),
+        ),
+    ] {
+        let waits = Observation {
+            platform: graced(Duration::from_secs(30)),
+            ..seen(object.clone())
+        };
+        let Decision::Rest {
+            reason: Reason::GracePeriod,
+            message,
+            ..
+        } = decide(&waits, now)
+        else {
+            panic!("it has no grace period")
+        };
+        let words = format!("; to call it off, {way_out}");
+        assert!(message.contains(&words), "{message}");
+        let held = Observation {
+            guard: Judgement::Held("h-1".into()),
+            ..waits
+        };
+        let Decision::Rest { message, .. } = decide(&held, now) else {
+            panic!("not held")
+        };
+        assert!(message.contains(&format!("If not, {way_out}")), "{message}");
+    }
+}
