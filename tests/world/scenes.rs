@@ -78,6 +78,9 @@ pub const ALL: &[Scene] = &[
     Scene::new("split-and-reverted", ONE, |stage| {
         Box::pin(claims::split_and_reverted(stage))
     }),
+    Scene::new("one-package-of-many", ONE, |stage| {
+        Box::pin(claims::one_package_of_many(stage))
+    }),
     Scene::new("keeper-deleted-by-mistake", ONE, |stage| {
         Box::pin(claims::keeper_deleted_by_mistake(stage))
     }),

@@ -92,6 +92,38 @@ pub async fn split_and_reverted(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
+/// Several objects of one package go together while turns are scarce: the one that holds the turn of the package changes its
+/// mind, another is let go without the package, and a retired one has a deleted one behind it.
+pub async fn one_package_of_many(stage: &Stage<'_>) {
+    let spec = json!({"quota": {"calls": 2, "window": "60s"}, "guard": {"maxDeletions": 50}});
+    for platform in ["production", "spare"] {
+        stage.change_platform(platform, spec.clone()).await;
+    }
+    for number in 2..=4 {
+        let (name, file) = (format!("other-{number}"), format!("package-{number:05}"));
+        stage.wish(&name, &file).await;
+    }
+    for name in ["a", "b", "c", "d", "depot/e"] {
+        stage.wish(name, "package-00001").await;
+    }
+    for number in 2..=4 {
+        stage.delete(&format!("other-{number}")).await;
+    }
+    for name in ["a", "b", "c", "d", "depot/e"] {
+        stage.retire(name).await;
+        sleep(Duration::from_millis(300)).await;
+    }
+    stage.delete("b").await;
+    sleep(Duration::from_secs(20)).await;
+    stage.pause("a", true).await;
+    stage.retain("c").await;
+    stage.delete("c").await;
+    sleep(Duration::from_secs(40)).await;
+    stage.pause("a", false).await;
+    stage.delete("d").await;
+    stage.ends().await;
+}
+
 /// A Secret names another application for a while, and meanwhile an object is renamed.
 pub async fn wrong_application(stage: &Stage<'_>) {
     stage.wish("meter", "package-00001").await;
