@@ -6,6 +6,8 @@ SHELL := /bin/bash
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/version-package-operator
 DENY_VERSION := 0.20.2
 DENY := $(shell command -v cargo-deny || echo $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny)
+MUTANTS_VERSION := 27.1.0
+MUTANTS := $(CACHE)/cargo-mutants-$(MUTANTS_VERSION)/bin/cargo-mutants
 # Test programs with times that others at work beside them could spoil, and all others. The world has no times that could be
 # spoilt: it fills the cores while the others wait.
 BY_THEMSELVES := drain isolation leader mass_deletion schedule
@@ -17,7 +19,7 @@ TOGETHER := $(LONG) $(filter-out $(LONG) $(BY_THEMSELVES) world,$(patsubst tests
 WORLD := cargo test --locked --profile measure --test world
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
-.PHONY: help demo test world soak bugs check bench generate testplane gitops clean
+.PHONY: help demo test world soak bugs mutants check bench generate testplane gitops clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +59,9 @@ soak: ## play histories by chance for MINUTES=10, from a seed by chance or SEED=
 bugs: ## put known defects in, one by one, and say how soon the world finds each
 	@tests/world/bugs/run $(BUGS)
 
+mutants: $(MUTANTS) ## change what judges, COUNT=150 times by chance of SEED=1, and say which changes no test notices
+	@PATH=$(dir $(MUTANTS)):$$PATH SEED=$(SEED) COUNT=$(COUNT) tests/mutants/run
+
 check: $(DENY) ## look for anything unformatted, unclean, undocumented, forbidden or out of date
 	cargo fmt --all --check
 	@test -z "$$(gofmt -l tests)" || { gofmt -d tests; exit 1; }
@@ -94,3 +99,7 @@ clean: ## remove what was built in the checkout
 $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny:
 	@echo "installing cargo-deny $(DENY_VERSION) into $(CACHE): about 5 minutes the first time ..."
 	cargo install --locked cargo-deny --version $(DENY_VERSION) --root $(CACHE)/cargo-deny-$(DENY_VERSION)
+
+$(MUTANTS):
+	@echo "installing cargo-mutants $(MUTANTS_VERSION) into $(CACHE): about 5 minutes the first time ..."
+	cargo install --locked cargo-mutants --version $(MUTANTS_VERSION) --root $(CACHE)/cargo-mutants-$(MUTANTS_VERSION)
