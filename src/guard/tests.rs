@@ -112,6 +112,17 @@ fn applications_do_not_count_for_one_another() {
 }
 
 #[test]
+fn an_object_that_asks_in_another_application_counts_there_only() {
+    let bench = Bench::guarding(2);
+    for number in 0..2 {
+        bench.ask(number, "app-1");
+    }
+    bench.ask(0, "app-2");
+    bench.ask(2, "app-1");
+    assert!(matches!(bench.judge(2, "app-1"), Judgement::Free(_)));
+}
+
+#[test]
 fn all_that_are_held_are_woken_to_say_so() {
     let mut bench = Bench::guarding(2);
     for number in 0..3 {

@@ -1,5 +1,6 @@
 mod any_history;
 mod raises;
+mod records;
 mod retries;
 
 use super::*;

@@ -121,6 +121,28 @@ fn every_object_is_claiming_or_nobody_as_the_rule_says_and_unclear_in_every_othe
 }
 
 #[test]
+fn a_claim_needs_a_try_only_where_its_credential_is_neither_equal_nor_proven() {
+    let why = |equal, proven, logs_in, same_endpoint| {
+        let is = Resolved {
+            equal,
+            proven,
+            logs_in,
+            same_endpoint,
+            ..resolved("app-1")
+        };
+        let other = claimant("b", Some("app-1"));
+        let found = found(&[(other, Belonging::Resolved(is))]);
+        found.doubts[0].why.clone()
+    };
+    let unproven = Why::Unproven { tried: true };
+    assert_eq!(why(false, false, true, true), unproven);
+    assert_eq!(why(false, false, true, false), unproven);
+    assert_eq!(why(false, true, false, true), Why::HandedIn);
+    assert_eq!(why(false, true, true, false), Why::Elsewhere);
+    assert_eq!(why(true, false, true, false), Why::Elsewhere);
+}
+
+#[test]
 fn an_object_that_was_accepted_while_its_secret_named_another_application_may_want_the_package() {
     let renamed = claimant("meter-fw", Some("app-2"));
     let meanwhile = found(&[(renamed.clone(), is("app-2"))]);

@@ -258,6 +258,20 @@ fn tries_take_turns_between_deletions_and_retirements_and_leave_out_who_failed_l
 }
 
 #[test]
+fn deletions_that_are_drawn_count_as_turns_before_the_next_retirement() {
+    let (mut queue, mut chance) = (Queue::new(), Rng::with_seed(1));
+    for n in 0..10 {
+        queue.insert(&ticket(format!("d{n}"), Priority::Deletion, n));
+    }
+    queue.insert(&ticket("r", Priority::Retirement, 1));
+    for _ in 0..9 {
+        let ticket = queue.draw(0, &mut chance).unwrap();
+        assert_eq!(ticket.priority, Priority::Deletion);
+    }
+    assert_eq!(queue.pop().unwrap().uid, "r");
+}
+
+#[test]
 fn who_failed_and_does_not_come_back_is_forgotten_but_not_who_waits() {
     let (mut queue, start) = (Queue::new(), Instant::now());
     let waiting = ticket("waiting", Priority::Deletion, 1);

@@ -1,6 +1,7 @@
 //! What a refused call tells of others who call for the same application, and what is made of it.
 
 use super::*;
+use crate::session::call_log::{Past, Throttle};
 
 #[test]
 fn a_refused_call_pauses_all_for_a_tenth_of_a_window_then_one_goes_alone() {
@@ -180,4 +181,49 @@ fn a_refusal_is_told_to_last_until_the_next_call_can_really_go() {
     budget.ended(answered, answered);
     budget.understood(now, answered);
     assert_eq!(budget.throttled_until(answered), None);
+}
+
+/// A share of `fits` calls that fell at `refused`.
+fn throttle(fits: usize, refused: Instant, grows: Instant, credit: i32) -> Throttle {
+    Throttle {
+        refused,
+        pause: None,
+        fits: Some(fits),
+        grows,
+        credit,
+    }
+}
+
+#[test]
+fn what_further_tries_may_cost_is_known_to_the_next_process_within_its_bounds() {
+    let now = Instant::now();
+    for (credit, inherited) in [(-30, -30), (70, 70), (-1_000, -100), (1_000, 300)] {
+        let throttle = throttle(5, now, now + WINDOW, credit);
+        let told = Share::inherited(throttle).told(None, WINDOW, now).unwrap();
+        assert_eq!(told.credit, inherited);
+    }
+}
+
+#[test]
+fn a_share_that_may_grow_lets_nothing_go_over_the_limit() {
+    let (mut budget, now) = fresh(1, WINDOW);
+    let grows = now + ms(1_000);
+    budget.inherit(Past {
+        window: WINDOW,
+        forgotten: Instant::now(),
+        stamps: vec![now],
+        throttle: Some(throttle(1, now, grows, 0)),
+    });
+    assert_eq!(budget.room(grows), Room::At(now + WINDOW));
+}
+
+#[test]
+fn after_a_refused_call_twice_as_many_may_be_out_as_the_pace_needs() {
+    let (mut share, sent) = (Share::default(), Instant::now());
+    let now = sent + ms(4_000);
+    share.understood(sent, 0, now);
+    assert_eq!(share.most_in_flight(120, WINDOW, now), 120);
+    share.refused(now, 10, WINDOW, now);
+    // Answers seem to take a second, so two are out at a pace of two a second.
+    assert_eq!(share.most_in_flight(120, WINDOW, now), 5);
 }
