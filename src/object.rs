@@ -1,5 +1,5 @@
-//! A `VersionPackage` as it is read: tolerantly, so that one that can't be decoded keeps its name, its
-//! package and its way out, and never stops the others.
+//! A `VersionPackage` as the operator reads it. Parsing is tolerant: an undecodable object keeps its name, its package
+//! and its deletion policy, and never affects other objects.
 
 pub mod asking;
 pub mod watched;
@@ -21,76 +21,76 @@ use crate::api::version_package::{
 };
 use crate::writes::Target;
 
-/// So many characters of an odd value of `iodm.dev/paused` are shown.
+/// How many characters of an odd value of `iodm.dev/paused` are shown.
 const SHOWN_OF_PAUSE: usize = 32;
 
-/// A `VersionPackage` as it is decided on, and nothing else of its metadata.
+/// A `VersionPackage`, reduced to the fields that decisions use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Namespace and name.
     pub key: ObjectKey,
-    /// Tells it from an earlier or later object of the same name.
+    /// The uid, which differs between objects of the same name.
     pub uid: String,
-    /// The version that the cache shows.
+    /// The resourceVersion in the cache.
     pub resource_version: String,
-    /// Moves with the spec, and when the object is marked for deletion.
+    /// The generation: it grows with each change of the spec and when the object is marked for deletion.
     pub generation: i64,
-    /// Since when it is being deleted.
+    /// The deletionTimestamp.
     pub deleted_at: Option<Timestamp>,
     /// All finalizers, in their order.
     pub finalizers: Vec<String>,
-    /// Whether `iodm.dev/paused` is there with any value but `"false"`.
+    /// Whether `iodm.dev/paused` is set to any value but `"false"`.
     pub paused: bool,
-    /// The beginning of that value, where it isn't `"true"` either.
+    /// The beginning of that value, where it is neither `"true"` nor `"false"`.
     pub odd_pause: Option<String>,
     /// The value of `iodm.dev/requested-at`.
     pub requested_at: Option<String>,
-    /// The uids in `iodm.dev/disregard`: unclear claims that a person passes over.
+    /// The uids in `iodm.dev/disregard`: the unclear claims that a person overrules.
     pub disregard: BTreeSet<String>,
-    /// The value of `iodm.dev/accept`: the application that the object is to be accepted for anew.
+    /// The value of `iodm.dev/accept`: the application that the object is to be accepted for.
     pub accept: Option<String>,
-    /// The field manager that last wrote the spec, other than this operator.
+    /// The field manager that last wrote the spec, except this operator.
     pub actor: Option<String>,
-    /// What is wished; or why it can't be read.
+    /// The spec, or why it can't be read.
     pub spec: Result<VersionPackageSpec, Undecodable>,
-    /// What was last said of this object, as far as it can be read; of its conditions, ours.
+    /// The readable part of the status, with only our own conditions.
     pub status: VersionPackageStatus,
-    /// What else stands in its status.
+    /// The rest of the status.
     pub beside: Beside,
 }
 
-/// What can be read of an object that can't be read as a whole.
+/// The readable part of an object with an undecodable spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecodable {
-    /// What is wrong, with the field.
+    /// The error, with the field.
     pub error: String,
-    /// Whether it can be read, but was written while its definition lacked the fields in `error`.
+    /// Whether the spec can be parsed, but was written while its definition lacked the fields in `error`.
     pub lost: bool,
-    /// The package that it may claim.
+    /// The package that the object may claim.
     pub file_id: Option<FileId>,
-    /// The Platform that it names: its namespace, where that isn't the object's own, and its name.
+    /// The named Platform: its namespace, `None` for the object's own, and its name.
     pub platform: Option<(Option<String>, String)>,
-    /// Whether its `deletionPolicy` can be read and is `Retain`.
+    /// Whether `deletionPolicy` can be read and is `Retain`.
     pub retain: bool,
 }
 
 impl Object {
-    /// Whether our finalizer is there: nothing is ever called for an object without it.
+    /// Whether our finalizer is set. No call is ever made for an object without it.
     pub fn has_finalizer(&self) -> bool {
         self.finalizers.iter().any(|f| f == FINALIZER)
     }
 
-    /// Whether it stays for the finalizer of somebody else once ours is off.
+    /// Whether finalizers of others keep the object once ours is removed.
     pub fn is_kept_by_others(&self) -> bool {
         self.finalizers.iter().any(|name| name != FINALIZER)
     }
 
-    /// How its deletion ended, as its status tells.
+    /// The outcome of the deletion in the status.
     pub fn outcome(&self) -> Option<Outcome> {
         self.status.deletion.as_ref()?.outcome
     }
 
-    /// The version that was looked at, to be written.
+    /// The object and version that a write is meant for.
     pub fn target(&self) -> Target<'_> {
         Target {
             key: &self.key,
@@ -99,7 +99,7 @@ impl Object {
         }
     }
 
-    /// The package that it names, as far as it can be read.
+    /// The `fileId`, where it can be read.
     pub fn file_id(&self) -> Option<&FileId> {
         match &self.spec {
             Ok(spec) => Some(&spec.file_id),
@@ -107,7 +107,7 @@ impl Object {
         }
     }
 
-    /// The Platform that it names.
+    /// The Platform that the spec names; `None` for an undecodable spec.
     pub fn platform(&self) -> Option<ObjectKey> {
         let reference = &self.spec.as_ref().ok()?.platform_ref;
         let own = &self.key.namespace;
@@ -116,7 +116,7 @@ impl Object {
         Some(ObjectKey::new(namespace, reference.name.as_str()))
     }
 
-    /// The Platform that it names, as far as it can be read.
+    /// The Platform that the object names, also where the rest of the spec is undecodable.
     pub fn named_platform(&self) -> Option<ObjectKey> {
         match &self.spec {
             Ok(_) => self.platform(),
@@ -129,13 +129,13 @@ impl Object {
         }
     }
 
-    /// Whether a person has it accepted for `application`: it is live, and wanted.
+    /// Whether a person has the object accepted for `application`. Only a live object that is wanted can be.
     pub fn accepts_anew(&self, application: &AppId, now: Timestamp) -> bool {
         let named = self.accept.as_deref() == Some(application.as_str());
         named && self.deleted_at.is_none() && !self.is_retired(now)
     }
 
-    /// Whether it is retired at `now`, by its lifecycle or by its time.
+    /// Whether the object is retired at `now`, by its lifecycle or its `retireAfter`.
     pub fn is_retired(&self, now: Timestamp) -> bool {
         self.spec.as_ref().is_ok_and(|spec| {
             spec.lifecycle == Lifecycle::Retired
@@ -143,12 +143,12 @@ impl Object {
         })
     }
 
-    /// Whether a person asks for a try that the status hasn't handled yet.
+    /// Whether a person requests a retry that the status hasn't acknowledged yet.
     pub fn asks_for_a_try(&self) -> bool {
         self.requested_at.is_some() && self.requested_at != self.status.last_handled_requested_at
     }
 
-    /// Whether deleting it leaves the package where it is.
+    /// Whether the deletion of the object leaves the package in place.
     pub fn is_retained(&self) -> bool {
         match &self.spec {
             Ok(spec) => spec.deletion_policy == DeletionPolicy::Retain,
@@ -156,12 +156,12 @@ impl Object {
         }
     }
 
-    /// The application that it was accepted for.
+    /// The application that the object was accepted for.
     pub fn application(&self) -> Option<&AppId> {
         self.status.application.as_ref()
     }
 
-    /// The same object, of which something can't be read, or may be lost.
+    /// The object with its spec marked as undecodable, where fields are `unreadable` or may be `lost`.
     pub(crate) fn believed(mut self, unreadable: Option<String>, lost: Option<String>) -> Self {
         let is_lost = unreadable.is_none() && lost.is_some();
         if let Some(error) = unreadable.or(lost) {
@@ -180,7 +180,7 @@ impl Object {
 
     pub(crate) fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
         let mut annotations = metadata.annotations.unwrap_or_default();
-        // Whoever writes "True", "yes" or nothing at all means to hold it, and a deletion can't be undone.
+        // A person who writes "True", "yes" or an empty value means to hold the deletion, which can't be undone.
         let pause = annotations
             .remove(PAUSED_ANNOTATION)
             .filter(|value| value != "false");
@@ -234,7 +234,7 @@ impl Object {
     }
 }
 
-/// The Platform that a reference names, where its names can be read.
+/// The Platform that `platformRef` names, where it can be read.
 fn platform_in(reference: &Value) -> Option<(Option<String>, String)> {
     let name = reference["name"].as_str()?.to_owned();
     let namespace = match &reference["namespace"] {
@@ -244,17 +244,17 @@ fn platform_in(reference: &Value) -> Option<(Option<String>, String)> {
     Some((namespace, name))
 }
 
-/// The uids in an annotation.
+/// The uids in a comma-separated annotation.
 fn uids(annotation: Option<String>) -> BTreeSet<String> {
     let text = annotation.unwrap_or_default();
     let uids = text.split(',').map(str::trim).filter(|uid| !uid.is_empty());
     uids.map(str::to_owned).collect()
 }
 
-/// The fields that the API server fills in where nobody does: one without them was read or written under a definition
-/// that lacks them, and what they said may be lost.
+/// The spec fields with a default. An object without them was read or written under a definition that lacks them, so
+/// their values may be lost.
 pub(crate) const DEFAULTED: [&str; 2] = ["lifecycle", "deletionPolicy"];
-/// Said of them.
+/// The explanation for an object without such a field.
 const LACKING: &str = "The API server fills it in, unless the CustomResourceDefinition lacks it: apply the definitions of this version";
 
 #[cfg(test)]
@@ -269,7 +269,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_object_without_a_field_that_the_api_server_fills_in_cannot_be_read() {
+    fn an_object_without_a_defaulted_field_is_undecodable() {
         for field in DEFAULTED {
             let mut object = served(json!({
                 "metadata": {"name": "a"},
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_cannot_be_decoded_still_names_its_package_and_its_way_out() {
+    fn an_undecodable_object_keeps_its_package_and_its_deletion_policy() {
         let object = read(json!({
             "metadata": {"namespace": "fleet", "name": "a", "uid": "u", "finalizers": [FINALIZER]},
             "spec": {"fileId": "f-1", "platformRef": 7, "deletionPolicy": "Retain"},
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_request_that_is_too_long_for_the_status_its_beginning_counts() {
+    fn a_retry_request_too_long_for_the_status_is_cut() {
         let object = read(json!({
             "metadata": {"name": "a", "annotations": {REQUESTED_AT_ANNOTATION: "ü".repeat(300)}},
         }));
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn any_value_of_the_pause_but_false_holds_and_one_that_is_not_true_is_kept_as_odd() {
+    fn every_value_of_the_pause_but_false_holds_and_any_but_true_is_kept_as_odd() {
         let pause = |value: Option<&str>| {
             let annotations = value.map_or_else(|| json!({}), |v| json!({PAUSED_ANNOTATION: v}));
             let object = read(json!({"metadata": {"name": "a", "annotations": annotations}}));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_cannot_be_decoded_keeps_what_calls_rest_on_and_holds_the_object() {
+    fn an_unreadable_status_field_that_calls_depend_on_holds_the_object() {
         let with = |status: Value| {
             read(json!({
                 "metadata": {"name": "a", "uid": "u"},
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn an_active_object_counts_as_retired_from_its_time_on() {
+    fn an_active_object_is_retired_from_its_retire_after_time_on() {
         let object = read(json!({
             "metadata": {"name": "a", "namespace": "n"},
             "spec": {"fileId": "f", "platformRef": {"name": "p"}, "retireAfter": "2026-12-24T00:00:00Z"},

@@ -1,12 +1,11 @@
-//! Whether an object asks for the deletion of its package, whatever else holds it, and since when.
+//! Tells whether an object asks for the deletion of its package, and since when, regardless of what holds the deletion.
 
 use k8s_openapi::jiff::Timestamp;
 
 use crate::guard::Asked;
 use crate::object::Object;
 
-/// What `object` asks for; `None` where nothing is to be deleted for it. Whether another object
-/// claims the package is not looked at.
+/// The deletion that `object` asks for; `None` where it asks for none. Claims of other objects aren't considered.
 pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     let going = object.deleted_at.is_some();
     let wanted = if going {
@@ -21,7 +20,7 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     }
     let platform = object.platform()?;
     let at = asked_at(object, now);
-    // What holds one request, or was released, says nothing of another one that came after it was called off.
+    // A hold or its release applies to one request only, and not to a later one made after the first was called off.
     let same = deletion.filter(|d| d.is_of(object.deleted_at, object.is_retired(now)));
     let hold = same.and_then(|deletion| deletion.hold.as_deref());
     let attempted = deletion.filter(|deletion| deletion.is_attempted());
@@ -36,10 +35,10 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     })
 }
 
-/// When the deletion was asked for: the deletionTimestamp, or for a retired object the moment
-/// that it was first seen retired, in whole seconds as the API keeps it. A deleted object keeps the earlier one only
-/// while it is retired. It orders deletions, and is told to people; grace periods run from
-/// the moment at which this process first saw the request.
+/// When the deletion was requested: the deletionTimestamp, or for a retired object the time at which it was first seen
+/// retired, in whole seconds as the API stores it. A deleted object keeps the earlier of both times only while it is
+/// retired. The time orders deletions and is shown to people; grace periods start when this process first sees the
+/// request.
 pub fn asked_at(object: &Object, now: Timestamp) -> Timestamp {
     let stored = object
         .status
@@ -54,7 +53,8 @@ pub fn asked_at(object: &Object, now: Timestamp) -> Timestamp {
     }
 }
 
-/// Whether time alone can make an object ask that doesn't ask at `now`.
+/// Whether an object that asks for nothing at `now` starts to ask without a further change, as `spec.retireAfter`
+/// passes.
 pub fn may_ask_later(object: &Object, now: Timestamp) -> bool {
     let scheduled = object
         .spec
@@ -75,7 +75,7 @@ mod tests {
     use crate::package::fixtures::{accepted, deleted, now, retired};
 
     #[test]
-    fn an_object_asks_while_it_goes_or_is_retired_and_its_package_is_not_gone() {
+    fn an_object_asks_while_it_is_deleted_or_retired_and_its_package_exists() {
         assert!(asking(&accepted("a", "app-1"), now()).is_none());
         assert!(asking(&deleted(accepted("a", "app-1")), now()).is_some());
         assert!(asking(&retired(accepted("a", "app-1")), now()).is_some());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn retain_asks_for_nothing_on_an_object_that_goes_and_stops_no_retirement() {
+    fn a_deleted_object_with_retain_asks_for_nothing_but_a_retired_one_asks() {
         let retained = |mut object: Object| {
             object.spec.as_mut().unwrap().deletion_policy = DeletionPolicy::Retain;
             object
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_keeps_and_its_release_frees_the_request_that_it_held_and_no_later_one() {
+    fn a_hold_and_its_release_apply_to_the_held_request_and_to_no_later_one() {
         let marked = |mut object: Object, requested_at| {
             object.status.deletion = Some(Deletion {
                 requested_at: Some(Time(requested_at)),
@@ -111,9 +111,9 @@ mod tests {
         let earlier = now() - Duration::from_secs(60);
         let before = marked(retired(accepted("a", "app-1")), earlier);
         assert_eq!(hold(&before).as_deref(), Some("h-1"));
-        // Deleted as well, it still asks for what it asked for.
+        // The object is deleted as well, and still makes the same request.
         assert_eq!(hold(&deleted(before)).as_deref(), Some("h-1"));
-        // Set Active and deleted since, it asks anew.
+        // The object was set to Active and deleted since: this is a new request.
         let anew = marked(deleted(accepted("a", "app-1")), earlier);
         assert_eq!(hold(&anew), None);
         let going = deleted(accepted("a", "app-1"));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_counts_as_answered_only_once_there_was_one() {
+    fn an_error_without_a_call_is_no_answer() {
         let mut object = deleted(accepted("a", "app-1"));
         let error = LastError {
             http_status: Some(500),

@@ -1,4 +1,4 @@
-//! What the API server sends: any object of the kind, whether or not it can be read as one.
+//! The wire form of a VersionPackage: accepts any object of the kind, including objects that don't match the schema.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource;
@@ -12,15 +12,16 @@ use crate::object::Object;
 use crate::raw::Fields;
 use crate::sight::{Lineage, lineage};
 
-/// One object, as it is sent.
+/// One VersionPackage as the API server sends it.
 #[derive(Debug, Clone)]
 pub struct Watched {
     pub(crate) metadata: ObjectMeta,
-    /// The first field of the metadata that can't be read, and why.
+    /// The first unreadable field of the metadata, and the reason.
     pub(crate) unreadable: Option<String>,
-    /// What may be lost of it, since it was written while its definition lacked fields.
+    /// The fields that may be lost, as the object was written while its definition lacked fields; `None` where none may
+    /// be.
     pub(crate) lost: Option<String>,
-    /// What is left of the managed fields.
+    /// The field manager that last wrote the spec, taken from the managed fields.
     pub(crate) actor: Option<String>,
     pub(crate) spec: Value,
     pub(crate) status: Value,
@@ -44,18 +45,19 @@ impl<'de> Deserialize<'de> for Watched {
 }
 
 impl Watched {
-    /// What tells whether a person has looked at it since its fields may have been lost.
+    /// The versions and confirmations that tell whether a person has looked at the object since its fields may have
+    /// been lost.
     pub(crate) fn lineage(&self) -> Lineage {
         lineage(&self.metadata, &self.status)
     }
 
-    /// The same, of which fields may be lost.
+    /// The object, with a note of the fields that may be lost.
     pub(crate) fn doubted(self, lost: Option<String>) -> Self {
         Self { lost, ..self }
     }
 }
 
-/// Who last wrote the spec, as far as the API server tells: a name that the writer gave itself.
+/// The field manager that last wrote the spec, except this operator. The name is the writer's own choice.
 fn actor(entries: &[Fields<'_>]) -> Option<String> {
     let wrote_spec = |entry: &&Fields<'_>| {
         entry.get::<String>("subresource").is_none() && entry.inner("fieldsV1").has("f:spec")
@@ -65,7 +67,7 @@ fn actor(entries: &[Fields<'_>]) -> Option<String> {
         .filter(wrote_spec)
         .filter_map(|entry| {
             let manager: String = entry.get("manager")?;
-            // A time that can't be read is older than any other.
+            // An unreadable time counts as older than any other.
             let time = entry.get::<Time>("time").map(|time| time.0);
             (manager != FIELD_MANAGER).then_some((time, manager))
         })
@@ -112,7 +114,7 @@ impl From<Watched> for Object {
     }
 }
 
-/// An object with what the API server fills in.
+/// An object with the defaults of the API server filled in.
 #[cfg(test)]
 pub(crate) fn served(mut object: Value) -> Value {
     if let Some(spec) = object["spec"].as_object_mut() {
@@ -123,7 +125,7 @@ pub(crate) fn served(mut object: Value) -> Value {
     object
 }
 
-/// An object as it is read, with what the API server fills in.
+/// The parsed form of an object, with the defaults of the API server filled in.
 #[cfg(test)]
 pub(crate) fn read(object: Value) -> Object {
     serde_json::from_value::<Watched>(served(object))
@@ -137,7 +139,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn odd_metadata_that_another_writer_controls_hides_nothing() {
+    fn odd_metadata_of_other_writers_hides_no_field() {
         let object = read(json!({
             "metadata": {
                 "namespace": "fleet", "name": "a", "uid": "u",
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_actor_is_whoever_last_wrote_the_spec_and_is_not_this_operator() {
+    fn the_actor_is_the_last_writer_of_the_spec_except_this_operator() {
         let entry = |manager: &str, time: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "time": time, "fieldsV1": fields});
         let spec = || json!({"f:spec": {"f:lifecycle": {}}});
         let mut of_status = entry("operator", "2026-11-23T15:00:00Z", spec());

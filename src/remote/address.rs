@@ -1,8 +1,7 @@
-//! Under which name the platform is spoken to.
+//! The address, the TLS server name and the header `Host` of requests to an endpoint.
 //!
-//! The HTTP client takes one name for everything: the address that is looked up, the server name of the
-//! TLS connection, and the header `Host`. Where `tls.serverName` gives another for the second, requests are
-//! made to that name, while the address and the header stay those of the endpoint.
+//! reqwest takes all three from the URL. Where `tls.serverName` differs from the endpoint's host, URLs carry the server
+//! name, and a custom DNS resolver and an explicit header keep the endpoint's address and `Host`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,19 +14,19 @@ use url::{Host, Url};
 
 use crate::api::names::Endpoint;
 
-/// Where requests go to.
+/// Where the requests to an endpoint go.
 pub(super) struct Address {
-    /// What every URL begins with.
+    /// The beginning of every URL: scheme, host, port and the path of the endpoint.
     pub base: String,
-    /// What differs from the endpoint, where its host isn't the name of the TLS connection.
+    /// The overrides for a TLS server name that differs from the endpoint's host.
     pub other_name: Option<OtherName>,
 }
 
-/// What a name that isn't the endpoint's host needs.
+/// The overrides for requests whose URL carries another name than the endpoint's host.
 pub(super) struct OtherName {
-    /// The header `Host`.
+    /// The header `Host`: the endpoint's host, and its port unless it is 443.
     pub host: HeaderValue,
-    /// The addresses of the endpoint.
+    /// The DNS resolver that returns the endpoint's addresses.
     pub lookup: Arc<Lookup>,
 }
 
@@ -46,8 +45,9 @@ impl Address {
     }
 }
 
-/// `None` where the name is the endpoint's anyway or can't be sent: an IP address never is, and a proxy
-/// would be asked for a host of that name. Then it is only what the certificate must carry.
+/// The base URL and the overrides for a server name `name`. `None` where `name` is the endpoint's host, is no DNS name
+/// (TLS never sends an IP address), or a proxy is used (it would be asked to connect to `name`). The certificate must
+/// carry `name` in any case.
 fn renamed(endpoint: &Endpoint, name: &str) -> Option<(String, OtherName)> {
     if !matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_))) {
         return None;
@@ -78,7 +78,7 @@ fn renamed(endpoint: &Endpoint, name: &str) -> Option<(String, OtherName)> {
     Some((base, other_name))
 }
 
-/// Finds the addresses of one host, whatever name it is asked for.
+/// Resolves every name to the addresses of one host.
 pub(super) struct Lookup(Host);
 
 impl Resolve for Lookup {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_is_asked_for_while_the_header_stays_the_endpoints() {
+    fn the_server_name_stands_in_the_url_and_the_host_header_stays_the_endpoints() {
         for (endpoint, base, host) in [
             (
                 "https://10.0.0.1:8743/base/",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_sent_or_is_the_same_changes_nothing() {
+    fn a_server_name_that_is_unusable_or_the_endpoints_host_changes_nothing() {
         for name in [
             None,
             Some("10.0.0.7"),

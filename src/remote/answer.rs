@@ -26,12 +26,12 @@ use super::wire::THROTTLE_TEXT;
 
 /// The longest code that is shown, in characters.
 const MAX_CODE: usize = 32;
-/// The most that is read of a code, in bytes.
+/// The longest part of a code that is searched for secrets, in bytes.
 const LONGEST_CODE: usize = 1024;
 /// The longest message that is shown, in characters.
 pub(super) const MAX_MESSAGE: usize = 256;
 
-/// Which call was answered; a few answers mean something only for some.
+/// The kind of a call. Some answers have a meaning only for some kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
     /// A login.
@@ -45,7 +45,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// A bounded word for logs and metrics.
+    /// The name of the kind: one of four fixed words, for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -56,33 +56,34 @@ impl Call {
     }
 }
 
-/// What an answer means. The variants are the rows of the answer table.
+/// The meaning of an answer. The variants are the rows of the answer table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// A 2xx of the form that the platform gives it: done. Its HTTP status is kept for the audit line.
+    /// Success: a 2xx with the body that the platform documents. Holds the HTTP status, for the audit log.
     Done(u16),
-    /// A 2xx to a delete whose body says something: whether it was done, a look-up tells.
+    /// A 2xx to a delete with an unexpected body. Only a look-up tells whether the package was deleted.
     Unproven(Detail),
-    /// 404 with 123002 to a delete or a show: the package is not there.
+    /// A 404 with code 123002 to a delete or a look-up: the package doesn't exist.
     AlreadyGone(Detail),
-    /// Too many calls of the application.
+    /// The platform refused the call, as the application made too many.
     Throttled(Detail),
     /// The access token is not (or no longer) valid.
     TokenRefused(Detail),
-    /// The credentials are wrong.
+    /// The platform refused `appId` and `secret`.
     CredentialsRefused(Detail),
-    /// The platform does not take the `fileId` for an id.
+    /// The platform doesn't accept the `fileId` as an id.
     InvalidFileId(Detail),
     /// The platform refuses the application itself.
     ApplicationRefused(Detail),
-    /// Proves nothing: wrong host or path, or a changed platform. Never taken for gone.
+    /// An answer that proves nothing: the host or path is wrong, or the platform has changed. Never taken for a
+    /// deletion.
     Unexpected(Detail),
-    /// Unknown whether it happened; trying again will tell.
+    /// It is unknown whether the call took effect; a second try will tell.
     Unavailable(Detail, Trouble),
 }
 
 impl Answer {
-    /// The name of the variant: a bounded word for logs and metrics.
+    /// The name of the variant: one of a fixed set of words, for logs and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Done(_) => "Done",
@@ -98,7 +99,7 @@ impl Answer {
         }
     }
 
-    /// The HTTP status; `None` where no answer came.
+    /// The HTTP status of the answer; `None` where no answer came.
     pub fn http_status(&self) -> Option<u16> {
         match self {
             Self::Done(status) => Some(*status),
@@ -114,7 +115,7 @@ impl Answer {
         }
     }
 
-    /// What was seen of the answer; `None` for [`Answer::Done`].
+    /// Status, code and message of the answer; `None` for [`Answer::Done`].
     pub fn detail(&self) -> Option<&Detail> {
         match self {
             Self::Done(_) => None,
@@ -131,19 +132,19 @@ impl Answer {
     }
 }
 
-/// What was seen of an answer, fit to be shown to people.
+/// Status, code and message of an answer, safe to be shown to people.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Detail {
     /// The HTTP status; `None` where no answer came.
     pub http_status: Option<u16>,
-    /// The platform's code; at most 32 characters.
+    /// The platform's code, at most 32 characters; `None` where the answer has none.
     pub code: Option<String>,
-    /// The platform's text or ours; at most 256 characters, never a secret.
+    /// The platform's message or our own description; at most 256 characters, without secrets.
     pub message: String,
 }
 
 impl fmt::Display for Detail {
-    /// Status, code and text, as far as there are any.
+    /// Writes the status, the code and the message, as far as they are present.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = self.http_status.map(|status| format!("HTTP {status}"));
         let code = self.code.as_ref().map(|code| format!("code {code}"));
@@ -157,11 +158,11 @@ impl fmt::Display for Detail {
     }
 }
 
-/// Tells what the answer to `call` means, from its status and its uncompressed body.
+/// Classifies the answer to `call`, given its status and its uncompressed body.
 ///
-/// A known code wins over the status, as the platform uses one code under several. What `mask` hides
-/// is never repeated, even if the platform does. Of the answer to a login nothing is
-/// repeated at all but a known code: it may hold a token.
+/// A known code takes precedence over the status, as the platform uses one code under several statuses. The secrets of
+/// `mask` are masked in the result. Of the answer to a login only a known code is kept, as anything else may contain a
+/// token.
 pub(crate) fn read(call: Call, status: u16, body: Result<&[u8], BodyFault>, mask: &Mask) -> Answer {
     let text = match body {
         Ok(bytes) => String::from_utf8_lossy(bytes),
@@ -212,7 +213,7 @@ fn by_status(call: Call, status: u16, body: &Body<'_>, detail: Detail) -> Answer
         }
         (200..=299, _) if call == Call::Delete => Answer::Unproven(detail),
         (200..=299, Body::Object { .. }) if no_code => Answer::Done(status),
-        // It may be the platform's own way to refuse a token; a login that carries none is refused by codes only.
+        // The platform may refuse a token in this way. A login carries no token, so only a code can refuse it.
         (401 | 403, _) if no_code && call != Call::Login => Answer::TokenRefused(detail),
         (429, _) => Answer::Throttled(detail),
         (408 | 409 | 500..=599, _) => Answer::Unavailable(detail, Trouble::Answered),
@@ -224,7 +225,7 @@ fn is_success(status: u16) -> bool {
     (200..=299).contains(&status)
 }
 
-/// A login carries no token, so what would refuse one refuses the credentials.
+/// Maps the refusal of a token: a login carries none, so its credentials are refused.
 fn token_refused(call: Call, detail: Detail) -> Answer {
     match call {
         Call::Login => Answer::CredentialsRefused(detail),
@@ -232,8 +233,9 @@ fn token_refused(call: Call, detail: Detail) -> Answer {
     }
 }
 
-/// What a status says whose body can't be read: a code may hide in one that broke off, or beside a status with which the
-/// platform refuses tokens and calls; a gateway's page is no answer of the platform's.
+/// Classifies an answer whose body can't be read. A body that broke off may have held a code of the platform, and so
+/// may any body under a status with which the platform refuses tokens and calls: both are `Unavailable`. Under other
+/// statuses a body that is too large or can't be decoded is a gateway's page and not the platform's.
 fn unread(call: Call, status: u16, fault: BodyFault) -> Answer {
     let broke_off = match fault {
         BodyFault::Cut | BodyFault::TimedOut => true,
@@ -261,22 +263,22 @@ fn unread(call: Call, status: u16, fault: BodyFault) -> Answer {
     }
 }
 
-/// What a body looks like.
+/// The form of a body.
 enum Body<'a> {
     Empty,
-    /// A JSON object, with the code and the text of either error shape, if it has any.
+    /// A JSON object, with the code and the text of either error shape, where it has them.
     Object {
         code: Option<Cow<'a, str>>,
         text: Option<Cow<'a, str>>,
-        /// Whether there is nothing in it.
+        /// Whether the object has no fields.
         bare: bool,
     },
     Html,
     Other(&'a str),
 }
 
-/// Both error shapes: `error_*` is the services', `result*` the gateway's (reference, section 6).
-/// Raw values take any type, and nothing else of the body is kept in memory.
+/// Both error shapes: the services use `error_*`, the gateway `result*` (reference, section 6). Raw values accept any
+/// type; the other fields of the body aren't kept in memory.
 #[derive(Deserialize)]
 struct ErrorBody<'a> {
     #[serde(borrow)]
@@ -295,7 +297,7 @@ impl<'a> Body<'a> {
         match text.bytes().next() {
             None => Self::Empty,
             Some(b'<') => Self::Html,
-            // The derived reader would take an array for the object, too.
+            // The derived deserializer would accept an array as well.
             Some(b'{') => match serde_json::from_str::<ErrorBody<'a>>(text) {
                 Ok(body) => Self::Object {
                     code: scalar(body.error_code).or_else(|| scalar(body.resultcode)),
@@ -328,7 +330,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The platform's own words where it has any that people can read, else what came instead.
+    /// The platform's own message where it is readable, else our description of the body.
     fn message(&self, status: u16, mask: &Mask) -> String {
         let message = match self {
             _ if is_redirect(status) => return self.kind(status, None).to_owned(),
@@ -350,7 +352,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// What came, in our own words alone.
+    /// A description of the body that repeats nothing of it.
     fn kind(&self, status: u16, class: Option<Class>) -> &'static str {
         match self {
             _ if is_redirect(status) => "a redirect, which is never followed",
@@ -370,7 +372,7 @@ fn is_redirect(status: u16) -> bool {
     (300..=399).contains(&status)
 }
 
-/// A string without its quotes, or any other value as it stands; nothing for null and for blanks.
+/// A string without its quotes, or any other value in its JSON form; `None` for null and blank values.
 fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let raw = raw?.get();
     let text = serde_json::from_str::<String>(raw).map_or(Cow::Borrowed(raw), Cow::Owned);
@@ -382,7 +384,8 @@ fn scalar(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A code fit to be shown. What was stripped leaves a mark, so that no unknown code looks like a known one.
+/// The masked code, safe to be shown. Each stripped character leaves a `?`, so an unknown code can't look like a known
+/// one.
 fn shown_code(code: &str, mask: &Mask) -> String {
     let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
     let masked = mask.hide(code, LONGEST_CODE);

@@ -1,4 +1,4 @@
-//! Reading the body of an answer, up to a bound and no further.
+//! Reads the body of an answer up to a size limit.
 
 use std::error::Error;
 use std::io;
@@ -7,10 +7,13 @@ use reqwest::Response;
 
 use super::answer::BodyFault;
 
-/// Reads the body of `response`, unpacked, of at most `bound` bytes.
+/// Reads the uncompressed body of `response`.
 ///
-/// It is read piece by piece, and a piece is what the line or the decompressor hands out at once, so
-/// neither a false length nor a bomb takes memory. What is dropped unread closes its connection.
+/// The body is read in chunks, so neither a false `Content-Length` nor a compression bomb uses memory beyond `bound`.
+/// An unread rest closes the connection.
+///
+/// # Errors
+/// The body is longer than `bound` bytes, breaks off, times out or can't be decompressed.
 pub(super) async fn read(mut response: Response, bound: usize) -> Result<Vec<u8>, BodyFault> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| fault(&error))? {
@@ -30,7 +33,7 @@ fn fault(error: &reqwest::Error) -> BodyFault {
     }
 }
 
-/// How the decompressor speaks of data that it can't take; a line that breaks has other kinds.
+/// Whether `cause` is the decompressor's error for invalid data. A broken connection has other error kinds.
 fn is_bad_data(cause: &(dyn Error + 'static)) -> bool {
     cause.downcast_ref::<io::Error>().is_some_and(|error| {
         matches!(
@@ -42,12 +45,12 @@ fn is_bad_data(cause: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// `error` and everything below it, the outermost first.
+/// The error and its chain of causes, outermost first.
 pub(super) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
-        // An io::Error leaves out what it wraps when asked for its source.
+        // The source of an io::Error skips the error that it wraps.
         match error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)

@@ -1,4 +1,4 @@
-//! What a certificate says of itself. Pure.
+//! Reads validity, purpose and names of X.509 certificates. Pure.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,19 +10,19 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 use x509_parser::x509::X509Version;
 
-/// So many names of a certificate are shown.
+/// How many names of a certificate are shown.
 const SHOWN_NAMES: usize = 4;
-/// So many characters of each.
+/// How many characters of each name are shown.
 const SHOWN_OF_A_NAME: usize = 40;
 
-/// When a certificate counts, in seconds since 1970.
+/// The validity period of a certificate, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Validity {
     pub not_before: i64,
     pub not_after: i64,
 }
 
-/// When the certificate counts; `None` where it can't be read.
+/// The validity period of a certificate; `None` where the certificate can't be parsed.
 pub(super) fn validity(der: &CertificateDer<'_>) -> Option<Validity> {
     let (_, certificate) = parse_x509_certificate(der).ok()?;
     Some(of(&certificate))
@@ -36,8 +36,8 @@ fn of(certificate: &X509Certificate<'_>) -> Validity {
     }
 }
 
-/// Whether a certificate may issue others, as openssl judges it: its basic constraints say so, or, without
-/// any, its key usage, or its age: version 1, and its own issuer.
+/// Whether a certificate may issue others, by the rules of openssl: its basic constraints decide; without these its key
+/// usage; without both only a self-issued certificate of version 1 may.
 pub(super) fn may_issue(der: &CertificateDer<'_>) -> bool {
     let Ok((_, certificate)) = parse_x509_certificate(der) else {
         return false;
@@ -53,7 +53,7 @@ pub(super) fn may_issue(der: &CertificateDer<'_>) -> bool {
     }
 }
 
-/// Checks of a certificate what doesn't depend on who issued it, but for its names.
+/// Checks everything of a certificate that doesn't depend on its issuer, except its names.
 pub(super) fn check(der: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let bad = || Error::from(CertificateError::BadEncoding);
     let (_, certificate) = parse_x509_certificate(der).map_err(|_| bad())?;
@@ -91,14 +91,14 @@ pub(super) fn check(der: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error
     }
 }
 
-/// The names that a certificate carries, where the one that is wanted isn't among them.
+/// The names of a certificate that lacks the wanted one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OtherNames {
-    /// The name that is wanted.
+    /// The wanted name.
     pub wanted: String,
-    /// DNS names and addresses, which count.
+    /// The DNS names and IP addresses of the certificate, which TLS compares.
     pub names: Vec<String>,
-    /// The common name, which doesn't.
+    /// The common name, which TLS ignores.
     pub common_name: Option<String>,
 }
 
@@ -118,7 +118,7 @@ impl OtherNames {
         }
     }
 
-    /// As the TLS library takes it.
+    /// Wraps the names into an error of the TLS library.
     pub(super) fn into_error(self) -> Error {
         CertificateError::Other(OtherError(std::sync::Arc::new(self))).into()
     }
@@ -136,7 +136,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// A name of somebody else's, fit to be shown.
+/// A name from a certificate with its unprintable characters replaced, cut to a bounded length.
 fn shown(name: &str) -> String {
     let visible = |c: char| {
         if c.is_ascii_graphic() || c == ' ' {

@@ -1,4 +1,4 @@
-//! The calls to one endpoint with one set of TLS settings.
+//! Calls to one endpoint with one set of TLS settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use super::wire::{APP_KEY, CATEGORY_PATH, CategoryInfo, LOGIN_PATH};
 use super::{pages, reply};
 use crate::api::names::{AppId, Endpoint, FileId};
 
-/// The most that is read of an answer, unpacked, in bytes.
+/// The size limit of an uncompressed answer, in bytes.
 const BODY_BOUND: usize = 64 * 1024;
-/// The same for a page of the list, which holds up to 100 packages.
+/// The size limit of a page of the list, which holds up to 100 packages, in bytes.
 const PAGE_BOUND: usize = 1024 * 1024;
-/// How long calls may take.
+/// The time limits of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until a connection stands, TLS included. 5 s by default.
+    /// Limit for connecting, including the TLS handshake. 5 s by default.
     pub connect: Duration,
-    /// The whole call. 15 s by default.
+    /// Limit for the whole call. 15 s by default.
     pub total: Duration,
 }
 
@@ -44,32 +44,33 @@ impl Default for Timeouts {
     }
 }
 
-/// So many secrets are hidden beside those of a call.
+/// How many secrets are masked in all answers, in addition to those of the call itself.
 const HIDDEN: usize = 8;
-/// So long what kept a call from being made says something of the next one.
+/// How long a TLS failure is taken to hold for the next call.
 const BROKEN_FOR: Duration = Duration::from_secs(600);
 
-/// A TLS failure.
+/// A TLS failure that a call met.
 #[derive(Debug, Clone)]
 pub struct Broken {
-    /// What it was.
+    /// The error as it is shown to people.
     pub detail: Detail,
-    /// Its kind.
+    /// The kind of the failure.
     pub trouble: Trouble,
-    /// When a call met it.
+    /// When the call met the failure.
     pub at: Instant,
 }
 
-/// What a call is made with.
+/// The access token of a call.
 #[derive(Debug, Clone)]
 pub struct Authorization {
     token: SecretString,
-    /// What it was obtained with; never sent, and never shown, whatever the platform repeats.
+    /// The secret of the login that returned the token. It is never sent; it is masked where the platform repeats it.
     login: Option<SecretString>,
 }
 
 impl Authorization {
-    /// A token that came from a login with this secret, or that was handed in.
+    /// An authorization with `token` and the secret of the login that returned it; `None` where the token came from
+    /// elsewhere.
     pub fn new(token: SecretString, login: Option<SecretString>) -> Self {
         Self { token, login }
     }
@@ -79,28 +80,29 @@ impl Authorization {
     }
 }
 
-/// Prepares calls to an endpoint, as the operator is started with; connects to nothing yet.
+/// Creates the connection to an endpoint. Opens no TCP connection yet. A parameter of the operator, so that tests can
+/// replace it.
 pub type Connect =
     Arc<dyn Fn(&Endpoint, &TlsSettings) -> Result<Connection, TlsError> + Send + Sync>;
 
-/// Calls over HTTPS, within these times.
+/// The [`Connect`] that makes HTTPS connections with these time limits.
 pub fn https(timeouts: Timeouts) -> Connect {
     Arc::new(move |endpoint, tls| Connection::new(endpoint, tls, timeouts))
 }
 
-/// Calls to one endpoint.
+/// The client of one endpoint.
 ///
-/// Each method sends one request, once: it follows no redirect and repeats nothing that may have
-/// reached the platform.
+/// Each method sends one request, once: it follows no redirect and repeats no request that may have reached the
+/// platform.
 pub struct Connection {
     endpoint: Endpoint,
     exchange: Box<dyn Exchange>,
-    /// How long a whole call may take.
+    /// The time limit of a whole call.
     total: Duration,
     trusted: Option<usize>,
-    /// Why the last call over it was not made, where only a person can mend that, and when.
+    /// The TLS failure of the last call, where it takes a person to repair it.
     broken: Mutex<Option<Broken>>,
-    /// What is shown of no answer, whatever call it answers; the newest last.
+    /// Secrets that are masked in the answers to all calls, oldest first.
     hidden: Mutex<Vec<SecretString>>,
 }
 
@@ -113,10 +115,10 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Prepares calls to `endpoint` over HTTPS; connects to nothing yet.
+    /// Prepares calls to `endpoint` over HTTPS. Opens no TCP connection yet.
     ///
     /// # Errors
-    /// When the TLS settings can't be used.
+    /// The TLS settings are unusable.
     pub fn new(
         endpoint: &Endpoint,
         tls: &TlsSettings,
@@ -129,7 +131,7 @@ impl Connection {
         })
     }
 
-    /// Calls to `endpoint` by `exchange`, each within `total`.
+    /// A client of `endpoint` that sends its calls through `exchange`, each with the time limit `total`.
     pub fn over(exchange: Box<dyn Exchange>, endpoint: &Endpoint, total: Duration) -> Self {
         Self {
             endpoint: endpoint.clone(),
@@ -141,20 +143,20 @@ impl Connection {
         }
     }
 
-    /// How many certificates were read from `ca.crt`; `None` where the system's are trusted.
+    /// How many certificates were read from `ca.crt`; `None` where the system's certificates are trusted.
     pub fn trusted(&self) -> Option<usize> {
         self.trusted
     }
 
-    /// Why the last call over it was not made, where that is a TLS failure that only a person can mend. After ten minutes
-    /// nothing is known of it any more: the platform may have another certificate.
+    /// The TLS failure of the last call, where it takes a person to repair it. `None` after ten minutes, as the
+    /// platform may have another certificate by then.
     pub fn broken(&self) -> Option<Broken> {
         let broken = self.broken.lock().clone();
         broken.filter(|broken| broken.at.elapsed() < BROKEN_FOR)
     }
 
-    /// Hides these in all answers, beside what a call is made with: the platform may repeat what stands in the Secret beside
-    /// a login, or stood there before. The last eight are known.
+    /// Masks `secrets` in all answers from now on: the platform may repeat other values of the credentials Secret, or
+    /// earlier ones. The eight newest secrets are kept.
     pub fn hide(&self, secrets: Vec<SecretString>) {
         let mut hidden = self.hidden.lock();
         for secret in secrets {
@@ -165,7 +167,7 @@ impl Connection {
         hidden.drain(..more);
     }
 
-    /// What is hidden in all answers.
+    /// The secrets that are masked in all answers.
     pub fn hidden(&self) -> Vec<SecretString> {
         self.hidden.lock().clone()
     }
@@ -176,7 +178,7 @@ impl Connection {
         Mask::of(all.map(ExposeSecret::expose_secret))
     }
 
-    /// As if a call over it had just met a TLS failure.
+    /// Sets the state after a call that met a TLS failure.
     #[cfg(test)]
     pub(crate) fn set_broken(&self) {
         *self.broken.lock() = Some(Broken {
@@ -186,10 +188,10 @@ impl Connection {
         });
     }
 
-    /// Logs in.
+    /// Logs in and returns the access token.
     ///
     /// # Errors
-    /// Any answer but a token.
+    /// The meaning of any answer without a token.
     pub async fn login(&self, app_id: &AppId, secret: &SecretString) -> Result<Login, Answer> {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("appId", app_id.as_str())
@@ -231,7 +233,7 @@ impl Connection {
     /// Looks one package up.
     ///
     /// # Errors
-    /// Any answer but the package.
+    /// The meaning of any answer without the package.
     pub async fn show(
         &self,
         app_id: &AppId,
@@ -244,11 +246,11 @@ impl Connection {
         reply::package(&body, file_id, &mask).map_err(|lack| not_understood(status, lack))
     }
 
-    /// Reads one page of the list; page 0 is the first, of at most 100 packages. What follows it is
-    /// told by [`pages::next_page`].
+    /// Reads one page of the list, of at most 100 packages. The first page is 0; [`pages::next_page`] tells which one
+    /// follows.
     ///
     /// # Errors
-    /// Any answer but a page.
+    /// The meaning of any answer without a page.
     pub async fn list(
         &self,
         app_id: &AppId,
@@ -259,10 +261,10 @@ impl Connection {
             .await
     }
 
-    /// Reads a list of one entry, to find out what a token is worth.
+    /// Reads a list of one entry, to test whether the platform accepts the token.
     ///
     /// # Errors
-    /// Any answer but a page.
+    /// The meaning of any answer without a page.
     pub async fn list_one(
         &self,
         app_id: &AppId,
@@ -288,7 +290,7 @@ impl Connection {
         reply::page(&body, &mask).map_err(|lack| not_understood(status, lack))
     }
 
-    /// Sends one request and reads its answer: status and body where it was understood.
+    /// Sends one request and reads the answer: status and body of a success, else the meaning of the answer.
     async fn call(
         &self,
         call: Call,
@@ -330,7 +332,8 @@ impl Connection {
     }
 }
 
-/// What comes before the deadline, which is looked at first: who stood still until then sends nothing any more.
+/// The result of `comes`, or `None` after the deadline. The deadline is checked first: a process that was suspended
+/// until then sends nothing any more.
 async fn in_time<T>(deadline: Instant, comes: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
@@ -345,12 +348,12 @@ fn package(
     authorization: &Authorization,
     file_id: &FileId,
 ) -> Result<Request, Answer> {
-    // A FileId holds only characters that stand for themselves in a path, so nothing is encoded.
+    // A FileId holds only unreserved characters, so the path needs no encoding.
     let path = format!("{CATEGORY_PATH}/{}", file_id.as_str());
     authorized(method, path, app_id, authorization)
 }
 
-/// A request as the application, or the answer to give where its token can't be sent at all.
+/// A request with the application's headers, or the answer to return where the token can't stand in a header.
 fn authorized(
     method: Method,
     path: String,
@@ -379,7 +382,7 @@ fn authorized(
     })
 }
 
-/// A 2xx of the right form that lacks what the call was for.
+/// The meaning of a 2xx answer that lacks the result of the call.
 fn not_understood(status: u16, lack: &str) -> Answer {
     Answer::Unexpected(Detail {
         http_status: Some(status),

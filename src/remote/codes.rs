@@ -1,32 +1,32 @@
-//! The platform's codes, and what each one says about a call (platform reference, section 11).
+//! The platform's error codes and their meaning (platform reference, section 11).
 
 use super::wire::code;
 
-/// What a code says, whatever the status it came under.
+/// The meaning of a code, regardless of the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Too many calls of the application.
+    /// The application made too many calls.
     Throttled,
-    /// Too many calls, or an invalid token in a sister gateway: its text decides.
+    /// Too many calls; in a sister gateway an invalid token. The message of the answer decides.
     ThrottledOrToken,
     /// The access token is not (or no longer) valid.
     TokenRefused,
     /// `appId` or `secret` is wrong.
     CredentialsRefused,
-    /// The application is frozen, unknown or without the right, or the platform lacks a licence.
+    /// The application is frozen, unknown or lacks the right, or the platform lacks a licence.
     ApplicationRefused,
-    /// The request has a form that the platform does not take; for one package that is its id.
+    /// The platform doesn't accept the form of the request. For a call about one package that is the form of its id.
     InvalidRequest,
-    /// The package is not there; proven only under a 404.
+    /// The package doesn't exist. Only a 404 proves this.
     NotFound,
-    /// Something went wrong inside the platform.
+    /// An internal error of the platform.
     Internal,
-    /// Belongs to a call that this product never makes, or names a mistake of ours.
+    /// The code belongs to calls that this product never makes, or reports a mistake of this product.
     Misplaced,
 }
 
 impl Class {
-    /// What a code of this class says, in our own words.
+    /// A description of the class that repeats nothing of the answer.
     pub fn words(self) -> &'static str {
         match self {
             Self::Throttled => "too many calls of the application",
@@ -44,13 +44,14 @@ impl Class {
     }
 }
 
-/// Whether `code` looks like one of the platform itself: its services have five or six digits, its gateway seven.
+/// Whether `code` has the form of the platform's own codes: five or six digits from its services, seven from its
+/// gateway.
 pub fn is_own_form(code: &str) -> bool {
     (5..=7).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Every code that is told apart. The other codes of the reference can't come from the calls that
-/// this product makes, as far as anybody knows, so the status speaks for them.
+/// All codes with a meaning of their own. The other codes of the reference aren't documented for the calls of this
+/// product; for them the status decides.
 const TABLE: &[(&str, Class)] = &[
     (code::THROTTLED, Class::Throttled),
     (code::THROTTLED_OR_TOKEN, Class::ThrottledOrToken),
@@ -80,13 +81,13 @@ const TABLE: &[(&str, Class)] = &[
     ("101017", Class::Internal),
     ("120001", Class::Internal),
     ("50252", Class::Internal),
-    // A task that isn't there says nothing about a package.
+    // The code means that a task doesn't exist, which says nothing about the package.
     ("123009", Class::Misplaced),
-    // Paging out of range must not make the whole application look refused.
+    // The code means that a page number is out of range. It must not count as a refusal of the whole application.
     ("123029", Class::Misplaced),
 ];
 
-/// What `code` says; `None` for a code that is not told apart.
+/// The meaning of `code`; `None` for a code without an entry in the table.
 pub fn class(code: &str) -> Option<Class> {
     TABLE
         .iter()
@@ -94,7 +95,7 @@ pub fn class(code: &str) -> Option<Class> {
         .map(|(_, class)| *class)
 }
 
-/// `code` itself where it is told apart, else `other`: a bounded set of words, fit for a metric.
+/// `code` itself where it has an entry in the table, else `other`: a bounded set of label values for metrics.
 pub fn label(code: &str) -> &'static str {
     TABLE
         .iter()

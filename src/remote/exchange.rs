@@ -1,5 +1,5 @@
-//! The port to the platform: one request out, and its answer or why there is none. All that is told apart by sockets and TLS
-//! is behind it; what an answer means, and how long a call may take, is not.
+//! The port to the platform: sends one request and returns the answer or the reason for its absence. Sockets and TLS
+//! are behind the port; the meaning of answers and the time limit of calls are not.
 
 use futures::future::BoxFuture;
 use reqwest::Method;
@@ -9,40 +9,43 @@ use super::answer::{BodyFault, Trouble};
 
 /// Sends requests to one endpoint.
 pub trait Exchange: Send + Sync {
-    /// Sends `request` once: it follows no redirect and repeats nothing that may have reached the platform. Who drops it
-    /// before its end sends nothing that isn't sent by then.
+    /// Sends `request` once. Follows no redirect and repeats no request that may have reached the platform. When the
+    /// future is dropped, nothing more is sent.
+    ///
+    /// # Errors
+    /// No answer came; [`NoReply`] tells why.
     fn exchange(&self, request: Request) -> BoxFuture<'_, Result<Reply, NoReply>>;
 }
 
-/// A request. What it carries is secret, so it isn't printed.
+/// A request. Its headers and body hold secrets, so the type has no `Debug`.
 pub struct Request {
-    /// What is done.
+    /// The HTTP method.
     pub method: Method,
-    /// To what, from the endpoint on, with its query.
+    /// The path and query, appended to the endpoint.
     pub path: String,
-    /// Beside those that every request carries.
+    /// The headers of this request; the headers common to all requests are added.
     pub headers: HeaderMap,
-    /// The body, where it has one.
+    /// The body; `None` for a request without one.
     pub body: Option<Vec<u8>>,
-    /// The most that is read of the answer, unpacked, in bytes.
+    /// The size limit of the uncompressed answer, in bytes.
     pub bound: usize,
 }
 
-/// The head of an answer, and its body to come.
+/// The head of an answer, and the future that reads its body.
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// Reads the body, unpacked.
+    /// Reads the uncompressed body.
     pub body: BoxFuture<'static, Result<Vec<u8>, BodyFault>>,
 }
 
-/// Why no answer came.
+/// The reason why no answer came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoReply {
-    /// What kept it away.
+    /// The kind of the failure.
     pub trouble: Trouble,
-    /// What to tell people.
+    /// The description for people.
     pub message: String,
 }

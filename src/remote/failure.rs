@@ -1,4 +1,4 @@
-//! Why no answer came.
+//! Translates connection and TLS errors into the reason why no answer came.
 
 use k8s_openapi::jiff::Timestamp;
 use rustls::pki_types::UnixTime;
@@ -9,25 +9,25 @@ use super::answer::{CertificateFault, ClientFault, TlsFault, Trouble};
 use super::body::causes;
 use super::certificate::{OtherNames, Validity};
 
-/// What is known of the certificate that we show.
+/// The client certificate that this process presents.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ShownCertificate {
-    /// Whether there is one.
+    /// Whether a client certificate is configured.
     pub is_there: bool,
-    /// Whether the platform ever asked for one.
+    /// Whether the platform has requested a client certificate.
     pub asked: bool,
-    /// When it counts, as far as it can be read.
+    /// The validity period of the certificate; `None` where it can't be parsed.
     pub validity: Option<Validity>,
 }
 
-/// What kept the answer away, and what to tell people. `now` is in seconds since 1970.
+/// The kind of the failure and its description for people. `now` is in seconds since 1970.
 pub(super) fn explain(
     error: &reqwest::Error,
     shown: ShownCertificate,
     now: i64,
 ) -> (Trouble, String) {
-    // Under TLS 1.3 a refusal of our certificate arrives after the handshake, as the first thing
-    // read; so it is looked for before anything else.
+    // With TLS 1.3 the refusal of a client certificate arrives after the handshake, on the first read. So TLS errors
+    // are looked for first.
     let tls = causes(error)
         .filter_map(|cause| cause.downcast_ref())
         .find_map(|tls| by_tls(tls, shown, now, error.is_connect()));
@@ -49,7 +49,8 @@ pub(super) fn explain(
     (Trouble::ConnectionLost, message)
 }
 
-/// What TLS says of it; `None` where it may pass by itself. `connecting`: the handshake isn't over.
+/// The failure that a TLS error stands for; `None` where it may pass by itself. `connecting` is true during the
+/// handshake.
 fn by_tls(
     error: &Tls,
     shown: ShownCertificate,
@@ -101,7 +102,7 @@ fn mismatch(fault: TlsFault, what: &str) -> (Trouble, String) {
     (Trouble::TlsMismatch(fault), what.to_owned())
 }
 
-/// What is wrong with the platform's certificate, and what of it people need to know.
+/// The fault of the platform's certificate, and its description for people.
 fn certificate(error: &CertificateError) -> (CertificateFault, String) {
     use CertificateFault as Fault;
     let told = |fault, what: &str| (fault, what.to_owned());
@@ -151,7 +152,7 @@ fn certificate(error: &CertificateError) -> (CertificateFault, String) {
     }
 }
 
-/// What an alert says of the certificate that we show.
+/// The fault of the client certificate that the alert names; `None` for other alerts.
 fn by_client(alert: Alert, shown: ShownCertificate, now: i64) -> Option<(ClientFault, String)> {
     let said = match alert {
         Alert::NoCertificate
@@ -162,10 +163,10 @@ fn by_client(alert: Alert, shown: ShownCertificate, now: i64) -> Option<(ClientF
         | Alert::CertificateUnknown
         | Alert::UnknownCA
         | Alert::AccessDenied
-        // The signature in our certificate isn't its issuer's: a CA made anew under its old name.
+        // The signature of the client certificate isn't its issuer's: the CA was created anew under its old name.
         | Alert::DecryptError
         | Alert::CertificateRequired => true,
-        // Under TLS 1.2 many servers refuse the lack of a certificate, or one of another issuer, by this alone.
+        // With TLS 1.2 many servers send only this alert where the certificate is missing or of another issuer.
         Alert::HandshakeFailure => shown.asked,
         _ => false,
     };
@@ -206,7 +207,7 @@ fn by_client(alert: Alert, shown: ShownCertificate, now: i64) -> Option<(ClientF
     Some((fault, what))
 }
 
-/// What any other alert says that doesn't pass by itself.
+/// The TLS mismatch that any other alert stands for; `None` where it may pass by itself.
 fn by_alert(alert: Alert) -> Option<(TlsFault, &'static str)> {
     match alert {
         Alert::ProtocolVersion => Some((
@@ -229,7 +230,7 @@ fn by_alert(alert: Alert) -> Option<(TlsFault, &'static str)> {
     }
 }
 
-/// An alert under the name that other tools have for it.
+/// The name of an alert in the spelling of openssl.
 fn name(alert: Alert) -> &'static str {
     match alert {
         Alert::NoCertificate => "no_certificate",
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_blamed_only_for_what_is_said_about_them() {
+    fn a_certificate_is_blamed_only_for_an_error_that_names_it() {
         let theirs = Tls::InvalidCertificate(CertificateError::Expired);
         assert_eq!(
             told(&theirs, shown(true)),
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_no_mismatch() {
+    fn a_transient_tls_error_is_no_mismatch() {
         for error in [
             Tls::AlertReceived(Alert::InternalError),
             Tls::AlertReceived(Alert::UserCanceled),
@@ -328,7 +329,7 @@ mod tests {
         ] {
             assert_eq!(told(&error, shown(true)), None, "{error}");
         }
-        // A line that was garbled later on says nothing of what the platform speaks.
+        // A record garbled after the handshake says nothing about the platform's TLS.
         let garbled = Tls::InvalidMessage(InvalidMessage::InvalidContentType);
         assert_eq!(by_tls(&garbled, shown(false), NOW, false), None);
     }

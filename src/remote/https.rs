@@ -16,22 +16,22 @@ use super::tls::{self, Identity, TlsError, TlsSettings};
 use super::{body, failure};
 use crate::api::names::Endpoint;
 
-/// How long a connection is kept unused. The platform's own clients let go after 15 s; being earlier
-/// than the platform avoids sending into a connection that it is closing.
+/// How long an idle connection is kept. The platform's own clients close after 15 s; closing before the platform does
+/// avoids sending a request into a connection that is closing.
 const IDLE: Duration = Duration::from_secs(10);
 const USER_AGENT: &str = concat!("version-package-operator/", env!("CARGO_PKG_VERSION"));
 
-/// A connection pool to one endpoint. `HTTPS_PROXY` and `NO_PROXY` of the environment count, as everywhere.
+/// A connection pool to one endpoint. Honours `HTTPS_PROXY` and `NO_PROXY`.
 pub(super) struct Pool {
-    /// What every URL begins with.
+    /// The beginning of every URL: scheme, host, port and the path of the endpoint.
     base: String,
     http: Client,
     identity: Arc<Identity>,
 }
 
 impl Pool {
-    /// A pool whose connections stand within `connect`, TLS included; and how many certificates were read from `ca.crt`,
-    /// where the system's aren't trusted.
+    /// A pool that allows `connect` for connecting, including the TLS handshake. Also returns how many certificates
+    /// were read from `ca.crt`; `None` where the system's certificates are trusted.
     pub(super) fn new(
         endpoint: &Endpoint,
         tls: &TlsSettings,
@@ -44,7 +44,7 @@ impl Pool {
         let mut builder = Client::builder();
         if let Some(other) = address.other_name {
             headers.insert(HOST, other.host);
-            // No proxy stands before the endpoint, or this name wouldn't be asked for.
+            // The override exists only without a proxy, so reqwest must not look for one.
             builder = builder.dns_resolver(other.lookup).no_proxy();
         }
         let http = builder

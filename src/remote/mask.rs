@@ -1,43 +1,43 @@
-//! Hides secrets in a text that came from outside, in the spellings in which it may come back: raw, as a form or a URL
-//! encodes it, and as JSON or HTML escapes it, also where one text mixes them. Pure.
+//! Masks secrets in text of others, in all spellings in which a secret may come back: raw, form or URL encoded, JSON or
+//! HTML escaped, and mixtures of these. Pure.
 
 use std::borrow::Cow;
 
 use crate::plain::visible;
 
-/// What stands in place of a secret.
+/// The replacement of a secret.
 const MASK: &str = "***";
-/// The most bytes that UTF-8 gives one character.
+/// The most bytes of one character in UTF-8.
 const UTF8: usize = 4;
-/// The most bytes of `&#x10ffff;`, with some zeros before the number.
+/// The most bytes of an HTML entity: `&#x10ffff;` with some leading zeros.
 const LONGEST_ENTITY: usize = 16;
-/// A secret of so many characters is in no text by chance.
+/// From this length on, in characters, a secret doesn't occur in a text by chance.
 const LONG: usize = 8;
-/// So many characters at the beginning of a longer secret are hidden too, with all of it that follows them. So what a place in
-/// a text costs that holds no secret doesn't grow with the secret.
+/// Of a longer secret this many leading characters are enough to be masked, together with all that match after them. So
+/// the cost at a place without a secret doesn't grow with the length of the secret.
 const TELLING: usize = 16;
 
-/// So many readings of a text are followed at a time, the shortest and the longest ones: a row of backslashes has as many as
-/// it has characters.
+/// The limit of readings that are followed at the same time; the shortest and the longest ones are kept. A row of n
+/// backslashes has n readings.
 const READINGS: usize = 64;
 
-/// Secrets as they are looked for.
+/// Secrets to be masked, as visible characters.
 pub(crate) struct Mask(Vec<Vec<char>>);
 
 impl Mask {
-    /// Hides these secrets. An empty one, or one of invisible characters alone, is never found.
+    /// A mask of these secrets. An empty secret, or one of invisible characters only, never matches.
     pub(crate) fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let seen = |secret: &str| secret.chars().filter_map(visible).collect();
         Self(secrets.into_iter().map(seen).collect())
     }
 
-    /// Hides only those that no text holds by chance.
+    /// A mask of only those secrets that no text holds by chance.
     pub(crate) fn of_long_ones(&self) -> Self {
         let long = self.0.iter().filter(|secret| secret.len() >= LONG);
         Self(long.cloned().collect())
     }
 
-    /// `text` without the secrets, otherwise as it is up to so many bytes; what follows them is left out.
+    /// `text` with the secrets masked and cut after `limit` bytes; borrowed where it holds no secret.
     pub(crate) fn hide<'a>(&self, text: &'a str, limit: usize) -> Cow<'a, str> {
         let mut hidden = String::new();
         let (mut rest, mut kept) = (text, text);
@@ -63,8 +63,8 @@ impl Mask {
         }
     }
 
-    /// `text` without the secrets, control characters, and invisible ones that change what people read; cut to `limit`
-    /// characters. No cut leaves a part of a secret, and nothing left out puts one together again.
+    /// `text` without secrets, control characters and invisible characters that change what people read, cut to `limit`
+    /// characters. A cut never leaves a part of a secret, and removed characters never join into a secret.
     pub(crate) fn clean(&self, text: &str, limit: usize) -> String {
         let mut clean = String::new();
         let (mut rest, mut length) = (text, 0);
@@ -90,9 +90,9 @@ impl Mask {
         clean
     }
 
-    /// How many bytes at the beginning of `text` spell a secret, or enough of its beginning: the most that do.
+    /// The length in bytes of the longest secret that `text` begins with, or of the leading part of a secret.
     fn found_at(&self, text: &str) -> Option<usize> {
-        // What is invisible at the beginning belongs to no secret.
+        // A match must not begin with an invisible character.
         visible(text.chars().next()?)?;
         self.0
             .iter()
@@ -101,7 +101,7 @@ impl Mask {
     }
 }
 
-/// How many bytes at the beginning of `text` spell this secret, or enough of its beginning: of several readings the longest.
+/// The length in bytes of the longest reading of `secret` that `text` begins with, or of its leading part.
 fn spelled(secret: &[char], text: &str) -> Option<usize> {
     let (plain, end) = plainly_spelled(secret, text);
     let (mut ends, mut open, mut next) = (vec![end], Vec::new(), Vec::new());
@@ -130,7 +130,7 @@ fn spelled(secret: &[char], text: &str) -> Option<usize> {
     ends.last().copied().filter(|end| *end > 0)
 }
 
-/// How many characters of the secret stand at the beginning of `text` that have one reading only, and their bytes.
+/// How many characters of `secret` stand unescaped at the beginning of `text`, and their length in bytes.
 fn plainly_spelled(secret: &[char], text: &str) -> (usize, usize) {
     let (mut plain, mut end) = (0, 0);
     for (wanted, c) in secret.iter().zip(text.chars()) {
@@ -142,7 +142,7 @@ fn plainly_spelled(secret: &[char], text: &str) -> (usize, usize) {
     (plain, end)
 }
 
-/// The characters that `text` may begin with, and how many bytes spell each: as it stands, of a form or URL, of JSON, of HTML.
+/// The characters that `text` may begin with, and the length in bytes of each spelling: raw, form or URL, JSON, HTML.
 fn readings(text: &str) -> [Option<(char, usize)>; 2] {
     let Some(first) = text.chars().next() else {
         return [None, None];
@@ -157,7 +157,7 @@ fn readings(text: &str) -> [Option<(char, usize)>; 2] {
     [Some((first, first.len_utf8())), spelled]
 }
 
-/// `%C3%BC` and the like.
+/// Decodes a percent-encoded character such as `%C3%BC`.
 fn percent(text: &str) -> Option<(char, usize)> {
     let mut bytes = Vec::with_capacity(UTF8);
     for part in text.as_bytes().chunks(3).take(UTF8) {
@@ -174,7 +174,7 @@ fn percent(text: &str) -> Option<(char, usize)> {
     None
 }
 
-/// `\"`, `\u00fc`, and pairs such as `\ud83d\ude00`.
+/// Decodes a JSON escape: `\"`, `\u00fc`, or a surrogate pair such as `\ud83d\ude00`.
 fn json(text: &str) -> Option<(char, usize)> {
     let read = match text.as_bytes().get(1)? {
         b'"' => '"',
@@ -199,7 +199,7 @@ fn json(text: &str) -> Option<(char, usize)> {
     Some((read, 2))
 }
 
-/// `&#252;`, `&#xfc;`, and the names that every page uses.
+/// Decodes an HTML entity: `&#252;`, `&#xfc;`, or one of the common named entities.
 fn html(text: &str) -> Option<(char, usize)> {
     let end = text
         .bytes()
@@ -224,19 +224,19 @@ fn html(text: &str) -> Option<(char, usize)> {
     Some((read, end + 1))
 }
 
-/// The number in `\u00fc`.
+/// Decodes the UTF-16 unit of `\u00fc`.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let all = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     all.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
-/// What is left of `text` after so many bytes.
+/// The rest of `text` after `bytes` bytes; empty where there is none.
 fn after(text: &str, bytes: usize) -> &str {
     text.get(bytes..).unwrap_or_default()
 }
 
-/// What of `whole` stands before `rest`, which is its end.
+/// The part of `whole` before its suffix `rest`.
 fn before<'a>(whole: &'a str, rest: &str) -> &'a str {
     let length = whole.len().saturating_sub(rest.len());
     whole.get(..length).unwrap_or_default()
@@ -248,7 +248,7 @@ mod tests {
 
     use super::*;
 
-    /// Spells each character in one of the ways in which it may come back.
+    /// Spells `c` in one of the supported encodings, chosen by `way`.
     #[expect(clippy::format_collect, reason = "a few bytes of one character")]
     fn spell(c: char, way: u8) -> String {
         let mut utf8 = [0; 4];
@@ -274,7 +274,7 @@ mod tests {
         }
     }
 
-    /// Every character of `secret` in the same way.
+    /// Spells every character of `secret` in the same encoding.
     fn spelled_in(secret: &str, way: u8) -> String {
         secret.chars().map(|c| spell(c, way)).collect()
     }
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_readings_the_longer_one_is_hidden() {
+    fn the_longer_of_two_readings_is_hidden() {
         let hide = |secret: &str, text: &str| Mask::of([secret]).hide(text, 256).into_owned();
         assert_eq!(hide("%2", "a%252b"), "a***b");
         assert_eq!(hide("a b", "xa+by a b"), "x***y ***");
@@ -302,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn each_of_several_secrets_is_hidden_the_longer_one_where_both_begin() {
+    fn all_secrets_are_hidden_and_the_longer_one_where_two_begin_alike() {
         let mask = Mask::of(["abc", "abcdefgh", ""]);
         assert_eq!(mask.hide("abcd abcdefgh", 256), "***d ***");
         assert_eq!(mask.of_long_ones().hide("abcd abcdefgh", 256), "abcd ***");
     }
 
     #[test]
-    fn the_beginning_of_a_long_secret_is_hidden_too_and_what_is_beyond_the_limit_left_out() {
+    fn the_beginning_of_a_long_secret_is_hidden_and_text_beyond_the_limit_is_cut() {
         let mask = Mask::of(["0123456789abcdefghij"]);
         assert_eq!(mask.hide("x 0123456789abcdefgh y", 256), "x *** y");
         assert_eq!(mask.hide("x 0123456789abcde y", 256), "x 0123456789abcde y");
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_begins_like_the_secret_everywhere_costs_no_more_than_its_length() {
+    fn a_text_full_of_partial_matches_takes_linear_time() {
         let mask = Mask::of([&*format!("{}b", "a".repeat(4095))]);
         for text in ["a".repeat(1 << 20), "%61".repeat(1 << 18)] {
             assert_eq!(mask.hide(&text, text.len()).trim_matches('*'), "");
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_many_readings_costs_no_more_than_its_length_either() {
+    fn a_text_of_many_readings_takes_linear_time() {
         let secrets = [4095, 10].map(|length| format!("{}b", "\\".repeat(length)));
         let mask = Mask::of(secrets.iter().map(|secret| &**secret));
         let text = "\\".repeat(1 << 17);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_leaves_no_part_of_a_secret_and_a_long_text_costs_no_more_than_its_beginning() {
+    fn a_cut_leaves_no_part_of_a_secret_and_the_rest_of_a_long_text_costs_nothing() {
         let mask = Mask::of(["hunter2"]);
         assert_eq!(mask.clean("12345hunter2", 8), "12345***");
         assert_eq!(mask.clean("123456hunter2", 8), "123456*…");
@@ -378,13 +378,13 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_secret_stays(text in "\\PC{0,80}", secret in "[\u{4e00}-\u{4fff}]{3}") {
+        fn text_without_a_secret_is_unchanged(text in "\\PC{0,80}", secret in "[\u{4e00}-\u{4fff}]{3}") {
             prop_assume!(!text.contains('%') && !text.contains('\\') && !text.contains(&secret));
             prop_assert_eq!(Mask::of([&*secret]).hide(&text, 1024), &*text);
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in any::<String>(), secret in any::<String>(), limit in 1_usize..40) {
+        fn masking_never_panics(text in any::<String>(), secret in any::<String>(), limit in 1_usize..40) {
             let mask = Mask::of([&*secret]);
             prop_assert!(mask.hide(&text, limit).len() <= limit * MASK.len() + UTF8);
             prop_assert!(mask.clean(&text, limit).chars().count() <= limit);

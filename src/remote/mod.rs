@@ -1,4 +1,4 @@
-//! The platform's HTTP API: calls out, answers in, and what an answer means.
+//! The platform's HTTP API: requests, answers and their meaning.
 
 mod address;
 pub mod answer;

@@ -1,10 +1,10 @@
-//! Walking the list of packages page by page. Pure: each page is a call of its own.
+//! Paging through the list of packages. Pure: each page is a call of its own.
 
 use super::wire::CategoryInfo;
 
-/// How many packages one page holds: the most that the platform gives (reference, section 3).
+/// How many packages one page holds: the platform's maximum (reference, section 3).
 pub const PAGE_SIZE: u32 = 100;
-/// How many pages a walk reads at most: a million packages, or a platform whose total is not true.
+/// The most pages of one walk, for one million packages. It bounds a walk whose total count is wrong.
 pub const MAX_PAGES: u32 = 10_000;
 
 /// One page of the list of packages.
@@ -12,23 +12,23 @@ pub const MAX_PAGES: u32 = 10_000;
 pub struct Page {
     /// The packages of this page.
     pub data: Vec<CategoryInfo>,
-    /// How many there are over all pages.
+    /// The number of packages on all pages.
     pub total_count: u64,
 }
 
-/// What follows one page of the list.
+/// The step after one page of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Read this page.
+    /// Read the page with this number.
     Page(u32),
-    /// All was read.
+    /// The whole list was read.
     Complete,
-    /// More was promised than [`MAX_PAGES`] hold: what was read is not the whole list.
+    /// The total count exceeds [`MAX_PAGES`] pages: the packages that were read aren't the whole list.
     TooMany,
 }
 
-/// What follows `page`, which is page number `number` and came after `read` packages of the pages
-/// before it. The walk starts at page 0 and ends with an empty page or when the total is read.
+/// The step after page `number`; the pages before it held `read` packages. A walk starts at page 0 and ends with an
+/// empty page or when the total count is reached.
 pub fn next_page(number: u32, read: u64, page: &Page) -> Next {
     let read = read.saturating_add(page.data.len() as u64);
     if page.data.is_empty() || read >= page.total_count {
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_ends_when_the_total_is_read_or_a_page_is_empty() {
+    fn a_walk_ends_at_the_total_count_or_at_an_empty_page() {
         assert_eq!(next_page(0, 0, &page(0, 0)), Next::Complete);
         assert_eq!(next_page(0, 0, &page(100, 100)), Next::Complete);
         assert_eq!(next_page(0, 0, &page(100, 101)), Next::Page(1));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_that_would_not_end_says_that_it_is_not_complete() {
+    fn a_walk_with_too_many_pages_ends_as_incomplete() {
         let (mut number, mut read) = (0, 0);
         let full = page(1, u64::MAX);
         while let Next::Page(next) = next_page(number, read, &full) {

@@ -1,5 +1,5 @@
-//! PEM as people really have it. It is read as openssl reads it, and a text that can't be read is
-//! told of in words that repeat nothing of it: it may be a private key under the wrong name.
+//! A tolerant PEM reader: it accepts what openssl accepts. Errors repeat nothing of the text, which may be a private
+//! key under the wrong name.
 
 use std::fmt;
 
@@ -13,39 +13,39 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// What `-----BEGIN` is in base64.
+/// `-----BEGIN` in base64.
 const BEGIN_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
 
-/// Why a text holds nothing that can be used. Nothing of the text is in it.
+/// The reason why a text can't be used. Holds nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PemFault {
-    /// It is UTF-16.
+    /// The text is UTF-16.
     Utf16,
-    /// It is the binary form.
+    /// The text is in binary form (DER or PKCS#12).
     Binary,
-    /// It is the base64 of PEM.
+    /// The text is the base64 encoding of PEM.
     Base64Twice,
-    /// It has no block at all.
+    /// The text has no PEM block.
     NoBlock,
-    /// Its line ends are gone.
+    /// The line ends are missing.
     NoLineEnds,
-    /// A block has no end, or another's.
+    /// A block has no END line, or one of another label.
     NoEnd,
-    /// What stands in a block is no base64.
+    /// The content of a block isn't base64.
     NotBase64,
-    /// There are private keys, and no certificate.
+    /// There are private keys but no certificate.
     KeyForCertificate,
-    /// There are certificates, and no private key.
+    /// There are certificates but no private key.
     CertificateForKey,
-    /// There are blocks, but none of the kind that is needed.
+    /// There are blocks, but none of the needed kind.
     OtherBlocks,
-    /// The private key needs a password.
+    /// The private key is encrypted with a password.
     Locked,
-    /// The certificate of this number, counted from 1, can't be read as one.
+    /// The certificate with this number, counted from 1, can't be parsed.
     BadCertificate(usize),
-    /// The certificate of this number says itself that it isn't to be trusted for servers.
+    /// The certificate with this number, counted from 1, has trust settings that exclude servers.
     NotForServers(usize),
-    /// The private key is of a kind that can't be used.
+    /// The kind of the private key isn't supported.
     KindOfKey,
 }
 
@@ -70,11 +70,11 @@ impl fmt::Display for PemFault {
     }
 }
 
-/// The kinds of block that matter here.
+/// The kinds of PEM block that this reader distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Certificate,
-    /// A certificate, and after it what it is trusted for.
+    /// A certificate followed by its trust settings, as openssl writes it.
     TrustedCertificate,
     Key(&'static str),
     LockedKey,
@@ -103,14 +103,14 @@ impl Kind {
     }
 }
 
-/// One block: what it is, and its base64 without blanks and line ends.
+/// One PEM block: its kind, and its base64 without white space.
 struct Block {
     kind: Kind,
     base64: SecretSlice<u8>,
 }
 
 impl Block {
-    /// The block as the library's reader wants it.
+    /// The block in the form that the PEM library parses.
     fn canonical(&self, label: &str) -> SecretSlice<u8> {
         let mut text = format!("-----BEGIN {label}-----\n").into_bytes();
         text.extend(self.base64.expose_secret());
@@ -135,7 +135,7 @@ impl Block {
     }
 }
 
-/// All certificates of a text; at least one.
+/// All certificates of a text, at least one.
 pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemFault> {
     let blocks = blocks(text)?;
     let found = blocks.iter().filter(|block| block.kind.is_certificate());
@@ -172,9 +172,8 @@ pub(super) fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, PemFault> {
     }
 }
 
-/// All blocks of a text; at least one. Whatever stands outside of blocks is passed over, as are a byte order
-/// mark, blanks at both ends of a line, headers in a block, and the line end that is missing where two
-/// files were joined.
+/// All blocks of a text, at least one. Text outside of blocks is skipped, as are a byte order mark, white space at both
+/// ends of a line, and headers of a block. The line end between two joined files may be missing.
 fn blocks(text: &[u8]) -> Result<Vec<Block>, PemFault> {
     let mut blocks = Vec::new();
     let mut open: Option<Open<'_>> = None;
@@ -188,7 +187,7 @@ fn blocks(text: &[u8]) -> Result<Vec<Block>, PemFault> {
             let after = after.strip_prefix(block.label).ok_or(PemFault::NoEnd)?;
             let after = after.strip_prefix(DASHES).ok_or(PemFault::NoEnd)?;
             blocks.extend(open.take().map(Open::close));
-            // The next block follows at once where two files were joined without a line end.
+            // Two files were joined without a line end: the next block begins on this line.
             line = position(after, BEGIN).map_or(&[][..], |at| &after[at..]);
         }
         if let Some(after) = line.strip_prefix(BEGIN) {
@@ -202,11 +201,11 @@ fn blocks(text: &[u8]) -> Result<Vec<Block>, PemFault> {
     }
 }
 
-/// A block whose end hasn't come yet.
+/// A block whose END line hasn't come yet.
 struct Open<'a> {
     label: &'a [u8],
     base64: Vec<u8>,
-    /// Whether what comes may still be headers.
+    /// Whether the next line may be a header.
     head: bool,
     headers: bool,
 }
@@ -225,7 +224,7 @@ impl<'a> Open<'a> {
         if position(line, DASHES).is_some() {
             return Err(PemFault::NoEnd);
         }
-        // Headers end with an empty line; a header may go on in a further line.
+        // An empty line ends the headers; a header may continue on further lines.
         if self.head && line.contains(&b':') {
             self.headers = true;
         } else if line.is_empty() {
@@ -240,7 +239,7 @@ impl<'a> Open<'a> {
 
     fn close(self) -> Block {
         let kind = match Kind::of(self.label) {
-            // Only what needs a password has headers.
+            // Only an encrypted key has headers.
             Kind::Key(_) if self.headers => Kind::LockedKey,
             kind => kind,
         };
@@ -251,7 +250,8 @@ impl<'a> Open<'a> {
     }
 }
 
-/// The label of a BEGIN line, from what follows `-----BEGIN `. A line that goes on after it has lost its end.
+/// The label of a BEGIN line; `after` is the text after `-----BEGIN `. More text after the label's dashes means a lost
+/// line end.
 fn label(after: &[u8]) -> Result<&[u8], PemFault> {
     let end = position(after, DASHES).ok_or(PemFault::NoEnd)?;
     let (label, rest) = after.split_at(end);
@@ -272,7 +272,7 @@ fn trimmed(line: &[u8]) -> &[u8] {
         .map_or(line, <[u8]>::trim_ascii)
 }
 
-/// What a text is that has no block.
+/// The fault of a text without PEM blocks.
 fn without_blocks(text: &[u8]) -> PemFault {
     let contains = |part: &[u8]| position(text, part).is_some();
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || contains(b"-\0-\0-\0") {
@@ -288,7 +288,7 @@ fn without_blocks(text: &[u8]) -> PemFault {
     }
 }
 
-/// Whether what follows a trusted certificate lets it be trusted for servers; `None` where it can't be read.
+/// Whether the trust settings of a certificate allow servers; `None` where the settings can't be parsed.
 fn serves_servers(settings: &[u8]) -> Option<bool> {
     const SERVERS: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
     const EVERYTHING: &[u8] = &[0x06, 0x04, 0x55, 0x1d, 0x25, 0x00];

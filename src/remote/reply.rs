@@ -1,4 +1,4 @@
-//! What an understood answer says: the token, one package, one page. Pure.
+//! Parses successful answers: the token, one package, one page. Pure.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,22 +12,23 @@ use super::pages::{PAGE_SIZE, Page};
 use super::wire::CategoryInfo;
 use crate::api::names::FileId;
 
-/// How long a token lives where the platform doesn't say (reference, section 1).
+/// The lifetime of a token where the platform names none, in seconds (reference, section 1).
 const DEFAULT_LIFE: i64 = 3600;
-/// The longest life that is believed, in seconds: a token is renewed once a day at least.
+/// The longest lifetime that is believed, in seconds: a token is renewed at least once a day.
 const LONGEST_LIFE: i64 = 86_400;
-/// The longest token that is taken; the platform documents 256 characters.
+/// The longest token that is accepted, in bytes; the platform documents 256 characters.
 const LONGEST_TOKEN: usize = 4096;
 
-/// The most that is read of one field of a package, in bytes: more than any field of an object can name.
+/// The longest part of a package's field that is searched for secrets, in bytes: longer than any field that a
+/// VersionPackage can name.
 const LONGEST_FIELD: usize = 2048;
 
-/// A login that succeeded.
+/// The result of a successful login.
 #[derive(Debug)]
 pub struct Login {
-    /// The token for all other calls.
+    /// The access token for all other calls.
     pub access_token: SecretString,
-    /// How long it lives: 1 s to one day.
+    /// The lifetime of the token: 1 s to one day.
     pub expires_in: Duration,
 }
 
@@ -39,7 +40,7 @@ struct LoginReply<'a> {
     expires_in: Option<&'a RawValue>,
 }
 
-/// The token of a login, or what the answer lacks.
+/// Parses the answer to a login. The error says what the answer lacks.
 pub(super) fn login(body: &[u8]) -> Result<Login, &'static str> {
     let reply: LoginReply<'_> =
         serde_json::from_slice(body).map_err(|_| "an answer without an accessToken")?;
@@ -48,7 +49,7 @@ pub(super) fn login(body: &[u8]) -> Result<Login, &'static str> {
     if !fits || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("an accessToken that no header can carry");
     }
-    // A number in some editions of the reference, a numeric text in others.
+    // Some editions of the reference have a number here, others a string of digits.
     let life = reply
         .expires_in
         .and_then(|raw| raw.get().trim_matches('"').trim().parse::<i64>().ok())
@@ -60,7 +61,7 @@ pub(super) fn login(body: &[u8]) -> Result<Login, &'static str> {
     })
 }
 
-/// The package of a look-up, which must be the one that was asked for. What `mask` hides is hidden in its fields.
+/// Parses the answer to a look-up, which must hold the package `asked`. Secrets in its fields are masked.
 pub(super) fn package(
     body: &[u8],
     asked: &FileId,
@@ -101,7 +102,8 @@ fn hidden(mut package: CategoryInfo, mask: &Mask) -> CategoryInfo {
         date,
         upload_time,
     ];
-    // By its id a package is found again: a short secret may be a part of it by chance.
+    // The operator finds a package by its id, so only long secrets are masked in it: a short one may occur there by
+    // chance.
     let long = mask.of_long_ones();
     let texts = texts.into_iter().map(|text| (text, mask));
     for (text, mask) in texts.chain([(file_id, &long)]) {
@@ -121,8 +123,8 @@ struct ListReply<'a> {
     total_count: &'a RawValue,
 }
 
-/// One page of the list. A page without its total is refused, as no walk could tell its end from a cut; so is one of more
-/// packages than are ever asked for.
+/// Parses one page of the list. Refuses a page without a total count, as a walk couldn't tell the end of the list from
+/// a cut, and a page with more packages than were asked for.
 pub(super) fn page(body: &[u8], mask: &Mask) -> Result<Page, &'static str> {
     let reply: ListReply<'_> =
         serde_json::from_slice(body).map_err(|_| "an answer that isn't a page of packages")?;
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_life_of_a_token_is_read_from_a_number_or_a_text_and_kept_sane() {
+    fn the_lifetime_of_a_token_is_read_from_a_number_or_a_string_and_bounded() {
         for (said, seconds) in [
             ("3600", 3600),
             ("\"7200\"", 7200),
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_without_a_token_that_a_header_can_carry_is_none() {
+    fn a_login_needs_a_token_that_fits_into_a_header() {
         for reply in [
             "{}",
             "",
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_needs_its_data_and_its_total() {
+    fn a_page_needs_its_data_and_its_total_count() {
         let reply = br#"{"data":[{"fileId":"a"}],"pageNo":0,"pageSize":100,"totalCount":"7"}"#;
         let page_read = page(reply, &mask()).unwrap();
         assert_eq!((page_read.data.len(), page_read.total_count), (1, 7));
@@ -246,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_makes_a_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..512)) {
+        fn parsing_never_panics(body in proptest::collection::vec(any::<u8>(), 0..512)) {
             let _ = login(&body);
             let _ = page(&body, &mask());
             let _ = package(&body, &"a".parse().unwrap(), &mask());

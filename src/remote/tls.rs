@@ -1,4 +1,4 @@
-//! Trust and identity of the connection to the platform.
+//! TLS of the connection to the platform: trusted certificates and the client certificate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,55 +23,55 @@ use secrecy::ExposeSecret;
 use super::certificate::{self, OtherNames, Validity};
 use super::pem::{self, PemFault};
 
-/// How the platform is trusted, and who we say we are. PEM throughout.
+/// The TLS settings of a Platform, in PEM.
 #[derive(Clone, Default)]
 pub struct TlsSettings {
-    /// The certificates that are trusted instead of the system's.
+    /// The trusted certificates, which replace the system's.
     pub ca: Option<Vec<u8>>,
-    /// Our certificate chain and its key.
+    /// The client certificate chain and its private key.
     pub client: Option<(Vec<u8>, secrecy::SecretSlice<u8>)>,
     /// The name that the platform's certificate must carry, where it isn't the endpoint's host.
     pub server_name: Option<String>,
 }
 
-/// Why TLS settings can't be used, in the words of the person who wrote them. Nothing of a Secret is in it,
-/// so nothing of what a parser said that has seen one.
+/// The reason why TLS settings can't be used, in the field names of the Platform and its Secrets. Holds nothing of a
+/// Secret, so no parser message either.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
-    /// The trusted certificates can't be read.
+    /// The trusted certificates (`ca.crt`) can't be read.
     #[error("ca.crt {0}")]
     Ca(PemFault),
-    /// Our certificates can't be read.
+    /// The client certificate chain (`tls.crt`) can't be read.
     #[error("tls.crt {0}")]
     Chain(PemFault),
-    /// Our key can't be read.
+    /// The private key (`tls.key`) can't be read.
     #[error("tls.key {0}")]
     Key(PemFault),
-    /// Our certificate and our key don't belong together.
+    /// The private key doesn't belong to the client certificate.
     #[error("tls.key is not the key of the first certificate of tls.crt")]
     OtherKey,
-    /// Nothing says whom to trust.
+    /// Neither the settings nor the system provide trusted certificates.
     #[error("tls.caSecretRef must name a Secret, as no trusted certificates are installed here")]
     NoRoots,
-    /// The server name is none.
+    /// The server name is neither a DNS name nor an IP address. Holds the first 64 characters of it.
     #[error("tls.serverName {0:?} is neither a DNS name nor an IP address")]
     ServerName(String),
-    /// The client can't be made of settings that are readable each by itself.
+    /// Each setting can be read, but the TLS library refuses the combination.
     #[error("tls can't be used as a whole")]
     Setup,
 }
 
-/// What a connection needs of its TLS settings.
+/// The TLS configuration of a connection.
 pub(super) struct Prepared {
-    /// The settings as the TLS library takes them.
+    /// The settings in the form of the TLS library.
     pub config: ClientConfig,
-    /// How many certificates were read from `ca.crt`; `None` where the system's are trusted.
+    /// How many certificates were read from `ca.crt`; `None` where the system's certificates are trusted.
     pub trusted: Option<usize>,
-    /// Who we say we are.
+    /// The client certificate.
     pub identity: Arc<Identity>,
 }
 
-/// Reads `settings`. TLS 1.2 or 1.3, on ring, whatever provider the process may have installed.
+/// Builds the TLS configuration: TLS 1.2 or 1.3 with the `ring` provider, whatever default provider the process has.
 pub(super) fn prepare(settings: &TlsSettings) -> Result<Prepared, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let (trust, trusted) = Trust::of(settings, &provider)?;
@@ -89,20 +89,20 @@ pub(super) fn prepare(settings: &TlsSettings) -> Result<Prepared, TlsError> {
     })
 }
 
-/// Whom we trust: who was issued by one of the trusted certificates, or is one of them.
+/// The check of the platform's certificate: a trusted certificate issued it, or it is itself a trusted one.
 #[derive(Debug)]
 struct Trust {
-    /// The certificates that may have issued the platform's.
+    /// The certificates that may have issued the platform's certificate.
     roots: RootCertStore,
-    /// The certificates that the platform may show itself.
+    /// The certificates that the platform may present themselves.
     pinned: Vec<CertificateDer<'static>>,
-    /// The name that counts in place of the endpoint's host.
+    /// The name that the certificate must carry in place of the endpoint's host.
     name: Option<ServerName<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Trust {
-    /// Also how many certificates were given.
+    /// The trust of these settings, and how many certificates `ca.crt` holds.
     fn of(
         settings: &TlsSettings,
         provider: &CryptoProvider,
@@ -126,7 +126,7 @@ impl Trust {
     }
 }
 
-/// Those that may issue others, and all. A server's own certificate is trusted and issues nothing.
+/// The CA certificates as roots, and all certificates. A server's own certificate is trusted, but as an issuer of none.
 fn private_roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), PemFault> {
     let certificates = pem::certificates(pem)?;
     let (mut roots, mut others) = (RootCertStore::empty(), RootCertStore::empty());
@@ -142,7 +142,7 @@ fn private_roots(pem: &[u8]) -> Result<(RootCertStore, Vec<CertificateDer<'stati
     Ok((roots, certificates))
 }
 
-/// What the system trusts. Single certificates that can't be read don't take the others away.
+/// The certificates that the system trusts. Single unreadable ones are skipped.
 fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -203,11 +203,11 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Who we say we are. It remembers whether the platform ever asked: under TLS 1.2 many servers refuse the
-/// lack of a certificate by a plain "handshake failure", which alone could mean anything.
+/// The client certificate. Records whether the platform has requested one: with TLS 1.2 many servers refuse a missing
+/// certificate with a plain "handshake failure", which could mean anything else without a request.
 pub(super) struct Identity {
     shown: Option<Arc<CertifiedKey>>,
-    /// When the certificate that we show counts, where there is one that can be read.
+    /// The validity period of the client certificate; `None` without one, or where it can't be parsed.
     pub validity: Option<Validity>,
     asked: AtomicBool,
 }
@@ -226,12 +226,12 @@ impl Identity {
         })
     }
 
-    /// Whether the platform ever asked.
+    /// Whether the platform has requested a client certificate.
     pub fn was_asked_for(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Whether there is a certificate to show.
+    /// Whether a client certificate is configured.
     pub fn is_there(&self) -> bool {
         self.shown.is_some()
     }
@@ -248,7 +248,7 @@ fn certified(
     let key = key.map_err(|_| TlsError::Key(PemFault::KindOfKey))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
-        // Some kinds of key can't tell.
+        // For some kinds of key the library can't compare key and certificate.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
         Err(Error::InconsistentKeys(_)) => Err(TlsError::OtherKey),
         Err(_) => Err(TlsError::Chain(PemFault::BadCertificate(1))),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_can_not_be_used_are_refused_in_the_words_of_their_keys() {
+    fn unusable_settings_are_refused_with_the_name_of_their_key() {
         let (certificate, key) = pair();
         let (_, foreign_key) = pair();
         let ca = |pem: &[u8]| TlsSettings {

@@ -18,7 +18,7 @@ fn word(call: Call, status: u16, body: &str) -> &'static str {
     answer(call, status, body).as_str()
 }
 
-/// Both shapes, each with the code as text and as number.
+/// Both error shapes, each with the code as a string and as a number.
 fn shapes(code: &str, text: &str) -> [String; 4] {
     [
         format!(r#"{{"error_code":"{code}","error_desc":"{text}"}}"#),
@@ -28,7 +28,7 @@ fn shapes(code: &str, text: &str) -> [String; 4] {
     ]
 }
 
-/// (code, the statuses it is documented under, meaning for login, list, show, delete).
+/// (code, the statuses that the reference documents for it, the meaning for login, list, show and delete).
 #[rustfmt::skip]
 const CODES: &[(&str, &[u16], [&str; 4])] = &[
     ("1010009", &[403], ["Throttled"; 4]),
@@ -63,7 +63,7 @@ const CODES: &[(&str, &[u16], [&str; 4])] = &[
     ("100501", &[503], ["Unavailable"; 4]),
 ];
 
-/// The codes that can't come from these calls: the status speaks. (status, meaning, codes).
+/// Codes of other calls, for which the status decides: (status, meaning, codes).
 #[rustfmt::skip]
 const OTHERS: &[(u16, &str, &[u32])] = &[
     (400, "Unexpected", &[
@@ -103,7 +103,7 @@ fn every_code_of_the_reference_has_its_meaning_in_both_shapes_for_every_call() {
             .flat_map(|call| codes.iter().map(move |code| (*call, code.to_string())))
         {
             for body in shapes(&code, "some text") {
-                // What a 2xx to a delete means, a look-up tells.
+                // Only a look-up tells the meaning of a 2xx to a delete.
                 let unproven = *status == 200 && call == Delete;
                 let meaning = if unproven { "Unproven" } else { meaning };
                 assert_eq!(
@@ -118,7 +118,7 @@ fn every_code_of_the_reference_has_its_meaning_in_both_shapes_for_every_call() {
 }
 
 #[test]
-fn a_known_code_wins_over_the_status_but_gone_needs_its_404() {
+fn a_known_code_wins_over_the_status_but_gone_needs_a_404() {
     for (code, _, [.., meaning]) in CODES {
         for status in [200, 204, 302, 400, 401, 403, 404, 409, 410, 429, 500, 503] {
             let body = &shapes(code, "some text")[0];
@@ -176,10 +176,10 @@ fn code_1010004_means_too_many_calls_only_with_the_throttle_text() {
 }
 
 #[test]
-fn without_a_known_code_the_status_speaks() {
+fn without_a_known_code_the_status_decides() {
     #[rustfmt::skip]
     let table: &[(&[u16], &str, &str, &str)] = &[
-        // statuses, with no code, with an unknown code, the same for a login with no code
+        // statuses, without a code, with an unknown code, without a code for a login
         (&[200, 201, 202, 204], "Done", "Unproven", "Done"),
         (&[301, 302, 303, 307, 308], "Unexpected", "Unexpected", "Unexpected"),
         (&[400, 402, 404, 405, 406, 410, 411, 413, 415, 418, 451], "Unexpected", "Unexpected", "Unexpected"),
@@ -295,7 +295,7 @@ fn a_text_in_another_encoding_hides_no_code() {
 }
 
 #[test]
-fn an_unreadable_body_leaves_it_unknown_unless_the_status_says_all() {
+fn an_unreadable_body_leaves_the_outcome_unknown_unless_the_status_decides() {
     let said = |call, status, fault| {
         let answer = read(call, status, Err(fault), &secret());
         let detail = answer.detail().unwrap();
@@ -312,7 +312,8 @@ fn an_unreadable_body_leaves_it_unknown_unless_the_status_says_all() {
                 );
             }
         }
-        // A page that is too long, or packed in an unknown way, is not the platform's, and is as long the next time.
+        // A page that is too long, or compressed in an unknown way, isn't the platform's, and a second try gets the
+        // same.
         for fault in [BodyFault::TooLarge, BodyFault::Undecodable] {
             for status in [400, 404, 405, 410] {
                 assert_eq!(said(call, status, fault), "Unexpected", "{call:?} {status}");

@@ -1,26 +1,26 @@
-//! Why a call brought no answer, or none that can be read.
+//! The reasons why a call brought no answer, or an unreadable one.
 
-/// Why it is unknown whether a call happened.
+/// The reason why it is unknown whether a call took effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trouble {
-    /// An answer came: a 5xx, a 409, or one whose body could not be read.
+    /// An answer came: a 5xx, a 409, or one with an unreadable body.
     Answered,
     /// No connection was made; nothing was sent.
     NotConnected,
-    /// The platform's certificate is not trusted; nothing was sent.
+    /// The platform's certificate isn't trusted; nothing was sent.
     CertificateNotTrusted(CertificateFault),
-    /// The platform wants a client certificate or refuses the one shown; nothing was sent.
+    /// The platform demands a client certificate or refuses the presented one; nothing was sent.
     ClientCertificateRefused(ClientFault),
-    /// The platform speaks no TLS, or none that we speak; nothing was sent.
+    /// The platform speaks no TLS, or shares no TLS parameters with this process; nothing was sent.
     TlsMismatch(TlsFault),
     /// The connection broke after the request may have been sent.
     ConnectionLost,
-    /// No answer came within the time-out.
+    /// No answer came within the time limit.
     TimedOut,
 }
 
 impl Trouble {
-    /// Whether a person has to mend it, since it doesn't pass by itself.
+    /// Whether it takes a person to repair the cause, as it doesn't pass by itself.
     pub fn needs_person(self) -> bool {
         match self {
             Self::CertificateNotTrusted(_)
@@ -31,64 +31,64 @@ impl Trouble {
     }
 }
 
-/// What is wrong with the platform's certificate.
+/// The fault of the platform's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CertificateFault {
-    /// Nobody who is trusted has issued it.
+    /// No trusted certificate issued the certificate.
     Issuer,
-    /// It is that of a CA, and not itself among those that are trusted.
+    /// The certificate is a CA certificate, and not itself a trusted one.
     Ca,
-    /// Its time, or that of one between it and its CA, is over.
+    /// The certificate or an intermediate certificate has expired.
     Expired,
-    /// Its time, or that of one between it and its CA, has not begun.
+    /// The certificate or an intermediate certificate isn't valid yet.
     NotYetValid,
-    /// It carries other names.
+    /// The certificate carries other names than the wanted one.
     OtherName,
-    /// It carries none that counts.
+    /// The certificate carries no DNS name or IP address.
     NoName,
-    /// It is not for servers.
+    /// The purpose of the certificate excludes servers.
     Purpose,
-    /// It can't be read, or is signed in a way that nobody trusts any more.
+    /// The certificate can't be parsed, or its signature algorithm is no longer trusted.
     Unusable,
 }
 
-/// What is wrong with the certificate that we show.
+/// The fault of the client certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientFault {
-    /// There is none.
+    /// No client certificate is configured.
     Missing,
-    /// Its time is over.
+    /// The certificate has expired.
     Expired,
-    /// Its time has not begun.
+    /// The certificate isn't valid yet.
     NotYetValid,
-    /// The platform doesn't know who issued it.
+    /// The platform doesn't know the issuer of the certificate.
     Issuer,
-    /// The platform refuses it without a reason that says more.
+    /// The platform refuses the certificate without a more precise reason.
     Refused,
 }
 
-/// Why there is no TLS between the platform and us.
+/// The reason why the TLS handshake with the platform fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TlsFault {
-    /// It speaks something else.
+    /// The platform speaks another protocol than TLS.
     NotTls,
-    /// It speaks no version that we speak.
+    /// The platform supports neither TLS 1.2 nor 1.3.
     Version,
-    /// It speaks no cipher, curve or signature that we speak.
+    /// The platform and this process share no cipher, curve or signature algorithm.
     Parameters,
-    /// It serves nobody under the name that it was asked for.
+    /// The platform doesn't serve the requested server name.
     Name,
 }
 
-/// Why the body of an answer can't be read.
+/// The reason why the body of an answer can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BodyFault {
-    /// It is longer than its bound.
+    /// The body is longer than its size limit.
     TooLarge,
-    /// The connection broke before its end.
+    /// The connection broke before the end of the body.
     Cut,
-    /// Its end did not come within the time-out.
+    /// The body didn't end within the time limit.
     TimedOut,
-    /// It is compressed, and can't be unpacked.
+    /// The body can't be decompressed.
     Undecodable,
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Three certificates and the key of the first.
+/// Three self-signed certificates and the private key of the first.
 fn made() -> ([String; 3], String) {
     let one = || rcgen::generate_simple_self_signed(vec!["iot.example.com".to_owned()]).unwrap();
     let first = one();
@@ -15,7 +15,7 @@ fn read(text: &str) -> Result<usize, PemFault> {
 }
 
 #[test]
-fn bundles_are_read_as_they_are_joined_marked_labelled_and_commented() {
+fn bundles_are_read_whatever_joins_labels_and_comments_them() {
     let ([a, b, c], key) = made();
     let joined = [a.trim(), b.trim(), c.trim()].concat();
     let marked = format!("\u{feff}{a}\u{feff}{b}");
@@ -56,7 +56,7 @@ fn bundles_are_read_as_they_are_joined_marked_labelled_and_commented() {
 }
 
 #[test]
-fn what_can_not_be_read_is_told_by_how_it_is_usually_broken() {
+fn each_usual_mistake_has_its_own_fault() {
     let ([a, b, _], key) = made();
     let coded = serde_json::json!(k8s_openapi::ByteString(a.clone().into_bytes()));
     let utf16: Vec<u8> = a.bytes().flat_map(|byte| [byte, 0]).collect();
@@ -110,7 +110,7 @@ fn what_can_not_be_read_is_told_by_how_it_is_usually_broken() {
 }
 
 #[test]
-fn keys_are_read_in_each_of_their_forms_and_one_with_a_password_is_told() {
+fn keys_are_read_in_all_forms_and_an_encrypted_key_is_recognised() {
     let ([a, ..], whole) = made();
     assert!(key(whole.as_bytes()).is_ok());
     assert!(key(format!("\u{feff}{a}{whole}").as_bytes()).is_ok());
@@ -135,7 +135,7 @@ fn keys_are_read_in_each_of_their_forms_and_one_with_a_password_is_told() {
     }
 }
 
-/// A certificate with what `openssl x509 -trustout` puts after it.
+/// A certificate with trust settings after it, as `openssl x509 -trustout` writes it.
 fn trusted(settings: &[u8]) -> String {
     let ([a, ..], _) = made();
     let mut der = certificates(a.as_bytes()).unwrap().remove(0).to_vec();
@@ -148,7 +148,7 @@ fn trusted(settings: &[u8]) -> String {
 }
 
 #[test]
-fn a_trusted_certificate_is_read_without_its_settings_which_are_heeded() {
+fn the_trust_settings_of_a_certificate_are_honoured() {
     const SERVERS: [u8; 10] = [0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
     const CLIENTS: [u8; 10] = [0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
     let list = |tag: u8, oid: [u8; 10]| [&[0x30, 0x0c, tag, 0x0a][..], &oid].concat();
