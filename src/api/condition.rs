@@ -6,33 +6,33 @@ use k8s_openapi::jiff::Timestamp;
 use super::reason::Progress;
 use crate::plain::plain;
 
-/// `Ready`: always present.
+/// The condition type `Ready`, which is always present.
 pub const READY: &str = "Ready";
-/// `Reconciling`: present only while true.
+/// The condition type `Reconciling`, which is present only while true.
 pub const RECONCILING: &str = "Reconciling";
-/// `Stalled`: present only while true, never together with `Reconciling`.
+/// The condition type `Stalled`, which is present only while true and never together with `Reconciling`.
 pub const STALLED: &str = "Stalled";
 
-/// The API's bound on the message of a condition, in bytes.
+/// The API's limit of a condition's message, in bytes.
 const MESSAGE_BOUND: usize = 32_768;
 
-/// What the conditions of one object should say now.
+/// The content of the next conditions of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement<'a> {
-    /// Done, going on by itself, or waiting for a person.
+    /// Whether the object is finished, progresses by itself, or waits for a person.
     pub progress: Progress,
-    /// The CamelCase word.
+    /// The reason, in CamelCase.
     pub reason: &'a str,
-    /// One or two sentences for people.
+    /// The message: one or two sentences.
     pub message: &'a str,
-    /// The generation that was looked at.
+    /// The generation of the object that the statement is about.
     pub generation: i64,
 }
 
-/// The next list of conditions, from the previous one.
+/// The next conditions of an object, given its previous ones.
 ///
-/// `lastTransitionTime` moves only when the `status` of a condition does (API conventions), and
-/// conditions of types that aren't ours are left as they were.
+/// `lastTransitionTime` changes only with the `status` of a condition (API conventions). Conditions of other types than
+/// the three above are kept unchanged.
 pub fn merge(previous: &[Condition], verdict: &Statement<'_>, now: Timestamp) -> Vec<Condition> {
     let next = |type_: &str, status: &str| {
         let last_transition_time = previous
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_of_somebody_else_survives() {
+    fn a_condition_of_another_controller_survives() {
         let mut list = merge(&[], &verdict(Progress::Done, "Active"), at(1));
         list.push(Condition {
             type_: "Reviewed".into(),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_line_that_steers_no_terminal() {
+    fn a_message_is_one_line_without_control_characters() {
         let hostile = Statement {
             message: crate::plain::HOSTILE,
             ..verdict(Progress::Done, "Active")
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reconciling_and_stalled_are_never_there_together_and_merging_twice_changes_nothing(
+        fn reconciling_and_stalled_exclude_each_other_and_merging_is_idempotent(
             steps in proptest::collection::vec(0_u8..3, 1..20)
         ) {
             let mut list = Vec::new();

@@ -1,4 +1,4 @@
-//! The two `CustomResourceDefinition`s, as they are served: the derived schemas, with what a derive can't say.
+//! The two `CustomResourceDefinition`s: the derived schemas, with additions that a derive can't express.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::platform::Platform;
 use super::version_package::VersionPackage;
 
-/// The definitions of `VersionPackage` and `Platform`.
+/// The definitions of `VersionPackage` and `Platform`, in this order.
 pub fn definitions() -> &'static [CustomResourceDefinition; 2] {
     static DEFINITIONS: LazyLock<[CustomResourceDefinition; 2]> =
         LazyLock::new(|| [VersionPackage::crd(), Platform::crd()].map(finished));
@@ -76,7 +76,7 @@ fn tidy(name: &str, schema: &mut JSONSchemaProps) {
     }
 }
 
-/// The fields of the spec that the API server fills in where nobody does, as JSON pointers in their order.
+/// The paths of all fields with a default in the schema of the spec, as JSON pointers in their order.
 #[cfg(test)]
 pub(crate) fn defaulted(definition: &CustomResourceDefinition) -> Vec<String> {
     fn walk(path: &str, schema: &JSONSchemaProps, found: &mut Vec<String>) {

@@ -1,4 +1,4 @@
-//! What users write and read: the objects, their words and their rules. No I/O.
+//! The API types: the two kinds, their reasons and their validation. No I/O.
 
 pub mod condition;
 pub mod crds;

@@ -1,4 +1,4 @@
-//! Checked names: each is tested once on the way in and trusted afterwards.
+//! Validated names: each type checks its value once, on construction.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,44 +8,46 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The annotation that holds one object: `iodm.dev/paused: "true"`. Any value but `"false"` does.
+/// The annotation that holds the deletion of one object. Any value but `"false"` holds it.
 pub const PAUSED_ANNOTATION: &str = "iodm.dev/paused";
-/// The annotation whose new value means "try now"; echoed in `status.lastHandledRequestedAt`.
+/// The annotation whose new value triggers a retry; the value is copied to `status.lastHandledRequestedAt`.
 pub const REQUESTED_AT_ANNOTATION: &str = "iodm.dev/requested-at";
-/// So many characters of its value count: `status.lastHandledRequestedAt` has room for no more.
+/// How many characters of the value count: the length limit of `status.lastHandledRequestedAt`.
 const REQUESTED_AT_LENGTH: usize = 256;
-/// The annotation by which a person passes over unclear claims: the uids of the objects, with commas between them.
+/// The annotation by which a person overrules unclear claims: a comma-separated list of the uids of the claiming
+/// objects.
 pub const DISREGARD_ANNOTATION: &str = "iodm.dev/disregard";
-/// The annotation that accepts a live object anew: the application that its `Platform` has credentials of now.
+/// The annotation that accepts a live object for another application: the one that its `Platform` has credentials of.
 pub const ACCEPT_ANNOTATION: &str = "iodm.dev/accept";
-/// The annotation of a `Platform` that frees the objects of the hold that it names.
+/// The annotation of a `Platform` that releases a hold; its value is the id of the hold.
 pub const RELEASE_HOLD_ANNOTATION: &str = "iodm.dev/release-hold";
-/// The annotation of a `Platform` that lets it go before its users; its value is the uid of the `Platform`.
+/// The annotation of a `Platform` that lets it be deleted although objects need it; its value is the uid of the
+/// `Platform`.
 pub const ABANDON_ANNOTATION: &str = "iodm.dev/abandon";
-/// Says that a person has looked at an object whose fields may be lost; its uid as the value.
+/// The annotation by which a person confirms an object whose fields may be lost; its value is the uid of the object.
 pub const CONFIRM_ANNOTATION: &str = "iodm.dev/confirm";
-/// The finalizer of a `Platform`: it stays as long as objects need it.
+/// The finalizer of a `Platform`: it stays as long as objects need the `Platform`.
 pub const IN_USE_FINALIZER: &str = "iodm.dev/in-use";
-/// The finalizer of a `VersionPackage`. Nothing is ever called for an object without it.
+/// The finalizer of a `VersionPackage`. No call is ever made for an object without it.
 pub const FINALIZER: &str = "iodm.dev/package";
-/// The field manager of every write that this operator makes.
+/// The field manager of all writes of this operator.
 pub const FIELD_MANAGER: &str = "version-package-operator";
 
-/// Takes the value of `iodm.dev/requested-at` out of the annotations of an object, as far as it counts.
+/// Removes the annotation `iodm.dev/requested-at` and returns its value, cut to the counted length.
 pub fn requested_at(annotations: &mut BTreeMap<String, String>) -> Option<String> {
     let value = annotations.remove(REQUESTED_AT_ANNOTATION)?;
     Some(value.chars().take(REQUESTED_AT_LENGTH).collect())
 }
 
-/// Why a name was refused, in the words of the person who wrote it.
+/// The refusal of a name, in the terms of the field that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {value:?} is not allowed: {allowed}")]
 pub struct InvalidName {
-    /// The field as users write it.
+    /// The field in its user-facing spelling.
     pub field: &'static str,
     /// The refused value, cut to 64 characters.
     pub value: String,
-    /// What is allowed instead.
+    /// A description of the allowed values.
     pub allowed: &'static str,
 }
 
@@ -61,7 +63,7 @@ impl InvalidName {
 
 /// The platform's id of a package: opaque, 1 to 256 unreserved URL characters, never a dot segment.
 ///
-/// The platform publishes no rule for it; an empty id or a dot segment would name another URL.
+/// The platform documents no format. An empty id or a dot segment would change the URL of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FileId(Arc<str>);
@@ -70,7 +72,7 @@ impl FileId {
     const ALLOWED: &'static str =
         "1 to 256 letters, digits, '-', '.', '_' or '~', and neither '.' nor '..'";
 
-    /// The id as the platform knows it.
+    /// The id in the platform's spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -91,7 +93,7 @@ impl TryFrom<String> for FileId {
     }
 }
 
-/// The name of an application on the platform, sent as the header `app_key`.
+/// The id of an application on the platform, sent in the header `app_key`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AppId(Arc<str>);
@@ -99,7 +101,7 @@ pub struct AppId(Arc<str>);
 impl AppId {
     const ALLOWED: &'static str = "1 to 256 visible ASCII characters without blanks";
 
-    /// The id as the platform knows it.
+    /// The id in the platform's spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -117,10 +119,10 @@ impl TryFrom<String> for AppId {
     }
 }
 
-/// Where the platform is reached: https, normalised, so that two spellings of one place are equal.
+/// The https URL of a platform, normalised, so that two spellings of one endpoint are equal.
 ///
-/// Host in lower case, port always there, no trailing slash. A server name that isn't the host follows behind a `#`: behind
-/// one address each name may be another server.
+/// The host is in lower case, the port is always present, and there is no trailing slash. A TLS server name that
+/// differs from the host follows after a `#`, as behind one address each name may be another server.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Endpoint(Arc<str>);
@@ -128,10 +130,10 @@ pub struct Endpoint(Arc<str>);
 impl Endpoint {
     const ALLOWED: &'static str = "an https URL such as https://iot.example.com:8743, without user, password, query or fragment";
 
-    /// Reads what a person writes.
+    /// Parses the URL that a person wrote.
     ///
     /// # Errors
-    /// What is allowed instead. Whatever stands before an '@' may be a password, so it isn't repeated.
+    /// The text isn't an allowed URL. The error doesn't repeat text before an '@', which may be a password.
     pub fn of_url(text: &str) -> Result<Self, InvalidName> {
         let refuse = || {
             let shown = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
@@ -151,7 +153,7 @@ impl Endpoint {
         }
     }
 
-    /// The server of this name there.
+    /// The endpoint with the TLS server name `server`.
     #[must_use]
     pub fn named(&self, server: &str) -> Self {
         let server = server.to_ascii_lowercase();
@@ -164,12 +166,12 @@ impl Endpoint {
         }
     }
 
-    /// The normalised URL without a trailing slash, and the name of the server behind it.
+    /// The normalised URL without a trailing slash, followed by `#` and the TLS server name where there is one.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The normalised URL, without a trailing slash.
+    /// The normalised URL without a trailing slash.
     pub fn url(&self) -> &str {
         self.0.split_once('#').map_or(&*self.0, |(url, _)| url)
     }
@@ -221,7 +223,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A namespaced name: how one object of a known kind is named in this cluster. Cheap to clone.
+/// The namespace and name of an object of a known kind. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     /// The namespace.
@@ -231,7 +233,7 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
-    /// Names the object `name` in `namespace`.
+    /// The key of the object `name` in `namespace`.
     pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -251,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_id_is_never_something_that_names_another_url() {
+    fn no_file_id_changes_the_url_of_a_request() {
         for bad in [
             "",
             ".",
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_with_anything_but_a_place_is_refused_and_its_password_not_repeated() {
+    fn an_endpoint_with_user_query_or_fragment_is_refused_without_repeating_its_password() {
         for bad in [
             "http://h",
             "https://u:hunter2@h",

@@ -1,23 +1,23 @@
-//! How a deletion ends.
+//! The outcome of a deletion.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a deletion ended.
+/// The outcome of a deletion.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// The platform deleted the package.
     Deleted,
-    /// The platform said that it does not have the package.
+    /// The platform answered that the package doesn't exist.
     AlreadyGone,
-    /// The object went and the package stayed, as its deletionPolicy says.
+    /// The object was released and the package stayed, as its deletionPolicy says.
     Retained,
-    /// The object went and the package stayed, since another object claims it.
+    /// The object was released and the package stayed, as another object claims it.
     HandedOver,
 }
 
 impl Outcome {
-    /// Every outcome.
+    /// All outcomes.
     pub const ALL: [Self; 4] = [
         Self::Deleted,
         Self::AlreadyGone,
@@ -25,7 +25,7 @@ impl Outcome {
         Self::HandedOver,
     ];
 
-    /// The word as it stands in `status.deletion.outcome`.
+    /// The value of `status.deletion.outcome`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deleted => "Deleted",

@@ -1,4 +1,4 @@
-//! `Platform`: how one application is reached on the remote platform.
+//! `Platform`: the access to one application on the remote platform.
 
 mod allowed;
 mod reason;
@@ -19,7 +19,7 @@ pub use self::status::{
     SentDeletions, SessionStatus,
 };
 
-/// One application on an OceanConnect platform: where it is, which credentials serve, how many calls may be made, and who may use it.
+/// One application on an OceanConnect platform: its endpoint, its credentials, its call quota, and the namespaces that may use it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[expect(
     clippy::duplicated_attributes,
@@ -81,14 +81,14 @@ pub use self::status::{
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformSpec {
-    /// Where the platform is reached, for example `https://iot.example.com:8743`. Only https, without user, password, query or fragment.
+    /// The URL of the platform, for example `https://iot.example.com:8743`. Only https, without user, password, query or fragment.
     #[schemars(length(min = 9, max = 1024))]
     #[x_kube(validation = Rule::new("isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && (url(self).getPort() == '' || (int(url(self).getPort()) >= 1 && int(url(self).getPort()) <= 65535)) && !self.contains('@') && !self.contains('?') && !self.contains('#')").message("endpoint must be an https URL such as https://iot.example.com:8743, without user, password, query or fragment"))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z]+://([A-Za-z0-9_-][A-Za-z0-9._-]*|[[](([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))[]])(:[0-9]*)?(/[A-Za-z0-9._~!$&()*+,;=:%/-]*)?$') && !self.matches('/([.]|%2[eE]){1,2}(/|$)')").message("endpoint must have a plain host, such as iot.example.com, 10.0.0.1 or [fd00::1], and a path without . and .. segments"))]
     #[x_kube(validation = Rule::new("!self.matches('^[A-Za-z]+://([^/:]*[.])?([0-9]+|0[xX][0-9A-Fa-f]*)[.]?(:|/|$)') || self.matches('^[A-Za-z]+://((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(:|/|$)')").message("endpoint has a host that looks like an IP address and is none, such as 10.0.0.1"))]
     pub endpoint: String,
 
-    /// The Secret, in the same namespace, with the keys appId and secret (the operator logs in), or appKey and accessToken (a token handed in, never renewed by the operator).
+    /// The Secret with the credentials, in the same namespace. Its keys are appId and secret (the operator logs in), or appKey and accessToken (a token obtained elsewhere, which the operator never renews).
     pub credentials_secret_ref: SecretRef,
 
     /// How the platform's certificate is checked and which certificate the operator shows. Default: the system's certificates are trusted, and none is shown.
@@ -116,7 +116,7 @@ pub struct PlatformSpec {
     pub inventory: InventorySpec,
 }
 
-/// Names a Secret in the namespace of the Platform.
+/// A reference to a Secret in the namespace of the Platform.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct SecretRef {
     /// The name of the Secret.
@@ -125,7 +125,7 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// Trust and identity of the TLS connection. TLS 1.2 or newer, always checked.
+/// The TLS settings. The connection uses TLS 1.2 or newer, and the platform's certificate is always checked.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
@@ -175,7 +175,7 @@ impl PlatformSpec {
             ("guard.gracePeriod", &guard.grace_period, zero, DAY),
             ("inventory.interval", &spec.inventory.interval, zero, DAY),
         ] {
-            // Another span than the one that was written is worse than none.
+            // A clamped span would differ from the written one, which is worse than an error.
             if !span(text).is_some_and(|span| (least..=most).contains(&span)) {
                 let least = if least.is_zero() { "0s" } else { "1s" };
                 let most = most.as_secs() / 3600;
@@ -189,7 +189,7 @@ impl PlatformSpec {
     }
 }
 
-/// How many calls of the application may be made in which time.
+/// The call quota: how many calls the operator may make in a window of time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct QuotaSpec {
     /// Calls in one window, 1 to 10000. The platform allows 100 unless its operator raised it. Default: 100.
@@ -212,12 +212,12 @@ impl QuotaSpec {
         "60s".to_owned()
     }
 
-    /// Calls in one window, at least one whatever the schema let through.
+    /// The number of calls in one window, 1 to 10000 whatever the schema let through.
     pub fn limit(&self) -> usize {
         usize::try_from(self.calls).unwrap_or(1).clamp(1, 10_000)
     }
 
-    /// The length of the window: the platform's minute where the text can't be read.
+    /// The length of the window, 1 s to 1 h; 60 s, the platform's own window, for an unreadable text.
     pub fn window(&self) -> Duration {
         span(&self.window).map_or(Duration::from_secs(60), |span| {
             span.clamp(Duration::from_secs(1), Duration::from_secs(3600))
@@ -234,7 +234,7 @@ impl Default for QuotaSpec {
     }
 }
 
-/// The guard against deletions that nobody meant. Its bounds count for the whole application, whichever of its Platforms names them.
+/// The guard against mass deletions. Its limits apply to the whole application, whichever of its Platforms sets them.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
@@ -271,25 +271,25 @@ impl Guard {
         "30s".to_owned()
     }
 
-    /// The most deletions in one window.
+    /// The most deletions in one window that run without a person's release.
     pub fn max_deletions(&self) -> usize {
         usize::try_from(self.max_deletions).unwrap_or(0)
     }
 
-    /// The most deletions in one window in percent of all objects, where that is a bound.
+    /// The most deletions in one window in percent of all objects; `None` where this limit isn't set.
     pub fn max_percent(&self) -> Option<usize> {
         self.max_percent
             .map(|percent| usize::try_from(percent).unwrap_or(0))
     }
 
-    /// The length of the window: ten minutes where the text can't be read.
+    /// The length of the window, 1 s to 24 h; ten minutes for an unreadable text.
     pub fn window(&self) -> Duration {
         span(&self.window).map_or(Duration::from_secs(600), |span| {
             span.clamp(Duration::from_secs(1), DAY)
         })
     }
 
-    /// How long a deletion can still be called off: half a minute where the text can't be read.
+    /// How long a deletion can still be called off, at most 24 h; 30 s for an unreadable text.
     pub fn grace_period(&self) -> Duration {
         span(&self.grace_period).map_or(Duration::from_secs(30), |span| span.min(DAY))
     }
@@ -306,7 +306,7 @@ impl Default for Guard {
     }
 }
 
-/// How the list of packages is read from the platform, with calls that nobody waits for.
+/// How the operator reads the platform's list of packages. It uses only calls that no deletion waits for.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct InventorySpec {
     /// The time between two readings, 1s to 24h; 0s turns it off. Default: 1h.
@@ -321,7 +321,7 @@ impl InventorySpec {
         "1h".to_owned()
     }
 
-    /// The time between two readings; `None` where there are none. An hour where the text can't be read.
+    /// The time between two reads, at most 24 h; `None` where reads are off. One hour for an unreadable text.
     pub fn interval(&self) -> Option<Duration> {
         let interval = span(&self.interval).map_or(Duration::from_secs(3600), |span| span.min(DAY));
         (!interval.is_zero()).then_some(interval)

@@ -1,4 +1,4 @@
-//! The words that conditions, events, metrics, logs and the docs share.
+//! Phases and reasons: one vocabulary for conditions, events, metrics, logs and docs.
 
 use std::fmt;
 
@@ -7,36 +7,36 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::Outcome;
 
-/// One word for people about where a `VersionPackage` stands; machines read the conditions.
+/// The state of a `VersionPackage` in one word for people. Machines should read the conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// The package is wanted and nothing is to be done.
+    /// The package is wanted; nothing is to be done.
     Active,
-    /// A deletion is due and goes on by itself: it waits for its turn, for the platform or for a time.
+    /// A deletion is due and progresses by itself: it waits for its turn, for the platform or for a time.
     Waiting,
     /// A person or a guard holds the deletion.
     Held,
-    /// The intent to delete is written, and the call is made as soon as it is seen to be.
+    /// The intent to delete is written; the call is made as soon as the watch shows the intent.
     Deleting,
-    /// Nothing is left to do: the package is gone from the platform, or the object has let go of it.
+    /// Nothing is left to do: the package is deleted from the platform, or the object has released it.
     Gone,
-    /// Something is wrong that a person has to mend.
+    /// An error that a person has to repair.
     Stalled,
 }
 
-/// How kstatus must see an object of this phase while it isn't being deleted.
+/// The kstatus result of an object that isn't being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// `Ready=True`.
     Done,
-    /// `Ready=False`, `Reconciling=True`: it goes on by itself.
+    /// `Ready=False`, `Reconciling=True`: the object progresses by itself.
     Reconciling,
     /// `Ready=False`, `Stalled=True`: a person has to act.
     Stalled,
 }
 
 impl Phase {
-    /// Every phase, in the order of the documentation.
+    /// All phases, in the order of the documentation.
     pub const ALL: [Self; 6] = [
         Self::Active,
         Self::Waiting,
@@ -46,7 +46,7 @@ impl Phase {
         Self::Gone,
     ];
 
-    /// Which conditions belong to this phase.
+    /// The kstatus result of this phase.
     pub fn progress(self) -> Progress {
         match self {
             Self::Active | Self::Gone => Progress::Done,
@@ -55,7 +55,7 @@ impl Phase {
         }
     }
 
-    /// The word as it stands in `status.phase`.
+    /// The value of `status.phase`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "Active",
@@ -76,17 +76,17 @@ impl fmt::Display for Phase {
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident: $phase:ident, $todo:literal;)+) => {
-        /// Why a `VersionPackage` is in its phase: the `reason` of its conditions.
+        /// The reason of a `VersionPackage`'s phase: the `reason` of its conditions.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Reason {
             $($(#[doc = $doc])+ $name,)+
         }
 
         impl Reason {
-            /// Every reason, in the order of the documentation.
+            /// All reasons, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// The CamelCase word used everywhere.
+            /// The reason in CamelCase, as conditions, events, metrics and logs spell it.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }
             }
@@ -116,73 +116,73 @@ reasons! {
     Scheduled: Active, "Nothing.";
     /// The deletion waits for its turn among the calls that the platform allows.
     Queued: Waiting, "Nothing, unless the message says what is in the way: then mend that (`docs/operations.md`, What Queued says).";
-    /// The platform refused a call for being one too many; the whole application pauses.
+    /// The platform refused a call because the application made too many; all calls of the application pause.
     Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
     /// The deletion waits until `guard.gracePeriod` of the `Platform` has passed, so that it can still be called off.
     GracePeriod: Waiting, "Nothing; to call it off, set `deletionPolicy: Retain` or claim the package by another object; for a retired one, set `lifecycle: Active`, and take a `retireAfter` out that has passed.";
     /// The platform refused the access token; a new login is made.
     TokenRefused: Waiting, "Nothing; if it lasts, find who else logs in with this application.";
-    /// The platform didn't answer, or not in a way that says whether the package is gone.
+    /// The platform didn't answer, or its answer doesn't tell whether the package is deleted.
     PlatformUnavailable: Waiting, "Nothing; if it lasts, look at the network and at the platform.";
-    /// The intent to delete is written down, and the call is made as soon as that is seen.
+    /// The intent to delete is written to the status; the call is made as soon as the watch shows the intent.
     Deleting: Deleting, "Nothing.";
     /// The annotation `iodm.dev/paused` holds the deletion.
     Paused: Held, "Take the annotation off.";
     /// The `Platform` is in mode `Observe`; in `Enforce` the package would now be deleted.
     WouldDelete: Held, "Set `spec.mode: Enforce` on the `Platform`, once you want that.";
-    /// More deletions were asked for at once than the guard of the `Platform` lets go without a person.
+    /// More deletions were requested at the same time than the guard of the `Platform` allows without a release.
     MassDeletionHeld: Held, "Look at `status.hold` of the `Platform`: release it (`vpo hold release ID`) if all of it is meant, else take it back (`vpo hold retain ID`, or have Git say `deletionPolicy: Retain`; a plain revert takes nothing back).";
     /// This object is retired, but another one still wants the same package.
     StillClaimed: Held, "Delete or retire the object named in the message, or set this one `Active` again.";
-    /// Another object may want the same package, and nobody can tell yet.
+    /// Another object may want the same package; whether it does isn't known yet.
     ClaimUnclear: Held, "Do what the message says of the object that it names; if that one surely doesn't want the package, the annotation `iodm.dev/disregard` passes over it.";
     /// The `Platform` that the object names doesn't exist.
     PlatformNotFound: Held, "Create the `Platform`, or set `deletionPolicy: Retain`.";
     /// The `Platform` doesn't allow objects of this namespace.
     PlatformNotAllowed: Held, "Widen `spec.allowedNamespaces` of the `Platform`, or set `deletionPolicy: Retain`.";
-    /// The `Platform` can't be used: mostly its credentials.
+    /// The `Platform` can't be used, mostly because of its credentials.
     CredentialsMissing: Held, "Do what the condition of the `Platform` says.";
     /// The Secret is not there or may not be read, and the operator holds no credentials that worked.
     CredentialsLost: Held, "Do what the message says: give the Secret back, or the right to read it (`manifests/platform-access`); or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
     ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object, or one that is `AlreadyGone` in that application, is accepted for the present one by the annotation `iodm.dev/accept`.";
-    /// The `Platform` has another endpoint than when the object was accepted, which lacks the package and has shown none of ours.
+    /// The `Platform` has another endpoint than when the object was accepted; the new endpoint lacks the package and has shown no package of ours.
     EndpointChanged: Held, "Put the endpoint of `status.endpoint` back; or have the list read (`spec.inventory`), so that the new one shows that it is the same platform; or set `deletionPolicy: Retain`.";
-    /// The `Platform` has a token that was handed in, which lacks the package and has shown none of ours.
+    /// The `Platform` has a token obtained elsewhere instead of a login; the platform lacks the package for this token and has shown it no package of ours.
     ApplicationUnproven: Held, "Put a login (`appId` and `secret`) into the Secret of the `Platform`; or have the list read (`spec.inventory`), so that the token shows whose it is; or set `deletionPolicy: Retain`.";
-    /// A certificate, or TLS itself, keeps every call from being made.
+    /// No call can be made, because of a certificate or of TLS itself.
     TlsFailed: Stalled, "Mend what the condition of the `Platform` says; it is tried at once then.";
     /// The platform refused the credentials.
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of the `Platform`.";
-    /// A login takes the only call that the quota allows in a window, and its token is over before the next one, so no call can be made.
+    /// A login uses the only call that the quota allows in a window, and its token expires before the next window, so no call can be made.
     QuotaTooSmall: Stalled, "Raise `spec.quota.calls` of the `Platform` to 2 or more, or have the platform give tokens that live longer than `spec.quota.window`.";
-    /// The platform refuses the application itself: frozen, unknown or without the right.
+    /// The platform refuses the application itself: it is frozen, unknown or lacks the right.
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
-    /// The platform doesn't take the `fileId` for an id.
+    /// The platform doesn't accept the `fileId` as an id.
     InvalidFileId: Stalled, "Set `deletionPolicy: Retain`, delete the object, and create it anew with the right `fileId`.";
-    /// What the platform says of the package isn't what `spec.expect` says, so it isn't deleted.
+    /// The platform describes another package than `spec.expect`, so the package isn't deleted.
     IdentityMismatch: Stalled, "Compare the two values in the message; mend `spec.expect`, or set `deletionPolicy: Retain`.";
-    /// The package is gone from the platform although this object wants it.
+    /// The package doesn't exist on the platform, although this object wants it.
     PackageMissing: Stalled, "Set `lifecycle: Retired`; for a package that was uploaded again, create an object with its new `fileId`.";
     /// The platform gave an answer that proves nothing about the package.
     UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
-    /// How a deletion ended, of this object or an earlier one, can't be written to the audit log, and nothing is sent or let go before.
+    /// The outcome of a deletion, of this object or an earlier one, can't be written to the audit log; until it is, nothing is sent and no object is released.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
-    /// The finalizer of the object can't be put on or taken off: the API server or an admission policy refuses that.
+    /// The finalizer of the object can't be added or removed: the API server or an admission policy refuses the write.
     FinalizerRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";
-    /// What there is to say can't be written into the status: the API server or an admission policy refuses that, or fails again and again. Nothing more is sent for the object.
+    /// The status can't be written: the API server or an admission policy refuses the write, or it fails again and again. Nothing more is sent for the object.
     StatusRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";
-    /// The object can't be read as a `VersionPackage` of this version.
+    /// The object can't be decoded as a `VersionPackage` of this version.
     Undecodable: Stalled, "Mend the field named in the message, or set `deletionPolicy: Retain`.";
-    /// The object was written while its `CustomResourceDefinition` lacked fields, so what they held is lost.
+    /// The object was written while its `CustomResourceDefinition` lacked fields, so the values of these fields are lost.
     FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm`, the uid of the object as its value. `deletionPolicy: Retain` lets the object go without its package.";
     /// The platform deleted the package.
     Deleted: Gone, "Nothing.";
-    /// The platform said that it doesn't have the package.
+    /// The platform answered that the package doesn't exist.
     AlreadyGone: Gone, "Nothing.";
-    /// The object is being deleted and the package stays on the platform, as `deletionPolicy: Retain` says; a finalizer of somebody else keeps the object.
+    /// The object is being deleted and the package stays on the platform, as `deletionPolicy: Retain` says; another controller's finalizer keeps the object.
     Retained: Gone, "Nothing of ours: whoever put the other finalizer on has to take it off.";
-    /// The object is being deleted and the package stays on the platform for another object; a finalizer of somebody else keeps this one.
+    /// The object is being deleted and the package stays on the platform for another object; another controller's finalizer keeps this one.
     HandedOver: Gone, "Nothing of ours: whoever put the other finalizer on has to take it off.";
 }
 

@@ -1,8 +1,9 @@
-//! What a status says and whose it is, and the patch that writes the next one. Pure, and the same for both kinds.
+//! Reads statuses and builds the patch of the next status. Pure, and shared by both kinds.
 //!
-//! Anybody with the right to write `/status` can leave anything there: a backup tool restores the status of an object
-//! that is gone, a newer version knows words that this one doesn't, another controller keeps conditions of its own. So a
-//! status is read field by field, counts only for the object that it was written for, and is written as a whole.
+//! Anybody with the right to write `/status` can leave anything in it: a backup tool restores the status of an object
+//! that no longer exists, a newer version uses words that this one doesn't know, another controller keeps its own
+//! conditions. So a status is read field by field, counts only for the object that it was written for, and is written
+//! as a whole.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -15,62 +16,61 @@ use serde_path_to_error::{Path, Segment};
 
 use super::condition::{READY, RECONCILING, STALLED};
 
-/// The schema's bound on conditions.
+/// The schema's limit of the number of conditions.
 const CONDITIONS_BOUND: usize = 16;
-/// The clocks of the operator and of the API server may differ by so many seconds.
+/// The assumed difference between the clocks of the operator and of the API server, in seconds.
 const CLOCKS_DIFFER: i64 = 60;
-/// So many fields that can't be read are told apart; a status with more of them is none.
+/// How many unreadable fields are handled one by one; a status with more counts as empty.
 const BROKEN_BOUND: usize = 64;
 
 /// The status of one kind.
 pub trait OwnStatus: Serialize + DeserializeOwned + Default {
-    /// Fields that only tell people something: one that can't be read is written anew. What can't be read of any
-    /// other is kept as it is.
+    /// Informational fields: an unreadable one is overwritten. Other unreadable fields are kept.
     const TELLING: &'static [&'static str];
-    /// The fields whose times show when it was written.
+    /// The fields whose timestamps show when the status was written.
     const DATED: &'static [&'static str];
 
-    /// Its schema, as the API server has it.
+    /// The schema of the status in the kind's definition.
     fn schema() -> Option<&'static JSONSchemaProps>;
-    /// The conditions.
+    /// The conditions of the status.
     fn conditions(&mut self) -> &mut Vec<Condition>;
-    /// The fields that count, in part, although they were written for another object of the name.
+    /// The fields that count, at least in part, even if they were written for another object of the same name.
     const OUTLIVING: &'static [&'static str];
-    /// What counts of it although it was written for another object of the name.
+    /// The part of the status that counts even if it was written for another object of the same name.
     #[must_use]
     fn of_another(self) -> Self;
 }
 
-/// What is read of a status.
+/// A parsed status.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadStatus<T> {
-    /// What it says, our own conditions only, and without the uid.
+    /// The readable fields, with only our own conditions and without the uid.
     pub status: T,
-    /// What else stands there.
+    /// The rest of the status, which must be preserved.
     pub beside: Beside,
 }
 
-/// What stands in a status and isn't this operator's to change.
+/// The parts of a status that this operator must not change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Beside {
-    /// The conditions of others, as they were read.
+    /// The conditions of other controllers, as they were read.
     pub conditions: Vec<Value>,
-    /// The fields that can't be read and must not be lost, from the top.
+    /// The paths of the unreadable fields that must be preserved, from the top.
     pub unreadable: Vec<Vec<String>>,
-    /// Why the first of them can't be read.
+    /// Why the first unreadable field can't be read.
     pub error: Option<String>,
 }
 
-/// The object that a status stands in.
+/// The object that holds a status.
 #[derive(Debug, Clone, Copy)]
 pub struct Bearer<'a> {
-    /// Its uid.
+    /// The uid of the object.
     pub uid: &'a str,
-    /// When it was created.
+    /// When the object was created.
     pub created: Option<Timestamp>,
 }
 
-/// Reads a status.
+/// Parses the status of the object `bearer`.
 pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> ReadStatus<T> {
     let Some(fields) = raw.as_object_mut() else {
         return ReadStatus::default();
@@ -103,7 +103,7 @@ pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> ReadStatus<T> 
     }
     let telling = |path: &[String]| T::TELLING.contains(&path.join(".").as_str());
     for (path, error) in broken {
-        // What only tells something may be broken at any depth.
+        // An unreadable part anywhere within an informational field is ignored.
         if (1..=path.len()).any(|depth| telling(&path[..depth])) {
             continue;
         }
@@ -121,8 +121,8 @@ pub fn read<T: OwnStatus>(mut raw: Value, bearer: &Bearer<'_>) -> ReadStatus<T> 
     read
 }
 
-/// The patch of the whole status of the object `uid`: each field, or `null`, and the conditions of others as they were read.
-/// What could not be read is left out where there is nothing to put in its place.
+/// The merge patch of the whole status of the object `uid`: each field or `null`, and the conditions of other
+/// controllers as they were read. An unreadable field is left out unless `status` has a value for it.
 pub fn patch<T: OwnStatus>(status: &T, uid: &str, beside: &Beside) -> Value {
     let mut next = match serde_json::to_value(status) {
         Ok(Value::Object(fields)) => fields,
@@ -145,8 +145,8 @@ pub fn patch<T: OwnStatus>(status: &T, uid: &str, beside: &Beside) -> Value {
     Value::Object(next)
 }
 
-/// The first of the `fields` that calls rest on of which `stored` says something else than was `sent`: an admission policy may
-/// change what it lets pass.
+/// The first of `fields` whose stored value differs from the sent one: an admission policy may change an accepted
+/// write.
 pub fn changed_on_the_way<'a>(sent: &Value, stored: &Value, fields: &[&'a str]) -> Option<&'a str> {
     let differs = |field: &&'a str| {
         let sent = sent.get(*field);
@@ -169,8 +169,8 @@ fn is_ours(condition: &Value) -> bool {
     type_.is_some_and(|type_| [READY, RECONCILING, STALLED].contains(&type_))
 }
 
-/// Whether a status of the first version, which has no uid, may be of an object that was created then: a restored one is
-/// older than its object.
+/// Whether a status of the first version, which has no uid, may belong to the object created at `created`. A restored
+/// status is older than its object.
 fn is_recent<T: OwnStatus>(
     fields: &Map<String, Value>,
     ours: &[Value],
@@ -196,7 +196,7 @@ fn newest_time(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// What can be read, and each field that can't be, with the reason.
+/// The readable part of a status, and the path of each unreadable field with the reason.
 fn readable<T: OwnStatus>(mut raw: Value) -> (T, Vec<(Vec<String>, String)>) {
     let mut broken = Vec::new();
     while broken.len() < BROKEN_BOUND {
@@ -213,7 +213,7 @@ fn readable<T: OwnStatus>(mut raw: Value) -> (T, Vec<(Vec<String>, String)>) {
     (T::default(), broken)
 }
 
-/// The names on the way to a field; a list is one field.
+/// The field names on the way to a field. A list counts as one field.
 fn names(path: &Path) -> Vec<String> {
     let names = path.iter().map_while(|segment| match segment {
         Segment::Map { key } => Some(key.clone()),
@@ -222,7 +222,7 @@ fn names(path: &Path) -> Vec<String> {
     names.collect()
 }
 
-/// Takes the value at `path` out; `false` where there is none.
+/// Removes the value at `path`. Returns `false` where there is none.
 fn remove(raw: &mut Value, path: &Path) -> bool {
     let names = names(path);
     let Some((last, way)) = names.split_last() else {
@@ -233,7 +233,7 @@ fn remove(raw: &mut Value, path: &Path) -> bool {
     fields.is_some_and(|fields| fields.remove(last).is_some())
 }
 
-/// Puts `null` wherever the schema knows a field that isn't there.
+/// Sets each field of the schema that is absent to `null`.
 fn fill(fields: &mut Map<String, Value>, schema: &JSONSchemaProps) {
     for (name, schema) in schema.properties.iter().flatten() {
         let value = fields.entry(name.clone()).or_insert(Value::Null);
@@ -243,7 +243,7 @@ fn fill(fields: &mut Map<String, Value>, schema: &JSONSchemaProps) {
     }
 }
 
-/// Takes the first `null` on the way to `path` out.
+/// Removes the first `null` on the way to `path`.
 fn leave_out(fields: &mut Map<String, Value>, path: &[String]) {
     let Some((name, rest)) = path.split_first() else {
         return;

@@ -1,5 +1,5 @@
-//! Values that the schema takes as text, read as the schema means them: whatever its rules accept can be
-//! read, and means what is written. `tests/schema/values.rs` tries that on a real API server.
+//! Parses durations and times as the schema defines them: every text that the validation rules accept can be parsed and
+//! keeps its meaning. `tests/schema/values.rs` tests this against a real API server.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::fmt::temporal::Pieces;
 use serde::{Deserialize, Deserializer};
 
-/// The last year that a time can be written in.
+/// The last year that RFC 3339 can express.
 const LAST_YEAR: i16 = 9999;
-/// So many digits of a second's fraction are read.
+/// How many digits of the fraction of a second are read.
 const FRACTION: usize = 9;
 
-/// A span of time as the schema takes it: numbers of one to five digits, each with `s`, `m` or `h`, in any
-/// order, added up.
+/// Parses a duration in the schema's format: numbers of one to five digits, each followed by `s`, `m` or `h`, in any
+/// order, added up. `None` for any other text.
 pub fn span(text: &str) -> Option<Duration> {
     let mut seconds = 0_u64;
     let mut rest = text;
@@ -39,10 +39,10 @@ pub fn span(text: &str) -> Option<Duration> {
     }
 }
 
-/// A time; none where it lies beyond every clock, since a time that never comes is none.
+/// Deserializes an optional time. A time beyond the range of jiff never comes, so it reads as `None`.
 ///
 /// # Errors
-/// What is no time.
+/// The text isn't a time.
 pub fn time_or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Time>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else {
         return Ok(None);
@@ -62,7 +62,7 @@ fn moment(text: &str) -> Result<Option<Timestamp>, NoTime> {
     if let Ok(at) = short.parse::<Timestamp>() {
         return Ok(Some(at));
     }
-    // A day before the end of the last year, clocks of this library end.
+    // Timestamps of jiff end a day before the end of the last year.
     let last = Pieces::parse(&short).is_ok_and(|pieces| {
         let whole = pieces.time().is_some() && pieces.offset().is_some();
         whole && pieces.date().year() == LAST_YEAR
@@ -73,7 +73,7 @@ fn moment(text: &str) -> Result<Option<Timestamp>, NoTime> {
     Err(NoTime(text.chars().take(64).collect()))
 }
 
-/// The same without the digits of a fraction that nobody counts.
+/// The text without the digits of the fraction beyond the ninth.
 fn shortened(text: &str) -> String {
     let Some(point) = text.find(['.', ',']) else {
         return text.to_owned();
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_added_up_in_any_order() {
+    fn the_parts_of_a_duration_are_added_up_in_any_order() {
         for (text, seconds) in [
             ("0s", 0),
             ("30s", 30),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_beyond_every_clock_never_comes_and_what_is_no_time_is_refused() {
+    fn a_time_beyond_the_range_never_comes_and_other_text_is_refused() {
         for never in [
             "9999-12-31T23:59:59Z",
             "9999-12-31T00:00:00+01:00",

@@ -1,4 +1,4 @@
-//! `VersionPackage`: one package of a device fleet, as its team writes it.
+//! `VersionPackage`: one firmware or software package, declared by its team.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use super::outcome::Outcome;
 use super::reason::{Phase, Reason};
 use super::status::{OwnStatus, schema_of};
 
-/// A firmware or software package on the platform. Deleting this object, or retiring it, deletes the package there, once and for ever.
+/// A firmware or software package on the platform. Deleting or retiring this object deletes the package there, which can't be undone.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "iodm.dev",
@@ -73,7 +73,7 @@ pub struct VersionPackageSpec {
     pub expect: Option<Expect>,
 }
 
-/// What the platform must say of a package; at least one field.
+/// The expected data of a package; at least one field.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.name) || has(self.version) || has(self.fileType) || has(self.deviceType) || has(self.model) || has(self.manufacturerName)").message("expect must name at least one of name, version, fileType, deviceType, model and manufacturerName"))]
@@ -104,7 +104,7 @@ pub struct Expect {
     pub manufacturer_name: Option<String>,
 }
 
-/// Names a Platform.
+/// A reference to a Platform.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct PlatformRef {
     /// The name of the Platform.
@@ -129,36 +129,36 @@ pub enum Lifecycle {
     Retired,
 }
 
-/// What deleting the object means for the package.
+/// The fate of the package when the object is deleted.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// The package is deleted from the platform before the object goes.
+    /// The package is deleted from the platform before the object is released.
     #[default]
     Delete,
     /// The package stays on the platform.
     Retain,
 }
 
-/// What the operator last found and did.
+/// The state of the package and its deletion, as the operator last found it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionPackageStatus {
-    /// The generation that this status speaks of; -1 before the first look.
+    /// The generation that this status describes; -1 before the first reconciliation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
 
-    /// Where the package stands, in one word for people; machines read the conditions.
+    /// The state of the package in one word for people. Machines should read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
 
-    /// Ready always; Reconciling or Stalled only while true, never both.
+    /// Ready is always present; Reconciling or Stalled only while true, and never both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// The uid of the object that this status was written for; for another one it says nothing.
+    /// The uid of the object that this status was written for. The status doesn't count for an object with another uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
@@ -168,21 +168,21 @@ pub struct VersionPackageStatus {
     #[schemars(with = "Option<String>", length(max = 256))]
     pub application: Option<AppId>,
 
-    /// The endpoint at which that application was, normalised, with tls.serverName behind a # where that is not its host: another one may be another instance of the platform.
+    /// The endpoint of that application, normalised, followed by # and tls.serverName where the name isn't the host. Another endpoint may be another instance of the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(max = 16384))]
     pub endpoint: Option<Endpoint>,
 
-    /// What the platform last said of the package.
+    /// The platform's data of the package, as of the last look-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<PackageIdentity>,
 
-    /// The last value of the annotation iodm.dev/requested-at that was acted on.
+    /// The last value of the annotation iodm.dev/requested-at that the operator acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_requested_at: Option<String>,
 
-    /// The deletion of the package, from the moment it was asked for.
+    /// The deletion of the package, from its request on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
 }
@@ -215,23 +215,23 @@ impl OwnStatus for VersionPackageStatus {
 }
 
 impl VersionPackageStatus {
-    /// Whether `Ready` carries this reason.
+    /// Whether the condition Ready has this reason.
     pub fn says(&self, reason: Reason) -> bool {
         self.ready().is_some_and(|c| c.reason == reason.as_str())
     }
 
-    /// Whether the message of `Ready` begins so.
+    /// Whether the message of the condition Ready begins with the text `with`.
     pub fn begins(&self, with: &str) -> bool {
         self.ready().is_some_and(|c| c.message.starts_with(with))
     }
 
-    /// The condition Ready.
+    /// The condition Ready; `None` before the first reconciliation.
     pub fn ready(&self) -> Option<&Condition> {
         self.conditions.iter().find(|c| c.type_ == READY)
     }
 }
 
-/// What the platform says of a package.
+/// The platform's data of a package.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageIdentity {
@@ -247,19 +247,19 @@ pub struct PackageIdentity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub file_type: Option<String>,
-    /// The type of the devices that it is for.
+    /// The type of the devices that the package is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub device_type: Option<String>,
-    /// The model of the devices that it is for.
+    /// The model of the devices that the package is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub model: Option<String>,
-    /// The manufacturer of the devices that it is for.
+    /// The manufacturer of the devices that the package is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub manufacturer_name: Option<String>,
-    /// When it was uploaded, in the platform's own form.
+    /// When the package was uploaded, in the platform's own format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub upload_time: Option<String>,
@@ -269,38 +269,38 @@ pub struct PackageIdentity {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Deletion {
-    /// How it ended; absent while it hasn't.
+    /// The outcome of the deletion; absent until it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// When the operator first saw that it is asked for, rounded up to whole seconds; the grace period runs from here. It begins anew when an object ends that kept the package. Absent while a look-up is to tell whether the package is there at all.
+    /// When the operator first saw the request, rounded up to whole seconds; the grace period starts here. It starts again when an object ends that kept the package. Absent while a look-up is to tell whether the package exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
-    /// The deletionTimestamp of the object, where its deletion is what is asked for; absent where it was retired before.
+    /// The deletionTimestamp of the object, where its deletion is the request; absent where the object was retired before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_deleted_at: Option<Time>,
-    /// The hold of a mass deletion that this deletion is part of; its release frees this object.
+    /// The id of the mass-deletion hold that this deletion is part of; the release of the hold frees this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub hold: Option<String>,
-    /// A random id of the present attempt, written before the call is made.
+    /// The random id of the current attempt, written before the call is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub intent: Option<String>,
-    /// When it ended.
+    /// When the deletion ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Time>,
-    /// How often a call was about to be made, the present one and those given up included.
+    /// How many attempts were begun, including the current one and those given up before their call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub attempts: Option<i32>,
-    /// What went wrong with the last call; before any, with the last look-up.
+    /// The error of the last call; before the first call, of the last look-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
 }
 
 impl Deletion {
-    /// Whether it tells of what an object asks for that is being deleted since `deleted_at` or retired, and not of a
-    /// request that was called off since. The first version wrote the deletionTimestamp for the time of the request.
+    /// Whether this deletion belongs to the current request of an object deleted at `deleted_at` or retired, and not to
+    /// a request that was called off since. The first version stored the deletionTimestamp as the time of the request.
     pub fn is_of(&self, deleted_at: Option<Timestamp>, retired: bool) -> bool {
         let told = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         match (deleted_at, told(&self.object_deleted_at)) {
@@ -312,28 +312,28 @@ impl Deletion {
         }
     }
 
-    /// Whether a call was about to be made, or was.
+    /// Whether an attempt was begun.
     pub fn is_attempted(&self) -> bool {
         self.attempts.is_some_and(|attempts| attempts > 0)
     }
 }
 
-/// What went wrong with a call.
+/// The error of a call.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LastError {
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status; absent where no answer came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 999))]
     pub http_status: Option<i32>,
-    /// The platform's code, where the answer had one.
+    /// The platform's code; absent where the answer had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub code: Option<String>,
-    /// What happened, in a sentence.
+    /// The error, in one sentence.
     #[schemars(length(max = 1024))]
     pub message: String,
-    /// When it happened.
+    /// When the error happened.
     pub time: Time,
 }
 

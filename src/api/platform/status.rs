@@ -1,4 +1,4 @@
-//! What the operator says of a `Platform`: its conditions, its session, its hold and what the guard counts.
+//! The status of a `Platform`: conditions, session, hold and the counts of the guard.
 
 use std::sync::LazyLock;
 
@@ -11,40 +11,40 @@ use super::Platform;
 use crate::api::names::AppId;
 use crate::api::status::{OwnStatus, schema_of};
 
-/// What the operator last found of the platform.
+/// The state of the platform, as the operator last found it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PlatformStatus {
-    /// The generation that this status speaks of; -1 before the first look.
+    /// The generation that this status describes; -1 before the first reconciliation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
-    /// Ready always; Reconciling or Stalled only while true, never both.
+    /// Ready is always present; Reconciling or Stalled only while true, and never both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The uid of the Platform that this status was written for; for another one only the deletions that it counts say something.
+    /// The uid of the Platform that this status was written for. For a Platform with another uid only the counted deletions in status.guard count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub uid: Option<String>,
-    /// The last value of the annotation iodm.dev/requested-at that was taken up; the condition Ready tells what came of it.
+    /// The last value of the annotation iodm.dev/requested-at that the operator acted on; the condition Ready tells the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_requested_at: Option<String>,
     /// The session with the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionStatus>,
-    /// The objects that refer to this Platform, counted by where they stand.
+    /// The numbers of objects that refer to this Platform, by state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<PackageCounts>,
     /// The objects that wait for a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStatus>,
-    /// The mass deletion that waits for a person, where there is one.
+    /// The mass deletion that waits for a person; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<HoldStatus>,
-    /// What the guard counts, kept here so that a restart forgets nothing.
+    /// The counts of the guard, stored here so that they survive a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<GuardStatus>,
 }
@@ -70,7 +70,7 @@ impl OwnStatus for PlatformStatus {
     }
 
     fn of_another(self) -> Self {
-        // What was sent was sent, whoever told of it; a release was for the objects of that time.
+        // Sent deletions count for every Platform of the name. A release was only for the objects of its time.
         let guard = self.guard.map(|guard| GuardStatus {
             released: Vec::new(),
             ..guard
@@ -86,74 +86,74 @@ impl OwnStatus for PlatformStatus {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldStatus {
-    /// Names it: the value of the annotation iodm.dev/release-hold that frees its objects.
+    /// The id of the hold. The annotation iodm.dev/release-hold with this value frees its objects.
     #[schemars(length(max = 64))]
     pub id: String,
-    /// Since when it stands.
+    /// When the hold began.
     pub since: Time,
-    /// How many deletions it holds.
+    /// The number of held deletions.
     #[schemars(range(min = 0))]
     pub count: i32,
-    /// How many deletions the guard counted against the bound: those held and those sent in the same window.
+    /// The number of deletions that the guard counted against the limit: those held, and those sent in the same window.
     #[schemars(range(min = 0))]
     pub counted: i32,
-    /// The bound that was passed, in a sentence.
+    /// The exceeded limit, in one sentence.
     #[schemars(length(max = 1024))]
     pub reason: String,
-    /// The Platform whose bound it was, as namespace/name; empty where that isn't known.
+    /// The Platform whose limit was exceeded, as namespace/name; empty where it isn't known.
     #[schemars(length(max = 320))]
     pub platform: String,
-    /// The uid of that Platform: a raised bound of another one of the same name releases nothing.
+    /// The uid of that Platform. A raised limit of another Platform with the same name releases nothing.
     #[schemars(length(max = 64))]
     pub platform_uid: String,
-    /// How many deletions that bound let go when the hold began, or after a raise that was too small for it.
+    /// The number of deletions that the limit allowed when the hold began, or after a raise that was too small to end the hold.
     #[schemars(range(min = 0))]
     pub bound: i32,
 }
 
-/// What the guard counts for this Platform and those that count together with it.
+/// The counts of the guard for this Platform and those that count together with it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct GuardStatus {
-    /// Grows with each record that says something else, so that the next process knows which one the last words of the one before are about.
+    /// The number of this record. It grows with each changed record, so that the next leader knows which record its predecessor's report of unused reservations is about.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub record: i64,
-    /// Names those that count together: the records of one name are of the same deletions.
+    /// The id of the group of Platforms that count together: records with the same id are about the same deletions.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub group: i64,
-    /// Whose deletions are counted.
+    /// The application whose deletions are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(max = 256))]
     pub application: Option<AppId>,
-    /// Deletions sent within the longest window, by time.
+    /// The deletions sent within the longest window, by time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub sent: Vec<SentDeletions>,
-    /// Deletions that may be sent before the next write; after a restart they count as sent.
+    /// The reservation: deletions that may be sent before the next write of this status. After a restart they count as sent.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub reserved: i32,
-    /// The holds that a person released and whose objects aren't all gone yet.
+    /// The holds that a person released and whose objects aren't all deleted yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub released: Vec<ReleasedHold>,
 }
 
-/// Deletions sent in one stretch of time.
+/// The deletions sent in one period of time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SentDeletions {
-    /// Names the stretch: the same in the records of several Platforms counts once. 0 where a former version recorded it.
+    /// The id of the period: records of several Platforms with the same id count once. 0 in records of an earlier version.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub number: i64,
-    /// The start of the stretch.
+    /// The start of the period.
     pub from: Time,
-    /// The end of the stretch: they count until a window after it.
+    /// The end of the period. The deletions count until one window after it.
     pub until: Time,
-    /// How many were sent.
+    /// The number of deletions sent.
     #[schemars(range(min = 0))]
     pub count: i32,
 }
@@ -162,12 +162,12 @@ pub struct SentDeletions {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasedHold {
-    /// Which one.
+    /// The id of the hold.
     #[schemars(length(max = 64))]
     pub id: String,
-    /// When the release was read.
+    /// When the operator read the release.
     pub time: Time,
-    /// How many deletions it freed.
+    /// The number of deletions that the release freed.
     #[schemars(range(min = 0))]
     pub count: i32,
 }
@@ -176,14 +176,14 @@ pub struct ReleasedHold {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionStatus {
-    /// The application that the credentials name.
+    /// The application that the credentials belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", length(max = 256))]
     pub app_id: Option<AppId>,
-    /// When the present access token ends.
+    /// When the current access token expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_expires: Option<Time>,
-    /// Calls made in the last window, those under way included.
+    /// The number of calls in the last window, including in-flight calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub calls_in_window: Option<i32>,
@@ -192,26 +192,26 @@ pub struct SessionStatus {
     pub throttled_until: Option<Time>,
 }
 
-/// Objects of one Platform, counted by where they stand.
+/// The numbers of objects of one Platform, by state.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageCounts {
-    /// Wanted packages.
+    /// The number of wanted packages.
     #[schemars(range(min = 0))]
     pub active: i32,
-    /// Retired packages that are gone.
+    /// The number of retired packages that are deleted.
     #[schemars(range(min = 0))]
     pub retired: i32,
-    /// Deletions under way.
+    /// The number of deletions in progress.
     #[schemars(range(min = 0))]
     pub waiting: i32,
-    /// Deletions that a person or a guard holds.
+    /// The number of deletions that a person or a guard holds.
     #[schemars(range(min = 0))]
     pub held: i32,
-    /// Objects with something wrong that a person has to mend.
+    /// The number of objects with an error that a person has to repair.
     #[schemars(range(min = 0))]
     pub stalled: i32,
-    /// Packages on the platform that no object claims, as of the last inventory.
+    /// The number of packages on the platform that no object claims, as of the last inventory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub unmanaged: Option<i32>,
@@ -221,10 +221,10 @@ pub struct PackageCounts {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueStatus {
-    /// Objects that wait for a call.
+    /// The number of objects that wait for a call.
     #[schemars(range(min = 0))]
     pub length: i32,
-    /// About how long the last of them waits, such as 3m.
+    /// The estimated wait of the last object in the queue, such as 3m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub estimated_time: Option<String>,
