@@ -1,5 +1,6 @@
-//! The admin port: `/livez`, `/readyz` and `/metrics` for everybody who reaches it; `/queue` and `/inventory`, which name
-//! objects and messages of all namespaces, only over the loopback interface, as `kubectl exec` and `port-forward` do.
+//! The admin port. `/livez`, `/readyz` and `/metrics` answer every client. `/queue` and `/inventory` show objects and
+//! messages of all namespaces, so they answer only clients of the loopback interface, as `kubectl exec` and
+//! `port-forward` are.
 
 pub mod desk;
 pub mod inventory;
@@ -32,19 +33,19 @@ pub use self::port::listen;
 
 /// The content type of the `OpenMetrics` text format, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// So long one scrape serves all who ask: slow readers share its bytes.
+/// How long the result of one scrape is reused: slow readers share its bytes.
 const SCRAPE: Duration = Duration::from_millis(250);
-/// Reports that are made or read at a time.
+/// How many reports are built or being sent at the same time.
 const REPORTS: usize = 4;
 
-/// Whether the operator can do its work: a fixed set of named gates, each open or closed for a reason.
+/// The readiness of the operator: a fixed set of named gates, each open or closed with a reason.
 #[derive(Debug)]
 pub struct Readiness {
     closed: Mutex<BTreeMap<&'static str, String>>,
 }
 
 impl Readiness {
-    /// `gates` that are closed until they are opened, each with its reason.
+    /// A readiness with all `gates` closed; each gate comes with the reason why it is closed.
     pub fn new(gates: &[(&'static str, &str)]) -> Self {
         let closed = gates
             .iter()
@@ -55,17 +56,17 @@ impl Readiness {
         }
     }
 
-    /// What `gate` stands for is there.
+    /// Opens `gate`: its condition is met.
     pub fn open(&self, gate: &'static str) {
         self.closed().remove(gate);
     }
 
-    /// What `gate` stands for is missing; `reason` says what, and what would mend it.
+    /// Closes `gate`; `reason` tells what is missing and how to repair it.
     pub fn close(&self, gate: &'static str, reason: impl Into<String>) {
         self.closed().insert(gate, reason.into());
     }
 
-    /// What is missing, in one sentence; `None` when all gates are open.
+    /// The reasons of all closed gates, in one sentence; `None` when all gates are open.
     pub fn missing(&self) -> Option<String> {
         let closed = self.closed();
         let reasons: Vec<_> = closed
@@ -80,9 +81,8 @@ impl Readiness {
     }
 }
 
-/// Serves the admin port on `listener` until `stop`, and requests under way for a second more.
-/// `scrape` gives the metrics in the `OpenMetrics` text format; the reports are those of `desk`, once
-/// there is one.
+/// Serves the admin port on `listener` until `stop`, and in-flight requests for up to a second more. `scrape` returns
+/// the metrics in the `OpenMetrics` text format; `desk` answers the reports, as soon as it is set.
 pub async fn serve<F>(
     listener: TcpListener,
     readiness: Arc<Readiness>,
@@ -129,7 +129,7 @@ pub async fn serve<F>(
     port::serve(&listener, &router, &stop).await;
 }
 
-/// Makes the reports, so many at a time.
+/// Builds reports, a limited number at the same time.
 struct Reports {
     desk: Arc<OnceLock<Desk>>,
     places: Arc<Semaphore>,
@@ -146,7 +146,7 @@ impl Reports {
             let error = "reports are given over the loopback interface only: kubectl exec, or kubectl port-forward to the pod";
             return Err(ReportRefusal::new(StatusCode::FORBIDDEN, error));
         }
-        // It is held until the whole report is sent.
+        // The place is held until the whole report is sent.
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let error = "too many reports are asked for at once; try again in a few seconds";
             ReportRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
@@ -165,7 +165,7 @@ impl Reports {
     }
 }
 
-/// At most [`REPORT`] bytes.
+/// A buffer of at most [`REPORT`] bytes.
 struct Bounded(Vec<u8>);
 
 impl Write for Bounded {
@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    /// The head and the body of the answer to one GET.
+    /// Sends one GET; returns head and body of the answer.
     async fn get(address: SocketAddr, path: &str) -> (String, String) {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_queue_that_cannot_be_told_is_refused_in_a_sentence() {
+    async fn a_refused_queue_report_gives_the_reason_in_a_sentence() {
         let served = served().await;
         let (head, body) = get(served.address, "/queue").await;
         assert!(head.starts_with("HTTP/1.1 503"), "{head}");
@@ -307,7 +307,7 @@ mod tests {
         }
     }
 
-    /// How a report is refused to this peer.
+    /// The refusal of a report to `peer`.
     fn refused(reports: &Reports, peer: &Arc<Peer>) -> (StatusCode, String) {
         let peer = Extension(Arc::clone(peer));
         let refusal = reports.report(&peer, Ok(Query(())), |_, ()| Ok(()));
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_reports_are_made_at_a_time_each_until_its_connection_ends() {
+    fn the_number_of_reports_is_limited_and_each_counts_until_its_connection_ends() {
         let reports = reports();
         let mut peers: Vec<_> = (0..REPORTS).map(|_| Arc::new(Peer::at(true))).collect();
         for peer in &peers {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_has_so_many_bytes_at_most() {
+    fn the_size_of_a_report_is_limited() {
         let mut text = Bounded(Vec::new());
         text.write_all(&vec![b'x'; REPORT]).unwrap();
         let error = text.write_all(b"x").unwrap_err();

@@ -1,4 +1,4 @@
-//! `vpo`: parses the command line, runs one command and maps its end to an exit code.
+//! `vpo`: parses the command line, runs one command and maps its result to an exit code.
 
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use version_package_operator::commands;
 use version_package_operator::plain::plain;
 
-/// Deletes device version packages from an OceanConnect IoT platform when Git means it.
+/// Deletes device version packages from an OceanConnect IoT platform when their objects are deleted or retired.
 #[derive(Parser)]
 #[command(name = "vpo", version, about)]
 struct Cli {
@@ -23,13 +23,13 @@ enum Command {
     Run(commands::run::RunArgs),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
-    /// Print who waits for a call to the platform, in which order and about how long.
+    /// Print the objects that wait for a call to the platform, in their order and with their estimated wait.
     Queue(commands::queue::QueueArgs),
     /// List mass deletions that wait for a person, release one, or take one back.
     Hold(commands::hold::HoldArgs),
-    /// Print which packages on the platform no object stands for, and when that was read.
+    /// Print the packages on the platform that no object stands for, and when the list was read.
     Inventory(commands::inventory::InventoryArgs),
-    /// Run a stand-in of the platform, for tests and for trying things out.
+    /// Run a simulator of the platform, for tests and demos.
     Simulate(Box<commands::simulate::SimulateArgs>),
 }
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says why the process ends, but doesn't wait for ever for somebody to read it.
+/// Prints why the process ends, for at most a second: standard error may block.
 fn say(text: String) {
     let (done, said) = channel();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What the reports of the admin port have in common: what they are made from, and how one is refused.
+//! The data behind the reports of the admin port, and the refusal of a report.
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ use crate::package::memory::Memory;
 use crate::platform::Directory;
 use crate::session::{Session, Sessions};
 
-/// The bytes of one report.
+/// The size limit of a report, in bytes.
 pub(super) const REPORT: usize = 8 << 20;
 
-/// Why there is no report, in a sentence for people.
+/// The refusal of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportRefusal {
-    /// The sentence.
+    /// The reason, in one sentence.
     pub error: String,
     #[serde(skip)]
     status: StatusCode,
@@ -35,7 +35,7 @@ impl ReportRefusal {
         Self { error, status }
     }
 
-    /// What is asked for has more bytes than a report may have.
+    /// The refusal of a report that exceeds its size limit.
     pub(super) fn too_large() -> Self {
         let error = format!(
             "the report has more than {REPORT} bytes: ask for one Platform, or with a lower --limit; where the inventory of one Platform is too large, its status.packages.unmanaged counts what it would list"
@@ -43,7 +43,7 @@ impl ReportRefusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
     }
 
-    /// The status of the answer.
+    /// The HTTP status of the refusal.
     #[cfg(test)]
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -56,40 +56,40 @@ impl IntoResponse for ReportRefusal {
     }
 }
 
-/// What is known of applications now.
+/// A report on all applications.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeskReport<Application> {
-    /// When it was made, by the operator's clock.
+    /// When the report was made, by the operator's clock.
     pub time: Timestamp,
-    /// One for each application that calls can be made for.
+    /// One entry for each application with a usable Platform.
     pub applications: Vec<Application>,
     /// The Platforms that no call can be made for, as `namespace/name`.
     pub unusable_platforms: Vec<String>,
 }
 
-/// What a report is made from.
+/// The sources of the reports.
 pub struct Desk {
-    /// All queues.
+    /// The sessions, with their queues.
     pub sessions: Arc<Sessions>,
     /// All Platforms.
     pub directory: Arc<Directory>,
-    /// What the platforms list.
+    /// The packages that the platforms list.
     pub inventory: Arc<Inventory>,
-    /// All objects.
+    /// The cache of all `VersionPackages`.
     pub cache: Arc<Cache>,
-    /// Who of them has a place in which queue.
+    /// The places of objects in the queues.
     pub memory: Arc<Memory>,
     /// The clocks.
     pub clock: Clock,
-    /// Who holds the Lease, as last seen; empty where nobody does.
+    /// The identity of the Lease holder, as last seen; empty where there is none.
     pub holder: watch::Receiver<String>,
     /// The namespace of the Lease.
     pub namespace: String,
 }
 
 impl Desk {
-    /// Nothing, where this process leads. Another one makes no calls, and so has none of `what` is asked for.
+    /// Refuses the report `what` unless this replica leads: another replica makes no calls and has no such data.
     pub(super) fn leads(&self, what: &str) -> Result<(), ReportRefusal> {
         if self.sessions.leads() {
             Ok(())
@@ -98,7 +98,7 @@ impl Desk {
         }
     }
 
-    /// The session of `platform`, whose `what` is asked for.
+    /// The session of `platform`, for the report `what`. Refuses an unknown Platform.
     pub(super) fn session_of(
         &self,
         platform: &ObjectKey,
@@ -123,7 +123,7 @@ impl Desk {
         }
     }
 
-    /// The Platforms that no call can be made for, as `namespace/name`.
+    /// The Platforms that no call can be made for, as `namespace/name`, sorted.
     pub(super) fn unusable_platforms(&self) -> Vec<String> {
         let platforms = self.directory.platforms().into_iter();
         let unusable = platforms.filter(|(_, usable)| usable.is_none());
@@ -133,7 +133,7 @@ impl Desk {
     }
 }
 
-/// The key of `namespace/name`.
+/// Parses `namespace/name`.
 pub(super) fn key(text: &str) -> Result<ObjectKey, ReportRefusal> {
     match text.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
@@ -152,7 +152,7 @@ fn standby(holder: &str, namespace: &str, what: &str) -> ReportRefusal {
             "this replica doesn't lead, and so has no {what}, nor does another one yet; try again in a few seconds"
         )
     } else {
-        // The identity of a pod is its name and its uid.
+        // The identity of a pod consists of its name and its uid.
         let pod = holder.rsplit_once('_').map_or(holder, |(pod, _)| pod);
         format!(
             "this replica doesn't lead, and so has no {what}; {pod} does: kubectl -n {namespace} port-forward pod/{pod} 8080"

@@ -1,4 +1,4 @@
-//! Which packages no object stands for: what `vpo inventory` asks for.
+//! The report `/inventory`: packages that no object stands for. `vpo inventory` requests it.
 
 use axum::http::StatusCode;
 use k8s_openapi::jiff::Timestamp;
@@ -8,90 +8,90 @@ use super::desk::{self, Desk, REPORT, ReportRefusal, key};
 use crate::inventory::{NoRoom, Shown, Unmanaged};
 use crate::session::SessionKey;
 
-/// Where it is asked for.
+/// The path of the report.
 pub const PATH: &str = "/inventory";
 
-/// What is asked for: all applications, or that of one Platform.
+/// The query of the report: all applications, or only the one of a Platform.
 #[derive(Debug, Default, Deserialize)]
 pub struct InventoryQuery {
     platform: Option<String>,
 }
 
-/// The inventories as they are now.
+/// The report on all inventories.
 pub type InventoryReport = desk::DeskReport<ApplicationInventory>;
 
 /// The inventory of one application.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationInventory {
-    /// Whose packages they are.
+    /// The application that owns the packages.
     pub app_id: String,
-    /// Where the platform is.
+    /// The endpoint of the platform.
     pub endpoint: String,
     /// The Platforms that share this inventory, as `namespace/name`.
     pub platforms: Vec<String>,
-    /// Whether it is read at all: not where every `inventory.interval` is 0s.
+    /// Whether the list is read at all. It isn't where every `inventory.interval` is 0s.
     pub on: bool,
-    /// The last reading that counts, if there was one.
+    /// The last complete read; `null` before the first.
     pub reading: Option<ShownReading>,
-    /// Why the last try came to nothing, where it did.
+    /// The error of the last read; `null` where it succeeded.
     pub trouble: Option<ReadingTrouble>,
-    /// The packages that no object stands for, as of that reading.
+    /// The packages that no object stands for, as of the last complete read.
     pub unmanaged: Vec<Package>,
 }
 
-/// One reading of the list.
+/// One complete read of the list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShownReading {
-    /// When it began.
+    /// When the read began.
     pub begun: Timestamp,
-    /// When it ended.
+    /// When the read ended.
     pub ended: Timestamp,
-    /// How long ago that was.
+    /// How long ago the read ended, in seconds.
     pub age_seconds: u64,
-    /// How many packages it found.
+    /// The number of packages in the list.
     pub packages: usize,
 }
 
-/// Why there was no other reading since.
+/// The error of a failed read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadingTrouble {
-    /// When the last try ended.
+    /// When the read ended.
     pub time: Timestamp,
-    /// What went wrong, in a sentence.
+    /// The error, in one sentence.
     pub message: String,
 }
 
-/// One package, as the platform lists it.
+/// One package in the platform's list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Package {
-    /// Its id.
+    /// The id of the package.
     pub file_id: String,
-    /// Its name.
+    /// The name of the package.
     pub name: Option<String>,
-    /// Its version.
+    /// The version of the package.
     pub version: Option<String>,
     /// `firmwarePackage` or `softwarePackage`.
     pub file_type: Option<String>,
-    /// The type of device that it is for.
+    /// The type of device that the package is for.
     pub device_type: Option<String>,
-    /// The model that it is for.
+    /// The device model that the package is for.
     pub model: Option<String>,
-    /// The manufacturer that it is for.
+    /// The device manufacturer that the package is for.
     pub manufacturer_name: Option<String>,
-    /// When it was uploaded, in the platform's own form.
+    /// When the package was uploaded, in the platform's own format.
     pub upload_time: Option<String>,
-    /// When the platform said that it is deleted, where it did.
+    /// When the platform confirmed the deletion of the package; `null` where it didn't.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl Desk {
-    /// The inventories as they are now.
+    /// The report on the inventories.
     ///
     /// # Errors
-    /// When this process doesn't lead, the Platform that is asked for isn't there, or the report would be too large.
+    /// This process doesn't lead, the requested Platform doesn't exist, or the report would be too large.
     pub fn inventory(&self, ask: &InventoryQuery) -> Result<InventoryReport, ReportRefusal> {
         self.leads("inventory")?;
         let now = self.clock.wall();

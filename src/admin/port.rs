@@ -1,4 +1,4 @@
-//! The port itself: both address families, and bounds on what those who reach it can hold.
+//! The TCP side of the admin port: both address families, and limits on the resources that clients can hold.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,20 +22,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Connections at a time. One more ends the oldest, so that no flood of slow ones keeps a probe out.
+/// The limit of open connections. One more closes the oldest, so that slow clients can't keep a probe out.
 const CONNECTIONS: usize = 256;
-/// How long one connection may last; it carries one request.
+/// The time limit of one connection, which carries one request.
 const LONGEST: Duration = Duration::from_secs(15);
-/// How long the head of a request may take.
+/// The time limit for the head of a request.
 const HEAD: Duration = Duration::from_secs(5);
-/// After a connection that could not be taken: mostly there is no descriptor left.
+/// The pause after a failed accept, which mostly means that no file descriptor is left.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long requests under way may still take once the server is to stop.
+/// The time limit of in-flight requests after the stop of the server.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Connections that wait to be taken.
+/// The limit of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Who is at the other end of a connection.
+/// The client of a connection.
 #[derive(Debug)]
 pub(super) struct Peer {
     near: bool,
@@ -43,12 +43,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Whether both ends are addresses of the loopback interface.
+    /// Whether both ends of the connection are addresses of the loopback interface.
     pub(super) fn is_near(&self) -> bool {
         self.near
     }
 
-    /// Somebody whose connection goes over the loopback interface, or not.
+    /// A client on the loopback interface (`near`) or elsewhere.
     pub(super) fn at(near: bool) -> Self {
         Self {
             near,
@@ -56,16 +56,16 @@ impl Peer {
         }
     }
 
-    /// Keeps `place` until the connection ends.
+    /// Holds `place` until the connection ends.
     pub(super) fn hold(&self, place: OwnedSemaphorePermit) {
         *self.held.lock() = Some(place);
     }
 }
 
-/// Opens the port. `[::]` stands for all addresses of both families, on a node without IPv6 for those of IPv4.
+/// Opens the port. `[::]` stands for all addresses of both families; on a node without IPv6 for all IPv4 addresses.
 ///
 /// # Errors
-/// When the address can't be used.
+/// The address can't be bound.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match bind(address) {
         Err(error) if all_of_ipv6(address) && error.kind() != io::ErrorKind::AddrInUse => {
@@ -95,7 +95,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves `router` until `stop`, and requests under way for a second more. A handler finds its [`Peer`] as an extension.
+/// Serves `router` until `stop`, and in-flight requests for up to a second more. A handler finds its [`Peer`] as an
+/// extension.
 pub(super) async fn serve(listener: &TcpListener, router: &Router, stop: &CancellationToken) {
     let connections = TaskTracker::new();
     let mut under_way: VecDeque<CancellationToken> = VecDeque::new();
@@ -129,11 +130,11 @@ pub(super) async fn serve(listener: &TcpListener, router: &Router, stop: &Cancel
         });
     }
     connections.close();
-    // A client that never ends its request must not keep the process.
+    // A client that never ends its request must not delay the exit of the process.
     let _ = timeout(LAST_WORDS, connections.wait()).await;
 }
 
-/// Serves one connection, which carries one request: what a client can hold ends with it.
+/// Serves one connection with one request, so that all resources of a client end with its connection.
 async fn serve_one(stream: TcpStream, router: Router) {
     let ends = [stream.local_addr(), stream.peer_addr()];
     let near = ends
@@ -156,7 +157,7 @@ async fn serve_one(stream: TcpStream, router: Router) {
     }
 }
 
-/// A socket of both families shows addresses of IPv4 as those of IPv6.
+/// Whether `address` is a loopback address. A socket of both families reports IPv4 addresses in their IPv6 form.
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
@@ -194,7 +195,7 @@ mod tests {
     async fn both_address_families_are_served_by_one_port() {
         let (port, _stop) = served().await;
         let mut addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
-        // Not every machine has it.
+        // Not every machine has IPv6.
         if std::net::TcpListener::bind("[::1]:0").is_ok() {
             addresses.push(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)));
         }
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clients_that_read_nothing_keep_no_other_out_and_the_oldest_goes_first() {
+    async fn clients_that_read_nothing_keep_no_other_out_and_the_oldest_is_closed_first() {
         let (port, _stop) = served().await;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut slow = Vec::new();
@@ -223,10 +224,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_read_ends_in_time() {
+    async fn a_connection_whose_answer_is_not_read_ends_in_time() {
         let (port, _stop) = served().await;
         let mut stream = asked((Ipv4Addr::LOCALHOST, port).into(), "/large").await;
-        // What is on its way hides the end from whoever reads nothing.
+        // Bytes in transit hide the end of the connection from a client that doesn't read.
         sleep(LONGEST + HEAD).await;
         let mut answer = Vec::new();
         let ended = timeout(HEAD, stream.read_to_end(&mut answer)).await;

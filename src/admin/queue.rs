@@ -1,4 +1,5 @@
-//! Who waits for a call, in which order and about how long: what `vpo queue` asks for.
+//! The report `/queue`: the objects that wait for a call, in their order and with their estimated wait. `vpo queue`
+//! requests it.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -17,16 +18,16 @@ use crate::object::Object;
 use crate::object::asking::asked_at;
 use crate::session::{Outlook, Priority, Purpose, Session, SessionState, Snapshot, Standing};
 
-/// Where it is asked for.
+/// The path of the report.
 pub const PATH: &str = "/queue";
-/// The most that one answer lists of each application.
+/// The most objects listed for each application.
 pub const MOST: usize = 1000;
-/// The bytes that one of them takes at least.
+/// The least size of one listed object, in bytes.
 const LEAST: usize = 128;
-/// How many it lists where nobody says.
+/// The number of listed objects where the query sets none.
 pub const USUAL: usize = 20;
 
-/// What is asked for: all applications, that of one Platform, or one object.
+/// The query of the report: all applications, the one of a Platform, or one object.
 #[derive(Debug, Default, Deserialize)]
 pub struct QueueQuery {
     platform: Option<String>,
@@ -34,38 +35,38 @@ pub struct QueueQuery {
     limit: Option<usize>,
 }
 
-/// The queues as they are now.
+/// The report on all queues.
 pub type QueueReport = desk::DeskReport<ApplicationQueue>;
 
-/// The queue of one application, for the Platforms that bring the same credential.
+/// The queue of one application, for the Platforms with the same credential.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationQueue {
-    /// Whose packages they are.
+    /// The application that owns the packages.
     pub app_id: String,
-    /// Where the platform is.
+    /// The endpoint of the platform.
     pub endpoint: String,
     /// The Platforms that share this queue, as `namespace/name`.
     pub platforms: Vec<String>,
-    /// What all of it wait for: a word of the metric `vpo_session_state`.
+    /// The state of the session: a word of the metric `vpo_session_state`.
     pub state: String,
-    /// What the platform said of it, where it did.
+    /// The platform's answer that led to this state; `null` where none did.
     pub answer: Option<String>,
-    /// When calls go on, where that is known.
+    /// When calls resume; `null` where it isn't known.
     pub until: Option<Timestamp>,
-    /// Calls in the last window, those under way included.
+    /// The number of calls in the last window, including in-flight calls.
     pub calls_in_window: usize,
-    /// How many there may be.
+    /// The limit of calls in a window.
     pub limit: usize,
-    /// The length of the window.
+    /// The length of the window, in seconds.
     pub window_seconds: f64,
-    /// When the token ends, where there is one whose end is known.
+    /// When the access token expires; `null` where it isn't known.
     pub token_expires: Option<Timestamp>,
-    /// How many wait.
+    /// The number of waiting objects.
     pub length: usize,
-    /// About how long the last of them waits; 0 where nobody does.
+    /// The estimated wait of the last object, in seconds; 0 for an empty queue.
     pub estimated_seconds: u64,
-    /// The first of them, or the one object that was asked for.
+    /// The first objects of the queue, or the one requested object.
     pub waiting: Vec<Waiting>,
 }
 
@@ -73,27 +74,28 @@ pub struct ApplicationQueue {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Waiting {
-    /// 1 is the next; 0 has its turn now.
+    /// The place in the queue: 1 is the next object, 0 has its turn now.
     pub position: usize,
     /// The namespace of the object.
     pub namespace: String,
     /// The name of the object.
     pub name: String,
-    /// What the call is for: `Delete` or `LookUp`.
+    /// The kind of the call: `Delete` or `LookUp`.
     pub call: String,
-    /// Why: `Deletion` or `Retirement`.
+    /// The reason of the call: `Deletion` or `Retirement`.
     pub priority: String,
-    /// Since when the deletion is wanted.
+    /// When the deletion was requested.
     pub since: Timestamp,
-    /// About how long until its turn.
+    /// The estimated wait, in seconds.
     pub estimated_seconds: u64,
 }
 
 impl Desk {
-    /// The queues as they are now. Each is looked at for one short moment, however long it is.
+    /// The report on the queues. It locks each queue only briefly, whatever its length.
     ///
     /// # Errors
-    /// When this process doesn't lead, what is asked for isn't there, or the report would be too large.
+    /// This process doesn't lead, the requested Platform or object doesn't exist or waits for nothing, or the report
+    /// would be too large.
     pub fn queue(&self, ask: &QueueQuery) -> Result<QueueReport, ReportRefusal> {
         self.leads("queue")?;
         let limit = ask.limit.unwrap_or(USUAL);
@@ -171,7 +173,7 @@ impl Desk {
                 } => (position, estimated, purpose),
                 Standing::Permitted { purpose, intent: _ } => (0, Duration::ZERO, purpose),
             };
-            // What is looked up first has no time in its status.
+            // The status holds no request time while a first look-up is pending.
             let since = self.memory.requests.since(&object.uid);
             let since = asked_at(object, since.unwrap_or(now.wall));
             let waiting = waiting(object, position, estimated, purpose, since);
@@ -186,7 +188,7 @@ impl Desk {
     }
 }
 
-/// What is said of an object that holds neither ticket nor permit.
+/// The message for an object that holds neither a ticket nor a permit.
 fn waits_for_nothing(object: &Object) -> String {
     let key = &object.key;
     let mut conditions = object.status.conditions.iter();
@@ -251,7 +253,7 @@ fn application(session: &Session, outlook: Outlook, now: Now) -> ApplicationQueu
     }
 }
 
-/// What the platform said, and when calls go on.
+/// The platform's answer that led to the session's state, and when calls resume.
 fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     match &snapshot.state {
         SessionState::Open | SessionState::Superseded | SessionState::QuotaTooSmall { .. } => {
@@ -269,14 +271,14 @@ fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     }
 }
 
-/// When calls go on; nobody knows where one is out already, and tells by its answer.
+/// The wall-clock time of `at`; `None` where it has passed: then an in-flight call decides, and nobody knows when.
 fn still_to_come(at: Instant, now: Now) -> Option<Timestamp> {
     let left = at.checked_duration_since(now.tick)?;
     let left = SignedDuration::try_from(left).ok()?;
     now.wall.checked_add(left).ok()
 }
 
-/// Whole seconds, rounded up: nobody is promised a turn too early.
+/// Whole seconds, rounded up, so that no turn is announced too early.
 fn whole(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
@@ -287,7 +289,7 @@ mod tests {
     use crate::remote::answer::{Detail, Trouble};
 
     #[test]
-    fn nobody_is_told_that_the_next_call_goes_in_no_time_while_one_is_out_that_tells() {
+    fn no_resume_time_is_announced_while_an_in_flight_call_decides() {
         let moment = crate::clock::Clock::default().now();
         let now = moment.tick;
         let (over, ahead) = (now - Duration::from_secs(1), now + Duration::from_secs(60));

@@ -1,4 +1,4 @@
-//! Asks the admin port of a running operator for a report, and prints it.
+//! Requests a report from the admin port of a running operator and prints it.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::output::Output;
 use crate::admin::desk::ReportRefusal;
 use crate::plain;
 
-/// How long the operator may take to answer.
+/// The time limit of the request.
 const PATIENCE: Duration = Duration::from_secs(10);
 const FORWARD: &str = "kubectl -n version-package-operator port-forward pod/$(kubectl -n version-package-operator get lease version-package-operator -o jsonpath='{.spec.holderIdentity}' | cut -d_ -f1) 8080";
 
-/// Who is asked, and how the answer is printed.
+/// The address of the admin port and the output format.
 #[derive(Debug, clap::Args)]
 pub struct AdminPort {
-    /// How it is printed.
+    /// The output format.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 
-    /// The admin port of the replica that leads.
+    /// The admin port of the leading replica.
     #[arg(
         long,
         env = "VPO_ADMIN",
@@ -35,10 +35,10 @@ pub struct AdminPort {
 }
 
 impl AdminPort {
-    /// Asks for the report at `path` and prints it, for people as `table` says.
+    /// Requests the report at `path` and prints it; the format `Table` uses `table`.
     ///
     /// # Errors
-    /// When nothing answers, the one that answers doesn't lead, or what is asked for isn't there.
+    /// The admin port doesn't answer, its replica doesn't lead, or the requested object doesn't exist.
     pub fn print<Report: DeserializeOwned + Serialize>(
         &self,
         path: &str,
@@ -68,9 +68,9 @@ impl AdminPort {
     }
 
     async fn ask<Report: DeserializeOwned>(&self, address: Url) -> anyhow::Result<Report> {
-        // The client wants one even where all it speaks is http.
+        // reqwest needs a TLS provider even for plain http.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // The port is forwarded to this machine: no proxy knows it.
+        // The port is forwarded to this machine, so no proxy can reach it.
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
         let answer = async {
             let response = client.build()?.get(address).send().await?;
@@ -103,7 +103,8 @@ fn read<Report: DeserializeOwned>(status: StatusCode, body: &[u8]) -> anyhow::Re
     }
 }
 
-/// The report as it is printed. Platforms list packages under any names, and a terminal does what some of them say.
+/// The report as text. Its strings are sanitized: platforms list packages under any name, and a terminal obeys control
+/// characters.
 fn shown<Report: DeserializeOwned + Serialize>(
     report: &Report,
     output: Output,
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_told_in_the_words_of_whoever_answered() {
+    fn an_answer_that_is_no_report_is_quoted() {
         let said = |status, body: &str| {
             let error = read::<Report>(status, body.as_bytes()).unwrap_err();
             error.to_string()
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_of_a_report_steers_a_terminal_or_makes_a_line() {
+    fn no_string_of_a_report_controls_a_terminal_or_forges_a_line() {
         let report = Report {
             time: plain::HOSTILE.to_owned(),
         };
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_refused_before_anything_is_asked() {
+    fn an_invalid_address_is_refused_without_a_request() {
         let port = |admin: &str| AdminPort {
             output: Output::Table,
             admin: admin.to_owned(),

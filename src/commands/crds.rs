@@ -1,4 +1,4 @@
-//! `vpo crds`: prints the `CustomResourceDefinition`s, as `crds/` holds them.
+//! `vpo crds`: prints the `CustomResourceDefinition`s in the form of `crds/`.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use crate::api::crds;
 /// Prints both definitions as one YAML stream.
 ///
 /// # Errors
-/// When standard output can't be written.
+/// Standard output can't be written.
 pub fn run() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for definition in crds::definitions() {

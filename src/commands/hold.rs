@@ -1,5 +1,5 @@
-//! `vpo hold`: mass deletions that wait for a person, for the one who decides. A client of the API server like kubectl,
-//! with the rights of whoever calls it.
+//! `vpo hold`: lists mass deletions that wait for a person, and releases them or takes them back. Works on the API
+//! server like kubectl, with the rights of the caller.
 
 mod cluster;
 mod release;
@@ -19,7 +19,7 @@ use super::output::Output;
 use super::value::{BadValue, duration};
 use crate::plain;
 
-/// What is to be done with holds.
+/// The arguments of `vpo hold`.
 #[derive(Debug, clap::Args)]
 pub struct HoldArgs {
     #[command(subcommand)]
@@ -30,29 +30,29 @@ pub struct HoldArgs {
 enum Command {
     /// List the mass deletions that wait for a person.
     List {
-        /// How they are printed.
+        /// The output format.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
-    /// Let the deletions of a hold go on: their packages are deleted, for ever.
+    /// Let the deletions of a hold go on: their packages are deleted, which can't be undone.
     Release {
-        /// The id of the hold, as `vpo hold list` tells it.
+        /// The id of the hold, as printed by `vpo hold list`.
         id: String,
 
-        /// Don't ask.
+        /// Don't ask for confirmation.
         #[arg(long)]
         yes: bool,
 
-        /// How long the operator may take to act on it, 0s to 1h.
+        /// How long the operator may take to act on the release, 0s to 1h.
         #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
         timeout: Duration,
     },
-    /// Take the deletions of a hold back: its objects go without their packages.
+    /// Take the deletions of a hold back: its objects are released without deleting their packages.
     Retain {
-        /// The id of the hold, as `vpo hold list` tells it.
+        /// The id of the hold, as printed by `vpo hold list`.
         id: String,
 
-        /// Don't ask.
+        /// Don't ask for confirmation.
         #[arg(long)]
         yes: bool,
     },
@@ -63,10 +63,11 @@ fn timeout(text: &str) -> Result<Duration, BadValue> {
     duration(text, fits, "is not a duration from 0s to 1h, such as 30s")
 }
 
-/// Does what is asked.
+/// Runs a subcommand of `vpo hold`.
 ///
 /// # Errors
-/// When the API server refuses or can't be reached, there is no such hold, nobody confirms, or not all could be done.
+/// The API server refuses a request or can't be reached, the hold doesn't exist, the person doesn't confirm, or a part
+/// of the work failed.
 pub fn run(args: HoldArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -83,7 +84,7 @@ pub fn run(args: HoldArgs) -> anyhow::Result<()> {
     })
 }
 
-/// What `list` says to programs.
+/// The JSON output of `list`.
 #[derive(Serialize)]
 struct Listed<'a> {
     time: Timestamp,
@@ -106,14 +107,14 @@ async fn list(cluster: &Cluster, output: Output) -> anyhow::Result<()> {
     say(&text)
 }
 
-/// Everything about holds that the cluster shows.
+/// The Platforms and held objects of the cluster.
 struct Seen {
     platforms: Vec<PlatformSeen>,
     objects: Vec<Held>,
 }
 
 impl Seen {
-    /// Objects last: those that a hold on a Platform speaks of are written after it.
+    /// Reads the Platforms first: the objects of a hold are marked after the hold is written to its Platforms.
     async fn read(cluster: &Cluster) -> anyhow::Result<Self> {
         Ok(Self {
             platforms: cluster.platforms().await?,
@@ -132,13 +133,13 @@ fn say(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Has the id typed, unless `yes`. `verb` is `release` or `retain`.
+/// Asks the person to type the id, unless `yes`. `verb` is `release` or `retain`.
 async fn confirm(verb: &str, id: &str, yes: bool) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
     say(&format!("Type the id to {verb}: "))?;
-    // Beside the runtime, so that connections don't go stale while somebody thinks.
+    // A thread of its own keeps the runtime running, so that connections don't go stale while the person thinks.
     let typed = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line).map(|_| line)

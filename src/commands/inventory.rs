@@ -1,4 +1,5 @@
-//! `vpo inventory`: which packages no object stands for, asked of a running operator over its admin port.
+//! `vpo inventory`: prints the packages that no object stands for. Requests the report from a running operator over its
+//! admin port.
 
 use std::fmt::{self, Write as _};
 
@@ -9,10 +10,10 @@ use super::output::{grouped, seconds_until, span};
 use super::table::{by_application, write_columns};
 use crate::admin::inventory::{ApplicationInventory, InventoryReport, PATH, Package};
 
-/// What is asked, of whom.
+/// The arguments of `vpo inventory`.
 #[derive(Debug, clap::Args)]
 pub struct InventoryArgs {
-    /// The Platform whose inventory is shown; without it all are.
+    /// The Platform whose inventory is shown; all inventories without it.
     #[arg(value_name = "NAMESPACE/PLATFORM")]
     platform: Option<String>,
 
@@ -20,10 +21,10 @@ pub struct InventoryArgs {
     port: AdminPort,
 }
 
-/// Asks and prints.
+/// Requests the report and prints it.
 ///
 /// # Errors
-/// When nothing answers, the one that answers doesn't lead, or what is asked for isn't there.
+/// The admin port doesn't answer, its replica doesn't lead, or the Platform doesn't exist.
 pub fn run(args: &InventoryArgs) -> anyhow::Result<()> {
     let platform = args.platform.as_deref();
     let query: Vec<_> = platform
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_tells_how_old_the_reading_is_and_what_is_nobodys() {
+    fn the_table_shows_the_age_of_the_list_and_the_unmanaged_packages() {
         let wanted = "\
 Application app-1 at https://iot.example.com:8743
   Platforms  iot/production
@@ -169,7 +170,7 @@ No call can be made for iot/broken: `kubectl get platform -A` says why.
     }
 
     #[test]
-    fn a_list_that_was_not_read_says_why_and_promises_nothing() {
+    fn a_list_that_was_not_read_gives_the_reason() {
         let mut report = report();
         let application = &mut report.applications[0];
         application.reading = None;

@@ -1,22 +1,22 @@
-//! How commands print: the two forms, and spans and numbers as people say them.
+//! Output formats, and durations and numbers as text.
 
 use jiff::Timestamp;
 
-/// How a report is printed.
+/// The output format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Text for people.
     Table,
-    /// For programs: all of it, times to the second.
+    /// JSON for programs, complete, with times to the second.
     Json,
 }
 
-/// From `now` to `until`; nothing where that is past.
+/// The seconds from `now` to `until`; 0 where `until` has passed.
 pub fn seconds_until(until: Timestamp, now: Timestamp) -> u64 {
     u64::try_from(until.duration_since(now).as_secs()).unwrap_or(0)
 }
 
-/// A span as kubectl says it: 45s, 3m20s, 2h5m, 4d3h.
+/// A duration in the style of kubectl: 45s, 3m20s, 2h5m, 4d3h.
 pub fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     let two = |big: u64, unit: &str, small: u64, rest: &str| match small {
@@ -31,7 +31,7 @@ pub fn span(seconds: u64) -> String {
     }
 }
 
-/// A number with its thousands apart: 9,980.
+/// A number with thousands separators: 9,980.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_and_numbers_read_as_people_say_them() {
+    fn durations_and_numbers_are_formatted_for_people() {
         for (seconds, text) in [
             (0, "0s"),
             (119, "119s"),

@@ -1,4 +1,5 @@
-//! `vpo queue`: who waits for a call, asked of a running operator over its admin port.
+//! `vpo queue`: prints the objects that wait for a call. Requests the report from a running operator over its admin
+//! port.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -11,18 +12,18 @@ use super::table::{by_application, write_columns};
 use super::value::BadValue;
 use crate::admin::queue::{ApplicationQueue, MOST, PATH, QueueReport, USUAL, Waiting};
 
-/// What is asked, of whom.
+/// The arguments of `vpo queue`.
 #[derive(Debug, clap::Args)]
 pub struct QueueArgs {
-    /// The Platform whose queue is shown; without it all are.
+    /// The Platform whose queue is shown; all queues without it.
     #[arg(value_name = "NAMESPACE/PLATFORM")]
     platform: Option<String>,
 
-    /// Only the place of this `VersionPackage`.
+    /// Show only the place of this `VersionPackage`.
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "platform")]
     object: Option<String>,
 
-    /// How many of each queue are listed, 0 to 1000.
+    /// How many objects of each queue are listed, 0 to 1000.
     #[arg(long, value_name = "N", default_value_t = USUAL, value_parser = limit)]
     limit: usize,
 
@@ -35,10 +36,10 @@ fn limit(text: &str) -> Result<usize, BadValue> {
     number.ok_or_else(|| BadValue(format!("is not a number from 0 to {MOST}")))
 }
 
-/// Asks and prints.
+/// Requests the report and prints it.
 ///
 /// # Errors
-/// When nothing answers, the one that answers doesn't lead, or what is asked for isn't there.
+/// The admin port doesn't answer, its replica doesn't lead, or the Platform or object doesn't exist.
 pub fn run(args: &QueueArgs) -> anyhow::Result<()> {
     let limit = args.limit.to_string();
     let platform = args
@@ -92,7 +93,7 @@ fn write_application(text: &mut String, shown: &ApplicationQueue, now: Timestamp
         text.push('\n');
         write_rows(text, &shown.waiting, now)?;
         let last = shown.waiting.last().map_or(0, |last| last.position);
-        // One object alone is shown without those around it.
+        // A report on one object lists no others, so there is nothing to add.
         let whole = shown
             .waiting
             .first()
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_what_all_wait_for_and_who_comes_next() {
+    fn the_table_shows_the_state_of_the_session_and_the_next_objects() {
         let wanted = "\
 Application app-1 at https://iot.example.com:8743
   Platforms  iot/production, iot/test
@@ -194,7 +195,7 @@ No call can be made for iot/broken: `kubectl get platform -A` says why.
     }
 
     #[test]
-    fn an_idle_or_stalled_application_and_a_single_object_are_told_without_guesses() {
+    fn idle_and_stalled_applications_and_single_objects_are_shown_without_estimates() {
         let mut report = report();
         report.unusable_platforms.clear();
         let application = &mut report.applications[0];

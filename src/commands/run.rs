@@ -1,4 +1,4 @@
-//! `vpo run`: the operator, from its flags to its orderly end.
+//! `vpo run`: runs the operator, from its flags to its orderly exit.
 
 mod cluster;
 mod descriptors;
@@ -19,13 +19,13 @@ use crate::remote::client::https;
 use crate::telemetry::logs;
 use crate::{admin, api_server, leader};
 
-/// How long the end of the process waits for the last log lines.
+/// How long the exit waits for the last log lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When a flag has no meaning, the admin port is taken, no cluster is named, or the Lease is lost.
+/// A flag is invalid, the admin port is in use, no cluster is configured, or the Lease is lost.
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
     args.check()?;
     logs::init(args.log_format, &args.log)?;
@@ -35,7 +35,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let ended = runtime.block_on(operate(args));
-    // A look-up that hangs must not keep a process that has lost its Lease.
+    // A hanging name lookup must not keep alive a process that has lost its Lease.
     runtime.shutdown_background();
     logs::flush(LAST_LINES);
     ended

@@ -1,4 +1,4 @@
-//! `vpo simulate`: the stand-in of the platform.
+//! `vpo simulate`: the simulator of the platform.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -21,44 +21,43 @@ use crate::simulator::settings::{
 /// The settings of the simulator.
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// Where the platform listens, with TLS; port 0 takes a free one
+    /// The address of the platform, with TLS; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8743")]
     listen: SocketAddr,
-    /// Where the ledger and the switches are, in plain HTTP and without a login
+    /// The address of the ledger and the switches, in plain HTTP and without a login
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8744")]
     admin: SocketAddr,
-    /// Folder of ca.crt, server.crt, server.key, client.crt, client.key and client.p12 (password
-    /// changeit); made there if it has none of them
+    /// The folder of ca.crt, server.crt, server.key, client.crt, client.key and client.p12 (password changeit); the
+    /// files are created if there are none
     #[arg(long, value_name = "FOLDER", default_value = "simulator-tls")]
     tls_dir: PathBuf,
-    /// Whether clients have to show a certificate of ca.crt; one that is shown is always verified
+    /// Whether clients must present a certificate issued by ca.crt; a presented one is always verified
     #[arg(long, value_enum, default_value_t = ClientCert::Requested)]
     client_cert: ClientCert,
     /// The appId of an application; repeat it, each with its --secret, for several
     #[arg(long, value_name = "ID", default_value = "app-1")]
     app_id: Vec<String>,
-    /// The secret of the application named at the same place among the --app-id
+    /// The secret of the application at the same place in the list of --app-id
     #[arg(long, value_name = "TEXT", default_value = "secret-1")]
     secret: Vec<SecretString>,
-    /// How many packages the application at the same place starts with, package-00001 and on;
-    /// none where it is left out
+    /// How many packages the application at the same place starts with, from package-00001 on; none where it is left
+    /// out
     #[arg(long, value_name = "N")]
     packages: Vec<u32>,
-    /// JSON file of further packages: a list for the first application, or an object of lists by
-    /// appId; only fileId is needed in each
+    /// A JSON file of further packages: a list for the first application, or an object with a list for each appId; each
+    /// package needs only a fileId
     #[arg(long, value_name = "FILE")]
     packages_file: Option<PathBuf>,
-    /// File that keeps the packages across restarts; once it is there, it counts instead of
-    /// --packages and --packages-file
+    /// The file that keeps the packages across restarts; once it exists, it replaces --packages and --packages-file
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// How many calls an application has in one window
+    /// The number of calls that an application has in one window
     #[arg(long, value_name = "N", default_value_t = 100)]
     quota_calls: u32,
-    /// Length of the window, such as 60s or 500ms; 1ms to 24h
+    /// The length of the window, such as 60s or 500ms; 1ms to 24h
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     quota_window: Duration,
-    /// How calls are counted: in any window, in windows that follow each other, or by a token bucket
+    /// How calls are counted: in a sliding window, in fixed windows, or by a token bucket
     #[arg(long, value_enum, default_value_t = QuotaKind::Sliding)]
     quota_kind: QuotaKind,
     /// Count refused calls like allowed ones
@@ -67,10 +66,10 @@ pub struct SimulateArgs {
     /// The code of the throttle answer: Huawei Cloud's or China Telecom's
     #[arg(long, value_enum, default_value = "1010009")]
     throttle_code: ThrottleCode,
-    /// How long an access token lives; at least 1s
+    /// The lifetime of an access token; at least 1s
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
     token_lifetime: Duration,
-    /// How long every answer is held back after the call took effect
+    /// How long every answer is delayed after the call took effect
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     answer_delay: Duration,
 }
@@ -121,17 +120,17 @@ impl SimulateArgs {
     }
 }
 
-/// Runs the simulator until it is told to stop.
+/// Runs the simulator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it can't start, or can't keep its packages at the end.
+/// The simulator can't start, or can't save its packages at the end.
 pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    // one thread is plenty, and leaves the other cores to those who are tested against it
+    // One thread is enough, and leaves the other cores to the program under test.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -1,4 +1,4 @@
-//! How reports that a person reads are laid out.
+//! The text layout of reports.
 
 use std::fmt::{self, Write as _};
 
@@ -31,7 +31,7 @@ pub(super) fn write_columns<const N: usize>(
     Ok(())
 }
 
-/// Lays out a report application by application, each by `write`.
+/// Formats a report application by application with `write`.
 pub(super) fn by_application<Application>(
     report: &DeskReport<Application>,
     write: impl Fn(&mut String, &Application, Timestamp) -> fmt::Result,

@@ -1,4 +1,4 @@
-//! What `vpo hold` asks the API server for.
+//! The API server requests of `vpo hold`.
 
 use anyhow::{Context as _, anyhow};
 use kube::Api;
@@ -17,25 +17,25 @@ use crate::object::Object;
 use crate::object::watched::Watched;
 use crate::raw::Raw;
 
-/// Whoever reads managed fields sees that it was not the operator.
+/// The field manager of this command, so that managed fields tell its writes from the operator's.
 const FIELD_MANAGER: &str = "vpo";
-/// Objects in one page of a list.
+/// The page size of a list, in objects.
 const PAGE: u32 = 500;
-/// A list whose pages the API server has forgotten is begun anew so often.
+/// How often a list is started again after its continue token expired.
 const LISTS: usize = 3;
-/// An object that changes each time it is to be written is given up after so many tries.
+/// How often the write of an object that keeps changing is tried.
 const WRITES: usize = 5;
 
-/// The cluster of KUBECONFIG.
+/// A client of the cluster in KUBECONFIG.
 pub struct Cluster {
     client: Client,
 }
 
 impl Cluster {
-    /// Finds it, without asking it for anything.
+    /// Reads KUBECONFIG. Sends no request yet.
     pub async fn connect() -> anyhow::Result<Self> {
         let mut config = run::config().await?;
-        // Every write here is guarded by what it was decided on, so that one done twice is done once.
+        // Every write here has a precondition, so a repeated write has no second effect.
         config.default_retry = true;
         Ok(Self {
             client: api_server::client(config)?,
@@ -58,7 +58,7 @@ impl Cluster {
             .context("VersionPackages can't be listed")
     }
 
-    /// One Platform; `None` when there is none of that name.
+    /// One Platform; `None` where it doesn't exist.
     pub async fn platform(&self, key: &ObjectKey) -> anyhow::Result<Option<PlatformSeen>> {
         let read = self.platforms_of(key).get_opt(&key.name).await;
         let read = read
@@ -67,7 +67,7 @@ impl Cluster {
         read.map(seen).transpose()
     }
 
-    /// Asks for the release of a hold on one Platform, and on no other of its name.
+    /// Sets the release annotation on one Platform. A new Platform of the same name isn't changed.
     pub async fn ask_for_release(&self, id: &str, platform: &PlatformSeen) -> anyhow::Result<()> {
         let key = &platform.key;
         let patch = Patch::Merge(asking(id, platform));
@@ -112,7 +112,7 @@ impl Cluster {
     }
 }
 
-/// The annotation, for the Platform that was read: the API server refuses another uid.
+/// The patch that sets the release annotation. The API server refuses it for another uid.
 fn asking(id: &str, platform: &PlatformSeen) -> Value {
     json!({"metadata": {
         "uid": platform.uid,
@@ -120,7 +120,7 @@ fn asking(id: &str, platform: &PlatformSeen) -> Value {
     }})
 }
 
-/// The policy, for this version of the object: the API server refuses any other.
+/// The patch that sets the deletion policy. The API server refuses it for another version of the object.
 fn retaining(held: &Held) -> Value {
     json!({
         "metadata": {"uid": held.uid, "resourceVersion": held.resource_version},
@@ -147,7 +147,7 @@ fn seen(mut read: Raw) -> anyhow::Result<PlatformSeen> {
         created: meta.creation_timestamp.map(|time| time.0),
     };
     let ReadStatus { status, beside } = status::read(read.data["status"].take(), &bearer);
-    // A hold that can't be read must not look like none.
+    // A Platform with an unreadable hold must not look like one without.
     if let Some(error) = beside.error {
         anyhow::bail!("the status of Platform {key} is not one of this version of vpo: {error}");
     }
@@ -159,7 +159,7 @@ fn seen(mut read: Raw) -> anyhow::Result<PlatformSeen> {
     })
 }
 
-/// Lists page by page, all as of one moment, and keeps only what is wanted of each object.
+/// Lists all objects page by page, as of one moment, and keeps what `keep` returns for each.
 async fn list<K, T>(
     api: &Api<K>,
     mut keep: impl FnMut(K) -> Option<T>,
@@ -188,7 +188,7 @@ where
     }
 }
 
-/// What the API server said, in its own words, or why it couldn't be asked.
+/// The API server's own message, or why no answer came.
 fn words(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(answer) => anyhow!(answer.message),

@@ -1,4 +1,4 @@
-//! Lets the deletions of a hold go on.
+//! `vpo hold release`: lets the deletions of a hold go on.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::selection::{
 use super::{Seen, confirm, say, wording};
 use crate::api::names::{ObjectKey, RELEASE_HOLD_ANNOTATION};
 
-/// So long the operator may take to tell an end on all Platforms that count together.
+/// How long the operator may take to show the end of a hold on all Platforms that count together.
 const TOLD_WITHIN: Duration = Duration::from_secs(3);
-/// Between two looks at whether the operator has acted.
+/// The pause between two checks of the operator's progress.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Asks for the release of a hold and waits until the operator has acted on it.
+/// Requests the release of a hold and waits until the operator has acted.
 pub async fn release(
     cluster: &Cluster,
     id: &str,
@@ -77,8 +77,8 @@ pub async fn release(
     }
 }
 
-/// Another Platform that still shows the hold once all that count together with the `asked` ones must have told its end: it
-/// holds a part of its own.
+/// Another Platform that still shows the hold after all Platforms that count together with those in `asked` must have
+/// shown its end. Such a Platform holds a part of its own.
 async fn also_held(
     cluster: &Cluster,
     id: &str,
@@ -98,8 +98,8 @@ async fn also_held(
     }
 }
 
-/// Whatever carries the id when the operator reads the annotation goes, so what has come since it was shown is shown
-/// and agreed to as well.
+/// Shows the objects that joined the hold since it was last shown, and asks for confirmation. A release frees every
+/// object with the id at the moment when the operator reads the annotation.
 async fn confirm_newcomers(
     cluster: &Cluster,
     id: &str,
@@ -118,7 +118,7 @@ async fn confirm_newcomers(
     }
 }
 
-/// What the Platform says at last, or after `timeout`.
+/// The progress of the release on `platform`, when it is no longer pending or after `timeout`.
 async fn acted(
     cluster: &Cluster,
     id: &str,

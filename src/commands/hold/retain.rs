@@ -1,4 +1,4 @@
-//! Takes the deletions of a hold back: its objects go without their packages.
+//! `vpo hold retain`: takes the deletions of a hold back, so that its objects are released and the packages stay.
 
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::selection::{Held, Set, part_of};
 use super::{Seen, confirm, say, wording};
 
-/// So many objects are written at once.
+/// How many objects are written at the same time.
 const AT_ONCE: usize = 8;
 
 /// Sets `deletionPolicy: Retain` on the objects of a hold, and on no others.

@@ -1,4 +1,4 @@
-//! Which holds there are, and which objects are part of one. Pure.
+//! Finds the holds and the objects that belong to each. Pure.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -11,16 +11,16 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{HoldStatus, PlatformStatus, ReleasedHold};
 use crate::object::Object;
 
-/// A `Platform`, as far as holds go.
+/// The fields of a `Platform` that matter for holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlatformSeen {
-    /// Its name.
+    /// Namespace and name.
     pub key: ObjectKey,
-    /// Tells it from another one of the same name.
+    /// The uid, which differs between Platforms of the same name.
     pub uid: String,
-    /// Whether it is being deleted.
+    /// Whether the Platform is being deleted.
     pub terminating: bool,
-    /// What it says.
+    /// The status.
     pub status: PlatformStatus,
 }
 
@@ -34,12 +34,12 @@ impl PlatformSeen {
             .or_else(|| known.and_then(|session| session.app_id.as_ref()))
     }
 
-    /// The hold of this id, where it stands here.
+    /// The hold with this id; `None` where the Platform doesn't show it.
     pub fn hold(&self, id: &str) -> Option<&HoldStatus> {
         self.status.hold.as_ref().filter(|hold| hold.id == id)
     }
 
-    /// The release of the hold of this id, where one is told here.
+    /// The release of the hold with this id; `None` where the Platform doesn't record one.
     pub fn released(&self, id: &str) -> Option<&ReleasedHold> {
         let released = &self.status.guard.as_ref()?.released;
         released.iter().find(|released| released.id == id)
@@ -49,22 +49,22 @@ impl PlatformSeen {
 /// A `VersionPackage` that carries the id of a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// Its name.
+    /// Namespace and name.
     pub key: ObjectKey,
-    /// Tells it from another one of the same name.
+    /// The uid, which differs between objects of the same name.
     pub uid: String,
-    /// The version that was read.
+    /// The resourceVersion that was read.
     pub resource_version: String,
-    /// The id of its hold.
+    /// The id of the hold.
     pub hold: String,
-    /// Whether it is being deleted; else it is only retired.
+    /// Whether the object is being deleted; otherwise it is retired.
     pub terminating: bool,
-    /// Whether its package stays when it goes.
+    /// Whether the package stays when the object is deleted.
     pub retained: bool,
 }
 
 impl Held {
-    /// What matters of an object; `None` for one without a hold.
+    /// The fields that matter for a hold; `None` for an object without one.
     pub fn read(object: &Object) -> Option<Self> {
         let deletion = object.status.deletion.as_ref()?;
         Some(Self {
@@ -78,33 +78,33 @@ impl Held {
     }
 }
 
-/// One hold, as all Platforms of its application show it.
+/// One hold, merged from all Platforms that show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShownHold {
-    /// Its id.
+    /// The id of the hold.
     pub id: String,
-    /// Whose deletions it holds.
+    /// The application whose deletions are held.
     pub application: Option<AppId>,
-    /// The Platforms that show it, in order.
+    /// The Platforms that show the hold, as `namespace/name`, sorted.
     pub platforms: Vec<String>,
-    /// Since when it stands.
+    /// When the hold began.
     pub since: Timestamp,
-    /// How many deletions it holds.
+    /// The number of held deletions.
     pub count: usize,
-    /// How many deletions were counted against the bound.
+    /// The number of deletions counted against the limit.
     pub counted: usize,
-    /// How many that bound lets go.
+    /// The number of deletions that the limit allows.
     pub bound: usize,
-    /// The Platform whose bound it is.
+    /// The Platform that sets the limit.
     pub bound_of: String,
-    /// The bound in a sentence.
+    /// The exceeded limit, in one sentence.
     pub reason: String,
-    /// How many objects carry its id in their status by now.
+    /// The number of objects that carry the id in their status by now.
     pub objects: usize,
 }
 
-/// Every hold that a Platform shows, by id.
+/// Every hold that a Platform shows, sorted by id.
 pub fn holds(platforms: &[PlatformSeen], objects: &[Held]) -> Vec<ShownHold> {
     let mut holds = BTreeMap::<&str, ShownHold>::new();
     for platform in platforms {
@@ -114,7 +114,7 @@ pub fn holds(platforms: &[PlatformSeen], objects: &[Held]) -> Vec<ShownHold> {
         let hold = holds
             .entry(&shown.id)
             .or_insert_with(|| ShownHold::new(shown, objects));
-        // Platforms are written one after the other: the one that counts most is the newest.
+        // Statuses of Platforms are written one after the other; the highest count is the newest.
         if number(shown.counted) > hold.counted {
             let platforms = std::mem::take(&mut hold.platforms);
             let application = hold.application.take();
@@ -159,20 +159,22 @@ pub fn part_of<'a>(id: &str, objects: &'a [Held]) -> impl Iterator<Item = &'a He
     objects.iter().filter(move |object| object.hold == id)
 }
 
-/// Where a hold is released.
+/// Where a hold can be released.
 #[derive(Debug, PartialEq)]
 pub enum Release<'a> {
-    /// By an annotation of this Platform.
+    /// On this Platform, by an annotation.
     On(&'a PlatformSeen),
-    /// It is released already.
+    /// Nowhere: the hold is released already.
     Done(&'a ReleasedHold),
-    /// Nobody shows a hold of this id.
+    /// Nowhere: no Platform shows a hold with this id.
     Unknown,
 }
 
-/// Where the hold of this id is released: any Platform of its application will do, best one that stays.
+/// Where the hold with this id can be released: on any Platform of its application, preferably one that isn't being
+/// deleted.
 pub fn release<'a>(id: &str, platforms: &'a [PlatformSeen]) -> Release<'a> {
-    // Platforms that count together no more hold a part each: what one of them tells says nothing of the others.
+    // After a group of Platforms has split, each part has a hold of its own: a release of one part says nothing about
+    // the others.
     let showing = platforms
         .iter()
         .filter(|platform| platform.hold(id).is_some() && platform.released(id).is_none());
@@ -185,20 +187,20 @@ pub fn release<'a>(id: &str, platforms: &'a [PlatformSeen]) -> Release<'a> {
     told.next().map_or(Release::Unknown, Release::Done)
 }
 
-/// What a Platform says of a release that was asked for there.
+/// The progress of a release on one Platform.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReleaseProgress {
-    /// Nothing yet.
+    /// The operator hasn't acted yet.
     Pending,
-    /// The hold is released, and frees so many deletions.
+    /// The hold is released; holds the number of freed deletions.
     Released(usize),
-    /// The hold stands no more, and nothing is left of it to be told.
+    /// The hold has ended without a record of a release.
     Over,
-    /// The Platform itself is gone.
+    /// The Platform no longer exists.
     Gone,
 }
 
-/// What the Platform with this uid says by now of the release of a hold.
+/// The progress of a release on the Platform with this uid.
 pub fn progress(id: &str, uid: &str, platform: Option<&PlatformSeen>) -> ReleaseProgress {
     let Some(platform) = platform.filter(|platform| platform.uid == uid) else {
         return ReleaseProgress::Gone;
@@ -210,22 +212,22 @@ pub fn progress(id: &str, uid: &str, platform: Option<&PlatformSeen>) -> Release
     }
 }
 
-/// How the policy of one object was set.
+/// The result of setting the deletion policy of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Set {
-    /// It is `Retain` now.
+    /// The policy was set to `Retain`.
     Done,
-    /// It was `Retain` before.
+    /// The policy was `Retain` already.
     Already,
-    /// The object is gone, or another one has its name.
+    /// The object no longer exists, or another one has its name.
     Gone,
-    /// The object isn't part of the hold any more.
+    /// The object is no longer part of the hold.
     Left,
-    /// The API server refused, in its words.
+    /// The API server refused the write; holds its message.
     Refused(String),
 }
 
-/// What to do about an object that has changed since it was read: write to its new version, or nothing.
+/// The next version to write after a conflict. `Err` where the object needs no write any more.
 pub fn anew(before: &Held, now: Option<&Object>) -> Result<Held, Set> {
     let now = now.filter(|now| now.uid == before.uid).ok_or(Set::Gone)?;
     match Held::read(now) {
@@ -291,7 +293,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_platforms_of_one_application_show_one_hold_and_the_newest_count_is_told() {
+    fn a_hold_on_several_platforms_is_one_hold_with_the_newest_count() {
         let platforms = [
             platform("test", held_by("h-1", 60, "app-1")),
             platform("production", held_by("h-1", 70, "app-1")),
@@ -328,7 +330,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_release_goes_to_a_platform_that_stays_and_once_to_each_that_holds_a_part() {
+    fn a_release_prefers_a_platform_that_stays_and_goes_once_to_each_part() {
         let going = PlatformSeen {
             terminating: true,
             ..platform("a", held_by("h-1", 60, "app-1"))
@@ -349,7 +351,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_release_is_told_by_the_platform_that_was_asked_and_by_no_other_of_its_name() {
+    fn the_progress_of_a_release_is_that_of_the_asked_platform_and_of_no_other_with_its_name() {
         let uid = "uid-a";
         let held = platform("a", held_by("h-1", 60, "app-1"));
         assert_eq!(progress("h-1", uid, Some(&held)), ReleaseProgress::Pending);

@@ -1,4 +1,4 @@
-//! What `vpo hold` says to people. Pure.
+//! The messages of `vpo hold`. Pure.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -11,12 +11,12 @@ use super::selection::{Held, Set, ShownHold};
 use crate::api::names::ObjectKey;
 use crate::plain::plain;
 
-/// So many names are shown of a crowd.
+/// How many names of a long list are shown.
 const NAMES: usize = 20;
-/// What is held.
+/// The kind of the held objects.
 pub const PACKAGE: &str = "VersionPackage";
 
-/// All holds, for people.
+/// All holds, as text for people.
 pub fn table(holds: &[ShownHold], now: Timestamp) -> String {
     if holds.is_empty() {
         return "No mass deletion is held.\n".to_owned();
@@ -53,7 +53,7 @@ fn write_hold(text: &mut String, hold: &ShownHold, now: Timestamp) -> fmt::Resul
     )
 }
 
-/// That there is no hold of this id, and which there are.
+/// The error for an unknown id, with the ids that exist.
 pub fn unknown(id: &str, holds: &[ShownHold]) -> String {
     if holds.is_empty() {
         return format!("there is no hold {id}, nor any other");
@@ -69,7 +69,7 @@ pub fn unknown(id: &str, holds: &[ShownHold]) -> String {
     )
 }
 
-/// What a release does, before it is confirmed.
+/// The effect of a release, shown before the confirmation.
 pub fn before_release(hold: &ShownHold, objects: &[&Held], now: Timestamp) -> String {
     let mut text = String::new();
     let _ = write_hold(&mut text, hold, now);
@@ -83,7 +83,8 @@ pub fn before_release(hold: &ShownHold, objects: &[&Held], now: Timestamp) -> St
     text
 }
 
-/// What came to a hold while its release was being confirmed; `all` carry it by now.
+/// The objects in `new` that joined the hold while its release was being confirmed; `all` is the number of all held
+/// objects.
 pub fn more_to_release(new: &[&Held], all: usize) -> String {
     let mut text = format!(
         "\nNothing is released yet. The hold has come to more meanwhile: a release deletes the packages of {} that you were not shown, too:\n",
@@ -94,7 +95,8 @@ pub fn more_to_release(new: &[&Held], all: usize) -> String {
     text
 }
 
-/// What a retain does, before it is confirmed. `hold` is what a Platform shows of it, where one does.
+/// The effect of a retain, shown before the confirmation. `hold` is what a Platform shows of the hold; `None` where
+/// none does.
 pub fn before_retain(hold: Option<&ShownHold>, objects: &[&Held], now: Timestamp) -> String {
     let mut text = String::new();
     if let Some(hold) = hold {
@@ -120,7 +122,7 @@ pub fn before_retain(hold: Option<&ShownHold>, objects: &[&Held], now: Timestamp
     text
 }
 
-/// What came of a retain: how many ended how, and what is left to a person.
+/// The result of a retain: how many objects ended in which way, and what is left to do.
 pub fn after_retain(ends: &[(&Held, Set)]) -> String {
     let count = |wanted: &dyn Fn(&Set) -> bool| ends.iter().filter(|(_, set)| wanted(set)).count();
     let mut text = format!(
@@ -155,7 +157,7 @@ pub fn after_retain(ends: &[(&Held, Set)]) -> String {
     text
 }
 
-/// Those that `Retain` doesn't help, and what does.
+/// The objects that `Retain` doesn't help as they are only retired, and what helps them.
 fn only_retired(objects: &[&Held]) -> String {
     let retired: Vec<&ObjectKey> = objects
         .iter()
@@ -173,7 +175,7 @@ fn only_retired(objects: &[&Held]) -> String {
     text
 }
 
-/// Objects are written in turn, so the first to look may come before the last.
+/// A note on held objects that don't carry the id yet: objects are marked one after the other.
 fn unwritten(hold: &ShownHold, carrying: usize) -> String {
     if carrying >= hold.count {
         return String::new();
@@ -194,7 +196,7 @@ fn write_names<'a>(text: &mut String, names: impl ExactSizeIterator<Item = &'a O
     }
 }
 
-/// A number of things that take an s.
+/// A number and a noun, with an s for the plural.
 pub fn many(number: usize, thing: &str) -> String {
     match number {
         1 => format!("1 {thing}"),

@@ -1,4 +1,4 @@
-//! Which cluster is meant, and how it is talked to.
+//! The connection settings of the cluster.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use kube::config::KubeConfigOptions;
 
 use crate::api_server::READ_TIMEOUT;
 
-/// The cluster of KUBECONFIG, or the one that this runs in.
+/// The settings of the cluster in KUBECONFIG, or of the cluster that this pod runs in.
 pub(in crate::commands) async fn config() -> anyhow::Result<kube::Config> {
     named_cluster().await.map(|(config, _)| config)
 }
 
-/// The same, and whether it is the one that this runs in.
+/// As [`config`], and whether this process runs in a pod of the cluster.
 pub(super) async fn named_cluster() -> anyhow::Result<(kube::Config, bool)> {
-    // kube and the client of the platform use the same TLS provider; a second install is no matter.
+    // kube and the platform client share one TLS provider, so a second installation may fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = KubeConfigOptions::default();
     let (mut config, in_pod) = match kube::Config::from_kubeconfig(&options).await {
@@ -28,7 +28,7 @@ pub(super) async fn named_cluster() -> anyhow::Result<(kube::Config, bool)> {
         }
     };
     config.apply_debug_overrides();
-    // A repeat is a new decision of ours, never a hidden one of the client.
+    // The operator decides on each retry itself; the client must not retry.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(5));
     config.read_timeout = Some(READ_TIMEOUT);

@@ -1,17 +1,18 @@
-//! How many files and connections this process may have open at once.
+//! The limit of open files and connections of this process.
 
 use std::fmt;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The limits as they are after the start.
+/// The limits before and after the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Descriptors {
     before: Option<u64>,
     now: Option<u64>,
 }
 
-/// Raises the soft limit to the hard one: each application holds connections, so a few hundred of them pass the usual 1024.
+/// Raises the soft limit to the hard limit: each application holds connections, so a few hundred applications exceed
+/// the usual limit of 1024.
 pub(super) fn raise() -> Descriptors {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -1,4 +1,4 @@
-//! The flags of `vpo run`, and what each of its parts makes of them.
+//! The flags of `vpo run`, and the settings made from them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::remote::client::Timeouts;
 use crate::telemetry::audit::AuditLog;
 use crate::telemetry::logs::LogFormat;
 
-/// How long the audit file may take to open.
+/// The time limit for opening the audit file.
 const OPENS: Duration = Duration::from_secs(10);
 
-/// The settings of the operator. The cluster is the one of KUBECONFIG, or the one it runs in.
+/// The settings of the operator. The cluster is the one in KUBECONFIG, or the one that this pod runs in.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// Where /livez, /readyz and /metrics are served; /queue and /inventory too, but only to who connects to an address of
-    /// the loopback interface. `[::]` stands for all addresses of both families.
+    /// The address of /livez, /readyz and /metrics; also of /queue and /inventory, but only for clients that connect to
+    /// an address of the loopback interface. `[::]` stands for all addresses of both families.
     #[arg(
         long,
         env = "VPO_ADMIN_LISTEN",
@@ -28,23 +28,23 @@ pub struct RunArgs {
     )]
     pub(super) admin_listen: SocketAddr,
 
-    /// How log lines are written.
+    /// The format of log lines.
     #[arg(long, env = "VPO_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
 
-    /// Which log lines are written, such as `info` or `info,version_package_operator=debug`.
+    /// The filter of log lines, such as `info` or `info,version_package_operator=debug`.
     #[arg(long, env = "VPO_LOG", default_value = "info", value_name = "FILTER")]
     pub(super) log: String,
 
-    /// The file that audit lines are appended to, in place of standard output. It may be rotated by renaming.
+    /// The file that audit lines are appended to instead of standard output. It may be rotated by renaming.
     #[arg(long, env = "VPO_AUDIT_LOG", value_name = "FILE")]
     audit_log: Option<PathBuf>,
 
-    /// How long a connection to the platform may take to stand, 100ms to 60s.
+    /// The time limit for connecting to the platform, 100ms to 60s.
     #[arg(long, env = "VPO_CONNECT_TIMEOUT", default_value = "5s", value_name = "DURATION", value_parser = duration)]
     connect_timeout: Duration,
 
-    /// How long a whole call to the platform may take, 100ms to 60s.
+    /// The time limit of a whole call to the platform, 100ms to 60s.
     #[arg(long, env = "VPO_CALL_TIMEOUT", default_value = "15s", value_name = "DURATION", value_parser = duration)]
     pub(super) call_timeout: Duration,
 
@@ -52,22 +52,23 @@ pub struct RunArgs {
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub(super) pod_name: Option<String>,
 
-    /// The uid of this pod: with it a restarted container takes its own Lease back at once.
+    /// The uid of this pod. With it a restarted container takes over its own Lease at once.
     #[arg(long, env = "POD_UID", value_name = "UID")]
     pod_uid: Option<String>,
 
-    /// Where the Lease is: the namespace of the ServiceAccount that the `ClusterRoleBinding` of the operator names,
-    /// else this process doesn't lead. By default the namespace of this pod, or of the context of KUBECONFIG.
+    /// The namespace of the Lease. It must be the namespace of the ServiceAccount in the operator's
+    /// `ClusterRoleBinding`, else this process doesn't lead. By default the namespace of this pod, or of the context of
+    /// KUBECONFIG.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     namespace: Option<String>,
 
-    /// How long the Lease lasts without a renewal, 3s to 2m in whole seconds; at least twice the call time-out.
+    /// How long the Lease is valid without a renewal, 3s to 2m in whole seconds; at least twice the call time-out.
     #[arg(long, env = "VPO_LEASE_DURATION", default_value = "30s", value_name = "DURATION", value_parser = lease_duration)]
     lease_duration: Duration,
 }
 
 impl RunArgs {
-    /// Refuses time-outs that contradict one another.
+    /// Refuses contradictory time limits.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.connect_timeout <= self.call_timeout,
@@ -84,7 +85,7 @@ impl RunArgs {
         Ok(())
     }
 
-    /// Where audit lines go.
+    /// The audit log that the flags select.
     pub(super) async fn audit_log(&self) -> anyhow::Result<AuditLog> {
         let Some(path) = &self.audit_log else {
             return Ok(AuditLog::stdout());
@@ -93,7 +94,7 @@ impl RunArgs {
             let path = path.clone();
             move || AuditLog::to_file(path)
         });
-        // A volume that hangs would say nothing for ever.
+        // A hanging volume would block the start without a message.
         let opened = match tokio::time::timeout(OPENS, opening).await {
             Ok(opened) => opened.map_err(std::io::Error::other).flatten(),
             Err(_) => Err(std::io::Error::other(format!(
@@ -103,7 +104,7 @@ impl RunArgs {
         opened.with_context(|| format!("--audit-log {} can't be written", path.display()))
     }
 
-    /// How long the platform may take.
+    /// The time limits of calls to the platform.
     pub(super) fn timeouts(&self) -> Timeouts {
         Timeouts {
             connect: self.connect_timeout,
@@ -111,7 +112,7 @@ impl RunArgs {
         }
     }
 
-    /// How this process takes part in the election of the one that sends.
+    /// The settings of the leader election.
     pub(super) fn leadership(&self, config: &kube::Config, in_pod: bool) -> leader::LeaderSettings {
         let given = self.namespace.clone().filter(|name| !name.is_empty());
         let source = match (&given, in_pod) {

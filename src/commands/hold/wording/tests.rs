@@ -20,7 +20,7 @@ fn crowd(number: usize) -> Vec<Held> {
 }
 
 #[test]
-fn the_table_says_since_when_how_many_which_bound_and_what_to_do() {
+fn the_table_shows_the_age_the_counts_the_limit_and_what_to_do() {
     let wanted = "\
 Hold h-1
   Application  app-1
@@ -36,7 +36,7 @@ Hold h-1
 }
 
 #[test]
-fn what_a_forged_status_says_makes_no_line() {
+fn a_forged_status_adds_no_line() {
     let mut holds = one_hold(&crowd(2));
     let lines = |holds: &[ShownHold]| table(holds, now()).lines().count();
     let before = lines(&holds);
@@ -46,7 +46,7 @@ fn what_a_forged_status_says_makes_no_line() {
 }
 
 #[test]
-fn a_hold_that_is_not_there_is_answered_with_those_that_are() {
+fn an_unknown_hold_is_answered_with_the_existing_ones() {
     assert_eq!(unknown("h-9", &[]), "there is no hold h-9, nor any other");
     assert_eq!(
         unknown("h-9", &one_hold(&[])),
@@ -79,7 +79,7 @@ fn twenty_names_are_shown_and_then_how_many_more() {
 }
 
 #[test]
-fn what_came_while_a_person_thought_is_named_and_counted() {
+fn objects_that_joined_during_the_confirmation_are_named_and_counted() {
     let objects = crowd(22);
     let new: Vec<&Held> = objects.iter().collect();
     let text = more_to_release(&new, 25);
@@ -93,7 +93,7 @@ fn what_came_while_a_person_thought_is_named_and_counted() {
 }
 
 #[test]
-fn a_retain_names_those_that_it_does_not_help_and_what_does() {
+fn a_retain_names_the_objects_that_it_does_not_help_and_what_does() {
     let retired = Held {
         terminating: false,
         ..held("retired", "h-1")
@@ -114,7 +114,7 @@ fn a_retain_names_those_that_it_does_not_help_and_what_does() {
 }
 
 #[test]
-fn what_came_of_a_retain_is_counted_by_how_it_ended() {
+fn the_results_of_a_retain_are_counted() {
     let refused = Set::Refused("not now".to_owned());
     let objects = crowd(6);
     let ends = [
