@@ -29,96 +29,98 @@ use crate::api::outcome::Outcome;
 use crate::api::version_package::PackageIdentity;
 use crate::backoff::Backoff;
 
-/// How one deletion ended: who, what, when, outcome, codes.
+/// The audit record of a finished deletion.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename = "PackageDeletion", rename_all = "camelCase")]
 pub struct AuditRecord {
-    /// When the outcome was known.
+    /// When the outcome became known.
     pub time: Timestamp,
-    /// The field manager that last wrote the spec, other than this operator: a name that its writer gave itself. Who
-    /// deleted the object is not among its fields.
+    /// The field manager that last wrote the spec, except this operator. The name is the writer's own choice. The
+    /// object's fields don't tell who deleted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The namespace of the object.
     pub namespace: String,
     /// The name of the object.
     pub name: String,
-    /// The uid of the object: names repeat, uids don't.
+    /// The uid of the object. Names are reused, uids aren't.
     pub uid: String,
-    /// The package on the platform.
+    /// The id of the package on the platform.
     pub file_id: FileId,
-    /// What the platform last said of the package, where it did.
+    /// The platform's data of the package, as of the last look-up; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<PackageIdentity>,
-    /// The application that it belongs to, where it is known.
+    /// The application that owns the package; absent where it isn't known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<AppId>,
-    /// How it ended.
+    /// The outcome of the deletion.
     pub outcome: Outcome,
-    /// The uids of objects that may have wanted the package, and that a person passed over.
+    /// The uids of objects that may have claimed the package and that a person overruled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disregarded: Vec<String>,
-    /// The HTTP status of the last answer, where a call was made.
+    /// The HTTP status of the last answer; absent where no call was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// The platform's code in the last answer, if it carried one.
+    /// The platform's code in the last answer; absent where the answer had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The answer to the look-up that proved it, where the answer to the DELETE didn't.
+    /// The look-up that proved the deletion; absent where the answer to the DELETE proved it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_up: Option<LookUpRecord>,
-    /// Calls made for this deletion.
+    /// The number of calls made for this deletion.
     pub attempts: u32,
-    /// Where the package was gone: how many of them came before the one that was told so. One of them may have deleted it.
+    /// Where the package was already gone: how many calls came before the one that reported this. One of them may have
+    /// deleted the package.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier_attempts: Option<u32>,
-    /// Since when the deletion was wanted.
+    /// When the deletion was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Timestamp>,
-    /// From then to the outcome, in milliseconds.
+    /// The time from the request to the outcome, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
 }
 
-/// What a look-up was answered with.
+/// The answer to a look-up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LookUpRecord {
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status; absent where no answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// The platform's code, if it carried one.
+    /// The platform's code; absent where the answer had none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
-/// A package that the platform lists although it said before that the package is deleted.
+/// The audit record of a package that the platform lists although it confirmed the deletion.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename = "PackageReappeared", rename_all = "camelCase")]
 pub struct ReappearedRecord {
-    /// When the list was read to its end.
+    /// When the read of the list ended.
     pub time: Timestamp,
-    /// The application that the package belongs to.
+    /// The application that owns the package.
     pub application: AppId,
-    /// Where the platform is.
+    /// The endpoint of the platform.
     pub endpoint: Endpoint,
-    /// The package.
+    /// The id of the package.
     pub file_id: FileId,
-    /// When the platform said that it is deleted.
+    /// When the platform confirmed the deletion.
     pub deleted_at: Timestamp,
-    /// When the reading began that lists it all the same.
+    /// When the read of the list began.
     pub listed_since: Timestamp,
 }
 
-/// How long one line may take. What hangs for longer is looked after without anybody waiting for it.
+/// How long a caller waits for the write of one line. A write that hangs for longer goes on in the background.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A line that is owed for so long keeps everything new from being sent.
+/// An unwritten line of this age blocks all further calls.
 const OVERDUE: Duration = Duration::from_secs(10);
-/// Who owes a line tries it again within half a minute. One that nobody has tried for so long is tried by [`AuditLog::pay`].
+/// A pass retries its unwritten line within half a minute. A line without a retry for this long is retried by
+/// [`AuditLog::pay`].
 const FORGOTTEN: Duration = Duration::from_secs(45);
-/// A line that was written after all is remembered for so long, so that who owes it doesn't write it again.
+/// How long a line that was written in the background is remembered, so that its pass doesn't write it again.
 const REMEMBERED: Duration = Duration::from_secs(600);
-/// Lines that are written at a time: each may hang for good, and hold a thread.
+/// The limit of concurrent writes: each may hang for good and occupy a thread.
 const AT_ONCE: usize = 16;
 /// While a try hangs, another one is made after so long, and twice as long each time: it may be that one alone which hangs, as
 /// on a volume that was mounted anew.
@@ -127,13 +129,13 @@ const PROBES: Backoff = Backoff {
     longest: Duration::from_secs(300),
 };
 
-/// Takes lines that are written.
+/// The destination of audit lines.
 pub trait Sink: fmt::Debug + Send + Sync {
-    /// Writes one line, which stays written once this ends well. It may hang.
+    /// Writes one line durably. The future may hang.
     fn append(&self, line: Vec<u8>) -> BoxFuture<'static, io::Result<()>>;
 }
 
-/// Where audit lines go. Cheap to clone.
+/// The audit log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
     sink: Arc<dyn Sink>,
@@ -142,7 +144,7 @@ pub struct AuditLog {
     probes: Arc<Mutex<Probes>>,
 }
 
-/// The tries that are made although another one hangs.
+/// The writes that are tried while another one hangs.
 #[derive(Debug, Default)]
 struct Probes {
     count: u32,
@@ -150,7 +152,7 @@ struct Probes {
 }
 
 impl Probes {
-    /// Whether one may be made now.
+    /// Whether a write may be tried now; if so, sets the time of the next one.
     fn may(&mut self, now: Instant) -> bool {
         let next = *self.next.get_or_insert(now + PROBES.first);
         if now < next {
@@ -162,7 +164,7 @@ impl Probes {
     }
 }
 
-/// A line that is not known to be written.
+/// A line that isn't known to be written.
 #[derive(Debug)]
 struct Owed {
     since: Instant,
@@ -172,33 +174,33 @@ struct Owed {
 
 #[derive(Debug)]
 enum Writing {
-    /// The last try is under way, or has failed for this reason.
+    /// The last write is in progress, or failed with this error.
     Tried(String),
-    /// The last try took too long and may still end well.
+    /// The last write exceeded its time limit and may still succeed.
     Hangs(JoinHandle<io::Result<()>>),
-    /// It ended well when nobody waited any more.
+    /// The write succeeded in the background.
     Written,
 }
 
-/// A line that is owed for too long.
+/// A line that has been unwritten for too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overdue {
-    /// For how long.
+    /// How long the line has been unwritten.
     pub age: Duration,
-    /// What its last try failed with.
+    /// The error of the last write.
     pub error: String,
 }
 
 impl AuditLog {
-    /// Standard output.
+    /// An audit log on standard output.
     pub fn stdout() -> Self {
         Self::to(Stdout)
     }
 
-    /// A file, made where there is none. Its lines are appended to what it holds.
+    /// An audit log in a file, which is created where it doesn't exist. Lines are appended.
     ///
     /// # Errors
-    /// When it can't be opened for writing, or is no file.
+    /// The file can't be opened for writing, or isn't a regular file.
     pub fn to_file(path: PathBuf) -> io::Result<Self> {
         if !open(&path)?.metadata()?.is_file() {
             return Err(io::Error::other("it is no regular file"));
@@ -210,7 +212,7 @@ impl AuditLog {
         Ok(Self::to(Arc::new(file)))
     }
 
-    /// Any other place.
+    /// An audit log with the destination `sink`.
     pub fn to(sink: impl Sink + 'static) -> Self {
         Self {
             sink: Arc::new(sink),
@@ -220,11 +222,11 @@ impl AuditLog {
         }
     }
 
-    /// Writes `record` as one line. A line in a file is on the disk when this returns. It is owed from now on until a call
-    /// with the same record returns well.
+    /// Writes `record` as one line. A line in a file is on the disk when the future returns. The line counts as
+    /// unwritten from now on until a call with the same record succeeds.
     ///
     /// # Errors
-    /// When the line was not taken in time. A later try may find that it was: a line may come twice, but never not at all.
+    /// The line wasn't written in time. It may still be written: a line may occur twice, but is never missing.
     pub async fn write(&self, record: &(impl Serialize + Sync)) -> io::Result<()> {
         self.append(line(record)?).await
     }
@@ -258,10 +260,10 @@ impl AuditLog {
         }
     }
 
-    /// Notes that `line` is owed; whether an earlier try has written it after all.
+    /// Notes that `line` is unwritten. Returns whether an earlier attempt has written it in the background.
     ///
     /// # Errors
-    /// While a try hangs, its own or another one's: most others would hang too.
+    /// A write hangs, of this line or another one: most further writes would hang too.
     fn begin(&self, line: &[u8], now: Instant) -> io::Result<bool> {
         let mut owed = self.owed.lock();
         look_after(&mut owed);
@@ -287,7 +289,7 @@ impl AuditLog {
         Ok(false)
     }
 
-    /// One try. `Err` with what still hangs at the `deadline`, where it has begun.
+    /// Tries one write. `Err` at the `deadline`, with the hanging write where it has begun.
     async fn attempt(
         &self,
         line: &[u8],
@@ -306,7 +308,7 @@ impl AuditLog {
         }
     }
 
-    /// The line that is owed for the longest time, where that is too long: then nothing new may be sent.
+    /// The oldest unwritten line, where it exceeds the limit. Then no new call may be made.
     pub fn overdue(&self) -> Option<Overdue> {
         let mut owed = self.owed.lock();
         if owed.is_empty() {
@@ -325,7 +327,7 @@ impl AuditLog {
         (age >= OVERDUE).then_some(Overdue { age, error })
     }
 
-    /// Tries the lines again whose owner doesn't, since its object is gone.
+    /// Retries lines that no pass retries any more, as the object no longer exists.
     pub async fn pay(&self) {
         let forgotten: Vec<Vec<u8>> = {
             let mut owed = self.owed.lock();
@@ -345,7 +347,7 @@ impl AuditLog {
         }
     }
 
-    /// The lines that are not known to be written, as text.
+    /// The unwritten lines, as text.
     pub fn unwritten(&self) -> Vec<String> {
         let mut owed = self.owed.lock();
         look_after(&mut owed);
@@ -357,7 +359,7 @@ impl AuditLog {
     }
 }
 
-/// Takes in what has become of tries that nobody waited for.
+/// Records the results of writes that ended in the background.
 fn look_after(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     for owed in owed.values_mut() {
         if let Writing::Hangs(writing) = &mut owed.state
@@ -371,7 +373,7 @@ fn look_after(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     }
 }
 
-/// Lines are taken: what hangs won't end any more, and is tried anew.
+/// Gives hanging writes up after a success: they won't end any more, and their lines are written again.
 fn give_up(owed: &mut BTreeMap<Vec<u8>, Owed>) {
     for owed in owed.values_mut() {
         if matches!(owed.state, Writing::Hangs(_)) {

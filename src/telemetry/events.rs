@@ -1,8 +1,8 @@
-//! Events for people: said on transitions only, and neither a wait nor a failure of whoever says them.
+//! Kubernetes events. Callers publish them on transitions only, and neither wait nor fail.
 //!
 //! ```text
-//! say -> one of a few bounded queues -> a task for each: a new event, or one more of its series
-//!                                       +-> behind the others, where the namespace is slow
+//! say -> one of a few bounded queues -> one task per queue: creates an event, or updates its series
+//!                                       +-> a queue of its own for each slow namespace
 //! ```
 
 mod publisher;
@@ -26,29 +26,29 @@ use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
 
-/// How long the API server may take for one.
+/// The time limit of one write.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// So many are written at a time.
+/// The number of queues, each with one write at the same time.
 const QUEUES: usize = 8;
-/// So many wait in each queue, and as many behind it; more are dropped.
+/// The capacity of each queue, and of the events of slow namespaces behind it. Further events are dropped.
 const WAITING: usize = 512;
-/// Between two words in the log about events that were lost.
+/// The pause between two log lines about lost events.
 const COMPLAINS: Duration = Duration::from_secs(60);
-/// Where events about objects without a namespace are.
+/// The namespace of events about objects without a namespace.
 const CLUSTER: &str = "default";
 
-/// Something for the person who reads events.
+/// The content of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// Whether somebody has to act.
+    /// Whether a person has to act.
     pub warning: bool,
-    /// The CamelCase word.
+    /// The reason, in CamelCase.
     pub reason: &'static str,
-    /// One sentence.
+    /// The message, in one sentence.
     pub message: String,
 }
 
-/// How an event names the object `key` with this uid.
+/// The reference to the object `key` with this uid, as an event holds it.
 pub fn about<Kind: Resource<DynamicType = ()>>(key: &ObjectKey, uid: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some(Kind::api_version(&()).into_owned()),
@@ -60,41 +60,41 @@ pub fn about<Kind: Resource<DynamicType = ()>>(key: &ObjectKey, uid: &str) -> Ob
     }
 }
 
-/// Takes events to be published. Cheap to clone.
+/// The publisher of events. Cheap to clone.
 #[derive(Clone)]
 pub struct Events(Arc<Shared>);
 
 struct Shared {
     queues: Vec<mpsc::Sender<Item>>,
-    /// Known to nobody outside, so nobody can choose words that count as those of another event.
+    /// The salt of the hash, which is secret, so that nobody can choose a message whose hash equals another event's.
     salt: u64,
     clock: Clock,
     ending: NamespaceEnding,
     losses: Arc<Losses>,
 }
 
-/// Whether a namespace is being deleted, and takes no event any more.
+/// Whether a namespace is being deleted, so that it accepts no events.
 pub type NamespaceEnding = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// What was said of which object, and when.
+/// An event to publish: its object, its content and its time.
 #[derive(Debug, Clone)]
 struct Said {
     about: ObjectReference,
     note: Note,
     at: Timestamp,
-    /// Equal for what becomes one series.
+    /// A hash that is equal for the events of one series.
     key: u64,
 }
 
 enum Item {
     Said(Box<Said>),
-    /// To be answered once everything before it is written.
+    /// Answered once all earlier events are written.
     Flush(oneshot::Sender<()>),
 }
 
 impl Events {
-    /// Publishes with `client` in tasks of their own, in the name of the pod `instance`; `clock` tells the time of day, and
-    /// nothing is said in a namespace that is `ending`.
+    /// A publisher that writes with `client` in background tasks. `instance` is the name of the pod, `clock` tells the
+    /// time of day, and events in a namespace that is `ending` are skipped.
     pub fn new(
         client: &Client,
         instance: Option<&str>,
@@ -122,7 +122,7 @@ impl Events {
         }))
     }
 
-    /// Has `note` about an object published; never waits. One that finds no room is counted.
+    /// Publishes `note` about an object, without waiting. An event that finds its queue full is counted as lost.
     pub fn say(&self, about: ObjectReference, note: Note) {
         let shared = &self.0;
         let namespace = about.namespace.as_deref();
@@ -138,7 +138,7 @@ impl Events {
             at,
             key,
         };
-        // What is equal follows one another.
+        // Equal events go through the same queue, so they keep their order.
         let queues = u64::try_from(shared.queues.len()).unwrap_or(1);
         let queue = usize::try_from(key % queues).unwrap_or_default();
         let item = Item::Said(Box::new(said));
@@ -148,7 +148,7 @@ impl Events {
         }
     }
 
-    /// Waits until what was said so far is written, but not for longer than `patience`.
+    /// Waits until all events so far are written, but at most for `patience`.
     pub async fn flush(&self, patience: Duration) {
         let flushes = self.0.queues.iter().map(|queue| async {
             let (done, written) = oneshot::channel();
@@ -162,7 +162,7 @@ impl Events {
     }
 }
 
-/// What is equal becomes one series.
+/// The hash of an event; equal events form a series.
 fn key(salt: u64, about: &ObjectReference, note: &Note) -> u64 {
     let ObjectReference {
         api_version: _,
@@ -184,13 +184,13 @@ fn key(salt: u64, about: &ObjectReference, note: &Note) -> u64 {
     hasher.finish()
 }
 
-/// Events that were not published.
+/// Counts the events that weren't published.
 struct Losses {
     metrics: Arc<Metrics>,
     untold: Mutex<Untold>,
 }
 
-/// How many the log has not told of, and when it last told of some.
+/// The number of losses since the last log line, and the time of that line.
 #[derive(Default)]
 struct Untold {
     count: u64,
@@ -198,7 +198,7 @@ struct Untold {
 }
 
 impl Untold {
-    /// One more at `now`; returns how many are to be told of.
+    /// Counts one loss at `now`. Returns the number to log, where a log line is due.
     fn add(&mut self, now: Instant) -> Option<u64> {
         self.count += 1;
         if self.told.is_some_and(|told| now < told + COMPLAINS) {

@@ -1,4 +1,4 @@
-//! Lines that a thread of their own writes: whoever says one never waits, whatever is at the other end.
+//! Writes lines on a thread of its own, so that callers never wait for the reader at the other end.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So many lines wait for the writer; more are dropped.
+/// The capacity of the queue, in lines. Further lines are dropped.
 const WAITING: usize = 4096;
-/// Between two tries to ask a writer that is behind for the end.
+/// The pause between two attempts to queue a flush in a full queue.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Takes lines, one for each `write`. Cheap to clone.
+/// The queue of lines, one for each `write`. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lines {
     waiting: SyncSender<Item>,
@@ -22,16 +22,16 @@ pub struct Lines {
 #[derive(Debug)]
 enum Item {
     Line(Vec<u8>),
-    /// To be answered once all lines before it are written.
+    /// Answered once all earlier lines are written.
     Flush(SyncSender<()>),
 }
 
 impl Lines {
-    /// Has `target` written to by a thread. `told` is called there with how many lines were dropped meanwhile, once lines
-    /// are taken again.
+    /// Starts a thread that writes to `target`. The thread calls `told` with the number of dropped lines as soon as it
+    /// writes lines again.
     ///
     /// # Errors
-    /// When there can be no thread.
+    /// The thread can't be started.
     pub fn to(
         target: impl Write + Send + 'static,
         told: impl Fn(u64) + Send + 'static,
@@ -46,12 +46,12 @@ impl Lines {
         Ok(Self { waiting, dropped })
     }
 
-    /// How many lines were dropped since the start.
+    /// The number of lines dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until what was said so far is written, but not for longer than `patience`.
+    /// Waits until all lines so far are written, but at most for `patience`.
     pub fn flush(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         let (done, written) = sync_channel(1);
@@ -77,7 +77,7 @@ fn write_all(
     let mut known = 0;
     for item in items {
         match item {
-            // Where nobody reads any more there is nobody to tell of it.
+            // A target without a reader is no error: there is nobody to report it to.
             Item::Line(line) => drop(target.write_all(&line)),
             Item::Flush(done) => drop(done.try_send(())),
         }
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes each line only once it is told to.
+    /// A target that accepts each line only after a signal.
     struct Gate(Receiver<()>, Arc<parking_lot::Mutex<Vec<u8>>>);
 
     impl Write for Gate {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_takes_nothing_costs_lines_which_are_counted_and_told_and_no_time() {
+    fn a_blocked_target_loses_counted_and_reported_lines_and_delays_no_caller() {
         let (open, gate) = channel();
         let (tell, told) = channel();
         let taken = Arc::new(parking_lot::Mutex::new(Vec::new()));
@@ -135,7 +135,7 @@ mod tests {
         }
         lines.flush(Duration::from_millis(10));
         assert!(begun.elapsed() < Duration::from_secs(5));
-        // One may be in the hand of the writer.
+        // The writer may hold one line.
         let dropped = lines.dropped();
         let most = u64::try_from(WAITING).unwrap();
         assert!((most - 1..=most).contains(&dropped), "{dropped}");

@@ -1,5 +1,5 @@
-//! Logs on standard error, as text for people or as JSON for machines. Nobody who logs waits for who reads it: what isn't
-//! read is dropped in the end, and counted.
+//! Logs on standard error, as text or JSON. Logging never waits for the reader: lines that find the queue full are
+//! dropped and counted.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -20,44 +20,44 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use super::lines::Lines;
 use crate::plain;
 
-/// The lines of this process.
+/// The log lines of this process.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
     /// One JSON object per line.
     Json,
 }
 
-/// Why logs can't begin.
+/// The reason why logging can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The filter can't be read.
+    /// The filter can't be parsed.
     #[error(
         "log filter {filter:?} can't be read ({source}): it takes a level such as info, or target=level pairs with commas between them"
     )]
     Filter {
-        /// The filter as given.
+        /// The filter.
         filter: String,
-        /// What is wrong with it.
+        /// The parse error.
         source: ParseError,
     },
-    /// Logs have begun already.
+    /// Logging has been started already.
     #[error("logs can't begin: {0}")]
     Begun(#[from] TryInitError),
-    /// Nobody can write them.
+    /// The writer thread can't be started.
     #[error("logs can't begin: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Begins to log what `filter` lets through, such as `info` or `info,version_package_operator=debug`.
+/// Starts logging with a filter such as `info` or `info,version_package_operator=debug`.
 ///
 /// # Errors
-/// When the filter can't be read, or this process logs already.
+/// The filter can't be parsed, this process logs already, or the writer thread can't be started.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let colors = io::stderr().is_terminal();
     let told = |count| {
@@ -69,24 +69,24 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let lines = Lines::to(io::stderr(), told)?;
     let writer = lines.clone();
     subscriber(format, filter, colors, move || writer.clone())?.try_init()?;
-    // The first to begin is the only one.
+    // Only the first call of this function gets here.
     let _ = LINES.set(lines);
     Ok(())
 }
 
-/// How many lines of this process were dropped so far.
+/// The number of log lines that this process has dropped.
 pub fn dropped() -> u64 {
     LINES.get().map_or(0, Lines::dropped)
 }
 
-/// Waits until all lines of this process are written, but not for longer than `patience`: before its end.
+/// Waits until all log lines are written, but at most for `patience`. Called before the process exits.
 pub fn flush(patience: Duration) {
     if let Some(lines) = LINES.get() {
         lines.flush(patience);
     }
 }
 
-/// Has a panic logged with the span that it happened in, so with the object of its pass, before the process ends.
+/// Installs a panic hook that logs the panic with its span, which names the object of the pass.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         tell_panic(panic);
@@ -94,10 +94,10 @@ pub fn tell_panics() {
     }));
 }
 
-/// How long a process that panics waits for its log to be read.
+/// How long a panicking process waits for its last log lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A message that was put together may quote a text that came from a Secret, so only a literal one is shown.
+/// Logs a panic. A formatted message may quote a Secret, so only a literal message is logged.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
     let message = panic.payload().downcast_ref::<&'static str>();
@@ -108,7 +108,7 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Where kube prints what it can't read, whole or as its parser quotes it: it may be a Secret.
+/// The targets under which kube logs undecodable bodies, which may hold a Secret.
 const BODIES: [&str; 2] = ["kube_client::client", "kube_runtime::watcher"];
 
 fn subscriber<W>(
@@ -139,7 +139,7 @@ where
         .with(lines))
 }
 
-/// Fields and messages as people may see them, whoever chose their words.
+/// Formats fields and messages as sanitized text.
 struct Plain;
 
 impl<'writer> FormatFields<'writer> for Plain {
@@ -150,7 +150,7 @@ impl<'writer> FormatFields<'writer> for Plain {
     }
 }
 
-/// Writes lines of JSON that steer no terminal.
+/// Writes JSON lines without control characters.
 struct Escaped<W>(W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaped<W> {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_names_the_object_of_its_pass_and_quotes_no_text_that_was_put_together() {
+    fn a_logged_panic_names_its_object_and_quotes_no_formatted_message() {
         let text = lines_of(LogFormat::Text, "info", || {
             let span = tracing::info_span!("pass", object = "fleet/fw");
             let before = std::panic::take_hook();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_say_makes_no_line_and_steers_no_terminal() {
+    fn logged_text_of_others_forges_no_line_and_controls_no_terminal() {
         for format in [LogFormat::Text, LogFormat::Json] {
             let text = lines_of(format, "info", || {
                 let hostile = plain::HOSTILE;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_can_not_be_read_is_refused_with_what_is_allowed() {
+    fn an_invalid_filter_is_refused_with_what_is_allowed() {
         let error = init(LogFormat::Text, "info,=loud=")
             .unwrap_err()
             .to_string();

@@ -1,4 +1,4 @@
-//! What the operator counts, in the `OpenMetrics` text format. Never a series per object.
+//! The metrics of the operator, in the `OpenMetrics` text format. No series names a single object.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,21 +18,23 @@ use crate::remote::answer::{Answer, Call};
 use crate::remote::codes;
 use crate::session::{SessionKey, SessionState, Snapshot};
 
-/// `N` labels with their values, the names in one fixed order.
+/// `N` labels with their values; the names have a fixed order.
 type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// From the idle case (a tenth of a second) over the drain of a backlog to a deletion held for days.
+/// The buckets of the time to delete, in seconds: from an idle operator (a tenth of a second) over the drain of a
+/// backlog to a deletion held for days.
 const TIME_TO_DELETE: [f64; 14] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0, 604_800.0,
 ];
 
-/// From an object with nothing to do (a millisecond) over the promise of a second to the longest wait for an answer.
+/// The buckets of the reconcile time, in seconds: from an object with nothing to do (a millisecond) over the target of
+/// one second to the longest wait for an answer.
 const RECONCILE: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
 ];
 
-/// Everything that the operator counts. All methods are cheap and never wait.
+/// All metrics of the operator. No method blocks.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -70,7 +72,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Metrics with all values at zero.
     pub fn new() -> Self {
         let metrics = Self {
             registry: Registry::with_prefix("vpo"),
@@ -100,7 +102,7 @@ impl Metrics {
             unmanaged: Family::default(),
             reappeared: Counter::default(),
         };
-        // A series that begins at zero shows its first step; one that begins at one hides it.
+        // A series that starts at zero shows its first increment; one that starts at one hides it.
         for outcome in Outcome::ALL {
             let _ = metrics.deletions.get_or_create(&outcome_label(outcome));
         }
@@ -143,17 +145,17 @@ impl Metrics {
         self
     }
 
-    /// One pass over an object ended with `result`, one of a fixed set of words.
+    /// Counts a pass over an object by its `result`, one of a fixed set of words.
     pub fn passed(&self, result: &'static str) {
         self.passes.get_or_create(&one("result", result)).inc();
     }
 
-    /// A pass over an object ended, so long `after` the object was due.
+    /// Observes a pass that ended `after` its object was due.
     pub fn reconciled(&self, after: Duration) {
         self.reconcile.observe(after.as_secs_f64());
     }
 
-    /// One call was made and its answer read.
+    /// Counts a call and its answer.
     pub fn called(&self, call: Call, answer: &Answer) {
         let labels = [
             ("call", call.as_str().into()),
@@ -166,7 +168,7 @@ impl Metrics {
         }
     }
 
-    /// One deletion ended, `after` it was wanted, where that is known.
+    /// Counts a finished deletion; `after` is the time since its request, where it is known.
     pub fn deleted(&self, outcome: Outcome, after: Option<Duration>) {
         self.deletions.get_or_create(&outcome_label(outcome)).inc();
         if let Some(after) = after {
@@ -174,34 +176,34 @@ impl Metrics {
         }
     }
 
-    /// How many objects are in `phase`.
+    /// Sets the number of objects in `phase`.
     pub fn set_objects(&self, phase: Phase, count: usize) {
         self.objects
             .get_or_create(&phase_label(phase))
             .set(whole(count));
     }
 
-    /// How many objects can't be read.
+    /// Sets the number of undecodable objects.
     pub fn set_undecodable(&self, count: usize) {
         self.undecodable.set(whole(count));
     }
 
-    /// Whether nothing is sent, since this process doesn't see the cluster as it is.
+    /// Sets whether nothing is sent because the watches can't be trusted.
     pub fn set_hindered(&self, hindered: bool) {
         self.hindered.set(i64::from(hindered));
     }
 
-    /// How many definitions are not as this version needs them.
+    /// Sets the number of definitions that don't fit this version.
     pub fn set_unfit_definitions(&self, count: usize) {
         self.unfit_definitions.set(whole(count));
     }
 
-    /// Whether this process holds the Lease.
+    /// Sets whether this process holds the Lease.
     pub fn set_leading(&self, leads: bool) {
         self.leading.set(i64::from(leads));
     }
 
-    /// How the session of `key` stands.
+    /// Sets the metrics of the session `key`.
     pub fn set_session(&self, key: &SessionKey, snapshot: &Snapshot) {
         let label = session_label(key);
         let estimated = snapshot.estimated.as_secs_f64();
@@ -223,7 +225,7 @@ impl Metrics {
         }
     }
 
-    /// The session of `key` is no more: its series end, rather than keep their last value.
+    /// Removes the series of a session that ended, so that they don't keep their last values.
     pub fn forget_session(&self, key: &SessionKey) {
         let label = session_label(key);
         self.queue_length.remove(&label);
@@ -236,58 +238,58 @@ impl Metrics {
         }
     }
 
-    /// How many packages of the application no object stands for.
+    /// Sets the number of packages of the application that no object stands for.
     pub fn set_unmanaged(&self, key: &SessionKey, count: usize) {
         self.unmanaged
             .get_or_create(&session_label(key))
             .set(whole(count));
     }
 
-    /// Nobody knows any more how many packages of the application no object stands for.
+    /// Removes the number of packages that no object stands for, as it isn't known any more.
     pub fn forget_unmanaged(&self, key: &SessionKey) {
         self.unmanaged.remove(&session_label(key));
     }
 
-    /// A package is listed again that the platform said is deleted.
+    /// Counts a package that is listed again after the platform confirmed its deletion.
     pub fn reappeared(&self) {
         self.reappeared.inc();
     }
 
-    /// One event was written, or not: `result` is one of a fixed set of words.
+    /// Counts an event by the `result` of its write, one of a fixed set of words.
     pub fn told(&self, result: &'static str) {
         self.events.get_or_create(&one("result", result)).inc();
     }
 
-    /// The watch of `resource`, such as `versionpackages`, begins anew.
+    /// Counts a restart of the watch of `resource`, such as `versionpackages`.
     pub fn watch_restarted(&self, resource: &'static str) {
         self.watch_restarts
             .get_or_create(&one("resource", resource))
             .inc();
     }
 
-    /// A write to the API server was refused: `part` is `finalizers` or `status`.
+    /// Counts a refused write to the API server; `part` is `finalizers` or `status`.
     pub fn write_refused(&self, part: &'static str) {
         self.refused_writes.get_or_create(&one("part", part)).inc();
     }
 
-    /// An audit line could not be written.
+    /// Counts a failed write of an audit line.
     pub fn unaudited(&self) {
         self.audit_failures.inc();
     }
 
-    /// So many log lines were dropped since the start.
+    /// Sets the number of log lines dropped since the start.
     pub fn set_log_lines_dropped(&self, count: u64) {
         self.log_lines_dropped
             .inner()
             .store(count, Ordering::Relaxed);
     }
 
-    /// A permit was given back because the echo of its intent did not come.
+    /// Counts a permit that was returned because the watch didn't echo its intent.
     pub fn permit_blind(&self) {
         self.blind_permits.inc();
     }
 
-    /// All of it in the `OpenMetrics` text format.
+    /// All metrics in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
         let mut out = String::new();
         // Writing into a String can't fail.

@@ -1,4 +1,4 @@
-//! Logs, metrics and the audit trail.
+//! Logs, events, metrics and the audit log.
 
 pub mod audit;
 pub mod events;

@@ -1,4 +1,4 @@
-//! Where lines are written: standard output, or a file. Each may hang.
+//! The destinations of audit lines: standard output and a file. Each write may hang.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -33,7 +33,7 @@ impl Sink for Arc<AuditFile> {
     }
 }
 
-/// Blocks a thread of its own, maybe for ever.
+/// Runs `write` on a blocking thread, which it may occupy for ever.
 fn blocking(
     write: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> BoxFuture<'static, io::Result<()>> {
@@ -43,25 +43,25 @@ fn blocking(
         .boxed()
 }
 
-/// A file that may be renamed, removed or cut at any time: it is opened anew for each line, so no line ever goes to one
-/// that nobody looks at any more, and nobody has to be told of a rotation.
+/// A file that may be renamed, removed or truncated at any time. It is opened for each line, so no line goes to a
+/// rotated file, and a rotation needs no signal.
 #[derive(Debug)]
 pub(super) struct AuditFile {
     pub(super) path: PathBuf,
-    /// One line at a time.
+    /// Serialises the writes.
     pub(super) turn: Mutex<()>,
 }
 
-/// A line waits so long for the one before it.
+/// How long a line waits for the previous one.
 const TURN: Duration = Duration::from_secs(1);
 
 impl AuditFile {
     fn append(&self, line: &[u8]) -> io::Result<()> {
         let file = {
-            // One that hangs keeps it for ever.
+            // A hanging write holds the lock for ever, so this write goes on without it.
             let _turn = self.turn.try_lock_for(TURN);
             let mut file = open(&self.path)?;
-            // What a full disk or a crash left half written must not spoil this line.
+            // A full disk or a crash may have left an incomplete line, which must not merge with this one.
             let broken = ends_within_a_line(&mut file)?;
             let bytes = [if broken { &b"\n"[..] } else { &[] }, line].concat();
             let taken = file.write(&bytes)?;
@@ -80,7 +80,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let file = options.create(true).open(path)?;
-            // Its name has to outlive a power cut too.
+            // The directory entry of a new file must survive a power failure too.
             let folder = path
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty());

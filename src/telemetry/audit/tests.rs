@@ -78,7 +78,7 @@ fn the_table_of_the_audit_trail_in_the_docs_names_every_field_of_a_line() {
 }
 
 #[test]
-fn a_deleted_package_that_is_listed_again_is_a_record_of_its_own_kind() {
+fn a_deleted_package_that_is_listed_again_has_a_record_of_its_own_kind() {
     let record = ReappearedRecord {
         time: "2026-07-01T11:00:00Z".parse().unwrap(),
         application: "app-1".parse().unwrap(),
@@ -98,7 +98,7 @@ fn a_deleted_package_that_is_listed_again_is_a_record_of_its_own_kind() {
 }
 
 #[test]
-fn what_is_not_known_is_left_out() {
+fn unknown_fields_are_left_out() {
     let bare = AuditRecord {
         actor: None,
         disregarded: Vec::new(),
@@ -129,7 +129,7 @@ fn what_is_not_known_is_left_out() {
     }
 }
 
-/// A log in a folder of its own.
+/// An audit log in a folder of its own.
 fn in_a_file() -> (tempfile::TempDir, PathBuf, AuditLog) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
@@ -144,7 +144,7 @@ fn lines(path: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn a_file_that_is_renamed_or_removed_is_followed_by_a_new_one_of_its_name() {
+async fn a_renamed_or_removed_file_is_created_again() {
     let (_folder, path, log) = in_a_file();
     log.write(&record()).await.unwrap();
     let again = AuditLog::to_file(path.clone()).unwrap();
@@ -160,7 +160,7 @@ async fn a_file_that_is_renamed_or_removed_is_followed_by_a_new_one_of_its_name(
 }
 
 #[tokio::test]
-async fn half_a_line_stays_alone_and_spoils_none_that_follows() {
+async fn an_incomplete_line_does_not_merge_with_the_next() {
     let (_folder, path, log) = in_a_file();
     fs::write(&path, r#"{"kind":"PackageDel"#).unwrap();
     log.write(&record()).await.unwrap();
@@ -186,7 +186,7 @@ async fn a_line_that_the_disk_does_not_take_is_an_error_and_a_later_one_is_not()
 }
 
 #[test]
-fn what_is_no_file_or_has_no_folder_is_refused_at_the_start() {
+fn a_path_that_is_no_file_or_has_no_folder_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     for path in [
         "/dev/null".into(),
@@ -197,7 +197,7 @@ fn what_is_no_file_or_has_no_folder_is_refused_at_the_start() {
     }
 }
 
-/// A log whose pipe is full: a write into it hangs until somebody reads.
+/// An audit log whose pipe is full: a write hangs until the pipe is read.
 fn into_a_full_pipe() -> (tempfile::TempDir, AuditLog, File) {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
@@ -205,7 +205,7 @@ fn into_a_full_pipe() -> (tempfile::TempDir, AuditLog, File) {
     assert!(made.unwrap().success());
     let reader = OpenOptions::new().read(true).write(true).open(&fifo);
     let mut reader = reader.unwrap();
-    // What a pipe holds where nobody says otherwise.
+    // The default capacity of a pipe.
     reader.write_all("x".repeat(64 << 10).as_bytes()).unwrap();
     let file = AuditFile {
         path: fifo,
@@ -216,13 +216,13 @@ fn into_a_full_pipe() -> (tempfile::TempDir, AuditLog, File) {
 }
 
 #[tokio::test]
-async fn a_line_that_hangs_ends_in_time_and_lets_nothing_new_be_sent_after_ten_seconds() {
+async fn a_hanging_write_ends_in_time_and_blocks_new_calls_after_ten_seconds() {
     let (_folder, log, mut reader) = into_a_full_pipe();
     let begun = Instant::now();
     let error = log.write(&record()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert_eq!(log.overdue(), None);
-    // Nobody else waits for what hangs.
+    // Other callers don't wait for the hanging write.
     let other = AuditRecord {
         uid: "u-2".to_owned(),
         ..record()
@@ -237,13 +237,13 @@ async fn a_line_that_hangs_ends_in_time_and_lets_nothing_new_be_sent_after_ten_s
         "{overdue:?}"
     );
     assert_eq!(log.unwritten().len(), 2);
-    // The end of the runtime waits for what hangs.
+    // The runtime waits for the hanging write when it is dropped.
     let mut all = vec![0; 64 << 10];
     std::io::Read::read_exact(&mut reader, &mut all).unwrap();
 }
 
 #[tokio::test]
-async fn a_line_that_is_owed_is_written_once_it_can_be_and_by_nobody_where_its_object_is_gone() {
+async fn an_unwritten_line_is_retried_even_where_its_object_is_gone() {
     let (_folder, path, log) = in_a_file();
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
@@ -258,7 +258,7 @@ async fn a_line_that_is_owed_is_written_once_it_can_be_and_by_nobody_where_its_o
     assert_eq!((lines(&path), log.unwritten().len()), (1, 0));
 }
 
-/// Takes each line but the first, which hangs for ever.
+/// A sink whose first write hangs for ever; all others succeed.
 #[derive(Debug, Default)]
 struct HangsOnce(std::sync::atomic::AtomicUsize);
 
@@ -272,14 +272,14 @@ impl Sink for HangsOnce {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_try_that_hangs_for_ever_keeps_no_line_from_being_written() {
+async fn a_write_that_hangs_for_ever_keeps_no_line_from_being_written() {
     let log = AuditLog::to(HangsOnce::default());
     log.write(&record()).await.unwrap_err();
     let other = AuditRecord {
         uid: "u-2".to_owned(),
         ..record()
     };
-    // Most of what comes now would hang too.
+    // Most further writes would hang too, so they fail at once.
     log.write(&other).await.unwrap_err();
     log.write(&record()).await.unwrap_err();
     tokio::time::sleep(PROBES.first).await;
@@ -289,7 +289,7 @@ async fn a_try_that_hangs_for_ever_keeps_no_line_from_being_written() {
 }
 
 #[test]
-fn while_a_try_hangs_others_are_made_ever_more_rarely() {
+fn while_a_write_hangs_the_others_are_tried_with_growing_pauses() {
     let begun = Instant::now();
     let mut probes = Probes::default();
     let seconds = (0..2_000).filter(|second| probes.may(begun + Duration::from_secs(*second)));

@@ -1,5 +1,5 @@
-//! Writes what comes out of one queue. Where that takes long, as behind an admission webhook that doesn't answer, the events
-//! of that namespace are put behind: those of others wait for it once, for a second.
+//! Writes the events of one queue. Where a write is slow, as behind an admission webhook that doesn't answer, further
+//! events of that namespace are queued separately, so the events of other namespaces are delayed by a second once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -20,34 +20,34 @@ use super::series::{Publication, Series};
 use super::{CLUSTER, Item, Losses, Said, TIMEOUT, WAITING};
 use crate::kube_error::words;
 
-/// An event that takes longer makes its namespace a slow one.
+/// A write that takes longer makes its namespace a slow one.
 const SLOW: Duration = Duration::from_secs(1);
-/// It is one for so long after the last such event.
+/// How long a namespace counts as slow after its last slow write.
 const LASTS: Duration = Duration::from_secs(60);
-/// Events of so many slow namespaces are written at a time, one of each.
+/// How many slow namespaces are written to at the same time, with one event each.
 const AT_ONCE: usize = 4;
 
-/// Writes events, one after the other but for those of slow namespaces.
+/// Writes events one after the other; those of slow namespaces separately.
 pub(super) struct Publisher {
     writer: Arc<Writer>,
     slow: BTreeMap<String, Place>,
-    /// The slow namespaces of which an event waits and none is being written, in their turns.
+    /// The slow namespaces with a waiting event and no write in progress, in the order of their turns.
     turns: VecDeque<String>,
-    /// How many events wait behind.
+    /// The number of waiting events of slow namespaces.
     waiting: usize,
     under_way: FuturesUnordered<BoxFuture<'static, Ended>>,
-    /// To be answered once nothing waits.
+    /// Answered once no event waits.
     flushes: Vec<oneshot::Sender<()>>,
 }
 
-/// A slow namespace.
+/// The queue of a slow namespace.
 struct Place {
     until: Instant,
     waiting: VecDeque<Box<Said>>,
     under_way: bool,
 }
 
-/// An event that was written, or given up.
+/// A finished write, successful or not.
 struct Ended {
     namespace: String,
     begun: Instant,
@@ -69,7 +69,7 @@ impl Publisher {
         }
     }
 
-    /// Writes until nobody says anything any more.
+    /// Writes events until all senders are dropped.
     pub(super) async fn run(mut self, mut items: mpsc::Receiver<Item>) {
         loop {
             let item = tokio::select! {
@@ -91,7 +91,7 @@ impl Publisher {
         }
     }
 
-    /// Writes it, or puts it behind.
+    /// Writes the event at once, or queues it behind others of its slow namespace.
     async fn take(&mut self, said: Box<Said>) {
         let now = Instant::now();
         self.slow
@@ -133,7 +133,7 @@ impl Publisher {
         self.under_way.push(write);
     }
 
-    /// One of a slow namespace has ended.
+    /// Handles the end of a write to a slow namespace.
     fn ended(&mut self, ended: &Ended) {
         let now = Instant::now();
         if let Some(place) = self.slow.get_mut(&ended.namespace) {
@@ -151,7 +151,7 @@ impl Publisher {
         self.tell_flushed();
     }
 
-    /// Begins with those that wait behind.
+    /// Starts writes of waiting events of slow namespaces, up to the limit.
     fn begin(&mut self) {
         while self.under_way.len() < AT_ONCE
             && let Some(namespace) = self.turns.pop_front()
@@ -175,7 +175,7 @@ impl Publisher {
     }
 }
 
-/// Writes one event.
+/// Writes single events.
 struct Writer {
     client: Client,
     series: Mutex<Series>,
@@ -190,7 +190,7 @@ impl Writer {
                 Ok(Ok(())) => self.losses.metrics.told("published"),
                 Ok(Err(error)) => self.losses.lost("failed", &words(&error)),
                 Err(_) => {
-                    // Whether it stands there is not known.
+                    // It isn't known whether the event was written.
                     self.series.lock().forget(said.key);
                     let why = "the API server did not answer in time";
                     self.losses.lost("failed", why);
@@ -211,7 +211,7 @@ impl Writer {
             Publication::Again { name, series } => {
                 let patch = Patch::Merge(json!({"series": series}));
                 match api.patch(&name, &PatchParams::default(), &patch).await {
-                    // The API server keeps events for a while only.
+                    // The API server keeps events for a limited time.
                     Err(kube::Error::Api(status)) if status.code == 404 => {
                         self.series.lock().forget(said.key);
                         match next() {
@@ -232,7 +232,7 @@ impl Writer {
 }
 
 impl Said {
-    /// Where the event is.
+    /// The namespace of the event.
     fn namespace(&self) -> &str {
         self.about.namespace.as_deref().unwrap_or(CLUSTER)
     }

@@ -1,4 +1,4 @@
-//! What of that which is said becomes a new event, and what one more of a series. Pure.
+//! Decides whether an event is new or one more of a series. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,18 +10,18 @@ use super::{CLUSTER, Said};
 use crate::api::condition::cut;
 use crate::plain::plain;
 
-/// What is said again within so long is one more of the series.
+/// An equal event within this time continues the series.
 const LASTS: SignedDuration = SignedDuration::from_mins(6);
-/// So many events are remembered for that.
+/// How many events are remembered.
 const KNOWN: usize = 1024;
-/// The API's bound on a note, in bytes.
+/// The API's limit of a note, in bytes.
 const NOTE_BOUND: usize = 1024;
-/// The API's bound on the name of who reports, in bytes.
+/// The API's limit of the reporting instance, in bytes.
 const INSTANCE_BOUND: usize = 128;
-/// The API's bound on a name, in bytes.
+/// The API's limit of a name, in bytes.
 const NAME_BOUND: usize = 253;
 
-/// Who reports.
+/// The reporter of the events.
 #[derive(Debug, Clone)]
 pub(super) struct Reporter {
     controller: String,
@@ -29,7 +29,7 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// `instance` is the name of the pod, where there is one.
+    /// A reporter; `instance` is the name of the pod, `None` outside of one.
     pub(super) fn new(controller: &str, instance: Option<&str>) -> Self {
         Self {
             controller: controller.to_owned(),
@@ -38,33 +38,33 @@ impl Reporter {
     }
 }
 
-/// The events that were published within the last minutes.
+/// The events published within the last minutes.
 pub(super) struct Series {
     reporter: Reporter,
     known: HashMap<u64, Standing>,
-    /// When each was said, in this order.
+    /// The times and hashes of the events, oldest first.
     order: VecDeque<(Timestamp, u64)>,
-    /// Tells the name of the last event from that of the next one.
+    /// The stamp in the name of the last event, which makes names unique.
     stamp: i128,
 }
 
-/// An event that stands there.
+/// A published event.
 struct Standing {
     name: String,
     count: i32,
     last: Timestamp,
 }
 
-/// What is to be written.
+/// The write for an event.
 #[derive(Debug, PartialEq)]
 pub(super) enum Publication {
-    /// This event.
+    /// Create this event.
     New(Box<Event>),
-    /// The series of the event of this name.
+    /// Update the series of an existing event.
     Again {
-        /// Its name.
+        /// The name of the event.
         name: String,
-        /// What it is since.
+        /// The new state of the series.
         series: EventSeries,
     },
 }
@@ -79,7 +79,7 @@ impl Series {
         }
     }
 
-    /// What is to be written of `said`.
+    /// The write for the event `said`.
     pub(super) fn next(&mut self, said: &Said) -> Publication {
         self.expire(said.at);
         self.order.push_back((said.at, said.key));
@@ -94,7 +94,7 @@ impl Series {
                 },
             };
         }
-        // Even where the clock stands still, no two events have one name.
+        // Names stay unique even if the clock doesn't advance.
         self.stamp = said.at.as_nanosecond().max(self.stamp + 1);
         let name = name(said.about.name.as_deref().unwrap_or_default(), self.stamp);
         let standing = Standing {
@@ -106,7 +106,7 @@ impl Series {
         Publication::New(Box::new(self.event(said, name)))
     }
 
-    /// It doesn't stand there (any more).
+    /// Forgets a published event that doesn't exist (any more).
     pub(super) fn forget(&mut self, key: u64) {
         self.known.remove(&key);
     }
@@ -117,7 +117,7 @@ impl Series {
                 return;
             }
             self.order.pop_front();
-            // Unless it was said again since.
+            // A later equal event keeps the entry.
             if self.known.get(&key).is_some_and(|known| known.last == at) {
                 self.known.remove(&key);
             }
@@ -150,11 +150,11 @@ impl Series {
     }
 }
 
-/// The name of an event about the object of this name: what fits of it, and what tells one event from another.
+/// The name of an event: as much of the object's name as fits, and a stamp that makes the name unique.
 fn name(object: &str, stamp: i128) -> String {
     let ending = format!(".{stamp:x}");
     let begins = cut(object, NAME_BOUND - ending.len());
-    // Each part between dots begins and ends with a letter or a digit.
+    // Each part between dots must begin and end with a letter or a digit.
     let begins = begins.trim_end_matches(['.', '-']);
     format!("{begins}{ending}")
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::telemetry::events::Note;
 
-    /// So many seconds after a moment.
+    /// A time, `seconds` after a fixed moment.
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
@@ -195,7 +195,7 @@ mod tests {
         Series::new(Reporter::new("vpo", Some("vpo-0")))
     }
 
-    /// The count, where it is one more of a series; 1 for a new event.
+    /// The count of a series; 1 for a new event.
     fn count(publication: &Publication) -> i32 {
         match publication {
             Publication::New(_) => 1,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_tells_the_object_by_its_uid_and_who_reports() {
+    fn an_event_names_the_uid_of_its_object_and_its_reporter() {
         let mut said = said(1, at(0));
         said.note.message = "é".repeat(1000);
         let pod = "p".repeat(253);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_one_line_that_steers_no_terminal() {
+    fn a_note_is_one_line_without_control_characters() {
         let mut said = said(1, at(0));
         crate::plain::HOSTILE.clone_into(&mut said.note.message);
         let Publication::New(event) = series().next(&said) else {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_again_within_six_minutes_is_one_more_of_the_series() {
+    fn an_equal_event_within_six_minutes_continues_the_series() {
         let mut series = series();
         let counts = [
             (1, 0),
@@ -291,10 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_whatever_the_clock_does() {
+    fn the_memory_is_bounded_even_if_the_clock_runs_backwards() {
         let mut series = series();
         for key in 0..5000 {
-            // It runs backwards.
+            // The clock runs backwards.
             series.next(&said(key, at(-i64::try_from(key).unwrap())));
             series.next(&said(key, at(-i64::try_from(key).unwrap())));
         }

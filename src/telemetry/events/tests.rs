@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// An API server that writes down what it is sent.
+/// A fake API server that records the requests.
 #[derive(Default)]
 struct Stand {
     written: Mutex<Vec<(String, Value)>>,
-    /// Answers nothing.
+    /// Whether no request is answered.
     hangs: bool,
-    /// Answers nothing about these namespaces.
+    /// The namespaces whose requests aren't answered.
     hanging: Mutex<Vec<&'static str>>,
-    /// What it answers to a patch.
+    /// The status of the answer to a patch.
     patched: Option<StatusCode>,
     refused: AtomicUsize,
 }
@@ -148,7 +148,7 @@ async fn a_series_whose_event_is_gone_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_hangs_costs_events_which_are_counted_and_nobody_waits() {
+async fn a_hanging_api_server_loses_counted_events_and_delays_no_caller() {
     let metrics = Arc::default();
     let hanging = Stand {
         hangs: true,
@@ -168,7 +168,7 @@ async fn an_api_server_that_hangs_costs_events_which_are_counted_and_nobody_wait
     assert_eq!(counted(&metrics, "failed"), 2 * QUEUES);
 }
 
-/// How long it takes until an event about an object of this name and namespace is written.
+/// The time until an event about this object is written.
 async fn told_after(events: &Events, stand: &Stand, namespace: &str, name: &str) -> Duration {
     let begun = Instant::now();
     say_in(events, namespace, name, "gone");
@@ -185,7 +185,7 @@ async fn told_after(events: &Events, stand: &Stand, namespace: &str, name: &str)
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_a_namespace_that_hangs_delay_those_of_others_by_a_second_once() {
+async fn events_of_a_hanging_namespace_delay_others_by_a_second_once() {
     let metrics = Arc::default();
     let (events, stand) = Stand::default().publisher(&metrics);
     *stand.hanging.lock() = vec!["dead"];
@@ -210,7 +210,7 @@ async fn events_of_a_namespace_that_hangs_delay_those_of_others_by_a_second_once
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_behind_is_written_in_its_order_once_its_namespace_answers() {
+async fn waiting_events_are_written_in_order_once_their_namespace_answers() {
     let metrics = Arc::default();
     let (events, stand) = Stand::default().publisher(&metrics);
     *stand.hanging.lock() = vec!["dead", "lame"];
@@ -230,13 +230,13 @@ async fn what_waits_behind_is_written_in_its_order_once_its_namespace_answers() 
         .iter()
         .map(|(call, _)| call.split(' ').next().unwrap())
         .collect();
-    // The first one was given up; equal ones are one series.
+    // The first write was given up; the equal events form one series.
     assert_eq!(methods, ["POST", "PATCH", "PATCH"], "{written:#?}");
     assert_eq!(counted(&metrics, "failed"), 2);
 }
 
 #[test]
-fn the_log_tells_of_lost_events_once_a_minute() {
+fn lost_events_are_logged_once_a_minute() {
     let start = Instant::now();
     let mut untold = Untold::default();
     let told: Vec<_> = [0, 1, 59, 60, 61, 300]

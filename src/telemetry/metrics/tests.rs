@@ -143,7 +143,7 @@ fn codes_that_are_not_told_apart_share_one_series() {
 }
 
 #[test]
-fn a_session_is_in_one_state_and_its_series_end_with_it() {
+fn a_session_has_one_state_and_its_series_end_with_it() {
     let metrics = Metrics::new();
     metrics.set_session(&app(), &snapshot(SessionState::Open));
     let failed = SessionState::AuthenticationFailed(Detail::default());
