@@ -1,4 +1,4 @@
-//! The admin port: ledger, packages, quota, tokens, faults and switches in plain HTTP.
+//! The admin port: ledger, packages, quota, tokens, faults and switches over plain HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::remote::wire::CategoryInfo;
 
 type Simulator = State<Arc<Shared>>;
 
-/// What was wrong with a request to this port.
+/// The refusal of a request to the admin port: status and message.
 struct Wrong(StatusCode, String);
 
 impl IntoResponse for Wrong {
@@ -62,7 +62,7 @@ fn missing(what: &str, name: &str) -> Wrong {
     )
 }
 
-/// The paths of the admin port.
+/// The routes of the admin port.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/ledger", get(ledger).delete(clear_ledger))
@@ -83,7 +83,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Names an application; the first one where it is left out.
+/// The application that a request is about; the first one where none is given.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Of {
@@ -158,7 +158,7 @@ async fn summary(State(shared): Simulator, Query(within): Query<Within>) -> Answ
     })))
 }
 
-/// A time such as `6s` or `500ms`.
+/// Parses a duration such as `6s` or `500ms`.
 fn duration(text: &str) -> Answered<Duration> {
     let read = text.parse::<jiff::SignedDuration>().ok();
     let read = read
@@ -362,7 +362,7 @@ fn read<T: DeserializeOwned>(body: &str) -> Answered<T> {
     serde_json::from_str(body).map_err(|error| bad(error.to_string()))
 }
 
-/// `present` with the fields that `body` gives.
+/// `present` with the fields of `body` replaced.
 fn changed<T: Serialize + DeserializeOwned>(present: &T, body: &str) -> Answered<T> {
     let changes: serde_json::Map<String, Value> = read(body)?;
     let mut whole = json!(present);

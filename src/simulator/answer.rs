@@ -1,21 +1,21 @@
-//! Answers of the platform in their two error shapes, and what the ledger calls them.
+//! Answers of the platform in both error shapes, and their verdicts in the ledger.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The content type of every answer but a 204 and what a proxy says. Java clients need the charset.
+/// The content type of all answers except a 204 and a proxy's page. Java clients need the charset.
 pub const JSON: &str = "application/json;charset=UTF-8";
-/// The content type of a proxy.
+/// The content type of a proxy's page.
 pub const HTML: &str = "text/html";
 
-/// One answer, before it is sent.
+/// One answer to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// The content type; a 204 has none.
+    /// The content type; `None` for a 204.
     pub content_type: Option<String>,
-    /// The body, empty where there is none.
+    /// The body; empty where there is none.
     pub body: Vec<u8>,
     /// The platform's code in the body, for the ledger.
     pub code: Option<String>,
@@ -24,25 +24,25 @@ pub struct HttpAnswer {
 /// The two shapes of an error body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Shape {
-    /// `error_code` and `error_desc`: the services.
+    /// The services' shape: `error_code` and `error_desc`.
     #[value(name = "A")]
     A,
-    /// `resultcode` and `resultmsg`: the gateway in front of them.
+    /// The gateway's shape: `resultcode` and `resultmsg`.
     #[value(name = "B")]
     B,
 }
 
-/// An error of the platform: its status, code and text.
+/// An error of the platform: status, code and message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal(pub u16, pub &'static str, pub &'static str);
 
 impl HttpAnswer {
-    /// 200 with a JSON body.
+    /// A 200 with a JSON body.
     pub fn ok(body: &Value) -> Self {
         Self::json(200, body, None)
     }
 
-    /// 200 with no body at all, yet with a content type: the vendor's Java client needs both.
+    /// A 200 with an empty body and a content type: the vendor's Java client needs both.
     pub fn empty_ok() -> Self {
         Self {
             status: 200,
@@ -52,7 +52,7 @@ impl HttpAnswer {
         }
     }
 
-    /// 204.
+    /// A 204.
     pub fn no_content() -> Self {
         Self {
             status: 204,
@@ -62,7 +62,7 @@ impl HttpAnswer {
         }
     }
 
-    /// An error in one of the shapes. Codes are always JSON strings.
+    /// An error in the given shape. Codes are always JSON strings.
     pub fn error(status: u16, shape: Shape, code: &str, text: &str) -> Self {
         let body = match shape {
             Shape::A => json!({"error_code": code, "error_desc": text}),
@@ -71,7 +71,7 @@ impl HttpAnswer {
         Self::json(status, &body, Some(code.to_owned()))
     }
 
-    /// A page of a proxy.
+    /// An HTML page of a proxy.
     pub fn html(status: u16, title: &str, sentence: &str) -> Self {
         Self {
             status,
@@ -93,44 +93,44 @@ impl HttpAnswer {
 }
 
 impl From<Refusal> for HttpAnswer {
-    /// The refusal of a service.
+    /// The answer of a service that refuses a call.
     fn from(Refusal(status, code, text): Refusal) -> Self {
         Self::error(status, Shape::A, code, text)
     }
 }
 
-/// What became of a call, as the ledger has it.
+/// The result of a call in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// A login gave a token.
+    /// A login returned a token.
     LoggedIn,
-    /// A refresh gave a token.
+    /// A refresh returned a token.
     Refreshed,
-    /// A token was given up.
+    /// A logout ended a token.
     LoggedOut,
-    /// A login or refresh with wrong credentials.
+    /// A login or refresh had wrong credentials.
     CredentialsRefused,
     /// The application is frozen.
     Frozen,
-    /// Over the quota.
+    /// The call exceeded the quota.
     Throttled,
-    /// No or an unknown `app_key`, or a token that isn't the live one.
+    /// The `app_key` was missing or unknown, or the token wasn't the valid one.
     TokenRefused,
-    /// A page of packages or tasks.
+    /// A page of packages or tasks was returned.
     Listed,
-    /// One package or task.
+    /// One package or task was returned.
     Shown,
-    /// A package was deleted by this call.
+    /// The call deleted a package.
     Deleted,
-    /// A task was created.
+    /// The call created a task.
     TaskCreated,
-    /// The package or task isn't there.
+    /// The package or task doesn't exist.
     NotFound,
-    /// The request breaks a rule of the platform.
+    /// The request violates a rule of the platform.
     BadRequest,
-    /// No such path, or not with this method.
+    /// The path doesn't exist, or doesn't support the method.
     UnknownPath,
-    /// A fault answered instead; nothing took place.
+    /// A fault answered in place of the platform; the call had no effect.
     Fault,
 }

@@ -1,4 +1,4 @@
-//! One application: its credentials, its live token, its packages and tasks, its quota.
+//! One application: its credentials, its valid token, its packages and tasks, its quota.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::packages::Packages;
 use super::quota::{Limit, Quota};
 use super::tasks::Tasks;
 
-/// How long a refresh token lives: one month on most pages of the documentation.
+/// The lifetime of a refresh token: one month on most pages of the documentation.
 pub const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const FROZEN: Refusal = Refusal(
@@ -26,15 +26,15 @@ const REFRESH_FAILED: Refusal = Refusal(401, "100006", "Refresh access token fai
 
 /// One application of the platform.
 pub struct Application {
-    /// `None` until somebody sets one: a login then always fails.
+    /// The secret. `None` until one is set: until then every login fails.
     pub secret: Option<SecretString>,
-    /// Whether its owner is in arrears.
+    /// Whether the application is frozen, as its owner is in arrears.
     pub frozen: bool,
-    /// Its packages.
+    /// The packages.
     pub packages: Packages,
-    /// Its upgrade tasks.
+    /// The upgrade tasks.
     pub tasks: Tasks,
-    /// Its quota.
+    /// The quota.
     pub quota: Quota,
     access: Option<Token>,
     refresh: Option<Token>,
@@ -62,7 +62,7 @@ impl Token {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoginParameters {
-    /// Which application.
+    /// The id of the application.
     pub app_id: String,
     secret: SecretString,
     refresh_token: SecretString,
@@ -70,7 +70,7 @@ pub struct LoginParameters {
 }
 
 impl LoginParameters {
-    /// Reads the form of a login.
+    /// Parses the form of a login.
     pub fn from_form(body: &[u8]) -> Self {
         let mut found = Self::default();
         for (name, value) in url::form_urlencoded::parse(body) {
@@ -83,23 +83,23 @@ impl LoginParameters {
         found
     }
 
-    /// Reads the JSON of a refresh or a logout.
+    /// Parses the JSON of a refresh or a logout.
     ///
     /// # Errors
-    /// 50400 for anything else.
+    /// Code 50400 for any other body.
     pub fn from_json(body: &[u8]) -> Result<Self, Refusal> {
         serde_json::from_slice(body).map_err(|_| INPUT_INVALID)
     }
 
-    /// The token to be given up.
+    /// The access token to end.
     pub fn access_token(&self) -> &str {
         self.access_token.expose_secret()
     }
 
-    /// Whether the parameters of a login are there.
+    /// Checks that the parameters of a login are present.
     ///
     /// # Errors
-    /// 102202 where one is missing or empty.
+    /// Code 102202 where one is missing or empty.
     pub fn check_login(&self) -> Result<(), Refusal> {
         if self.app_id.is_empty() || self.secret.expose_secret().is_empty() {
             return Err(EMPTY_PARAMETER);
@@ -107,10 +107,10 @@ impl LoginParameters {
         Ok(())
     }
 
-    /// Whether the parameters of a refresh are there.
+    /// Checks that the parameters of a refresh are present.
     ///
     /// # Errors
-    /// 102202 where one is missing or empty.
+    /// Code 102202 where one is missing or empty.
     pub fn check_refresh(&self) -> Result<(), Refusal> {
         self.check_login()?;
         if self.refresh_token.expose_secret().is_empty() {
@@ -119,10 +119,10 @@ impl LoginParameters {
         Ok(())
     }
 
-    /// Whether the parameter of a logout is there.
+    /// Checks that the parameter of a logout is present.
     ///
     /// # Errors
-    /// 102202 where it is missing or empty.
+    /// Code 102202 where it is missing or empty.
     pub fn check_logout(&self) -> Result<(), Refusal> {
         if self.access_token().is_empty() {
             return Err(EMPTY_PARAMETER);
@@ -131,14 +131,13 @@ impl LoginParameters {
     }
 }
 
-/// The refusal of a login for an application that doesn't exist: the platform doesn't say which of
-/// the two is wrong.
+/// The refusal of a login for an unknown application. The platform doesn't say whether `appId` or `secret` is wrong.
 pub fn unknown() -> Refusal {
     WRONG_SECRET
 }
 
 impl Application {
-    /// An application without packages, of whose quota nothing is used.
+    /// An application without packages and with an unused quota.
     pub fn new(secret: Option<SecretString>, limit: Limit) -> Self {
         Self {
             secret,
@@ -151,10 +150,10 @@ impl Application {
         }
     }
 
-    /// Gives new tokens and so ends the earlier ones: only the last one obtained is valid.
+    /// Returns new tokens, which end the earlier ones.
     ///
     /// # Errors
-    /// Wrong credentials, a frozen application.
+    /// The credentials are wrong, or the application is frozen.
     pub fn login(
         &mut self,
         given: &LoginParameters,
@@ -166,10 +165,10 @@ impl Application {
         Ok(self.renew(now, lifetime, chance))
     }
 
-    /// Gives new tokens for a refresh token, which serves once.
+    /// Returns new tokens for a refresh token, which can be used once.
     ///
     /// # Errors
-    /// Wrong credentials, a frozen application, a refresh token that isn't the live one.
+    /// The credentials are wrong, the application is frozen, or the refresh token isn't the valid one.
     pub fn refresh(
         &mut self,
         given: &LoginParameters,
@@ -189,12 +188,12 @@ impl Application {
         Ok(self.renew(now, lifetime, chance))
     }
 
-    /// Whether `text` is the live access token.
+    /// Whether `text` is the valid access token.
     pub fn knows(&self, text: &str, now: Duration) -> bool {
         self.access.as_ref().is_some_and(|live| live.is(text, now))
     }
 
-    /// Ends the access token; the refresh token lives on.
+    /// Ends the access token; the refresh token stays valid.
     pub fn expire(&mut self) {
         self.access = None;
     }
@@ -205,10 +204,10 @@ impl Application {
         self.refresh = None;
     }
 
-    /// Whether the application may do anything.
+    /// Checks that the application isn't frozen.
     ///
     /// # Errors
-    /// 100247 while it is frozen.
+    /// Code 100247 while it is frozen.
     pub fn check_frozen(&self) -> Result<(), Refusal> {
         if self.frozen { Err(FROZEN) } else { Ok(()) }
     }

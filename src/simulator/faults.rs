@@ -1,4 +1,4 @@
-//! Faults that a test or a demo switches on: which calls they meet, how often, and what then happens.
+//! Faults that tests and demos switch on: the affected calls, how often, and the effect.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,73 +6,73 @@ use super::answer::{HTML, HttpAnswer, Shape};
 use super::out_of_range::OutOfRange;
 use super::route::{Route, RoutedRequest};
 
-/// What happens to a call that meets the fault.
+/// The effect of a fault on a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FaultKind {
     /// A proxy answers 403 with HTML.
     Html403,
-    /// A proxy answers 403 with nothing.
+    /// A proxy answers 403 with an empty body.
     Empty403,
     /// A proxy answers 404 with HTML and no code.
     #[serde(rename = "bare-404")]
     Bare404,
-    /// The connection breaks before the platform sees the call.
+    /// The connection breaks before the platform receives the call.
     DropBefore,
-    /// No answer ever comes; nothing takes place.
+    /// The call is never answered and has no effect.
     Hang,
-    /// The service answers with this instead of doing anything.
+    /// The service answers with this status and body; the call has no effect.
     Status {
         /// The HTTP status, 200 to 599.
         status: u16,
         /// The body; empty by default.
         #[serde(default)]
         body: String,
-        /// Its content type; JSON by default.
+        /// The content type of the body; JSON by default.
         #[serde(default, rename = "contentType")]
         content_type: Option<String>,
     },
-    /// The service answers 500 with the code of its own (50252 for tokens, 120001 for the rest).
+    /// The service answers 500 with its own code: 50252 for calls about tokens, 120001 for all others.
     InternalError,
-    /// The service answers 200 with an error code in the body; nothing takes place.
+    /// The service answers 200 with an error code in the body; the call has no effect.
     #[serde(rename = "code-in-200")]
     CodeIn200 {
         /// The code.
         code: String,
     },
-    /// The call takes effect, then a gateway answers with this in place of the platform.
+    /// The call takes effect, then a gateway answers with this status and body in place of the platform.
     AnswerAfter {
         /// The HTTP status, 200 to 599.
         status: u16,
         /// The body; empty by default.
         #[serde(default)]
         body: String,
-        /// Its content type; JSON by default.
+        /// The content type of the body; JSON by default.
         #[serde(default, rename = "contentType")]
         content_type: Option<String>,
     },
     /// The call takes effect, then the connection breaks.
     DropAfter,
-    /// The call takes effect, then its answer is held back.
+    /// The call takes effect, then its answer is delayed.
     Delay {
-        /// For how many milliseconds.
+        /// The delay in milliseconds.
         ms: u64,
     },
 }
 
-/// Where on the way of a call a fault acts.
+/// Where on the path of a call a fault acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// In front of the gateway: nothing is counted.
+    /// In front of the gateway: the call isn't counted.
     Proxy,
-    /// In place of the service: the gateway has counted the call and let it through.
+    /// In place of the service: the gateway has counted and admitted the call.
     Service,
-    /// On the way back.
+    /// On the path of the answer.
     Answer,
 }
 
 impl FaultKind {
-    /// The name in the ledger.
+    /// The name of the fault in the ledger.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Html403 => "html403",
@@ -89,7 +89,7 @@ impl FaultKind {
         }
     }
 
-    /// Where it acts.
+    /// Where the fault acts.
     pub fn place(&self) -> Place {
         match self {
             Self::Html403 | Self::Empty403 | Self::Bare404 | Self::DropBefore | Self::Hang => {
@@ -100,7 +100,7 @@ impl FaultKind {
         }
     }
 
-    /// The answer that it gives instead of the platform's; `None` where it gives none.
+    /// The answer in place of the platform's; `None` where the fault sends none.
     pub fn answer(&self, route: Route<'_>) -> Option<HttpAnswer> {
         match self {
             Self::Html403 => Some(HttpAnswer::html(
@@ -155,7 +155,7 @@ impl FaultKind {
         }
     }
 
-    /// Whether its numbers are in their ranges.
+    /// Checks that the numbers are within their ranges.
     ///
     /// # Errors
     /// The first that isn't.
@@ -190,20 +190,20 @@ impl FaultKind {
     }
 }
 
-/// Which calls a fault meets; what isn't given matches every call.
+/// The calls that a fault affects. A field without a value matches every call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Match {
     /// The HTTP method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// The path without its query; a `*` at its end matches any rest.
+    /// The path without the query; a trailing `*` matches any rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The package that the path names.
+    /// The id of the package in the path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_id: Option<String>,
-    /// The application that calls.
+    /// The id of the calling application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
 }
@@ -229,17 +229,17 @@ impl Match {
     }
 }
 
-/// How often a fault happens.
+/// How often a fault acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Times {
-    /// So many calls more.
+    /// On this many further calls.
     Left(u32),
-    /// Every call.
+    /// On every call.
     Always(Forever),
 }
 
-/// The word for "every call".
+/// The JSON value for "every call".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Forever {
@@ -257,20 +257,20 @@ impl Default for Times {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Its number, given by the simulator.
+    /// The number of the fault, assigned by the simulator.
     #[serde(default)]
     pub id: u64,
-    /// The calls that it meets.
+    /// The affected calls.
     #[serde(default, rename = "match")]
     pub calls: Match,
-    /// How often it happens; once by default.
+    /// How often the fault acts; once by default.
     #[serde(default)]
     pub times: Times,
-    /// What happens.
+    /// The effect.
     pub kind: FaultKind,
 }
 
-/// The faults that are switched on, oldest first.
+/// The active faults, oldest first.
 #[derive(Debug, Default)]
 pub struct Faults {
     list: Vec<Fault>,
@@ -278,7 +278,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Switches a fault on and gives it its number.
+    /// Activates a fault and assigns its number.
     pub fn add(&mut self, fault: Fault) -> Fault {
         self.last += 1;
         let fault = Fault {
@@ -289,24 +289,24 @@ impl Faults {
         fault
     }
 
-    /// The faults that may still happen.
+    /// The faults that still can act.
     pub fn list(&self) -> &[Fault] {
         &self.list
     }
 
-    /// Switches one off; whether it was on.
+    /// Deactivates a fault. Returns whether it was active.
     pub fn remove(&mut self, id: u64) -> bool {
         let before = self.list.len();
         self.list.retain(|fault| fault.id != id);
         self.list.len() < before
     }
 
-    /// Switches all off.
+    /// Deactivates all faults.
     pub fn clear(&mut self) {
         self.list.clear();
     }
 
-    /// The oldest fault of this place that the call meets; it has then happened once more.
+    /// The oldest fault at `place` that affects the call; counts it as used once more.
     pub fn take(
         &mut self,
         place: Place,

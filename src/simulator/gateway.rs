@@ -1,4 +1,4 @@
-//! The gateway in front of the services: it counts calls and knows tokens, and answers in shape B.
+//! The gateway in front of the services: counts calls and checks tokens. Answers in shape B.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::remote::wire::{THROTTLE_TEXT, code};
 /// Counts a call against the quota of its application.
 ///
 /// # Errors
-/// The throttle answer; it has no `Retry-After`.
+/// The throttle answer, which has no `Retry-After`.
 pub fn count(
     application: &mut Application,
     switches: &Switches,
@@ -28,10 +28,10 @@ pub fn count(
     Err((answer, Verdict::Throttled))
 }
 
-/// Looks at the token of a call.
+/// Checks the token of a call.
 ///
 /// # Errors
-/// The answer to any token but the live one.
+/// The answer to any token but the valid one.
 pub fn check_token(
     application: &Application,
     token: Option<&str>,
@@ -44,7 +44,7 @@ pub fn check_token(
     }
 }
 
-/// The answer to a token or an `app_key` that isn't valid.
+/// The answer to an invalid token or `app_key`.
 pub fn token_refused() -> (HttpAnswer, Verdict) {
     let answer = HttpAnswer::error(
         403,

@@ -9,26 +9,25 @@ use serde::Serialize;
 use super::answer::Verdict;
 use super::quota::{QuotaKind, window_number};
 
-/// So many rows are kept; older ones are forgotten, and the summary says how many.
+/// The capacity of the ledger, in rows. Older rows are dropped; the summary counts them.
 pub const ROWS: usize = 500_000;
 
 /// One call.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// Number of the call, from 1; gaps never occur.
+    /// The number of the call, from 1 without gaps.
     pub seq: u64,
-    /// When it arrived.
+    /// When the call arrived.
     #[serde(serialize_with = "micros")]
     pub time: Timestamp,
-    /// When it arrived, in milliseconds since the start: the time that the quota counted it at.
+    /// When the call arrived, in milliseconds since the start: the time that the quota uses.
     #[serde(rename = "ms", serialize_with = "millis")]
     pub at: Duration,
-    /// When its answer was sent or its connection dropped; `null` until then, and for good where
-    /// the client went first.
+    /// When the answer was sent or the connection dropped; `null` until then, and for ever where the client left first.
     #[serde(rename = "doneMs", serialize_with = "optional_millis")]
     pub done: Option<Duration>,
-    /// The application, where the call names one.
+    /// The application; `null` where the call names none.
     pub application: Option<String>,
     /// The HTTP method.
     pub method: String,
@@ -37,20 +36,20 @@ pub struct Row {
     /// The query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// The status that was sent; `null` where none was.
+    /// The HTTP status of the answer; `null` where none was sent.
     pub status: Option<u16>,
     /// The platform's code in the answer.
     pub code: Option<String>,
-    /// What became of the call.
+    /// The result of the call.
     pub verdict: Verdict,
-    /// The fault that met it.
+    /// The fault that affected the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
-    /// Whether it was put to the quota.
+    /// Whether the call was checked against the quota.
     pub metered: bool,
 }
 
-// serde passes the field by reference
+// serde passes the field by reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn micros<S: serde::Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&format_args!("{time:.6}"))
@@ -77,7 +76,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Writes a call down; its number is given here.
+    /// Adds a call and assigns its number.
     pub fn add(&mut self, row: Row) -> u64 {
         self.last += 1;
         if self.rows.len() == ROWS {
@@ -106,18 +105,18 @@ impl Ledger {
         self.rows.range(skipped..)
     }
 
-    /// Forgets all calls; numbers go on.
+    /// Drops all calls; the numbers continue.
     pub fn clear(&mut self) {
         self.rows.clear();
         self.forgotten = 0;
     }
 
-    /// How many rows were forgotten to keep within [`ROWS`].
+    /// How many rows were dropped because of the limit [`ROWS`].
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
 
-    /// How many calls ended how.
+    /// The number of calls for each result.
     pub fn verdicts(&self) -> BTreeMap<Verdict, u64> {
         let mut counts = BTreeMap::new();
         for row in &self.rows {
@@ -126,7 +125,7 @@ impl Ledger {
         counts
     }
 
-    /// How many different packages were deleted.
+    /// The number of different packages deleted.
     pub fn deleted(&self) -> usize {
         let deleted = self
             .rows
@@ -138,7 +137,7 @@ impl Ledger {
             .len()
     }
 
-    /// The most metered calls of one application in one window, throttled ones included.
+    /// The most metered calls of one application in one window, including throttled ones.
     pub fn most_in_window(&self, application: &str, window: Duration, kind: QuotaKind) -> usize {
         let metered = self
             .rows

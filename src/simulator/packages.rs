@@ -1,4 +1,4 @@
-//! The version packages of one application: what they look like, filters and pages.
+//! The version packages of one application: examples, filters and pages.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::remote::wire::CategoryInfo;
 /// Packages by `fileId`, which is also the order of lists.
 pub type Packages = BTreeMap<String, CategoryInfo>;
 
-/// The platform's form of a time in UTC.
+/// The platform's time format, in UTC.
 pub const TIME: &str = "%Y%m%dT%H%M%SZ";
 
-/// Packages `package-00001` and on.
+/// Example packages, from `package-00001` on.
 pub fn preloaded(count: u32) -> Packages {
     (1..=count)
         .map(|number| {
@@ -58,7 +58,7 @@ pub fn completed(given: CategoryInfo, number: u32) -> Result<(String, CategoryIn
     Ok((id, package))
 }
 
-/// Whether the platform would take this for an id; it publishes no rule (platform reference, section 10).
+/// Whether the simulator accepts `text` as an id; the platform documents no format (platform reference, section 10).
 pub fn is_file_id(text: &str) -> bool {
     (1..=256).contains(&text.len())
         && text != "."
@@ -68,8 +68,8 @@ pub fn is_file_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// A plausible package. The oddities are the platform's: texts for numbers, dates with blanks and
-/// one-digit months, descriptions that are null or not ASCII.
+/// An example package with the oddities of the platform: strings for numbers, dates with blanks and one-digit months,
+/// descriptions that are null or not ASCII.
 fn example(id: &str, number: u32) -> CategoryInfo {
     let (device, model) = [
         ("WaterMeter", "17"),
@@ -123,11 +123,11 @@ fn example(id: &str, number: u32) -> CategoryInfo {
     }
 }
 
-/// The parameters of a query, decoded.
+/// The decoded parameters of a query.
 pub struct Query(BTreeMap<String, String>);
 
 impl Query {
-    /// Reads the query of a URL; the last of several equal names counts.
+    /// Parses the query of a URL; the last of several parameters with one name counts.
     pub fn parse(text: Option<&str>) -> Self {
         Self(
             url::form_urlencoded::parse(text.unwrap_or_default().as_bytes())
@@ -136,7 +136,7 @@ impl Query {
         )
     }
 
-    /// A parameter; an empty one is as good as none.
+    /// A parameter; `None` where it is absent or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -144,13 +144,13 @@ impl Query {
             .filter(|value| !value.is_empty())
     }
 
-    /// Whether a filter, where given, is met.
+    /// Whether `value` matches the filter `name`; true where the filter is absent.
     pub fn meets(&self, name: &str, value: Option<&str>) -> bool {
         self.get(name).is_none_or(|wanted| value == Some(wanted))
     }
 }
 
-/// One page of a list: numbers from 0, sizes from 1 to 100.
+/// One page of a list: page numbers start at 0, page sizes are 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paging {
     number: usize,
@@ -158,10 +158,10 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// Reads `pageNo` (0 by default) and `pageSize` (10 by default).
+    /// Reads `pageNo` (default 0) and `pageSize` (default 10).
     ///
     /// # Errors
-    /// 120015 for what isn't a number of the list's kind, 123029 for a size beyond the limit.
+    /// Code 120015 for a value that isn't a number, 123029 for a page size beyond the limit.
     pub fn of(query: &Query) -> Result<Self, Refusal> {
         let read = |name, default| {
             query
@@ -175,7 +175,7 @@ impl Paging {
         Ok(Self { number, size })
     }
 
-    /// The answer's body: this page of `matches`, empty beyond their end.
+    /// The body of the answer: this page of `matches`, empty beyond their end.
     pub fn page(self, matches: &[Value]) -> Value {
         let data: Vec<_> = matches
             .iter()
@@ -186,8 +186,8 @@ impl Paging {
     }
 }
 
-/// The packages that meet the filters of a query. Pages and reference spell the manufacturer's
-/// filter differently, so both spellings count.
+/// The packages that match the filters of a query. The pages and the reference of the documentation spell the
+/// manufacturer's filter differently, so both spellings count.
 pub fn matching(packages: &Packages, query: &Query, filters: Filters) -> Vec<Value> {
     let meets = |package: &CategoryInfo| match filters {
         Filters::Ignored => true,
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn preloaded_packages_have_all_eleven_fields_and_ids_that_need_no_encoding() {
+    fn example_packages_have_all_eleven_fields_and_ids_that_need_no_encoding() {
         let packages = preloaded(120);
         assert_eq!(packages.len(), 120);
         assert!(packages.keys().all(|id| is_file_id(id)));
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_given_package_leaves_out_is_filled_in() {
+    fn missing_fields_of_a_given_package_are_filled_in() {
         let given = CategoryInfo {
             file_id: Some("mine".into()),
             version: Some("V9".into()),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_count_from_zero_and_end_empty() {
+    fn pages_start_at_zero_and_are_empty_beyond_the_end() {
         let values: Vec<Value> = (0..25).map(|n| json!(n)).collect();
         let page = |query: &str| Paging::of(&Query::parse(Some(query))).map(|p| p.page(&values));
         let first = page("").unwrap();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn paging_that_is_no_number_and_paging_out_of_range_are_told_apart() {
+    fn non_numeric_and_out_of_range_paging_have_different_codes() {
         let of = |query: &str| Paging::of(&Query::parse(Some(query))).unwrap_err();
         for query in ["pageNo=-1", "pageNo=x", "pageSize=1.5", "pageSize=-3"] {
             assert_eq!(of(query), BAD_REQUEST, "{query}");

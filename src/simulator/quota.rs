@@ -1,6 +1,6 @@
-//! The quota of one application: three ways in which a platform may count, none of which it documents.
+//! The quota of one application. The platform doesn't document how it counts, so there are three ways.
 //!
-//! Pure: the time is an argument, counted from the start of the simulator, and never runs backwards.
+//! Pure: the time is an argument, measured from the start of the simulator, and never runs backwards.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,21 +16,21 @@ pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaKind {
-    /// No stretch of one window's length holds more than the limit.
+    /// A sliding window: no period of the window's length holds more calls than the limit.
     Sliding,
-    /// Windows follow each other from the start of the simulator; each allows the limit.
+    /// Fixed windows from the start of the simulator; each allows the limit.
     Fixed,
-    /// A bucket of as many tokens as the limit, filled evenly within one window.
+    /// A token bucket with the limit as its capacity, refilled evenly within one window.
     Bucket,
 }
 
-/// How many calls are allowed.
+/// The limit of calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limit {
-    /// Calls in one window; 0 refuses every call.
+    /// The number of calls in one window; 0 refuses every call.
     pub calls: u32,
-    /// Length of the window: 1 ms to 24 h.
+    /// The length of the window: 1 ms to 24 h.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub window: Duration,
     /// How calls are counted.
@@ -52,7 +52,7 @@ impl Default for Limit {
 }
 
 impl Limit {
-    /// Whether the window is one that can be counted in.
+    /// Checks the length of the window.
     ///
     /// # Errors
     /// Where it isn't.
@@ -62,18 +62,18 @@ impl Limit {
     }
 }
 
-/// The count of one application.
+/// The counter of one application.
 #[derive(Debug, Clone)]
 pub struct Quota {
     limit: Limit,
-    /// When the counted calls of the last window came, oldest first.
+    /// The arrival times of the counted calls of the last window, oldest first.
     counted: VecDeque<Duration>,
     bucket: Bucket,
     peak: usize,
 }
 
 impl Quota {
-    /// A quota of which nothing is used.
+    /// An unused quota.
     pub fn new(limit: Limit) -> Self {
         Self {
             limit,
@@ -83,12 +83,12 @@ impl Quota {
         }
     }
 
-    /// The limit in force.
+    /// The current limit.
     pub fn limit(&self) -> &Limit {
         &self.limit
     }
 
-    /// Puts another limit in force. The calls of the last window stay counted.
+    /// Sets another limit. The calls of the last window stay counted.
     pub fn change(&mut self, limit: Limit, now: Duration) {
         self.forget(now);
         self.limit = limit;
@@ -98,7 +98,7 @@ impl Quota {
         }
     }
 
-    /// Whether a call that comes now is allowed; counts it.
+    /// Whether a call that arrives at `now` is allowed. Counts the call.
     pub fn admit(&mut self, now: Duration) -> bool {
         self.forget(now);
         let allowed = match self.limit.kind {
@@ -117,7 +117,7 @@ impl Quota {
         allowed
     }
 
-    /// How many calls of the limit are used now.
+    /// How many calls of the limit are used at `now`.
     pub fn used(&self, now: Duration) -> usize {
         match self.limit.kind {
             QuotaKind::Sliding => {
@@ -136,13 +136,13 @@ impl Quota {
         }
     }
 
-    /// The most calls counted in one window so far. A bucket has no windows: there it is any stretch
-    /// of one window's length.
+    /// The most calls counted in one window so far. For a bucket, which has no windows, a window is any period of the
+    /// window's length.
     pub fn peak(&self) -> usize {
         self.peak
     }
 
-    /// Begins a new search for the peak.
+    /// Resets the peak.
     pub fn clear_peak(&mut self) {
         self.peak = 0;
     }
@@ -157,16 +157,16 @@ impl Quota {
     }
 }
 
-/// The number of the fixed window that holds `at`.
+/// The number of the fixed window that contains `at`.
 pub fn window_number(at: Duration, window: Duration) -> u128 {
     at.as_nanos() / window.as_nanos().max(1)
 }
 
-/// A token bucket in whole numbers: one token is as many units as the window has nanoseconds, and each
-/// nanosecond adds as many units as the limit has calls.
+/// A token bucket in whole numbers: one token has as many units as the window has nanoseconds, and each nanosecond adds
+/// as many units as the limit has calls.
 #[derive(Debug, Clone, Default)]
 struct Bucket {
-    /// Units taken from the full bucket.
+    /// The units missing from a full bucket.
     missing: u128,
     since: Duration,
 }
@@ -190,7 +190,7 @@ impl Bucket {
         self.tokens(limit, now) > 0
     }
 
-    /// Takes one token. Where less than one is left, `to_the_last` takes that too.
+    /// Takes one token. Where less than one is left, `to_the_last` takes the rest.
     fn take(&mut self, limit: &Limit, now: Duration, to_the_last: bool) {
         let missing = self.missing_at(limit, now) + limit.window.as_nanos();
         let capacity = Self::capacity(limit);
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    /// The times of the allowed calls, and of all counted ones.
+    /// The times of the allowed calls, and of all counted calls.
     fn run(quota: &mut Quota, gaps: &[u64]) -> (Vec<Duration>, Vec<Duration>) {
         let mut now = Duration::ZERO;
         let (mut allowed, mut asked) = (Vec::new(), Vec::new());
@@ -302,7 +302,7 @@ mod tests {
         }
 
         #[test]
-        fn one_call_per_even_step_is_never_refused_by_a_bucket(calls in 1u32..50, window in 1u64..200) {
+        fn evenly_spaced_calls_are_never_refused_by_a_bucket(calls in 1u32..50, window in 1u64..200) {
             let limit = limit(calls, window, QuotaKind::Bucket, true);
             let mut quota = Quota::new(limit.clone());
             let step = window * 1_000 / u64::from(calls) + 1;
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_keeps_knocking_is_let_in_only_where_refused_calls_do_not_count() {
+    fn a_client_that_keeps_calling_is_admitted_only_where_refused_calls_do_not_count() {
         for kind in [QuotaKind::Sliding, QuotaKind::Bucket] {
             for (count, more) in [(false, true), (true, false)] {
                 let mut quota = Quota::new(limit(5, 100, kind, count));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_none_refuses_every_call() {
+    fn a_limit_of_zero_refuses_every_call() {
         for kind in [QuotaKind::Sliding, QuotaKind::Fixed, QuotaKind::Bucket] {
             let mut quota = Quota::new(limit(0, 100, kind, true));
             let (allowed, _) = run(&mut quota, &[1_000; 50]);

@@ -1,15 +1,15 @@
-//! What the services of the platform refuse with.
+//! The refusals of the platform's services.
 
 use super::answer::Refusal;
 use crate::remote::wire::code;
 
-/// A malformed `fileId`, query or body.
+/// The `fileId`, the query or the body is malformed.
 pub const BAD_REQUEST: Refusal = Refusal(400, "120015", "Bad request error.");
-/// A page size beyond the limit.
+/// The page size is beyond the limit.
 pub const PAGING_OUT_OF_RANGE: Refusal =
     Refusal(400, "123029", "pageNo or pageSize beyond the limit.");
-/// No such package.
+/// The package doesn't exist.
 pub const PACKAGE_NOT_FOUND: Refusal =
     Refusal(404, code::NOT_FOUND, "Device or package file not found.");
-/// No such task.
+/// The task doesn't exist.
 pub const TASK_NOT_FOUND: Refusal = Refusal(404, "123009", "The task does not exist.");

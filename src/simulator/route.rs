@@ -1,20 +1,20 @@
-//! Which call a request is.
+//! Maps a request to a call of the platform.
 
 use crate::remote::wire::{CATEGORY_PATH, LOGIN_PATH};
 
-/// Where a refresh is posted to.
+/// The path of a refresh.
 pub const REFRESH_PATH: &str = "/iocm/app/sec/v1.1.0/refreshToken";
-/// Where a token is given up.
+/// The path of a logout.
 pub const LOGOUT_PATH: &str = "/iocm/app/sec/v1.1.0/logout";
-/// Where the upgrade tasks are.
+/// The path of the upgrade tasks.
 pub const OPERATIONS_PATH: &str = "/iodm/northbound/v1.5.0/operations";
 
-/// One request, as far as the platform looks at it.
+/// The parts of a request that the platform reads.
 #[derive(Clone, Default)]
 pub struct RoutedRequest {
     /// The HTTP method.
     pub method: String,
-    /// The path as it was sent, nothing decoded.
+    /// The path as it was sent, not decoded.
     pub path: String,
     /// The query as it was sent.
     pub query: Option<String>,
@@ -22,45 +22,45 @@ pub struct RoutedRequest {
     pub app_key: Option<String>,
     /// The token of the header `Authorization`.
     pub bearer: Option<String>,
-    /// Whether the body is said to be a form.
+    /// Whether the content type of the body is a form.
     pub is_form: bool,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// The calls of the platform; ids are as they stand in the path.
+/// The calls of the platform, with ids as they stand in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
-    /// Login.
+    /// A login.
     Login,
-    /// Refresh.
+    /// A refresh.
     Refresh,
-    /// Logout.
+    /// A logout.
     Logout,
-    /// One page of packages.
+    /// One page of the packages.
     ListPackages,
-    /// One package.
+    /// The look-up of one package.
     ShowPackage(&'a str),
     /// The deletion of one package.
     DeletePackage(&'a str),
-    /// A new task for firmware.
+    /// A new firmware task.
     UpgradeFirmware,
-    /// A new task for software.
+    /// A new software task.
     UpgradeSoftware,
-    /// One page of tasks.
+    /// One page of the tasks.
     ListTasks,
-    /// One task.
+    /// The look-up of one task.
     ShowTask(&'a str),
-    /// One page of a task's devices.
+    /// One page of the devices of a task.
     ListSubtasks(&'a str),
-    /// A known path with a method that it doesn't take.
+    /// A known path with an unsupported method.
     WrongMethod,
-    /// No path of the platform.
+    /// An unknown path.
     Unknown,
 }
 
 impl<'a> Route<'a> {
-    /// The call that `method` and `path` name.
+    /// The call for `method` and `path`.
     pub fn of(method: &str, path: &'a str) -> Self {
         let (found, wanted) = match path {
             LOGIN_PATH => (Self::Login, "POST"),
@@ -104,7 +104,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The package that the path names.
+    /// The id of the package in the path.
     pub fn file_id(self) -> Option<&'a str> {
         match self {
             Self::ShowPackage(id) | Self::DeletePackage(id) => Some(id),
@@ -122,13 +122,13 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// Whether it is one of the three calls about tokens.
+    /// Whether the call is a login, a refresh or a logout.
     pub fn is_about_tokens(self) -> bool {
         matches!(self, Self::Login | Self::Refresh | Self::Logout)
     }
 }
 
-/// What follows `base` and its slash; nothing for `base` itself and with a slash at its end.
+/// The part of `path` after `base` and a slash; empty for `base` itself, `None` for other paths.
 fn below<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(base)?;
     if rest.is_empty() {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_call_is_known_by_method_and_path_and_nothing_else_is() {
+    fn each_call_is_recognised_by_method_and_path() {
         let cases = [
             ("POST", LOGIN_PATH, "", Route::Login),
             ("GET", LOGIN_PATH, "", Route::WrongMethod),

@@ -1,4 +1,4 @@
-//! The two ports: TLS and HTTP/1.1 for the platform, plain HTTP for the switches.
+//! The two ports: TLS and HTTP/1.1 for the platform, plain HTTP for the admin port.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -30,17 +30,17 @@ use super::world::{WireReply, World};
 use super::{admin, storage, tls};
 use crate::remote::wire::APP_KEY;
 
-/// The longest body that is read.
+/// The longest body that is read, in bytes.
 const BODY: usize = 64 * 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a connection may wait for its next request.
+/// How long a connection may be idle between requests.
 const IDLE: Duration = Duration::from_secs(75);
-/// How long answers under way are waited for at the stop.
+/// How long the stop waits for answers in progress.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// Changes of packages within this time are written to the state file together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// A simulator with both ports open, not serving yet.
+/// A simulator with both ports open that doesn't serve yet.
 pub struct Simulator {
     shared: Arc<Shared>,
     acceptor: TlsAcceptor,
@@ -50,10 +50,10 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Reads or makes what it needs and opens both ports.
+    /// Reads or creates its files and opens both ports.
     ///
     /// # Errors
-    /// When a file can't be used or a port can't be opened.
+    /// A file can't be used, or a port can't be opened.
     pub async fn open(settings: &SimulatorSettings) -> anyhow::Result<Self> {
         let world = world(settings)?;
         tls::prepare(&settings.tls_dir)?;
@@ -72,18 +72,18 @@ impl Simulator {
         })
     }
 
-    /// Where the platform and the switches are, port 0 resolved.
+    /// The addresses of the platform and of the admin port, with the actual port in place of 0.
     ///
     /// # Errors
-    /// When the system doesn't say.
+    /// The system doesn't provide an address.
     pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.platform.local_addr()?, self.admin.local_addr()?))
     }
 
-    /// Serves until `stop`, then ends within a second.
+    /// Serves until `stop`, then returns within a second.
     ///
     /// # Errors
-    /// When the packages can't be kept at the end.
+    /// The packages can't be saved at the end.
     pub async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
         tasks.spawn(accept(
@@ -175,7 +175,7 @@ async fn accept(
                 tasks.spawn(converse(socket, acceptor, shared, stop.clone()));
             }
             Err(error) => {
-                // such as too many open files: others may close theirs meanwhile
+                // For example too many open files, until other connections are closed.
                 tracing::warn!(%error, "a connection can't be accepted");
                 sleep(Duration::from_millis(100)).await;
             }
@@ -183,7 +183,7 @@ async fn accept(
     }
 }
 
-/// One connection, from its handshake to its end.
+/// Serves one connection, from its handshake to its end.
 async fn converse(
     socket: TcpStream,
     acceptor: TlsAcceptor,
@@ -214,7 +214,7 @@ async fn converse(
     }
 }
 
-/// The end of a connection on purpose.
+/// The error of a connection that a fault drops.
 #[derive(Debug, thiserror::Error)]
 #[error("dropped on purpose")]
 struct Dropped;
@@ -289,7 +289,7 @@ fn response(answer: HttpAnswer) -> Response<Full<Bytes>> {
     response
 }
 
-/// Writes the packages to the state file soon after each change.
+/// Writes the packages to the state file shortly after each change.
 async fn keep(shared: Arc<Shared>, path: PathBuf, stop: CancellationToken) {
     loop {
         tokio::select! {

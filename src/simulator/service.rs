@@ -10,7 +10,7 @@ use super::route::{Route, RoutedRequest};
 use super::settings::Switches;
 use super::tasks::{self, Operation};
 
-/// Answers a call that the gateway let through.
+/// Answers a call that the gateway admitted.
 pub fn answer(
     application: &mut Application,
     route: Route<'_>,
@@ -89,7 +89,7 @@ fn serve(
     Ok(served)
 }
 
-/// What the proxy in front says to a path that no service has.
+/// The proxy's answer to a path that belongs to no service.
 pub fn unknown_path(route: Route<'_>) -> (HttpAnswer, Verdict) {
     let answer = if route == Route::WrongMethod {
         HttpAnswer::html(405, "Method Not Allowed", "The method is not allowed here.")
@@ -113,7 +113,7 @@ fn create(
     ))
 }
 
-/// Nothing is decoded: an id that was escaped isn't one.
+/// Checks an id, without decoding: an escaped id is invalid.
 fn checked(id: &str) -> Result<&str, Refusal> {
     if is_file_id(id) {
         Ok(id)

@@ -1,4 +1,4 @@
-//! What the simulator is told at its start, and the switches that can be turned while it runs.
+//! The settings of the simulator, and the switches that can be changed while it runs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,66 +12,66 @@ use super::out_of_range::OutOfRange;
 use super::quota::Limit;
 use crate::remote::wire::code;
 
-/// Everything that the simulator is told at its start.
+/// The settings of the simulator.
 #[derive(Debug, Clone)]
 pub struct SimulatorSettings {
-    /// Where the platform listens, with TLS.
+    /// The address of the platform, with TLS.
     pub listen: SocketAddr,
-    /// Where the ledger and the switches are, in plain HTTP.
+    /// The address of the admin port, in plain HTTP.
     pub admin: SocketAddr,
     /// The folder of the certificates.
     pub tls_dir: PathBuf,
-    /// What clients have to show.
+    /// Whether clients must present a certificate.
     pub client_cert: ClientCert,
-    /// The applications; the first one is meant where none is named.
+    /// The applications. The first one is the default of requests to the admin port.
     pub applications: Vec<Registration>,
-    /// A JSON file of packages, beside those preloaded by number.
+    /// A JSON file of packages in addition to the numbered examples.
     pub packages_file: Option<PathBuf>,
-    /// Where packages are kept across restarts.
+    /// The file that keeps the packages across restarts.
     pub state: Option<PathBuf>,
     /// The quota of every application.
     pub limit: Limit,
-    /// The switches as they stand at the start.
+    /// The initial switches.
     pub switches: Switches,
 }
 
-/// One application as it is registered at the start.
+/// One application at the start.
 #[derive(Debug, Clone)]
 pub struct Registration {
-    /// Its `appId`, sent as `app_key`.
+    /// The `appId`, sent as `app_key`.
     pub app_id: String,
-    /// Its secret.
+    /// The secret.
     pub secret: SecretString,
-    /// How many packages it starts with.
+    /// The number of example packages.
     pub packages: u32,
 }
 
-/// Whether a client has to show a certificate. One that is shown is always verified.
+/// Whether a client must present a certificate. A presented certificate is always verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ClientCert {
-    /// Nobody gets in without.
+    /// A certificate is required.
     Required,
-    /// Asked for; a client may have none.
+    /// A certificate is requested; a client may have none.
     Requested,
-    /// Not asked for.
+    /// No certificate is requested.
     None,
 }
 
-/// The code of the throttle answer, which differs by edition of the platform.
+/// The code of the throttle answer, which depends on the edition of the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum ThrottleCode {
-    /// Huawei Cloud.
+    /// Huawei Cloud's code.
     #[serde(rename = "1010009")]
     #[value(name = "1010009")]
     HuaweiCloud,
-    /// China Telecom.
+    /// China Telecom's code.
     #[serde(rename = "1010004")]
     #[value(name = "1010004")]
     ChinaTelecom,
 }
 
 impl ThrottleCode {
-    /// The code as it is sent.
+    /// The code in the answer.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HuaweiCloud => code::THROTTLED,
@@ -80,51 +80,51 @@ impl ThrottleCode {
     }
 }
 
-/// What a list does with its filters.
+/// How a list treats filters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filters {
-    /// Only what matches is listed.
+    /// Only matching entries are listed.
     Honoured,
-    /// Everything is listed.
+    /// All entries are listed.
     Ignored,
 }
 
-/// The word for a failed task; the table and the example of the documentation differ.
+/// The word for a failed task, which differs between the table and the example of the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailedWord {
-    /// As in the table.
+    /// The word in the table.
     #[serde(rename = "failed")]
     Failed,
-    /// As in the example.
+    /// The word in the example.
     #[serde(rename = "FAIL")]
     Fail,
 }
 
-/// What can be turned while the simulator runs.
+/// The switches that can be changed while the simulator runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Switches {
     /// The code of the throttle answer.
     pub throttle_code: ThrottleCode,
-    /// Its shape.
+    /// The shape of the throttle answer.
     pub throttle_shape: Shape,
-    /// Its HTTP status, 400 to 599.
+    /// The HTTP status of the throttle answer, 400 to 599.
     pub throttle_status: u16,
     /// Whether logins and refreshes count against the quota.
     pub count_logins: bool,
-    /// Whether a token is accepted beside the `app_key` of another application, or of none that there is.
+    /// Whether a token is accepted together with the `app_key` of another or an unknown application.
     pub token_of_any_app: bool,
-    /// The status of a deletion: 200 or 204.
+    /// The HTTP status of a deletion: 200 or 204.
     pub delete_status: u16,
-    /// What lists do with filters.
+    /// How lists treat filters.
     pub filters: Filters,
     /// The word for a failed task.
     pub failed_word: FailedWord,
-    /// How long an access token lives.
+    /// The lifetime of an access token.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub token_lifetime: Duration,
-    /// How long every answer is held back after the call took effect.
+    /// How long every answer is delayed after the call took effect.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub answer_delay: Duration,
 }
@@ -147,7 +147,7 @@ impl Default for Switches {
 }
 
 impl Switches {
-    /// Whether the numbers are in their ranges.
+    /// Checks that the numbers are within their ranges.
     ///
     /// # Errors
     /// The first that isn't.

@@ -1,4 +1,4 @@
-//! What all connections of a simulator share.
+//! The state that all connections of a simulator share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,16 +8,16 @@ use tokio::sync::Notify;
 
 use super::world::{Moment, World};
 
-/// What all connections share.
+/// The state that all connections share.
 pub struct Shared {
     world: Mutex<World>,
     start: Instant,
-    /// Told of each change of packages.
+    /// Notified of each change of the packages.
     pub changed: Notify,
 }
 
 impl Shared {
-    /// That of a simulator that starts now.
+    /// The shared state of a simulator that starts now.
     pub fn new(world: World) -> Self {
         Self {
             world: Mutex::new(world),
@@ -26,12 +26,12 @@ impl Shared {
         }
     }
 
-    /// The state. It is never held across an await.
+    /// The state of the platform. The guard is never held across an await.
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time now; taken with the world in hand, times are in the order of the ledger.
+    /// The current time. Read while the state is locked, times follow the order of the ledger.
     pub fn now(&self) -> Moment {
         Moment {
             since_start: self.start.elapsed(),

@@ -1,4 +1,4 @@
-//! Packages in files: those given at the start, and those kept across restarts.
+//! Files of packages: those given at the start, and those kept across restarts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,10 +18,10 @@ enum Content {
     Several(BTreeMap<String, Vec<CategoryInfo>>),
 }
 
-/// Reads a file of packages; a plain list belongs to `first`.
+/// Reads a file of packages. A plain list belongs to the application `first`.
 ///
 /// # Errors
-/// When it can't be read, isn't such a list, or has a package without a usable `fileId`.
+/// The file can't be read or parsed, or a package has no valid `fileId`.
 pub fn load(path: &Path, first: &str) -> anyhow::Result<BTreeMap<String, Packages>> {
     let text = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
     let content: Content = serde_json::from_slice(&text).with_context(|| {
@@ -47,10 +47,10 @@ pub fn load(path: &Path, first: &str) -> anyhow::Result<BTreeMap<String, Package
         .map_err(|message| anyhow::anyhow!("{}: {message}", path.display()))
 }
 
-/// Writes all packages, in the form that [`load`] reads; readers see the old file or the new one.
+/// Writes all packages, in the format that [`load`] reads. The file is replaced atomically.
 ///
 /// # Errors
-/// When the file or its folder can't be written.
+/// The file or its folder can't be written.
 pub fn save(path: &Path, packages: &BTreeMap<String, Vec<CategoryInfo>>) -> anyhow::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

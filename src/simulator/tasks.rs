@@ -1,6 +1,6 @@
-//! Upgrade tasks: as much of them as shows whether a package may be in use.
+//! Upgrade tasks, as far as they show whether a package may be in use.
 //!
-//! No device takes part: a task stays as it was made until the admin port gives it another status.
+//! No devices are simulated: a task keeps its status until the admin port changes it.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use super::packages::{Packages, Query, TIME};
 use super::refusals::{BAD_REQUEST, PACKAGE_NOT_FOUND};
 use super::settings::FailedWord;
 
-/// What a task does.
+/// The kind of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// Firmware.
+    /// A firmware upgrade.
     Firmware,
-    /// Software.
+    /// A software upgrade.
     Software,
 }
 
@@ -38,13 +38,13 @@ impl Operation {
     }
 }
 
-/// How far a task is.
+/// The status of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Not begun.
+    /// Not started.
     Wait,
-    /// Under way.
+    /// In progress.
     Processing,
     /// Ended without success.
     Failed,
@@ -55,7 +55,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word in a task; `failed` differs by edition.
+    /// The word for the status in a task; the one for `failed` depends on the edition.
     fn in_task(self, failed: FailedWord) -> &'static str {
         match (self, failed) {
             (Self::Failed, FailedWord::Failed) => "failed",
@@ -64,7 +64,7 @@ impl Status {
         }
     }
 
-    /// The word in a subtask, where it is always `fail`.
+    /// The word for the status in a subtask; a failed subtask is always `fail`.
     fn in_subtask(self) -> &'static str {
         match self {
             Self::Wait => "wait",
@@ -209,7 +209,7 @@ pub struct Task {
     operation: Operation,
     targets: Targets,
     policy: Option<Policy>,
-    /// The target version: the only link to a package that the platform shows.
+    /// The target version: the only reference to a package that the platform shows.
     version: Option<String>,
     status: Status,
     created: Timestamp,
@@ -217,10 +217,10 @@ pub struct Task {
 }
 
 impl Task {
-    /// A task as it is ordered by `body`.
+    /// Creates the task that `body` orders.
     ///
     /// # Errors
-    /// The platform's code for the first rule that is broken.
+    /// The platform's code for the first violated rule.
     pub fn new(
         operation: Operation,
         body: &[u8],
@@ -255,7 +255,7 @@ impl Task {
         })
     }
 
-    /// Gives the task and its subtasks another status.
+    /// Sets the status of the task and its subtasks.
     pub fn set(&mut self, status: Status, utc: Timestamp) {
         self.status = status;
         self.stopped = status.is_over().then_some(utc);
@@ -265,7 +265,7 @@ impl Task {
         self.targets.devices.as_deref().unwrap_or_default()
     }
 
-    /// The task as the platform shows it.
+    /// The task in the platform's JSON.
     pub fn shown(&self, id: &str, failed: FailedWord) -> Value {
         let count = |status| {
             if self.status == status {
@@ -296,7 +296,7 @@ impl Task {
         })
     }
 
-    /// One subtask for each device that the task names.
+    /// The subtasks, one for each device in the order.
     pub fn subtasks(&self, id: &str, query: &Query) -> Vec<Value> {
         let status = self.status.in_subtask();
         if !query.meets("subOperationStatus", Some(status)) {
@@ -346,24 +346,24 @@ fn text(time: Timestamp) -> String {
 pub struct Tasks(BTreeMap<String, Task>);
 
 impl Tasks {
-    /// Keeps a task under a new id.
+    /// Stores a task under a new id, which it returns.
     pub fn add(&mut self, task: Task) -> String {
         let id = format!("task-{:05}", self.0.len() + 1);
         self.0.insert(id.clone(), task);
         id
     }
 
-    /// One task.
+    /// The task `id`.
     pub fn get(&self, id: &str) -> Option<&Task> {
         self.0.get(id)
     }
 
-    /// One task, to change it.
+    /// The task `id`, mutable.
     pub fn get_mut(&mut self, id: &str) -> Option<&mut Task> {
         self.0.get_mut(id)
     }
 
-    /// The tasks that meet the filters of a query.
+    /// The tasks that match the filters of a query.
     pub fn matching(&self, query: &Query, failed: FailedWord) -> Vec<Value> {
         let found = self.0.iter().filter(|(_, task)| task.meets(query));
         found.map(|(id, task)| task.shown(id, failed)).collect()

@@ -1,4 +1,4 @@
-//! The simulator's certificates, and what it asks of its clients.
+//! The simulator's certificates and its TLS configuration.
 
 use std::fs;
 use std::io::Write;
@@ -20,7 +20,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use super::settings::ClientCert;
 
-/// The password of `client.p12`, the one that Java tools expect of test material.
+/// The password of `client.p12`: the usual one for test material of Java tools.
 pub const PASSWORD: &str = "changeit";
 
 const FILES: [&str; 6] = [
@@ -32,10 +32,10 @@ const FILES: [&str; 6] = [
     "client.p12",
 ];
 
-/// Makes the certificates in `dir`, unless those that the server needs are there.
+/// Creates the certificates in `dir`, unless the server's files exist already.
 ///
 /// # Errors
-/// When some are there and others missing, or the folder can't be written.
+/// A part of the files is missing, or the folder can't be written.
 pub fn prepare(dir: &Path) -> anyhow::Result<()> {
     let (there, missing): (Vec<_>, Vec<_>) =
         FILES.into_iter().partition(|name| dir.join(name).exists());
@@ -100,7 +100,7 @@ fn params(name: &str, usages: Vec<KeyUsagePurpose>) -> CertificateParams {
     params.distinguished_name.push(DnType::CommonName, name);
     params.key_usages = usages;
     params.use_authority_key_identifier_extension = true;
-    // so long that no folder of certificates has to be made anew because of its age
+    // The long validity keeps a folder of certificates usable regardless of its age.
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2049, 12, 31);
     params
@@ -124,10 +124,10 @@ fn save(dir: &Path, name: &str, content: &[u8], mode: u32) -> anyhow::Result<()>
     written.with_context(|| format!("{} can't be written", path.display()))
 }
 
-/// TLS 1.2 and 1.3 with HTTP/1.1, with or without ALPN.
+/// A configuration for TLS 1.2 and 1.3 with HTTP/1.1, with or without ALPN.
 ///
 /// # Errors
-/// When a file can't be read or key and certificate don't belong together.
+/// A file can't be read, or key and certificate don't belong together.
 pub fn server_config(dir: &Path, client_cert: ClientCert) -> anyhow::Result<Arc<ServerConfig>> {
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))

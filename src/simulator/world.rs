@@ -1,4 +1,4 @@
-//! The whole state of the platform, and the way of one call through it. Pure but for its arguments.
+//! The state of the platform, and the path of a call through it. Pure: time and chance are arguments.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use super::route::{Route, RoutedRequest};
 use super::service;
 use super::settings::Switches;
 
-/// The time of a call, on both clocks.
+/// The time of a call on both clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// Since the start of the simulator; never runs backwards.
+    /// The time since the start of the simulator; it never runs backwards.
     pub since_start: Duration,
-    /// The wall clock.
+    /// The time on the wall clock.
     pub utc: Timestamp,
 }
 
-/// Everything that the platform knows.
+/// The state of the platform.
 pub struct World {
     /// The applications by `appId`.
     pub applications: BTreeMap<String, Application>,
-    /// The application that is meant where none is named.
+    /// The default application of requests to the admin port.
     pub first: String,
     /// The quota of applications that are added later.
     pub limit: Limit,
@@ -38,33 +38,33 @@ pub struct World {
     pub faults: Faults,
     /// The ledger.
     pub ledger: Ledger,
-    /// Rises with each change of a package.
+    /// The version of the packages; it grows with each change.
     pub version: u64,
 }
 
-/// What goes back to the client, and when.
+/// The reply to a call, and its delay.
 #[derive(Debug)]
 pub struct TimedReply {
-    /// Its number in the ledger.
+    /// The number of the call in the ledger.
     pub seq: u64,
-    /// What is sent.
+    /// The reply.
     pub reply: WireReply,
-    /// How long it is held back.
+    /// How long the reply is delayed.
     pub delay: Duration,
 }
 
-/// What is sent.
+/// The reply to a call.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WireReply {
     /// An answer.
     Answer(HttpAnswer),
-    /// Nothing; the connection breaks.
+    /// No answer; the connection is closed.
     Drop,
-    /// Nothing; the connection stays.
+    /// No answer; the connection stays open.
     Hang,
 }
 
-/// A call that was dealt with, on its way back.
+/// A processed call and its result.
 struct Served {
     reply: WireReply,
     verdict: Verdict,
@@ -98,7 +98,7 @@ impl Served {
 }
 
 impl World {
-    /// Takes one call from its arrival to its answer.
+    /// Processes one call from its arrival to its reply.
     pub fn handle(
         &mut self,
         request: &RoutedRequest,
@@ -117,7 +117,7 @@ impl World {
         };
 
         let mut delay = self.switches.answer_delay;
-        // only a call that reached its service can be dropped after it or be late
+        // Only an answer of a service can be dropped or delayed.
         let reached = !matches!(
             served.verdict,
             Verdict::Fault | Verdict::Throttled | Verdict::TokenRefused
@@ -162,7 +162,7 @@ impl World {
         }
     }
 
-    /// The application that a call is from, whether it is registered or not.
+    /// The application id that a call names, registered or not.
     fn caller(
         &self,
         request: &RoutedRequest,
@@ -172,7 +172,7 @@ impl World {
             None => request.app_key.clone(),
             Some(Err(_)) => None,
             Some(Ok(given)) if !given.app_id.is_empty() => Some(given.app_id.clone()),
-            // a logout names only its token, and needs no header
+            // A logout names only its token and needs no header.
             Some(Ok(given)) => self
                 .applications
                 .iter()
@@ -181,7 +181,7 @@ impl World {
         }
     }
 
-    /// The gateway, then the service.
+    /// Passes a call through the gateway and its service.
     fn serve(
         &mut self,
         request: &RoutedRequest,
@@ -234,14 +234,14 @@ impl World {
     }
 }
 
-/// What the three calls about tokens bring along; `None` for any other call.
+/// The credentials in a call about tokens; `None` for any other call.
 fn credentials(
     route: Route<'_>,
     request: &RoutedRequest,
 ) -> Option<Result<LoginParameters, Refusal>> {
     match route {
         Route::Login => {
-            // a login is a form; in any other type the platform finds no parameter
+            // A login is a form; with any other content type the platform finds no parameter.
             let form = if request.is_form {
                 request.body.as_slice()
             } else {
@@ -263,7 +263,7 @@ fn credentials(
     }
 }
 
-/// The service of logins, refreshes and logouts.
+/// The service for logins, refreshes and logouts.
 fn tokens(
     route: Route<'_>,
     given: Result<LoginParameters, Refusal>,
