@@ -1,7 +1,7 @@
-//! The client of the API server: kube's own layers over sockets that send at once.
+//! The client of the API server: kube's own layers over sockets with `TCP_NODELAY`.
 //!
-//! kube leaves Nagle's algorithm on (<https://github.com/kube-rs/kube/issues/2056>): the body of a request then waits
-//! for the acknowledgement of its header, which Linux delays by up to 40 ms.
+//! kube leaves Nagle's algorithm on (<https://github.com/kube-rs/kube/issues/2056>), so the body of a request would
+//! wait for the acknowledgement of its header, which Linux delays by up to 40 ms.
 
 use std::time::Duration;
 
@@ -15,17 +15,16 @@ use kube::{Client, Config};
 use tower::ServiceBuilder;
 use tower::retry::RetryLayer;
 
-/// An answer that brings nothing for so long is given up: longer than any watch is quiet, and a list that hangs ends by it.
+/// How long an answer may bring no data. Longer than any watch is quiet; it ends a list that hangs.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(70);
 
-/// A client for the cluster of `config`, with its time-outs, its rights and its repeats.
+/// A client for the cluster of `config`, with its time limits, credentials and retry policy.
 ///
 /// # Errors
-/// When the certificates or credentials of `config` can't be used, or it names a proxy, which this program is built
-/// without.
+/// The certificates or credentials of `config` can't be used, or it names a proxy, which this build doesn't support.
 pub fn client(config: Config) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
-        // kube says which one, and that it was left out.
+        // kube's error names the proxy and the missing feature.
         return Client::try_from(config);
     }
     let mut sockets = HttpConnector::new();

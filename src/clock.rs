@@ -1,4 +1,4 @@
-//! The clocks: one for times that people read, one for waiting.
+//! The clocks: a wall clock for times that people read, and a steady clock for waiting.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,31 +6,31 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-/// One moment by both clocks.
+/// One moment on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// By the wall clock.
+    /// The time on the wall clock.
     pub wall: Timestamp,
-    /// By the steady clock.
+    /// The time on the steady clock.
     pub tick: Instant,
 }
 
-/// Tells the time of day, as the operator is started with. Steady time is tokio's.
+/// The wall clock, a parameter of the operator. The steady clock is tokio's.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
-    /// Asks `wall` for the time of day.
+    /// A wall clock that returns what `wall` returns.
     pub fn new(wall: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(wall))
     }
 
-    /// The time of day.
+    /// The time on the wall clock.
     pub fn wall(&self) -> Timestamp {
         (self.0)()
     }
 
-    /// This moment.
+    /// The time on both clocks.
     pub fn now(&self) -> Now {
         Now {
             wall: self.wall(),
@@ -39,7 +39,7 @@ impl Clock {
     }
 }
 
-/// That of the machine.
+/// The wall clock of the machine.
 impl Default for Clock {
     fn default() -> Self {
         Self::new(Timestamp::now)

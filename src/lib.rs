@@ -1,14 +1,15 @@
-//! The VersionPackage operator: it deletes version packages from an OceanConnect platform when
-//! their objects are deleted or retired, once, at the platform's pace, and only when it was meant.
+//! The VersionPackage operator: when a `VersionPackage` is deleted or retired, it deletes the package from an
+//! OceanConnect platform, once, within the platform's quota, and only after checks that the deletion is meant.
 //!
 //! ```text
 //! watch -> observe -> decide (pure) -> act (one effect) -> conclude (pure) -> report -> next wake-up
 //! ```
 //!
-//! [`operator`] wires the rooms, on ports that are handed in: the API server, the platforms ([`remote::exchange`]), the wall
-//! clock ([`clock`]) and the audit log.
+//! [`operator`] wires the modules together. Its ports are parameters: the API server, the platforms
+//! ([`remote::exchange`]), the wall clock ([`clock`]) and the audit log.
 //!
-//! The rooms below stand in reading order. Who uses whom is in `docs/architecture.md`, and tested.
+//! The modules stand in reading order. `docs/architecture.md` lists which module uses which, and a test compares the
+//! list with the source.
 
 pub mod plain;
 pub mod clock;

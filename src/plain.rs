@@ -1,12 +1,12 @@
-//! Texts from outside as people may see them: nothing in them steers a terminal, breaks a line, or changes how what stands
-//! around it is read. Pure.
+//! Sanitizes text from outside: removes control characters, line breaks and invisible characters, so that the text
+//! can't control a terminal, forge a line or change how other text is read. Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// A character as people see it; `None` for one that they don't.
+/// The character as it may be shown: blanks for line breaks and tabs, `None` for control and invisible characters.
 pub fn visible(c: char) -> Option<char> {
     match c {
         '\n' | '\r' | '\t' => Some(' '),
@@ -24,7 +24,7 @@ pub fn visible(c: char) -> Option<char> {
     }
 }
 
-/// `text` in one line, without control characters and invisible ones.
+/// `text` as one line, without control and invisible characters.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| visible(c) == Some(c)) {
         return Cow::Borrowed(text);
@@ -32,13 +32,13 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().filter_map(visible).collect())
 }
 
-/// Each line of `text` as [`plain`] shows it.
+/// `text` with its line breaks kept and each line sanitized as by [`plain`].
 pub fn lines(text: &str) -> String {
     let seen = |c| if c == '\n' { Some(c) } else { visible(c) };
     text.chars().filter_map(seen).collect()
 }
 
-/// JSON that means the same and has nothing but visible characters and ends of lines.
+/// JSON with the same meaning as `text`, which has only visible characters and line breaks.
 pub fn json(text: &str) -> Cow<'_, str> {
     let stays = |c: char| c == '\n' || visible(c) == Some(c);
     if text.chars().all(stays) {
@@ -58,7 +58,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Makes each text in `value` plain.
+/// Sanitizes all strings in `value`.
 pub fn texts(value: &mut Value) {
     match value {
         Value::String(text) => {
@@ -72,7 +72,7 @@ pub fn texts(value: &mut Value) {
     }
 }
 
-/// What no terminal, log, event or condition may get: for tests.
+/// A text with every kind of character that terminals, logs, events and conditions must not get; for tests.
 #[cfg(test)]
 pub const HOSTILE: &str =
     "fw\u{1b}[2J\u{9b}31m\u{7f}\r\nForged: line\t\u{202e}dlo\u{2066}\u{61c}\u{85}\u{7}\u{e0041}";
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_breaks_a_line_or_turns_a_text_round_is_not_shown() {
+    fn control_line_break_and_direction_characters_are_removed() {
         assert_eq!(plain(HOSTILE), "fw[2J31m  Forged: line dlo");
         assert_eq!(lines("a\u{1b}[1m\nb\u{202e}\n"), "a[1m\nb\n");
         let mut value = json!({"a": [HOSTILE, 7, null], "b": {"c": "d\u{9b}"}});
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_stays_as_it_is() {
+    fn ordinary_text_is_unchanged() {
         for text in ["meter-fw V1.1.10", "Zähler 水表 😀 é", ""] {
             assert!(matches!(plain(text), Cow::Borrowed(same) if same == text));
             assert_eq!(lines(text), text);
@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_means_the_same_and_steers_nothing(text in any::<String>(), key in any::<String>()) {
+        fn sanitized_json_has_the_same_meaning(text in any::<String>(), key in any::<String>()) {
             let value = json!({key: [text, HOSTILE]});
             for written in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
                 let shown = json(&written);
@@ -116,7 +116,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_plain_is_in_one_line_and_stays_plain(text in any::<String>()) {
+        fn sanitized_text_is_one_line_and_sanitizing_is_idempotent(text in any::<String>()) {
             let shown = plain(&text).into_owned();
             prop_assert!(!shown.contains(char::is_control));
             prop_assert_eq!(plain(&shown), &*shown);

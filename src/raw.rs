@@ -1,7 +1,7 @@
-//! Objects of the API server, read tolerantly: each field by itself, and only those that are used.
+//! Tolerant parsing of API objects: each field is parsed by itself, and only used fields are.
 //!
-//! Whoever may write an object may put things into it that no reader expects, such as a time of the year 9999 among its
-//! managed fields. Such an object must not hide, and must not end the list for all others.
+//! Whoever may write an object may put values into it that no parser expects, such as a time of the year 9999 in its
+//! managed fields. Such an object must not disappear, and must not break the list of all others.
 
 use std::collections::HashMap;
 
@@ -14,17 +14,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// The fields of one JSON object, none of them read yet; no fields where the text is something else.
+/// The unparsed fields of a JSON object; empty for any other text.
 #[derive(Default)]
 pub struct Fields<'a>(HashMap<String, &'a RawValue>);
 
 impl<'a> Fields<'a> {
-    /// Cuts an object into its fields.
+    /// Splits a JSON object into its fields.
     pub fn of(text: &'a str) -> Self {
         Self(serde_json::from_str(text).unwrap_or_default())
     }
 
-    /// The fields of a field.
+    /// The fields of the object in field `name`.
     #[must_use]
     pub fn inner(&self, name: &str) -> Self {
         self.0
@@ -32,7 +32,7 @@ impl<'a> Fields<'a> {
             .map_or_else(Self::default, |raw| Self::of(raw.get()))
     }
 
-    /// The items of a field that is a list.
+    /// The items of the list in field `name`.
     pub fn items(&self, name: &str) -> Vec<Self> {
         let raw = self.0.get(name).map(|raw| raw.get());
         let items: Vec<&RawValue> = raw
@@ -41,32 +41,32 @@ impl<'a> Fields<'a> {
         items.into_iter().map(|item| Self::of(item.get())).collect()
     }
 
-    /// Whether there is such a field, whatever it holds.
+    /// Whether the field `name` exists, with any value.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// A field, if it is there and not `null`.
+    /// The value of field `name`; `None` where it is absent or `null`.
     ///
     /// # Errors
-    /// When it can't be read as a `T`.
+    /// The value can't be parsed as a `T`.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, serde_json::Error> {
         self.0
             .get(name)
             .map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
     }
 
-    /// A field, if it is there and can be read as a `T`.
+    /// The value of field `name`, where it exists and can be parsed as a `T`.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.read(name).ok().flatten()
     }
 
-    /// A field as it is; `null` where it isn't there or is nested too deep.
+    /// The JSON value of field `name`; `null` where it is absent or nested too deep.
     pub fn value(&self, name: &str) -> Value {
         self.get(name).unwrap_or_default()
     }
 
-    /// The metadata of an object, as far as it is used, and the first field of it that can't be read.
+    /// The used metadata of an object, and the first used metadata field that can't be read, with the reason.
     pub fn metadata(&self) -> (ObjectMeta, Option<String>) {
         let fields = self.inner("metadata");
         let mut unreadable = None;
@@ -104,11 +104,11 @@ fn read<T: DeserializeOwned>(
 /// An object of any kind.
 #[derive(Debug, Clone, Default)]
 pub struct Raw {
-    /// What is used of its metadata.
+    /// The used metadata.
     pub metadata: ObjectMeta,
-    /// The first field of its metadata that is used and can't be read, and why.
+    /// The first used metadata field that can't be read, with the reason.
     pub unreadable: Option<String>,
-    /// All other fields; `null` what can't be read.
+    /// All other fields; an unreadable one is `null`.
     pub data: Value,
 }
 
@@ -182,7 +182,7 @@ impl Resource for Raw {
     }
 }
 
-/// An object of a known kind, less what is not used of its metadata and what can't be read of its spec.
+/// An object of a known kind with only its used metadata; spec fields that can't be parsed are left out.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Lean<K>(pub K);
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_uses_may_be_anything() {
+    fn unused_fields_may_hold_anything() {
         let deep = format!("{}1{}", "{\"a\":".repeat(5000), "}".repeat(5000));
         let text = format!(
             r#"{{"metadata": {{"name": "a", "managedFields": [{{"time": "9999-12-31T23:59:59Z", "fieldsV1": {deep}}}],
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_and_cannot_be_read_is_named() {
+    fn an_unreadable_used_field_is_named() {
         let read = Raw::of(
             r#"{"metadata": {"name": "a", "deletionTimestamp": "9999-12-31T23:59:59Z", "uid": "u"}}"#,
         );
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_keeps_what_can_be_read_of_it() {
+    fn a_lease_keeps_its_readable_fields() {
         let text = r#"{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a", "resourceVersion": "7",
             "annotations": {"b": "c"}, "managedFields": [{"time": "9999-12-31T23:59:59Z"}]},
             "spec": {"holderIdentity": "me", "renewTime": "9999-12-31T23:59:59.999999Z", "leaseTransitions": 3}}"#;
@@ -282,7 +282,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_can_be_read(metadata in any_json(), data in any_json()) {
+        fn parsing_any_json_never_fails(metadata in any_json(), data in any_json()) {
             for text in [json!({"metadata": metadata, "spec": data}).to_string(), data.to_string()] {
                 prop_assert!(serde_json::from_str::<Raw>(&text).is_ok());
             }

@@ -1,8 +1,8 @@
-//! A write-ahead reservation: how much may be used before the next record of it is safe, so that a restart knows of all that
-//! was used without a write for each.
+//! A write-ahead reservation: how many uses the persisted record allows before the next write. After a restart all
+//! reserved uses count as used, so no write is needed for each use.
 
-/// What a record that is safe still allows for. While another one is on its way both bind, since either may be the one
-/// that the next process reads.
+/// The remaining uses of a persisted record. While a new record is being written both records bind, as the next process
+/// may read either.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
     left: usize,
@@ -10,7 +10,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// One of which a record is safe that allows for `count`.
+    /// A reservation whose record is persisted and allows `count` uses.
     pub fn of(count: usize) -> Self {
         Self {
             left: count,
@@ -18,13 +18,13 @@ impl Reservation {
         }
     }
 
-    /// How many may still be used.
+    /// The number of remaining uses.
     pub fn left(&self) -> usize {
         self.proposed
             .map_or(self.left, |proposed| proposed.min(self.left))
     }
 
-    /// Takes one, if there is one.
+    /// Takes one use. Returns `false` where none remains.
     pub fn take(&mut self) -> bool {
         let taken = self.left() > 0;
         if taken {
@@ -33,36 +33,36 @@ impl Reservation {
         taken
     }
 
-    /// One is used, whether there was one or not.
+    /// Counts one use, even where none remains.
     pub fn spend(&mut self) {
         self.change(|left| left.saturating_sub(1));
     }
 
-    /// One that was taken comes back unused.
+    /// Returns a use that was taken and not needed.
     pub fn give_back(&mut self) {
         self.change(|left| left.saturating_add(1));
     }
 
-    /// Whether a record with room is on its way.
+    /// Whether a record that allows further uses is being written.
     pub fn is_proposed(&self) -> bool {
         self.proposed.is_some_and(|proposed| proposed > 0)
     }
 
-    /// A record is being written that allows for `count` more.
+    /// Notes that a record allowing `count` uses is being written.
     pub fn propose(&mut self, count: usize) {
-        // One that was written before may still turn out to be the one that is there.
+        // The write of an earlier record may still turn out to be the stored one.
         let earlier = self.proposed.unwrap_or(count);
         self.proposed = Some(count.min(earlier));
     }
 
-    /// The record is safe; tells whether there was one on its way.
+    /// Notes that the record being written is persisted. Returns whether there was one.
     pub fn confirm(&mut self) -> bool {
         let proposed = self.proposed.take();
         self.left = proposed.unwrap_or(self.left);
         proposed.is_some()
     }
 
-    /// The same without the record that is on its way.
+    /// The reservation without the record that is being written.
     #[must_use]
     pub fn settled(&self) -> Self {
         Self::of(self.left)
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_allowed_before_a_record_is_safe_and_what_goes_meanwhile_counts_in_both() {
+    fn nothing_is_allowed_before_a_record_is_persisted_and_uses_meanwhile_count_in_both() {
         let mut reservation = Reservation::default();
         reservation.propose(3);
         assert!(!reservation.take());
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_whose_fate_is_unknown_binds_until_the_next_one_is_safe() {
+    fn a_record_of_unknown_fate_binds_until_the_next_one_is_persisted() {
         let mut reservation = Reservation::default();
         reservation.propose(9);
         reservation.confirm();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_unused_may_be_used_again() {
+    fn a_returned_use_is_available_again() {
         let mut reservation = Reservation::of(1);
         reservation.propose(9);
         assert!(reservation.take() && !reservation.take());

@@ -1,7 +1,7 @@
-//! Whether the API server serves the fields that this binary relies on.
+//! Checks that the API server serves all fields that this binary relies on.
 //!
-//! A `CustomResourceDefinition` without a field of ours drops it without a word, guards among them: while one is missing,
-//! nothing is sent, and nothing is written to objects of that kind.
+//! Where a `CustomResourceDefinition` lacks one of our fields, the API server silently drops its value, guards
+//! included. While a field is missing, nothing is sent, and objects of that kind aren't written.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::raw::Raw;
 use crate::sight::{Compared, Sight, Unfit, WatchKind};
 use crate::telemetry::events::{Events, Note};
 
-/// A watch is made anew after so many seconds.
+/// The lifetime of one watch, in seconds.
 const WATCH_SECONDS: u32 = 50;
 
-/// The definitions as this binary needs them, and which kind each is.
+/// The definitions that this binary needs, with their kinds of watch.
 fn definitions() -> [(WatchKind, &'static CustomResourceDefinition); 2] {
     let [packages, platforms] = crds::definitions();
     [
@@ -37,7 +37,7 @@ fn definitions() -> [(WatchKind, &'static CustomResourceDefinition); 2] {
     ]
 }
 
-/// The name of a definition.
+/// The name of the definition that the watch `kind` is about; `None` for watches of other objects.
 pub fn name(kind: WatchKind) -> Option<&'static str> {
     match kind {
         WatchKind::PackageDefinition => Some("versionpackages.iodm.dev"),
@@ -46,12 +46,12 @@ pub fn name(kind: WatchKind) -> Option<&'static str> {
     }
 }
 
-/// Definitions as a kind of their own.
+/// The resource of definitions.
 pub fn resource() -> ApiResource {
     ApiResource::erase::<CustomResourceDefinition>(&())
 }
 
-/// Watches both definitions until cancelled, and tells `sight` what is missing.
+/// Watches both definitions until cancelled, and reports missing fields to `sight`.
 pub async fn watch(client: Client, sight: Arc<Sight>, events: Events, cancel: CancellationToken) {
     let watches = definitions().map(|(kind, ours)| {
         watch_one(
@@ -95,7 +95,7 @@ async fn watch_one(
     let wanted = WatchScope {
         page: 500,
         seconds: WATCH_SECONDS,
-        // The only list and watch that a ClusterRole with resourceNames permits.
+        // A ClusterRole with resourceNames permits only a list and watch with this selector.
         fields: Some(format!("metadata.name={name}")),
     };
     let mut changes = pin!(follow(api, wanted, sight.eye(kind)));
@@ -163,7 +163,7 @@ fn say(events: &Events, name: &str, uid: Option<String>, complaint: Option<Strin
     events.say(about, note);
 }
 
-/// What a definition that is served comes to, beside that of this binary.
+/// Compares a served definition with the one of this binary.
 fn compared(ours: &CustomResourceDefinition, served: Option<&Raw>) -> Result<Compared, Unfit> {
     let name = ours.name_any();
     let unfit = |what: &str, lossy| Unfit {
@@ -187,7 +187,7 @@ fn compared(ours: &CustomResourceDefinition, served: Option<&Raw>) -> Result<Com
     Ok(compared_version(served))
 }
 
-/// What tells one version of a definition from another.
+/// The identity of a definition's version.
 pub fn compared_version(served: &Raw) -> Compared {
     Compared {
         uid: served.metadata.uid.clone().unwrap_or_default(),
@@ -197,9 +197,9 @@ pub fn compared_version(served: &Raw) -> Compared {
 
 const MEND: &str = "apply the definitions of this version: vpo crds | kubectl apply --server-side --force-conflicts -f -";
 
-/// The fields of `ours` that `served` lacks, as paths, in each version under which objects are read, written or stored. Also
-/// the rules that keep a field as it was, since what is known of an object rests on them, and the defaults, which say what an
-/// object means that doesn't.
+/// The paths of the fields of `ours` that `served` lacks, in each version that is served or stored. Also missing
+/// transition rules, as known facts of an object rely on the immutability of fields, and missing defaults, which give
+/// an absent field its meaning.
 pub fn missing_fields(
     ours: &CustomResourceDefinition,
     served: &CustomResourceDefinition,
@@ -214,7 +214,7 @@ pub fn missing_fields(
             fields.push(format!("version {}", version.name));
             continue;
         }
-        // What is stored in another version has only the fields of that one.
+        // An object stored in another version has only the fields of that version.
         for other in theirs.iter().filter(|other| other.served || other.storage) {
             let lacks = missing_in(version, other);
             if other.name == version.name {
@@ -232,7 +232,7 @@ pub fn missing_fields(
     fields
 }
 
-/// What one version lacks beside ours.
+/// The paths of the fields that one version lacks.
 fn missing_in(
     ours: &CustomResourceDefinitionVersion,
     theirs: &CustomResourceDefinitionVersion,
@@ -266,7 +266,7 @@ fn compare(
     match (&ours.default, &theirs.default) {
         (ours, theirs) if ours == theirs => {}
         (Some(default), _) => missing.push(format!("the default {} of {path}", default.0)),
-        // The API server fills it in when an object is read, so each says what nobody has written.
+        // The API server fills in a default on reads, so an object would seem to hold a value that nobody wrote.
         (None, _) => missing.push(format!("a {path} without a default")),
     }
     let has = |rule: &str| {
@@ -311,14 +311,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_names_are_those_of_the_definitions() {
+    fn names_match_the_definitions() {
         for (kind, ours) in definitions() {
             assert_eq!(name(kind), Some(&*ours.name_any()));
         }
     }
 
     #[test]
-    fn the_own_definitions_lack_nothing_and_an_older_one_is_named_field_by_field() {
+    fn our_definitions_are_complete_and_each_field_missing_in_an_older_one_is_named() {
         for ours in crds::definitions() {
             assert_eq!(missing_fields(ours, ours), Vec::<String>::new());
         }
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn each_version_that_is_served_or_stored_has_all_fields() {
+    fn every_served_or_stored_version_needs_all_fields() {
         let [ours, _] = crds::definitions();
         for (is_served, is_stored, missing) in [
             (true, false, 1),
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_has_the_rules_that_keep_a_field_as_it_was() {
+    fn a_definition_needs_the_rules_that_make_fields_immutable() {
         let [ours, _] = crds::definitions();
         let mut loose = ours.clone();
         let spec = spec_of(&mut loose.spec.versions[0]);
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_has_the_same_defaults() {
+    fn a_definition_needs_the_same_defaults() {
         let [ours, _] = crds::definitions();
         let mut other = ours.clone();
         let spec = spec_of(&mut other.spec.versions[0]);

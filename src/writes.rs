@@ -1,4 +1,5 @@
-//! Every write of a status or of finalizers, of both kinds: one merge patch against the version that was looked at.
+//! Writes of statuses and finalizers, for both kinds: one merge patch against the resourceVersion that the decision was
+//! based on.
 //!
 //! The API server ignores a uid in a write to the status of a custom resource, and an apply never removes what another
 //! manager owns. The resourceVersion guards both: whatever has changed since, or is another object of the name, is left alone.
@@ -22,39 +23,40 @@ use serde_json::{Value, json};
 use crate::api::names::{FIELD_MANAGER, ObjectKey};
 use crate::raw::Raw;
 
-/// How long the API server may take for one.
+/// The time limit of one write.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// A conflict after which the watch shows no other version for so long is none: something refuses the write.
+/// How long the watch may take to show the other version of a conflict. After that the conflict counts as a refusal.
 pub const CONFLICT_BOUND: Duration = Duration::from_secs(5);
 
-/// The object that is written, as it was looked at.
+/// The object of a write, in the version that the decision was based on.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
-    /// Its namespace and name.
+    /// Namespace and name.
     pub key: &'a ObjectKey,
-    /// Its uid.
+    /// The uid.
     pub uid: &'a str,
-    /// The version that was looked at.
+    /// The resourceVersion.
     pub version: &'a str,
 }
 
-/// How a write ended.
+/// The result of a write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum End {
-    /// It was taken; the object as it is since.
+    /// The API server accepted the write; holds the new object.
     Taken(Value),
-    /// There is another version, as the watch is about to show; the words of the API server, should it not.
+    /// The object has another version, which the watch is about to show. Holds the API server's message, in case the
+    /// watch doesn't.
     Conflict(String),
-    /// There is no such object: the watch decides.
+    /// The object doesn't exist. The watch tells whether it is deleted.
     Gone,
-    /// Refused, in the words of whoever refuses it.
+    /// The API server or an admission policy refused the write; holds the message.
     Refused(String),
-    /// Not answered, or not by a decision about this write.
+    /// The write got no answer, or one that isn't a decision about it; holds the message.
     Failed(String),
 }
 
 impl End {
-    /// Whether what was taken has another version than the one that was looked at: only then there is an echo to wait for.
+    /// Whether an accepted write changed the resourceVersion: only then does the watch echo it.
     pub fn changed(&self, target: &Target<'_>) -> bool {
         match self {
             Self::Taken(object) => {
@@ -82,7 +84,7 @@ pub async fn status<Kind: Resource<DynamicType = ()>>(
     send(client, request.map_err(|error| error.to_string())).await
 }
 
-/// Writes the list of finalizers; `ours` has to stand there afterwards, or not, as it does in the list.
+/// Writes the list of finalizers. Afterwards the finalizer `ours` must be stored exactly if it is in the list.
 pub async fn finalizers<Kind: Resource<DynamicType = ()>>(
     client: &Client,
     target: &Target<'_>,
@@ -96,7 +98,7 @@ pub async fn finalizers<Kind: Resource<DynamicType = ()>>(
     as_wanted(end, finalizers.contains(&ours), ours)
 }
 
-/// An admission policy may change a write that it lets pass.
+/// Checks an accepted write of finalizers, which an admission policy may have changed.
 fn as_wanted(end: End, wanted: bool, ours: &str) -> End {
     let End::Taken(object) = &end else { return end };
     let stored = object["metadata"]["finalizers"].as_array();
@@ -112,12 +114,12 @@ fn as_wanted(end: End, wanted: bool, ours: &str) -> End {
     }
 }
 
-/// The body of a write of the status.
+/// The patch of the status.
 pub fn status_body(target: &Target<'_>, status: &Value) -> Value {
     json!({"metadata": {"resourceVersion": target.version}, "status": status})
 }
 
-/// The body of a write of the finalizers. With the uid, it can't land on another object of the name.
+/// The patch of the finalizers. The uid keeps it from a new object of the same name.
 pub fn finalizers_body(target: &Target<'_>, finalizers: &[&str]) -> Value {
     json!({"metadata": {
         "uid": target.uid,
@@ -142,7 +144,7 @@ async fn send(client: &Client, request: Result<HttpRequest<Vec<u8>>, String>) ->
         Ok(request) => request,
         Err(error) => return End::Failed(error),
     };
-    // Read as it comes: an answer that can't be decoded as an object would look like a write that failed.
+    // The answer is parsed tolerantly: an object that fails to decode would look like a failed write.
     match tokio::time::timeout(TIMEOUT, client.request::<Raw>(request)).await {
         Ok(Ok(Raw {
             metadata,
@@ -157,7 +159,7 @@ async fn send(client: &Client, request: Result<HttpRequest<Vec<u8>>, String>) ->
     }
 }
 
-/// What a write that was not taken means.
+/// The result of a write that failed with `error`.
 fn refusal(error: &kube::Error) -> End {
     let kube::Error::Api(answer) = error else {
         return End::Failed(error.to_string());
@@ -167,15 +169,15 @@ fn refusal(error: &kube::Error) -> End {
         409 => End::Conflict(words),
         _ if is_denied(&words) => End::Refused(words),
         404 => End::Gone,
-        // Who is asked to log in again or to wait was not judged.
+        // The request wasn't judged: the API server asks for a login or a pause.
         401 | 429 => End::Failed(words),
         400..=499 => End::Refused(words),
         _ => End::Failed(words),
     }
 }
 
-/// Whether a webhook or an admission policy has judged the write. A webhook chooses the code of its denial, but not how the API
-/// server begins to tell it (`ToStatusErr` of k8s.io/apiserver); a policy chooses among a few.
+/// Whether a webhook or an admission policy denied the write. A webhook chooses the code of its denial, but not how the
+/// API server's message begins (`ToStatusErr` of k8s.io/apiserver); a policy chooses among a few codes.
 fn is_denied(words: &str) -> bool {
     let by_webhook = words.starts_with("admission webhook ");
     let by_policy = words.contains(": ValidatingAdmissionPolicy '");
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_apart_from_a_conflict_and_from_an_api_server_in_trouble() {
+    fn a_refusal_differs_from_a_conflict_and_from_a_failing_api_server() {
         for code in [400, 403, 405, 413, 415, 422] {
             assert_eq!(answered(code), End::Refused("because".into()), "{code}");
         }
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_of_finalizers_that_comes_back_otherwise_was_refused() {
+    fn a_write_of_finalizers_that_is_stored_otherwise_counts_as_refused() {
         let taken = |all: &[&str]| End::Taken(json!({"metadata": {"finalizers": all}}));
         assert_eq!(as_wanted(taken(&["a", "b"]), true, "a"), taken(&["a", "b"]));
         assert_eq!(as_wanted(taken(&["b"]), false, "a"), taken(&["b"]));
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_touches_nothing_but_the_version_that_was_looked_at() {
+    fn a_write_applies_only_to_the_version_that_it_was_decided_on() {
         let key = ObjectKey::new("fleet", "a");
         let target = Target {
             key: &key,
