@@ -1,7 +1,7 @@
-//! What the platform lists: which packages there are, which are missing, and which no object stands for.
+//! The packages that the platform lists: which exist, which are missing, and which no object stands for.
 //!
-//! The list is read from calls that nobody waits for. It fills `status.package` without a call per object and
-//! tells of packages that are not as the objects say; it never sends a DELETE, nor lets one be sent.
+//! The list is read with calls that no deletion waits for. It fills `status.package` without one call per object and
+//! reveals differences from the objects. It never sends a DELETE, nor permits one.
 //!
 //! ```text
 //! reader (one task per application) -> walk (pages) -> reading -> inventory -> passes, status, vpo inventory
@@ -39,44 +39,44 @@ use crate::api::version_package::PackageIdentity;
 use crate::clock::Now;
 use crate::session::{CredentialId, Session, SessionKey, Witness};
 
-/// So many bytes are kept of the lists of one application at one endpoint, the last reading and the one under way: some 70,000
-/// packages. An endpoint can list whatever it likes.
+/// The memory limit for the lists of one application at one endpoint, in bytes: the last read and the one in progress,
+/// some 70,000 packages. Needed as an endpoint can list anything.
 const MOST_OF_ONE: usize = 32 << 20;
-/// The same of all of them.
+/// The memory limit for the lists of all applications, in bytes.
 const MOST_OF_ALL: usize = 96 << 20;
 
-/// What the list says of one package.
+/// The list's information about one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// The list is not read.
+    /// The list isn't read.
     Off,
-    /// Nothing: no reading that could tell has ended yet.
+    /// Unknown: no conclusive read has ended yet.
     Unread,
-    /// The package is there, and this is what the platform says of it.
+    /// The package exists; holds the platform's data of it.
     Listed(PackageIdentity),
-    /// A reading that began when the package was wanted already did not find it.
+    /// The package is missing: a read that began after the package was wanted didn't find it.
     Missing,
-    /// The platform said lately that the package is gone, and no whole reading has listed it since.
+    /// The platform confirmed the deletion of the package recently, and no complete read has listed it since.
     Gone,
 }
 
-/// What is asked of the objects.
+/// The objects, as far as the inventory needs them.
 pub trait Objects: Send + Sync {
-    /// Whether all are known.
+    /// Whether the cache holds all objects.
     fn are_listed(&self) -> bool;
 
-    /// What those that name the package, which `session` lists, are to it.
+    /// The relation of the objects that name the package `file`, which `session` lists, to the package.
     fn of_package(&self, session: &Session, file: &FileId) -> Named;
 }
 
-/// What the objects that name a package are to it.
+/// The relation of the objects that name a package to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
-    /// Whether one of them stands for it: it wants it, or is to delete it and hasn't yet.
+    /// Whether one of the objects stands for the package: it wants the package, or is to delete it and hasn't yet.
     pub stands: bool,
-    /// Whether one of them was accepted for the application over a Platform that brings the credential of the list.
+    /// Whether one of the objects was accepted for the application through a Platform with the credential of the list.
     pub own: bool,
-    /// The other endpoints at which such ones were accepted: the present one has the packages of those.
+    /// The other endpoints at which such objects were accepted: the current endpoint serves the packages of those.
     pub moved_from: BTreeSet<Endpoint>,
 }
 
@@ -89,27 +89,27 @@ pub struct Inventory {
 #[derive(Default)]
 struct State {
     stocks: BTreeMap<SessionKey, Stock>,
-    /// By endpoint too: whoever has an endpoint of their own can name any application there.
+    /// The endpoint is part of the key: the owner of an endpoint can list any application there.
     deletions: HashMap<SessionKey, Deletions>,
-    /// The bytes of what walks under way have met.
+    /// The sizes of the lists of reads in progress, in bytes.
     walking: HashMap<SessionKey, usize>,
-    /// The endpoints that have shown a package of an object that was accepted at another one, so that they speak of the
-    /// packages of that one.
+    /// The endpoints that have shown a package of an object accepted at another endpoint: they serve the packages of
+    /// that endpoint.
     shown: HashSet<(Witness, Endpoint)>,
 }
 
 /// What a reading came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Taken {
-    /// Whether it may tell something of an object.
+    /// Whether the read may change the inventory's answer for an object.
     tells: bool,
-    /// Whether it proves nothing, for another reason than the last try.
+    /// Whether the read proves nothing, for another reason than the previous one.
     another_trouble: bool,
-    /// The packages that it lists although the platform said before it began that they are gone, each once.
+    /// The packages in the list whose deletion the platform confirmed before the read began. Each is reported once.
     reappeared: Vec<Deleted>,
 }
 
-/// An application that Platforms name now.
+/// An application of the current Platforms.
 struct Application {
     key: SessionKey,
     platforms: Vec<ObjectKey>,
@@ -117,7 +117,7 @@ struct Application {
 }
 
 impl Inventory {
-    /// What the list of `key` says of `file`, which an object of `platform` has wanted since `since`.
+    /// The information in the list of `key` about `file`, which an object of `platform` has wanted since `since`.
     pub fn known(
         &self,
         key: &SessionKey,
@@ -142,7 +142,7 @@ impl Inventory {
         }
     }
 
-    /// Whether a whole reading that began after `since` lists `file`.
+    /// Whether a complete read that began after `since` lists `file`.
     pub fn lists_since(&self, key: &SessionKey, file: &FileId, since: Instant) -> bool {
         let state = self.state.lock();
         let stock = state.stocks.get(key);
@@ -152,7 +152,7 @@ impl Inventory {
         })
     }
 
-    /// The counts of `platform`, with how many packages of its application no object stands for, where that is known.
+    /// `counts` of `platform`, completed by the number of packages that no object stands for, where it is known.
     pub fn counted(&self, platform: &ObjectKey, mut counts: PackageCounts) -> PackageCounts {
         let state = self.state.lock();
         let mut stocks = state.stocks.values();
@@ -162,8 +162,8 @@ impl Inventory {
         counts
     }
 
-    /// The platform has shown packages that objects of `witness` name, which were `accepted` at these other endpoints; `own`
-    /// where that proves the credential of `session` too. Whether any of it is news.
+    /// Notes that the platform has shown packages of objects accepted at the endpoints `accepted`; `own` where this
+    /// also proves the credential of `session`. Returns whether anything of this is new.
     pub fn exists(
         &self,
         session: &Session,
@@ -179,8 +179,8 @@ impl Inventory {
         news
     }
 
-    /// Whether it has shown one of those `accepted` at that endpoint since this process began. Objects that were accepted
-    /// elsewhere, or at the present one, prove nothing of them.
+    /// Whether the endpoint has shown a package of an object accepted at `accepted` since this process started. Objects
+    /// accepted at other endpoints, the current one included, prove nothing about `accepted`.
     pub fn speaks_of(
         &self,
         key: &SessionKey,
@@ -194,44 +194,45 @@ impl Inventory {
         by(None) || by(Some(credential))
     }
 
-    /// A DELETE of the application begins: until it has ended, no reading proves anything.
+    /// Notes the start of a DELETE of the application. Until it ends no read proves anything.
     pub fn deleting(&self, key: &SessionKey) {
         let mut state = self.state.lock();
         let deletions = state.deletions.entry(key.clone()).or_default();
         deletions.begins();
     }
 
-    /// A DELETE of the application has ended, or wasn't sent.
+    /// Notes that a DELETE of the application has ended, or wasn't sent.
     pub fn no_longer_deleting(&self, key: &SessionKey) {
         let mut state = self.state.lock();
         let deletions = state.deletions.entry(key.clone()).or_default();
         deletions.ends();
     }
 
-    /// The platform says that it deleted `file`: the next reading must not find it.
+    /// Notes that the platform confirmed the deletion of `file`: the next read must not find it.
     pub fn deleted(&self, key: &SessionKey, file: &FileId, now: Now) {
         let mut state = self.state.lock();
         let deletions = state.deletions.entry(key.clone()).or_default();
         deletions.deleted(file, now);
     }
 
-    /// The inventory of the application of `key`, as it is shown; its packages take their bytes from `room`.
+    /// The inventory of the application of `key`, for reports; `None` where the application is unknown. The size of its
+    /// packages is subtracted from `room`.
     ///
     /// # Errors
-    /// When they have more bytes than that.
+    /// The packages need more than `room`.
     pub fn show(&self, key: &SessionKey, room: &mut usize) -> Option<Result<Shown, NoRoom>> {
         let state = self.state.lock();
         let stock = state.stocks.get(key)?;
         Some(stock.shown(room))
     }
 
-    /// Every application that Platforms name.
+    /// All applications of the current Platforms.
     pub fn applications(&self) -> Vec<SessionKey> {
         self.state.lock().stocks.keys().cloned().collect()
     }
 
-    /// Takes in which applications there are; what is known of others, or was read where nothing is read any
-    /// more, is forgotten. Returns those whose packages are known no longer, or for the first time as not read.
+    /// Sets the current applications and drops the data of all others, and of those that aren't read any more. Returns
+    /// the applications whose packages aren't known any more, or are unread for the first time.
     fn serve(&self, applications: Vec<Application>) -> Vec<SessionKey> {
         let mut state = self.state.lock();
         let mut before = std::mem::take(&mut state.stocks);
@@ -260,7 +261,7 @@ impl Inventory {
             walking,
             shown: _,
         } = &mut *state;
-        // Where nothing is read, nothing has to be remembered for a reading.
+        // Without reads there is nothing to remember for one.
         let reads = |key: &SessionKey| stocks.get(key).is_some_and(|stock| stock.reads);
         deletions.retain(|key, all| reads(key) || all.mark().is_busy());
         walking.retain(|key, _| reads(key));
@@ -274,19 +275,19 @@ impl Inventory {
         stock.map_or_else(Vec::new, |stock| stock.platforms.clone())
     }
 
-    /// Begins a walk over the list of `key`.
+    /// Begins a read of the list of `key`.
     fn begin(&self, key: &SessionKey, now: Now) -> Walk {
         Walk::new(now, self.mark(key))
     }
 
-    /// Where the deletions of `key` stand.
+    /// The state of the deletions of `key`.
     fn mark(&self, key: &SessionKey) -> DeletionMark {
         let state = self.state.lock();
         let deletions = state.deletions.get(key);
         deletions.map_or_else(DeletionMark::default, Deletions::mark)
     }
 
-    /// Whether there is room for what a walk over the list of `key` has met, beside what is kept of the last readings.
+    /// Whether the memory limits allow `met` bytes for the read of `key` in progress.
     fn has_room(&self, key: &SessionKey, met: usize) -> bool {
         let mut state = self.state.lock();
         state.walking.insert(key.clone(), met);
@@ -296,7 +297,7 @@ impl Inventory {
         of_one <= MOST_OF_ONE && of_all <= MOST_OF_ALL
     }
 
-    /// Takes a reading in, its packages marked where no object stands for them.
+    /// Stores a read whose packages without an object are marked.
     fn take(&self, key: &SessionKey, reading: Reading, now: Now) -> Taken {
         let mut state = self.state.lock();
         let State {
@@ -312,7 +313,7 @@ impl Inventory {
         stock.takes(reading, deletions.get_mut(key), now)
     }
 
-    /// A try to read the list of `key` failed; whether that is another trouble than the last one.
+    /// Notes a failed read of the list of `key`. Returns whether its error differs from the last one.
     fn failed(&self, key: &SessionKey, message: &str, now: Now) -> bool {
         let mut state = self.state.lock();
         state.walking.remove(key);
@@ -320,7 +321,7 @@ impl Inventory {
         stock.is_some_and(|stock| stock.fails(message.to_owned(), now))
     }
 
-    /// The bytes that the packages of `key` take.
+    /// The size of the packages of `key`, in bytes.
     #[cfg(test)]
     fn bytes(&self, key: &SessionKey) -> usize {
         self.state.lock().stocks[key].listing.bytes()
