@@ -1,4 +1,4 @@
-//! Whether this process sees the cluster as it is. While it doesn't, nothing is sent.
+//! Whether this process can trust what its watches show. While it can't, nothing is sent.
 //!
 //! Three things take its sight: a watch that has read something that is no JSON, a `CustomResourceDefinition` that lacks a
 //! field of ours (the API server then drops what the field held, without a word), and a store that went back in time. After
@@ -40,15 +40,15 @@ pub use self::watches::WatchKind;
 use self::watches::{Subject, Watch};
 use crate::api::names::ObjectKey;
 
-/// A watch that fails for so long makes the process unready: a hiccup is over by then.
+/// How long a watch must fail before the process becomes unready. A brief failure is over by then.
 const LASTS: Duration = Duration::from_secs(10);
 
-/// What keeps this process from its work.
+/// A condition that keeps this process from working.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SightTrouble {
-    /// For people; the same as long as it is the same trouble.
+    /// The description for people, which is constant as long as the trouble lasts.
     pub words: String,
-    /// Since when.
+    /// When the trouble began.
     pub since: Instant,
 }
 
@@ -66,13 +66,13 @@ impl SightTrouble {
     }
 }
 
-/// What all watches of this process see.
+/// The combined state of all watches of this process.
 #[derive(Default)]
 pub struct Sight {
     state: Mutex<State>,
-    /// Counts how often everything had to be listed anew.
+    /// Counts the rounds: how often everything had to be listed again.
     round: Signal,
-    /// Told whenever [`Self::hindrance`] may be another.
+    /// Notified whenever [`Self::hindrance`] may have changed.
     changed: Signal,
     losses: watch::Sender<Losses>,
 }
@@ -80,12 +80,12 @@ pub struct Sight {
 #[derive(Default)]
 struct State {
     watches: BTreeMap<WatchKind, Watch>,
-    /// Those of the Secrets that are watched.
+    /// The watches of single Secrets.
     secrets: BTreeMap<ObjectKey, Watch>,
     definitions: BTreeMap<WatchKind, Definition>,
-    /// Since when all grace periods begin at the earliest.
+    /// The earliest start of all grace periods.
     graces: Option<Instant>,
-    /// Why the Lease can't be had, and since when.
+    /// Why the Lease can't be read or taken, and since when.
     lease: Option<(Instant, String)>,
 }
 
@@ -98,17 +98,17 @@ impl State {
 }
 
 impl Sight {
-    /// A view for one watch.
+    /// The view of one watch.
     pub fn eye(self: &Arc<Self>, kind: WatchKind) -> Eye {
         Eye::new(Arc::clone(self), Subject::All(kind))
     }
 
-    /// A view for the watch of one Secret.
+    /// The view of the watch of one Secret.
     pub fn eye_on(self: &Arc<Self>, secret: ObjectKey) -> Eye {
         Eye::new(Arc::clone(self), Subject::Secret(secret))
     }
 
-    /// Why nothing may be sent now; a sentence without its end.
+    /// Why nothing may be sent now, as a sentence without a full stop; `None` while calls are allowed.
     pub fn hindrance(&self) -> Option<String> {
         let state = self.state.lock();
         for definition in state.definitions.values() {
@@ -135,12 +135,12 @@ impl Sight {
         behind.map(|kind| format!("a new list of {} is waited for", kind.name()))
     }
 
-    /// Tells when [`Self::hindrance`] may be another.
+    /// Notifies when [`Self::hindrance`] may have changed.
     pub fn changes(&self) -> Listener {
         self.changed.listen()
     }
 
-    /// Counts how often everything had to be listed anew.
+    /// Notifies when everything has to be listed again.
     pub fn rounds(&self) -> Listener {
         self.round.listen()
     }
@@ -152,7 +152,7 @@ impl Sight {
         newest.max().unwrap_or_default()
     }
 
-    /// The store went back in time, or may have: nothing that was seen before counts.
+    /// Starts a new round: the store went back in time, or may have, so nothing seen before counts.
     pub fn begin_anew(&self, why: &str, now: Instant) {
         tracing::warn!(
             why,
@@ -162,7 +162,7 @@ impl Sight {
         self.tell();
     }
 
-    /// Since when all grace periods begin at the earliest.
+    /// The earliest start of all grace periods; `None` where they have no common start.
     pub fn graces_since(&self) -> Option<Instant> {
         self.state.lock().graces
     }
@@ -175,9 +175,9 @@ impl Sight {
         self.round.give();
     }
 
-    /// Whether what an object says may be what is left of it: it was written while its definition lacked fields, and
-    /// nobody has looked at it since. Told with each version of the object that comes; `listed` where a list brought it.
-    /// The words are those of the loss.
+    /// Why fields of an object may be lost: it was written while its definition lacked fields, and nobody has confirmed
+    /// it since. Called with each new version of an object; `listed` is true for one from a list. Returns the
+    /// description of the loss.
     pub fn doubts(&self, kind: WatchKind, object: &Lineage, listed: bool) -> Option<String> {
         let mut state = self.state.lock();
         let definition = kind.definition()?;
@@ -190,7 +190,7 @@ impl Sight {
         }
     }
 
-    /// An object is gone for ever.
+    /// Drops the data of a deleted object.
     pub fn forget(&self, kind: WatchKind, uid: &str) {
         let mut state = self.state.lock();
         let definition = kind.definition();
@@ -200,7 +200,7 @@ impl Sight {
         self.note_losses(&state);
     }
 
-    /// The Lease can't be read or taken; or it can (again).
+    /// Sets why the Lease can't be read or taken; `None` where it can be.
     pub fn lease(&self, trouble: Option<String>, now: Instant) {
         let mut state = self.state.lock();
         state.lease = trouble.map(|words| {
@@ -209,7 +209,7 @@ impl Sight {
         });
     }
 
-    /// What keeps this process from its work for so long that a person should hear of it.
+    /// The trouble that keeps this process from working and has lasted for `lasts`.
     pub fn trouble(&self, lasts: Duration, now: Instant) -> Option<SightTrouble> {
         let state = self.state.lock();
         let mut unfit = state.definitions.values().filter_map(|definition| {
@@ -223,12 +223,12 @@ impl Sight {
         first.or_else(|| state.lease_trouble(lasts, now))
     }
 
-    /// The same, after the time in which a hiccup is over.
+    /// The trouble that has lasted longer than a brief failure.
     pub fn lasting_trouble(&self, now: Instant) -> Option<SightTrouble> {
         self.trouble(LASTS, now)
     }
 
-    /// The Secrets whose watch has failed for so long, and why.
+    /// The Secrets whose watch has failed for `lasts`, with the reasons.
     pub fn secret_troubles(
         &self,
         lasts: Duration,
@@ -242,7 +242,7 @@ impl Sight {
         troubles.collect()
     }
 
-    /// Why the Lease can't be had, where it couldn't for so long.
+    /// Why the Lease can't be read or taken, where this has lasted for `lasts`.
     pub fn lease_trouble(&self, lasts: Duration, now: Instant) -> Option<SightTrouble> {
         self.state.lock().lease_trouble(lasts, now)
     }
@@ -251,7 +251,7 @@ impl Sight {
         self.changed.give();
     }
 
-    /// Changes what is known of one watch; `change` says whether what hinders may be another then.
+    /// Changes the state of one watch. `change` returns whether [`Self::hindrance`] may have changed.
     fn with(&self, subject: &Subject, change: impl FnOnce(&mut Watch) -> bool) {
         let mut state = self.state.lock();
         let hinders = match subject {
