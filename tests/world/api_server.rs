@@ -1,5 +1,5 @@
-//! The API server as one process of the operator reaches it: requests and answers take their time, may be refused or lost,
-//! and are written down.
+//! The connection of one operator process to the API server. It delays, refuses or loses requests and answers, and
+//! records them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use crate::around::Around;
 use crate::faults::{Fault, Faults, SLOW, To};
 use crate::life::Life;
 
-/// The way from one process to the API server.
+/// The connection of one process to the API server.
 #[derive(Clone)]
 pub struct Port {
     pub around: Around,
@@ -120,16 +120,16 @@ fn refused(code: u16) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
     response
 }
 
-/// How long a line of a watch is late.
+/// The delay of a late watch line.
 const LATE: Duration = Duration::from_secs(20);
 
-/// The body of an answer: nothing more comes of it once its process has ended.
+/// The body of an answer. It yields nothing more once its process has ended.
 pub struct Answer {
     body: UnsyncBoxBody<Bytes, Infallible>,
     life: Life,
-    /// Of a watch.
+    /// The faults, for a watch.
     faults: Option<Faults>,
-    /// A line that comes later.
+    /// A delayed line.
     late: Option<(Pin<Box<Sleep>>, Frame<Bytes>)>,
 }
 

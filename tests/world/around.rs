@@ -1,4 +1,4 @@
-//! What the ports of one process share.
+//! The context that the ports of one process share.
 
 use crate::chance::Chance;
 use crate::faults::{Fault, Faults, To};
@@ -6,10 +6,10 @@ use crate::life::Life;
 use crate::record::{Event, Record};
 use crate::trace::Trace;
 
-/// One process, and the world around it.
+/// One process and the world around it.
 #[derive(Debug, Clone)]
 pub struct Around {
-    /// The pod.
+    /// The name of the pod.
     pub who: String,
     pub life: Life,
     pub chance: Chance,
@@ -19,7 +19,8 @@ pub struct Around {
 }
 
 impl Around {
-    /// What becomes of an effect that is about to happen. A process that crashes before it doesn't go on.
+    /// Returns the fault of an effect that is about to happen. A process that crashes before the effect never returns
+    /// from here.
     pub async fn meet(&self, to: To) -> Option<Fault> {
         let fault = self.faults.meet(to);
         if let Some(fault) = fault {
@@ -32,14 +33,14 @@ impl Around {
         fault
     }
 
-    /// The effect has happened. A process that crashes after it doesn't hear of that.
+    /// Handles a crash after the effect: the process never learns that the effect happened.
     pub async fn happened(&self, fault: Option<Fault>) {
         if fault == Some(Fault::CrashAfter) {
             self.crash().await;
         }
     }
 
-    /// A request or an answer is on its way.
+    /// Simulates the travel time of a request or an answer.
     pub async fn travel(&self) {
         self.life.goes_on().await;
         self.chance.travel().await;

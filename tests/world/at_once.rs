@@ -1,4 +1,4 @@
-//! Many runs on all cores, of which some may fail.
+//! Runs many simulations on all cores; single runs may fail.
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Does `work` for each of `all`; returns what it gave, in no order, and for which of them it failed.
+/// Runs `work` for each item. Returns the results in no order, and the items whose run failed.
 pub fn at_once<T: Sync + Debug + Clone + Send, R: Send>(
     all: &[T],
     work: impl Fn(&T) -> R + Sync,
@@ -28,7 +28,7 @@ pub fn at_once<T: Sync + Debug + Clone + Send, R: Send>(
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `work` on each core at once, to its end.
+/// Runs `work` on each core at the same time and waits for all.
 pub fn on_each_core(work: impl Fn() + Sync) {
     thread::scope(|threads| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -37,7 +37,7 @@ pub fn on_each_core(work: impl Fn() + Sync) {
     });
 }
 
-/// What `play` gives; `None` where it fails.
+/// The result of `play`; `None` where it panics.
 pub fn unless_failing<R>(play: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(play)).ok()
 }

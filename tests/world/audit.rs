@@ -1,4 +1,4 @@
-//! Where the audit lines of all processes go.
+//! The audit log of all processes.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,21 +13,21 @@ use crate::around::Around;
 use crate::faults::{Fault, SLOW, To};
 use crate::record::Event;
 
-/// How long a write may hang.
+/// How long a hanging write hangs.
 const HANGS: Duration = Duration::from_secs(40);
 
-/// The lines so far. Cheap to clone.
+/// The audit lines so far. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Paper(Arc<Mutex<Vec<String>>>);
 
 impl Paper {
-    /// The lines so far, read.
+    /// The audit lines so far, parsed.
     pub fn lines(&self) -> Vec<Value> {
         let read = |line: &String| serde_json::from_str(line).unwrap();
         self.lock().iter().map(read).collect()
     }
 
-    /// What a process writes with.
+    /// An audit log that a process writes with.
     pub fn pen(&self, around: &Around) -> AuditLog {
         AuditLog::to(Pen {
             paper: self.clone(),
@@ -62,7 +62,7 @@ impl Sink for Pen {
             paper.lock().push(line);
             around.happened(fault).await;
             match fault {
-                // A disk that hangs keeps whoever writes to it, and goes on some time.
+                // A hanging disk blocks the writer for some time; the line is written in the end.
                 Some(Fault::Hung) => {
                     sleep(HANGS).await;
                     Ok(())

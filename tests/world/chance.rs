@@ -1,4 +1,4 @@
-//! The chance of a world, apart from that of the operators in it.
+//! The random numbers of a world, separate from those of its operators.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::time::sleep;
 
-/// Drawn from by all who belong to one world. Cheap to clone.
+/// The random number generator of one world. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Chance(Arc<Mutex<Rng>>);
 
@@ -19,7 +19,7 @@ impl Chance {
         draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes as long as a request or an answer is on its way: mostly some milliseconds.
+    /// Waits for the random travel time of a request or an answer, mostly some milliseconds.
     pub async fn travel(&self) {
         let long = self.draw(|chance| match chance.u32(..40) {
             0 => chance.u64(50..800),

@@ -1,4 +1,4 @@
-//! A seed gives one history, whatever the process: the order of a hash map, tokio's chance and the machine have no part in it.
+//! A seed determines the history in every process, independently of hash map order, tokio's randomness and the machine.
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,19 +12,19 @@ use version_package_operator::simulator::answer::Verdict;
 use crate::history;
 use crate::world::run;
 
-/// How many seeds `make test` plays, twice each; `WORLD_COUNT` asks for more.
+/// How many seeds `make test` plays, each in two processes; `WORLD_COUNT` overrides it.
 const SEEDS: u64 = 200;
-/// Which seeds are played again: `7`, or `0..200`.
+/// The variable with the seeds to replay: `7`, or `0..200`.
 const WHICH: &str = "WORLD_SEEDS";
-/// Where to; on standard output otherwise.
+/// The variable with the output file; without it the trace goes to standard output.
 const INTO: &str = "WORLD_INTO";
-/// Whether only what tells one trace from another is wanted.
+/// The variable that asks for one summary line per seed instead of the trace.
 const SHORT: &str = "WORLD_SHORT";
 
-/// What a seed gives: its trace, and how many packages were deleted.
+/// Plays a seed. Returns its trace and the number of deleted packages.
 fn play(seed: u64) -> (String, usize) {
     run(seed, async |world| {
-        // Others than those of the operators and of the world.
+        // The history has random numbers of its own, separate from the operators' and the world's.
         history::play(world, &mut Rng::with_seed(!seed)).await;
         let calls = world.platform.calls().into_iter();
         let deleted = calls.filter(|call| call.verdict == Verdict::Deleted);
@@ -32,7 +32,7 @@ fn play(seed: u64) -> (String, usize) {
     })
 }
 
-/// A line that tells the trace of a seed from any other one.
+/// A line that identifies the trace of a seed.
 fn summary(seed: u64) -> String {
     let (trace, deleted) = play(seed);
     let mut hasher = DefaultHasher::new();
@@ -68,7 +68,7 @@ fn replay() {
     }
 }
 
-/// Plays seeds in a process of its own.
+/// Starts a process that plays seeds.
 fn process(which: &str, short: bool, into: &Path) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "determinism::replay", "--ignored", "--quiet"]);
@@ -80,7 +80,7 @@ fn process(which: &str, short: bool, into: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-/// What the same seeds give in two processes.
+/// The output of the same seeds in two processes.
 fn twice(which: &str, short: bool) -> [String; 2] {
     let folder = tempfile::tempdir().unwrap();
     let paths = ["one", "other"].map(|name| folder.path().join(name));
@@ -91,7 +91,7 @@ fn twice(which: &str, short: bool) -> [String; 2] {
     paths.map(|path| std::fs::read_to_string(path).unwrap())
 }
 
-/// The first lines that differ, with what comes before them.
+/// The first differing lines, with the lines before them.
 fn difference([one, other]: &[String; 2]) -> Option<String> {
     let pairs: Vec<_> = one.lines().zip(other.lines()).collect();
     let at = match pairs.iter().position(|(one, other)| one != other) {
@@ -132,11 +132,11 @@ fn a_seed_gives_the_same_trace_in_two_processes() {
     };
     let (lines, deleted) = (sum(2), sum(3));
     println!("{count} seeds: {lines} lines, {deleted} packages deleted");
-    // A history in which nothing happens proves nothing.
+    // Histories without deletions would prove nothing.
     assert!(u64::try_from(deleted).unwrap() > count);
 }
 
-/// Rooms with sockets, which no world has, and the simulator.
+/// Modules with sockets, which no world uses, and the simulator.
 const OUTSIDE: [&str; 3] = ["admin", "commands", "simulator"];
 
 /// All files below a folder.
@@ -148,7 +148,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The files that the world plays: those that are for tests only are left out.
+/// The source files that run in a world, without test-only files.
 fn played() -> Vec<(PathBuf, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let named = files(&source).into_iter().map(|file| {
@@ -167,7 +167,7 @@ fn played() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn no_select_of_the_operator_is_left_to_luck() {
+fn every_select_of_the_operator_is_biased() {
     let mut left = Vec::new();
     for (name, text) in played() {
         let mut after = text.split("select!");
@@ -184,7 +184,7 @@ fn no_select_of_the_operator_is_left_to_luck() {
     assert!(left.is_empty(), "without `biased;`: {left:?}");
 }
 
-/// Who reads the clock of the machine, and why no history depends on it.
+/// The files that may read the clock of the machine, and why no history depends on this.
 const OWN_CLOCKS: [(&str, &str); 4] = [
     ("clock.rs", "it is the port"),
     (
@@ -199,7 +199,7 @@ const OWN_CLOCKS: [(&str, &str); 4] = [
 ];
 
 #[test]
-fn nothing_of_the_operator_reads_the_clock_of_the_machine_but_the_port() {
+fn only_the_clock_port_reads_the_clock_of_the_machine() {
     let words = [
         "Timestamp::now",
         "SystemTime",

@@ -1,5 +1,5 @@
-//! Each scene with each single fault at each single effect, and with each single line of a watch that comes late; and those
-//! that matter most with each pair of crashes.
+//! Each scene with each single fault at each single effect, and with each single late line of a watch; the most
+//! important scenes also with each pair of crashes.
 
 use crate::at_once::at_once;
 use crate::faults::{Fault, To};
@@ -8,7 +8,7 @@ use crate::scenes::{ALL, Scene};
 use crate::stage::Stage;
 use crate::world::run;
 
-/// `make test` plays one pair of crashes of so many; `WORLD_EVERY=1` plays all.
+/// `make test` plays one in this many pairs of crashes; `WORLD_EVERY=1` plays all.
 const EVERY_PAIR: usize = 29_989;
 /// The scenes that are played with pairs of crashes.
 const IN_PAIRS: [&str; 5] = [
@@ -18,10 +18,10 @@ const IN_PAIRS: [&str; 5] = [
     "mass-released",
     "hand-over",
 ];
-/// A process that starts anew has about so many effects more than one that goes on.
+/// About how many effects a restarted process has more than one that keeps running.
 const START: usize = 40;
 
-/// What is done to one run.
+/// The harm done to one run.
 #[derive(Debug, Clone, Copy)]
 pub enum Harm {
     None,
@@ -31,7 +31,7 @@ pub enum Harm {
     Pair([(usize, Fault); 2]),
 }
 
-/// Plays a scene; returns what there was to be harmed.
+/// Plays a scene. Returns its effects and the number of its watch lines.
 pub fn play(scene: Scene, harm: Harm) -> (Vec<To>, usize) {
     run(1, async |world| {
         match harm {
@@ -53,14 +53,14 @@ pub fn play(scene: Scene, harm: Harm) -> (Vec<To>, usize) {
     })
 }
 
-/// All that can be done to a scene.
+/// All harms of a scene.
 pub fn harms(scene: Scene) -> Vec<Harm> {
     harms_by(scene, |_, to| Fault::all(to))
 }
 
-/// Each effect of a scene with one fault, by turns, and each line of a watch late.
+/// Each effect of a scene with one fault, in turn, and each line of a watch late.
 fn points(scene: Scene) -> Vec<Harm> {
-    // So that the effects with which each scene begins meet different faults.
+    // The offset lets the first effects of each scene meet different faults.
     let turn: usize = scene.name.bytes().map(usize::from).sum();
     harms_by(scene, |number, to| {
         let faults = Fault::all(to);
@@ -69,7 +69,7 @@ fn points(scene: Scene) -> Vec<Harm> {
     })
 }
 
-/// Each effect of a scene with each fault that `faults` has for it, and each line of a watch late.
+/// Each effect of a scene with each of its `faults`, and each line of a watch late.
 fn harms_by(scene: Scene, faults: impl Fn(usize, To) -> &'static [Fault]) -> Vec<Harm> {
     let (effects, lines) = play(scene, Harm::None);
     let effects = effects.into_iter().enumerate();
@@ -92,7 +92,7 @@ fn pairs(scene: Scene) -> impl Iterator<Item = Harm> {
     })
 }
 
-/// All scenes, or the one of `WORLD_SCENE`.
+/// All scenes, or the one named by `WORLD_SCENE`.
 fn named() -> impl Iterator<Item = Scene> {
     let named = std::env::var("WORLD_SCENE").ok();
     let all = ALL.iter().copied();
@@ -126,18 +126,18 @@ fn the_scenes_that_matter_most_keep_every_promise_under_each_pair_of_crashes() {
     play_some(all, every().unwrap_or(EVERY_PAIR));
 }
 
-/// What `WORLD_EVERY` says: one of so many is played.
+/// The value of `WORLD_EVERY`: one in this many harms is played.
 fn every() -> Option<usize> {
     let every = std::env::var("WORLD_EVERY").ok();
     every.map(|every| every.parse().unwrap())
 }
 
-/// What `WORLD_HARM` says: this one alone is played.
+/// The value of `WORLD_HARM`: the only harm to be played.
 fn only() -> Option<String> {
     std::env::var("WORLD_HARM").ok()
 }
 
-/// Plays one of so many, or the one that somebody names.
+/// Plays one in `every` harms, or the one named by `WORLD_HARM`.
 fn play_some(all: impl Iterator<Item = (Scene, Harm)>, every: usize) {
     let only = only();
     let all = all.filter(|(_, harm)| {

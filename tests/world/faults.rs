@@ -1,39 +1,39 @@
-//! What goes wrong, and where: each effect of an operator on the world outside has a number, from 0 on.
+//! The faults, and where they occur: each effect of an operator on the outside world has a number, from 0 on.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long an answer takes that is slow.
+/// The delay of a slow answer.
 pub const SLOW: Duration = Duration::from_secs(4);
 
-/// What becomes of one effect: a request to the API server or to the platform, or an audit line.
+/// The fault of one effect: of a request to the API server or the platform, or of an audit line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The process ends before it.
+    /// The process ends before the effect.
     CrashBefore,
-    /// It happens, and the process ends before it hears of that.
+    /// The effect happens, and the process ends before it learns of it.
     CrashAfter,
-    /// It never arrives, and the connection breaks.
+    /// The request never arrives, and the connection breaks.
     Lost,
-    /// It happens, and the connection breaks before the answer.
+    /// The effect happens, and the connection breaks before the answer.
     Unanswered,
-    /// It happens, and no answer ever comes.
+    /// The effect happens, and no answer ever comes.
     Hung,
-    /// It happens, and the answer takes [`SLOW`].
+    /// The effect happens, and the answer is delayed by [`SLOW`].
     Slow,
-    /// It is refused with this code, and doesn't happen.
+    /// The request is refused with this code and has no effect.
     Refused(u16),
 }
 
-/// Where an effect goes.
+/// The destination of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum To {
-    /// A change of an object.
+    /// A write to the API server.
     Write,
     /// A read of one object or of a list.
     Read,
-    /// The beginning of a watch.
+    /// The start of a watch.
     Watch,
     /// The platform.
     Platform,
@@ -42,7 +42,7 @@ pub enum To {
 }
 
 impl Fault {
-    /// All that can become of an effect there.
+    /// All faults of an effect with this destination.
     pub fn all(to: To) -> &'static [Self] {
         use Fault::{CrashAfter, CrashBefore, Hung, Lost, Refused, Slow, Unanswered};
         match to {
@@ -71,7 +71,7 @@ impl Fault {
                 Refused(429),
                 Refused(500),
             ],
-            // One that begins and then shows nothing is one whose first line is late.
+            // A watch that starts and then stays silent is covered by a late first line.
             To::Watch => &[
                 Lost,
                 Hung,
@@ -99,7 +99,7 @@ impl Fault {
     }
 }
 
-/// What is planned, and what there was. Cheap to clone.
+/// The planned faults, and the effects so far. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<State>>);
 
@@ -108,34 +108,34 @@ struct State {
     planned: BTreeMap<usize, Fault>,
     next: BTreeMap<To, VecDeque<Fault>>,
     effects: Vec<To>,
-    /// Lines of watches that come late.
+    /// The lines of watches that come late.
     late: BTreeSet<usize>,
     lines: usize,
 }
 
 impl Faults {
-    /// Plans what becomes of the effect with this number.
+    /// Plans the fault of the effect with this number.
     pub fn plan(&self, number: usize, fault: Fault) {
         self.lock().planned.insert(number, fault);
     }
 
-    /// Plans what becomes of the next effect there of which nothing is planned yet.
+    /// Plans the fault of the next effect with this destination that has none yet.
     pub fn add(&self, to: To, fault: Fault) {
         self.lock().next.entry(to).or_default().push_back(fault);
     }
 
-    /// Nothing is planned any more.
+    /// Removes all planned faults.
     pub fn clear(&self) {
         let mut state = self.lock();
         (state.planned, state.next, state.late) = Default::default();
     }
 
-    /// Has the line of a watch with this number, from 0 on, come late, and with it all of that watch after it.
+    /// Delays the watch line with this number, from 0 on, and all later lines of its watch.
     pub fn delay_line(&self, number: usize) {
         self.lock().late.insert(number);
     }
 
-    /// An effect is about to happen: what becomes of it.
+    /// Counts an effect that is about to happen, and returns its fault.
     pub fn meet(&self, to: To) -> Option<Fault> {
         let mut state = self.lock();
         let number = state.effects.len();
@@ -144,7 +144,7 @@ impl Faults {
         planned.or_else(|| state.next.get_mut(&to)?.pop_front())
     }
 
-    /// A watch is about to show a line: whether it comes late.
+    /// Counts a watch line, and returns whether it comes late.
     pub fn is_late(&self) -> bool {
         let mut state = self.lock();
         let number = state.lines;
@@ -152,12 +152,12 @@ impl Faults {
         state.late.remove(&number)
     }
 
-    /// All effects so far.
+    /// The destinations of all effects so far.
     pub fn effects(&self) -> Vec<To> {
         self.lock().effects.clone()
     }
 
-    /// How many lines watches have shown.
+    /// The number of watch lines so far.
     pub fn lines(&self) -> usize {
         self.lock().lines
     }

@@ -1,4 +1,4 @@
-//! The history of a seed: what people, the platform and the cluster do at random times.
+//! The history of a seed: random actions of people, the platform and the cluster at random times.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::process::Process;
 use crate::world::{OPERATOR, World};
 
 const NAMESPACES: [&str; 3] = ["iot", "north", "south"];
-/// Each is of an application of its own, of the same name.
+/// The Platforms. Each has an application of its own, of the same name.
 const PLATFORMS: [&str; 2] = ["water", "gas"];
-/// Packages that objects name, few enough that some of them name the same.
+/// The number of packages that objects name: few enough that some objects name the same one.
 const FILES: u32 = 14;
-/// How long everything is left alone at the end.
+/// How long everything is left undisturbed at the end.
 const CALM: Duration = Duration::from_secs(40);
 const POLICY: &str = "no-status-in-the-south";
 
-/// Plays the history that `chance` draws, from the first start to the stop of the last process.
+/// Plays the history drawn from `chance`, from the first start to the stop of the last process.
 pub async fn play(world: &World, chance: &mut Rng) {
     let mut history = History {
         world,
@@ -53,7 +53,7 @@ pub async fn play(world: &World, chance: &mut Rng) {
 struct History<'a> {
     world: &'a World,
     chance: &'a mut Rng,
-    /// Namespaces and names of packages.
+    /// The namespaces and names of the packages.
     objects: Vec<(&'static str, String)>,
     processes: Vec<(&'static str, Process)>,
 }
@@ -75,7 +75,7 @@ impl History<'_> {
         self.processes.push((pod, self.world.start(pod)));
     }
 
-    /// Namespaces, Secrets and Platforms.
+    /// Creates namespaces, Secrets and Platforms.
     async fn furnish(&mut self) {
         let world = self.world;
         for name in NAMESPACES {
@@ -99,7 +99,7 @@ impl History<'_> {
         }
     }
 
-    /// One more object.
+    /// Creates one more object.
     async fn wish(&mut self) {
         let (namespace, platform) = (self.one(&NAMESPACES), self.one(&PLATFORMS));
         let name = format!("o-{}", self.objects.len());
@@ -193,7 +193,7 @@ impl History<'_> {
         people.patch("platforms", "iot", name, &change).await;
     }
 
-    /// The platform answers some calls otherwise.
+    /// Lets the platform fail some calls.
     fn fault(&mut self) {
         let throttled = FaultKind::Status {
             status: 403,
@@ -221,7 +221,7 @@ impl History<'_> {
         platform.change(|simulator| simulator.faults.add(fault));
     }
 
-    /// A Secret comes to hold what the platform doesn't accept, or what it does; or a token ends.
+    /// Puts a wrong or right secret into a Secret, or ends a token.
     async fn rotate(&mut self) {
         let name = self.one(&PLATFORMS);
         let text = self.one(&["hunter2", "hunter2", "hunter3"]);
@@ -234,7 +234,7 @@ impl History<'_> {
         });
     }
 
-    /// The next writes are refused or lost.
+    /// Lets some of the next writes be refused or lost.
     fn mishaps(&mut self) {
         for _ in 0..self.chance.u32(1..6) {
             let fault = match self.chance.u32(..8) {
@@ -249,7 +249,7 @@ impl History<'_> {
         }
     }
 
-    /// A policy refuses what the operator writes to a namespace, until it goes.
+    /// Adds or removes a policy that refuses the operator's writes to a namespace.
     fn refuse_or_allow(&mut self) {
         let cluster = &self.world.cluster;
         cluster.remove_policy(POLICY);
@@ -268,7 +268,7 @@ impl History<'_> {
         });
     }
 
-    /// All watches end, and some have to list anew.
+    /// Ends all watches and lets some of them list again.
     fn cut(&mut self) {
         let cluster = &self.world.cluster;
         cluster.end_watches();
@@ -277,7 +277,7 @@ impl History<'_> {
         }
     }
 
-    /// A person releases what is held on a Platform.
+    /// Releases the holds of all Platforms, as a person does.
     async fn release(&mut self) {
         let people = &self.world.people;
         for name in PLATFORMS {
@@ -290,7 +290,7 @@ impl History<'_> {
         }
     }
 
-    /// A process crashes or stops in order, and is started again.
+    /// Crashes or stops a process, and starts it again.
     async fn restart(&mut self) {
         let which = self.chance.usize(..self.processes.len());
         let (pod, process) = self.processes.remove(which);

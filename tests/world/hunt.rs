@@ -1,5 +1,5 @@
-//! How many plays it takes until a defect is found: all scenes, then single faults and histories by turns, in an order by
-//! chance.
+//! Measures how many plays it takes to find a defect: all scenes first, then single faults and histories in turn, in
+//! random order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ use crate::every_fault::{Harm, harms, play};
 use crate::random::Plan;
 use crate::scenes::{ALL, Scene};
 
-/// A hunt gives up after so many plays; `WORLD_COUNT` says otherwise.
+/// The most plays of a hunt; `WORLD_COUNT` overrides it.
 const MOST: usize = 3_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +29,13 @@ impl Play {
     }
 }
 
-/// All scenes by themselves: they find the most.
+/// All scenes without faults: they find the most defects.
 fn scenes() -> Vec<Play> {
     let scenes = ALL.iter().map(|scene| Play::Scene(*scene, Harm::None));
     scenes.collect()
 }
 
-/// So many single faults and histories, by turns. A scene that fails by itself has no faults to be tried.
+/// Single faults and histories in turn, at most `most`. A scene that fails without faults isn't tried with faults.
 fn plays(most: usize) -> Vec<Play> {
     let mut points: Vec<_> = ALL
         .iter()
@@ -76,7 +76,7 @@ fn hunt() {
     }
 }
 
-/// The first of these plays in which a promise is broken.
+/// The first of these plays that breaks a promise.
 fn search(plays: &[Play]) -> Option<usize> {
     let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
     on_each_core(|| {

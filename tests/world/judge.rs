@@ -1,4 +1,5 @@
-//! Whether the promises were kept, by what happened alone. Each judge returns a sentence for each breach.
+//! Judges check from the recorded events alone whether the promises were kept. Each judge returns one sentence per
+//! breach.
 
 mod applications;
 mod deletes;
@@ -17,18 +18,19 @@ use serde_json::Value;
 use crate::record::{At, Called, Event, Kept};
 use crate::wishes::{Fate, Key, Wish};
 
-/// What people have meant from the start.
+/// What people meant from the start.
 #[derive(Debug, Clone)]
 pub struct Meant {
-    /// How long each deletion can be called off, unless its Platform says otherwise.
+    /// The grace period of each deletion, unless its Platform sets another.
     pub grace: Duration,
-    /// So many packages of one application may go in [`GUARDED`] without a person, unless a Platform says otherwise.
+    /// The most packages of one application that may be deleted in [`GUARDED`] without a release, unless a Platform
+    /// sets another limit.
     pub bound: usize,
-    /// So many calls of an application may arrive in [`WINDOW`], unless a Platform says otherwise.
+    /// The most calls of an application that may arrive in [`WINDOW`], unless a Platform sets another limit.
     pub quota: usize,
     /// The packages of each application at the start.
     pub packages: BTreeSet<(String, String)>,
-    /// What is told to nobody.
+    /// The texts that must appear nowhere.
     pub secrets: Vec<String>,
 }
 
@@ -37,10 +39,10 @@ pub const GUARDED: Duration = Duration::from_secs(600);
 /// The window of the quota.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
-/// What people said so long before an intent or an end may be on its way to the operator.
+/// How long a person's change may take to reach the operator before an intent or an end counts as a breach.
 pub const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
-/// Everything that happened, in the order in which judges look at it.
+/// All events, indexed for the judges.
 pub struct History<'a> {
     pub meant: &'a Meant,
     pub events: &'a [At],
@@ -62,14 +64,14 @@ impl<'a> History<'a> {
         }
     }
 
-    /// What was wanted of an object at a time, the last word at that very time included.
+    /// The wish for an object at a time, including a change at that very time.
     pub fn wish(&self, key: &Key, at: Duration) -> Option<&'a Wish> {
         let said = self.wishes.get(key)?;
         let index = said.partition_point(|(when, _)| *when <= at);
         said.get(index.checked_sub(1)?)?.1
     }
 
-    /// Since when, without a break, something was true of what is wanted of an object.
+    /// Since when a property of the wish for an object has been true without interruption.
     pub fn since(
         &self,
         key: &Key,
@@ -85,7 +87,7 @@ impl<'a> History<'a> {
         held.last().map(|(when, _)| *when)
     }
 
-    /// Who else wants a package to stay, at a time.
+    /// Another object that wants a package to stay, at a time.
     pub fn wanted_by(
         &self,
         application: &str,
@@ -103,7 +105,7 @@ impl<'a> History<'a> {
         })
     }
 
-    /// Whether anybody else wanted a package to stay at some moment of this time.
+    /// Whether another object wanted a package to stay at some moment of the period.
     pub fn was_wanted(
         &self,
         application: &str,
@@ -126,7 +128,7 @@ impl<'a> History<'a> {
         })
     }
 
-    /// Who else wanted a package to stay up to a time before `at`, and until when; the last of all.
+    /// The last other object that wanted a package to stay until some time before `at`, and that time.
     pub fn last_wanted_by(
         &self,
         application: &str,
@@ -169,7 +171,7 @@ impl<'a> History<'a> {
             })
     }
 
-    /// A `VersionPackage` as the API server kept it at a time.
+    /// A `VersionPackage` in the state that the API server stored at a time.
     pub fn object(&self, key: &Key, at: Duration) -> Option<&'a Value> {
         let kept = self.kept("versionpackages");
         let states = kept.take_while(|(when, _)| *when <= at);
@@ -177,7 +179,7 @@ impl<'a> History<'a> {
         newest?.1.after.as_deref()
     }
 
-    /// Whether a package was at the platform at a time.
+    /// Whether a package existed on the platform at a time.
     pub fn is_there(&self, application: &str, file: &str, at: Duration) -> bool {
         let package = (application.to_owned(), file.to_owned());
         let mut calls = self.calls().take_while(|(when, _)| *when <= at);
@@ -186,7 +188,7 @@ impl<'a> History<'a> {
     }
 }
 
-/// Every breach of a promise that has to hold at each moment.
+/// Every breach of a promise that must hold at each moment.
 pub fn breaches(meant: &Meant, events: &[At]) -> Vec<String> {
     let history = History::new(meant, events);
     let mut found = deletes::wrong(&history);

@@ -1,4 +1,4 @@
-//! Pods that are kept running, as a kubelet keeps them.
+//! Keeps pods running, as a kubelet does.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::time::sleep;
 
 use crate::world::World;
 
-/// How long a container that has ended stays down.
+/// How long an ended container stays down.
 pub const RESTART: Duration = Duration::from_secs(3);
 
-/// Plays `scene` while these pods run: whichever process ends, by a crash or by itself, is started again.
+/// Plays `scene` while these pods run. Every process that ends, by a crash or by itself, is restarted.
 pub async fn running<T>(world: &World, pods: &[&str], scene: impl Future<Output = T>) -> T {
     let kept = join_all(pods.iter().map(|pod| keep(world, pod)));
     let (scene, kept) = (std::pin::pin!(scene), std::pin::pin!(kept));

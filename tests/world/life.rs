@@ -1,16 +1,16 @@
-//! Whether a process lives. One that has crashed may leave tasks behind: nothing of theirs arrives anywhere any more, and
-//! nothing answers them.
+//! Whether a process lives. A crashed process may leave tasks behind: none of their requests arrive, and none are
+//! answered.
 
 use std::future::pending;
 
 use tokio_util::sync::CancellationToken;
 
-/// The life of one process, as its ports know it.
+/// The life of one process, shared with its ports.
 #[derive(Debug, Clone, Default)]
 pub struct Life(CancellationToken);
 
 impl Life {
-    /// The process is no more.
+    /// Ends the life of the process.
     pub fn end(&self) {
         self.0.cancel();
     }
@@ -19,12 +19,12 @@ impl Life {
         self.0.is_cancelled()
     }
 
-    /// Waits until the process is no more.
+    /// Waits until the process has ended.
     pub async fn over(&self) {
         self.0.cancelled().await;
     }
 
-    /// Goes on at once where the process lives, and never where it doesn't.
+    /// Returns at once while the process lives, and never afterwards.
     pub async fn goes_on(&self) {
         if self.is_over() {
             pending::<()>().await;

@@ -1,5 +1,5 @@
-//! The whole operator in one process and in simulated time: an API server in memory, a platform without sockets, and any
-//! number of operators that reach both through their ports. What a seed gives is the same each time.
+//! The whole operator in one process and in simulated time: an API server in memory, a platform without sockets, and
+//! any number of operators that use both through their ports. A seed always gives the same history.
 
 #![allow(
     clippy::unwrap_used,

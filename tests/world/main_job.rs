@@ -1,4 +1,4 @@
-//! The main job, with a restart in its middle, and with two processes for one Lease.
+//! The operator's main job: with a restart in its middle, and with two processes for one Lease.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use version_package_operator::simulator::faults::{Fault, FaultKind, Match, Times
 use crate::objects::{package, platform, secret};
 use crate::world::{HOME, LEASE, World, run, until};
 
-/// A namespace of Platforms with one, and one of packages.
+/// Creates a namespace with one Platform, and one for packages.
 async fn furnish(world: &World) {
     world.add_namespace("iot", &json!({})).await;
     world.add_namespace("fleet", &json!({})).await;
@@ -39,7 +39,7 @@ async fn delete(world: &World, name: &str) {
 }
 
 #[test]
-fn a_deleted_object_has_its_package_deleted_once_and_goes_with_an_audit_line() {
+fn the_package_of_a_deleted_object_is_deleted_once_and_leaves_an_audit_line() {
     run(1, async |world| {
         furnish(world).await;
         let operator = world.start("vpo-0");
@@ -60,7 +60,7 @@ fn a_deleted_object_has_its_package_deleted_once_and_goes_with_an_audit_line() {
 }
 
 #[test]
-fn a_process_that_crashes_before_the_answer_is_followed_by_one_that_finds_the_package_gone() {
+fn the_successor_of_a_process_that_crashed_before_the_answer_finds_the_package_gone() {
     run(2, async |world| {
         furnish(world).await;
         let operator = world.start("vpo-0");
@@ -99,7 +99,7 @@ fn a_process_that_crashes_before_the_answer_is_followed_by_one_that_finds_the_pa
 }
 
 #[test]
-fn nothing_of_a_process_that_has_crashed_arrives_anywhere() {
+fn no_request_of_a_crashed_process_arrives() {
     run(3, async |world| {
         furnish(world).await;
         let operator = world.start("vpo-0");
@@ -113,14 +113,14 @@ fn nothing_of_a_process_that_has_crashed_arrives_anywhere() {
     });
 }
 
-/// The pods that have called the platform since so many calls.
+/// The pods that have called the platform since the call number `since`.
 fn callers(world: &World, since: usize) -> BTreeSet<String> {
     let calls = world.platform.calls().into_iter().skip(since);
     calls.map(|call| call.by).collect()
 }
 
 #[test]
-fn of_two_processes_only_the_holder_of_the_lease_calls_and_the_other_follows_it() {
+fn only_the_lease_holder_calls_and_the_other_process_succeeds_it() {
     run(4, async |world| {
         furnish(world).await;
         let first = world.start("vpo-0");

@@ -1,8 +1,8 @@
-//! Objects as people write them, and where they stand.
+//! Objects as people write them, and their paths.
 
 use serde_json::{Value, json};
 
-/// Where an object is kept, or all of a namespace where it has no `name`.
+/// The path of an object; without a `name` the path of all objects in a namespace.
 pub fn path(plural: &str, namespace: &str, name: &str) -> String {
     let folder = match plural {
         "versionpackages" | "platforms" => "/apis/iodm.dev/v1alpha1",
@@ -16,7 +16,7 @@ pub fn path(plural: &str, namespace: &str, name: &str) -> String {
     }
 }
 
-/// Credentials of an application.
+/// A Secret with the credentials of an application.
 pub fn secret(name: &str, app_id: &str, secret: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
@@ -24,7 +24,7 @@ pub fn secret(name: &str, app_id: &str, secret: &str) -> Value {
     })
 }
 
-/// A Platform that brings the credentials of the Secret of its own name; `more` stands beside in its spec.
+/// A Platform with the credentials Secret of the same name; `more` is merged into its spec.
 pub fn platform(name: &str, more: &Value) -> Value {
     let spec = json!({
         "endpoint": format!("https://{name}.example.com:8743"),
@@ -37,7 +37,7 @@ pub fn platform(name: &str, more: &Value) -> Value {
     })
 }
 
-/// An object for a package of a Platform in the namespace `iot`; `more` stands beside in its spec.
+/// An object for a package of a Platform in the namespace `iot`; `more` is merged into its spec.
 pub fn package(name: &str, platform: &str, file: &str, more: &Value) -> Value {
     let spec = json!({"platformRef": {"name": platform, "namespace": "iot"}, "fileId": file});
     json!({

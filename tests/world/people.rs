@@ -1,4 +1,4 @@
-//! People and Git: an admin's way to the API server, at once and without mishaps.
+//! People and Git: an admin's access to the API server, without delays and faults.
 
 use cluster_in_memory::Cluster;
 use http_body_util::BodyExt;
@@ -11,16 +11,16 @@ use crate::objects::path;
 use crate::record::Record;
 use crate::trace::Trace;
 
-/// Who they are on record, and the controllers that do what they ask for.
+/// The name under which people, and controllers acting for them, are recorded.
 pub const PEOPLE: &str = "people";
 
-/// Where definitions are kept.
+/// The path of the definitions.
 pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
 
-/// Whoever may do everything.
+/// A client with all rights.
 pub struct People {
     cluster: Cluster,
     client: Client,
@@ -39,31 +39,31 @@ impl People {
         }
     }
 
-    /// Creates an object that has to be taken.
+    /// Creates an object. Panics where the API server refuses it.
     pub async fn create(&self, plural: &str, namespace: &str, object: &Value) {
         let folder = path(plural, namespace, "");
         self.put_up(&folder, object).await;
     }
 
-    /// The same of an object of the whole cluster, in a folder of its own.
+    /// Creates an object of a cluster-wide kind at the path `folder`. Panics where the API server refuses it.
     pub async fn put_up(&self, folder: &str, object: &Value) {
         let (code, answer) = self.ask("POST", folder, JSON, Some(object)).await;
         assert_eq!(code, 201, "{folder}: {answer}");
     }
 
-    /// Changes an object by a merge patch; returns the code of the answer.
+    /// Merges a change into an object; returns the code of the answer.
     pub async fn patch(&self, plural: &str, namespace: &str, name: &str, change: &Value) -> u16 {
         let path = path(plural, namespace, name);
         self.ask("PATCH", &path, MERGE, Some(change)).await.0
     }
 
-    /// The same of a status.
+    /// Merges a change into a status.
     pub async fn patch_status(&self, plural: &str, namespace: &str, name: &str, change: &Value) {
         let path = path(plural, namespace, name) + "/status";
         self.ask("PATCH", &path, MERGE, Some(change)).await;
     }
 
-    /// Puts a definition in the place of the served one.
+    /// Replaces a served definition.
     pub async fn define(&self, definition: &Value) {
         let name = definition["metadata"]["name"].as_str().unwrap();
         let path = format!("{DEFINITIONS}/{name}");
@@ -89,7 +89,7 @@ impl People {
         assert_eq!(code, 200, "{name}: {answer}");
     }
 
-    /// An object as it is, where it is there.
+    /// The current object; `None` where it doesn't exist.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         self.cluster.object(plural, Some(namespace), name)
     }
@@ -102,7 +102,7 @@ impl People {
         body: Option<&Value>,
     ) -> (u16, Value) {
         let body = body.map(Value::to_string).unwrap_or_default();
-        // What a Secret holds is shown nowhere, not even here.
+        // The content of a Secret is shown nowhere, not even here.
         let shown = if path.contains("/secrets") {
             ""
         } else {

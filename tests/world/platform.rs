@@ -1,4 +1,4 @@
-//! The platform without sockets: the simulator's own judgement, and who called it for what.
+//! The platform without sockets: the simulator's world, and a record of who made which call.
 
 use std::collections::BTreeMap;
 use std::future::{pending, ready};
@@ -26,7 +26,7 @@ use crate::around::Around;
 use crate::faults::{Fault, SLOW, To};
 use crate::record::{Called, Event};
 
-/// How long a call may take.
+/// The time limit of a call.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One call, as the platform saw it.
@@ -38,7 +38,7 @@ pub struct Call {
     pub verdict: Verdict,
 }
 
-/// One platform at all endpoints. Cheap to clone.
+/// One platform, reachable at all endpoints. Cheap to clone.
 #[derive(Clone)]
 pub struct Platform(Arc<Mutex<State>>);
 
@@ -51,7 +51,7 @@ struct State {
 }
 
 impl Platform {
-    /// One without applications.
+    /// A platform without applications.
     pub fn new(clock: Clock, chance: Rng) -> Self {
         Self(Arc::new(Mutex::new(State {
             simulator: world::World {
@@ -70,7 +70,7 @@ impl Platform {
         })))
     }
 
-    /// Registers an application with so many packages, `package-00001` and on.
+    /// Registers an application with this many packages, from `package-00001` on.
     pub fn register(&self, app_id: &str, secret: &str, packages: u32) {
         self.change(|simulator| {
             let mut application = Application::new(Some(secret.into()), simulator.limit.clone());
@@ -80,7 +80,7 @@ impl Platform {
         });
     }
 
-    /// Changes anything of the platform.
+    /// Changes the simulator's world.
     pub fn change<T>(&self, change: impl FnOnce(&mut world::World) -> T) -> T {
         change(&mut self.lock().simulator)
     }
@@ -97,7 +97,7 @@ impl Platform {
         self.lock().calls.clone()
     }
 
-    /// What became of the deletions of a package.
+    /// The verdicts on the deletions of a package.
     pub fn deletions(&self, file: &str) -> Vec<Verdict> {
         let calls = self.calls().into_iter();
         let ending = format!("/{file}");
@@ -106,7 +106,7 @@ impl Platform {
         deletions.map(|call| call.verdict).collect()
     }
 
-    /// Ends the token of an application, as a login of somebody else does.
+    /// Ends the token of an application, as another client's login does.
     pub fn end_token(&self, app_id: &str) {
         self.change(|simulator| {
             if let Some(application) = simulator.applications.get_mut(app_id) {
@@ -115,7 +115,7 @@ impl Platform {
         });
     }
 
-    /// Somebody else logs in for an application; returns the token, which ends any earlier one.
+    /// Logs in for an application as another client; returns the token, which ends the earlier one.
     pub fn log_in(&self, app_id: &str, secret: &str) -> String {
         let mut state = self.lock();
         let State {
@@ -132,7 +132,7 @@ impl Platform {
         answer.unwrap()["accessToken"].as_str().unwrap().to_owned()
     }
 
-    /// Somebody else uses up the quota of an application.
+    /// Uses up the quota of an application, as another client does.
     pub fn use_up(&self, app_id: &str) {
         let mut state = self.lock();
         let now = state.begun.elapsed();
@@ -150,7 +150,7 @@ impl Platform {
         });
     }
 
-    /// How a process reaches it.
+    /// The connections of a process to the platform.
     pub fn connect(&self, around: &Around) -> Connect {
         let way = Way {
             platform: self.clone(),
@@ -164,7 +164,7 @@ impl Platform {
         )
     }
 
-    /// Takes a request that has arrived.
+    /// Processes a request that has arrived.
     fn take(
         &self,
         around: &Around,
@@ -202,7 +202,7 @@ impl Platform {
         (exchange, verdict)
     }
 
-    /// Refuses a request that has arrived: it counts as any other, and nothing happens.
+    /// Refuses a request that has arrived: it counts as a call and has no effect.
     fn refuse(around: &Around, request: &route::RoutedRequest, code: u16) -> HttpAnswer {
         around.record.add(Event::Called(Called {
             by: around.who.clone(),
@@ -225,7 +225,7 @@ impl Platform {
     }
 }
 
-/// The way from one process to the platform.
+/// The connection of one process to the platform.
 #[derive(Clone)]
 struct Way {
     platform: Platform,
@@ -310,7 +310,7 @@ fn broken() -> NoReply {
     }
 }
 
-/// A request as the platform reads it.
+/// The request in the form that the simulator parses.
 fn received(request: Request) -> route::RoutedRequest {
     let text = |name: &str| {
         let value = request.headers.get(name)?.to_str().ok()?;

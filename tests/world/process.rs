@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::life::Life;
 
-/// A process that was started.
+/// A started process.
 pub struct Process {
     pub life: Life,
     pub stop: CancellationToken,
@@ -13,13 +13,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Tells it to stop and waits for its end, which it may have come to before.
+    /// Tells the process to stop and waits for its end, which may have come already.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
         self.running.await?
     }
 
-    /// Waits until it has ended: by itself, or by a crash.
+    /// Waits until the process has ended, by itself or by a crash.
     pub async fn ended(mut self) {
         tokio::select! {
             biased;
@@ -28,11 +28,11 @@ impl Process {
         }
     }
 
-    /// Ends it between two moments. What tasks it leaves behind reach nothing any more.
+    /// Crashes the process. Requests of tasks that it leaves behind arrive nowhere.
     pub async fn crash(self) {
         self.life.end();
         self.running.abort();
-        // It may have ended by itself just then.
+        // The process may have ended by itself just now.
         drop(self.running.await);
     }
 }

@@ -1,5 +1,5 @@
-//! Histories by chance: people, the platform and the cluster do what a seed says, at the times that it says, and faults meet
-//! the operator meanwhile. At the end everything that stands in the way is taken away.
+//! Random histories: people, the platform and the cluster act as the seed determines, while faults hit the operator. At
+//! the end all obstacles are removed.
 
 mod around;
 mod clear;
@@ -21,14 +21,14 @@ use crate::stage::{BOUND, Backup, Stage};
 use crate::wishes::Wish;
 use crate::world::run;
 
-/// Objects that are made first.
+/// The number of objects created first.
 const OBJECTS: usize = 6;
-/// Deeds of people and of the cluster after that, beside what goes wrong meanwhile.
+/// The number of actions of people and of the cluster after that, besides the faults.
 const STEPS: usize = 40;
-/// How many `make test` plays.
+/// The number of histories that `make test` plays.
 const HISTORIES: u64 = 100;
 
-/// A history: its seed, and which of its steps are left out.
+/// A history: its seed, and the steps to leave out.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     pub seed: u64,
@@ -41,16 +41,16 @@ impl Plan {
         Self { seed, without }
     }
 
-    /// How many steps there are.
+    /// The number of steps.
     pub const STEPS: usize = OBJECTS + STEPS;
 
-    /// What chance has a step do, whatever goes before it.
+    /// The random numbers of a step, independent of the steps before it.
     fn chance(&self, step: usize) -> Rng {
         let step = u64::try_from(step).unwrap();
         Rng::with_seed(!self.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// Plays it in a world of its own. A third of the seeds have two processes.
+    /// Plays the history in a world of its own. A third of the seeds have two processes.
     pub fn play(&self) {
         run(self.seed, async |world| {
             let stage = Stage::set(world).await;
@@ -64,7 +64,7 @@ impl Plan {
     }
 }
 
-/// Plays a history, to its end.
+/// Plays a history to its end.
 async fn play(stage: &Stage<'_>, plan: &Plan) {
     let mut history = History::new(stage, plan.chance(0));
     let steps = (0..Plan::STEPS).filter(|step| !plan.without.contains(step));
@@ -87,22 +87,23 @@ async fn play(stage: &Stage<'_>, plan: &Plan) {
 
 struct History<'a> {
     stage: &'a Stage<'a>,
-    /// Of the present step.
+    /// The random numbers of the current step.
     chance: Rng,
-    /// Secrets that don't have what they are meant to have.
+    /// The Secrets with other content than intended.
     wrong: BTreeSet<&'static str>,
-    /// Those that have named another application: the operator may go by that for long, so their Platforms get no new objects.
+    /// The Secrets that have named another application. The operator may rely on this for long, so their Platforms get
+    /// no new objects.
     foreign: BTreeSet<&'static str>,
     backups: BTreeMap<String, Backup>,
-    /// What Git has taken away, and may bring back.
+    /// The objects that Git has deleted and may restore.
     pruned: Vec<(String, Wish)>,
     /// The objects of a stranger.
     strangers: Vec<&'static str>,
-    /// Whether a namespace was deleted and has not been made anew.
+    /// Whether a namespace is deleted and not created again yet.
     fleet_deleted: bool,
     /// Whether a definition has lacked fields of specs.
     fields_lost: bool,
-    /// An operator that was installed beside.
+    /// A second operator, installed in addition.
     second: Option<Process>,
 }
 
@@ -130,13 +131,13 @@ impl<'a> History<'a> {
         sleep(Duration::from_millis(self.chance.u64(..most))).await;
     }
 
-    /// One of the names that people have used.
+    /// One of the object names that people have used.
     fn object(&mut self) -> String {
         let names = self.stage.names();
         self.chance.choice(names).unwrap_or_default()
     }
 
-    /// One deed of somebody; in some steps something goes wrong, too.
+    /// One action of somebody; in some steps a fault occurs too.
     async fn step(&mut self) {
         self.end_namespaces();
         if self.chance.u32(..6) == 0 {
@@ -149,7 +150,7 @@ impl<'a> History<'a> {
         }
     }
 
-    /// Some of the next effects go wrong, or a watch is late.
+    /// Plans faults for some of the next effects, or a late watch line.
     fn harm(&mut self) {
         let faults = &self.stage.world.faults;
         if self.chance.u32(..4) == 0 {
@@ -171,7 +172,7 @@ impl<'a> History<'a> {
 }
 
 #[test]
-fn histories_by_chance_keep_every_promise() {
+fn random_histories_keep_every_promise() {
     let count = std::env::var("WORLD_HISTORIES").map_or(HISTORIES, |count| count.parse().unwrap());
     let first = std::env::var("WORLD_SEED").map_or(0, |seed| seed.parse().unwrap());
     let seeds: Vec<u64> = (first..first + count).collect();

@@ -1,5 +1,5 @@
-//! What happened, in order: what people said, what the API server kept, what the platform was asked and what was written
-//! down. Judges read it; the operator is never asked.
+//! The record of all events in order: wishes of people, changes in the API server, calls to the platform and audit
+//! lines. Judges read it; the operator is never asked.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,36 +12,36 @@ use version_package_operator::simulator::answer::Verdict;
 use crate::faults::{Fault, To};
 use crate::wishes::{Key, Wish};
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// People or Git want this of an object; nothing any more where they took it away by force.
+    /// The wish of people or Git for an object; `None` after they removed it by force.
     Said(Key, Option<Wish>),
-    /// People said something of a Platform.
+    /// A rule that people set for a Platform.
     Ruled { platform: String, rule: Rule },
-    /// The API server keeps something else than before.
+    /// The API server stored a change.
     Kept(Kept),
     /// A call arrived at the platform.
     Called(Called),
     /// A line was written to the audit log.
     Noted(Value),
-    /// A fault met an effect of a process.
+    /// A fault hit an effect of a process.
     Met { by: String, to: To, fault: Fault },
 }
 
-/// What holds for all objects of a Platform.
+/// A rule for all objects of a Platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Observe,
     Enforce,
-    /// All that is held now is meant.
+    /// Everything held now is released.
     Released,
 }
 
 /// A change of one object.
 #[derive(Debug, Clone)]
 pub struct Kept {
-    /// Whose request it was: a pod, or people.
+    /// The author of the request: a pod, or people.
     pub by: String,
     pub resource: String,
     pub key: Key,
@@ -68,7 +68,7 @@ impl Called {
     }
 }
 
-/// An event and when it happened, since the world began.
+/// An event, with its time since the world began.
 #[derive(Debug, Clone)]
 pub struct At {
     pub at: Duration,
@@ -86,12 +86,12 @@ pub struct Record {
 #[derive(Debug, Default)]
 struct State {
     events: Vec<At>,
-    /// The version of the store up to which its changes are here.
+    /// The version of the store up to which changes are recorded.
     version: u64,
 }
 
 impl Record {
-    /// An empty one that begins now.
+    /// An empty record that starts now.
     pub fn begin(cluster: &Cluster) -> Self {
         Self {
             begun: Instant::now(),
@@ -100,23 +100,23 @@ impl Record {
         }
     }
 
-    /// How long ago the world began.
+    /// The time since the world began.
     pub fn now(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// Takes an event down.
+    /// Records an event.
     pub fn add(&self, event: Event) {
         let at = self.now();
         self.lock().events.push(At { at, event });
     }
 
-    /// Takes down what the API server has changed since, on the request of `by`.
+    /// Records the changes in the API server since the last call, made on a request of `by`.
     pub fn take_changes(&self, by: &str) {
         let at = self.now();
         let mut state = self.lock();
         let version = self.cluster.version();
-        // The store went back.
+        // The store was restored.
         if version < state.version {
             state.version = version;
             return;

@@ -1,5 +1,5 @@
-//! What people do, each scene with one purpose. A scene bears any single fault: it waits for what it needs, and says at its
-//! end how everything has to stand.
+//! Scenes: actions of people, each with one purpose. A scene works under any single fault: it waits for its conditions,
+//! and at its end states how everything must be.
 
 mod claims;
 mod cluster;
@@ -14,7 +14,7 @@ use std::pin::Pin;
 
 use crate::stage::Stage;
 
-/// A scene that is being played.
+/// The future of a scene in play.
 type Played<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// One scene.

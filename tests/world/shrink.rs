@@ -1,17 +1,17 @@
-//! A history that fails, made as short as it can be, and told.
+//! Shrinks a failing history and prints its story.
 
 use crate::at_once::unless_failing;
 use crate::random::Plan;
 use crate::story::tell_failures;
 
-/// A shorter one is looked for in so many plays at most.
+/// The most plays of a search for a shorter history.
 const PLAYS: usize = 150;
 
 fn fails(plan: &Plan) -> bool {
     unless_failing(|| plan.play()).is_none()
 }
 
-/// Leaves out as many steps as it can while the history still fails.
+/// Leaves out as many steps as possible while the history still fails.
 pub fn shrink(mut plan: Plan) -> Plan {
     let (mut plays, mut size) = (0, Plan::STEPS / 2);
     while size > 0 {
@@ -34,7 +34,7 @@ pub fn shrink(mut plan: Plan) -> Plan {
     plan
 }
 
-/// Shrinks a history that fails, and plays it once more with its story told.
+/// Shrinks a failing history, and plays it once more to print its story.
 pub fn tell(plan: Plan) {
     let plan = shrink(plan);
     let left = Plan::STEPS - plan.without.len();

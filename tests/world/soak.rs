@@ -1,4 +1,4 @@
-//! Histories for as long as somebody likes.
+//! Plays histories for a given time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

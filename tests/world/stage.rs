@@ -1,4 +1,4 @@
-//! A stage for scenes: two applications, their Platforms, and people who say what they want, on record.
+//! The stage of the scenes: two applications, their Platforms, and people whose wishes are recorded.
 
 mod cluster;
 mod end;
@@ -29,27 +29,27 @@ pub const IOT: &str = "iot";
 /// The namespaces of packages.
 pub const FLEET: &str = "fleet";
 pub const DEPOT: &str = "depot";
-/// How long each deletion can be called off.
+/// The grace period of each deletion.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// So many deletions go without a person.
+/// How many deletions run without a release.
 pub const BOUND: usize = 4;
 const PACKAGES: &str = "versionpackages";
 const PLATFORMS: &str = "platforms";
 
-/// A world with Platforms in it.
+/// A world with Platforms.
 pub struct Stage<'a> {
     pub world: &'a World,
     wishes: RefCell<BTreeMap<Key, Wish>>,
-    /// How many effects and lines of watches there were when the scene had come to its end.
+    /// The numbers of effects and watch lines when the scene had reached its end.
     at_end: Cell<(usize, usize)>,
 }
 
-/// The name of a Platform that nobody has made.
+/// The name of a Platform that doesn't exist.
 pub const NOWHERE: &str = "prodution";
 /// The Platforms.
 pub const NAMES: [&str; 3] = ["production", "spare", "staging"];
 
-/// Which application people mean by a Platform.
+/// The application that people mean by a Platform.
 pub fn application(platform: &str) -> &'static str {
     match platform {
         "staging" => "app-2",
@@ -58,7 +58,7 @@ pub fn application(platform: &str) -> &'static str {
     }
 }
 
-/// What the judges are to go by.
+/// The intentions that the judges check against.
 pub fn meant() -> Meant {
     let packages = ["app-1", "app-2"].into_iter().flat_map(|application| {
         let files = (1..=20).map(|number| format!("package-{number:05}"));
@@ -81,7 +81,8 @@ pub fn meant() -> Meant {
 }
 
 impl<'a> Stage<'a> {
-    /// Two applications of 20 packages each, and three Platforms: two of the first application, one of the second.
+    /// Creates two applications with 20 packages each, and three Platforms: two of the first application, one of the
+    /// second.
     pub async fn set(world: &'a World) -> Self {
         for namespace in [IOT, FLEET, DEPOT] {
             world.add_namespace(namespace, &json!({})).await;
@@ -104,13 +105,13 @@ impl<'a> Stage<'a> {
         self.world.comes_to(&key.namespace, &key.name, phase).await;
     }
 
-    /// An object as it is, where it is there.
+    /// The current object; `None` where it doesn't exist.
     pub fn object(&self, name: &str) -> Option<Value> {
         let key = key(name);
         self.world.package(&key.namespace, &key.name)
     }
 
-    /// Waits until an object says this reason.
+    /// Waits until an object has this reason.
     pub async fn says(&self, name: &str, reason: &str) {
         until(&format!("{name} says {reason}"), async || {
             let object = self.object(name)?;
@@ -119,32 +120,32 @@ impl<'a> Stage<'a> {
         .await;
     }
 
-    /// Whether an object says that now.
+    /// Whether an object has this reason now.
     pub fn is_said(&self, name: &str, reason: &str) -> bool {
         let object = self.object(name);
         object.is_some_and(|object| ready(&object)["reason"] == reason)
     }
 
-    /// Waits until an object is gone.
+    /// Waits until an object is deleted.
     pub async fn goes(&self, name: &str) {
         let key = key(name);
         self.world.goes(&key.namespace, &key.name).await;
     }
 
-    /// Whether a fault has met some effect.
+    /// Whether a fault has hit an effect.
     pub fn has_met(&self, fault: Fault) -> bool {
         let events = self.world.record.events();
         let mut met = events.iter().map(|at| &at.event);
         met.any(|event| matches!(event, Event::Met { fault: met, .. } if *met == fault))
     }
 
-    /// How many effects and lines of watches there were when all was done.
+    /// The numbers of effects and watch lines when everything was done.
     pub fn at_end(&self) -> (usize, usize) {
         self.at_end.get()
     }
 }
 
-/// `name` or `namespace/name`.
+/// Parses `name` or `namespace/name`.
 fn key(name: &str) -> Key {
     match name.split_once('/') {
         Some((namespace, name)) => Key::new(namespace, name),

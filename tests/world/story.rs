@@ -1,4 +1,4 @@
-//! What happened, in words: a line for each thing that a reader of a failing history wants to know.
+//! The story of a failing history: one line for each event that a reader wants to know.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -12,12 +12,13 @@ thread_local! {
     static TOLD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has this thread tell the story of each failing run from now on, or no more. `WORLD_STORY=1` has all threads do so.
+/// Lets this thread print the story of each failing run from now on, or stops it. `WORLD_STORY=1` enables it for all
+/// threads.
 pub fn tell_failures(tell: bool) {
     TOLD.set(tell);
 }
 
-/// Tells the story if the thread is failing when it is dropped, where somebody wants to hear it.
+/// Prints the story where it is enabled, if the thread is panicking when this is dropped.
 pub struct OnFailure(pub Record);
 
 impl Drop for OnFailure {
@@ -76,7 +77,7 @@ fn wanted(wish: &Wish) -> String {
     format!("({application}/{file}, by {platform}) {fate}{paused}")
 }
 
-/// What a reader sees of a change of an object.
+/// The line for a change of an object.
 fn changed(kept: &Kept) -> Option<String> {
     let (by, resource, key) = (&kept.by, &kept.resource, &kept.key);
     match (&kept.before, &kept.after) {

@@ -1,4 +1,4 @@
-//! What was asked and said, line by line, each with its simulated time.
+//! The trace of all requests and answers, line by line with simulated times.
 
 use std::fmt::{Display, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// An empty one that begins now.
+    /// An empty trace that starts now.
     pub fn begin() -> Self {
         Self {
             begun: Instant::now(),
@@ -21,23 +21,24 @@ impl Trace {
         }
     }
 
-    /// `who` asked or said `what`.
+    /// Adds a line: `who` sent `what`.
     pub fn say(&self, who: &str, what: impl Display) {
         let at = self.begun.elapsed().as_secs_f64();
         writeln!(self.lock(), "{at:>9.3} {who:<7} {what}").unwrap();
     }
 
-    /// All of it.
+    /// The whole trace.
     pub fn text(&self) -> String {
         self.lock().clone()
     }
 
-    /// Prints all of it if the thread is failing when the value that comes back is dropped, where `WORLD_TRACE` is set.
+    /// Returns a guard that prints the trace if the thread is panicking when the guard is dropped, where `WORLD_TRACE`
+    /// is set.
     pub fn told_on_failure(&self) -> impl Drop + use<> {
         Told(self.clone())
     }
 
-    /// How many lines are of `who`.
+    /// The number of lines of `who`.
     pub fn lines_of(&self, who: &str) -> usize {
         let text = self.lock();
         let speakers = text

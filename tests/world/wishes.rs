@@ -1,4 +1,4 @@
-//! What people and Git want of an object, as they last said it.
+//! The wishes of people and Git for objects, as of their last change.
 
 use std::fmt;
 
@@ -24,34 +24,34 @@ impl fmt::Display for Key {
     }
 }
 
-/// What is to become of the package of an object.
+/// The wished fate of the package of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is to be there.
+    /// The package is to stay.
     Stay,
-    /// The object is retired: the package is to go.
+    /// The object is retired: the package is to be deleted.
     Retired,
-    /// The object is deleted: package and object are to go.
+    /// The object is deleted: package and object are to be deleted.
     Deleted,
 }
 
-/// What is wanted of one object.
+/// The wish for one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     pub platform: String,
-    /// The application that people mean, whatever a Secret says for a while.
+    /// The application that people mean, even while a Secret names another one.
     pub application: String,
     pub file: String,
     pub fate: Fate,
-    /// Deleting the object is to leave the package where it is.
+    /// Whether the package is to stay when the object is deleted.
     pub retain: bool,
     pub paused: bool,
-    /// It expects what the package isn't.
+    /// Whether the object expects other package data than the actual ones.
     pub mistaken: bool,
 }
 
 impl Wish {
-    /// Whether its package is to go.
+    /// Whether the package is to be deleted.
     pub fn asks(&self) -> bool {
         match self.fate {
             Fate::Stay => false,
@@ -60,12 +60,12 @@ impl Wish {
         }
     }
 
-    /// Whether both are for one package.
+    /// Whether both wishes are for the same package.
     pub fn is_for(&self, other: &Self) -> bool {
         self.application == other.application && self.file == other.file
     }
 
-    /// Whether it wants the package of another object to stay.
+    /// Whether this wish wants the package of another object to stay.
     pub fn wants(&self, other: &Self) -> bool {
         self.fate == Fate::Stay && self.is_for(other)
     }

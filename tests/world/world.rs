@@ -1,4 +1,4 @@
-//! One world: a cluster, a platform, and the processes that are started in it.
+//! One world: a cluster, a platform, and the processes started in it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,20 +27,19 @@ use crate::record::Record;
 use crate::story::OnFailure;
 use crate::trace::Trace;
 
-/// Where the shipped manifests put the operator, and so its Lease.
+/// The namespace of the operator in the shipped manifests, which also holds its Lease.
 pub const HOME: &str = "version-package-operator";
-/// Who its processes are to the API server.
+/// The user name of the operator's processes.
 pub const OPERATOR: &str =
     "system:serviceaccount:version-package-operator:version-package-operator";
-/// How long a Lease lasts without a renewal.
+/// The duration of a Lease without a renewal.
 pub const LEASE: Duration = Duration::from_secs(30);
-/// When every world begins.
+/// The time at which every world begins.
 const BEGINS: &str = "2026-03-01T12:00:00Z";
-/// What doesn't come within so long doesn't come.
-/// A login that is refused is tried again after an hour.
+/// The time limit of all waits: longer than an hour, after which a refused login is tried again.
 const NEVER: Duration = Duration::from_secs(7200);
 
-/// Everything there is.
+/// The cluster, the platform and the processes of one world.
 pub struct World {
     pub cluster: Cluster,
     pub people: People,
@@ -51,13 +50,14 @@ pub struct World {
     pub record: Record,
     clock: Clock,
     chance: Chance,
-    /// What tells the newest process of each pod to stop.
+    /// The stop tokens of the newest process of each pod.
     stops: Mutex<BTreeMap<String, CancellationToken>>,
-    /// How far the clock of the machine of each pod is ahead, in milliseconds.
+    /// How far the clock of each pod's machine is ahead, in milliseconds.
     ahead: Arc<Mutex<BTreeMap<String, i64>>>,
 }
 
-/// Plays `scene` in a world of its own. Time passes only while everybody waits, and all chance is of `seed`.
+/// Plays `scene` in a world of its own. Time advances only while every task waits, and all random numbers come from
+/// `seed`.
 pub fn run<T>(seed: u64, scene: impl AsyncFnOnce(&World) -> T) -> T {
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -74,7 +74,7 @@ pub fn run<T>(seed: u64, scene: impl AsyncFnOnce(&World) -> T) -> T {
 }
 
 impl World {
-    /// A cluster with our definitions, and the rights that are shipped; a platform without applications.
+    /// A cluster with our definitions and the shipped rights; a platform without applications.
     async fn new(seed: u64) -> Self {
         let (begins, begun): (Timestamp, _) = (BEGINS.parse().unwrap(), Instant::now());
         let wall = move || begins + begun.elapsed();
@@ -142,7 +142,7 @@ impl World {
         self.cluster.grant(OPERATOR, Some(namespace), &rules);
     }
 
-    /// Does what the namespace controller does, until all namespaces that end have ended.
+    /// Runs the namespace controller until all ending namespaces are gone.
     pub async fn end_namespaces(&self) {
         until("the namespaces that end are gone", async || {
             self.cluster.end_namespaces();
@@ -152,14 +152,14 @@ impl World {
         .await;
     }
 
-    /// Sets the clock of the machine of a pod so far ahead, or behind where it is less than 0.
+    /// Sets the clock of a pod's machine ahead by `ahead`, or back where it is negative.
     pub fn set_clock(&self, pod: &str, ahead: SignedDuration) {
         let ahead = i64::try_from(ahead.as_millis()).unwrap();
         let mut all = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(pod.to_owned(), ahead);
     }
 
-    /// What a clock that is right says.
+    /// The true time.
     pub fn wall(&self) -> Timestamp {
         self.clock.wall()
     }
@@ -173,12 +173,12 @@ impl World {
         })
     }
 
-    /// Starts a process in a pod of this name. Started again it is the same pod, whose container was restarted.
+    /// Starts a process in a pod of this name. A second start is the same pod with a restarted container.
     pub fn start(&self, pod: &str) -> Process {
         self.start_in(pod, HOME)
     }
 
-    /// The same of one that was told another namespace for its Lease than that of the shipped manifests.
+    /// As [`Self::start`], with the Lease in the namespace `home`.
     pub fn start_in(&self, pod: &str, home: &str) -> Process {
         let (life, stop) = (Life::default(), CancellationToken::new());
         let mut stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,7 +220,7 @@ impl World {
                 let face = Face::default();
                 let ended =
                     operator::run(&ports, leadership, Some(pod.as_str()), &face, &stop).await;
-                // Whatever it has left under way ends with it.
+                // Everything that the process left in progress ends with it.
                 life.end();
                 ended
             })
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// The object of a package as it is, where it is there.
+    /// The current object of a package; `None` where it doesn't exist.
     pub fn package(&self, namespace: &str, name: &str) -> Option<Value> {
         self.people.get("versionpackages", namespace, name)
     }
@@ -277,7 +277,7 @@ impl World {
     }
 }
 
-/// Looks again and again, in simulated time, until there is something to be seen.
+/// Checks repeatedly, in simulated time, until `look` returns a value.
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -290,7 +290,7 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
     }
 }
 
-/// A definition as it is shipped.
+/// A shipped definition.
 pub fn shipped_definition(plural: &str) -> Value {
     let file = match plural {
         "platforms" => "crds/platforms.iodm.dev.yaml",
@@ -299,7 +299,7 @@ pub fn shipped_definition(plural: &str) -> Value {
     manifests(file).remove(0)
 }
 
-/// The objects of a file that is shipped, which is read once.
+/// The objects in a shipped file, which is parsed once.
 pub fn manifests(file: &'static str) -> Vec<Value> {
     static READ: Mutex<BTreeMap<&str, Vec<Value>>> = Mutex::new(BTreeMap::new());
     let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);

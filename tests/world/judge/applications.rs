@@ -1,4 +1,4 @@
-//! Calls of an application: never more than its quota, and never by two processes that both lead.
+//! Calls of an application: never more than its quota, and never from two leading processes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::{History, ON_ITS_WAY, WINDOW};
 use crate::record::{At, Event};
 use crate::world::HOME;
 
-/// Windows that hold more calls of one application than its quota, of whichever processes.
+/// Windows with more calls of one application than its quota, whichever processes made them.
 pub fn over_quota(history: &History<'_>) -> Vec<String> {
     let mut calls: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     for (at, call) in history.calls() {

@@ -1,5 +1,5 @@
-//! Deletions at the platform: each was asked for, by an object that still asked when its intent was written, and nobody
-//! else wanted the package then.
+//! Deletions on the platform: each must have been requested by an object that still requested it when its intent was
+//! written, and nobody else may have wanted the package then.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::record::{At, Event, Rule};
 use crate::stage;
 use crate::wishes::{Fate, Key, Wish};
 
-/// The API server keeps times to the second.
+/// The API server stores times in whole seconds.
 const ROUNDED: Duration = Duration::from_secs(1);
 
-/// The intent that a deletion rests on.
+/// The intent that led to a deletion.
 pub struct Intent<'a> {
     pub key: &'a Key,
     pub at: Duration,
 }
 
-/// The newest intent for a package, by the object whose status told it: one of this application, where there is any.
+/// The newest intent for a package, of any object, but preferably of this application.
 pub fn intent<'a>(
     history: &History<'a>,
     application: &str,
@@ -49,7 +49,7 @@ pub fn intent<'a>(
     Some(Intent { key: &kept.key, at })
 }
 
-/// Packages that somebody wanted, or that nobody asked to delete.
+/// Deletions of packages that somebody wanted, or that nobody asked to delete.
 pub fn wrong(history: &History<'_>) -> Vec<String> {
     let mut breaches = Vec::new();
     for (at, call) in history.calls() {
@@ -88,7 +88,7 @@ fn wrongly(history: &History<'_>, application: &str, file: &str, at: Duration) -
     if at + ROUNDED < asked + grace {
         return Some(format!("{key} asked for it only at {asked:?}"));
     }
-    // Whoever wanted it and was taken away has a time to undo of its own.
+    // An object that wanted the package and was deleted has a grace period of its own.
     if let Some((other, until)) = history.last_wanted_by(application, file, key, written)
         && at + ROUNDED < until + grace
         && until + ON_ITS_WAY < written
@@ -100,17 +100,17 @@ fn wrongly(history: &History<'_>, application: &str, file: &str, at: Duration) -
     {
         return Some(format!("{} was in mode Observe", wish.platform));
     }
-    // What is said at the very moment comes after the intent.
+    // A change at the very moment of the intent comes after it.
     let before = written.saturating_sub(Duration::from_millis(1));
     let other = history.wanted_by(application, file, key, before)?;
-    // Only who still wants it is wronged.
+    // The deletion only wrongs an object that still wants the package.
     history
         .wish(other, at)
         .filter(|wish| wish.fate == Fate::Stay)
         .map(|_| format!("{other} wants it"))
 }
 
-/// Since when a Platform only observes.
+/// Since when a Platform has been in mode Observe.
 fn observed_since(history: &History<'_>, of: &str, until: Duration) -> Option<Duration> {
     let events = history.events.iter().take_while(|event| event.at <= until);
     let rules = events.filter_map(|At { at, event }| match event {
@@ -125,7 +125,7 @@ fn observed_since(history: &History<'_>, of: &str, until: Duration) -> Option<Du
         .map(|(at, _)| at)
 }
 
-/// More packages of one application within a window of the guard than its bound, those apart that somebody has released.
+/// More deletions of one application within a window of the guard than its limit, except those released.
 pub fn beyond_bound(history: &History<'_>) -> Vec<String> {
     let mut breaches = Vec::new();
     let deleted = history.calls().filter_map(|(at, call)| {
@@ -150,7 +150,7 @@ pub fn beyond_bound(history: &History<'_>) -> Vec<String> {
     breaches
 }
 
-/// Whether somebody has released what a deletion rests on: it was asked for by then.
+/// Whether a release covers a deletion: it had been requested by the time of the release.
 fn is_released(history: &History<'_>, application: &str, file: &str, at: Duration) -> bool {
     let intent = intent(history, application, file, at);
     let asked = intent.and_then(|intent| history.since(intent.key, intent.at, Wish::asks));

@@ -1,4 +1,4 @@
-//! Objects that go, or say that it is done: their packages are gone, or were meant to stay.
+//! Objects that are gone or report an end: their packages must be deleted, or meant to stay.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::people::PEOPLE;
 use crate::record::Kept;
 use crate::wishes::Fate;
 
-/// Objects that went, or told an end, while their packages were still there and nobody wanted that.
+/// Objects that were removed or reported an end while their packages still existed against people's will.
 pub fn orphans(history: &History<'_>) -> Vec<String> {
     let mut breaches = Vec::new();
     for (at, kept) in history.kept("versionpackages") {
@@ -49,14 +49,14 @@ fn gone_too_early(history: &History<'_>, kept: &Kept, at: Duration) -> Option<St
     let Some(wish) = wish.filter(|wish| wish.fate == Fate::Deleted) else {
         return Some("nobody deleted it".to_owned());
     };
-    // Who wanted it a moment ago has said since what is to become of it.
+    // A wish that changed a moment ago may not have reached the operator.
     let lately = at.saturating_sub(ON_ITS_WAY)..=at;
     let handed_over = history.was_wanted(&wish.application, &wish.file, &kept.key, lately);
     let fine = wish.retain || handed_over || !still_there(history, kept, at);
     (!fine).then(|| "its package is there, and nobody wants it".to_owned())
 }
 
-/// Whether the package that people mean by an object is at the platform.
+/// Whether the package that people mean by an object exists on the platform.
 fn still_there(history: &History<'_>, kept: &Kept, at: Duration) -> bool {
     history
         .wish(&kept.key, at)

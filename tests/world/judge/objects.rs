@@ -1,4 +1,4 @@
-//! What the operator writes: on the right object, without secrets, and not again and again.
+//! The operator's writes: on the right object, without secrets, and not too often.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::people::PEOPLE;
 use crate::record::{At, Event, Kept};
 use crate::wishes::Key;
 
-/// So many characters of a secret tell of it.
+/// How many characters of a secret count as a leak.
 const TELLING: usize = 8;
-/// So many writes to one object within [`SPAN`] are a storm.
+/// How many writes to one object within [`SPAN`] count as a storm.
 const STORM: usize = 20;
 const SPAN: Duration = Duration::from_secs(60);
 
-/// Statuses that stand in another object than the one that they were written for, and events of objects that never were.
+/// Statuses in another object than the one they were written for, and events of objects that never existed.
 pub fn misplaced(history: &History<'_>) -> Vec<String> {
     let mut breaches = Vec::new();
     for (at, kept) in ours(history) {
@@ -33,7 +33,7 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
             .as_ref()
             .is_none_or(|before| status(before) != status(after));
         let told = &after["status"]["uid"];
-        // A definition that lacks the field drops it, and the operator may not have seen that yet.
+        // A definition that lacks the field drops it, and the operator may not have noticed yet.
         let dropped = told.is_null() && !keeps_uids(history, &kept.resource, at);
         if changed && !is_empty(&status(after)) && !dropped && *told != after["metadata"]["uid"] {
             breaches.push(format!(
@@ -51,7 +51,7 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
         let Some(of) = kept.after.as_ref().map(|event| &event["regarding"]) else {
             continue;
         };
-        // A process that may not lead tells that of a Lease which need not be there.
+        // A process that mustn't lead reports an event about a Lease that may not exist.
         if of["kind"] == "Lease" {
             continue;
         }
@@ -69,7 +69,7 @@ pub fn misplaced(history: &History<'_>) -> Vec<String> {
     breaches
 }
 
-/// A status without the numbers that the API server fills in, which say nothing of any object.
+/// A status without the numbers that the API server fills in by default.
 fn without_defaults(value: &Value) -> Value {
     let Some(fields) = value.as_object() else {
         return value.clone();
@@ -91,7 +91,7 @@ fn keeps_uids(history: &History<'_>, resource: &str, at: Duration) -> bool {
     newest.is_some_and(|definition| definition.pointer(UID).is_some())
 }
 
-/// Whatever of a secret stands in an object or in an audit line, be it a part.
+/// Secrets, or parts of them, in objects and audit lines.
 pub fn told_secrets(history: &History<'_>) -> Vec<String> {
     let secrets = history.meant.secrets.iter();
     let parts = |secret: &'_ String| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! What the Platforms said over time, as the API server kept it. A store that goes back to what it was is not followed.
+//! The specs of the Platforms over time, as the API server stored them. A restored store isn't considered.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use super::{History, WINDOW};
 use crate::stage::{IOT, NAMES, application};
 
 impl History<'_> {
-    /// The shortest grace period of a Platform at any moment of this time.
+    /// The shortest grace period of a Platform at any moment of the period.
     pub fn shortest_grace(&self, platform: &str, time: &RangeInclusive<Duration>) -> Duration {
         let grace = |spec: &Value| duration(&spec["guard"]["gracePeriod"]);
         let all = self.said_by(platform, time, grace).into_iter();
         all.min().unwrap_or(self.meant.grace)
     }
 
-    /// The most packages of an application that may go in a window of the guard, at any moment of this time.
+    /// The highest limit of deletions of an application in a window of the guard, at any moment of the period.
     pub fn largest_bound(&self, of: &str, time: &RangeInclusive<Duration>) -> usize {
         let bound = |spec: &Value| number(&spec["guard"]["maxDeletions"]);
         self.largest(of, time, bound).unwrap_or(self.meant.bound)
     }
 
-    /// The most calls of an application that may arrive in a window, at any moment of this time.
+    /// The highest limit of calls of an application in a window, at any moment of the period.
     pub fn largest_quota(&self, of: &str, time: &RangeInclusive<Duration>) -> usize {
         let quota = |spec: &Value| {
             let window = duration(&spec["quota"]["window"]);
@@ -33,7 +33,7 @@ impl History<'_> {
         self.largest(of, time, quota).unwrap_or(self.meant.quota)
     }
 
-    /// The largest number among all Platforms of an application: which of them count is up to their credentials.
+    /// The largest number among all Platforms of an application: which of them count depends on their credentials.
     fn largest(
         &self,
         of: &str,
@@ -45,7 +45,7 @@ impl History<'_> {
         all.max()
     }
 
-    /// All that a Platform said of something within this time, what it said before that included.
+    /// All values that a Platform had in the period, including the one at its start.
     fn said_by<T>(
         &self,
         platform: &str,

@@ -1,4 +1,5 @@
-//! Claims of strangers: nobody can tell whether they are right, so what they name stays until somebody passes over them.
+//! Claims of strangers: nobody can tell whether they are justified, so the packages that they name stay until a person
+//! overrules the claims.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use super::{History, ON_ITS_WAY};
 use crate::stage::STRANGE;
 use crate::wishes::Key;
 
-/// A claim has to be unclear for so long before anybody passes over it.
+/// How long a claim must be unclear before a person overrules it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Deletions of what an object of a stranger named when the intent was written, and still does.
+/// Deletions of packages that a stranger's object named when the intent was written, and still names.
 pub fn passed_over(history: &History<'_>) -> Vec<String> {
     let mut breaches = Vec::new();
     for (at, call) in history.calls() {

@@ -1,4 +1,4 @@
-//! What an object says while it waits: the reason is there, and it is not one that had to pass long ago.
+//! The conditions of a waiting object: a reason must be present, and not a transient one for long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::History;
 use crate::record::At;
 use crate::wishes::{Key, Wish};
 
-/// An API server that doesn't answer may keep a word away so long.
+/// How long an unresponsive API server may delay a status.
 const LONG: Duration = Duration::from_secs(420);
-/// How often an object is looked at.
+/// The interval at which objects are checked.
 const STEP: Duration = Duration::from_secs(60);
-/// What passes by itself: a call, a login.
+/// The transient reasons: a call, a login.
 const PASSING: [&str; 2] = ["Deleting", "TokenRefused"];
 
-/// Objects that have waited long, and don't say why.
+/// Objects that have waited long and don't give a reason.
 pub fn untold(history: &History<'_>) -> Vec<String> {
     let keys = history.wishes.keys().copied();
     keys.flat_map(|key| untold_of(history, key)).collect()
@@ -49,7 +49,8 @@ fn untold_of(history: &History<'_>, key: &Key) -> Vec<String> {
     breaches
 }
 
-/// What is wrong with what an object says that is to go; `stands` tells whether it has said so for long.
+/// What is wrong with the conditions of an object that is to be deleted; `stands` is true where they haven't changed
+/// for long.
 fn says_nothing(object: &Arc<Value>, stands: bool) -> Option<String> {
     let conditions = object["status"]["conditions"].as_array();
     let ready = conditions

@@ -1,4 +1,4 @@
-//! What befalls Platforms, their Secrets and the cluster.
+//! Random actions on Platforms, their Secrets and the cluster.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::{BOUND, History};
 use crate::people::PEOPLE;
 use crate::stage::{NAMES, OldLease, application, has_ours};
 
-/// The Platform that somebody gives up at times. Another one of its application counts its deletions meanwhile.
+/// The Platform that is sometimes abandoned. Meanwhile another Platform of its application counts its deletions.
 const GIVEN_UP: &str = "spare";
-/// The policies that refuse what the operator writes.
+/// The policies that refuse the operator's writes.
 pub(super) const POLICIES: [&str; 3] = ["keep", "mute", "refuse"];
 
 impl History<'_> {
@@ -59,7 +59,7 @@ impl History<'_> {
         }
     }
 
-    /// Somebody edits the guard of a Platform, or its quota.
+    /// Edits the guard or the quota of a Platform.
     async fn edit_platform(&mut self) {
         let platform = self.one(&NAMES);
         let spec = match self.chance.u32(..3) {
@@ -76,7 +76,7 @@ impl History<'_> {
         }
     }
 
-    /// The Platform that was given up is made anew.
+    /// Creates the abandoned Platform again.
     pub(super) async fn bring_platform(&self) {
         if !self.stage.has_platform(GIVEN_UP) {
             self.stage.bring_platform(GIVEN_UP).await;
@@ -85,7 +85,7 @@ impl History<'_> {
         }
     }
 
-    /// A Secret comes to hold wrong words.
+    /// Puts a wrong secret into a Secret.
     async fn spoil(&mut self) {
         let name = self.one(&NAMES);
         self.wrong.insert(name);
@@ -94,15 +94,15 @@ impl History<'_> {
             .await;
     }
 
-    /// Somebody deletes a Secret.
+    /// Deletes a Secret.
     async fn lose_secret(&mut self) {
         let name = self.one(&NAMES);
         self.wrong.insert(name);
         self.stage.delete_secret(name).await;
     }
 
-    /// A Secret names another application, once all objects of its Platform are known to be of the right one: of those that
-    /// come meanwhile nobody could know that.
+    /// Lets a Secret name another application, once all objects of its Platform are accepted for the right one: nobody
+    /// could tell for objects created meanwhile.
     async fn name_another(&mut self) {
         let name = self.one(&NAMES);
         for key in self.stage.names() {
@@ -128,7 +128,7 @@ impl History<'_> {
         self.stage.put_secret(name, app_id, words).await;
     }
 
-    /// A Secret has what it is meant to have again.
+    /// Restores the intended content of a Secret.
     async fn mend(&mut self) {
         let name = self.one(&NAMES);
         self.mend_secret(name).await;
@@ -145,7 +145,7 @@ impl History<'_> {
         self.stage.put_secret(name, application(name), words).await;
     }
 
-    /// A policy refuses some of what the operator writes.
+    /// Adds a policy that refuses some of the operator's writes.
     fn deny(&mut self) {
         let name = self.one(&POLICIES);
         self.stage.deny(name, move |attempt| {
@@ -161,7 +161,7 @@ impl History<'_> {
         });
     }
 
-    /// The clock of a machine is set.
+    /// Changes the clock of a machine.
     fn set_clock(&mut self) {
         let pod = self.one(&["vpo-0", "vpo-1"]);
         let ahead = SignedDuration::from_secs(self.chance.i64(-30..30));
@@ -175,7 +175,7 @@ impl History<'_> {
         }
     }
 
-    /// What there is a backup of and isn't there is made anew, with the status that it had or without.
+    /// Restores all objects with a backup that don't exist, with or without their status.
     async fn restore(&mut self) {
         let with_status = self.chance.bool();
         for (name, backup) in self.backups.clone() {
@@ -191,7 +191,7 @@ impl History<'_> {
         }
     }
 
-    /// A definition lacks a field, or both are those of an older version.
+    /// Removes a field from a definition, or installs both definitions of an older version.
     async fn lose_field(&mut self) {
         let stage = self.stage;
         self.fields_lost = true;
@@ -204,7 +204,7 @@ impl History<'_> {
         stage.loss_is_seen().await;
     }
 
-    /// Somebody deletes a namespace with everything in it.
+    /// Deletes a namespace with everything in it.
     async fn delete_fleet(&mut self) {
         if !self.fleet_deleted {
             self.fleet_deleted = true;
@@ -212,9 +212,10 @@ impl History<'_> {
         }
     }
 
-    /// Somebody deletes the namespace of the Platforms, and makes it anew a while later.
+    /// Deletes the namespace of the Platforms, and creates it again later.
     async fn lose_platforms(&mut self) {
-        // Objects of a namespace that ends need their Platforms, and no finalizer goes while a definition lacks fields.
+        // Objects of an ending namespace need their Platforms, and no finalizer is removed while a definition lacks
+        // fields.
         if self.fleet_deleted || self.fields_lost {
             return;
         }
@@ -224,7 +225,7 @@ impl History<'_> {
         self.wrong.clear();
     }
 
-    /// The namespace controller does its part.
+    /// Runs the namespace controller.
     pub(super) fn end_namespaces(&self) {
         if self.fleet_deleted {
             let world = self.stage.world;
@@ -233,7 +234,7 @@ impl History<'_> {
         }
     }
 
-    /// A second operator, which keeps its Lease in another namespace.
+    /// Starts a second operator with its Lease in another namespace.
     async fn install_beside(&mut self) {
         if self.second.is_none() {
             let world = self.stage.world;
@@ -243,7 +244,7 @@ impl History<'_> {
         }
     }
 
-    /// The next leader starts on what an older version left behind.
+    /// Lets the next leader start from the state that an older version left.
     async fn leave_old_state(&mut self) {
         let (stage, world) = (self.stage, self.stage.world);
         let Some(leader) = world.leader() else {
@@ -253,7 +254,7 @@ impl History<'_> {
         sleep(Duration::from_secs(1)).await;
         stage.make_statuses_old().await;
         let lease = self.one(&[OldLease::GivenBack, OldLease::Held]);
-        // Whoever leads already goes on; and an older Lease doesn't tell which fields were lost.
+        // A process that leads already keeps leading; an older Lease doesn't record which fields were lost.
         if world.leader().is_none() && !self.fields_lost {
             stage.leave_lease(lease).await;
         }

@@ -1,4 +1,4 @@
-//! The end of a history by chance: nothing stands in the way any more.
+//! The end of a random history: removes all obstacles.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::around::POLICIES;
 use super::{BOUND, History};
 use crate::stage::{NAMES, NOWHERE};
 
-/// All is done once everything stands as it is wished so many times in a row.
+/// How many checks in a row must find everything as wished.
 const ENOUGH: usize = 2;
 
 impl History<'_> {
@@ -23,10 +23,10 @@ impl History<'_> {
         for name in NAMES {
             self.mend_secret(name).await;
         }
-        // One that was given up may still be on its way.
+        // An abandoned Platform may not be deleted yet.
         sleep(Duration::from_secs(60)).await;
         self.bring_platform().await;
-        // What is held is released before a bound is raised.
+        // Holds are released before a limit is raised.
         stage.release_all().await;
         for platform in NAMES {
             let spec = json!({
@@ -36,7 +36,7 @@ impl History<'_> {
             });
             stage.change_platform(platform, spec).await;
         }
-        // Until all is read anew.
+        // Waits until everything is listed again.
         sleep(Duration::from_secs(30)).await;
         stage.confirm_platforms().await;
         stage.say_retain_again().await;
@@ -46,7 +46,7 @@ impl History<'_> {
         if !self.strangers.is_empty() {
             stage.disregard_strangers(&stage.names()).await;
         }
-        // Each release may let the next hold come.
+        // Each release may be followed by the next hold.
         let mut standing = 0;
         for _ in 0..20 {
             sleep(Duration::from_secs(15)).await;
@@ -56,7 +56,7 @@ impl History<'_> {
             }
             self.end_namespaces();
             stage.release_all().await;
-            // A process that begins to lead may find only then what was lost.
+            // A new leader may only now find out which fields were lost.
             stage.confirm_lost_platforms().await;
             for name in stage.names() {
                 if stage.is_said(&name, "FieldsLost") {
@@ -66,7 +66,7 @@ impl History<'_> {
         }
     }
 
-    /// Nothing keeps an object from what it is for.
+    /// Removes everything that keeps an object from its wished state.
     async fn put_right(&mut self, name: &str) {
         let stage = self.stage;
         let Some(wish) = stage.wished(name) else {

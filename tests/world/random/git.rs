@@ -1,4 +1,4 @@
-//! What Git does: it applies, prunes, renames, moves, splits and reverts, by right and by mistake.
+//! Random actions of Git: applies, prunes, renames, moves, splits and reverts, intended or by mistake.
 
 use serde_json::{Value, json};
 
@@ -6,9 +6,10 @@ use super::{History, OBJECTS};
 use crate::stage::{DEPOT, FLEET, NAMES, NOWHERE};
 use crate::wishes::{Fate, Wish};
 
-/// Few, so that some objects are for the same; more than the bound, so that a hold can come without a release.
+/// The number of packages: few, so that some objects share one; more than the limit, so that a hold can come without a
+/// release.
 const FILES: usize = 7;
-/// A package that the platform doesn't have.
+/// The id of a package that the platform doesn't have.
 const MISSPELT: &str = "package-0001";
 
 impl History<'_> {
@@ -27,7 +28,7 @@ impl History<'_> {
         }
     }
 
-    /// One more object.
+    /// Creates one more object.
     pub(super) async fn create(&mut self) {
         let Some(name) = self.free() else {
             return;
@@ -59,14 +60,14 @@ impl History<'_> {
         None
     }
 
-    /// Creates an object, where the API server takes one of this name, and its application is the one that people mean.
+    /// Creates an object, if the API server accepts the name now and the Platform's application is the intended one.
     pub(super) async fn put(&mut self, name: &str, platform: &str, file: &str, more: &Value) {
         if self.takes(name).await && !self.foreign.contains(platform) {
             self.stage.create(name, platform, file, more).await;
         }
     }
 
-    /// Whether an object of this name can be created now. A namespace that has gone is made anew first.
+    /// Whether an object of this name can be created now. A deleted namespace is created again first.
     pub(super) async fn takes(&mut self, name: &str) -> bool {
         if self.fleet_deleted && name.starts_with(FLEET) {
             let world = self.stage.world;
@@ -84,7 +85,7 @@ impl History<'_> {
             .await;
     }
 
-    /// What Git deletes it may bring back.
+    /// Deletes an object and remembers it, so that Git may restore it.
     async fn delete(&mut self, name: &str) {
         if let Some(wish) = self.stage.wished(name)
             && wish.fate != Fate::Deleted
@@ -94,7 +95,7 @@ impl History<'_> {
         self.stage.delete(name).await;
     }
 
-    /// The same object under another name, or in another namespace; either may come first.
+    /// Creates the object under another name or namespace and deletes the old one, in either order.
     async fn rename(&mut self, name: &str) {
         let (Some(wish), Some(new)) = (self.stage.wished(name), self.free()) else {
             return;
@@ -102,7 +103,7 @@ impl History<'_> {
         self.instead(name, &new, &wish).await;
     }
 
-    /// The same package by another Platform.
+    /// Moves the package to another Platform.
     async fn replatform(&mut self, name: &str) {
         let (Some(mut wish), Some(new)) = (self.stage.wished(name), self.free()) else {
             return;
@@ -124,7 +125,7 @@ impl History<'_> {
         }
     }
 
-    /// Two objects instead of one.
+    /// Replaces one object by two.
     async fn split(&mut self, name: &str) {
         let Some(wish) = self.stage.wished(name) else {
             return;
@@ -142,14 +143,14 @@ impl History<'_> {
         self.delete(name).await;
     }
 
-    /// What was taken away last comes back.
+    /// Restores the object that was deleted last.
     async fn revert(&mut self) {
         if let Some((name, wish)) = self.pruned.pop() {
             self.again(&name, &wish).await;
         }
     }
 
-    /// A wrong selector takes all objects of a namespace away.
+    /// Deletes all objects of a namespace, by a wrong selector.
     async fn prune(&mut self) {
         let namespace = self.one(&[FLEET, DEPOT]);
         for name in self.stage.names() {
@@ -159,7 +160,7 @@ impl History<'_> {
         }
     }
 
-    /// A tool deletes an object, takes off what keeps it, and makes it anew.
+    /// Replaces an object: deletes it, removes what blocks the deletion, and creates it again.
     async fn replace(&mut self, name: &str) {
         let Some(wish) = self.stage.wished(name) else {
             return;
@@ -169,7 +170,7 @@ impl History<'_> {
         self.again(name, &wish).await;
     }
 
-    /// Somebody copies a manifest and makes a mistake in it.
+    /// Copies a manifest and makes a mistake in the copy.
     async fn copy(&mut self, name: &str) {
         let (Some(wish), Some(new)) = (self.stage.wished(name), self.free()) else {
             return;
@@ -186,13 +187,13 @@ impl History<'_> {
                 let retired = json!({"lifecycle": "Retired"});
                 self.put(&new, &platform, &file, &retired).await;
             }
-            // The name of the package was left as it was.
+            // The `fileId` wasn't changed in the copy.
             _ => self.again(&new, &wish).await,
         }
     }
 }
 
-/// What a manifest says beside.
+/// The spec fields of a wish besides Platform and package.
 fn more(wish: &Wish) -> Value {
     let mut more = json!({});
     if wish.fate == Fate::Retired {

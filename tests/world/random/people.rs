@@ -1,4 +1,4 @@
-//! What people do to objects by hand, and who else there is.
+//! Random manual actions of people on objects, and the actions of a stranger.
 
 use serde_json::json;
 
@@ -37,21 +37,21 @@ impl History<'_> {
         }
     }
 
-    /// Somebody says of which application an object is.
+    /// Confirms the application of an object.
     pub(super) async fn accept(&mut self, name: &str) {
         if let Some(wish) = self.stage.wished(name) {
             self.stage.accept(name, &wish.application).await;
         }
     }
 
-    /// Somebody passes over the claims of the stranger.
+    /// Overrules the claims of the stranger.
     async fn disregard(&mut self, name: &str) {
         if !self.strangers.is_empty() {
             self.stage.disregard_strangers(&[name.to_owned()]).await;
         }
     }
 
-    /// A stranger names a package of ours.
+    /// Lets a stranger name one of our packages.
     async fn strange(&mut self) {
         if self.strangers.is_empty() {
             self.stage.stranger().await;

@@ -1,4 +1,4 @@
-//! Several objects for one package, and strangers who name it.
+//! Several objects for one package, and strangers who name the package.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::stage::{BOUND, GRACE, Stage};
 
-/// The time to undo of the scenes about keepers.
+/// The grace period in the scenes about keepers.
 const UNDO: Duration = Duration::from_secs(30);
 
 pub async fn rename_delete_first(stage: &Stage<'_>) {
@@ -27,25 +27,25 @@ pub async fn rename_create_first(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// An object moves to another Platform of the same application: a new object, then the old one goes.
+/// An object moves to another Platform of the same application: a new object is created, then the old one is deleted.
 pub async fn move_platform(stage: &Stage<'_>) {
     stage.wish("old", "package-00001").await;
     stage.wish_on("spare", "new", "package-00001").await;
     stage.delete("old").await;
     stage.goes("old").await;
-    // A package of the same id of another application is another one.
+    // A package with the same id in another application is a different package.
     stage.wish_on("staging", "other", "package-00001").await;
     stage.delete("new").await;
     stage.ends().await;
 }
 
-/// An object is moved off a Platform whose Secret then names another application: it goes all the same, since another keeps
-/// its package.
+/// An object is moved off a Platform whose Secret then names another application. The object is released all the same,
+/// since another object keeps its package.
 pub async fn left_a_broken_platform(stage: &Stage<'_>) {
     stage.wish("first", "package-00002").await;
     stage.wish("old", "package-00001").await;
     stage.wish_on("spare", "new", "package-00001").await;
-    // The credential of both Platforms is accepted.
+    // Accepts the credential of both Platforms.
     stage.delete("first").await;
     stage.goes("first").await;
     stage
@@ -60,7 +60,7 @@ pub async fn left_a_broken_platform(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// Somebody comes to want packages just when the time to undo their deletions ends.
+/// New objects claim packages just when the grace periods of their deletions end.
 pub async fn claimed_at_the_last_moment(stage: &Stage<'_>) {
     for number in 1..=BOUND {
         stage
@@ -79,7 +79,7 @@ pub async fn claimed_at_the_last_moment(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// An object is split into two, and the split is taken back.
+/// An object is split into two, and the split is reverted.
 pub async fn split_and_reverted(stage: &Stage<'_>) {
     stage.wish("whole", "package-00001").await;
     stage.wish("part-1", "package-00001").await;
@@ -145,7 +145,7 @@ pub async fn wrong_application(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// A stranger's objects name packages of ours: one wants what we delete, one is to delete what we want.
+/// A stranger's objects name our packages: one claims a package that we delete, one deletes a package that we want.
 pub async fn strangers(stage: &Stage<'_>) {
     stage.stranger().await;
     stage.wish("a", "package-00001").await;
@@ -160,7 +160,7 @@ pub async fn strangers(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The same of a stranger whose token is valid until somebody logs in: what it claims meanwhile counts.
+/// As `strangers`, with a token that is valid until somebody logs in: the stranger's claims count until then.
 pub async fn stranger_with_a_token(stage: &Stage<'_>) {
     let token = stage.world.platform.log_in("app-1", "first-secret");
     stage.stranger_with(&token, json!({})).await;
@@ -175,14 +175,14 @@ pub async fn stranger_with_a_token(stage: &Stage<'_>) {
     stage.ends_but_for(&["package-00001"]).await;
 }
 
-/// Whoever leads just now is told to stop.
+/// Tells the current leader to stop.
 fn hand_over(stage: &Stage<'_>) {
     if let Some(leader) = stage.world.leader() {
         stage.world.stop(&leader);
     }
 }
 
-/// `old` is retired, and waits for the claim of `keeper`.
+/// Retires `old`, which then waits because of the claim of `keeper`.
 async fn kept(stage: &Stage<'_>, keeper: &str, old: &str) {
     let guard = json!({"guard": {"gracePeriod": "30s"}});
     for platform in ["production", "spare"] {
@@ -195,7 +195,8 @@ async fn kept(stage: &Stage<'_>, keeper: &str, old: &str) {
     sleep(UNDO * 2).await;
 }
 
-/// A retired object waits for the claim of another one, which is deleted by mistake and taken back within its time to undo.
+/// A retired object waits because of another object's claim. That object is deleted by mistake and restored within its
+/// grace period.
 pub async fn keeper_deleted_by_mistake(stage: &Stage<'_>) {
     kept(stage, "keeper", "old").await;
     stage.retire("keeper").await;
@@ -208,8 +209,8 @@ pub async fn keeper_deleted_by_mistake(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The keeper moves to a Platform of its application, where it keeps the package, and then to one of another application.
-/// The leader is followed by another each time.
+/// The keeper moves to a Platform of its application, where it keeps the package, and then to one of another
+/// application. The leader changes each time.
 pub async fn keeper_moved(stage: &Stage<'_>) {
     kept(stage, "keeper", "old").await;
     stage.wish_on("spare", "moved", "package-00001").await;
@@ -228,7 +229,7 @@ pub async fn keeper_moved(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The namespace of the keeper is deleted by mistake, and the leader is followed by another before that is taken back.
+/// The namespace of the keeper is deleted by mistake, and the leader changes before the deletion is reverted.
 pub async fn keeper_with_its_namespace(stage: &Stage<'_>) {
     kept(stage, "keeper", "depot/old").await;
     stage.delete_fleet().await;
@@ -240,8 +241,8 @@ pub async fn keeper_with_its_namespace(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The keeper of a retired object is unclear, which a pause keeps from being said. It is deleted by mistake while no process
-/// runs, and the pause ends.
+/// The claim on a retired object's package is unclear, which a pause hides from the status. The keeper is deleted by
+/// mistake while no process runs, and the pause ends.
 pub async fn keeper_behind_a_pause(stage: &Stage<'_>) {
     let guard = json!({"guard": {"gracePeriod": "30s"}});
     stage.change_platform("production", guard).await;
@@ -262,7 +263,7 @@ pub async fn keeper_behind_a_pause(stage: &Stage<'_>) {
     assert!(stage.world.platform.has("app-1", "package-00001"));
     stage.revive("old").await;
     stage.put_secret("spare", "app-1", "first-secret").await;
-    // A credential whose first try fails is tried once more.
+    // A credential whose first login fails is tried once more.
     sleep(UNDO * 4).await;
     stage.ends().await;
 }

@@ -1,4 +1,4 @@
-//! What befalls the cluster: policies, definitions and backups.
+//! Changes of the cluster: policies, definitions and backups.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::stage::{Stage, has_ours};
 
-/// A policy lets nobody take finalizers off for a while.
+/// A policy refuses to remove finalizers for a while.
 pub async fn finalizers_kept(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage.wish("b", "package-00002").await;
@@ -24,7 +24,7 @@ pub async fn finalizers_kept(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// A policy refuses finalizers for a while, so nothing is accepted.
+/// A policy refuses to add finalizers for a while, so nothing is accepted.
 pub async fn finalizers_refused(stage: &Stage<'_>) {
     stage.deny("refuse", |attempt| {
         attempt.resource == "versionpackages.iodm.dev" && has_ours(attempt.object)
@@ -52,7 +52,7 @@ pub async fn statuses_refused(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The definition loses the field that keeps packages, and has it again later.
+/// The definition loses the field that retains packages, and gets it back later.
 pub async fn field_lost(stage: &Stage<'_>) {
     let kept = json!({"deletionPolicy": "Retain"});
     stage
@@ -87,7 +87,7 @@ pub async fn restored_with_status(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The store goes back to before a deletion, which people then ask for again.
+/// The store is restored to a time before a deletion, which people then request again.
 pub async fn store_back(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage.wish("b", "package-00002").await;

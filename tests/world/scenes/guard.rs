@@ -1,4 +1,4 @@
-//! Many deletions at once.
+//! Many deletions at the same time.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn file(number: usize) -> String {
     format!("package-{number:05}")
 }
 
-/// More deletions at once than go without a person.
+/// Requests more deletions at the same time than run without a release.
 async fn many(stage: &Stage<'_>) -> Vec<String> {
     let names: Vec<String> = (1..=BOUND + 2).map(|number| format!("m{number}")).collect();
     for (index, name) in names.iter().enumerate() {
@@ -31,12 +31,12 @@ async fn many(stage: &Stage<'_>) -> Vec<String> {
 pub async fn mass_released(stage: &Stage<'_>) {
     many(stage).await;
     stage.release("production").await;
-    // What came after the release is held anew.
+    // Deletions requested after the release are held again.
     stage.release_what_is_held().await;
     stage.ends().await;
 }
 
-/// A release frees what is held, and nothing that comes later.
+/// A release frees the held deletions, and none that come later.
 pub async fn more_after_a_release(stage: &Stage<'_>) {
     let later: Vec<String> = (1..=BOUND + 1)
         .map(|number| format!("later-{number}"))
@@ -53,13 +53,13 @@ pub async fn more_after_a_release(stage: &Stage<'_>) {
     for name in &later {
         stage.delete(name).await;
     }
-    // They are more than the bound by themselves.
+    // The later deletions exceed the limit by themselves.
     stage.release("production").await;
     stage.release_what_is_held().await;
     stage.ends().await;
 }
 
-/// A raise of the bound that isn't enough for what is held frees nothing.
+/// A raised limit that is still too low for the held deletions frees nothing.
 pub async fn raised_too_little(stage: &Stage<'_>) {
     many(stage).await;
     sleep(Duration::from_secs(20)).await;
@@ -77,7 +77,7 @@ pub async fn mass_retained(stage: &Stage<'_>) {
     for name in &names {
         stage.retain(name).await;
     }
-    // Some may have gone before they were taken back.
+    // Some packages may have been deleted before the deletions were taken back.
     let files: Vec<String> = (1..=BOUND + 2).map(file).collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     stage.ends_but_for(&files).await;
@@ -91,7 +91,7 @@ pub async fn namespace(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// A wrong selector prunes everything, and people want it back.
+/// A wrong selector prunes all objects, and people restore them.
 pub async fn pruned_by_mistake(stage: &Stage<'_>) {
     let names = many(stage).await;
     for name in &names {
@@ -104,13 +104,13 @@ pub async fn pruned_by_mistake(stage: &Stage<'_>) {
         let file = file(index + 1);
         stage.create(name, "production", &file, &json!({})).await;
     }
-    // Some may have gone before they were taken back.
+    // Some packages may have been deleted before the deletions were taken back.
     let files: Vec<String> = (1..=names.len()).map(file).collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     stage.ends_but_for(&files).await;
 }
 
-/// A long time to undo, in which the leader is followed by another: it runs from when the deletion was first seen.
+/// A long grace period with a change of the leader: it runs from the first sight of the deletion.
 pub async fn long_grace(stage: &Stage<'_>) {
     let guard = json!({"guard": {"gracePeriod": "5m"}});
     stage.change_platform("production", guard).await;
@@ -120,7 +120,7 @@ pub async fn long_grace(stage: &Stage<'_>) {
     sleep(Duration::from_secs(4 * 60)).await;
     stage.world.stop_leader().await;
     stage.goes("a").await;
-    // A request that hangs takes five minutes; a login that is refused is tried again after an hour.
+    // A hanging request takes five minutes; a refused login is tried again after an hour.
     let refused = stage.has_met(Fault::Refused(401));
     assert!(refused || asked.elapsed() < Duration::from_secs(11 * 60));
     stage.ends().await;

@@ -1,4 +1,4 @@
-//! One object and its package, from the first word to the last.
+//! One object and its package, from creation to deletion.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub async fn plain(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// An object is to retire at a time, which is put off once.
+/// An object retires at a set time, which is postponed once.
 pub async fn scheduled(stage: &Stage<'_>) {
     let minute = Duration::from_secs(60);
     stage.wish("a", "package-00001").await;
@@ -36,7 +36,7 @@ pub async fn retire(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// An object is retired, taken back within its grace period, and retired again.
+/// An object is retired, revived within its grace period, and retired again.
 pub async fn waver(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage.retire("a").await;
@@ -82,7 +82,7 @@ pub async fn pause_and_retain(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// A finalizer is taken off by hand while a deletion waits, and the name is used for another package.
+/// A finalizer is removed by hand while a deletion waits, and the name is reused for another package.
 pub async fn forced_and_created_anew(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage.delete("a").await;
@@ -93,7 +93,8 @@ pub async fn forced_and_created_anew(stage: &Stage<'_>) {
     stage.ends_but_for(&["package-00001"]).await;
 }
 
-/// A tool replaces an object: it deletes it, and makes it anew once it has gone. The package went with the first.
+/// A tool replaces an object: it deletes the object, waits, and creates it again. The package was deleted with the
+/// first object.
 pub async fn replaced(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage.delete("a").await;

@@ -1,4 +1,4 @@
-//! Operators that start on what an older version left behind.
+//! Operators that start from the state that an older version left.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio::time::sleep;
 use crate::judge::WINDOW;
 use crate::stage::{BOUND, OldLease, Stage};
 
-/// Nobody leads any more, for a moment.
+/// Stops the leader and waits for a second.
 async fn stop(stage: &Stage<'_>) {
     stage.world.stop_leader().await;
     sleep(Duration::from_secs(1)).await;
 }
 
-/// Statuses that the first version wrote, which carry no uid.
+/// Statuses of the first version, which hold no uid.
 pub async fn old_statuses(stage: &Stage<'_>) {
     stage.wish("gone", "package-00001").await;
     stage.retire("gone").await;
@@ -34,32 +34,32 @@ pub async fn old_statuses(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// A Lease that an older version gave back right after a window full of calls.
+/// A Lease that an older version released right after a window full of calls.
 pub async fn old_lease_given_back(stage: &Stage<'_>) {
     old_lease(stage, OldLease::GivenBack).await;
 }
 
-/// A Lease that the first version still holds, and which has ended in the middle of a window full of calls.
+/// A Lease that the first version still holds, and which expired in the middle of a window full of calls.
 pub async fn old_lease_held(stage: &Stage<'_>) {
     old_lease(stage, OldLease::Held).await;
 }
 
 async fn old_lease(stage: &Stage<'_>, how: OldLease) {
     stage.wish_three().await;
-    // What the operator has called for them is of another window.
+    // The operator's own calls for these objects belong to another window.
     sleep(WINDOW).await;
     stop(stage).await;
     stage.make_lease_old(how).await;
     for name in ["a", "b", "c"] {
         stage.delete(name).await;
     }
-    // Until the window of the calls before has ended.
+    // Waits until the window of the earlier calls has ended.
     sleep(WINDOW * 2).await;
     stage.release_what_is_held().await;
     stage.ends().await;
 }
 
-/// What the guard of the first version counted: the bound holds over the start of a newer one.
+/// The guard record of the first version: the limit still holds after the start of a newer version.
 pub async fn old_guard(stage: &Stage<'_>) {
     for number in 1..=BOUND + 1 {
         let (name, file) = (format!("m{number}"), format!("package-{number:05}"));
@@ -82,7 +82,8 @@ pub async fn old_guard(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// Definitions of the first version, which lack fields that a newer one needs: it starts on them, they come later.
+/// Definitions of the first version, which lack fields that a newer one needs: it starts with them, and the new ones
+/// come later.
 pub async fn old_definitions(stage: &Stage<'_>) {
     stage.wish_three().await;
     let kept = json!({"deletionPolicy": "Retain"});

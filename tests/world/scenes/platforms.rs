@@ -1,4 +1,4 @@
-//! What befalls a Platform, its Secret and its quota.
+//! Changes of a Platform, its Secret and its quota.
 
 use std::time::Duration;
 
@@ -62,7 +62,8 @@ pub async fn observe(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The namespace of the Platforms and Secrets is deleted by mistake and made anew, while one object is to go.
+/// The namespace of the Platforms and Secrets is deleted by mistake and created again, while one object is to be
+/// deleted.
 pub async fn platforms_deleted(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage.wish("b", "package-00002").await;
@@ -75,7 +76,7 @@ pub async fn platforms_deleted(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// A queue that is longer than the quota of two windows.
+/// A queue longer than the quota of two windows.
 pub async fn small_quota(stage: &Stage<'_>) {
     let spec = json!({"quota": {"calls": 3, "window": "60s"}, "guard": {"maxDeletions": 50}});
     for platform in ["production", "spare"] {
@@ -91,7 +92,7 @@ pub async fn small_quota(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// The platform refuses by its quota, since somebody else uses it up.
+/// The platform throttles calls, since another client uses up the quota.
 pub async fn neighbour(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage.wish("b", "package-00002").await;

@@ -1,4 +1,4 @@
-//! Processes that end, follow each other, and stand where they shouldn't.
+//! Processes that end, succeed each other, and run where they shouldn't.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::stage::{GRACE, Stage};
 
-/// The leader stops in order while deletions are under way, and the one after it too.
+/// The leader stops in order while deletions are in progress, and its successor too.
 pub async fn hand_over(stage: &Stage<'_>) {
     stage.wish_three().await;
     stage.delete("a").await;
@@ -22,7 +22,7 @@ pub async fn hand_over(stage: &Stage<'_>) {
     stage.ends().await;
 }
 
-/// A second operator that keeps its Lease in another namespace is started beside the first.
+/// A second operator with its Lease in another namespace is started in addition to the first.
 pub async fn second_install(stage: &Stage<'_>) {
     stage.wish("a", "package-00001").await;
     stage
@@ -41,7 +41,7 @@ pub async fn second_install(stage: &Stage<'_>) {
     second.crash().await;
 }
 
-/// The clocks of two machines differ, and one of them is set while deletions wait.
+/// The clocks of two machines differ, and one of them is changed while deletions wait.
 pub async fn clocks(stage: &Stage<'_>) {
     stage
         .world

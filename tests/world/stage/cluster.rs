@@ -1,4 +1,4 @@
-//! What befalls the cluster: policies, definitions and backups.
+//! Changes of the cluster: policies, definitions and backups.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::people::PEOPLE;
 use crate::wishes::{Fate, Wish};
 use crate::world::{OPERATOR, shipped_definition};
 
-/// An object with its status, and what was wanted of it then.
+/// An object with its status, and the wish for it at the time of the backup.
 #[derive(Debug, Clone)]
 pub struct Backup {
     object: Value,
@@ -22,14 +22,14 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// The Platform that it names.
+    /// The Platform that the object names.
     pub fn platform(&self) -> &str {
         &self.wish.platform
     }
 }
 
 impl Stage<'_> {
-    /// A policy refuses some of the operator's writes from now on.
+    /// Adds a policy that refuses some of the operator's writes.
     pub fn deny(&self, name: &str, denies: impl Fn(&Attempt<'_>) -> bool + Send + 'static) {
         self.world.cluster.add_policy(Policy {
             name: name.to_owned(),
@@ -39,25 +39,25 @@ impl Stage<'_> {
         });
     }
 
-    /// A policy is taken away.
+    /// Removes a policy.
     pub fn allow(&self, name: &str) {
         self.world.cluster.remove_policy(name);
     }
 
-    /// A definition loses a field of its specs.
+    /// Removes a field of the spec from a definition.
     pub async fn lose_field(&self, plural: &str, field: &str) {
         let mut definition = shipped_definition(plural);
         let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
         let spec = definition.pointer_mut(spec).unwrap();
         spec["properties"].as_object_mut().unwrap().remove(field);
-        // The rules that name the field go with it.
+        // The rules that name the field are removed with it.
         if let Some(rules) = spec["x-kubernetes-validations"].as_array_mut() {
             rules.retain(|rule| !rule.to_string().contains(field));
         }
         self.world.people.define(&definition).await;
     }
 
-    /// Both definitions are the shipped ones again.
+    /// Restores both shipped definitions.
     pub async fn give_fields_back(&self) {
         for plural in [PACKAGES, PLATFORMS] {
             let definition = shipped_definition(plural);
@@ -68,17 +68,17 @@ impl Stage<'_> {
     /// Waits until a process has seen what a definition lacks: what is written before is a limit that `docs/limits.md` names.
     pub async fn loss_is_seen(&self) {
         sleep(Duration::from_secs(2)).await;
-        // One that has crashed has to be back.
+        // A crashed process must have restarted.
         if self.has_met(Fault::CrashBefore) || self.has_met(Fault::CrashAfter) {
             sleep(RESTART * 2).await;
         }
     }
 
-    /// Somebody says that an object, as it stands, is as it is meant to be.
+    /// Confirms an object as it is.
     pub async fn confirm(&self, name: &str) {
         if let Some(object) = self.object(name) {
             let uid = &object["metadata"]["uid"];
-            // One that stands already may not have been seen by who leads now.
+            // The current leader may not have seen an existing annotation, so it is removed and added again.
             for word in [&Value::Null, uid] {
                 let change = json!({"metadata": {"annotations": {CONFIRM_ANNOTATION: word}}});
                 self.patch(name, &change, |_| {}).await;
@@ -86,10 +86,10 @@ impl Stage<'_> {
         }
     }
 
-    /// Somebody looks at everything that was written while a definition lacked fields, says again what is to stay, and that
-    /// the rest is as it is meant to be.
+    /// Checks everything that was written while a definition lacked fields: sets `Retain` again where it is wished, and
+    /// confirms the rest.
     pub async fn confirm_all(&self) {
-        // A process that ends just then takes no notice, and one that asks later wants to be told then.
+        // A process that ends just now ignores a confirmation, and one that detects the loss later needs it then.
         for _ in 0..3 {
             sleep(Duration::from_secs(60)).await;
             self.confirm_platforms().await;
@@ -100,14 +100,14 @@ impl Stage<'_> {
         }
     }
 
-    /// A backup of an object, where it is there.
+    /// A backup of an object; `None` where the object doesn't exist.
     pub fn back_up(&self, name: &str) -> Option<Backup> {
         let object = self.object(name)?;
         let wish = self.wishes.borrow().get(&key(name))?.clone();
         Some(Backup { object, wish })
     }
 
-    /// A backup tool makes an object anew, for another package where `file` names one, and gives it its old status.
+    /// Restores an object from a backup with its old status, for another package where `file` is given.
     pub async fn restore(&self, name: &str, backup: &Backup, file: Option<&str>) {
         self.restore_spec(name, backup, file).await;
         let key = key(name);
@@ -118,13 +118,13 @@ impl Stage<'_> {
             .await;
     }
 
-    /// The same by one that keeps no statuses.
+    /// Restores an object from a backup, without its status.
     pub async fn restore_spec(&self, name: &str, backup: &Backup, file: Option<&str>) {
         let (key, people) = (key(name), &self.world.people);
         let mut object = backup.object.clone();
         object["metadata"]["name"] = json!(key.name);
         let mut wish = Wish {
-            // It is made anew, whatever was to become of the one before.
+            // The object is created anew, whatever the wish for the old one was.
             fate: match object["spec"]["lifecycle"].as_str() {
                 Some("Retired") => Fate::Retired,
                 _ => Fate::Stay,
@@ -144,7 +144,7 @@ impl Stage<'_> {
         self.say(key, Some(wish));
     }
 
-    /// The store goes back to what it was, as after a restore of etcd; people mean what they meant then.
+    /// Restores the store, as after a restore of etcd; the wishes of people become those of that time.
     pub fn go_back(&self, saved: &cluster_in_memory::Saved) {
         self.world.cluster.restore(saved);
         self.world.record.take_changes(PEOPLE);

@@ -1,4 +1,4 @@
-//! The end of a scene: all that was asked for is done, nothing happens any more, and no promise was broken.
+//! The end of a scene: everything requested is done, nothing happens any more, and no promise was broken.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::record::{At, Event};
 use crate::wishes::{Fate, Key, Wish};
 use crate::world::until;
 
-/// Nothing happens for so long...
+/// How long nothing must happen.
 const QUIET: Duration = Duration::from_secs(120);
-/// ...from so long after the last thing was done at the latest.
+/// How long after the last event this quiet period must begin at the latest.
 const SETTLED: Duration = Duration::from_secs(180);
 
 impl Stage<'_> {
-    /// Waits until all that was asked for is done; sees that it stays quiet then; and has everything judged that happened.
+    /// Waits until everything requested is done, checks that it then stays quiet, and has all events judged.
     pub async fn ends(&self) {
         self.ends_but_for(&[]).await;
     }
 
-    /// The same, whatever became of these packages.
+    /// As [`Self::ends`], with any outcome for these packages.
     pub async fn ends_but_for(&self, files: &[&str]) {
         let wishes = self.wishes.borrow().clone();
         for (key, wish) in &wishes {
@@ -33,14 +33,14 @@ impl Stage<'_> {
         self.stranger_leaves().await;
         let faults = &self.world.faults;
         self.at_end.set((faults.effects().len(), faults.lines()));
-        // From here on it has to be quiet.
+        // From here on it must be quiet.
         faults.clear();
         self.gets_quiet().await;
         let events = self.world.record.events();
         let breaches = judge::breaches(&meant(), &events);
         assert!(breaches.is_empty(), "{breaches:#?}");
         for (key, wish) in &wishes {
-            // Of what two objects were for, one may have let go and the other one kept it.
+            // Where two objects were for one package, one may have released it and the other kept it.
             let names = |at: &&At| matches!(&at.event, Event::Said(other, Some(said)) if other != key && said.is_for(wish));
             if files.contains(&&*wish.file) || events.iter().any(|at| names(&at)) {
                 continue;
@@ -73,14 +73,14 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether all objects stand as it is wished.
+    /// Whether all objects are as wished.
     pub fn all_stand(&self) -> bool {
         let wishes = self.wishes.borrow();
         wishes.iter().all(|(key, wish)| self.stands(key, wish))
     }
 
-    /// Whether an object that is deleted has gone, a retired one says that its package is gone or another one wants it, and
-    /// a live one that its package is wanted or missing; and whether that is so.
+    /// Whether an object is as wished: a deleted one is gone, a retired one reports that its package is gone or claimed
+    /// by another object, a live one that its package is wanted or missing; and whether the report is true.
     fn stands(&self, key: &Key, wish: &Wish) -> bool {
         let object = self.world.package(&key.namespace, &key.name);
         let Some(object) = object else {
@@ -101,7 +101,7 @@ impl Stage<'_> {
     }
 }
 
-/// What happened, where it isn't quiet: all but renewals of the Lease and what people say.
+/// A description of an event that breaks the quiet: any but renewals of the Lease and changes of wishes.
 fn noise(event: &Event) -> Option<String> {
     match event {
         Event::Kept(kept) if kept.resource != "leases" => {

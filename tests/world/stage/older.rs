@@ -1,4 +1,4 @@
-//! What an older version of the operator left behind: files in `tests/world/older`.
+//! The state that an older version of the operator left: files in `tests/world/older`.
 
 use serde_json::{Value, json};
 use version_package_operator::simulator::answer::Verdict;
@@ -7,7 +7,7 @@ use super::{IOT, NAMES, PACKAGES, PLATFORMS, Stage, key};
 use crate::record::{Called, Event};
 use crate::world::{HOME, manifests};
 
-/// So many calls of the first application the older Leases tell of.
+/// The number of calls of the first application in the older Leases.
 const OLD_CALLS: usize = 97;
 /// The pod of the older version.
 const OLD_POD: &str = "vpo-old";
@@ -15,14 +15,14 @@ const OLD_POD: &str = "vpo-old";
 /// How an older version left its Lease.
 #[derive(Debug, Clone, Copy)]
 pub enum OldLease {
-    /// In order, with what a refusal had told.
+    /// Released in order, with the limit learned from a refusal.
     GivenBack,
-    /// By a crash, and its first version, which handed nothing over of refusals.
+    /// Held until a crash, by the first version, which recorded nothing about refusals.
     Held,
 }
 
 impl Stage<'_> {
-    /// Both definitions are those of the first version.
+    /// Installs both definitions of the first version.
     pub async fn make_definitions_old(&self) {
         for file in [
             "tests/world/older/versionpackages.yaml",
@@ -32,7 +32,8 @@ impl Stage<'_> {
         }
     }
 
-    /// All statuses are as the first version wrote them: the API server drops what its definitions don't have.
+    /// Rewrites all statuses in the form of the first version: the API server drops the fields that its definitions
+    /// lack.
     pub async fn make_statuses_old(&self) {
         self.make_definitions_old().await;
         let people = &self.world.people;
@@ -49,7 +50,7 @@ impl Stage<'_> {
         self.give_fields_back().await;
     }
 
-    /// An older version has just called almost as often as the quota allows, and left its Lease.
+    /// Simulates an older version that has just made almost as many calls as the quota allows, and left its Lease.
     pub async fn make_lease_old(&self, how: OldLease) {
         assert_eq!(self.leave_lease(how).await, 200);
         for _ in 0..OLD_CALLS {
@@ -63,7 +64,7 @@ impl Stage<'_> {
         }
     }
 
-    /// The Lease is as an older version left it; returns the code of the answer.
+    /// Writes the Lease of an older version; returns the code of the answer.
     pub async fn leave_lease(&self, how: OldLease) -> u16 {
         let text = match how {
             OldLease::GivenBack => include_str!("../older/lease-given-back.json"),

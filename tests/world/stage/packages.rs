@@ -1,4 +1,4 @@
-//! What people and Git say of packages.
+//! Actions of people and Git on packages.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::record::Event;
 use crate::wishes::{Fate, Key, Wish};
 
 impl Stage<'_> {
-    /// Somebody creates an object, in the namespace [`FLEET`] unless it is named otherwise: `namespace/name`.
+    /// Creates an object, in the namespace [`FLEET`] unless the name is `namespace/name`.
     pub async fn create(&self, name: &str, platform: &str, file: &str, more: &Value) {
         let key = key(name);
         let object = package(&key.name, platform, file, more);
@@ -36,18 +36,18 @@ impl Stage<'_> {
         self.say(key, Some(wish));
     }
 
-    /// The same of a plain object, and waits until it is accepted.
+    /// Creates a plain object, and waits until it is accepted.
     pub async fn wish_on(&self, platform: &str, name: &str, file: &str) {
         self.create(name, platform, file, &json!({})).await;
         self.comes_to(name, "Active").await;
     }
 
-    /// The same on `production`.
+    /// Creates a plain object on `production`, and waits until it is accepted.
     pub async fn wish(&self, name: &str, file: &str) {
         self.wish_on("production", name, file).await;
     }
 
-    /// The same of `a`, `b` and `c`, for the first three packages.
+    /// Creates the objects `a`, `b` and `c` for the first three packages.
     pub async fn wish_three(&self) {
         for (name, file) in [
             ("a", "package-00001"),
@@ -58,7 +58,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Somebody deletes an object.
+    /// Deletes an object.
     pub async fn delete(&self, name: &str) {
         let key = key(name);
         let people = &self.world.people;
@@ -74,13 +74,13 @@ impl Stage<'_> {
             .await;
     }
 
-    /// Somebody takes a retirement back.
+    /// Takes a retirement back.
     pub async fn revive(&self, name: &str) {
         self.set_lifecycle(name, "Active", [Fate::Retired, Fate::Stay])
             .await;
     }
 
-    /// Somebody has an object retire by itself, so long from now.
+    /// Sets the retirement time of an object to `time` from now.
     pub async fn retires_in(&self, name: &str, time: Duration) {
         let at = (self.world.wall() + time)
             .round(jiff::Unit::Second)
@@ -89,7 +89,7 @@ impl Stage<'_> {
         self.edit(name, spec, |_| {}).await;
     }
 
-    /// The time has come at which an object retires by itself.
+    /// Records that the retirement time of an object has come.
     pub fn is_due(&self, name: &str) {
         self.change(&key(name), |wish| {
             if wish.fate == Fate::Stay {
@@ -98,7 +98,7 @@ impl Stage<'_> {
         });
     }
 
-    /// It is meant only where the API server keeps it: a definition may lack the field.
+    /// The wish changes only where the API server stores the field: a definition may lack it.
     async fn set_lifecycle(&self, name: &str, lifecycle: &str, [from, to]: [Fate; 2]) {
         self.edit(name, json!({"lifecycle": lifecycle}), |_| {})
             .await;
@@ -119,7 +119,7 @@ impl Stage<'_> {
         .await;
     }
 
-    /// Somebody lets the package go with its object again.
+    /// Sets the deletion policy of an object back to `Delete`.
     pub async fn let_go(&self, name: &str) {
         self.edit(name, json!({"deletionPolicy": "Delete"}), |wish| {
             wish.retain = false;
@@ -127,7 +127,7 @@ impl Stage<'_> {
         .await;
     }
 
-    /// Somebody has an object expect what its package isn't, or nothing any more.
+    /// Lets an object expect other package data than the actual ones, or nothing any more.
     pub async fn expect(&self, name: &str, mistaken: bool) {
         let expect = if mistaken {
             json!({"version": "mistaken"})
@@ -140,13 +140,13 @@ impl Stage<'_> {
         .await;
     }
 
-    /// Somebody asks for another look at an object.
+    /// Requests a retry for an object.
     pub async fn ask_again(&self, name: &str, word: &str) {
         let change = json!({"metadata": {"annotations": {REQUESTED_AT_ANNOTATION: word}}});
         self.patch(name, &change, |_| {}).await;
     }
 
-    /// Git says again of which objects the packages are to stay: a definition may have dropped that.
+    /// Sets `Retain` again on all objects with this wish: a definition may have dropped the field.
     pub async fn say_retain_again(&self) {
         let wishes = self.wishes.borrow().clone();
         for (key, _) in wishes.iter().filter(|(_, wish)| wish.retain) {
@@ -160,7 +160,7 @@ impl Stage<'_> {
         self.patch(name, &change, |wish| wish.paused = paused).await;
     }
 
-    /// Somebody takes our finalizer off by hand.
+    /// Removes our finalizer by hand.
     pub async fn force(&self, name: &str) {
         let key = key(name);
         let Some(object) = self.world.package(&key.namespace, &key.name) else {
@@ -181,17 +181,17 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether an object of this name is there.
+    /// Whether an object of this name exists.
     pub fn is_there(&self, name: &str) -> bool {
         self.object(name).is_some()
     }
 
-    /// What is wanted of an object.
+    /// The wish for an object.
     pub fn wished(&self, name: &str) -> Option<Wish> {
         self.wishes.borrow().get(&key(name)).cloned()
     }
 
-    /// All names that people have used: `namespace/name`.
+    /// All names that people have used, as `namespace/name`.
     pub fn names(&self) -> Vec<String> {
         let wishes = self.wishes.borrow();
         wishes.keys().map(ToString::to_string).collect()
@@ -229,13 +229,13 @@ impl Stage<'_> {
         self.world.record.add(Event::Said(key, wish));
     }
 
-    /// Somebody deletes the namespace [`FLEET`] with everything in it, and waits until it has gone.
+    /// Deletes the namespace [`FLEET`] with everything in it, and waits until it is gone.
     pub async fn end_fleet(&self) {
         self.delete_fleet().await;
         self.world.end_namespaces().await;
     }
 
-    /// Somebody deletes the namespace [`FLEET`], whose objects are deleted at once.
+    /// Deletes the namespace [`FLEET`], whose objects are deleted at once.
     pub async fn delete_fleet(&self) {
         let world = self.world;
         let names: Vec<_> = self.wishes.borrow().keys().cloned().collect();
@@ -253,7 +253,7 @@ impl Stage<'_> {
         }
     }
 
-    /// An object was deleted, which had our finalizer or not.
+    /// Records the deletion of an object; `accepted` tells whether it had our finalizer.
     fn is_deleted(&self, key: &Key, accepted: bool) {
         if accepted {
             self.change(key, |wish| wish.fate = Fate::Deleted);

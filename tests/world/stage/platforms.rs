@@ -1,4 +1,4 @@
-//! What people say of Platforms and their Secrets.
+//! Actions of people on Platforms and their Secrets.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::record::{Event, Rule};
 use crate::world::until;
 
 impl Stage<'_> {
-    /// Somebody creates all Platforms and their Secrets.
+    /// Creates all Platforms and their Secrets.
     pub(super) async fn bring_platforms(&self) {
         let all = [
             ("production", "first-secret"),
@@ -29,7 +29,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Somebody deletes the namespace [`IOT`]: the Secrets go at once, a Platform waits for whoever needs it.
+    /// Deletes the namespace [`IOT`]: the Secrets are deleted at once, a Platform waits for the objects that need it.
     pub async fn delete_iot(&self) {
         let world = self.world;
         world.people.delete_namespace(IOT).await;
@@ -37,7 +37,7 @@ impl Stage<'_> {
         world.record.take_changes(PEOPLE);
     }
 
-    /// All Platforms are given up, and the namespace is made anew with everything that was in it.
+    /// Abandons all Platforms, and creates the namespace again with everything that was in it.
     pub async fn bring_iot_back(&self) {
         for name in NAMES {
             self.give_up_platform(name).await;
@@ -50,10 +50,10 @@ impl Stage<'_> {
         }
     }
 
-    /// Somebody creates a Platform as all of them are at first.
+    /// Creates a Platform with the initial spec of all Platforms.
     pub async fn bring_platform(&self, name: &str) {
         let more = json!({
-            // The two Platforms of one application are one platform.
+            // The two Platforms of one application are the same platform.
             "endpoint": format!("https://{}.example.com:8743", application(name)),
             "guard": {"gracePeriod": "5s", "maxDeletions": BOUND},
             "inventory": {"interval": "0s"},
@@ -62,7 +62,7 @@ impl Stage<'_> {
         people.create(PLATFORMS, IOT, &platform(name, &more)).await;
     }
 
-    /// Somebody gives a Platform up although objects need it: they are held until it is there again.
+    /// Abandons a Platform although objects need it: they are held until it exists again.
     pub async fn give_up_platform(&self, name: &str) {
         let people = &self.world.people;
         if let Some(platform) = people.get(PLATFORMS, IOT, name) {
@@ -73,18 +73,18 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether a Platform is there, be it that it is to go.
+    /// Whether a Platform exists, even if it is being deleted.
     pub fn has_platform(&self, name: &str) -> bool {
         self.world.people.get(PLATFORMS, IOT, name).is_some()
     }
 
-    /// Somebody has the credential of a Platform tried.
+    /// Has the credential of a Platform tried.
     pub async fn ask_of_platform(&self, name: &str, word: &str) {
         let change = json!({"metadata": {"annotations": {REQUESTED_AT_ANNOTATION: word}}});
         self.world.people.patch(PLATFORMS, IOT, name, &change).await;
     }
 
-    /// Somebody changes the spec of a Platform.
+    /// Changes the spec of a Platform.
     pub async fn change_platform(&self, name: &str, spec: Value) {
         let rule = match spec["mode"].as_str() {
             Some("Observe") => Some(Rule::Observe),
@@ -114,7 +114,7 @@ impl Stage<'_> {
         self.rule(name, Rule::Released);
     }
 
-    /// Somebody changes a Secret, so that it has just these credentials.
+    /// Replaces a Secret, so that it has exactly these credentials.
     pub async fn put_secret(&self, name: &str, app_id: &str, words: &str) {
         self.delete_secret(name).await;
         let people = &self.world.people;
@@ -123,18 +123,18 @@ impl Stage<'_> {
             .await;
     }
 
-    /// Somebody deletes a Secret, where it is there.
+    /// Deletes a Secret, if it exists.
     pub async fn delete_secret(&self, name: &str) {
         let code = self.world.people.delete("secrets", IOT, name).await;
         assert!([200, 404].contains(&code), "{name}: {code}");
     }
 
-    /// Somebody says that each Platform, as it stands, is as it is meant to be.
+    /// Confirms every Platform as it is.
     pub async fn confirm_platforms(&self) {
         self.confirm_those(|_| true).await;
     }
 
-    /// The same of those that say that fields of theirs may be lost.
+    /// Confirms the Platforms that report a possible loss of fields.
     pub async fn confirm_lost_platforms(&self) {
         self.confirm_those(|platform| ready(platform)["reason"] == "FieldsLost")
             .await;
@@ -154,7 +154,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Releases what is held on any Platform just now.
+    /// Releases the current holds of all Platforms.
     pub async fn release_all(&self) {
         for name in NAMES {
             let people = &self.world.people;
@@ -168,8 +168,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Releases what is held until everything stands as it is wished: after a crash, what may have been sent counts once
-    /// more, and holds what the bound would let go.
+    /// Releases holds until everything is as wished: after a crash, calls that may have been sent count once more, and
+    /// the guard holds deletions that the limit would allow.
     pub async fn release_what_is_held(&self) {
         for _ in 0..20 {
             sleep(Duration::from_secs(15)).await;

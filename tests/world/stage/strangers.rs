@@ -1,4 +1,4 @@
-//! Another tenant, who names an application without having its credentials.
+//! Another tenant, who names an application without its credentials.
 
 use serde_json::{Value, json};
 use version_package_operator::api::names::{
@@ -12,7 +12,7 @@ use crate::objects::{package, platform};
 pub const STRANGE: &str = "strange";
 
 impl Stage<'_> {
-    /// A stranger brings a Platform for the first application, with a token that was made up.
+    /// Creates a stranger's Platform for the first application, with an invented token.
     pub async fn stranger(&self) {
         let means_harm = json!({
             "quota": {"calls": 1, "window": "1h"},
@@ -21,7 +21,7 @@ impl Stage<'_> {
         self.stranger_with("made-up-token", means_harm).await;
     }
 
-    /// The same with this token; `more` stands beside in the spec of the Platform.
+    /// Creates a stranger's Platform with this token; `more` is merged into its spec.
     pub async fn stranger_with(&self, token: &str, mut more: Value) {
         let world = self.world;
         world.add_namespace(STRANGE, &json!({})).await;
@@ -37,14 +37,14 @@ impl Stage<'_> {
         world.people.create(PLATFORMS, STRANGE, &theirs).await;
     }
 
-    /// An object of the stranger. Nobody who counts wants anything by it.
+    /// Creates an object of the stranger. It is no wish of our people.
     pub async fn strange(&self, name: &str, file: &str, more: &Value) {
         let mut object = package(name, "theirs", file, more);
         object["spec"]["platformRef"] = json!({"name": "theirs"});
         self.world.people.create(PACKAGES, STRANGE, &object).await;
     }
 
-    /// The stranger gives its Platform up: for its sake a credential is tried once an hour, for ever.
+    /// Deletes the stranger's Platform: for it a credential would be tried once an hour, for ever.
     pub async fn stranger_leaves(&self) {
         let people = &self.world.people;
         let theirs = people.get(PLATFORMS, STRANGE, "theirs");
@@ -56,7 +56,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Somebody passes over the claims of all objects of the stranger.
+    /// Overrules the claims of all objects of the stranger.
     pub async fn disregard_strangers(&self, names: &[String]) {
         let mut uids = Vec::new();
         for strange in ["x", "y"] {
@@ -69,7 +69,7 @@ impl Stage<'_> {
         }
     }
 
-    /// Somebody says of which application an object is.
+    /// Confirms the application of an object.
     pub async fn accept(&self, name: &str, app_id: &str) {
         let change = json!({"metadata": {"annotations": {ACCEPT_ANNOTATION: app_id}}});
         self.patch(name, &change, |_| {}).await;
