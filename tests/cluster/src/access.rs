@@ -1,4 +1,4 @@
-//! Who may do what, by the rules of roles, and the words of a refusal.
+//! Access control by the rules of roles, and the messages of refusals.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::kinds::Kind;
 use crate::refusal::Refusal;
 use crate::request::Call;
 
-/// Rules that were given to a user.
+/// The rules granted to a user.
 #[derive(Debug, Clone)]
 struct Grant {
     user: String,
@@ -14,12 +14,12 @@ struct Grant {
     rules: Vec<Value>,
 }
 
-/// All that was granted.
+/// All grants.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access(Vec<Grant>);
 
 impl Access {
-    /// Gives a user the `rules` of a role: in one namespace, or everywhere.
+    /// Grants a user the `rules` of a role, in one namespace or everywhere.
     pub fn grant(&mut self, user: &str, namespace: Option<&str>, rules: &Value) {
         self.0.push(Grant {
             user: user.to_owned(),
@@ -28,12 +28,12 @@ impl Access {
         });
     }
 
-    /// Takes everything from a user.
+    /// Revokes all grants of a user.
     pub fn revoke(&mut self, user: &str) {
         self.0.retain(|grant| grant.user != user);
     }
 
-    /// Whether a user may do it. One without a name may do everything, as an admin.
+    /// Refuses a call that no grant of the user allows. The user with an empty name is an admin and may do everything.
     pub fn check(&self, user: &str, call: &Call, kind: &Kind) -> Result<(), Refusal> {
         let selected = call.param("fieldSelector");
         let selected = selected
@@ -44,7 +44,7 @@ impl Access {
             "" => call.plural.clone(),
             sub => format!("{}/{sub}", call.plural),
         };
-        // A namespace is in itself.
+        // A namespace counts as inside of itself.
         let space = match &call.name {
             Some(name) if kind.plural == "namespaces" => Some(name.as_str()),
             _ => call.namespace.as_deref(),

@@ -1,4 +1,4 @@
-//! Policies that refuse writes, as a `ValidatingAdmissionPolicy` does.
+//! Policies that deny writes, as a `ValidatingAdmissionPolicy` does.
 
 use std::fmt;
 
@@ -7,32 +7,32 @@ use serde_json::Value;
 use crate::kinds::Kind;
 use crate::refusal::Refusal;
 
-/// A write that a policy looks at.
+/// A write in the form that a policy checks.
 #[derive(Debug)]
 pub struct Attempt<'a> {
-    /// Who writes; empty for an admin.
+    /// The user; empty for an admin.
     pub user: &'a str,
-    /// `CREATE`, `UPDATE` or `DELETE`.
+    /// The operation: `CREATE`, `UPDATE` or `DELETE`.
     pub operation: &'static str,
-    /// Plural and group, such as `versionpackages.iodm.dev`.
+    /// The plural and group, such as `versionpackages.iodm.dev`.
     pub resource: &'a str,
-    /// `status`, or empty.
+    /// The subresource `status`, or empty.
     pub subresource: &'a str,
-    /// The object as it would be; of a deletion as it is.
+    /// The object after the write; for a deletion the current one.
     pub object: &'a Value,
-    /// The object as it was.
+    /// The object before the write.
     pub old: Option<&'a Value>,
 }
 
-/// Refuses what its test finds.
+/// A policy whose condition is a function of the test.
 pub struct Policy {
-    /// Its name.
+    /// The name of the policy.
     pub name: String,
-    /// The name of its binding.
+    /// The name of the policy's binding.
     pub binding: String,
-    /// Why it refuses.
+    /// The message of a denial.
     pub message: String,
-    /// What it refuses.
+    /// Whether the policy denies a write.
     pub denies: Box<dyn Fn(&Attempt<'_>) -> bool + Send>,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// Asks all policies; `code` is what a denial without a reason of its own is answered with.
+/// Asks all policies. `code` is the answer to a denial without a reason of its own.
 pub(crate) fn admit(
     policies: &[Policy],
     attempt: &Attempt<'_>,

@@ -1,11 +1,11 @@
-//! What the built-in kinds do by themselves, as far as anybody here relies on it.
+//! The behaviour of the built-in kinds, as far as the operator relies on it.
 
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
 use crate::refusal::Cause;
 
-/// Fills in what the API server does.
+/// Fills in the defaults of a built-in kind.
 pub(crate) fn default(object: &mut Value, kind: &Kind) {
     match &*kind.plural {
         "secrets" => secret(object),
@@ -30,7 +30,7 @@ pub(crate) fn default(object: &mut Value, kind: &Kind) {
     }
 }
 
-/// An object of which nothing is set: what is no pointer there is always present.
+/// An object without any field set. Fields that aren't pointers in Go are always present.
 pub(crate) fn empty(kind: &Kind) -> Value {
     match &*kind.plural {
         "leases" => json!({"spec": {}}),
@@ -39,7 +39,7 @@ pub(crate) fn empty(kind: &Kind) -> Value {
     }
 }
 
-/// What a new object gets that nobody owns.
+/// Adds the fields of a new object that no manager owns.
 pub(crate) fn complete(object: &mut Value, kind: &Kind) {
     if kind.plural == "namespaces" {
         object["spec"]["finalizers"] = json!(["kubernetes"]);
@@ -47,7 +47,7 @@ pub(crate) fn complete(object: &mut Value, kind: &Kind) {
     }
 }
 
-/// A map without nulls; an empty one isn't kept.
+/// Removes nulls from a map, and the map where it is empty.
 fn drop_nulls(object: &mut Value, name: &str) {
     if let Some(data) = object[name].as_object_mut() {
         data.retain(|_, value| !value.is_null());
@@ -78,7 +78,7 @@ fn secret(object: &mut Value) {
     }
 }
 
-/// Base64 with padding.
+/// Encodes bytes as base64 with padding.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
@@ -97,7 +97,7 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// What is wrong with it.
+/// The causes for which an object of a built-in kind is invalid.
 pub(crate) fn check(object: &Value, kind: &Kind) -> Vec<Cause> {
     let mut causes = Vec::new();
     match &*kind.plural {
@@ -105,7 +105,7 @@ pub(crate) fn check(object: &Value, kind: &Kind) -> Vec<Cause> {
             causes.push(Cause::required("eventTime", ""));
         }
         "events" => {
-            // What is in no namespace is told of in one of these.
+            // An event about a cluster-wide object must be in one of these namespaces.
             let about = object["regarding"]["namespace"]
                 .as_str()
                 .unwrap_or_default();
@@ -128,7 +128,7 @@ pub(crate) fn check(object: &Value, kind: &Kind) -> Vec<Cause> {
     causes
 }
 
-/// The group that a refusal names: events are judged as those of the core group.
+/// The group in the message of a refusal: events are judged as those of the core group.
 pub(crate) fn group_of_refusal(kind: &Kind) -> &str {
     if kind.plural == "events" {
         ""

@@ -1,13 +1,13 @@
-//! What becomes of an object before it is judged: fields that the schema doesn't have go, and defaults are filled in.
+//! Prepares an object for validation: removes fields that the schema lacks, and fills in defaults.
 
 use serde_json::{Map, Value};
 
 use crate::schema::{Schema, Type};
 
-/// The fields at the top that no schema takes away.
+/// The top-level fields that are never removed.
 const TOP: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
-/// Takes away what the schema doesn't have; returns the paths of what went.
+/// Removes the fields that the schema lacks; returns their paths.
 pub(crate) fn prune(object: &mut Value, schema: &Schema) -> Vec<String> {
     let mut gone = Vec::new();
     let Some(fields) = object.as_object_mut() else {
@@ -56,7 +56,7 @@ fn prune_value(value: &mut Value, schema: &Schema, path: &str, gone: &mut Vec<St
     }
 }
 
-/// Takes away each `null` that may not stand there and for which there is no default.
+/// Removes each `null` that is neither nullable nor has a default.
 pub(crate) fn drop_nulls(object: &mut Value, schema: &Schema) {
     each(object, schema, &mut |fields, schema| {
         fields.retain(|name, value| {
@@ -66,7 +66,7 @@ pub(crate) fn drop_nulls(object: &mut Value, schema: &Schema) {
     });
 }
 
-/// Fills in defaults. A `null` where none may stand counts as absent.
+/// Fills in defaults. A `null` that isn't nullable counts as absent.
 pub(crate) fn default(object: &mut Value, schema: &Schema) {
     each(object, schema, &mut |fields, schema| {
         for (name, of) in &schema.properties {
@@ -80,7 +80,7 @@ pub(crate) fn default(object: &mut Value, schema: &Schema) {
     });
 }
 
-/// Does something with the fields of each object, from outside in.
+/// Calls `act` for the fields of each object, from the outside in.
 fn each(value: &mut Value, schema: &Schema, act: &mut dyn FnMut(&mut Map<String, Value>, &Schema)) {
     match value {
         Value::Object(fields) => {
@@ -102,7 +102,7 @@ fn each(value: &mut Value, schema: &Schema, act: &mut dyn FnMut(&mut Map<String,
     }
 }
 
-/// A path one field longer.
+/// The path of the field `name` below `path`.
 pub(crate) fn join(path: &str, name: &str) -> String {
     if path.is_empty() {
         name.to_owned()

@@ -1,5 +1,5 @@
-//! What controllers do beside the API server: namespaces end, and what lost its owner goes. They act when they are told
-//! to, so that whoever has the seed says when.
+//! The work of controllers: ending namespaces and garbage collection. They act only when a test calls them, so that the
+//! seed determines the order.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::state::State;
 use crate::store::{Kept, Key};
 
 impl State {
-    /// A namespace that was always there.
+    /// Adds one of the namespaces that every cluster has.
     pub(crate) fn add_namespace(&mut self, name: &str) {
         let object = json!({
             "metadata": {
@@ -23,7 +23,7 @@ impl State {
         self.store.put(Key::new("namespaces", None, name), object);
     }
 
-    /// Deletes what is in namespaces that end, and the namespaces when nothing is left.
+    /// Deletes the content of ending namespaces, and the namespaces once they are empty.
     pub(crate) fn end_namespaces(&mut self) {
         let all = self.store.at(self.store.version(), "namespaces");
         for (key, _) in all
@@ -69,7 +69,7 @@ impl State {
         }
     }
 
-    /// One round of the garbage collector; returns whether anything was left to do.
+    /// Runs one round of the garbage collector. Returns whether it changed anything.
     pub(crate) fn collect_garbage(&mut self) -> bool {
         let version = self.store.version();
         let all: Vec<(Key, Kept)> = self
@@ -97,7 +97,7 @@ impl State {
         self.store.version() != version
     }
 
-    /// Takes away the finalizers of the garbage collector once its work for an object is done.
+    /// Removes the garbage collector's finalizers once its work for an object is done.
     fn release(&mut self, key: &Key, object: &Value, all: &[(Key, Kept)]) {
         let uid = meta::text(object, "uid");
         let finalizers = meta::finalizers(object);

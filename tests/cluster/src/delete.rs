@@ -1,4 +1,4 @@
-//! Deletion: at once, or marked as long as finalizers stand there.
+//! Deletion: immediate, or a mark while finalizers remain.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::state::State;
 use crate::write::Write;
 use crate::{events, meta};
 
-/// The finalizers by which the garbage collector is asked.
+/// The finalizers that ask the garbage collector for its work.
 pub(crate) const ORPHAN: &str = "orphan";
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 
-/// How something is to be deleted.
+/// The options of a deletion.
 struct Options(Value);
 
 impl Options {
@@ -40,7 +40,7 @@ impl Options {
         self.0["preconditions"][name].as_str()
     }
 
-    /// The finalizers that an object has after it was asked for.
+    /// The finalizers of an object after the deletion was requested.
     fn finalizers<'a>(&self, present: Vec<&'a str>) -> Vec<&'a str> {
         let mut rest = present;
         let policy = self.0["propagationPolicy"].as_str();
@@ -135,7 +135,7 @@ impl State {
         Ok((200, decode(kind, &kept)))
     }
 
-    /// Marks an object for deletion, if it isn't yet.
+    /// Marks an object for deletion, unless it is marked already.
     fn mark(&self, object: &mut Value) {
         if meta::is_going(object) {
             return;
@@ -185,7 +185,7 @@ impl State {
     }
 }
 
-/// A precondition that isn't met; the kind stands where the resource does elsewhere.
+/// The refusal for an unmet precondition. Its message holds the kind where other messages hold the resource.
 fn unmet(kind: &Kind, name: &str, why: &str) -> Refusal {
     let dot = if kind.group.is_empty() { "" } else { "." };
     let (called, group) = (&kind.called, &kind.group);

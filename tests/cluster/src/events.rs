@@ -1,11 +1,11 @@
-//! Events have two groups and one store: what is written as one is read as the other.
+//! Events have two groups and one store: an event written in one group can be read in the other.
 
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
 use crate::request::Call;
 
-/// The names of fields in `events.k8s.io` and in the core group.
+/// The names of a field in `events.k8s.io` and in the core group.
 const NAMES: [(&str, &str); 7] = [
     ("note", "message"),
     ("regarding", "involvedObject"),
@@ -20,7 +20,7 @@ fn is_event(call: &Call) -> bool {
     call.plural == "events" && ["", "events.k8s.io"].contains(&&*call.group)
 }
 
-/// Group and version under which an object is shown.
+/// The apiVersion under which the path of a call shows an object.
 pub(crate) fn version(kind: &Kind, call: &Call) -> String {
     if is_event(call) && call.group.is_empty() {
         "v1".to_owned()
@@ -29,7 +29,7 @@ pub(crate) fn version(kind: &Kind, call: &Call) -> String {
     }
 }
 
-/// An object as the path of a call shows it.
+/// An object in the form that the path of a call shows.
 pub(crate) fn shown(mut object: Value, call: &Call) -> Value {
     if !is_event(call) {
         return object;
@@ -45,7 +45,7 @@ pub(crate) fn shown(mut object: Value, call: &Call) -> Value {
     object
 }
 
-/// An object as it is kept.
+/// Converts an object to the form in which it is stored.
 pub(crate) fn kept(object: &mut Value, call: &Call) {
     if is_event(call) && call.group.is_empty() {
         rename(object, |(new, old)| (old, new));

@@ -1,4 +1,4 @@
-//! Sets of fields, as they stand in `managedFields`.
+//! Sets of fields, as in `managedFields`.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use crate::schema::Schema;
 pub(crate) enum Step {
     /// A field, or a key of a map.
     Field(String),
-    /// An item of a list by its keys, as JSON.
+    /// An item of a list with keys: its keys, as JSON.
     Keys(String),
-    /// An item of a set, as JSON.
+    /// An item of a set: its value, as JSON.
     Value(String),
 }
 
@@ -37,7 +37,7 @@ impl Step {
         }
     }
 
-    /// As it stands in the text of a conflict.
+    /// The step in the message of a conflict.
     pub fn told(&self) -> String {
         match self {
             Self::Field(name) => format!(".{name}"),
@@ -80,7 +80,7 @@ impl Fields {
         }
     }
 
-    /// The set of one path of names.
+    /// A set of the given paths.
     pub fn of(paths: &[&[&str]]) -> Self {
         let mut fields = Self::default();
         for path in paths {
@@ -90,12 +90,12 @@ impl Fields {
         fields
     }
 
-    /// Whether the step itself is in it.
+    /// Whether the set contains the step itself.
     pub fn has(&self, step: &Step) -> bool {
         self.steps.get(step).is_some_and(|node| node.member)
     }
 
-    /// What is below a step.
+    /// The part of the set below a step.
     pub fn below(&self, step: &Step) -> Option<&Self> {
         let below = self.steps.get(step).map(|node| &node.below);
         below.filter(|below| !below.is_empty())
@@ -135,7 +135,7 @@ impl Fields {
         Self { steps }
     }
 
-    /// Without the paths of `other` and all below them.
+    /// The set without the paths of `other` and all paths below them.
     pub fn without(&self, other: &Self) -> Self {
         let mut steps = BTreeMap::new();
         for (step, node) in &self.steps {
@@ -153,7 +153,7 @@ impl Fields {
         Self { steps }
     }
 
-    /// With every step that has something below it and that the schema has as a field.
+    /// The set with every step added that has members below it and is a field of the schema.
     pub fn with_named(&self, schema: Option<&Schema>) -> Self {
         let mut steps = BTreeMap::new();
         for (step, node) in &self.steps {
@@ -173,7 +173,7 @@ impl Fields {
         Self { steps }
     }
 
-    /// Every path in it, as a conflict tells them.
+    /// Every path of the set, as in the message of a conflict.
     pub fn told(&self) -> Vec<String> {
         let mut all = Vec::new();
         self.tell("", &mut all);
@@ -181,7 +181,7 @@ impl Fields {
     }
 
     fn tell(&self, path: &str, all: &mut Vec<String>) {
-        // Members come before what is below others.
+        // Members come before the paths below other steps.
         for (step, node) in &self.steps {
             if node.member {
                 all.push(format!("{path}{}", step.told()));
@@ -192,7 +192,7 @@ impl Fields {
         }
     }
 
-    /// From `fieldsV1`.
+    /// Parses `fieldsV1`.
     pub fn read(value: &Value) -> Self {
         let mut steps = BTreeMap::new();
         for (text, below) in value.as_object().into_iter().flatten() {
@@ -207,7 +207,7 @@ impl Fields {
         Self { steps }
     }
 
-    /// As `fieldsV1`.
+    /// The set as `fieldsV1`.
     pub fn write(&self) -> Value {
         let mut fields = Map::new();
         for (step, node) in &self.steps {
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_is_read_as_it_is_written() {
+    fn a_written_set_is_read_back_unchanged() {
         let text = json!({"f:metadata": {"f:labels": {".": {}, "f:a": {}}}, "f:status": {"f:conditions": {
             "k:{\"type\":\"Ready\"}": {".": {}, "f:type": {}}}}});
         let fields = Fields::read(&text);

@@ -1,4 +1,4 @@
-//! The kinds that are served: those that are built in, and those that definitions add.
+//! The served kinds: built-in ones, and those of the definitions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -19,29 +19,29 @@ pub(crate) struct Kind {
     pub group: String,
     pub version: String,
     pub plural: String,
-    /// What its objects call it.
+    /// The kind's name, as in the field `kind` of its objects.
     pub called: String,
     pub namespaced: bool,
-    /// Whether the status is written by itself.
+    /// Whether the kind has a status subresource.
     pub has_status: bool,
-    /// Whether a write may come without a version.
+    /// Whether a write may omit the resourceVersion.
     pub unconditional: bool,
-    /// Whether a PUT of what isn't there creates it.
+    /// Whether a PUT creates a missing object.
     pub put_creates: bool,
-    /// Whether it comes from a definition, with a generation, and pruned and judged by its schema.
+    /// Whether the kind has a definition: its objects have a generation, and are pruned and validated by its schema.
     pub custom: bool,
-    /// Fields by which it can be selected beside name and namespace.
+    /// The selectable fields besides name and namespace.
     pub selectable: Vec<String>,
-    /// What is in it beside the metadata.
+    /// The schema of the fields besides the metadata.
     pub schema: Schema,
-    /// The same with everything that every object has.
+    /// The schema including the metadata.
     pub whole: Schema,
-    /// What its definition says; null where it is built in.
+    /// The definition; null for a built-in kind.
     definition: Value,
 }
 
 impl Kind {
-    /// Group and version.
+    /// The group and version.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.clone()
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// The plural with its group.
+    /// The plural with the group.
     pub fn resource(&self) -> String {
         if self.group.is_empty() {
             self.plural.clone()
@@ -59,7 +59,7 @@ impl Kind {
         }
     }
 
-    /// The fields that nobody owns who writes to a part of it.
+    /// The fields that a writer of the status or of the rest doesn't own.
     pub fn ignored(&self, status: bool) -> Fields {
         match (self.has_status, status) {
             (false, _) => Fields::default(),
@@ -68,7 +68,7 @@ impl Kind {
         }
     }
 
-    /// From a definition.
+    /// The kind of a definition.
     fn read(definition: &Value) -> Option<Self> {
         let spec = &definition["spec"];
         let version = spec["versions"].as_array()?.first()?;
@@ -132,13 +132,13 @@ impl Kind {
 #[derive(Debug, Clone)]
 pub(crate) struct Kinds(BTreeMap<String, Arc<Kind>>);
 
-/// The definitions themselves.
+/// The resource of the definitions themselves.
 pub(crate) const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
-/// Events as they are kept.
+/// The resource under which events are stored.
 pub(crate) const EVENTS: &str = "events.events.k8s.io";
 
 impl Kinds {
-    /// Those that are built in.
+    /// The built-in kinds.
     pub fn built_in() -> Self {
         static ALL: LazyLock<Kinds> = LazyLock::new(Kinds::make);
         ALL.clone()
@@ -195,7 +195,7 @@ impl Kinds {
         Self(all.collect())
     }
 
-    /// Takes in a definition as it is now. One that says the same is the same kind: its watches go on.
+    /// Adds or updates the kind of a definition. An unchanged definition keeps its kind, so that watches go on.
     pub fn define(&mut self, definition: &Value) {
         if let Some(kind) = Kind::read(definition) {
             let known = self.0.get(&kind.resource());
@@ -205,7 +205,7 @@ impl Kinds {
         }
     }
 
-    /// Forgets the kind of a definition.
+    /// Removes the kind of a definition.
     pub fn forget(&mut self, resource: &str) {
         self.0.remove(resource);
     }
@@ -228,7 +228,7 @@ impl Kinds {
     }
 }
 
-/// The status of a definition that is served.
+/// Sets the status of a definition that is served.
 pub(crate) fn established(definition: &mut Value, now: &str) {
     let names = definition["spec"]["names"].clone();
     let condition = |type_: &str, reason: &str, message: &str| json!({"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": now});

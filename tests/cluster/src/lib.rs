@@ -1,8 +1,8 @@
 //! A Kubernetes API server in memory, for tests in simulated time.
 //!
-//! It is a service from requests to answers, so that a `kube::Client` can be put on it. Time and chance come from whoever
-//! makes it and everything is kept in order: the same requests give the same answers, byte for byte. A differential test
-//! (`tests/cluster_agrees` of the root package) holds it to the real kube-apiserver.
+//! The server is a service from requests to answers that a `kube::Client` can use. Its creator supplies time and random
+//! numbers, and everything is ordered: the same requests give the same answers, byte for byte. A differential test
+//! (`tests/cluster_agrees` of the root package) compares the server with the real kube-apiserver.
 #![doc = include_str!("../NOT_MODELLED.md")]
 
 mod access;
@@ -46,26 +46,26 @@ pub use watch::Body;
 use state::State;
 use store::{Key, Store};
 
-/// A cluster: what its API server keeps, and what its controllers would do.
+/// A cluster: the store of the API server and the work of the controllers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Cluster(Arc<Mutex<State>>);
 
-/// The store as it was at some time.
+/// A saved state of the store.
 #[derive(Debug, Clone)]
 pub struct Saved(Store);
 
 /// A change of one object.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Its resource, such as `secrets`, without the group.
+    /// The resource, such as `secrets`, without the group.
     pub resource: String,
-    /// Its namespace, where it has one.
+    /// The namespace; `None` for a cluster-wide object.
     pub namespace: Option<String>,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// As it was kept before.
+    /// The object before the change; `None` where it was created.
     pub before: Option<Arc<Value>>,
-    /// As it is kept now.
+    /// The object after the change; `None` where it was deleted.
     pub after: Option<Arc<Value>>,
 }
 
@@ -93,7 +93,8 @@ impl Change {
 }
 
 impl Cluster {
-    /// An empty one, with the namespaces that each has. `clock` tells the time, `seed` makes uids and generated names.
+    /// A cluster with only the standard namespaces. `clock` returns the time; `seed` determines uids and generated
+    /// names.
     pub fn new(clock: impl Fn() -> Timestamp + Send + 'static, seed: u64) -> Self {
         Self(Arc::new(Mutex::new(State::new(Box::new(clock), seed))))
     }
@@ -102,52 +103,52 @@ impl Cluster {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The API server as an admin sees it, who may do everything.
+    /// The API server for an admin, who may do everything.
     pub fn admin(&self) -> Server {
         Server::new(self.clone(), "")
     }
 
-    /// The API server as a user sees it, who may do what was granted.
+    /// The API server for a user, who may do what was granted.
     pub fn user(&self, name: &str) -> Server {
         Server::new(self.clone(), name)
     }
 
-    /// Gives a user the `rules` of a Role in a namespace, or of a `ClusterRole` everywhere.
+    /// Grants a user the `rules` of a Role in a namespace, or of a `ClusterRole` everywhere.
     pub fn grant(&self, user: &str, namespace: Option<&str>, rules: &Value) {
         self.state().access.grant(user, namespace, rules);
     }
 
-    /// Takes from a user all that was granted.
+    /// Revokes all grants of a user.
     pub fn revoke(&self, user: &str) {
         self.state().access.revoke(user);
     }
 
-    /// Refuses writes by a policy from now on.
+    /// Adds an admission policy.
     pub fn add_policy(&self, policy: Policy) {
         self.state().policies.push(policy);
     }
 
-    /// Takes a policy away.
+    /// Removes an admission policy.
     pub fn remove_policy(&self, name: &str) {
         self.state().policies.retain(|policy| policy.name != name);
     }
 
-    /// Lets it behave as the real one doesn't.
+    /// Switches on a deviation from the real API server.
     pub fn set_naive(&self, naive: Option<Naive>) {
         self.state().naive = naive;
     }
 
-    /// Forgets all changes up to now, as etcd does from time to time: older versions are answered with 410.
+    /// Forgets all changes so far, as etcd does from time to time. Older versions are then answered with 410.
     pub fn compact(&self) {
         self.state().store.compact();
     }
 
-    /// The store as it is now.
+    /// Saves the store.
     pub fn save(&self) -> Saved {
         Saved(self.state().store.clone())
     }
 
-    /// Puts a store back. All watches end.
+    /// Restores a saved store. All watches end.
     pub fn restore(&self, saved: &Saved) {
         let mut state = self.state();
         state.store = saved.0.clone();
@@ -156,24 +157,24 @@ impl Cluster {
         state.wake();
     }
 
-    /// Ends all watches, as an API server that restarts does.
+    /// Ends all watches, as a restart of the API server does.
     pub fn end_watches(&self) {
         let mut state = self.state();
         state.epoch += 1;
         state.wake();
     }
 
-    /// Does what the namespace controller would: empties namespaces that end, and ends those that are empty.
+    /// Runs the namespace controller: empties ending namespaces, and removes empty ones.
     pub fn end_namespaces(&self) {
         self.state().end_namespaces();
     }
 
-    /// Does what the garbage collector would, until nothing is left to do.
+    /// Runs the garbage collector until nothing is left to do.
     pub fn collect_garbage(&self) {
         while self.state().collect_garbage() {}
     }
 
-    /// The rules of the served definitions that have no function here: there must be none.
+    /// The validation rules of the definitions without an implementation here. A test asserts that there are none.
     pub fn unknown_rules(&self) -> Vec<String> {
         let state = self.state();
         let kinds = state.kinds.all();
@@ -190,7 +191,7 @@ impl Cluster {
             .any(|kept| !kept.object["metadata"]["deletionTimestamp"].is_null())
     }
 
-    /// An object as an admin reads it; `plural` without the group. `None` where it isn't there.
+    /// The current object as an admin reads it; `plural` without the group. `None` where it doesn't exist.
     pub fn object(&self, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value> {
         let state = self.state();
         let kind = state.kinds.all().find(|kind| kind.plural == plural)?;
@@ -200,14 +201,14 @@ impl Cluster {
         Some(read::decode(kind, kept))
     }
 
-    /// All changes after a version, as far as they aren't compacted.
+    /// All changes after a version that aren't compacted.
     pub fn changes_since(&self, version: u64) -> Vec<Change> {
         let state = self.state();
         let changes = state.store.since(version).iter();
         changes.map(Change::of).collect()
     }
 
-    /// The newest version.
+    /// The newest version of the store.
     pub fn version(&self) -> u64 {
         self.state().store.version()
     }

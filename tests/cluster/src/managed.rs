@@ -1,4 +1,4 @@
-//! Who owns which field: what an update takes over, and what an apply gives, takes and removes.
+//! Ownership of fields: what an update takes over, and what an apply adds, takes over and removes.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,20 +10,20 @@ use crate::refusal::Refusal;
 use crate::schema::Schema;
 use crate::typed;
 
-/// The manager of what stood there before anybody applied.
+/// The manager of fields that existed before the first apply.
 const BEFORE: &str = "before-first-apply";
 
-/// Who wrote, and how.
+/// The identity of a manager, and its kind of write.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Manager {
     pub applies: bool,
     pub name: String,
-    /// Empty for those who apply: they stay the same manager whichever version they use.
+    /// The apiVersion; empty for a manager that applies, as it stays the same one in every version.
     pub version: String,
     pub subresource: String,
 }
 
-/// What one of them owns.
+/// The fields that a manager owns.
 #[derive(Debug, Clone, PartialEq)]
 struct Owned {
     version: String,
@@ -35,11 +35,11 @@ struct Owned {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Managers(BTreeMap<Manager, Owned>);
 
-/// How the fields of a kind are looked at in one request.
+/// The view of one request on the fields of a kind.
 pub(crate) struct View<'a> {
-    /// The whole object, metadata included.
+    /// The schema of the whole object, including the metadata.
     pub schema: &'a Schema,
-    /// What nobody owns who writes to this part of the object.
+    /// The fields that a writer of this part of the object doesn't own.
     pub ignored: &'a Fields,
     pub version: &'a str,
     pub now: &'a str,
@@ -80,7 +80,7 @@ impl Managers {
         self.0.is_empty()
     }
 
-    /// Puts them into an object.
+    /// Writes the managers into an object.
     pub fn write(&self, object: &mut Value) {
         let Some(metadata) = object["metadata"].as_object_mut() else {
             return;
@@ -95,10 +95,10 @@ impl Managers {
         }
     }
 
-    /// Takes in what an update changed.
+    /// Records the changes of an update.
     pub fn update(&mut self, old: &Value, new: &Value, manager: Manager, view: &View<'_>) {
         let is_new = old["metadata"]["uid"].is_null();
-        // What can't be read by the schema is let pass: it is about to be refused, or isn't kept.
+        // An object that doesn't fit the schema is ignored: it is about to be refused, or isn't stored.
         let reads = |object| typed::fits(object, view.schema);
         if (self.is_empty() && !is_new) || !reads(old) || !reads(new) {
             return;
@@ -129,7 +129,7 @@ impl Managers {
         self.0.retain(|_, owned| !owned.fields.is_empty());
     }
 
-    /// What becomes of `live` when `applied` is applied.
+    /// The result of applying `applied` to `live`.
     pub fn apply(
         &mut self,
         live: &Value,
@@ -181,7 +181,7 @@ impl Managers {
         Ok(object)
     }
 
-    /// Removes what the manager applied before and no longer does, unless somebody else owns it.
+    /// Removes the fields that the manager applied before and applies no longer, unless another manager owns them.
     fn prune(&self, merged: &Value, last: &Fields, own: &Fields, schema: &Schema) -> Value {
         let some = Some(schema);
         let last = last.with_named(some);
@@ -212,7 +212,7 @@ fn entry((manager, owned): (&Manager, &Owned)) -> Value {
     entry
 }
 
-/// What the API server itself sets, and nobody owns.
+/// The fields that the API server sets itself, and that nobody owns.
 static STRIPPED: LazyLock<Fields> = LazyLock::new(|| {
     Fields::of(&[
         &["apiVersion"],
@@ -230,7 +230,7 @@ static STRIPPED: LazyLock<Fields> = LazyLock::new(|| {
     ])
 });
 
-/// The words of a conflict between managers.
+/// The refusal for a conflict between managers.
 fn refused(conflicts: &[(&Manager, Fields)], view: &View<'_>) -> Refusal {
     let mut causes = Vec::new();
     let mut lines = Vec::new();

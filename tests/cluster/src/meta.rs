@@ -1,4 +1,4 @@
-//! What is true of the metadata of every object.
+//! The rules for the metadata of every object.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ const LABEL_NAME: &str = "a lowercase RFC 1123 label must consist of lower case 
 const KEY: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/// What can't be changed by anybody.
+/// The immutable metadata fields.
 const IMMUTABLE: [&str; 6] = [
     "name",
     "namespace",
@@ -22,7 +22,7 @@ const IMMUTABLE: [&str; 6] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// A text of the metadata; empty where there is none.
+/// A string of the metadata; empty where it is absent.
 pub(crate) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
     object["metadata"][name].as_str().unwrap_or_default()
 }
@@ -39,7 +39,7 @@ pub(crate) fn is_going(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
 
-/// Why the metadata can't be read: its fields have types too.
+/// The type error in the metadata; `None` where there is none.
 pub(crate) fn misread(object: &Value) -> Option<String> {
     let metadata = match &object["metadata"] {
         Value::Null => return None,
@@ -103,7 +103,7 @@ fn go_kind(value: &Value) -> &'static str {
     }
 }
 
-/// Takes away what is empty, as reading and writing the metadata does.
+/// Removes empty values, as a decode and encode of the metadata does.
 pub(crate) fn tidy(object: &mut Value) {
     let known = &crate::shapes::METADATA;
     let Some(metadata) = object["metadata"].as_object_mut() else {
@@ -134,7 +134,7 @@ pub(crate) fn tidy(object: &mut Value) {
     });
 }
 
-/// The fields that no metadata has.
+/// The names of unknown metadata fields.
 pub(crate) fn unknown(object: &Value) -> Vec<String> {
     let known = &crate::shapes::METADATA.properties;
     let names = object["metadata"].as_object().into_iter().flatten();
@@ -142,7 +142,7 @@ pub(crate) fn unknown(object: &Value) -> Vec<String> {
     odd.map(|(name, _)| format!("metadata.{name}")).collect()
 }
 
-/// Takes away what only the API server sets.
+/// Removes the metadata that only the API server sets.
 pub(crate) fn wipe(object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         for name in [
@@ -155,7 +155,7 @@ pub(crate) fn wipe(object: &mut Value) {
     }
 }
 
-/// Everything that is wrong with the metadata of a new object.
+/// The causes for which the metadata of a new object is invalid.
 pub(crate) fn check(object: &Value, kind: &Kind) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = text(object, "name");
@@ -223,7 +223,7 @@ fn is_part(text: &str) -> bool {
         && text.chars().all(inner)
 }
 
-/// Everything that an update may not do to the metadata.
+/// The causes for which an update of the metadata is invalid.
 pub(crate) fn check_update(new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let going = is_going(old);

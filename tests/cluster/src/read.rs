@@ -1,4 +1,4 @@
-//! Reading: one object, a list with its pages, and the events of a watch.
+//! Reads: one object, the pages of a list, and the events of a watch.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::state::State;
 use crate::store::{Change, Kept, Key};
 use crate::{coerce, events, meta};
 
-/// What is told of an object: all, or its metadata alone.
+/// The form of an object in an answer: whole, or only its metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Whole,
@@ -38,11 +38,11 @@ impl Form {
     }
 }
 
-/// An object as its kind shows it today: pruned, with defaults, and with its version.
+/// An object as its kind shows it now: pruned, with defaults and with its version.
 pub(crate) fn decode(kind: &Arc<Kind>, kept: &Kept) -> Value {
     let read = || (Arc::clone(kind), read(kind, kept));
     let (shown_by, shown) = kept.shown.get_or_init(read);
-    // A definition may have changed since.
+    // The definition may have changed since.
     if Arc::ptr_eq(shown_by, kind) {
         shown.clone()
     } else {
@@ -68,7 +68,7 @@ impl State {
     pub(crate) fn get(&self, call: &Call, kind: &Arc<Kind>, name: &str) -> Result<Value, Refusal> {
         let kept = self.store.get(&Self::key(call, kind, name));
         let kept = kept.ok_or_else(|| {
-            // Of an event it is the group of the path that has none.
+            // The refusal for an event names the group of the path, which may be the core group.
             let mut asked = Kind::clone(kind);
             asked.group.clone_from(&call.group);
             Refusal::not_found(&asked, name)
@@ -134,7 +134,7 @@ impl State {
         Ok(json!({"kind": called, "apiVersion": of, "metadata": metadata, "items": items}))
     }
 
-    /// The version that a list is of, and the path after which it goes on.
+    /// The version of a list, and the path after which the page begins.
     fn place(&self, call: &Call) -> Result<(u64, String), Refusal> {
         let now = self.store.version();
         let token = call.param("continue");
@@ -169,7 +169,7 @@ impl State {
     }
 }
 
-/// A version that can't be read.
+/// The message for an unreadable version.
 pub(crate) fn unparsed(version: &str) -> String {
     format!(
         "resourceVersion: Invalid value: {version:?}: strconv.ParseUint: parsing {version:?}: invalid syntax"
@@ -188,12 +188,12 @@ fn too_large(version: u64, now: u64) -> Refusal {
     }
 }
 
-/// A version of which nothing is known any more.
+/// The refusal for a compacted version.
 pub(crate) fn expired(words: &str) -> Refusal {
     Refusal::new(410, "Expired", words)
 }
 
-/// Where a list goes on, in hexadecimal so that nobody reads it.
+/// A continue token, in hexadecimal so that clients treat it as opaque.
 fn token(version: u64, path: &str) -> String {
     let text = format!("{version} {path}");
     let digits = text.bytes().map(|byte| format!("{byte:02x}"));
@@ -208,7 +208,7 @@ fn untoken(token: &str) -> Option<(u64, String)> {
     Some((version.parse().ok()?, path.to_owned()))
 }
 
-/// What a watch is of.
+/// The subject of a watch.
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {
     pub resource: String,
@@ -218,7 +218,7 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// The event of a change, if it is of what is watched.
+    /// The watch event of a change; `None` where the change is of another object.
     pub fn event(&self, change: &Change, kind: &Arc<Kind>) -> Option<Value> {
         if change.key.resource != self.resource || !change.key.is_in(self.namespace.as_deref()) {
             return None;
@@ -243,7 +243,7 @@ impl Watched {
         json!({"type": called, "object": object})
     }
 
-    /// How far it has come.
+    /// A bookmark for a version.
     pub fn bookmark(&self, kind: &Kind, version: u64) -> Value {
         let metadata = json!({"resourceVersion": version.to_string()});
         let object = json!({
@@ -253,7 +253,7 @@ impl Watched {
         json!({"type": "BOOKMARK", "object": object})
     }
 
-    /// What there is when a watch begins without a version.
+    /// The initial events of a watch without a version.
     pub fn present(&self, state: &State, kind: &Arc<Kind>) -> Vec<Value> {
         let all = state.store.at(state.store.version(), &self.resource);
         let own = all
@@ -268,19 +268,19 @@ impl Watched {
 }
 
 impl State {
-    /// Where an object of a call stands.
+    /// The key of the object `name` of a call.
     pub(crate) fn key(call: &Call, kind: &Kind, name: &str) -> Key {
         let space = call.namespace.as_deref().filter(|_| kind.namespaced);
         Key::new(&kind.resource(), space, name)
     }
 
-    /// The namespace of an object, as it is now.
+    /// Whether a namespace is being deleted; `None` where it doesn't exist.
     pub(crate) fn namespace_is_going(&self, name: &str) -> Option<bool> {
         let kept = self.store.get(&Key::new("namespaces", None, name))?;
         Some(meta::is_going(&kept.object))
     }
 
-    /// The kind under which a path is served: events have two.
+    /// The kind that a path serves. Events have two paths.
     pub(crate) fn kind_of(&self, call: &Call) -> Option<std::sync::Arc<Kind>> {
         if call.group.is_empty() && call.plural == "events" {
             return self.kinds.get(EVENTS);

@@ -1,14 +1,14 @@
-//! Refusals as the API server words them.
+//! Refusals with the messages of the API server.
 
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
 
-/// A request that was refused: a `Status` in the making.
+/// A refused request, the source of a `Status`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Refusal {
     pub code: u16,
-    /// Empty where the API server gives none.
+    /// The reason; empty where the API server sets none.
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Value>,
@@ -16,7 +16,7 @@ pub(crate) struct Refusal {
     pub metadata: Value,
 }
 
-/// What is wrong with one field.
+/// The error of one field.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cause {
     pub reason: &'static str,
@@ -54,7 +54,7 @@ impl Cause {
     }
 }
 
-/// A value as it stands in a message: objects and lists are compact JSON.
+/// A value in a message: objects and lists are compact JSON.
 fn shown(value: &Value) -> String {
     value.to_string()
 }
@@ -74,7 +74,7 @@ impl Refusal {
         Self::new(400, "BadRequest", message)
     }
 
-    /// A failure that the API server has no words of its own for.
+    /// A failure for which the API server has no message of its own.
     pub fn plain(message: impl Into<String>) -> Self {
         Self::new(500, "", message)
     }
@@ -84,7 +84,7 @@ impl Refusal {
         Self::new(404, "NotFound", message).of(kind, name, &kind.plural)
     }
 
-    /// There is one of the name; `going` where it is being deleted.
+    /// The refusal to create an existing object; `going` where it is being deleted.
     pub fn exists(kind: &Kind, name: &str, going: bool) -> Self {
         let going = if going {
             "object is being deleted: "
@@ -95,7 +95,7 @@ impl Refusal {
         Self::new(409, "AlreadyExists", message).of(kind, name, &kind.plural)
     }
 
-    /// The same where the name was to be made up.
+    /// The same for a generated name.
     pub fn once_more(mut self) -> Self {
         self.message += ", the server was not able to generate a unique name for the object";
         if let Some(details) = &mut self.details {
@@ -125,7 +125,7 @@ impl Refusal {
         Self::new(403, "Forbidden", message).of(kind, name, &kind.plural)
     }
 
-    /// Refused for its fields; `called` is the kind, or the resource where the storage refuses.
+    /// The refusal of an invalid object; `called` is the kind, or the resource where the storage refuses.
     pub fn invalid(group: &str, called: &str, name: &str, causes: &[Cause]) -> Self {
         let dot = if group.is_empty() { "" } else { "." };
         let mut told: Vec<String> = Vec::new();
@@ -156,7 +156,7 @@ impl Refusal {
         }
     }
 
-    /// The same with causes.
+    /// The refusal with these causes.
     pub fn because(mut self, causes: Value) -> Self {
         let details = self.details.get_or_insert_with(|| json!({}));
         details["causes"] = causes;
@@ -178,7 +178,7 @@ impl Refusal {
     }
 }
 
-/// Details leave out what they have no word for.
+/// Removes empty strings, as details omit them.
 pub(crate) fn without_empty(mut details: Value) -> Value {
     if let Some(fields) = details.as_object_mut() {
         fields.retain(|_, value| value != "");

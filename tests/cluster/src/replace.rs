@@ -203,10 +203,10 @@ impl State {
     }
 }
 
-/// The object of the name has another uid than the one that is to be replaced.
+/// The refusal to replace an object with another uid.
 fn another(write: &Write<'_>, name: &str, wanted: &str, uid: &str) -> Refusal {
     let (kind, path) = (write.kind, &write.key.path);
-    // What is only tried meets the object before the store does.
+    // A dry run is refused before it reaches the store.
     let store = if write.call.is_tried() {
         ""
     } else {
@@ -223,7 +223,7 @@ fn another(write: &Write<'_>, name: &str, wanted: &str, uid: &str) -> Refusal {
     Refusal::conflict(kind, name, &why)
 }
 
-/// What a patch made isn't of the kind.
+/// The refusal of a patch whose result doesn't fit the kind.
 fn misfit(patched: &str, why: &str) -> Refusal {
     let why = format!("Invalid value: {patched:?}: {why}");
     Refusal::invalid("", "", "", &[Cause::new("FieldValueInvalid", "patch", why)])
@@ -293,7 +293,7 @@ fn no_type(field: &str) -> Refusal {
     refusal.because(json!([{"message": words}]))
 }
 
-/// What was kept, for those who compare.
+/// The version of a stored object, as text.
 pub(crate) fn version_of(kept: &Kept) -> String {
     kept.version.to_string()
 }

@@ -1,4 +1,4 @@
-//! A request as the API server understands its path, query and headers.
+//! A request as the API server reads its path, query and headers.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::refusal::Refusal;
 
-/// A request for something that has a kind.
+/// A request for a resource.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub method: Method,
@@ -20,14 +20,14 @@ pub(crate) struct Call {
     pub subresource: String,
     pub query: BTreeMap<String, String>,
     pub content_type: String,
-    /// Whether the answer is to have nothing but the metadata.
+    /// Whether the answer is to hold only the metadata.
     pub metadata_only: bool,
     pub agent: String,
     pub body: Vec<u8>,
 }
 
 impl Call {
-    /// From a request; `None` where the path has no kind.
+    /// Parses a request; `None` where the path has no resource.
     pub fn read(parts: &http::request::Parts, body: Vec<u8>) -> Option<Self> {
         let mut path = parts.uri.path().trim_start_matches('/').split('/');
         let (group, version) = match path.next()? {
@@ -38,7 +38,7 @@ impl Call {
         let rest: Vec<String> = path.map(decoded).collect();
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let (namespace, rest) = match rest[..] {
-            // A namespace itself, and what is in it.
+            // A namespace itself, and the objects in it.
             ["namespaces", space, ref rest @ ..]
                 if !rest.is_empty() && !["status", "finalize"].contains(&rest[0]) =>
             {
@@ -78,8 +78,8 @@ impl Call {
         matches!(self.param(name), "true" | "1")
     }
 
-    /// Whether it is only tried. The options of a DELETE stand in its body, where it has one, and those of the query count for
-    /// nothing then.
+    /// Whether the request is a dry run. The options of a DELETE are in its body, where it has one; those in the query
+    /// are then ignored.
     pub fn is_tried(&self) -> bool {
         if self.method == Method::DELETE && !self.body.is_empty() {
             let options: Value = serde_json::from_slice(&self.body).unwrap_or_default();
@@ -93,7 +93,7 @@ impl Call {
         self.method == Method::GET && self.name.is_none() && self.flag("watch")
     }
 
-    /// What the request does, as roles name it.
+    /// The verb of the request, as in roles.
     pub fn verb(&self) -> &'static str {
         match (self.method.as_str(), &self.name) {
             ("GET", None) if self.is_watch() => "watch",
@@ -108,7 +108,7 @@ impl Call {
         }
     }
 
-    /// Who writes.
+    /// The field manager of the request.
     pub fn manager(&self) -> String {
         let named = self.param("fieldManager");
         if named.is_empty() {
@@ -118,7 +118,7 @@ impl Call {
         }
     }
 
-    /// The body of a create or replace.
+    /// Parses the body of a create or replace.
     pub fn object(&self, kind: &str) -> Result<Value, Refusal> {
         let unreadable = |why: String| {
             Refusal::bad_request(format!(
@@ -144,7 +144,7 @@ fn pairs(query: &str) -> BTreeMap<String, String> {
     pairs.map(split).collect()
 }
 
-/// A text without percent escapes.
+/// Decodes percent escapes.
 fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

@@ -1,4 +1,4 @@
-//! The CEL rules of the definitions, one function for each text. A text that isn't here fails a test.
+//! The CEL rules of the definitions, one function for each text. A rule without a function fails a test.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use regex::Regex;
 use serde_json::Value;
 
-/// A rule: whether it holds for a value, and for what it was before.
+/// A rule: whether it holds for a value and its previous value.
 pub(crate) type Holds = fn(&Value, Option<&Value>) -> bool;
 
-/// The function of a text.
+/// The function of a rule.
 pub(crate) fn find(text: &str) -> Option<Holds> {
     let found = RULES.iter().find(|(known, _)| *known == text);
     found.map(|(_, rule)| *rule)
@@ -97,7 +97,7 @@ fn matches(value: &Value, pattern: &'static str) -> bool {
     known.entry(pattern).or_insert(regex).is_match(text)
 }
 
-/// A time by RFC 3339, as the API server takes it.
+/// Parses a time in RFC 3339, as the API server accepts it.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
     static FORM: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let form = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
@@ -179,7 +179,7 @@ fn selector_keys(new: &Value, _: Option<&Value>) -> bool {
     expressions(new).all(|one| matches(&one["key"], form))
 }
 
-/// What Go's `url.ParseRequestURI` takes of a URL with a scheme, and what it finds there.
+/// Parses an https URL as Go's `url.ParseRequestURI` does, and checks its parts.
 fn https_url(new: &Value, _: Option<&Value>) -> bool {
     let Some(text) = new.as_str() else {
         return false;
@@ -223,7 +223,7 @@ fn escapes_are_whole(text: &str) -> bool {
 }
 
 fn plain_host(new: &Value, _: Option<&Value>) -> bool {
-    // An opening bracket within brackets is another thing in this dialect.
+    // The regex crate requires an escape for an opening bracket within brackets.
     let form = r"^[A-Za-z]+://([A-Za-z0-9_-][A-Za-z0-9._-]*|\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))\])(:[0-9]*)?(/[A-Za-z0-9._~!$&()*+,;=:%/-]*)?$";
     matches(new, form) && !matches(new, "/([.]|%2[eE]){1,2}(/|$)")
 }
@@ -234,7 +234,7 @@ fn no_odd_address(new: &Value, _: Option<&Value>) -> bool {
     !matches(new, numbers) || matches(new, address)
 }
 
-/// Seconds of a duration in whole seconds, minutes and hours.
+/// The seconds of a duration in whole seconds, minutes and hours.
 fn seconds(new: &Value) -> Option<u64> {
     if !matches(new, "^([0-9]{1,5}(s|m|h))+$") {
         return None;

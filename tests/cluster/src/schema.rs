@@ -1,10 +1,10 @@
-//! The structural schema of a definition: what may be written, what is filled in, and how it is merged.
+//! The structural schema of a definition: validation, defaults and merge rules.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What a value is.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
     Object,
@@ -13,7 +13,7 @@ pub(crate) enum Type {
     Integer,
     Number,
     Boolean,
-    /// Anything, kept as it is.
+    /// Any value, kept as it is.
     Any,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Schema {
     pub rules: Vec<Rule>,
 }
 
-/// The numbers that bound a value.
+/// The limits of a value.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bounds {
     pub min_length: Option<u64>,
@@ -65,7 +65,7 @@ pub(crate) struct Bounds {
 }
 
 impl Schema {
-    /// One without any constraint.
+    /// A schema without constraints.
     pub fn of(kind: Type) -> Self {
         Self {
             kind,
@@ -85,7 +85,7 @@ impl Schema {
         }
     }
 
-    /// An object with these fields.
+    /// The schema of an object with these fields.
     pub fn object(fields: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
         let fields = fields.into_iter();
         Self {
@@ -94,7 +94,7 @@ impl Schema {
         }
     }
 
-    /// A map from names to values.
+    /// The schema of a map from strings to values.
     pub fn map(of: Self) -> Self {
         Self {
             additional: Some(Box::new(of)),
@@ -102,7 +102,7 @@ impl Schema {
         }
     }
 
-    /// A list.
+    /// The schema of a list.
     pub fn list(list: List, items: Self) -> Self {
         Self {
             list,
@@ -111,7 +111,7 @@ impl Schema {
         }
     }
 
-    /// The schema as it stands in a definition.
+    /// Parses a schema of a definition.
     pub fn read(schema: &Value) -> Self {
         let kind = match schema["type"].as_str() {
             Some("object") => Type::Object,
@@ -162,7 +162,7 @@ impl Schema {
         self.properties.get(name).or(self.additional.as_deref())
     }
 
-    /// Every rule in it.
+    /// All rules in the schema.
     pub fn all_rules(&self) -> Vec<&str> {
         let mut all: Vec<&str> = self.rules.iter().map(|rule| &*rule.text).collect();
         let parts = [self.additional.as_deref(), self.items.as_deref()];

@@ -6,7 +6,7 @@ use crate::kinds::Kind;
 use crate::meta;
 use crate::refusal::Refusal;
 
-/// Which objects are asked for.
+/// A parsed label and field selector.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selector {
     fields: Vec<(String, bool, String)>,
@@ -50,7 +50,7 @@ impl Selector {
         self.fields.is_empty() && self.labels.is_empty()
     }
 
-    /// The one name that is asked for.
+    /// The name that the selector requires; `None` where it requires none.
     pub fn name(&self) -> Option<&str> {
         let mut fields = self.fields.iter();
         let named = fields.find(|(field, equal, _)| field == "metadata.name" && *equal);
@@ -87,7 +87,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The terms of a label selector: commas within brackets part none.
+/// The terms of a label selector. Commas within parentheses don't separate terms.
 fn terms(labels: &str) -> Vec<&str> {
     let mut depth = 0;
     let parts = labels.split(move |c| {

@@ -1,4 +1,4 @@
-//! The thin layer on which a client is put: a request in, an answer out.
+//! The HTTP service for a client: a request in, an answer out.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -17,7 +17,7 @@ use crate::request::Call;
 use crate::state::Answer;
 use crate::watch::Body;
 
-/// The API server as one user sees it.
+/// The API server for one user.
 #[derive(Debug, Clone)]
 pub struct Server {
     cluster: Cluster,
@@ -90,7 +90,7 @@ where
         let server = self.clone();
         let (parts, body) = request.into_parts();
         Box::pin(async move {
-            // What breaks off in the middle never arrived.
+            // A body that breaks off counts as not received.
             let Ok(body) = body.collect().await else {
                 return ready(Ok(whole(400, &json!({})))).await;
             };

@@ -1,4 +1,4 @@
-//! How the built-in kinds are merged, as far as fields of theirs are written here, and the metadata of all.
+//! The merge rules of the built-in kinds, for the fields that the operator writes, and the metadata of all kinds.
 
 use std::sync::LazyLock;
 
@@ -91,7 +91,7 @@ pub(crate) fn definition() -> Schema {
     Schema::object([("spec", any()), ("status", any())])
 }
 
-/// The metadata that every kind has.
+/// The metadata of every kind.
 pub(crate) static METADATA: LazyLock<Schema> = LazyLock::new(|| {
     Schema::object([
         ("name", text()),

@@ -1,4 +1,4 @@
-//! Everything that an API server knows, and the one place where a request is answered.
+//! The state of the API server, and the dispatch of requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::request::Call;
 use crate::select::Selector;
 use crate::store::Store;
 
-/// Behaviour that the real API server doesn't have: what a test of the tests switches on.
+/// A deviation from the real API server, which a test of the tests switches on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naive {
-    /// An apply to a status is refused for another uid.
+    /// An apply to a status with another uid is refused.
     StatusApplyKeepsUid,
     /// A policy that denies without a reason of its own answers 403.
     DenialIsForbidden,
-    /// An apply to a status takes away what others own there.
+    /// An apply to a status removes fields that others own.
     StatusApplyReplaces,
 }
 
@@ -38,9 +38,9 @@ pub(crate) struct State {
     pub naive: Option<Naive>,
     pub clock: Clock,
     pub chance: fastrand::Rng,
-    /// Grows with each store that was put back: watches of before end.
+    /// The number of restored stores: watches from before a restore end.
     pub epoch: u64,
-    /// Those who wait for a change.
+    /// The wakers of all watches.
     pub waiting: Vec<Waker>,
 }
 
@@ -56,20 +56,20 @@ impl fmt::Debug for State {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Whole(u16, Value),
-    /// No such path.
+    /// The path doesn't exist.
     NoPath,
     Watch(Box<Watching>),
 }
 
-/// A watch that was let in.
+/// A started watch.
 #[derive(Debug)]
 pub(crate) struct Watching {
     pub watched: Watched,
     pub kind: Arc<Kind>,
-    /// The last version that it has told of.
+    /// The last version that the watch has reported.
     pub version: u64,
     pub epoch: u64,
-    /// What stands at its beginning.
+    /// The initial events.
     pub first: Vec<Value>,
 }
 
@@ -92,12 +92,12 @@ impl State {
         state
     }
 
-    /// Now, as objects write it.
+    /// The current time in the format of objects.
     pub fn now(&self) -> String {
         (self.clock)().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    /// Serves the kinds of the definitions that are kept, and no others.
+    /// Serves the kinds of the stored definitions, and no others.
     pub fn redefine(&mut self) {
         let definitions = self
             .store
@@ -108,7 +108,7 @@ impl State {
         }
     }
 
-    /// Lets all who wait look again.
+    /// Wakes all watches.
     pub fn wake(&mut self) {
         for waker in self.waiting.drain(..) {
             waker.wake();
@@ -149,7 +149,8 @@ impl State {
         }
     }
 
-    /// What was only tried has the version of before; where there was none, that which was sent, if any.
+    /// Sets the version in the answer to a dry run: the previous one; for a new object the version that was sent, if
+    /// any.
     fn unversion(&self, object: &mut Value, call: &Call, kind: &Kind) {
         let metadata = object["metadata"].as_object_mut();
         let Some(metadata) = metadata.filter(|all| all.contains_key("uid")) else {

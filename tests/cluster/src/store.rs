@@ -1,4 +1,4 @@
-//! What is kept: objects by key, and every change since the last compaction.
+//! The store: objects by key, and every change since the last compaction.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::kinds::Kind;
 
-/// Where an object stands: its resource, then namespace and name as one text, in the order in which lists come.
+/// The key of an object: its resource, then namespace and name as one string, in the order of lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub resource: String,
@@ -23,7 +23,7 @@ impl Key {
         }
     }
 
-    /// Whether it is in a namespace; each is, where none is given.
+    /// Whether the key is in a namespace; true where none is given.
     pub fn is_in(&self, namespace: Option<&str>) -> bool {
         namespace.is_none_or(|space| {
             let rest = self.path.strip_prefix(space);
@@ -33,18 +33,18 @@ impl Key {
 }
 
 impl Key {
-    /// Whether it is of an object of that name.
+    /// Whether the key belongs to an object of this name.
     pub fn is_of(&self, name: &str) -> bool {
         self.path.rsplit('/').next() == Some(name)
     }
 }
 
-/// An object as it is kept, and its version.
+/// A stored object and its version.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     pub version: u64,
     pub object: Arc<Value>,
-    /// As the first kind that it was read by shows it: reading costs most of what a request costs.
+    /// The decoded object, cached with its kind: decoding is the main cost of a request.
     pub shown: Arc<OnceLock<(Arc<Kind>, Value)>>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Change {
     pub after: Option<Kept>,
 }
 
-/// Everything that is kept.
+/// The whole store.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Store {
     objects: BTreeMap<Key, Kept>,
@@ -72,7 +72,7 @@ impl Store {
         self.version
     }
 
-    /// The version before which nothing is known any more.
+    /// The version up to which changes are compacted.
     pub fn compacted(&self) -> u64 {
         self.compacted
     }
@@ -81,7 +81,7 @@ impl Store {
         self.objects.get(key)
     }
 
-    /// Keeps an object; returns its version.
+    /// Stores an object; returns its version.
     pub fn put(&mut self, key: Key, object: Value) -> u64 {
         self.version += 1;
         let kept = Kept {
@@ -94,7 +94,7 @@ impl Store {
         self.version
     }
 
-    /// Takes an object out; returns the version of that.
+    /// Removes an object; returns the version of the removal.
     pub fn remove(&mut self, key: &Key) -> u64 {
         if let Some(before) = self.objects.remove(key) {
             self.version += 1;
@@ -120,7 +120,7 @@ impl Store {
         &self.changes[start..]
     }
 
-    /// The objects of a resource as they were at a version.
+    /// The objects of a resource at a version.
     pub fn at(&self, version: u64, resource: &str) -> BTreeMap<Key, Kept> {
         let of = self
             .objects
@@ -139,13 +139,13 @@ impl Store {
         objects
     }
 
-    /// Forgets all changes up to now.
+    /// Forgets all changes so far.
     pub fn compact(&mut self) {
         self.changes.clear();
         self.compacted = self.version;
     }
 
-    /// Every key of it.
+    /// All keys.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.objects.keys()
     }

@@ -1,4 +1,4 @@
-//! Values with their schema, as server-side apply sees them: sets of fields, comparison, merge and removal. It follows
+//! Values with their schema, for server-side apply: sets of fields, comparison, merge and removal. Follows
 //! sigs.k8s.io/structured-merge-diff, which the API server uses.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::fields::{Fields, Step};
 use crate::schema::{List, Schema, Type};
 
-/// What a value is merged as.
+/// How a value is merged.
 enum Shape<'a> {
     Leaf,
     Map,
@@ -28,7 +28,7 @@ fn shape<'a>(schema: Option<&'a Schema>, value: &Value) -> Shape<'a> {
     }
 }
 
-/// The step that names an item of a list; why there is none.
+/// The step of a list item, or why the item has none.
 fn step(list: &List, item: &Value) -> Result<Step, String> {
     let List::Map(keys) = list else {
         return Ok(Step::Value(item.to_string()));
@@ -58,7 +58,7 @@ fn steps(list: &List, items: &[Value]) -> Vec<Step> {
         .collect()
 }
 
-/// Why a value isn't of its schema: what an apply is refused for before anything is merged.
+/// Why a value doesn't fit its schema: an apply is refused for this before anything is merged.
 pub(crate) fn misfit(value: &Value, schema: &Schema) -> Option<String> {
     let mut found = Vec::new();
     fit(value, Some(schema), "", &mut found);
@@ -69,7 +69,7 @@ pub(crate) fn misfit(value: &Value, schema: &Schema) -> Option<String> {
     }
 }
 
-/// Whether a value that is kept is of its schema: there an item may stand twice.
+/// Whether a stored value fits its schema. A stored list may contain an item twice.
 pub(crate) fn fits(value: &Value, schema: &Schema) -> bool {
     let mut found = Vec::new();
     fit(value, Some(schema), "", &mut found);
@@ -130,7 +130,7 @@ fn fit_list(items: &[Value], schema: &Schema, path: &str, found: &mut Vec<String
     }
 }
 
-/// The fields of a value, as one who applies it owns them.
+/// The fields of a value, as its applier owns them.
 pub(crate) fn fields(value: &Value, schema: &Schema) -> Fields {
     let mut all = Fields::default();
     collect(value, Some(schema), &mut Vec::new(), &mut all);
@@ -160,7 +160,7 @@ fn collect(value: &Value, schema: Option<&Schema>, path: &mut Vec<Step>, all: &m
             }
         }
         (Shape::Leaf | Shape::Map | Shape::List(_), _) => {
-            // A null where a map or list belongs is nothing yet.
+            // A null in place of a map or list has no fields.
             let granular = schema.is_some_and(|s| {
                 (s.kind == Type::Object && !s.atomic)
                     || (s.kind == Type::Array && s.list != List::Atomic)
@@ -181,7 +181,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// What differs between two values.
+/// The differences between two values.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
     pub added: Fields,
@@ -196,7 +196,7 @@ pub(crate) fn compare(old: &Value, new: &Value, schema: &Schema) -> Comparison {
 }
 
 impl Comparison {
-    /// Without fields that nobody owns.
+    /// The comparison without fields that nobody owns.
     pub fn without(&self, ignored: &Fields) -> Self {
         Self {
             added: self.added.without(ignored),
@@ -212,7 +212,7 @@ impl Comparison {
         schema: Option<&Schema>,
         path: &mut Vec<Step>,
     ) {
-        // Most of an object is as it was.
+        // A shortcut, as most of an object is unchanged.
         if old == new {
             return;
         }
@@ -257,7 +257,7 @@ impl Comparison {
                         }
                         (Some([old]), None) => self.walk(Some(old), None, items_of(schema), path),
                         (None, Some([new])) => self.walk(None, Some(new), items_of(schema), path),
-                        // Of one that stands there twice only the whole counts.
+                        // Of an item that occurs twice only the whole is compared.
                         (Some(old), Some(new)) if old != new => self.modified.insert(path),
                         (None, Some(_)) => self.added.insert(path),
                         (Some(_), None) => self.removed.insert(path),
@@ -285,9 +285,9 @@ fn by_step(list: &List, value: Option<&Value>) -> BTreeMap<Step, Vec<Value>> {
     found
 }
 
-/// The live value with what is applied over it.
+/// The live value with the applied one merged over it.
 pub(crate) fn merge(live: &Value, applied: &Value, schema: Option<&Schema>) -> Value {
-    // Nothing that is applied over a map or a list leaves it.
+    // A null applied over a map or a list changes nothing.
     let granular = !matches!(shape(schema, live), Shape::Leaf);
     if applied.is_null() && granular && !is_empty(live) {
         return live.clone();
@@ -311,12 +311,12 @@ pub(crate) fn merge(live: &Value, applied: &Value, schema: Option<&Schema>) -> V
     }
 }
 
-/// Keeps the order of both lists as far as they agree, and that of the applied one where they don't.
+/// Merges two lists. Keeps the order of both as far as they agree, and that of the applied list where they don't.
 fn merge_lists(list: &List, live: &[Value], applied: &[Value], of: Option<&Schema>) -> Vec<Value> {
     let (left, right) = (steps(list, live), steps(list, applied));
     let mut at: BTreeMap<&Step, Option<usize>> = BTreeMap::new();
     for (index, step) in left.iter().enumerate() {
-        // One that stands there twice is replaced.
+        // An item that occurs twice is replaced.
         at.entry(step)
             .and_modify(|at| *at = None)
             .or_insert(Some(index));
@@ -369,7 +369,7 @@ fn merge_lists(list: &List, live: &[Value], applied: &[Value], of: Option<&Schem
     merged
 }
 
-/// A value without the fields of a set. What is emptied by that is null.
+/// A value without the fields of a set. A container that becomes empty turns into null.
 pub(crate) fn remove(value: &Value, gone: &Fields, schema: Option<&Schema>) -> Value {
     match (shape(schema, value), value) {
         (Shape::Map, Value::Object(fields)) => {

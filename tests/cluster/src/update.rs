@@ -1,4 +1,4 @@
-//! An object in the place of another: what an update may do, and what it leaves as it was.
+//! Updates: which changes are allowed, and which fields stay as they were.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::write::Write;
 use crate::{built_in, meta, validate};
 
 impl State {
-    /// Puts `new` in the place of what is kept, where the rules let it; `managers` own its fields.
+    /// Replaces the stored object by `new`, if the rules allow it; `managers` own its fields.
     pub(crate) fn update(
         &mut self,
         write: &Write<'_>,
@@ -51,7 +51,8 @@ impl State {
             self.take_out(&write.key);
             return Ok(new);
         }
-        // Only what is stored loses its link: an answer that shows what has just gone has the one that was sent.
+        // Only the stored object loses its selfLink: the answer to a write that removes the object holds the link that
+        // was sent.
         if let Some(metadata) = new["metadata"].as_object_mut() {
             metadata.remove("resourceVersion");
             metadata.remove("selfLink");
@@ -81,7 +82,7 @@ fn check_version(new: &Value, kept: &Kept, kind: &Kind, name: &str) -> Result<()
     }
 }
 
-/// What an update can't change comes from what was there.
+/// Restores the fields that an update can't change.
 fn prepare(new: &mut Value, old: &Value, write: &Write<'_>) {
     let kind = write.kind;
     let managed = new["metadata"].get("managedFields").cloned();
@@ -124,14 +125,14 @@ fn set(object: &mut Value, name: &str, value: Option<Value>) {
     }
 }
 
-/// Whether anything but metadata and status differs.
+/// Whether anything except metadata and status differs.
 fn is_changed(new: &Value, old: &Value, has_status: bool) -> bool {
     !is_equal_but_for(new, old, |name| {
         name == "metadata" || has_status && name == "status"
     })
 }
 
-/// Whether nothing differs but the times at which managers wrote.
+/// Whether nothing differs except the times of managed fields.
 fn is_same(new: &Value, old: &Value) -> bool {
     fn entries(object: &Value) -> &[Value] {
         let entries = object["metadata"]["managedFields"].as_array();
@@ -147,7 +148,7 @@ fn is_same(new: &Value, old: &Value) -> bool {
         && pairs.all(|(new, old)| is_equal_but_for(new, old, |name| name == "time"))
 }
 
-/// Whether two objects are equal in all fields but some.
+/// Whether two objects are equal except for some fields.
 fn is_equal_but_for(one: &Value, other: &Value, leaves: impl Fn(&str) -> bool) -> bool {
     let (Some(fields), Some(others)) = (one.as_object(), other.as_object()) else {
         return one == other;

@@ -1,4 +1,4 @@
-//! Whether an object is what its schema asks for, in the words of the API server.
+//! Validation of an object against its schema, with the messages of the API server.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::refusal::Cause;
 use crate::rules;
 use crate::schema::{List, Schema, Type};
 
-/// What keeps the rules from being looked at.
+/// The causes that prevent the evaluation of rules.
 const BLOCKING: [&str; 5] = [
     "FieldValueRequired",
     "FieldValueTooLong",
@@ -16,8 +16,8 @@ const BLOCKING: [&str; 5] = [
     "FieldValueNotSupported",
 ];
 
-/// Everything that is wrong with `new`. What was as wrong before is let pass, and of a write to the status only that is
-/// judged, but for the rules.
+/// The causes for which `new` is invalid. Errors that `old` has as well are ignored. A write to the status is validated
+/// only there, except for the rules.
 pub(crate) fn validate(
     new: &Value,
     old: Option<&Value>,
@@ -34,7 +34,7 @@ pub(crate) fn validate(
         _ => value(new, old, schema, "", &mut causes),
     }
     if status {
-        // The messages tell the path within it.
+        // The messages hold the path within the part.
         for cause in &mut causes {
             cause.message = cause
                 .message
@@ -66,7 +66,7 @@ fn called(kind: Type) -> &'static str {
     }
 }
 
-/// What a value is, as the API server calls it.
+/// The type of a value in the API server's terms.
 fn found(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -79,7 +79,7 @@ fn found(value: &Value) -> &'static str {
     }
 }
 
-/// A number without a fraction.
+/// The value of a number without a fraction.
 fn whole(number: &serde_json::Number) -> Option<i64> {
     let float = || number.as_f64().filter(|float| float.fract() == 0.0);
     #[expect(
@@ -106,7 +106,7 @@ fn is_of(value: &Value, schema: &Schema) -> bool {
 }
 
 fn value(new: &Value, old: Option<&Value>, schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
-    // What hasn't changed isn't judged again.
+    // An unchanged value isn't validated again.
     if old == Some(new) {
         return;
     }
@@ -161,7 +161,7 @@ fn value(new: &Value, old: Option<&Value>, schema: &Schema, path: &str, causes: 
     }
 }
 
-/// A value of another type.
+/// Reports a value of the wrong type.
 fn misplaced(new: &Value, schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
     let numbers = schema.kind == Type::Integer && new.is_number();
     let (kind, is) = if numbers && !schema.format.is_empty() {
@@ -174,7 +174,8 @@ fn misplaced(new: &Value, schema: &Schema, path: &str, causes: &mut Vec<Cause>) 
     causes.push(Cause::new("FieldValueTypeInvalid", path, why));
 }
 
-/// A number that is no integer of the format: told of the whole that is judged.
+/// Reports a number that isn't an integer of the format. The API server reports this error for the whole validated
+/// value, so the field is `<nil>`.
 fn unfit(schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
     let format = &schema.format;
     let why = format!(
@@ -183,12 +184,12 @@ fn unfit(schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
     causes.push(Cause::new("FieldValueInvalid", "<nil>", why));
 }
 
-/// The fields at the top that are no business of the schema.
+/// Whether a field is a top-level field outside of the schema.
 fn is_top(path: &str, name: &str) -> bool {
     path.is_empty() && ["apiVersion", "kind", "metadata"].contains(&name)
 }
 
-/// The item of the old list that an item is compared with.
+/// The item of the old list that corresponds to an item.
 fn correlated<'a>(
     item: &Value,
     index: usize,
@@ -293,17 +294,17 @@ fn numeric(number: &serde_json::Number, schema: &Schema, path: &str, causes: &mu
     }
 }
 
-/// The rules of a value, then those of what is in it.
+/// Evaluates the rules of a value, then those of its parts.
 fn judge(new: &Value, old: Option<&Value>, schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
     if new.is_null() {
         return;
     }
     for rule in &schema.rules {
-        // An unknown text is a failure of its own, found by a test.
+        // A rule without a function is found by another test.
         let holds = rules::find(&rule.text).map(|rule| rule(new, old));
         if holds == Some(false) && old != Some(new) {
             let field = if path.is_empty() { "<nil>" } else { path };
-            // Of what has fields or items only the message is told.
+            // A cause about an object or a list holds only the message.
             causes.push(if new.is_object() || new.is_array() {
                 let why = format!("Invalid value: {}", rule.message);
                 Cause::new("FieldValueInvalid", field, why)

@@ -1,4 +1,4 @@
-//! The body of an answer: a whole, or the lines of a watch as they come.
+//! The body of an answer: a whole, or the lines of a watch.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,11 +15,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::Cluster;
 use crate::state::Watching;
 
-/// A watch says at least so often how far it has come...
+/// The interval of bookmarks.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-/// ...and once more so long before its end.
+/// How long before its end a watch sends its last bookmark.
 const BEFORE_END: Duration = Duration::from_secs(2);
-/// When a watch ends that doesn't say: half an hour, to which the real one adds as much by chance.
+/// The duration of a watch without a time-out: half an hour, to which the real API server adds up to the same at
+/// random.
 const UNTIL: Duration = Duration::from_secs(1800);
 
 /// The body of an answer.
@@ -36,7 +37,7 @@ struct Lines {
     ready: VecDeque<Value>,
     bookmarks: bool,
     bookmark: Option<Pin<Box<Sleep>>>,
-    /// Whether the store has come to where the watch begins: before that it has nothing to tell.
+    /// Whether the store has reached the start version of the watch; before that nothing is sent.
     reached: bool,
     end: Instant,
     ended: Pin<Box<Sleep>>,
@@ -92,7 +93,7 @@ impl Lines {
             if let Some(line) = self.ready.pop_front() {
                 return Poll::Ready(Some(Bytes::from(line.to_string() + "\n")));
             }
-            // What came before the end is told, also to one who looks only after it.
+            // Events from before the end are sent even if the body is polled after it.
             let goes_on = self.take(context);
             if !self.ready.is_empty() {
                 continue;
@@ -120,16 +121,16 @@ impl Lines {
         }
     }
 
-    /// Takes in what has changed; false where the watch is over.
+    /// Takes the new changes; returns false where the watch has ended.
     fn take(&mut self, context: &Context<'_>) -> bool {
         let mut state = self.cluster.state();
         let watching = &mut self.watching;
-        // What came between is not known any more, so nothing after it is told.
+        // The missed changes are compacted, so later ones mustn't be sent.
         if watching.version < state.store.compacted() {
             return false;
         }
         let served = state.kinds.get(&watching.watched.resource);
-        // A definition that changes ends the watches of its kind.
+        // A changed definition ends the watches of its kind.
         let is_same = served.is_some_and(|served| std::sync::Arc::ptr_eq(&served, &watching.kind));
         for change in state.store.since(watching.version) {
             self.ready

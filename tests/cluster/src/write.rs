@@ -1,4 +1,4 @@
-//! Writing: what every create and update goes through.
+//! The common steps of creates and updates.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::state::{Naive, State};
 use crate::store::Key;
 use crate::{built_in, coerce, events, meta, validate};
 
-/// What stands before the names of unknown fields.
+/// The prefix of the message about unknown fields.
 pub(crate) const STRICT: &str = "strict decoding error: ";
 
-/// A write on its way.
+/// A write in progress.
 pub(crate) struct Write<'a> {
     pub user: &'a str,
     pub call: &'a Call,
@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    /// The object that a body has.
+    /// Parses the object in a body.
     pub(crate) fn read_whole(write: &Write<'_>) -> Result<Value, Refusal> {
         let kind = write.kind;
         let object = write.call.object(&kind.called)?;
@@ -55,7 +55,7 @@ impl State {
         Self::read_body(write, object, false)
     }
 
-    /// What a request body is as an object of its kind; `applied` is the outcome of an apply.
+    /// Parses a body as an object of its kind; `applied` marks the result of an apply.
     pub(crate) fn read_body(
         write: &Write<'_>,
         mut object: Value,
@@ -104,7 +104,7 @@ impl State {
             }
             coerce::default(&mut object, &kind.schema);
         }
-        // What was applied is kept as it was merged, a null in a label too; it is read otherwise.
+        // The result of an apply is stored as merged, including nulls in labels; reads remove them.
         if !applied {
             meta::tidy(&mut object);
         }
@@ -112,7 +112,7 @@ impl State {
         Ok(object)
     }
 
-    /// An object without a namespace gets that of the path; another one is refused.
+    /// Sets a missing namespace to that of the path, and refuses another one.
     fn check_place(write: &Write<'_>, object: &mut Value) -> Result<(), Refusal> {
         let space = write.call.namespace.as_deref();
         if let Some(space) = space.filter(|_| write.kind.namespaced) {
@@ -152,7 +152,7 @@ impl State {
         }
     }
 
-    /// Looks at managed fields as this write does.
+    /// Calls `look` with this write's view on managed fields.
     pub(crate) fn viewed<T>(&self, write: &Write<'_>, look: impl FnOnce(&View<'_>) -> T) -> T {
         let ignored = write.kind.ignored(write.status);
         look(&View {
@@ -196,7 +196,7 @@ impl State {
         Ok((201, Form::of(call).show(events::shown(object, call))))
     }
 
-    /// Adds a new object, of which the managers are known.
+    /// Stores a new object with known managers.
     pub(crate) fn add(&mut self, write: &Write<'_>, mut object: Value) -> Result<Value, Refusal> {
         let kind = write.kind;
         let name = meta::text(&object, "name").to_owned();
@@ -263,14 +263,14 @@ impl State {
         self.reread(write)
     }
 
-    /// The object of a write as it is now.
+    /// The current object of a write.
     pub(crate) fn reread(&self, write: &Write<'_>) -> Result<Value, Refusal> {
         let kept = self.store.get(&write.key);
         let kept = kept.ok_or_else(|| Refusal::not_found(write.kind, &write.key.path))?;
         Ok(decode(write.kind, kept))
     }
 
-    /// Keeps an object; a definition is served from then on.
+    /// Stores an object. A definition is served from then on.
     pub(crate) fn put(&mut self, key: Key, object: Value) -> u64 {
         if key.resource == DEFINITIONS {
             self.kinds.define(&object);
@@ -322,7 +322,7 @@ impl State {
         self.admit(write, "DELETE", object, Some(object))
     }
 
-    /// Takes an object out of the store.
+    /// Removes an object from the store.
     pub(crate) fn take_out(&mut self, key: &Key) {
         if key.resource == DEFINITIONS {
             self.kinds.forget(&key.path);
@@ -331,7 +331,7 @@ impl State {
     }
 }
 
-/// A namespace that is being deleted takes nothing new.
+/// The refusal to create an object in a namespace that is being deleted.
 fn ending(kind: &Kind, name: &str, space: &str) -> Refusal {
     let why =
         format!("unable to create new content in namespace {space} because it is being terminated");
