@@ -1,4 +1,4 @@
-//! A faulty line between a client and the API server.
+//! A proxy with switchable faults between a client and the API server.
 //!
 //! ```text
 //! client -> gate (TCP; can be cut) -> proxy (ends TLS; sees requests, can hold and delay) -> API server
@@ -25,10 +25,10 @@ use tokio::sync::watch;
 
 use super::plane::{Plane, install_crypto};
 
-/// The largest request that the API server itself takes.
+/// The size limit of a request, equal to the API server's.
 const REQUEST_BOUND: usize = 3 << 20;
 
-/// The last word of a watch whose version the API server doesn't remember any more.
+/// The last event of a watch whose version is compacted.
 const EXPIRED: &[u8] = concat!(
     r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
     r#""message":"too old resource version","reason":"Expired","code":410}}"#,
@@ -36,30 +36,30 @@ const EXPIRED: &[u8] = concat!(
 )
 .as_bytes();
 
-/// What the API server says of an object in its store that it can't decrypt.
+/// The API server's answer for a stored object that it can't decrypt.
 const FAILED: &str = concat!(
     r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
     r#""message":"Internal error occurred: no matching prefix found","reason":"InternalError","code":500}"#,
 );
 
-/// A running proxy with faults that can be turned on and off. Dropping it cuts every connection.
+/// A running proxy with switchable faults. Dropping it closes every connection.
 pub struct ApiProxy {
     faults: watch::Sender<Faults>,
     kubeconfig: PathBuf,
 }
 
-/// What is wrong with the line at the moment.
+/// The current faults.
 #[derive(Clone, Default)]
 struct Faults {
-    /// The plural of the kind whose watches are silent.
+    /// The plural of the kind whose watches are held back.
     held: Option<String>,
-    /// How often the watches of a kind, by its plural, were ended as expired.
+    /// How often the watches of each kind were expired, by its plural.
     expired: HashMap<String, usize>,
     /// The plural of the kind whose requests fail.
     failing: Option<String>,
-    /// No connection stands, and none comes about.
+    /// Whether all connections are closed and new ones refused.
     cut: bool,
-    /// How long each request waits before it goes on.
+    /// The delay of each request.
     delay: Duration,
 }
 
@@ -71,7 +71,7 @@ struct Line {
 }
 
 impl ApiProxy {
-    /// Starts one for whoever uses this kubeconfig, which has a token.
+    /// Starts a proxy for the user of this kubeconfig, which must have a token.
     pub fn start(plane: &Plane, kubeconfig: &Path) -> Self {
         install_crypto();
         let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])
@@ -109,7 +109,7 @@ impl ApiProxy {
             faults: receiver.clone(),
         };
         let (certificate, key) = (certified.cert.pem(), certified.signing_key.serialize_pem());
-        // Not on the runtime of the test, which stands still while the test runs kubectl.
+        // The proxy has a runtime of its own, as the test's runtime is blocked while the test runs kubectl.
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -135,51 +135,51 @@ impl ApiProxy {
         }
     }
 
-    /// The same user by way of this proxy.
+    /// A kubeconfig for the same user through this proxy.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// Holds back what the watches of a kind, named by its plural, have to say from now on. Nothing is lost.
+    /// Holds back the events of the watches of a kind, named by its plural, from now on. No event is lost.
     pub fn hold_watch(&self, resource: &str) {
         self.faults
             .send_modify(|faults| faults.held = Some(resource.to_owned()));
     }
 
-    /// Lets the watches say what was held back.
+    /// Sends the held-back events and stops holding back.
     pub fn release_watch(&self) {
         self.faults.send_modify(|faults| faults.held = None);
     }
 
-    /// Ends the watches of a kind, named by its plural, with a 410: whoever watches has to list anew.
+    /// Ends the watches of a kind, named by its plural, with a 410, so that clients must list again.
     pub fn expire_watch(&self, resource: &str) {
         self.faults.send_modify(|faults| {
             *faults.expired.entry(resource.to_owned()).or_default() += 1;
         });
     }
 
-    /// Answers each new request for a kind, named by its plural, with a 500 from now on. Watches that stand go on.
+    /// Answers each new request for a kind, named by its plural, with a 500 from now on. Existing watches go on.
     pub fn fail(&self, resource: &str) {
         self.faults
             .send_modify(|faults| faults.failing = Some(resource.to_owned()));
     }
 
-    /// Passes all requests on again.
+    /// Forwards all requests again.
     pub fn fail_no_more(&self) {
         self.faults.send_modify(|faults| faults.failing = None);
     }
 
-    /// Ends every connection and takes no new one.
+    /// Closes every connection and refuses new ones.
     pub fn cut(&self) {
         self.faults.send_modify(|faults| faults.cut = true);
     }
 
-    /// Takes connections again.
+    /// Accepts connections again.
     pub fn mend(&self) {
         self.faults.send_modify(|faults| faults.cut = false);
     }
 
-    /// Lets each request wait before it goes on; zero ends it.
+    /// Delays each request; zero turns the delay off.
     pub fn delay(&self, pause: Duration) {
         self.faults.send_modify(|faults| faults.delay = pause);
     }
@@ -197,7 +197,7 @@ fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("an address")
 }
 
-/// Passes connections on while the line isn't cut, until the proxy is dropped.
+/// Forwards connections unless the line is cut, until the proxy is dropped.
 async fn guard(gate: TcpListener, inner: SocketAddr, faults: watch::Receiver<Faults>) {
     let gate = tokio::net::TcpListener::from_std(gate).expect("a usable listener");
     let mut owner = faults.clone();
@@ -207,7 +207,7 @@ async fn guard(gate: TcpListener, inner: SocketAddr, faults: watch::Receiver<Fau
                 Ok((stream, _)) => stream,
                 Err(_) => continue,
             },
-            // Fails once the owner is gone, and never succeeds.
+            // Returns an error once the proxy is dropped, and never succeeds.
             _ = owner.wait_for(|_| false) => return,
         };
         let mut faults = faults.clone();
@@ -225,7 +225,7 @@ async fn guard(gate: TcpListener, inner: SocketAddr, faults: watch::Receiver<Fau
     }
 }
 
-/// Sends a request on as it came, and its answer back as it comes.
+/// Forwards a request unchanged, and streams its answer back.
 async fn forward(State(line): State<Line>, request: Request) -> Response {
     let delay = line.faults.borrow().delay;
     tokio::time::sleep(delay).await;
@@ -269,7 +269,7 @@ async fn forward(State(line): State<Line>, request: Request) -> Response {
                                 return Some((Ok(Bytes::from_static(EXPIRED)), None));
                             }
                         };
-                        // The owner being gone is no reason to be silent for ever.
+                        // Events must not be held back for ever after the proxy is dropped.
                         let _ = faults
                             .wait_for(|faults| watched.is_none() || faults.held != watched)
                             .await;
@@ -284,13 +284,13 @@ async fn forward(State(line): State<Line>, request: Request) -> Response {
     }
 }
 
-/// How often the watches of a kind were ended as expired.
+/// How often the watches of a kind were expired.
 fn expiries(faults: &Faults, watched: Option<&str>) -> usize {
     let expired = watched.and_then(|watched| faults.expired.get(watched));
     expired.copied().unwrap_or_default()
 }
 
-/// The plural of the kind that a request watches, if it does.
+/// The plural of the kind that a request watches; `None` for other requests.
 fn watched_resource(path: &str, query: Option<&str>) -> Option<String> {
     let query = query.unwrap_or_default().as_bytes();
     let watches = url::form_urlencoded::parse(query)
@@ -298,7 +298,7 @@ fn watched_resource(path: &str, query: Option<&str>) -> Option<String> {
     watches.then(|| path.rsplit('/').next().unwrap_or_default().to_owned())
 }
 
-/// Without the headers that speak of one connection only.
+/// Removes the headers that belong to a single connection.
 fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     for name in [
         header::HOST,

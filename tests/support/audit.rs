@@ -1,4 +1,4 @@
-//! The audit log of the API server: the honest way to count its calls.
+//! Reads the API server's audit log, the reliable source for counting its calls.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -6,55 +6,55 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// One request that the API server answered; a watch as of its start.
+/// One request that the API server answered; for a watch its start.
 #[derive(Debug, Clone)]
 pub struct AuditEvent {
-    /// get, list, watch, create, update, patch, delete or deletecollection.
+    /// The verb: get, list, watch, create, update, patch, delete or deletecollection.
     pub verb: String,
     /// The API group of the kind; empty for the core one.
     pub group: String,
     /// The plural of the kind, such as `versionpackages`; empty for requests without one.
     pub resource: String,
-    /// Such as `status`; mostly empty.
+    /// The subresource, such as `status`; mostly empty.
     pub subresource: String,
-    /// The namespace; empty where there is none.
+    /// The namespace; empty for a cluster-wide request.
     pub namespace: String,
-    /// The name; empty for a list and a watch.
+    /// The name; empty for a list or a watch.
     pub name: String,
-    /// Who asked, such as `system:serviceaccount:iodm-system:vpo`.
+    /// The user, such as `system:serviceaccount:iodm-system:vpo`.
     pub user: String,
-    /// Which credential of that user it was: each token has an id of its own.
+    /// The id of the user's credential: each token has its own.
     pub credential: String,
-    /// The program that asked, in its own words.
+    /// The user agent.
     pub user_agent: String,
     /// The status of the answer.
     pub code: u16,
-    /// When the request came in, in RFC 3339 with microseconds.
+    /// When the request arrived, in RFC 3339 with microseconds.
     pub time: String,
 }
 
 impl AuditEvent {
-    /// Whether it only reads.
+    /// Whether the request only reads.
     pub fn reads(&self) -> bool {
         matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 }
 
-/// Every request whose line begins at or after `start`, in bytes, so far. The line of an answer may come a moment after
-/// the answer itself.
+/// All requests so far whose line begins at the byte offset `start` or later. The line may be written a moment after
+/// the answer.
 pub fn read(log: &Path, start: u64) -> Vec<AuditEvent> {
     let mut file = File::open(log).expect("the audit log can be opened");
     let mut text = String::new();
     file.seek(SeekFrom::Start(start))
         .and_then(|_| file.read_to_string(&mut text))
         .expect("the audit log can be read");
-    // The last line may be half written.
+    // The last line may be incomplete.
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole
         .lines()
         .map(|line| serde_json::from_str(line).expect("an audit line is JSON"))
         .filter(|event: &Value| {
-            // A watch has a line at its start and one at its end, everything else only the latter.
+            // A watch has a line at its start and one at its end; other requests only the latter.
             (event["verb"] == "watch") == (event["stage"] == "ResponseStarted")
         })
         .map(|event| {
@@ -82,7 +82,7 @@ pub fn read(log: &Path, start: u64) -> Vec<AuditEvent> {
         .collect()
 }
 
-/// Where the next line begins, in bytes.
+/// The byte offset of the next line.
 pub fn end(log: &Path) -> u64 {
     let text = std::fs::read(log).expect("the audit log can be read");
     let whole = text.iter().rposition(|byte| *byte == b'\n');

@@ -1,4 +1,4 @@
-//! A fleet that is deleted at once, and how its calls went compared with those of an ideal client.
+//! Deletes a whole fleet at once, and compares its calls with those of an ideal client.
 
 use std::time::Duration;
 
@@ -7,34 +7,35 @@ use tokio::sync::Mutex;
 use super::pace::{self, Call};
 use super::{Fleet, wait_for};
 
-/// What came of a fleet that was deleted at once.
+/// The result of deleting a fleet.
 pub struct Drain {
-    /// When each delete was asked for, in order: when a watch of our own first saw the object marked.
+    /// When each deletion was requested, in order: when the test's watch first saw the object marked.
     pub asked: Vec<Duration>,
     /// When the last object was gone.
     pub gone: Duration,
-    /// Every call that the platform saw meanwhile.
+    /// All calls that the platform received during the drain.
     pub calls: Vec<Call>,
-    /// Writes of the operator to each object at its birth, refused ones included.
+    /// The number of the operator's writes to each object after its creation, including refused ones.
     pub birth_writes: Vec<usize>,
-    /// The same for its deletion.
+    /// The number of the operator's writes to each object after its deletion was requested.
     pub deletion_writes: Vec<usize>,
-    /// Events that the operator wrote meanwhile.
+    /// The number of events that the operator wrote during the drain.
     pub events: usize,
 }
 
-/// Real calls beside those of an ideal client.
+/// The speed of the calls, compared with an ideal client.
 pub struct Pace {
-    /// From the first delete that was asked for to the arrival of the last call.
+    /// The time from the first requested deletion to the arrival of the last call.
     pub time: Duration,
-    /// The same of the ideal client.
+    /// The same time for the ideal client.
     pub floor: Duration,
-    /// How much later than the ideal one each call arrived.
+    /// The delay of each call compared with the ideal client.
     pub behind: Vec<Duration>,
 }
 
 impl Fleet<'_> {
-    /// Deletes all with one `deletecollection`, and waits until the last is gone, which `floor` is the least time for.
+    /// Deletes all objects with one `deletecollection` and waits until the last is gone. `floor` is the least time that
+    /// this can take.
     pub async fn drain(&self, floor: Duration) -> Drain {
         let begun = pace::now();
         let drain = self.drain_unaudited(floor, &Mutex::default()).await;
@@ -51,8 +52,8 @@ impl Fleet<'_> {
         }
     }
 
-    /// The same without a look at writes and events, for an audit log too long to be read many times; whoever holds `turn`
-    /// asks first.
+    /// As [`Self::drain`], without counting writes and events, for an audit log that is too long to be read often. The
+    /// holder of `turn` sends its requests first.
     pub async fn drain_unaudited(&self, floor: Duration, turn: &Mutex<()>) -> Drain {
         let ends = self.follow_ends().await;
         let turn = turn.lock().await;
@@ -74,10 +75,10 @@ impl Fleet<'_> {
 }
 
 impl Drain {
-    /// How the calls went compared with those of an ideal client ([`pace::ideal`]).
+    /// Compares the calls with those of an ideal client ([`pace::ideal`]).
     pub fn pace(&self, quota: usize, window: Duration) -> Pace {
         let start = *self.asked.first().expect("a delete");
-        // Beside the deletes there may be logins, which are calls too; they are asked for with the first delete.
+        // The calls besides the deletes are logins, which are needed from the first delete on.
         let logins = self.calls.len().saturating_sub(self.asked.len());
         let asked: Vec<_> = std::iter::repeat_n(start, logins)
             .chain(self.asked.iter().copied())
@@ -95,7 +96,7 @@ impl Drain {
         }
     }
 
-    /// How many calls ended with this verdict.
+    /// The number of calls with this verdict.
     pub fn verdicts(&self, verdict: &str) -> usize {
         let calls = self.calls.iter();
         calls.filter(|call| call.verdict == verdict).count()

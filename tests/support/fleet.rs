@@ -1,4 +1,4 @@
-//! Many packages at once: created, and deleted with one request.
+//! Many packages: created, and deleted with one request.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -21,15 +21,15 @@ use super::follow;
 use super::pace::{self, Call};
 use super::{OPERATOR, Rig, wait_for};
 
-/// How many requests create objects at one time.
+/// The number of concurrent requests that create objects.
 const CREATORS: usize = 16;
-/// How much later than the platform's own the operator's view of an answer may be.
+/// How much later than the platform the operator may see an answer.
 const ANSWER_TRAVELS: Duration = Duration::from_millis(250);
 
-/// The package that a session is warmed up with; the numbers of a fleet begin after it.
+/// The package that warms a session up; the numbers of a fleet begin after it.
 const FIRST: usize = 1;
 
-/// Finalizers that an object is created with.
+/// The finalizers that an object is created with.
 type Finalizers = &'static [&'static str];
 
 const NONE: Finalizers = &[];
@@ -42,7 +42,7 @@ pub struct Fleet<'a> {
     api: Api<DynamicObject>,
     numbers: Range<usize>,
     pub(super) born: Duration,
-    /// Where the audit log was then.
+    /// The end of the audit log at the creation.
     log: u64,
 }
 
@@ -54,9 +54,9 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    /// Creates a retired object for each number. It has the finalizer from its creation on and was accepted as an Active one,
-    /// so that an operator that starts later finds what it would find after a night off, and has nothing to write before
-    /// its turn but that it waits.
+    /// Creates a retired object for each number, with the finalizer and with the status of an accepted Active object.
+    /// An operator that starts later finds the state after a long downtime, and writes nothing before its turn except
+    /// that it waits.
     pub async fn retired(rig: &'a Rig<'a>, numbers: Range<usize>) -> Self {
         let retired = |_| json!({"lifecycle": "Retired"});
         let fleet = Self::created(rig, numbers.clone(), kind(), OURS, retired).await;
@@ -68,7 +68,7 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    /// Writes what the operator writes of an Active object.
+    /// Writes the operator's status of an Active object.
     async fn accept_one(&self, number: usize) -> kube::Result<()> {
         let object = self.api.get_metadata(&name(number)).await?;
         let status = json!({
@@ -83,7 +83,7 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// The same with objects that each retire at a time of their own.
+    /// Creates objects that each retire at a time of their own.
     pub async fn scheduled(
         rig: &'a Rig<'a>,
         numbers: Range<usize>,
@@ -93,7 +93,7 @@ impl<'a> Fleet<'a> {
         Self::created(rig, numbers, kind(), OURS, scheduled).await
     }
 
-    /// Creates an object of another kind for each number, which the operator knows nothing of; each has a finalizer.
+    /// Creates an object of another kind for each number, which the operator doesn't know; each has a finalizer.
     pub async fn of_kind(rig: &'a Rig<'a>, numbers: Range<usize>, kind: &ApiResource) -> Self {
         Self::created(rig, numbers, kind.clone(), OURS, |_| active()).await
     }
@@ -126,17 +126,17 @@ impl<'a> Fleet<'a> {
         fleet
     }
 
-    /// Waits until every object says that it is Active.
+    /// Waits until every object is Active.
     pub async fn active(&self) {
         self.none_is("status.phase!=Active").await;
     }
 
-    /// Waits until every object has been looked at since it was marked for deletion: it says no longer that it is Active.
+    /// Waits until every object was reconciled after it was marked for deletion, and so isn't Active any more.
     pub async fn parked(&self) {
         self.none_is("status.phase=Active").await;
     }
 
-    /// Waits until every object says that it is held.
+    /// Waits until every object is Held.
     pub async fn held(&self) {
         self.none_is("status.phase!=Held").await;
     }
@@ -145,7 +145,7 @@ impl<'a> Fleet<'a> {
     async fn none_is(&self, selector: &str) {
         let count = u32::try_from(self.len()).expect("a number of objects");
         let patience = Duration::from_secs(20) + Duration::from_millis(40) * count;
-        // The API server looks through all of them for each answer.
+        // The API server scans all objects for each answer.
         let between = Duration::from_micros(20) * count;
         let others = ListParams::default().fields(selector).limit(1);
         let what = format!("none to be {selector}");
@@ -157,12 +157,12 @@ impl<'a> Fleet<'a> {
         .await;
     }
 
-    /// How many objects there were at first.
+    /// The initial number of objects.
     pub fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    /// Asks for the deletion of some objects, counted from the first, many at a time, and doesn't wait for their end.
+    /// Requests the deletion of some objects, counted from the first, many at a time, without waiting for their end.
     pub async fn ask_for_deletion(&self, which: Range<usize>) {
         stream::iter(self.some(which).map(name).map(Ok::<_, kube::Error>))
             .try_for_each_concurrent(CREATORS, async |name| {
@@ -173,7 +173,8 @@ impl<'a> Fleet<'a> {
             .expect("objects can be deleted");
     }
 
-    /// Waits until some objects, counted from the first, are gone, or until the deadline; returns how many are gone.
+    /// Waits until some objects, counted from the first, are gone, or until the deadline. Returns the number of gone
+    /// objects.
     pub async fn gone(&self, which: Range<usize>, deadline: Duration) -> usize {
         let end = pace::now() + deadline;
         let mut left: Vec<String> = self.some(which).map(name).collect();
@@ -190,7 +191,7 @@ impl<'a> Fleet<'a> {
         all - left.len()
     }
 
-    /// Gives an object, counted from the first, a label with a new value.
+    /// Sets a label of an object, counted from the first, to a new value.
     pub async fn relabel(&self, which: usize, value: usize) {
         let name = name(self.numbers.start + which % self.numbers.len());
         let change = json!({"metadata": {"labels": {"edit": value.to_string()}}});
@@ -220,9 +221,9 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// Deletes one object for its own sake, so that the session has a live token.
+    /// Deletes one object, so that the session has a valid token.
     ///
-    /// `window` is the Platform's: the first call after a start of the operator comes one window after it.
+    /// `window` is the Platform's window: after a start of the operator the first call comes one window later.
     pub async fn warm_up(&self, window: Duration) {
         self.create_one(FIRST, NONE, active())
             .await
@@ -238,7 +239,7 @@ impl<'a> Fleet<'a> {
         .await;
     }
 
-    /// Waits until no call of the ledger is younger than `window`.
+    /// Waits until every call in the ledger is older than `window`.
     pub async fn rest(&self, window: Duration) {
         wait_for(
             "an empty window",
@@ -253,16 +254,16 @@ impl<'a> Fleet<'a> {
         .await;
     }
 
-    /// Waits until nothing follows any more from calls or a start: a session forgets a call after one `window`, and the
-    /// Platform's status follows its session at most every 10 s.
+    /// Waits until earlier calls or a start have no more consequences: a session forgets a call after one `window`, and
+    /// the Platform's status follows its session at most every 10 s.
     pub async fn settle(&self, window: Duration) {
         let settled = Instant::now() + window + Duration::from_secs(12);
         self.rest(window + Duration::from_secs(12)).await;
         tokio::time::sleep_until(settled).await;
     }
 
-    /// Asks for the deletion of all, many at a time, and waits until the last is gone, `deadline` at most; returns how long
-    /// that took from the first request.
+    /// Requests the deletion of all objects, many at a time, and waits until the last is gone, at most `deadline`.
+    /// Returns the time since the first request.
     pub async fn rush(&self, deadline: Duration) -> Duration {
         let ends = self.follow_ends().await;
         let begun = pace::now();
@@ -274,13 +275,13 @@ impl<'a> Fleet<'a> {
         gone.saturating_sub(begun)
     }
 
-    /// Watches from now on until all are gone.
+    /// Watches from now on until all objects are gone.
     pub(super) async fn follow_ends(&self) -> JoinHandle<(Vec<Duration>, Duration)> {
         let version = self.version().await;
         tokio::spawn(follow::ends(self.api.clone(), version, self.len()))
     }
 
-    /// Watches from now on until all have said this reason.
+    /// Watches from now on until all objects have had this reason.
     pub async fn follow_reason(&self, reason: &'static str) -> JoinHandle<()> {
         let version = self.version().await;
         tokio::spawn(follow::saying(
@@ -291,7 +292,7 @@ impl<'a> Fleet<'a> {
         ))
     }
 
-    /// Where a watch that begins now begins.
+    /// The current resourceVersion, as the start of a watch.
     async fn version(&self) -> String {
         let one = ListParams::default().limit(1);
         let list = self.api.list_metadata(&one).await.expect("a list");
@@ -299,8 +300,8 @@ impl<'a> Fleet<'a> {
         version.expect("a list has a version")
     }
 
-    /// Asks for the deletion of all with one `deletecollection`, and again where the API server breaks it off after its
-    /// minute; returns when that was first.
+    /// Requests the deletion of all objects with one `deletecollection`, repeated where the API server aborts it after
+    /// a minute. Returns the time of the first request.
     pub async fn delete_all(&self) -> Duration {
         let begun = pace::now();
         let (all, one) = (ListParams::default(), DeleteParams::default());
@@ -314,8 +315,8 @@ impl<'a> Fleet<'a> {
         begun
     }
 
-    /// Deletes one object after the other, each when the one before is gone and no two within `apart`. Returns when each was
-    /// asked for and was gone.
+    /// Deletes one object after the other, each once the previous one is gone and at least `apart` after its request.
+    /// Returns when each was requested and gone.
     pub async fn delete_each(&self, apart: Duration) -> Vec<(Duration, Duration)> {
         let (tell, mut gone) = mpsc::unbounded_channel();
         let watch = tokio::spawn(follow::tell_gone(
@@ -341,13 +342,13 @@ impl<'a> Fleet<'a> {
         ends
     }
 
-    /// How many there are.
+    /// The current number of objects.
     pub async fn count(&self) -> usize {
         let all = self.api.list_metadata(&ListParams::default()).await;
         all.expect("a list").items.len()
     }
 
-    /// How long after the request that created it the operator first wrote each object, of those that it has written.
+    /// How long after its creation the operator first wrote each object, for those that it has written.
     pub fn first_writes(&self) -> Vec<Duration> {
         let user = operator_user();
         let mut asked = BTreeMap::new();
@@ -368,14 +369,14 @@ impl<'a> Fleet<'a> {
         asked.into_iter().filter_map(waited).collect()
     }
 
-    /// The calls that the platform saw from `since` on, in the order of their arrival.
+    /// The calls that the platform received from `since` on, in the order of their arrival.
     pub async fn calls(&self, since: Duration) -> Vec<Call> {
         let ledger = self.rig.simulator.ledger().await;
         let calls = ledger.iter().filter_map(Call::read);
         calls.filter(|call| call.arrived >= since).collect()
     }
 
-    /// How often the operator wrote each object of the fleet in a span of time.
+    /// How often the operator wrote each object of the fleet in a period.
     pub fn writes(&self, since: Duration, until: Duration) -> BTreeMap<String, usize> {
         let mut counts: BTreeMap<_, _> = self.numbers.clone().map(|n| (name(n), 0)).collect();
         for name in self.operator_writes("versionpackages", since, until) {
@@ -384,7 +385,7 @@ impl<'a> Fleet<'a> {
         counts
     }
 
-    /// The names of what the operator wrote of a kind, named by its plural, in this namespace in a span of time.
+    /// The names of the objects of a kind, named by its plural, that the operator wrote in this namespace in a period.
     pub fn operator_writes(&self, resource: &str, since: Duration, until: Duration) -> Vec<String> {
         let user = operator_user();
         let events = self.rig.plane.audit_events().into_iter();

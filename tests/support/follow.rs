@@ -1,4 +1,4 @@
-//! Watches of a test's own over a fleet: when objects are marked, say something, and go.
+//! The tests' own watches of a fleet: they report when objects are marked, get a reason, and are gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{pace, ready};
 
-/// Watches `count` objects from `version` on until all have said this reason.
+/// Watches `count` objects from `version` on until all have had this reason.
 pub async fn saying(api: Api<DynamicObject>, version: String, count: usize, reason: &str) {
     let params = WatchParams::default().timeout(290);
     let events = api.watch(&params, &version).await;
@@ -28,7 +28,7 @@ pub async fn saying(api: Api<DynamicObject>, version: String, count: usize, reas
     }
 }
 
-/// Watches from `version` on, and tells which objects go and when, until nobody listens.
+/// Watches from `version` on and sends the name and time of each removed object, until the receiver is dropped.
 pub async fn tell_gone(
     api: Api<DynamicObject>,
     version: String,
@@ -53,7 +53,8 @@ pub async fn tell_gone(
     }
 }
 
-/// Watches `count` objects from `version` on until all are gone: when each was marked for deletion, and when the last went.
+/// Watches `count` objects from `version` on until all are gone. Returns when each was marked for deletion, and when
+/// the last was gone.
 pub async fn ends(
     api: Api<DynamicObject>,
     version: String,
@@ -84,7 +85,7 @@ pub async fn ends(
     (asked, pace::now())
 }
 
-/// The next event of a watch that must not fail nor end.
+/// The next event of a watch, which must neither fail nor end.
 async fn next<K>(
     events: &mut (impl Stream<Item = kube::Result<WatchEvent<K>>> + Unpin),
 ) -> WatchEvent<K> {

@@ -1,4 +1,4 @@
-//! What Git tools make of objects, by their own code.
+//! Runs the code of Git tools on objects.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 
 use super::{Plane, tool};
 
-/// What a tool says of an object.
+/// A tool's health result for an object.
 #[derive(Debug, Deserialize)]
 pub struct Health {
-    /// Such as `Current` (Flux) or `Healthy` (Argo CD).
+    /// The health, such as `Current` (Flux) or `Healthy` (Argo CD).
     pub status: String,
-    /// Why, where it says so.
+    /// The reason; empty where the tool gives none.
     pub message: String,
 }
 
@@ -24,46 +24,46 @@ pub fn kstatus(objects: &[Value]) -> Vec<String> {
     statuses(ask(&["kstatus"], objects))
 }
 
-/// The same by the `healthCheckExprs` of a Kustomization of Flux, given by its path in the checkout.
+/// The result of each object by the `healthCheckExprs` of a Flux Kustomization, given by its path in the checkout.
 pub fn flux_health(kustomization: &str, objects: &[Value]) -> Vec<String> {
     statuses(ask(&["cel", kustomization], objects))
 }
 
-/// What Argo CD makes of each object by a Lua script.
+/// The health of each object by a Lua script of Argo CD.
 pub fn argo_health(script: &str, objects: &[Value]) -> Vec<Health> {
     ask(&["health", script], objects)
 }
 
-/// The actions that Argo CD offers for each object by a discovery script, and whether each is enabled.
+/// The actions of Argo CD for each object by a discovery script, and whether each is enabled.
 pub fn argo_actions(script: &str, objects: &[Value]) -> Vec<BTreeMap<String, bool>> {
     ask(&["actions", script], objects)
 }
 
-/// The merge patch that Argo CD sends when somebody runs an action on each object.
+/// The merge patch of Argo CD for an action on each object.
 pub fn argo_action(script: &str, objects: &[Value]) -> Vec<Value> {
     ask(&["action", script], objects)
 }
 
-/// A folder of Git that Flux applies, revision after revision.
+/// A Git folder that Flux applies, revision by revision.
 pub struct Flux<'a> {
     plane: &'a Plane,
     kustomization: &'a str,
     inventory: Vec<Value>,
 }
 
-/// What Flux did for one revision. Objects are named as `VersionPackage/fleet/meter-fw`.
+/// The result of one revision. Objects are named as `VersionPackage/fleet/meter-fw`.
 #[derive(Debug, Deserialize)]
 pub struct Revision {
-    /// `created`, `configured` or `unchanged`.
+    /// The objects with `created`, `configured` or `unchanged`.
     pub applied: BTreeMap<String, String>,
-    /// `deleted` or `skipped`; `None` where the Kustomization doesn't prune.
+    /// The objects with `deleted` or `skipped`; `None` where the Kustomization doesn't prune.
     pub pruned: Option<BTreeMap<String, String>>,
-    /// Why the health check failed; empty where it didn't.
+    /// The error of the health check; empty where it succeeded.
     pub unhealthy: String,
 }
 
 impl<'a> Flux<'a> {
-    /// With the settings of a Kustomization, given by its path in the checkout. Nothing is applied yet.
+    /// A folder with the settings of a Kustomization, given by its path in the checkout. Applies nothing yet.
     pub fn new(plane: &'a Plane, kustomization: &'a str) -> Self {
         Self {
             plane,
@@ -72,7 +72,7 @@ impl<'a> Flux<'a> {
         }
     }
 
-    /// Applies what Git says now, prunes what it doesn't say any more, and waits for the health.
+    /// Applies the objects of a revision, prunes those that it lacks, and waits for the health check.
     pub fn reconcile(&mut self, objects: &[Value]) -> Revision {
         let source = json!({"objects": objects, "inventory": self.inventory});
         self.inventory = objects.to_vec();
@@ -108,7 +108,7 @@ fn run(arguments: &[&str], kubeconfig: Option<PathBuf>, input: String) -> String
         .spawn()
         .expect("the program can be run");
     let mut pipe = gitops.stdin.take().expect("a pipe");
-    // Both pipes are bounded, so that one is filled while the other is emptied.
+    // Both pipes are bounded, so one is filled while the other is read.
     let writer = std::thread::spawn(move || pipe.write_all(input.as_bytes()));
     let output = gitops.wait_with_output().expect("the program ends");
     let complaint = String::from_utf8_lossy(&output.stderr);

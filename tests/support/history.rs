@@ -1,4 +1,4 @@
-//! Every version of every object, as a watch tells them: what was said in passing counts too.
+//! Records every version of every object in a watch, including short-lived ones.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{SOON, kstatus, ready, wait_for};
 
-/// The versions that a watch has told so far. Dropping it ends the watch.
+/// The versions seen so far. Dropping it ends the watch.
 pub struct History {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
@@ -50,7 +50,7 @@ impl History {
         Self { seen, task }
     }
 
-    /// Waits until the watch has told that the object is gone, and so everything before that.
+    /// Waits until the watch has shown the removal of the object, and so everything before it.
     pub async fn gone(&self, name: &str) {
         wait_for(&format!("{name} to go"), SOON, async || {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,13 +59,13 @@ impl History {
         .await;
     }
 
-    /// Every version so far.
+    /// All versions so far.
     pub fn versions(&self) -> Vec<Value> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.versions.clone()
     }
 
-    /// What an object gave as its reasons, one after the other, without repetitions.
+    /// The reasons of an object in their order, without repetitions.
     pub fn reasons(&self, name: &str) -> Vec<String> {
         let of_this = self.versions().into_iter();
         let mut reasons: Vec<String> = of_this
@@ -76,7 +76,7 @@ impl History {
         reasons
     }
 
-    /// Compares what Flux's library makes of every version with what the phases promise.
+    /// Compares the kstatus result of every version with the promise of its phase.
     pub fn assert_kstatus(&self) {
         let versions = self.versions();
         let results = kstatus(&versions);
@@ -93,7 +93,7 @@ impl Drop for History {
     }
 }
 
-/// What Git tools should make of an object, by its phase.
+/// The promised kstatus result of an object, by its phase.
 fn promised(object: &Value) -> &'static str {
     let status = &object["status"];
     if object["metadata"].get("deletionTimestamp").is_some() {

@@ -1,5 +1,5 @@
-//! Starts the real control plane, the operator and the stand-in of the platform as separate processes, and waits on
-//! conditions. Everything started here ends with the test process, however that ends.
+//! Starts the real control plane, the operator and the simulator as separate processes, and waits for conditions. All
+//! processes started here end with the test process, however it ends.
 
 #![allow(
     dead_code,

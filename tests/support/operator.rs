@@ -1,4 +1,4 @@
-//! The operator as its own process, with the rights of its own ServiceAccount.
+//! The operator as a process of its own, with the rights of its ServiceAccount.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,23 +10,23 @@ use super::process::Process;
 use super::tool;
 use super::wait::wait_for;
 
-/// How long a clean stop may take.
+/// The time limit of an orderly stop.
 const STOP: Duration = Duration::from_secs(12);
-/// So many of its last lines tell why a test failed.
+/// How many of its last lines are printed when a test fails.
 const LAST_WORDS: usize = 60;
-/// The pod that an operator runs in, where a test doesn't say otherwise.
+/// The default pod name of an operator.
 const POD: &str = "version-package-operator-0";
 
-/// Flags for a Lease that runs out soon, after [`SHORT_LEASE`].
+/// Flags for a short Lease of [`SHORT_LEASE`].
 pub const SHORT_LEASE_FLAGS: [&str; 3] = [
     "--lease-duration=6s",
     "--call-timeout=2s",
     "--connect-timeout=1s",
 ];
-/// The length of such a Lease.
+/// The duration of the short Lease.
 pub const SHORT_LEASE: Duration = Duration::from_secs(6);
 
-/// A running `vpo run`. Dropping it kills it; in a test that fails it also prints its last words.
+/// A running `vpo run`. Dropping it kills the process; in a failing test it also prints the last lines.
 pub struct Operator {
     pod: String,
     process: Process,
@@ -34,13 +34,13 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it with a kubeconfig, as if it were a pod of the given namespace, with more flags. Started
-    /// again it is the same pod, whose container was restarted.
+    /// Starts the operator with a kubeconfig and flags, as a pod of the given namespace. A second start is the same pod
+    /// with a restarted container.
     pub fn start(kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
         Self::start_pod(POD, kubeconfig, namespace, flags)
     }
 
-    /// The same as another pod.
+    /// Starts the operator as another pod.
     pub fn start_pod(pod: &str, kubeconfig: &Path, namespace: &str, flags: &[&str]) -> Self {
         let admin = free_address();
         let own = ["run", "--admin-listen", &admin, "--log-format", "json"];
@@ -61,12 +61,12 @@ impl Operator {
         }
     }
 
-    /// The address of a page of the admin port, such as `/metrics`.
+    /// The URL of a page of the admin port, such as `/metrics`.
     pub fn admin_url(&self, page: &str) -> String {
         format!("http://{}{page}", self.admin)
     }
 
-    /// The text of a page of the admin port, if it answered with 200.
+    /// The text of a page of the admin port; `None` where the answer isn't a 200.
     pub async fn admin_page(&self, page: &str) -> Option<String> {
         super::install_crypto();
         let response = reqwest::get(self.admin_url(page)).await.ok()?;
@@ -74,7 +74,7 @@ impl Operator {
         Some(own::plain(&response.text().await.ok()?))
     }
 
-    /// Waits until it is ready, and fails the test with its last words when it isn't in time.
+    /// Waits until the operator is ready. Fails the test with its last lines at the deadline.
     pub async fn ready(&mut self) {
         wait_for(
             "the operator to be ready",
@@ -89,57 +89,57 @@ impl Operator {
         .await;
     }
 
-    /// Whether it has not ended.
+    /// Whether the process is running.
     pub fn is_running(&mut self) -> bool {
         self.process.status().is_none()
     }
 
-    /// Everything that it wrote so far: standard output, then standard error.
+    /// All output lines so far: standard output, then standard error.
     pub fn log(&self) -> Vec<String> {
         let mut lines = self.process.stdout();
         lines.extend(self.process.stderr());
         lines.iter().map(|line| own::plain(line)).collect()
     }
 
-    /// The lines that it wrote to standard output so far.
+    /// The lines on standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         let lines = self.process.stdout();
         lines.iter().map(|line| own::plain(line)).collect()
     }
 
-    /// Asks it to stop (SIGTERM).
+    /// Sends SIGTERM.
     pub fn ask_to_stop(&self) {
         self.process.signal("TERM");
     }
 
-    /// Asks it to stop (SIGTERM), waits for it and returns how it ended.
+    /// Sends SIGTERM, waits for the end of the process and returns its exit status.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.ask_to_stop();
         self.ended(STOP).await
     }
 
-    /// Waits for its end and returns how it ended.
+    /// Waits for the end of the process and returns its exit status.
     pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
         self.process.ended(deadline).await
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Kills the process (SIGKILL).
     pub async fn kill(&mut self) {
         self.process.signal("KILL");
         self.process.ended(STOP).await;
     }
 
-    /// Freezes it (SIGSTOP), until [`Self::thaw`].
+    /// Freezes the process (SIGSTOP), until [`Self::thaw`].
     pub async fn freeze(&self) {
         self.process.freeze().await;
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Lets the process continue (SIGCONT).
     pub fn thaw(&self) {
         self.process.signal("CONT");
     }
 
-    /// Its process id, to look at its memory and time.
+    /// The process id, for measuring memory and CPU time.
     pub async fn id(&self) -> u32 {
         self.process.id().await
     }

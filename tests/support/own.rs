@@ -1,17 +1,17 @@
-//! Names of packages that are each test's own, although all tests call the first one `package-00001`: an object holds
-//! every deletion of its `fileId` in the cluster until it is known to be of another application.
+//! Package ids that are unique for each test although all tests write `package-00001`: an object holds every deletion
+//! of its `fileId` in the cluster until it is known to be of another application.
 
 use serde_json::Value;
 
-/// What stands around the name of a namespace in front of an id.
+/// The character around the namespace in the prefix of an id.
 const MARK: char = '~';
 
-/// What stands before the ids of the packages of a namespace.
+/// The prefix of the package ids of a namespace.
 pub fn prefix(namespace: &str) -> String {
     format!("{MARK}{namespace}{MARK}")
 }
 
-/// A text without such prefixes.
+/// A text with all prefixes removed.
 pub fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -31,12 +31,12 @@ pub fn plain(text: &str) -> String {
     plain + rest
 }
 
-/// The same of all texts in a value.
+/// A value with the prefixes removed from all strings.
 pub fn plain_value(value: &Value) -> Value {
     serde_json::from_str(&plain(&value.to_string())).expect("it is JSON as before")
 }
 
-/// Puts `prefix` before every `fileId` in a value.
+/// Adds `prefix` to every `fileId` in a value.
 pub fn with_prefix(value: &mut Value, prefix: &str) {
     match value {
         Value::Object(fields) => {

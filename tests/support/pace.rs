@@ -1,22 +1,22 @@
-//! How fast a quota lets calls go at best, and how fast they went.
+//! The ideal and the actual speed of calls under a quota.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// One call as the platform's ledger has it. Times are since the Unix epoch, on the clock of this machine.
+/// One call in the platform's ledger. Times are since the Unix epoch, on this machine's clock.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// When it arrived, which is when the quota counted it.
+    /// When the call arrived, which is the time that the quota uses.
     pub arrived: Duration,
-    /// When its answer was sent.
+    /// When the answer was sent.
     pub answered: Duration,
-    /// What became of it, such as `deleted` or `throttled`.
+    /// The result, such as `deleted` or `throttled`.
     pub verdict: String,
 }
 
 impl Call {
-    /// Reads a row of the ledger; `None` for a call that has no answer (yet).
+    /// Parses a row of the ledger; `None` for a call without an answer (yet).
     pub fn read(row: &Value) -> Option<Self> {
         let text = |field: &str| row[field].as_str().expect("a text").to_owned();
         let arrived = since_epoch(text("time").parse().expect("a time"));
@@ -34,17 +34,17 @@ pub fn since_epoch(time: k8s_openapi::jiff::Timestamp) -> Duration {
     Duration::try_from(time.as_duration()).expect("a time after 1970")
 }
 
-/// Now, since the Unix epoch.
+/// The current time since the Unix epoch.
 pub fn now() -> Duration {
     since_epoch(k8s_openapi::jiff::Timestamp::now())
 }
 
-/// When each call would arrive of an ideal client that needs no time of its own.
+/// The arrival times of the calls of an ideal client that needs no time of its own.
 ///
-/// Its call i goes as soon as it is asked for and the answer to its call i - `quota` is a `window` old. Earlier, a platform
-/// that counts calls as they arrive could refuse it, for all that a client sees. Both clients are asked at the same times
-/// (`asked`, in order), and their calls i are answered after the same latency; but the ideal client waits for its own
-/// answers, not for those to the calls that were really made, so that time lost in one window isn't forgiven in the next.
+/// Its call i is sent as soon as it is requested and the answer to its call i - `quota` is a `window` old. A client
+/// can't know whether a platform that counts calls on arrival would accept it earlier. Both clients get their requests
+/// at the same times (`asked`, in order), and their calls i are answered after the same latency. But the ideal client
+/// waits for its own answers and not for the real ones, so time lost in one window isn't forgiven in the next.
 pub fn ideal(
     asked: &[Duration],
     latencies: &[Duration],
@@ -64,14 +64,14 @@ pub fn ideal(
     calls
 }
 
-/// The most calls that arrived within any stretch of one window's length.
+/// The most calls that arrived within any period of one window's length.
 pub fn most_in_window(calls: &[Call], window: Duration) -> usize {
     let mut times: Vec<_> = calls.iter().map(|call| call.arrived).collect();
     times.sort_unstable();
     most_within(&times, window)
 }
 
-/// The most times, given in order, within any stretch of a window's length.
+/// The most of the sorted times within any period of one window's length.
 pub fn most_within(times: &[Duration], window: Duration) -> usize {
     let within = |(index, start): (usize, &Duration)| {
         times.partition_point(|time| *time < *start + window) - index

@@ -1,4 +1,4 @@
-//! The control plane: etcd, kube-apiserver and kube-controller-manager as they are released.
+//! The control plane: released versions of etcd, kube-apiserver and kube-controller-manager.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -15,18 +15,17 @@ use version_package_operator::api_server;
 use super::audit::{self, AuditEvent};
 use super::{own, tool};
 
-/// The CustomResourceDefinitions, apart from what is installed and deleted with the operator.
+/// The CustomResourceDefinitions, which are separate from the files that are installed and deleted with the operator.
 const CRDS: &str = "crds";
-/// What lets the operator read the Secrets of one namespace.
+/// The manifests that let the operator read the Secrets of one namespace.
 const ACCESS: &str = "manifests/platform-access";
-/// What installs the operator.
+/// The manifests that install the operator.
 const INSTALL: &str = "manifests/install";
 
-/// How long it may take until new definitions are served.
+/// The time limit until new definitions are served.
 const SERVED: Duration = Duration::from_secs(30);
 
-/// A running control plane with RBAC on, an admin and an audit log. Dropping it stops it, and so does the end of this
-/// process.
+/// A running control plane with RBAC, an admin and an audit log. It stops when dropped, and when this process ends.
 pub struct Plane {
     started: Started,
     starter: Child,
@@ -34,7 +33,7 @@ pub struct Plane {
     namespaces: AtomicU32,
 }
 
-/// What the starter says once everything is ready.
+/// The starter's output once everything is ready.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Started {
@@ -46,14 +45,14 @@ struct Started {
     processes: BTreeMap<String, u32>,
 }
 
-/// What a command said, and whether it succeeded.
+/// The output of a command, and whether it succeeded.
 #[derive(Debug)]
 pub struct Said {
-    /// Whether its exit code was 0.
+    /// Whether the exit code was 0.
     pub ok: bool,
-    /// Its standard output.
+    /// The standard output.
     pub stdout: String,
-    /// Its standard error, warnings of the API server included.
+    /// The standard error, including warnings of the API server.
     pub stderr: String,
 }
 
@@ -69,13 +68,13 @@ impl From<Output> for Said {
 }
 
 impl Said {
-    /// Its standard output; fails the test when the command failed.
+    /// The standard output. Fails the test where the command failed.
     pub fn expect_ok(self) -> String {
         assert!(self.ok, "kubectl failed: {}", self.stderr);
         self.stdout
     }
 
-    /// Its standard error; fails the test when the command succeeded.
+    /// The standard error. Fails the test where the command succeeded.
     pub fn expect_refused(self) -> String {
         assert!(!self.ok, "kubectl succeeded: {}", self.stdout);
         self.stderr
@@ -83,14 +82,14 @@ impl Said {
 }
 
 impl Plane {
-    /// The one that all tests of a test binary share, each in namespaces of its own.
+    /// The control plane that all tests of a test binary share, each in namespaces of its own.
     pub fn shared() -> &'static Self {
-        // Never dropped, as no static is: the starter sees this process end.
+        // A static is never dropped; the starter notices the end of this process.
         static SHARED: LazyLock<Plane> = LazyLock::new(Plane::start);
         &SHARED
     }
 
-    /// A fresh one. It takes about four seconds.
+    /// Starts a control plane, which takes about four seconds.
     pub fn start() -> Self {
         let mut starter = Command::new(tool::starter())
             .arg("run")
@@ -113,7 +112,7 @@ impl Plane {
         }
     }
 
-    /// Copies the store as it is now, for [`Self::restore`].
+    /// Copies the store, for [`Self::restore`].
     pub fn save(&self) {
         let etcd = self.started.processes["etcd"].to_string();
         let run = |program: &str, arguments: &[&str]| {
@@ -121,13 +120,13 @@ impl Plane {
             assert!(status.expect("it can be run").success(), "{program}");
         };
         let (from, to) = (self.dir().join("etcd"), self.dir().join("etcd.saved"));
-        // Nothing is written while it is copied.
+        // etcd is stopped, so that nothing is written during the copy.
         run("kill", &["-STOP", &etcd]);
         run("cp", &["-r", from.to_str().unwrap(), to.to_str().unwrap()]);
         run("kill", &["-CONT", &etcd]);
     }
 
-    /// Puts the saved store back and waits for the API server, as an administrator does after a disaster.
+    /// Restores the saved store and waits for the API server, as an administrator does after a disaster.
     pub fn restore(&self) {
         let starter = self.starter.id().to_string();
         let kill = Command::new("kill").args(["-USR1", &starter]).status();
@@ -143,12 +142,12 @@ impl Plane {
         &self.started.server
     }
 
-    /// The certificates that the API server is trusted by, in PEM.
+    /// The file with the CA certificates of the API server, in PEM.
     pub fn ca(&self) -> &Path {
         &self.started.ca
     }
 
-    /// Data, logs and kubeconfigs; gone with the control plane.
+    /// The folder with data, logs and kubeconfigs, which is removed with the control plane.
     pub fn dir(&self) -> &Path {
         &self.started.dir
     }
@@ -163,7 +162,7 @@ impl Plane {
         &self.started.processes
     }
 
-    /// The program kubectl, for scripts that call it.
+    /// The path of kubectl, for scripts.
     pub fn kubectl_path() -> PathBuf {
         tool::control_plane().join("kubectl")
     }
@@ -177,7 +176,7 @@ impl Plane {
     pub fn kubectl_with(&self, kubeconfig: &Path, arguments: &[&str], input: &str) -> Said {
         let mut kubectl = Command::new(Self::kubectl_path())
             .env("KUBECONFIG", kubeconfig)
-            // Its cache of what the server knows; tests add kinds and read them at once.
+            // A separate discovery cache: tests add kinds and read them at once.
             .env("KUBECACHEDIR", self.dir().join("kubectl-cache"))
             .args(arguments)
             .current_dir(tool::root())
@@ -186,7 +185,7 @@ impl Plane {
             .stderr(Stdio::piped())
             .spawn()
             .expect("kubectl can be run");
-        // One that doesn't read its input to the end says why in its output.
+        // A command that doesn't read all its input reports the reason in its output.
         let _ = kubectl
             .stdin
             .take()
@@ -196,12 +195,12 @@ impl Plane {
         Said::from(output)
     }
 
-    /// `kubectl apply` as the admin, of manifests as text.
+    /// Runs `kubectl apply` as the admin, with manifests as text.
     pub fn apply(&self, manifests: &str) -> Said {
         self.kubectl_with(self.kubeconfig(), &["apply", "-f", "-"], manifests)
     }
 
-    /// Lets the versions of the store grow by so many writes of a single process.
+    /// Raises the version of the store with this many writes, sent by a single process.
     pub fn grow(&self, writes: usize) {
         let maps = (0..writes).map(|number| {
             let name = format!("grows-{number}");
@@ -230,7 +229,7 @@ impl Plane {
         api_server::client(self.config_for(kubeconfig).await).expect("a client")
     }
 
-    /// The settings of such a client, to be made on another runtime.
+    /// The configuration of such a client, for use on another runtime.
     pub async fn config_for(&self, kubeconfig: &Path) -> kube::Config {
         install_crypto();
         let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
@@ -239,7 +238,7 @@ impl Plane {
             .expect("a usable kubeconfig")
     }
 
-    /// Writes a kubeconfig with a fresh token of a ServiceAccount.
+    /// Writes a kubeconfig with a new token of a ServiceAccount.
     pub fn kubeconfig_for(&self, namespace: &str, service_account: &str) -> PathBuf {
         let token = self
             .kubectl(&["create", "token", service_account, "-n", namespace])
@@ -267,11 +266,11 @@ impl Plane {
         path
     }
 
-    /// Applies the definitions and waits until they are served. Returns what kubectl said, warnings included.
+    /// Applies the definitions and waits until they are served. Returns kubectl's output, including warnings.
     pub fn install_crds(&self) -> Said {
         let said = self.kubectl(&["apply", "-f", CRDS]);
         assert!(said.ok, "the definitions were refused: {}", said.stderr);
-        // Established comes first; that kubectl finds the short names comes a moment later.
+        // kubectl finds the short names a moment after the condition Established.
         let deadline = Instant::now() + SERVED;
         loop {
             let listed = self.kubectl(&["get", "vp,plat", "--all-namespaces"]);
@@ -283,13 +282,14 @@ impl Plane {
         said
     }
 
-    /// Installs definitions and operator as the README does; its Deployment finds no node here, so the tests run it.
+    /// Installs definitions and operator as in the README. There is no node for its Deployment, so the tests run the
+    /// operator.
     pub fn install(&self) {
         self.install_crds();
         self.kubectl(&["apply", "-k", INSTALL]).expect_ok();
     }
 
-    /// Lets the operator read Secrets of a namespace by name, with the Role that is shipped.
+    /// Lets the operator read Secrets of a namespace by name, with the shipped Role.
     pub fn grant_secrets(&self, namespace: &str, names: &[&str]) {
         let read = |file: &str| -> serde_json::Value {
             let text = std::fs::read_to_string(tool::root().join(ACCESS).join(file));
@@ -304,17 +304,17 @@ impl Plane {
         }
     }
 
-    /// Every request that the API server has answered so far.
+    /// All requests that the API server has answered so far.
     pub fn audit_events(&self) -> Vec<AuditEvent> {
         self.audit_events_from(0)
     }
 
-    /// The same from a place in the audit log on: a fleet's birth is a hundred megabytes.
+    /// The requests from a place in the audit log on: the creation of a fleet adds a hundred megabytes.
     pub fn audit_events_from(&self, start: u64) -> Vec<AuditEvent> {
         audit::read(&self.started.audit_log, start)
     }
 
-    /// The place where the audit log ends now, for [`Self::audit_events_from`].
+    /// The current end of the audit log, for [`Self::audit_events_from`].
     pub fn audit_end(&self) -> u64 {
         audit::end(&self.started.audit_log)
     }
@@ -327,7 +327,7 @@ impl Drop for Plane {
     }
 }
 
-/// Makes ring the provider of all TLS in this process. Doing it again changes nothing.
+/// Makes ring the TLS provider of this process. A second call has no effect.
 pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! Child processes that end with the test process, and whose words are kept.
+//! Child processes that end with the test process, and whose output is kept.
 
 use std::ffi::OsStr;
 use std::fs::DirEntry;
@@ -12,13 +12,13 @@ use std::time::Duration;
 use super::tool;
 use super::wait::wait_for;
 
-/// How long all threads of a process may take to stop.
+/// The time limit for all threads of a process to stop.
 const STILL: Duration = Duration::from_secs(10);
 
-/// A running program. Dropping it kills it.
+/// A running program. Dropping it kills the program.
 ///
-/// It runs below the starter, which kills it when this process ends in whatever way; both form one process group, and
-/// signals go to the group.
+/// The program is a child of the starter, which kills it when this process ends for any reason. Both form one process
+/// group, and signals go to the group.
 pub struct Process {
     starter: Child,
     stdout: Lines,
@@ -26,7 +26,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with these arguments and, beside those of this process, environment variables.
+    /// Starts a program with these arguments, and with these environment variables added to those of this process.
     pub fn start(
         program: impl AsRef<OsStr>,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
@@ -52,12 +52,12 @@ impl Process {
         }
     }
 
-    /// The lines that it wrote to standard output so far.
+    /// The lines on standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.stdout.so_far()
     }
 
-    /// The lines that it wrote to standard error so far.
+    /// The lines on standard error so far.
     pub fn stderr(&self) -> Vec<String> {
         self.stderr.so_far()
     }
@@ -70,30 +70,31 @@ impl Process {
             .stderr(Stdio::null())
             .status()
             .expect("kill can be run");
-        // A group that is gone already needs no signal.
+        // An ended group needs no signal.
         let _ = sent;
     }
 
-    /// Freezes it (SIGSTOP), until a `CONT`. All its threads stand when this returns: the signal alone only asks
-    /// them to, and one that runs may still send what it has.
+    /// Freezes the process (SIGSTOP), until a `CONT`. Returns once all threads have stopped: the signal only requests
+    /// this, and a running thread may still send data.
     pub async fn freeze(&self) {
         let tasks = format!("/proc/{}/task", self.id().await);
         self.signal("STOP");
         let stands = |task: std::io::Result<DirEntry>| {
             let line = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
-            // The name in brackets may hold anything; the state comes after it.
+            // The name in parentheses may hold any character; the state follows after it.
             line.rsplit_once(") ")
                 .map(|(_, rest)| rest.starts_with('T'))
         };
         wait_for("a process to stand still", STILL, async || {
             let mut tasks = std::fs::read_dir(&tasks).expect("its threads can be listed");
-            // A thread that has ended meanwhile does nothing either.
+            // An ended thread does nothing either.
             tasks.all(|task| stands(task).unwrap_or(true)).then_some(())
         })
         .await;
     }
 
-    /// Waits for its end by itself; 128 and the signal's number as the code of one that a signal ended.
+    /// Waits until the process ends by itself. The exit code of a process ended by a signal is 128 plus the signal's
+    /// number.
     pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
         let starter = &mut self.starter;
         wait_for("the end of a process", deadline, async || {
@@ -102,12 +103,12 @@ impl Process {
         .await
     }
 
-    /// How it ended, if it did.
+    /// The exit status; `None` while the process runs.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.starter.try_wait().expect("a child can be waited for")
     }
 
-    /// The process id of the program itself, to look at its memory and time.
+    /// The process id of the program itself, for measuring memory and CPU time.
     pub async fn id(&self) -> u32 {
         let starter = self.starter.id().to_string();
         wait_for("a process to start", Duration::from_secs(10), async || {
@@ -126,7 +127,7 @@ impl Drop for Process {
     }
 }
 
-/// The lines of a pipe, read as they come so that the writer never blocks.
+/// The lines of a pipe, read continuously so that the writer never blocks.
 struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {

@@ -1,4 +1,4 @@
-//! Everything at once: control plane, operator under its own ServiceAccount, and a platform.
+//! A complete setup: control plane, operator with its own ServiceAccount, and a platform.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use tokio::sync::OnceCell;
 
 use super::{History, Operator, Plane, Said, Simulator, SimulatorOptions, own, wait_for};
 
-/// How long anything here may take that is not meant to wait. Once in a while a watch stays silent until the next event of
-/// its kind, and the operator makes each anew after 60 s.
+/// The time limit of anything that isn't meant to wait. Occasionally a watch stays silent until the next event of its
+/// kind; the operator renews each watch after 60 s.
 pub const SOON: Duration = Duration::from_secs(75);
-/// Where the manifests put the operator, and the name of its ServiceAccount.
+/// The namespace of the operator in the manifests, and the name of its ServiceAccount.
 pub const OPERATOR: &str = "version-package-operator";
 
-/// A namespace with a Platform named `production` on a simulator of its own, whose application is named for the namespace.
+/// A namespace with a Platform named `production` and a simulator of its own, whose application has the name of the
+/// namespace.
 pub struct Rig<'a> {
     /// The control plane.
     pub plane: &'a Plane,
@@ -28,16 +29,16 @@ pub struct Rig<'a> {
     api: Api<DynamicObject>,
 }
 
-/// How a rig is laid out.
+/// The layout of a rig.
 pub struct Layout<'a> {
-    /// How the simulator starts, but for its application.
+    /// The options of the simulator, except its application.
     pub simulator: SimulatorOptions<'a>,
-    /// What the Platform has beside the usual.
+    /// Additions to the spec of the Platform.
     pub platform: Value,
 }
 
 impl Default for Layout<'_> {
-    /// Twenty packages, and a window of a second, so that a start costs no more than that.
+    /// Twenty packages and a window of one second, so that a start of the operator delays a test by one second only.
     fn default() -> Self {
         Self {
             simulator: SimulatorOptions {
@@ -50,13 +51,13 @@ impl Default for Layout<'_> {
     }
 }
 
-/// The control plane and the operator that the tests of one binary share.
+/// The control plane that the tests of one binary share, with a running operator.
 pub async fn shared() -> &'static Plane {
     shared_operator().await;
     Plane::shared()
 }
 
-/// The operator that the tests of one binary share. Its time-outs are short, for the calls that never end.
+/// The operator that the tests of one binary share. It has short time limits, for calls that never end.
 pub async fn shared_operator() -> &'static Operator {
     static STARTED: OnceCell<Operator> = OnceCell::const_new();
     let start = async {
@@ -70,22 +71,22 @@ pub async fn shared_operator() -> &'static Operator {
     STARTED.get_or_init(|| start).await
 }
 
-/// Starts the operator with the rights that are shipped.
+/// Starts the operator with the shipped rights.
 pub fn start_operator(plane: &Plane, flags: &[&str]) -> Operator {
     Operator::start(&plane.kubeconfig_for(OPERATOR, OPERATOR), OPERATOR, flags)
 }
 
 impl<'a> Rig<'a> {
-    /// Lays out a namespace with a Platform; the operator is the one that all share.
+    /// Creates a namespace with a Platform; the operator is the shared one.
     pub async fn shared(subject: &str, layout: Layout<'_>) -> Rig<'static> {
         Rig::on(shared().await, subject, layout).await
     }
 
-    /// The same on a control plane of the test's own.
+    /// Creates a namespace with a Platform on a control plane of the test's own.
     pub async fn on(plane: &'a Plane, subject: &str, layout: Layout<'_>) -> Self {
         let namespace = plane.namespace(subject);
         plane.grant_secrets(&namespace, &["production-app", "production-ca"]);
-        // With an application and with ids of its own, no test claims another's packages.
+        // With an application and ids of its own, no test claims the packages of another.
         let prefix = own::prefix(&namespace);
         let options = SimulatorOptions {
             app_id: &namespace,
@@ -106,19 +107,19 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// The packages in the namespace of this test.
+    /// The API of the packages in the namespace of this test.
     pub fn packages(&self) -> &Api<DynamicObject> {
         &self.api
     }
 
-    /// kubectl in the namespace of this test.
+    /// Runs kubectl in the namespace of this test.
     pub fn kubectl(&self, arguments: &[&str]) -> Said {
         let mut all = vec!["-n", self.namespace.as_str()];
         all.extend(arguments);
         self.plane.kubectl(&all)
     }
 
-    /// The manifest of a package; `spec` is merged over the usual.
+    /// The manifest of a package; `spec` is merged over the default one.
     pub fn manifest(&self, name: &str, file_id: &str, spec: &Value) -> Value {
         let mut object = json!({
             "apiVersion": "iodm.dev/v1alpha1", "kind": "VersionPackage",
@@ -145,7 +146,7 @@ impl<'a> Rig<'a> {
         }
     }
 
-    /// The object as it is now.
+    /// The current object; `None` where it doesn't exist.
     pub async fn get(&self, name: &str) -> Option<Value> {
         let object = self
             .api
@@ -156,7 +157,7 @@ impl<'a> Rig<'a> {
         Some(own::plain_value(&object))
     }
 
-    /// Waits until the object says `reason` about its present generation; returns it.
+    /// Waits until the object has `reason` for its current generation; returns it.
     pub async fn reason(&self, name: &str, reason: &str) -> Value {
         let mut last = None;
         let found = tokio::time::timeout(SOON, async {
@@ -179,7 +180,7 @@ impl<'a> Rig<'a> {
         })
     }
 
-    /// Waits until an object is as `wanted` says; returns it.
+    /// Waits until an object satisfies `wanted`; returns it.
     pub async fn becomes(
         &self,
         name: &str,
@@ -193,7 +194,7 @@ impl<'a> Rig<'a> {
         .await
     }
 
-    /// Waits until a Platform of this namespace says `reason` about its present generation; returns it.
+    /// Waits until a Platform of this namespace has `reason` for its current generation; returns it.
     pub async fn platform_reason(&self, name: &str, reason: &str) -> Value {
         let what = format!("the Platform {name} to say {reason}");
         self.platform_becomes(name, &what, |object| {
@@ -204,7 +205,7 @@ impl<'a> Rig<'a> {
         .await
     }
 
-    /// Waits until a Platform of this namespace is as `wanted` says; returns it.
+    /// Waits until a Platform of this namespace satisfies `wanted`; returns it.
     pub async fn platform_becomes(
         &self,
         name: &str,
@@ -247,7 +248,7 @@ impl<'a> Rig<'a> {
         );
     }
 
-    /// Sets an annotation of ours, or with `None` takes it off.
+    /// Sets one of our annotations, or removes it with `None`.
     pub fn annotate(&self, object: &str, annotation: &str, value: Option<&str>) {
         let annotation = format!("iodm.dev/{annotation}");
         self.patch(
@@ -256,7 +257,7 @@ impl<'a> Rig<'a> {
         );
     }
 
-    /// Deletes a Platform although objects need it, and gives it up.
+    /// Deletes a Platform although objects need it, and abandons it.
     pub async fn give_up_platform(&self, name: &str) {
         let get = ["get", "platform", name, "-o", "jsonpath={.metadata.uid}"];
         let uid = self.kubectl(&get).expect_ok();
@@ -270,12 +271,12 @@ impl<'a> Rig<'a> {
         .await;
     }
 
-    /// Asks for the deletion of an object as a user would, without waiting for it.
+    /// Requests the deletion of an object as a user would, without waiting for it.
     pub fn delete(&self, name: &str) {
         self.delete_all(&[name]);
     }
 
-    /// Asks for the deletion of several objects at once, without waiting for it.
+    /// Requests the deletion of several objects at once, without waiting for it.
     pub fn delete_all(&self, names: &[&str]) {
         let mut arguments = vec!["delete", "vp", "--wait=false"];
         arguments.extend(names);
@@ -290,7 +291,7 @@ impl<'a> Rig<'a> {
         .await;
     }
 
-    /// The DELETE calls for one package that the platform saw.
+    /// The DELETE calls for one package that the platform received.
     pub async fn deletes(&self, file_id: &str) -> Vec<Value> {
         let path = format!("/category/{file_id}");
         let of_this = |call: &Value| {
@@ -304,21 +305,21 @@ impl<'a> Rig<'a> {
             .collect()
     }
 
-    /// Lets somebody else make so many calls for the same application, all at once.
+    /// Makes `calls` calls for the same application at once, as another client.
     pub async fn neighbour(&self, calls: usize) {
         let body = json!({"appId": self.namespace, "calls": calls});
         let simulator = &self.simulator;
         simulator.admin(Method::POST, "/neighbour", &body).await;
     }
 
-    /// How many logins the platform was asked for.
+    /// The number of logins that the platform received.
     pub async fn logins(&self) -> usize {
         let ledger = self.simulator.ledger().await;
         let login = |call: &&Value| call["path"].as_str().is_some_and(|p| p.ends_with("/login"));
         ledger.iter().filter(login).count()
     }
 
-    /// Every object of this kind in the namespace, through a watch that begins now.
+    /// Records all objects of this kind in the namespace, from now on.
     pub async fn history(&self) -> History {
         History::follow(self.api.clone()).await
     }

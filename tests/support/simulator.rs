@@ -1,4 +1,4 @@
-//! The stand-in of the platform as its own process.
+//! The simulator of the platform as a process of its own.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,35 +23,35 @@ pub struct Simulator {
     prefix: String,
 }
 
-/// What it says of itself at its start.
+/// The simulator's output at its start.
 #[derive(Deserialize)]
 struct Ports {
     listen: String,
     admin: String,
 }
 
-/// How it is started.
+/// The options of a simulator.
 pub struct SimulatorOptions<'a> {
-    /// The application.
+    /// The id of the application.
     pub app_id: &'a str,
-    /// Its secret.
+    /// The secret of the application.
     pub secret: &'a str,
-    /// How many packages there are at first.
+    /// The initial number of packages.
     pub packages: usize,
-    /// Calls allowed in one window.
+    /// The number of calls allowed in one window.
     pub quota_calls: usize,
     /// The length of the window, such as `6s`.
     pub quota_window: &'a str,
-    /// Whether clients show a certificate: `none`, `requested` or `required`.
+    /// Whether clients present a certificate: `none`, `requested` or `required`.
     pub client_cert: &'a str,
-    /// What stands before the ids of packages, and is neither written nor read by tests.
+    /// The prefix of package ids, which tests neither write nor read.
     pub prefix: &'a str,
-    /// More flags.
+    /// Further flags.
     pub flags: &'a [&'a str],
 }
 
 impl Default for SimulatorOptions<'_> {
-    /// The platform's own quota, its window compressed ten times.
+    /// The platform's own quota, with a window ten times shorter.
     fn default() -> Self {
         Self {
             app_id: "app-1",
@@ -67,7 +67,7 @@ impl Default for SimulatorOptions<'_> {
 }
 
 impl Simulator {
-    /// Starts it and waits until it listens.
+    /// Starts the simulator and waits until it listens.
     pub async fn start(options: SimulatorOptions<'_>) -> Self {
         let tls = tempfile::tempdir().expect("a temporary folder");
         let packages: Vec<Value> = (1..=options.packages)
@@ -120,28 +120,28 @@ impl Simulator {
         }
     }
 
-    /// Ends it at once: nothing answers at its address any more.
+    /// Kills the simulator: nothing answers at its address any more.
     pub async fn kill(&mut self) {
         self.process.signal("KILL");
         self.process.ended(Duration::from_secs(10)).await;
     }
 
-    /// Freezes it (SIGSTOP), until [`Self::thaw`]: connections stand, but nobody speaks.
+    /// Freezes the simulator (SIGSTOP), until [`Self::thaw`]: connections stay open, but nothing answers.
     pub async fn freeze(&self) {
         self.process.freeze().await;
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Lets the simulator continue (SIGCONT).
     pub fn thaw(&self) {
         self.process.signal("CONT");
     }
 
-    /// Where the platform is reached, as `spec.endpoint` wants it.
+    /// The URL of the platform, for `spec.endpoint`.
     pub fn endpoint(&self) -> String {
         format!("https://{}", self.ports.listen)
     }
 
-    /// The address of a page of the admin port, such as `/ledger`.
+    /// The URL of a page of the admin port, such as `/ledger`.
     pub fn admin_url(&self, page: &str) -> String {
         format!("http://{}{page}", self.ports.admin)
     }
@@ -151,12 +151,12 @@ impl Simulator {
         self.tls.path()
     }
 
-    /// The application and its secret.
+    /// The id of the application and its secret.
     pub fn credentials(&self) -> (&str, &str) {
         (&self.app_id, &self.secret)
     }
 
-    /// Logs in as anybody may; returns the token.
+    /// Logs in as any client can; returns the token.
     pub async fn log_in(&self, app_id: &str, secret: &str) -> String {
         super::install_crypto();
         let ca = std::fs::read(self.tls_dir().join("ca.crt")).expect("the simulator's CA");
@@ -173,17 +173,17 @@ impl Simulator {
         answer["accessToken"].as_str().expect("a token").to_owned()
     }
 
-    /// Its process id.
+    /// The process id of the simulator.
     pub async fn id(&self) -> u32 {
         self.process.id().await
     }
 
-    /// What it wrote to standard error so far.
+    /// The lines on standard error so far.
     pub fn log(&self) -> Vec<String> {
         self.process.stderr()
     }
 
-    /// Every call so far.
+    /// All calls so far.
     pub async fn ledger(&self) -> Vec<Value> {
         super::install_crypto();
         let response = reqwest::get(self.admin_url("/ledger"))
@@ -196,12 +196,12 @@ impl Simulator {
             .collect()
     }
 
-    /// Turns a switch: `PUT` of a JSON body to a page of the admin port.
+    /// Sets a switch: sends a `PUT` with a JSON body to a page of the admin port.
     pub async fn switch(&self, page: &str, body: &Value) {
         self.admin(Method::PUT, page, body).await;
     }
 
-    /// Lets calls about a package fail: `kind` is a fault of the simulator, `times` a number or `"forever"`.
+    /// Lets DELETE calls for a package fail: `kind` is a fault of the simulator, `times` a number or `"forever"`.
     pub async fn fault(&self, file_id: &str, kind: &Value, times: &Value) {
         let calls = serde_json::json!({"method": "DELETE", "fileId": file_id});
         let fault = serde_json::json!({"match": calls, "kind": kind, "times": times});
@@ -221,7 +221,7 @@ impl Simulator {
         packages.contains(&format!("\"{file_id}\""))
     }
 
-    /// Asks a page of the admin port, which must agree; returns what it says.
+    /// Sends a request to a page of the admin port, which must succeed; returns the answer.
     pub async fn admin(&self, method: Method, page: &str, body: &Value) -> String {
         super::install_crypto();
         let what = format!("{method} {page} {body}");
@@ -247,9 +247,9 @@ impl Simulator {
         own::plain(&text)
     }
 
-    /// A Platform of this name with the Secrets that it needs, for `kubectl apply`.
+    /// The manifest of a Platform of this name with its Secrets, for `kubectl apply`.
     ///
-    /// `spec` is merged over what every Platform here has, for example `{"mode": "Observe"}`.
+    /// `spec` is merged over the default one, for example `{"mode": "Observe"}`.
     pub fn platform(&self, namespace: &str, name: &str, spec: &Value) -> String {
         let file = |name: &str| {
             std::fs::read_to_string(self.tls_dir().join(name)).expect("the simulator's TLS files")
@@ -262,7 +262,7 @@ impl Simulator {
                 "endpoint": self.endpoint(),
                 "credentialsSecretRef": {"name": credentials},
                 "tls": {"caSecretRef": {"name": ca}},
-                // Tests that aren't about these ask for what they delete, and at once.
+                // The other tests delete without holds and without a grace period.
                 "guard": {"maxDeletions": 1_000_000, "window": "10m", "gracePeriod": "0s"},
                 "inventory": {"interval": "0s"},
             },

@@ -1,4 +1,4 @@
-//! The Go programs of the tests: built when they aren't yet, then found in the cache.
+//! The Go programs of the tests: built on first use, then taken from the cache.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The program that is tested: the one that cargo built for the tests, or the one that `VPO_PROGRAM` names.
+/// The program under test: the one that cargo built for the tests, or the one named by `VPO_PROGRAM`.
 pub fn vpo() -> PathBuf {
     std::env::var_os("VPO_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_vpo").into(), PathBuf::from)
 }
@@ -20,13 +20,13 @@ pub fn control_plane() -> &'static Path {
     &FOLDER
 }
 
-/// The program that starts others and ends them with their owner.
+/// The program that starts other programs and ends them with their owner.
 pub fn starter() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built("starter").join("starter"));
     &PROGRAM
 }
 
-/// The program that says what Git tools make of objects.
+/// The program that runs the code of Git tools on objects.
 pub fn gitops() -> &'static Path {
     static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built("gitops").join("gitops"));
     &PROGRAM

@@ -1,12 +1,12 @@
-//! One test at a time, for those that start and end operators themselves: an operator serves a whole cluster, so two
-//! at once would serve each other's objects, and a control plane for each costs more than waiting.
+//! Serialises the tests that start and end operators themselves: an operator serves a whole cluster, so two operators
+//! would serve each other's objects, and a control plane for each test costs more than waiting.
 
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::Plane;
 
-/// The control plane that the tests of this binary share, with everything installed and no operator, for the one test
-/// that holds the guard.
+/// The control plane that the tests of this binary share, with everything installed and no operator, for the test that
+/// holds the guard.
 pub async fn alone() -> (MutexGuard<'static, ()>, &'static Plane) {
     static TURN: Mutex<()> = Mutex::const_new(());
     static INSTALLED: OnceCell<()> = OnceCell::const_new();

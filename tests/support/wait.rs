@@ -1,13 +1,13 @@
-//! Waiting for a condition, never for a time.
+//! Waits for a condition, never for a fixed time.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// The pause between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks until there is something, and fails the test with the words `what` when there is nothing by the deadline.
+/// Checks until there is a value, and fails the test with the text `what` at the deadline.
 pub async fn wait_for<T>(
     what: &str,
     deadline: Duration,

@@ -1,4 +1,4 @@
-//! An admission webhook, for answers that no policy gives.
+//! An admission webhook, for answers that no policy can give.
 
 use std::net::TcpListener;
 
@@ -8,7 +8,7 @@ use k8s_openapi::ByteString;
 
 use super::plane::{Plane, install_crypto};
 
-/// Serves it until the test ends; returns where, and the certificate to trust.
+/// Serves the webhook until the test ends. Returns its URL and the certificate to trust.
 pub async fn serve(router: Router) -> (String, ByteString) {
     install_crypto();
     let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])
@@ -30,7 +30,7 @@ pub async fn serve(router: Router) -> (String, ByteString) {
     )
 }
 
-/// Has the webhook asked about each event in one namespace; returns the name of the configuration.
+/// Registers the webhook for all events in one namespace. Returns the name of the configuration.
 pub fn ask_about_events(
     plane: &Plane,
     namespace: &str,
