@@ -1,4 +1,4 @@
-//! The faulty line between a client and the API server does what the tests of stale knowledge rely on.
+//! The fault proxy of the API server behaves as the tests of stale watches require.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use support::{ApiProxy, Plane, wait_for};
 
 const SOON: Duration = Duration::from_secs(10);
-/// Long for a watch on loopback, whose events come within milliseconds.
+/// Long compared with loopback watch events, which arrive within milliseconds.
 const SILENCE: Duration = Duration::from_millis(500);
 
 fn named(name: &str) -> ConfigMap {
@@ -30,7 +30,7 @@ fn named(name: &str) -> ConfigMap {
     object
 }
 
-/// The names of the objects that a watch finds, until it ends or breaks.
+/// The names of the objects that a watch reports, until it ends or breaks.
 async fn added(objects: &Api<ConfigMap>) -> BoxStream<'static, String> {
     let watch = objects.watch(&WatchParams::default(), "0").await.unwrap();
     watch
@@ -49,7 +49,7 @@ async fn objects(namespace: &str, proxy: &ApiProxy) -> Api<ConfigMap> {
 }
 
 #[tokio::test]
-async fn a_held_watch_is_silent_while_a_read_sees_everything_and_says_it_all_once_released() {
+async fn a_held_watch_is_silent_while_reads_work_and_sends_all_events_once_released() {
     let plane = Plane::shared();
     let namespace = plane.namespace("held");
     let proxy = ApiProxy::start(plane, plane.kubeconfig());
@@ -93,7 +93,7 @@ async fn another_kinds_watch_goes_on_while_one_is_held() {
 }
 
 #[tokio::test]
-async fn an_expired_watch_ends_with_a_410_and_the_next_one_stands() {
+async fn an_expired_watch_ends_with_a_410_and_the_next_one_works() {
     let plane = Plane::shared();
     let namespace = plane.namespace("expired");
     let proxy = ApiProxy::start(plane, plane.kubeconfig());
@@ -126,7 +126,7 @@ async fn an_expired_watch_ends_with_a_410_and_the_next_one_stands() {
 }
 
 #[tokio::test]
-async fn requests_for_a_failing_kind_get_a_500_while_those_for_others_and_standing_watches_go_on() {
+async fn requests_for_a_failing_kind_get_a_500_while_other_kinds_and_open_watches_work() {
     let plane = Plane::shared();
     let namespace = plane.namespace("failing");
     let proxy = ApiProxy::start(plane, plane.kubeconfig());
@@ -155,7 +155,7 @@ async fn requests_for_a_failing_kind_get_a_500_while_those_for_others_and_standi
 }
 
 #[tokio::test]
-async fn a_cut_line_ends_watches_and_refuses_calls_until_it_is_mended() {
+async fn a_cut_ends_watches_and_refuses_calls_until_it_is_repaired() {
     let plane = Plane::shared();
     let namespace = plane.namespace("cut");
     let proxy = ApiProxy::start(plane, plane.kubeconfig());
@@ -186,7 +186,7 @@ async fn a_delayed_request_is_answered_later() {
 }
 
 #[test]
-fn kubectl_works_through_it() {
+fn kubectl_works_through_the_proxy() {
     let plane = Plane::shared();
     let proxy = ApiProxy::start(plane, plane.kubeconfig());
     let said = plane.kubectl_with(proxy.kubeconfig(), &["get", "namespaces"], "");

@@ -1,5 +1,5 @@
-//! Many objects of one package cost no more than as many of different ones: who names what others name can't keep the
-//! operator busy.
+//! Many objects of one package cost no more than as many of different ones: naming the packages of others can't keep
+//! the operator busy.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,11 +17,11 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use support::{Layout, Plane, Rig, shared_operator, wait_for};
 
-/// Objects of one package: so many that one look at all of them by each of them would be seen.
+/// The number of objects of one package: if each of them read all others, the CPU time would show it.
 const CROWD: usize = 2_000;
-/// Changes of them that mean nothing to anybody.
+/// The number of irrelevant changes to the objects.
 const EDITS: usize = 100;
-/// What the operator may use of a core for each birth and each edit, in a build without optimisation on a loaded machine.
+/// The CPU time allowed for each creation and each edit, in a build without optimisation on a loaded machine.
 const EACH: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -31,7 +31,7 @@ fn cpu(process: u32) -> Duration {
     let (_, fields) = stat.rsplit_once(')').unwrap();
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    // The kernel counts in hundredths of a second for everybody.
+    // The kernel reports CPU time in hundredths of a second.
     Duration::from_millis(ticks * 10)
 }
 

@@ -1,4 +1,5 @@
-//! Definitions that differ from those of the binary: older ones send nothing, looser ones stop nobody else.
+//! Definitions that differ from those of the binary: under older ones nothing is sent, and looser ones affect single
+//! objects only.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,10 +15,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use support::{Layout, Plane, Rig, SOON, Said, ready, start_operator, tool, wait_for};
 
-/// Where the schema of the spec stands in a definition.
+/// The path of the spec's schema in a definition.
 const SPEC: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
 
-/// The definition of `VersionPackage` with another schema of its spec.
+/// The definition of `VersionPackage` with a changed schema of its spec.
 fn definition(change: impl Fn(&mut Value)) -> Value {
     let text = std::fs::read_to_string("crds/versionpackages.iodm.dev.yaml").unwrap();
     let mut definition: Value = serde_saphyr::from_str(&text).unwrap();
@@ -25,7 +26,7 @@ fn definition(change: impl Fn(&mut Value)) -> Value {
     definition
 }
 
-/// Serves such a definition.
+/// Serves a definition with a changed schema of its spec.
 fn serve(plane: &Plane, change: impl Fn(&mut Value)) {
     plane.apply(&definition(change).to_string()).expect_ok();
 }
@@ -38,10 +39,10 @@ fn apply_server_side(plane: &Plane, flags: &[&str], manifests: &str) -> Said {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_read_says_so_and_stops_nobody_else() {
+async fn an_undecodable_object_reports_it_and_stops_no_other() {
     let plane = Plane::start();
     plane.install();
-    // A time may be any text now, as a later version of the operator might define it.
+    // `retireAfter` accepts any text now, as a later version of the operator might define it.
     serve(&plane, |spec| {
         let field = spec["retireAfter"].as_object_mut().unwrap();
         field.remove("format");
@@ -68,7 +69,7 @@ async fn an_object_that_cannot_be_read_says_so_and_stops_nobody_else() {
     assert!(message.contains("spec.retireAfter"), "{message}");
     assert!(message.contains("deletionPolicy: Retain"), "{message}");
 
-    // Others are served, but for the one that means the same package.
+    // Other objects are served, except the one with the same package.
     rig.active(&[("other", "package-00002"), ("same", "package-00001")])
         .await;
     rig.retire("same");
@@ -78,7 +79,7 @@ async fn an_object_that_cannot_be_read_says_so_and_stops_nobody_else() {
 
     assert!(rig.deletes("package-00001").await.is_empty());
 
-    // Once it goes it wants the package no more; itself it waits for a person.
+    // A deleted object no longer claims the package; it waits for a person itself.
     rig.delete("broken");
     rig.reason("same", "Deleted").await;
     let object = rig.reason("broken", "Undecodable").await;
@@ -90,7 +91,7 @@ async fn an_object_that_cannot_be_read_says_so_and_stops_nobody_else() {
     rig.gone("broken").await;
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
 
-    // One that is mended is served as any other, also after a list of everything.
+    // A corrected object is served as any other, also after a list of everything.
     plane
         .apply(&broken("mended", "package-00003").to_string())
         .expect_ok();
@@ -112,11 +113,11 @@ async fn under_older_definitions_nothing_is_sent_until_the_right_ones_are_applie
     let as_helm = ["--force-conflicts", "--field-manager=helm"];
     apply_server_side(&plane, &as_helm, &older.to_string()).expect_ok();
     let rig = Rig::on(&plane, "older", Layout::default()).await;
-    // What would be deleted at once: the guard that it asks for is dropped without a word.
+    // An object that would be deleted at once: the guard in its spec is dropped silently.
     let retired = rig.manifest("retired", "package-00001", &json!({"lifecycle": "Retired"}));
     plane.apply(&retired.to_string()).expect_ok();
     let mut operator = start_operator(&plane, &[]);
-    // By force, since another tool has written the definition.
+    // With --force-conflicts, as another tool has written the definition.
     let command = "vpo crds | kubectl apply --server-side --force-conflicts -f -";
     wait_for("the command that mends it", SOON, async || {
         let log = operator.log();

@@ -1,4 +1,4 @@
-//! A backlog takes every call that the quota allows, none over it, and no write that isn't needed.
+//! A backlog uses every call of the quota, exceeds it never, and makes no unnecessary write.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,14 +14,14 @@ use std::time::Duration;
 use support::pace::{self, Call};
 use support::{Drain, Fleet, Layout, Rig, SimulatorOptions};
 
-/// The platform's own quota, its window compressed ten times.
+/// The platform's own quota with a window ten times shorter.
 const QUOTA: usize = 100;
 const WINDOW: Duration = Duration::from_secs(6);
 const OBJECTS: usize = 300;
-/// By how much the time may exceed that of an ideal client.
+/// The allowed time, as a multiple of an ideal client's.
 const RATIO: f64 = 1.05;
 
-/// Other work of the machine only ever adds to the time, so of two drains the better counts. All else holds for both.
+/// Other work on the machine only adds time, so the better of two drains counts. All other checks apply to both.
 const DRAINS: usize = 2;
 
 #[tokio::test]
@@ -67,15 +67,15 @@ fn keeps_the_quota(drain: &Drain) {
     assert_eq!(drain.verdicts("throttled"), 0);
     let most = pace::most_in_window(&drain.calls, WINDOW);
     assert!(most <= QUOTA, "{most} calls in one window");
-    // The token was live, so there is no login, and each package takes one call.
+    // The token was valid, so there is no login, and each package takes one call.
     assert_eq!(drain.verdicts("deleted"), OBJECTS);
     assert_eq!(drain.calls.len(), OBJECTS);
 }
 
 fn writes_no_more_than_it_has_to(drain: &Drain) {
-    // Finalizer and first status.
+    // The finalizer and the first status.
     assert_eq!(drain.birth_writes, [2; OBJECTS]);
-    // Parked where it has to wait, intent, release; so nothing is written while parked.
+    // The status of a waiting object, the intent, the release: nothing is written while an object waits.
     let most = drain.deletion_writes.iter().max().unwrap();
     assert!(*most <= 3, "{most} writes for one deletion");
     let at_once = drain.deletion_writes.iter().filter(|count| **count == 2);
@@ -90,7 +90,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_millis(10);
 
 #[test]
-fn the_floor_paces_by_the_answers_of_the_ideal_client() {
+fn the_ideal_client_waits_for_its_own_answers() {
     let paced = |asked: &[Duration]| {
         let calls = pace::ideal(asked, &vec![ANSWER; asked.len()], 2, SECOND);
         *calls.last().unwrap()
@@ -102,7 +102,7 @@ fn the_floor_paces_by_the_answers_of_the_ideal_client() {
     );
     assert_eq!(paced(&[SECOND; 4]), SECOND * 2 + ANSWER);
     assert_eq!(paced(&[SECOND; 5]), SECOND * 3 + ANSWER * 2);
-    // The third is asked for when the first has long left the window.
+    // The third call is requested when the first has left the window long ago.
     assert_eq!(paced(&[SECOND, SECOND, SECOND * 9]), SECOND * 9);
 }
 

@@ -1,4 +1,4 @@
-//! The definitions under `crds/` are what the types say.
+//! The definitions under `crds/` match the types.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use version_package_operator::api::crds;
 
 #[test]
-fn the_definitions_in_the_repository_are_those_of_the_types() {
+fn the_definitions_in_the_repository_match_the_types() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
     let mut expected = BTreeSet::new();
     let mut stream = String::new();

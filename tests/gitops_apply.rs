@@ -1,5 +1,5 @@
-//! Objects as Git tools handle them: Flux's own engine, Argo CD's actions and kubectl apply, wait, change and prune them on a
-//! real control plane. Nothing looks ready too early, and nobody fights over a field.
+//! Git tools on a real control plane: Flux's own engine, Argo CD's actions and kubectl apply, wait for, change and
+//! prune objects. No object looks ready too early, and no tool fights over a field.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use support::{
 const FIRST: &str = "package-00001";
 const SECOND: &str = "package-00002";
 const THIRD: &str = "package-00003";
-/// Of the object that a test waits for to know that the operator has dealt with all that came before.
+/// The package of the barrier object, which shows that the operator has handled all earlier changes.
 const LAST: &str = "package-00019";
 
 const PLATFORMS: &str = "docs/flux/platforms.yaml";
@@ -33,9 +33,9 @@ fn is_current(object: &Value) -> bool {
     object["status"]["observedGeneration"] == object["metadata"]["generation"]
 }
 
-/// The writes of the operator to packages of this namespace since a place in the audit log.
+/// The operator's writes to packages of this namespace since a place in the audit log.
 ///
-/// An object that is made after all the rest tells that the operator has looked at it; its own writes don't count.
+/// An object created last shows that the operator has handled all earlier changes. Its own writes don't count.
 async fn writes_of_the_operator(rig: &Rig<'_>, since: u64) -> Vec<AuditEvent> {
     let barrier = "looked-at-last";
     rig.active(&[(barrier, LAST)]).await;
@@ -54,7 +54,7 @@ async fn writes_of_the_operator(rig: &Rig<'_>, since: u64) -> Vec<AuditEvent> {
     .await
 }
 
-/// The versions of objects, which move with every write of anybody.
+/// The resourceVersions of objects, which change with every write.
 async fn versions(rig: &Rig<'_>, names: &[&str]) -> Vec<Value> {
     let mut versions = Vec::new();
     for name in names {
@@ -69,7 +69,7 @@ fn list(items: &[Value]) -> String {
 }
 
 #[tokio::test]
-async fn flux_waits_for_the_operator_goes_on_after_a_failure_and_prunes_to_the_end() {
+async fn flux_waits_for_the_operator_recovers_from_a_failure_and_prunes_completely() {
     let rig = Rig::shared("flux", Layout::default()).await;
     let (plane, history) = (rig.plane, rig.history().await);
     let secrets = ["production-app", "production-ca", "fleet-app", "fleet-ca"];
@@ -111,7 +111,7 @@ async fn flux_waits_for_the_operator_goes_on_after_a_failure_and_prunes_to_the_e
         assert!(is_current(&object));
     }
 
-    // The same revision again is no write, neither of Flux nor of the operator.
+    // Applying the same revision again causes no write of Flux or the operator.
     let (start, before) = (plane.audit_end(), versions(&rig, &names).await);
     let revision = packages.reconcile(&set);
     assert_eq!(revision.unhealthy, "");
@@ -125,14 +125,14 @@ async fn flux_waits_for_the_operator_goes_on_after_a_failure_and_prunes_to_the_e
     let writes = writes_of_the_operator(&rig, start).await;
     assert!(writes.is_empty(), "{writes:?}");
 
-    // A change is done only when the package is gone.
+    // A change is complete only when the package is deleted.
     set[1] = package("retired", SECOND, json!({"lifecycle": "Retired"}));
     let revision = packages.reconcile(&set);
     assert_eq!(revision.unhealthy, "");
     assert_eq!(revision.applied[&id("retired")], "configured");
     assert!(!rig.simulator.has(SECOND).await);
 
-    // What left Git goes, with its package; the rest stays.
+    // Objects removed from Git are deleted with their packages; the others stay.
     let pruned = set.pop().unwrap();
     let revision = packages.reconcile(&set);
     assert_eq!(revision.unhealthy, "");
@@ -142,7 +142,7 @@ async fn flux_waits_for_the_operator_goes_on_after_a_failure_and_prunes_to_the_e
     assert!(!rig.simulator.has(THIRD).await);
     assert!(rig.simulator.has(FIRST).await);
 
-    // A failure is told at once, long before the timeout, and ends with its cause.
+    // A failure is reported at once, long before the timeout, and ends with its cause.
     rig.simulator
         .fault(FIRST, &json!("bare-404"), &json!("forever"))
         .await;
@@ -172,7 +172,7 @@ async fn flux_waits_for_the_operator_goes_on_after_a_failure_and_prunes_to_the_e
 }
 
 #[tokio::test]
-async fn kubectl_wait_returns_when_the_operator_has_dealt_with_the_newest_change() {
+async fn kubectl_wait_returns_when_the_operator_has_handled_the_newest_change() {
     let rig = Rig::shared("wait", Layout::default()).await;
     let wait = |condition: &str, object: &str| {
         let condition = format!("--for={condition}");
@@ -183,7 +183,7 @@ async fn kubectl_wait_returns_when_the_operator_has_dealt_with_the_newest_change
     rig.plane.apply(&manifest.to_string()).expect_ok();
     wait("condition=Ready", "vp/meter");
     assert_eq!(ready(&rig.get("meter").await.unwrap())["reason"], "Active");
-    // It was ready before, and isn't for the new generation until the package is gone.
+    // The object was ready before; for the new generation it isn't until the package is deleted.
     rig.retire("meter");
     wait("condition=Ready", "vp/meter");
     assert_eq!(ready(&rig.get("meter").await.unwrap())["reason"], "Deleted");
@@ -203,7 +203,7 @@ async fn kubectl_wait_returns_when_the_operator_has_dealt_with_the_newest_change
 }
 
 #[tokio::test]
-async fn kubectl_apply_prune_deletes_what_left_the_set_and_nothing_else() {
+async fn kubectl_apply_prune_deletes_exactly_the_objects_removed_from_the_set() {
     let rig = Rig::shared("prune", Layout::default()).await;
     let labelled = |name: &str, file_id: &str| {
         let mut manifest = rig.manifest(name, file_id, &json!({}));
@@ -289,7 +289,7 @@ async fn kubectl_delete_k_returns_when_every_package_is_gone() {
     }
 }
 
-/// Who manages fields of an object, with the fields that are theirs: those of `metadata` by name, else `spec` or `status`.
+/// The owners of an object's fields: for `metadata` each field by name, else `spec` or `status`.
 fn owners(rig: &Rig<'_>, name: &str) -> BTreeSet<(String, String)> {
     let get = ["get", "vp", name, "-o", "json", "--show-managed-fields"];
     let object: Value = serde_json::from_str(&rig.kubectl(&get).expect_ok()).unwrap();
@@ -312,7 +312,7 @@ fn owners(rig: &Rig<'_>, name: &str) -> BTreeSet<(String, String)> {
 }
 
 #[tokio::test]
-async fn two_field_managers_and_the_operator_keep_to_their_own_fields() {
+async fn two_field_managers_and_the_operator_keep_their_own_fields() {
     let rig = Rig::shared("managers", Layout::default()).await;
     let apply = |manager: &str, manifest: &Value| {
         let manager = format!("--field-manager={manager}");
@@ -329,14 +329,14 @@ async fn two_field_managers_and_the_operator_keep_to_their_own_fields() {
     apply("person", &by_person).expect_ok();
     rig.reason("meter", "Scheduled").await;
 
-    // Whoever applies again what they applied before writes nothing, and takes nothing from the other.
+    // A repeated apply of an unchanged object writes nothing, and takes nothing from the other manager.
     let (start, before) = (rig.plane.audit_end(), versions(&rig, &["meter"]).await);
     for _ in 0..3 {
         apply("git", &by_git).expect_ok();
         apply("person", &by_person).expect_ok();
     }
     assert_eq!(versions(&rig, &["meter"]).await, before);
-    // A label is no matter of the operator's.
+    // The operator ignores labels.
     rig.kubectl(&["label", "vp/meter", "floor=3"]).expect_ok();
     let writes = writes_of_the_operator(&rig, start).await;
     assert!(writes.is_empty(), "{writes:?}");

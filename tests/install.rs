@@ -1,5 +1,5 @@
-//! Installing and taking off again, as the README says it: what is shipped is what the API server and the binary take,
-//! and nothing of it ever deletes a package by accident.
+//! Installation and removal as in the README: the API server and the binary accept the shipped files, and nothing in
+//! them deletes a package by accident.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use support::{
     wait_for,
 };
 
-/// The objects that a folder of manifests makes.
+/// The objects that a folder of manifests builds.
 fn built(plane: &Plane, folder: &str) -> Vec<Value> {
     let text = plane.kubectl(&["kustomize", folder]).expect_ok();
     serde_saphyr::from_multiple(&text).unwrap()
@@ -32,7 +32,7 @@ fn deployment(plane: &Plane) -> Value {
     deployments.next().unwrap()
 }
 
-/// What `vpo run --help` says.
+/// The output of `vpo run --help`.
 fn help() -> String {
     let vpo = Command::new(env!("CARGO_BIN_EXE_vpo"))
         .args(["run", "--help"])
@@ -50,14 +50,14 @@ fn texts(values: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn all_that_is_shipped_is_taken_without_a_warning() {
+async fn everything_shipped_is_accepted_without_a_warning() {
     let (_turn, plane) = alone().await;
     let namespace = plane.namespace("access");
     for arguments in [
         ["apply", "-f", "crds"].as_slice(),
         &["apply", "-k", "manifests/install"],
         &["apply", "-n", &namespace, "-k", "manifests/platform-access"],
-        // The namespaces first, as a Git tool would.
+        // The namespaces first, as a Git tool would apply them.
         &["apply", "-f", "manifests/samples/namespaces.yaml"],
         &["apply", "-k", "manifests/samples"],
     ] {
@@ -65,7 +65,7 @@ async fn all_that_is_shipped_is_taken_without_a_warning() {
         assert!(said.ok, "{arguments:?}: {}", said.stderr);
         assert_eq!(said.stderr, "", "{arguments:?}");
     }
-    // Nothing that goes with the operator takes the definitions along, and with them every object.
+    // Deleting the operator's manifests must not delete the definitions, and with them every object.
     let kinds: Vec<_> = built(plane, "manifests/install")
         .iter()
         .map(|object| object["kind"].clone())
@@ -81,14 +81,14 @@ async fn the_deployment_runs_a_leader_and_a_standby_without_privileges() {
     let deployment = deployment(Plane::shared());
     let spec = &deployment["spec"];
     assert_eq!(spec["replicas"], 2);
-    // The new one is ready, with everything listed, before the old one gives its Lease back.
+    // The new pod is ready, with everything listed, before the old one releases its Lease.
     assert_eq!(
         spec["strategy"],
         json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}})
     );
     let pod = &spec["template"]["spec"];
     assert_eq!(pod["serviceAccountName"], OPERATOR);
-    // A stop takes up to 10 s; killed in the middle, it could not finish what an answer began.
+    // A stop takes up to 10 s. A kill during that time would lose the handling of an answer.
     assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > 10);
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(
@@ -122,7 +122,7 @@ async fn the_deployment_runs_a_leader_and_a_standby_without_privileges() {
 }
 
 #[tokio::test]
-async fn the_binary_takes_the_arguments_and_serves_the_port_of_the_deployment() {
+async fn the_binary_accepts_the_arguments_and_serves_the_port_of_the_deployment() {
     let (_turn, plane) = alone().await;
     let deployment = deployment(plane);
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
@@ -212,7 +212,7 @@ fn try_uninstall(plane: &Plane, flags: &[&str]) -> (bool, String) {
     (script.status.success(), said)
 }
 
-/// What people wish of all objects, without what the operator says of them.
+/// The specs of all objects, without the statuses.
 fn wishes(plane: &Plane) -> Vec<Value> {
     let kinds = "vp,platforms,deployments,clusterroles,clusterrolebindings,roles,rolebindings,crds";
     let list = plane.kubectl(&["get", kinds, "--all-namespaces", "-o", "json"]);
@@ -269,7 +269,7 @@ async fn uninstalling_deletes_no_package_and_leaves_nothing_stuck() {
     stops_without_an_operator(&plane, &rig);
     let mut operator: Operator = start_operator(&plane, &[]);
     operator.ready().await;
-    // Every situation: wanted, retired and done, held, being deleted and held, without a Platform.
+    // Objects in every situation: live, retired with a deleted package, held, deleted and held, without a Platform.
     rig.active(&[("wanted", "package-00001"), ("done", "package-00002")])
         .await;
     rig.retire("done");
@@ -332,7 +332,7 @@ async fn uninstalling_deletes_no_package_and_leaves_nothing_stuck() {
         },
     )
     .await;
-    // Only what was asked for before.
+    // Only the deletion requested before the removal.
     assert_eq!(deletes(&rig.simulator.ledger().await), 1);
     let crds = plane.kubectl(&["get", "crds", "-o", "name"]).expect_ok();
     assert_eq!(crds.matches("iodm.dev").count(), 2, "{crds}");

@@ -1,4 +1,4 @@
-//! What the list of packages tells: of each package, of those that are missing, and of those that are nobody's.
+//! The list of packages shows the data of each package, the missing packages, and the unmanaged ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ const FIRST: &str = "package-00001";
 const SECOND: &str = "package-00002";
 const THIRD: &str = "package-00003";
 
-/// A platform with `packages` whose list is read every second, by as many calls as one may want.
+/// A platform with `packages` whose list is read every second, with an ample quota.
 async fn laid_out(subject: &str, packages: usize) -> Rig<'static> {
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -55,10 +55,10 @@ async fn shown(rig: &Rig<'_>) -> Value {
     report["applications"][0].clone()
 }
 
-/// Waits until the inventory is as `wanted` says; returns it.
+/// Waits until the inventory satisfies `wanted`; returns it.
 async fn shows(rig: &Rig<'_>, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     wait_for(&format!("the inventory: {what}"), SOON, async || {
-        // There is none before the Platform is usable.
+        // There is no inventory before the Platform is usable.
         let said = inventory(rig, &["--output", "json"]).await;
         said.ok.then_some(())?;
         Some(shown(rig).await).filter(&wanted)
@@ -66,7 +66,7 @@ async fn shows(rig: &Rig<'_>, what: &str, wanted: impl Fn(&Value) -> bool) -> Va
     .await
 }
 
-/// Waits for a reading that begins now or later.
+/// Waits for a read that begins now or later.
 async fn read_anew(rig: &Rig<'_>) -> Value {
     let now = jiff::Timestamp::now();
     shows(rig, "another reading", |shown| {
@@ -83,7 +83,7 @@ fn unmanaged(shown: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// Waits until the Platform counts so many packages of nobody.
+/// Waits until the Platform counts `number` unmanaged packages.
 async fn counts(rig: &Rig<'_>, number: usize) {
     let path = "jsonpath={.status.packages.unmanaged}";
     let what = format!("the Platform to count {number} packages of nobody");
@@ -106,7 +106,7 @@ async fn calls(rig: &Rig<'_>, method: &str, part: &str) -> usize {
 }
 
 #[tokio::test]
-async fn what_the_platform_says_of_packages_is_filled_in_without_a_call_for_one_and_written_once() {
+async fn package_data_are_filled_in_without_single_calls_and_written_once() {
     let rig = laid_out("identity", 130).await;
     let names = ["one", "two", "three"];
     let last = "package-00130";
@@ -135,7 +135,7 @@ async fn what_the_platform_says_of_packages_is_filled_in_without_a_call_for_one_
         }
         before.push(object);
     }
-    // Two more readings change nothing, so nothing is written.
+    // Two more reads change nothing, so nothing is written.
     read_anew(&rig).await;
     read_anew(&rig).await;
     for (name, object) in names.into_iter().zip(before) {
@@ -146,7 +146,7 @@ async fn what_the_platform_says_of_packages_is_filled_in_without_a_call_for_one_
 }
 
 #[tokio::test]
-async fn a_package_that_vanished_from_the_platform_is_missing_until_it_is_listed_again() {
+async fn a_package_that_disappeared_is_missing_until_it_is_listed_again() {
     let rig = laid_out("missing", 20).await;
     rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
     rig.active(&[
@@ -198,7 +198,8 @@ async fn packages_that_no_object_stands_for_are_counted_and_listed() {
         json!([format!("{}/production", rig.namespace)])
     );
 
-    // Who is about to delete a package stands for it; who has deleted it doesn't, but it isn't listed then.
+    // An object that is about to delete a package stands for it. One that has deleted it doesn't, but then the package
+    // isn't listed.
     rig.annotate("vp/two", "paused", Some("true"));
     rig.delete("two");
     rig.reason("two", "Paused").await;
@@ -234,7 +235,7 @@ async fn packages_that_no_object_stands_for_are_counted_and_listed() {
     );
     assert!(metrics.lines().any(|known| known == line), "{line}");
 
-    // Turned off, it knows nothing; what was counted goes too.
+    // With the inventory turned off nothing is known, and the count is removed too.
     rig.patch(
         "platform/production",
         &json!({"spec": {"inventory": {"interval": "0s"}}}),
@@ -252,7 +253,7 @@ async fn packages_that_no_object_stands_for_are_counted_and_listed() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_holds_up_no_deletion() {
+async fn a_refused_list_delays_no_deletion() {
     let rig = laid_out("refused", 20).await;
     let body = json!({"error_code": "100203", "error_desc": "no right"}).to_string();
     let refusal = json!({"status": {"status": 403, "body": body}});
@@ -290,10 +291,10 @@ async fn reappeared(file_id: &str, application: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_package_that_is_listed_after_its_deletion_is_told_and_not_deleted_again() {
+async fn a_package_listed_after_its_deletion_is_reported_and_not_deleted_again() {
     let rig = laid_out("reappeared", 20).await;
     rig.active(&[("one", FIRST), ("two", SECOND)]).await;
-    // The platform says that it deletes the package, and doesn't.
+    // The platform confirms the deletion of the package without deleting it.
     let lie = json!({"status": {"status": 204}});
     rig.simulator.fault(FIRST, &lie, &json!("forever")).await;
     rig.delete_all(&["one", "two"]);
@@ -341,7 +342,7 @@ async fn a_package_that_is_listed_after_its_deletion_is_told_and_not_deleted_aga
 }
 
 #[tokio::test]
-async fn what_the_platform_calls_a_package_steers_no_terminal_and_makes_no_line() {
+async fn package_names_control_no_terminal_and_forge_no_line() {
     let rig = laid_out("hostile", 1).await;
     counts(&rig, 1).await;
     let name = "fw\u{1b}[2J\u{9b}31m\u{7f}\r\n  forged\u{202e}\u{2066}";
@@ -362,6 +363,6 @@ async fn what_the_platform_calls_a_package_steers_no_terminal_and_makes_no_line(
     assert!(lines.len() == 1 && lines[0].contains(SECOND), "{table}");
     let report: Value = serde_json::from_str(&json).unwrap();
     let unmanaged = report["applications"][0]["unmanaged"].as_array().unwrap();
-    // It is kept as a status takes it.
+    // The name is sanitized as in a status.
     assert_eq!(unmanaged[1]["name"], "fw[2J31m    forged");
 }

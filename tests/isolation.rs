@@ -1,4 +1,4 @@
-//! Sessions that get nowhere, one of them with a thousand deletions waiting for it, cost the objects of others nothing.
+//! Blocked sessions, one of them with a thousand waiting deletions, cost the objects of other sessions nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,22 +21,22 @@ use support::{
     Fleet, Layout, Operator, Plane, Rig, SimulatorOptions, alone, start_operator, wait_for,
 };
 
-/// Those that wait for the session that hangs.
+/// The objects that wait for the hanging session.
 const PARKED: usize = 1_000;
-/// Those that come meanwhile.
+/// The objects created meanwhile.
 const NEW: usize = 100;
-/// So many of the new ones are deleted again.
+/// How many of the new objects are deleted again.
 const DELETED: usize = 10;
-/// By when the operator has first written all of the new objects but one in a hundred, from the request that created it:
-/// far more than an idle machine takes, far less than any pause of those that get nowhere.
+/// The time from its creation until the operator has first written a new object (99th percentile): far more than an
+/// idle machine needs, far less than any pause of the blocked sessions.
 const FIRST_LOOK: Duration = Duration::from_secs(10);
-/// The pause between two changes that wake all who wait.
+/// The pause between two changes that wake all waiting objects.
 const WAKING: Duration = Duration::from_secs(1);
 
 const PASSES: &str = "vpo_passes_total{";
 const WAITING: &str = "vpo_objects{phase=\"Waiting\"}";
 
-/// Lays out a platform that answers `calls` calls in `window` for a Platform that believes in a hundred.
+/// Creates a platform that answers `calls` calls in `window`, for a Platform with a quota of a hundred.
 async fn rig<'a>(plane: &'a Plane, subject: &str, calls: usize, window: &str) -> Rig<'a> {
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -50,7 +50,7 @@ async fn rig<'a>(plane: &'a Plane, subject: &str, calls: usize, window: &str) ->
     Rig::on(plane, subject, layout).await
 }
 
-/// The sum of the lines of the metrics that begin so.
+/// The sum of the metrics lines that begin with `name`.
 async fn metric(operator: &Operator, name: &str) -> usize {
     let page = operator.admin_page("/metrics").await.unwrap();
     let lines = page.lines().filter(|line| line.starts_with(name));
@@ -58,7 +58,7 @@ async fn metric(operator: &Operator, name: &str) -> usize {
     values.map(|value| value.parse::<usize>().unwrap()).sum()
 }
 
-/// Does something while all objects of a rig are woken again and again: a change of a Platform concerns all that name it.
+/// Runs `doing` while all objects of a rig are woken repeatedly: a change of a Platform wakes all objects that name it.
 async fn beside<T>(rig: &Rig<'_>, doing: impl Future<Output = T>) -> T {
     let platforms = Api::<Platform>::namespaced(rig.plane.client().await, &rig.namespace);
     let wake = async |round: u32| {
@@ -82,12 +82,12 @@ async fn beside<T>(rig: &Rig<'_>, doing: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_that_wait_and_are_woken_all_the_time_hold_up_no_new_object_and_no_deletion() {
+async fn a_thousand_constantly_woken_objects_delay_no_new_object_and_no_deletion() {
     let (_turn, plane) = alone().await;
     let begun = Instant::now();
     let hanging = rig(plane, "hanging", 100, "1s").await;
     hanging.simulator.fault_all("DELETE", &json!("hang")).await;
-    // The login is the one call that it allows.
+    // The login is the only call that the quota allows.
     let throttled = rig(plane, "throttled", 1, "1h").await;
     let alive = rig(plane, "alive", 100, "1s").await;
     let waiting = Fleet::retired(&hanging, 1..PARKED + 1).await;
@@ -96,7 +96,7 @@ async fn a_thousand_that_wait_and_are_woken_all_the_time_hold_up_no_new_object_a
     let flags = ["--connect-timeout", "1s", "--call-timeout", "3s"];
     let mut operator = start_operator(plane, &flags);
     operator.ready().await;
-    // Listing thousands again and again would be a load of its own.
+    // Repeated lists of thousands of objects would be a load of their own.
     wait_for("all to wait", Duration::from_secs(600), async || {
         (metric(&operator, WAITING).await == PARKED + NEW).then_some(())
     })
@@ -119,7 +119,7 @@ async fn a_thousand_that_wait_and_are_woken_all_the_time_hold_up_no_new_object_a
             alive.gone(name).await;
         }
         println!("{DELETED} deletions took {:?}", asked.elapsed());
-        // However quick the machine is, those that wait are woken meanwhile and afterwards.
+        // Even on a fast machine the waiting objects are woken during and after the test.
         wait_for("the waking", Duration::from_secs(60), async || {
             (metric(&operator, PASSES).await - before >= 20 * NEW).then_some(())
         })
@@ -135,7 +135,7 @@ async fn a_thousand_that_wait_and_are_woken_all_the_time_hold_up_no_new_object_a
     first.sort_unstable();
     let p99 = first[NEW * 99 / 100 - 1];
     println!("first written after {p99:?} (p99), {woken} passes meanwhile");
-    // Far more than the new ones need for themselves.
+    // Far more passes than the new objects need for themselves.
     assert!(woken >= 20 * NEW, "those that wait were not woken");
     assert!(p99 <= FIRST_LOOK, "first written after {p99:?} (p99)");
 

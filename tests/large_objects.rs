@@ -1,4 +1,4 @@
-//! Objects that are as large as the API server takes them cost the operator no more memory than it may use.
+//! Objects of the largest size that the API server accepts need no more memory than the operator has.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,15 +22,15 @@ use serde_json::{Value, json};
 use support::{Layout, OPERATOR, Plane, Rig, start_operator, wait_for};
 use version_package_operator::api::platform::Platform;
 
-/// Objects of each kind.
+/// The number of objects of each kind.
 const MANY: usize = 100;
-/// So many labels, which the API server keeps twice: it tells who set each.
+/// The number of labels, which the API server stores twice, as it records the owner of each.
 const LABELS: usize = 1400;
-/// What the operator may have resident at any time, in MiB; the installation gives it 256.
+/// The limit of the operator's resident memory at any time, in MiB; the installation allows 256.
 const MOST: u64 = 128;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A line of the status of a process, in MiB.
+/// A line in the status of a process, in MiB.
 fn mebibytes(process: u32, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|read| read.strip_prefix(line));
@@ -46,7 +46,7 @@ fn labels() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Creates `MANY` objects, and tells the bytes of one.
+/// Creates `MANY` objects; returns the size of one in bytes.
 async fn create<K>(api: &Api<K>, object: impl Fn(usize) -> Value) -> usize
 where
     K: Clone + Debug + Serialize + DeserializeOwned,
@@ -65,7 +65,7 @@ where
     serde_json::to_string(&made[0]).unwrap().len()
 }
 
-/// A Lease that somebody else holds for as long as the test lasts: whoever waits for it only reads.
+/// A Lease that another holder keeps during the whole test, so that the operator only reads.
 fn lease() -> Value {
     json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
@@ -75,7 +75,7 @@ fn lease() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_objects_of_each_kind_as_large_as_they_can_be_fit_into_the_memory_at_a_start() {
+async fn a_hundred_objects_of_maximum_size_of_each_kind_fit_into_the_memory_at_a_start() {
     let plane = Plane::shared();
     plane.install();
     let rig = Rig::on(plane, "large", Layout::default()).await;
@@ -111,7 +111,7 @@ async fn a_hundred_objects_of_each_kind_as_large_as_they_can_be_fit_into_the_mem
     println!(
         "{MANY} objects of each kind of {bytes} bytes: at most {listed} MiB until all were listed"
     );
-    // Whoever begins to lead lists all Platforms once more.
+    // A new leader lists all Platforms once more.
     let free = r#"{"spec": {"holderIdentity": ""}}"#;
     let free = [
         "patch",

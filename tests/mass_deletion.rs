@@ -1,4 +1,4 @@
-//! Three thousand objects pruned at once: the hold stands at once, nothing is sent, and everybody else goes on.
+//! Three thousand objects are pruned at once: the hold appears at once, nothing is sent, and other deletions continue.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,11 +18,11 @@ use support::{
 };
 
 const PRUNED: usize = 3000;
-/// How soon the hold stands on the Platform.
+/// How soon the Platform shows the hold.
 const STANDS: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn three_thousand_pruned_at_once_are_held_and_cost_two_writes_each() {
+async fn three_thousand_pruned_objects_are_held_with_two_writes_each() {
     let (_turn, plane) = alone().await;
     let mut operator = start_operator(plane, &[]);
     operator.ready().await;
@@ -54,7 +54,7 @@ async fn three_thousand_pruned_at_once_are_held_and_cost_two_writes_each() {
     })
     .await;
     assert!(asked.elapsed() < took + STANDS, "{:?}", asked.elapsed());
-    // Others go on meanwhile.
+    // Other deletions continue meanwhile.
     other.delete_all(&["a", "b"]);
     other.gone("a").await;
     other.gone("b").await;
@@ -78,7 +78,7 @@ async fn three_thousand_pruned_at_once_are_held_and_cost_two_writes_each() {
     operator.terminate().await;
 }
 
-/// The object says that it is part of a hold; returns the hold's id.
+/// Waits until the object belongs to a hold; returns the id of the hold.
 async fn held(rig: &Rig<'_>, name: &str) -> String {
     let object = rig.reason(name, "MassDeletionHeld").await;
     let id = &object["status"]["deletion"]["hold"];
@@ -92,7 +92,7 @@ async fn deletes(rig: &Rig<'_>) -> usize {
 }
 
 #[tokio::test]
-async fn a_hold_outlives_a_restart_and_a_change_of_leader_and_what_was_sent_is_not_forgotten() {
+async fn a_hold_and_the_sent_deletions_survive_a_restart_and_a_change_of_the_leader() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({
@@ -111,13 +111,13 @@ async fn a_hold_outlives_a_restart_and_a_change_of_leader_and_what_was_sent_is_n
     let files = files.iter().map(String::as_str);
     let pairs: Vec<(&str, &str)> = names.iter().copied().zip(files).collect();
     rig.active(&pairs).await;
-    // Three are sent before the crash.
+    // Three deletions are sent before the crash.
     rig.delete_all(&names[..3]);
     for name in &names[..3] {
         rig.gone(name).await;
     }
     operator.kill().await;
-    // While nobody looks, more are asked for than are left of the bound.
+    // While no operator runs, more deletions are requested than the limit has left.
     rig.delete_all(&names[3..]);
     let (kubeconfig, flags) = (plane.kubeconfig_for(OPERATOR, OPERATOR), SHORT_LEASE_FLAGS);
     let mut operator = start_operator(plane, &flags);
@@ -129,7 +129,7 @@ async fn a_hold_outlives_a_restart_and_a_change_of_leader_and_what_was_sent_is_n
         first = held(&rig, name).await;
     }
     operator.kill().await;
-    // Too small for what is held, and found by a leader that knows no object yet.
+    // The new limit is too low for the held deletions, and is found by a leader that knows no object yet.
     let guard = json!({"spec": {"guard": {"maxDeletions": 7}}});
     rig.patch("platform/production", &guard);
     let vp = format!("vp/{}", names[3]);
@@ -149,7 +149,7 @@ async fn a_hold_outlives_a_restart_and_a_change_of_leader_and_what_was_sent_is_n
 }
 
 #[tokio::test]
-async fn a_restart_in_the_middle_of_look_ups_holds_no_record_of_a_package_long_gone() {
+async fn a_restart_during_look_ups_holds_no_retired_object_without_a_package() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({
@@ -172,7 +172,7 @@ async fn a_restart_in_the_middle_of_look_ups_holds_no_record_of_a_package_long_g
         .collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     plane.apply(&list.to_string()).expect_ok();
-    // Each was accepted, and no look-up was answered.
+    // Each object was accepted, and no look-up was answered.
     for name in records.iter().map(String::as_str).chain(["there"]) {
         let accepted = |o: &serde_json::Value| o["status"]["application"].is_string();
         let object = rig.becomes(name, "accepted", SOON, accepted).await;

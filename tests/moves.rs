@@ -1,4 +1,4 @@
-//! Packages that move through Git: renamed, in another namespace, in other files, in any order. Each survives.
+//! Packages that move through Git survive: renamed, in another namespace or file, in any order.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ fn graced(grace: &str) -> Layout<'static> {
     }
 }
 
-/// An object for the one package, wherever it is.
+/// An object for the package, in any namespace.
 fn manifest(rig: &Rig<'_>, namespace: &str, name: &str) -> Value {
     let platform = json!({"name": "production", "namespace": rig.namespace});
     let mut object = rig.manifest(name, FILE, &json!({"platformRef": platform}));
@@ -68,14 +68,14 @@ async fn survived(rig: &Rig<'_>) {
 }
 
 #[tokio::test]
-async fn a_package_survives_a_move_created_before_it_is_deleted() {
+async fn a_package_survives_a_move_that_creates_before_it_deletes() {
     let rig = Rig::shared("create-first", graced("0s")).await;
     let elsewhere = rig.plane.namespace("elsewhere");
     let own = rig.namespace.clone();
     let mut at = (own.clone(), "meter".to_owned());
     apply(&rig, &at.0, &at.1);
     is(&rig, &at.0, &at.1, "Active").await;
-    // A rename, a change of namespace, and both back at once.
+    // A rename, a change of the namespace, and both reverted at once.
     for next in [
         (own.clone(), "meter-fw".to_owned()),
         (elsewhere, "meter-fw".to_owned()),
@@ -91,7 +91,7 @@ async fn a_package_survives_a_move_created_before_it_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_package_survives_a_move_deleted_before_it_is_created_within_the_grace_period() {
+async fn a_package_survives_a_move_that_deletes_before_it_creates_within_the_grace_period() {
     let rig = Rig::shared("delete-first", graced("20s")).await;
     let elsewhere = rig.plane.namespace("elsewhere");
     let own = rig.namespace.clone();

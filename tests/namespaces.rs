@@ -1,4 +1,4 @@
-//! A namespace that is deleted with packages in it ends, and no package goes that shouldn't.
+//! A namespace that is deleted with packages in it ends, and only the intended packages are deleted.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::{Fleet, Layout, OPERATOR, Rig, SimulatorOptions, ready, shared, wait_for};
 
-/// The controller looks at an ending namespace again after a pause that grows.
+/// The time limit: the controller checks an ending namespace again after growing pauses.
 const NAMESPACE_END: Duration = Duration::from_secs(60);
 
 async fn ended(namespace: &str) {
@@ -34,7 +34,7 @@ fn delete_namespace(rig: &Rig<'_>, namespace: &str) {
 }
 
 #[tokio::test]
-async fn a_namespace_whose_platform_is_elsewhere_empties_by_itself() {
+async fn a_deleted_namespace_with_its_platform_elsewhere_ends_by_itself() {
     let layout = Layout {
         platform: json!({
             "quota": {"calls": 100, "window": "1s"},
@@ -70,7 +70,7 @@ async fn a_namespace_whose_platform_is_elsewhere_empties_by_itself() {
         assert_eq!(rig.deletes(file_id).await.len(), 1, "{file_id}");
         assert!(!rig.simulator.has(file_id).await);
     }
-    // Nothing can be created there any more, so an event is at most tried once for each object.
+    // An ending namespace accepts no new objects, so at most one event is tried for each object.
     let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
     let refused = rig
         .plane
@@ -85,7 +85,7 @@ async fn a_namespace_whose_platform_is_elsewhere_empties_by_itself() {
     );
 }
 
-/// Deletes a namespace with Platform, Secrets and this many objects in it.
+/// Deletes a namespace with a Platform, its Secrets and this many objects.
 async fn deleted_with_all(subject: &str, count: usize, platform: Value) -> Rig<'static> {
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -109,8 +109,8 @@ async fn deleted(rig: &Rig<'_>) -> usize {
 }
 
 #[tokio::test]
-async fn a_namespace_that_takes_platform_and_secret_along_empties_by_itself() {
-    // Slower than the Secret goes, so that the last good credentials have to serve.
+async fn a_deleted_namespace_with_its_platform_and_secret_ends_by_itself() {
+    // The deletions last longer than the Secret, so the last valid credentials must serve.
     let platform = json!({"quota": {"calls": 20, "window": "1s"}});
     let rig = deleted_with_all("together", 200, platform).await;
     ended(&rig.namespace).await;
@@ -121,13 +121,14 @@ async fn a_namespace_that_takes_platform_and_secret_along_empties_by_itself() {
 }
 
 #[tokio::test]
-async fn a_namespace_waits_in_the_hold_and_goes_on_after_its_release() {
+async fn a_deleted_namespace_waits_for_the_release_of_its_hold() {
     let platform = json!({
         "quota": {"calls": 100, "window": "1s"},
         "guard": {"maxDeletions": 10, "window": "10m", "gracePeriod": "3s"},
     });
     let rig = deleted_with_all("held", 20, platform).await;
-    // A namespace takes its Secrets and its Platforms in any order: first it may say that the Secret is gone.
+    // The Secrets and the Platform are deleted in any order, so the Platform may first report that the Secret is
+    // missing.
     let what = "the Platform to hold all, and to stay for them";
     let platform = rig
         .platform_becomes("production", what, |platform| {
@@ -142,7 +143,7 @@ async fn a_namespace_waits_in_the_hold_and_goes_on_after_its_release() {
 }
 
 #[tokio::test]
-async fn a_namespace_in_mode_observe_keeps_its_platform_until_somebody_says_retain() {
+async fn a_deleted_namespace_in_mode_observe_keeps_its_platform_until_retain_is_set() {
     let layout = Layout {
         platform: json!({"mode": "Observe"}),
         ..Layout::default()

@@ -1,4 +1,5 @@
-//! One process leads in a cluster, whatever namespaces processes are given: the `ClusterRoleBinding` says where the Lease is.
+//! One process leads in a cluster, whatever namespaces the processes use: the `ClusterRoleBinding` determines where the
+//! Lease is.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +21,7 @@ use support::{
 
 const BINDING: &str = "clusterrolebinding/version-package-operator";
 
-/// Makes the binding name the `ServiceAccounts` of these namespaces.
+/// Lets the binding name the `ServiceAccounts` of these namespaces.
 fn bind(plane: &Plane, namespaces: &[&str]) {
     let account = |namespace: &&str| json!({"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace});
     let subjects: Vec<Value> = namespaces.iter().map(account).collect();
@@ -36,7 +37,7 @@ fn bind_as_shipped(plane: &Plane) {
     bind(plane, &[OPERATOR]);
 }
 
-/// A second installation: a namespace with a ServiceAccount that may have a Lease there.
+/// A second installation: a namespace with a ServiceAccount that may write a Lease there.
 fn second_installation(plane: &Plane) -> String {
     let namespace = plane.namespace("second");
     let lease = ["--verb=get,update,create", "--resource=leases"];
@@ -60,7 +61,7 @@ fn second_installation(plane: &Plane) -> String {
 }
 
 fn start(plane: &Plane, pod: &str, kubeconfig: &Path, namespace: &str) -> Operator {
-    // Nothing that an earlier test left decides who leads.
+    // Leftovers of an earlier test must not decide who leads.
     let delete = [
         "-n",
         OPERATOR,
@@ -75,7 +76,7 @@ fn start(plane: &Plane, pod: &str, kubeconfig: &Path, namespace: &str) -> Operat
     Operator::start_pod(pod, kubeconfig, namespace, &SHORT_LEASE_FLAGS)
 }
 
-/// Waits until `/readyz` says all of these words.
+/// Waits until `/readyz` contains all of these words.
 async fn is_not_ready(operator: &Operator, words: &[&str]) {
     let what = format!("not to be ready because of {words:?}");
     wait_for(&what, SOON, async || {
@@ -102,7 +103,8 @@ fn has_lease(plane: &Plane, namespace: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_second_process_with_a_lease_in_another_namespace_does_not_lead_and_says_both_names() {
+async fn a_second_process_with_a_lease_in_another_namespace_does_not_lead_and_names_both_namespaces()
+ {
     let (_turn, plane) = alone().await;
     bind_as_shipped(plane);
     support::install_crypto();
@@ -134,11 +136,11 @@ async fn a_second_process_with_a_lease_in_another_namespace_does_not_lead_and_sa
 }
 
 #[tokio::test]
-async fn a_binding_that_comes_to_name_another_namespace_ends_the_term() {
+async fn a_binding_changed_to_another_namespace_ends_the_leadership() {
     let (_turn, plane) = alone().await;
     bind_as_shipped(plane);
     let elsewhere = second_installation(plane);
-    // One that keeps its rights when the binding goes over, and one that loses them with it.
+    // One process keeps its rights when the binding changes, the other loses them with it.
     let own = plane.kubeconfig_for(OPERATOR, OPERATOR);
     for kubeconfig in [plane.kubeconfig(), &own] {
         let mut first = start(plane, "first", kubeconfig, OPERATOR);
@@ -154,7 +156,7 @@ async fn a_binding_that_comes_to_name_another_namespace_ends_the_term() {
             log.contains("was lost: ") && log.contains("names the ServiceAccount"),
             "{log}"
         );
-        // It has seen that the binding was another's, or begins with no Lease there; either way it leads in the end.
+        // The process has seen the foreign binding, or starts without a Lease there; it leads in the end either way.
         second.ready().await;
         leads(&second).await;
         drop(second);
@@ -165,7 +167,7 @@ async fn a_binding_that_comes_to_name_another_namespace_ends_the_term() {
 }
 
 #[tokio::test]
-async fn nobody_begins_while_the_binding_names_two_and_a_term_under_way_goes_on() {
+async fn no_process_starts_to_lead_while_the_binding_names_two_namespaces_and_a_leader_continues() {
     let (_turn, plane) = alone().await;
     bind_as_shipped(plane);
     support::install_crypto();
@@ -186,7 +188,7 @@ async fn nobody_begins_while_the_binding_names_two_and_a_term_under_way_goes_on(
 }
 
 #[tokio::test]
-async fn without_a_binding_a_process_with_a_kubeconfig_leads_only_where_it_was_told_to() {
+async fn without_a_binding_a_process_with_a_kubeconfig_leads_only_in_an_explicit_namespace() {
     let (_turn, plane) = alone().await;
     support::install_crypto();
     plane
@@ -216,7 +218,7 @@ async fn without_a_binding_a_process_with_a_kubeconfig_leads_only_where_it_was_t
     let mut told = start(plane, "first", admin, OPERATOR);
     told.ready().await;
     leads(&told).await;
-    // From then on there is one, and it names another namespace.
+    // From now on there is a binding, which names another namespace.
     plane
         .kubectl(&["apply", "-f", "manifests/install/rbac.yaml"])
         .expect_ok();

@@ -1,4 +1,4 @@
-//! The ground that all other end-to-end tests stand on: a real control plane that ends with its owner.
+//! The basis of all end-to-end tests: a real control plane that ends with its owner.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use support::{Plane, Process, wait_for};
 
-/// How long the end of an owner may take to reach what it started.
+/// The time limit until the end of an owner has ended everything it started.
 const END: Duration = Duration::from_secs(10);
-/// The controller looks at an ending namespace again after a pause that grows.
+/// The time limit: the controller checks an ending namespace again after growing pauses.
 const NAMESPACE_END: Duration = Duration::from_secs(60);
 
 #[test]
@@ -29,7 +29,7 @@ fn the_server_reports_its_version_and_kubectl_accepts_it() {
 }
 
 #[test]
-fn a_token_without_a_role_is_refused_and_the_audit_log_says_so() {
+fn a_token_without_a_role_is_refused_and_the_audit_log_shows_it() {
     let plane = Plane::shared();
     let namespace = plane.namespace("rbac");
     plane
@@ -165,7 +165,7 @@ async fn owner_that_waits_to_be_killed() {
 }
 
 #[tokio::test]
-async fn a_child_gets_its_signals_and_its_lines_are_kept() {
+async fn a_child_gets_its_signals_and_its_output_is_kept() {
     let script = "trap 'echo stopping; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
     let mut child = Process::start("bash", ["-c", script], [("LC_ALL", "C")]);
     wait_for("the first line", END, async || {
@@ -187,7 +187,7 @@ async fn gone(pids: &[u32], dir: &Path) {
     .await;
 }
 
-/// Whether a process runs; one that ended but was not waited for doesn't.
+/// Whether a process runs. A process that ended and wasn't waited for doesn't.
 fn runs(pid: u32) -> bool {
     let output = Command::new("ps")
         .args(["-o", "stat=", "-p", &pid.to_string()])

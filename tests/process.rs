@@ -1,4 +1,4 @@
-//! What a process needs of its machine: descriptors, and a port for both address families.
+//! The needs of a process on its machine: file descriptors, and a port for both address families.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use support::{Process, install_crypto, tool, wait_for};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A `vpo run` below this shell line, for a cluster that never answers.
+/// Starts `vpo run` below this shell line, for a cluster that never answers.
 fn start(folder: &std::path::Path, line: &str) -> Process {
     let kubeconfig = folder.join("kubeconfig");
     let config = serde_json::json!({
@@ -46,7 +46,7 @@ async fn log_line(process: &Process, word: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one_and_told() {
+async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_limit_and_logged() {
     let folder = tempfile::tempdir().unwrap();
     let line = "ulimit -S -n 99; ulimit -H -n 4321; exec \"$VPO\" run --admin-listen 127.0.0.1:0";
     let process = start(folder.path(), line);
@@ -72,7 +72,7 @@ async fn probes_are_answered_over_both_address_families() {
     let process = start(folder.path(), &line);
     log_line(&process, "starting").await;
     let mut hosts = vec!["127.0.0.1"];
-    // Not every machine has it.
+    // Not every machine has IPv6.
     if TcpListener::bind("[::1]:0").is_ok() {
         hosts.push("[::1]");
     }

@@ -1,4 +1,4 @@
-//! `vpo queue` tells what is so: who waits, in the order in which the platform is then called.
+//! `vpo queue` shows the waiting objects in the order of their later calls.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ fn queue_at(admin: &str, arguments: &[&str]) -> Said {
     let output = Command::new(tool::vpo())
         .args(["queue", "--admin", admin])
         .args(arguments)
-        // A proxy that isn't there must not be asked for a port of this machine.
+        // A non-existent proxy, which must not be used for a port of this machine.
         .env("HTTP_PROXY", "http://127.0.0.1:1")
         .env("http_proxy", "http://127.0.0.1:1")
         .output()
@@ -34,7 +34,7 @@ fn queue_at(admin: &str, arguments: &[&str]) -> Said {
     Said::from(output)
 }
 
-/// The one application of an answer in JSON.
+/// The only application in a JSON report.
 fn application(operator: &Operator, arguments: &[&str]) -> Value {
     let all: Vec<&str> = [arguments, &["--output", "json"]].concat();
     let report: Value = serde_json::from_str(&queue(operator, &all).expect_ok()).unwrap();
@@ -54,7 +54,7 @@ fn refused(said: &Said, part: &str) {
     assert_eq!(said.stdout, "");
 }
 
-/// The first is retired, the others are deleted.
+/// The first object is retired, the others are deleted.
 const PACKAGES: [&str; 5] = ["r1", "d1", "d2", "d3", "d4"];
 
 fn files() -> Vec<String> {
@@ -63,7 +63,7 @@ fn files() -> Vec<String> {
         .collect()
 }
 
-/// Asks for a retirement and four deletions; the names in the order of their turns.
+/// Requests a retirement and four deletions; returns the names in the order of their turns.
 async fn park(rig: &Rig<'_>) -> Vec<String> {
     let files = files();
     let pairs = PACKAGES
@@ -89,7 +89,7 @@ async fn park(rig: &Rig<'_>) -> Vec<String> {
     order
 }
 
-/// Each place is told alone as it is told among the others.
+/// The report on each single object agrees with the report on all.
 fn agrees_with_each(rig: &Rig<'_>, operator: &Operator, shown: &Value) {
     for (one, position) in shown["waiting"].as_array().unwrap().iter().zip(1..) {
         assert_eq!(one["position"], position);
@@ -109,7 +109,7 @@ fn agrees_with_each(rig: &Rig<'_>, operator: &Operator, shown: &Value) {
     }
 }
 
-/// A Platform whose one call of a window the login takes, so everybody waits.
+/// A Platform whose login uses the only call of a window, so every object waits.
 async fn used_up(subject: &str) -> Rig<'static> {
     let layout = Layout {
         platform: json!({"quota": {"calls": 1, "window": "50m"}}),
@@ -118,7 +118,7 @@ async fn used_up(subject: &str) -> Rig<'static> {
     Rig::shared(subject, layout).await
 }
 
-/// From now on there is one call a second, so all go one after the other.
+/// From now on one call a second is allowed, so the calls follow each other.
 fn open_up(rig: &Rig<'_>) {
     let quota = json!({"spec": {"quota": {"window": "1s"}}});
     rig.patch("platform/production", &quota);
@@ -138,7 +138,7 @@ async fn called(rig: &Rig<'_>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
+async fn waiting_objects_are_listed_in_the_order_of_their_calls() {
     let rig = used_up("queue").await;
     let operator = shared_operator().await;
     let order = park(&rig).await;
@@ -157,7 +157,7 @@ async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
     );
     assert_eq!(shown["platforms"], json!([platform]));
 
-    // What the Platform says of itself is the same, only rounder and later.
+    // The Platform's status shows the same queue, rounded and later.
     wait_for("the Platform to tell its queue", SOON, async || {
         let status = rig.kubectl(&[
             "get",
@@ -212,12 +212,13 @@ async fn who_waits_is_told_in_the_order_in_which_the_platform_is_then_called() {
 }
 
 #[tokio::test]
-async fn who_is_paused_or_kept_leaves_the_queue_at_once_and_is_back_in_place_without_the_pause() {
+async fn a_paused_or_retained_object_leaves_the_queue_at_once_and_returns_to_its_place_after_the_pause()
+ {
     let rig = used_up("leaving").await;
     let operator = shared_operator().await;
     let platform = format!("{}/production", rig.namespace);
     let order = park(&rig).await;
-    // Both wait behind another and before another.
+    // Both objects wait behind one object and before another.
     let (paused, kept) = (order[1].as_str(), order[2].as_str());
     let without = |left: &[&str]| -> Vec<String> {
         let stay = order.iter().filter(|name| !left.contains(&name.as_str()));
@@ -249,7 +250,7 @@ async fn who_is_paused_or_kept_leaves_the_queue_at_once_and_is_back_in_place_wit
     pause(None);
     waits(without(&[kept])).await;
 
-    // Neither is called for when all others are.
+    // Neither object is called for when all others are.
     pause(Some("true"));
     waits(without(&[paused, kept])).await;
     open_up(&rig);
@@ -263,7 +264,7 @@ async fn who_is_paused_or_kept_leaves_the_queue_at_once_and_is_back_in_place_wit
 }
 
 #[tokio::test]
-async fn a_deletion_behind_the_retirement_of_the_same_package_waits_no_longer_than_one() {
+async fn a_deletion_behind_a_retirement_of_the_same_package_has_the_estimate_of_one_call() {
     let rig = used_up("behind").await;
     let operator = shared_operator().await;
     let platform = format!("{}/production", rig.namespace);
@@ -274,7 +275,7 @@ async fn a_deletion_behind_the_retirement_of_the_same_package_waits_no_longer_th
     let first = rig.reason("older", "Queued").await;
     let asked = first["status"]["deletion"]["requestedAt"].as_str().unwrap();
     let asked: Timestamp = asked.parse().unwrap();
-    // Ages are told in whole seconds.
+    // Ages are in whole seconds.
     wait_for("the next second", SOON, async || {
         (Timestamp::now().as_second() > asked.as_second()).then_some(())
     })
@@ -308,7 +309,7 @@ async fn a_deletion_behind_the_retirement_of_the_same_package_waits_no_longer_th
 }
 
 #[tokio::test]
-async fn what_can_t_be_told_is_refused_in_a_sentence_that_helps() {
+async fn a_refused_report_explains_what_to_do() {
     let rig = Rig::shared("asked", Layout::default()).await;
     let operator = shared_operator().await;
     let known = format!("{}/production", rig.namespace);
@@ -340,7 +341,7 @@ async fn what_can_t_be_told_is_refused_in_a_sentence_that_helps() {
     refused(&queue(operator, &[&broken]), "has no queue");
     assert!(queue(operator, &[]).expect_ok().contains(&broken));
 
-    // The other replica says who leads.
+    // The standby names the leader.
     let kubeconfig = Plane::shared().kubeconfig_for(OPERATOR, OPERATOR);
     let mut standby = Operator::start_pod("the-other-one", &kubeconfig, OPERATOR, &[]);
     standby.ready().await;

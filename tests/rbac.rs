@@ -1,4 +1,4 @@
-//! The rights that are shipped are exactly those that are used: none too few, none too many.
+//! The shipped rights are exactly the used ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use support::{
     AuditEvent, Layout, OPERATOR, Plane, Rig, SOON, alone, ready, start_operator, wait_for,
 };
 
-/// What one rule lets one verb do: API group, resource with its subresource, verb.
+/// One right: API group, resource with its subresource, verb.
 type Right = (String, String, String);
 
 /// The rules of all documents of a manifest.
@@ -51,7 +51,7 @@ fn granted() -> BTreeSet<Right> {
     granted
 }
 
-/// What the operator asked the API server for.
+/// The operator's requests to the API server.
 fn asked(plane: &Plane) -> Vec<AuditEvent> {
     let user = format!("system:serviceaccount:{OPERATOR}:{OPERATOR}");
     let mut events = plane.audit_events();
@@ -72,7 +72,7 @@ fn used(plane: &Plane) -> BTreeSet<Right> {
         .collect()
 }
 
-/// Takes one verb of a resource out of the installed `ClusterRole`, and waits until the API server knows.
+/// Removes one verb of a resource from the installed `ClusterRole`, and waits until the API server enforces it.
 async fn take_away(plane: &Plane, resource: &str, verb: &str) {
     let said = plane.kubectl(&["get", "clusterrole", OPERATOR, "-o", "json"]);
     let mut role: Value = serde_json::from_str(&said.expect_ok()).unwrap();
@@ -111,9 +111,9 @@ async fn refused(plane: &Plane, resource: &str, verb: &str) {
 }
 
 #[tokio::test]
-async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_wrongly() {
+async fn every_right_is_used_and_without_one_nothing_is_deleted_wrongly() {
     let (_turn, plane) = alone().await;
-    // A selector, for the look at the Namespace.
+    // A selector, so that the operator reads the Namespace.
     let layout = Layout {
         platform: json!({
             "quota": {"calls": 100, "window": "1s"},
@@ -148,7 +148,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     .await;
     rig.delete("a");
     rig.gone("a").await;
-    // The same said twice: the second time the first event is counted up.
+    // An equal event: the second one is counted in the series of the first.
     rig.annotate("vp/b", "paused", Some("true"));
     rig.retire("b");
     rig.reason("b", "Paused").await;
@@ -158,7 +158,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     rig.reason("b", "Paused").await;
 
     let granted = granted();
-    // The line of an answer may come a moment after the answer itself.
+    // The audit line of an answer may be written a moment after the answer.
     let all_used = wait_for("all rights to be used", SOON, async || {
         granted.is_subset(&used(plane)).then_some(())
     });
@@ -173,9 +173,9 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
         .collect();
     assert!(refusals.is_empty(), "{refusals:#?}");
 
-    // Without the last look nothing is sent; with it again all goes on.
+    // Without the read before a call nothing is sent; with it everything continues.
     take_away(plane, "platforms", "get").await;
-    // One look serves all calls of the next second.
+    // One read serves all calls of the next second.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     rig.delete("c");
     refused(plane, "platforms", "get").await;
@@ -185,7 +185,7 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     rig.gone("c").await;
     assert_eq!(rig.deletes("package-00003").await.len(), 1);
 
-    // Without the right to release, the object stays, and no second call is made for it.
+    // Without the right to remove the finalizer the object stays, and no second call is made for it.
     take_away(plane, "versionpackages", "patch").await;
     rig.annotate("vp/b", "paused", None);
     rig.delete("b");
@@ -198,7 +198,8 @@ async fn every_right_is_used_none_is_missing_and_without_one_nothing_is_deleted_
     a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane).await;
 }
 
-/// An object says why its turn passes unused, has written no more than it has asked, and from then on asks without writing.
+/// Waits until an object reports why its turns pass unused. Each read costs at most two writes to the object, and
+/// later retries cost none.
 async fn says_what_is_in_the_way(plane: &Plane, rig: &Rig<'_>, name: &str) {
     let what = "to say that its Platform can't be read";
     rig.becomes(name, what, SOON, |object| {
@@ -213,7 +214,7 @@ async fn says_what_is_in_the_way(plane: &Plane, rig: &Rig<'_>, name: &str) {
         (looks, events.iter().filter(of_this).count())
     };
     let (looks, writes) = so_far();
-    // Its birth, the wait, and two for each look.
+    // The writes at its creation, the wait, and two for each read.
     assert!(writes <= 2 + 2 * looks, "{writes} writes, {looks} looks");
     let (_, later) = wait_for("two more looks", SOON, async || {
         let now = so_far();
@@ -228,7 +229,7 @@ async fn a_platform_without_its_finalizer_says_so_and_takes_on_no_object(plane: 
     let rig = Rig::on(plane, "unkept", Layout::default()).await;
     let object = rig.manifest("a", "package-00001", &json!({}));
     plane.apply(&object.to_string()).expect_ok();
-    // It says so once that has lasted for half a minute.
+    // The Platform reports this once it has lasted for half a minute.
     let platform = wait_for("the Platform to say so", SOON * 3, async || {
         let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
         let platform: Value = serde_json::from_str(&said.expect_ok()).unwrap();

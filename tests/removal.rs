@@ -1,5 +1,5 @@
-//! Removing what the operator stands on, in the wrong order: no platform is wiped, and no object goes without its package
-//! or without a word.
+//! Removing the operator's prerequisites in the wrong order deletes no packages by accident, and no object disappears
+//! without its package or without a message.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,13 +15,13 @@ use std::time::Duration;
 use serde_json::json;
 use support::{Fleet, Layout, OPERATOR, Rig, SimulatorOptions, alone, start_operator, wait_for};
 
-/// More than the guard lets go without a person where nobody says otherwise.
+/// More deletions than the default limit allows without a release.
 const MANY: usize = 60;
-/// A namespace or a definition ends after looks that come less and less often.
+/// The time limit: an ending namespace or definition is checked with growing pauses.
 const END: Duration = Duration::from_secs(90);
 
 #[tokio::test]
-async fn deleting_the_definitions_first_wipes_no_platform() {
+async fn deleting_the_definitions_first_deletes_no_packages() {
     let (_turn, plane) = alone().await;
     let mut operator = start_operator(plane, &[]);
     operator.ready().await;
@@ -31,7 +31,7 @@ async fn deleting_the_definitions_first_wipes_no_platform() {
             quota_window: "1s",
             ..SimulatorOptions::default()
         },
-        // What a Platform has that says nothing of it.
+        // Only the parts of a Platform that the test needs; the guard has its defaults.
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": {}}),
     };
     let rig = Rig::on(plane, "definitions", layout).await;
@@ -46,7 +46,7 @@ async fn deleting_the_definitions_first_wipes_no_platform() {
         ])
         .expect_ok();
     fleet.held().await;
-    // The definition of Platforms is taken after that of packages.
+    // The definition of Platforms is deleted after that of packages.
     let what = "the Platform to hold all, and to stay for them";
     rig.platform_becomes("production", what, |platform| {
         platform["status"]["hold"]["count"] == MANY && support::ready(platform)["reason"] == "InUse"
@@ -55,7 +55,7 @@ async fn deleting_the_definitions_first_wipes_no_platform() {
     let ledger = rig.simulator.ledger().await;
     assert!(ledger.iter().all(|call| call["method"] != "DELETE"));
 
-    // The way out: the objects go, the packages stay, and the definitions end.
+    // The way out: the objects are released, the packages stay, and the definitions end.
     for number in 1..=MANY {
         let object = format!("vp/package-{number:05}");
         rig.patch(&object, &json!({"spec": {"deletionPolicy": "Retain"}}));
@@ -77,8 +77,7 @@ async fn deleting_the_definitions_first_wipes_no_platform() {
 }
 
 #[tokio::test]
-async fn without_its_namespace_the_operator_ends_and_what_waits_goes_on_after_it_is_installed_again()
- {
+async fn without_its_namespace_the_operator_ends_and_deletions_continue_after_a_reinstallation() {
     let (_turn, plane) = alone().await;
     let mut operator = start_operator(
         plane,
@@ -99,7 +98,7 @@ async fn without_its_namespace_the_operator_ends_and_what_waits_goes_on_after_it
         .expect_ok();
     operator.ended(END).await;
     rig.delete("a");
-    // Nobody takes the finalizer off, so nothing goes unseen.
+    // Nobody removes the finalizer, so no object disappears unnoticed.
     assert!(rig.get("a").await.is_some());
     assert!(rig.simulator.has("package-00001").await);
     wait_for("the namespace to end", END, async || {

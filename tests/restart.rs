@@ -1,5 +1,5 @@
-//! What a stop, a crash or a time without the operator leaves undone is finished by the next start: no package is
-//! deleted that shouldn't be, none is forgotten, and none costs more than two calls.
+//! Work interrupted by a stop, a crash or a downtime is completed after the next start: no package is deleted by
+//! mistake, none is forgotten, and none costs more than two calls.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,17 +18,17 @@ use support::{
     ApiProxy, Layout, OPERATOR, Operator, Rig, SOON, alone, ready, start_operator, wait_for,
 };
 
-/// A clean stop takes no longer.
+/// The time limit of a clean stop.
 const STOP: Duration = Duration::from_secs(10);
 
-/// An operator that is ready.
+/// A ready operator.
 async fn started(rig: &Rig<'_>) -> Operator {
     let mut operator = start_operator(rig.plane, &[]);
     operator.ready().await;
     operator
 }
 
-/// Waits until the platform has seen the DELETE of a package; its answer may still be on its way.
+/// Waits until the platform has received the DELETE of a package; its answer may still be in transit.
 async fn under_way(rig: &Rig<'_>, file_id: &str) {
     wait_for(&format!("a DELETE of {file_id}"), SOON, async || {
         (!rig.deletes(file_id).await.is_empty()).then_some(())
@@ -36,7 +36,7 @@ async fn under_way(rig: &Rig<'_>, file_id: &str) {
     .await;
 }
 
-/// What the platform made of the calls for one package.
+/// The verdicts on the calls for one package.
 async fn verdicts(rig: &Rig<'_>, file_id: &str) -> Vec<String> {
     let calls = rig.deletes(file_id).await.into_iter();
     calls
@@ -44,7 +44,7 @@ async fn verdicts(rig: &Rig<'_>, file_id: &str) -> Vec<String> {
         .collect()
 }
 
-/// The outcomes in the audit lines of an operator for one package.
+/// The outcomes in an operator's audit lines for one package.
 fn audited(operator: &Operator, file_id: &str) -> Vec<String> {
     operator
         .log()
@@ -61,7 +61,7 @@ async fn has_finalizer(rig: &Rig<'_>, name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_while_the_operator_is_down_is_done_after_its_start_and_never_again() {
+async fn deletions_requested_during_a_downtime_are_made_once_after_the_start() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "down", Layout::default()).await;
     let mut operator = started(&rig).await;
@@ -88,7 +88,7 @@ async fn what_is_asked_for_while_the_operator_is_down_is_done_after_its_start_an
     assert_eq!(verdicts(&rig, "package-00002").await, ["deleted"]);
     assert!(rig.simulator.has("package-00003").await);
 
-    // The outcome stands in the status, so no later start asks again, not even to let the object go.
+    // The outcome is in the status, so a later start makes no further call, not even to release the object.
     operator.kill().await;
     let _operator = started(&rig).await;
     rig.reason("retired", "Deleted").await;
@@ -99,7 +99,7 @@ async fn what_is_asked_for_while_the_operator_is_down_is_done_after_its_start_an
 }
 
 #[tokio::test]
-async fn a_crash_while_a_call_is_under_way_costs_one_more_call_and_orphans_nothing() {
+async fn a_crash_during_a_call_costs_one_more_call_and_orphans_nothing() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "crash", Layout::default()).await;
     let mut operator = started(&rig).await;
@@ -110,7 +110,7 @@ async fn a_crash_while_a_call_is_under_way_costs_one_more_call_and_orphans_nothi
     rig.delete("a");
     under_way(&rig, "package-00001").await;
     operator.kill().await;
-    // The package is gone, and nobody knows.
+    // The package is deleted, and the operator doesn't know.
     assert!(!rig.simulator.has("package-00001").await);
     assert!(has_finalizer(&rig, "a").await);
 
@@ -124,7 +124,7 @@ async fn a_crash_while_a_call_is_under_way_costs_one_more_call_and_orphans_nothi
 }
 
 #[tokio::test]
-async fn a_crash_before_the_look_up_that_tells_lets_nothing_go_without_a_proof() {
+async fn a_crash_before_the_proving_look_up_releases_nothing_without_a_proof() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "look-up", Layout::default()).await;
     let mut operator = started(&rig).await;
@@ -184,7 +184,7 @@ async fn a_crash_between_the_answer_and_the_release_costs_one_more_call_and_orph
     rig.delete("a");
     under_way(&rig, "package-00001").await;
     proxy.cut();
-    // It knew and said so, before anything was released.
+    // The operator knew the outcome and logged it before it released anything.
     wait_for("the answer, and no way to release", SOON, async || {
         let log = operator.log();
         let mut lines = log.iter();
@@ -206,7 +206,7 @@ async fn a_crash_between_the_answer_and_the_release_costs_one_more_call_and_orph
 }
 
 #[tokio::test]
-async fn a_crash_before_the_platform_acted_costs_one_more_call_and_lets_nothing_go_early() {
+async fn a_crash_before_the_platform_acted_costs_one_more_call_and_releases_nothing_early() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "early", Layout::default()).await;
     let mut operator = started(&rig).await;
@@ -227,7 +227,7 @@ async fn a_crash_before_the_platform_acted_costs_one_more_call_and_lets_nothing_
 }
 
 #[tokio::test]
-async fn a_stop_sends_nothing_new_waits_for_the_answer_under_way_and_releases_its_object() {
+async fn a_stop_sends_nothing_new_waits_for_the_pending_answer_and_releases_its_object() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "stop", Layout::default()).await;
     let mut operator = started(&rig).await;
@@ -247,7 +247,7 @@ async fn a_stop_sends_nothing_new_waits_for_the_answer_under_way_and_releases_it
             .then_some(())
     })
     .await;
-    // The quota is free, but it comes too late.
+    // The quota is free again, but too late.
     rig.delete("second");
     let ended = operator.ended(Duration::from_secs(10)).await;
     assert_eq!(ended.code(), Some(0), "{:#?}", operator.log());
@@ -286,7 +286,7 @@ async fn a_stop_without_an_answer_ends_in_time_and_leaves_the_object_to_the_next
 }
 
 #[tokio::test]
-async fn without_its_secret_a_start_says_that_credentials_are_lost_and_both_ways_out_work() {
+async fn a_start_without_the_secret_reports_lost_credentials_and_both_ways_out_work() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "lost", Layout::default()).await;
     let mut operator = started(&rig).await;
@@ -333,7 +333,7 @@ async fn without_its_secret_a_start_says_that_credentials_are_lost_and_both_ways
 }
 
 #[tokio::test]
-async fn a_time_to_retire_is_kept_over_a_restart_and_made_up_for_when_it_was_missed() {
+async fn a_retirement_time_survives_a_restart_and_a_missed_one_is_made_up_for() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "scheduled", Layout::default()).await;
     let mut operator = started(&rig).await;
@@ -372,7 +372,7 @@ async fn a_time_to_retire_is_kept_over_a_restart_and_made_up_for_when_it_was_mis
 }
 
 #[tokio::test]
-async fn a_clean_restart_takes_nothing_from_the_bound_of_a_small_application() {
+async fn a_clean_restart_takes_nothing_from_the_limit_of_a_small_application() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({
@@ -394,7 +394,7 @@ async fn a_clean_restart_takes_nothing_from_the_bound_of_a_small_application() {
         rig.gone(name).await;
         assert_eq!(verdicts(&rig, name).await, ["deleted"]);
     }
-    // A fifth of ten are two.
+    // A fifth of ten is two.
     rig.delete(&names[2]);
     rig.reason(&names[2], "MassDeletionHeld").await;
     let platform = rig.platform_reason("production", "MassDeletionHeld").await;
@@ -403,7 +403,7 @@ async fn a_clean_restart_takes_nothing_from_the_bound_of_a_small_application() {
     assert!(rig.deletes(&names[2]).await.is_empty());
 }
 
-/// How many deletions the Platform counts as sent, once it has put that on record anew.
+/// Waits until the Platform counts `wanted` deletions as sent.
 async fn sent(rig: &Rig<'_>, wanted: i64) {
     let what = format!("{wanted} to count as sent");
     rig.platform_becomes("production", &what, |platform| {
@@ -416,7 +416,7 @@ async fn sent(rig: &Rig<'_>, wanted: i64) {
 }
 
 #[tokio::test]
-async fn a_clean_stop_leaves_nothing_of_its_reservation_counted_and_a_crash_all_of_it() {
+async fn a_clean_stop_counts_nothing_of_its_reservation_and_a_crash_all_of_it() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({
@@ -433,7 +433,7 @@ async fn a_clean_stop_leaves_nothing_of_its_reservation_counted_and_a_crash_all_
     rig.gone("one").await;
     assert_eq!(operator.terminate().await.code(), Some(0));
 
-    // One of the two that were reserved was sent.
+    // One of the two reserved deletions was sent.
     let mut operator = started(&rig).await;
     sent(&rig, 1).await;
     assert_eq!(operator.terminate().await.code(), Some(0));
@@ -442,7 +442,7 @@ async fn a_clean_stop_leaves_nothing_of_its_reservation_counted_and_a_crash_all_
     rig.delete("two");
     rig.gone("two").await;
     operator.kill().await;
-    // Nobody knows what became of the rest.
+    // The rest of the reservation counts as sent after a crash.
     let _operator = started(&rig).await;
     sent(&rig, 3).await;
 }

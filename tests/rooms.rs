@@ -1,4 +1,4 @@
-//! The rooms of the source: who uses whom is what `docs/architecture.md` says, and nobody uses whom it is used by.
+//! The rooms of the source: their dependencies match `docs/architecture.md`, and there are no cycles.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A module by the names on its path below the crate: `["guard", "record"]`. The crate itself has none.
+/// A module by the names on its path: `["guard", "record"]`. The crate root has an empty path.
 type Module = Vec<String>;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The code of each module of `src`, without comments and tests.
+/// The code of each module in `src`, without comments and tests.
 fn modules() -> BTreeMap<Module, String> {
     let source = root().join("src");
     let mut modules = BTreeMap::new();
@@ -48,7 +48,7 @@ fn collect(source: &Path, folder: &Path, modules: &mut BTreeMap<Module, String>)
     }
 }
 
-/// A text without its comments and what is compiled for tests only.
+/// A text without comments and without code that is compiled for tests only.
 fn code(text: &str) -> String {
     let lines = text.lines();
     let lines = lines.filter(|line| !line.trim_start().starts_with("//"));
@@ -57,7 +57,7 @@ fn code(text: &str) -> String {
     let mut parts = code.split("#[cfg(test)]\n");
     let mut kept = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        // A module in the same file is the last thing in it; anything else is one line.
+        // A test module is the last item of its file; other items for tests are one line.
         let first = part.lines().next().unwrap_or_default();
         if first.ends_with(';') {
             kept += part.split_once('\n').map_or("", |(_, rest)| rest);
@@ -66,7 +66,7 @@ fn code(text: &str) -> String {
     kept
 }
 
-/// What a `use` names, each with its whole path.
+/// The full paths in a `use` declaration.
 fn named(tree: &str) -> Vec<String> {
     let tree = tree.trim();
     let Some((before, inside)) = tree.split_once('{') else {
@@ -94,7 +94,7 @@ fn named(tree: &str) -> Vec<String> {
         .collect()
 }
 
-/// All paths that some code names, of `use` and of expressions; and those that it hands on by `pub use`.
+/// All paths in some code, of `use` declarations and of expressions; and those that `pub use` re-exports.
 fn paths(code: &str) -> (Vec<String>, Vec<String>) {
     let (mut used, mut handed_on) = (Vec::new(), Vec::new());
     let mut rest = String::new();
@@ -117,7 +117,7 @@ fn paths(code: &str) -> (Vec<String>, Vec<String>) {
     (used, handed_on)
 }
 
-/// Who uses whom, of all modules.
+/// The modules that each module uses.
 fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
     let modules = modules();
     let known: BTreeSet<&Module> = modules.keys().collect();
@@ -158,7 +158,7 @@ fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
                 (module, found) = (below, false);
                 parts.remove(0);
             }
-            // A bare name that is no module of this one.
+            // A bare name that isn't a module of this module.
             if found {
                 return None;
             }
@@ -183,7 +183,7 @@ fn called(module: &Module) -> String {
     module.join("/")
 }
 
-/// Who uses whom, of all rooms: a room is a module of the crate, with all below it.
+/// The rooms that each room uses. A room is a module of the crate with all modules below it.
 fn rooms() -> BTreeMap<String, BTreeSet<String>> {
     let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (module, used) in uses() {
@@ -197,7 +197,7 @@ fn rooms() -> BTreeMap<String, BTreeSet<String>> {
     rooms
 }
 
-/// The table of `docs/architecture.md`.
+/// The table in `docs/architecture.md`.
 fn table() -> BTreeMap<String, BTreeSet<String>> {
     let text = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
     let from = text
@@ -221,7 +221,7 @@ fn table() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn the_table_of_rooms_says_who_uses_whom() {
+fn the_table_of_rooms_matches_the_source() {
     let (rooms, table) = (rooms(), table());
     for (room, used) in &rooms {
         let told = table.get(room);
@@ -230,7 +230,7 @@ fn the_table_of_rooms_says_who_uses_whom() {
     assert_eq!(rooms.len(), table.len());
 }
 
-/// All that a module uses, and all that those use.
+/// Everything that a module uses, directly or indirectly.
 fn reached<T: Ord + Clone>(uses: &BTreeMap<T, BTreeSet<T>>, from: &T) -> BTreeSet<T> {
     let (mut reached, mut next) = (BTreeSet::new(), vec![from.clone()]);
     while let Some(one) = next.pop() {
@@ -244,7 +244,7 @@ fn reached<T: Ord + Clone>(uses: &BTreeMap<T, BTreeSet<T>>, from: &T) -> BTreeSe
 }
 
 #[test]
-fn no_room_uses_one_that_uses_it() {
+fn rooms_have_no_cyclic_dependencies() {
     let rooms = rooms();
     let circles = rooms
         .keys()
@@ -252,9 +252,9 @@ fn no_room_uses_one_that_uses_it() {
     assert_eq!(circles.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
-/// A file and those in the folder of its name count as one.
+/// A file counts as one with the files in the folder of its name.
 #[test]
-fn no_file_uses_one_that_uses_it() {
+fn files_have_no_cyclic_dependencies() {
     let uses = uses();
     let mut circles = BTreeSet::new();
     for (module, used) in &uses {
@@ -269,7 +269,7 @@ fn no_file_uses_one_that_uses_it() {
 }
 
 #[test]
-fn no_name_of_a_public_type_stands_for_two() {
+fn names_of_public_types_are_unique() {
     let mut defined: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (module, code) in modules() {
         for line in code.lines().filter(|line| line.starts_with("pub")) {

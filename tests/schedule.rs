@@ -1,4 +1,4 @@
-//! Ten thousand objects that each retire at a time of their own.
+//! Ten thousand objects with a retirement time each.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,20 +16,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use support::{Fleet, Layout, Rig, SimulatorOptions, alone, pace, start_operator, wait_for};
 
-/// All of them.
+/// The number of objects.
 const OBJECTS: usize = 10_000;
-/// Those whose time comes during the test, so many in a second.
+/// The number of objects due during the test, and how many of them in each second.
 const DUE: usize = 200;
 const PER_SECOND: i64 = 10;
-/// How long before the first of them their creation begins.
+/// How long before the first retirement time the creation of the due objects begins.
 const AHEAD: SignedDuration = SignedDuration::from_secs(15);
-/// How late a call may come.
+/// How late a call may arrive.
 const LATE: Duration = Duration::from_secs(2);
-/// How long a call, and the write after it, may be under way.
+/// How long a call and the write after it may be in progress.
 const UNDER_WAY: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_times_to_retire_are_each_kept_also_over_a_restart() {
+async fn ten_thousand_retirement_times_are_kept_even_over_a_restart() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -59,7 +59,7 @@ async fn ten_thousand_times_to_retire_are_each_kept_also_over_a_restart() {
     due_soon.active().await;
     assert!(Timestamp::now() < first, "their creation took too long");
 
-    // Half of them are due before it is killed, and some while it is away.
+    // Half of the objects are due before the kill, and some during the downtime.
     let middle = due(DUE / 2);
     wait_for("the middle", Duration::from_secs(60), async || {
         (Timestamp::now() > middle).then_some(())
@@ -87,12 +87,12 @@ async fn ten_thousand_times_to_retire_are_each_kept_also_over_a_restart() {
         let call: Vec<_> = calls.iter().filter(of_this).collect();
         let came = pace::since_epoch(call[0]["time"].as_str().unwrap().parse().unwrap());
         let due = pace::since_epoch(due(number));
-        // The answer to a call under way was lost with the process.
+        // The answer to an in-flight call was lost with the process.
         let under_way = came <= killed && killed <= came + UNDER_WAY;
         let most = if under_way { 2 } else { 1 };
         assert!(call.len() <= most, "{file_id}: {call:?}");
         assert!(came >= due, "{file_id} came early");
-        // Nobody can be on time while he is away.
+        // Objects due during the downtime are measured from its end.
         let from = if (killed.saturating_sub(LATE)..back).contains(&due) {
             back
         } else {

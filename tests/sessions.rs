@@ -1,4 +1,4 @@
-//! Which Platforms share a session, and what its one token costs: judged from the platform's ledger.
+//! Which Platforms share a session, and the cost of its only token, judged by the platform's ledger.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,10 +18,10 @@ use support::pace::{self, Call};
 use support::{Layout, Rig, SOON, SimulatorOptions, wait_for};
 
 const SECRET: &str = "correct-horse-battery";
-/// What the simulator allows the application, and the window of everything here.
+/// The quota of the application, and the window of all tests here.
 const CALLS: usize = 20;
 const WINDOW: Duration = Duration::from_secs(2);
-/// The share of the second Platform.
+/// The quota of the second Platform.
 const FEWER: usize = 8;
 
 fn layout(flags: &'static [&'static str]) -> Layout<'static> {
@@ -50,7 +50,7 @@ async fn active(rig: &Rig<'_>, platform: &str, numbers: std::ops::Range<usize>) 
     names
 }
 
-/// Deletes all that are Active, with one request: kubectl's own way is one by one.
+/// Deletes all Active objects with one request; kubectl would delete them one by one.
 fn delete_active(rig: &Rig<'_>) {
     let all = format!(
         "/apis/iodm.dev/v1alpha1/namespaces/{}/versionpackages?fieldSelector=status.phase%3DActive",
@@ -65,7 +65,7 @@ async fn gone(rig: &Rig<'_>, names: &[String]) {
     }
 }
 
-/// The rows of the ledger of one application.
+/// The ledger rows of one application.
 async fn of(rig: &Rig<'_>, application: &str) -> Vec<Value> {
     let mut rows = rig.simulator.ledger().await;
     rows.retain(|row| row["application"] == application);
@@ -86,7 +86,7 @@ fn with(rows: &[Value], verdict: &str) -> usize {
     rows.iter().filter(|row| row["verdict"] == verdict).count()
 }
 
-/// The calls for the packages of these names, in the order of their arrival.
+/// The calls for the packages with these names, in the order of their arrival.
 fn about(rows: &[Value], names: &[String]) -> Vec<Call> {
     let names_it = |path: &str| names.iter().any(|name| path.ends_with(&format!("/{name}")));
     let mut rows = rows.to_vec();
@@ -94,27 +94,27 @@ fn about(rows: &[Value], names: &[String]) -> Vec<Call> {
     calls(&rows)
 }
 
-/// Each login begins after the answer to the one before.
+/// Asserts that each login begins after the answer to the previous one.
 fn assert_apart(logins: &[Call]) {
     for pair in logins.windows(2) {
         assert!(pair[0].answered <= pair[1].arrived, "{pair:?}");
     }
 }
 
-/// Holds the answers to all logins back from now on.
+/// Delays the answers to all logins from now on.
 async fn slow_logins(rig: &Rig<'_>, millis: u64) {
     let calls = json!({"method": "POST", "path": "/iocm/app/sec/*"});
     let fault = json!({"match": calls, "kind": {"delay": {"ms": millis}}, "times": "forever"});
     rig.simulator.admin(Method::POST, "/faults", &fault).await;
 }
 
-/// How many logins were accepted, answered or not.
+/// The number of accepted logins, answered or not.
 async fn logins_begun(rig: &Rig<'_>, application: &str) -> usize {
     with(&of(rig, application).await, "logged-in")
 }
 
 #[tokio::test]
-async fn two_platforms_share_one_login_and_one_budget_part_with_a_secret_and_meet_again() {
+async fn two_platforms_share_a_session_separate_with_another_secret_and_share_again() {
     let rig = Rig::shared("sharing", layout(&[])).await;
     let first = rig.namespace.clone();
     let second = format!("{first}-second");
@@ -124,7 +124,7 @@ async fn two_platforms_share_one_login_and_one_budget_part_with_a_secret_and_mee
     let other = rig.simulator.platform(&rig.namespace, "other", &quota);
     rig.plane.apply(&other).expect_ok();
 
-    // Shared: the lower quota counts for both.
+    // Shared session: the lower quota applies to both.
     let mut both = active(&rig, "production", 1..11).await;
     both.extend(active(&rig, "other", 11..21).await);
     delete_active(&rig);
@@ -137,7 +137,7 @@ async fn two_platforms_share_one_login_and_one_budget_part_with_a_secret_and_mee
     let most = pace::most_in_window(&calls(&rows), WINDOW);
     assert!(most <= FEWER, "{most} calls in one window");
 
-    // Parted: a budget and a token of its own, for what is new.
+    // Separate sessions: new objects get a budget and a token of their own.
     let kept = active(&rig, "other", 21..25).await;
     let page = format!("/applications/{second}");
     rig.simulator
@@ -172,7 +172,7 @@ async fn two_platforms_share_one_login_and_one_budget_part_with_a_secret_and_mee
     );
     assert!(about(&ours, &kept).is_empty(), "they belong to the first");
 
-    // Met again, while a login is due: what was sent before counts under the lower quota, and the login serves both.
+    // Shared again, while a login is due: earlier calls count under the lower quota, and the login serves both.
     slow_logins(&rig, 500).await;
     let more = active(&rig, "production", 91..131).await;
     delete_active(&rig);
@@ -208,7 +208,7 @@ async fn two_platforms_share_one_login_and_one_budget_part_with_a_secret_and_mee
 }
 
 #[tokio::test]
-async fn a_secret_changed_while_a_login_is_under_way_costs_one_more_and_only_that_counts() {
+async fn a_secret_changed_during_a_login_costs_one_more_login_and_only_that_counts() {
     let rig = Rig::shared("rotated", layout(&[])).await;
     let application = rig.namespace.clone();
     let names = active(&rig, "production", 1..6).await;
@@ -237,7 +237,7 @@ async fn a_secret_changed_while_a_login_is_under_way_costs_one_more_and_only_tha
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_before_its_end_while_work_waits_and_never_when_none_does() {
+async fn a_token_is_renewed_before_its_end_only_while_work_waits() {
     let lifetime = Duration::from_secs(5);
     let rig = Rig::shared("renewed", layout(&["--token-lifetime", "5s"])).await;
     let application = rig.namespace.clone();
@@ -249,7 +249,7 @@ async fn a_token_is_renewed_before_its_end_while_work_waits_and_never_when_none_
     assert!(begun >= 2, "the work outlasts a token");
     assert_apart(&logins(&rows));
 
-    // With nothing to do it makes no call, however many lives of a token that takes.
+    // Without work it makes no call, for several lifetimes of a token.
     tokio::time::sleep(lifetime * 2).await;
     assert_eq!(of(&rig, &application).await.len(), rows.len());
     let late = active(&rig, "production", 71..72).await;
@@ -266,7 +266,7 @@ async fn a_token_is_renewed_before_its_end_while_work_waits_and_never_when_none_
 }
 
 #[tokio::test]
-async fn where_only_logins_fit_one_is_made_and_all_say_so_until_the_quota_is_larger() {
+async fn a_quota_that_fits_only_logins_makes_one_login_and_is_reported_until_raised() {
     let small = json!({
         "quota": {"calls": 1, "window": "6s"}, "guard": {"gracePeriod": "0s"}, "inventory": {"interval": "0s"},
     });
@@ -281,7 +281,7 @@ async fn where_only_logins_fit_one_is_made_and_all_say_so_until_the_quota_is_lar
     let message = said["status"]["conditions"].to_string();
     assert!(message.contains("1 call in 6s"), "{message}");
     rig.reason("meter", "QuotaTooSmall").await;
-    // Two windows, in which others would go.
+    // Two windows, in which further logins would be made.
     tokio::time::sleep(Duration::from_secs(13)).await;
     assert_eq!(rig.logins().await, 1);
     rig.patch(

@@ -1,4 +1,4 @@
-//! Nothing is deleted on stale knowledge: a watch that is silent while the world changes costs time, never a package.
+//! Nothing is deleted on stale knowledge: a silent watch costs time, never a package.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use support::{
 /// The packages of a load that takes four seconds.
 const PACED: usize = 40;
 
-/// An operator that sees the API server through a line that can fail.
+/// An operator that reaches the API server through a fault proxy.
 async fn behind_a_proxy(plane: &Plane) -> (ApiProxy, Operator) {
     let proxy = ApiProxy::start(plane, &plane.kubeconfig_for(OPERATOR, OPERATOR));
     let mut operator = Operator::start(proxy.kubeconfig(), OPERATOR, &[]);
@@ -56,8 +56,7 @@ fn observing() -> Layout<'static> {
 }
 
 #[tokio::test]
-async fn nothing_wanted_again_or_claimed_by_another_meanwhile_is_deleted_while_the_watch_is_silent()
-{
+async fn no_package_that_became_wanted_is_deleted_while_the_watch_is_silent() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "silent", observing()).await;
     let (proxy, operator) = behind_a_proxy(plane).await;
@@ -69,7 +68,7 @@ async fn nothing_wanted_again_or_claimed_by_another_meanwhile_is_deleted_while_t
     }
     assert_eq!(metric(&operator, "vpo_blind_permits_total").await, 0);
 
-    // All that the operator knows from here on is two retired objects, and a Platform that may delete.
+    // From here on the operator knows only two retired objects, and a Platform that may delete.
     proxy.hold_watch("versionpackages");
     rig.patch("vp/again", &json!({"spec": {"lifecycle": "Active"}}));
     let second = rig.manifest("second", "package-00002", &json!({}));
@@ -88,7 +87,7 @@ async fn nothing_wanted_again_or_claimed_by_another_meanwhile_is_deleted_while_t
         "{:?}",
         began.elapsed()
     );
-    // The new watch is as silent, but the list before it told the truth.
+    // The new watch is silent too, but the list before it is current.
     rig.reason("again", "Active").await;
     rig.reason("first", "ClaimUnclear").await;
     assert_eq!(calls(&rig).await, Vec::<Value>::new());
@@ -122,7 +121,7 @@ async fn paced<'a>(plane: &'a Plane, subject: &str) -> Rig<'a> {
     Rig::on(plane, subject, layout).await
 }
 
-/// Creates an object for each of the forty; returns their names.
+/// Creates an object for each of the forty packages; returns the names.
 async fn forty(rig: &Rig<'_>) -> Vec<String> {
     let names: Vec<String> = (1..=PACED).map(|n| format!("package-{n:05}")).collect();
     let pairs: Vec<_> = names.iter().map(|n| (n.as_str(), n.as_str())).collect();
@@ -130,9 +129,9 @@ async fn forty(rig: &Rig<'_>) -> Vec<String> {
     names
 }
 
-/// Asks for the deletion of all, and waits until the platform has seen some of it.
+/// Requests the deletion of all, and waits until the platform has received some calls.
 async fn begin(rig: &Rig<'_>, names: &[String]) {
-    // All of them are asked for before the first is done.
+    // All deletions are requested before the first is made.
     set_mode(rig, "Observe");
     rig.platform_reason("production", "Observing").await;
     rig.delete_all(&names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -143,7 +142,7 @@ async fn begin(rig: &Rig<'_>, names: &[String]) {
     .await;
 }
 
-/// Waits until all are gone; the platform was called once for each.
+/// Waits until all objects are gone, and checks that each took one call.
 async fn end(rig: &Rig<'_>, names: &[String]) {
     for name in names {
         rig.gone(name).await;
@@ -156,7 +155,7 @@ async fn end(rig: &Rig<'_>, names: &[String]) {
     assert!(by_package.values().all(|&n| n == 1), "{by_package:?}");
 }
 
-/// Stops it in its middle: nothing is sent a second later, and each that is left says why, once.
+/// Stops the deletions midway: a second later nothing is sent, and each remaining object gives the reason, once.
 async fn stop(rig: &Rig<'_>, names: &[String], act: impl FnOnce(), reason: &str) {
     let history = rig.history().await;
     act();
@@ -178,7 +177,7 @@ async fn stop(rig: &Rig<'_>, names: &[String], act: impl FnOnce(), reason: &str)
         let came: Timestamp = call["time"].as_str().unwrap().parse().unwrap();
         assert!(came <= stopped, "{call} came after {stopped}");
     }
-    // Nobody is sent on by the watch only to be stopped again.
+    // The watch must not wake objects only to stop them again.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let versions = history.versions();
     for name in names {
@@ -205,14 +204,14 @@ async fn the_emergency_stop_needs_no_healthy_watch() {
     stop(&rig, &names, observe, "WouldDelete").await;
     rig.platform_reason("production", "Observing").await;
 
-    // What such a watch never showed, it doesn't show to be over either.
+    // A watch that never showed the stop doesn't show its end either.
     set_mode(&rig, "Enforce");
     end(&rig, &names).await;
     proxy.release_watch();
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_no_longer_selected_stops_its_deletions_also_while_the_watch_is_silent()
+async fn a_namespace_that_is_no_longer_selected_stops_its_deletions_even_while_the_watch_is_silent()
 {
     let (_turn, plane) = alone().await;
     let rig = paced(plane, "unselected").await;
@@ -243,7 +242,7 @@ async fn a_namespace_that_is_no_longer_selected_stops_its_deletions_also_while_t
 }
 
 #[tokio::test]
-async fn a_claim_from_a_namespace_that_was_just_allowed_counts_also_while_the_watch_is_silent() {
+async fn a_claim_from_a_newly_allowed_namespace_counts_even_while_the_watch_is_silent() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "allowed", Layout::default()).await;
     let elsewhere = plane.namespace("elsewhere");
@@ -262,7 +261,8 @@ async fn a_claim_from_a_namespace_that_was_just_allowed_counts_also_while_the_wa
     let (proxy, _operator) = behind_a_proxy(plane).await;
     rig.active(&[("before", "package-00001")]).await;
 
-    // One commit moves the object to a namespace that it allows as well, and all but the label is seen.
+    // One commit moves the object to another namespace that the Platform now allows; only the change of the label isn't
+    // seen.
     proxy.hold_watch("namespaces");
     label(&elsewhere);
     let spec = json!({"platformRef": {"name": "production", "namespace": rig.namespace}});
@@ -282,7 +282,7 @@ async fn a_claim_from_a_namespace_that_was_just_allowed_counts_also_while_the_wa
 }
 
 #[tokio::test]
-async fn a_definition_that_loses_a_field_stops_all_deletions_also_while_its_watch_is_silent() {
+async fn a_definition_that_loses_a_field_stops_all_deletions_even_while_its_watch_is_silent() {
     let plane = Plane::start();
     plane.install();
     let rig = paced(&plane, "definition").await;
@@ -321,7 +321,7 @@ async fn a_definition_that_loses_a_field_stops_all_deletions_also_while_its_watc
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_by_itself() {
+async fn an_outage_of_the_api_server_costs_no_call_and_deletions_resume() {
     let (_turn, plane) = alone().await;
     let rig = paced(plane, "away").await;
     let (proxy, operator) = behind_a_proxy(plane).await;
@@ -336,7 +336,7 @@ async fn an_api_server_that_is_away_in_the_middle_costs_no_call_and_all_goes_on_
             .then_some(())
     })
     .await;
-    // No call is made without a look at the Platform, and none without an intent.
+    // No call is made without a read of the Platform, and none without an intent.
     let known = calls(&rig).await.len();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let blind = calls(&rig).await.len();
@@ -378,12 +378,12 @@ async fn a_claim_that_appears_between_permit_and_intent_is_never_deleted() {
     let first: Vec<(String, String)> = (0..ROUNDS).map(|n| (format!("a-{n}"), file(n))).collect();
     let pairs: Vec<(&str, &str)> = first.iter().map(|(n, f)| (&**n, &**f)).collect();
     rig.active(&pairs).await;
-    // From here on each of its requests and each step of its watch comes late, so that a claim falls
-    // now before the permit, now between permit and intent, now after it.
+    // From here on each request and each watch event is delayed, so that a claim comes before the permit, between
+    // permit and intent, or after the intent.
     proxy.delay(Duration::from_millis(20));
     let api = rig.packages();
     let history = rig.history().await;
-    // Short and long ones, for fast and slow machines.
+    // Short and long pauses, for fast and slow machines.
     let mut pauses = (0..ROUNDS).map(|round| {
         let step = if round % 2 == 0 { 10 } else { 40 };
         Duration::from_millis(u64::try_from(round / 2 % 25 * step).unwrap())
@@ -410,7 +410,7 @@ async fn a_claim_that_appears_between_permit_and_intent_is_never_deleted() {
     for (name, _) in &first {
         rig.gone(name).await;
     }
-    // Whatever came before is in the history once this is.
+    // The history contains everything before this change.
     rig.annotate("vp/b-a-0", "note", Some("the last"));
     let versions = wait_for("the watch to tell of all", SOON, async || {
         let versions = history.versions();
@@ -425,7 +425,7 @@ async fn a_claim_that_appears_between_permit_and_intent_is_never_deleted() {
             .position(|object| object["metadata"]["name"] == name && of(object))
     };
     for (name, file_id) in &first {
-        // The one watch has them all in the order of their changes.
+        // The watch shows all changes in their order.
         let claimed = position(&format!("b-{name}"), &|_| true).unwrap();
         let intended = position(name, &|o| o["status"]["deletion"]["intent"].is_string());
         if intended.is_none_or(|intended| claimed < intended) {

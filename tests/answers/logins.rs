@@ -1,8 +1,8 @@
-//! Logins that something else than the platform answers.
+//! Logins that something other than the platform answers.
 
 use super::*;
 
-/// Lets every login of the rig be answered like this from now on.
+/// Lets every login of the rig get this answer from now on.
 async fn answer_logins(rig: &Rig<'_>, status: u16, body: &str) {
     let calls = json!({"method": "POST", "path": "/iocm/app/sec/v1.1.0/login"});
     let kind = json!({"status": {"status": status, "body": body, "contentType": "text/html"}});
@@ -10,7 +10,7 @@ async fn answer_logins(rig: &Rig<'_>, status: u16, body: &str) {
     rig.simulator.admin(Method::POST, "/faults", &fault).await;
 }
 
-/// Everything that the operator has said of the objects of the rig: objects, events and its log.
+/// Everything that the operator has written about the rig: objects, events and its log.
 async fn all_said(rig: &Rig<'_>) -> String {
     let objects = rig
         .kubectl(&["get", "vp,plat,events", "-o", "yaml"])
@@ -20,7 +20,7 @@ async fn all_said(rig: &Rig<'_>) -> String {
 }
 
 #[tokio::test]
-async fn a_login_answered_by_something_else_points_to_the_endpoint_and_not_to_the_secret() {
+async fn a_login_answered_by_a_gateway_blames_the_endpoint_and_not_the_secret() {
     for (status, body) in [
         (404, "<html>No such page</html>"),
         (401, "<html>Sign in</html>"),
@@ -51,7 +51,7 @@ async fn a_login_answered_by_something_else_points_to_the_endpoint_and_not_to_th
 }
 
 #[tokio::test]
-async fn nothing_of_a_login_that_is_not_one_json_object_is_said_anywhere() {
+async fn no_part_of_a_login_answer_that_is_not_one_json_object_is_shown() {
     let token = "3f7c1e0b9a5d4c2e8b6f";
     let bodies = [
         format!(r#"{{"accessToken":"{token}","expiresIn":3600}}\n{{}}"#),

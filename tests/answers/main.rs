@@ -1,4 +1,4 @@
-//! Every row of the answer table, the whole way: from an answer of the platform to what users see.
+//! Every row of the answer table end to end: from an answer of the platform to the status that users see.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,12 +20,12 @@ use serde_json::{Value, json};
 
 use support::{History, Layout, Rig, ready, shared_operator, wait_for};
 
-/// How soon something stalled goes on once a person has mended it.
+/// How soon a stalled object continues once a person has repaired the cause.
 const HEALED: Duration = Duration::from_secs(5);
-/// How long the first pause after a failure may be, and the call after it.
+/// The longest first pause after a failure, including the call after it.
 const SECOND_TRY: Duration = Duration::from_secs(8);
 
-/// A platform with `names`, each an Active object for the package of its place, from `package-00001` on.
+/// A platform with an Active object for each of `names`, for `package-00001` and the following packages.
 async fn laid_out(subject: &str, names: &[&str]) -> (Rig<'static>, History) {
     let rig = Rig::shared(subject, Layout::default()).await;
     let history = rig.history().await;
@@ -43,19 +43,19 @@ fn file(number: usize) -> String {
     format!("package-{number:05}")
 }
 
-/// An answer with one of the platform's codes.
+/// An answer with one of the platform's codes, in the services' shape.
 fn coded(status: u16, code: &str) -> Value {
     let body = json!({"error_code": code, "error_desc": "Switched on by a test."}).to_string();
     json!({"status": {"status": status, "body": body}})
 }
 
-/// The same as the gateway words it.
+/// An answer with one of the platform's codes, in the gateway's shape.
 fn gateway(status: u16, code: &str, text: &str) -> Value {
     let body = json!({"resultcode": code, "resultmsg": text}).to_string();
     json!({"status": {"status": status, "body": body}})
 }
 
-/// Where the simulator's application is switched.
+/// The page of the admin port for the simulator's application.
 fn application_page(rig: &Rig<'_>) -> String {
     format!("/applications/{}", rig.namespace)
 }
@@ -92,7 +92,7 @@ fn events(rig: &Rig<'_>, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_proven_gone_takes_its_object_along_or_settles_it() {
+async fn a_proven_deletion_releases_a_deleted_object_and_settles_a_retired_one() {
     let names = ["d200", "r200", "d404", "r404", "d204", "r204", "braces"];
     let (rig, history) = laid_out("gone", &names).await;
     for number in [3, 4] {
@@ -142,7 +142,7 @@ async fn what_is_proven_gone_takes_its_object_along_or_settles_it() {
 }
 
 #[tokio::test]
-async fn what_proves_nothing_stalls_and_keeps_the_finalizer_until_the_platform_is_mended() {
+async fn an_answer_that_proves_nothing_stalls_the_object_until_the_platform_is_repaired() {
     let html = |status: u16| json!({"status": {"status": status, "body": "<html>Hello</html>", "contentType": "text/html"}});
     let rows = [
         ("bare-404", json!("bare-404"), "404", ""),
@@ -173,7 +173,7 @@ async fn what_proves_nothing_stalls_and_keeps_the_finalizer_until_the_platform_i
             .fault(&file(number), kind, &json!("forever"))
             .await;
     }
-    // One of them retired, the others deleted.
+    // One of the objects is retired, the others are deleted.
     rig.retire(names[0]);
     rig.delete_all(&names[1..]);
     for (number, (name, _, status, code)) in (1..).zip(&rows) {
@@ -202,7 +202,7 @@ async fn what_proves_nothing_stalls_and_keeps_the_finalizer_until_the_platform_i
     rig.simulator
         .admin(Method::DELETE, "/faults", &Value::Null)
         .await;
-    // A change of the Platform tries again.
+    // A change of the Platform triggers a retry.
     rig.patch(
         "platform/production",
         &json!({"spec": {"quota": {"calls": 99}}}),
@@ -220,7 +220,7 @@ async fn what_proves_nothing_stalls_and_keeps_the_finalizer_until_the_platform_i
 }
 
 #[tokio::test]
-async fn a_throttle_answer_is_waited_out_and_stalls_nobody() {
+async fn a_throttled_call_is_tried_again_after_the_pause_and_stalls_nothing() {
     let rows = [
         ("first", gateway(403, "1010009", "app throttle exceed.")),
         ("second", gateway(403, "1010004", "app throttle exceed.")),
@@ -256,7 +256,7 @@ fn assert_never_stalled(history: &History) {
 }
 
 #[tokio::test]
-async fn an_id_that_the_platform_does_not_take_stalls_and_retain_lets_the_object_go() {
+async fn an_invalid_file_id_stalls_and_retain_releases_the_object() {
     let (rig, history) = laid_out("bad-id", &["deleted", "retired"]).await;
     for number in [1, 2] {
         rig.simulator
@@ -286,7 +286,7 @@ async fn an_id_that_the_platform_does_not_take_stalls_and_retain_lets_the_object
 }
 
 #[tokio::test]
-async fn a_frozen_application_stalls_with_its_code_and_goes_on_once_it_is_free() {
+async fn a_frozen_application_stalls_with_its_code_and_continues_when_unfrozen() {
     let (rig, history) = laid_out("frozen", &["login", "call"]).await;
     for (number, name) in [(1, "login"), (2, "call")] {
         rig.simulator
@@ -315,7 +315,7 @@ async fn a_frozen_application_stalls_with_its_code_and_goes_on_once_it_is_free()
 }
 
 #[tokio::test]
-async fn an_answer_that_tells_nothing_is_asked_for_again_and_a_lost_success_is_proven_later() {
+async fn a_call_without_a_clear_answer_is_repeated_and_a_lost_success_is_proven_later() {
     let html =
         json!({"status": {"status": 502, "body": "<html></html>", "contentType": "text/html"}});
     let rows = [
@@ -338,7 +338,7 @@ async fn an_answer_that_tells_nothing_is_asked_for_again_and_a_lost_success_is_p
                 .then_some(())
         })
         .await;
-        // Half of them are told to try at once, the others wait out their pause.
+        // Half of the objects get a retry request, the others wait for their pause.
         if number % 2 == 0 {
             rig.annotate(&format!("vp/{name}"), "requested-at", Some("now"));
         }

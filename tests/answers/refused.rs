@@ -60,7 +60,7 @@ async fn fresh_tokens_refused_three_times_in_a_row_need_a_person() {
 }
 
 #[tokio::test]
-async fn credentials_refused_at_a_delete_stall_until_the_secret_is_mended() {
+async fn credentials_refused_at_a_delete_stall_until_the_secret_is_corrected() {
     let (rig, history) = laid_out("refused", &["coded"]).await;
     rig.simulator
         .fault(&file(1), &coded(401, "100208"), &json!("forever"))

@@ -1,8 +1,8 @@
-//! A 2xx to a DELETE with a body that the platform doesn't send: a look-up tells.
+//! A 2xx to a DELETE with an undocumented body: only a look-up tells the result.
 
 use super::*;
 
-/// Bodies of gateways: of a refusal, of a success, a page.
+/// Bodies of gateways: a refusal, a success, a page.
 const BODIES: [&str; 4] = [
     r#"{"code":40101,"message":"token expired"}"#,
     r#"{"success":false}"#,
@@ -14,7 +14,7 @@ fn body_of(status: u16, body: &str) -> Value {
     json!({"status": status, "body": body})
 }
 
-/// The look-ups of one package.
+/// The number of look-ups of one package.
 async fn shows(rig: &Rig<'_>, number: usize) -> usize {
     let path = format!("/category/{}", file(number));
     let ledger = rig.simulator.ledger().await;
@@ -25,7 +25,7 @@ async fn shows(rig: &Rig<'_>, number: usize) -> usize {
 }
 
 #[tokio::test]
-async fn a_refusal_in_a_200_deletes_nothing_and_lets_no_object_go() {
+async fn a_refusal_in_a_200_deletes_nothing_and_releases_no_object() {
     let names = ["code", "refused", "page", "retired"];
     let (rig, history) = laid_out("refused-200", &names).await;
     for (number, body) in (1..).zip(BODIES) {
@@ -71,7 +71,7 @@ async fn a_refusal_in_a_200_deletes_nothing_and_lets_no_object_go() {
 }
 
 #[tokio::test]
-async fn a_deletion_under_a_body_is_proven_by_one_look_up_and_its_line_names_both_answers() {
+async fn a_deletion_with_an_odd_body_is_proven_by_one_look_up_and_audited_with_both_answers() {
     let names = ["deleted", "retired", "empty"];
     let (rig, history) = laid_out("body-200", &names).await;
     for (number, body) in [(1, BODIES[3]), (2, BODIES[1]), (3, "\u{feff} ")] {
@@ -108,7 +108,7 @@ async fn a_deletion_under_a_body_is_proven_by_one_look_up_and_its_line_names_bot
 }
 
 #[tokio::test]
-async fn a_look_up_that_fails_is_asked_for_again_and_sends_no_second_delete() {
+async fn a_failed_look_up_is_repeated_without_a_second_delete() {
     let (rig, history) = laid_out("show-fails", &["meter"]).await;
     let kind = json!({"answer-after": body_of(202, BODIES[3])});
     rig.simulator

@@ -1,4 +1,5 @@
-//! A log that takes a line and never ends it: nobody waits for it, nothing new is deleted meanwhile, and all say why.
+//! An audit log whose write hangs: nobody waits for it, nothing new is deleted meanwhile, and the statuses give the
+//! reason.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -8,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use super::support::{Plane, ready, tool};
 use super::*;
 
-/// What a pipe holds where nobody says otherwise.
+/// The default capacity of a pipe.
 const PIPE: usize = 64 << 10;
-/// More than passes may talk to the API server at once.
+/// More objects than passes may use the API server at the same time.
 const MANY: usize = 20;
 
 fn layout() -> Layout<'static> {
@@ -24,7 +25,7 @@ fn layout() -> Layout<'static> {
     }
 }
 
-/// A pipe that takes no more, so that whoever writes into it waits until somebody reads.
+/// A full pipe: a write blocks until the pipe is read.
 fn full_pipe(folder: &tempfile::TempDir) -> (PathBuf, File) {
     let fifo = folder.path().join("fifo");
     let made = Command::new("mkfifo").arg(&fifo).status().unwrap();
@@ -38,7 +39,7 @@ fn full_pipe(folder: &tempfile::TempDir) -> (PathBuf, File) {
     (fifo, both)
 }
 
-/// Nothing is sent for `name`, which says so, as does the Platform.
+/// Checks that nothing is sent for `name`, and that object and Platform give the reason.
 async fn nothing_is_sent(rig: &Rig<'_>, name: &str, file_id: &str) {
     let platform = rig.platform_reason("production", "AuditFailed").await;
     assert_eq!(ready(&platform)["status"], "False");
@@ -50,7 +51,7 @@ async fn nothing_is_sent(rig: &Rig<'_>, name: &str, file_id: &str) {
 }
 
 #[tokio::test]
-async fn a_volume_that_hangs_stops_what_is_deleted_and_nothing_else() {
+async fn a_hanging_volume_stops_deletions_and_nothing_else() {
     let (_turn, plane) = alone().await;
     let rig = Rig::on(plane, "hangs", layout()).await;
     let trail = Trail::new();
@@ -67,7 +68,7 @@ async fn a_volume_that_hangs_stops_what_is_deleted_and_nothing_else() {
     }
     let [first, second, third] = [MANY + 1, MANY + 2, MANY + 3].map(name);
     rig.active(&[(&first, &first), (&second, &second)]).await;
-    // Not beside the log, where all is read.
+    // A separate folder, as every file beside the log is read.
     let folder = tempfile::tempdir().unwrap();
     let (fifo, mut pipe) = full_pipe(&folder);
     trail.point_to(&fifo);
@@ -80,7 +81,7 @@ async fn a_volume_that_hangs_stops_what_is_deleted_and_nothing_else() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     rig.delete_all(&names);
     nothing_is_sent(&rig, &second, &second).await;
-    // What has nothing to do with it goes on.
+    // Work without a deletion continues.
     rig.active(&[(&third, &third)]).await;
     for name in &names {
         assert!(
@@ -105,7 +106,7 @@ async fn a_volume_that_hangs_stops_what_is_deleted_and_nothing_else() {
     drop(operator);
 }
 
-/// An operator with outputs of the test's own; killed when dropped.
+/// An operator whose outputs belong to the test; killed when dropped.
 struct Bare {
     child: Child,
     admin: String,
@@ -152,7 +153,7 @@ impl Drop for Bare {
 }
 
 #[tokio::test]
-async fn outputs_that_nobody_reads_block_nothing_and_delete_nothing_without_a_line() {
+async fn unread_outputs_block_nothing_and_no_deletion_lacks_its_line() {
     let (_turn, plane) = alone().await;
     super::support::install_crypto();
     let rig = Rig::on(plane, "unread", layout()).await;

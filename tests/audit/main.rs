@@ -1,5 +1,5 @@
-//! The audit trail lasts: whatever happens to the operator or to the file, no package is deleted without its line, and no
-//! object goes before it.
+//! The audit log is durable: whatever happens to the operator or the file, no package is deleted without its line, and
+//! no object is released before it.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,22 +26,22 @@ use support::{
     Layout, OPERATOR, Operator, Rig, SOON, SimulatorOptions, alone, own, start_operator, wait_for,
 };
 
-/// Applications at once, and packages of each.
+/// The number of concurrent applications, and of packages of each.
 const APPLICATIONS: usize = 6;
 const PACKAGES: usize = 10;
 /// How often the operator is killed.
 const KILLS: usize = 12;
-/// How long all deletions may take, kills included.
+/// The time limit of all deletions, including the kills.
 const LOAD: Duration = Duration::from_secs(150);
-/// Between two rotations.
+/// The pause between two rotations.
 const ROTATION: Duration = Duration::from_millis(150);
 
-/// What is deleted here goes at once, however many it is.
+/// A guard that lets all deletions run at once.
 fn unguarded() -> Value {
     json!({"maxDeletions": 1000, "window": "10m", "gracePeriod": "0s"})
 }
 
-/// A folder with a log and what was rotated away from it.
+/// A folder with an audit log and its rotated files.
 struct Trail {
     folder: tempfile::TempDir,
 }
@@ -57,11 +57,11 @@ impl Trail {
         self.folder.path().join("audit.log")
     }
 
-    /// An operator that writes here, ready.
+    /// A ready operator that writes to this folder.
     async fn operator(&self, rig: &Rig<'_>) -> Operator {
         let log = self.log();
         let log = log.to_str().unwrap();
-        // A call that a kill cut off counts until its time-out, and there is one call at a time.
+        // A call aborted by a kill counts until its time limit, and calls are made one at a time.
         let flags = [
             "--audit-log",
             log,
@@ -75,7 +75,7 @@ impl Trail {
         operator
     }
 
-    /// Every whole line of every file, and how many were none.
+    /// The complete lines of all files, and the number of incomplete lines.
     fn lines(&self) -> (Vec<Value>, usize) {
         let files = std::fs::read_dir(self.folder.path()).unwrap();
         let files = files.map(|file| file.unwrap().path());
@@ -98,7 +98,7 @@ impl Trail {
         lines
     }
 
-    /// From now on the log is a link to `target`, without a moment in which it is nothing.
+    /// Atomically replaces the log by a link to `target`.
     fn point_to(&self, target: &Path) {
         let aside = self.folder.path().join("aside");
         std::os::unix::fs::symlink(target, &aside).unwrap();
@@ -106,7 +106,7 @@ impl Trail {
     }
 }
 
-/// Renames the log all the time, until dropped.
+/// Renames the log continuously until dropped.
 struct Rotation {
     stop: Arc<AtomicBool>,
     turning: Option<JoinHandle<usize>>,
@@ -131,7 +131,7 @@ impl Rotation {
         }
     }
 
-    /// Ends it; returns how often it took a file away.
+    /// Stops the rotation. Returns how often it moved a file away.
     fn end(mut self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         self.turning.take().unwrap().join().unwrap()
@@ -148,7 +148,7 @@ fn name(number: usize) -> String {
     format!("package-{number:05}")
 }
 
-/// The packages that the platform has deleted, by their fileIds.
+/// The `fileId`s of the packages that the platform has deleted.
 async fn deleted(rig: &Rig<'_>) -> BTreeSet<String> {
     let ledger = rig.simulator.ledger().await.into_iter();
     ledger
@@ -160,7 +160,7 @@ async fn deleted(rig: &Rig<'_>) -> BTreeSet<String> {
         .collect()
 }
 
-/// Names and uids of what is there.
+/// The names and uids of the existing objects.
 fn objects(rig: &Rig<'_>) -> BTreeMap<String, String> {
     let list = rig.kubectl(&["get", "vp", "-o", "json"]).expect_ok();
     let list: Value = serde_json::from_str(&list).unwrap();
@@ -174,16 +174,17 @@ fn objects(rig: &Rig<'_>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// One application whose calls are made one after the other, and what is known of it.
+/// One application whose calls are made one at a time, and the test's records of it.
 struct Lane {
     rig: Rig<'static>,
     uids: BTreeMap<String, String>,
-    /// Packages that were deleted by a call whose answer no line tells.
+    /// Packages deleted by a call without an audit line of its answer.
     untold: BTreeSet<String>,
 }
 
 impl Lane {
-    /// Looks while no operator runs: what went has its line, and of the calls made since the last look at most one lacks it.
+    /// Checks while no operator runs: each removed object has its line, and at most one call since the last check lacks
+    /// one.
     async fn check(&mut self, lines: &[Value]) {
         let left = objects(&self.rig);
         let told = |field: &str, value: &str| lines.iter().any(|line| line[field] == value);
@@ -213,7 +214,7 @@ impl Lane {
 }
 
 #[tokio::test]
-async fn no_kill_and_no_rotation_loses_a_line_but_that_of_the_one_call_under_way() {
+async fn kills_and_rotations_lose_at_most_the_line_of_the_in_flight_call() {
     let (_turn, plane) = alone().await;
     let layout = || Layout {
         simulator: SimulatorOptions {
@@ -251,7 +252,7 @@ async fn no_kill_and_no_rotation_loses_a_line_but_that_of_the_one_call_under_way
     let end = Instant::now() + LOAD;
     let mut kills = 0;
     while kills < KILLS {
-        // The answer to a call is on its way, read, written down or acted on when the operator ends.
+        // The kill hits while an answer is in transit, read, written to the log or acted on.
         let watched = &lanes[kills % APPLICATIONS].rig;
         let before = deleted(watched).await.len();
         if before == PACKAGES {
@@ -277,7 +278,7 @@ async fn no_kill_and_no_rotation_loses_a_line_but_that_of_the_one_call_under_way
     let (told, _) = trail.lines();
     for lane in &mut lanes {
         lane.check(&told).await;
-        // By the line of the call that found it gone, where not by that of the call that deleted it.
+        // The line of the call that found the package gone counts too.
         for file_id in &lane.untold {
             let found = told.iter().any(|line| {
                 line["namespace"] == lane.rig.namespace
@@ -303,7 +304,7 @@ async fn no_kill_and_no_rotation_loses_a_line_but_that_of_the_one_call_under_way
 }
 
 #[tokio::test]
-async fn without_a_file_the_lines_stand_alone_on_standard_output() {
+async fn without_a_file_audit_lines_are_alone_on_standard_output() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": unguarded()}),

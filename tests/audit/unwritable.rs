@@ -1,11 +1,12 @@
-//! A log that can't be written: nothing goes without its line, no call is made twice for it, and the object says why it stays.
+//! An audit log that can't be written: no object is released without its line, no call is repeated for it, and the
+//! object gives the reason.
 
 use std::process::Command;
 
 use super::support::{ready, tool};
 use super::*;
 
-/// How often the operator has said that a write was not taken.
+/// How often the operator has logged a failed write.
 fn failures(operator: &Operator, object: &str) -> usize {
     let log = operator.log();
     let of_this = log.iter().filter(|line| line.contains(object));
@@ -15,7 +16,7 @@ fn failures(operator: &Operator, object: &str) -> usize {
 }
 
 #[tokio::test]
-async fn while_no_line_can_be_written_nothing_goes_and_nothing_is_deleted_twice() {
+async fn while_the_log_is_unwritable_no_object_is_released_and_no_package_deleted_twice() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": unguarded()}),
@@ -87,7 +88,7 @@ async fn while_no_line_can_be_written_nothing_goes_and_nothing_is_deleted_twice(
         ),
     ] {
         let mut lines = trail.of(&rig, name);
-        // The log and what it points to are one file.
+        // The log and its link target are the same file.
         lines.dedup();
         assert_eq!(lines.len(), 1, "{lines:#?}");
         let line = &lines[0];
@@ -107,7 +108,7 @@ async fn while_no_line_can_be_written_nothing_goes_and_nothing_is_deleted_twice(
 }
 
 #[tokio::test]
-async fn an_object_says_that_its_line_can_t_be_written_and_goes_once_it_can() {
+async fn an_object_reports_its_unwritable_line_and_is_released_once_it_is_written() {
     let (_turn, plane) = alone().await;
     let layout = Layout {
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": unguarded()}),
@@ -121,7 +122,7 @@ async fn an_object_says_that_its_line_can_t_be_written_and_goes_once_it_can() {
     let mut operator = start_operator(plane, &["--audit-log", log.to_str().unwrap()]);
     operator.ready().await;
     rig.active(&[("a", "package-00001")]).await;
-    // No right that is missing, since root needs none.
+    // The test doesn't remove a right, as root needs none.
     std::fs::rename(&volume, &lost).unwrap();
     std::fs::write(&volume, "").unwrap();
 
@@ -135,7 +136,7 @@ async fn an_object_says_that_its_line_can_t_be_written_and_goes_once_it_can() {
         "{message}"
     );
     let key = format!("{}/a", rig.namespace);
-    // Logged are the first, the second, the fourth.
+    // The first, second and fourth failure are logged.
     wait_for("more tries to write the line", SOON, async || {
         (failures(&operator, &key) >= 3).then_some(())
     })
@@ -160,7 +161,7 @@ async fn an_object_says_that_its_line_can_t_be_written_and_goes_once_it_can() {
 }
 
 #[test]
-fn a_log_that_can_t_be_opened_is_told_at_the_start() {
+fn a_log_that_can_t_be_opened_is_an_error_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     for (log, why) in [
         (

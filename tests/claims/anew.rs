@@ -1,4 +1,4 @@
-//! An object that was accepted for a wrong application keeps its package, and can be accepted anew.
+//! An object that was accepted for a wrong application keeps its package, and can be accepted again for another one.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const FILE: &str = "package-00001";
 
-/// `meter` is renamed to `meter-fw` while the Secret names another valid application; `meter` is to go.
+/// `meter` is renamed to `meter-fw` while the Secret names another valid application; `meter` is to be deleted.
 async fn renamed_meanwhile(subject: &str) -> Rig<'static> {
     let rig = rig(subject).await;
     rig.active(&[("meter", FILE)]).await;
@@ -36,7 +36,7 @@ async fn a_package_survives_a_rename_while_its_secret_names_another_application(
     for part in [&*whose, &*annotation, "since 20", "iodm.dev/disregard"] {
         assert!(said.contains(part), "{said}");
     }
-    // A try by hand changes nothing about it.
+    // A retry request by hand changes nothing.
     rig.annotate("vp/meter", "requested-at", Some("now"));
     rig.becomes("meter", "the try", SOON, |object| {
         object["status"]["lastHandledRequestedAt"] == "now"
@@ -53,7 +53,7 @@ async fn a_package_survives_a_rename_while_its_secret_names_another_application(
 }
 
 #[tokio::test]
-async fn an_object_is_accepted_anew_only_for_the_application_of_its_platform() {
+async fn an_object_is_accepted_again_only_for_the_application_of_its_platform() {
     let rig = rig("anew").await;
     rig.active(&[("meter", "package-00005")]).await;
     rig.annotate("vp/meter", "accept", Some(STRANGER));
@@ -67,7 +67,8 @@ async fn an_object_is_accepted_anew_only_for_the_application_of_its_platform() {
     rig.reason("meter", "Active").await;
 }
 
-/// The objects of packages that are to go are made while the Secret names another valid application, which lacks them.
+/// Creates the objects of packages to be deleted while the Secret names another valid application, which lacks the
+/// packages.
 async fn recorded_meanwhile(subject: &str, records: &[(&str, &str)]) -> Rig<'static> {
     let rig = rig(subject).await;
     rig.active(&[("witness", "package-00013")]).await;
@@ -84,7 +85,8 @@ async fn recorded_meanwhile(subject: &str, records: &[(&str, &str)]) -> Rig<'sta
 }
 
 #[tokio::test]
-async fn a_record_of_the_wrong_application_is_held_until_a_person_has_the_right_one_asked() {
+async fn a_retired_object_of_the_wrong_application_is_held_until_a_person_accepts_it_for_the_right_one()
+ {
     let files = ["package-00014", "package-00015", "package-00016"];
     let records = [("meter", files[0]), ("pump", files[1]), ("valve", files[2])];
     let rig = recorded_meanwhile("records", &records).await;
@@ -96,7 +98,7 @@ async fn a_record_of_the_wrong_application_is_held_until_a_person_has_the_right_
     }
     rig.delete_all(&["pump", "valve"]);
     for name in ["pump", "valve"] {
-        // It stays, and says the same of the generation that its deletion is.
+        // The object stays, with the same reason for the generation of its deletion.
         rig.reason(name, "ApplicationChanged").await;
     }
     for file in files {

@@ -1,10 +1,10 @@
-//! The way out where anybody can hold a deletion by naming its package.
+//! How a person overrules claims, as anybody can hold a deletion by naming its package.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// So long a claim has to be unclear before a word counts.
+/// How long a claim must be unclear before the annotation counts.
 const PATIENCE: Duration = Duration::from_secs(120);
 const HELD: &str = "package-00006";
 const WANTED: &str = "package-00007";
@@ -13,14 +13,14 @@ const BUSY: &str = "package-00018";
 const LONG: Duration = Duration::from_secs(240);
 
 #[tokio::test]
-async fn a_word_passes_over_exactly_the_unclear_claims_that_it_names_after_two_minutes_and_is_audited()
+async fn the_annotation_overrules_exactly_the_named_unclear_claims_after_two_minutes_and_is_audited()
  {
     let rig = rig("exits").await;
     let ghosts = rig.plane.namespace("ghosts");
     rig.active(&[("held", HELD), ("wanted", WANTED), ("other", WANTED)])
         .await;
     for name in ["ghost", "second"] {
-        // It names a Platform that isn't there.
+        // The object names a Platform that doesn't exist.
         let ghost = theirs(&rig, &ghosts, name, HELD);
         rig.plane.apply(&ghost.to_string()).expect_ok();
         their_reason(&rig, &ghosts, name, "PlatformNotFound").await;
@@ -32,7 +32,7 @@ async fn a_word_passes_over_exactly_the_unclear_claims_that_it_names_after_two_m
     let second = uid(&get(&rig, &ghosts, "second").unwrap());
     assert!(message(&held).contains(&ghost), "{}", message(&held));
     rig.annotate("vp/held", "disregard", Some(&ghost));
-    // One is not all of them.
+    // The annotation names one of two claims, which isn't enough.
     let other = |object: &Value| message(object).contains(&second);
     rig.becomes("held", "the second to hold it", SOON, other)
         .await;
@@ -42,7 +42,7 @@ async fn a_word_passes_over_exactly_the_unclear_claims_that_it_names_after_two_m
     rig.becomes("held", "the word to be told of", SOON, waits)
         .await;
 
-    // A definite claim is never passed over.
+    // A definite claim can't be overruled.
     rig.retire("wanted");
     rig.reason("wanted", "StillClaimed").await;
     let claimant = uid(&rig.get("other").await.unwrap());
@@ -67,13 +67,13 @@ async fn a_word_passes_over_exactly_the_unclear_claims_that_it_names_after_two_m
     let mut both = vec![json!(ghost), json!(second)];
     both.sort_by_key(ToString::to_string);
     assert_eq!(named, both);
-    // Whoever was passed over says that the package isn't there.
+    // The overruled object reports that its package doesn't exist.
     rig.reason("wanted", "StillClaimed").await;
     assert!(rig.deletes(WANTED).await.is_empty());
 }
 
 #[tokio::test]
-async fn neither_a_tiny_quota_nor_a_secret_that_changes_all_the_time_keeps_the_word_away() {
+async fn neither_a_tiny_quota_nor_a_changing_secret_disables_the_annotation() {
     let rig = rig("dodgers").await;
     let namespace = neighbours(&rig, &rig.namespace.clone(), "made-up").await;
     let patch_theirs = |what: &str, patch: &Value| {
@@ -95,7 +95,7 @@ async fn neither_a_tiny_quota_nor_a_secret_that_changes_all_the_time_keeps_the_w
     let stranger = theirs(&rig, &namespace, "theirs", DODGED);
     rig.plane.apply(&stranger.to_string()).expect_ok();
     let stranger = their_reason(&rig, &namespace, "theirs", "Active").await;
-    // A call of ours, so that our credentials are accepted.
+    // One call of ours, so that our credentials are accepted.
     rig.delete("busy");
     rig.gone("busy").await;
 

@@ -1,5 +1,5 @@
-//! Who else may want a package holds its deletion, and who can't doesn't: whatever the Secrets said meanwhile, whoever names
-//! the package, and whether or not the object can be read.
+//! Objects that may want a package hold its deletion, and others don't: whatever the Secrets said meanwhile, whoever
+//! names the package, and whether or not the object is decodable.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,15 +21,15 @@ use support::{
 };
 use tokio::sync::OnceCell;
 
-/// The application of somebody else on the same platform, and its secret.
+/// Another application on the same platform, and its secret.
 const STRANGER: &str = "stranger";
 const THEIR_SECRET: &str = "their-own-secret";
 const OUR_SECRET: &str = "correct-horse-battery";
-/// The one package of the stranger.
+/// The only package of the other application.
 const THEIRS: &str = "theirs-00001";
 
-/// The operator of all tests here. A time to retire may be any text for this API server, as a later version might define it,
-/// so that objects can be stored that can't be read.
+/// The operator of all tests here. Its API server accepts any text as `retireAfter`, as a later version might define
+/// it, so that undecodable objects can be stored.
 async fn operator() -> &'static Operator {
     static STARTED: OnceCell<Operator> = OnceCell::const_new();
     let start = async {
@@ -51,7 +51,7 @@ async fn operator() -> &'static Operator {
     STARTED.get_or_init(|| start).await
 }
 
-/// A namespace with a Platform, on a simulator that knows the stranger too.
+/// A namespace with a Platform, on a simulator that also knows the other application.
 async fn rig(subject: &str) -> Rig<'static> {
     operator().await;
     let layout = Layout {
@@ -78,7 +78,7 @@ fn apply(rig: &Rig<'_>, name: &str, file_id: &str) {
     rig.plane.apply(&manifest.to_string()).expect_ok();
 }
 
-/// A namespace of somebody else, with a Platform of theirs on the same platform.
+/// Another tenant's namespace, with a Platform of theirs on the same platform.
 #[expect(clippy::unused_async, reason = "as all that makes a rig")]
 async fn neighbours(rig: &Rig<'_>, application: &str, secret: &str) -> String {
     let namespace = rig.plane.namespace("neighbours");
@@ -92,7 +92,7 @@ async fn neighbours(rig: &Rig<'_>, application: &str, secret: &str) -> String {
     namespace
 }
 
-/// An object of theirs.
+/// An object of the other tenant.
 fn theirs(rig: &Rig<'_>, namespace: &str, name: &str, file_id: &str) -> Value {
     let spec = json!({"platformRef": {"name": "theirs"}});
     let mut object = rig.manifest(name, file_id, &spec);
@@ -107,7 +107,7 @@ fn get(rig: &Rig<'_>, namespace: &str, name: &str) -> Option<Value> {
     serde_json::from_str(&said.stdout).ok()
 }
 
-/// Waits until an object of theirs says `reason`; returns it.
+/// Waits until an object of the other tenant has `reason`; returns it.
 async fn their_reason(rig: &Rig<'_>, namespace: &str, name: &str, reason: &str) -> Value {
     wait_for(&format!("{name} to be {reason}"), SOON, async || {
         get(rig, namespace, name).filter(|object| ready(object)["reason"] == reason)

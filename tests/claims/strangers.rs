@@ -8,18 +8,18 @@ const THIRD: &str = "package-00010";
 const EARNED: &str = "package-00011";
 const NAMED: &str = "package-00012";
 
-/// Makes an object unreadable, as far as it is created so or was readable before.
+/// Makes an object undecodable.
 fn break_it(object: &mut Value) {
     object["spec"]["retireAfter"] = json!("at the next full moon");
 }
 
 #[tokio::test]
-async fn an_object_of_another_application_holds_nobody_whether_or_not_it_can_be_read() {
+async fn an_object_of_another_application_holds_no_deletion_even_if_undecodable() {
     let rig = rig("strangers").await;
     let namespace = neighbours(&rig, STRANGER, THEIR_SECRET).await;
     rig.active(&[("first", FIRST), ("second", SECOND), ("third", THIRD)])
         .await;
-    // One that is accepted and then can't be read, and one that never could.
+    // One object is accepted and becomes undecodable, the other one never was decodable.
     let mut read = theirs(&rig, &namespace, "first", FIRST);
     rig.plane.apply(&read.to_string()).expect_ok();
     let accepted = their_reason(&rig, &namespace, "first", "Active").await;
@@ -33,7 +33,7 @@ async fn an_object_of_another_application_holds_nobody_whether_or_not_it_can_be_
         their_reason(&rig, &namespace, name, "Undecodable").await;
     }
 
-    // Their credentials are proven by a deletion of their own.
+    // A deletion of their own proves their credentials.
     let own = theirs(&rig, &namespace, "own", THEIRS);
     rig.plane.apply(&own.to_string()).expect_ok();
     their_reason(&rig, &namespace, "own", "Active").await;
@@ -51,7 +51,7 @@ async fn an_object_of_another_application_holds_nobody_whether_or_not_it_can_be_
 }
 
 #[tokio::test]
-async fn a_credential_that_is_not_accepted_yet_holds_a_deletion_and_claims_once_it_is() {
+async fn an_untried_credential_holds_a_deletion_and_claims_the_package_once_accepted() {
     let rig = rig("earned").await;
     let namespace = neighbours(&rig, &rig.namespace.clone(), "not-the-secret-yet").await;
     rig.active(&[("ours", EARNED)]).await;
@@ -71,7 +71,7 @@ async fn a_credential_that_is_not_accepted_yet_holds_a_deletion_and_claims_once_
         "{}",
         message(&held)
     );
-    // The platform accepts theirs from now on, and a person asks for another try.
+    // The platform accepts their credentials from now on, and a person requests a retry.
     let page = format!("/applications/{}", rig.namespace);
     let secret = json!({"secret": "not-the-secret-yet"});
     rig.simulator.switch(&page, &secret).await;
@@ -108,7 +108,7 @@ async fn one_address_with_another_server_name_is_another_server() {
         "{}",
         message(&held)
     );
-    // With the same name it is the same server, and theirs keeps the package.
+    // With an equal server name it is the same server, and their object keeps the package.
     let same = json!({"spec": {"tls": {"serverName": "127.0.0.1"}}}).to_string();
     let patch = ["-n", &*namespace, "patch", "platform", "theirs"];
     let patch = [&patch[..], &["--type=merge", "-p", &same]].concat();

@@ -1,4 +1,4 @@
-//! The two API servers, and a request that is sent to both.
+//! The two API servers, and requests that are sent to both.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use crate::compare::Mapping;
 use crate::support::Plane;
 
-/// One of the two.
+/// One of the two API servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Real,
     Memory,
 }
 
-/// A value on either side: where uids and versions stand in it, they are each side's own.
+/// A value for each side: uids and versions in it are those of the side.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair<T>(pub T, pub T);
 
@@ -33,25 +33,25 @@ impl<T> Pair<T> {
 }
 
 impl Pair<Value> {
-    /// The same on both sides.
+    /// The same value on both sides.
     pub fn same(value: Value) -> Self {
         Self(value.clone(), value)
     }
 
-    /// What both become by the same change.
+    /// The same change applied to both values.
     pub fn changed(mut self, change: impl Fn(&mut Value)) -> Self {
         change(&mut self.0);
         change(&mut self.1);
         self
     }
 
-    /// The part of both at a path.
+    /// The part of both values at a path.
     pub fn at(&self, pointer: &str) -> Self {
         let part = |value: &Value| value.pointer(pointer).cloned().unwrap_or_default();
         Self(part(&self.0), part(&self.1))
     }
 
-    /// `self` with a part of both set.
+    /// `self` with a field of both values set.
     pub fn with(mut self, name: &str, of: Pair<Value>) -> Self {
         self.0[name] = of.0;
         self.1[name] = of.1;
@@ -59,22 +59,22 @@ impl Pair<Value> {
     }
 }
 
-/// A request.
+/// A request to both API servers.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub method: &'static str,
     pub path: String,
-    /// Further parameters on either side.
+    /// Further query parameters for each side.
     pub query: Pair<String>,
     pub media: &'static str,
     pub accept: &'static str,
     pub agent: &'static str,
-    /// Who asks; the admin where it is empty.
+    /// The user; empty for the admin.
     pub user: &'static str,
     pub body: Option<Pair<Value>>,
 }
 
-/// How long controllers may take.
+/// The time limit of the controllers' work.
 const SOON: Duration = Duration::from_secs(40);
 
 pub const JSON: &str = "application/json";
@@ -126,7 +126,7 @@ impl Asked {
             .unwrap()
     }
 
-    /// In a line, for a person.
+    /// The request in one line, for a person.
     pub fn told(&self) -> String {
         let body = self.body.as_ref().map(|body| body.0.to_string());
         let (query, media) = (&self.query.0, self.media);
@@ -154,7 +154,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The next line; `None` at the end, or where none comes.
+    /// The next line; `None` at the end, or where none comes within `patience`.
     pub async fn next(&mut self, patience: Duration) -> Option<Value> {
         loop {
             if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
@@ -177,11 +177,11 @@ pub struct Both {
     pub mapping: Mapping,
     pub sent: usize,
     pub events: usize,
-    /// Whether answers have to be the same to the byte.
+    /// Whether answers must be equal byte for byte.
     exact: bool,
 }
 
-/// The definitions that are served.
+/// Creates the definitions.
 async fn define(client: &Client) {
     for name in ["versionpackages", "platforms"] {
         let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -192,7 +192,7 @@ async fn define(client: &Client) {
 }
 
 impl Both {
-    /// Two in memory, which are given the same.
+    /// Two API servers in memory with equal state.
     pub async fn twins() -> Self {
         let begun = jiff::Timestamp::UNIX_EPOCH;
         let [one, other] = [(), ()].map(|()| Cluster::new(move || begun, 7));
@@ -210,7 +210,7 @@ impl Both {
         both
     }
 
-    /// A real one with the definitions installed, and one in memory with the same.
+    /// The real API server with the definitions installed, and one in memory with the same.
     pub async fn new(plane: &Plane) -> Self {
         let cluster = Cluster::new(jiff::Timestamp::now, 7);
         let both = Self {
@@ -235,7 +235,7 @@ impl Both {
         }
     }
 
-    /// Asks one of them.
+    /// Sends a request to one of them.
     pub async fn ask(&mut self, side: Side, asked: &Asked) -> Answer {
         let response = self
             .client(side, asked.user)
@@ -249,7 +249,7 @@ impl Both {
         Answer { code, body, text }
     }
 
-    /// Asks both, and compares the answers.
+    /// Sends a request to both, and compares the answers.
     pub async fn compare(&mut self, asked: &Asked) -> Result<Pair<Answer>, String> {
         self.sent += 1;
         let real = self.ask(Side::Real, asked).await;
@@ -276,7 +276,7 @@ impl Both {
         ))
     }
 
-    /// Asks both until they answer alike: what controllers do there takes its time.
+    /// Repeats a request until both answers agree, as the real controllers take time.
     pub async fn settle(&mut self, asked: &Asked) -> Pair<Answer> {
         let end = tokio::time::Instant::now() + SOON;
         loop {
@@ -292,7 +292,7 @@ impl Both {
         }
     }
 
-    /// Asks both, and fails the test where they differ or don't answer with `code`.
+    /// Sends a request to both. Fails the test where the answers differ or don't have `code`.
     pub async fn expect(&mut self, code: u16, asked: &Asked) -> Pair<Value> {
         let Pair(real, memory) = self
             .compare(asked)
@@ -302,7 +302,7 @@ impl Both {
         Pair(real.body, memory.body)
     }
 
-    /// Begins a watch on one of them.
+    /// Starts a watch on one of them.
     pub async fn watch(&mut self, side: Side, asked: &Asked) -> Lines {
         let response = self
             .client(side, asked.user)
@@ -317,7 +317,7 @@ impl Both {
     }
 }
 
-/// A definition as it is shipped.
+/// A shipped definition.
 pub fn definition(name: &str) -> Value {
     let text = std::fs::read_to_string(format!("crds/{name}.iodm.dev.yaml")).unwrap();
     serde_saphyr::from_str(&text).unwrap()

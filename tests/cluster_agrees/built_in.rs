@@ -1,4 +1,4 @@
-//! The built-in kinds, as the operator, its users and the Git tools use them.
+//! The built-in kinds, as far as the operator, its users and the Git tools use them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::objects::{folder, once_in, one};
 
 const REQUESTS: usize = 600;
 
-/// An object of a kind.
+/// A random object of a kind.
 fn made(chance: &mut Rng, plural: &str, name: &str) -> Value {
     let mut object = json!({"metadata": {"name": name}});
     if once_in(chance, 3) {
@@ -52,7 +52,7 @@ fn lease(chance: &mut Rng) -> Value {
     spec
 }
 
-/// A change of one.
+/// A random change of an object.
 fn change(chance: &mut Rng, plural: &str) -> Value {
     match (once_in(chance, 3), plural) {
         (true, _) => {
@@ -66,7 +66,7 @@ fn change(chance: &mut Rng, plural: &str) -> Value {
     }
 }
 
-/// The next request, and the object that it is about.
+/// The next random request, and the path of its object.
 fn next(
     chance: &mut Rng,
     namespace: &str,
@@ -81,7 +81,7 @@ fn next(
     let path = format!("{folder}/{name}");
     let asked = match chance.u32(..10) {
         0..2 => Asked::new("POST", folder).body(JSON, Pair::same(made(chance, plural, name))),
-        // Events are patched only.
+        // Events are only patched.
         2..5 if plural != "events" => {
             let known = seen.get(&path).cloned();
             let body = known.unwrap_or_else(|| Pair::same(made(chance, plural, name)));
@@ -122,7 +122,7 @@ fn next(
 }
 
 #[tokio::test]
-async fn leases_secrets_events_and_namespaces_are_written_and_read_alike() {
+async fn leases_secrets_events_and_namespaces_are_written_and_read_equally() {
     let mut both = both().await;
     let seed = crate::number("CLUSTER_SEED").unwrap_or(crate::SEED);
     println!("CLUSTER_SEED={seed}");
@@ -163,7 +163,7 @@ async fn leases_secrets_events_and_namespaces_are_written_and_read_alike() {
 }
 
 #[tokio::test]
-async fn a_list_in_pages_is_of_one_moment() {
+async fn all_pages_of_a_list_show_one_moment() {
     let mut both = both().await;
     for namespace in ["pages", "pages-b"] {
         let space = Pair::same(json!({"metadata": {"name": namespace}}));
@@ -177,7 +177,7 @@ async fn a_list_in_pages_is_of_one_moment() {
         ("configmaps", "/api/v1/configmaps"),
         ("versionpackages", "/apis/iodm.dev/v1alpha1/versionpackages"),
     ] {
-        // No last page is full, so both say where it ends by the same page.
+        // No last page is full, so both sides end the list on the same page.
         for n in 0..7 {
             let of = folder(if n % 3 == 0 { "pages-b" } else { "pages" }, plural);
             let name = format!("c{n}");
@@ -190,7 +190,7 @@ async fn a_list_in_pages_is_of_one_moment() {
         {
             let late = listed(plural, &format!("late-{round}"), 1);
             let of = folder("pages-b", plural);
-            // What changes between two pages is in none of the later ones.
+            // Later pages don't show changes that happen between two pages.
             let changes = [
                 Asked::new("POST", of.clone()).body(JSON, late),
                 Asked::new("DELETE", format!("{of}/c3")),
@@ -200,7 +200,7 @@ async fn a_list_in_pages_is_of_one_moment() {
     }
 }
 
-/// An object that lists of this test find.
+/// An object for the lists of this test.
 fn listed(plural: &str, name: &str, odd: usize) -> Pair<Value> {
     let mut object = json!({"metadata": {"name": name, "labels": {"odd": odd.to_string()}}});
     if plural == "versionpackages" {
@@ -211,7 +211,7 @@ fn listed(plural: &str, name: &str, odd: usize) -> Pair<Value> {
     Pair::same(object)
 }
 
-/// Reads a list page by page; the changes come after the first one.
+/// Reads a list page by page; the changes happen after the first page.
 async fn pages(both: &mut both::Both, all: &str, selector: &str, changes: &[Asked]) {
     let mut asked = Asked::new("GET", all).param("limit=2").param(selector);
     for page in 0.. {

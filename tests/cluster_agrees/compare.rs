@@ -1,10 +1,10 @@
-//! Whether two answers say the same, where uids, versions and times are each side's own.
+//! Compares two answers whose uids, versions and times belong to different servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-/// Which uid and version of one side is which of the other.
+/// The uids and versions of one side, mapped to those of the other.
 #[derive(Debug, Default, Clone)]
 pub struct Mapping {
     there: BTreeMap<String, String>,
@@ -15,7 +15,7 @@ pub struct Mapping {
 const TIMES: [&str; 3] = ["creationTimestamp", "deletionTimestamp", "time"];
 
 impl Mapping {
-    /// Versions are given anew after a store went back.
+    /// Versions are assigned again after a restore of the store.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
@@ -32,7 +32,7 @@ impl Mapping {
         there == memory && back == real
     }
 
-    /// Everything in which two bodies differ.
+    /// All differences between two bodies.
     pub fn differences(&mut self, real: &Value, memory: &Value) -> Vec<String> {
         let mut found = Vec::new();
         let (real, mut memory) = (plain(real), plain(memory));
@@ -62,7 +62,7 @@ impl Mapping {
                         found.push(format!("{at}: {} and {}", shown(a), shown(b)));
                         continue;
                     };
-                    // The version of a list is of the whole store, in which more is written on the real side.
+                    // The version of a list is that of the whole store, which has more writes on the real side.
                     if name == "metadata" && is_list(real) {
                         let own = |metadata: &Value| {
                             let mut metadata = metadata.clone();
@@ -95,7 +95,7 @@ impl Mapping {
         found: &mut Vec<String>,
     ) {
         match (name, real, memory) {
-            // Where a list goes on is each side's own.
+            // Continue tokens differ between the sides.
             ("continue", Value::String(a), Value::String(b)) if a.is_empty() == b.is_empty() => {}
             ("uid" | "resourceVersion", Value::String(a), Value::String(b)) => {
                 if !self.is_same(a, b) {
@@ -108,7 +108,7 @@ impl Mapping {
     }
 }
 
-/// Whether both tell of misfits with a schema: the real one ends a map at the first unknown field that chance gives it.
+/// Whether both messages list schema errors: the real server stops at the first unknown field in random map order.
 fn is_part(real: &Value, memory: &Value) -> bool {
     let misfits = |message: &Value| -> Option<BTreeSet<String>> {
         let (head, found) = message.as_str()?.split_once("): ")?;
@@ -130,7 +130,7 @@ fn is_part(real: &Value, memory: &Value) -> bool {
     }
 }
 
-/// A body in a form in which order says nothing where it says nothing.
+/// A normalised body: parts without a defined order are sorted.
 fn plain(body: &Value) -> Value {
     let mut body = body.clone();
     if body["kind"] == "Status" && body["status"] == "Failure" {
@@ -147,7 +147,7 @@ fn plain(body: &Value) -> Value {
     body
 }
 
-/// Managers by name.
+/// Sorts the managed fields by manager.
 fn managed(object: &mut Value) {
     let Some(entries) = object
         .pointer("/metadata/managedFields")
@@ -165,7 +165,7 @@ fn managed(object: &mut Value) {
     object["metadata"]["managedFields"] = Value::Object(named);
 }
 
-/// Fields without the uids by which owners are named there.
+/// Removes the uids from the names of owner fields.
 fn ownerless(fields: &Value) -> Value {
     let Some(all) = fields.as_object() else {
         return fields.clone();
@@ -185,7 +185,7 @@ fn ownerless(fields: &Value) -> Value {
     )
 }
 
-/// The causes of a refusal come in any order and some twice, in the message too.
+/// Sorts the causes of a refusal, also in the message, and removes duplicates.
 fn failure(status: &mut Value) {
     let mut message = status["message"].as_str().unwrap_or_default().to_owned();
     if let Some(causes) = status.pointer("/details/causes").and_then(Value::as_array) {
@@ -216,13 +216,13 @@ fn failure(status: &mut Value) {
     status["message"] = json!(cut(&message));
 }
 
-/// A text without what only one side can say: the uid and version of a record, a whole object in the notation of Go.
+/// Removes the parts that differ by nature: uid and version of a record, and a whole object in Go's notation.
 fn cut(text: &str) -> String {
     let mut text = text.to_owned();
     if let (Some(start), Some(end)) = (text.find("Invalid value: \"{"), text.rfind("}\": ")) {
         text.replace_range(start..end, "Invalid value: ");
     }
-    // The errors of an apply come in any order, and with values in the notation of Go.
+    // The errors of an apply have no defined order, and hold values in Go's notation.
     let mut lines: Vec<&str> = text
         .split('\n')
         .map(|line| line.split(", got ").next().unwrap())

@@ -1,4 +1,4 @@
-//! Namespaces that end, and what the garbage collector does.
+//! Ending namespaces and garbage collection.
 
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn a_namespace_ends_when_the_last_finalizer_in_it_is_gone() {
     .await;
     let end = Asked::new("DELETE", "/api/v1/namespaces/ending");
     both.expect(200, &end).await;
-    // It takes nothing new from now on.
+    // The namespace accepts no new objects from now on.
     let late = package("late", json!({}));
     both.expect(
         403,
@@ -86,7 +86,7 @@ async fn a_namespace_ends_when_the_last_finalizer_in_it_is_gone() {
 }
 
 #[tokio::test]
-async fn what_goes_with_its_last_finalizer_is_shown_with_the_link_that_was_sent() {
+async fn an_object_removed_with_its_last_finalizer_is_shown_with_the_self_link_that_was_sent() {
     let mut both = both().await;
     space(&mut both, "linked").await;
     let packages = folder("linked", "versionpackages");
@@ -113,7 +113,7 @@ async fn what_goes_with_its_last_finalizer_is_shown_with_the_link_that_was_sent(
 }
 
 #[tokio::test]
-async fn what_lost_its_owner_goes_and_orphans_stay() {
+async fn objects_without_their_owner_are_deleted_and_orphaned_ones_stay() {
     let mut both = both().await;
     space(&mut both, "owners").await;
     let platforms = folder("owners", "platforms");

@@ -1,4 +1,4 @@
-//! The API server in memory against the real one: both are sent the same requests, and have to answer alike.
+//! The API server in memory against the real one: both get the same requests and must give equal answers.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,21 +28,21 @@ mod watches;
 use both::Both;
 use sequence::Sequence;
 
-/// What `make test` sends is the same each time, so that a change of the operator never fails here; `CLUSTER_SEED` asks
-/// for another run, which may find a difference that nobody has seen.
+/// The default seed, so that `make test` sends the same requests each time and no change of the operator fails here by
+/// chance. `CLUSTER_SEED` selects another run, which may find an unknown difference.
 const SEED: u64 = 1;
-/// Requests in `make test`; `CLUSTER_REQUESTS` asks for more.
+/// The number of requests in `make test`; `CLUSTER_REQUESTS` sets another one.
 const REQUESTS: usize = 3_000;
-/// Requests in one namespace.
+/// The number of requests in one namespace.
 const LENGTH: usize = 60;
-/// After so many differences the rest says nothing new.
+/// After this many differences the test stops.
 const ENOUGH: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// A cluster in memory beside the control plane that all tests share.
+/// A cluster in memory and the shared control plane.
 async fn both() -> Both {
     static INSTALLED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
     let plane = support::Plane::shared();
@@ -52,7 +52,7 @@ async fn both() -> Both {
     Both::new(plane).await
 }
 
-/// Sends random sequences until so many requests are sent or enough differences are found; returns these.
+/// Sends random sequences until `count` requests are sent or enough differences are found. Returns the differences.
 async fn random(
     both: &mut Both,
     name: &str,
@@ -87,7 +87,7 @@ async fn random_requests_are_answered_as_the_real_api_server_answers_them() {
 }
 
 #[tokio::test]
-async fn the_same_requests_get_the_same_answers_byte_for_byte() {
+async fn equal_requests_get_equal_answers_byte_for_byte() {
     let mut both = Both::twins().await;
     let differences = random(&mut both, "twins", 20, REQUESTS, 1).await;
     assert!(differences.is_empty(), "{}", differences.concat());

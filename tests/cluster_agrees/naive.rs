@@ -1,4 +1,4 @@
-//! An API server that behaves as people believe it does is found out.
+//! The comparison detects an API server with plausible but wrong behaviour.
 
 use cluster_in_memory::Naive;
 use serde_json::json;
@@ -16,20 +16,20 @@ async fn is_found(naive: Naive, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_status_apply_that_respects_the_uid_is_found() {
+async fn a_status_apply_that_respects_the_uid_is_detected() {
     let difference = is_found(Naive::StatusApplyKeepsUid, "naive-uid").await;
     let uid = difference.contains("and 409") && difference.contains("UID in precondition");
     assert!(uid, "{difference}");
 }
 
 #[tokio::test]
-async fn a_status_whose_foreign_fields_go_by_apply_is_found() {
+async fn a_status_apply_that_removes_foreign_fields_is_detected() {
     let difference = is_found(Naive::StatusApplyReplaces, "naive-apply").await;
     assert!(difference.contains(".status"), "{difference}");
 }
 
 #[tokio::test]
-async fn a_denial_of_a_policy_as_403_is_found() {
+async fn a_policy_denial_with_403_is_detected() {
     let mut both = both().await;
     let namespace = "naive-policy";
     refusals::deny(&mut both, namespace, "no-holds").await;

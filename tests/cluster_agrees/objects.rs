@@ -1,9 +1,9 @@
-//! Objects and parts of them as people and programs write them, good and bad.
+//! Random objects and parts of objects, valid and invalid.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-/// Where the objects of a kind stand.
+/// The path of the objects of a kind.
 pub fn folder(namespace: &str, plural: &str) -> String {
     let group = match plural {
         "versionpackages" | "platforms" => "/apis/iodm.dev/v1alpha1",
@@ -14,7 +14,7 @@ pub fn folder(namespace: &str, plural: &str) -> String {
     format!("{group}/namespaces/{namespace}/{plural}")
 }
 
-/// An object of ours.
+/// An object of one of our kinds.
 pub fn object(plural: &str, name: &str, mut metadata: Value, spec: &Value) -> Value {
     metadata["name"] = json!(name);
     let kind = match plural {
@@ -24,17 +24,17 @@ pub fn object(plural: &str, name: &str, mut metadata: Value, spec: &Value) -> Va
     json!({"apiVersion": "iodm.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
 }
 
-/// One of several.
+/// A random item.
 pub fn one<T: Clone>(chance: &mut Rng, all: &[T]) -> T {
     chance.choice(all).unwrap().clone()
 }
 
-/// True once in `of` times.
+/// True once in `of` times on average.
 pub fn once_in(chance: &mut Rng, of: u32) -> bool {
     chance.u32(..of) == 0
 }
 
-/// The metadata of a request, beside the name.
+/// The metadata of a request, except the name.
 pub fn metadata(chance: &mut Rng) -> Value {
     let mut metadata = json!({});
     if once_in(chance, 3) {
@@ -89,7 +89,7 @@ pub fn metadata(chance: &mut Rng) -> Value {
     metadata
 }
 
-/// The spec of a package.
+/// A random spec of a package.
 pub fn package_spec(chance: &mut Rng) -> Value {
     let mut spec = json!({"platformRef": {"name": "production"}, "fileId": one(chance, &["f1", "f1", "f1", "f2"])});
     let times = if once_in(chance, 2) {
@@ -104,7 +104,7 @@ pub fn package_spec(chance: &mut Rng) -> Value {
     spec
 }
 
-/// A field of it.
+/// A random field of a package's spec.
 pub fn package_field(chance: &mut Rng) -> (&'static str, Value) {
     let good = [
         ("lifecycle", json!("Retired")),
@@ -155,7 +155,7 @@ pub fn package_field(chance: &mut Rng) -> (&'static str, Value) {
     }
 }
 
-/// The spec of a Platform.
+/// A random spec of a Platform.
 pub fn platform_spec(chance: &mut Rng) -> Value {
     let mut spec = json!({"endpoint": "https://iot.example.com:8743", "credentialsSecretRef": {"name": "app"}});
     for _ in 0..chance.u32(..3) {
@@ -165,7 +165,7 @@ pub fn platform_spec(chance: &mut Rng) -> Value {
     spec
 }
 
-/// A field of it.
+/// A random field of a Platform's spec.
 pub fn platform_field(chance: &mut Rng) -> (&'static str, Value) {
     let good = [
         ("endpoint", json!("https://10.0.0.1:8743/base")),
@@ -249,7 +249,7 @@ fn condition(chance: &mut Rng) -> Value {
     condition
 }
 
-/// A status, of either kind.
+/// A random status of either kind.
 pub fn status(chance: &mut Rng, plural: &str) -> Value {
     let mut status = json!({});
     for _ in 0..chance.u32(1..4) {

@@ -1,4 +1,4 @@
-//! What is refused by RBAC and by admission, in the same words.
+//! Refusals by RBAC and by admission policies have equal messages.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::both;
 use crate::both::{Asked, Both, JSON, MERGE, Pair, Side};
 use crate::objects::{folder, object};
 
-/// Whoever may do what the operator may.
+/// A user with the rights of the operator.
 const OPERATOR: &str = "operator-alike";
 
-/// The rules that are shipped, of the one `ClusterRole` and the one Role.
+/// The rules of the one shipped `ClusterRole` or Role.
 fn shipped(kind: &str) -> Value {
     let text = std::fs::read_to_string("manifests/install/rbac.yaml").unwrap();
     let all: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
@@ -25,7 +25,7 @@ async fn create(both: &mut Both, path: &str, body: Value) {
     assert!([201, 409].contains(&answer.code), "{}", answer.body);
 }
 
-/// Asks the real one until it answers with `code`.
+/// Repeats a request to the real server until it answers with `code`.
 async fn becomes(both: &mut Both, code: u16, asked: &Asked) {
     for _ in 0..200 {
         let answer = both.ask(Side::Real, asked).await;
@@ -37,7 +37,7 @@ async fn becomes(both: &mut Both, code: u16, asked: &Asked) {
     panic!("never {code}: {}", asked.told());
 }
 
-/// Gives the user on both sides what is shipped: the `ClusterRole`, and the Role in a namespace.
+/// Grants the user the shipped rights on both sides: the `ClusterRole`, and the Role in a namespace.
 async fn bind(both: &mut Both, namespace: &str) {
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
     let subject =
@@ -67,7 +67,7 @@ async fn bind(both: &mut Both, namespace: &str) {
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_so_in_the_same_words() {
+async fn rbac_refusals_have_equal_messages() {
     let mut both = both().await;
     let namespace = "rbac";
     let name = Pair::same(json!({"metadata": {"name": namespace}}));
@@ -149,7 +149,7 @@ async fn who_may_not_is_told_so_in_the_same_words() {
     }
 }
 
-/// The policy of [`deny`] in memory.
+/// The in-memory equivalent of the policy in [`deny`].
 fn denying(name: &str, namespace: &'static str) -> Policy {
     Policy {
         name: name.to_owned(),
@@ -165,7 +165,7 @@ fn denying(name: &str, namespace: &'static str) -> Policy {
     }
 }
 
-/// Makes a policy on both sides that denies some writes in a namespace, and waits until it does.
+/// Creates a policy on both sides that denies some writes in a namespace, and waits until it is in force.
 pub async fn deny(both: &mut Both, namespace: &'static str, name: &str) {
     let space = Pair::same(json!({"metadata": {"name": namespace}}));
     both.expect(
@@ -203,7 +203,7 @@ pub async fn deny(both: &mut Both, namespace: &'static str, name: &str) {
 }
 
 #[tokio::test]
-async fn what_a_policy_denies_is_refused_in_the_same_words() {
+async fn policy_denials_have_equal_messages() {
     let mut both = both().await;
     let namespace = "policies";
     deny(&mut both, namespace, "denies-some").await;
@@ -222,7 +222,7 @@ async fn what_a_policy_denies_is_refused_in_the_same_words() {
         &Asked::new("POST", packages.clone()).body(JSON, made("b", "denied")),
     )
     .await;
-    // What the schema refuses is refused for that.
+    // A violation of the schema is reported before the policy.
     both.expect(
         422,
         &Asked::new("POST", packages.clone()).body(JSON, made("b", "a/b")),

@@ -1,4 +1,4 @@
-//! Random requests, as the operator, users, Git tools and backup tools make them.
+//! Random requests in the style of the operator, users, Git tools and backup tools.
 
 use serde_json::{Value, json};
 
@@ -9,11 +9,11 @@ use crate::objects::{
 };
 use crate::sequence::Sequence;
 
-/// Who writes.
+/// The field managers.
 const MANAGERS: [&str; 5] = ["vpo", "flux", "kubectl", "velero", "argocd"];
 
 impl Sequence {
-    /// A version that was seen of an object: mostly the last.
+    /// A seen version of an object, mostly the last one.
     fn known(&mut self, path: &str) -> Option<Pair<Value>> {
         let all = self.seen.get(path)?;
         let at = if once_in(&mut self.chance, 5) {
@@ -42,7 +42,7 @@ impl Sequence {
         }
     }
 
-    /// The next request.
+    /// The next random request.
     pub fn next(&mut self) -> Asked {
         let plural = one(
             &mut self.chance,
@@ -69,7 +69,7 @@ impl Sequence {
         self.varied(asked)
     }
 
-    /// Now and then a write is only tried, or takes no field that nobody knows.
+    /// Occasionally turns a write into a dry run or lets it reject unknown fields.
     fn varied(&mut self, mut asked: Asked) -> Asked {
         if asked.method == "GET" {
             return asked;
@@ -97,7 +97,7 @@ impl Sequence {
         asked
     }
 
-    /// The object as it was seen, for a PUT; sometimes without its version, or with another uid.
+    /// A seen object for a PUT, sometimes without its version or with another uid.
     fn seen_or_made(&mut self, plural: &str, path: &str) -> Pair<Value> {
         let name = path.rsplit('/').next().unwrap().to_owned();
         let Some(known) = self.known(path) else {
@@ -140,7 +140,7 @@ impl Sequence {
             .param("fieldManager=velero")
     }
 
-    /// The version that was looked at, and sometimes the uid.
+    /// The body with the seen version as precondition, and sometimes the uid.
     fn guarded(&mut self, path: &str, body: Value, uid: bool) -> Pair<Value> {
         let body = Pair::same(body);
         let Some(known) = self.known(path) else {
@@ -195,7 +195,7 @@ impl Sequence {
             .param(&self.manager())
     }
 
-    /// As the operator writes them.
+    /// A write of finalizers in the style of the operator.
     fn finalizers(&mut self, path: String) -> Asked {
         let all = [
             json!(["iodm.dev/package"]),
@@ -284,7 +284,7 @@ impl Sequence {
         Asked::new("DELETE", path).body(JSON, options)
     }
 
-    /// Deletes all objects, or those that a selector chooses.
+    /// Deletes all objects, or those that a selector selects.
     fn delete_all(&mut self, folder: String) -> Asked {
         let all = [
             "labelSelector=team%3Dfleet",

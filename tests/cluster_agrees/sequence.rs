@@ -1,4 +1,4 @@
-//! A sequence of random requests in a namespace of its own, and the watches beside it.
+//! A sequence of random requests in a namespace of its own, and its watches.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use crate::both::{Answer, Asked, Both, JSON, Lines, Pair, Side};
 use crate::objects::{folder, object};
 
-/// How long an event may take.
+/// The time limit of an event.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The object whose creation ends a sequence.
 const LAST: &str = "zz-last";
 
-/// A sequence and what it has seen so far.
+/// A sequence, and everything it has seen so far.
 pub struct Sequence {
     pub namespace: String,
     pub chance: Rng,
-    /// Every version that was seen of each object, by its path.
+    /// Every seen version of each object, by its path.
     pub seen: BTreeMap<String, Vec<Pair<Value>>>,
-    /// What was sent.
+    /// The requests so far.
     history: Vec<String>,
 }
 
@@ -34,7 +34,7 @@ impl Sequence {
         }
     }
 
-    /// Sends so many requests and compares; the first difference, with what led to it.
+    /// Sends `length` requests and compares the answers. Returns the first difference, with the requests before it.
     pub async fn run(mut self, both: &mut Both, length: usize) -> Result<(), String> {
         let name = json!({"metadata": {"name": self.namespace}});
         let create = Asked::new("POST", "/api/v1/namespaces").body(JSON, Pair::same(name));
@@ -133,7 +133,7 @@ impl Sequence {
     }
 }
 
-/// The next event that is no bookmark.
+/// The next event that isn't a bookmark.
 async fn next_change(lines: &mut Lines) -> Option<Value> {
     loop {
         let line = lines.next(PATIENCE).await?;

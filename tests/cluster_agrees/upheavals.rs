@@ -1,4 +1,4 @@
-//! What befalls a whole store: it forgets the past, definitions change under it, and it goes back.
+//! Changes of the whole store: compaction, changed definitions and a restore.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn note(both: &mut Both, name: &str, text: &str) -> Pair<Value> {
         .await
 }
 
-/// A watch from the version of an object on both sides.
+/// A watch on both sides from the version of an object.
 async fn watch(both: &mut Both, from: &Pair<Value>) -> Pair<Lines> {
     let from = from.at("/metadata/resourceVersion");
     let query = |version: &Value| {
@@ -45,7 +45,7 @@ async fn watch(both: &mut Both, from: &Pair<Value>) -> Pair<Lines> {
     Pair(real, both.watch(Side::Memory, &asked).await)
 }
 
-/// The next events that are no bookmarks have to be alike.
+/// Compares the next events that aren't bookmarks.
 async fn same_event(both: &mut Both, lines: &mut Pair<Lines>) -> Option<Value> {
     let mut next = async |side: Side| loop {
         let lines = if side == Side::Real {
@@ -70,7 +70,7 @@ async fn same_event(both: &mut Both, lines: &mut Pair<Lines>) -> Option<Value> {
     }
 }
 
-/// Lets etcd forget everything up to now, by the gateway that it has for JSON.
+/// Compacts etcd through its JSON gateway.
 async fn compact(plane: &Plane) {
     let etcd = plane.processes()["etcd"].to_string();
     let said = std::process::Command::new("ps")
@@ -101,7 +101,7 @@ async fn compact(plane: &Plane) {
 }
 
 #[tokio::test]
-async fn a_store_that_forgets_changes_or_goes_back_is_seen_alike() {
+async fn compaction_changed_definitions_and_a_restore_look_equal() {
     let plane = Plane::start();
     plane.install_crds();
     let mut both = Both::new(&plane).await;
@@ -123,10 +123,10 @@ async fn forgets(plane: &Plane, both: &mut Both) {
     compact(plane).await;
     both.cluster.compact();
     let folder = folder(NAMESPACE, "versionpackages");
-    // A page of a version that nobody has any more: the cache in front of the store keeps young ones for a while.
-    // It is {"v":"meta.k8s.io/v1","rv":1,"start":"/old-a\u0000"}.
+    // A page of a compacted version. The real token means {"v":"meta.k8s.io/v1","rv":1,"start":"/old-a\u0000"}: recent
+    // versions would still be in the cache in front of the store.
     let real = "eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MSwic3RhcnQiOiIvb2xkLWFcdTAwMDAifQ";
-    // It is "1 upheavals/old-a".
+    // The token in memory means "1 upheavals/old-a".
     let memory = "3120757068656176616c732f6f6c642d61";
     let next = |token: &str| format!("limit=1&continue={token}");
     let rest = Asked {
@@ -134,7 +134,7 @@ async fn forgets(plane: &Plane, both: &mut Both) {
         ..Asked::new("GET", folder.clone())
     };
     let refusal = both.expect(410, &rest).await;
-    // With the token of the refusal the rest is read as it is now.
+    // The token in the refusal continues with the current version.
     let token = |body: &Value| next(body["metadata"]["continue"].as_str().unwrap());
     let rest = Asked {
         query: Pair(token(&refusal.0), token(&refusal.1)),
@@ -143,7 +143,7 @@ async fn forgets(plane: &Plane, both: &mut Both) {
     both.expect(200, &rest).await;
     let exact = Asked::new("GET", folder).param("resourceVersionMatch=Exact&resourceVersion=1");
     both.expect(410, &exact).await;
-    // Of a watch it depends on how much the cache in front of the store still has: version 1 it never had.
+    // For a watch the result depends on the cache in front of the store; version 1 was never in it.
     let ancient = Pair::same(json!({"metadata": {"resourceVersion": "1"}}));
     let mut lines = watch(both, &ancient).await;
     let (real, memory) = (
@@ -173,7 +173,7 @@ async fn forgets(plane: &Plane, both: &mut Both) {
     assert!(lines.0.next(PATIENCE).await.is_none() && lines.1.next(PATIENCE).await.is_none());
 }
 
-/// Serves the definition as it is shipped, or without a field.
+/// Serves the shipped definition, with or without a field.
 async fn serve(both: &mut Both, without: Option<&str>) {
     let path = format!("{DEFINITIONS}/versionpackages.iodm.dev");
     let mut spec = definition("versionpackages")["spec"].clone();
@@ -206,9 +206,9 @@ async fn loses_a_field(both: &mut Both) {
     })
     .await;
     assert_eq!(answers.0.code, 200);
-    // Watches of before end.
+    // The old watches end.
     assert_eq!(same_event(both, &mut lines).await, None);
-    // What isn't written meanwhile is as it was; a write stores the loss.
+    // An object that isn't written meanwhile keeps its fields; a write stores the loss.
     create(both, "untouched").await;
     let kept = both.expect(200, &get).await;
     serve(both, None).await;
@@ -234,7 +234,7 @@ async fn loses_a_field(both: &mut Both) {
     );
     let other = Asked::new("GET", folder(NAMESPACE, "versionpackages") + "/untouched");
     both.expect(200, &other).await;
-    // Its metadata tells that the definition changed.
+    // The definition's metadata shows that it changed.
     let mut metadata = Asked::new("GET", format!("{DEFINITIONS}/versionpackages.iodm.dev"));
     metadata.accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
     let (real, memory) = (
@@ -248,7 +248,7 @@ async fn loses_a_field(both: &mut Both) {
     );
 }
 
-/// Asks until the real answer is as it should be, and compares.
+/// Repeats a request until the real answer is as wanted, and compares.
 async fn until(both: &mut Both, asked: &Asked, wanted: impl Fn(&Answer) -> bool) -> Pair<Answer> {
     for _ in 0..200 {
         let real = both.ask(Side::Real, asked).await;
@@ -286,7 +286,7 @@ async fn goes_back(plane: &Plane, both: &mut Both) {
             made["metadata"]["resourceVersion"]
         );
     }
-    // A watch from a version that isn't reached yet is silent until it is passed.
+    // A watch from a future version is silent until the store has passed it.
     let ahead =
         |body: &Value| json!({"metadata": {"resourceVersion": (version(body) + 20).to_string()}});
     let now = note(both, "stays", "now").await;

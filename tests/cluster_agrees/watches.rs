@@ -1,4 +1,4 @@
-//! Watches by themselves: how they begin, what selectors make of events, and how they end.
+//! Watches: their start, the effect of selectors on events, and their end.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn create(both: &mut Both, folder: &str, name: &str) -> Pair<Value> {
         .await
 }
 
-/// A watch on both sides, from the version of an object or without one.
+/// A watch on both sides, from the version of an object or without a version.
 async fn begin(both: &mut Both, asked: Asked, from: Option<&Pair<Value>>) -> Pair<Lines> {
     let mut asked = asked.param("watch=true&allowWatchBookmarks=true");
     if let Some(from) = from {
@@ -42,7 +42,7 @@ async fn begin(both: &mut Both, asked: Asked, from: Option<&Pair<Value>>) -> Pai
     Pair(real, both.watch(Side::Memory, &asked).await)
 }
 
-/// The next events have to be alike; returns the type and the name.
+/// Compares the next events; returns type and name.
 async fn next(both: &mut Both, lines: &mut Pair<Lines>) -> (String, String) {
     let real = lines.0.next(PATIENCE).await.expect("an event");
     let memory = lines.1.next(PATIENCE).await.expect("an event in memory");
@@ -56,7 +56,7 @@ async fn next(both: &mut Both, lines: &mut Pair<Lines>) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_watch_without_a_version_begins_with_what_is_there() {
+async fn a_watch_without_a_version_begins_with_the_existing_objects() {
     let mut both = both().await;
     let folder = space(&mut both, "watch-begins").await;
     for name in ["b", "a"] {
@@ -65,7 +65,7 @@ async fn a_watch_without_a_version_begins_with_what_is_there() {
     for more in ["timeoutSeconds=60", "timeoutSeconds=60&resourceVersion=0"] {
         let asked = Asked::new("GET", folder.clone()).param(more);
         let mut lines = begin(&mut both, asked, None).await;
-        // In which order they come is left to chance there.
+        // The real server sends the initial events in random order.
         let mut names = [Vec::new(), Vec::new()];
         for (lines, names) in [&mut lines.0, &mut lines.1].into_iter().zip(&mut names) {
             for _ in 0..2 {
@@ -80,7 +80,7 @@ async fn a_watch_without_a_version_begins_with_what_is_there() {
 }
 
 #[tokio::test]
-async fn what_no_longer_fits_a_selector_is_told_as_deleted() {
+async fn an_object_that_leaves_a_selector_is_reported_as_deleted() {
     let mut both = both().await;
     let folder = space(&mut both, "watch-selects").await;
     let made = create(&mut both, &folder, "a").await;
@@ -144,7 +144,7 @@ async fn what_no_longer_fits_a_selector_is_told_as_deleted() {
 }
 
 #[tokio::test]
-async fn a_watch_says_before_its_end_how_far_it_has_come() {
+async fn a_watch_ends_with_a_bookmark() {
     let mut both = both().await;
     let folder = space(&mut both, "watch-ends").await;
     let made = create(&mut both, &folder, "a").await;
@@ -152,7 +152,7 @@ async fn a_watch_says_before_its_end_how_far_it_has_come() {
     let mut lines = begin(&mut both, short(), Some(&made)).await;
     let memory = lines.1.next(PATIENCE).await.unwrap();
     assert_eq!(memory["type"], "BOOKMARK");
-    // The real one leaves it out at times.
+    // The real server sometimes omits this bookmark.
     let real = lines.0.next(PATIENCE).await;
     let plain = |mut line: Value| {
         line["object"]["metadata"]["resourceVersion"] = json!("");
@@ -173,7 +173,7 @@ async fn a_watch_says_before_its_end_how_far_it_has_come() {
         let line = lines.next(PATIENCE).await;
         assert!(line.is_none(), "{line:?}");
     }
-    // And tells it more than once where it is busy.
+    // A busy real server sends it more than once.
     for lines in [&mut lines.0, &mut silent.0] {
         while let Some(line) = lines.next(PATIENCE).await {
             assert_eq!(line["type"], "BOOKMARK", "{line}");
@@ -181,7 +181,7 @@ async fn a_watch_says_before_its_end_how_far_it_has_come() {
     }
 }
 
-/// The next event about this object; those about others, and how far the watch has come, are passed over.
+/// The next event about this object, without events about others and bookmarks.
 async fn about(lines: &mut Lines, path: [&str; 2]) -> Value {
     let [namespace, name] = path;
     loop {
@@ -193,10 +193,9 @@ async fn about(lines: &mut Lines, path: [&str; 2]) -> Value {
     }
 }
 
-/// The watches that the operator has beside those of one namespace: of the whole cluster, of one Secret and of one
-/// definition by their names, and of all namespaces.
+/// The operator's other watches: of the whole cluster, of one Secret and one definition by name, and of all namespaces.
 #[tokio::test]
-async fn the_watches_that_the_operator_has_show_alike_what_happens() {
+async fn the_operators_watches_show_equal_events() {
     const DEFINITION: &str = "platforms.iodm.dev";
     let mut both = both().await;
     let namespace = "watch-all";
@@ -215,7 +214,7 @@ async fn the_watches_that_the_operator_has_show_alike_what_happens() {
     let named = read(&secrets).param("fieldSelector=metadata.name%3Dours");
     let mut by_name = begin(&mut both, named, Some(&made)).await;
     let mut spaces = begin(&mut both, read("/api/v1/namespaces"), Some(&made)).await;
-    // A definition was brought in another way on either side, so only what happens to it is compared.
+    // The definition was created differently on each side, so only its later events are compared.
     let definition = format!("{definitions}/{DEFINITION}");
     let get = Asked::new("GET", &*definition);
     let real = both.ask(Side::Real, &get).await.body;

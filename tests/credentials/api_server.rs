@@ -1,15 +1,15 @@
-//! Secrets that the API server itself can't show.
+//! Secrets that the API server can't show.
 
 use super::*;
 
-/// How long a Secret may take to be called unreadable: the operator waits for 30 s.
+/// The time limit until a Secret is called unreadable: the operator waits for 30 s.
 const UNREADABLE: Duration = Duration::from_secs(60);
 
-/// How long a watch of a Secret that was read may fail unsaid: the operator waits for a minute.
+/// The time limit until the failing watch of a readable Secret is reported: the operator waits for a minute.
 const UNSEEN: Duration = Duration::from_secs(90);
 
 #[tokio::test]
-async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_serves_on() {
+async fn an_unreadable_secret_is_reported_while_a_known_one_stays_in_use() {
     let plane = Plane::start();
     plane.install();
     let proxy = ApiProxy::start(&plane, &plane.kubeconfig_for(OPERATOR, OPERATOR));
@@ -18,7 +18,7 @@ async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_
     let rig = Rig::on(&plane, "unreadable", Layout::default()).await;
     rig.active(&[("served", FIRST)]).await;
 
-    // No Secret can be read from now on, the old ones neither: their watches end and can't begin anew.
+    // No Secret can be read from now on. The watches of the known Secrets end and can't start again.
     proxy.fail("secrets");
     proxy.expire_watch("secrets");
     let secrets = ["production-app", "production-ca", "late-app", "late-ca"];
@@ -30,7 +30,7 @@ async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_
     let waits = rig.manifest("waits", SECOND, &spec);
     plane.apply(&waits.to_string()).expect_ok();
 
-    // Each of its two Secrets is named when its own time is over, and this one before the other.
+    // Each of the two Secrets is named at the end of its own time limit, this one first.
     let words = "Internal error occurred: no matching prefix found";
     let told = format!("Secret {}/late-app can't be read: {words}", rig.namespace);
     wait_for("SecretUnreadable", UNREADABLE, async || {
@@ -43,7 +43,7 @@ async fn a_secret_that_can_t_be_shown_is_told_of_while_one_that_was_read_before_
     rig.reason("waits", "CredentialsMissing").await;
     rig.delete("served");
     rig.gone("served").await;
-    // Whoever rotates a Secret now has to know that nobody sees it.
+    // A person who rotates a Secret now must know that the change isn't seen.
     let unseen = |platform: &Value| {
         let told = "a change of the Secret would not be seen (the watch of Secret";
         message(platform).contains(told) && message(platform).contains(words)

@@ -1,9 +1,9 @@
-//! Whom we trust, and who trusts us.
+//! The trusted certificates of the platform and the client certificate.
 
 use super::*;
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_named_and_the_right_ca_heals() {
+async fn an_untrusted_certificate_is_named_and_the_right_ca_repairs_it() {
     let rig = Rig::shared("untrusted", Layout::default()).await;
     rig.active(&[("meter", FIRST)]).await;
     let foreign = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
@@ -32,7 +32,7 @@ async fn a_certificate_that_is_not_trusted_is_named_and_the_right_ca_heals() {
 }
 
 #[tokio::test]
-async fn a_key_that_lost_its_line_ends_is_told_of_and_never_shown() {
+async fn a_key_without_line_ends_is_reported_and_never_shown() {
     let rig = Rig::shared("flat-key", Layout::default()).await;
     let history = rig.history().await;
     rig.active(&[("meter", FIRST)]).await;
@@ -46,7 +46,7 @@ async fn a_key_that_lost_its_line_ends_is_told_of_and_never_shown() {
     }
     let told = rig.reason("meter", "CredentialsMissing").await;
     assert!(message(&told).contains("lost its line ends"));
-    // Neither its text nor the numbers of its bytes, anywhere.
+    // Neither the text of the key nor its bytes as numbers appear anywhere.
     let everything = rig
         .kubectl(&["get", "vp,platform,events", "-o", "json"])
         .expect_ok();
@@ -59,7 +59,7 @@ async fn a_key_that_lost_its_line_ends_is_told_of_and_never_shown() {
 }
 
 #[tokio::test]
-async fn how_many_certificates_were_read_is_said_and_none_of_a_joined_bundle_is_lost() {
+async fn the_number_of_certificates_is_shown_and_a_joined_bundle_loses_none() {
     let rig = Rig::shared("joined", Layout::default()).await;
     rig.active(&[("meter", FIRST)]).await;
     let right = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
@@ -77,7 +77,7 @@ async fn how_many_certificates_were_read_is_said_and_none_of_a_joined_bundle_is_
 }
 
 #[tokio::test]
-async fn an_endpoint_without_tls_stalls_the_platform_and_its_objects_until_it_is_mended() {
+async fn an_endpoint_without_tls_stalls_the_platform_and_its_objects_until_it_is_corrected() {
     let rig = Rig::shared("plain", Layout::default()).await;
     rig.active(&[("meter", FIRST)]).await;
     let endpoint = rig.simulator.endpoint();
@@ -98,7 +98,7 @@ async fn an_endpoint_without_tls_stalls_the_platform_and_its_objects_until_it_is
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_asked_for_by_name_and_shown() {
+async fn a_missing_client_certificate_is_named_and_a_configured_one_presented() {
     let layout = Layout {
         simulator: SimulatorOptions {
             client_cert: "required",

@@ -1,4 +1,5 @@
-//! Credentials, certificates and the right to read them: what is wrong, how it is mended, and that none is ever shown.
+//! Credentials, certificates and the right to read them: what is wrong, how it is repaired, and that no secret is ever
+//! shown.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,12 +26,12 @@ use support::{
     shared, start_operator, wait_for,
 };
 
-/// How soon a mended Secret, Role or Platform takes effect.
+/// How soon a repaired Secret, Role or Platform takes effect.
 const HEALED: Duration = Duration::from_secs(5);
 
 const FIRST: &str = "package-00001";
 const SECOND: &str = "package-00002";
-/// The secret that the simulators here know.
+/// The secret that the simulators here accept.
 const RIGHT: &str = "correct-horse-battery";
 
 fn message(object: &Value) -> String {
@@ -44,7 +45,7 @@ fn set_secret(rig: &Rig<'_>, name: &str, values: &Value) {
     rig.patch(&format!("secret/{name}"), &json!({"stringData": values}));
 }
 
-/// Waits until an object is gone within the time of a healing.
+/// Waits until an object is gone within the time limit of a repair.
 async fn goes(rig: &Rig<'_>, name: &str) {
     wait_for(&format!("{name} to go"), HEALED, async || {
         rig.get(name).await.is_none().then_some(())
@@ -52,7 +53,7 @@ async fn goes(rig: &Rig<'_>, name: &str) {
     .await;
 }
 
-/// Waits until a Platform says `reason`; returns its message.
+/// Waits until a Platform has `reason`; returns its message.
 async fn platform_says(plane: &Plane, namespace: &str, name: &str, reason: &str) -> String {
     let what = format!("the Platform {name} to say {reason}");
     wait_for(&what, HEALED, async || {
@@ -68,7 +69,7 @@ async fn log_in(simulator: &Simulator, app_id: &str, secret: &str) -> String {
     simulator.log_in(app_id, secret).await
 }
 
-/// A slow quota, so that deletions wait, and as many objects as that takes.
+/// A slow quota, so that deletions wait, and `count` objects.
 async fn crowd(subject: &str, calls: usize, count: usize) -> (Rig<'static>, History, Vec<String>) {
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -87,7 +88,8 @@ async fn crowd(subject: &str, calls: usize, count: usize) -> (Rig<'static>, Hist
     (rig, history, names)
 }
 
-/// Deletes everything while the Platform only observes, so that all begin to wait at the same time, with [`let_go`].
+/// Deletes everything while the Platform only observes, so that all deletions start to wait at the same time, at
+/// [`let_go`].
 async fn delete_all(rig: &Rig<'_>, names: &[String]) {
     rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
     rig.kubectl(&["delete", "vp", "--all", "--wait=false"])

@@ -1,9 +1,9 @@
-//! Credentials that the platform refuses, and others who log in or call beside us.
+//! Credentials that the platform refuses, and other clients of the same application.
 
 use super::*;
 
 #[tokio::test]
-async fn a_wrong_secret_stalls_and_the_right_one_heals_without_a_restart() {
+async fn a_wrong_secret_stalls_and_the_right_one_works_without_a_restart() {
     let rig = Rig::shared("wrong", Layout::default()).await;
     let history = rig.history().await;
     rig.active(&[("deleted", FIRST), ("retired", SECOND)]).await;
@@ -34,9 +34,9 @@ async fn a_wrong_secret_stalls_and_the_right_one_heals_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_login_of_somebody_else_while_fifty_wait_costs_exactly_one_of_ours() {
+async fn another_clients_login_while_fifty_wait_costs_exactly_one_login() {
     let (rig, history, names) = crowd("taken-over", 20, 70).await;
-    // Their login is a call too.
+    // The other client's login counts as a call too.
     rig.simulator.switch("/quota", &json!({"calls": 30})).await;
     delete_all(&rig, &names).await;
     let_go(&rig);
@@ -59,7 +59,7 @@ async fn a_login_of_somebody_else_while_fifty_wait_costs_exactly_one_of_ours() {
 }
 
 #[tokio::test]
-async fn a_neighbour_on_the_same_quota_makes_everybody_wait_and_nobody_stall() {
+async fn another_client_on_the_same_quota_delays_all_and_stalls_none() {
     let (rig, history, names) = crowd("neighbour", 20, 50).await;
     delete_all(&rig, &names).await;
     let takes = async |calls: usize| {
@@ -75,7 +75,7 @@ async fn a_neighbour_on_the_same_quota_makes_everybody_wait_and_nobody_stall() {
         .await;
     };
     seen("deleted").await;
-    // A slow machine could find room beside one that leaves some.
+    // The neighbour takes the whole quota: on a slow machine the operator could manage with a few calls that it leaves.
     takes(20).await;
     seen("throttled").await;
     takes(15).await;
@@ -91,7 +91,7 @@ async fn a_neighbour_on_the_same_quota_makes_everybody_wait_and_nobody_stall() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_handed_in_serves_without_a_login_and_is_never_renewed() {
+async fn a_token_from_elsewhere_works_without_a_login_and_is_never_renewed() {
     let rig = Rig::shared("handed-in", Layout::default()).await;
     rig.active(&[("first", FIRST), ("second", SECOND)]).await;
     let app_id = rig.namespace.clone();

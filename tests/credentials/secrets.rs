@@ -14,7 +14,7 @@ async fn no_secret_and_no_token_is_ever_shown() {
         .map(|n| (n, format!("package-0000{}", n.as_bytes()[0] - b'a' + 1)));
     let packages: Vec<(&str, &str)> = packages.iter().map(|(n, f)| (*n, f.as_str())).collect();
     rig.active(&packages).await;
-    // A login that is refused, then one that isn't.
+    // A refused login, then an accepted one.
     set_secret(
         &rig,
         "production-app",
@@ -40,7 +40,7 @@ async fn no_secret_and_no_token_is_ever_shown() {
     rig.delete("b");
     rig.gone("b").await;
     let key = misplace_secrets(&rig).await;
-    // Tokens handed in: one that serves, then one that is refused.
+    // Tokens from elsewhere: an accepted one, then a refused one.
     let token = log_in(&rig.simulator, &app_id, "a-rotated-secret").await;
     let handed_in = json!({"appKey": app_id, "accessToken": token});
     let change = json!({"data": {"appId": null, "secret": null}, "stringData": handed_in});
@@ -104,7 +104,7 @@ async fn no_secret_and_no_token_is_ever_shown() {
     );
 }
 
-/// Puts secrets where they don't belong, and mends that; returns the key that was put there.
+/// Puts secrets into the wrong keys, and corrects that. Returns the key that was put there.
 async fn misplace_secrets(rig: &Rig<'_>) -> String {
     let misplaced = json!({"appId": "a misplaced secret", "secret": "a-rotated-secret"});
     set_secret(rig, "production-app", &misplaced);
@@ -133,14 +133,14 @@ fn assert_shows_none(place: &str, text: &str, secrets: &[&str]) {
             assert_eq!(around, None, "{place}");
         }
     }
-    // The tokens of logins are not known here, but their form is: 32 hexadecimal digits.
+    // The tokens of logins aren't known here, but their form is: 32 hexadecimal digits.
     let token = text
         .split(|c: char| !c.is_ascii_hexdigit())
         .find(|run| run.len() == 32);
     assert_eq!(token, None, "{place}");
 }
 
-/// As the API server shows the contents of Secrets.
+/// The form in which the API server shows the contents of Secrets.
 fn base64(bytes: &[u8]) -> String {
     serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec()))
         .unwrap()

@@ -1,10 +1,10 @@
-//! Secrets that are missing, wrong or not ours to read.
+//! Secrets that are missing, invalid or forbidden to read.
 
 use super::*;
 use crate::support::shared_operator;
 
 #[tokio::test]
-async fn a_secret_that_is_missing_or_wrong_is_named_with_its_key_and_mended_at_once() {
+async fn a_missing_or_invalid_secret_is_named_with_its_key_and_repaired_at_once() {
     let rig = Rig::shared("secrets", Layout::default()).await;
     rig.active(&[("wanted", FIRST)]).await;
     let says = async |reason| platform_says(rig.plane, &rig.namespace, "production", reason).await;
@@ -73,7 +73,7 @@ async fn a_secret_that_is_missing_or_wrong_is_named_with_its_key_and_mended_at_o
     .await;
 }
 
-/// The command in a message that begins like this, up to the end of its sentence.
+/// The command in a message after `start`, up to the end of its sentence.
 fn command(message: &str, start: &str) -> String {
     let found = message
         .find(start)
@@ -83,7 +83,7 @@ fn command(message: &str, start: &str) -> String {
     rest[..end].trim_end_matches('.').to_owned()
 }
 
-/// Runs a command as the admin, just as a message says it.
+/// Runs a command of a message as the admin, unchanged.
 fn run(plane: &Plane, command: &str) {
     let arguments = command.split_whitespace().skip(1);
     // The shell would take the quotes off.
@@ -93,7 +93,7 @@ fn run(plane: &Plane, command: &str) {
 }
 
 #[tokio::test]
-async fn a_secret_that_may_not_be_read_is_named_with_the_commands_that_allow_it() {
+async fn a_forbidden_secret_is_named_with_the_commands_that_allow_it() {
     let plane = shared().await;
     let simulator = Simulator::start(SimulatorOptions::default()).await;
     for role_is_there in [false, true] {

@@ -1,4 +1,4 @@
-//! What `kubectl get events` shows.
+//! The output of `kubectl get events`.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn about(rig: &Rig<'_>, name: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn an_object_with_a_name_of_any_length_gets_its_event() {
-    // The name of an event has to be valid wherever that of the object is cut.
+    // The name of an event must be valid wherever the name of the object is cut.
     let long = "meter-fw-1.".repeat(30);
     let names: Vec<String> = (230..=253)
         .map(|length| format!("{}z", &long[..length - 1]))

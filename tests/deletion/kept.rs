@@ -1,4 +1,4 @@
-//! Objects that a finalizer of somebody else keeps after ours.
+//! Objects that finalizers of others keep after ours is removed.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::support::{Layout, Rig, SOON, ready, wait_for};
 
 const KEEP: &str = "example.com/keep";
 
-/// An Active object with a finalizer of somebody else.
+/// Creates an Active object with another controller's finalizer.
 async fn kept(rig: &Rig<'_>, name: &str, file_id: &str) {
     let mut manifest = rig.manifest(name, file_id, &json!({}));
     manifest["metadata"]["finalizers"] = json!([KEEP]);
@@ -14,7 +14,7 @@ async fn kept(rig: &Rig<'_>, name: &str, file_id: &str) {
     rig.reason(name, "Active").await;
 }
 
-/// The object once our finalizer is off, which says `outcome`.
+/// Waits until our finalizer is removed and the object reports `outcome`; returns the object.
 async fn let_go(rig: &Rig<'_>, name: &str, outcome: &str) -> Value {
     let off = |object: &Value| object["metadata"]["finalizers"] == json!([KEEP]);
     let object = rig.becomes(name, "let go", SOON, off).await;
@@ -35,7 +35,7 @@ async fn let_go(rig: &Rig<'_>, name: &str, outcome: &str) -> Value {
     object
 }
 
-/// How often events of the object gave each reason.
+/// How many events of the object have this reason.
 fn events(rig: &Rig<'_>, name: &str, reason: &str) -> usize {
     let said = rig.kubectl(&["get", "events", "-o", "json"]).expect_ok();
     let list: Value = serde_json::from_str(&said).unwrap();
@@ -49,7 +49,7 @@ fn take_off(rig: &Rig<'_>, name: &str) {
 }
 
 #[tokio::test]
-async fn an_object_that_another_finalizer_keeps_says_once_how_it_ended() {
+async fn an_object_kept_by_another_finalizer_reports_its_outcome_once() {
     let rig = Rig::shared("kept", Layout::default()).await;
     let files: Vec<String> = (1..=4).map(|n| format!("package-{n:05}")).collect();
     for (name, file) in ["deleted", "gone", "retained", "moved"].iter().zip(&files) {
@@ -79,7 +79,7 @@ async fn an_object_that_another_finalizer_keeps_says_once_how_it_ended() {
     }
     assert_eq!(rig.deletes(&files[0]).await.len(), 1);
     assert!(rig.simulator.has(&files[2]).await && rig.simulator.has(&files[3]).await);
-    // Looked at again, they write and say nothing more, and somebody else's deletion comes to its end meanwhile.
+    // Reconciled again, the objects are neither written nor get events. Meanwhile the deletion of another object ends.
     let mut before = Vec::new();
     for (name, _) in ends {
         rig.annotate(&format!("vp/{name}"), "requested-at", Some("again"));
@@ -87,7 +87,7 @@ async fn an_object_that_another_finalizer_keeps_says_once_how_it_ended() {
     }
     rig.delete("keeper");
     rig.gone("keeper").await;
-    // Whom only others keep needs no Platform any more.
+    // An object kept only by finalizers of others needs no Platform.
     let delete = ["delete", "platform", "production", "--wait=false"];
     rig.kubectl(&delete).expect_ok();
     wait_for("the Platform to go", SOON, async || {

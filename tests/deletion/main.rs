@@ -1,4 +1,4 @@
-//! Deleting and retiring: what goes from the platform, what stays, and what holds a deletion back.
+//! Deletion and retirement: which packages are deleted, which stay, and what holds a deletion.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +30,7 @@ const HEALED: Duration = Duration::from_secs(5);
 const FIRST: &str = "package-00001";
 const SECOND: &str = "package-00002";
 
-/// One platform, and Active objects for its packages.
+/// A platform with Active objects for its packages.
 async fn laid_out(subject: &str, packages: &[(&str, &str)]) -> Rig<'static> {
     let rig = Rig::shared(subject, Layout::default()).await;
     rig.active(packages).await;
@@ -50,7 +50,7 @@ async fn says(rig: &Rig<'_>, name: &str, reason: &str) -> Value {
         .await
 }
 
-/// Waits until the object is gone within the time of a healing.
+/// Waits until the object is gone within the time limit of a change.
 async fn goes(rig: &Rig<'_>, name: &str) {
     wait_for(&format!("{name} to go"), HEALED, async || {
         rig.get(name).await.is_none().then_some(())
@@ -58,13 +58,13 @@ async fn goes(rig: &Rig<'_>, name: &str) {
     .await;
 }
 
-/// Deletes another package to the end: by then a call that was due before has been made.
+/// Completes the deletion of another package: by then a call that was due before has been made.
 async fn another_deletion(rig: &Rig<'_>) {
     let another = "package-00020";
     let before = rig.deletes(another).await.len();
     let manifest = rig.manifest("another", another, &json!({}));
     rig.plane.apply(&manifest.to_string()).expect_ok();
-    // Where its package was deleted before, it says that it isn't there, and its deletion makes its call all the same.
+    // Where its package was deleted before, the object reports this, and its deletion still makes a call.
     rig.becomes("another", "accepted", HEALED, |o| {
         o["status"]["application"].is_string()
     })
@@ -84,7 +84,7 @@ async fn assert_untouched(rig: &Rig<'_>, file_id: &str) {
 }
 
 #[tokio::test]
-async fn retiring_and_then_deleting_is_one_call_and_the_outcome_stands() {
+async fn retiring_and_then_deleting_makes_one_call_and_keeps_the_outcome() {
     let rig = laid_out("retire", &[("meter", FIRST)]).await;
     rig.retire("meter");
     let retired = rig.reason("meter", "Deleted").await;
@@ -125,7 +125,7 @@ async fn a_scheduled_retirement_begins_within_two_seconds_of_its_time() {
 }
 
 #[tokio::test]
-async fn an_object_set_active_again_before_the_call_forgets_its_deletion() {
+async fn an_object_set_active_before_the_call_drops_its_deletion() {
     let rig = laid_out("again", &[("meter", FIRST)]).await;
     rig.annotate("vp/meter", "paused", Some("true"));
     rig.retire("meter");
@@ -141,7 +141,7 @@ async fn an_object_set_active_again_before_the_call_forgets_its_deletion() {
 }
 
 #[tokio::test]
-async fn a_paused_deletion_waits_and_goes_on_within_a_second_or_so() {
+async fn a_paused_deletion_waits_and_continues_soon_after_the_pause() {
     let rig = laid_out("paused", &[("deleted", FIRST), ("retired", SECOND)]).await;
     for name in ["deleted", "retired"] {
         rig.annotate(&format!("vp/{name}"), "paused", Some("true"));
@@ -164,7 +164,7 @@ async fn a_paused_deletion_waits_and_goes_on_within_a_second_or_so() {
 }
 
 #[tokio::test]
-async fn retain_lets_an_object_go_without_a_call_even_a_paused_one() {
+async fn retain_releases_an_object_without_a_call_even_a_paused_one() {
     let rig = Rig::shared("retain", Layout::default()).await;
     let retain = json!({"deletionPolicy": "Retain"});
     for (name, file_id) in [("plain", FIRST), ("paused", SECOND)] {
@@ -188,7 +188,7 @@ async fn retain_lets_an_object_go_without_a_call_even_a_paused_one() {
 }
 
 #[tokio::test]
-async fn a_package_that_another_object_claims_stays_until_nobody_wants_it() {
+async fn a_package_claimed_by_another_object_stays_until_no_object_wants_it() {
     let claimants = [("first", FIRST), ("second", FIRST), ("third", FIRST)];
     let rig = laid_out("claims", &claimants).await;
     rig.delete("first");
@@ -218,7 +218,7 @@ async fn a_package_that_another_object_claims_stays_until_nobody_wants_it() {
 }
 
 #[tokio::test]
-async fn two_claimants_deleted_at_once_cost_one_call_and_both_go() {
+async fn two_objects_of_one_package_deleted_together_make_one_call() {
     let mut packages = Vec::new();
     let names: Vec<(String, String)> = (1..=8)
         .flat_map(|n| ["a", "b"].map(|side| (format!("{side}-{n}"), format!("package-{n:05}"))))
@@ -243,7 +243,7 @@ async fn two_claimants_deleted_at_once_cost_one_call_and_both_go() {
 }
 
 #[tokio::test]
-async fn a_new_requested_at_tries_at_once_and_is_echoed() {
+async fn a_new_requested_at_retries_at_once_and_is_acknowledged() {
     let rig = laid_out("request", &[("stalled", FIRST), ("wanted", SECOND)]).await;
     rig.simulator
         .fault(FIRST, &json!("bare-404"), &json!(2))

@@ -1,9 +1,9 @@
-//! Values that nobody foresaw: of the annotation `iodm.dev/paused`, and of times.
+//! Unexpected values of the annotation `iodm.dev/paused` and of times.
 
 use super::*;
 
 #[tokio::test]
-async fn every_value_of_the_pause_but_false_holds_and_an_odd_one_is_said_to_be_odd() {
+async fn every_value_of_the_pause_but_false_holds_and_an_odd_one_is_reported() {
     let odd = ["True", "yes", "1", "", "False"];
     let names = ["odd-0", "odd-1", "odd-2", "odd-3", "odd-4"];
     let files = [
@@ -21,7 +21,7 @@ async fn every_value_of_the_pause_but_false_holds_and_an_odd_one_is_said_to_be_o
     }
     rig.annotate("vp/free", "paused", Some("false"));
     for (number, name) in names.into_iter().enumerate() {
-        // Half of them by deletion, half by retirement.
+        // Half of the objects are deleted, half retired.
         if number % 2 == 0 {
             rig.delete(name);
         } else {
@@ -44,7 +44,7 @@ async fn every_value_of_the_pause_but_false_holds_and_an_odd_one_is_said_to_be_o
 }
 
 #[tokio::test]
-async fn an_active_object_shows_its_pause_and_forgets_it_with_the_annotation() {
+async fn an_active_object_shows_its_pause_until_the_annotation_is_removed() {
     let rig = laid_out("active-pause", &[("meter", FIRST)]).await;
     let says = async |part: &str, there: bool| {
         let what = format!("to say {part}: {there}");
@@ -64,7 +64,7 @@ async fn an_active_object_shows_its_pause_and_forgets_it_with_the_annotation() {
 }
 
 #[tokio::test]
-async fn an_object_that_retires_after_every_clock_is_active_and_can_be_deleted() {
+async fn an_object_with_a_retirement_beyond_all_times_is_active_and_can_be_deleted() {
     let rig = Rig::shared("never", Layout::default()).await;
     let never = json!({"retireAfter": "9999-12-31T23:59:59Z"});
     let object = rig.manifest("meter", FIRST, &never);

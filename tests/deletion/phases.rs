@@ -1,9 +1,9 @@
-//! Each phase as Git tools read it.
+//! How Git tools see each phase.
 
 use super::*;
 
 #[tokio::test]
-async fn git_tools_read_every_phase_as_it_is_meant() {
+async fn git_tools_read_every_phase_as_intended() {
     let rig = Rig::shared("gitops", Layout::default()).await;
     let history = rig.history().await;
     let names = [
@@ -82,7 +82,7 @@ async fn git_tools_read_every_phase_as_it_is_meant() {
         let object = rig.becomes(name, "terminating", SOON, deleted).await;
         assert_eq!(kstatus(&[object]), ["Terminating"], "{name}");
     }
-    // And every version in between, those before the first status included.
+    // All versions in between count too, including those before the first status.
     history.assert_kstatus();
     let versions = history.versions();
     let phases: BTreeSet<&str> = versions

@@ -1,9 +1,9 @@
-//! What the Platform of an object keeps from being deleted.
+//! Deletions that the Platform of an object prevents.
 
 use super::*;
 
 #[tokio::test]
-async fn a_platform_in_mode_observe_sends_no_delete_until_it_is_in_enforce() {
+async fn a_platform_in_mode_observe_sends_no_delete_until_mode_enforce() {
     let rig = laid_out("observe", &[("deleted", FIRST), ("retired", SECOND)]).await;
     rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
     rig.platform_reason("production", "Observing").await;
@@ -51,7 +51,7 @@ async fn credentials_of_another_application_never_make_a_package_look_gone() {
     }
     let ledger = rig.simulator.ledger().await;
     assert!(ledger.is_empty(), "{ledger:?}");
-    // The guard of the first application is looked at while it has deletions, and no Platform.
+    // The guard of the first application is reconciled while it has deletions and no Platform.
     rig.patch(
         "platform/production",
         &json!({"spec": {"quota": {"calls": 99}}}),
@@ -94,7 +94,7 @@ async fn an_object_whose_platform_is_missing_waits_for_it() {
     says(&rig, "wanted", "Active").await;
     assert!(!rig.simulator.has(FIRST).await);
 
-    // It was accepted once, so it holds its package whatever becomes of the Platform.
+    // The object was accepted once, so it holds its package whatever happens to the Platform.
     rig.give_up_platform("later").await;
     says(&rig, "wanted", "PlatformNotFound").await;
     rig.delete("wanted");
@@ -106,7 +106,7 @@ async fn an_object_whose_platform_is_missing_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_the_platform_does_not_allow_is_refused_until_it_is() {
+async fn a_namespace_is_refused_until_the_platform_allows_it() {
     let owner = Rig::shared("owner", Layout::default()).await;
     let guest = Rig::shared("guest", Layout::default()).await;
     let reference = json!({"platformRef": {"name": "production", "namespace": owner.namespace}});
@@ -143,7 +143,8 @@ async fn a_namespace_that_the_platform_does_not_allow_is_refused_until_it_is() {
     goes(&guest, "deleted").await;
     assert!(!owner.simulator.has(SECOND).await);
 
-    // Narrowed under a deletion that waits: nothing is sent, whatever else it waited for.
+    // The Platform stops allowing the namespace while a deletion waits: nothing is sent, whatever the deletion waited
+    // for.
     guest.annotate("vp/wanted", "paused", Some("true"));
     guest.delete("wanted");
     guest.reason("wanted", "Paused").await;

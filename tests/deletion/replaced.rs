@@ -1,9 +1,9 @@
-//! An object that is deleted and created anew in one go, as some tools do where it can't be changed.
+//! An object that is deleted and created again in one step, as some tools replace immutable objects.
 
 use super::*;
 
 #[tokio::test]
-async fn an_object_replaced_by_force_says_that_its_package_is_missing_and_its_deletion_still_makes_its_call()
+async fn an_object_replaced_by_force_reports_its_missing_package_and_its_deletion_still_makes_a_call()
  {
     let rig = laid_out("replaced", &[("meter-fw", FIRST)]).await;
     let manifest = rig.manifest("meter-fw", FIRST, &json!({}));
@@ -15,7 +15,7 @@ async fn an_object_replaced_by_force_says_that_its_package_is_missing_and_its_de
     assert_eq!(missing["status"]["phase"], "Stalled");
     assert!(message(&missing).contains("was deleted"), "{missing:#}");
     assert_eq!(rig.deletes(FIRST).await.len(), 1);
-    // It is a condition and no outcome.
+    // This is a condition and not an outcome.
     assert_eq!(missing["status"]["deletion"].get("outcome"), None);
     rig.delete("meter-fw");
     goes(&rig, "meter-fw").await;

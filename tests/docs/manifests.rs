@@ -42,7 +42,7 @@ fn readme_samples() -> Vec<Value> {
         .collect()
 }
 
-/// Every document of the samples that is an object of the cluster, those of the README included.
+/// All sample objects, including those of the README.
 fn samples() -> Vec<Value> {
     yaml_files(&root().join("manifests/samples"))
         .iter()
@@ -52,7 +52,7 @@ fn samples() -> Vec<Value> {
         .collect()
 }
 
-/// Fails where `written` says something that is not in `understood`: a field that the type dropped.
+/// Fails where `written` has a value that `understood` lacks: a field that the type dropped.
 fn assert_within(written: &Value, understood: &Value, place: &str) {
     match (written, understood) {
         (Value::Object(fields), Value::Object(known)) => {
@@ -153,7 +153,7 @@ fn every_manifest_is_listed_in_the_kustomization_of_its_folder() {
 }
 
 #[test]
-fn no_right_is_a_wildcard_and_secrets_are_only_read_by_name() {
+fn no_rule_has_a_wildcard_and_secrets_are_read_only_by_name() {
     let mut rules = 0;
     for path in yaml_files(&root().join("manifests")) {
         for document in documents(&path) {
@@ -172,7 +172,7 @@ fn no_right_is_a_wildcard_and_secrets_are_only_read_by_name() {
 }
 
 #[test]
-fn the_install_leaves_the_definitions_alone_that_every_object_hangs_on() {
+fn the_installation_does_not_contain_the_definitions() {
     for path in yaml_files(&root().join("manifests")) {
         for document in documents(&path) {
             assert_ne!(

@@ -1,9 +1,9 @@
-//! What Argo CD makes of them, and what its actions change.
+//! Argo CD's health of the objects, and the effects of its actions.
 
 use super::*;
 
 #[test]
-fn argo_cd_sees_each_reason_as_the_documented_script_promises() {
+fn argo_cd_shows_each_reason_as_documented() {
     let states = states();
     for (state, seen) in states.iter().zip(argo_health(HEALTH, &objects(&states))) {
         assert_eq!(seen.status, argo_expects(state), "{}", state.object);
@@ -26,7 +26,7 @@ fn argo_cd_sees_each_reason_as_the_documented_script_promises() {
 }
 
 #[test]
-fn scripts_run_with_the_libraries_that_argo_cd_gives_and_no_others() {
+fn scripts_need_only_the_libraries_of_argo_cd() {
     let object = [package(Reason::Active)];
     for (script, expected) in [
         ("return {status = 'Healthy', message = 'fine'}", "Healthy"),
@@ -58,7 +58,7 @@ fn actions_folder(kind: &str) -> String {
     format!("docs/argocd/actions/{kind}")
 }
 
-/// The actions of a kind by their files.
+/// The actions of a kind, by their files.
 fn actions(kind: &str) -> BTreeSet<String> {
     fs::read_dir(tool::root().join(actions_folder(kind)))
         .unwrap()
@@ -68,7 +68,7 @@ fn actions(kind: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Which actions Argo CD lets somebody run on each object now.
+/// The actions that Argo CD enables for each object.
 fn enabled(kind: &str, objects: &[Value]) -> Vec<Vec<String>> {
     let script = format!("{}/discovery.lua", actions_folder(kind));
     let all = actions(kind);
@@ -127,7 +127,7 @@ fn pausing_and_resuming_by_argo_cd_change_the_annotation_and_nothing_else() {
 }
 
 #[test]
-fn retrying_by_argo_cd_asks_with_the_time_of_now() {
+fn retrying_by_argo_cd_sets_the_current_time() {
     let mut object = package(Reason::UnexpectedAnswer);
     object["metadata"]["annotations"] = json!({"iodm.dev/requested-at": "before"});
     let patch = run("retry", "VersionPackage", &[object]).remove(0);
@@ -138,7 +138,7 @@ fn retrying_by_argo_cd_asks_with_the_time_of_now() {
 }
 
 #[test]
-fn releasing_by_argo_cd_names_the_hold_of_now() {
+fn releasing_by_argo_cd_names_the_current_hold() {
     let kind = "Platform";
     let mut objects = of_kind(kind);
     objects.extend(unseen().into_iter().filter(|o| o["kind"] == kind));
@@ -159,7 +159,7 @@ fn releasing_by_argo_cd_names_the_hold_of_now() {
     assert_eq!(held, 2);
 }
 
-/// What Argo CD needn't look at: numbers and notes that come and go without a change of health or of its message.
+/// Fields that Argo CD may ignore: numbers and notes that change without affecting the health or its message.
 fn ignored(kind: &str) -> &'static [&'static str] {
     if kind == "Platform" {
         &[
@@ -178,7 +178,7 @@ fn ignored(kind: &str) -> &'static [&'static str] {
     }
 }
 
-/// `text` as a block of YAML under `key`.
+/// `text` as a YAML block under `key`.
 fn block(key: &str, text: &str) -> String {
     let mut block = format!("{key}: |\n");
     for line in text.lines() {
@@ -188,7 +188,7 @@ fn block(key: &str, text: &str) -> String {
     block
 }
 
-/// The patch of Argo CD's settings that ships the scripts together.
+/// The patch of Argo CD's settings with all scripts.
 fn argocd_cm() -> String {
     let mut data = String::new();
     for kind in KINDS {
@@ -217,7 +217,7 @@ fn argocd_cm() -> String {
 }
 
 #[test]
-fn the_settings_for_argo_cd_hold_the_scripts_as_they_are() {
+fn the_settings_for_argo_cd_contain_the_scripts_unchanged() {
     let path = "docs/argocd/argocd-cm.yaml";
     let wanted = argocd_cm();
     if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -258,7 +258,7 @@ fn the_settings_for_argo_cd_hold_the_scripts_as_they_are() {
 }
 
 #[test]
-fn what_argo_cd_is_told_to_ignore_is_there_and_says_nothing_of_health() {
+fn fields_that_argo_cd_ignores_exist_and_do_not_affect_health() {
     for kind in KINDS {
         let objects = of_kind(kind);
         let mut stripped = objects.clone();

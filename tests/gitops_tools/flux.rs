@@ -1,9 +1,9 @@
-//! What Flux makes of them.
+//! Flux's health of the objects.
 
 use super::*;
 
 #[test]
-fn flux_sees_each_reason_as_its_phase_promises() {
+fn flux_shows_each_reason_as_its_phase_promises() {
     let states = states();
     for (state, seen) in states.iter().zip(kstatus(&objects(&states))) {
         assert_eq!(seen, flux_expects(state), "{}", state.object);

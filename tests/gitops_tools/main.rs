@@ -1,4 +1,5 @@
-//! What Flux, Argo CD and kube-state-metrics make of an object of every phase and reason, with the files of `docs/` as users take them.
+//! Flux, Argo CD and kube-state-metrics on objects of every phase and reason, with the files of `docs/` as users take
+//! them.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,10 +31,10 @@ const HEALTH: &str = "docs/argocd/health.lua";
 const EXPRESSIONS: &str = "docs/flux/packages.yaml";
 const KINDS: [&str; 2] = ["VersionPackage", "Platform"];
 
-/// What says that nothing is wrong, but that a person, or a rule of theirs, holds a deletion.
+/// The reasons for which a person, or a person's rule, holds a deletion without an error.
 const HOLDS: [&str; 4] = ["GracePeriod", "MassDeletionHeld", "Paused", "WouldDelete"];
 
-/// An object as the operator writes it, and what it is meant to say.
+/// An object as the operator writes it, and its intended result.
 struct State {
     object: Value,
     progress: Progress,
@@ -42,7 +43,7 @@ struct State {
     deleted: bool,
 }
 
-/// Every kind with every reason, wanted and being deleted.
+/// Objects of both kinds with every reason, live and being deleted.
 fn states() -> Vec<State> {
     let packages = Reason::ALL.iter().map(|r| {
         let progress = r.phase().progress();
@@ -71,7 +72,7 @@ fn states() -> Vec<State> {
     states
 }
 
-/// Fails where the status has a field or a value that the types don't know.
+/// Fails where the status has a field or value that the types don't know.
 fn assert_readable(object: &Value) {
     let read = if object["kind"] == "Platform" {
         let object: Platform = serde_json::from_value(object.clone()).unwrap();
@@ -148,7 +149,7 @@ fn platform(reason: PlatformReason) -> Value {
     object
 }
 
-/// An object of each kind that nobody has looked at yet, and one whose newest change nobody has seen.
+/// An object of each kind without a status, and one with an unseen change.
 fn unseen() -> Vec<Value> {
     let wanted = [package(Reason::Active), platform(PlatformReason::Available)];
     let mut objects = Vec::new();
@@ -189,7 +190,7 @@ fn argo_expects(state: &State) -> &'static str {
     }
 }
 
-/// The table of the guide: each phase as Flux and Argo CD show it, by their own answers.
+/// The table of the guide: each phase as Flux and Argo CD show it, by their own code.
 fn phases_table() -> String {
     let mut table =
         "| Phase | kstatus, Flux | Argo CD | being deleted: Argo CD |\n|---|---|---|---|\n"
@@ -235,7 +236,7 @@ fn phases_table() -> String {
 }
 
 #[test]
-fn the_guide_shows_each_phase_as_the_tools_do() {
+fn the_guide_shows_each_phase_as_the_tools_show_it() {
     let guide = read("docs/gitops.md");
     let table = phases_table();
     assert!(
@@ -244,7 +245,7 @@ fn the_guide_shows_each_phase_as_the_tools_do() {
     );
 }
 
-/// Objects of every reason of a kind, wanted and being deleted.
+/// The objects of a kind with every reason, live and being deleted.
 fn of_kind(kind: &str) -> Vec<Value> {
     let mut objects = objects(&states());
     objects.retain(|object| object["kind"] == kind);

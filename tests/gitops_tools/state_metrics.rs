@@ -1,8 +1,8 @@
-//! What kube-state-metrics makes of them.
+//! kube-state-metrics on the objects.
 
 use super::*;
 
-/// A path as kube-state-metrics reads it: names of fields, or `[type=Ready]` for an item of a list.
+/// Resolves a path of kube-state-metrics: field names, or `[type=Ready]` for an item of a list.
 fn resolve<'a>(object: &'a Value, path: &Value) -> Option<&'a Value> {
     path.as_array()
         .unwrap()
@@ -76,7 +76,7 @@ fn every_path_for_kube_state_metrics_leads_to_a_value_of_its_type() {
 }
 
 #[test]
-fn the_words_for_kube_state_metrics_are_those_of_the_enums() {
+fn the_values_for_kube_state_metrics_match_the_enums() {
     let mut lists = BTreeMap::new();
     for resource in state_metrics() {
         let kind = resource["groupVersionKind"]["kind"]

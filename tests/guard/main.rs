@@ -1,4 +1,4 @@
-//! Deletions that nobody meant: the time to undo one, the hold of too many, and the ways out of both.
+//! Deletions that nobody meant: the grace period of one deletion, the hold of too many, and the ways out of both.
 
 #![allow(
     clippy::unwrap_used,
@@ -72,7 +72,7 @@ async fn held(rig: &Rig<'_>, number: usize) -> Value {
     rig.reason(&name(number), "MassDeletionHeld").await
 }
 
-/// The hold that the Platform says, once it says one.
+/// Waits until the Platform shows a hold; returns it.
 async fn hold(rig: &Rig<'_>) -> Value {
     let platform = rig.platform_reason("production", "MassDeletionHeld").await;
     platform["status"]["hold"].clone()
@@ -92,7 +92,7 @@ async fn goes(rig: &Rig<'_>, number: usize) {
 }
 
 #[tokio::test]
-async fn a_mass_deletion_is_held_before_one_of_it_is_sent_and_goes_on_after_its_release() {
+async fn a_mass_deletion_is_held_before_its_first_call_and_continues_after_its_release() {
     let rig = fleet("mass", 8, guard(5, "3s")).await;
     delete(&rig, 1..=8);
     let hold_status = hold(&rig).await;
@@ -123,7 +123,7 @@ async fn a_mass_deletion_is_held_before_one_of_it_is_sent_and_goes_on_after_its_
     assert_eq!(kstatus(&[platform]), ["Failed"]);
     assert_eq!(deletes(&rig).await, 0);
 
-    // Another id releases nothing, and is told.
+    // Another id releases nothing, and the status says so.
     rig.annotate("platform/production", "release-hold", Some("h-other"));
     rig.platform_becomes("production", "the other id to be told", |p| {
         message(p).contains("h-other")
@@ -136,7 +136,7 @@ async fn a_mass_deletion_is_held_before_one_of_it_is_sent_and_goes_on_after_its_
         goes(&rig, number).await;
     }
     rig.platform_reason("production", "Available").await;
-    // The annotation that is still there releases no later hold.
+    // The annotation that is still set releases no later hold.
     activate(&rig, 11..=18).await;
     delete(&rig, 11..=18);
     let next = hold(&rig).await;
@@ -147,7 +147,7 @@ async fn a_mass_deletion_is_held_before_one_of_it_is_sent_and_goes_on_after_its_
 }
 
 #[tokio::test]
-async fn an_annotation_that_releases_nothing_holds_up_no_deletion() {
+async fn an_annotation_that_releases_nothing_delays_no_deletion() {
     let rig = fleet("stale-release", 3, guard(20, "0s")).await;
     rig.annotate("platform/production", "release-hold", Some("h-long-ago"));
     for number in 1..=3 {
@@ -157,7 +157,7 @@ async fn an_annotation_that_releases_nothing_holds_up_no_deletion() {
 }
 
 #[tokio::test]
-async fn at_most_the_bound_goes_without_a_person_however_the_deletions_come() {
+async fn at_most_the_limit_is_deleted_without_a_release_however_the_deletions_come() {
     let rig = fleet("bound", 9, guard(5, "0s")).await;
     for number in 1..=9 {
         rig.delete(&name(number));
@@ -183,7 +183,7 @@ async fn at_most_the_bound_goes_without_a_person_however_the_deletions_come() {
 }
 
 #[tokio::test]
-async fn what_comes_after_the_release_is_held_under_another_id() {
+async fn deletions_after_the_release_are_held_under_another_id() {
     let rig = fleet("later", 8, guard(3, "0s")).await;
     rig.patch(
         "platform/production",
@@ -211,7 +211,7 @@ async fn what_comes_after_the_release_is_held_under_another_id() {
 }
 
 #[tokio::test]
-async fn the_bound_of_any_platform_holds_for_all_of_its_application_and_so_does_a_release() {
+async fn the_limit_of_any_platform_and_its_release_apply_to_the_whole_application() {
     let rig = fleet("shared", 2, guard(50, "0s")).await;
     rig.plane
         .grant_secrets(&rig.namespace, &["other-app", "other-ca"]);
@@ -225,7 +225,7 @@ async fn the_bound_of_any_platform_holds_for_all_of_its_application_and_so_does_
     rig.plane.apply(&object.to_string()).expect_ok();
     rig.reason("theirs", "Active").await;
 
-    // Each Platform's own are no more than its bound.
+    // Each Platform's own deletions are within its limit.
     delete(&rig, 1..=1);
     goes(&rig, 1).await;
     rig.delete("theirs");
@@ -258,9 +258,9 @@ async fn the_bound_of_any_platform_holds_for_all_of_its_application_and_so_does_
 }
 
 #[tokio::test]
-async fn nothing_is_sent_within_the_grace_period_and_each_way_to_undo_works() {
+async fn nothing_is_sent_within_the_grace_period_and_each_way_to_call_off_works() {
     let rig = fleet("grace", 4, guard(50, "6s")).await;
-    // The API server cuts its own time of the request to the second.
+    // The API server stores the time of the request in whole seconds.
     let asked = Timestamp::now();
     delete(&rig, 1..=3);
     rig.retire(&name(4));
@@ -333,7 +333,7 @@ async fn an_expectation_is_compared_with_the_platform_just_before_the_call() {
         message(&stalled)
     );
     assert!(rig.deletes(&file(2)).await.is_empty());
-    // Mended, it is looked at again at once.
+    // The corrected object is reconciled again at once.
     let shown = stalled["status"]["package"]["version"].clone();
     rig.patch(
         &format!("vp/{}", name(2)),
@@ -343,7 +343,7 @@ async fn an_expectation_is_compared_with_the_platform_just_before_the_call() {
 }
 
 #[tokio::test]
-async fn a_paused_deletion_goes_on_within_a_second_of_the_annotation_being_taken_off() {
+async fn a_paused_deletion_continues_within_a_second_after_the_pause() {
     let rig = fleet("paused", 1, guard(50, "0s")).await;
     rig.annotate(&format!("vp/{}", name(1)), "paused", Some("true"));
     delete(&rig, 1..=1);
@@ -362,7 +362,7 @@ async fn a_paused_deletion_goes_on_within_a_second_of_the_annotation_being_taken
 }
 
 #[tokio::test]
-async fn a_platform_in_use_stays_until_its_users_are_gone_and_names_them() {
+async fn a_platform_in_use_stays_until_no_object_needs_it_and_names_those_objects() {
     let rig = fleet("in-use", 2, guard(50, "0s")).await;
     rig.kubectl(&["delete", "platform", "production", "--wait=false"])
         .expect_ok();
@@ -393,7 +393,7 @@ async fn a_platform_in_use_stays_until_its_users_are_gone_and_names_them() {
 }
 
 #[tokio::test]
-async fn a_platform_that_was_given_up_leaves_its_objects_held_and_a_new_one_takes_them_up() {
+async fn an_abandoned_platform_leaves_its_objects_held_and_a_new_one_serves_them() {
     let rig = fleet("abandon", 1, guard(50, "0s")).await;
     rig.give_up_platform("production").await;
     rig.reason(&name(1), "PlatformNotFound").await;

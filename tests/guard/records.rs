@@ -1,11 +1,11 @@
-//! Retired records of packages that may be long gone, such as those of a cluster that is rebuilt from Git.
+//! Retired objects of packages that may have been deleted long ago, such as those of a cluster rebuilt from Git.
 
 use serde_json::{Value, json};
 
 use super::{delete, deletes, file, fleet, goes, guard, held, hold};
 use crate::support::{Rig, SOON, ready, wait_for};
 
-/// More than the guard lets go at once.
+/// More objects than the guard allows at once.
 const RECORDS: usize = 60;
 const BOUND: usize = 50;
 
@@ -29,7 +29,7 @@ fn record(number: usize) -> String {
     format!("r-{number:02}")
 }
 
-/// Waits until so many records say `reason`.
+/// Waits until `count` objects have `reason`.
 async fn records_say(rig: &Rig<'_>, reason: &str, count: usize) {
     let what = format!("{count} records to say {reason}");
     let mut before = Vec::new();
@@ -50,7 +50,7 @@ async fn records_say(rig: &Rig<'_>, reason: &str, count: usize) {
     wait_for(&what, SOON, said).await;
 }
 
-/// How many calls of each method the platform saw, logins apart.
+/// How many calls of each method the platform received, without logins.
 async fn calls(rig: &Rig<'_>, method: &str) -> usize {
     let ledger = rig.simulator.ledger().await;
     let of = |call: &&Value| {
@@ -60,7 +60,7 @@ async fn calls(rig: &Rig<'_>, method: &str) -> usize {
 }
 
 #[tokio::test]
-async fn sixty_records_of_packages_long_gone_are_already_gone_and_hold_up_nobody() {
+async fn sixty_retired_objects_without_packages_become_already_gone_and_delay_no_deletion() {
     let rig = fleet("rebuilt", 5, guard(BOUND, "3s")).await;
     rebuild(&rig, RECORDS, 0);
     delete(&rig, 1..=5);
@@ -72,7 +72,7 @@ async fn sixty_records_of_packages_long_gone_are_already_gone_and_hold_up_nobody
     let deletion = &object["status"]["deletion"];
     assert_eq!(deletion["outcome"], "AlreadyGone");
     assert!(deletion["attempts"].is_null(), "{deletion}");
-    // One look-up each, and the ordinary deletions.
+    // One look-up for each object, and the ordinary deletions.
     assert_eq!(calls(&rig, "GET").await, RECORDS);
     assert_eq!(calls(&rig, "DELETE").await, 5);
     let platform = rig.platform_reason("production", "Available").await;
@@ -80,7 +80,7 @@ async fn sixty_records_of_packages_long_gone_are_already_gone_and_hold_up_nobody
 }
 
 #[tokio::test]
-async fn records_of_packages_that_exist_are_held_before_one_of_them_is_sent() {
+async fn retired_objects_with_packages_are_held_before_the_first_call() {
     let mut platform = guard(20, "5s");
     platform["quota"] = json!({"calls": 1000, "window": "1s"});
     let rig = fleet("rebuilt-there", 0, platform).await;
@@ -94,7 +94,7 @@ async fn records_of_packages_that_exist_are_held_before_one_of_them_is_sent() {
 }
 
 #[tokio::test]
-async fn a_record_whose_package_exists_meets_its_grace_period_and_counts_in_the_guard() {
+async fn a_retired_object_with_a_package_has_its_grace_period_and_counts_in_the_guard() {
     let rig = fleet("rebuilt-one", 0, guard(1, "5s")).await;
     let begun = jiff::Timestamp::now();
     rebuild(&rig, 1, 1);
@@ -104,7 +104,7 @@ async fn a_record_whose_package_exists_meets_its_grace_period_and_counts_in_the_
     let call = &rig.deletes(&file(1)).await[0];
     let arrived: jiff::Timestamp = call["time"].as_str().unwrap().parse().unwrap();
     assert!(arrived.duration_since(begun).as_secs() >= 5, "{call}");
-    // It has used what the guard lets go.
+    // The deletion has used up the limit of the guard.
     crate::activate(&rig, 2..=2).await;
     delete(&rig, 2..=2);
     held(&rig, 2).await;
@@ -112,8 +112,8 @@ async fn a_record_whose_package_exists_meets_its_grace_period_and_counts_in_the_
 }
 
 #[tokio::test]
-async fn a_look_up_that_is_not_answered_is_made_again_and_one_that_proves_nothing_lets_the_deletion_go_on()
- {
+async fn an_unanswered_look_up_is_repeated_and_one_that_proves_nothing_lets_the_deletion_continue()
+{
     let rig = fleet("rebuilt-fails", 0, guard(0, "0s")).await;
     let fails = json!({"status": {"status": 503}});
     rig.simulator.fault_all("GET", &fails).await;
@@ -125,7 +125,7 @@ async fn a_look_up_that_is_not_answered_is_made_again_and_one_that_proves_nothin
     }
     let admin = async |method| rig.simulator.admin(method, "/faults", &Value::Null).await;
     admin(reqwest::Method::DELETE).await;
-    // What is no answer of the platform settles nothing, and neither does it hang: the guard is asked.
+    // An undocumented answer settles nothing and blocks nothing: the guard decides next.
     let odd = json!({"status": {"status": 405}});
     rig.simulator.fault_all("GET", &odd).await;
     for number in 1..=2 {
@@ -140,7 +140,7 @@ async fn a_look_up_that_is_not_answered_is_made_again_and_one_that_proves_nothin
 }
 
 #[tokio::test]
-async fn one_look_up_is_enough_for_all_records_of_a_package_and_a_claim_keeps_it() {
+async fn one_look_up_serves_all_objects_of_a_package_and_a_claim_keeps_the_package() {
     let rig = fleet("rebuilt-twins", 0, guard(50, "2s")).await;
     let of = |name: &str, file: &str| rig.manifest(name, file, &json!({"lifecycle": "Retired"}));
     let (gone, there, claimed) = ("long-gone", file(1), file(2));
@@ -154,7 +154,7 @@ async fn one_look_up_is_enough_for_all_records_of_a_package_and_a_claim_keeps_it
             ]
         })
         .collect();
-    // All are there before the first look-up is answered.
+    // All objects exist before the first look-up is answered.
     let mode = |mode: &str| json!({"spec": {"mode": mode}});
     rig.patch("platform/production", &mode("Observe"));
     rig.platform_reason("production", "Observing").await;

@@ -1,11 +1,11 @@
-//! A share of all objects as the bound of a mass deletion.
+//! A share of all objects as the limit of a mass deletion.
 
 use serde_json::json;
 
 use super::{delete, fleet, guard, held, hold, message, name};
 
 #[tokio::test]
-async fn deletions_that_fail_make_no_room_for_more_in_a_share() {
+async fn failed_deletions_make_no_room_for_more_in_a_share() {
     let mut half = guard(50, "0s");
     half["guard"]["maxPercent"] = json!(50);
     let rig = fleet("share", 8, half).await;
@@ -16,7 +16,7 @@ async fn deletions_that_fail_make_no_room_for_more_in_a_share() {
         rig.reason(&name(number), "UnexpectedAnswer").await;
     }
     delete(&rig, 5..=5);
-    // Those that were tried in vain are held like the rest.
+    // The failed deletions are held like the others.
     for number in 1..=5 {
         held(&rig, number).await;
     }

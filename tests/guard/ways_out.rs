@@ -1,4 +1,4 @@
-//! What ends a hold beside its release by annotation.
+//! Ways to end a hold other than its release by annotation.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::support::{Rig, tool};
 use crate::{activate, delete, deletes, file, fleet, goes, guard, held, hold, name};
 
 #[tokio::test]
-async fn retain_or_another_claim_takes_objects_out_of_a_hold_and_it_ends_with_the_last() {
+async fn retain_or_another_claim_removes_objects_from_a_hold_which_ends_with_the_last() {
     let rig = fleet("leave", 4, guard(2, "0s")).await;
     rig.patch(
         "platform/production",
@@ -33,7 +33,7 @@ async fn retain_or_another_claim_takes_objects_out_of_a_hold_and_it_ends_with_th
     goes(&rig, 4).await;
 }
 
-/// Says `vpo hold` and answers its question.
+/// Runs `vpo hold` and answers its question.
 fn vpo_hold(rig: &Rig<'_>, what: &str, id: &str) {
     let mut talk = Command::new(tool::vpo())
         .args(["hold", what, id])
@@ -49,7 +49,7 @@ fn vpo_hold(rig: &Rig<'_>, what: &str, id: &str) {
 }
 
 #[tokio::test]
-async fn vpo_hold_retain_is_the_way_back_and_vpo_hold_release_lets_all_go() {
+async fn vpo_hold_retain_keeps_the_packages_and_vpo_hold_release_deletes_them() {
     let rig = fleet("spoken", 8, guard(0, "0s")).await;
     for (what, numbers) in [("retain", 1..=4), ("release", 5..=8)] {
         delete(&rig, numbers.clone());
@@ -65,12 +65,12 @@ async fn vpo_hold_retain_is_the_way_back_and_vpo_hold_release_lets_all_go() {
         }
         rig.platform_reason("production", "Available").await;
     }
-    // The next sync creates anew what was let go.
+    // The next sync creates the released objects again.
     activate(&rig, 1..=4).await;
 }
 
 #[tokio::test]
-async fn raising_the_bound_in_git_releases_a_hold_that_it_lets_go_and_no_larger_one() {
+async fn raising_the_limit_in_git_releases_a_hold_within_it_and_no_larger_one() {
     let rig = fleet("raise", 6, guard(0, "0s")).await;
     delete(&rig, 1..=6);
     for number in 1..=6 {

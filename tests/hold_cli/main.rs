@@ -1,5 +1,5 @@
-//! `vpo hold` does what it says to the objects of a hold, and to no others. No operator runs here: what it would write is
-//! written by hand, so that what the command does is seen alone.
+//! `vpo hold` changes exactly the objects of a hold. No operator runs here: the tests write the statuses by hand, so
+//! that only the effects of the command show.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use support::{Plane, SOON, Said, alone, tool, wait_for};
 use tokio::sync::MutexGuard;
 
-/// The API server can be asked so often at once.
+/// The number of concurrent requests to the API server.
 const AT_ONCE: usize = 16;
 
 /// A namespace on a control plane without an operator.
@@ -49,7 +49,7 @@ fn merge(change: &Value) -> Patch<&Value> {
 }
 
 impl Stage {
-    /// One at a time, and without the holds of the one before: the command sees the whole cluster.
+    /// Runs one test at a time, without holds of the previous one: the command works on the whole cluster.
     async fn enter(subject: &str) -> Self {
         let (turn, plane) = alone().await;
         for kind in ["vp", "plat"] {
@@ -58,7 +58,7 @@ impl Stage {
             let format =
                 "jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{\"\\n\"}{end}";
             let kept = plane.kubectl(&["get", kind, "-A", "-o", format]);
-            // What is left waits for an operator that isn't there.
+            // The remaining objects wait for an operator that doesn't run.
             for line in kept.expect_ok().lines() {
                 let (namespace, name) = line.split_once(' ').unwrap();
                 let object = format!("{kind}/{name}");
@@ -99,7 +99,7 @@ impl Stage {
         serde_json::from_value(object).unwrap()
     }
 
-    /// A Platform that shows a hold.
+    /// Creates a Platform that shows a hold.
     async fn platform(&self, name: &str, status: &Value) {
         let spec = json!({
             "endpoint": "https://iot.example.com:8743", "credentialsSecretRef": {"name": "app"},
@@ -112,7 +112,7 @@ impl Stage {
         self.tell(name, status).await;
     }
 
-    /// What the operator would write of a Platform.
+    /// Writes the status of a Platform as the operator would.
     async fn tell(&self, name: &str, status: &Value) {
         let mut status = status.clone();
         status["uid"] = json!(self.platforms.get(name).await.unwrap().metadata.uid);
@@ -124,7 +124,7 @@ impl Stage {
             .unwrap();
     }
 
-    /// A package with our finalizer that is part of `hold`, being deleted or only retired.
+    /// Creates a package with our finalizer that belongs to `hold`, being deleted or only retired.
     async fn package(&self, name: &str, hold: &str, terminating: bool) {
         let lifecycle = if terminating { "Active" } else { "Retired" };
         let spec = json!({
@@ -153,7 +153,7 @@ impl Stage {
             .await;
     }
 
-    /// Lets an object carry a hold, or none.
+    /// Adds an object to a hold, or removes it from one.
     async fn carry(&self, name: &str, hold: Option<&str>) {
         let uid = self.packages.get(name).await.unwrap().metadata.uid;
         let change = json!({"status": {"uid": uid, "phase": "Held", "deletion": {"hold": hold}}});
@@ -164,7 +164,7 @@ impl Stage {
             .unwrap();
     }
 
-    /// Merges a change into an object as somebody would.
+    /// Merges a change into an object as a user would.
     async fn change(&self, name: &str, change: Value) {
         let params = PatchParams::default();
         self.packages
@@ -173,7 +173,7 @@ impl Stage {
             .unwrap();
     }
 
-    /// Lets an object go.
+    /// Releases an object.
     async fn free(&self, name: &str) {
         self.change(name, json!({"metadata": {"finalizers": null}}))
             .await;
@@ -187,7 +187,7 @@ impl Stage {
             .to_owned()
     }
 
-    /// Which Platforms are asked for the release of which hold.
+    /// The Platforms with a release annotation, and the holds that these name.
     async fn asked(&self) -> Vec<(String, String)> {
         let all = self.platforms.list(&ListParams::default()).await.unwrap();
         let asked = all.items.into_iter().filter_map(|platform| {
@@ -206,12 +206,12 @@ impl Stage {
         Talk::begin(kubeconfig, arguments).end("")
     }
 
-    /// The name of an object of this namespace as it is shown.
+    /// The name of an object of this namespace in the output.
     fn shown(&self, name: &str) -> String {
         format!("{}/{name}", self.namespace)
     }
 
-    /// A kubeconfig of somebody who may do this much with our kinds.
+    /// A kubeconfig of a user with these verbs for our kinds.
     fn somebody(&self, name: &str, verbs: &str) -> PathBuf {
         let plane = self.plane;
         let in_namespace = |arguments: &[&str]| {
@@ -243,7 +243,7 @@ impl Stage {
     }
 }
 
-/// `vpo hold` while it runs.
+/// A running `vpo hold`.
 struct Talk(Child);
 
 impl Talk {
@@ -260,7 +260,7 @@ impl Talk {
         Self(child)
     }
 
-    /// Reads up to the question; returns what was said before it.
+    /// Reads up to the question; returns the output before it.
     fn question(&mut self) -> String {
         let mut said = Vec::new();
         let mut byte = [0];
@@ -277,9 +277,9 @@ impl Talk {
         String::from_utf8(said).unwrap()
     }
 
-    /// Answers, and waits for the end.
+    /// Answers the question, and waits for the end.
     fn end(mut self, answer: &str) -> Said {
-        // One that doesn't ask may have ended.
+        // A command without a question may have ended already.
         let _ = self.0.stdin.take().unwrap().write_all(answer.as_bytes());
         let output = self.0.wait_with_output().unwrap();
         Said {
@@ -309,7 +309,7 @@ fn names(prefix: &str, number: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_can_t_be_done_is_told_in_the_words_of_whoever_refused() {
+async fn a_refusal_is_quoted() {
     let stage = Stage::enter("refused").await;
     let said = stage.hold(&["release", "h-1", "--yes"]).expect_refused();
     assert!(

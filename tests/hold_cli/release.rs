@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn the_list_tells_each_hold_once_with_the_objects_that_carry_it() {
+async fn the_list_shows_each_hold_once_with_its_objects() {
     let stage = Stage::enter("listed").await;
     let nothing = stage.hold(&["list"]).expect_ok();
     assert_eq!(nothing, "No mass deletion is held.\n");
@@ -70,7 +70,7 @@ async fn a_release_asks_one_platform_of_each_part_and_ends_when_the_operator_has
         "it waits for the operator"
     );
     stage.tell("production", &released("h-1")).await;
-    // The other Platform still shows it: the two count together no more, so it holds a part of its own.
+    // The other Platform still shows the hold: the two no longer count together, so it holds a part of its own.
     wait_for("the other part to be released", SOON, async || {
         let asked = stage.asked().await;
         asked
@@ -95,7 +95,7 @@ async fn a_release_asks_one_platform_of_each_part_and_ends_when_the_operator_has
 }
 
 #[tokio::test]
-async fn what_joins_the_hold_while_a_person_thinks_is_shown_before_it_is_released() {
+async fn objects_that_join_during_the_confirmation_are_shown_before_the_release() {
     let stage = Stage::enter("grown").await;
     stage.platform("production", &held("h-1", 3)).await;
     stage.package("one", "h-1", true).await;
@@ -121,7 +121,7 @@ async fn what_joins_the_hold_while_a_person_thinks_is_shown_before_it_is_release
 }
 
 #[tokio::test]
-async fn a_release_on_which_nobody_acts_says_what_it_left_behind() {
+async fn a_release_without_a_running_operator_reports_what_it_left() {
     let stage = Stage::enter("waiting").await;
     stage.platform("production", &held("h-1", 3)).await;
     let said = stage
@@ -139,7 +139,7 @@ async fn a_release_on_which_nobody_acts_says_what_it_left_behind() {
 }
 
 #[tokio::test]
-async fn a_release_touches_no_other_platform_of_the_same_name() {
+async fn a_release_changes_no_other_platform_of_the_same_name() {
     let stage = Stage::enter("another").await;
     stage.platform("production", &held("h-1", 3)).await;
     let mut talk = Talk::begin(stage.plane.kubeconfig(), &["release", "h-1"]);

@@ -49,7 +49,7 @@ async fn a_retain_sets_the_policy_of_exactly_the_objects_of_the_hold() {
 }
 
 #[tokio::test]
-async fn what_changed_while_a_person_thought_is_read_anew_before_it_is_written() {
+async fn objects_that_changed_during_the_confirmation_are_read_again_before_the_write() {
     let stage = Stage::enter("anew").await;
     stage.platform("production", &held("h-1", 5)).await;
     for name in ["same", "changed", "left", "gone", "anew"] {
@@ -82,7 +82,7 @@ async fn what_changed_while_a_person_thought_is_read_anew_before_it_is_written()
 }
 
 #[tokio::test]
-async fn a_hold_of_which_only_the_objects_know_can_still_be_taken_back() {
+async fn a_hold_that_only_objects_show_can_still_be_taken_back() {
     let stage = Stage::enter("late").await;
     stage.package("one", "h-1", true).await;
     let said = stage.hold(&["retain", "h-1", "--yes"]).expect_ok();

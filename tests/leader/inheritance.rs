@@ -1,13 +1,13 @@
-//! What the next process knows of the calls of the one before.
+//! The next process's knowledge of its predecessor's calls.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_after_a_refusal_outlives_a_crash_and_a_clean_stop() {
+async fn a_pause_after_a_refusal_survives_a_crash_and_a_clean_stop() {
     let stage = Stage::enter().await;
     let load = stage.rig("pause", 2, 20, "16s").await;
     let kubeconfig = stage.plane.kubeconfig_for(OPERATOR, OPERATOR);
-    // As it is shipped: a regular renewal comes too rarely to tell of the pause in time.
+    // With the shipped flags: regular renewals are too rare to record the pause in time.
     let start = async || ready(Operator::start_pod("only", &kubeconfig, OPERATOR, &[])).await;
     let mut only = start().await;
     load.born().await;
@@ -33,7 +33,7 @@ async fn a_pause_after_a_refusal_outlives_a_crash_and_a_clean_stop() {
         .map(|row| row["verdict"].as_str().unwrap())
         .collect();
     assert_eq!(verdicts[..3], ["throttled", "throttled", "logged-in"]);
-    // Others took all, so each pause lasts half a window.
+    // Other clients used all calls, so each pause lasts half a window.
     let times = times(&ledger);
     for pair in times[..3].windows(2) {
         let pause = pair[1] - pair[0];
@@ -50,21 +50,21 @@ async fn calls_that_a_clean_stop_abandons_count_for_the_next_process() {
     let stage = Stage::enter().await;
     let load = stage.rig("abandoned", 3, 4, "14s").await;
     let kubeconfig = stage.plane.kubeconfig_for(OPERATOR, OPERATOR);
-    // A stop waits for answers for 8 s, which is less than a call may take, as it is shipped too.
+    // A stop waits for answers for 8 s, which is less than the time limit of a call, as with the shipped flags.
     let flags = ["--lease-duration=20s", "--call-timeout=10s"];
     let start = async |pod| ready(Operator::start_pod(pod, &kubeconfig, OPERATOR, &flags)).await;
     let mut a = start("a").await;
     stage.leads("a").await;
     let b = start("b").await;
     load.born().await;
-    // Each call takes place, and is answered when nobody listens any more.
+    // Each call takes effect, and is answered when nobody waits any more.
     let slow = json!({
         "match": {"method": "DELETE"}, "kind": {"delay": {"ms": 60_000}}, "times": load.packages,
     });
     let simulator = &load.rig.simulator;
     simulator.admin(Method::POST, "/faults", &slow).await;
     load.delete().await;
-    // With the login that is the whole quota.
+    // With the login this is the whole quota.
     load.called(load.calls, LOAD).await;
     let ended = a.terminate().await;
     let log = a.log().join("\n");
@@ -72,7 +72,7 @@ async fn calls_that_a_clean_stop_abandons_count_for_the_next_process() {
     assert!(log.contains("calls under way are abandoned"), "{log}");
     stage.leads("b").await;
     load.gone().await;
-    // A login of its own and each package once more.
+    // One login of its own, and each package once more.
     let ledger = load.proven(load.packages).await;
     assert_eq!(ledger.len(), 2 * load.calls);
     assert_eq!((logins(&ledger), late(&ledger).len()), (2, 0));
@@ -80,7 +80,7 @@ async fn calls_that_a_clean_stop_abandons_count_for_the_next_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_platform_that_is_deleted_and_created_again_goes_on_with_its_log_also_over_a_restart() {
+async fn a_platform_created_again_keeps_its_call_log_even_after_a_restart() {
     let stage = Stage::enter().await;
     let load = stage.rig("again", 25, 10, "8s").await;
     let create = || {
@@ -108,7 +108,7 @@ async fn a_platform_that_is_deleted_and_created_again_goes_on_with_its_log_also_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restarted_container_takes_its_lease_back_at_once_and_remembers_its_calls() {
+async fn a_restarted_container_takes_over_its_lease_at_once_and_remembers_its_calls() {
     let stage = Stage::enter().await;
     let load = stage.rig("crash", 300, 100, "4s").await;
     let mut only = stage.start("only").await;

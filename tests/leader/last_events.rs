@@ -1,16 +1,16 @@
-//! What a leader has done is told, although it loses its Lease right after.
+//! A leader's events are written even if it loses its Lease right afterwards.
 
 use axum::{Json, Router};
 
 use super::*;
 use crate::support::webhook::{ask_about_events, serve};
 
-/// What the API server takes for one event here: longer than it takes the leader to see that it has lost its Lease, and less
-/// than it waits for its last words from then on.
+/// The API server's delay of one event: longer than the leader needs to notice the loss of its Lease, and less than it
+/// then waits for its last events.
 const EACH_EVENT: Duration = Duration::from_millis(1100);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_event_of_a_deletion_reaches_the_api_server_though_the_lease_is_lost_right_after_it() {
+async fn the_event_of_a_deletion_is_written_even_if_the_lease_is_lost_right_afterwards() {
     let stage = Stage::enter().await;
     let load = stage.rig("last-events", 1, 100, "1s").await;
     let mut a = stage.start("a").await;
@@ -25,7 +25,7 @@ async fn the_event_of_a_deletion_reaches_the_api_server_though_the_lease_is_lost
         }))
     }));
     let asked = ask_about_events(stage.plane, &load.rig.namespace, &webhook.await);
-    // The API server takes a moment to ask it.
+    // The API server takes a moment until it calls the webhook.
     tokio::time::sleep(Duration::from_secs(5)).await;
     load.delete().await;
     load.gone().await;

@@ -1,4 +1,4 @@
-//! Two operators, one Lease: only its holder sends, and whoever follows knows what was sent.
+//! Two operators, one Lease: only its holder sends calls, and its successor knows which calls were sent.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,10 +31,10 @@ use support::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How long a whole load may take.
+/// The time limit of a whole load.
 const LOAD: Duration = Duration::from_secs(90);
 
-/// A control plane of its own for one test at a time, with no Lease left at the start.
+/// A control plane for one test at a time, without a Lease at the start.
 struct Stage {
     plane: &'static Plane,
     leases: Api<Lease>,
@@ -42,7 +42,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Operators serve a whole cluster, so two tests at once need two; they mostly wait.
+    /// Operators serve a whole cluster, so two concurrent tests need two control planes; the tests mostly wait.
     async fn enter() -> Self {
         static PLANES: [LazyLock<Plane>; 2] = [const { LazyLock::new(Stage::installed) }; 2];
         static TURNS: [Mutex<()>; 2] = [const { Mutex::const_new(()) }; 2];
@@ -69,7 +69,7 @@ impl Stage {
         let mut all = vec!["-n", OPERATOR];
         all.extend(verb);
         all.extend(["lease", OPERATOR]);
-        // kubectl wants the verb first; flags may stand anywhere.
+        // kubectl requires the verb first; flags may be anywhere.
         self.plane.kubectl(&all)
     }
 
@@ -82,7 +82,7 @@ impl Stage {
         pod.unwrap_or_default().to_owned()
     }
 
-    /// What the Lease remembers of calls; empty where there is nothing.
+    /// The call log in the Lease; empty where there is none.
     async fn call_log(&self) -> String {
         let annotations = self
             .seen_lease()
@@ -115,7 +115,8 @@ impl Stage {
         .await
     }
 
-    /// A leader `a` and a standby `b` in the middle of a deletion of all: the platform has seen so many calls.
+    /// Starts a leader `a` and a standby `b`, deletes all packages, and waits until the platform has received `calls`
+    /// calls.
     async fn at_work(&self, load: &Load<'_>, calls: usize) -> (Operator, Operator) {
         let a = self.start("a").await;
         self.leads("a").await;
@@ -134,7 +135,7 @@ impl Stage {
         .await;
     }
 
-    /// The id of the token in a kubeconfig, as the audit log has it.
+    /// The id of the token in a kubeconfig, as in the audit log.
     fn credential(&self, kubeconfig: &std::path::Path) -> String {
         let who = ["auth", "whoami", "-o", "json"];
         let said = self.plane.kubectl_with(kubeconfig, &who, "").expect_ok();
@@ -180,7 +181,7 @@ async fn ready(mut operator: Operator) -> Operator {
     operator
 }
 
-/// Packages to be deleted, and what the platform saw of it.
+/// Packages to be deleted, and the platform's view of it.
 struct Load<'a> {
     rig: Rig<'a>,
     api: Api<DynamicObject>,
@@ -220,7 +221,7 @@ impl Load<'_> {
             .items
     }
 
-    /// Asks for all deletions with one request.
+    /// Requests all deletions with one request.
     async fn delete(&self) {
         let all = ListParams::default();
         let deleted = self
@@ -237,7 +238,7 @@ impl Load<'_> {
         .await;
     }
 
-    /// Waits until the platform saw `count` calls.
+    /// Waits until the platform has received `count` calls.
     async fn called(&self, count: usize, deadline: Duration) {
         wait_for(&format!("{count} calls"), deadline, async || {
             (self.rig.simulator.ledger().await.len() >= count).then_some(())
@@ -245,15 +246,15 @@ impl Load<'_> {
         .await;
     }
 
-    /// Waits until the platform was called anew; how long that took.
+    /// Waits until the platform receives another call; returns the time that this took.
     async fn called_again(&self, deadline: Duration) -> Duration {
         let (before, since) = (self.rig.simulator.ledger().await.len(), Instant::now());
         self.called(before + 1, deadline).await;
         since.elapsed()
     }
 
-    /// No window held more than the quota, nothing was refused, each package was deleted, and at most
-    /// `cut` calls were made more than once; returns the ledger.
+    /// Checks that no window held more calls than the quota, no call was refused, each package was deleted, and at most
+    /// `cut` calls were repeated; returns the ledger.
     async fn proven(&self, cut: usize) -> Vec<Value> {
         let ledger = self.rig.simulator.ledger().await;
         self.within_quota(&ledger);
@@ -261,7 +262,7 @@ impl Load<'_> {
         ledger
     }
 
-    /// No window held more than the quota.
+    /// Checks that no window held more calls than the quota.
     fn within_quota(&self, ledger: &[Value]) {
         for pair in times(ledger).windows(self.calls + 1) {
             let span = pair[self.calls] - pair[0];
@@ -273,7 +274,7 @@ impl Load<'_> {
         }
     }
 
-    /// Nothing was refused, each package was deleted, and at most `cut` calls were made more than once.
+    /// Checks that no call was refused, each package was deleted, and at most `cut` calls were repeated.
     fn all_deleted(&self, ledger: &[Value], cut: usize) {
         let throttled: Vec<_> = ledger
             .iter()
@@ -293,13 +294,13 @@ impl Load<'_> {
     }
 }
 
-/// When each call came, in milliseconds of the platform's clock.
+/// The arrival times of the calls, in milliseconds of the platform's clock.
 fn times(ledger: &[Value]) -> Vec<f64> {
     let time = |row: &Value| row["ms"].as_f64().unwrap();
     ledger.iter().map(time).collect()
 }
 
-/// The calls with a token that a later login has ended: sent by a process that led before.
+/// The calls with a token that a later login has ended: sent by a former leader.
 fn late(ledger: &[Value]) -> Vec<&Value> {
     ledger
         .iter()

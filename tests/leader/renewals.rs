@@ -5,25 +5,26 @@ use futures::future::try_join_all;
 use super::support::pace;
 use super::*;
 
-/// A short Lease is renewed every second, so there are so many regular renewals in a window at most.
+/// A short Lease is renewed every second, so a window has this many regular renewals at most.
 const PERIOD: Duration = Duration::from_secs(1);
 const WINDOW: &str = "24s";
 const REGULAR: usize = 25;
-/// Renewals that a busy session may bring forward in one window.
+/// The number of renewals that a busy session may bring forward in one window.
 const EXTRA: usize = 10;
-/// Of the twenty calls that an idle session has reserved two thirds are gone before its end, and all fit.
+/// A burst: two thirds of the twenty calls that an idle session has reserved are used before its end, and all calls
+/// fit.
 const BURST: usize = 18;
 const BURSTS: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_of_bursts_brings_ten_renewals_forward_in_a_window_at_most() {
+async fn a_session_of_bursts_brings_at_most_ten_renewals_forward_in_a_window() {
     let stage = Stage::enter().await;
     let load = stage.rig("bursts", BURST * BURSTS, 800, WINDOW).await;
     let only = stage.start("only").await;
     load.born().await;
     let log = stage.plane.audit_end();
 
-    // Each burst meets an idle session anew, so each would have a renewal of its own.
+    // Each burst meets an idle session, so each would cause a renewal of its own.
     let renewed = async || stage.seen_lease().await?.spec?.renew_time;
     for burst in 0..BURSTS {
         let before = renewed().await;
@@ -56,7 +57,7 @@ async fn a_session_of_bursts_brings_ten_renewals_forward_in_a_window_at_most() {
         writes.len()
     );
     assert!(early >= EXTRA / 2, "bursts bring renewals forward");
-    // One that isn't answered in time is repeated, and once more where it was written all the same.
+    // A renewal without an answer in time is repeated, and once more where it was written all the same.
     let log = only.log();
     let late = log
         .iter()

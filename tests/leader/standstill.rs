@@ -1,13 +1,14 @@
-//! A leader that stood still sends nothing when it goes on.
+//! A leader that was suspended sends nothing when it continues.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more() {
+async fn a_leader_suspended_for_longer_than_its_lease_sends_nothing_more() {
     const STOPS: usize = 20;
     let stage = Stage::enter().await;
     let load = stage.rig("freeze", 250, 6, "2s").await;
-    // Short, since each stop lasts longer. A Lease that is lost without a stop, on a busy machine, is one more change.
+    // A short Lease, as each stop lasts longer. On a busy machine a Lease may be lost without a stop, which is one more
+    // change of the leader.
     let kubeconfig = stage.plane.kubeconfig_for(OPERATOR, OPERATOR);
     let flags = [
         "--lease-duration=4s",
@@ -21,7 +22,7 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
         let operator = Operator::start_pod(&pod, &kubeconfig, OPERATOR, &flags);
         (pod, operator)
     };
-    // Two wait, so that one does while another starts anew.
+    // Two standbys, so that one is ready while the other restarts.
     let mut pods = BTreeMap::new();
     for _ in 0..3 {
         let (pod, operator) = start();
@@ -39,7 +40,7 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
         })
         .await;
         leader.freeze().await;
-        // On a busy machine a stop may come too late for its place; then there is one more.
+        // On a busy machine a stop may come too late and hit a burst; then the test makes one more stop.
         let too_late = load.rig.simulator.ledger().await.len() > calls;
         within_a_burst += usize::from(too_late);
         load.called_again(LOAD).await;
@@ -60,7 +61,7 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
         "{stops} stops in {:?}, {within_a_burst} within a burst",
         since.elapsed()
     );
-    // The rest is not what this is about.
+    // The rest of the test needs no quota.
     let quota = json!({"calls": 100, "window": "1s"});
     load.rig.simulator.switch("/quota", &quota).await;
     load.rig
@@ -87,11 +88,11 @@ async fn a_leader_that_stood_still_for_longer_than_its_lease_sends_nothing_more(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_stood_still_while_it_connected_sends_nothing_when_it_goes_on() {
+async fn a_leader_suspended_while_connecting_sends_nothing_when_it_continues() {
     let stage = Stage::enter().await;
     let load = stage.rig("connecting", 3, 20, "1s").await;
     let kubeconfig = stage.plane.kubeconfig_for(OPERATOR, OPERATOR);
-    // Connecting may take as long as the whole call, so that the stop surely comes in between.
+    // Connecting may take as long as the whole call, so that the stop certainly comes in between.
     let flags = [
         "--lease-duration=6s",
         "--call-timeout=3s",
@@ -114,7 +115,7 @@ async fn a_leader_that_stood_still_while_it_connected_sends_nothing_when_it_goes
     )
     .await;
     a.freeze().await;
-    // What the platform says of the connection now waits for the one that stands still.
+    // The platform's answer to the connection now waits for the suspended process.
     load.rig.simulator.thaw();
     load.called(1, SHORT_LEASE * 4).await;
     a.thaw();
@@ -125,7 +126,7 @@ async fn a_leader_that_stood_still_while_it_connected_sends_nothing_when_it_goes
     drop(b);
 }
 
-/// How many connections stand from this machine to an endpoint on it.
+/// The number of connections from this machine to an endpoint on it.
 fn connections_to(endpoint: &str) -> usize {
     let port: u16 = endpoint.rsplit(':').next().unwrap().parse().unwrap();
     let remote = format!("0100007F:{port:04X}");
@@ -137,8 +138,8 @@ fn connections_to(endpoint: &str) -> usize {
     table.lines().filter(stands).count()
 }
 
-/// Waits for a moment without a call under way, nor a pass after one: the quota is used up for now. Returns
-/// how many calls there were.
+/// Waits for a moment without an in-flight call or a pass after one, when the quota is used up. Returns the number of
+/// calls so far.
 async fn between_calls(load: &Load<'_>) -> usize {
     let mut quiet = (0, Instant::now());
     wait_for("a pause between calls", LOAD, async || {

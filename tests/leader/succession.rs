@@ -1,11 +1,11 @@
-//! One ends, in whatever way, and another goes on.
+//! A leader ends in some way, and another process succeeds it.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_kill_the_standby_goes_on_within_the_lease_and_five_seconds() {
+async fn after_a_kill_the_standby_takes_over_within_the_lease_and_five_seconds() {
     let stage = Stage::enter().await;
-    // Enough that calls are left however late the kill comes.
+    // Enough calls, so that some are left however late the kill comes.
     let load = stage.rig("kill", 240, 40, "2s").await;
     let (mut a, b) = stage.at_work(&load, 60).await;
     a.kill().await;
@@ -20,7 +20,7 @@ async fn after_a_kill_the_standby_goes_on_within_the_lease_and_five_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_clean_stop_the_standby_goes_on_within_two_seconds() {
+async fn after_a_clean_stop_the_standby_takes_over_within_two_seconds() {
     let stage = Stage::enter().await;
     let load = stage.rig("stop", 150, 10, "1s").await;
     let (mut a, b) = stage.at_work(&load, 30).await;
@@ -42,7 +42,7 @@ async fn a_standby_only_reads_while_the_leader_works() {
     let leader = stage.credential(&own);
     let mut a = stage.start_with("a", &own).await;
     stage.leads("a").await;
-    // Of the same account, but each token has an id that the audit log tells.
+    // Both use the same account, but each token has an id that the audit log shows.
     let own = stage.plane.kubeconfig_for(OPERATOR, OPERATOR);
     let standby = stage.credential(&own);
     assert_ne!(leader, standby);
@@ -79,7 +79,7 @@ async fn a_standby_only_reads_while_the_leader_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_cut_off_from_the_api_server_ends_and_the_standby_goes_on() {
+async fn a_leader_cut_off_from_the_api_server_ends_and_the_standby_takes_over() {
     let stage = Stage::enter().await;
     let load = stage.rig("cut", 200, 30, "2s").await;
     let own = stage.plane.kubeconfig_for(OPERATOR, OPERATOR);
@@ -91,7 +91,7 @@ async fn a_leader_cut_off_from_the_api_server_ends_and_the_standby_goes_on() {
     load.delete().await;
     load.called(60, LOAD).await;
     proxy.cut();
-    // One of them for its last events.
+    // One second of this is for its last events.
     let ended = a.ended(SHORT_LEASE + Duration::from_secs(2)).await;
     assert!(!ended.success());
     let log = a.log().join("\n");
@@ -108,7 +108,7 @@ async fn a_leader_cut_off_from_the_api_server_ends_and_the_standby_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_under_load_loses_nothing_and_overdraws_nothing() {
+async fn a_rolling_restart_under_load_loses_no_deletion_and_keeps_the_quota() {
     let stage = Stage::enter().await;
     let load = stage.rig("roll", 500, 100, "2s").await;
     let mut old = [stage.start("old-0").await, stage.start("old-1").await];
@@ -131,7 +131,7 @@ async fn a_rolling_restart_under_load_loses_nothing_and_overdraws_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_that_is_deleted_is_written_anew_by_its_leader_with_all_that_it_knows() {
+async fn a_deleted_lease_is_written_again_by_its_leader_with_its_full_call_log() {
     let stage = Stage::enter().await;
     let load = stage.rig("unleased", 60, 10, "1s").await;
     let (mut a, b) = stage.at_work(&load, 15).await;
@@ -139,7 +139,7 @@ async fn a_lease_that_is_deleted_is_written_anew_by_its_leader_with_all_that_it_
     stage.leads("a").await;
     load.gone().await;
     let ledger = load.proven(0).await;
-    // Nobody else took it meanwhile, which would have been a login of its own.
+    // No other process took the Lease meanwhile, which would have made a login of its own.
     assert_eq!((logins(&ledger), late(&ledger).len()), (1, 0));
     assert_eq!(stage.holder().await, "a");
 
@@ -152,11 +152,11 @@ async fn a_lease_that_is_deleted_is_written_anew_by_its_leader_with_all_that_it_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_keeps_a_lease_that_others_edit_and_ends_where_it_was_given_to_another() {
+async fn a_leader_keeps_a_lease_that_others_edit_and_ends_when_it_names_another_holder() {
     let stage = Stage::enter().await;
     let load = stage.rig("edited", 60, 10, "1s").await;
     let (mut a, b) = stage.at_work(&load, 15).await;
-    // No renewal replaces what it hasn't seen.
+    // No renewal overwrites changes that it hasn't seen.
     let patch = |change: Value| {
         let change = change.to_string();
         stage
@@ -181,7 +181,7 @@ async fn a_leader_keeps_a_lease_that_others_edit_and_ends_where_it_was_given_to_
     assert!(!ended.success());
     let log = a.log().join("\n");
     assert!(log.contains("lost: another process holds it"), "{log}");
-    // Nobody renews it for somebody, so it runs out.
+    // Nobody renews the Lease for that holder, so it expires.
     stage.leads("b").await;
     load.gone().await;
     load.proven(20).await;

@@ -1,9 +1,9 @@
-//! How far a body is read.
+//! The size limit of bodies.
 
 use super::*;
 
 #[tokio::test]
-async fn a_body_is_read_to_its_bound_and_no_further() {
+async fn a_body_is_read_up_to_its_limit_and_no_further() {
     let sized = |bytes: usize| format!("{{\"x\":\"{}\"}}", "y".repeat(bytes - 8));
     let fits = ResponseTemplate::new(200).set_body_string(sized(64 * 1024));
     assert_eq!(delete(&answering(fits).await.1).await.as_str(), "Unproven");
@@ -35,7 +35,7 @@ async fn a_body_is_read_to_its_bound_and_no_further() {
 }
 
 #[tokio::test]
-async fn a_packed_body_is_bounded_by_what_it_unpacks_to() {
+async fn the_limit_of_a_compressed_body_applies_to_its_uncompressed_size() {
     let packed = |bytes: Vec<u8>| {
         ResponseTemplate::new(403)
             .insert_header("content-encoding", "gzip")
@@ -60,7 +60,7 @@ async fn a_packed_body_is_bounded_by_what_it_unpacks_to() {
 }
 
 #[tokio::test]
-async fn an_endless_body_is_dropped_at_the_bound() {
+async fn an_endless_body_is_dropped_at_the_limit() {
     let ca = Ca::new();
     let (stopped, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let (address, _) = raw(&ca, move |mut stream| {
@@ -78,12 +78,12 @@ async fn an_endless_body_is_dropped_at_the_bound() {
     .await;
     let answer = delete(&connect(address, &ca.trusted())).await;
     assert_eq!(answer.as_str(), "Unproven");
-    // What the line's own buffers hold comes on top of the bound.
+    // The buffers of the connection come on top of the limit.
     assert!(seen.recv().await.unwrap() < 32 * 1024 * 1024);
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_ends_with_the_time_out() {
+async fn a_slow_body_ends_with_the_time_limit() {
     let ca = Ca::new();
     let (address, _) = raw(&ca, |mut stream| async move {
         let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
@@ -101,7 +101,7 @@ async fn a_body_that_trickles_ends_with_the_time_out() {
 }
 
 #[tokio::test]
-async fn a_cut_body_leaves_it_unknown_even_under_a_200() {
+async fn a_broken_body_leaves_the_outcome_unknown_even_with_a_200() {
     let ca = Ca::new();
     let (address, requests) = raw(&ca, |mut stream| async move {
         let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{}";

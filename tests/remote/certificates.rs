@@ -1,20 +1,20 @@
-//! Whose certificates are trusted: those that a trusted one issued, and trusted ones themselves.
+//! Trusted certificates: those that a trusted certificate issued, and trusted ones themselves.
 
 use rcgen::{DnType, ExtendedKeyUsagePurpose, SanType, date_time_ymd};
 
 use super::*;
 
-/// What a certificate is made wrong by.
+/// Makes a certificate invalid.
 type Maker<'a> = Box<dyn Fn(&mut CertificateParams) + 'a>;
 
-/// A certificate and its key, made by nobody but itself.
+/// A self-signed certificate and its key.
 struct Own {
     pem: String,
     key: KeyPair,
     params: CertificateParams,
 }
 
-/// For 127.0.0.1, as `change` leaves it.
+/// A self-signed certificate for 127.0.0.1, changed by `change`.
 fn own(change: impl FnOnce(&mut CertificateParams)) -> Own {
     let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     change(&mut params);
@@ -23,7 +23,7 @@ fn own(change: impl FnOnce(&mut CertificateParams)) -> Own {
     Own { pem, key, params }
 }
 
-/// As `openssl req -x509` makes them.
+/// A CA certificate, as `openssl req -x509` creates one.
 fn ca_true(params: &mut CertificateParams) {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
 }
@@ -33,7 +33,7 @@ impl Own {
         acceptor(&self.pem, &self.key, version)
     }
 
-    /// A certificate for 127.0.0.1 that this one has signed, and its key.
+    /// A certificate for 127.0.0.1 issued by this one, and its key.
     fn issue(&self) -> (String, KeyPair) {
         let issuer = rcgen::Issuer::from_params(&self.params, &self.key);
         let key = KeyPair::generate().unwrap();
@@ -62,7 +62,7 @@ fn trusting(pem: &str) -> TlsSettings {
     }
 }
 
-/// What a delete finds there, and what is said of it.
+/// The TLS failure of a delete, and its description.
 async fn finds(acceptor: TlsAcceptor, tls: &TlsSettings) -> Result<(), (Trouble, String)> {
     let (mock, address) = mock(acceptor).await;
     Mock::given(any())
@@ -88,7 +88,7 @@ fn fault(found: &Result<(), (Trouble, String)>) -> CertificateFault {
 }
 
 #[tokio::test]
-async fn a_self_signed_server_certificate_is_trusted_where_it_is_itself_pinned() {
+async fn a_self_signed_server_certificate_is_trusted_where_it_is_pinned() {
     for version in [&TLS12, &TLS13] {
         for own in [own(ca_true), own(|_| {})] {
             assert_eq!(
@@ -97,7 +97,7 @@ async fn a_self_signed_server_certificate_is_trusted_where_it_is_itself_pinned()
             );
         }
     }
-    // Beside others, and where somebody else issued it.
+    // Together with another certificate, and issued by another CA.
     let (ours, stranger) = (own(ca_true), own(ca_true));
     let both = format!("{}{}", stranger.pem, ours.pem);
     assert_eq!(finds(ours.acceptor(&TLS13), &trusting(&both)).await, Ok(()));
@@ -107,11 +107,11 @@ async fn a_self_signed_server_certificate_is_trusted_where_it_is_itself_pinned()
 }
 
 #[tokio::test]
-async fn a_pinned_certificate_vouches_for_no_other_but_as_a_ca() {
+async fn a_pinned_certificate_makes_others_trusted_only_as_a_ca() {
     let (pinned, twin) = (own(ca_true), own(ca_true));
     let found = finds(twin.acceptor(&TLS13), &trusting(&pinned.pem)).await;
     assert_eq!(fault(&found), CertificateFault::Ca, "of the same names");
-    // A CA issues, as ever; a certificate that is none doesn't.
+    // A CA certificate may issue others; another certificate may not.
     let (leaf, key) = pinned.issue();
     let found = finds(acceptor(&leaf, &key, &TLS13), &trusting(&pinned.pem)).await;
     assert_eq!(found, Ok(()));
@@ -120,7 +120,7 @@ async fn a_pinned_certificate_vouches_for_no_other_but_as_a_ca() {
         let found = finds(acceptor(&below, &key, &TLS13), &trusting(&leaf.pem)).await;
         assert_eq!(fault(&found), CertificateFault::Issuer);
     }
-    // The certificate of a CA is no server's only because its issuer is trusted.
+    // A CA certificate isn't a server's certificate just because its issuer is trusted.
     let ca = own(ca_true);
     let issuer = rcgen::Issuer::from_params(&ca.params, &ca.key);
     let below = own(ca_true);
@@ -134,7 +134,7 @@ async fn a_pinned_certificate_vouches_for_no_other_but_as_a_ca() {
 
 #[tokio::test]
 async fn a_pinned_certificate_is_checked_for_its_key() {
-    // The certificate of one, shown by a server with the key of another.
+    // A server presents the certificate of one with the key of another.
     let (pinned, other) = (own(ca_true), own(ca_true));
     for version in [&TLS12, &TLS13] {
         let chain = CertificateDer::from_pem_slice(pinned.pem.as_bytes()).unwrap();
@@ -153,7 +153,7 @@ async fn a_pinned_certificate_is_checked_for_its_key() {
 }
 
 #[tokio::test]
-async fn names_times_and_purpose_of_a_pinned_certificate_are_checked_and_each_has_its_sentence() {
+async fn names_validity_and_purpose_of_a_pinned_certificate_are_checked_with_a_message_each() {
     let past = |params: &mut CertificateParams| {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2021, 2, 3);
@@ -222,7 +222,7 @@ async fn names_times_and_purpose_of_a_pinned_certificate_are_checked_and_each_ha
             let message = found.unwrap_err().1;
             assert!(message.contains(said), "{message} lacks {said}");
         }
-        // The same of one that a CA issued.
+        // The same certificate issued by a CA.
         let ca = own(ca_true);
         let issuer = rcgen::Issuer::from_params(&ca.params, &ca.key);
         let leaf = own(change);
@@ -235,7 +235,7 @@ async fn names_times_and_purpose_of_a_pinned_certificate_are_checked_and_each_ha
 }
 
 #[tokio::test]
-async fn every_certificate_of_a_joined_or_marked_bundle_counts_and_their_number_is_known() {
+async fn all_certificates_of_a_joined_or_commented_bundle_count_and_are_counted() {
     let cas = [own(ca_true), own(ca_true), own(ca_true)];
     let joined: String = cas.iter().map(|ca| ca.pem.trim()).collect();
     let marked: String = cas.iter().flat_map(|ca| ["\u{feff}", &ca.pem]).collect();

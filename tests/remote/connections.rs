@@ -1,4 +1,4 @@
-//! Connections that break or are never made, and whom they trust.
+//! Broken and failed connections, and their trust.
 
 use super::*;
 
@@ -41,7 +41,7 @@ async fn a_reused_connection_that_dies_under_a_request_is_lost_and_the_request_n
 }
 
 #[tokio::test]
-async fn no_answer_within_the_time_out_is_told_apart_from_no_connection() {
+async fn a_missing_answer_differs_from_a_missing_connection() {
     let ca = Ca::new();
     let (silent, requests) = raw(&ca, |mut stream| async move {
         let _ = stream.read_u8().await;
@@ -51,7 +51,7 @@ async fn no_answer_within_the_time_out_is_told_apart_from_no_connection() {
     assert_eq!(trouble(&answer), Trouble::TimedOut);
     assert_eq!(requests.load(Ordering::SeqCst), 1);
 
-    // A listener that never accepts: TCP stands, TLS never does.
+    // A listener that never accepts: TCP connects, but the TLS handshake never completes.
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let timeouts = Timeouts {
         connect: Duration::from_millis(300),
@@ -67,14 +67,14 @@ async fn no_answer_within_the_time_out_is_told_apart_from_no_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_is_told_as_that() {
+async fn a_server_without_tls_is_reported_as_such() {
     let plain = MockServer::start().await;
     let answer = delete(&connect(*plain.address(), &Ca::new().trusted())).await;
     assert_eq!(trouble(&answer), Trouble::TlsMismatch(TlsFault::NotTls));
     assert!(plain.received_requests().await.unwrap().is_empty());
 }
 
-/// What a delete finds at a mock platform with the given certificate, and how many requests came.
+/// The result of a delete at a mock platform with the given certificate, and the number of requests that arrived.
 async fn meets(acceptor: TlsAcceptor, tls: &TlsSettings) -> (Answer, usize) {
     let (mock, address) = mock(acceptor).await;
     Mock::given(any())
@@ -141,7 +141,7 @@ async fn the_certificate_must_carry_the_configured_name_instead_of_the_host() {
 }
 
 #[tokio::test]
-async fn a_demanded_client_certificate_is_shown_and_its_lack_or_refusal_named() {
+async fn a_demanded_client_certificate_is_presented_and_its_absence_or_refusal_named() {
     let (ca, clients, stranger) = (Ca::new(), Ca::new(), Ca::new());
     let showing = |by: &Ca| {
         let (chain, key) = by.issue("operator");

@@ -1,4 +1,4 @@
-//! Handshakes that fail: what is wrong is told apart, and what a person has to mend from what passes.
+//! Failing handshakes: each cause is recognised, and permanent failures are distinguished from transient ones.
 
 use rcgen::date_time_ymd;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -30,8 +30,10 @@ async fn found(address: SocketAddr, tls: &TlsSettings) -> (Trouble, String) {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_or_without_a_version_or_cipher_of_ours_is_told_by_what_is_missing() {
-    // A server hello of TLS 1.0 with a cipher of its time: record, handshake, version, random, session, cipher, compression.
+async fn a_server_without_tls_or_without_a_common_version_or_cipher_is_reported_by_what_is_missing()
+{
+    // A TLS 1.0 server hello with a cipher of its time: record, handshake, version, random, session, cipher,
+    // compression.
     const OLD: &[u8] = &[
         0x16, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
         1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0x2f, 0,
@@ -70,7 +72,7 @@ async fn a_server_without_tls_or_without_a_version_or_cipher_of_ours_is_told_by_
             Some(TlsFault::Name),
             "unrecognized_name",
         ),
-        // Passes by itself: an internal error.
+        // A transient failure: an internal error.
         (&[0x15, 3, 3, 0, 2, 2, 80], None, "no connection"),
     ];
     for (bytes, fault, said) in rows {
@@ -80,7 +82,7 @@ async fn a_server_without_tls_or_without_a_version_or_cipher_of_ours_is_told_by_
         assert_eq!(trouble.needs_person(), fault.is_some());
         assert!(message.contains(said), "{message} lacks {said}");
     }
-    // A server that closes says nothing that would last.
+    // A server that closes the connection proves no permanent failure.
     let (trouble, _) = found(answering_with(b"").await, &tls).await;
     assert_eq!(trouble, Trouble::NotConnected);
 }
@@ -92,11 +94,11 @@ async fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn real_servers_with_old_versions_or_ciphers_are_told_apart() {
+async fn real_servers_with_old_versions_or_ciphers_are_distinguished() {
     let openssl = |arguments: &[&str]| {
         let mut command = tokio::process::Command::new("openssl");
         command.args(arguments).kill_on_drop(true);
-        // It ends with the input.
+        // The process ends at the end of its input.
         command.stdin(std::process::Stdio::piped());
         command.stdout(std::process::Stdio::null());
         command.stderr(std::process::Stdio::null());
@@ -139,7 +141,7 @@ async fn real_servers_with_old_versions_or_ciphers_are_told_apart() {
     }
 }
 
-/// Serves nobody under another name than its own.
+/// Serves only clients that request its own name.
 #[derive(Debug)]
 struct OnlyUnder(&'static str, Arc<rustls::sign::CertifiedKey>);
 
@@ -150,7 +152,7 @@ impl ResolvesServerCert for OnlyUnder {
 }
 
 #[tokio::test]
-async fn the_configured_name_is_what_the_server_is_asked_for_and_the_host_stays_the_endpoints() {
+async fn the_configured_name_is_requested_and_the_host_header_stays_the_endpoints() {
     let ca = Ca::new();
     let (chain, key) = ca.issue("iot.example.com");
     let chain = CertificateDer::pem_slice_iter(&chain)
@@ -190,7 +192,7 @@ async fn the_configured_name_is_what_the_server_is_asked_for_and_the_host_stays_
 }
 
 #[tokio::test]
-async fn an_expired_or_early_client_certificate_is_told_with_its_day() {
+async fn an_expired_or_early_client_certificate_is_reported_with_its_date() {
     let (ca, clients) = (Ca::new(), Ca::new());
     let showing = |from: i32, to: i32| {
         let key = KeyPair::generate().unwrap();

@@ -1,5 +1,5 @@
-//! The contract of the HTTP client: what it sends, how far it reads, whom it trusts, and what it
-//! makes of every way in which no answer comes. Always over real TLS.
+//! The contract of the HTTP client: its requests, its size limits, its trust, and its handling of every missing answer.
+//! Always over real TLS.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bodies;
@@ -42,7 +42,7 @@ const SECRET: &str = "hunter2&=+ü";
 const TOKEN: &str = "0123456789abcdef";
 const CATEGORY: &str = "/iodm/northbound/v1.5.0/category";
 
-/// A certificate authority of this test.
+/// The certificate authority of a test.
 struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
@@ -56,7 +56,7 @@ impl Ca {
         self.0.pem().into_bytes()
     }
 
-    /// A chain and its key for `name`.
+    /// A certificate chain for `name`, and its key.
     fn issue(&self, name: &str) -> (Vec<u8>, Vec<u8>) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -67,7 +67,7 @@ impl Ca {
         )
     }
 
-    /// How clients trust this authority.
+    /// The TLS settings of clients that trust this CA.
     fn trusted(&self) -> TlsSettings {
         TlsSettings {
             ca: Some(self.pem()),
@@ -75,7 +75,7 @@ impl Ca {
         }
     }
 
-    /// A server of this authority that carries `name`, and demands certificates of `clients`.
+    /// A server with a certificate of this CA for `name`, which demands client certificates of `clients`.
     fn server(
         &self,
         name: &str,
@@ -110,7 +110,7 @@ impl Ca {
     }
 }
 
-/// Serves each TLS connection with `serve`; its handshake failures are sent out before it closes.
+/// Serves each TLS connection with `serve`. Handshake failures are sent before the connection closes.
 async fn serve<S, F>(acceptor: TlsAcceptor, serve: S) -> SocketAddr
 where
     S: Fn(TlsStream<TcpStream>) -> F + Clone + Send + 'static,
@@ -125,7 +125,7 @@ where
             tokio::spawn(async move {
                 match acceptor.accept(tcp).into_fallible().await {
                     Ok(stream) => serve(stream).await,
-                    // Closing with unread bytes would reset the line, and the alert with it.
+                    // Closing with unread bytes would reset the connection and lose the alert.
                     Err((_, mut tcp)) => {
                         let _ = tcp.shutdown().await;
                         let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
@@ -149,7 +149,7 @@ async fn mock(acceptor: TlsAcceptor) -> (MockServer, SocketAddr) {
     (mock, address)
 }
 
-/// A server that reads the head of one request per connection, counts it, and goes on with `reply`.
+/// A server that reads the head of one request per connection, counts it, and continues with `reply`.
 async fn raw<S, F>(ca: &Ca, reply: S) -> (SocketAddr, Arc<AtomicUsize>)
 where
     S: Fn(TlsStream<TcpStream>) -> F + Clone + Send + 'static,
@@ -182,7 +182,7 @@ fn within(address: SocketAddr, tls: &TlsSettings, timeouts: Timeouts) -> Connect
     Connection::new(&endpoint, tls, timeouts).unwrap()
 }
 
-/// Long enough for a busy machine to connect and send, short enough to wait for.
+/// Long enough for a busy machine to connect and send, short enough for a test.
 fn hurried() -> Timeouts {
     Timeouts {
         total: Duration::from_secs(3),
@@ -231,7 +231,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A mock platform that gives one answer to everything, and a connection to it.
+/// A mock platform that gives the same answer to every request, and a connection to it.
 async fn answering(answer: ResponseTemplate) -> (MockServer, Connection) {
     let ca = Ca::new();
     let (mock, address) = mock(ca.server("127.0.0.1", None, &[&TLS13])).await;

@@ -1,4 +1,4 @@
-//! What is sent, and what is made of a whole answer.
+//! The requests of the client, and its handling of complete answers.
 
 use super::*;
 
@@ -102,7 +102,7 @@ async fn every_other_call_names_the_application_and_carries_the_token() {
 }
 
 #[tokio::test]
-async fn answers_come_through_with_status_code_and_text() {
+async fn answers_keep_status_code_and_message() {
     let body = r#"{"error_code":"123002","error_desc":"Device or package file not found."}"#;
     let (_mock, connection) =
         answering(ResponseTemplate::new(404).set_body_raw(body, "application/json")).await;
@@ -128,7 +128,7 @@ async fn answers_come_through_with_status_code_and_text() {
 }
 
 #[tokio::test]
-async fn a_200_that_lacks_what_the_call_was_for_is_unexpected() {
+async fn a_200_without_the_result_of_the_call_is_unexpected() {
     let (_mock, connection) =
         answering(ResponseTemplate::new(200).set_body_json(serde_json::json!({}))).await;
     let login = connection.login(&app(), &secret()).await.unwrap_err();
@@ -166,7 +166,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_token_that_no_header_can_carry_is_refused_without_a_call() {
+async fn a_token_that_fits_into_no_header_is_refused_without_a_call() {
     let (mock, connection) = answering(ResponseTemplate::new(200)).await;
     let answer = connection
         .delete(

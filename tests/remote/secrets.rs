@@ -12,13 +12,12 @@ async fn no_debug_text_shows_a_secret() {
     let deleted = delete(&echoing).await;
     let refused = echoing.login(&app(), &secret()).await;
     assert!(!format!("{login:?} {connection:?} {deleted:?}").contains(TOKEN));
-    // The secret of the login neither, to whatever call the platform repeats it.
+    // The secret of the login isn't shown either, whichever answer repeats it.
     assert!(!format!("{connection:?} {refused:?} {deleted:?}").contains(SECRET));
 }
 
 #[tokio::test]
-async fn what_stands_in_the_secret_beside_the_login_or_stood_there_before_is_hidden_in_each_answer()
-{
+async fn other_and_earlier_values_of_the_secret_are_hidden_in_each_answer() {
     let before: Vec<String> = (0..9)
         .map(|number| format!("unused-token-{number}"))
         .collect();

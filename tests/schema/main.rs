@@ -1,5 +1,5 @@
-//! What users may write, as the real API server and kubectl see it: every mistake is refused with a sentence that names
-//! the field and what is allowed.
+//! Validation of user input by the real API server and kubectl: every mistake is refused with a sentence that names the
+//! field and the allowed values.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use version_package_operator::api::outcome::Outcome;
 use version_package_operator::api::platform::PlatformReason;
 use version_package_operator::api::reason::Reason;
 
-/// A control plane that serves both kinds, which said nothing when they were applied.
+/// A control plane that serves both kinds; applying them gave no warnings.
 fn plane() -> &'static Plane {
     static SERVED: LazyLock<&Plane> = LazyLock::new(|| {
         let plane = Plane::shared();
@@ -55,10 +55,10 @@ fn platform() -> Value {
     })
 }
 
-/// Marks a field that is to be left out.
+/// The marker of a field to be left out.
 const ABSENT: &str = "(absent)";
 
-/// The object with one field of its spec set, or with `ABSENT` taken away.
+/// The object with one field of its spec set, or removed with `ABSENT`.
 fn with(mut object: Value, field: &str, value: &Value) -> Value {
     let (last, path) = field
         .rsplit_once('.')
@@ -75,11 +75,11 @@ fn with(mut object: Value, field: &str, value: &Value) -> Value {
     object
 }
 
-/// Asks the server what it thinks of an object, and leaves nothing there.
+/// A dry run on the server, which stores nothing.
 const CREATE: [&str; 4] = ["create", "--dry-run=server", "-f", "-"];
 
 #[test]
-fn every_good_form_of_a_field_is_accepted() {
+fn every_valid_form_of_a_field_is_accepted() {
     let good = [
         ("fileId", json!("...")),
         ("fileId", json!("A-z_0.9~")),
@@ -122,7 +122,7 @@ fn every_good_form_of_a_field_is_accepted() {
 }
 
 #[test]
-fn what_is_left_out_gets_the_documented_default() {
+fn missing_fields_get_the_documented_defaults() {
     let namespace = plane().namespace("defaults");
     let read = |kind: &str, name: &str| -> Value {
         let said = plane().kubectl(&["get", kind, name, "-n", &namespace, "-o", "json"]);
@@ -132,7 +132,7 @@ fn what_is_left_out_gets_the_documented_default() {
     let object = read("vp", "a");
     assert_eq!(object["spec"]["lifecycle"], "Active");
     assert_eq!(object["spec"]["deletionPolicy"], "Delete");
-    // Without it, Git tools take an object that nobody looked at for finished.
+    // Without this default, Git tools take a new object for finished.
     assert_eq!(object["status"], json!({"observedGeneration": -1}));
     apply(&namespace, "p", platform());
     let platform = read("plat", "p");
@@ -204,7 +204,7 @@ fn a_retired_object_cant_go_back_once_its_package_is_gone() {
     ] {
         patch_spec(&namespace, &allowed).expect_ok();
     }
-    // The status itself may be written on, the outcome included.
+    // The status itself stays writable, including the outcome.
     patch_status(
         &namespace,
         "vp",
@@ -275,7 +275,7 @@ fn objects_are_found_by_package_and_by_phase() {
     assert_eq!(selected("spec.fileId=one,status.phase=Gone"), ["c"]);
 }
 
-/// The server publishes a schema some time after it serves the kind.
+/// The time limit for the schema: the server publishes it some time after it serves the kind.
 const PUBLISHED: Duration = Duration::from_secs(60);
 
 fn named(namespace: &str, name: &str, mut object: Value) -> Value {

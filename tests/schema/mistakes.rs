@@ -1,8 +1,8 @@
-//! Every mistake, and the words with which it is refused.
+//! Every mistake, and the message of its refusal.
 
 use super::*;
 
-/// Field, bad value, what the refusal must say beside the field.
+/// A field, an invalid value, and the text that the refusal must contain besides the field.
 type Mistakes = Vec<(&'static str, Value, &'static str)>;
 
 fn version_package_mistakes() -> Mistakes {

@@ -1,4 +1,4 @@
-//! Every status that can be written, and what kubectl says of the fields.
+//! Every status that can be written, and kubectl's description of the fields.
 
 use super::*;
 
@@ -36,7 +36,7 @@ async fn kubectl_explain_describes_every_field() {
             PUBLISHED,
             async || {
                 let text = plane().kubectl(&["explain", path]).stdout;
-                // Its lines are wrapped.
+                // kubectl wraps the lines.
                 text.split_whitespace()
                     .collect::<Vec<_>>()
                     .join(" ")

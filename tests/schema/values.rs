@@ -1,5 +1,5 @@
-//! Whatever the rules of the schema accept can be read and means what is written: random values on the real API
-//! server, read as the operator reads them.
+//! Every value that the schema accepts can be parsed and keeps its meaning: random values on the real API server,
+//! parsed as the operator parses them.
 
 mod places;
 
@@ -14,10 +14,10 @@ use version_package_operator::api::version_package::VersionPackageSpec;
 
 use super::*;
 
-/// So many random values of each field.
+/// The number of random values for each field.
 const SAMPLES: usize = 40;
 
-/// What the API server would store of the object, or that it refuses it.
+/// The object as the API server would store it; `None` where it refuses the object.
 async fn stored(object: Value) -> Option<Value> {
     let kind = object["kind"].as_str().unwrap().to_owned();
     let kind = GroupVersionKind::gvk("iodm.dev", "v1alpha1", &kind);
@@ -39,7 +39,8 @@ async fn stored(object: Value) -> Option<Value> {
     }
 }
 
-/// Tries `values` in one field: at least `few` of them are accepted, and `read` finds each to be what is written.
+/// Tries `values` in one field: the server must accept at least `few`, and `read` must parse each with its written
+/// meaning.
 async fn all_mean_what_is_written(
     object: Value,
     field: &str,
@@ -62,7 +63,7 @@ fn one_of<'a>(rng: &mut Rng, of: &[&'a str]) -> &'a str {
     of[rng.usize(..of.len())]
 }
 
-/// Some of `pieces` in a row, and once in a while something that doesn't belong there.
+/// Random rows of `pieces`, with an occasional invalid piece.
 fn rows(rng: &mut Rng, pieces: &[&str], most: usize) -> Vec<Value> {
     const ODD: [&str; 12] = [
         " ", "\n", "\u{0}", "ü", "%", "\\", "'", "\u{663}", "-", "+", ".", "",
@@ -86,7 +87,7 @@ fn texts(values: &[&str]) -> Vec<Value> {
     values.iter().map(|value| json!(value)).collect()
 }
 
-/// The sum that a person would make of it.
+/// The sum of the parts, computed independently.
 fn added_up(text: &str) -> Span {
     let mut sum = 0;
     let mut number = 0;
@@ -108,7 +109,7 @@ fn added_up(text: &str) -> Span {
 }
 
 #[tokio::test]
-async fn spans_of_time_mean_what_is_written() {
+async fn durations_mean_what_is_written() {
     let mut rng = Rng::with_seed(19);
     let pieces = [
         "0", "1", "5", "30", "60", "00", "s", "m", "h", "5s", "1m", "1h", "ms", "d",
@@ -198,7 +199,7 @@ async fn times_mean_what_is_written_and_the_last_ones_never() {
         match spec.retire_after {
             None => assert!(text.starts_with("9999-12-3"), "{text} was taken for never"),
             Some(at) => {
-                // The whole seconds, by another reader.
+                // The whole seconds, by another parser.
                 let (date, rest) = text.split_at(19);
                 let date: jiff::civil::DateTime = date.parse().unwrap();
                 let zone = rest.trim_start_matches(|c: char| !matches!(c, 'Z' | '+' | '-'));
@@ -213,7 +214,7 @@ async fn times_mean_what_is_written_and_the_last_ones_never() {
                 };
                 let offset = jiff::tz::Offset::from_seconds(seconds).unwrap();
                 let meant = offset.to_timestamp(date).unwrap();
-                // Before 1970, too, a fraction goes forward.
+                // Before 1970 a fraction also goes forward.
                 let whole = at.0.as_nanosecond().div_euclid(1_000_000_000);
                 assert_eq!(whole, i128::from(meant.as_second()), "{text}");
             }
@@ -263,7 +264,7 @@ async fn file_ids_and_names_mean_what_is_written() {
 }
 
 #[tokio::test]
-async fn what_is_expected_and_the_names_of_secrets_mean_what_is_written() {
+async fn expectations_and_secret_names_mean_what_is_written() {
     let mut rng = Rng::with_seed(19);
     let pieces = ["a", "Z", "0", "-", ".", " ", "\u{7}", "é", "名"];
     for field in [

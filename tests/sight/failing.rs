@@ -1,4 +1,4 @@
-//! Watches that fail while nothing is in flight, definitions that are gone, and a Lease that can't be had.
+//! Failing watches without calls in flight, missing definitions, and a Lease that can't be taken.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::support::{
     Layout, OPERATOR, Operator, Plane, Rig, SOON, install_crypto, ready, start_operator, wait_for,
 };
 
-/// Takes verbs of a resource out of an installed role.
+/// Removes verbs of a resource from an installed role.
 fn take_away(plane: &Plane, role: &[&str], resource: &str, verbs: &[&str]) {
     let mut get = vec!["get"];
     get.extend(role);
@@ -45,7 +45,7 @@ async fn unready(operator: &Operator, words: &str) {
 }
 
 #[tokio::test]
-async fn a_watch_that_fails_while_nothing_is_in_flight_is_told_of() {
+async fn a_failing_watch_is_reported_even_without_calls_in_flight() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "failing", Layout::default()).await;
@@ -71,7 +71,7 @@ async fn a_watch_that_fails_while_nothing_is_in_flight_is_told_of() {
 }
 
 #[tokio::test]
-async fn without_its_definitions_and_without_a_lease_it_is_not_ready_and_says_why() {
+async fn without_definitions_or_a_lease_the_operator_is_unready_and_says_why() {
     let plane = Plane::start();
     plane.install();
     let get = ["role", OPERATOR, "-n", OPERATOR];
@@ -103,7 +103,7 @@ async fn without_its_definitions_and_without_a_lease_it_is_not_ready_and_says_wh
     }
     plane.install_crds();
     operator.ready().await;
-    // It goes on as ever.
+    // The operator works as before.
     let rig = Rig::on(&plane, "anew", Layout::default()).await;
     rig.active(&[("a", "package-00001")]).await;
     rig.delete("a");

@@ -1,4 +1,4 @@
-//! Definitions that lose fields under a running operator.
+//! Definitions that lose fields while the operator runs.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::support::{
     Layout, OPERATOR, Operator, Plane, Rig, SOON, install_crypto, ready, start_operator, wait_for,
 };
 
-/// Where the properties of the spec and of the status stand in a definition.
+/// The path of the properties of spec and status in a definition.
 const PROPERTIES: &str = "/spec/versions/0/schema/openAPIV3Schema/properties";
 
-/// Serves a definition with another schema.
+/// Serves a definition with a changed schema.
 fn serve(plane: &Plane, definition: &str, change: impl Fn(&mut Value)) {
     let text = std::fs::read_to_string(format!("crds/{definition}.iodm.dev.yaml")).unwrap();
     let mut definition: Value = serde_saphyr::from_str(&text).unwrap();
@@ -22,7 +22,7 @@ fn serve(plane: &Plane, definition: &str, change: impl Fn(&mut Value)) {
         .expect_ok();
 }
 
-/// Serves it without a field of `part`.
+/// Serves a definition without a field of `part`.
 fn without(plane: &Plane, definition: &str, part: &str, field: &str) {
     serve(plane, definition, |properties| {
         let fields = &mut properties[part]["properties"];
@@ -34,7 +34,7 @@ fn whole(plane: &Plane, definition: &str) {
     serve(plane, definition, |_| {});
 }
 
-/// Waits until the operator says that it isn't ready because of a field.
+/// Waits until the operator is unready because of a field.
 async fn unready(operator: &Operator, field: &str) {
     wait_for("the operator to be unready", SOON, async || {
         install_crypto();
@@ -46,7 +46,7 @@ async fn unready(operator: &Operator, field: &str) {
     .await;
 }
 
-/// A Platform that deletes nothing, as long as its mode stands.
+/// A Platform in mode Observe, which deletes nothing.
 async fn observing(plane: &Plane) -> Rig<'_> {
     let layout = Layout {
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "mode": "Observe"}),
@@ -55,7 +55,7 @@ async fn observing(plane: &Plane) -> Rig<'_> {
     Rig::on(plane, "observing", layout).await
 }
 
-/// Applies an object that keeps its package, and waits until it is accepted.
+/// Applies an object with `Retain`, and waits until it is accepted.
 async fn retained(rig: &Rig<'_>, name: &str, file: &str) -> Value {
     let retained = rig.manifest(name, file, &json!({"deletionPolicy": "Retain"}));
     rig.plane.apply(&retained.to_string()).expect_ok();
@@ -71,7 +71,7 @@ async fn calls(rig: &Rig<'_>) -> usize {
 }
 
 #[tokio::test]
-async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
+async fn a_package_stays_whose_retain_was_lost_while_the_operator_ran() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "retain", Layout::default()).await;
@@ -89,7 +89,7 @@ async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
     }
 
     without(&plane, "versionpackages", "spec", "deletionPolicy");
-    // Its own deletion is what stores the loss.
+    // The deletion of the object stores the loss.
     rig.delete_all(&["kept", "confirmed", "edited"]);
     unready(&operator, ".spec.deletionPolicy").await;
     let page = operator.admin_page("/metrics").await.unwrap();
@@ -118,7 +118,7 @@ async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
         "{message}"
     );
     operator.ready().await;
-    // A retry confirms nothing, and neither does another process.
+    // Neither a retry nor another process confirms anything.
     rig.annotate("vp/kept", "requested-at", Some("now"));
     for name in ["confirmed", "edited"] {
         rig.reason(name, "FieldsLost").await;
@@ -144,7 +144,7 @@ async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
     assert_eq!(rig.deletes("package-00002").await.len(), 1);
     rig.patch("vp/edited", &json!({"spec": {"deletionPolicy": "Retain"}}));
     rig.gone("edited").await;
-    // What nobody wrote meanwhile is as it was.
+    // An object that nobody wrote meanwhile keeps its fields.
     rig.delete("untouched");
     rig.gone("untouched").await;
     assert_eq!(calls(&rig).await, 1);
@@ -154,7 +154,7 @@ async fn a_package_is_kept_whose_retain_was_lost_under_a_running_operator() {
 }
 
 #[tokio::test]
-async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
+async fn a_lost_expectation_and_a_lost_mode_delete_nothing() {
     let plane = Plane::start();
     plane.install();
     let rig = observing(&plane).await;
@@ -170,7 +170,7 @@ async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
     other.reason("guarded", "Active").await;
     other.active(&[("plain", "package-00002")]).await;
 
-    // Of the Platform nothing is left in the store but what the definition has.
+    // The store holds only the Platform's fields that the definition has.
     without(&plane, "platforms", "spec", "mode");
     unready(&operator, ".spec.mode").await;
     rig.annotate("platform/production", "note", Some("written meanwhile"));
@@ -180,7 +180,7 @@ async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
     whole(&plane, "platforms");
     operator.ready().await;
     let platform = rig.platform_reason("production", "FieldsLost").await;
-    // The operator's own write of its status may have come just after the definition had changed.
+    // The operator's own status write may have come just after the change of the definition.
     let get = [
         "get",
         "platform",
@@ -201,7 +201,7 @@ async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
     rig.platform_reason("production", "Observing").await;
     rig.reason("observed", "WouldDelete").await;
 
-    // The guard of the identity: no field that is filled in tells that it is gone.
+    // The field `expect` has no default, so nothing in the object shows that it is lost.
     other.patch("vp/guarded", &json!({"spec": {"lifecycle": "Active"}}));
     other.reason("guarded", "Active").await;
     without(&plane, "versionpackages", "spec", "expect");
@@ -230,7 +230,7 @@ async fn an_identity_that_was_lost_and_a_mode_that_was_lost_let_nothing_go() {
 }
 
 #[tokio::test]
-async fn what_is_written_after_a_process_started_under_a_loss_is_held_over_each_restart() {
+async fn objects_written_after_a_start_during_a_loss_stay_held_over_restarts() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "late", Layout::default()).await;
@@ -238,7 +238,7 @@ async fn what_is_written_after_a_process_started_under_a_loss_is_held_over_each_
     let mut operator = start_operator(&plane, &[]);
     operator.ready().await;
     let object = retained(&rig, "kept", "package-00001").await;
-    // A word that a person has given about an earlier loss, and left there.
+    // A confirmation of an earlier loss that was left on the object.
     let uid = object["metadata"]["uid"].as_str();
     rig.annotate("vp/kept", "confirm", uid);
     observing.active(&[("observed", "package-00001")]).await;
@@ -287,7 +287,7 @@ async fn what_is_written_after_a_process_started_under_a_loss_is_held_over_each_
     assert_eq!(calls(&observing).await, 0);
 }
 
-/// What stands in the Lease of definitions that lack fields.
+/// The record of definitions that lack fields, in the Lease.
 fn recorded(plane: &Plane) -> String {
     let path = r"jsonpath={.metadata.annotations.iodm\.dev/fields-lost}";
     let lease = "lease/version-package-operator";
@@ -296,7 +296,7 @@ fn recorded(plane: &Plane) -> String {
 }
 
 #[tokio::test]
-async fn a_loss_that_ended_while_no_process_ran_is_known_to_the_next_one() {
+async fn a_loss_that_ended_during_a_downtime_is_known_to_the_next_process() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "between", Layout::default()).await;
@@ -334,7 +334,7 @@ async fn a_loss_that_ended_while_no_process_ran_is_known_to_the_next_one() {
     })
     .await;
     assert_eq!((calls(&rig).await, calls(&observing).await), (0, 0));
-    // What was written before and since is as it was meant.
+    // Objects written before and after the loss keep their meaning.
     rig.active(&[("later", "package-00003")]).await;
     for name in ["untouched", "later"] {
         rig.delete(name);
@@ -344,7 +344,7 @@ async fn a_loss_that_ended_while_no_process_ran_is_known_to_the_next_one() {
     rig.reason("kept", "FieldsLost").await;
 }
 
-/// A policy keeps the statuses of a namespace from being written.
+/// Adds a policy that denies status writes in a namespace.
 fn mute(plane: &Plane, namespace: &str) {
     let space = "kubernetes.io/metadata.name";
     let manifests = json!({"apiVersion": "v1", "kind": "List", "items": [
@@ -370,7 +370,7 @@ fn mute(plane: &Plane, namespace: &str) {
 }
 
 #[tokio::test]
-async fn a_second_loss_forgets_no_doubt_of_the_first_over_a_restart() {
+async fn a_second_loss_keeps_the_doubts_of_the_first_over_a_restart() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "twice", Layout::default()).await;
@@ -392,7 +392,7 @@ async fn a_second_loss_forgets_no_doubt_of_the_first_over_a_restart() {
     })
     .await;
 
-    // Under the first loss the store drops the Retain, and nobody can say so on the object.
+    // Under the first loss the store drops the Retain, and the operator can't report it on the object.
     without(&plane, "versionpackages", "spec", "deletionPolicy");
     unready(&operator, ".spec.deletionPolicy").await;
     rig.annotate("vp/kept", "note", Some("written meanwhile"));
@@ -404,7 +404,7 @@ async fn a_second_loss_forgets_no_doubt_of_the_first_over_a_restart() {
         .await;
     };
     record("\"of\"").await;
-    // Nothing is written under the second one, which outlasts the process.
+    // Nothing is written under the second loss, which lasts longer than the process.
     without(&plane, "versionpackages", "spec", "deletionPolicy");
     unready(&operator, ".spec.deletionPolicy").await;
     operator.terminate().await;

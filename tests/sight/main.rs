@@ -1,5 +1,5 @@
-//! What this operator sees of the cluster, and what it does while it doesn't: odd objects, definitions that lose fields, a
-//! store that was restored, watches that fail.
+//! The operator's view of the cluster, and its behaviour without a reliable one: odd objects, definitions that lose
+//! fields, a restored store, failing watches.
 
 #![allow(
     clippy::unwrap_used,

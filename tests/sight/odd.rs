@@ -1,4 +1,4 @@
-//! Objects with a time that no reader expects, which any writer of one object can set.
+//! Objects with unexpected times, which any writer of an object can set.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{
 
 const OURS: &str = "iodm.dev/v1alpha1";
 
-/// Gives an object a managed field with the last second of the year 9999, and one that is nested deep.
+/// Gives an object a managed field with the last second of the year 9999, and a deeply nested one.
 fn mark(plane: &Plane, namespace: &str, object: &str, api_version: &str) {
     let deep = (0..200).fold(json!({}), |inner, _| json!({"f:a": inner}));
     let entry = json!({
@@ -43,7 +43,7 @@ fn mark(plane: &Plane, namespace: &str, object: &str, api_version: &str) {
     assert!(read.contains("9999-12-31T23:59:59Z"), "{read}");
 }
 
-/// Waits until an object says `reason`, by kubectl: the client of the tests can't read it.
+/// Waits until an object has `reason`, by kubectl: the client of the tests can't decode it.
 async fn says(rig: &Rig<'_>, object: &str, reason: &str) {
     let what = format!("{object} to say {reason}");
     wait_for(&what, SOON, async || {
@@ -54,7 +54,7 @@ async fn says(rig: &Rig<'_>, object: &str, reason: &str) {
     .await;
 }
 
-/// Waits until there is no such object.
+/// Waits until the object is gone.
 async fn gone(rig: &Rig<'_>, object: &str) {
     wait_for(&format!("{object} to go"), SOON, async || {
         let said = rig.kubectl(&["get", object]);
@@ -64,7 +64,7 @@ async fn gone(rig: &Rig<'_>, object: &str) {
 }
 
 #[tokio::test]
-async fn an_odd_time_in_any_object_hides_nothing_and_stops_nobody() {
+async fn an_odd_time_in_any_object_hides_no_object_and_stops_no_other() {
     let plane = Plane::start();
     plane.install();
     let rig = Rig::on(&plane, "odd", Layout::default()).await;
@@ -78,7 +78,7 @@ async fn an_odd_time_in_any_object_hides_nothing_and_stops_nobody() {
     ])
     .await;
 
-    // A running watch sees them: the claim of an odd object counts.
+    // A running watch delivers odd objects: the claim of one counts.
     let claimant = rig.manifest("claimant", "package-00001", &json!({}));
     plane.apply(&claimant.to_string()).expect_ok();
     rig.reason("claimant", "Active").await;
@@ -91,7 +91,7 @@ async fn an_odd_time_in_any_object_hides_nothing_and_stops_nobody() {
     rig.delete("wanted");
     rig.gone("wanted").await;
     assert!(rig.deletes("package-00001").await.is_empty());
-    // What is written is read back from the answer.
+    // The answer to a write is parsed as well.
     mark(&plane, &namespace, "vp/other", OURS);
     rig.retire("other");
     says(&rig, "vp/other", "Deleted").await;
@@ -103,7 +103,7 @@ async fn an_odd_time_in_any_object_hides_nothing_and_stops_nobody() {
 
     let binding = "clusterrolebinding/version-package-operator";
     mark(&plane, &namespace, binding, "rbac.authorization.k8s.io/v1");
-    // A process that starts finds all of them.
+    // A starting process lists all of them.
     for definition in ["versionpackages.iodm.dev", "platforms.iodm.dev"] {
         let definition = format!("crd/{definition}");
         mark(&plane, &namespace, &definition, "apiextensions.k8s.io/v1");

@@ -1,4 +1,4 @@
-//! A store that is put back to what it was: all versions are smaller than those that were seen.
+//! A restored store: all versions are lower than those seen before.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::support::{
     Layout, Plane, Rig, SHORT_LEASE_FLAGS, SOON, ready, start_operator, wait_for,
 };
 
-/// Long enough for a store that is put back meanwhile.
+/// A grace period that is long enough for a restore of the store.
 const GRACE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn after_a_restore_of_the_store_everything_is_listed_anew_and_grace_begins_anew() {
+async fn after_a_restore_of_the_store_everything_is_listed_again_and_grace_periods_restart() {
     let plane = Plane::start();
     plane.install();
     let guard = json!({"maxDeletions": 100, "window": "10m", "gracePeriod": "20s"});
@@ -32,7 +32,7 @@ async fn after_a_restore_of_the_store_everything_is_listed_anew_and_grace_begins
     rig.delete("waits");
     rig.reason("waits", "GracePeriod").await;
     plane.save();
-    // Since then: versions grow, and an object that the restored store knows nothing of.
+    // Changes after the backup: versions grow, and an object is created that the restored store lacks.
     rig.active(&[("unknown", "package-00004")]).await;
     for calls in [101, 102, 103, 104, 100] {
         rig.patch(
@@ -52,7 +52,7 @@ async fn after_a_restore_of_the_store_everything_is_listed_anew_and_grace_begins
             .then_some(())
     })
     .await;
-    // What is changed now is seen at once, although its versions were passed long ago: an emergency stop, and an object.
+    // New changes are seen at once, although their versions were passed long ago: an emergency stop, and an object.
     for (mode, reason) in [("Observe", "Observing"), ("Enforce", "Available")] {
         rig.patch("platform/production", &json!({"spec": {"mode": mode}}));
         rig.platform_reason("production", reason).await;
@@ -72,7 +72,7 @@ async fn after_a_restore_of_the_store_everything_is_listed_anew_and_grace_begins
 }
 
 #[tokio::test]
-async fn a_leader_that_takes_a_lease_which_nobody_renewed_for_long_begins_grace_anew() {
+async fn a_leader_that_takes_a_long_expired_lease_restarts_grace_periods() {
     let plane = Plane::start();
     plane.install();
     let guard = json!({"maxDeletions": 100, "window": "10m", "gracePeriod": "10s"});
@@ -85,7 +85,7 @@ async fn a_leader_that_takes_a_lease_which_nobody_renewed_for_long_begins_grace_
     operator.ready().await;
     rig.active(&[("first", "package-00001"), ("second", "package-00002")])
         .await;
-    // Its grace period has begun, and is over before the next leader comes.
+    // Its grace period has begun, and ends before the next leader takes over.
     let ask = async |name| {
         rig.delete(name);
         rig.reason(name, "GracePeriod").await;

@@ -1,9 +1,9 @@
-//! What stands before the services: the quota, faults, certificates and unknown paths.
+//! The parts in front of the services: quota, faults, certificates and unknown paths.
 
 use super::*;
 
 #[tokio::test]
-async fn the_gateway_throttles_before_it_looks_at_the_token_and_in_its_own_shape() {
+async fn the_gateway_throttles_before_it_checks_the_token_and_in_its_own_shape() {
     let simulator = Simulator::start(&["--quota-calls", "3", "--packages", "5"]).await;
     let client = Client::logged_in(&simulator).await;
     let mut stranger = Client::new(&simulator, "app-1", "secret-1");
@@ -48,7 +48,7 @@ async fn the_gateway_throttles_before_it_looks_at_the_token_and_in_its_own_shape
 }
 
 #[tokio::test]
-async fn a_short_window_lets_calls_in_again_and_the_ledger_shows_no_window_over_the_limit() {
+async fn a_short_window_admits_calls_again_and_the_ledger_shows_no_window_over_the_limit() {
     let flags = [
         "--quota-calls",
         "5",
@@ -177,7 +177,7 @@ async fn each_fault_does_what_its_name_says() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_verified_wherever_one_is_shown() {
+async fn a_presented_client_certificate_is_always_verified() {
     let stranger = Simulator::start(&[]).await;
     for (mode, without) in [("required", false), ("requested", true), ("none", true)] {
         let simulator = Simulator::start(&["--client-cert", mode]).await;

@@ -1,4 +1,4 @@
-//! The simulator as a process of its own, spoken to over TLS as any client would.
+//! The simulator as a process of its own, called over TLS as by any client.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ const CATEGORY: &str = "/iodm/northbound/v1.5.0/category";
 const OPERATIONS: &str = "/iodm/northbound/v1.5.0/operations";
 const JSON: &str = "application/json;charset=UTF-8";
 
-/// A running simulator; it dies with its owner.
+/// A running simulator, which is killed when dropped.
 struct Simulator {
     child: Child,
     base: String,
@@ -36,7 +36,7 @@ struct Simulator {
     dir: TempDir,
 }
 
-/// An answer that was read whole.
+/// A completely read answer.
 struct Answer {
     status: StatusCode,
     content_type: Option<String>,
@@ -49,7 +49,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// Status, shape and code, the three things that tell errors apart.
+    /// Status, shape and code, which identify an error.
     fn error(&self) -> (u16, &'static str, String) {
         let json = self.json();
         let (shape, code) = if json["error_code"].is_string() {
@@ -115,7 +115,7 @@ impl Simulator {
         self.dir.path().join("tls")
     }
 
-    /// Tells it to stop, as a container runtime does, and waits for its end.
+    /// Stops the simulator as a container runtime does, and waits for its end.
     async fn stop(mut self) -> TempDir {
         let pid = self.child.id().unwrap().to_string();
         let told = Instant::now();

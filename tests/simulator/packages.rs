@@ -1,4 +1,4 @@
-//! Packages: deleted, listed, kept, and named by tasks.
+//! Packages: deleted, listed, saved, and named by tasks.
 
 use super::*;
 

@@ -1,9 +1,9 @@
-//! Logins, and which token lives how long.
+//! Logins, and the lifetime of tokens.
 
 use super::*;
 
 #[tokio::test]
-async fn a_login_is_a_form_and_gives_the_five_fields() {
+async fn a_login_is_a_form_and_returns_the_five_fields() {
     let simulator = Simulator::start(&[]).await;
     let mut client = Client::new(&simulator, "app-1", "secret-1");
     let tokens = client.login().await;
@@ -98,7 +98,7 @@ async fn a_token_ends_with_its_lifetime() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_application_is_refused_unless_the_switch_lets_it_in() {
+async fn a_token_of_another_application_is_refused_unless_the_switch_allows_it() {
     let others = [
         "--app-id", "app-1", "--secret", "secret-1", "--app-id", "app-2", "--secret", "secret-2",
     ];
@@ -121,7 +121,7 @@ async fn a_token_of_another_application_is_refused_unless_the_switch_lets_it_in(
         } else {
             assert_eq!(shown.error(), error(404, "A", "123002"));
         }
-        // A token that nobody has is refused all the same.
+        // An invented token is refused in any case.
         beside.token = "made-up".to_owned();
         assert_eq!(beside.get(&theirs).await.error(), refused);
         simulator

@@ -1,9 +1,9 @@
-//! A person who asks that a credential be tried, whatever process hears of it.
+//! A person requests a try of a credential, whichever process receives the request.
 
 use super::*;
 
 #[tokio::test]
-async fn a_request_that_was_made_while_no_process_ran_is_tried_once_and_not_at_each_start() {
+async fn a_request_made_during_a_downtime_is_tried_once_and_not_at_each_start() {
     let plane = Plane::start();
     plane.install();
     let mut operator = start_operator(&plane, &[]);
@@ -36,7 +36,7 @@ async fn a_request_that_was_made_while_no_process_ran_is_tried_once_and_not_at_e
         rig.platform_becomes("production", "to be untried", untried)
             .await;
     }
-    // What the last process heard of comes after what it was to leave alone.
+    // A request that the last process received comes after one that it had to ignore.
     rig.annotate("platform/production", "requested-at", Some("3"));
     handled("3").await;
     assert_eq!(rig.logins().await, 3);

@@ -1,4 +1,4 @@
-//! Whose bounds, releases and deletions count for whom.
+//! Which limits, releases and deletions count for which tenant.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn fleet(subject: &str, most: usize) -> Rig<'static> {
     fleet_beside(subject, most, &[]).await
 }
 
-/// The same on a platform with other applications.
+/// As `fleet`, on a platform with further applications.
 async fn fleet_beside(subject: &str, most: usize, others: &'static [&'static str]) -> Rig<'static> {
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -35,7 +35,7 @@ async fn fleet_beside(subject: &str, most: usize, others: &'static [&'static str
     rig
 }
 
-/// A tenant who names the application of the rig beside a token that nobody has given out.
+/// A tenant who names the application of the rig with an invented token.
 async fn with_made_up_token<'a>(rig: &'a Rig<'a>, subject: &str) -> Tenant<'a> {
     let made_up = json!({"appKey": rig.namespace, "accessToken": "made-up"});
     let tenant = Tenant::bring(rig, subject, &made_up);
@@ -43,7 +43,7 @@ async fn with_made_up_token<'a>(rig: &'a Rig<'a>, subject: &str) -> Tenant<'a> {
     tenant
 }
 
-/// The id of the hold of the first tenant, once so many are held.
+/// Waits until `count` deletions of the first tenant are held; returns the id of the hold.
 async fn hold(rig: &Rig<'_>, count: usize) -> String {
     let platform = rig
         .platform_becomes("production", "all to be held", |platform| {
@@ -57,7 +57,7 @@ async fn hold(rig: &Rig<'_>, count: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_made_up_token_stops_releases_and_raises_nothing_of_another_tenant() {
+async fn an_invented_token_neither_stops_nor_releases_nor_raises_anything_of_another_tenant() {
     let rig = fleet("guarded", 2).await;
     rig.delete("one");
     rig.gone("one").await;
@@ -65,12 +65,12 @@ async fn a_made_up_token_stops_releases_and_raises_nothing_of_another_tenant() {
     tenant
         .change(&json!({"spec": {"guard": {"maxDeletions": 0, "maxPercent": 0}}}))
         .await;
-    // Deletions there take no room here.
+    // Deletions of the other tenant take no room here.
     for number in 10..14 {
         let (name, package) = (format!("theirs-{number}"), format!("package-{number:05}"));
         tenant.accept_and_retire(&name, &package).await;
     }
-    // Their own bound holds them.
+    // The other tenant's own limit holds them.
     tenant.says("vp", "theirs-13", "MassDeletionHeld").await;
     rig.delete("two");
     rig.gone("two").await;
@@ -83,7 +83,7 @@ async fn a_made_up_token_stops_releases_and_raises_nothing_of_another_tenant() {
         "spec": {"guard": {"maxDeletions": 1000, "maxPercent": null}},
     });
     tenant.change(&release).await;
-    // The token is tried for the sake of the release, and refused.
+    // The token is tried because of the release, and refused.
     wait_for("the token to be tried", SOON, async || {
         (verdicts(&rig, "token-refused").await > 0).then_some(())
     })
@@ -108,7 +108,7 @@ async fn a_made_up_token_stops_releases_and_raises_nothing_of_another_tenant() {
 }
 
 #[tokio::test]
-async fn objects_behind_a_made_up_token_make_no_share_of_another_tenant_larger() {
+async fn objects_behind_an_invented_token_enlarge_no_share_of_another_tenant() {
     let rig = fleet("share", 50).await;
     rig.delete("one");
     rig.gone("one").await;
@@ -118,7 +118,7 @@ async fn objects_behind_a_made_up_token_make_no_share_of_another_tenant_larger()
         tenant.accept_and_retire(&name, &package).await;
     }
     tenant.says("vp", "theirs-19", "AuthenticationFailed").await;
-    // A quarter of the four that are left is one, and it is used up.
+    // A quarter of the four remaining objects is one, and it is used up.
     rig.patch(
         "platform/production",
         &json!({"spec": {"guard": {"maxPercent": 25}}}),
@@ -137,7 +137,7 @@ async fn platforms_of_different_credentials_share_one_guard_once_both_are_accept
     let rig = fleet("old-login", 50).await;
     rig.delete("one");
     rig.gone("one").await;
-    // The platform accepts another secret now; the token of the first login lives.
+    // The platform accepts another secret now; the token of the first login stays valid.
     let app = json!({"appId": rig.namespace, "secret": "rotated"});
     let page = format!("/applications/{}", rig.namespace);
     let rotated = json!({"secret": "rotated"});
@@ -147,7 +147,7 @@ async fn platforms_of_different_credentials_share_one_guard_once_both_are_accept
         .change(&json!({"spec": {"guard": {"maxDeletions": 1, "gracePeriod": "0s"}}}))
         .await;
     tenant.retire("theirs", "package-00009");
-    // By itself it is no more than one; with what was sent over the other Platform it is.
+    // Alone this is one deletion; together with those of the other Platform it exceeds the limit.
     let held = tenant.says("vp", "theirs", "MassDeletionHeld").await;
     let id = held["status"]["deletion"]["hold"].as_str().unwrap();
     rig.platform_becomes("production", "both to show the hold", |platform| {
@@ -161,8 +161,7 @@ async fn platforms_of_different_credentials_share_one_guard_once_both_are_accept
 }
 
 #[tokio::test]
-async fn a_credential_is_tried_for_the_sake_of_a_release_and_the_release_counts_once_it_is_accepted()
- {
+async fn a_credential_is_tried_because_of_a_release_which_counts_once_it_is_accepted() {
     let rig = fleet("waits", 1).await;
     rig.delete("one");
     rig.gone("one").await;
@@ -190,10 +189,10 @@ async fn a_credential_is_tried_for_the_sake_of_a_release_and_the_release_counts_
 }
 
 #[tokio::test]
-async fn a_token_of_another_application_that_the_platform_accepts_counts_for_nobody_else() {
+async fn a_token_of_another_application_counts_for_no_other_tenant() {
     let others = &["--app-id", "of-a-stranger", "--secret", "of-the-stranger"];
     let rig = fleet_beside("named", 2, others).await;
-    // So its login is accepted.
+    // One deletion, so that its login is accepted.
     rig.delete("five");
     rig.gone("five").await;
     let any = json!({"tokenOfAnyApp": true});
@@ -212,7 +211,7 @@ async fn a_token_of_another_application_that_the_platform_accepts_counts_for_nob
     })
     .await;
 
-    // A claim under it holds, and is not sure enough for a deletion to be handed over.
+    // A claim under this token holds a deletion, but isn't definite enough to hand the package over.
     let mut claim = rig.manifest("claims", "package-00001", &json!({}));
     claim["metadata"]["namespace"] = json!(tenant.namespace);
     rig.plane.apply(&claim.to_string()).expect_ok();
@@ -223,11 +222,11 @@ async fn a_token_of_another_application_that_the_platform_accepts_counts_for_nob
     claim["spec"]["deletionPolicy"] = json!("Retain");
     rig.plane.apply(&claim.to_string()).expect_ok();
     tenant.kubectl(&["delete", "vp", "claims"]);
-    // Its bound of none stops nobody.
+    // Its limit of zero stops no other tenant.
     rig.gone("one").await;
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
 
-    // Nor does its word free a hold, of which it hears nothing.
+    // Its release frees no hold, and its Platform doesn't show the hold.
     rig.delete_all(&["two", "three", "four"]);
     let id = hold(&rig, 3).await;
     assert_ne!(tenant.platform()["status"]["hold"]["id"], id);

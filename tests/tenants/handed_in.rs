@@ -1,13 +1,13 @@
-//! Tokens that were handed in, on a platform that refuses those of another application and on one that doesn't.
+//! Tokens from elsewhere, on platforms that refuse or accept those of another application.
 
 use super::*;
 
 /// Another application of the same platform.
 pub const TYPO: &str = "typo";
-/// Its secret.
+/// The secret of that application.
 pub const TYPOS_SECRET: &str = "of-the-other";
 
-/// A rig whose Platform has a token of its application beside `app_key`.
+/// A rig whose Platform has a token of its application together with `app_key`.
 pub async fn with_token(subject: &str, any_app: bool, app_key: Option<&str>) -> Rig<'static> {
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -28,7 +28,7 @@ pub async fn with_token(subject: &str, any_app: bool, app_key: Option<&str>) -> 
 }
 
 #[tokio::test]
-async fn a_token_beside_a_mistyped_app_key_ends_no_object_whatever_the_platform_makes_of_it() {
+async fn a_token_with_a_mistyped_app_key_settles_no_object_whatever_the_platform_answers() {
     for (any_app, app_key) in [(false, TYPO), (true, TYPO), (true, "nobodys")] {
         let rig = with_token(&format!("mistyped-{any_app}"), any_app, Some(app_key)).await;
         wait_for("the mistyped one to be shown", SOON, async || {
@@ -53,7 +53,7 @@ async fn a_token_beside_a_mistyped_app_key_ends_no_object_whatever_the_platform_
 }
 
 #[tokio::test]
-async fn a_token_settles_what_is_gone_once_it_has_shown_a_package_that_an_object_names() {
+async fn a_token_settles_missing_packages_once_it_has_shown_a_package_of_ours() {
     for any_app in [false, true] {
         let rig = with_token(&format!("proves-{any_app}"), any_app, None).await;
         rig.active(&[("kept", FIRST), ("gone", SECOND)]).await;
@@ -67,7 +67,7 @@ async fn a_token_settles_what_is_gone_once_it_has_shown_a_package_that_an_object
         let inventory = json!({"spec": {"inventory": {"interval": "1s"}}});
         rig.patch("platform/production", &inventory);
         rig.gone("gone").await;
-        // From now on its word counts at once.
+        // From now on the platform's answers to this token count at once.
         rig.delete("kept");
         rig.gone("kept").await;
     }

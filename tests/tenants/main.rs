@@ -1,4 +1,4 @@
-//! Several Platforms name the same application with different credentials: who may speak for it.
+//! Several Platforms name the same application with different credentials: which of them may speak for it.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,7 +42,7 @@ struct Tenant<'a> {
 }
 
 impl<'a> Tenant<'a> {
-    /// Brings `credential` for the application of the rig.
+    /// Creates a Platform with `credential` for the application of the rig.
     fn bring(rig: &'a Rig<'a>, subject: &str, credential: &Value) -> Self {
         let namespace = rig.plane.namespace(subject);
         rig.plane
@@ -55,7 +55,7 @@ impl<'a> Tenant<'a> {
         Self { rig, namespace }
     }
 
-    /// A retired object of this tenant that names a package.
+    /// Creates a retired object of this tenant that names a package.
     fn retire(&self, name: &str, file_id: &str) {
         let mut object = self
             .rig
@@ -64,7 +64,7 @@ impl<'a> Tenant<'a> {
         self.rig.plane.apply(&object.to_string()).expect_ok();
     }
 
-    /// An object of this tenant that was accepted and is retired then, so nothing is looked up before the guard.
+    /// Creates an object of this tenant that is retired after it was accepted, so no look-up precedes the guard.
     async fn accept_and_retire(&self, name: &str, file_id: &str) {
         let mut object = self.rig.manifest(name, file_id, &json!({}));
         object["metadata"]["namespace"] = json!(self.namespace);
@@ -73,7 +73,7 @@ impl<'a> Tenant<'a> {
         self.retire(name, file_id);
     }
 
-    /// Changes its Platform, and waits until the operator has taken that in.
+    /// Changes the tenant's Platform, and waits until the operator has reconciled it.
     async fn change(&self, change: &Value) {
         let patch = change.to_string();
         let arguments = ["patch", "platform", "production", "--type=merge", "-p"];
@@ -118,7 +118,7 @@ async fn verdicts(rig: &Rig<'_>, verdict: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_made_up_token_deletes_nothing_with_the_login_of_another_tenant() {
+async fn an_invented_token_deletes_nothing_with_the_login_of_another_tenant() {
     let rig = Rig::shared("first", Layout::default()).await;
     rig.active(&[("wanted", FIRST), ("gone", SECOND)]).await;
     rig.delete("gone");
@@ -135,14 +135,14 @@ async fn a_made_up_token_deletes_nothing_with_the_login_of_another_tenant() {
     );
     tenant.says("vp", "thief", "AuthenticationFailed").await;
     assert_eq!(verdicts(&rig, "deleted").await, 1);
-    // The first tenant goes on.
+    // The first tenant's deletions continue.
     rig.delete("wanted");
     rig.gone("wanted").await;
     assert_eq!(verdicts(&rig, "deleted").await, 2);
 }
 
 #[tokio::test]
-async fn a_wrong_secret_stalls_its_own_platform_and_nobody_else_also_after_a_restart() {
+async fn a_wrong_secret_stalls_only_its_own_platform_even_after_a_restart() {
     let plane = Plane::start();
     plane.install();
     let mut operator = start_operator(&plane, &[]);
@@ -174,7 +174,7 @@ async fn a_wrong_secret_stalls_its_own_platform_and_nobody_else_also_after_a_res
     let stuck = tenant.says("vp", "stuck", "AuthenticationFailed").await;
     assert!(message(&stuck).contains("100208"), "{}", message(&stuck));
     assert_eq!(verdicts(&rig, "deleted").await, 2);
-    // The right one in the Secret heals it at once.
+    // The right secret repairs the Platform at once.
     let right = json!({"stringData": {"secret": "correct-horse-battery"}});
     let right = right.to_string();
     let patch = [
@@ -191,7 +191,7 @@ async fn a_wrong_secret_stalls_its_own_platform_and_nobody_else_also_after_a_res
 }
 
 #[tokio::test]
-async fn a_platform_says_whether_its_credential_is_untried_and_a_person_has_it_tried() {
+async fn a_platform_reports_an_untried_credential_and_a_person_can_have_it_tried() {
     let layout = Layout {
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "inventory": {"interval": "0s"}}),
         ..Layout::default()
@@ -245,12 +245,12 @@ async fn a_platform_says_whether_its_credential_is_untried_and_a_person_has_it_t
 }
 
 #[tokio::test]
-async fn two_accepted_logins_change_over_and_both_platforms_say_so() {
+async fn two_accepted_logins_alternate_and_both_platforms_report_it() {
     let rig = Rig::shared("old-secret", Layout::default()).await;
     rig.active(&[("one", FIRST)]).await;
     rig.delete("one");
     rig.gone("one").await;
-    // The platform accepts another secret now; the token of the first login lives.
+    // The platform accepts another secret now; the token of the first login stays valid.
     let app = json!({"appId": rig.namespace, "secret": "rotated"});
     let page = format!("/applications/{}", rig.namespace);
     rig.simulator

@@ -1,8 +1,9 @@
-//! A Platform whose endpoint moves to what may be another instance of the platform.
+//! A Platform whose endpoint changes to a possibly different instance of the platform.
 
 use super::*;
 
-/// A second platform that knows the same application, and has none of its packages. The Secret of the rig names its certificate.
+/// A second platform that knows the same application, without its packages. The Secret of the rig names its
+/// certificate.
 async fn another_platform(rig: &Rig<'_>) -> Simulator {
     let options = SimulatorOptions {
         app_id: &rig.namespace,
@@ -19,7 +20,7 @@ async fn another_platform(rig: &Rig<'_>) -> Simulator {
     other
 }
 
-/// The same, to which the endpoint of the Platform moves.
+/// A second platform, to which the endpoint of the Platform changes.
 async fn another_instance(rig: &Rig<'_>) -> Simulator {
     let other = another_platform(rig).await;
     rig.patch(
@@ -29,7 +30,7 @@ async fn another_instance(rig: &Rig<'_>) -> Simulator {
     other
 }
 
-/// Puts a package there, and waits until the list was read since.
+/// Adds a package there, and waits until the list was read afterwards.
 async fn shows(other: &Simulator, app_id: &str, file_id: &str) {
     let package = json!({"appId": app_id, "packages": [{"fileId": file_id}]});
     other.switch("/packages", &package).await;
@@ -40,15 +41,14 @@ async fn shows(other: &Simulator, app_id: &str, file_id: &str) {
     let before = lists().await;
     let longest = Duration::from_secs(150);
     wait_for("the list to be read", longest, async || {
-        // The one that is under way may have been answered before.
+        // The list call in progress may have been answered before.
         (lists().await > before + 1).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_object_accepted_elsewhere()
- {
+async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_earlier_endpoint() {
     let rig = Rig::shared("moved", Layout::default()).await;
     let packages = [("one", FIRST), ("two", SECOND), ("kept", "package-00004")];
     rig.active(&packages).await;
@@ -66,7 +66,7 @@ async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_object
     rig.patch("vp/one", &json!({"spec": {"deletionPolicy": "Retain"}}));
     rig.gone("one").await;
 
-    // Nor does what somebody names who has no credential of the application, wherever that was accepted.
+    // A package proves nothing either where it is named by a tenant without a credential of the application.
     let made_up = json!({"appId": rig.namespace, "secret": "made-up"});
     let stranger = Tenant::bring(&rig, "nowhere", &made_up);
     let elsewhere = json!({"spec": {"endpoint": "https://nowhere.example.com:8743"}});
@@ -75,7 +75,7 @@ async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_object
     claim["metadata"]["namespace"] = json!(stranger.namespace);
     rig.plane.apply(&claim.to_string()).expect_ok();
     stranger.says("vp", "claims", "Active").await;
-    // What is made at the new endpoint proves nothing of the others.
+    // An object created at the new endpoint proves nothing about the others.
     rig.active(&[("three", "package-00003")]).await;
     let inventory = json!({"spec": {"inventory": {"interval": "1s"}}});
     rig.patch("platform/production", &inventory);
@@ -92,14 +92,14 @@ async fn another_instance_settles_nothing_before_it_shows_a_package_of_an_object
 }
 
 #[tokio::test]
-async fn what_settles_an_object_of_the_new_endpoint_settles_none_that_was_accepted_elsewhere() {
+async fn an_answer_settles_objects_of_the_new_endpoint_but_none_of_an_earlier_one() {
     let rig = Rig::shared("followers", Layout::default()).await;
     rig.active(&[("old", FIRST)]).await;
     let other = another_instance(&rig).await;
     rig.active(&[("new", FIRST)]).await;
     let stored = rig.get("new").await.unwrap();
     assert_eq!(stored["status"]["endpoint"], other.endpoint());
-    // Both are to go, and go for it at once.
+    // Both objects are deleted, and their calls are sent at the same time.
     let mode = |mode: &str| rig.patch("platform/production", &json!({"spec": {"mode": mode}}));
     mode("Observe");
     for name in ["new", "old"] {
@@ -115,7 +115,7 @@ async fn what_settles_an_object_of_the_new_endpoint_settles_none_that_was_accept
 }
 
 #[tokio::test]
-async fn what_a_wrong_endpoint_lacked_is_deleted_once_the_endpoint_is_put_right() {
+async fn packages_missing_at_a_wrong_endpoint_are_deleted_once_the_endpoint_is_corrected() {
     let rig = Rig::shared("mistaken", Layout::default()).await;
     let right = rig.simulator.endpoint();
     let ca = std::fs::read_to_string(rig.simulator.tls_dir().join("ca.crt")).unwrap();
@@ -141,7 +141,7 @@ async fn what_a_wrong_endpoint_lacked_is_deleted_once_the_endpoint_is_put_right(
 }
 
 #[tokio::test]
-async fn a_moved_endpoint_settles_nothing_under_a_new_platform_or_after_a_restart_either() {
+async fn a_changed_endpoint_settles_nothing_with_a_new_platform_or_after_a_restart() {
     let plane = Plane::start();
     plane.install();
     let mut operator = start_operator(&plane, &[]);

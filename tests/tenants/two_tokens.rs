@@ -1,12 +1,13 @@
-//! Two tokens of one application that were handed in and work at the same time, as where the platform takes a token of any
-//! application beside any `app_key`: each serves its own Platform, and both spend one quota.
+//! Two tokens of one application from elsewhere that work at the same time, as on a platform that accepts a token of
+//! any application with any `app_key`: each serves its own Platform, and both use one quota.
 
 use reqwest::Method;
 
 use super::handed_in::{TYPO, TYPOS_SECRET, with_token};
 use super::*;
 
-/// A rig with a token of its own application, and a tenant with a token that the platform takes for it too.
+/// A rig with a token of its own application, and a tenant with a token that the platform accepts for this application
+/// too.
 async fn both(subject: &str) -> (Rig<'static>, String) {
     let rig = with_token(subject, true, None).await;
     let token = rig.simulator.log_in(TYPO, TYPOS_SECRET).await;
@@ -23,14 +24,14 @@ async fn expire(rig: &Rig<'_>, app_id: &str) {
     rig.simulator.admin(Method::POST, page, &application).await;
 }
 
-/// How often the platform said this of a DELETE of a package.
+/// How many DELETEs of a package had this verdict.
 async fn said(rig: &Rig<'_>, package: &str, verdict: &str) -> usize {
     let deletes = rig.deletes(package).await;
     deletes.iter().filter(|d| d["verdict"] == verdict).count()
 }
 
 #[tokio::test]
-async fn each_of_two_tokens_serves_its_own_platform_and_its_end_stops_no_other() {
+async fn each_of_two_tokens_serves_its_own_platform_and_its_end_stops_only_that() {
     let (rig, token) = both("own-token").await;
     let tenant = Tenant::bring(&rig, "others-token", &handed_in(&rig, &token));
     let files: Vec<String> = (1..=6).map(|n| format!("package-{n:05}")).collect();
@@ -45,7 +46,7 @@ async fn each_of_two_tokens_serves_its_own_platform_and_its_end_stops_no_other()
     rig.gone("one").await;
     tenant.says("vp", "two", "Deleted").await;
 
-    // The tenant's token ends: had its calls gone under the other one, they would go on.
+    // The tenant's token ends: calls made with the other token would continue.
     expire(&rig, TYPO).await;
     tenant.accept_and_retire("four", &files[3]).await;
     let stuck = tenant.says("vp", "four", "AuthenticationFailed").await;
@@ -65,7 +66,7 @@ async fn each_of_two_tokens_serves_its_own_platform_and_its_end_stops_no_other()
     tenant.kubectl(&["patch", "secret", "production-app", "-p", &other]);
     tenant.says("vp", "four", "Deleted").await;
 
-    // And the other way round.
+    // The same in the other direction.
     expire(&rig, &rig.namespace).await;
     rig.delete("five");
     rig.reason("five", "AuthenticationFailed").await;
@@ -80,7 +81,7 @@ async fn each_of_two_tokens_serves_its_own_platform_and_its_end_stops_no_other()
 }
 
 #[tokio::test]
-async fn two_tokens_spend_one_quota_of_which_each_platform_takes_no_more_than_its_own_share() {
+async fn two_tokens_use_one_quota_and_each_platform_at_most_its_own_limit() {
     const EACH: usize = 10;
     const WINDOW: f64 = 2000.0;
     let (rig, token) = both("ten-calls").await;

@@ -1,9 +1,9 @@
-//! A new Platform whose Secret has a mistake in its application, and objects that move to it.
+//! A new Platform whose Secret has a typo in its application, and objects that move to it.
 
 use super::*;
 
 #[tokio::test]
-async fn what_moves_to_a_platform_with_a_typo_in_its_application_keeps_its_package() {
+async fn an_object_moved_to_a_platform_with_a_mistyped_application_keeps_its_package() {
     let rig = Rig::shared("typo", Layout::default()).await;
     rig.active(&[("meter-fw", FIRST)]).await;
     let (app_id, secret) = rig.simulator.credentials();
@@ -17,7 +17,7 @@ async fn what_moves_to_a_platform_with_a_typo_in_its_application_keeps_its_packa
     let held = rig.reason("meter-fw", "ClaimUnclear").await;
     let key = format!("{}/meter-fw", tenant.namespace);
     assert!(message(&held).contains(&key), "{}", message(&held));
-    // The platform refuses that application, which proves nothing of what the object wants.
+    // The platform refuses that application, which proves nothing about the package that the object wants.
     tenant
         .says("platform", "production", "AuthenticationFailed")
         .await;

@@ -1,8 +1,8 @@
-//! A Platform of the same credential that trusts a wrong CA.
+//! A Platform with the same credential that trusts a wrong CA.
 
 use super::*;
 
-/// A certificate of somebody else.
+/// A certificate of an unrelated server.
 fn foreign() -> String {
     let made = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]);
     made.unwrap().cert.pem()
@@ -21,7 +21,7 @@ fn set_ca(tenant: &Tenant<'_>, pem: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_ca_of_the_first_platform_by_name_keeps_no_list_from_being_read() {
+async fn a_wrong_ca_of_the_first_platform_by_name_does_not_prevent_reads_of_the_list() {
     let reads = json!({"inventory": {"interval": "1s"}});
     let layout = Layout {
         platform: reads.clone(),
@@ -45,13 +45,13 @@ async fn a_wrong_ca_of_the_first_platform_by_name_keeps_no_list_from_being_read(
 }
 
 #[tokio::test]
-async fn a_wrong_ca_beside_an_equal_credential_holds_up_its_own_objects_and_nobody_else() {
+async fn a_wrong_ca_with_an_equal_credential_delays_only_its_own_objects() {
     let rig = Rig::shared("right-ca", Layout::default()).await;
     rig.active(&[("one", FIRST), ("two", SECOND)]).await;
     let same = json!({"appId": rig.namespace, "secret": "correct-horse-battery"});
     let tenant = Tenant::bring(&rig, "wrong-ca", &same);
     set_ca(&tenant, &foreign());
-    // As many in a row as would stop a platform that doesn't answer.
+    // As many failures in a row as would stop the session of an unreachable platform.
     for number in 3..=9 {
         let (name, package) = (format!("n{number}"), format!("package-0000{number}"));
         tenant.retire(&name, &package);

@@ -1,11 +1,11 @@
-//! An object that is written by others all the time is deleted all the same.
+//! An object that others write continuously is deleted all the same.
 
 use std::time::Instant;
 
 use super::*;
 
 #[tokio::test]
-async fn an_object_that_is_annotated_twenty_times_a_second_is_deleted_within_ten_seconds() {
+async fn an_object_annotated_twenty_times_a_second_is_deleted_within_ten_seconds() {
     let rig = Rig::shared("annotated", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let api = rig.packages().clone();

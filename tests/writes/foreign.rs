@@ -1,4 +1,4 @@
-//! Others who write to the status: it heals, and their conditions stay theirs.
+//! Other writers of the status: our part is restored, and their conditions stay.
 
 use super::*;
 use crate::support::{SOON, ready};
@@ -16,7 +16,7 @@ fn of<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test]
-async fn conditions_that_another_manager_updated_are_healed_within_one_pass() {
+async fn conditions_that_another_manager_changed_are_restored_within_one_pass() {
     let rig = Rig::shared("healed", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     update_status(rig.packages(), "meter-fw", |status| {
@@ -44,13 +44,13 @@ async fn conditions_that_another_manager_updated_are_healed_within_one_pass() {
 }
 
 #[tokio::test]
-async fn a_paused_object_whose_status_another_manager_owns_goes_on_when_the_pause_is_over() {
+async fn a_paused_object_with_a_foreign_status_continues_after_the_pause() {
     let rig = Rig::shared("frozen", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     rig.annotate("vp/meter-fw", "paused", Some("true"));
     rig.retire("meter-fw");
     rig.reason("meter-fw", "Paused").await;
-    // Sixteen conditions leave no room, and all of it is owned by somebody else.
+    // Sixteen conditions fill the list, and all belong to another manager.
     update_status(rig.packages(), "meter-fw", |status| {
         let mut all = vec![condition("Ready", "False"), condition("Stalled", "True")];
         all.extend((0..14).map(|n| condition(&format!("Other{n}"), "True")));
@@ -66,7 +66,7 @@ async fn a_paused_object_whose_status_another_manager_owns_goes_on_when_the_paus
 }
 
 #[tokio::test]
-async fn a_platform_whose_status_another_manager_owns_goes_on() {
+async fn a_platform_with_a_foreign_status_continues() {
     let rig = Rig::shared("frozen-platform", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let change = json!({"status": {
@@ -92,7 +92,7 @@ async fn a_platform_whose_status_another_manager_owns_goes_on() {
 }
 
 #[tokio::test]
-async fn a_condition_that_another_controller_applies_stays_its_own() {
+async fn a_condition_of_another_controller_stays() {
     let rig = Rig::shared("other-controller", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let api = rig.packages();

@@ -1,4 +1,4 @@
-//! What the operator writes to the API server: whose status it is, what a conflict is, and what is said of a refusal.
+//! The operator's writes to the API server: the owner of a status, conflicts, and the reports of refusals.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use support::{Layout, Rig};
 
-/// A Platform whose deletions go at once.
+/// A Platform whose deletions run at once.
 fn at_once() -> Layout<'static> {
     Layout {
         platform: json!({
@@ -34,7 +34,7 @@ fn at_once() -> Layout<'static> {
     }
 }
 
-/// Takes all finalizers off an object by force and creates it anew, at once.
+/// Removes all finalizers of an object by force, and creates it again at once.
 async fn replace(rig: &Rig<'_>, name: &str, manifest: &Value) {
     let api = rig.packages();
     rig.kubectl(&["delete", "vp", name, "--wait=false", "--ignore-not-found"])
@@ -75,7 +75,7 @@ fn uid(object: &Value) -> &str {
     object["metadata"]["uid"].as_str().unwrap()
 }
 
-/// A while in which something would have happened.
+/// Long enough for anything that would go wrong.
 async fn a_while() {
     tokio::time::sleep(Duration::from_secs(3)).await;
 }

@@ -1,10 +1,10 @@
-//! Whose status it is: of the object that it was written for, and of no other of its name.
+//! A status counts only for the object that it was written for, not for another one of its name.
 
 use super::*;
 use crate::support::{SOON, ready, wait_for};
 
 #[tokio::test]
-async fn a_late_answer_lands_on_no_object_that_was_created_anew_under_the_name() {
+async fn a_late_answer_is_written_to_no_new_object_of_the_same_name() {
     let rig = Rig::shared("late-answer", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let slow = json!({"delay": {"ms": 2500}});
@@ -12,7 +12,7 @@ async fn a_late_answer_lands_on_no_object_that_was_created_anew_under_the_name()
     rig.retire("meter-fw");
     rig.reason("meter-fw", "Deleting").await;
     let manifest = rig.manifest("meter-fw", "package-00002", &json!({}));
-    // The call is under way from here on.
+    // The call is in flight from here on.
     tokio::time::sleep(Duration::from_millis(500)).await;
     replace(&rig, "meter-fw", &manifest).await;
     let anew = rig.reason("meter-fw", "Active").await;
@@ -28,7 +28,7 @@ async fn a_late_answer_lands_on_no_object_that_was_created_anew_under_the_name()
 }
 
 #[tokio::test]
-async fn an_object_that_is_restored_with_its_old_status_is_still_deleted_by_a_call() {
+async fn an_object_restored_with_its_old_status_is_still_deleted_by_a_call() {
     let rig = Rig::shared("restored", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     rig.retire("meter-fw");
@@ -86,11 +86,11 @@ async fn a_restored_request_skips_no_grace_period() {
 }
 
 #[tokio::test]
-async fn what_a_newer_version_wrote_is_kept_and_holds_the_object() {
+async fn fields_of_a_newer_version_are_kept_and_hold_the_object() {
     let rig = Rig::shared("newer-words", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let own = uid(&rig.get("meter-fw").await.unwrap()).to_owned();
-    // The schema lets it pass; this version can't read it as an application.
+    // The schema accepts the value; this version can't parse it as an application.
     update_status(rig.packages(), "meter-fw", |status| {
         status["application"] = json!("app of the future");
         status["endpoint"] = json!("endpoint of the future");
@@ -115,7 +115,7 @@ async fn what_a_newer_version_wrote_is_kept_and_holds_the_object() {
 }
 
 #[tokio::test]
-async fn of_a_restored_platform_what_was_sent_counts_and_a_release_does_not() {
+async fn a_restored_platform_keeps_its_sent_deletions_and_loses_its_releases() {
     let guard = json!({"maxDeletions": 3, "window": "10m", "gracePeriod": "0s"});
     let platform = json!({"quota": {"calls": 100, "window": "1s"}, "guard": guard});
     let plane = crate::support::Plane::start();
@@ -143,7 +143,7 @@ async fn of_a_restored_platform_what_was_sent_counts_and_a_release_does_not() {
         rig.gone(name).await;
     }
     operator.terminate().await;
-    // The status is given to another Platform of the name, with a release that was for other objects.
+    // The status is given to another Platform of the same name, with a release that was for other objects.
     let said = rig.kubectl(&["get", "platform", "production", "-o", "json"]);
     let before: Value = serde_json::from_str(&said.expect_ok()).unwrap();
     let mut status = before["status"].clone();
@@ -151,7 +151,7 @@ async fn of_a_restored_platform_what_was_sent_counts_and_a_release_does_not() {
     status["guard"]["released"] =
         json!([{"id": "h-1", "time": "2026-01-01T00:00:00Z", "count": 9}]);
     rig.patch_status("platform/production", &json!({"status": status}));
-    // Of another one nobody can read what was sent: that was the whole bound, just now.
+    // The sent deletions of another record are unreadable, so they count as the whole limit, sent just now.
     let never = "9999-12-31T23:59:59Z";
     let sent = json!([{"number": 1, "from": never, "until": never, "count": 1}]);
     let unreadable = json!({"status": {"guard": {"sent": sent}}});

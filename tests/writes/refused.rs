@@ -1,4 +1,4 @@
-//! Admission policies that say no: it is said on the object in their own words, and nobody else is harmed.
+//! Admission policies that deny writes: the object quotes them, and no other object is affected.
 
 mod platform;
 
@@ -10,12 +10,12 @@ use crate::support::{OPERATOR, Plane, SOON, ready, wait_for};
 /// An admission policy in force.
 struct Policy {
     name: String,
-    /// Its kind, and that of its binding, as kubectl names them.
+    /// The kind of the policy and that of its binding, in kubectl's terms.
     kinds: [String; 2],
 }
 
-/// Puts a policy into force for updates of a resource in one namespace: `Validating` or `Mutating`, with this of its
-/// spec, and with this of its binding's.
+/// Creates a policy for updates of a resource in one namespace: `Validating` or `Mutating`, with these fields in its
+/// spec and in its binding's spec.
 fn enforce(rig: &Rig<'_>, which: &str, resource: &str, spec: &Value, binding: &Value) -> Policy {
     let name = format!(
         "{}-{}-{}",
@@ -45,7 +45,8 @@ fn enforce(rig: &Rig<'_>, which: &str, resource: &str, spec: &Value, binding: &V
     Policy { name, kinds }
 }
 
-/// A policy for what the operator writes in one namespace; `reason` is the answer's, by default `Invalid` (422).
+/// A policy that denies the operator's writes in one namespace; `reason` is that of the answer, `Invalid` (422) by
+/// default.
 fn deny(rig: &Rig<'_>, resource: &str, expression: &str, reason: &str) -> Policy {
     let operator =
         format!("request.userInfo.username != 'system:serviceaccount:{OPERATOR}:{OPERATOR}'");
@@ -56,7 +57,7 @@ fn deny(rig: &Rig<'_>, resource: &str, expression: &str, reason: &str) -> Policy
     enforce(rig, "Validating", resource, &spec, &binding)
 }
 
-/// Takes the finalizer off the object of this name whenever it is put on.
+/// A policy that removes the finalizer of this object whenever it is added.
 fn strip(rig: &Rig<'_>, name: &str) -> Policy {
     let spec = json!({
         "reinvocationPolicy": "Never",
@@ -76,7 +77,7 @@ impl Policy {
     }
 }
 
-/// Waits until the policy refuses the operator's writes; policies take a moment to come into force.
+/// Waits until a new policy is in force, which takes a moment.
 async fn in_force() {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
@@ -87,7 +88,7 @@ pub fn finalizers(object: &Value) -> usize {
         .map_or(0, Vec::len)
 }
 
-/// The patches that the operator made to an object.
+/// The number of patches that the operator made to an object.
 fn patches(rig: &Rig<'_>, from: u64, name: &str, subresource: &str) -> usize {
     let events = rig.plane.audit_events_from(from);
     let of_this = events.iter().filter(|event| {
@@ -100,7 +101,7 @@ fn patches(rig: &Rig<'_>, from: u64, name: &str, subresource: &str) -> usize {
     of_this.count()
 }
 
-/// Whether an event with this reason says these words.
+/// Whether an event with this reason contains these words.
 pub fn events_say(rig: &Rig<'_>, reason: &str, words: &str) -> bool {
     let said = rig.kubectl(&["get", "events", "-o", "json"]).expect_ok();
     let list: Value = serde_json::from_str(&said).unwrap();
@@ -111,7 +112,7 @@ pub fn events_say(rig: &Rig<'_>, reason: &str, words: &str) -> bool {
     events.iter().any(says)
 }
 
-/// Waits for an event in the words of the policy.
+/// Waits for an event that quotes the policy.
 async fn event(rig: &Rig<'_>, reason: &str) {
     wait_for(&format!("an event {reason}"), SOON, async || {
         events_say(rig, reason, "the auditors say no").then_some(())
@@ -120,7 +121,7 @@ async fn event(rig: &Rig<'_>, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_finalizer_that_a_policy_refuses_is_said_on_the_object_and_put_on_once_it_may_be() {
+async fn a_refused_finalizer_is_reported_on_the_object_and_added_once_allowed() {
     let rig = Rig::shared("deny-add", at_once()).await;
     rig.platform_reason("production", "Available").await;
     let policy = deny(
@@ -146,7 +147,7 @@ async fn a_finalizer_that_a_policy_refuses_is_said_on_the_object_and_put_on_once
 }
 
 #[tokio::test]
-async fn a_removal_that_a_policy_refuses_is_said_and_not_tried_all_the_time() {
+async fn a_refused_removal_of_the_finalizer_is_reported_and_retried_with_pauses() {
     let rig = Rig::shared("deny-removal", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let policy = deny(
@@ -188,7 +189,7 @@ pub fn add_second_platform(rig: &Rig<'_>) {
 }
 
 #[tokio::test]
-async fn a_platform_whose_finalizer_a_policy_refuses_is_not_called_available() {
+async fn a_platform_whose_finalizer_is_refused_is_not_available() {
     let rig = Rig::shared("deny-platform", at_once()).await;
     rig.platform_reason("production", "Available").await;
     let policy = deny(
@@ -220,7 +221,7 @@ async fn a_platform_whose_finalizer_a_policy_refuses_is_not_called_available() {
 }
 
 #[tokio::test]
-async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why() {
+async fn without_a_writable_status_nothing_is_deleted_and_an_event_and_a_metric_report_it() {
     let rig = Rig::shared("deny-status", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let policy = deny(&rig, "versionpackages/status", "false", "Invalid");
@@ -230,7 +231,7 @@ async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why
     event(&rig, "StatusRefused").await;
     tokio::time::sleep(Duration::from_secs(15)).await;
     assert!(rig.deletes("package-00001").await.is_empty());
-    // Of the status, and of the conditions that are to say that it is refused.
+    // Patches of the status, and of the conditions that report the refusal.
     let tried = patches(&rig, from, "meter-fw", "status");
     assert!((1..=12).contains(&tried), "{tried} patches");
     let metrics = crate::support::shared_operator()
@@ -247,7 +248,7 @@ async fn without_its_status_nothing_is_deleted_and_an_event_and_a_metric_say_why
     assert_eq!(rig.deletes("package-00001").await.len(), 1);
 }
 
-/// Deletes an object under a policy that refuses just what `expression` doesn't allow, and its status says so.
+/// Deletes an object under a policy that denies what `expression` doesn't allow, and checks that the status reports it.
 async fn says_what_it_cannot_write(subject: &str, expression: &str, calls: usize) {
     let rig = Rig::shared(subject, at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
@@ -276,20 +277,20 @@ async fn says_what_it_cannot_write(subject: &str, expression: &str, calls: usize
 }
 
 #[tokio::test]
-async fn an_object_whose_intent_a_policy_refuses_says_so_and_is_sent_once_it_may_be_written() {
+async fn a_refused_intent_is_reported_and_the_call_made_once_it_is_allowed() {
     let without =
         "!has(object.status) || !has(object.status.phase) || object.status.phase != 'Deleting'";
     says_what_it_cannot_write("deny-intent", without, 0).await;
 }
 
 #[tokio::test]
-async fn an_object_whose_outcome_a_policy_refuses_says_so_and_is_not_sent_twice() {
+async fn a_refused_outcome_is_reported_and_the_call_not_repeated() {
     let without = "!has(object.status) || !has(object.status.deletion) || !has(object.status.deletion.outcome)";
     says_what_it_cannot_write("deny-outcome", without, 1).await;
 }
 
 #[tokio::test]
-async fn a_policy_that_takes_the_finalizer_out_makes_nobody_blind() {
+async fn a_policy_that_removes_the_finalizer_disables_no_watch() {
     let rig = Rig::shared("stripped", at_once()).await;
     rig.active(&[("pump-fw", "package-00002")]).await;
     let policy = strip(&rig, "meter-fw");

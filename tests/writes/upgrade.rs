@@ -1,4 +1,4 @@
-//! Objects and Platforms of the first version, whose statuses have neither uid nor endpoint.
+//! Objects and Platforms of the first version, whose statuses hold neither uid nor endpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::refused::add_second_platform;
 use super::*;
 use crate::support::{OPERATOR, Plane, SOON, SimulatorOptions, ready, start_operator, wait_for};
 
-/// So many of each kind: gone, released and parked in the queue, held, and the last ones either paused or wanted.
+/// The number of objects of each kind: gone; released and waiting in the queue; held; and finally paused or live.
 const EACH: usize = 250;
 const WRITES_AT_ONCE: usize = 16;
 
@@ -42,7 +42,7 @@ async fn all(rig: &Rig<'_>) -> Vec<Value> {
         .collect()
 }
 
-/// How many objects say which reason.
+/// The number of objects for each reason.
 async fn reasons(rig: &Rig<'_>) -> BTreeMap<String, usize> {
     let mut said: BTreeMap<String, usize> = BTreeMap::new();
     for object in all(rig).await {
@@ -53,7 +53,8 @@ async fn reasons(rig: &Rig<'_>) -> BTreeMap<String, usize> {
     said
 }
 
-/// Waits until those that are to go and not held are deleted or parked, and no call goes any more; how many are parked.
+/// Waits until all deletions that aren't held are made or wait in the queue, and no call is made any more. Returns the
+/// number of waiting ones.
 async fn parked(rig: &Rig<'_>) -> usize {
     let mut calls = 0;
     wait_for("the rest to be parked", SOON, async || {
@@ -66,7 +67,7 @@ async fn parked(rig: &Rig<'_>) -> usize {
     .await
 }
 
-/// Waits until so many objects say `reason`.
+/// Waits until `count` objects have `reason`.
 async fn say(rig: &Rig<'_>, reason: &str, count: usize) {
     let what = format!("{count} objects to say {reason}");
     let mut told = BTreeMap::new();
@@ -109,7 +110,7 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     add_second_platform(&rig);
     begin(0..EACH).await;
     say(&rig, "Deleted", EACH).await;
-    // These are released, and wait for another reason.
+    // These deletions are released, and wait for another reason.
     begin(EACH..2 * EACH).await;
     say(&rig, "MassDeletionHeld", EACH).await;
     let hold = async || {
@@ -127,7 +128,7 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     say(&rig, "Active", EACH / 2).await;
     let second = hold().await;
     assert_ne!(second, released);
-    // Those that are released have two calls in an hour.
+    // The released deletions get two calls in an hour.
     let quota = |calls: u32, window: &str| {
         let spec = json!({"spec": {"quota": {"calls": calls, "window": window}}});
         for platform in ["production", "second"] {
@@ -138,7 +139,7 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     rig.patch("platform/second", &json!({"spec": {"mode": "Enforce"}}));
     let waiting = parked(&rig).await;
     operator.terminate().await;
-    // What the first version wrote, but for the uid and the endpoint.
+    // A status as the first version wrote it: without uid and endpoint.
     let none = json!({"status": {"uid": null, "endpoint": null}});
     let names = all(&rig)
         .await
@@ -174,7 +175,7 @@ async fn a_thousand_objects_of_the_first_version_cost_no_call_no_write_and_no_ne
     assert_eq!(hold().await, second);
     say(&rig, "MassDeletionHeld", EACH).await;
     say(&rig, "Queued", waiting).await;
-    // What was released is free to go, in whatever window.
+    // The released deletions run in any window.
     quota(100, "1s");
     say(&rig, "Deleted", 2 * EACH).await;
     assert_eq!(hold().await, second);

@@ -1,5 +1,5 @@
-//! A webhook that answers as if the object had changed meanwhile: what the watch doesn't bear out is a refusal. And one that
-//! never answers: it holds up no namespace but its own.
+//! A webhook that reports a conflict although the object didn't change: where the watch shows no other version, this is
+//! a refusal. And one that never answers: it delays only its own namespace.
 
 mod denied;
 mod events;
@@ -19,7 +19,7 @@ use crate::support::{OPERATOR, SOON, ready, wait_for};
 
 const WORDS: &str = "the webhook says that it has changed";
 
-/// Answers each question with a conflict, until the test ends; returns where, and the certificate to trust.
+/// Answers each request with a conflict until the test ends. Returns the URL, and the certificate to trust.
 async fn webhook() -> (String, ByteString) {
     serve(Router::new().fallback(async |Json(review): Json<Value>| {
         Json(json!({
@@ -33,8 +33,8 @@ async fn webhook() -> (String, ByteString) {
     .await
 }
 
-/// How many questions have come to a webhook that never answers, how many of those were given up, and how many waited at
-/// one time.
+/// The number of requests to a webhook that never answers, how many of them were given up, and how many waited at the
+/// same time.
 #[derive(Default)]
 struct Questions {
     come: AtomicUsize,
@@ -42,7 +42,7 @@ struct Questions {
     most: AtomicUsize,
 }
 
-/// Never answers.
+/// A webhook that never answers.
 async fn silent_webhook(questions: &Arc<Questions>) -> (String, ByteString) {
     struct Question(Arc<Questions>);
     impl Drop for Question {
@@ -64,12 +64,12 @@ async fn silent_webhook(questions: &Arc<Questions>) -> (String, ByteString) {
     .await
 }
 
-/// Has the webhook asked about what the operator writes to a resource in the namespace of `rig`.
+/// Registers the webhook for the operator's writes to a resource in the namespace of `rig`.
 async fn ask(rig: &Rig<'_>, webhook: &(String, ByteString), resource: &str) -> String {
     ask_in(rig, &rig.namespace, webhook, resource).await
 }
 
-/// The same in any namespace.
+/// Registers the webhook for the operator's writes to a resource in any namespace.
 async fn ask_in(
     rig: &Rig<'_>,
     namespace: &str,
@@ -79,7 +79,7 @@ async fn ask_in(
     ask_of(rig, namespace, webhook, (resource, "true")).await
 }
 
-/// The same, of the writes alone that an expression is true of.
+/// Registers the webhook for the writes that satisfy an expression.
 async fn ask_of(
     rig: &Rig<'_>,
     namespace: &str,
@@ -103,7 +103,7 @@ async fn ask_of(
         }],
     });
     rig.plane.apply(&configuration.to_string()).expect_ok();
-    // The API server takes a moment to ask it.
+    // The API server takes a moment until it calls the webhook.
     tokio::time::sleep(Duration::from_secs(5)).await;
     name
 }
@@ -114,7 +114,7 @@ fn ask_no_more(rig: &Rig<'_>, name: &str) {
 }
 
 #[tokio::test]
-async fn a_conflict_about_a_status_that_the_watch_does_not_bear_out_is_told_as_a_refusal() {
+async fn a_status_conflict_that_the_watch_does_not_confirm_is_reported_as_a_refusal() {
     let rig = Rig::shared("conflict-status", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let asked = ask(&rig, &webhook().await, "versionpackages/status").await;
@@ -132,7 +132,7 @@ async fn a_conflict_about_a_status_that_the_watch_does_not_bear_out_is_told_as_a
 }
 
 #[tokio::test]
-async fn a_conflict_about_finalizers_that_the_watch_does_not_bear_out_is_said_as_a_refusal() {
+async fn a_finalizer_conflict_that_the_watch_does_not_confirm_is_reported_as_a_refusal() {
     let rig = Rig::shared("conflict-add", at_once()).await;
     rig.platform_reason("production", "Available").await;
     let asked = ask(&rig, &webhook().await, "versionpackages").await;
@@ -151,8 +151,7 @@ async fn a_conflict_about_finalizers_that_the_watch_does_not_bear_out_is_said_as
 }
 
 #[tokio::test]
-async fn a_conflict_about_a_platforms_status_that_the_watch_does_not_bear_out_is_told_as_a_refusal()
-{
+async fn a_platform_status_conflict_that_the_watch_does_not_confirm_is_reported_as_a_refusal() {
     let rig = Rig::shared("conflict-platform", at_once()).await;
     rig.platform_reason("production", "Available").await;
     let asked = ask(&rig, &webhook().await, "platforms/status").await;

@@ -1,4 +1,4 @@
-//! Where a platform is, and by which name.
+//! Endpoints and server names.
 
 use std::net::IpAddr;
 

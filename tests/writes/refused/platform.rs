@@ -1,11 +1,11 @@
-//! Policies about the statuses of Platforms, in which a guard counts what it lets go.
+//! Policies about the statuses of Platforms, which hold the records of the guard.
 
 use super::*;
 
-/// How long a refusal is looked at.
+/// How long a refusal is observed.
 const LASTS: Duration = Duration::from_secs(15);
 
-/// A Platform with so small a bound that each deletion has a record of its own before its DELETE.
+/// A Platform with a limit so low that each deletion needs a record of its own before its DELETE.
 async fn guarded(subject: &str) -> Rig<'static> {
     let layout = Layout {
         platform: json!({
@@ -17,7 +17,7 @@ async fn guarded(subject: &str) -> Rig<'static> {
     Rig::shared(subject, layout).await
 }
 
-/// Changes each status of a Platform that is written and that `condition` is true of.
+/// Changes each written status of a Platform that satisfies `condition`.
 fn change(rig: &Rig<'_>, condition: &str, patch: &str) -> Policy {
     let spec = json!({
         "reinvocationPolicy": "Never",
@@ -27,20 +27,20 @@ fn change(rig: &Rig<'_>, condition: &str, patch: &str) -> Policy {
     enforce(rig, "Mutating", "platforms/status", &spec, &json!({}))
 }
 
-/// Takes the uid out.
+/// Removes the uid from statuses.
 fn strip_uids(rig: &Rig<'_>) -> Policy {
     let patch = "op: 'remove', path: '/status/uid'";
     change(rig, "has(object.status.uid)", patch)
 }
 
-/// Has the first condition say something else.
+/// Changes the message of the first condition.
 fn change_messages(rig: &Rig<'_>) -> Policy {
     let patch =
         "op: 'replace', path: '/status/conditions/0/message', value: 'seen by the auditors'";
     change(rig, "has(object.status.conditions)", patch)
 }
 
-/// How many deletions stand on record as sent in the status of a Platform, or may be sent by what it reserves.
+/// The number of deletions that a Platform's status records as sent or reserved.
 fn counted(rig: &Rig<'_>, platform: &str) -> usize {
     let said = rig.kubectl(&["get", "platform", platform, "-o", "json"]);
     let object: Value = serde_json::from_str(&said.expect_ok()).unwrap();
@@ -51,8 +51,8 @@ fn counted(rig: &Rig<'_>, platform: &str) -> usize {
     usize::try_from(sum + reserved.unwrap_or(0)).unwrap()
 }
 
-/// Deletes an object over each of two Platforms under `policy`: the old one of the rig, and one that is made under it. Nothing is
-/// sent that does not stand on record, `words` are said, and once the policy is lifted both go, each by one call.
+/// Deletes an object on each of two Platforms under `policy`: the existing one of the rig, and one created under it.
+/// Nothing unrecorded is sent, `words` are reported, and once the policy is removed both deletions take one call each.
 async fn holds_what_it_cannot_count(rig: &Rig<'_>, policy: impl Fn() -> Policy, words: &str) {
     let neighbour = Rig::shared("beside-refused", at_once()).await;
     neighbour.active(&[("pump-fw", "package-00001")]).await;
@@ -70,7 +70,7 @@ async fn holds_what_it_cannot_count(rig: &Rig<'_>, policy: impl Fn() -> Policy, 
         events_say(rig, "StatusRefused", words).then_some(())
     })
     .await;
-    // Nobody else waits for that.
+    // No other Platform waits for this.
     neighbour.delete("pump-fw");
     neighbour.gone("pump-fw").await;
     tokio::time::sleep(LASTS).await;
@@ -100,31 +100,31 @@ async fn holds_what_it_cannot_count(rig: &Rig<'_>, policy: impl Fn() -> Policy, 
 }
 
 #[tokio::test]
-async fn without_a_platforms_status_nothing_is_deleted_that_its_guard_has_to_count() {
+async fn without_a_writable_platform_status_nothing_is_deleted_that_its_guard_must_count() {
     let rig = guarded("deny-record").await;
     let policy = || deny(&rig, "platforms/status", "false", "Forbidden");
     holds_what_it_cannot_count(&rig, policy, "the auditors say no").await;
 }
 
 #[tokio::test]
-async fn where_a_platforms_status_may_not_carry_its_uid_nothing_is_deleted_and_the_policy_is_quoted()
- {
+async fn where_a_platforms_status_may_not_hold_its_uid_nothing_is_deleted_and_the_policy_is_quoted()
+{
     let rig = guarded("deny-uid").await;
     let without = "!has(object.status) || !has(object.status.uid)";
     let policy = || deny(&rig, "platforms/status", without, "Invalid");
     holds_what_it_cannot_count(&rig, policy, "the auditors say no").await;
 }
 
-/// A record without a uid counts for the object that it is as young as, so what stands there is safe.
+/// A record without a uid counts for an object of the same age, so the existing record is safe.
 #[tokio::test]
-async fn a_policy_that_takes_the_uid_out_of_a_platforms_status_is_told_as_a_refusal() {
+async fn a_policy_that_removes_the_uid_from_a_platforms_status_is_reported_as_a_refusal() {
     let rig = guarded("strip-uid").await;
     let policy = || strip_uids(&rig);
     holds_what_it_cannot_count(&rig, policy, "an admission policy or webhook changes it").await;
 }
 
 #[tokio::test]
-async fn a_platform_whose_hold_a_policy_refuses_says_so_and_what_it_holds_waits() {
+async fn a_refused_hold_is_reported_and_its_deletions_wait() {
     let rig = guarded("deny-hold").await;
     let names: Vec<String> = (1..=7).map(|n| format!("meter-{n}")).collect();
     let packages: Vec<String> = (1..=7).map(|n| format!("package-0000{n}")).collect();
@@ -156,7 +156,7 @@ async fn a_platform_whose_hold_a_policy_refuses_says_so_and_what_it_holds_waits(
 }
 
 #[tokio::test]
-async fn a_platform_whose_message_a_policy_changes_is_written_ever_more_rarely() {
+async fn a_platform_whose_message_a_policy_changes_is_written_with_growing_pauses() {
     let rig = guarded("change-message").await;
     rig.platform_reason("production", "Available").await;
     let policy = change_messages(&rig);
@@ -165,13 +165,13 @@ async fn a_platform_whose_message_a_policy_changes_is_written_ever_more_rarely()
     rig.patch("platform/production", &json!({"spec": {"mode": "Observe"}}));
     let told = rig.platform_reason("production", "Observing").await;
     assert_eq!(ready(&told)["message"], "seen by the auditors");
-    // It would be ten with a pause that doesn't grow.
+    // With a constant pause it would be ten.
     tokio::time::sleep(Duration::from_secs(40)).await;
     let tried = patches(&rig, from, "production", "status");
     println!("{tried} patches");
     assert!((2..=6).contains(&tried), "{tried} patches");
     policy.lift(rig.plane);
-    // What is news is written at once.
+    // A new state is written at once.
     rig.patch("platform/production", &json!({"spec": {"mode": "Enforce"}}));
     rig.platform_reason("production", "Available").await;
 }

@@ -1,10 +1,10 @@
-//! A webhook that is asked about the intent to delete alone: whatever it answers with, the object says what stops it.
+//! A webhook for the intent to delete only: whatever it answers, the object reports what stops it.
 
 use axum::http::StatusCode;
 
 use super::*;
 
-/// What a webhook denies with that chooses this code.
+/// A webhook's denial with this code.
 fn denial(review: &Value, code: u16) -> Json<Value> {
     Json(json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
@@ -15,8 +15,8 @@ fn denial(review: &Value, code: u16) -> Json<Value> {
     }))
 }
 
-/// Deletes an object whose intent the webhook is asked about: `words` are said on it, and nothing is sent before the webhook is
-/// asked no more.
+/// Deletes an object whose intent the webhook checks: the object reports `words`, and nothing is sent before the
+/// webhook is removed.
 async fn says_what_stops_it(subject: &str, webhook: &(String, ByteString), words: &str) {
     let rig = Rig::shared(subject, at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
@@ -37,7 +37,7 @@ async fn says_what_stops_it(subject: &str, webhook: &(String, ByteString), words
 }
 
 #[tokio::test]
-async fn a_denial_of_the_intent_is_said_on_the_object_whatever_code_it_has() {
+async fn a_denied_intent_is_reported_on_the_object_whatever_the_code() {
     for code in [401, 404, 429, 500] {
         let answers =
             Router::new().fallback(async move |Json(review): Json<Value>| denial(&review, code));
@@ -47,14 +47,14 @@ async fn a_denial_of_the_intent_is_said_on_the_object_whatever_code_it_has() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_fails_for_the_intent_is_told_of_on_the_object_once_that_lasts() {
+async fn a_webhook_that_keeps_failing_for_the_intent_is_reported_on_the_object() {
     let answers = Router::new().fallback(async || StatusCode::BAD_GATEWAY);
     let webhook = serve(answers).await;
     says_what_stops_it("fail-intent", &webhook, "failed calling webhook").await;
 }
 
 #[tokio::test]
-async fn a_webhook_that_fails_for_the_finalizers_is_told_of_on_the_object_once_that_lasts() {
+async fn a_webhook_that_keeps_failing_for_the_finalizers_is_reported_on_the_object() {
     let rig = Rig::shared("fail-finalizers", at_once()).await;
     rig.active(&[("meter-fw", "package-00001")]).await;
     let answers = Router::new().fallback(async || StatusCode::BAD_GATEWAY);

@@ -3,12 +3,13 @@
 use super::*;
 use crate::support::webhook::ask_about_events;
 
-/// Objects whose events wait for it.
+/// The number of objects whose events wait for the webhook.
 const MANY: usize = 60;
-/// What an event of another namespace may take. It took more than a minute while each that hung held up all behind it.
+/// The time limit of an event in another namespace. It took more than a minute while each hanging event delayed all
+/// after it.
 const BESIDE: Duration = Duration::from_secs(4);
 
-/// How long it takes from the deletion of an object until its event is there.
+/// The time from the deletion of an object until its event is written.
 async fn told_after(rig: &Rig<'_>, name: &str) -> Duration {
     let begun = Instant::now();
     rig.delete(name);
@@ -23,7 +24,7 @@ async fn told_after(rig: &Rig<'_>, name: &str) -> Duration {
 }
 
 #[tokio::test]
-async fn events_that_hang_in_one_namespace_delay_those_of_another_by_no_more_than_seconds() {
+async fn hanging_events_of_one_namespace_delay_those_of_another_by_seconds_at_most() {
     let slow = Rig::shared("silent-events", at_once()).await;
     let rig = Rig::shared("beside-events", at_once()).await;
     let two = [("first", "package-00001"), ("second", "package-00002")];
@@ -48,7 +49,7 @@ async fn events_that_hang_in_one_namespace_delay_those_of_another_by_no_more_tha
     let questions = Arc::default();
     let webhook = silent_webhook(&questions).await;
     let asked = ask_about_events(slow.plane, &slow.namespace, &webhook);
-    // The API server takes a moment to ask it.
+    // The API server takes a moment until it calls the webhook.
     tokio::time::sleep(Duration::from_secs(5)).await;
     slow.kubectl(&["delete", "vp", "--all", "--wait=false"])
         .expect_ok();
@@ -62,7 +63,7 @@ async fn events_that_hang_in_one_namespace_delay_those_of_another_by_no_more_tha
         assert!(took < BESIDE, "{took:?}");
     }
     ask_no_more(&slow, &asked);
-    // What waited is told then.
+    // The waiting events are written then.
     let path = "jsonpath={.items[*].reason}";
     wait_for("the events that waited", SOON, async || {
         let told = slow.kubectl(&["get", "events", "-o", path]).expect_ok();

@@ -3,13 +3,13 @@
 use super::*;
 use crate::support::SimulatorOptions;
 
-/// Objects behind it.
+/// The number of objects behind the webhook.
 const MANY: usize = 300;
-/// What a deletion beside them may take. It is under a second without them, and was 16 s while each held a slot up to the
-/// end of its write.
+/// The time limit of other deletions. Without the webhook they take less than a second; they took 16 s while each
+/// hanging write held a slot until its end.
 const BESIDE: Duration = Duration::from_secs(8);
 
-/// A name and a package for each of so many objects.
+/// The names and packages of `count` objects.
 fn packages(count: usize) -> Vec<(String, String)> {
     let numbers = 1..=count;
     numbers
@@ -29,7 +29,7 @@ async fn many(subject: &str) -> Rig<'static> {
     Rig::shared(subject, layout).await
 }
 
-/// Applies an object for each of the packages, in one go.
+/// Applies an object for each of the packages, in one request.
 fn apply_many(rig: &Rig<'_>) {
     let all = packages(MANY);
     let items: Vec<Value> = all
@@ -40,7 +40,7 @@ fn apply_many(rig: &Rig<'_>) {
     rig.plane.apply(&list.to_string()).expect_ok();
 }
 
-/// Deletes an object, which has to be gone soon.
+/// Deletes an object, and checks that it is gone soon.
 async fn is_deleted_soon(rig: &Rig<'_>, name: &str) {
     let begun = Instant::now();
     rig.delete(name);
@@ -57,7 +57,8 @@ async fn asked_so_often(what: &str, asked: &AtomicUsize, count: usize) {
     .await;
 }
 
-/// Few writes wait for the webhook at a time: those that were the first to be slow, at most as many as there are slots.
+/// Checks that few writes waited for the webhook at the same time: the first slow ones, at most as many as there are
+/// slots.
 fn few_waited(questions: &Questions) {
     let most = questions.most.load(Ordering::Relaxed);
     println!("{most} writes waited for the webhook at one time");
@@ -65,9 +66,9 @@ fn few_waited(questions: &Questions) {
 }
 
 #[tokio::test]
-async fn a_webhook_that_hangs_for_one_platform_holds_up_no_deletion_over_another() {
+async fn a_hanging_webhook_of_one_platform_delays_no_deletion_of_another() {
     let slow = Rig::shared("silent", at_once()).await;
-    // So small a bound that each deletion has a record of its own.
+    // A limit so low that each deletion needs a record of its own.
     let small = json!({"maxDeletions": 5, "window": "10m", "gracePeriod": "0s"});
     let layout = Layout {
         platform: json!({"quota": {"calls": 100, "window": "1s"}, "guard": small}),
@@ -91,7 +92,7 @@ async fn a_webhook_that_hangs_for_one_platform_holds_up_no_deletion_over_another
 }
 
 #[tokio::test]
-async fn a_webhook_that_hangs_for_the_statuses_of_one_namespace_holds_up_no_deletion_in_another() {
+async fn a_hanging_webhook_for_the_statuses_of_one_namespace_delays_no_deletion_in_another() {
     let slow = many("silent-status").await;
     let rig = Rig::shared("beside-status", at_once()).await;
     let two = [("first", "package-00001"), ("second", "package-00002")];
@@ -109,7 +110,7 @@ async fn a_webhook_that_hangs_for_the_statuses_of_one_namespace_holds_up_no_dele
     delete.await.unwrap();
     asked_so_often("the webhook to be asked", &questions.come, 1).await;
     is_deleted_soon(&rig, "first").await;
-    // By then the namespace is known to be slow, and its writes are tried again.
+    // By now the namespace is known to be slow, and its writes are retried.
     asked_so_often("writes to be given up", &questions.given_up, 20).await;
     is_deleted_soon(&rig, "second").await;
     few_waited(&questions);
@@ -128,8 +129,7 @@ async fn a_webhook_that_hangs_for_the_statuses_of_one_namespace_holds_up_no_dele
 }
 
 #[tokio::test]
-async fn a_webhook_that_hangs_for_the_finalizers_of_one_namespace_holds_up_no_deletion_in_another()
-{
+async fn a_hanging_webhook_for_the_finalizers_of_one_namespace_delays_no_deletion_in_another() {
     let slow = many("silent-patch").await;
     let rig = Rig::shared("beside-patch", at_once()).await;
     let two = [("first", "package-00001"), ("second", "package-00002")];
@@ -152,7 +152,7 @@ async fn a_webhook_that_hangs_for_the_finalizers_of_one_namespace_holds_up_no_de
 }
 
 #[tokio::test]
-async fn a_webhook_that_hangs_for_one_namespace_keeps_the_calls_of_its_platform_from_no_other() {
+async fn a_hanging_webhook_of_one_namespace_keeps_no_other_from_calls_of_the_same_platform() {
     let layout = Layout {
         platform: json!({
             "quota": {"calls": 100, "window": "1s"},
@@ -168,7 +168,7 @@ async fn a_webhook_that_hangs_for_one_namespace_keeps_the_calls_of_its_platform_
     let slow = rig.plane.namespace("silent-share");
     let two = [("first", "package-00001"), ("second", "package-00002")];
     rig.active(&two).await;
-    // More than there are permits at one time.
+    // More objects than concurrent permits.
     let all = packages(62);
     let items: Vec<Value> = all[2..]
         .iter()
