@@ -1,9 +1,9 @@
-//! What the operator is compared with: the same API calls for each deletion, and nothing else.
+//! The reference for the operator: a loop with the same API calls for each deletion, and nothing else.
 //!
-//! No queue, no budget, no guard, no cache, no metrics, no repetition of what failed. It runs on a thread of its own on
-//! the operator's core and with the operator's rights, so that a [`Fleet`](crate::support::Fleet) that is deleted while it
-//! runs is measured like one of the operator's: `drain` for the rate, `delete_each` for the latency. The operator itself
-//! has to be stopped meanwhile ([`Stage::stop_operator`](crate::stage::Stage::stop_operator)), unless the loop is for a
+//! It has no queue, budget, guard, cache, metrics or retries. It runs on a thread of its own on the operator's core and
+//! with the operator's rights, so a [`Fleet`](crate::support::Fleet) that is deleted while it runs is measured like one
+//! of the operator's: `drain` for the rate, `delete_each` for the latency. The operator itself must be stopped
+//! meanwhile ([`Stage::stop_operator`](crate::stage::Stage::stop_operator)), unless the loop serves a
 //! [`twin`](crate::twin).
 
 use std::collections::{HashMap, HashSet};
@@ -42,23 +42,23 @@ use crate::support::{OPERATOR, Rig, Simulator, install_crypto};
 /// A `VersionPackage`, or an object of a twin.
 type Package = kube::core::Object<VersionPackageSpec, VersionPackageStatus>;
 
-/// A running loop. Dropping it ends it.
+/// A running loop. Dropping it ends the loop.
 pub struct BareLoop {
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
 
-/// How the loop goes about it.
+/// The settings of the loop.
 #[derive(Clone, Copy)]
 pub struct Manner {
-    /// How many deletions are under way at one time, from the first write to the last.
+    /// The number of concurrent deletions, each from its first write to its last.
     pub concurrency: usize,
-    /// How many of the first deletions get the status write of one that is parked, before their intent.
+    /// How many of the first deletions also get the status write of a waiting deletion, before their intent.
     pub parked: usize,
 }
 
 impl Manner {
-    /// One deletion after the other, none of them parked.
+    /// One deletion after the other, without the status write of a waiting one.
     pub const ONE_BY_ONE: Self = Self {
         concurrency: 1,
         parked: 0,
@@ -72,28 +72,28 @@ pub struct Platform {
     authorization: Authorization,
 }
 
-/// What a deletion needs, the same for all of one loop.
+/// The shared state of all deletions of a loop.
 struct Hands {
     client: Client,
     kind: ApiResource,
     recorder: Recorder,
     platform: Platform,
-    /// The intents that have to come back through the watch, by uid.
+    /// The intents that must come back through the watch, by uid.
     echoes: Mutex<HashMap<String, oneshot::Sender<()>>>,
     slots: Semaphore,
 }
 
 impl BareLoop {
-    /// Starts the loop for all `VersionPackage`s of the rig's control plane, with the application of the rig; ready when
-    /// it has logged in and its watch has listed.
+    /// Starts the loop for all `VersionPackage`s of the rig's control plane, with the application of the rig. It is
+    /// ready when it has logged in and its watch has listed.
     pub async fn start(rig: &Rig<'_>, manner: Manner) -> Self {
         let kubeconfig = rig.plane.kubeconfig_for(OPERATOR, OPERATOR);
         let kind = ApiResource::erase::<VersionPackage>(&());
         Self::run(rig, &kubeconfig, kind, manner).await
     }
 
-    /// The same for all objects of a [`twin`](crate::twin), one after the other, beside the operator and with the rights
-    /// of an admin.
+    /// Starts the loop for all objects of a [`twin`](crate::twin), one after the other, in addition to the operator and
+    /// with the rights of an admin.
     pub async fn beside(rig: &Rig<'_>, kind: &ApiResource) -> Self {
         let kubeconfig = rig.plane.kubeconfig();
         Self::run(rig, kubeconfig, kind.clone(), Manner::ONE_BY_ONE).await
@@ -140,7 +140,7 @@ impl Drop for BareLoop {
     fn drop(&mut self) {
         self.stop.cancel();
         let ended = self.thread.take().map(JoinHandle::join);
-        // One that failed has said why; a second panic would only hide it.
+        // A failed loop has printed the reason; a second panic would only hide it.
         assert!(
             std::thread::panicking() || ended.is_none_or(|end| end.is_ok()),
             "the bare loop failed"
@@ -148,7 +148,7 @@ impl Drop for BareLoop {
     }
 }
 
-/// Follows the watch: begins a deletion for each object that is marked, and hands echoes to those who wait for them.
+/// Follows the watch: starts a deletion for each marked object, and passes echoes to the deletions that wait for them.
 async fn follow(
     hands: Arc<Hands>,
     parked: usize,
@@ -158,7 +158,7 @@ async fn follow(
     let api = Api::<Package>::all_with(hands.client.clone(), &hands.kind);
     let mut events = pin!(watcher(api, watcher::Config::default()));
     let mut ready = Some(ready);
-    // Names of the dead stay: a late event must not begin a deletion anew.
+    // Names of deleted objects are kept: a late event must not start a deletion again.
     let (mut begun, mut tasks) = (HashSet::new(), JoinSet::new());
     loop {
         let event = tokio::select! {
@@ -196,7 +196,7 @@ async fn follow(
 }
 
 impl Platform {
-    /// Logs in.
+    /// Logs in to the platform of a simulator.
     pub async fn of(simulator: &Simulator) -> Self {
         install_crypto();
         let (app_id, secret) = simulator.credentials();
@@ -217,7 +217,7 @@ impl Platform {
         }
     }
 
-    /// Deletes a package, once.
+    /// Deletes a package, without retries.
     pub async fn delete(&self, file_id: &str) -> Answer {
         let file_id = FileId::try_from(file_id.to_owned()).expect("a fileId");
         let answer = self

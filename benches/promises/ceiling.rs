@@ -1,4 +1,4 @@
-//! How fast the operator is where no quota holds it back.
+//! The rate of the operator without the limit of a quota.
 
 use std::time::Duration;
 
@@ -8,9 +8,10 @@ use crate::first_call;
 use crate::stage::Stage;
 use crate::support::{Fleet, pace};
 
-/// About as many deletions as the operator has under way: 16 passes that begin, 16 that return, and 20 calls of a session.
+/// About the number of the operator's concurrent deletions: 16 starting passes, 16 returning passes, and 20 calls of a
+/// session.
 const CONCURRENCY: usize = 52;
-/// How long one round may take.
+/// The time limit of one round.
 const PATIENCE: Duration = Duration::from_secs(280);
 
 /// Deletes objects with the operator, and then others with a bare loop of the same API calls: fewer, since its rate

@@ -1,4 +1,4 @@
-//! A crash every 20 s: what the Lease remembers is enough to keep to the quota, and fine enough to use it.
+//! A crash every 20 s: the Lease's call log suffices to keep the quota and to use it.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::figures::{Row, Rows, number};
 use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, pace};
 
-/// The quota as the platform has it.
+/// The platform's own quota.
 const SETTING: Setting = Setting {
     objects: 500,
     calls: 100,
     seconds: 60,
 };
-/// From one crash to the next.
+/// The time between two crashes.
 const LIFE: Duration = Duration::from_secs(20);
-/// How often the operator crashes.
+/// The number of crashes.
 const CRASHES: u32 = 9;
 
 pub async fn run(bench: &'static str) -> Vec<Row> {
@@ -39,7 +39,7 @@ pub async fn run(bench: &'static str) -> Vec<Row> {
     made.retain(|call| call.arrived < ends);
     let of = |verdict: &str| made.iter().filter(|call| call.verdict == verdict).count();
 
-    // An ideal client needs no login and never crashes; its answers take as long as these on average.
+    // An ideal client needs no login and never crashes; its answers take the average time of these.
     let latencies: Duration = made
         .iter()
         .map(|call| call.answered.saturating_sub(call.arrived))

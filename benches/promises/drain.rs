@@ -1,4 +1,4 @@
-//! A backlog on one application, asked for at once.
+//! A backlog of one application, requested at once.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::figures::{Row, Rows, number};
 use crate::stage::{Setting, Stage};
 use crate::support::{Drain, Fleet, pace};
 
-/// Parked objects have had their one status write so long after the last delete was asked for.
+/// The time from the last requested deletion until all waiting objects have had their status write.
 const ALL_PARKED: Duration = Duration::from_secs(10);
 
-/// The drain and how near it has to come to an ideal client.
+/// A drain, and its target compared with an ideal client.
 pub struct Load {
     setting: Setting,
-    /// How the platform counts; the simulator's words.
+    /// How the platform counts, in the simulator's terms.
     quota: Quota,
     pace: Pace,
-    /// What the operator may cost; known only where the design says nothing of it.
+    /// The cost targets; `None` where the cost is only reported.
     cost: Option<Cost>,
 }
 
@@ -28,11 +28,11 @@ struct Quota {
     count_refused: bool,
 }
 
-/// How near the drain has to come to the paced floor.
+/// The target of the drain time, compared with the paced floor.
 enum Pace {
-    /// So many times the floor.
+    /// At most this multiple of the floor.
     Ratio(f64),
-    /// So much later, for a floor of next to nothing.
+    /// At most this much later, for a floor near zero.
     Beyond(Duration),
 }
 
@@ -46,7 +46,7 @@ const SLIDING: Quota = Quota {
     count_refused: false,
 };
 
-/// The window compressed ten times, so that the API server's own milliseconds weigh ten times as much.
+/// A load with a window ten times shorter, so that the API server's milliseconds weigh ten times as much.
 const fn compressed(objects: usize, quota: Quota, pace: Pace) -> Load {
     Load {
         setting: Setting {
@@ -60,14 +60,14 @@ const fn compressed(objects: usize, quota: Quota, pace: Pace) -> Load {
     }
 }
 
-/// One window full.
+/// The deletions of one window.
 pub const FEW: Load = compressed(100, SLIDING, Pace::Beyond(Duration::from_millis(500)));
-/// Five windows full.
+/// The deletions of five windows.
 pub const SOME: Load = compressed(500, SLIDING, Pace::Ratio(1.03));
-/// Ten windows full.
+/// The deletions of ten windows.
 pub const MANY: Load = compressed(1000, SLIDING, Pace::Ratio(1.03));
 
-/// A platform whose windows follow each other.
+/// A platform with fixed windows.
 pub const FIXED: Load = compressed(
     500,
     Quota {
@@ -76,9 +76,9 @@ pub const FIXED: Load = compressed(
     },
     Pace::Ratio(1.03),
 );
-/// A platform that counts the calls in any stretch of one window.
+/// A platform with a sliding window.
 pub const LOG: Load = compressed(500, SLIDING, Pace::Ratio(1.03));
-/// The same, where refused calls count too.
+/// A platform with a sliding window that also counts refused calls.
 pub const LOG_OF_ALL: Load = compressed(
     500,
     Quota {
@@ -97,7 +97,7 @@ pub const BUCKET: Load = compressed(
     Pace::Ratio(1.03),
 );
 
-/// The quota as the platform has it.
+/// The platform's own quota.
 pub const REAL_TIME: Load = Load {
     setting: Setting {
         objects: 300,
@@ -201,8 +201,8 @@ fn tell_writes(rows: &mut Rows, drain: &Drain) {
     rows.at_most("events per deletion", events, "", 1.0);
 }
 
-/// The stretch of the first window in which the quota is used up and all that wait for the next have been told so: its
-/// start, and its length if there is any.
+/// The part of the first window in which the quota is used up and all waiting objects have been written: its start and
+/// length; `None` where there is none.
 fn standstill(drain: &Drain, setting: &Setting) -> Option<(Duration, Duration)> {
     if drain.calls.len() <= setting.calls {
         return None;

@@ -1,4 +1,4 @@
-//! What a bench found, and how it is told.
+//! The figures of a bench, and their report.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,26 +15,26 @@ use crate::support::tool;
 pub struct Row {
     /// The bench.
     pub bench: Cow<'static, str>,
-    /// What was measured.
+    /// The measured quantity.
     pub figure: Cow<'static, str>,
-    /// How much.
+    /// The value.
     pub value: f64,
-    /// Of what.
+    /// The unit.
     pub unit: Cow<'static, str>,
-    /// What it should be, in words.
+    /// The target, as text.
     pub target: Option<String>,
-    /// Whether it is.
+    /// Whether the target is met.
     pub ok: Option<bool>,
 }
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
-    /// This or less.
+    /// At most this value.
     AtMost(f64),
-    /// This or more.
+    /// At least this value.
     AtLeast(f64),
-    /// This and nothing else, to three digits after the point.
+    /// Exactly this value, to three decimal places.
     Exactly(f64),
 }
 
@@ -48,14 +48,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// Makes the rows of one bench.
+/// Collects the rows of one bench.
 pub struct Rows {
     bench: &'static str,
     rows: Vec<Row>,
 }
 
 impl Rows {
-    /// None yet.
+    /// An empty collection.
     pub fn of(bench: &'static str) -> Self {
         Self {
             bench,
@@ -63,30 +63,30 @@ impl Rows {
         }
     }
 
-    /// Adds a figure that may not exceed a bound.
+    /// Adds a figure with an upper limit.
     pub fn at_most(&mut self, figure: &'static str, value: f64, unit: &'static str, bound: f64) {
         let target = Target::AtMost(bound);
         self.add(figure, value, unit, Some(target), Some(value <= bound));
     }
 
-    /// Adds a figure that has to reach a bound.
+    /// Adds a figure with a lower limit.
     pub fn at_least(&mut self, figure: &'static str, value: f64, unit: &'static str, bound: f64) {
         let target = Target::AtLeast(bound);
         self.add(figure, value, unit, Some(target), Some(value >= bound));
     }
 
-    /// Adds a figure that has to be this one, to three digits after the point.
+    /// Adds a figure that must have this value, to three decimal places.
     pub fn exactly(&mut self, figure: &'static str, value: f64, unit: &'static str, wanted: f64) {
         let (target, ok) = (Target::Exactly(wanted), (value - wanted).abs() < 0.0005);
         self.add(figure, value, unit, Some(target), Some(ok));
     }
 
-    /// Adds a figure to be known.
+    /// Adds a figure without a target.
     pub fn know(&mut self, figure: &'static str, value: f64, unit: &'static str) {
         self.add(figure, value, unit, None, None);
     }
 
-    /// All of them.
+    /// All rows.
     pub fn done(self) -> Vec<Row> {
         self.rows
     }
@@ -102,7 +102,7 @@ impl Rows {
         self.rows.push(Row {
             bench: self.bench.into(),
             figure: figure.into(),
-            // Four digits after the point tell all apart that the targets do.
+            // Four decimal places distinguish all values that the targets do.
             value: (value * 1e4).round() / 1e4,
             unit: unit.into(),
             target: target.map(|target| target.to_string()),
@@ -111,14 +111,14 @@ impl Rows {
     }
 }
 
-/// What there is to say of a bench that could not go on; why is in what it printed.
+/// The row of a bench that broke off; its output gives the reason.
 pub fn broken_off(bench: &'static str) -> Vec<Row> {
     let mut rows = Rows::of(bench);
     rows.exactly("runs to the end", 0.0, "", 1.0);
     rows.done()
 }
 
-/// The value that so many percent of the samples don't exceed.
+/// The least sample that `percent` percent of the samples don't exceed.
 pub fn percentile(samples: &mut [f64], percent: usize) -> f64 {
     samples.sort_by(f64::total_cmp);
     let rank = (samples.len() * percent).div_ceil(100);
@@ -130,16 +130,15 @@ pub fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).expect("a count of a bench"))
 }
 
-/// What a page says beside its rows.
+/// The information on the page besides its rows.
 pub struct Told {
-    /// How long the benches took together.
+    /// The total time of the benches.
     pub took: Duration,
-    /// Benches that were not run with the program of today.
+    /// The benches that didn't run with the current program.
     pub missing: Vec<&'static str>,
 }
 
-/// Prints the rows as a table and writes them to `target/bench/results.json`; with what is `told` beside them, also to
-/// `docs/benchmarks.md`.
+/// Prints the rows as a table and writes them to `target/bench/results.json`; with `told` also to `docs/benchmarks.md`.
 pub fn report(rows: &[Row], told: Option<&Told>) {
     let table = table(rows);
     let machine = machine::line();
@@ -162,7 +161,7 @@ pub fn report(rows: &[Row], told: Option<&Told>) {
     );
 }
 
-/// A table for people, which Markdown can read too.
+/// A table that is both readable text and Markdown.
 fn table(rows: &[Row]) -> String {
     let mut lines = vec![["bench", "figure", "value", "target", "met"].map(str::to_owned)];
     for row in rows {

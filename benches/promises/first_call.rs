@@ -1,4 +1,4 @@
-//! How soon a delete reaches the platform when nothing is in its way, beside the least that its API calls take.
+//! The time from a delete to its call when nothing is in its way, compared with the least time of its API calls.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ pub const fn setting(objects: usize) -> Setting {
     }
 }
 
-/// The first call within so much, in ms.
+/// The target of the first call, in ms.
 pub const FIRST_CALL: f64 = 100.0;
-/// Beside a load, the first call may take so many times what the bare loop takes, where that is longer: the share that is
-/// asked of the rate of deletions, too.
+/// The target under other load, as a multiple of the bare loop's time where that is longer: the same ratio as for the
+/// rate of deletions.
 const BESIDE: f64 = 1.0 / 0.7;
-/// The object gone within so much, in ms.
+/// The target until the object is gone, in ms.
 pub const GONE: f64 = 1000.0;
 
-/// How long deletes took, in ms from before the request to the API server.
+/// The latencies of deletes, in ms from before the request to the API server.
 pub struct Latencies {
     /// Until the call reached the platform.
     pub first_call: Vec<f64>,
@@ -33,7 +33,7 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Deletes one object of a fleet after the other, no two within `apart`.
+    /// Deletes the objects of a fleet one after the other, at least `apart` from each other.
     pub async fn of(fleet: &Fleet<'_>, apart: Duration) -> Self {
         let ends = fleet.delete_each(apart).await;
         let calls = fleet.calls(ends[0].0).await;
@@ -48,7 +48,7 @@ impl Latencies {
         }
     }
 
-    /// The rows of single deletes beside another load, and of a bare loop's beside the same.
+    /// Adds the rows of single deletes under another load, and of a bare loop's under the same.
     pub fn tell(mut self, mut bare: Self, rows: &mut Rows) {
         let median = percentile(&mut self.first_call, 50);
         rows.know("single delete to its call, p50", median, "ms");

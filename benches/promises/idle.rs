@@ -1,4 +1,4 @@
-//! What objects cost with which nothing is to be done.
+//! The cost of objects that need no work.
 
 use std::time::Duration;
 
@@ -6,17 +6,17 @@ use crate::figures::{Row, Rows, number};
 use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, Rig, pace};
 
-/// How many objects, for how long they are watched, and the memory that they may take in MiB.
+/// The number of objects, the time of observation, and the memory target in MiB.
 pub struct Load {
-    /// The objects and their quota.
+    /// The number of objects and their quota.
     pub setting: Setting,
-    /// Of the two times without anything to do, each.
+    /// The length of each of the two idle periods.
     pub length: Duration,
-    /// Where it is promised.
+    /// The memory target in MiB; `None` without one.
     pub memory: Option<f64>,
 }
 
-/// The quota is the platform's own in real time: little here waits for it.
+/// The platform's own quota in real time: little here depends on it.
 const fn fleet(objects: usize) -> Setting {
     Setting {
         objects,
@@ -25,7 +25,7 @@ const fn fleet(objects: usize) -> Setting {
     }
 }
 
-/// For a quick run.
+/// A fleet for a quick run.
 pub const SMALL: Load = Load {
     setting: Setting {
         objects: 1000,
@@ -43,14 +43,14 @@ pub const LARGE: Load = Load {
     memory: Some(38.1),
 };
 
-/// As many as one operator is meant for. 150 MB are 143 MiB.
+/// The largest fleet that one operator is designed for. 150 MB are 143 MiB.
 pub const HUGE: Load = Load {
     setting: fleet(50_000),
     length: Duration::from_secs(180),
     memory: Some(143.0),
 };
 
-/// The names of the figures of one stretch of time.
+/// The names of the figures of one idle period.
 struct Words {
     calls: &'static str,
     writes: &'static str,
@@ -78,7 +78,7 @@ const AFTER_START: Words = Words {
     peak: "peak memory since the start",
 };
 
-/// The same with a control plane of its own.
+/// Runs the bench with a control plane of its own.
 pub async fn alone(bench: &'static str, load: &Load) -> Vec<Row> {
     let stage = Stage::start().await;
     let rig = stage.unpinned_rig("idle", &load.setting).await;
@@ -87,7 +87,7 @@ pub async fn alone(bench: &'static str, load: &Load) -> Vec<Row> {
     rows
 }
 
-/// Creates the objects and watches them without anything to do, then again after a start of the operator.
+/// Creates the objects and observes the idle operator, then again after a restart of the operator.
 pub async fn run<'a>(
     bench: &'static str,
     load: &Load,
@@ -98,7 +98,7 @@ pub async fn run<'a>(
     let fleet = Fleet::create(rig, 2..load.setting.objects + 2).await;
     let birth = pace::now().saturating_sub(begun);
     stage.pin(rig).await;
-    // With a live token, a renewal that nobody needs would show.
+    // With a valid token an unnecessary renewal would show.
     fleet.warm_up(load.setting.window()).await;
 
     let mut rows = Rows::of(bench);
@@ -111,7 +111,7 @@ pub async fn run<'a>(
     (fleet, rows.done())
 }
 
-/// Watches the operator while nothing is to be done.
+/// Observes the operator while there is nothing to do.
 async fn rest(rows: &mut Rows, words: &Words, load: &Load, stage: &Stage, fleet: &Fleet<'_>) {
     fleet.settle(load.setting.window()).await;
     let (begun, mark, before) = (

@@ -1,4 +1,4 @@
-//! One large fleet for all that needs one, since its birth takes longer than what it is born for.
+//! One large fleet for all benches that need one, since its creation takes longer than the benches.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::figures::Row;
 use crate::stage::Stage;
 use crate::{idle, start, storm};
 
-/// Rests, then starts with work that is due, then takes a storm of edits.
+/// Observes an idle fleet, then a start with due work, then a storm of edits.
 pub async fn run(quick: bool) -> Vec<Row> {
     let (bench, load, storm) = if quick {
         ("idle-1000", &idle::SMALL, Duration::from_secs(15))

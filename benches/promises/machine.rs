@@ -1,4 +1,4 @@
-//! The machine and what the system says of a process.
+//! The machine, and the system's data on a process.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use crate::figures::{Row, Rows};
 use crate::support::tool;
 
-/// Where the operator runs alone.
+/// The operator's core.
 const OPERATOR_CORE: &str = "0";
-/// Where everything else runs.
+/// The core of everything else.
 const OTHER_CORE: &str = "1";
 
-/// What figures depend on, in one line.
+/// The properties of the machine that affect figures, in one line.
 pub fn line() -> String {
-    // The release up to its second number: what a distribution appends says nothing about speed.
+    // The first two numbers of the release; the suffix of a distribution doesn't affect speed.
     let release = said("uname", &["-r"]);
     let release: Vec<&str> = release.split('.').take(2).collect();
     let kernel = format!(
@@ -36,7 +36,7 @@ pub fn line() -> String {
     format!("{} cores, {model}, {kernel}; {placed}.", cores())
 }
 
-/// How large the program is.
+/// The size of the program.
 pub fn program_size(bench: &'static str) -> Row {
     let size = fs::metadata(tool::vpo())
         .expect("the program is there")
@@ -46,7 +46,7 @@ pub fn program_size(bench: &'static str) -> Row {
     rows.done().remove(0)
 }
 
-/// Binds the operator to one core, and everything else to another, where there are two and `taskset`.
+/// Pins the operator to one core and everything else to another, where there are two cores and `taskset`.
 pub fn pin(operator: u32, others: &[u32]) {
     if !pins() {
         return;
@@ -58,7 +58,7 @@ pub fn pin(operator: u32, others: &[u32]) {
     }
 }
 
-/// Lets this process and others run anywhere, where [`pin`] binds them.
+/// Lets this process and others run on any core, where [`pin`] pins them.
 pub fn unpin(others: &[u32]) {
     if !pins() {
         return;
@@ -69,7 +69,7 @@ pub fn unpin(others: &[u32]) {
     }
 }
 
-/// Binds the calling thread, and the threads that it will start, to the operator's core.
+/// Pins the calling thread, and the threads that it starts, to the operator's core.
 pub fn pin_thread() {
     if !pins() {
         return;
@@ -98,7 +98,7 @@ fn pins() -> bool {
     cores() >= 2 && found.is_ok_and(|status| status.success())
 }
 
-/// All cores, also those that this process is not bound to.
+/// The number of cores, including those that this process isn't pinned to.
 fn cores() -> usize {
     let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cores = about.lines().filter(|line| line.starts_with("processor"));
@@ -108,7 +108,7 @@ fn cores() -> usize {
 /// The CPU time of a process since its start.
 pub fn cpu_time(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process on Linux");
-    // The name is in parentheses and may hold anything; user and system time are fields 14 and 15.
+    // The name is in parentheses and may hold any character; user and system time are fields 14 and 15.
     let (_, rest) = stat.rsplit_once(')').expect("a name");
     let fields = rest.split_whitespace().skip(11).take(2);
     let ticks: u64 = fields
@@ -118,7 +118,7 @@ pub fn cpu_time(pid: u32) -> Duration {
     Duration::from_millis(ticks * 1000 / second)
 }
 
-/// The memory of a process in MiB: `VmRSS` resident now, `VmHWM` the most ever.
+/// The memory of a process in MiB: `VmRSS` is the current resident memory, `VmHWM` its peak.
 pub fn memory(pid: u32, field: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process on Linux");
     let line = status.lines().find_map(|line| line.strip_prefix(field));
@@ -127,7 +127,7 @@ pub fn memory(pid: u32, field: &str) -> f64 {
     bytes_to_mib(kib * 1024)
 }
 
-/// Lets the most memory that a process ever had begin anew with what it has now.
+/// Resets the peak memory of a process to its current memory.
 pub fn reset_peak(pid: u32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process of this user");
 }

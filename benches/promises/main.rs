@@ -1,8 +1,8 @@
-//! The numbers that the design promises, measured on the program that is shipped: `make bench`.
+//! Measures the promised figures on the shipped program: `make bench`.
 //!
-//! Each bench is a file with a `run` that returns rows; words on the command line choose among them by their names.
-//! `QUICK=1` leaves out what takes minutes. All rows are printed and written to `target/bench/results.json`, and to
-//! `docs/benchmarks.md` once every bench has measured the present program.
+//! Each bench is a file with a `run` that returns rows; words on the command line select benches by name. `QUICK=1`
+//! skips the benches that take minutes. All rows are printed and written to `target/bench/results.json`, and to
+//! `docs/benchmarks.md` once every bench has measured the current program.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +39,7 @@ use figures::Row;
 use futures::FutureExt;
 use pruned::Cores;
 
-/// Every bench by its name, in the order of the table, and whether it is part of a quick run.
+/// All benches in the order of the table, and whether each is part of a quick run.
 const BENCHES: [(&str, bool); 18] = [
     ("program", true),
     ("drain-100", true),
@@ -63,7 +63,7 @@ const BENCHES: [(&str, bool); 18] = [
 
 #[tokio::main]
 async fn main() {
-    // cargo itself passes flags such as --bench.
+    // cargo adds flags such as --bench.
     let chosen: Vec<String> = std::env::args()
         .skip(1)
         .filter(|word| !word.starts_with('-'))
@@ -86,7 +86,7 @@ async fn main() {
         if named && (short || !quick || !chosen.is_empty()) {
             eprintln!("bench: {bench} ...");
             let begun = Instant::now();
-            // One that can't go on has missed its targets, and costs the others nothing.
+            // A bench that breaks off has missed its targets, and doesn't affect the others.
             let ended = AssertUnwindSafe(run(bench, quick)).catch_unwind().await;
             let found = ended.unwrap_or_else(|_| figures::broken_off(bench));
             if !quick {
@@ -99,7 +99,7 @@ async fn main() {
         return figures::report(&rows, None);
     }
     let all = results::collect(all_names.into_iter());
-    // A target that is missed is a figure too, and so is a bench that was not run: the page says so.
+    // Missed targets and benches that didn't run are reported on the page, so they don't fail the run.
     figures::report(&all.rows, Some(&all.told));
 }
 

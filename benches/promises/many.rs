@@ -1,5 +1,5 @@
-//! Many applications at once, one of them with a long queue and a dead token: what the long queue costs alone, then
-//! all at once.
+//! Many applications at the same time, one of them with a long queue and an invalid token: the cost of the long queue
+//! alone, then of everything together.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, Rig, pace};
 use crate::twin;
 
-/// How large a round is.
+/// The size of a round.
 struct Size {
-    /// Applications with a backlog, and the deletes in each.
+    /// The number of applications with a backlog, and of the deletes in each.
     applications: usize,
     backlog: usize,
-    /// Calls in one window of `seconds`.
+    /// The number of calls in one window of `seconds`.
     calls: usize,
     seconds: u64,
-    /// How many wait for the application with the dead token.
+    /// The number of objects that wait for the application with the invalid token.
     waiting: usize,
-    /// Deletes on the application with nothing else to do, one after the other.
+    /// The number of deletes on the otherwise idle application, one after the other.
     samples: usize,
 }
 
@@ -46,7 +46,7 @@ impl Size {
         }
     }
 
-    /// For a platform with packages for all numbers up to the end of `range`.
+    /// A setting for packages with all numbers up to the end of `range`.
     fn setting(&self, range: &Range<usize>) -> Setting {
         Setting {
             objects: range.end - 2,
@@ -56,13 +56,13 @@ impl Size {
     }
 }
 
-/// Drains all at once while single objects are deleted on one more.
+/// Drains all applications at the same time, while single objects of one more are deleted.
 pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let size = Size::of(quick);
     let window = Duration::from_secs(size.seconds);
     let stage = Stage::start().await;
     let begun = pace::now();
-    // No two applications have a package of the same id, as on real platforms.
+    // No two applications have a package with the same id, as on real platforms.
     let mut next = 2;
     let mut numbers = |count| {
         next += count;
@@ -103,7 +103,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
         stage.pin(rig).await;
     }
     one_by_one.warm_up(single.window()).await;
-    // What those that wait cost alone, before the drains fill the API server.
+    // The cost of the waiting objects alone, before the drains load the API server.
     let beside_waiting = Latencies::of(&before_drains, Duration::ZERO).await;
     join_all(fleets.iter().map(|fleet| fleet.warm_up(window))).await;
     join_all(fleets.iter().map(|fleet| fleet.rest(window))).await;
@@ -112,7 +112,7 @@ pub async fn run(bench: &'static str, quick: bool) -> Vec<Row> {
     let before = stage.cpu_time().await;
     let windows = size.backlog.div_ceil(size.calls) - 1;
     let floor = window * u32::try_from(windows).expect("a number of windows");
-    // One collection after the other, as Git tools prune; single deletes all the while.
+    // One `deletecollection` after the other, as Git tools prune, with single deletes meanwhile.
     let turn = Mutex::default();
     let drains = fleets
         .iter()
@@ -168,7 +168,7 @@ fn tell_beside_waiting(mut latencies: Latencies, rows: &mut Rows) {
     rows.at_most(figure, worst, "ms", first_call::FIRST_CALL);
 }
 
-/// Gives the application a token that the platform never made, in place of its login.
+/// Replaces the login of the application by an invented token.
 fn kill_token(rig: &Rig<'_>) {
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret",

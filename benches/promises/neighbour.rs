@@ -1,4 +1,4 @@
-//! Somebody else who calls for the same application.
+//! Another client that calls for the same application.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use crate::support::pace;
 
-/// How much somebody else asks for; what is refused is not repeated.
+/// The load of the other client, which doesn't repeat refused calls.
 #[derive(Clone, Copy)]
 pub struct Neighbour {
-    /// Calls in a window while it is there.
+    /// The number of calls in a window while it is active.
     pub calls: u32,
-    /// The window.
+    /// The length of the window.
     pub window: Duration,
-    /// How long it is away and there in turns; always there without.
+    /// The length of its alternating active and inactive periods; `None` for a constant load.
     pub swing: Option<Duration>,
     /// When it stops for good.
     pub stops: Duration,
@@ -27,7 +27,7 @@ impl Neighbour {
         at < self.stops && turn.is_none_or(|turn| turn % 2 == 1)
     }
 
-    /// When it goes away, with three windows left until `end`.
+    /// When it becomes inactive, with three windows left until `end`.
     pub fn goes(self, end: Duration) -> Vec<Duration> {
         match self.swing {
             None => vec![self.stops],
@@ -38,7 +38,7 @@ impl Neighbour {
         }
     }
 
-    /// Calls at the same times at several platforms, by their pages of the admin port, for `before` and then for `length`.
+    /// Calls several platforms at the same times through their admin ports, for `before` and then for `length`.
     ///
     /// Returns when `length` began, since the Unix epoch, and how many calls each platform allowed from then on.
     pub async fn call(

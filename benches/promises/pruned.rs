@@ -1,5 +1,5 @@
-//! Three thousand objects that vanish from Git at once: how soon the hold stands, what it costs, and
-//! what becomes of the deletions of others meanwhile.
+//! Three thousand objects are removed from Git at once: how soon the hold appears, what it costs, and how other
+//! deletions fare meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,21 @@ use crate::stage::{Setting, Stage};
 use crate::support::{Fleet, pace, ready};
 use crate::twin;
 
-/// Between two single deletes.
+/// The pause between two single deletes.
 const APART: Duration = Duration::from_millis(100);
-/// The hold on the Platform, in seconds after the last delete was asked for.
+/// The target for the hold on the Platform, in seconds after the last requested delete.
 const STANDS: f64 = 5.0;
-/// What a Platform says after an edit, in seconds.
+/// The target for the Platform's status after an edit, in seconds.
 const SAYS: f64 = 5.0;
-/// What ten thousand objects say after it, in seconds.
+/// The target for the statuses of ten thousand objects after an edit, in seconds.
 const ALL_SAY: f64 = 60.0;
 
-/// Where the processes run.
+/// The cores of the processes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Cores {
     /// The operator on one core, all others on another.
     Apart,
-    /// Each where it likes, so that one core for the control plane is not the limit.
+    /// No pinning, so that a single core for the control plane isn't the limit.
     Shared,
 }
 

@@ -1,4 +1,4 @@
-//! Figures kept from one run to the next, so that benches run one by one make the same page as a whole run.
+//! Stores figures between runs, so that single benches together make the same page as a whole run.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 use crate::figures::{Row, Told};
 use crate::support::tool;
 
-/// What one bench found.
+/// The stored result of one bench.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     seconds: u64,
     rows: Vec<Row>,
 }
 
-/// What all benches found that measured the present program.
+/// The results of all benches that measured the current program.
 pub struct Results {
-    /// Their rows, in the order of the benches.
+    /// The rows, in the order of the benches.
     pub rows: Vec<Row>,
-    /// How long they took together, and which did not measure it yet.
+    /// The total time, and the benches without a current result.
     pub told: Told,
 }
 
-/// Keeps what a bench found.
+/// Stores the result of a bench.
 pub fn keep(bench: &str, rows: &[Row], took: Duration) {
     let kept = Kept {
         seconds: took.as_secs(),
@@ -36,7 +36,7 @@ pub fn keep(bench: &str, rows: &[Row], took: Duration) {
     fs::write(file, text).expect("results can be written");
 }
 
-/// Collects what is kept. What is older than the program measured another one.
+/// Collects the stored results. A result older than the program belongs to another program.
 pub fn collect(benches: impl Iterator<Item = &'static str>) -> Results {
     let mut results = Results {
         rows: Vec::new(),

@@ -1,4 +1,4 @@
-//! Two applications, each shared with somebody else, and what a client that merely backs off makes of the same.
+//! Two applications, each shared with another client, compared with a client that only backs off.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,20 +18,21 @@ use crate::support::{Fleet, Rig, Simulator, SimulatorOptions};
 use version_package_operator::remote::answer::Answer;
 
 const CALLS: usize = 100;
-/// The window, compressed ten times.
+/// The window, ten times shorter.
 const WINDOW: Duration = Duration::from_secs(6);
-/// The neighbour is there so long before we come.
+/// How long the other client is active before the bench starts.
 const BEFORE: Duration = Duration::from_secs(12);
-/// The client that backs off: this many deletions, each of them repeated by itself.
+/// The number of deletions of the backing-off client, each repeated independently.
 const OBJECTS: usize = 300;
-/// Its calls in flight at most, as many as ours.
+/// The limit of its in-flight calls, equal to the operator's.
 const IN_FLIGHT: usize = 20;
-/// Its first pause and its longest; 1 s and 1,000 s, compressed.
+/// Its first and its longest pause: 1 s and 1,000 s, ten times shorter.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(100));
 
-/// A steady half that stops in the end, and one that swings between nothing and nine tenths every three minutes.
+/// Runs a constant half load that stops in the end, and one that alternates between zero and nine tenths every three
+/// minutes.
 pub async fn run(quick: bool) -> Vec<Row> {
-    // Whole turns of the one that swings, and the time to recover from the last.
+    // Whole periods of the alternating load, and time to recover from the last.
     let turns = if quick { 1 } else { 4 };
     let swing = WINDOW * 3;
     let length = swing * 2 * turns + WINDOW * 3;
@@ -47,7 +48,7 @@ pub async fn run(quick: bool) -> Vec<Row> {
         swing: Some(swing),
         stops: Duration::MAX,
     };
-    // More than may be deleted meanwhile, for either.
+    // More objects than can be deleted meanwhile, for either load.
     let objects = length.as_secs_f64() / WINDOW.as_secs_f64() * 75.0 + 300.0;
     #[allow(
         clippy::cast_possible_truncation,
@@ -61,7 +62,7 @@ pub async fn run(quick: bool) -> Vec<Row> {
         calls: CALLS,
         seconds: WINDOW.as_secs(),
     };
-    // One after the other: both at once are more than the API server's core has time for.
+    // The loads run one after the other: both at once would exceed the API server's core.
     let mut rows = Vec::new();
     for (bench, neighbour) in [("shared-half", half), ("shared-swinging", swinging)] {
         let rig = stage.rig("shared", &setting).await;
@@ -70,7 +71,7 @@ pub async fn run(quick: bool) -> Vec<Row> {
     rows
 }
 
-/// Both clients beside one neighbour for so long.
+/// Runs both clients beside one other client for `length`.
 async fn scene(
     bench: &'static str,
     rig: &Rig<'_>,
@@ -139,8 +140,8 @@ async fn scene(
     rows.done()
 }
 
-/// Keeps enough deletions waiting for so long. All at once would have the API server busy with parking them for the first
-/// windows.
+/// Keeps enough deletions waiting for `length`. Requesting all at once would keep the API server busy with status
+/// writes during the first windows.
 async fn feed(fleet: &Fleet<'_>, length: Duration) {
     let begun = pace::now();
     let mut asked = 0;
@@ -153,7 +154,7 @@ async fn feed(fleet: &Fleet<'_>, length: Duration) {
     }
 }
 
-/// When the window before first held 95 of 100 calls, after `gone`.
+/// The first time after `gone` at which the previous window held 95 of 100 calls.
 fn full_window(admitted: &[Duration], gone: Duration) -> Option<Duration> {
     let calls = CALLS * 95 / 100;
     let after = admitted.partition_point(|at| *at < gone);
@@ -164,8 +165,8 @@ fn full_window(admitted: &[Duration], gone: Duration) -> Option<Duration> {
     full.map(|last| admitted[last])
 }
 
-/// Deletes packages for so long, each tried again by itself after a pause that doubles: nobody tells the others of a refusal.
-/// There are always as many as at the start. Returns how many calls were refused.
+/// Deletes packages for `length`, each repeated independently after a pause that doubles: no deletion learns of
+/// another's refusal. The number of packages stays constant. Returns the number of refused calls.
 async fn back_off(simulator: &Simulator, length: Duration) -> usize {
     let platform = Arc::new(Platform::of(simulator).await);
     let end = Instant::now() + length;

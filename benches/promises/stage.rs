@@ -1,4 +1,4 @@
-//! A control plane and an operator of a bench's own.
+//! The control plane and the operator of a bench.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,31 +11,31 @@ use crate::support::{
     AuditEvent, Layout, OPERATOR, Operator, Plane, Rig, SimulatorOptions, start_operator,
 };
 
-/// A fresh control plane with a fresh operator.
+/// A new control plane with a new operator.
 pub struct Stage {
     plane: Plane,
     operator: Mutex<Operator>,
 }
 
-/// The quota of a bench, and how many objects there are.
+/// The quota of a bench, and its number of objects.
 pub struct Setting {
-    /// How many objects.
+    /// The number of objects.
     pub objects: usize,
-    /// Calls in one window.
+    /// The number of calls in one window.
     pub calls: usize,
-    /// The window in whole seconds.
+    /// The length of the window, in seconds.
     pub seconds: u64,
 }
 
 impl Setting {
-    /// The window.
+    /// The length of the window.
     pub fn window(&self) -> Duration {
         Duration::from_secs(self.seconds)
     }
 }
 
 impl Stage {
-    /// Starts both.
+    /// Starts control plane and operator.
     pub async fn start() -> Self {
         let plane = Plane::start();
         plane.install();
@@ -48,25 +48,25 @@ impl Stage {
         &self.plane
     }
 
-    /// Ends the operator and starts it anew.
+    /// Stops the operator and starts it again.
     pub async fn restart_operator(&self) {
         self.stop_operator().await;
         self.start_operator(start_operator(&self.plane, &[])).await;
     }
 
-    /// Ends the operator as a rollout does.
+    /// Stops the operator as a rollout does.
     pub async fn stop_operator(&self) {
         self.operator.lock().await.terminate().await;
     }
 
-    /// Takes an operator that was started just now in the place of the one that was stopped, and waits until it is ready.
+    /// Uses a newly started operator in place of the stopped one, and waits until it is ready.
     pub async fn start_operator(&self, mut started: Operator) {
         machine::pin(started.id().await, &[]);
         started.ready().await;
         *self.operator.lock().await = started;
     }
 
-    /// Kills the operator and starts it anew as the same pod, as when a container crashes; returns how long that took
+    /// Kills the operator and starts it again as the same pod, as after a crash of the container. Returns the time
     /// until it was ready.
     pub async fn crash_operator(&self) -> Duration {
         let mut operator = self.operator.lock().await;
@@ -81,15 +81,15 @@ impl Stage {
         self.operator.lock().await.id().await
     }
 
-    /// Adds a platform with its own simulator, and gives each process its core.
+    /// Adds a platform with its own simulator, and pins each process to its core.
     pub async fn rig(&self, subject: &str, setting: &Setting) -> Rig<'_> {
         let rig = self.unpinned_rig(subject, setting).await;
         self.pin(&rig).await;
         rig
     }
 
-    /// Adds a platform with its own simulator; until [`Self::pin`] each process runs where it likes, so that the birth of
-    /// many objects takes less time.
+    /// Adds a platform with its own simulator without pinning the processes (until [`Self::pin`]), so that the creation
+    /// of many objects takes less time.
     pub async fn unpinned_rig(&self, subject: &str, setting: &Setting) -> Rig<'_> {
         let window = format!("{}s", setting.seconds);
         let layout = Layout {
@@ -105,7 +105,7 @@ impl Stage {
         Rig::on(&self.plane, subject, layout).await
     }
 
-    /// Lets each process run where it likes, those of `rigs` too.
+    /// Lets each process run on any core, including those of `rigs`.
     pub async fn unpin(&self, rigs: &[&Rig<'_>]) {
         let mut all: Vec<u32> = self.plane.processes().values().copied().collect();
         all.push(self.pid().await);
@@ -115,7 +115,7 @@ impl Stage {
         machine::unpin(&all);
     }
 
-    /// Gives each process its core.
+    /// Pins each process to its core.
     pub async fn pin(&self, rig: &Rig<'_>) {
         let mut others: Vec<u32> = self.plane.processes().values().copied().collect();
         others.push(rig.simulator.id().await);
@@ -127,17 +127,18 @@ impl Stage {
         machine::cpu_time(self.pid().await)
     }
 
-    /// The most memory that the operator ever had resident, in MiB.
+    /// The peak of the operator's resident memory, in MiB.
     pub async fn peak_memory(&self) -> f64 {
         machine::memory(self.pid().await, "VmHWM")
     }
 
-    /// Lets the peak of memory begin anew.
+    /// Resets the peak memory.
     pub async fn reset_peak_memory(&self) {
         machine::reset_peak(self.pid().await);
     }
 
-    /// How often the operator wrote, from this place of the audit log on: anything but Leases, and Leases.
+    /// The number of the operator's writes from this place of the audit log on: first those of other kinds, then those
+    /// of Leases.
     pub fn operator_writes(&self, start: u64) -> (usize, usize) {
         let (leases, others): (Vec<_>, Vec<_>) = self
             .operator_events(start)
@@ -145,7 +146,7 @@ impl Stage {
         (others.len(), leases.len())
     }
 
-    /// How often each object was written with the rights of the operator, from this place of the audit log on.
+    /// The number of writes to each object with the rights of the operator, from this place of the audit log on.
     pub fn writes_each(&self, start: u64) -> Vec<usize> {
         let mut counts = BTreeMap::<(String, String), usize>::new();
         let events = self.operator_events(start);
@@ -169,7 +170,7 @@ impl Stage {
         operator.admin_page("/metrics").await.expect("metrics")
     }
 
-    /// The memory that the operator has resident now, in MiB.
+    /// The current resident memory of the operator, in MiB.
     pub async fn memory(&self) -> f64 {
         machine::memory(self.pid().await, "VmRSS")
     }

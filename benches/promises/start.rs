@@ -1,4 +1,4 @@
-//! A start with work that is due, and watches that end as expired.
+//! A start with due work, and watches that expire.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use crate::stage::Stage;
 use crate::support::{ApiProxy, Fleet, OPERATOR, Operator, pace, start_operator, wait_for};
 
 const BENCH: &str = "start";
-/// Deletes that are asked for while no operator runs: fewer than one window holds.
+/// The number of deletes requested while no operator runs: less than a window allows.
 const DUE: usize = 50;
-/// Deletes after the watch was broken.
+/// The number of deletes after the watch was broken.
 const AFTER: usize = 10;
-/// How often the watch breaks, each time as soon as the one before is mended.
+/// How often the watch breaks, each time as soon as the previous break is repaired.
 const BREAKS: usize = 2;
-/// How long the operator has nothing to do before its memory counts as idle.
+/// How long the operator must be idle before its memory counts as idle.
 const SETTLE: Duration = Duration::from_secs(10);
-/// How long its memory is looked at after a break.
+/// How long its memory is observed after a break.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Leaves the stage with an operator that was started anew, without a proxy.
+/// Runs both benches. Afterwards a restarted operator runs without a proxy.
 pub async fn run(stage: &Stage, fleet: &Fleet<'_>) -> Vec<Row> {
     let mut rows = Rows::of(BENCH);
     rows.know("objects", number(fleet.len()), "");
@@ -27,7 +27,7 @@ pub async fn run(stage: &Stage, fleet: &Fleet<'_>) -> Vec<Row> {
     rows.done()
 }
 
-/// A start with work that is due.
+/// A start with due work.
 async fn cold(stage: &Stage, fleet: &Fleet<'_>, rows: &mut Rows) {
     stage.stop_operator().await;
     fleet.ask_for_deletion(0..DUE).await;
@@ -73,7 +73,7 @@ async fn broken(stage: &Stage, fleet: &Fleet<'_>, rows: &mut Rows) {
     let after = DUE..DUE + AFTER;
     fleet.ask_for_deletion(after.clone()).await;
     let after_gone = fleet.gone(after, PATIENCE).await;
-    // While the proxy stands, so that the Lease is given back.
+    // The proxy still runs, so that the Lease can be released.
     stage.restart_operator().await;
     drop(proxy);
 
@@ -85,7 +85,7 @@ async fn broken(stage: &Stage, fleet: &Fleet<'_>, rows: &mut Rows) {
     rows.exactly("deletes after the breaks that are done", done, "", all);
 }
 
-/// Ends the watch of all objects as expired, and waits until the operator has listed them and watches again.
+/// Expires the watch of all objects, and waits until the operator has listed and watches again.
 async fn break_watch(stage: &Stage, proxy: &ApiProxy) {
     let mark = stage.plane().audit_end();
     proxy.expire_watch("versionpackages");
@@ -101,7 +101,7 @@ async fn break_watch(stage: &Stage, proxy: &ApiProxy) {
     .await;
 }
 
-/// Waits until the operator has no more than so many MiB resident; returns how long that took, or how long it was waited for.
+/// Waits until the operator has at most `bound` MiB resident. Returns the time that this took, or the time limit.
 async fn back_within(stage: &Stage, bound: f64) -> Duration {
     let begun = pace::now();
     loop {

@@ -1,4 +1,4 @@
-//! Edits that change nothing for the operator, many of them.
+//! Many edits that change nothing for the operator.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::stage::Stage;
 use crate::support::{Fleet, pace};
 
 const BENCH: &str = "storm";
-/// Edits in a second.
+/// The number of edits per second.
 const RATE: u32 = 200;
-/// Edits under way at one time at most.
+/// The limit of concurrent edits.
 const EDITORS: usize = 64;
-/// How long what follows from the last edit may take.
+/// How long the consequences of the last edit may take.
 const SETTLE: Duration = Duration::from_secs(15);
 
-/// Edits labels for so long, and looks at what the operator makes of it.
+/// Edits labels for `length`, and measures the operator's reaction.
 pub async fn run(stage: &Stage, fleet: &Fleet<'_>, window: Duration, length: Duration) -> Vec<Row> {
     fleet.settle(window).await;
     let (mark, cpu, idle) = (
@@ -30,17 +30,17 @@ pub async fn run(stage: &Stage, fleet: &Fleet<'_>, window: Duration, length: Dur
 
     let begun = pace::now();
     let mut tick = interval(Duration::from_secs(1) / RATE);
-    // An edit that is late doesn't make those after it late.
+    // A late edit doesn't delay the next ones.
     tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let ticks = stream::unfold(tick, async |mut tick| {
         tick.tick().await;
         Some(((), tick))
     });
     let edits = ticks
-        // An API server that is slower than that sees fewer edits, not a longer storm.
+        // With a slower API server there are fewer edits, not a longer storm.
         .take_until(sleep(length))
         .enumerate()
-        // The objects at the end: those at the front may be gone by now.
+        // The last objects: the first ones may be deleted by now.
         .map(|(edit, ())| fleet.relabel(fleet.len() - 1 - edit % (fleet.len() / 2), edit))
         .buffer_unordered(EDITORS)
         .count()
@@ -73,7 +73,7 @@ pub async fn run(stage: &Stage, fleet: &Fleet<'_>, window: Duration, length: Dur
     rows.done()
 }
 
-/// How many passes took at most so long in seconds; the last bound is infinite.
+/// The number of passes up to each duration in seconds; the last limit is infinite.
 struct Buckets(Vec<(f64, f64)>);
 
 impl Buckets {
@@ -82,7 +82,7 @@ impl Buckets {
         let buckets = lines.filter_map(|line| {
             let line = line.strip_prefix("vpo_reconcile_seconds_bucket{le=\"")?;
             let (bound, count) = line.split_once("\"} ")?;
-            // Rust reads the +Inf of the format too.
+            // Rust parses the format's +Inf as well.
             Some((bound.parse().ok()?, count.parse().ok()?))
         });
         Self(buckets.collect())
@@ -97,7 +97,7 @@ impl Buckets {
         self.0.last().expect("a histogram has buckets").1
     }
 
-    /// The least bound that such a share of the passes stays within.
+    /// The least bucket limit that covers this share of the passes.
     fn bound(&self, share: f64) -> f64 {
         let enough = self.count() * share;
         let within = self.0.iter().find(|(_, count)| *count >= enough);

@@ -1,5 +1,5 @@
-//! A kind that is the same as `VersionPackage` in all but its group: a bare loop deletes its objects while the operator,
-//! which knows nothing of it, is busy with the real ones.
+//! A kind equal to `VersionPackage` in everything but its group: a bare loop deletes its objects while the operator,
+//! which doesn't know the kind, is busy with the real ones.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
@@ -12,7 +12,7 @@ use crate::support::Plane;
 
 const GROUP: &str = "bench.iodm.dev";
 
-/// Lets the API server serve it.
+/// Lets the API server serve the twin kind.
 pub async fn serve(plane: &Plane) -> ApiResource {
     let [definition, _] = crds::definitions();
     let mut definition = definition.clone();
