@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::failures::{Garbage, garbage_line, is_garbage};
 pub use self::failures::told;
+use self::failures::{Garbage, garbage_line, is_garbage};
 pub use self::page::list;
 use self::page::{ListPage, Size};
 use crate::backoff::WatchBackoff;

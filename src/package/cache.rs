@@ -5,16 +5,18 @@ pub mod packed;
 pub mod intake;
 pub mod managed;
 mod shown;
+mod list_under_way;
 mod wakes;
 mod wishes;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use self::shown::Shown;
+use self::list_under_way::ListUnderWay;
+use self::shown::ShownObjects;
 pub use self::wakes::Wakes;
 pub use self::wishes::{Asking, Wish};
 use super::claims::Claimant;
@@ -58,17 +60,10 @@ pub struct Cache {
 
 #[derive(Default)]
 struct State {
-    shown: Shown,
+    shown: ShownObjects,
     /// A list under way; not shown before it is complete.
-    listing: Option<Listing>,
+    listing: Option<ListUnderWay>,
     complete: bool,
-}
-
-/// What a list has brought. Nearly all of it is shown already, and needs no second place.
-#[derive(Default)]
-struct Listing {
-    seen: HashSet<ObjectKey>,
-    differing: Vec<Packed>,
 }
 
 /// One object and all others that name the same package, read in one moment.
@@ -95,7 +90,7 @@ impl Cache {
         let mut state = self.state.lock();
         match event {
             Event::ListBegins => {
-                state.listing = Some(Listing::default());
+                state.listing = Some(ListUnderWay::default());
                 Changes::default()
             }
             Event::Listed(object) => {

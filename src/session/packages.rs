@@ -41,7 +41,7 @@ impl PackageTurn {
 
 /// Where an object stands that has asked for the turn of a package.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Joined {
+pub(super) enum TurnPlace {
     /// It holds the turn, and its ticket has this priority.
     Holder(Priority),
     /// It waits behind the object `ahead`. The ticket of the `holder` has this priority from now on.
@@ -63,16 +63,16 @@ pub(super) struct Left {
 
 /// The turns of all packages of one lane.
 #[derive(Default)]
-pub(super) struct Packages(HashMap<PackageKey, PackageTurn>);
+pub(super) struct PackageTurns(HashMap<PackageKey, PackageTurn>);
 
-impl Packages {
+impl PackageTurns {
     /// Whether no object holds a turn.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Asks for the turn of `package`: the first object that asks holds it.
-    pub(super) fn join(&mut self, package: &PackageKey, ticket: &Ticket) -> Joined {
+    pub(super) fn join(&mut self, package: &PackageKey, ticket: &Ticket) -> TurnPlace {
         let turn = self
             .0
             .entry(package.clone())
@@ -84,11 +84,11 @@ impl Packages {
             });
         if turn.holder == ticket.uid {
             turn.own = ticket.priority;
-            return Joined::Holder(turn.priority());
+            return TurnPlace::Holder(turn.priority());
         }
         let place = (ticket.key.clone(), ticket.priority);
         turn.behind.insert(ticket.uid.clone(), place);
-        Joined::Behind {
+        TurnPlace::Behind {
             ahead: turn.key.clone(),
             holder: turn.holder.clone(),
             priority: turn.priority(),

@@ -158,6 +158,9 @@ fn each_command_of_vpo_is_spoken_of_in_a_page() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
+        // The description of a command may go on in a line that stands further in.
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
         .filter_map(|line| line.split_whitespace().next());
     let commands: Vec<_> = commands.filter(|command| *command != "help").collect();
     assert!(commands.contains(&"hold"), "{commands:?}");

@@ -4,20 +4,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::packed::Packed;
-use super::{Changes, Listing, Wakes};
 use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::api::platform::PackageCounts;
 use crate::api::reason::Phase;
 use crate::package::claims::Claimant;
 
 #[derive(Default)]
-pub(super) struct Shown {
+pub(super) struct ShownObjects {
     /// Boxed, since the free places of so large a map are many.
     pub(super) objects: HashMap<ObjectKey, Box<Packed>>,
     /// Ordered, so that even one of ten thousand that name the same package is found at once. Whether it lives, and
     /// whether it may go, so that nobody has to look at those that do neither.
     by_file: BTreeMap<(FileId, ObjectKey), Role>,
-    pub(super) by_platform: HashMap<ObjectKey, Members>,
+    pub(super) by_platform: HashMap<ObjectKey, PlatformObjects>,
     /// How many objects of each application have packages that aren't gone, by their Platforms.
     pub(super) populations: HashMap<AppId, HashMap<ObjectKey, usize>>,
     /// How many objects stand in each phase; kept in step, since they are asked for every second.
@@ -34,35 +33,12 @@ pub(super) struct Role {
 
 /// The objects that name one Platform.
 #[derive(Default)]
-pub(super) struct Members {
+pub(super) struct PlatformObjects {
     pub(super) keys: BTreeSet<ObjectKey>,
     pub(super) counts: PackageCounts,
 }
 
-impl Shown {
-    /// Shows what a list has brought, and nothing else.
-    pub(super) fn replace(&mut self, listing: Listing) -> Changes {
-        let Listing { seen, differing } = listing;
-        let missing = self.objects.keys().filter(|key| !seen.contains(*key));
-        // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
-        let mut wake: Vec<ObjectKey> = missing.cloned().collect();
-        wake.sort_unstable();
-        let removed = wake.iter().filter_map(|key| self.remove(key));
-        let mut gone: Vec<String> = removed.map(|old| old.uid.to_string()).collect();
-        let new = seen.len().saturating_sub(self.objects.len());
-        self.objects.reserve(new);
-        gone.extend(differing.into_iter().filter_map(|object| self.put(object)));
-        wake.extend(self.keys());
-        Changes {
-            wakes: Wakes {
-                now: wake,
-                later: Vec::new(),
-            },
-            gone,
-            listed: true,
-        }
-    }
-
+impl ShownObjects {
     /// All objects, by name: who looks first must not be an accident of the map.
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         let mut keys: Vec<ObjectKey> = self.objects.keys().cloned().collect();

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Cache;
-use super::shown::{Members, Shown};
+use super::shown::{PlatformObjects, ShownObjects};
 use crate::api::names::{FileId, ObjectKey};
 use crate::package::claims::Claimant;
 use crate::package::claims::doubts::LOOK_AGAIN;
@@ -42,7 +42,7 @@ impl Cache {
     pub fn concerned_by(&self, platform: &ObjectKey) -> Wakes {
         let state = self.state.lock();
         let shown = &state.shown;
-        let Some(Members { keys: own, .. }) = shown.by_platform.get(platform) else {
+        let Some(PlatformObjects { keys: own, .. }) = shown.by_platform.get(platform) else {
             return Wakes::default();
         };
         let mut wakes = Wakes {
@@ -60,7 +60,7 @@ impl Cache {
     }
 }
 
-impl Shown {
+impl ShownObjects {
     /// The object itself, and those that may go whose package it claims otherwise now than before: a change that a
     /// claim doesn't depend on is nobody else's business.
     pub(super) fn woken(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 
 use super::Cache;
-use super::shown::Shown;
+use super::shown::ShownObjects;
 use crate::api::names::{AppId, ObjectKey};
 use crate::guard::Asked;
 use crate::object::Object;
@@ -95,7 +95,7 @@ impl Cache {
     }
 }
 
-impl Shown {
+impl ShownObjects {
     fn wish(&self, object: &Packed) -> Wish {
         let asked = match &object.asks {
             Asks::No => return Wish::Nothing(None),

@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use super::next_status::next_status;
 use super::refused::{
-    DENIED, FAILED, before, is_news, not_taken, refusal, refused,
-    says, unwritable,
+    DENIED, FAILED, before, is_news, not_taken, refusal, refused, says, unwritable,
 };
 use super::{Report, pause, rounded, unaudited};
 use crate::api::names::REQUESTED_AT_ANNOTATION;

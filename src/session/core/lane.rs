@@ -12,7 +12,7 @@ use crate::remote::answer::Detail;
 use crate::session::SessionState;
 use crate::session::breaker::Breaker;
 use crate::session::budget::{self, Room};
-use crate::session::packages::Packages;
+use crate::session::packages::PackageTurns;
 use crate::session::queue::Queue;
 use crate::session::stall_news::StallNews;
 use crate::session::token::Tokens;
@@ -43,7 +43,7 @@ pub(in crate::session) enum Learned {
 pub(in crate::session) struct Lane {
     pub(super) terms: Terms,
     pub(super) queue: Queue,
-    pub(super) packages: Packages,
+    pub(super) packages: PackageTurns,
     /// How many want a call that nobody in the queue waits for.
     pub(super) spare: usize,
     pub(super) tokens: Tokens,
@@ -72,7 +72,7 @@ impl Lane {
     pub(super) fn new(terms: Terms, chance: Rng) -> Self {
         Self {
             queue: Queue::new(),
-            packages: Packages::default(),
+            packages: PackageTurns::default(),
             spare: 0,
             tokens: Tokens::new(terms.credential.clone()),
             health: Breaker::new(chance),

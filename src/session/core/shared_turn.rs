@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::{Core, LaneId};
 use crate::api::names::ObjectKey;
-use crate::session::packages::{Follower, Joined, Left};
+use crate::session::packages::{Follower, Left, TurnPlace};
 use crate::session::{PackageKey, Standing, Ticket};
 
 impl Core {
@@ -20,11 +20,11 @@ impl Core {
             return Standing::Absent;
         };
         match lane.packages.join(package, &ticket) {
-            Joined::Holder(priority) => {
+            TurnPlace::Holder(priority) => {
                 ticket.priority = priority;
                 self.request(id, &ticket, now)
             }
-            Joined::Behind {
+            TurnPlace::Behind {
                 ahead,
                 holder,
                 priority,

@@ -25,8 +25,8 @@ fn ticket(name: &str, priority: Priority) -> Ticket {
     }
 }
 
-fn behind(holder: &str, priority: Priority) -> Joined {
-    Joined::Behind {
+fn behind(holder: &str, priority: Priority) -> TurnPlace {
+    TurnPlace::Behind {
         ahead: key(holder),
         holder: holder.to_owned(),
         priority,
@@ -37,12 +37,12 @@ use Priority::{Deletion, Retirement};
 
 #[test]
 fn the_turn_of_a_package_has_the_most_urgent_priority_of_all_that_wait_for_it() {
-    let (mut packages, package) = (Packages::default(), package(1, None));
+    let (mut packages, package) = (PackageTurns::default(), package(1, None));
     let mut join = |name, priority| packages.join(&package, &ticket(name, priority));
-    assert_eq!(join("a", Retirement), Joined::Holder(Retirement));
+    assert_eq!(join("a", Retirement), TurnPlace::Holder(Retirement));
     assert_eq!(join("b", Retirement), behind("a", Retirement));
     assert_eq!(join("c", Deletion), behind("a", Deletion));
-    assert_eq!(join("a", Retirement), Joined::Holder(Deletion));
+    assert_eq!(join("a", Retirement), TurnPlace::Holder(Deletion));
     let left = |name: &str, priority| Left {
         followers: Vec::new(),
         holder: Some((name.to_owned(), priority)),
@@ -55,20 +55,20 @@ fn the_turn_of_a_package_has_the_most_urgent_priority_of_all_that_wait_for_it() 
 
 #[test]
 fn objects_of_another_credential_or_another_place_do_not_wait_for_each_other() {
-    let mut packages = Packages::default();
+    let mut packages = PackageTurns::default();
     for (name, package) in [
         ("a", package(1, None)),
         ("b", package(2, None)),
         ("c", package(1, Some("https://127.0.0.1:2"))),
     ] {
         let joined = packages.join(&package, &ticket(name, Deletion));
-        assert_eq!(joined, Joined::Holder(Deletion), "{name}");
+        assert_eq!(joined, TurnPlace::Holder(Deletion), "{name}");
     }
 }
 
 #[test]
 fn all_that_wait_are_served_once_by_the_holder_and_by_nobody_else() {
-    let (mut packages, package) = (Packages::default(), package(1, None));
+    let (mut packages, package) = (PackageTurns::default(), package(1, None));
     for name in ["a", "b", "c"] {
         packages.join(&package, &ticket(name, Deletion));
     }
@@ -84,7 +84,7 @@ fn all_that_wait_are_served_once_by_the_holder_and_by_nobody_else() {
 
 #[test]
 fn a_holder_that_leaves_tells_who_waited_and_leaves_nothing_behind() {
-    let (mut packages, package) = (Packages::default(), package(1, None));
+    let (mut packages, package) = (PackageTurns::default(), package(1, None));
     for name in ["a", "b", "c"] {
         packages.join(&package, &ticket(name, Deletion));
     }
@@ -92,5 +92,5 @@ fn a_holder_that_leaves_tells_who_waited_and_leaves_nothing_behind() {
     assert_eq!(left.followers, [key("b"), key("c")]);
     assert!(packages.is_empty());
     let joined = packages.join(&package, &ticket("c", Deletion));
-    assert_eq!(joined, Joined::Holder(Deletion));
+    assert_eq!(joined, TurnPlace::Holder(Deletion));
 }
