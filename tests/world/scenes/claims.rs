@@ -115,11 +115,15 @@ pub async fn one_package_of_many(stage: &Stage<'_>) {
     }
     stage.delete("b").await;
     sleep(Duration::from_secs(20)).await;
-    stage.pause("a", true).await;
+    for name in ["a", "depot/e"] {
+        stage.pause(name, true).await;
+    }
     stage.retain("c").await;
     stage.delete("c").await;
     sleep(Duration::from_secs(40)).await;
-    stage.pause("a", false).await;
+    for name in ["a", "depot/e"] {
+        stage.pause(name, false).await;
+    }
     stage.delete("d").await;
     stage.ends().await;
 }
