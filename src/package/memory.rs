@@ -1,6 +1,6 @@
-//! What this process remembers of objects by uid: outcomes, echoes, failures and seats.
+//! What this process remembers of objects, by uid: outcomes, echoes of own writes, failures and seats.
 //!
-//! Everything here may be lost: what must survive a restart stands in the status.
+//! All of this may be lost: everything that must survive a restart is in the status.
 
 pub mod own_write;
 pub mod requests;
@@ -26,27 +26,27 @@ use crate::remote::answer::Detail;
 use crate::session::SessionKey;
 use crate::telemetry::audit::AuditRecord;
 
-/// What makes trying again at once worthwhile when it changes.
+/// Circumstances of a failure. When any of them changes, the object is tried again at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// The generation of the object.
+    /// Generation of the object.
     pub generation: i64,
-    /// The value of `iodm.dev/requested-at`.
+    /// Value of the annotation `iodm.dev/requested-at`.
     pub requested_at: Option<String>,
-    /// The revision of its Platform.
+    /// Revision of the object's Platform.
     pub revision: u64,
 }
 
-/// The failures of one object in a row.
+/// Consecutive failures of one object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
-    /// How many in a row.
+    /// Number of consecutive failures.
     pub count: u32,
-    /// When it may try again.
+    /// End of the backoff: the object may be tried again then.
     pub until: Instant,
-    /// What it failed under.
+    /// Circumstances under which the object failed.
     pub fingerprint: Fingerprint,
-    /// What its status should say of it, where that couldn't be written.
+    /// Status that tells of the failure, while that status could not be written.
     pub unsaid: Option<Box<VersionPackageStatus>>,
 }
 
@@ -56,15 +56,16 @@ struct Entry {
     writes: Writes,
     failure: Option<Failure>,
     seat: Option<Seat>,
-    /// The end that was last written down.
+    /// Outcome that was last written to the audit log, or is about to be.
     audited: Option<Outcome>,
-    /// The audit line of an end that is not written yet, and how often in a row it could not be.
+    /// Audit line that is not written yet, and the number of consecutive failures to write it.
     owed: Option<(Box<AuditRecord>, u32)>,
-    /// How often in a row a permit could not be used, and until when no other is asked for.
+    /// Number of consecutive permits that could not be used, and the time before which no other permit is asked for.
     given_back: Option<(u32, Instant)>,
-    /// The circumstances under which the platform confirmed what is expected, and until when that counts.
+    /// Circumstances under which the platform confirmed the expected package, and the time until which that
+    /// confirmation counts.
     proven: Option<(Fingerprint, Instant)>,
-    /// The answer to its DELETE that proves nothing, and the session that gave it: a look-up tells.
+    /// Answer to the last DELETE if that answer proves nothing, and the session that gave it. A look-up will tell.
     unproven: Option<(SessionKey, Detail)>,
 }
 
@@ -93,14 +94,14 @@ impl Entry {
     }
 }
 
-/// What is remembered of all objects.
+/// What this process remembers of all objects.
 #[derive(Default)]
 pub struct Memory {
-    /// Since when claims have been unclear.
+    /// Since when each claim has been unclear.
     pub doubts: Doubts,
-    /// Which packages were deleted lately.
+    /// Packages that were deleted lately.
     pub gone: Gone,
-    /// Since when deletions are asked for.
+    /// Since when each deletion has been asked for.
     pub requests: Requests,
     state: Mutex<State>,
 }
@@ -112,15 +113,15 @@ struct State {
 }
 
 impl Memory {
-    /// How the deletion of `uid` ended.
+    /// Outcome of the deletion of `uid`, if that is known.
     pub fn settled(&self, uid: &str) -> Option<Outcome> {
         self.state.lock().entries.get(uid)?.settled
     }
 
-    /// Remembers how the deletion of `uid` ended, and that it ended so for the objects that wait behind `uid`. Returns
-    /// those, to be woken.
+    /// Remembers the outcome of the deletion of `uid`, for `uid` itself and for the objects that wait behind it.
+    /// Returns the keys of these objects, which the caller has to wake.
     pub fn settle(&self, uid: &str, outcome: Outcome) -> Vec<ObjectKey> {
-        // Outside the lock: the session has a lock of its own.
+        // The session has a lock of its own, so it is called before this lock is taken.
         let seat = self.seat(uid);
         let served = seat.map(|seat| seat.session.serve(uid, &seat.package));
         let mut state = self.state.lock();
@@ -134,7 +135,7 @@ impl Memory {
             .collect()
     }
 
-    /// Forgets how the deletion of `uid` ended: it begins anew.
+    /// Forgets the outcome and the audit record of `uid`: its deletion begins anew.
     pub fn reopen(&self, uid: &str) {
         self.requests.forget(uid);
         if let Some(entry) = self.state.lock().entries.get_mut(uid) {
@@ -142,14 +143,15 @@ impl Memory {
         }
     }
 
-    /// Forgets which versions own writes have changed: the store went back in time, and they may come again.
+    /// Forgets the resource versions of own writes. The store went back in time, so it may give out the same versions
+    /// again.
     pub fn forget_versions(&self) {
         for entry in self.state.lock().entries.values_mut() {
             entry.writes.forget_versions();
         }
     }
 
-    /// The failures of `uid` under the same circumstances.
+    /// Consecutive failures of `uid`, if they happened under the same circumstances.
     pub fn failure(&self, uid: &str, fingerprint: &Fingerprint) -> Option<Failure> {
         let state = self.state.lock();
         state
@@ -161,7 +163,7 @@ impl Memory {
             .cloned()
     }
 
-    /// Remembers a failure of `uid`, or that it has none.
+    /// Stores the failure of `uid`; `None` clears it.
     pub fn set_failure(&self, uid: &str, failure: Option<Failure>) {
         let mut state = self.state.lock();
         if failure.is_some() || state.entries.contains_key(uid) {
@@ -169,18 +171,20 @@ impl Memory {
         }
     }
 
-    /// Forgets what failed before for `uid`.
+    /// Clears the failures and the unused permits of `uid`.
     pub fn begin_anew(&self, uid: &str) {
         self.set_failure(uid, None);
         self.set_given_back(uid, None);
     }
 
-    /// How often in a row a permit of `uid` could not be used, and until when no other is asked for.
+    /// Number of consecutive permits of `uid` that could not be used, and the time before which no other permit is
+    /// asked for.
     pub fn given_back(&self, uid: &str) -> Option<(u32, Instant)> {
         self.state.lock().entries.get(uid)?.given_back
     }
 
-    /// Remembers that a permit of `uid` could not be used, and asks for no other before `until`; or that one was used.
+    /// Counts one permit of `uid` that could not be used, and lets `uid` ask for no other before `until`. `None` resets
+    /// the count, after a permit was used.
     pub fn set_given_back(&self, uid: &str, until: Option<Instant>) {
         let mut state = self.state.lock();
         match until {
@@ -197,7 +201,7 @@ impl Memory {
         }
     }
 
-    /// Remembers what the status of `uid` should say of its failure, or that it does.
+    /// Stores the status that still has to tell of the failure of `uid`; `None` after that status was written.
     pub fn set_unsaid(&self, uid: &str, status: Option<Box<VersionPackageStatus>>) {
         let mut state = self.state.lock();
         let failure = state.entries.get_mut(uid).and_then(|e| e.failure.as_mut());
@@ -206,8 +210,8 @@ impl Memory {
         }
     }
 
-    /// Until when it counts that the platform confirmed what `uid` expects under the same circumstances, if no call was
-    /// made since.
+    /// Time until which the platform's confirmation of the package that `uid` expects counts. `None` under other
+    /// circumstances, or after a call.
     pub fn proven(&self, uid: &str, fingerprint: &Fingerprint) -> Option<Instant> {
         let state = self.state.lock();
         let proven = state.entries.get(uid)?.proven.as_ref();
@@ -216,7 +220,8 @@ impl Memory {
             .map(|(_, until)| *until)
     }
 
-    /// Remembers that the platform confirmed what `uid` expects, or that a call may have changed that.
+    /// Stores the platform's confirmation of the package that `uid` expects; `None` after a call that may have changed
+    /// the package.
     pub fn set_proven(&self, uid: &str, proven: Option<(Fingerprint, Instant)>) {
         let mut state = self.state.lock();
         if proven.is_some() || state.entries.contains_key(uid) {
@@ -224,7 +229,8 @@ impl Memory {
         }
     }
 
-    /// What `session` last answered to a DELETE for `uid`, where that proved nothing and no look-up has told yet.
+    /// Last answer of `session` to a DELETE for `uid`, if that answer proved nothing and no look-up has been made
+    /// since.
     pub fn unproven(&self, uid: &str, session: &SessionKey) -> Option<Detail> {
         let state = self.state.lock();
         let unproven = state.entries.get(uid)?.unproven.as_ref();
@@ -233,8 +239,8 @@ impl Memory {
             .map(|(_, answer)| answer.clone())
     }
 
-    /// Remembers that the answer to a DELETE for `uid` proved nothing; or that a look-up has told since, or nobody asks
-    /// any more. A restart forgets it: then a second DELETE tells.
+    /// Stores an answer to a DELETE for `uid` that proved nothing. `None` after a look-up, or when the deletion is no
+    /// longer asked for. A restart loses the answer; then a second DELETE is sent, which tells.
     pub fn set_unproven(&self, uid: &str, unproven: Option<(SessionKey, Detail)>) {
         let mut state = self.state.lock();
         if unproven.is_some() || state.entries.contains_key(uid) {
@@ -242,13 +248,13 @@ impl Memory {
         }
     }
 
-    /// The end of `uid` that was last written down, or is to be. An object that was about to be let go and was not, since
-    /// its policy changed back, may end once more in another way.
+    /// Outcome of `uid` that was last written to the audit log, or is about to be. An object whose release was stopped
+    /// by a change of its policy may end a second time, with another outcome.
     pub fn audited(&self, uid: &str) -> Option<Outcome> {
         self.state.lock().entries.get(uid)?.audited
     }
 
-    /// Remembers an end of `uid`, and its audit line, which has to be written before anything follows from it.
+    /// Stores the outcome of `uid` with its audit line, which has to be written before any other consequence.
     pub fn owe(&self, uid: &str, end: Ending) {
         let mut state = self.state.lock();
         let entry = state.entry(uid);
@@ -258,14 +264,14 @@ impl Memory {
         }
     }
 
-    /// The audit line of `uid` that is not written yet.
+    /// Audit line of `uid` that is not written yet.
     pub fn owed(&self, uid: &str) -> Option<Box<AuditRecord>> {
         let state = self.state.lock();
         let (record, _) = state.entries.get(uid)?.owed.as_ref()?;
         Some(record.clone())
     }
 
-    /// Counts that the audit line of `uid` could not be written.
+    /// Counts a failed write of the audit line of `uid`.
     pub fn not_paid(&self, uid: &str) {
         let mut state = self.state.lock();
         let owed = state.entries.get_mut(uid).and_then(|e| e.owed.as_mut());
@@ -274,21 +280,21 @@ impl Memory {
         }
     }
 
-    /// How often in a row the audit line of `uid` could not be written.
+    /// Number of consecutive failures to write the audit line of `uid`.
     pub fn failed_audits(&self, uid: &str) -> u32 {
         let state = self.state.lock();
         let owed = state.entries.get(uid).and_then(|e| e.owed.as_ref());
         owed.map_or(0, |(_, failures)| *failures)
     }
 
-    /// Remembers that the audit line of `uid` is written.
+    /// Removes the audit line of `uid`, after it was written.
     pub fn paid(&self, uid: &str) {
         if let Some(entry) = self.state.lock().entries.get_mut(uid) {
             entry.owed = None;
         }
     }
 
-    /// Forgets an object that is gone for ever. Returns those who waited behind it.
+    /// Forgets an object that was removed from the cluster. Returns the keys of the objects that waited behind it.
     pub fn forget(&self, uid: &str) -> Vec<ObjectKey> {
         let followers = self.leave_seat(uid);
         self.requests.forget(uid);
@@ -297,12 +303,12 @@ impl Memory {
         followers
     }
 
-    /// Whether the watch has turned out blind and has not delivered a list since.
+    /// Whether the watch missed an own write and has not delivered a list since.
     pub fn is_blind(&self) -> bool {
         self.state.lock().blind
     }
 
-    /// Remembers that the watch is blind, or sees again. `true` when that is new.
+    /// Sets whether the watch is blind. Returns `true` if that has changed.
     pub fn set_blind(&self, blind: bool) -> bool {
         std::mem::replace(&mut self.state.lock().blind, blind) != blind
     }

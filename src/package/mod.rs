@@ -4,16 +4,16 @@
 //! watch -> read -> observe -> ask the guard -> decide (pure) -> act (one effect) -> conclude (pure) -> report -> next wake-up
 //! ```
 //!
-//! The intent comes before the call, and has to come back. All `VersionPackage`s come through one watch, in the order of
-//! their changes, so a cache that shows our own intent also shows every change that was made before it. The decision is
-//! then taken once more from that cache, with nothing awaited between the decision and the call. If the decision has
-//! changed, the permit goes back unused. An intent that doesn't come back within 5 s restarts the watch: an operator
-//! that is blind deletes nothing.
+//! The operator writes an intent into the status before each call, and waits until the watch shows the intent. All
+//! `VersionPackage`s come through one watch, in the order of their changes, so a cache that shows an intent also shows
+//! every change that was made before the intent. The decision is then taken once more from the cache, with no await
+//! between the decision and the call. If the decision has changed, the permit goes back unused. If the intent doesn't
+//! come back within 5 s, the watch is restarted: an operator with a stale cache must delete nothing.
 //!
-//! The Platform, and the Namespace where a selector asks, come through other watches. So a pass that is about to use
-//! its permit reads them with a GET that is at most a second old (`crate::platform`, `confirm.rs`).
+//! The Platform, and the Namespace where a selector needs it, come through other watches. A pass that is about to use
+//! its permit therefore reads them with a GET that is at most a second old (`crate::platform`, `confirm.rs`).
 
-// The cache and what fills it; what this process remembers; who else is concerned; who is looked at next.
+// State: the cache and its watch, the memory of this process, the claims of other objects, the work queue.
 pub mod cache;
 pub mod memory;
 pub mod claims;
@@ -50,38 +50,38 @@ use crate::telemetry::audit::AuditLog;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::Metrics;
 
-/// How long the API server may take for one ordinary call.
+/// Timeout of one ordinary call to the API server.
 pub use crate::writes::TIMEOUT as API_TIMEOUT;
 
-/// What passes are wired from. No stage sees it: each is handed what it may touch.
+/// Everything that the passes use. Each stage gets only the parts that it needs, never the whole context.
 pub struct PackageContext {
-    /// The API server.
+    /// Client of the API server.
     pub client: Client,
-    /// The clocks.
+    /// Steady clock and wall clock.
     pub clock: Clock,
-    /// All `VersionPackage`s.
+    /// Cache of all `VersionPackage`s.
     pub cache: Arc<cache::Cache>,
-    /// Who is looked at next.
+    /// Work queue of object keys to reconcile.
     pub queue: Arc<turns::workqueue::Workqueue>,
-    /// What this process remembers of objects.
+    /// What this process remembers of each object.
     pub memory: Arc<memory::Memory>,
-    /// Where writes take long.
+    /// Namespaces whose writes take long.
     pub slow: Arc<turns::slow::Slow>,
-    /// All `Platform`s.
+    /// Directory of all `Platform`s.
     pub directory: Arc<Directory>,
-    /// Which deletions are too many at once.
+    /// Guards against mass deletions, one for each application.
     pub guards: Arc<Guards>,
-    /// What the platforms list.
+    /// Inventory: the packages that the platforms list.
     pub inventory: Arc<Inventory>,
-    /// Publishes events.
+    /// Publisher of Kubernetes events.
     pub events: Events,
-    /// Whether the cluster is seen as it is.
+    /// Whether this process sees the cluster as it is.
     pub sight: Arc<Sight>,
-    /// Makes the watch anew.
+    /// Signal that restarts the watch.
     pub restart: Arc<Notify>,
-    /// Counts.
+    /// Metrics of the operator.
     pub metrics: Arc<Metrics>,
-    /// Where ends are written down.
+    /// Audit log: one line for each finished deletion.
     pub audit: AuditLog,
 }
 
@@ -152,16 +152,16 @@ impl PackageContext {
     }
 }
 
-/// One pass over one object; returns when to look again without being woken.
+/// Runs one pass over the object `key`. Returns when the object is to be looked at again without a wake-up, if at all.
 ///
-/// `slot` is held up to the last write of the pass, but for the time in which the platform, the audit log or a slow API server is
-/// waited for.
+/// The pass holds `slot` until its last write. It gives the slot up while it waits for the platform, the audit log or a
+/// slow API server.
 pub async fn reconcile(
     context: &PackageContext,
     key: &ObjectKey,
     mut slot: Slot,
 ) -> Option<Instant> {
-    // What its definition lacks would be lost by any write; the list that ends this time wakes everybody.
+    // A write through an incomplete definition would drop fields. The list that ends this state wakes all objects.
     if !context.sight.may_write(WatchKind::Packages) {
         return None;
     }
@@ -182,7 +182,7 @@ pub async fn reconcile(
         Err(error) => effect::Effect::Unaudited(error),
     };
     let now = match effect {
-        // What is said is as of the look that it rests on.
+        // Without an effect, the report is dated by the observation that it rests on.
         effect::Effect::Nothing => observed.now,
         _ => context.clock.now(),
     };
@@ -194,7 +194,8 @@ pub async fn reconcile(
     wake
 }
 
-/// Does what follows from `effect`, as of `now`; returns when to look again.
+/// Runs the errands and writes the status that follow from `effect`, as of `now`. Returns when to look at the object
+/// again.
 async fn tell(
     context: &PackageContext,
     observed: &observe::Observed,
@@ -208,14 +209,14 @@ async fn tell(
     let mut report = conclude(&effect);
     let errands = std::mem::take(&mut report.errands);
     if let Err(error) = report::run(&reach, observed, errands, &mut slot).await {
-        // The pass that writes the line says what this one had to say.
+        // The end is not in the audit log yet. The pass that writes the audit line also writes this status.
         effect = effect::Effect::Unaudited(error);
         report = conclude(&effect);
     }
     let written = match &report.status {
         Some(status) => {
             let (writer, guards) = (context.writer(), &context.guards);
-            // Its turn, or its permit, would wait with the write, and others can use it.
+            // The seat of the object would be blocked while the write hangs, so the seat goes to other objects.
             let hangs = || report::at_once(&reach, observed, errand::Errand::LeaveSeat);
             let status = (status, report.mark.as_deref());
             let write = report::write(writer, guards, &seen.object, status, (&mut slot, hangs));
@@ -225,13 +226,13 @@ async fn tell(
     };
     let then = (context.clock.now(), fastrand::f64());
     let rest = conclude::afterwards(seen, &effect, report, written, then);
-    // It writes nothing down any more.
+    // None of these errands writes an audit line, so they cannot fail.
     let _ = report::run(&reach, observed, rest.errands, &mut slot).await;
     rest.wake
 }
 
-/// Forgets what a pass has remembered of an object that went meanwhile: the watch may tell so while it is looked at, or
-/// before a write of ours is answered. Returns those who waited behind it.
+/// Forgets what a pass has remembered of an object that was removed meanwhile: the watch may show the removal during
+/// the pass, or before a write of the pass is answered. Returns the objects that waited behind the removed object.
 fn forget_gone(
     cache: &cache::Cache,
     memory: &memory::Memory,
@@ -245,7 +246,8 @@ fn forget_gone(
     memory.forget(&object.uid)
 }
 
-/// Watches at once and reconciles from `led` on until cancelled; then waits for the passes under way.
+/// Starts the watch at once, and reconciles from the completion of `led` until `cancel`. Then waits for the passes
+/// under way.
 pub async fn run(
     context: Arc<PackageContext>,
     led: impl Future<Output = ()>,
@@ -267,13 +269,13 @@ pub async fn run(
             .await;
         }
     });
-    // Meanwhile the queue holds each object once, so that a new leader begins at once with all.
+    // Until then the work queue collects each object once, so a new leader begins with all objects at once.
     tokio::select! {
         biased;
         () = cancel.cancelled() => {}
         () = led => {}
     }
-    // A standby's objects wait for nobody.
+    // The reconcile latency counts from the moment of leadership: a standby's objects are not overdue.
     let led_since = Instant::now();
     let (queue, slow) = (context.queue.clone(), context.slow.clone());
     let metrics = context.metrics.clone();
@@ -286,7 +288,7 @@ pub async fn run(
     watching.abort();
 }
 
-/// Tells the guard what an object asks for, and asks what it may do.
+/// Tells the guard what the object asks for, and returns the guard's judgement.
 fn ask(guards: &Guards, seen: &Observation, now: Now) -> Judgement {
     match hearing(seen, now) {
         Some(Hearing::Asks(application, asked)) => {

@@ -1,4 +1,5 @@
-//! Packages that this process had deleted lately: an object that is made anew for one of them wants what isn't there.
+//! Packages that were deleted lately. An object that is created for such a package wants a package that no longer
+//! exists.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -9,15 +10,16 @@ use tokio::time::Instant;
 use crate::api::names::FileId;
 use crate::session::Witness;
 
-/// A package, whoever asked for its deletion, and by whose word it is gone.
+/// A package, with the witness (session and credential) whose answer proved that the package is gone. Any object may
+/// have asked for the deletion.
 pub type GonePackage = (Witness, FileId);
 
-/// So long one is remembered.
+/// How long a deleted package is remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-/// So many are, of all applications; of more the oldest are forgotten.
+/// Maximum number of remembered packages, over all applications. Beyond it the oldest are forgotten.
 const MOST: usize = 10_000;
 
-/// The packages of which the platform said lately that they are gone.
+/// The packages that the platform lately reported as gone, for an hour each and 10 000 at most.
 #[derive(Default)]
 pub struct Gone(Mutex<State>);
 
@@ -28,7 +30,7 @@ struct State {
 }
 
 impl Gone {
-    /// The platform says that it doesn't have a package any more.
+    /// Remembers that the platform reported `package` as gone at `now`.
     pub fn remember(&self, package: GonePackage, now: Instant) {
         let State { at, order } = &mut *self.0.lock();
         at.insert(package.clone(), now);
@@ -44,7 +46,7 @@ impl Gone {
         }
     }
 
-    /// When the platform last said so, if that is remembered.
+    /// When the platform last reported `package` as gone; `None` after an hour.
     pub fn since(&self, package: &GonePackage, now: Instant) -> Option<Instant> {
         let at = *self.0.lock().at.get(package)?;
         (at + REMEMBERED > now).then_some(at)
@@ -74,7 +76,7 @@ mod tests {
         assert_eq!(gone.since(&package("a"), begun + REMEMBERED), None);
         assert!(gone.since(&package("b"), begun + REMEMBERED).is_some());
         assert_eq!(gone.since(&package("c"), begun), None);
-        // Said once more, it is remembered from then on.
+        // A second report renews the entry.
         gone.remember(package("a"), begun + 2 * second);
         for number in 0..MOST - 1 {
             gone.remember(package(&format!("f-{number}")), begun + 2 * second);
