@@ -1,24 +1,24 @@
-//! What becomes of a write of this process to an object.
+//! State of the last write of this process to an object.
 
 use tokio::time::Instant;
 
 use crate::api::reason::Phase;
 
-/// Which part of an object a write is for.
+/// The part of an object that a write changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Its finalizers.
+    /// The finalizers.
     Finalizers,
-    /// Its status.
+    /// The status.
     Status,
-    /// The conditions of a status that is refused otherwise: they say that it is.
+    /// Only the conditions of the status. They tell that the whole status can't be written.
     Complaint,
-    /// A status of another phase than the one that is refused.
+    /// A status with another phase than the refused status. Its success doesn't end the refusal.
     Beside,
 }
 
 impl Part {
-    /// The word of it, for logs and metrics.
+    /// Name of the part, for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Finalizers => "finalizers",
@@ -28,50 +28,50 @@ impl Part {
     }
 }
 
-/// Whether the last own write is back through the watch.
+/// Whether the watch has delivered the echo of the last own write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Echo {
-    /// It is, or there was none.
+    /// The echo was delivered, or there was no write.
     Seen,
-    /// It isn't; written at this time.
+    /// The echo is missing. The value is the time of the write.
     Pending(Instant),
-    /// It met a conflict, and no other version is shown yet.
+    /// The write met a conflict, and the watch has shown no other version yet.
     Contested(Conflict),
 }
 
 /// A write that the API server answered with a conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
-    /// What it was for.
+    /// The part that the write would have changed.
     pub part: Part,
-    /// In the words of the API server.
+    /// Error message of the API server.
     pub words: String,
-    /// When it was answered.
+    /// When the API server answered.
     pub at: Instant,
-    /// The phase that a status would have told.
+    /// Phase in the status that was to be written; `None` for finalizers.
     pub phase: Option<Phase>,
 }
 
-/// A write that the API server, or an admission policy, refuses.
+/// A write that the API server or an admission policy refuses, or that fails again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedWrite {
-    /// In the words of whoever refuses it.
+    /// Error message of the refusal.
     pub words: String,
-    /// How often it was refused in a row.
+    /// Number of consecutive refusals or failures.
     pub count: u32,
-    /// When it is tried again.
+    /// End of the backoff: the write is tried again then.
     pub until: Instant,
-    /// Whether somebody decided so; or it only fails.
+    /// `true` for a refusal by rule, `false` for a failure without a decision, such as a timeout.
     pub denied: bool,
-    /// The phase that a status would have told.
+    /// Phase in the status that was to be written; `None` for finalizers.
     pub phase: Option<Phase>,
 }
 
-/// So many writes in a row that fail are told: an API server that starts anew is back by then.
+/// Number of consecutive failed writes from which the failure is reported. A restart of the API server takes less time.
 pub const FAILURES_BORNE: u32 = 5;
 
 impl RefusedWrite {
-    /// Whether a person has to hear of it.
+    /// Whether the problem has to be reported to a person: a refusal at once, a failure after [`FAILURES_BORNE`] tries.
     pub fn lasts(&self) -> bool {
         self.denied || self.count >= FAILURES_BORNE
     }

@@ -1,14 +1,14 @@
-//! Since when each deletion is asked for, as this process has seen it: what grace periods run from.
+//! When this process first saw the request for each deletion. Grace periods run from that moment.
 //!
-//! The clock of the API server and that of this node needn't agree, and either may be set while a deletion waits. So a
-//! grace period runs by the steady clock from the moment that this process first saw the request. A process that starts
-//! later goes by `status.deletion.requestedAt`, where the first one wrote that moment down.
+//! The clocks of the API server and of this node may differ, and either may be set while a deletion waits. A grace
+//! period therefore runs by the steady clock, from the moment at which this process first saw the request. A process
+//! that starts later continues from `status.deletion.requestedAt`, in which the first process stored that moment.
 //!
-//! A retired object whose package may be long gone, such as the record of one in a cluster that is rebuilt from Git,
-//! asks for nothing before a look-up: its request begins when that shows the package.
+//! A retired object may name a package that is long gone, for example in a cluster that is rebuilt from Git. Such an
+//! object first needs a look-up: its request begins when the look-up shows the package.
 //!
-//! Where another object kept the package, the request begins anew when that one ends: whoever retired or deleted it by
-//! mistake has the whole grace period to take that back, too.
+//! If a keeper protected the package, the request begins anew when the keeper ends: a person who retired or deleted the
+//! keeper by mistake has the whole grace period to undo that.
 
 mod request;
 
@@ -26,7 +26,7 @@ use crate::object::Object;
 use crate::package::claims::Claimant;
 use crate::package::decide::{Now, says_hindered};
 
-/// The requests that this process has seen, by the uid of their objects.
+/// The requests that this process has seen, by object uid.
 #[derive(Default)]
 pub struct Requests {
     state: Mutex<State>,
@@ -40,63 +40,63 @@ struct State {
 #[derive(Clone)]
 struct Seen {
     request: DeletionRequest,
-    /// The deletion of the object, where that alone is what was asked for.
+    /// Deletion timestamp of the object, if the object is deleted and not retired.
     deleted_at: Option<Timestamp>,
     look_up: LookUp,
-    /// Who kept its package at the last look.
+    /// Keepers of the package, as of the last look.
     keepers: Keepers,
-    /// Whether this process has looked yet.
+    /// Whether this process has looked at the object since it first saw the request.
     looked: bool,
-    /// Whether somebody kept its package, or may have, as another process saw it, and this one hasn't found nobody since.
+    /// Whether an earlier process saw a keeper, or a possible one. `false` once a look of this process finds no keeper.
     kept: bool,
-    /// Whether somebody may have kept it without a word of that, as above.
+    /// Whether an earlier process may have seen a keeper without reporting it in the status. `false` likewise.
     hidden: bool,
-    /// From when on its grace period runs anew, where somebody may have kept it so.
+    /// Start of a new grace period, if such an unreported keeper may have ended.
     grace: Option<Instant>,
-    /// The last generation of its spec that was seen.
+    /// Generation of the object at the last look.
     generation: i64,
-    /// The last moment that the status told.
+    /// Last value of `status.deletion.requestedAt` that the watch has shown.
     told: Option<Timestamp>,
 }
 
-/// The objects that keep a package, or may: their uids.
+/// Uids of the objects that keep a package, or that may keep it.
 pub type Keepers = Vec<Arc<str>>;
 
-/// What a look finds that an object asks for.
+/// The request of an object, as one look finds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peeked {
-    /// Since when; `None` where it asks for nothing.
+    /// The request; `None` if the object asks for no deletion.
     pub request: Option<DeletionRequest>,
-    /// Whether its package is looked up before the guard hears of that.
+    /// Whether a look-up of the package comes before the guard hears of the request.
     pub looks_first: bool,
-    /// Whether it asks anew, since one that kept its package has ended since the last look.
+    /// Whether the request begins anew, because a keeper of the package has ended since the last look.
     pub anew: bool,
-    /// From when on its grace period runs anew, where one may have ended that nobody told of.
+    /// Start of a new grace period, if a keeper that no status reported may have ended.
     pub grace: Option<Instant>,
 }
 
-/// What there is to note of a look at an object.
+/// What one look at an object adds to its request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Noted {
-    /// Whether its package may not be there.
+    /// Whether the package may be missing on the platform.
     pub doubted: bool,
-    /// Who keeps its package, or may.
+    /// Keepers of the package, including possible ones.
     pub keepers: Keepers,
-    /// Whether it asks from now on.
+    /// Whether the request begins anew now.
     pub anew: bool,
 }
 
-/// Who else names a package, and who of them keeps it.
+/// The other objects that name a package.
 #[derive(Clone, Copy, Default)]
 pub struct Others<'a> {
-    /// All that lived when they were shown.
+    /// All other objects that were alive when the cache was read.
     pub living: &'a [Claimant],
-    /// Those of them that keep it, or may.
+    /// Uids of those that keep the package, or that may keep it.
     pub keepers: &'a [Arc<str>],
 }
 
 impl Others<'_> {
-    /// Whether one of those that kept the package of `seen` has ended since.
+    /// Whether an object that kept the package of `seen` has ended since the last look.
     fn have_ended(self, seen: &Seen, now: Timestamp) -> bool {
         let living = self.living.iter().filter(|other| other.lives(now));
         let lives = |uid: &Arc<str>| living.clone().any(|other| other.uid == *uid);
@@ -104,18 +104,18 @@ impl Others<'_> {
     }
 }
 
-/// Whether the package is looked up before the guard hears of the request.
+/// Whether a look-up of the package comes before the guard hears of the request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LookUp {
-    /// Nothing says that the package may be gone.
+    /// There is no sign that the package is gone.
     Needless,
     Due,
-    /// The package is there, or the platform can't tell.
+    /// The look-up found the package, or the platform can't tell.
     Made,
 }
 
 impl Seen {
-    /// What `object` asks for at `now`, after what was `known` of it.
+    /// The request of `object` at `now`, derived from the `known` one. `None` if the object asks for no deletion.
     fn next(known: Option<Self>, object: &Object, now: Now) -> Option<Self> {
         let request = DeletionRequest::read(object, now)?;
         let told = told(object);
@@ -153,9 +153,9 @@ impl Seen {
         }
     }
 
-    /// The status tells the moment `told`. Another one than before, which is not the own one, is of the process that leads:
-    /// there the request has begun, or has begun anew, and whoever takes over goes on with that, by the own clock. Where a
-    /// look-up was due, that process has made it.
+    /// Takes over `requestedAt` from the status. A changed value that this process didn't write comes from the leader:
+    /// the request has begun there, or has begun anew, and this process continues it by its own clock. The leader has
+    /// also made any look-up that was due.
     fn hear(&mut self, told: Option<Timestamp>, now: Now) {
         let Some(at) = told else { return };
         let before = self.told.replace(at);
@@ -168,20 +168,21 @@ impl Seen {
         }
     }
 
-    /// Whether `object`, which is retired, may have been set Active and retired again since it was last seen, as while its
-    /// watch was cut: an edit was missed. Its deletion is a generation of its own.
+    /// Whether `object`, which is retired, may have been set Active and retired again unseen, for example while the
+    /// watch was down. The generation shows a missed edit; the deletion itself counts as one generation.
     fn has_missed(&self, object: &Object) -> bool {
         let by_deletion = i64::from(object.deleted_at.is_some());
         self.deleted_at.is_none() && object.generation - self.generation > 1 + by_deletion
     }
 
-    /// From when on its grace period runs anew, next to these `keepers`: at the first look that finds none.
+    /// Start of the new grace period: the first look that finds no `keepers`, if an unreported keeper may have existed.
     fn grace_beside(&self, keepers: &[Arc<str>], now: Now) -> Option<Instant> {
         let ended = self.hidden && keepers.is_empty();
         self.grace.or(ended.then_some(now.tick))
     }
 
-    /// The package of `object` may not be there.
+    /// Makes a look-up due, because the package may be missing. Only for an undeleted object that has neither a hold
+    /// nor a call.
     fn doubt(&mut self, object: &Object) {
         let asked = object.deleted_at.is_none() && !has_begun(object);
         if self.look_up == LookUp::Needless && asked {
@@ -189,7 +190,7 @@ impl Seen {
         }
     }
 
-    /// Whether `object` still asks for the same. One that is deleted while it is retired does.
+    /// Whether `object` still makes the same request. Deleting a retired object doesn't start another request.
     fn is_of(&self, object: &Object, now: Now) -> bool {
         let retired = self.deleted_at.is_none() && object.is_retired(now.wall);
         self.deleted_at == object.deleted_at || retired
@@ -197,8 +198,8 @@ impl Seen {
 }
 
 impl Requests {
-    /// What `object` asks for at `now`, while these `others` name its package; nothing is noted. `doubted` tells that the
-    /// package may not be there.
+    /// The request of `object` at `now`, beside the `others` that name its package. `doubted`: the package may be
+    /// missing. Changes nothing.
     pub fn peek(&self, object: &Object, now: Now, doubted: bool, others: Others<'_>) -> Peeked {
         let known = self.state.lock().seen.get(&object.uid).cloned();
         let Some(mut seen) = Seen::next(known, object, now) else {
@@ -220,8 +221,8 @@ impl Requests {
         }
     }
 
-    /// Notes what `object` asks for; a request that was not known is seen from now on, and one that was called off is
-    /// forgotten.
+    /// Updates the request of `object` and returns it. A new request begins now, and a request that was called off is
+    /// removed.
     pub fn see(&self, object: &Object, now: Now) -> Option<DeletionRequest> {
         let mut state = self.state.lock();
         let known = state.seen.remove(&object.uid);
@@ -231,7 +232,7 @@ impl Requests {
         Some(request)
     }
 
-    /// Notes what a look has found.
+    /// Stores what a look at `object` has found.
     pub fn note(&self, object: &Object, found: Noted, now: Now) {
         self.see(object, now);
         let mut state = self.state.lock();
@@ -251,19 +252,20 @@ impl Requests {
         }
     }
 
-    /// Since when the object `uid` asks, where it does.
+    /// When the deletion of the object `uid` was asked for, by the wall clock; `None` without a request.
     pub fn since(&self, uid: &str) -> Option<Timestamp> {
         Some(self.state.lock().seen.get(uid)?.request.at)
     }
 
-    /// Whether the package of the object `uid` is looked up before the guard hears of its request.
+    /// Whether a look-up of the package comes before the guard hears of the request of `uid`.
     pub fn looks_first(&self, uid: &str) -> bool {
         let state = self.state.lock();
         let seen = state.seen.get(uid);
         seen.is_some_and(|seen| seen.look_up == LookUp::Due)
     }
 
-    /// The package of the object `uid` is there, or the platform can't tell: from now on it is asked for.
+    /// Ends the look-up that was due: the package is there, or the platform can't tell. The request of `uid` begins
+    /// now.
     pub fn looked_up(&self, uid: &str, now: Now) {
         let mut state = self.state.lock();
         let seen = state.seen.get_mut(uid);
@@ -272,24 +274,24 @@ impl Requests {
         }
     }
 
-    /// The object `uid` asks for nothing, or is gone.
+    /// Removes the request of `uid`: it was called off, or the object is gone.
     pub fn forget(&self, uid: &str) {
         self.state.lock().seen.remove(uid);
     }
 }
 
-/// Whether another process may have seen that somebody keeps the package of `object`, as its status tells.
+/// Whether the status says that an earlier process saw a keeper of the package, or may have seen one.
 fn says_kept(object: &Object) -> bool {
     let reasons = [
         Reason::StillClaimed,
         Reason::ClaimUnclear,
-        // It stands in the place of what was said before.
+        // This reason overwrites the reason before it.
         Reason::StatusRefused,
     ];
     reasons.into_iter().any(|reason| object.status.says(reason))
 }
 
-/// What is said before an unclear claim is.
+/// Reasons that take precedence over `ClaimUnclear` in the status, so they may hide a possible keeper.
 const BEFORE_A_CLAIM: [Reason; 11] = [
     Reason::Paused,
     Reason::PlatformNotFound,
@@ -304,20 +306,20 @@ const BEFORE_A_CLAIM: [Reason; 11] = [
     Reason::FieldsLost,
 ];
 
-/// Whether another process may have said something else of `object` than that somebody keeps its package.
+/// Whether a reason in the status of `object` may hide that an earlier process saw a keeper.
 fn may_hide_a_keeper(object: &Object) -> bool {
     let mut reasons = BEFORE_A_CLAIM.into_iter();
     reasons.any(|reason| object.status.says(reason)) || says_hindered(object)
 }
 
-/// Since when `object` asks, as its status tells.
+/// The time of the request, as the status of `object` stores it.
 fn told(object: &Object) -> Option<Timestamp> {
     let deletion = object.status.deletion.as_ref();
     Some(deletion?.requested_at.as_ref()?.0)
 }
 
-/// Whether the package of `object`, which is retired, may be long gone as far as its status tells: there was none before,
-/// it says that the package is missing, or all that it says is that a look-up was to come.
+/// Whether the package of the retired `object` may be long gone, by its status: the object was never accepted, the
+/// status says that the package is missing, or the status was written before a look-up that was due.
 fn may_be_long_gone(object: &Object) -> bool {
     let status = &object.status;
     let stored = status
@@ -331,7 +333,7 @@ fn may_be_long_gone(object: &Object) -> bool {
     doubtful && object.deleted_at.is_none() && !has_begun(object)
 }
 
-/// Whether a hold knows the deletion already, or a call of it was about to be made.
+/// Whether a hold contains the deletion, or an intent for its call was written.
 fn has_begun(object: &Object) -> bool {
     let deletion = object.status.deletion.as_ref();
     deletion.is_some_and(|deletion| deletion.hold.is_some() || deletion.is_attempted())

@@ -1,4 +1,4 @@
-//! Where an object has asked for the turn of its package.
+//! The seat of an object: the ticket or permit that it has in a session.
 
 use std::sync::Arc;
 
@@ -7,34 +7,35 @@ use crate::api::names::ObjectKey;
 use crate::package::decide::Now;
 use crate::session::{PackageKey, Session, Standing};
 
-/// Where an object has asked for a call, and for which package.
+/// The session in which an object has asked for a call, and the package of that call.
 #[derive(Clone)]
 pub struct Seat {
-    /// The session that it has asked.
+    /// The session that the object has asked.
     pub session: Arc<Session>,
-    /// The package.
+    /// The package of the call.
     pub package: PackageKey,
 }
 
 impl Seat {
-    /// Where the object `uid` of this seat stands.
+    /// State of the object `uid` in the queue of the session.
     pub fn standing(&self, uid: &str) -> Standing {
         self.session.standing(uid, &self.package)
     }
 }
 
 impl Memory {
-    /// The seat of `uid`.
+    /// The seat of `uid`, if it has one.
     pub fn seat(&self, uid: &str) -> Option<Seat> {
         self.state.lock().entries.get(uid)?.seat.clone()
     }
 
-    /// Remembers the seat of `uid`, which has none for another package or in another session.
+    /// Stores the seat of `uid`. The caller must have left any seat in another session or for another package.
     pub fn take_seat(&self, uid: &str, seat: Seat) {
         self.state.lock().entry(uid).seat = Some(seat);
     }
 
-    /// Gives the seat of `uid` back. Returns the objects that waited behind it, to be woken.
+    /// Gives the seat of `uid` back. Returns the keys of the objects that waited behind it, which the caller has to
+    /// wake.
     pub fn leave_seat(&self, uid: &str) -> Vec<ObjectKey> {
         let seat = self
             .state
@@ -42,11 +43,12 @@ impl Memory {
             .entries
             .get_mut(uid)
             .and_then(|entry| entry.seat.take());
-        // Outside the lock: the session has a lock of its own.
+        // The session has a lock of its own, so it is called after this lock is released.
         seat.map_or_else(Vec::new, |seat| seat.session.withdraw(uid, &seat.package))
     }
 
-    /// The package of `uid` is there, or the platform can't tell: that goes for the objects that wait behind `uid`, too.
+    /// Ends the look-up that was due for `uid` and for the objects that wait behind it: the package is there, or the
+    /// platform can't tell.
     pub fn looked_up(&self, uid: &str, now: Now) {
         self.requests.looked_up(uid, now);
         let seat = self.seat(uid);

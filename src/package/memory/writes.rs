@@ -1,25 +1,25 @@
-//! What this process remembers of its writes to one object: the last one taken, and those that were not.
+//! What this process remembers of its writes to one object: the last successful write, conflicts and refusals.
 
 use tokio::time::Instant;
 
 use super::{Fingerprint, Memory};
 use crate::package::memory::own_write::{Conflict, Echo, Part, RefusedWrite};
 
-/// The writes to one object.
+/// The own writes to one object.
 #[derive(Default)]
 pub(super) struct Writes {
-    /// The version that the cache showed when the last own write was made, and when.
+    /// Resource version in the cache at the last successful own write, and the time of that write.
     taken: Option<(String, Instant)>,
-    /// The version that the last write was for which met a conflict.
+    /// Resource version of the write that last met a conflict, with that conflict.
     contested: Option<(String, Conflict)>,
-    /// How many in a row met a conflict.
+    /// Number of consecutive conflicts.
     conflicts: u32,
     finalizers: Option<Refused>,
     status: Option<Refused>,
     complaint: Option<Refused>,
 }
 
-/// A write that is refused, and under which circumstances.
+/// A refused write, with the circumstances of the refusal.
 struct Refused {
     refusal: RefusedWrite,
     under: Fingerprint,
@@ -55,14 +55,14 @@ impl Writes {
         }
     }
 
-    /// A write to `part` was taken.
+    /// Records a successful write to `part`.
     fn went_through(&mut self, part: Part) {
         self.conflicts = 0;
         match part {
             Part::Finalizers => self.finalizers = None,
-            // Nothing is left to complain of.
+            // A full status was written, so there is nothing to complain of.
             Part::Status => (self.status, self.complaint) = (None, None),
-            // What can't be said is no more sayable by that.
+            // Conditions alone were written; the full status may still be refused.
             Part::Complaint => self.complaint = None,
             Part::Beside => {}
         }
@@ -70,7 +70,7 @@ impl Writes {
 }
 
 impl Memory {
-    /// Whether the last own write of `uid` is back, given the version that the cache shows.
+    /// Whether the watch has delivered the last own write of `uid`; `shown` is the version in the cache.
     pub fn echo(&self, uid: &str, shown: &str) -> Echo {
         let state = self.state.lock();
         let Some(entry) = state.entries.get(uid) else {
@@ -89,20 +89,20 @@ impl Memory {
         Echo::Seen
     }
 
-    /// The last own write of `uid` is back, or there was none: nothing is awaited any more.
+    /// Ends the wait for the echo of the last own write of `uid`.
     pub fn back(&self, uid: &str) {
         let mut state = self.state.lock();
         let Some(entry) = state.entries.get_mut(uid) else {
             return;
         };
         entry.writes.forget_versions();
-        // An object that rests needs no memory: most of them do, most of the time.
+        // An object at rest needs no entry, and most objects are at rest most of the time.
         if entry.is_empty() {
             state.entries.remove(uid);
         }
     }
 
-    /// Remembers that an own write to `part` of `uid`, which the cache still shows as `shown`, was taken.
+    /// Stores a successful own write to `part` of `uid`. The cache still showed the version `shown` at the time `at`.
     pub fn wrote(&self, uid: &str, part: Part, shown: &str, at: Instant) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
@@ -111,8 +111,8 @@ impl Memory {
         writes.taken = Some((shown.to_owned(), at));
     }
 
-    /// Remembers that a write to `part` of `uid` was taken; `echo` is the version that the cache still shows, and since when
-    /// another one is waited for, unless the write has changed nothing.
+    /// Stores a successful write to `part` of `uid`. `echo` is the version that the cache still shows, and the time of
+    /// the write; `None` if the write changed nothing and has no echo.
     pub fn taken(&self, uid: &str, part: Part, echo: Option<(&str, Instant)>) {
         match echo {
             Some((shown, at)) => self.wrote(uid, part, shown, at),
@@ -120,7 +120,7 @@ impl Memory {
         }
     }
 
-    /// Remembers that a write to `part` of `uid` was taken and changed nothing.
+    /// Stores a successful write to `part` of `uid` that changed nothing.
     fn wrote_nothing(&self, uid: &str, part: Part) {
         let mut state = self.state.lock();
         if let Some(entry) = state.entries.get_mut(uid) {
@@ -128,7 +128,7 @@ impl Memory {
         }
     }
 
-    /// Remembers that a write to `uid`, which the cache still shows as `shown`, met a conflict.
+    /// Stores a conflict of a write to `uid`, of which the cache still shows the version `shown`.
     pub fn met_conflict(&self, uid: &str, shown: &str, conflict: Conflict) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
@@ -136,14 +136,14 @@ impl Memory {
         writes.conflicts = writes.conflicts.saturating_add(1);
     }
 
-    /// How many writes to `uid` met a conflict in a row.
+    /// Number of consecutive writes to `uid` that met a conflict.
     pub fn conflicts(&self, uid: &str) -> u32 {
         let state = self.state.lock();
         let entry = state.entries.get(uid);
         entry.map_or(0, |entry| entry.writes.conflicts)
     }
 
-    /// Remembers that a write to `part` of `uid` is refused under these circumstances; a conflict is over by that.
+    /// Stores the refusal of a write to `part` of `uid` under these circumstances. The refusal replaces a conflict.
     pub fn refused(&self, uid: &str, part: Part, refusal: RefusedWrite, under: Fingerprint) {
         let mut state = self.state.lock();
         let writes = &mut state.entry(uid).writes;
@@ -151,7 +151,7 @@ impl Memory {
         *writes.refused(part) = Some(Refused { refusal, under });
     }
 
-    /// The last refusal of a write to `part` of `uid` under the same circumstances.
+    /// Last refusal of a write to `part` of `uid`, if it happened under the same circumstances.
     pub fn refusal(&self, uid: &str, part: Part, under: &Fingerprint) -> Option<RefusedWrite> {
         let mut state = self.state.lock();
         let slot = state.entries.get_mut(uid)?.writes.refused(part);

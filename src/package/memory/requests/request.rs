@@ -1,4 +1,4 @@
-//! When one deletion was first seen to be asked for, as the status stores it and as grace periods run from it.
+//! When a deletion was first seen. The status stores that moment, and the grace period runs from it.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::object::Object;
 use crate::object::asking::asking;
 use crate::package::decide::Now;
 
-/// A stored moment is rounded up, so one that is so little ahead of the clock is no sign of a clock that was set.
+/// A stored time is rounded up, so it may be this far ahead of the clock although no clock was set.
 pub(super) const ROUNDED: Duration = Duration::from_secs(1);
 
-/// When a deletion was first seen to be asked for.
+/// The moment at which the request for a deletion was first seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeletionRequest {
-    /// By the wall clock, rounded up to whole seconds as the API keeps them.
+    /// The moment by the wall clock, rounded up to whole seconds as the API stores it.
     pub at: Timestamp,
     /// The same moment by the steady clock.
     pub since: Instant,
 }
 
 impl DeletionRequest {
-    /// A request that is first seen now.
+    /// A request that is first seen at `now`.
     pub fn new(now: Now) -> Self {
         let at = whole(now.wall);
         Self {
@@ -32,7 +32,7 @@ impl DeletionRequest {
         }
     }
 
-    /// The request that the status of `object` tells of, or a new one; `None` where the object asks for nothing.
+    /// The request that the status of `object` stores, or a new one; `None` if the object asks for no deletion.
     pub fn read(object: &Object, now: Now) -> Option<Self> {
         asking(object, now.wall)?;
         let deletion = object.status.deletion.as_ref();
@@ -43,7 +43,7 @@ impl DeletionRequest {
         Some(stored.map_or_else(|| Self::new(now), |stored| Self::stored(stored.0, now)))
     }
 
-    /// The same, or as if it was first seen at `anew`, where that is later.
+    /// The request, moved to `anew` if that is later.
     #[must_use]
     pub fn not_before(self, anew: Option<Instant>, now: Now) -> Self {
         let Some(anew) = anew.filter(|anew| *anew > self.since) else {
@@ -59,13 +59,14 @@ impl DeletionRequest {
         }
     }
 
-    /// A moment in the future says that a clock was set, or that another one was ahead: the request counts as new.
+    /// Restores a request from a stored time. A time in the future means that a clock was set or that another node's
+    /// clock was ahead; the request then counts as new.
     fn stored(at: Timestamp, now: Now) -> Self {
         let ahead = between(now.wall, at);
         if ahead > ROUNDED {
             return Self::new(now);
         }
-        // The steady clock may reach back less far than that: then the request counts as new, too.
+        // The steady clock may not reach back that far, for example after a boot. The request then counts as new, too.
         match now.tick.checked_sub(between(at, now.wall)) {
             Some(since) => Self {
                 at,
@@ -76,8 +77,8 @@ impl DeletionRequest {
     }
 }
 
-/// Whether the retirement that `stored` tells of may have been called off and asked for anew since, while no process
-/// looked: the spec was edited. The deletion of the object is a generation of its own.
+/// Whether the retirement in `stored` may have been called off and made again while no process ran. An edit of the spec
+/// is the sign; the deletion of the object itself counts as one generation.
 fn may_be_anew(object: &Object, stored: &Deletion) -> bool {
     if stored.object_deleted_at.is_some() {
         return false;
@@ -94,11 +95,11 @@ fn may_be_anew(object: &Object, stored: &Deletion) -> bool {
 fn whole(time: Timestamp) -> Timestamp {
     let floor = Timestamp::from_second(time.as_second()).unwrap_or(time);
     let up = |floor: Timestamp| floor.checked_add(Duration::from_secs(1)).unwrap_or(floor);
-    // Before the epoch whole seconds are cut towards it, which is up.
+    // Before the epoch, `as_second` cuts towards zero, which already rounds up.
     if floor < time { up(floor) } else { floor }
 }
 
-/// How long `to` is after `from`; nothing where it is before.
+/// The time from `from` to `to`; zero if `to` is earlier.
 pub(super) fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
 }
