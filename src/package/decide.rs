@@ -1,4 +1,4 @@
-//! What to do with one object: the decision table, first match wins. Pure: no client, no clock.
+//! Decides what to do with one object, by the decision table: the first row that fits wins. Pure: no client, no clock.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -31,23 +31,25 @@ pub use crate::clock::Now;
 use crate::object::{Object, Undecodable};
 use crate::package::memory::own_write::RefusedWrite;
 
-/// An own write that isn't back through the watch after this long means that the watch is blind.
+/// The watch counts as blind if an own write hasn't come back through it after this time.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
-/// How the message begins where this process does not see the cluster as it is.
+/// Prefix of the condition message of an object for which nothing is sent because this process doesn't see the cluster
+/// as it is.
 pub(super) const HINDERED: &str = "Nothing is sent: ";
-/// The end of what hinders all wakes all; whoever missed that looks again after this long.
+/// Longest wait until a hindered object is looked at again. The end of the hindrance wakes all objects; this pause is
+/// for an object that missed the wake-up.
 const HINDRANCE_PAUSE: Duration = Duration::from_secs(60);
-/// A time in the future is looked at again at least this often, since wall clocks get set.
+/// Longest wait for a time in the future, because the wall clock may be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
 
-/// Decides.
+/// Takes the decision for the observed object at `now`.
 pub fn decide(seen: &Observation, now: Now) -> Decision {
     let decision = told_first(seen, rows::first(seen, now), now);
     let decision = unless_refused(seen, decision, now);
     with_trail(decision, seen.overdue.as_ref(), now)
 }
 
-/// `decision`, or in place of a change of finalizers that is refused, that of waiting until it is tried again.
+/// Replaces a change of the finalizers by a rest until the end of the backoff, while such changes are refused.
 fn unless_refused(seen: &Observation, decision: Decision, now: Now) -> Decision {
     let refusal = seen.finalizers_refused.as_ref();
     match (refusal, refused(&seen.object, &decision, refusal)) {
@@ -62,8 +64,8 @@ fn unless_refused(seen: &Observation, decision: Decision, now: Now) -> Decision 
     }
 }
 
-/// An object that others keep after us says how it ended before our finalizer goes; one whose status can't be written goes
-/// all the same.
+/// Replaces the release of an object that stays for other finalizers by a status that tells the outcome, if no status
+/// tells it yet. If the status can't be written, the release goes ahead.
 fn told_first(seen: &Observation, decision: Decision, now: Now) -> Decision {
     let unsaid = seen.object.is_kept_by_others() && seen.object.outcome().is_none();
     if let Decision::Release { outcome, keeper } = &decision
@@ -78,14 +80,14 @@ fn told_first(seen: &Observation, decision: Decision, now: Now) -> Decision {
     decision
 }
 
-/// Until when the status of the object is known not to be writable.
+/// End of the backoff of status writes, while they are refused.
 fn unwritable_until(seen: &Observation, now: Now) -> Option<Instant> {
     let refusal = seen.status_refused.as_ref();
     let lasting = refusal.filter(|refusal| refusal.lasts() && refusal.until > now.tick);
     lasting.map(|refusal| refusal.until)
 }
 
-/// What is said where `decision` changes the finalizers and that is refused.
+/// Condition message for a `decision` whose change of the finalizers is refused; `None` for every other decision.
 pub(super) fn refused(
     object: &Object,
     decision: &Decision,
@@ -123,13 +125,13 @@ pub(super) fn refused(
     ))
 }
 
-/// Whether `object` says that nothing is sent for it since a process does not see the cluster as it is.
+/// Whether the conditions of `object` say that nothing is sent because a process doesn't see the cluster as it is.
 pub(super) fn says_hindered(object: &Object) -> bool {
     let mut conditions = object.status.conditions.iter();
     conditions.any(|condition| condition.message.starts_with(HINDERED))
 }
 
-/// What is odd about the value of `iodm.dev/paused`, where it is.
+/// Remark on an unusual value of the annotation `iodm.dev/paused`; empty if the value is usual.
 fn odd_pause(object: &Object) -> String {
     object.odd_pause.as_ref().map_or_else(String::new, |value| {
         format!("; its value is {value:?}: write \"true\" to hold, or \"false\" not to, since every other value holds")
@@ -145,7 +147,7 @@ fn undecodable_rest(uid: &str, undecodable: &Undecodable) -> Decision {
     rest(reason, unreadable(uid, undecodable))
 }
 
-/// What is said of an object that can't be read, or whose fields may be lost.
+/// Condition message of an object that can't be decoded, or that may have lost fields.
 pub(super) fn unreadable(uid: &str, undecodable: &Undecodable) -> String {
     if undecodable.lost {
         format!(

@@ -1,4 +1,4 @@
-//! The rows that the `Platform` of an object decides: 4 for one that is wanted, 7 and 8 for one that is to go.
+//! The rows that depend on the object's `Platform`: row 4 for a wanted package, rows 7 and 8 for a package to delete.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::object::Object;
 
 pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
     let decision = of_wanted(seen, retire_after, now);
-    // Whatever else is said of it, its time comes.
+    // The object has to be looked at when its retirement is due, whatever the rest says.
     match (decision, retire_after) {
         (
             Decision::Rest {
@@ -53,7 +53,7 @@ fn of_wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> D
     }
 }
 
-/// Nothing is in the way: all is well, unless the list lacks the package.
+/// Decides for a usable Platform: all is well unless the package is missing from the platform's list.
 fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -> Decision {
     if seen.known == Known::Gone {
         return rest(
@@ -66,7 +66,7 @@ fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -
     }
     let missing = match &seen.known {
         Known::Missing | Known::Gone => true,
-        // What one reading has shown stands until another shows otherwise, a restart in between or not.
+        // The result of a reading stays in the status until the next reading, even over a restart.
         Known::Unread => seen.object.status.says(Reason::PackageMissing),
         Known::Listed(_) | Known::Off => false,
     };
@@ -92,7 +92,7 @@ fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -
     rest(reason, message)
 }
 
-/// What a pause means for a package that nobody wants to delete yet.
+/// Remark on the annotation `iodm.dev/paused` while nobody wants the package deleted.
 fn paused(object: &Object) -> String {
     if !object.paused {
         return String::new();
@@ -103,7 +103,7 @@ fn paused(object: &Object) -> String {
     )
 }
 
-/// Row 7, but for the unclear claim: what keeps the Platform from being asked.
+/// Row 7 without unclear claims: the reasons why the Platform can't be asked.
 pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision> {
     let until = seen.lagging.then(|| now.tick + ECHO_BOUND);
     let rest = |reason, message| Decision::Rest {
@@ -155,7 +155,7 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
     }
 }
 
-/// Row 8: the Platform sends no DELETE.
+/// Row 8: in mode Observe, the Platform sends no DELETE.
 pub(super) fn would_delete(seen: &Observation, now: Now) -> Option<Decision> {
     match &seen.platform {
         PlatformView::Usable {
@@ -197,7 +197,8 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
     Some(rest(Reason::ApplicationChanged, message))
 }
 
-/// What the platform said of the package proves nothing yet: asked again, it would say the same.
+/// Rests on an answer of the platform that proves nothing, once the status tells of that answer: a second call would
+/// get the same answer.
 fn unbelieved(seen: &Observation) -> Option<Decision> {
     let why = seen.elsewhere.as_ref()?;
     let told = seen.object.status.says(why.reason());

@@ -1,4 +1,4 @@
-//! What may be decided.
+//! The possible decisions.
 
 use tokio::time::Instant;
 
@@ -8,58 +8,59 @@ use crate::api::reason::Reason;
 use crate::package::memory::own_write::Conflict;
 use crate::session::Ticket;
 
-/// What to do next. At most one effect.
+/// What to do next with one object. Each decision has at most one effect.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// Nothing, and nothing to say.
+    /// Do nothing and report nothing.
     Nothing,
-    /// Nothing before this time, or before the object is woken.
+    /// Do nothing until this time, or until the object is woken.
     Await(Instant),
-    /// Put our finalizer on.
+    /// Add our finalizer.
     AddFinalizer,
-    /// Write down how it ended: the object stays after our finalizer, for that of somebody else.
+    /// Write the outcome into the status of an object that stays after our finalizer, because of another finalizer.
     Tell {
-        /// How it ended.
+        /// How the deletion ended.
         outcome: Outcome,
-        /// Who keeps the package.
+        /// The object that keeps the package, if any.
         keeper: Option<ObjectKey>,
     },
-    /// Take our finalizer off; the object goes.
+    /// Remove our finalizer, so that the object can go.
     Release {
-        /// How it ended.
+        /// How the deletion ended.
         outcome: Outcome,
-        /// Who keeps the package.
+        /// The object that keeps the package, if any.
         keeper: Option<ObjectKey>,
     },
-    /// No call now; say this.
+    /// Make no call now, and report the reason.
     Rest {
-        /// The word for it.
+        /// Reason of the condition.
         reason: Reason,
-        /// The sentence for it.
+        /// Message of the condition.
         message: String,
-        /// When time alone changes it.
+        /// When the situation changes by time alone.
         until: Option<Instant>,
     },
-    /// Ask for a permit, or go on waiting for it with this ticket.
+    /// Ask for a permit with this ticket, or go on waiting with it.
     Request(Ticket),
-    /// Write the intent of this attempt; this one once more, where its write met a conflict or was overwritten.
+    /// Write the intent of this attempt. `Some` repeats an intent whose write met a conflict or was overwritten; `None`
+    /// draws a new one.
     WriteIntent(Option<String>),
-    /// Look the package up, to compare it with what is expected.
+    /// Look the package up, to compare it with `spec.expect` or to see whether it exists.
     LookUp,
-    /// Look the package up, since the answer to its DELETE proved nothing.
+    /// Look the package up, because the answer to its DELETE proved nothing.
     Confirm,
-    /// Send the DELETE: the cache shows our intent, and so everything before it.
+    /// Send the DELETE. The cache shows our intent, so it also shows every earlier change.
     Send,
-    /// The watch doesn't bear a conflict out: it was a refusal.
+    /// Treat a conflict as a refusal: the watch shows no change that explains the conflict.
     EndConflict(Conflict),
-    /// The watch is blind: give the permit back and make the watch anew.
+    /// Give the permit back and restart the watch, because the watch is blind.
     RestartWatch,
-    /// The permit can't be used now: give it back and try again soon.
+    /// Give the permit back for this reason, and try again soon.
     GiveBack(String),
 }
 
 impl Decision {
-    /// Whether the object keeps its ticket or permit.
+    /// Whether the object keeps its ticket or permit after this decision.
     pub fn keeps_seat(&self) -> bool {
         match self {
             Self::Request(_)

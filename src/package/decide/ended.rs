@@ -1,4 +1,4 @@
-//! Row 2: what is left to do for an object whose deletion has ended.
+//! Row 2: what to do with an object whose deletion has ended.
 
 use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, rest, undecodable_rest};
 use crate::api::names::{ACCEPT_ANNOTATION, AppId};
@@ -6,7 +6,8 @@ use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
 
 impl Observation {
-    /// The application of its Platform, where another one said that it lacks the package: that tells nothing of this one.
+    /// The present application of the Platform, if another application answered `AlreadyGone`. That answer says nothing
+    /// of the present application.
     fn disputed(&self) -> Option<&AppId> {
         let PlatformView::Usable { app_id, .. } = &self.platform else {
             return None;
@@ -16,7 +17,7 @@ impl Observation {
         (gone && accepted != app_id).then_some(app_id)
     }
 
-    /// The application that is asked, where it was asked at another endpoint before and lacked the package there.
+    /// The present application, if it answered `AlreadyGone` at another endpoint than the present one.
     fn asked_elsewhere(&self) -> Option<&AppId> {
         let PlatformView::Usable { app_id, .. } = &self.platform else {
             return None;
@@ -30,8 +31,9 @@ impl Observation {
         (gone && same && told_at != present).then_some(app_id)
     }
 
-    /// The application that the package is looked up in anew: a person has named it, after another one said that it lacks
-    /// the package; or it said so at another endpoint. The object is accepted for that one, and its deletion begins anew.
+    /// The application that has to be asked anew after an `AlreadyGone`: a person named it in `iodm.dev/accept`, or it
+    /// gave that answer at another endpoint. The object is then accepted for this application, and its deletion begins
+    /// anew.
     pub(in crate::package) fn reopened(&self) -> Option<&AppId> {
         let named = |app_id: &&AppId| self.object.accept.as_deref() == Some(app_id.as_str());
         let asked = self.disputed().filter(named).or(self.asked_elsewhere());
@@ -58,7 +60,7 @@ pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: No
         };
     }
     if let Err(undecodable) = &seen.object.spec {
-        // Whether it is retired isn't known.
+        // The spec can't be decoded, so it is unknown whether the object is retired.
         return undecodable_rest(&seen.object.uid, undecodable);
     }
     if !retired {
@@ -73,12 +75,13 @@ pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: No
             Reason::Deleted,
             "The platform deleted the package".to_owned(),
         ),
-        // Both are ends of an object, never of a retirement.
+        // These outcomes end a deleted object, never a retired one.
         Outcome::Retained | Outcome::HandedOver => Decision::Nothing,
     }
 }
 
-/// Whether its Platform, which is not read yet, may turn out to be of another application or at another endpoint.
+/// Whether the outcome may be disputed once the Platform is read: the Platform may have another application or endpoint
+/// by now.
 fn may_be_disputed(seen: &Observation, outcome: Outcome) -> bool {
     let object = &seen.object;
     outcome == Outcome::AlreadyGone
@@ -88,7 +91,7 @@ fn may_be_disputed(seen: &Observation, outcome: Outcome) -> bool {
         && !seen.goes_retained()
 }
 
-/// The platform lacks the package in one application or at one endpoint, and the Platform is of another one.
+/// Decides for an `AlreadyGone` of another application, or from another endpoint, than the Platform has now.
 fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
     if seen.goes_retained() {
         return Decision::Release {
@@ -97,7 +100,7 @@ fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
         };
     }
     if seen.reopened().is_some() {
-        // The write of it wakes the object.
+        // The write of this status wakes the object.
         return rest(
             Reason::Queued,
             format!(

@@ -1,4 +1,4 @@
-//! Rows 9 to 11: what stands between a deletion that may be made and its call.
+//! Rows 9 to 11: the hold, the grace period and the proof that come before the call.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::api::version_package::Lifecycle;
 use crate::guard::Judgement;
 use crate::package::memory::requests::DeletionRequest;
 
-/// Rows 9 and 10: the mass deletion that waits for a person, and the time to undo.
+/// Rows 9 and 10: a mass deletion that waits for a person, and the grace period.
 pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Option<Decision> {
     if let Judgement::Held(hold) = &seen.guard {
         return Some(rest(Reason::MassDeletionHeld, held(seen, hold, now)));
@@ -19,7 +19,7 @@ pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Op
         return None;
     }
     let request = seen.request.unwrap_or_else(|| DeletionRequest::new(now));
-    // After a time in which this process didn't see who called it off, there is time for that again.
+    // After a time in which this process may have missed a revocation, the grace period runs anew.
     let request = request.not_before(seen.graces_since, now);
     let until = request.since + grace;
     (now.tick < until).then(|| Decision::Rest {
@@ -33,7 +33,7 @@ pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Op
     })
 }
 
-/// Whether the look-up that row 11 asks for is still to be made.
+/// Whether `spec.expect` needs a look-up before the call (row 11).
 pub(super) fn needs_proof(seen: &Observation, now: Now) -> bool {
     let expects = seen
         .object
@@ -56,7 +56,7 @@ fn held(seen: &Observation, hold: &str, now: Now) -> String {
     )
 }
 
-/// How a deletion is called off that Kubernetes can't call off, or a retirement.
+/// Instruction for calling the deletion or retirement off. Kubernetes itself can't call a deletion off.
 fn undo(seen: &Observation, now: Now) -> &'static str {
     let object = &seen.object;
     if object.deleted_at.is_some() {

@@ -1,4 +1,4 @@
-//! What a look at an object changes before anything is decided on it, and what it asks of the guard.
+//! What a look at an object changes before the decision, and what the guard hears of the object.
 
 use super::{Now, Observation, PlatformView};
 use crate::api::names::{AppId, ObjectKey};
@@ -10,7 +10,7 @@ use crate::package::errand::Errand;
 use crate::package::memory::own_write::Echo;
 use crate::package::memory::requests::Noted;
 
-/// What the look tells this process to remember, and of whom it has to take leave.
+/// The errands that follow from the look itself: what to remember, which credentials to try, and which seat to leave.
 pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
     let doubts = seen.finding.iter().cloned().map(Errand::Doubt);
     let tries = seen.trials.iter().cloned().map(Errand::Try);
@@ -27,13 +27,13 @@ pub fn noticed(seen: &Observation, now: Now) -> Vec<Errand> {
         errands.push(Errand::LeaveSeat);
     }
     if !seen.asks(now) {
-        // Wanted again: what a former deletion came to says nothing of a later one.
+        // The package is wanted again, so the answer to an earlier DELETE says nothing of a later one.
         errands.push(Errand::Unproven(None));
     }
     errands
 }
 
-/// Whether the package may not be there, as far as the list of the platform and the calls of this process tell.
+/// Whether the package may be missing, by the platform's list and the calls of this process.
 pub(in crate::package) fn is_doubted(known: &Known) -> bool {
     match known {
         Known::Missing | Known::Gone => true,
@@ -41,18 +41,19 @@ pub(in crate::package) fn is_doubted(known: &Known) -> bool {
     }
 }
 
-/// What the guard hears of an object.
+/// What the guard hears of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hearing {
-    /// It asks for this deletion in the application.
+    /// The object asks for this deletion in the application.
     Asks(AppId, Asked),
-    /// It asks for none, or stands aside; its status may still be marked with this hold of an application and Platform.
+    /// The object asks for no deletion, or stands aside. If its status still names a hold, the value is the
+    /// application, the Platform and the id of that hold.
     Aside(Option<(AppId, ObjectKey, std::sync::Arc<str>)>),
 }
 
-/// What the guard hears of the object; `None` where it counts as it did until the cache shows that its package is gone, or
-/// whose it is by the last write. While another object claims the package, or it is to be looked up first, the object
-/// stands aside.
+/// What the guard hears of the object. `None` leaves the guard's count unchanged: while the last own write isn't back,
+/// and after the outcome is known, until the cache shows it. An object stands aside while another object claims the
+/// package, or while a look-up is due.
 pub fn hearing(seen: &Observation, now: Now) -> Option<Hearing> {
     if seen.settled.is_some() || seen.echo != Echo::Seen {
         return None;

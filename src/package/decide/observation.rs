@@ -1,4 +1,4 @@
-//! What a decision rests on.
+//! The facts that a decision rests on.
 
 use std::time::Duration;
 
@@ -23,82 +23,82 @@ use crate::remote::answer::Detail;
 use crate::session::Standing;
 use crate::telemetry::audit::{AuditRecord, Overdue};
 
-/// All that a decision rests on.
+/// All facts that a decision about one object rests on.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Observation {
     /// The object, as the cache shows it.
     pub object: std::sync::Arc<Object>,
-    /// Whether the last own write is back through the watch.
+    /// Whether the watch has delivered the last own write.
     pub echo: Echo,
-    /// Since when its deletion is asked for, as this process has seen it.
+    /// When this process first saw the request for the deletion; `None` without a request.
     pub request: Option<DeletionRequest>,
-    /// Whether that is now, since an object that kept its package has ended.
+    /// Whether the request begins anew now, because a keeper of the package has ended.
     pub anew: bool,
-    /// Who keeps its package, or may.
+    /// Uids of the objects that keep the package, or that may keep it.
     pub keepers: Keepers,
-    /// Whether its package may be long gone, and is looked up before the guard is asked.
+    /// Whether a look-up has to come before the guard is asked, because the package may be long gone.
     pub looks_first: bool,
-    /// Why its finalizers could not be changed the last time, under the same circumstances.
+    /// Last refusal of a change of the finalizers, under the same circumstances.
     pub finalizers_refused: Option<RefusedWrite>,
-    /// Why its status could not be written the last time: nothing is called without an intent there.
+    /// Last refusal of a status write, under the same circumstances. Without a written intent no call is made.
     pub status_refused: Option<RefusedWrite>,
-    /// Why conditions that say so could not be written the last time.
+    /// Last refusal of a write of the conditions alone, under the same circumstances.
     pub complaint_refused: Option<RefusedWrite>,
-    /// Whether a watch that turned out blind has not delivered a list since.
+    /// Whether the watch missed an own write and has not delivered a list since.
     pub blind: bool,
-    /// How the deletion ended, where it has, for this uid.
+    /// Outcome of the deletion for this uid, if the deletion has ended.
     pub settled: Option<Outcome>,
-    /// What its Platform is to it.
+    /// State of the object's Platform, as seen by the object.
     pub platform: PlatformView,
-    /// Why this process doesn't see the cluster as it is.
+    /// Why this process doesn't see the cluster as it is; `None` if it does.
     pub hindrance: Option<String>,
-    /// Since when grace periods begin at the earliest, whenever the deletion was asked for.
+    /// Earliest start of the grace period, whenever the deletion was asked for.
     pub graces_since: Option<Instant>,
-    /// Whether `platform` was read just now and forbids a call that the watch of Platforms shows as
-    /// allowed: either of the two may be the newer one, so nothing promises to wake the object.
+    /// Whether a GET has shown a Platform that forbids calls, while the watch still shows one that allows them. Either
+    /// may be newer, so no watch event is certain to wake the object.
     pub lagging: bool,
-    /// What the list of the platform says of its package.
+    /// What the platform's list says of the package.
     pub known: Known,
-    /// The endpoint of its Platform, where calls can be made.
+    /// Endpoint of the Platform, if calls can be made.
     pub endpoint: Option<Endpoint>,
-    /// Why it isn't believed that the package doesn't exist.
+    /// Why the platform's answer that the package doesn't exist would prove nothing.
     pub elsewhere: Option<Unbelieved>,
-    /// Whether somebody else wants its package.
+    /// Whether another object wants the package.
     pub claim: Claim,
-    /// What there is to note of unclear claims.
+    /// Unclear claims to note.
     pub finding: Option<Finding>,
-    /// The credentials that are to be tried, since it depends on them who wants it.
+    /// Credentials to try, because a claim depends on them.
     pub trials: Vec<Trial>,
-    /// What the guard of its application says.
+    /// Judgement of the application's guard.
     pub guard: Judgement,
-    /// Until when what the platform confirmed of `spec.expect` counts, for this spec and since the last call.
+    /// Time until which the look-up for `spec.expect` counts as proof, for this spec and without a later call.
     pub proven: Option<Instant>,
-    /// The answer to its DELETE, where that proves nothing and no look-up has told yet.
+    /// Answer to the last DELETE, if it proved nothing and no look-up was made since.
     pub unproven: Option<Detail>,
-    /// Where it stands in its session.
+    /// State of the object in the queue of its session.
     pub standing: Standing,
-    /// Whether it has a seat in another session, or for the package as others know it, which counts for nothing.
+    /// Whether the object has a seat in another session or for another package key. Such a seat has to be left.
     pub misplaced: bool,
-    /// Until when the last failure, or a permit that could not be used, keeps it from trying again.
+    /// End of the backoff after a failure or an unusable permit.
     pub backoff: Option<Instant>,
-    /// How often in a row a permit could not be used.
+    /// Number of consecutive permits that could not be used.
     pub given_back: u32,
-    /// The calls so far that failed under the same circumstances.
+    /// Consecutive failures under the same circumstances.
     pub failure: Option<Failure>,
-    /// How often in a row its audit line could not be written.
+    /// Number of consecutive failures to write the object's audit line.
     pub failed_audits: u32,
-    /// How many met a conflict in a row.
+    /// Number of consecutive writes that met a conflict.
     pub conflicts: u32,
-    /// Whether writes to objects of its namespace are slow and not answered.
+    /// Whether writes to objects of the namespace are slow and unanswered.
     pub writes_hang: bool,
-    /// The end that was last written down, or is to be.
+    /// Outcome that was last written to the audit log, or is about to be.
     pub audited: Option<Outcome>,
-    /// Its audit line that is not written yet.
+    /// Audit line of the object that is not written yet.
     pub owed: Option<Box<AuditRecord>>,
-    /// The audit line, of whichever object, that is owed for too long.
+    /// Audit line of any object that is overdue.
     pub overdue: Option<Overdue>,
-    /// How long a call counts after its answer.
+    /// Window of the quota: the time after its answer for which a call counts.
     pub window: Duration,
 }
 
@@ -108,7 +108,7 @@ impl Observation {
         self.object.deleted_at.is_some() || self.object.is_retired(now.wall)
     }
 
-    /// The intent that is written for its permit, or to be written.
+    /// Intent of the object's permit, if one was drawn.
     pub(in crate::package) fn intent(&self) -> Option<&str> {
         match &self.standing {
             Standing::Permitted { intent, .. } => intent.as_deref(),
@@ -116,7 +116,7 @@ impl Observation {
         }
     }
 
-    /// The same of an object whose deletion has ended.
+    /// The observation with the deletion ended by `outcome`.
     pub(in crate::package) fn ended(&self, outcome: Outcome) -> Self {
         Self {
             settled: Some(outcome),
@@ -124,7 +124,7 @@ impl Observation {
         }
     }
 
-    /// When its deletion was asked for: see [`asked_at`].
+    /// When the deletion was asked for: see [`asked_at`].
     pub(in crate::package) fn asked_at(&self, now: Now) -> Timestamp {
         asked_at(
             &self.object,
@@ -133,37 +133,37 @@ impl Observation {
     }
 }
 
-/// What a `Platform` is to one object, without the means to call it.
+/// State of a `Platform` as seen by one object, without the means to call it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlatformView {
-    /// Not known yet.
+    /// The Platform has not been read yet.
     Unread,
-    /// A permit is in hand, but the Platform could not be read just now, or is changing.
+    /// The object has a permit, but the Platform could not be read just now, or is changing. The value is the reason.
     Unconfirmed(String),
-    /// There is none of that name.
+    /// There is no Platform of that name.
     NotFound,
-    /// It does not allow the object's namespace.
+    /// The Platform doesn't allow the object's namespace.
     NotAllowed,
-    /// Its credentials, certificates or endpoint can't be used.
+    /// The credentials, certificates or endpoint of the Platform can't be used.
     Unusable {
-        /// The word of the Platform's own condition.
+        /// Reason of the Platform's own condition.
         reason: PlatformReason,
-        /// The message of the Platform's own condition.
+        /// Message of the Platform's own condition.
         message: String,
-        /// Whether its namespace is being deleted, and takes no Secret any more.
+        /// Whether the Platform's namespace is being deleted, so that no Secret can be created there.
         ending: bool,
     },
     /// Calls can be made.
     Usable {
-        /// Whose packages they are.
+        /// Application of the Platform's credentials.
         app_id: AppId,
-        /// Whether packages are really deleted.
+        /// Whether packages are deleted, or only observed.
         mode: Mode,
-        /// What is wrong with the Secret while the last good credentials serve.
+        /// Message about a faulty Secret, while the last good credentials are in use.
         last_good: Option<String>,
-        /// How long a deletion can still be called off.
+        /// Grace period: how long a deletion can be called off.
         grace: Duration,
-        /// Whether it takes on objects that it hasn't accepted yet: one that is being deleted doesn't.
+        /// Whether the Platform accepts new objects; `false` while it is being deleted.
         accepts: bool,
     },
 }

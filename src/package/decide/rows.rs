@@ -1,4 +1,4 @@
-//! The decision table, row by row in the order of `docs/architecture.md`. The first that fits is taken.
+//! The decision table, row by row in the order of `docs/architecture.md`. The first row that fits decides.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::package::claims::{self, Claim, Unclear, Why, Word, doubts};
 use crate::package::memory::own_write::Echo;
 use crate::writes::CONFLICT_BOUND;
 
-/// What is decided where a row fits.
+/// One row: returns its decision if it fits.
 type Row = fn(&Observation, Now) -> Option<Decision>;
 
-/// The rows, each with its number in the docs; those without one come of what a process sees or has written itself. Rows 11
-/// to 14 are what is left.
+/// The rows with their numbers in the docs. Rows without a number depend on what this process sees or has written
+/// itself. Rows 11 to 14 follow after the table, in [`call`].
 pub(super) const ROWS: [(Option<u8>, Row); 13] = [
     (None, own_write_on_its_way),
     (Some(1), finalizer_missing),
@@ -38,7 +38,7 @@ pub(super) const ROWS: [(Option<u8>, Row); 13] = [
     (None, in_backoff),
 ];
 
-/// What the first row decides that fits.
+/// Decision of the first row that fits.
 pub(super) fn first(seen: &Observation, now: Now) -> Decision {
     let mut rows = ROWS.iter();
     let decided = rows.find_map(|(_, row)| row(seen, now));
@@ -61,7 +61,7 @@ fn own_write_on_its_way(seen: &Observation, now: Now) -> Option<Decision> {
     }
 }
 
-/// Nothing is ever called for an object without our finalizer.
+/// No call is made for an object without our finalizer.
 fn finalizer_missing(seen: &Observation, now: Now) -> Option<Decision> {
     if seen.object.has_finalizer() {
         return None;
@@ -73,8 +73,8 @@ fn finalizer_missing(seen: &Observation, now: Now) -> Option<Decision> {
     })
 }
 
-/// Of an object that is being deleted and stays for others: how it ended is told, where the status could not be written
-/// before our finalizer went, or says since that our finalizer could not be taken off.
+/// For a deleted object that stays for other finalizers: writes the outcome into the status, if that was impossible
+/// before our finalizer went, or if the status has since reported that the finalizer could not be removed.
 fn let_go(seen: &Observation, now: Now) -> Decision {
     let object = &*seen.object;
     let told = |outcome| object.outcome() == Some(outcome) && object.status.says(outcome.into());
@@ -95,7 +95,7 @@ fn settled(seen: &Observation, now: Now) -> Option<Decision> {
         .map(|outcome| ended(seen, outcome, retired, now))
 }
 
-/// Works on an object in any trouble.
+/// `Retain` releases an object whatever else is wrong with it.
 fn retained(seen: &Observation, _: Now) -> Option<Decision> {
     let object = &*seen.object;
     if is_going(seen) && object.is_retained() {
@@ -120,7 +120,7 @@ fn not_asked_for(seen: &Observation, now: Now) -> Option<Decision> {
     Some(wanted(seen, spec.retire_after.as_ref().map(|at| at.0), now))
 }
 
-/// What this process doesn't see may be a claim, or that nobody asks for it any more.
+/// A hidden change may be a claim on the package, or the end of the request.
 fn hindered(seen: &Observation, now: Now) -> Option<Decision> {
     if let Some(why) = &seen.hindrance {
         return Some(Decision::Rest {
@@ -137,7 +137,8 @@ fn claimed(seen: &Observation, _: Now) -> Option<Decision> {
         return None;
     };
     Some(match (is_going(seen), &seen.elsewhere) {
-        // The keeper may have been accepted at the new endpoint, and would keep the package of another instance.
+        // The keeper may have been accepted at the new endpoint, so it may keep the package of another instance of the
+        // platform.
         (true, Some(Unbelieved::Moved(accepted))) => {
             rest(Reason::EndpointChanged, moved_keeper(keeper, accepted))
         }
@@ -175,11 +176,11 @@ fn platform_in_the_way(seen: &Observation, now: Now) -> Option<Decision> {
     })
 }
 
-/// Looked at again by itself, since what it rests on may change without a sign.
+/// Rests on an unclear claim, with a time for the next look: the facts may change without a watch event.
 fn claim_unclear(unclear: &Unclear, now: Now) -> Decision {
     let message = claims::message::unclear(unclear);
     if unclear.doubt.why == Why::Unconfirmed {
-        // Seen by whoever holds a permit only: another may use it meanwhile.
+        // Only the holder of a permit sees this doubt, so the permit goes to another object meanwhile.
         return Decision::GiveBack(message);
     }
     let again = match unclear.word {
@@ -193,7 +194,7 @@ fn claim_unclear(unclear: &Unclear, now: Now) -> Decision {
     }
 }
 
-/// Rows 9 and 10; what may not be there is looked up before both.
+/// Rows 9 and 10. A look-up that is due comes before both.
 fn held(seen: &Observation, now: Now) -> Option<Decision> {
     let grace = match &seen.platform {
         PlatformView::Usable { grace, .. } => *grace,

@@ -1,4 +1,4 @@
-//! Rows 11 to 14: the turn of an object, its intent and its call.
+//! Rows 11 to 14: the turn, the intent and the call of an object.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::api::reason::Reason;
 use crate::guard::{Judgement, OnRecord};
 use crate::session::{Priority, Purpose, Standing, Ticket};
 
-/// What can't be written is looked at again after so long, unless it is woken.
+/// Pause until an object is looked at again while the writes of its namespace hang, unless the object is woken.
 const WRITES_HANG_PAUSE: Duration = Duration::from_secs(30);
 
-/// What to do for an object that nothing holds.
+/// Decides for an object that nothing holds.
 pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     let object = &*seen.object;
-    // Whose package it is stands in its status before anybody is asked about it.
+    // The application has to be in the status before any platform is asked about the package.
     if object.application().is_none() {
         return rest(
             Reason::Queued,
@@ -40,7 +40,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             Purpose::Confirm => Decision::Confirm,
             Purpose::Delete => delete(seen, intent.as_ref(), now),
         },
-        // Who waits asks again: a retired object that was deleted since moves up.
+        // A waiting object asks again, because its priority may have risen: a retired object may have been deleted.
         Standing::Absent
         | Standing::Behind { .. }
         | Standing::Waiting { .. }
@@ -48,12 +48,12 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     }
 }
 
-/// What to do with a permit for a DELETE, for which this `intent` was drawn.
+/// Decides for a permit for a DELETE, with the `intent` that was drawn for it.
 fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
     if seen.blind {
         return Decision::RestartWatch;
     }
-    // The record that counts it is being written, and wakes it.
+    // The guard's record that counts this deletion is being written, and its write wakes the object.
     if seen.guard == Judgement::Free(OnRecord::Awaited) {
         return Decision::Await(now.tick + ECHO_BOUND);
     }
@@ -68,16 +68,16 @@ fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
     match intent {
         None => Decision::WriteIntent(None),
         Some(intent) if shown == Some(intent) => Decision::Send,
-        // The last write of this object is back, so an intent that isn't shown met a conflict or was overwritten.
+        // The echo of the last write has come back, so an intent that isn't shown met a conflict or was overwritten.
         Some(intent) => Decision::WriteIntent(Some(intent.clone())),
     }
 }
 
-/// How it begins what is said where writes hang.
+/// Prefix of the condition message of an object that waits because the writes of its namespace hang.
 pub(in crate::package) const WRITES_HANG: &str = "The object asks for its turn once objects";
 
-/// A permit would wait with the write of its intent, and others can use it meanwhile. That this can be said shows that it is
-/// over.
+/// Rests without a permit while writes hang: the permit would wait with the write of its intent, and other objects can
+/// use it. Once this status can be written, writes work again.
 fn waits_for_writes(namespace: &str, now: Now) -> Decision {
     Decision::Rest {
         reason: Reason::Queued,
@@ -94,7 +94,7 @@ fn ticket(seen: &Observation, purpose: Purpose, going: bool, now: Now) -> Ticket
         uid: seen.object.uid.clone(),
         key: seen.object.key.clone(),
         purpose,
-        // Somebody waits for the end of an object that is being deleted.
+        // A person or a controller waits for the end of a deleted object, so it goes first.
         priority: if going {
             Priority::Deletion
         } else {

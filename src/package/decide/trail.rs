@@ -1,4 +1,4 @@
-//! No trail, no act: while an audit line is owed for too long, nothing new is sent.
+//! No call without an audit trail: while an audit line is overdue, nothing new is sent.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use super::{Decision, Now};
 use crate::api::reason::Reason;
 use crate::telemetry::audit::Overdue;
 
-/// How often those that wait look whether the line is written.
+/// Pause between looks at the overdue audit line.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// `decision`, or in place of one that leads to a call that of waiting for the audit log. A release waits for nothing but
-/// its own line.
+/// Replaces a `decision` that leads to a call by a rest, while an audit line is overdue. A release waits only for the
+/// object's own audit line.
 pub(super) fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now) -> Decision {
     let Some(overdue) = overdue else {
         return decision;

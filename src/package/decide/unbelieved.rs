@@ -1,21 +1,22 @@
-//! Whose word that a package doesn't exist proves nothing.
+//! Reasons not to believe that a package doesn't exist.
 
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::reason::Reason;
 
-/// Why it isn't believed that the package of an object doesn't exist.
+/// Why the platform's answer that a package doesn't exist proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Unbelieved {
-    /// The object was accepted at this endpoint, and its Platform has another one now which has not shown yet that it
-    /// speaks of our packages.
+    /// The object was accepted at this endpoint, and the Platform has another endpoint now, which has not shown any
+    /// package of our objects yet.
     Moved(Endpoint),
-    /// The Platform has a token that was handed in, under which no package of this application was shown that an object
-    /// names: nobody has said that a platform refuses a token of another application than the one written beside it.
+    /// The Platform uses a token that was handed in, and under that token the platform has not shown any package of
+    /// this application that an object names. A platform may accept a token of another application than the one beside
+    /// the token.
     HandedIn(AppId),
 }
 
 impl Unbelieved {
-    /// The word for it.
+    /// Reason of the condition.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Moved(_) => Reason::EndpointChanged,
@@ -23,7 +24,7 @@ impl Unbelieved {
         }
     }
 
-    /// The sentence for it.
+    /// Message of the condition.
     pub fn message(&self) -> String {
         match self {
             Self::Moved(accepted) => format!(
@@ -38,7 +39,7 @@ impl Unbelieved {
     }
 }
 
-/// Why an object isn't let go although another one keeps its package.
+/// Condition message of an object that isn't released, although another object keeps its package.
 pub(super) fn moved_keeper(keeper: &ObjectKey, accepted: &Endpoint) -> String {
     format!(
         "{keeper} wants the package, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package of the objects that were accepted elsewhere: \
