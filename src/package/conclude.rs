@@ -1,5 +1,5 @@
-//! What an effect means: what is done on the way, the next status, event and wake-up; and what follows from how the write of
-//! that status ended. Pure: time and chance are arguments.
+//! What follows from an effect: errands, the next status, an event and a wake-up; and what follows from the result of
+//! the status write. Pure: time and chance are arguments.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -46,33 +46,33 @@ use crate::session::Standing;
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 
-/// The pauses after permits that could not be used.
+/// Backoff after permits that could not be used.
 const GIVE_BACK: Backoff = Backoff {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(15),
 };
-/// So many in a row are a hiccup, which nobody has to hear of.
+/// Number of consecutive unusable permits that are not reported.
 pub(super) const HICCUPS: u32 = 3;
 
 /// What follows from one pass.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// What is done first, in this order.
+    /// Errands to run before the status is written, in this order.
     pub errands: Vec<Errand>,
-    /// The status to write then.
+    /// Status to write after the errands.
     pub status: Option<VersionPackageStatus>,
-    /// Whether it only says that another one is refused.
+    /// Whether the status only reports that another status is refused.
     pub complains: bool,
-    /// The hold that it newly names: it is written only while that holds the object, and a release knows who was marked by
-    /// then.
+    /// Hold that the status newly names. The status is written only while the guard still holds the object by this
+    /// hold, and a release waits for that write.
     pub mark: Option<String>,
-    /// Something for the person who reads events, once the status is written.
+    /// Event to publish after the status was written.
     pub event: Option<Note>,
-    /// When to look again without being woken.
+    /// When to look at the object again without a wake-up.
     pub wake: Option<Instant>,
 }
 
-/// Concludes; `chance` is from 0 up to 1.
+/// Concludes a pass. `chance` is in [0, 1) and shortens the backoff.
 pub fn conclude(
     seen: &Observation,
     decision: &Decision,
@@ -103,13 +103,13 @@ pub fn conclude(
     due(seen, effect, report, now)
 }
 
-/// `report`, with one thing to do before all others.
+/// Puts `errand` before all other errands of `report`.
 fn first(errand: Errand, mut report: Report) -> Report {
     report.errands.insert(0, errand);
     report
 }
 
-/// What the effect means for the object.
+/// Report on what the effect means for the object.
 fn meaning(
     seen: &Observation,
     decision: &Decision,
@@ -123,9 +123,9 @@ fn meaning(
     };
     match (decision, effect) {
         (Decision::Confirm, Effect::Shown(shown)) => confirmed(seen, shown.as_deref(), now, chance),
-        // Tried again with the pauses of failing writes.
+        // A failed write is retried with its own backoff: see [`afterwards`].
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
-        // What a look-up did not bring settles nothing as done.
+        // A look-up that answers `Done` brought no package and proves nothing.
         (_, Effect::Taken | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => {
             wakes(now.tick)
         }
@@ -149,7 +149,8 @@ fn meaning(
         (Decision::Await(until), _) => wakes(*until),
         (Decision::GiveBack(why), _) => given_back(seen, why, now, chance),
         (_, Effect::Refused(words)) => not_patched(seen, decision, words, now, chance),
-        // The watch wakes it with what has changed; where it shows nothing, the conflict was none.
+        // The watch wakes the object with the change that caused the conflict. Without such a change, the conflict was
+        // a refusal.
         (_, Effect::Contested(_)) => wakes(now.tick + CONFLICT_BOUND),
         (Decision::EndConflict(conflict), _) => no_conflict(seen, conflict, now, chance),
         (Decision::RestartWatch, _) => Report {
@@ -170,7 +171,7 @@ fn meaning(
     }
 }
 
-/// The intent is to be written.
+/// Writes the intent into the status.
 fn intends(seen: &Observation, intent: &str, now: Now) -> Report {
     Report {
         status: Some(intended(seen, intent, now)),
@@ -178,7 +179,7 @@ fn intends(seen: &Observation, intent: &str, now: Now) -> Report {
     }
 }
 
-/// The object has asked for a permit, and stands there now.
+/// Reports the place of the object in the queue of its session.
 fn seated(seen: &Observation, standing: &Standing, now: Now) -> Report {
     match standing {
         Standing::Permitted { .. } => Report {
@@ -201,7 +202,7 @@ fn seated(seen: &Observation, standing: &Standing, now: Now) -> Report {
     }
 }
 
-/// No call is made now, and the object says why.
+/// Makes no call, and reports the reason.
 fn rests(
     seen: &Observation,
     (reason, message): (Reason, &str),
@@ -209,7 +210,7 @@ fn rests(
     now: Now,
 ) -> Report {
     let reopened = seen.reopened().map(|_| Errand::Reopen);
-    // An object that is let go after a hold doesn't wait for what failed before.
+    // Once a person lets the object go, earlier failures must not delay it.
     let anew = (reason.phase() == Phase::Held).then_some(Errand::Anew);
     Report {
         wake: until,
@@ -218,10 +219,10 @@ fn rests(
     }
 }
 
-/// The beginning of what is said of a package that another object is about to delete.
+/// Prefix of the condition message of an object that waits behind another object of the same package.
 const FOLLOWS: &str = "Waiting for another object that is about to delete the same package:";
 
-/// The object waits behind `ahead`.
+/// Reports that the object waits behind `ahead`.
 fn follows(seen: &Observation, ahead: &ObjectKey, now: Now) -> Report {
     if waits_already(seen) {
         return Report::nothing();
@@ -230,7 +231,7 @@ fn follows(seen: &Observation, ahead: &ObjectKey, now: Now) -> Report {
     say(seen, Reason::Queued, &message, None, now)
 }
 
-/// How an object ended that stays for others; an event of it is said once.
+/// Reports the outcome of an object that stays for other finalizers, with one event.
 fn tells(seen: &Observation, outcome: Outcome, keeper: Option<&ObjectKey>, now: Now) -> Report {
     let note = ended(&seen.object, outcome, keeper);
     let said = say(
@@ -241,14 +242,14 @@ fn tells(seen: &Observation, outcome: Outcome, keeper: Option<&ObjectKey>, now: 
         now,
     );
     Report {
-        // That our finalizer is off was told when it went.
+        // The removal of our finalizer has already published this event.
         event: Some(note)
             .filter(|_| seen.object.outcome().is_none() && seen.object.has_finalizer()),
         ..said
     }
 }
 
-/// Our finalizer is off, which is told unless the object has said already how it ended, since it was deleted.
+/// Publishes the outcome after our finalizer was removed, unless the status has already told it since the deletion.
 fn released(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Report {
     let current = object.status.observed_generation == Some(object.generation);
     let told = current && object.is_kept_by_others() && object.outcome().is_some();
@@ -271,10 +272,10 @@ impl Report {
     }
 }
 
-/// How it begins what is said of that.
+/// Prefix of the condition message after a permit that could not be used.
 const GIVEN_BACK: &str = "Its turn had come, but";
 
-/// A permit that could not be used: the object asks for the next one after a while, and says why when it lasts.
+/// Asks for the next permit after a backoff, and reports the reason once the trouble lasts.
 fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
     let until = now.tick + pause(GIVE_BACK, seen.given_back, chance);
     let said = if seen.given_back < HICCUPS {
@@ -293,7 +294,8 @@ fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
     }
 }
 
-/// `report`, and one failure more: nothing is tried before the pause is over. Who stalls by itself says when that is.
+/// Adds one failure to `report`, with a backoff before the next call. The status of a stalled object gets the time of
+/// the next try.
 fn failed(
     seen: &Observation,
     pauses: Backoff,
@@ -314,8 +316,8 @@ fn failed(
     }
 }
 
-/// Adds to a status of an object that stalls when it is tried again. What a whole application waits for has a time of
-/// its own.
+/// Adds the time of the next try to the message of an object that stalls by itself. A problem of the whole application
+/// has a retry time of its own.
 fn say_when(status: &mut VersionPackageStatus, until: Instant, now: Now) {
     let by_itself = [
         Reason::InvalidFileId,
@@ -334,7 +336,7 @@ fn say_when(status: &mut VersionPackageStatus, until: Instant, now: Now) {
     condition::add(&mut status.conditions, &when);
 }
 
-/// The status that says `reason`, and an event if that is news to a person.
+/// A status with this reason, and an event if the reason is news to a person.
 fn say(
     seen: &Observation,
     reason: Reason,
@@ -363,7 +365,7 @@ fn say(
         Phase::Gone => Some(false),
         Phase::Active | Phase::Waiting | Phase::Deleting => None,
     };
-    // Said of thousands at once, and by the Platform once for all.
+    // These reasons concern thousands of objects at once, so the Platform reports them, once for all objects.
     let of_platform = matches!(reason, Reason::MassDeletionHeld | Reason::WouldDelete);
     let event = warning.filter(|_| news && !of_platform);
     let event = event.map(|warning| Note {
@@ -378,7 +380,7 @@ fn say(
     }
 }
 
-/// The pause after so many failures, less up to a half by chance.
+/// The backoff after so many failures, shortened by up to half: `chance` 0 keeps all of it, 1 keeps half.
 pub fn pause(pauses: Backoff, failures: u32, chance: f64) -> Duration {
     pauses
         .after(failures)

@@ -1,4 +1,4 @@
-//! The answer table: what one answer of the platform means for the object.
+//! The answer table: what each answer of the platform means for the object.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use crate::remote::answer::{Answer, Detail};
 use crate::remote::wire::CategoryInfo;
 use crate::session::SessionState;
 
-/// The pauses after failures.
+/// Backoff after failures.
 pub(super) const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(5),
     longest: Duration::from_secs(600),
 };
-/// The same where only a change of the object is likely to help.
+/// Backoff after failures that only a change of the object is likely to end.
 pub(super) const BACKOFF_SLOW: Backoff = Backoff {
     first: Duration::from_secs(3600),
     longest: Duration::from_secs(3600),
 };
-/// A look-up proves the identity of a package for a window and so long: it has to be just before the call, which goes a
-/// window later where the quota is smallest.
+/// A look-up counts as proof of identity for one window plus this time. The proof has to be recent at the call, which
+/// may come a whole window later with the smallest quota.
 const PROOF_LASTS: Duration = Duration::from_secs(60);
 
-/// The answer table: what one answer to a DELETE means for the object.
+/// What one answer to a DELETE means for the object.
 pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
     let (reason, detail, message, wait) = match answer {
         Answer::Done(_) => return finished(seen, Outcome::Deleted, now),
@@ -59,7 +59,7 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
             let message = state_message(seen, &SessionState::ApplicationRefused(detail.clone()));
             (Reason::ApplicationRefused, detail, message, Some(BACKOFF))
         }
-        // Nothing is said before the look-up that tells, which is asked for next.
+        // The look-up that follows at once tells the outcome.
         Answer::Unproven(_) => {
             return Report {
                 wake: Some(now.tick),
@@ -80,7 +80,7 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
     let said = say(seen, reason, &message, Some((detail, now)), now);
     match wait {
         Some(pauses) => failed(seen, pauses, said, now, chance),
-        // Throttled and token answers are the session's matter: the object asks for its next turn at once.
+        // The session handles throttling and token answers, so the object asks for its next turn at once.
         None => Report {
             wake: Some(now.tick),
             ..said
@@ -100,7 +100,7 @@ fn proves_nothing(detail: &Detail) -> String {
     )
 }
 
-/// The platform says that it lacks the package, which proves something only where it speaks of our packages.
+/// The platform answered that it doesn't have the package. That ends the deletion unless the answer proves nothing.
 fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Report {
     let Some(why) = &seen.elsewhere else {
         return finished(seen, outcome, now);
@@ -113,7 +113,8 @@ fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Repo
     }
 }
 
-/// What a look-up shows after a DELETE whose answer proved nothing: gone is deleted, and anything else leaves it unproven.
+/// Judges the look-up after a DELETE whose answer proved nothing: a missing package is deleted; any other answer leaves
+/// the deletion unproven.
 pub(super) fn confirmed(
     seen: &Observation,
     shown: Result<&CategoryInfo, &Answer>,
@@ -122,7 +123,7 @@ pub(super) fn confirmed(
 ) -> Report {
     let found = match shown {
         Err(Answer::AlreadyGone(detail)) => return gone(seen, Outcome::Deleted, detail, now),
-        // The look-up itself is still to come.
+        // The look-up was not carried out and has to be repeated.
         Err(
             answer @ (Answer::Throttled(_)
             | Answer::TokenRefused(_)
@@ -145,8 +146,8 @@ pub(super) fn confirmed(
     failed(seen, BACKOFF, said, now, chance)
 }
 
-/// A look-up did not show the package. One that came before the guard and tells nothing of it lets the deletion go the
-/// ordinary way.
+/// Judges a look-up that did not show the package. If it came before the guard and tells nothing of the package, the
+/// deletion goes on the ordinary way.
 pub(super) fn not_shown(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
     let tells_nothing = matches!(
         answer,
@@ -162,7 +163,7 @@ pub(super) fn not_shown(seen: &Observation, answer: &Answer, now: Now, chance: f
     keep_error(seen, answered(seen, answer, now, chance))
 }
 
-/// The error of a DELETE stays when a look-up fails after it: by its time the guard counts the call.
+/// Keeps the last error of a DELETE when a later look-up fails: the guard dates the call by that error.
 fn keep_error(seen: &Observation, mut report: Report) -> Report {
     let present = seen.object.status.deletion.as_ref();
     let called = present.filter(|deletion| deletion.is_attempted());
@@ -173,7 +174,7 @@ fn keep_error(seen: &Observation, mut report: Report) -> Report {
     report
 }
 
-/// Row 11: the package that the platform shows, against the one that is expected.
+/// Row 11: compares the package that the platform shows with the expected package.
 pub(super) fn compared(seen: &Observation, shown: &CategoryInfo, now: Now, chance: f64) -> Report {
     let spec = seen.object.spec.as_ref().ok();
     let expected = spec.and_then(|spec| spec.expect.as_ref());
@@ -204,7 +205,7 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
     let settled = seen.ended(outcome);
     let object = &seen.object;
     let report = if object.deleted_at.is_some() {
-        // No status: the finalizer goes right after, and the object with it.
+        // No status is written: the finalizer is removed next, and then the object is gone.
         Report {
             wake: Some(now.tick),
             ..Report::nothing()
@@ -221,7 +222,7 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
         };
         say(&settled, reason, message, None, now)
     };
-    // By whose word it is gone is known where calls can be made.
+    // A usable Platform is needed to know whose word it is that the package is gone.
     let file = seen.endpoint.as_ref().and(object.file_id()).cloned();
     let settle = [Errand::Settle(outcome)].into_iter();
     let settle = settle.chain(file.map(|file| Errand::Gone(file, now)));

@@ -1,4 +1,4 @@
-//! What is remembered of an answer of the platform, around what it means for the object.
+//! What to remember of the platform's answer, beside its meaning for the object.
 
 use super::Report;
 use super::ending::write_down;
@@ -7,7 +7,7 @@ use crate::package::decide::{Decision, Now, Observation};
 use crate::package::errand::Errand;
 use crate::remote::answer::{Answer, Call};
 
-/// An answer that may have changed the package, or tells how its deletion ended.
+/// Adds the errands that follow from an answer which may have changed the package or ended the deletion.
 pub(super) fn after_answer(
     seen: &Observation,
     (decision, answer): (&Decision, &Answer),
@@ -25,7 +25,7 @@ pub(super) fn after_answer(
     } else {
         None
     };
-    // The look-up that tells comes right after, in the same place of the queue.
+    // The look-up follows at once, in the same seat.
     let stays = unproven.is_some();
     if stays || told(answer) {
         errands.push(Errand::Unproven(unproven));
@@ -33,7 +33,7 @@ pub(super) fn after_answer(
     let settled = report.settled();
     errands.extend(report.errands);
     if let Some(outcome) = settled {
-        // Also where a look-up shows it: its DELETE did it, whatever that was answered with.
+        // A look-up that shows the package missing counts, too: the earlier DELETE removed it, whatever its answer was.
         if matches!(decision, Decision::Send | Decision::Confirm) {
             errands.push(Errand::Deleted(now));
         }
@@ -46,8 +46,8 @@ pub(super) fn after_answer(
     Report { errands, ..report }
 }
 
-/// The package that a look-up showed. Where it is the one that is expected, the call comes right after, in the same place
-/// of the queue.
+/// Adds the errands that follow from a package that a look-up showed. If it is the expected package, the object keeps
+/// its seat for the call.
 pub(super) fn after_package(seen: &Observation, mut report: Report) -> Report {
     let accepted = seen.object.status.endpoint.clone();
     let elsewhere = accepted.filter(|accepted| Some(accepted) != seen.endpoint.as_ref());
@@ -62,14 +62,14 @@ pub(super) fn after_package(seen: &Observation, mut report: Report) -> Report {
     report
 }
 
-/// A permit that is used, or void: its place in the queue goes.
+/// Gives the seat back, after a permit that was used or void.
 pub(super) fn leaves(mut report: Report) -> Report {
     report.errands.push(Errand::LeaveSeat);
     report
 }
 
 impl Report {
-    /// How the deletion ended by it.
+    /// Outcome of the deletion, if this report ends it.
     pub fn settled(&self) -> Option<Outcome> {
         self.errands.iter().find_map(|errand| {
             if let Errand::Settle(outcome) = errand {
@@ -81,7 +81,7 @@ impl Report {
     }
 }
 
-/// Whether the answer told something of the package, or will not by being asked for again.
+/// Whether the answer tells something of the package, or would stay the same at a second call.
 fn told(answer: &Answer) -> bool {
     match answer {
         Answer::Done(_)

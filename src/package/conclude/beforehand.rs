@@ -1,4 +1,4 @@
-//! What is done before a decision is carried out.
+//! Errands that come before a decision is carried out.
 
 use super::ending::untold_end;
 use crate::guard::{Judgement, OnRecord};
@@ -6,7 +6,7 @@ use crate::package::decide::{Decision, Now, Observation};
 use crate::package::errand::Errand;
 use crate::session::{Purpose, Standing};
 
-/// What is done before `decision` is carried out. Where that fails, it isn't.
+/// The errands that come before `decision`. If one of them fails, the decision is not carried out.
 pub fn beforehand(seen: &Observation, decision: &Decision, now: Now) -> Vec<Errand> {
     let mut errands = Vec::new();
     if !decision.keeps_seat() {
@@ -18,14 +18,14 @@ pub fn beforehand(seen: &Observation, decision: &Decision, now: Now) -> Vec<Erra
     if matches!(decision, Decision::Request(_)) && seen.object.asks_for_a_try() {
         errands.push(Errand::TrySoon);
     }
-    // While the intent is being written: one read serves all who ask within half a second.
+    // Reads the Platform while the intent is being written. One read serves all objects that ask within half a second.
     if *decision == Decision::WriteIntent(None) {
         errands.push(Errand::ReadAhead);
     }
     errands
 }
 
-/// Whether it has its turn and lacks nothing but room on record.
+/// Whether the object has a permit for its DELETE and waits only for the guard's record.
 fn waits_for_room(seen: &Observation) -> bool {
     let turn = matches!(
         seen.standing,

@@ -1,4 +1,4 @@
-//! How a deletion ended, as it is counted and written down.
+//! The end of a deletion: its count and its audit line.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::package::errand::{Ending, Errand};
 use crate::remote::answer::{Answer, Call};
 use crate::telemetry::audit::{AuditRecord, LookUpRecord};
 
-/// Writes down that the object ended so, with the call and the answer that brought it about, if one was made. What was
-/// written down before is no news; its line may still be owed.
+/// Counts the end of the deletion and writes its audit line, with the call and the answer that caused it, if any. An
+/// end that was already counted isn't counted again, but its audit line may still be due.
 pub(super) fn write_down(
     seen: &Observation,
     outcome: Outcome,
@@ -19,7 +19,7 @@ pub(super) fn write_down(
     let mut errands = Vec::new();
     let mut owed = seen.owed.clone();
     if seen.audited != Some(outcome) {
-        // Of clocks that don't agree the end may be before the beginning: then it took no time.
+        // If the clocks disagree, the end may be earlier than the request; the duration is then zero.
         let took = now.wall.duration_since(seen.asked_at(now));
         let took = Duration::try_from(took).unwrap_or_default();
         let record = audit_record(seen, outcome, answered, now).map(Box::new);
@@ -34,8 +34,8 @@ pub(super) fn write_down(
     errands
 }
 
-/// Writes down how the object ended or is about to end, before `decision` is carried out: nothing follows from an end
-/// before. One that its status tells was written down by an earlier pass.
+/// Counts and audits an end before `decision` is carried out, since nothing may follow from an unaudited end. If the
+/// status tells the end, an earlier pass has audited it.
 pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> Vec<Errand> {
     let end = match decision {
         Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),
@@ -56,8 +56,8 @@ pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> V
     untold.map_or_else(Vec::new, |outcome| write_down(seen, outcome, None, now))
 }
 
-/// The audit line of an end, with the call and the answer that brought it about, if one was made. `None` for
-/// an object whose `fileId` can't be read: there is no package to speak of.
+/// The audit line of an end, with the call and the answer that caused it, if any. `None` for an object whose `fileId`
+/// can't be read, since no package is known.
 pub fn audit_record(
     seen: &Observation,
     outcome: Outcome,
@@ -67,7 +67,7 @@ pub fn audit_record(
     let object = &*seen.object;
     let disregarded = seen.claim.disregarded().iter();
     let answer = answered.map(|(_, answer)| answer);
-    // The line of a deletion that a look-up proved names both answers.
+    // If a look-up proved the deletion, the audit line names both answers.
     let proven = seen.unproven.as_ref().zip(answer);
     let (first, look_up) = match proven.filter(|_| outcome == Outcome::Deleted) {
         Some((deleted, shown)) => (Some(deleted), Some(shown)),
@@ -78,7 +78,8 @@ pub fn audit_record(
         .and_then(|deletion| deletion.attempts)
         .and_then(|attempts| u32::try_from(attempts).ok())
         .unwrap_or(0);
-    // A package that is gone after a call of ours may have gone by that: its answer was lost, or its line.
+    // A package that is missing after an earlier call may have been deleted by that call, whose answer or audit line
+    // was lost.
     let earlier = answered.map_or(attempts, |(call, _)| match call {
         Call::Delete => attempts.saturating_sub(1),
         Call::Login | Call::Show | Call::List => attempts,

@@ -1,12 +1,12 @@
-//! Whether a package is the one that was expected.
+//! Compares a package with the expected package.
 
 use crate::api::condition::cut;
 use crate::api::version_package::{Expect, PackageIdentity};
 use crate::plain::plain;
 use crate::remote::wire::CategoryInfo;
 
-/// What differs between the package that the platform shows and the one that is expected, with both
-/// values; empty where every field that is given matches exactly.
+/// The differences between the package that the platform shows and the expected one, with both values. Empty if every
+/// given field matches exactly.
 pub(super) fn differences(expected: &Expect, shown: &CategoryInfo) -> Vec<String> {
     let Expect {
         name,
@@ -45,7 +45,7 @@ pub(super) fn differences(expected: &Expect, shown: &CategoryInfo) -> Vec<String
     .collect()
 }
 
-/// What the platform says of a package, as a status keeps it.
+/// The fields of a package that the status stores.
 pub(super) fn identity(shown: &CategoryInfo) -> PackageIdentity {
     let text = |text: &Option<String>| {
         text.as_deref()
@@ -65,7 +65,7 @@ pub(super) fn identity(shown: &CategoryInfo) -> PackageIdentity {
     }
 }
 
-/// As much of a text as the status takes.
+/// `text`, cut to the 256 bytes that the status takes.
 fn bounded(text: &str) -> &str {
     cut(text, 256)
 }

@@ -1,4 +1,4 @@
-//! The next status of an object, from the present one.
+//! Builds the next status of an object from the present status.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -20,7 +20,7 @@ pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPac
     );
     let deletion = status.deletion.get_or_insert_default();
     if !deletion.is_attempted() {
-        // What a look-up failed with is no answer to this call.
+        // A failed look-up is no answer to this call.
         deletion.last_error = None;
     }
     deletion.attempts = Some(deletion.attempts.unwrap_or(0).saturating_add(1));
@@ -28,7 +28,8 @@ pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPac
     status
 }
 
-/// The deletion has ended, but that can't be written down: nothing of it is told before.
+/// Status of an object whose deletion has ended, but whose audit line can't be written. It doesn't tell the outcome
+/// yet.
 pub fn unaudited(seen: &Observation, error: &str, now: Now) -> VersionPackageStatus {
     let message = format!(
         "How the deletion ended can't be written to the audit log, and the object stays until it is: {error}"
@@ -39,7 +40,7 @@ pub fn unaudited(seen: &Observation, error: &str, now: Now) -> VersionPackageSta
     }
 }
 
-/// The next status, from the present one.
+/// The next status, derived from the present one.
 pub(super) fn next_status(
     seen: &Observation,
     reason: Reason,
@@ -55,7 +56,7 @@ pub(super) fn next_status(
         generation: object.generation,
     };
     let accepted = match &seen.platform {
-        // A Platform that is being deleted takes on no object that would need it.
+        // A Platform that is being deleted accepts no object that wants its package.
         PlatformView::Usable {
             app_id, accepts, ..
         } => (object.has_finalizer() && (*accepts || seen.asks(now))).then(|| app_id.clone()),
@@ -75,7 +76,7 @@ pub(super) fn next_status(
         observed_generation: Some(object.generation),
         phase: Some(reason.phase()),
         conditions: condition::merge(&present.conditions, &verdict, now.wall),
-        // The write adds it.
+        // `status::patch` adds the uid.
         uid: None,
         endpoint: endpoint(seen, application.as_ref()),
         application,
@@ -89,7 +90,7 @@ pub(super) fn next_status(
     if object.spec.is_ok() || seen.settled.is_some() {
         return said;
     }
-    // Of an object that can't be read nothing is known to be over.
+    // An object that can't be decoded keeps everything that the status tells of its deletion.
     VersionPackageStatus {
         application: present.application.clone(),
         endpoint: present.endpoint.clone(),
@@ -100,8 +101,8 @@ pub(super) fn next_status(
     }
 }
 
-/// Where the application is: the present endpoint, unless that is another one which has not shown that it speaks of the
-/// same packages.
+/// Endpoint at which the application was last reached. The stored endpoint stays while a new endpoint has not shown
+/// that it serves the same packages.
 fn endpoint(seen: &Observation, application: Option<&AppId>) -> Option<Endpoint> {
     let present = &seen.object.status;
     match (&seen.platform, &seen.endpoint) {
@@ -143,15 +144,16 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
         (None, true) => {
             let present = present.unwrap_or_default();
             let same = present.is_of(object.deleted_at, object.is_retired(now.wall));
-            // One that runs anew is stored so, or a restart would end it. Once it is over, what counts is the request.
+            // A grace period that runs anew is stored, so that a restart doesn't end it. After the grace period the
+            // original request is stored again.
             let anew = seen.graces_since.filter(|_| reason == Reason::GracePeriod);
             let asked = seen.request.map(|request| request.not_before(anew, now).at);
-            // No time is stored before a look-up, so that a restart knows that one is to come; nor for an object without
-            // our finalizer, or one that goes without its package: it asks for nothing.
+            // Before a due look-up no time is stored, so a restarted process knows that the look-up is due. An object
+            // without our finalizer, or with `Retain`, has no request and no time.
             let at = asked.filter(|_| !seen.looks_first).map(Time);
             let told = same && present.requested_at == at;
-            // The id of a released hold stays: by it a restart knows that this request was released. Who is claimed
-            // has left its hold, and is judged anew once no other object wants the package.
+            // The id of a released hold stays, so a restarted process knows that this request was released. A claimed
+            // object has left its hold, and the guard judges it anew after the claim.
             let hold = match (&seen.guard, &seen.claim) {
                 (Judgement::Held(id), _) => Some(id.to_string()),
                 (Judgement::Free(_), Claim::Claimed(_)) => None,
@@ -159,7 +161,8 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
             };
             Some(Deletion {
                 object_deleted_at: match &present.object_deleted_at {
-                    // What the first version wrote, and what was asked for by a retirement, stands as it is.
+                    // A deletion timestamp that fits the stored request is kept as it is: the first version wrote it,
+                    // or the request began with a retirement.
                     of if told => of.clone(),
                     _ => object.deleted_at.map(Time),
                 },
@@ -169,7 +172,7 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
                 ..present
             })
         }
-        // Wanted again: a later retirement starts anew.
+        // The package is wanted again; a later retirement begins anew.
         (None, false) => None,
     }
 }

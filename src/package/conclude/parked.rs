@@ -1,4 +1,4 @@
-//! What an object says that waits for its turn.
+//! The status of an object that waits for its turn.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -10,8 +10,9 @@ use crate::api::reason::{Phase, Reason};
 use crate::package::decide::{HINDERED, Now, Observation, WRITES_HANG};
 use crate::session::SessionState;
 
-/// A ticket is held. One status write when it is parked and none after, but one when its session stalls for a person,
-/// and then the object is parked anew. What passes by itself is said by who is called for next, and by the Platform.
+/// Reports a ticket in the queue: one status write when the object is parked, and another only when the session stalls
+/// until a person acts, and when that stall is over. Short troubles are reported by the next object in the queue and by
+/// the Platform.
 pub(super) fn parked(
     seen: &Observation,
     (state, told): (&SessionState, bool),
@@ -19,7 +20,7 @@ pub(super) fn parked(
     estimated: Duration,
     now: Now,
 ) -> Report {
-    // An outage may be over long before the turn of who was parked in it.
+    // An outage may end long before the turn of an object that was parked during the outage.
     let outlasted = state.is_ailing() && !state.needs_person() && position > 1;
     let reason = match state {
         SessionState::Unavailable(..) if outlasted => Reason::Queued,
@@ -37,7 +38,7 @@ pub(super) fn parked(
     let status = &seen.object.status;
     let lasting = state.is_ailing() && !outlasted;
     let outdated = !status.says(reason) && (lasting || says_lasting(seen));
-    // Told in turn, so that ten thousand who wait don't write all at once.
+    // The objects report one by one, so that ten thousand waiting objects don't write all at once.
     let follows = seen.object.status.begins(FOLLOWS);
     let said = waits_already(seen) && !follows || (is_current(seen) && says_lasting(seen));
     if said && !(outdated && told) {
@@ -61,7 +62,7 @@ pub(super) fn parked(
     say(seen, reason, &message, None, now)
 }
 
-/// Where it stood when it was parked, and where to look how the queue moves.
+/// Message with the position at the time of parking, and where to follow the queue.
 fn queued(seen: &Observation, position: usize, estimated: Duration) -> String {
     let (application, estimated) = (application(seen), rounded(estimated));
     let look = seen.object.platform().map_or_else(String::new, |platform| {
@@ -72,10 +73,10 @@ fn queued(seen: &Observation, position: usize, estimated: Duration) -> String {
     )
 }
 
-/// Whether the status says of the object as it is now that it waits, and not for what is over.
+/// Whether the status already says that this version of the object waits, for a reason that still holds.
 pub(super) fn waits_already(seen: &Observation) -> bool {
     let status = &seen.object.status;
-    // It asks for its turn, so nothing keeps it from that.
+    // The object asks for its turn, so these reasons no longer hold.
     let over = status.begins(HINDERED)
         || status.begins(WRITES_HANG)
         || status.says(Reason::GracePeriod)
@@ -86,14 +87,14 @@ pub(super) fn waits_already(seen: &Observation) -> bool {
     status.phase == Some(Phase::Waiting) && is_current(seen)
 }
 
-/// Whether the status is of the object as it is now.
+/// Whether the status belongs to the present version of the object.
 fn is_current(seen: &Observation) -> bool {
     let status = &seen.object.status;
     status.observed_generation == Some(seen.object.generation)
         && status.last_handled_requested_at == seen.object.requested_at
 }
 
-/// Whether the status tells of what a whole session may wait for that doesn't pass by itself.
+/// Whether the status tells of a trouble of the whole session that doesn't pass by itself.
 fn says_lasting(seen: &Observation) -> bool {
     let lasting = [
         Reason::PlatformUnavailable,

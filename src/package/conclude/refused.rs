@@ -1,4 +1,4 @@
-//! What follows from a write that the API server refuses or does not take.
+//! What follows from a write that the API server refuses or fails to take.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::package::errand::Errand;
 use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
 use crate::telemetry::events::Note;
 
-/// The pauses after writes that the API server did not take, where the first failure counts as one.
+/// Backoff after failed writes; the first failure counts as one.
 pub(super) const FAILED: Backoff = Backoff {
     first: Duration::from_millis(500),
     longest: Duration::from_secs(30),
 };
-/// The same after writes that it has refused.
+/// Backoff after refused writes.
 pub(super) const DENIED: Backoff = Backoff {
     longest: Duration::from_secs(60),
     ..FAILED
 };
 
-/// The last refusal of a write to `part`.
+/// Last refusal of a write to `part`.
 pub(super) fn before(seen: &Observation, part: Part) -> Option<&RefusedWrite> {
     match part {
         Part::Finalizers => seen.finalizers_refused.as_ref(),
@@ -30,7 +30,7 @@ pub(super) fn before(seen: &Observation, part: Part) -> Option<&RefusedWrite> {
     }
 }
 
-/// One refusal more, in these words; or one failure more, where nobody has `denied` it.
+/// The next refusal in a row, with this message; a failure if it wasn't `denied`.
 pub(super) fn refusal(
     before: Option<&RefusedWrite>,
     (words, phase): (String, Option<Phase>),
@@ -48,7 +48,7 @@ pub(super) fn refusal(
     }
 }
 
-/// What is said of finalizers that can't be changed, for which `decision` is.
+/// Report on a change of the finalizers that was refused while carrying out `decision`.
 pub(super) fn not_patched(
     seen: &Observation,
     decision: &Decision,
@@ -68,7 +68,8 @@ pub(super) fn not_patched(
     }
 }
 
-/// A conflict that the watch doesn't bear out is a refusal: what follows from that is decided at once.
+/// Treats a conflict as a refusal, since the watch shows no change that explains it. The consequences are decided at
+/// once.
 pub(super) fn no_conflict(
     seen: &Observation,
     conflict: &Conflict,
@@ -78,7 +79,7 @@ pub(super) fn no_conflict(
     let before = before(seen, conflict.part);
     let words = (conflict.words.clone(), conflict.phase);
     let refusal = refusal(before, words, true, (now, chance));
-    // It may have been the intent: without that, a permit is of no use.
+    // The refused write may have been the intent, and without an intent the permit is useless.
     let errands = refused(conflict.part, before, refusal).into_iter();
     Report {
         errands: errands.chain([Errand::LeaveSeat]).collect(),
@@ -87,18 +88,18 @@ pub(super) fn no_conflict(
     }
 }
 
-/// Whether a refusal after this one is news: the ones before only failed, or there were none.
+/// Whether a refusal is news after this last one: it is unless the last one was a refusal, too.
 pub(super) fn is_news(before: Option<&RefusedWrite>) -> bool {
     before.is_none_or(|before| !before.denied)
 }
 
-/// Whether the conditions tell these words.
+/// Whether the conditions contain these words.
 pub(super) fn says(seen: &Observation, words: &str) -> bool {
     let mut conditions = seen.object.status.conditions.iter();
     conditions.any(|condition| condition.message.contains(words))
 }
 
-/// What follows from a write that is refused. Where the object can't say itself that its status is, an event does.
+/// Errands after a refused write. An event reports a refused status, because the status itself can't.
 pub(super) fn refused(
     part: Part,
     before: Option<&RefusedWrite>,
@@ -110,7 +111,7 @@ pub(super) fn refused(
     std::iter::once(refused).chain(event).collect()
 }
 
-/// Said once nobody can take it for a hiccup: the object can't say it.
+/// Event for a write that has failed too often to be a hiccup.
 pub(super) fn not_taken(error: &str) -> Note {
     Note {
         warning: true,
@@ -122,7 +123,7 @@ pub(super) fn not_taken(error: &str) -> Note {
     }
 }
 
-/// Said at the first refusal.
+/// Event for the first refusal of a status.
 fn status_refused(words: &str) -> Note {
     Note {
         warning: true,

@@ -1,4 +1,4 @@
-//! The sentences that conclusions are said in.
+//! The messages of conditions and events.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::remote::answer::Trouble;
 use crate::session::SessionState;
 use crate::telemetry::events::Note;
 
-/// One sentence for what a whole session waits for.
+/// Message for the state of a whole session.
 pub(super) fn state_message(seen: &Observation, state: &SessionState) -> String {
     let application = application(seen);
     match state {
@@ -66,7 +66,7 @@ pub(super) fn state_message(seen: &Observation, state: &SessionState) -> String 
     }
 }
 
-/// The word for a call that no answer came to.
+/// Reason for a call without an answer.
 pub(super) fn unavailable(trouble: Trouble) -> Reason {
     if trouble.needs_person() {
         Reason::TlsFailed
@@ -110,7 +110,7 @@ pub(super) fn ended(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey
     }
 }
 
-/// A duration as people say it: no finer than they can use.
+/// A duration rounded for people: whole seconds, whole minutes rounded up, or hours and minutes.
 pub(super) fn rounded(span: Duration) -> String {
     match span.as_secs() {
         seconds @ 0..60 => format!("{}s", seconds.max(1)),

@@ -1,4 +1,4 @@
-//! Which status is written, and what follows from how that ended.
+//! Which status is written, and what follows from the result of that write.
 
 use std::time::Duration;
 
@@ -20,39 +20,40 @@ use crate::package::memory::own_write::{Conflict, FAILURES_BORNE, Part, RefusedW
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 
-/// So many conflicts in a row cost no permit.
+/// Number of consecutive conflicts after which a pass still keeps its permit.
 const CONFLICTS_BORNE: u32 = 3;
-/// After the API server said that there is no such object; mostly the watch says so before.
+/// Pause after the API server answered that the object doesn't exist. Usually the watch shows the removal earlier.
 const GONE_PAUSE: Duration = Duration::from_secs(30);
 
-/// How a write of the status ended.
+/// Result of a status write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It stands there.
+    /// The status was written.
     Yes {
-        /// Whether the object has another version by that, which the watch is still to show.
+        /// Whether the write gave the object a new version, whose echo is to be awaited.
         changed: bool,
     },
-    /// The guard holds the object otherwise by now, or not at all: nothing was sent.
+    /// Nothing was sent, because the guard no longer holds the object by the hold that the status names.
     Outdated,
-    /// There is no such object.
+    /// The object doesn't exist.
     Gone,
-    /// The object has changed meanwhile, in the words of the API server.
+    /// Conflict, with the error message of the API server.
     Contested(String),
-    /// Refused, in these words.
+    /// Refusal, with its message.
     Refused(String),
-    /// Not decided, for this reason.
+    /// Failure without a decision, with its reason.
     Failed(String),
 }
 
-/// The report with the status that is due now: none that stands there already, or that is known to be refused for a while.
+/// The report with the status that is due now. An unchanged status isn't written, nor a status during the backoff of a
+/// refusal.
 pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: Now) -> Report {
     let said = if let Effect::Unaudited(error) = effect {
-        // Nothing else is told before the end is written down.
+        // Before the end is in the audit log, nothing else is reported.
         let said = seen.object.status.says(Reason::AuditFailed);
         (!said).then(|| unaudited(seen, error, now))
     } else if *effect == Effect::Nothing {
-        // What an earlier pass couldn't write is still so, where this one has nothing to say.
+        // This pass has nothing to report, so a status that an earlier pass couldn't write is still due.
         report.status.or_else(|| unsaid(seen, now))
     } else {
         report.status
@@ -61,7 +62,7 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
     let refusal = seen.status_refused.as_ref();
     if let Some(refusal) = refusal.filter(|refusal| refusal.until > now.tick) {
         if let Some(status) = report.status.take() {
-            // What it would say is worked out anew then, and its event is no news before.
+            // The next try works out the status and its event anew.
             report.event = None;
             report.wake = Some(earlier(report.wake, refusal.until));
             report.errands.extend(kept(effect, status));
@@ -78,8 +79,8 @@ pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: 
     report
 }
 
-/// The present status with conditions that say why no other one can be written; a policy may refuse just what the other one
-/// tells. `None` where they stand there, or are refused too.
+/// The present status with conditions that say why no other status can be written, since a policy may refuse only
+/// certain contents. `None` if the status says so already, or if the conditions are refused, too.
 fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<VersionPackageStatus> {
     let refused = seen.complaint_refused.as_ref();
     if !refusal.lasts() || refused.is_some_and(|refused| refused.until > now.tick) {
@@ -91,7 +92,7 @@ fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<Ver
         rounded(DENIED.longest)
     );
     let (reason, message) = match &seen.object.spec {
-        // From this reason alone the next process knows it.
+        // A restarted process knows the lost fields only from this reason.
         Err(undecodable) if undecodable.lost => (
             Reason::FieldsLost,
             format!(
@@ -103,7 +104,7 @@ fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<Ver
     };
     let present = &seen.object.status;
     let said = next_status(seen, reason, &message, now);
-    // What calls, guards and a later process rest on stays as it was written.
+    // Fields that calls, guards and later processes rely on stay as they were written.
     let complaint = VersionPackageStatus {
         phase: said.phase,
         conditions: said.conditions,
@@ -112,13 +113,13 @@ fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<Ver
     (complaint != *present).then_some(complaint)
 }
 
-/// The hold that `status` names and the object doesn't yet.
+/// The hold that `status` names and the object's present status doesn't.
 fn marks(seen: &Observation, status: &VersionPackageStatus) -> Option<String> {
     let hold = |status: &VersionPackageStatus| status.deletion.as_ref()?.hold.clone();
     hold(status).filter(|held| Some(held) != hold(&seen.object.status).as_ref())
 }
 
-/// What follows from how the write of the status ended, where one was due. The last of what is told of a pass.
+/// What follows from the result of the status write, if one was due. This is the last report of a pass.
 pub fn afterwards(
     seen: &Observation,
     effect: &Effect,
@@ -165,36 +166,36 @@ pub fn afterwards(
     after.report()
 }
 
-/// What has followed so far.
+/// The consequences so far.
 struct Afterwards<'a> {
     seen: &'a Observation,
     then: (Now, f64),
     errands: Vec<Errand>,
     event: Option<Note>,
     wake: Option<Instant>,
-    /// When what failed is tried again, which goes before every other wake-up.
+    /// When a failed write is tried again. This time takes precedence over every other wake-up.
     again: Option<Instant>,
 }
 
 impl Afterwards<'_> {
-    /// The write of the status ended so.
+    /// Adds what follows from the result of the status write.
     fn write(&mut self, (part, phase): (Part, Option<Phase>), written: &Written) {
         let (now, _) = self.then;
         let remembered = of_the_write(self.seen, (part, phase), written, now);
         self.errands.extend(remembered);
         match written {
-            // What failed is told last.
+            // `failed` handles a failure.
             Written::Yes { .. } | Written::Outdated | Written::Failed(_) => {}
             Written::Gone => self.wake = Some(earlier(self.wake, now.tick + GONE_PAUSE)),
             Written::Contested(_) => {
-                // The event is published once the status is written.
+                // The event is published after the status was written.
                 self.event = None;
                 self.wake = Some(earlier(self.wake, now.tick + CONFLICT_BOUND));
             }
             Written::Refused(words) => {
                 let known = before(self.seen, part);
                 let refusal = refusal(known, (words.clone(), phase), true, self.then);
-                // Conditions that don't tell of the refusal are to tell of it at once.
+                // If the conditions don't report the refusal yet, the next pass reports it at once.
                 let unsaid = part == Part::Status && !says(self.seen, &refusal.words);
                 let until = if unsaid { now.tick } else { refusal.until };
                 self.wake = Some(earlier(self.wake, until));
@@ -206,7 +207,7 @@ impl Afterwards<'_> {
         }
     }
 
-    /// The audit line of the end could not be written.
+    /// Adds what follows from an audit line that could not be written.
     fn unaudited(&mut self, error: &str) {
         let (now, chance) = self.then;
         let failures = self.seen.failed_audits.saturating_add(1);
@@ -219,7 +220,7 @@ impl Afterwards<'_> {
         self.errands.extend(log(failures, error));
     }
 
-    /// A write to `part` was not decided.
+    /// Adds what follows from a write to `part` that failed without a decision.
     fn failed(&mut self, part: Part, what: (String, Option<Phase>)) {
         let (now, _) = self.then;
         let failure = refusal(before(self.seen, part), what, false, self.then);
@@ -227,7 +228,7 @@ impl Afterwards<'_> {
         if failure.count == FAILURES_BORNE && !complains {
             self.errands.push(Errand::Tell(not_taken(&failure.words)));
         }
-        // It may be just this that can't be written: then the conditions are to say so at once.
+        // The content of this status may be the problem, so the next pass tries the conditions alone, at once.
         let soon = failure.lasts() && !complains;
         let until = if soon { now.tick } else { failure.until };
         self.again = Some(earlier(self.again, until));
@@ -245,13 +246,13 @@ impl Afterwards<'_> {
     }
 }
 
-/// A thousand that are tried again and again fill no log.
+/// A log entry at every power of two, so that a thousand retrying objects don't fill the log.
 fn log(failures: u32, error: &str) -> Option<Errand> {
     let logged = failures.is_power_of_two();
     logged.then(|| Errand::LogNotTaken(error.to_owned()))
 }
 
-/// What becomes of a permit, or of what a call came to, when the status that tells of it was written or was not.
+/// What follows for the permit or for the result of a call from the write of the status that tells of it.
 fn of_the_call(
     seen: &Observation,
     effect: &Effect,
@@ -260,15 +261,15 @@ fn of_the_call(
 ) -> Option<Errand> {
     match (effect, written) {
         (_, Written::Yes { .. }) => Some(Errand::Unsaid(None)),
-        // The object may only have been changed meanwhile.
+        // A conflict may come from an ordinary change of the object.
         (Effect::Intended(_), Written::Contested(_)) if seen.conflicts < CONFLICTS_BORNE => None,
-        // Without its intent, a permit is of no use.
+        // Without a written intent, the permit is useless.
         (Effect::Intended(_), _) => Some(Errand::LeaveSeat),
         (_, _) => kept(effect, status?),
     }
 }
 
-/// What is remembered of the write of the status itself, but for what is told of it.
+/// What to remember of the status write itself.
 fn of_the_write(
     seen: &Observation,
     (part, phase): (Part, Option<Phase>),
@@ -277,7 +278,7 @@ fn of_the_write(
 ) -> Option<Errand> {
     let refusal = seen.status_refused.as_ref();
     let refused = refusal.and_then(|refusal| refusal.phase);
-    // A policy may refuse one phase and take all others: to say those is no way out.
+    // A policy may refuse one phase and take all others, so the success of another phase doesn't end the refusal.
     let beside = part == Part::Status && refused.is_some() && refused != phase;
     match written {
         Written::Yes { changed } if beside => Some(wrote(Part::Beside, *changed, now)),
@@ -287,12 +288,12 @@ fn of_the_write(
     }
 }
 
-/// A write that was taken: only where it has changed the object there is an echo to wait for.
+/// Records a successful write. Only a write that changed the object has an echo to await.
 pub(super) fn wrote(part: Part, changed: bool, now: Now) -> Errand {
     Errand::Wrote(part, changed.then_some(now.tick))
 }
 
-/// A write that met a conflict, in these words.
+/// Records a write that met a conflict, with this message.
 pub(super) fn contested((part, phase): (Part, Option<Phase>), words: &str, now: Now) -> Errand {
     Errand::Contested(Conflict {
         part,
@@ -302,7 +303,7 @@ pub(super) fn contested((part, phase): (Part, Option<Phase>), words: &str, now: 
     })
 }
 
-/// What a call came to is said by a later pass.
+/// Keeps the status that tells the result of a call, for a later pass.
 fn kept(effect: &Effect, status: VersionPackageStatus) -> Option<Errand> {
     let called = matches!(effect, Effect::Answered(_) | Effect::Shown(_));
     called.then(|| Errand::Unsaid(Some(Box::new(status))))
@@ -314,7 +315,7 @@ fn unsaid(seen: &Observation, now: Now) -> Option<VersionPackageStatus> {
     failure.unsaid.as_deref().cloned()
 }
 
-/// Where the application is goes with a write that is due anyway.
+/// A change of the endpoint alone causes no write; the endpoint is written with the next status.
 fn in_place(seen: &Observation, status: &VersionPackageStatus) -> VersionPackageStatus {
     VersionPackageStatus {
         endpoint: seen.object.status.endpoint.clone(),
@@ -322,7 +323,7 @@ fn in_place(seen: &Observation, status: &VersionPackageStatus) -> VersionPackage
     }
 }
 
-/// Said at the first failure.
+/// Event for the first failure to write an audit line.
 fn audit_failed(error: &str) -> Note {
     Note {
         warning: true,
