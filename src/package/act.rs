@@ -1,4 +1,4 @@
-//! Carries one decision out. What acts makes no choices.
+//! Carries out one decision, without making any choice of its own.
 
 use super::decide::Decision;
 use super::effect::Effect;
@@ -12,22 +12,23 @@ use crate::remote::answer::{Answer, Call};
 use crate::session::Purpose;
 use crate::telemetry::metrics::Metrics;
 
-/// What a decision is carried out with.
+/// The means to carry out a decision.
 #[derive(Clone, Copy)]
 pub struct Means<'a> {
-    /// Changes the object.
+    /// Writer of the object.
     pub writer: Writer<'a>,
-    /// Who is about to have which package deleted.
+    /// Memory of this process, which keeps the seats.
     pub memory: &'a Memory,
-    /// Counts calls.
+    /// Guards, which count the calls.
     pub guards: &'a Guards,
-    /// Has to know of a DELETE under way.
+    /// Inventory, which has to know of a DELETE under way.
     pub inventory: &'a Inventory,
-    /// Counts.
+    /// Metrics of the operator.
     pub metrics: &'a Metrics,
 }
 
-/// Carries `decision` out; a new intent is `drawn`. `slot` is given back while the platform is waited for, and taken again after.
+/// Carries out `decision` and returns its effect. A new intent is `drawn`, a random number. `slot` is given back while
+/// the platform is waited for, and taken again afterwards.
 pub async fn act(
     means: &Means<'_>,
     observed: &Observed,
@@ -68,7 +69,7 @@ pub async fn act(
 
 fn intend(means: &Means<'_>, observed: &Observed, intent: String) -> Effect {
     let uid = &observed.facts.object.uid;
-    // Counted before it is written: what can't be counted isn't sent.
+    // The guard counts the deletion before its intent is written: what can't be counted isn't sent.
     if !means.guards.take(uid, observed.now.wall) {
         return Effect::Taken;
     }
@@ -106,7 +107,7 @@ async fn send(means: &Means<'_>, observed: &Observed, slot: &mut Slot) -> Effect
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
     };
-    // Counted when its intent was written, which may be long ago by now.
+    // The guard counted the deletion when the intent was written, which may be long ago, so it is asked once more.
     if !means.guards.take(&object.uid, observed.now.wall) {
         return Effect::Taken;
     }

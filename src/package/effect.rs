@@ -1,44 +1,44 @@
-//! What came of a decision: the one thing that flows from acting to concluding.
+//! The effect of a decision, which the acting stage hands to the concluding stage.
 
 use crate::remote::answer::Answer;
 use crate::remote::wire::CategoryInfo;
 use crate::session::Standing;
 
-/// What came of a decision.
+/// The effect of a decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Nothing was to be done.
+    /// There was nothing to do.
     Nothing,
-    /// A finalizer patch was taken.
+    /// A change of the finalizers was written.
     Patched {
-        /// Whether the object has another version by that, which the watch is still to show.
+        /// Whether the change gave the object a new version, whose echo is to be awaited.
         changed: bool,
     },
-    /// A finalizer patch came too late, for a conflict in these words or since the object is gone: the watch will show
-    /// what has changed.
+    /// A change of the finalizers came too late: a conflict with this message, or the object is gone. The watch will
+    /// show what has changed.
     Contested(Option<String>),
-    /// A finalizer patch was refused, in these words.
+    /// A change of the finalizers was refused, with this message.
     Refused(String),
-    /// The API server could not be asked, or did not decide.
+    /// The API server could not be reached, or gave no decision.
     Failed(String),
-    /// How the deletion ended could not be written down, so nothing follows from it yet.
+    /// The end of the deletion could not be audited, so nothing follows from it yet.
     Unaudited(String),
-    /// A permit was asked for.
+    /// A permit was asked for. The value is the object's new state in the queue.
     Seated(Standing),
-    /// Another object was faster, or the guard has let others go; look again.
+    /// The guard doesn't let this deletion go any more, or the seat was lost; the object has to be looked at again.
     Taken,
-    /// The intent of this attempt, still to be written.
+    /// An intent was drawn for this attempt and is still to be written.
     Intended(String),
-    /// The platform answered, or didn't in time.
+    /// The platform answered a DELETE, or the call ended without an answer.
     Answered(Answer),
-    /// The platform told what it knows of the package, or why it doesn't.
+    /// The platform showed the package, or answered why it can't.
     Shown(Result<Box<CategoryInfo>, Answer>),
-    /// The permit was void: nothing was sent.
+    /// The permit was void, so no call was made.
     NotSent,
 }
 
 impl Effect {
-    /// The word of the variant, for the count of passes.
+    /// Label of the effect for the metric of passes.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Nothing => "none",

@@ -1,4 +1,4 @@
-//! What is done on the way for an object: everything that follows from a pass, but for calls and writes to the object.
+//! Errands: everything that follows from a pass, except calls and writes to the object.
 
 use std::time::Duration;
 
@@ -22,76 +22,82 @@ use crate::telemetry::events::Note;
 pub enum Errand {
     /// Notes which claims are unclear.
     Doubt(Finding),
-    /// The last write is back through the watch, or there was none: none is waited for.
+    /// Ends the wait for an echo: the last own write is back, or there was none.
     Back,
-    /// Has the credential of a Platform tried.
+    /// Tries the credential of a Platform.
     Try(Trial),
-    /// Notes what the object asks for, and what was found of that.
+    /// Notes the request of the object, and what the look found of it.
     See(Noted),
-    /// Has its Platform read by a GET, for the pass that sends.
+    /// Reads the object's Platform by a GET, for the pass that sends the call.
     ReadAhead,
     /// Asks the guard for room on record.
     WantRoom,
-    /// A person asks for a try: where nothing but probes goes, the next one goes soon.
+    /// Brings the next probe of a failing platform forward, because a person asked for a try.
     TrySoon,
-    /// Makes the watch anew, which is blind.
+    /// Restarts the watch, because it is blind.
     RestartWatch,
-    /// The package exists, at another endpoint than this one where its object was accepted there. Where it is the first one of
-    /// ours that the platform has shown, those are woken who could not believe what is said of theirs.
+    /// Tells that the package exists. `Some` is the endpoint at which the object was accepted, if the package was found
+    /// at another endpoint. The first package of ours that the platform shows wakes the objects that could not trust
+    /// its answers before.
     Exists(Option<Endpoint>),
-    /// The platform says that it deleted the package: no later reading of the list may find it.
+    /// Tells the inventory that the platform deleted the package: the next reading must not find it.
     Deleted(Now),
-    /// Forgets how its deletion ended before: it begins anew.
+    /// Forgets the outcome of the deletion, which begins anew.
     Reopen,
-    /// Its deletion is asked for from now on: a look-up that came before the guard found the package, or can't tell.
+    /// Ends the look-up that came before the guard: the package is there, or the platform can't tell. The request
+    /// begins at this time.
     LookedUp(Now),
-    /// Remembers until when it counts that the platform confirmed what is expected; or that a call may have changed that.
+    /// Stores until when the platform's confirmation of the expected package counts; `None` after a call that may have
+    /// changed the package.
     Proven(Option<Instant>),
-    /// Remembers what its DELETE was answered with, which proves nothing; or that a look-up has told since.
+    /// Stores an answer to the DELETE that proved nothing; `None` after a look-up.
     Unproven(Option<Detail>),
-    /// Remembers that a permit could not be used, and asks for no other before this time; or that one was used.
+    /// Counts a permit that could not be used, and asks for no other before this time; `None` after a permit was used.
     GivenBack(Option<Instant>),
-    /// Remembers that so many calls failed in a row, and makes none before this time.
+    /// Stores the number of consecutive failed calls, and the end of the backoff.
     Fail(u32, Instant),
-    /// Forgets what failed before.
+    /// Clears the failures and the unused permits.
     Anew,
-    /// Remembers how its deletion ended, and wakes whoever that serves: they write their own lines, in passes of their own.
+    /// Stores the outcome of the deletion, and wakes the objects that waited behind this one. Each of them writes its
+    /// audit line in its own pass.
     Settle(Outcome),
-    /// Remembers that the platform lacks the package, and wakes whoever wants it all the same: it says that it isn't there.
+    /// Stores that the platform lacks the package, and wakes all objects of the package: those that want it report that
+    /// it is missing.
     Gone(FileId, Now),
-    /// Counts an end that is news, and remembers it with its line.
+    /// Counts the end of the deletion, and stores it with its audit line.
     End(Box<Ending>),
-    /// Writes the audit line that is owed. Nothing follows before that is done.
+    /// Writes the audit line that is due. Nothing else follows from the end before that line is written.
     Pay(Box<AuditRecord>),
-    /// Remembers that a write was taken, and since when its echo is waited for, if it has one.
+    /// Stores a successful write, with the time of the write if an echo is to be awaited.
     Wrote(Part, Option<Instant>),
-    /// Remembers that a write met a conflict.
+    /// Stores a write that met a conflict.
     Contested(Conflict),
-    /// Gives its ticket, its permit or its place behind another object back, and wakes the objects that waited behind it.
+    /// Gives back the seat (ticket, permit or place behind another object), and wakes the objects that waited behind
+    /// this one.
     LeaveSeat,
-    /// Remembers what the status should say of the last failure; or that it does.
+    /// Stores the status that has to tell of the last failure; `None` after that status was written.
     Unsaid(Option<Box<VersionPackageStatus>>),
-    /// Remembers that the API server refuses a write.
+    /// Stores a write that the API server refused, with a log entry and a metric.
     Refused(Part, RefusedWrite),
-    /// Remembers that a write was not taken, as if it was refused.
+    /// Stores a write that failed without a decision.
     NotTaken(Part, RefusedWrite),
-    /// Counts that an audit line was not written.
+    /// Counts a failed write of the audit line.
     Unaudited,
-    /// Logs why one of the two was not.
+    /// Logs why a write to the object or of the audit line failed.
     LogNotTaken(String),
-    /// Has an event published.
+    /// Publishes an event.
     Tell(Note),
-    /// Logs an answer of the platform, and the end that it brought about.
+    /// Logs an answer of the platform, and the outcome that followed from it.
     Log(Box<Answer>, Option<Outcome>),
 }
 
-/// How the deletion of an object ended, as it is counted and written down.
+/// The end of a deletion, as it is counted and audited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
-    /// How it ended.
+    /// Outcome of the deletion.
     pub outcome: Outcome,
-    /// How long it took, where an answer of the platform ended it.
+    /// Time from the request to the end, if an answer of the platform ended the deletion.
     pub took: Option<Duration>,
-    /// Its line of the audit log; `None` where there is no package to speak of.
+    /// Audit line; `None` if no package is known.
     pub record: Option<Box<AuditRecord>>,
 }

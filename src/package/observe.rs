@@ -1,4 +1,4 @@
-//! Gathers all that a decision rests on, and changes nothing; the last look is one read of the cache.
+//! Gathers the facts that a decision rests on, and changes nothing. The last step is one read of the cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,43 +26,43 @@ use crate::session::{PackageKey, Standing};
 use crate::sight::Sight;
 use crate::telemetry::audit::AuditLog;
 
-/// What an object is looked at in. Nothing behind it changes by a look.
+/// The sources of an observation. Observing changes none of them.
 #[derive(Clone, Copy)]
 pub struct Sources<'a> {
-    /// All objects.
+    /// Cache of all objects.
     pub cache: &'a Cache,
-    /// What is remembered of them.
+    /// Memory of this process.
     pub memory: &'a Memory,
-    /// Where writes take long.
+    /// Namespaces whose writes take long.
     pub slow: &'a Slow,
-    /// Their Platforms.
+    /// Directory of all Platforms.
     pub directory: &'a Directory,
-    /// What the platforms list.
+    /// Inventory: the packages that the platforms list.
     pub inventory: &'a Inventory,
-    /// Whether the cluster is seen as it is.
+    /// Whether this process sees the cluster as it is.
     pub sight: &'a Sight,
-    /// Which lines are owed.
+    /// Audit log, which knows the overdue audit lines.
     pub audit: &'a AuditLog,
-    /// The clocks.
+    /// Steady clock and wall clock.
     pub clock: &'a Clock,
 }
 
-/// An observation, and what it takes to act on it.
+/// An observation, with the means to act on it.
 pub struct Observed {
-    /// What is decided on.
+    /// The facts for the decision.
     pub facts: Observation,
-    /// The means to call the platform.
+    /// Session and connection of the object's Platform, if calls can be made.
     pub usable: Option<Usable>,
-    /// The package, as the session of `usable` knows it.
+    /// Key of the object's package in the session of `usable`.
     pub package: Option<PackageKey>,
-    /// The circumstances.
+    /// Circumstances under which failures and refusals count.
     pub fingerprint: Fingerprint,
-    /// When it was observed.
+    /// When the observation was made.
     pub now: Now,
 }
 
 impl Observed {
-    /// The seat that its call needs.
+    /// The seat that the object's call needs; `None` without a usable Platform or a readable `fileId`.
     pub fn seat(&self) -> Option<Seat> {
         Some(Seat {
             session: self.usable.as_ref()?.session.clone(),
@@ -71,9 +71,9 @@ impl Observed {
     }
 }
 
-/// Observes one object, for which `reads` were made just now; `None` when there is none of that name.
+/// Observes the object `key`, with the GETs that were just made for it. `None` if there is no such object.
 ///
-/// The last look: from here on nothing is awaited up to the send, and what the cache shows is what counts.
+/// Nothing is awaited from here to the call, so the decision rests on what the cache shows now.
 pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<Observed> {
     let Reads {
         others: read,
@@ -112,11 +112,11 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
     })
 }
 
-/// What an object is looked at under: its Platform, and what follows from that for its package.
+/// The circumstances of an object: its Platform, and what follows from the Platform for its package.
 struct Circumstances {
     platform: PlatformView,
     usable: Option<Usable>,
-    /// Whether a GET has shown that calls are forbidden, and the watch has not yet.
+    /// Whether a GET shows that calls are forbidden, while the watch still allows them.
     lagging: bool,
     elsewhere: Option<Unbelieved>,
     package: Option<PackageKey>,
@@ -124,7 +124,8 @@ struct Circumstances {
 }
 
 impl Circumstances {
-    /// `shown` is its Platform as the watch shows it, `confirmed` as a GET has just shown it, where one was made.
+    /// Combines the Platform that the watch has `shown` with the Platform that a GET has `confirmed`, if a GET was
+    /// made.
     fn of(
         sources: &Sources<'_>,
         object: &Object,
@@ -133,7 +134,7 @@ impl Circumstances {
     ) -> Self {
         let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
         let (platform, usable) = view(match confirmed {
-            // The watch may have shown since that calls are forbidden: of the two the stricter counts.
+            // The watch may have shown a prohibition after the GET was answered, so the stricter of both counts.
             Some(Ok(read)) if allows(&read) && !allows(&shown) => Ok(shown),
             Some(confirmed) => confirmed,
             None => Ok(shown),
@@ -154,7 +155,7 @@ impl Circumstances {
     }
 }
 
-/// All that is decided on, with what this process remembers of the object.
+/// All facts about the object, including what this process remembers of it.
 fn facts(
     sources: &Sources<'_>,
     object: Arc<Object>,
@@ -189,7 +190,7 @@ fn facts(
         claim: weighed.claim,
         finding: weighed.finding,
         trials: weighed.trials,
-        // It is asked once what was noticed is noted.
+        // The guard is asked later, after the errands of this look were run.
         guard: Judgement::Free(OnRecord::Counted),
         unproven: unproven(sources, &object, usable),
         proven: memory.proven(uid, &under.fingerprint),
@@ -209,7 +210,7 @@ fn facts(
     }
 }
 
-/// Who wants its package, where it asks for the deletion of that.
+/// Claims on the object's package; none are looked for unless the object asks for its deletion.
 fn weigh(
     ties: Ties<'_>,
     object: &Object,
@@ -226,20 +227,20 @@ fn weigh(
     }
 }
 
-/// The answer to its DELETE, where that proves nothing and no look-up has told yet.
+/// Answer to the last DELETE, if it proved nothing and no look-up was made since.
 fn unproven(sources: &Sources<'_>, object: &Object, usable: Option<&Usable>) -> Option<Detail> {
     let session = usable?.session.key();
     sources.memory.unproven(&object.uid, session)
 }
 
-/// What is known of the package of `object`, which this process has seen `since` then.
+/// What is known of the package of `object`. This process has known the object since `since`.
 fn known(
     sources: &Sources<'_>,
     object: &Object,
     usable: Option<&Usable>,
     (since, now): (Instant, Now),
 ) -> Known {
-    // Another application's list says nothing of this package.
+    // The list of another application says nothing of this package.
     let own = usable.filter(|usable| {
         let accepted = object.application();
         accepted.is_none_or(|accepted| *accepted == usable.app_id)
@@ -257,14 +258,14 @@ fn known(
     if gone.is_some_and(|gone| !sources.inventory.lists_since(session, file, gone)) {
         return Known::Gone;
     }
-    // What the list says is told only to whom the platform has accepted.
+    // Only an object whose credential is proven is told what the list says; another object may belong to a stranger.
     if !usable.proof().is_proven() {
         return Known::Unread;
     }
     sources.inventory.known(session, &platform, file, since)
 }
 
-/// How long a call counts in its session.
+/// Window of the session's quota: the time for which a call counts.
 fn window(usable: Option<&Usable>) -> Duration {
     usable.map_or(Duration::ZERO, |usable| usable.session.window())
 }
@@ -273,8 +274,8 @@ fn endpoint_of(usable: &Usable) -> Endpoint {
     usable.session.key().endpoint.clone()
 }
 
-/// The package, to whom may wait for it: who waits behind another waits for its call, which goes out only under that
-/// one's credential.
+/// Key of the package. Objects with equal keys wait behind each other and share one call, so the key contains the
+/// credential under which that call is made.
 fn package_of(
     object: &Object,
     usable: Option<&Usable>,
@@ -282,7 +283,7 @@ fn package_of(
 ) -> Option<PackageKey> {
     let accepted_at = match unbelieved {
         Some(Unbelieved::Moved(accepted)) => Some(accepted.clone()),
-        // That goes for all objects of the credential.
+        // This doubt concerns all objects of the credential alike.
         Some(Unbelieved::HandedIn(_)) | None => None,
     };
     Some(PackageKey {
@@ -292,7 +293,7 @@ fn package_of(
     })
 }
 
-/// Why it isn't believed that the package of `object` doesn't exist, as far as its Platform goes.
+/// Why the platform's answer that the package of `object` doesn't exist would prove nothing; `None` if it would.
 fn elsewhere(
     sources: &Sources<'_>,
     object: &Object,
@@ -316,8 +317,8 @@ fn elsewhere(
     }
 }
 
-/// The standing in the session that the object belongs to now, and whether it has a seat in another one, or for the
-/// package as others know it, which counts for nothing.
+/// State of the object in the queue of its present session, and whether its seat is misplaced: in another session or
+/// for another package key.
 fn standing_in(
     sources: &Sources<'_>,
     object: &Object,
@@ -328,7 +329,7 @@ fn standing_in(
         return (Standing::Absent, false);
     };
     let Some(usable) = usable else {
-        // Another object's call may be for a package that this object doesn't name any more.
+        // The object may have a new `fileId` by now, so another object's call may be for the wrong package.
         let behind = matches!(seat.standing(&object.uid), Standing::Behind { .. });
         return (Standing::Absent, behind);
     };
@@ -339,7 +340,7 @@ fn standing_in(
     }
 }
 
-/// Whether calls may be made.
+/// Whether this Platform allows calls.
 fn allows(resolution: &Resolution) -> bool {
     match resolution {
         Resolution::Usable(usable) => usable.mode == Mode::Enforce,

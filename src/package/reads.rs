@@ -1,4 +1,4 @@
-//! What is read by GETs for a pass that is about to use its permit, before its object is looked at.
+//! The GETs for a pass that is about to use its permit. They come before the observation.
 
 use super::cache::{Cache, Look};
 use super::claims::Claimant;
@@ -12,41 +12,42 @@ use crate::package::turns::api_slots::Slot;
 use crate::platform::{Directory, LASTS, Resolution};
 use crate::session::{Purpose, Standing};
 
-/// What it takes to know what has to be read, and to read it.
+/// What is needed to decide on the GETs and to make them.
 #[derive(Clone, Copy)]
 pub struct Readers<'a> {
-    /// All objects.
+    /// Cache of all objects.
     pub cache: &'a Cache,
-    /// Who has a permit.
+    /// Memory of this process, which knows the permits.
     pub memory: &'a Memory,
-    /// Reads Platforms, Namespaces and Secrets; what a read shows becomes known to everybody.
+    /// Directory, which reads Platforms, Namespaces and Secrets, and shares what it has read.
     pub directory: &'a Directory,
-    /// The clocks.
+    /// Steady clock and wall clock.
     pub clock: &'a Clock,
 }
 
-/// What the GETs have shown; nothing where no permit is about to be used.
+/// Results of the GETs; empty if no permit is about to be used.
 #[derive(Default)]
 pub struct Reads {
-    /// What stands against the claims of others.
+    /// What speaks against the claims of other objects.
     pub(super) others: Option<Confirmed>,
-    /// What the own Platform is.
+    /// The object's own Platform.
     pub(super) own: Option<Result<Resolution, String>>,
 }
 
-/// Reads what the object of that name needs; `None` when there is none.
+/// Makes the GETs that the object `key` needs; `None` if there is no such object.
 ///
-/// Whoever is about to use a permit has its Platform read by a GET first, so that the emergency stop needs no healthy watch.
+/// A pass that is about to use its permit reads its Platform first, so the emergency stop works without a healthy
+/// watch.
 pub async fn read(readers: &Readers<'_>, key: &ObjectKey, slot: &mut Slot) -> Option<Reads> {
     let Look { object, others, .. } = readers.cache.look(key)?;
     let reads = Box::pin(read_anew(readers, &object, &others));
     Some(slot.read(reads).await)
 }
 
-/// What GETs say for a pass that is about to use its permit: what stands against the claims of the others, and what the
-/// own Platform is. They are sent while the intent is being written, for the pass that sends: one read serves
-/// all who ask within half a second. Where permits could not be used again and again, no intent is written before they say
-/// that this one can.
+/// Makes the GETs for a pass that is about to use its permit: what speaks against the claims of the `others`, and the
+/// object's own Platform. The pass that writes an intent makes none, since `Errand::ReadAhead` reads meanwhile, and one
+/// read serves all requests of half a second. After several unusable permits, the GETs come before the intent is
+/// written.
 async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) -> Reads {
     let Some(platform) = object.platform() else {
         return Reads::default();
@@ -61,7 +62,7 @@ async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) 
             intent: None,
         } if !lasts => Reads::default(),
         Standing::Permitted { .. } => {
-            // No call is made for one that was never accepted.
+            // An object that was never accepted gets no call.
             let others = object
                 .application()
                 .map(|application| (application, others));
@@ -72,7 +73,7 @@ async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) 
                 }
                 Some(_) | None => None,
             };
-            // The own Platform comes last: what it says must not grow old while others are asked about.
+            // The own Platform is read last, so that this read doesn't grow old during the reads for the other objects.
             let own = readers.directory.confirm(&platform, &namespace).await;
             let own = own.map_err(|why| why.to_string());
             let old = others.as_ref().and_then(|others| others.begun);

@@ -1,4 +1,4 @@
-//! Does the errands of a pass, and writes the status. It makes no choices.
+//! Runs the errands of a pass and writes the status, without making any choice of its own.
 
 use std::sync::Arc;
 
@@ -28,35 +28,35 @@ use crate::telemetry::audit::{AuditLog, AuditRecord};
 use crate::telemetry::events::{self, Events, Note};
 use crate::telemetry::metrics::Metrics;
 
-/// How far an errand may reach: no write to an object, and no call.
+/// Everything that an errand may use. Errands neither write to objects nor call the platform.
 #[derive(Clone, Copy)]
 pub struct Reach<'a> {
-    /// What is remembered.
+    /// Memory of this process.
     pub memory: &'a Memory,
-    /// Who is looked at next.
+    /// Work queue of object keys to reconcile.
     pub queue: &'a Workqueue,
-    /// Who is concerned by what becomes of a package.
+    /// Cache, to find the other objects of a package.
     pub cache: &'a Cache,
-    /// Whose credentials are tried, and which Platforms are read.
+    /// Directory of all Platforms, to read them and to try their credentials.
     pub directory: &'a Arc<Directory>,
-    /// Makes room on record.
+    /// Guards, to ask for room on record.
     pub guards: &'a Guards,
-    /// What the platforms have shown.
+    /// Inventory: the packages that the platforms list.
     pub inventory: &'a Inventory,
-    /// Makes the watch anew.
+    /// Signal that restarts the watch.
     pub restart: &'a Notify,
-    /// Where ends are written down.
+    /// Audit log: one line for each finished deletion.
     pub audit: &'a AuditLog,
-    /// Publishes events.
+    /// Publisher of Kubernetes events.
     pub events: &'a Events,
-    /// Counts.
+    /// Metrics of the operator.
     pub metrics: &'a Metrics,
 }
 
-/// Does `errands` in their order; `slot` is given back while the audit log is waited for, and taken again after.
+/// Runs `errands` in their order. `slot` is given back while the audit log is waited for, and taken again afterwards.
 ///
 /// # Errors
-/// When an end can't be written down: nothing may follow from it then.
+/// If the audit line can't be written: then nothing may follow from the end of the deletion.
 pub async fn run(
     reach: &Reach<'_>,
     observed: &Observed,
@@ -75,7 +75,7 @@ pub async fn run(
     ended
 }
 
-/// Does what has to wait for nobody.
+/// Runs one errand without waiting. [`Errand::Pay`] has to wait and is ignored here.
 pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
     let (memory, queue, usable) = (reach.memory, reach.queue, observed.usable.as_ref());
     let object = &*observed.facts.object;
@@ -114,7 +114,7 @@ pub fn at_once(reach: &Reach<'_>, observed: &Observed, errand: Errand) {
             reach.metrics.deleted(ending.outcome, ending.took);
             memory.owe(uid, *ending);
         }
-        // It waits for the audit log: see `run`.
+        // `run` writes the audit line, because that has to wait for the audit log.
         Errand::Pay(_) => {}
         Errand::Wrote(part, at) => {
             let echo = at.map(|at| (&*object.resource_version, at));
@@ -189,7 +189,7 @@ fn read_ahead(reach: &Reach<'_>, object: &Object) {
     tokio::spawn(async move { directory.confirm(&platform, &namespace).await });
 }
 
-/// Whoever finds the watch blind, it is made anew once before it has delivered a list.
+/// Restarts the watch, at most once before it delivers a list, however many passes find it blind.
 fn restart_watch(reach: &Reach<'_>) {
     reach.metrics.permit_blind();
     if reach.memory.set_blind(true) {
@@ -199,7 +199,8 @@ fn restart_watch(reach: &Reach<'_>) {
     }
 }
 
-/// Where that is the first package of ours that the platform has shown, those look again who did not believe it.
+/// Tells the inventory that a package exists. If the package is the first one of ours that the platform has shown, the
+/// objects of all Platforms of the application are woken.
 fn exists(reach: &Reach<'_>, usable: Option<&Usable>, elsewhere: Option<Endpoint>) {
     let Some(usable) = usable else { return };
     let (session, own) = (&*usable.session, !usable.logs_in);
@@ -212,8 +213,8 @@ fn exists(reach: &Reach<'_>, usable: Option<&Usable>, elsewhere: Option<Endpoint
     }
 }
 
-/// Writes an audit line. One that can't be written is kept, and tried again by every later call. A disk may hang, so `slot`
-/// is given back meanwhile.
+/// Writes an audit line. If that fails, the line stays in memory and later passes try again. `slot` is given back
+/// meanwhile, because a disk may hang.
 async fn pay(
     reach: &Reach<'_>,
     uid: &str,
@@ -250,8 +251,8 @@ fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
     }
 }
 
-/// Writes the status; where it newly names a hold, a release is held back meanwhile. With `slot`, and
-/// what is done when the write hangs: see [`Slot::write`].
+/// Writes the status. If the status newly names a hold, a release of that hold waits for this write. `slot` comes with
+/// what to do when the write hangs: see [`Slot::write`].
 pub async fn write(
     writer: Writer<'_>,
     guards: &Arc<Guards>,

@@ -1,4 +1,4 @@
-//! The two writes to an object, its finalizers and its status. It hands back what it wrote.
+//! The two kinds of writes to an object: finalizers and status.
 
 use kube::Client;
 
@@ -14,22 +14,22 @@ use crate::package::turns::api_slots::Slot;
 use crate::sight::{Sight, WatchKind};
 use crate::writes::{self, End};
 
-/// The fields of the status that calls and guards rest on.
+/// Fields of the status that calls and guards rely on.
 const RELIED_ON: [&str; 4] = ["deletion", "application", "endpoint", "uid"];
 
-/// Writes to objects.
+/// Writer of objects.
 #[derive(Clone, Copy)]
 pub struct Writer<'a> {
-    /// The API server.
+    /// Client of the API server.
     pub client: &'a Client,
-    /// Whether the definitions take all that is written.
+    /// Whether the definitions keep every field that is written.
     pub sight: &'a Sight,
-    /// What the watch shows.
+    /// Cache of all objects.
     pub cache: &'a Cache,
 }
 
 impl Writer<'_> {
-    /// Puts our finalizer on, or takes it off.
+    /// Adds our finalizer if `ours`, and removes it otherwise.
     pub async fn finalizers(self, object: &Object, ours: bool, slot: &mut Slot) -> Effect {
         let (uid, target) = (&object.uid, object.target());
         let list = finalizers(object, ours);
@@ -39,10 +39,10 @@ impl Writer<'_> {
         let changed = end.changed(&target);
         match end {
             End::Taken(_) => Effect::Patched { changed },
-            // The watch decides: the definition may not be served for a moment.
+            // The watch decides whether the object is gone: the definition may not be served for a moment.
             End::Gone => Effect::Contested(None),
             End::Conflict(words) => Effect::Contested(Some(words)),
-            // It was refused because another object has the name by now.
+            // The write was refused because another object has this name by now.
             End::Refused(_) if self.cache.uid_of(&object.key).as_deref() != Some(uid) => {
                 Effect::Contested(None)
             }
@@ -51,7 +51,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Makes a write, unless the definition lacks fields by the time that it has its slot.
+    /// Makes a write, unless the definition lacks fields at the moment at which the write has its slot.
     async fn unless_lossy(self, write: impl Future<Output = End>) -> End {
         if !self.sight.may_write(WatchKind::Packages) {
             return End::Failed("its CustomResourceDefinition lacks fields".to_owned());
@@ -59,7 +59,7 @@ impl Writer<'_> {
         write.await
     }
 
-    /// Writes the status; `hangs` is done when that hangs.
+    /// Writes the status. `hangs` is called once if the write hangs.
     pub async fn status(
         self,
         object: &Object,
@@ -99,7 +99,7 @@ impl Writer<'_> {
     }
 }
 
-/// The finalizers of the object with ours, or without.
+/// The finalizers of the object, with our finalizer or without it.
 pub(super) fn finalizers(object: &Object, ours: bool) -> Vec<&str> {
     let others = object.finalizers.iter().map(String::as_str);
     let others = others.filter(|other| *other != FINALIZER);
