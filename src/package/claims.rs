@@ -1,17 +1,17 @@
-//! Who else wants a package: pure judgement over the objects that name it.
+//! Judges whether other objects want a package. Pure: the facts about these objects are arguments.
 //!
-//! An object that is to go is held by every live object of its `fileId` of which it isn't sure that it wants another
-//! package: any tenant can name any `fileId`, and a deletion can't be undone.
+//! A package stays while any live object of its `fileId` may want it: any tenant can name any `fileId`, and a deletion
+//! can't be undone.
 //!
-//! A claim names a package by application and `fileId`. The application of an object is kept in `status.application`
-//! from the first time that its Platform was resolved. It is written before the platform is asked anything about the
-//! object, so a Platform that changes its application meanwhile can't have another application answer for the object.
+//! A claim names a package by application and `fileId`. The application of an object is stored in `status.application`
+//! when its Platform is first resolved, before the platform is asked anything about the object. So if the Platform
+//! changes its application meanwhile, the other application can't answer for the object.
 //!
-//! A claim is definite only while the Platform of the claimant resolves to that same application, with a credential
-//! that is equal to ours or proven. A claim is nobody's only where it surely is of another application, or was refused.
-//! Everything between is unclear, and holds. Whether an object that was never accepted is of another application rests
-//! on reads of its Platform and its Secret that are at most a second old: one GET and one list for each Platform,
-//! before a call only, and for [`LOOKED_UP`] such objects at most.
+//! A claim is definite only while the claimant's Platform resolves to the same application, with a credential that is
+//! equal to ours or proven. A claim is dismissed only if the claimant certainly belongs to another application, or its
+//! Platform refuses it. Every other claim is unclear, and keeps the package. Whether a claimant that was never accepted
+//! belongs to another application is decided by reads of its Platform and its Secret that are at most a second old: one
+//! GET and one list for each Platform, only before a call, and for at most [`LOOKED_UP`] such claimants.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -28,143 +28,143 @@ use tokio::time::Instant;
 
 use crate::api::names::{AppId, ObjectKey};
 
-/// So many objects that were never accepted are looked up at the API server before a call; any more are unclear.
+/// Maximum number of never accepted claimants that are read from the API server before a call. Any more are unclear.
 pub const LOOKED_UP: usize = 8;
-/// So many refusals by a Platform of a namespace are read before a call; what any more refuse is unclear.
+/// Maximum number of pairs of Platform and namespace whose refusal is read before a call. Any more are unclear.
 pub const REFUSALS: usize = 32;
-/// So long a claim has to be unclear before a person's word passes over it.
+/// How long a claim has to be unclear before the annotation `iodm.dev/disregard` passes over it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A live object that names a package, as far as its claim depends on it.
+/// A live object that names a package, reduced to the fields that its claim depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimant {
-    /// Namespace and name.
+    /// Namespace and name of the object.
     pub key: ObjectKey,
-    /// Tells it from an earlier or later object of the same name.
+    /// Uid, which distinguishes the object from earlier and later objects of the same name.
     pub uid: Arc<str>,
-    /// The Platform that it names, as far as that can be read.
+    /// Platform that the object names, if that can be read.
     pub platform: Option<ObjectKey>,
-    /// The application that it was accepted for, as far as that can be read.
+    /// Application for which the object was accepted, if that can be read.
     pub application: Option<AppId>,
-    /// Whether it can be read.
+    /// Whether the object can be decoded.
     pub readable: bool,
-    /// Whether it carries our finalizer.
+    /// Whether the object carries our finalizer.
     pub finalizer: bool,
-    /// When it retires.
+    /// When the object retires, if a time is set.
     pub retires: Option<Timestamp>,
 }
 
 impl Claimant {
-    /// Whether it still wants its package at `now`.
+    /// Whether the object isn't retired yet at `now`.
     pub fn lives(&self, now: Timestamp) -> bool {
         self.retires.is_none_or(|at| at > now)
     }
 }
 
-/// What the Platform of another object comes to now, for that object.
+/// What the Platform of another object is to that object at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Belonging {
-    /// It has credentials of an application.
+    /// The Platform has credentials of an application.
     Resolved(Resolved),
-    /// It does not allow the object.
+    /// The Platform doesn't allow the object.
     Refused {
-        /// Whether that is found by reads of the API server, where a call depends on it.
+        /// Whether the refusal was read from the API server, if a call depends on it.
         confirmed: bool,
     },
-    /// The object names none, or none that there is, or nobody can tell its application.
+    /// The object names no existing Platform, or the application of its Platform is unknown.
     Unknown,
 }
 
-/// A Platform that has credentials.
+/// A Platform that has credentials, as the rule for claims needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is one question of the rule"
 )]
 pub struct Resolved {
-    /// The application that its credentials name.
+    /// Application that the credentials name.
     pub application: AppId,
-    /// Whether its credential is the one of the object that is to go.
+    /// Whether the credential equals that of the object that is to go.
     pub equal: bool,
-    /// Whether the platform has accepted its credential.
+    /// Whether the platform has accepted the credential.
     pub proven: bool,
-    /// Whether a try of it, or of a credential before it, has ended, whatever that found out.
+    /// Whether a try of this credential, or of an earlier one, has ended, with whatever result.
     pub tried: bool,
-    /// Whether its credential is a login. Nobody has said that a platform refuses a token of another application than
-    /// the one that is written beside it.
+    /// Whether the credential is a login. A platform may accept a token of another application than the one beside the
+    /// token, so a token proves no application.
     pub logs_in: bool,
-    /// Whether it is at the endpoint of the object that is to go.
+    /// Whether the endpoint is that of the object that is to go.
     pub same_endpoint: bool,
-    /// Whether it is being deleted, and takes on no new objects.
+    /// Whether the Platform is being deleted and accepts no new objects.
     pub closing: bool,
-    /// Whether its Secret names that application now; if not, it did when it was last read.
+    /// Whether the Secret names this application now; otherwise it did at the last successful read.
     pub current: bool,
-    /// Whether nothing else is found by reads of the API server, where a call depends on it.
+    /// Whether reads of the API server have confirmed all of this, if a call depends on it.
     pub confirmed: bool,
 }
 
-/// Why nobody can tell whether an object wants the package.
+/// Why it is unknown whether an object wants the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
-    /// It can't be read.
+    /// The object can't be decoded.
     Unreadable,
-    /// It has lost our finalizer, which is put back.
+    /// The object has lost our finalizer, which will be added again.
     Bare,
-    /// It is about to be accepted.
+    /// The object is about to be accepted.
     Fresh,
-    /// It names a Platform that is being deleted and takes on no new objects.
+    /// The object names a Platform that is being deleted and accepts no new objects.
     Closing,
-    /// It names a Platform whose application nobody can tell.
+    /// The object names a Platform of an unknown application.
     NoApplication,
-    /// It was accepted, and its Platform doesn't allow it any more.
+    /// The object was accepted, but its Platform doesn't allow it any more.
     NotAllowed,
-    /// It was accepted for one application, and its Platform has credentials of another one now.
+    /// The object was accepted for one application, but its Platform has credentials of another one now.
     Moved {
-        /// The first.
+        /// Application for which the object was accepted.
         accepted: AppId,
-        /// The second.
+        /// Application of the present credentials.
         present: AppId,
     },
-    /// The platform hasn't accepted the credentials of its Platform.
+    /// The platform hasn't accepted the credentials of the claimant's Platform.
     Unproven {
-        /// Whether they were tried: before that no person's word passes over the claim.
+        /// Whether the credentials were tried. Before that, no annotation passes over the claim.
         tried: bool,
     },
-    /// Of which application it is rests on a token that was handed in, which doesn't prove that.
+    /// Only a token that was handed in names the application, and a token doesn't prove it.
     HandedIn,
-    /// It is of an application of the same name at another endpoint.
+    /// The object belongs to an application of the same name at another endpoint.
     Elsewhere,
-    /// It was never accepted, and there are too many like it.
+    /// The object was never accepted, and there are too many such objects to read.
     TooMany,
-    /// What its Platform is was not to be read just now.
+    /// The Platform of the object could not be read just now.
     Unconfirmed,
 }
 
 /// An object that may want the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
-    /// The object.
+    /// Namespace and name of the object.
     pub key: ObjectKey,
-    /// Its uid.
+    /// Uid of the object.
     pub uid: Arc<str>,
-    /// The Platform that it names.
+    /// Platform that the object names.
     pub platform: Option<ObjectKey>,
-    /// Why nobody can tell.
+    /// Why it is unknown whether the object wants the package.
     pub why: Why,
 }
 
-/// What is found of all who name a package.
+/// The claims on one package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The first by name of those that want it.
+    /// The first object by name that definitely wants the package.
     pub claiming: Option<ObjectKey>,
-    /// Those that may, by name; not complete where one is claiming.
+    /// The objects that may want the package, by name. Incomplete if `claiming` is set.
     pub doubts: Vec<Doubt>,
 }
 
 impl Found {
-    /// The uids of those of `others` that keep the package, or may, as long as nothing else is known. Those of which a pass
-    /// without a permit is sure that they are of another application don't.
+    /// Uids of the objects among `others` that keep the package, or that may keep it. [`Why::Unconfirmed`] doesn't
+    /// count: without a permit, a pass takes such objects to be of another application.
     pub fn keepers(&self, others: &[Claimant]) -> Vec<Arc<str>> {
         let claiming = |other: &&Claimant| self.claiming.as_ref() == Some(&other.key);
         let claiming = others.iter().filter(claiming).map(|other| &other.uid);
@@ -174,45 +174,45 @@ impl Found {
     }
 }
 
-/// Whether somebody else wants the package.
+/// The claim on a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// Nobody does.
+    /// No other object wants the package.
     Nobody,
-    /// Nobody does but these objects, by uid, which may, and which a person passes over.
+    /// The only possible claimants are these objects, by uid, and a person passes over them.
     Disregarded(Vec<Arc<str>>),
-    /// This object does.
+    /// This object wants the package.
     Claimed(ObjectKey),
-    /// An object may.
+    /// An object may want the package.
     Unclear(Box<Unclear>),
 }
 
-/// An object that may want the package, as it is told to people.
+/// An unclear claim, with all that its message tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unclear {
-    /// What is unclear of it.
+    /// The object, and why its claim is unclear.
     pub doubt: Doubt,
-    /// Since when, by the wall clock.
+    /// Since when the claim has been unclear, by the wall clock.
     pub since: Timestamp,
-    /// Whether others may want it too.
+    /// Whether further objects may want the package.
     pub others: bool,
-    /// Whether a person's word passes over it, and when.
+    /// Whether and when an annotation passes over the claim.
     pub word: Word,
 }
 
-/// A person's word for one unclear claim.
+/// Effect of the annotation `iodm.dev/disregard` on one unclear claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Word {
-    /// There is none.
+    /// The annotation doesn't name the claimant.
     None,
-    /// It counts once the credentials of the claimant were tried.
+    /// The annotation counts once the credentials of the claimant were tried.
     AfterTry,
-    /// It counts from then on.
+    /// The annotation counts from this time on.
     From(Instant),
 }
 
 impl Claim {
-    /// The uids of those that are passed over.
+    /// Uids of the objects that a person passes over.
     pub fn disregarded(&self) -> &[Arc<str>] {
         match self {
             Self::Disregarded(uids) => uids,
@@ -227,8 +227,8 @@ enum Verdict {
     Unclear(Why),
 }
 
-/// Goes through `others`, which all name one package of `application`, in the order of their names, up to the
-/// first that definitely wants it.
+/// Judges `others`, which all name one package of `application`, in their order, and stops at the first definite claim.
+/// `belonging` tells what the Platform of each object is.
 pub fn find<'a>(
     application: &AppId,
     others: impl IntoIterator<Item = &'a Claimant>,
@@ -290,7 +290,7 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
         (_, Belonging::Resolved(is)) if is.application != *application && !is.current => {
             unclear(Why::NoApplication)
         }
-        // Of another application.
+        // The claimant belongs to another application.
         (accepted, Belonging::Resolved(is)) if is.application != *application => {
             match (is.proven, is.logs_in, accepted.is_some() || is.confirmed) {
                 (true, true, true) => Verdict::Nobody,
@@ -299,12 +299,13 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
                 (false, _, _) => unclear(Why::Unproven { tried: is.tried }),
             }
         }
-        // Of ours.
+        // The claimant belongs to our application.
         (_, Belonging::Resolved(_)) if !other.readable => unclear(Why::Unreadable),
         (None, Belonging::Resolved(is)) if is.closing => unclear(Why::Closing),
         (None, Belonging::Resolved(_)) => unclear(Why::Fresh),
         (Some(_), Belonging::Resolved(_)) if !other.finalizer => unclear(Why::Bare),
-        // Equal credentials at another endpoint may be of another instance of the platform, with packages of its own.
+        // Equal credentials at another endpoint may belong to another instance of the platform, which has its own
+        // packages.
         (Some(_), Belonging::Resolved(is))
             if is.same_endpoint && (is.equal || is.proven && is.logs_in) =>
         {
@@ -318,8 +319,8 @@ fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdic
     }
 }
 
-/// What follows from what was found. Those in `disregard` are passed over, once they have been unclear for
-/// [`PATIENCE`]: `since` says since when this process has found them so.
+/// The claim that follows from `found`. An object in `disregard` is passed over once its claim has been unclear for
+/// [`PATIENCE`]; `since` returns when this process first found the claim unclear.
 pub fn conclude(
     found: Found,
     disregard: &BTreeSet<String>,
@@ -343,9 +344,9 @@ pub fn conclude(
         .into_iter()
         .partition(|doubt| matches!(word(doubt), Word::From(from) if from <= now));
     let others = held.len() > 1;
-    // What no person has a word for is told first: the rest passes by itself.
+    // The message names a claim without an annotation first, since the other claims end by themselves.
     let first = held.iter().enumerate().min_by_key(|(_, doubt)| {
-        // What shows only while a permit is held comes last.
+        // A doubt that shows only while a permit is held comes last.
         (word(doubt), doubt.why == Why::Unconfirmed)
     });
     match first.map(|(at, _)| at) {

@@ -1,4 +1,4 @@
-//! Since when claims have been unclear to this process.
+//! Since when each claim has been unclear, as this process has seen it.
 //!
 //! The times are kept in memory, for each package, application and Platform.
 
@@ -14,53 +14,54 @@ use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::package::claims::{Doubt, Why};
 use crate::package::decide::Now;
 
-/// Who is held by an unclear claim looks again at least this often.
+/// Longest wait until an object with an unclear claim is looked at again.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(300);
 
-/// What claims are judged for: a package, its application, and the Platform over which it would be deleted.
+/// The key of a judgement: a package, its application, and the Platform through which the package would be deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Case {
     /// The package.
     pub file: FileId,
-    /// Whose it is.
+    /// Application of the package.
     pub application: AppId,
-    /// The Platform of who asks.
+    /// Platform of the object that asks for the deletion.
     pub platform: Option<ObjectKey>,
 }
 
-/// What one look has found of a case.
+/// The unclear claims that one look has found for a case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The case.
     pub case: Case,
-    /// The claims that are unclear.
+    /// The unclear claims.
     pub unclear: Vec<Doubt>,
-    /// Whether they were found by reads of the API server: a look without them ends no doubt that only they have raised.
+    /// Whether the look included reads of the API server. A look without reads doesn't end a doubt that only reads can
+    /// raise.
     pub read: bool,
 }
 
-/// Since when, by both clocks.
+/// Start of a doubt, by the steady clock and by the wall clock.
 pub type Since = (Instant, Timestamp);
 
-/// The unclear claims of every case that somebody has looked at lately.
+/// The unclear claims of all cases that were looked at lately.
 #[derive(Default)]
 pub struct Doubts(Mutex<HashMap<Case, Seen>>);
 
 struct Seen {
     last: Instant,
     since: HashMap<Arc<str>, Since>,
-    /// Those of them that only reads of the API server find unclear.
+    /// Claims that only reads of the API server find unclear.
     unconfirmed: HashSet<Arc<str>>,
 }
 
 impl Doubts {
-    /// Since when each claim of `finding`, by its uid, has been unclear without a break; nothing is noted.
+    /// Since when each claim of `finding`, by uid, has been unclear without a break. Changes nothing.
     pub fn peek(&self, finding: &Finding, now: Now) -> HashMap<Arc<str>, Since> {
         let cases = self.0.lock();
         since(cases.get(&finding.case), &finding.unclear, now)
     }
 
-    /// Takes in what one look has found.
+    /// Stores what one look has found.
     pub fn note(&self, finding: Finding, now: Now) {
         let Finding {
             case,
@@ -69,7 +70,7 @@ impl Doubts {
         } = finding;
         let mut cases = self.0.lock();
         if !cases.contains_key(&case) {
-            // A new one is the moment to forget those that nobody is held by any more.
+            // A new case is the occasion to forget cases that nobody has looked at for long.
             cases.retain(|_, seen| seen.last + 3 * LOOK_AGAIN > now.tick);
         }
         let before = cases.remove(&case);
@@ -93,9 +94,9 @@ impl Doubts {
     }
 }
 
-/// Since when each of `unclear` has been so, after what was known before.
+/// Since when each of the `unclear` claims has been so, given the earlier looks.
 fn since(before: Option<&Seen>, unclear: &[Doubt], now: Now) -> HashMap<Arc<str>, Since> {
-    // People read it, and need no more.
+    // Only people read the wall-clock time, so whole seconds are enough.
     let wall = Timestamp::from_second(now.wall.as_second()).unwrap_or(now.wall);
     let of = |doubt: &Doubt| {
         let known = before.and_then(|seen| seen.since.get(&doubt.uid));
@@ -165,7 +166,7 @@ mod tests {
         assert_eq!(since(&["a", "b"], 30), [30, 10]);
         assert!(since(&[], 40).is_empty());
         assert_eq!(since(&["a"], 50), [50]);
-        // Others are forgotten once nobody has looked at them for long.
+        // A case is forgotten once nobody has looked at it for long.
         note(&doubts, "f-2", &[doubt("a")], true, at(60));
         note(&doubts, "f-3", &[doubt("a")], true, at(10_000));
         assert_eq!(doubts.0.lock().len(), 1);
@@ -196,7 +197,7 @@ mod tests {
             since(std::slice::from_ref(&unconfirmed), true, 50),
             Some(50)
         );
-        // Whatever else is unclear of it meanwhile.
+        // Another doubt about the same claimant leaves the start as it is.
         assert_eq!(since(&[doubt("a")], false, 60), Some(50));
         assert_eq!(since(&[], false, 70), None);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What is said of an unclear claim: whose it is, since when, why, and what frees it.
+//! The message for an unclear claim: the claimant, since when, the reason, and what ends it.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -6,10 +6,10 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{Doubt, PATIENCE, Unclear, Why, Word};
 
-/// How the time is begun.
+/// Word before the time in the message.
 const SINCE: &str = "since ";
 
-/// The sentence for it.
+/// Condition message for an unclear claim.
 pub fn unclear(unclear: &Unclear) -> String {
     let Unclear {
         doubt,
@@ -41,7 +41,8 @@ pub fn unclear(unclear: &Unclear) -> String {
     )
 }
 
-/// Since when a message says that this claim is unclear.
+/// The time since when the claim has been unclear, read back from a condition message; `None` if the message is about
+/// another claim.
 pub fn said_since(message: &str, doubt: &Doubt) -> Option<Timestamp> {
     let whose = format!("{} (uid {})", doubt.key, doubt.uid);
     let rest = message.strip_prefix(&whose)?;

@@ -1,4 +1,4 @@
-//! What the Platforms of all who name one package come to, and so who wants it.
+//! Resolves the Platforms of all objects that name one package, and judges their claims.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,34 +19,34 @@ use crate::package::decide::Now;
 use crate::package::memory::requests::{Keepers, Others};
 use crate::platform::{Directory, Resolution, Usable};
 
-/// A Platform and a namespace whose objects name it.
+/// A Platform, and the namespace of the objects that name it.
 type Tie = (ObjectKey, Arc<str>);
 
-/// A credential that is to be tried, since a claim depends on it.
+/// A credential to try, because a claim depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trial {
-    /// The Platform that brings it.
+    /// The Platform with the credential.
     pub platform: ObjectKey,
-    /// The namespace of the objects that name it.
+    /// Namespace of the objects that name the Platform.
     pub namespace: Arc<str>,
-    /// Whether it goes before those that were tried before.
+    /// Whether this credential is tried before those that were tried already.
     pub first: bool,
 }
 
-/// What a look finds of who wants a package.
+/// The claim on a package, and what follows from the search for it.
 pub(in crate::package) struct Weighed {
-    /// Whether somebody does.
+    /// The claim.
     pub claim: Claim,
-    /// The credentials that it depends on.
+    /// Credentials that the claim depends on.
     pub trials: Vec<Trial>,
-    /// What there is to note of unclear claims.
+    /// Unclear claims to note.
     pub finding: Option<Finding>,
-    /// Who keeps the package, or may.
+    /// Uids of the objects that keep the package, or that may keep it.
     pub keepers: Keepers,
 }
 
 impl Weighed {
-    /// Nobody was looked at.
+    /// The result for a package without other objects.
     pub(in crate::package) fn nobody() -> Self {
         Self {
             claim: Claim::Nobody,
@@ -56,7 +56,7 @@ impl Weighed {
         }
     }
 
-    /// Those who name the package, of which `living` lived when they were shown.
+    /// The other objects of the package; `living` are those that were alive when the cache was read.
     pub(in crate::package) fn beside<'a>(&'a self, living: &'a [Claimant]) -> Others<'a> {
         Others {
             living,
@@ -65,20 +65,21 @@ impl Weighed {
     }
 }
 
-/// What GETs have confirmed for a pass that is about to use its permit.
+/// Which doubts and refusals GETs have confirmed, for a pass that is about to use its permit.
 pub(in crate::package) struct Confirmed {
     ties: BTreeSet<Tie>,
-    /// When the first of them began.
+    /// Start of the earliest of these GETs.
     pub begun: Option<Instant>,
 }
 
-/// What the Platforms of those who name a package are to them, from the caches.
+/// What the Platforms of a package's claimants are to them, by the caches.
 pub(in crate::package) struct Ties<'a> {
     directory: &'a Directory,
     doubts: &'a Doubts,
-    /// What the own Platform is.
+    /// Platform of the object that is to go.
     own: Option<&'a Usable>,
-    /// What counts of what stands against a claim; everything, where no call follows.
+    /// Facts against claims that GETs have confirmed. `None` without a permit: then no call follows, and all facts
+    /// count.
     confirmed: Option<&'a Confirmed>,
     known: HashMap<Tie, Belonging>,
 }
@@ -133,7 +134,7 @@ impl<'a> Ties<'a> {
         }
     }
 
-    /// Who wants the package of `object`, which is of `application`.
+    /// The claim on the package of `object`, which belongs to `application`.
     pub(in crate::package) fn claim(
         mut self,
         object: &Object,
@@ -156,9 +157,9 @@ impl<'a> Ties<'a> {
     }
 }
 
-/// The credentials that the claims found depend on.
+/// The credentials that the claims depend on.
 fn trials(found: &Found, object: &Object) -> Vec<Trial> {
-    // Seen from the namespace of the claimant: the Platform need not allow its own.
+    // The Platform is resolved for the claimant's namespace, because it may not allow its own.
     let mut unproven: BTreeMap<_, bool> = BTreeMap::new();
     for doubt in &found.doubts {
         if let (Why::Unproven { tried }, Some(platform)) = (&doubt.why, &doubt.platform) {
@@ -175,7 +176,7 @@ fn trials(found: &Found, object: &Object) -> Vec<Trial> {
     unproven.into_iter().map(trial).collect()
 }
 
-/// What there is to note of what was found for `object`, which is of `application`, by reads of the API server or without.
+/// The unclear claims to note for `object`, which belongs to `application`. `read` tells whether GETs were made.
 pub(in crate::package) fn finding(
     found: &Found,
     read: bool,
@@ -187,7 +188,7 @@ pub(in crate::package) fn finding(
         application: application.clone(),
         platform: object.named_platform(),
     };
-    // Those behind a definite claim weren't looked at.
+    // The claims behind a definite one were not judged.
     let unclear = match found.claiming {
         Some(_) => Vec::new(),
         None => found.doubts.clone(),
@@ -199,7 +200,7 @@ pub(in crate::package) fn finding(
     })
 }
 
-/// What follows for `object` from what was found, and since when each claim has been unclear.
+/// The claim on the package of `object`, given since when each claim has been unclear.
 pub(in crate::package) fn weigh(
     found: Found,
     since: &HashMap<Arc<str>, Since>,
@@ -211,7 +212,7 @@ pub(in crate::package) fn weigh(
     let since = |doubt: &Doubt| {
         let known = since.get(&doubt.uid).copied();
         let (tick, wall) = known.unwrap_or((now.tick, now.wall));
-        // A restart is no news to who reads it.
+        // The message keeps its time over a restart.
         let told = said.and_then(|ready| message::said_since(&ready.message, doubt));
         (tick, told.unwrap_or(wall))
     };
@@ -223,9 +224,9 @@ fn tie(other: &Claimant) -> Option<Tie> {
     Some((platform, Arc::clone(&other.key.namespace)))
 }
 
-/// Reads what stands against the claims of those that were never accepted: that their Platforms refuse them, or have
-/// credentials of another application than `application`. A permit is used on no older knowledge. What can't be read,
-/// or is otherwise than the caches show, is not confirmed.
+/// Reads what speaks against the claims of never accepted objects: that their Platforms refuse them, or have
+/// credentials of another application than `application`. Before a call, older knowledge doesn't count. A fact that
+/// can't be read, or that differs from the caches, is not confirmed.
 pub(in crate::package) async fn confirm(
     directory: &Directory,
     application: &AppId,
