@@ -1,9 +1,9 @@
-//! A pass's right to talk to the API server: there are few, so that ten thousand passes at once don't
-//! open as many connections and leave the Lease no room.
+//! Slots for the API server. Their number is small, so that ten thousand passes don't open ten thousand connections,
+//! and the Lease can still be renewed.
 //!
-//! A write that takes over a second gives its slot back. From then on the writes of its namespace have places of their
-//! own (`slow.rs`), and the object of a write that hangs leaves its place in the queue, or gives its permit back. While
-//! no write of a namespace is answered, no object there asks for a permit.
+//! A write that takes over a second gives its slot back. From then on the writes of its namespace use separate places
+//! (`slow.rs`), and the object of a hanging write gives up its seat. While no write of a namespace is answered, no
+//! object there asks for a permit.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::api::names::ObjectKey;
 use crate::package::turns::slow::{SLOW, Slow};
 use crate::writes::End;
 
-/// What is said of a write that finds no place.
+/// Error message of a write that gets no place.
 const CROWDED: &str = "writes to objects of this namespace take so long, as behind an admission webhook that doesn't answer, that \
                        this one has to wait until others have ended";
 
-/// How many passes may talk to the API server at once. Those that come back from the platform have
-/// slots of their own, so that hundreds of answers don't keep a new deletion from its first call.
+/// All slots. Passes that return from the platform have slots of their own, so that hundreds of answers don't keep a
+/// new deletion from its first call.
 #[derive(Clone)]
 pub(in crate::package) struct Slots {
     beginning: Arc<Semaphore>,
@@ -28,14 +28,15 @@ pub(in crate::package) struct Slots {
     slow: Arc<Slow>,
 }
 
-/// One slot. Of each kind, whoever waits longest gets the next; they are never closed.
+/// The slot of one pass. Slots of each kind are given out in the order of the requests; the semaphores are never
+/// closed.
 pub struct Slot {
     slots: Slots,
     held: Option<OwnedSemaphorePermit>,
 }
 
 impl Slots {
-    /// So many for passes that begin, and for those that return from the platform.
+    /// Creates the slots: their number for beginning passes, and for passes that return from the platform.
     pub(in crate::package) fn new(beginning: usize, returning: usize, slow: Arc<Slow>) -> Self {
         Self {
             beginning: Arc::new(Semaphore::new(beginning)),
@@ -44,7 +45,7 @@ impl Slots {
         }
     }
 
-    /// Waits for a slot to begin with.
+    /// Waits for a slot for a beginning pass.
     pub(in crate::package) async fn begin(&self) -> Slot {
         Slot {
             slots: self.clone(),
@@ -54,12 +55,12 @@ impl Slots {
 }
 
 impl Slot {
-    /// Lets others have it, until [`Self::take`].
+    /// Gives the slot to other passes, until [`Self::take`].
     pub fn give_back(&mut self) {
         self.held = None;
     }
 
-    /// Waits for a slot to return with; nothing where one is held.
+    /// Waits for a slot for a returning pass, unless the pass holds a slot.
     pub async fn take(&mut self) {
         if self.held.is_none() {
             let returning = Arc::clone(&self.slots.returning);
@@ -67,7 +68,8 @@ impl Slot {
         }
     }
 
-    /// Waits for reads of the API server; slow ones hold no slot, and what they show is used at once.
+    /// Waits for `reads` of the API server. After a second the slot is given back, and it isn't taken again before the
+    /// result is returned.
     pub async fn read<T>(&mut self, reads: impl Future<Output = T>) -> T {
         let mut reads = pin!(reads);
         if let Ok(read) = timeout(SLOW, &mut reads).await {
@@ -77,9 +79,9 @@ impl Slot {
         reads.await
     }
 
-    /// Makes a write to the object `key`. A slow one holds no slot: from then on the writes of its namespace have places of
-    /// their own for a while, and one that finds none of them free fails at once. `hangs` is done when it is
-    /// slow and none of the others is answered either.
+    /// Makes a write to the object `key`. A write of over a second gives its slot back. From then on the writes of its
+    /// namespace need separate places for a while, and a write without a free place fails at once. `hangs` is called if
+    /// the write is slow and no other write of the namespace is answered either.
     pub async fn write(
         &mut self,
         key: &ObjectKey,
@@ -152,9 +154,9 @@ mod tests {
         assert!(third.held.is_some() && second.held.is_some());
     }
 
-    /// What one write takes.
+    /// Duration of one write.
     const QUICK: Duration = Duration::from_millis(5);
-    /// What one takes that is given up.
+    /// Duration of a write that is given up.
     const GIVEN_UP: Duration = Duration::from_secs(10);
 
     async fn taken() -> End {
@@ -174,7 +176,7 @@ mod tests {
         let (slots, dead, other) = (&slots, &dead, &other);
         let over = Cell::new(false);
         let over = &over;
-        // Each is tried again whenever it has failed.
+        // Each failed write is tried again.
         let tries = (0..300).map(|_| async move {
             while !over.get() {
                 let mut slot = slots.begin().await;
@@ -206,7 +208,7 @@ mod tests {
         );
     }
 
-    /// The pause after so many failures in a row.
+    /// Backoff after this number of consecutive failures.
     fn pause(failures: u32) -> Duration {
         let whole = Duration::from_millis(500).saturating_mul(1 << failures.min(6));
         whole
@@ -260,9 +262,9 @@ mod tests {
         let longest = |number: usize| waits.iter().map(|of_one| of_one[number]).max();
         let longest: Vec<_> = (0..10).map(|number| longest(number).unwrap()).collect();
         println!("{longest:?} within {:?}", begun.elapsed());
-        // Until each that hangs has been tried once.
+        // The first write waits until each hanging write has been tried once.
         assert!(longest[0] <= Duration::from_secs(200), "{longest:?}");
-        // From then on they keep it from nothing.
+        // Later writes are not delayed by the hanging writes.
         assert!(longest[5..].iter().all(|wait| *wait <= SLOW), "{longest:?}");
     }
 

@@ -1,26 +1,27 @@
-//! A line in which the objects of one Platform take turns with those of another: a new one of an idle
-//! Platform comes next, however many of a busy one wait.
+//! A fair queue: the objects of one Platform take turns with those of other Platforms. The first object of an idle
+//! Platform comes next, however many objects of a busy Platform wait.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::api::names::ObjectKey;
 
-/// Whose turn an object takes: its Platform's, where one is known.
+/// The party whose turn an object takes: its Platform, if known.
 pub(in crate::package) type Party = Option<ObjectKey>;
 
-/// Objects in line, first come, first served within each party.
+/// A queue of object keys: first in, first out within a party, and round robin among parties.
 #[derive(Default)]
 pub(in crate::package) struct FairLine {
+    /// Queued keys of each party.
     waiting: HashMap<Party, VecDeque<ObjectKey>>,
-    /// Parties that had nothing in line: each has one turn before the others.
+    /// Parties whose queue was empty; each gets one turn before the round.
     fresh: VecDeque<Party>,
-    /// All others, in turn. One stays for a round after its last object, so that one object at a time is
-    /// no way to come first for ever.
+    /// All other parties, in turn. A party stays for one round after its last object, so that adding one object at a
+    /// time gives no lasting priority.
     round: VecDeque<Party>,
 }
 
 impl FairLine {
-    /// Lets `key` wait for a turn of `party`.
+    /// Appends `key` to the queue of `party`.
     pub(in crate::package) fn push(&mut self, party: Party, key: ObjectKey) {
         if let Some(waiting) = self.waiting.get_mut(&party) {
             waiting.push_back(key);
@@ -30,7 +31,7 @@ impl FairLine {
         }
     }
 
-    /// The first of those whose turn it is.
+    /// Removes the next key: the first key of the party whose turn it is.
     pub(in crate::package) fn pop(&mut self) -> Option<ObjectKey> {
         while let Some(party) = self.fresh.pop_front().or_else(|| self.round.pop_front()) {
             match self.waiting.get_mut(&party).and_then(VecDeque::pop_front) {

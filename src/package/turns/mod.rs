@@ -1,4 +1,4 @@
-//! Whose turn it is to be looked at: the work queue of object keys, and the passes that take from it.
+//! Scheduling of passes: the work queue of object keys, and the runner that takes keys from it.
 
 pub mod workqueue;
 pub mod fair_line;

@@ -1,4 +1,4 @@
-//! Runs passes over what the work queue hands out: each object at most once at a time, so many of them at once.
+//! Runs passes over the keys of the work queue: several at once, and at most one for each object.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::package::turns::api_slots::{Slot, Slots};
 use crate::package::turns::slow::Slow;
 use crate::package::turns::workqueue::Workqueue;
 
-/// How many passes may talk to the API server at once, before and after their call to the platform;
-/// waiting for the platform counts nothing here. With more, a deletion that comes alone waits behind the
-/// requests of all others; with half as many, ten thousand objects that each write make a new one wait too long.
+/// Maximum number of passes that may use the API server at once, before and after their call to the platform. Passes
+/// that wait for the platform don't count. With a higher number, a single deletion waits behind the requests of all
+/// other passes; with half of it, a new object waits too long behind ten thousand objects that each write.
 const BEGINNING: usize = 16;
 const RETURNING: usize = 16;
 
-/// Runs `pass` over each object whose turn has come, until cancelled; then waits for the passes under
-/// way. `pass` tells when to look again without being woken, `ended` is told since when an object was due.
+/// Runs `pass` over each due object until `cancel`, then waits for the passes under way. `pass` returns when to look at
+/// the object again without a wake-up. `ended` is called after each pass with the time since which the object was due.
 pub(in crate::package) async fn serve<F>(
     queue: Arc<Workqueue>,
     places: Arc<Slow>,
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// What one write to the API server takes.
+    /// Duration of one write to the API server.
     const WRITE: Duration = Duration::from_millis(3);
     const PARKED: usize = 10_000;
     const NEW: usize = 100;
@@ -90,7 +90,7 @@ mod tests {
                     begun.lock().entry(key).or_insert_with(Instant::now);
                     sleep(WRITE).await;
                     drop(slot);
-                    // Parked objects are looked at again and again, each in its own time.
+                    // Each parked object is looked at again and again, at random times.
                     Some(Instant::now() + Duration::from_millis(fastrand::u64(500..5000)))
                 }
             }
@@ -106,7 +106,7 @@ mod tests {
         let mut added = Vec::new();
         for number in 0..NEW {
             advance(Duration::from_millis(50)).await;
-            // What concerns all of the parked ones comes in between.
+            // Some changes concern all parked objects.
             if number % 20 == 0 {
                 queue.add_all((0..PARKED).map(|number| key("parked", number)));
             }

@@ -1,5 +1,5 @@
-//! Which namespaces take long to take a write, as behind an admission webhook that doesn't answer, and how many writes
-//! are under way there. Time is an argument.
+//! Namespaces whose writes are slow, for example behind an admission webhook that doesn't answer, and the number of
+//! writes under way there. Pure except for `turned_out` and the end of a place, which read the clock.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,37 +12,38 @@ use crate::api::names::ObjectKey;
 
 /// A write that takes longer is slow.
 pub(in crate::package) const SLOW: Duration = Duration::from_secs(1);
-/// So long a namespace counts as slow after a slow write that was not answered: longer than the pauses of what is tried
-/// again.
+/// How long a namespace counts as slow after a slow write without an answer. Longer than the backoff of retries.
 const HUNG: Duration = Duration::from_secs(60);
-/// And after one that was: a store that was busy for a moment is no webhook.
+/// How long a namespace counts as slow after a slow write with an answer: the store may only have been busy for a
+/// moment.
 const ANSWERED: Duration = Duration::from_secs(5);
-/// So many writes may be under way in one slow namespace, and so many in all of them: each holds a connection, and a share of
-/// what the API server does at once for this operator, the Lease included.
+/// Maximum number of writes under way in one slow namespace, and in all of them. Each holds a connection and a share of
+/// the API server's concurrency for this operator, which includes the Lease.
 const IN_ONE: usize = 8;
 const IN_ALL: usize = 64;
-/// So many of these, in one and in all, take no write to an object whose last one was slow: a webhook may hang for some names
-/// only, and writes to those would leave the others no place.
+/// Places of these, in one namespace and in all, that are reserved for objects whose last write was not slow. A webhook
+/// may hang for some names only, and their writes must not take all places.
 const KEPT_IN_ONE: usize = 2;
 const KEPT_IN_ALL: usize = 16;
-/// So many may be under way in one with those that turned out slow in a place that is kept.
+/// Maximum number in one namespace, including writes that turned out slow in a reserved place.
 const WITH_SLOW: usize = 24;
-/// So many, with the first ones of each, which are under way already when they turn out to be slow.
+/// Maximum number in all namespaces, including the first slow writes of each, which are under way before the namespace
+/// counts as slow.
 const WITH_FIRST: usize = 128;
 
-/// The slow namespaces.
+/// The slow namespaces, with their writes under way.
 #[derive(Default)]
 pub struct Slow(Mutex<HashMap<Arc<str>, Namespace>>);
 
 struct Namespace {
     under_way: usize,
-    /// How many of them are to objects whose last write was not slow, nor is this one.
+    /// Number of writes under way to objects whose last write was not slow, and which aren't slow themselves so far.
     quick: usize,
-    /// The names of the objects whose last write was slow.
+    /// Names of the objects whose last write was slow.
     slow: HashSet<Arc<str>>,
-    /// It counts as slow until then, and while a write is under way.
+    /// End of the time in which the namespace counts as slow. It also counts as slow while a write is under way.
     until: Instant,
-    /// Whether the last slow write was not answered, or none was yet since it became slow.
+    /// Whether the last slow write got no answer, or no slow write has ended since the namespace became slow.
     hangs: bool,
     /// When a write was last answered.
     answered: Option<Instant>,
@@ -65,8 +66,9 @@ impl Slow {
         all.get(namespace).is_some_and(|one| one.is_slow(now))
     }
 
-    /// Whether they are, and none is answered: for an object whose last write was slow, since the last slow one; for another,
-    /// for a minute.
+    /// Whether writes to `key` would hang: its namespace is slow, and the last slow write there got no answer. For an
+    /// object whose last write was not slow, an answer to any write of the last minute means that its writes don't
+    /// hang.
     pub(in crate::package) fn hangs(&self, key: &ObjectKey, now: Instant) -> bool {
         let all = self.0.lock();
         let Some(one) = all.get(&key.namespace) else {
@@ -76,7 +78,7 @@ impl Slow {
         one.hangs && one.is_slow(now) && !one.answered.is_some_and(others)
     }
 
-    /// A place for one more write to an object of a namespace that is slow; `None` where there is none.
+    /// Takes a place for one more write in a slow namespace; `None` if no place is free.
     pub(in crate::package) fn admit(
         self: &Arc<Self>,
         key: &ObjectKey,
@@ -99,7 +101,8 @@ impl Slow {
         })
     }
 
-    /// A write that began at `begun` has turned out slow: it takes a place, but for one beside very many.
+    /// Takes a place for a write that began at `begun` and has turned out slow. Beyond [`WITH_FIRST`] writes, the place
+    /// doesn't count.
     pub(in crate::package) fn turned_out(
         self: &Arc<Self>,
         key: &ObjectKey,
@@ -150,15 +153,15 @@ pub(in crate::package) struct SlowPlace {
     slow: Arc<Slow>,
     key: ObjectKey,
     begun: Instant,
-    /// Whether it is one; otherwise the write has to keep its slot.
+    /// Whether the write has a place. If not, the write keeps its slot.
     pub counts: bool,
-    /// Whether the last write to the object was not slow, and this one isn't yet.
+    /// Whether the last write to the object was not slow, and this write isn't slow so far.
     quick: bool,
     answered: bool,
 }
 
 impl SlowPlace {
-    /// The write has turned out slow.
+    /// Marks the write as slow.
     pub(in crate::package) fn is_slow(&mut self) {
         let mut all = self.slow.0.lock();
         if let Some(one) = all.get_mut(&self.key.namespace)
@@ -169,7 +172,7 @@ impl SlowPlace {
         }
     }
 
-    /// The write was answered, whatever with.
+    /// Ends the write with an answer, of whatever kind.
     pub(in crate::package) fn answered(mut self) {
         self.answered = true;
     }
@@ -193,7 +196,7 @@ impl Drop for SlowPlace {
         }
         match (was_slow, self.answered) {
             (true, true) => {
-                // What one that was not answered has told ends with that.
+                // An answer ends the suspicion that an unanswered write has raised.
                 one.until = now + ANSWERED;
                 one.hangs = false;
             }
@@ -213,12 +216,12 @@ mod tests {
 
     use super::*;
 
-    /// An object of a namespace whose writes were never slow.
+    /// An object whose writes were never slow.
     fn object(namespace: &str) -> ObjectKey {
         ObjectKey::new(namespace, "quick")
     }
 
-    /// A write that was found to be slow.
+    /// A write that turned out slow.
     async fn slow_write(slow: &Arc<Slow>, name: &str) -> SlowPlace {
         let begun = Instant::now();
         advance(SLOW).await;
@@ -236,7 +239,7 @@ mod tests {
         assert!(is("a"), "it is still under way");
         drop(place);
         advance(HUNG / 2).await;
-        // A quick one changes nothing of that.
+        // A quick write doesn't change that.
         let quick = slow.admit(&object("a"), Instant::now()).unwrap();
         quick.answered();
         assert!(is("a"));
@@ -295,7 +298,7 @@ mod tests {
             places.extend(admit(&name));
         }
         assert_eq!(places.len() + of_one.len(), IN_ALL);
-        // The first of a namespace are under way already when that turns out.
+        // The first slow writes of a namespace are under way before the namespace counts as slow.
         let mut first = Vec::new();
         for _ in IN_ALL..WITH_FIRST {
             first.push(slow_write(&slow, "c").await);

@@ -1,9 +1,9 @@
-//! Which object is looked at next: Platforms take turns, their objects come first come, first served,
-//! each at most once at a time.
+//! The work queue: Platforms take turns, the objects of a Platform come first in, first out, and each object is
+//! processed at most once at a time.
 //!
-//! kube's own scheduler takes due objects in hash order once its concurrency is capped, which
-//! starves some of them for ever; this queue is the fair counterpart. What concerns thousands of objects at
-//! once waits in a line of its own, and takes turns with what concerns one.
+//! kube's own scheduler takes due objects in hash order once its concurrency is capped, so some objects starve; this
+//! queue is fair. A change that concerns thousands of objects goes to a bulk line, which takes turns with the line for
+//! single objects.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::api::names::ObjectKey;
 use crate::package::cache::Wakes;
 use crate::package::turns::fair_line::{FairLine, Party};
 
-/// A fair queue of keys with delays; one timer serves them all.
+/// A fair work queue of object keys, with delays. One timer serves all delayed keys.
 pub struct Workqueue {
     state: Mutex<State>,
     changed: Notify,
@@ -24,27 +24,29 @@ pub struct Workqueue {
 }
 
 struct State {
-    /// Whose turn a key takes.
+    /// Platform of a key, for the turns.
     party: Box<dyn Fn(&ObjectKey) -> Party + Send>,
+    /// Keys that were added one by one.
     ready: FairLine,
-    /// Those that were added by the thousand. One that was added for itself since is in both lines, and
-    /// counts in `ready`.
+    /// Keys that were added in bulk. A key that was added singly since is in both lines, and counts as one in `ready`.
     bulk: FairLine,
-    /// What is in a line, in which, and since when.
+    /// Queued keys, with their line and the time since which they wait.
     queued: HashMap<ObjectKey, (Reason, Instant)>,
-    /// Whose turn it is where both lines wait.
+    /// The line whose turn it is if both lines have keys.
     turn: Reason,
-    /// What runs, and since when it had been waiting for that.
+    /// Running keys, and the time since which each was due.
     running: HashMap<ObjectKey, Instant>,
-    /// Added while running, and since when: looked at again right after.
+    /// Running keys that were added again, and since when. They are queued right after their run.
     again: HashMap<ObjectKey, Instant>,
-    /// The same at a later time.
+    /// Running keys that were added with a delay, and when they are due.
     again_later: HashMap<ObjectKey, Instant>,
+    /// Delayed keys, by the time at which they are due.
     later: BTreeSet<(Instant, ObjectKey)>,
+    /// Time at which each delayed key is due.
     due: HashMap<ObjectKey, Instant>,
 }
 
-/// Why a key waits.
+/// The line that a key waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reason {
     Itself,
@@ -61,8 +63,8 @@ impl Reason {
 }
 
 impl Workqueue {
-    /// An empty one. `platform` tells whose turn a key takes; it is asked whenever a key is added, and
-    /// must not use the queue.
+    /// Creates an empty queue. `platform` returns the Platform of a key; it is called whenever a key is added, and must
+    /// not use the queue.
     pub fn new(platform: impl Fn(&ObjectKey) -> Option<ObjectKey> + Send + 'static) -> Self {
         Self {
             state: Mutex::new(State {
@@ -82,21 +84,21 @@ impl Workqueue {
         }
     }
 
-    /// Looks at `key` as soon as its turn comes; adding it twice is adding it once.
+    /// Adds `key`. A key that is queued already is not added twice.
     pub fn add(&self, key: ObjectKey) {
         self.state.lock().add(Reason::Itself, key, Instant::now());
         self.changed.notify_one();
     }
 
-    /// The same for each of `keys`.
+    /// Adds each of `keys` as [`Self::add`] does.
     pub fn add_each(&self, keys: impl IntoIterator<Item = ObjectKey>) {
         for key in keys {
             self.add(key);
         }
     }
 
-    /// Looks at all of `keys` for something that concerns them all: what is added one by one doesn't wait
-    /// for the last of them.
+    /// Adds `keys` to the bulk line, for a change that concerns them all. Keys that are added singly don't wait for the
+    /// end of the bulk.
     pub fn add_all(&self, keys: impl IntoIterator<Item = ObjectKey>) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -107,7 +109,7 @@ impl Workqueue {
         self.changed.notify_one();
     }
 
-    /// Looks at each of `keys` after its pause at the latest; what is looked at before then isn't looked at for that.
+    /// Adds each of `keys` with a delay. An earlier look at the key replaces the delayed one.
     pub fn add_later(&self, keys: impl IntoIterator<Item = (Duration, ObjectKey)>) {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -118,13 +120,13 @@ impl Workqueue {
         self.changed.notify_one();
     }
 
-    /// Looks at all whom one change concerns.
+    /// Adds all keys that a change concerns.
     pub fn add_wakes(&self, wakes: Wakes) {
         self.add_all(wakes.now);
         self.add_later(wakes.later);
     }
 
-    /// The next key, from now on running until [`Workqueue::done`].
+    /// Waits for the next key. The key is running until [`Workqueue::done`].
     pub async fn next(&self) -> ObjectKey {
         loop {
             let due = {
@@ -147,9 +149,10 @@ impl Workqueue {
         }
     }
 
-    /// Ends the run of `key`; it is looked at again at `next`, or at once if it was added meanwhile.
+    /// Ends the run of `key`. The key is due again at `next`, or at once if it was added during the run.
     ///
-    /// Returns since when `key` was due: when it was added first, or when its time came. `None` when it wasn't running.
+    /// Returns the time since which `key` was due before the run: when it was added, or when its delay was over. `None`
+    /// if it wasn't running.
     pub fn done(&self, key: &ObjectKey, next: Option<Instant>) -> Option<Instant> {
         let mut state = self.state.lock();
         let since = state.running.remove(key);
@@ -171,7 +174,7 @@ impl Workqueue {
         since
     }
 
-    /// Waits for a moment in which nothing runs and nothing is due.
+    /// Waits until no key is running or due.
     pub async fn idle(&self) {
         loop {
             let ended = self.ended.notified();
@@ -182,7 +185,7 @@ impl Workqueue {
         }
     }
 
-    /// How many keys are running.
+    /// Number of running keys.
     pub fn running(&self) -> usize {
         self.state.lock().running.len()
     }
@@ -221,7 +224,7 @@ impl State {
         }
     }
 
-    /// The first of the line whose turn it is, and since when it waits; the other line is next.
+    /// Removes the first key of the line whose turn it is, with the time since which it waits. The other line is next.
     fn pop(&mut self) -> Option<(ObjectKey, Instant)> {
         let lines = [self.turn, self.turn.other()];
         let (reason, key) = lines
@@ -274,7 +277,7 @@ mod tests {
         ObjectKey::new("n", name)
     }
 
-    /// One whose keys are all of one Platform.
+    /// A queue whose keys all belong to one party.
     fn queue() -> Workqueue {
         Workqueue::new(|_| None)
     }
@@ -316,7 +319,7 @@ mod tests {
             queue.add(key("a"));
             let running = queue.next().await;
             tokio::time::advance(Duration::from_secs(1)).await;
-            // The first wake-up of those that come during a run counts for the next one.
+            // The first wake-up during a run sets the time for the next run.
             queue.add(key("a"));
             tokio::time::advance(Duration::from_secs(1)).await;
             queue.add(key("a"));
@@ -374,7 +377,7 @@ mod tests {
             if looks.len() == 4 {
                 break;
             }
-            // Woken while it runs, and every second after that.
+            // The key is woken during its run, and every second after it.
             queue.add_later([(pause, key("a"))]);
             queue.done(&running, Some(start + Duration::from_secs(3600)));
             for _ in 0..5 {
@@ -383,7 +386,7 @@ mod tests {
             }
         }
         assert_eq!(looks, [0, 10, 20, 30]);
-        // A look for another reason serves it too.
+        // A look for another reason replaces the delayed look.
         queue.done(&key("a"), None);
         queue.add_later([(pause, key("a"))]);
         queue.add(key("a"));
@@ -418,7 +421,7 @@ mod tests {
         for i in 0..100 {
             queue.add(key(&format!("new-{i}")));
         }
-        // Added for itself too, it needn't wait for those before it.
+        // A key that is also added singly need not wait for the bulk before it.
         queue.add(all[9_999].clone());
         let mut seen = HashSet::new();
         for turn in 0..10_100 {
