@@ -1,4 +1,4 @@
-//! Objects and claims in one cache, brought up to date together at the end of a list.
+//! The cache of all objects and their claims. A new list replaces its contents at once, when the list ends.
 
 pub mod watch;
 pub mod packed;
@@ -26,33 +26,33 @@ use crate::api::reason::Phase;
 use crate::object::Object;
 use crate::package::cache::packed::Packed;
 
-/// One step of the watch.
+/// One event of the watch.
 #[derive(Debug)]
 pub enum Event {
-    /// A list begins; what it brings is kept aside.
+    /// A list begins. Its objects are kept aside until it ends.
     ListBegins,
     /// One object of the list.
     Listed(Packed),
-    /// The list is complete: from here on the cache shows it.
+    /// The list is complete, and the cache shows it from now on.
     ListEnds,
-    /// An object came or changed.
+    /// An object was created or changed.
     Applied(Packed),
-    /// An object went.
+    /// An object was deleted.
     Deleted(Packed),
 }
 
-/// What an event changed.
+/// The changes that an event made.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Objects to look at again.
     pub wakes: Wakes,
-    /// Uids that are gone for ever.
+    /// Uids of the objects that were removed for good.
     pub gone: Vec<String>,
     /// Whether a list was completed.
     pub listed: bool,
 }
 
-/// All `VersionPackage`s of the cluster, as of one moment in the order of their changes.
+/// Cache of all `VersionPackage`s of the cluster, as of one moment in the order of their changes.
 #[derive(Default)]
 pub struct Cache {
     state: Mutex<State>,
@@ -61,31 +61,30 @@ pub struct Cache {
 #[derive(Default)]
 struct State {
     shown: ShownObjects,
-    /// A list under way; not shown before it is complete.
+    /// The list that is coming in, if any; not shown before it is complete.
     listing: Option<ListUnderWay>,
     complete: bool,
 }
 
-/// One object and all others that name the same package, read in one moment.
+/// One object and all others that name the same package, read at one moment.
 pub struct Look {
     /// The object.
     pub object: Arc<Object>,
-    /// The others with its `fileId` that live, whatever their Platform, by name; none where the object itself can't
-    /// be about to go.
+    /// All other live objects of the same `fileId`, of any Platform, by name. Empty if the object can't be about to go.
     pub others: Vec<Claimant>,
     /// When this process first saw the object.
     pub since: Instant,
 }
 
 impl Cache {
-    /// Whether the object with this uid is still there.
+    /// Whether the cache shows the object `key` with this uid.
     pub fn has(&self, key: &ObjectKey, uid: &str) -> bool {
         let state = self.state.lock();
         let shown = state.shown.objects.get(key);
         shown.is_some_and(|object| *object.uid == *uid)
     }
 
-    /// Takes one step of the watch.
+    /// Applies one event of the watch, and returns what it has changed.
     pub fn apply(&self, event: Event) -> Changes {
         let mut state = self.state.lock();
         match event {
@@ -135,7 +134,7 @@ impl Cache {
         }
     }
 
-    /// One object with all whose claims matter to it; `None` when there is none of that name.
+    /// The object `key` with the claimants of its package; `None` if there is no such object.
     pub fn look(&self, key: &ObjectKey) -> Option<Look> {
         let state = self.state.lock();
         let object = state.shown.objects.get(key)?.clone();
@@ -146,7 +145,7 @@ impl Cache {
         } else {
             Vec::new()
         };
-        // What was taken in one moment can be read in the next.
+        // The snapshot is unpacked after the lock is released.
         drop(state);
         Some(Look {
             object: Arc::new(object.unpack()),
@@ -166,41 +165,41 @@ impl Cache {
         packed.iter().map(|object| object.unpack()).collect()
     }
 
-    /// The uid of the object of this name.
+    /// Uid of the object `key`, if there is one.
     pub fn uid_of(&self, key: &ObjectKey) -> Option<Arc<str>> {
         let state = self.state.lock();
         Some(Arc::clone(&state.shown.objects.get(key)?.uid))
     }
 
-    /// The Platform that `key` names.
+    /// Platform that the object `key` names.
     pub fn platform_of(&self, key: &ObjectKey) -> Option<ObjectKey> {
         self.state.lock().shown.objects.get(key)?.platform.clone()
     }
 
-    /// All objects, by name.
+    /// Keys of all objects, in order.
     pub fn keys(&self) -> Vec<ObjectKey> {
         self.state.lock().shown.keys()
     }
 
-    /// The objects that name the package `file`.
+    /// Keys of the objects that name the package `file`.
     pub fn of_file(&self, file: &FileId) -> Vec<ObjectKey> {
         let state = self.state.lock();
         state.shown.of_file(Some(file)).cloned().collect()
     }
 
-    /// Whether a first list was completed.
+    /// Whether the first list was completed.
     pub fn is_complete(&self) -> bool {
         self.state.lock().complete
     }
 
-    /// How many objects of `platform` stand where.
+    /// Number of objects of `platform`, by their state.
     pub fn counts(&self, platform: &ObjectKey) -> PackageCounts {
         let state = self.state.lock();
         let members = state.shown.by_platform.get(platform);
         members.map_or_else(PackageCounts::default, |members| members.counts.clone())
     }
 
-    /// How many objects stand in each phase, and how many can't be decoded.
+    /// Number of objects in each phase, and number of objects that can't be decoded.
     pub fn phases(&self) -> (HashMap<Phase, usize>, usize) {
         let state = self.state.lock();
         (state.shown.phases.clone(), state.shown.undecodable)

@@ -1,5 +1,5 @@
-//! Takes in what the watch changed: wakes who is concerned, forgets who is gone, and tells the guard
-//! what is asked for.
+//! Processes the changes of the watch: wakes the objects concerned, forgets removed objects, and tells the guard what
+//! is asked for.
 
 use std::collections::HashSet;
 
@@ -13,23 +13,23 @@ use crate::package::memory::Memory;
 use crate::package::memory::requests::Requests;
 use crate::package::turns::workqueue::Workqueue;
 
-/// What the watch changes, besides the cache.
+/// Everything that a change of the watch affects, beside the cache itself.
 #[derive(Clone, Copy)]
 pub(in crate::package) struct Intake<'a> {
-    /// All objects, as the watch shows them by now.
+    /// Cache of all objects, with the change already applied.
     pub cache: &'a Cache,
-    /// What is remembered of them.
+    /// Memory of this process.
     pub memory: &'a Memory,
-    /// Hears what is asked for.
+    /// Guards, which hear what is asked for.
     pub guards: &'a Guards,
-    /// Who is looked at next.
+    /// Work queue of object keys to reconcile.
     pub queue: &'a Workqueue,
-    /// The clocks.
+    /// Steady clock and wall clock.
     pub clock: &'a Clock,
 }
 
 impl Intake<'_> {
-    /// Takes in one step of the watch.
+    /// Processes the changes of one event.
     pub(in crate::package) fn take(self, changes: Changes) {
         if changes.listed {
             self.memory.set_blind(false);
@@ -50,7 +50,8 @@ impl Intake<'_> {
     }
 }
 
-/// Notes since when deletions are asked for: a standby has seen that itself by the time that it leads.
+/// Notes when each deletion was first asked for. A standby does this too, so it knows the times when it becomes the
+/// leader.
 pub(in crate::package) fn see_requests(
     cache: &Cache,
     memory: &Memory,
@@ -66,8 +67,8 @@ pub(in crate::package) fn see_requests(
     }
 }
 
-/// Tells the guard what is asked for from now on, before anybody can look at it: so a mass deletion is
-/// known before the first of its calls.
+/// Tells the guard what the changed objects ask for, before any pass looks at them. So a mass deletion is known before
+/// its first call.
 pub(in crate::package) fn count_asked(
     cache: &Cache,
     guards: &Guards,
@@ -97,7 +98,7 @@ pub(in crate::package) fn count_asked(
 
 fn tell(guards: &Guards, requests: &Requests, uid: &str, wish: &Wish, now: Timestamp) {
     match wish {
-        // Nothing is asked for before a look-up has shown the package.
+        // The request begins only after the look-up that is due has shown the package.
         Wish::Deletion { .. } if requests.looks_first(uid) => guards.leave(uid, None),
         Wish::Nothing(marked) => {
             let marked = marked.as_deref();

@@ -1,4 +1,4 @@
-//! A list of the watch while it comes in.
+//! The list of the watch that is coming in.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::shown::ShownObjects;
 use super::{Changes, Wakes};
 use crate::api::names::ObjectKey;
 
-/// What a list has brought. Nearly all of it is shown already, and needs no second place.
+/// The contents of the list so far. Nearly all objects are in the cache already, so only differing objects are stored.
 #[derive(Default)]
 pub(super) struct ListUnderWay {
     pub(super) seen: HashSet<ObjectKey>,
@@ -15,11 +15,11 @@ pub(super) struct ListUnderWay {
 }
 
 impl ShownObjects {
-    /// Shows what a list has brought, and nothing else.
+    /// Replaces the shown objects by the contents of the list.
     pub(super) fn replace(&mut self, listing: ListUnderWay) -> Changes {
         let ListUnderWay { seen, differing } = listing;
         let missing = self.objects.keys().filter(|key| !seen.contains(*key));
-        // Every key: a list ends a time of blindness, and whoever waited for sight has to look.
+        // All objects are woken: the list ends a time of blindness, and any object may have waited for its end.
         let mut wake: Vec<ObjectKey> = missing.cloned().collect();
         wake.sort_unstable();
         let removed = wake.iter().filter_map(|key| self.remove(key));

@@ -1,4 +1,4 @@
-//! Which packages on the platform some object stands for.
+//! Tells which packages on the platform some object stands for.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::package::memory::Memory;
 use crate::platform::{Directory, Resolution};
 use crate::session::Session;
 
-/// What tells which packages those are.
+/// The sources for that.
 pub struct Managed {
-    /// All objects.
+    /// Cache of all objects.
     pub cache: Arc<Cache>,
-    /// How their deletions ended.
+    /// Memory of this process, which knows the outcomes.
     pub memory: Arc<Memory>,
-    /// What their Platforms are to them.
+    /// Directory of all Platforms.
     pub directory: Arc<Directory>,
 }
 
@@ -31,7 +31,8 @@ impl Objects for Managed {
         for object in self.cache.objects_of(file) {
             let settled = self.memory.settled(&object.uid).is_some();
             named.stands |= !settled && stands_for(&key.app_id, &object, || self.belongs(&object));
-            // Anybody may name the application, and any package: what counts is who brings the credential.
+            // Anybody can name any application and package, so only a Platform with the credential of this session
+            // counts.
             if object.application() == Some(&key.app_id) && self.is_over(&object, session) {
                 named.own = true;
                 let accepted = object.status.endpoint.clone();
@@ -44,7 +45,7 @@ impl Objects for Managed {
 }
 
 impl Managed {
-    /// Whether the Platform of `object` brings the credential of `session`.
+    /// Whether the Platform of `object` uses the given session.
     fn is_over(&self, object: &Object, session: &Session) -> bool {
         let Some(platform) = object.platform() else {
             return false;
@@ -68,15 +69,15 @@ impl Managed {
     }
 }
 
-/// What the Platform of an object that was never accepted says of its application.
+/// Application of the Platform of an object that was never accepted.
 enum Belongs {
     To(AppId),
     Refused,
     Unknown,
 }
 
-/// Whether `object`, which names the package, stands for it in `application`: it wants it, or is to delete it and
-/// hasn't yet. One whose application can't be known may, so a package isn't called nobody's for that.
+/// Whether `object`, which names the package, stands for it in `application`: it wants the package, or still has to
+/// delete it. An object of an unknown application counts, so that its package isn't reported as unmanaged.
 fn stands_for(application: &AppId, object: &Object, belongs: impl FnOnce() -> Belongs) -> bool {
     let deletion = object.status.deletion.as_ref();
     let let_go = object.deleted_at.is_some() && !object.has_finalizer();

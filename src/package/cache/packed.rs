@@ -1,10 +1,10 @@
-//! A `VersionPackage` at rest: one text instead of the thirty allocations of an [`Object`].
+//! A `VersionPackage` in compact form: one text instead of the thirty allocations of an [`Object`].
 //!
-//! A fleet has tens of thousands of objects of which hardly any is looked at. Kept as text, one costs less
-//! than half, and objects that are born, accepted and reported leave no holes in the memory.
+//! A fleet has tens of thousands of objects, and hardly any is looked at. A text takes less than half of the memory,
+//! and the life of an object leaves no holes in the heap.
 //!
-//! Of an object that names the package of others, all that its claim depends on is kept beside the text. A look at
-//! another object takes the claims from there, and unpacks nobody else.
+//! The fields that an object's claim depends on are stored beside the text. A look at another object reads the claim
+//! from these fields, without unpacking the text.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::object::asking::{asking, may_ask_later};
 use crate::object::watched::Watched;
 use crate::package::claims::Claimant;
 
-/// The annotations that are decided on.
+/// Annotations that decisions depend on.
 const KEPT_ANNOTATIONS: [&str; 4] = [
     PAUSED_ANNOTATION,
     REQUESTED_AT_ANNOTATION,
@@ -34,36 +34,37 @@ const KEPT_ANNOTATIONS: [&str; 4] = [
     ACCEPT_ANNOTATION,
 ];
 
-/// An object as the cache keeps it.
+/// An object in the form in which the cache stores it.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Packed {
-    /// Namespace and name.
+    /// Namespace and name of the object.
     pub key: ObjectKey,
-    /// Tells it from an earlier or later object of the same name.
+    /// Uid, which distinguishes the object from earlier and later objects of the same name.
     pub uid: Arc<str>,
-    /// The package that it names, as far as it can be read.
+    /// Package that the object names, if that can be read.
     pub file_id: Option<FileId>,
-    /// The Platform that it names, as far as it can be read.
+    /// Platform that the object names, if that can be read.
     pub platform: Option<ObjectKey>,
-    /// What its status says.
+    /// Phase in the object's status.
     pub phase: Option<Phase>,
-    /// Whether it can be read.
+    /// Whether the object can be decoded.
     pub decodable: bool,
-    /// The application that it was accepted for.
+    /// Application for which the object was accepted.
     pub application: Option<AppId>,
-    /// Whether it asks for the deletion of its package, as of when it was read.
+    /// Whether the object asked for the deletion of its package when it was read.
     pub asks: Asks,
-    /// Whether it is neither being deleted nor retired by its lifecycle. Whether it retires by its time is up to the clock of
-    /// whoever asks: the one that it was read by may have been wrong.
+    /// Whether the object is neither deleted nor retired by its lifecycle. A retirement time isn't considered here: the
+    /// reader compares it with a clock of its own, since the clock at this read may have been wrong.
     pub lives: bool,
-    /// When it retires.
+    /// When the object retires, if a time is set.
     pub retires: Option<Timestamp>,
-    /// Whether it carries our finalizer.
+    /// Whether the object carries our finalizer.
     pub finalizer: bool,
-    /// Whether nothing is to be done for its package any more: it's gone, or the object was let go and stays for others.
+    /// Whether there is nothing left to do for the package: the package is gone, or the object was released and stays
+    /// for other finalizers.
     pub ended: bool,
-    /// When this process first saw it.
+    /// When this process first saw the object.
     pub since: Instant,
     text: Arc<str>,
 }
@@ -71,15 +72,15 @@ pub struct Packed {
 /// Whether an object asks for the deletion of its package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asks {
-    /// It doesn't.
+    /// The object doesn't ask for it.
     No,
-    /// It does.
+    /// The object asks for it.
     Yes(Box<Asked>),
-    /// It will once its time has come.
+    /// The object will ask for it when its retirement time has come.
     Later,
 }
 
-/// What the text holds: the words of the API server, less what nobody decides on.
+/// The stored text: the object as the API server sent it, without the fields that no decision depends on.
 #[derive(Serialize, Deserialize)]
 struct Text {
     metadata: ObjectMeta,
@@ -93,7 +94,7 @@ struct Text {
     spec: Value,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     status: Value,
-    /// Whether the status names the uid of the object, which stands beside the text already.
+    /// Whether the status names the uid of the object, which is stored beside the text already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     own: bool,
 }
@@ -106,7 +107,7 @@ impl From<Watched> for Packed {
 }
 
 impl Packed {
-    /// What the API server said at `now`.
+    /// Packs an object that the API server sent. `now` decides whether a retirement is due.
     pub fn read(watched: Watched, now: Timestamp) -> Self {
         let Watched {
             mut metadata,
@@ -127,7 +128,7 @@ impl Packed {
             uid: metadata.uid,
             resource_version: metadata.resource_version,
             generation: metadata.generation,
-            // Only a status of the first version, which has no uid, is judged by it.
+            // The creation time is needed only for a status of the first version, which has no uid.
             creation_timestamp: metadata
                 .creation_timestamp
                 .filter(|_| status.get("uid").is_none()),
@@ -136,7 +137,7 @@ impl Packed {
             annotations,
             ..ObjectMeta::default()
         };
-        // These two stand beside the text, so it doesn't repeat them.
+        // Namespace, name and uid are stored beside the text, so the text doesn't repeat them.
         let (namespace, name) = (metadata.namespace.take(), metadata.name.take());
         let key = ObjectKey::new(namespace.unwrap_or_default(), name.unwrap_or_default());
         let uid: Arc<str> = metadata.uid.take().unwrap_or_default().into();
@@ -153,7 +154,7 @@ impl Packed {
             status,
             own,
         };
-        // An empty text would be unpacked as an object that can't be read, which holds and deletes nothing.
+        // An empty text is unpacked as an undecodable object, for which nothing is deleted.
         let packed = serde_json::to_string(&text).unwrap_or_default().into();
         let object = text.into_object(&key, &uid);
         let asks = match asking(&object, now) {
@@ -185,16 +186,16 @@ impl Packed {
         }
     }
 
-    /// Whether `other` is the same version of the same object, which asks for the same.
+    /// Whether `other` is the same version of the same object, with the same request.
     pub fn is_same(&self, other: &Self) -> bool {
-        // All else is in the text; this depends on the time of reading, too.
+        // The other fields follow from the text; `asks` depends on the time of reading, too.
         self.asks == other.asks
             && self.key == other.key
             && self.uid == other.uid
             && self.text == other.text
     }
 
-    /// Takes over since when it is known, if `earlier` is the same object, and the names that are still the same.
+    /// Takes over `since` from `earlier` if it is the same object, and shares the strings that are still equal.
     pub fn seen_before(&mut self, earlier: &Self) {
         if self.uid != earlier.uid {
             return;
@@ -207,7 +208,7 @@ impl Packed {
         }
     }
 
-    /// All that its claim depends on; `None` where it has none, whatever time it is.
+    /// The claim of the object; `None` if the object is deleted or retired by its lifecycle.
     pub fn claimant(&self) -> Option<Claimant> {
         self.lives.then(|| Claimant {
             key: self.key.clone(),
@@ -220,12 +221,12 @@ impl Packed {
         })
     }
 
-    /// Whether the claims of others can matter to it: it is to go, or may be by now.
+    /// Whether claims of other objects can matter: the object is to go, or may be to go by now.
     pub fn may_go(&self) -> bool {
         !self.lives || self.retires.is_some()
     }
 
-    /// The object to decide on.
+    /// Unpacks the object, for a decision.
     pub fn unpack(&self) -> Object {
         let text = serde_json::from_str(&self.text).unwrap_or_else(|_| Text {
             metadata: ObjectMeta::default(),

@@ -1,4 +1,4 @@
-//! What the cache shows: each object, and by which package, Platform, application and phase it is found.
+//! The objects that the cache shows, with indexes by package, Platform, application and phase.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use crate::package::claims::Claimant;
 
 #[derive(Default)]
 pub(super) struct ShownObjects {
-    /// Boxed, since the free places of so large a map are many.
+    /// Boxed, because a large map has many free entries.
     pub(super) objects: HashMap<ObjectKey, Box<Packed>>,
-    /// Ordered, so that even one of ten thousand that name the same package is found at once. Whether it lives, and
-    /// whether it may go, so that nobody has to look at those that do neither.
+    /// Ordered, so that all objects of a package are found without a search. The role lets a reader skip objects that
+    /// are neither alive nor about to go.
     by_file: BTreeMap<(FileId, ObjectKey), Role>,
     pub(super) by_platform: HashMap<ObjectKey, PlatformObjects>,
-    /// How many objects of each application have packages that aren't gone, by their Platforms.
+    /// Number of objects whose packages aren't gone, by application and Platform.
     pub(super) populations: HashMap<AppId, HashMap<ObjectKey, usize>>,
-    /// How many objects stand in each phase; kept in step, since they are asked for every second.
+    /// Number of objects in each phase. Kept up to date, because it is read every second.
     pub(super) phases: HashMap<Phase, usize>,
     pub(super) undecodable: usize,
 }
 
-/// What an object is to the others of its package.
+/// Role of an object for the other objects of its package.
 #[derive(Clone, Copy)]
 pub(super) struct Role {
     lives: bool,
@@ -39,14 +39,14 @@ pub(super) struct PlatformObjects {
 }
 
 impl ShownObjects {
-    /// All objects, by name: who looks first must not be an accident of the map.
+    /// Keys of all objects in order, so that the order of the passes doesn't depend on the hash map.
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         let mut keys: Vec<ObjectKey> = self.objects.keys().cloned().collect();
         keys.sort_unstable();
         keys
     }
 
-    /// Shows `object`; returns the uid of an earlier one of its name.
+    /// Stores `object`. Returns the uid of an earlier object of the same name, if that was another object.
     pub(super) fn put(&mut self, object: Packed) -> Option<String> {
         let uid = Arc::clone(&object.uid);
         let earlier = self.insert(object).filter(|earlier| earlier.uid != uid);
@@ -58,7 +58,7 @@ impl ShownObjects {
         if let Some(known) = &previous {
             object.seen_before(known);
         }
-        // Thousands name the same Platform in the same namespace: one copy of both names is enough.
+        // Thousands of objects name the same Platform from the same namespace, so both names are shared.
         if let Some(platform) = &mut object.platform {
             if let Some((known, _)) = self.by_platform.get_key_value(platform) {
                 *platform = known.clone();
@@ -130,13 +130,13 @@ impl ShownObjects {
         Some(*object)
     }
 
-    /// What an object claims.
+    /// Package and claim of the object `key`, if it has a claim.
     pub(super) fn claim(&self, key: &ObjectKey) -> Option<(FileId, Claimant)> {
         let object = self.objects.get(key)?;
         object.file_id.clone().zip(object.claimant())
     }
 
-    /// All that name the package `file`.
+    /// Keys of all objects that name the package `file`.
     pub(super) fn of_file<'a>(
         &'a self,
         file: Option<&'a FileId>,
@@ -144,7 +144,7 @@ impl ShownObjects {
         self.roles(file).map(|(key, _)| key)
     }
 
-    /// Those of them that live.
+    /// The objects of `file` that are alive.
     pub(super) fn living<'a>(
         &'a self,
         file: Option<&'a FileId>,
@@ -153,7 +153,7 @@ impl ShownObjects {
         living.filter_map(|(key, _)| self.objects.get(key).map(|object| &**object))
     }
 
-    /// Those of them that are to go, or may be by now.
+    /// Keys of the objects of `file` that are to go, or may be to go by now.
     pub(super) fn going<'a>(&'a self, file: &'a FileId) -> impl Iterator<Item = &'a ObjectKey> {
         let going = self.roles(Some(file)).filter(|(_, role)| role.may_go);
         going.map(|(key, _)| key)
@@ -170,7 +170,7 @@ impl ShownObjects {
     }
 }
 
-/// Counts an object in its phase, or no longer, by a `step` of 1 or -1.
+/// Adds `step` (1 or -1) to the count of the given phase.
 fn count(counts: &mut PackageCounts, phase: Option<Phase>, step: i32) {
     let counted = match phase {
         Some(Phase::Active) => &mut counts.active,

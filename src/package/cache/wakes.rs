@@ -1,8 +1,8 @@
-//! Who is woken by a change, and how soon: a crowd of one package looks again the more rarely the larger it is.
+//! Which objects a change wakes, and how soon. The more objects share a package, the longer is the pause.
 //!
-//! An event wakes other objects only where something changes that a claim depends on, and of those only the ones that
-//! may go. Where many objects of one package live and many are to go, those look again after a pause, unless their own
-//! turn comes before: 20 µs for each pair, 5 minutes at most.
+//! An event wakes other objects only if it changes a field that a claim depends on, and then only objects that may go.
+//! If many objects of a package are alive and many are to go, those that are to go are woken after a pause of 20 µs for
+//! each pair, at most 5 minutes, unless they are looked at earlier.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use crate::api::names::{FileId, ObjectKey};
 use crate::package::claims::Claimant;
 use crate::package::claims::doubts::LOOK_AGAIN;
 
-/// Each who is to go looks at each who lives. So long a pause for each such pair keeps what a crowd costs to a small part of
-/// a core, however often it changes.
+/// Pause for each pair of a live object and an object that is to go, since each of the latter looks at all of the
+/// former. However often the objects change, this limits the cost to a small part of a core.
 const PER_PAIR: Duration = Duration::from_micros(20);
-/// A pause that is shorter isn't made.
+/// A shorter pause is left out.
 const NO_PAUSE: Duration = Duration::from_millis(100);
 
-/// Those who are to look again.
+/// The objects to wake.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Wakes {
-    /// Now.
+    /// Keys to wake at once.
     pub now: Vec<ObjectKey>,
-    /// After a pause, unless they do so before.
+    /// Keys to wake after a pause, unless they are looked at earlier.
     pub later: Vec<(Duration, ObjectKey)>,
 }
 
 impl Wakes {
-    /// All of them.
+    /// All keys, with and without a pause.
     pub fn all(self) -> impl Iterator<Item = ObjectKey> {
         let later = self.later.into_iter().map(|(_, key)| key);
         self.now.into_iter().chain(later)
@@ -37,8 +37,8 @@ impl Wakes {
 }
 
 impl Cache {
-    /// The objects whose decisions may rest on what `platform` is: those that name it, and those whose packages the
-    /// former may claim.
+    /// The objects whose decisions may depend on `platform`: those that name it, and those whose packages these may
+    /// claim.
     pub fn concerned_by(&self, platform: &ObjectKey) -> Wakes {
         let state = self.state.lock();
         let shown = &state.shown;
@@ -61,8 +61,8 @@ impl Cache {
 }
 
 impl ShownObjects {
-    /// The object itself, and those that may go whose package it claims otherwise now than before: a change that a
-    /// claim doesn't depend on is nobody else's business.
+    /// Wakes the object `key`. If its claim has changed, also wakes the objects that may go and that name the claimed
+    /// package. Other changes concern no other object.
     pub(super) fn woken(
         &self,
         key: &ObjectKey,
@@ -83,7 +83,7 @@ impl ShownObjects {
         wakes
     }
 
-    /// Wakes those that may go of all that name `file`, but for some.
+    /// Wakes the objects that name `file` and may go, except those that `but` excludes.
     fn wake_going(&self, file: &FileId, but: impl Fn(&ObjectKey) -> bool, wakes: &mut Wakes) {
         let living = self.living(Some(file)).count();
         let going: Vec<_> = self.going(file).filter(|key| !but(key)).cloned().collect();

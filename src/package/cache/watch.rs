@@ -1,4 +1,4 @@
-//! The one watch of all `VersionPackage`s, which feeds the cache.
+//! The watch of all `VersionPackage`s, which feeds the cache.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::package::cache::packed::Packed;
 use crate::package::cache::{Cache, Changes, Event};
 use crate::sight::{Sight, WatchKind};
 
-/// A quiet watch is made anew after this long; a silent one can't hide changes for longer.
+/// Timeout of the watch request, in seconds. A watch that has silently failed can't hide changes for longer.
 const WATCH_SECONDS: u32 = 50;
 
-/// Watches until cancelled; `restart` makes the watch anew, with a consistent list.
+/// Runs the watch until `cancel`. A signal of `restart` restarts it with a consistent list.
 ///
-/// `changed` is told what each event changed.
+/// `changed` is called with the changes of each event.
 pub async fn run(
     client: Client,
     cache: Arc<Cache>,
@@ -58,7 +58,7 @@ pub async fn run(
     }
 }
 
-/// The event for the cache, in which those that are doubted can't be read.
+/// Converts `event` for the cache. An object that may have lost fields is marked as undecodable.
 fn taken_in(event: watcher::Event<Watched>, sight: &Sight, now: Timestamp) -> Event {
     let judged = |object: Watched, listed| {
         let doubt = sight.doubts(WatchKind::Packages, &object.lineage(), listed);

@@ -1,4 +1,4 @@
-//! What the objects of the cache ask for, and who needs a Platform: what the guard and the Platforms go by.
+//! What the objects in the cache ask for, for the guard; and which objects need a Platform, for the Platforms.
 
 use std::sync::Arc;
 
@@ -13,30 +13,31 @@ use crate::package::cache::packed::{Asks, Packed};
 
 /// What one object asks for.
 pub enum Wish {
-    /// Nothing is to be deleted for it, or another object of its Platform claims its package. Its status may still say
-    /// that a hold of this application and Platform holds it.
+    /// The object asks for no deletion, or another object of its Platform claims its package. `Some` if its status
+    /// still names a hold: the application, the Platform and the id of that hold.
     Nothing(Option<Box<(AppId, ObjectKey, Arc<str>)>>),
-    /// The deletion of a package of this application.
+    /// The object asks for the deletion of a package of this application.
     Deletion {
-        /// Whose package it is.
+        /// Application of the package.
         application: AppId,
-        /// How it's asked for.
+        /// Details of the request.
         asked: Box<Asked>,
     },
-    /// Time, its Platform or that of another object decides that, which a look at it tells.
+    /// Unknown from the cache alone: it depends on the time, on the object's Platform or on the Platform of another
+    /// object. The pass over the object decides.
     Open,
 }
 
 /// Whether an object asks for the deletion of its package.
 pub enum Asking {
-    /// It does.
+    /// The object asks for the deletion.
     Yes(Box<Object>),
-    /// The object of this uid doesn't.
+    /// The object of this uid doesn't ask for it.
     No(Arc<str>),
 }
 
 impl Cache {
-    /// Whether the object of this name asks for a deletion at `now`; `None` where there is none.
+    /// Whether the object `key` asks for a deletion at `now`; `None` if there is no such object.
     pub fn asking(&self, key: &ObjectKey, now: Timestamp) -> Option<Asking> {
         let object = self.state.lock().shown.objects.get(key)?.clone();
         let asks = match object.asks {
@@ -51,14 +52,14 @@ impl Cache {
         })
     }
 
-    /// The uid of an object, and what it asks for.
+    /// Uid of the object `key`, and what it asks for; `None` if there is no such object.
     pub fn wish(&self, key: &ObjectKey) -> Option<(Arc<str>, Wish)> {
         let state = self.state.lock();
         let object = state.shown.objects.get(key)?;
         Some((Arc::clone(&object.uid), state.shown.wish(object)))
     }
 
-    /// All that is asked for or may be, or still says that it's held, by uid.
+    /// All wishes that concern the guard, sorted by uid: deletions, open wishes, and objects whose status names a hold.
     pub fn wishes(&self) -> Vec<(Arc<str>, Wish)> {
         let state = self.state.lock();
         let objects = state.shown.objects.values();
@@ -70,7 +71,7 @@ impl Cache {
         wishes
     }
 
-    /// How many objects of these Platforms were accepted for `application` and have packages that aren't gone.
+    /// Number of objects of `platforms` that were accepted for `application` and whose packages aren't gone.
     pub fn population(&self, application: &AppId, platforms: &[ObjectKey]) -> usize {
         let state = self.state.lock();
         let Some(populations) = state.shown.populations.get(application) else {
@@ -80,7 +81,7 @@ impl Cache {
         counted.sum()
     }
 
-    /// How many accepted objects that have not ended name `platform`, and the first few of them by name.
+    /// Number of accepted objects that name `platform` and have not ended, and the first `few` of their keys in order.
     pub fn users(&self, platform: &ObjectKey, few: usize) -> (usize, Vec<ObjectKey>) {
         let state = self.state.lock();
         let members = state.shown.by_platform.get(platform);
@@ -111,8 +112,8 @@ impl ShownObjects {
             let accepted = other.application.as_ref() == Some(application);
             accepted && other.finalizer && other.decodable
         });
-        // One that retires at a time may have done so, and one of another Platform claims it only
-        // while that has the right credentials.
+        // A claimant with a retirement time may be retired by now, and a claimant of another Platform claims the
+        // package only while that Platform has the right credentials.
         let sure = |other: &Packed| other.retires.is_none() && other.platform == object.platform;
         match claimants.map(sure).max() {
             Some(true) => {
