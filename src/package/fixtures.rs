@@ -1,4 +1,4 @@
-//! Objects for the tests of the pure rooms.
+//! Test fixtures: objects, claims and observations.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(crate) fn app(name: &str) -> AppId {
     name.parse().unwrap()
 }
 
-/// Live, Active, with our finalizer, never accepted.
+/// A live, Active object with our finalizer that was never accepted.
 pub(crate) fn object(name: &str) -> Object {
     let spec = json!({"fileId": "f-1", "platformRef": {"name": "production"}});
     Object {
@@ -82,7 +82,7 @@ pub(crate) fn undecodable(name: &str) -> Object {
     }
 }
 
-/// The claim of another object that nobody can judge.
+/// The unclear claim of another object.
 pub(crate) fn unclear(name: &str) -> Claim {
     let key = ObjectKey::new("fleet", name);
     let doubt = Doubt {
@@ -99,7 +99,7 @@ pub(crate) fn unclear(name: &str) -> Claim {
     }))
 }
 
-/// `object` as the API server sends it.
+/// `object` in the form in which the API server sends it.
 pub(crate) fn watched(object: &Object) -> Watched {
     let spec = match &object.spec {
         Ok(spec) => json!(spec),
@@ -124,7 +124,7 @@ pub(crate) fn watched(object: &Object) -> Watched {
     }
 }
 
-/// `object` with all in favour of what it asks for: usable Platform, no claim, no ticket yet.
+/// An observation of `object` in which nothing stands in the way: a usable Platform, no claim and no ticket yet.
 pub(crate) fn seen(object: Object) -> Observation {
     Observation {
         object: std::sync::Arc::new(object),

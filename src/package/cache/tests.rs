@@ -14,7 +14,7 @@ fn version(name: &str, version: &str) -> Packed {
     fixtures::watched(&object).into()
 }
 
-/// The same, retired.
+/// A retired object of this name and version.
 fn retired(name: &str, version: &str) -> Packed {
     let object = Object {
         resource_version: version.into(),
@@ -111,7 +111,7 @@ fn a_change_that_no_claim_depends_on_wakes_nobody_else_and_every_other_change_do
     ];
     for change in others {
         assert_eq!(others_woken(change), 2);
-        // Both ways, but from one that is to go to another that is.
+        // A change in either direction wakes the others; a change between two states without a claim wakes none.
         assert_eq!(others_woken(&|_| {}), 2);
     }
     assert_eq!(
@@ -122,7 +122,7 @@ fn a_change_that_no_claim_depends_on_wakes_nobody_else_and_every_other_change_do
             .len(),
         3
     );
-    // One of another package moves no claim of this one.
+    // An object of another package doesn't affect this claim.
     let mut elsewhere = version("b", "100");
     elsewhere.file_id = Some("f-2".parse().unwrap());
     assert_eq!(cache.apply(Event::Applied(elsewhere)).wakes.now.len(), 1);
@@ -301,7 +301,7 @@ fn what_another_claims_that_retires_at_a_time_is_told_by_a_look() {
     assert_eq!(wish(&cache), "nothing");
 }
 
-/// How many objects of app-1 count at the Platform of the fixtures.
+/// Population of app-1 at the Platform of the fixtures.
 fn population(cache: &Cache) -> usize {
     let platform = fixtures::accepted("a", "app-1").platform().unwrap();
     cache.population(&fixtures::app("app-1"), &[platform])

@@ -18,7 +18,8 @@ fn claimant(name: &str, accepted: Option<&str>) -> Claimant {
     }
 }
 
-/// A Platform with the credential of the object that is to go, if it is of its application, and a proven one if not.
+/// A Platform of `application`. Its credential equals that of the object that is to go for app-1, and is proven
+/// otherwise.
 fn resolved(application: &str) -> Resolved {
     Resolved {
         logs_in: true,
@@ -46,7 +47,7 @@ fn found(others: &[(Claimant, Belonging)]) -> Found {
     find(&app("app-1"), others, fixtures::now(), of)
 }
 
-/// As the rule is written, in its words.
+/// The rule for claims, written once more in its own words.
 fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
     let now = match belonging {
         Belonging::Resolved(now) => Some(now),
@@ -61,7 +62,7 @@ fn by_the_rule(other: &Claimant, belonging: &Belonging) -> &'static str {
         && now.is_some_and(|now| now.same_endpoint && (now.equal || now.proven && now.logs_in));
     let refused = *belonging == (Belonging::Refused { confirmed: true }) && accepted.is_none();
     let other_proven = now.is_some_and(|now| {
-        // A token handed in proves no application, and a Secret that can't be read names none now.
+        // A token that was handed in proves no application, and a Secret that can't be read names none now.
         now.application != ours && now.proven && now.logs_in && now.current
     });
     let elsewhere = accepted.is_some_and(resolves_to) && other_proven;
@@ -189,7 +190,7 @@ fn of_those_that_platforms_refuse_only_so_many_refusals_are_looked_up_also_befor
         let all = (0..count).map(|n| {
             let mut one = claimant(&format!("f-{n:02}"), None);
             one.key.namespace = format!("n-{:02}", n % namespaces).into();
-            // Without a permit all counts as confirmed; with one it is read of those that come first.
+            // Without a permit every refusal counts as confirmed; with a permit the first [`REFUSALS`] are read.
             let confirmed = confirmed || n < REFUSALS;
             (one, Belonging::Refused { confirmed })
         });
@@ -273,7 +274,7 @@ fn a_persons_word_passes_over_exactly_the_claims_that_it_names_after_two_minutes
         told(claim(&["uid-a"], PATIENCE)),
         ("uid-b".into(), false, Word::None)
     );
-    // What no word is said for is told first.
+    // A claim that no annotation names is reported first.
     assert_eq!(
         told(claim(&["uid-a"], early)),
         ("uid-b".into(), true, Word::None)

@@ -44,7 +44,7 @@ fn after(object: Object, answer: Answer) -> Report {
     )
 }
 
-/// What follows from waiting in the queue at `position`.
+/// Report on waiting in the queue at `position`.
 fn waits(object: Object, position: usize, state: SessionState, told: bool) -> Report {
     let standing = Standing::Waiting {
         purpose: Purpose::Delete,
@@ -65,7 +65,7 @@ fn detail(status: u16, code: &str) -> Detail {
     }
 }
 
-/// What a pass does to the count of failures.
+/// The effect of a pass on the count of failures.
 #[derive(Debug, PartialEq)]
 enum Retry {
     Unchanged,
@@ -519,7 +519,7 @@ fn an_endpoint_that_speaks_of_no_package_of_ours_settles_nothing_until_it_does()
         "it stays where it was"
     );
     assert!(status.deletion.as_ref().unwrap().outcome.is_none());
-    // Asked again, the endpoint would say the same: no call before it has shown one.
+    // The endpoint would give the same answer, so no call is made before it has shown one of our packages.
     let told = Observation {
         object: std::sync::Arc::new(Object {
             status,

@@ -222,7 +222,7 @@ fn row_4_a_wanted_object_is_active_only_where_its_platform_stands() {
             ..seen(object.clone())
         };
         assert_eq!(reason(&decide(&on(&object), now)), Some(expected));
-        // Whatever is said of it meanwhile, its time comes.
+        // The retirement comes in time, whatever the status reports meanwhile.
         let Decision::Rest { until, .. } = decide(&on(&scheduled), now) else {
             panic!("it rests")
         };
@@ -249,7 +249,7 @@ fn row_4_a_wanted_package_that_the_list_lacks_is_missing_until_a_reading_lists_i
         assert_eq!(says(&object, known), Some(Reason::Active));
     }
     assert_eq!(says(&object, Known::Missing), Some(Reason::PackageMissing));
-    // A restart knows of no reading at first: what the last one showed still stands.
+    // After a restart no reading is known, so the result in the status still stands.
     let mut missing = object.clone();
     let verdict = Statement {
         progress: Reason::PackageMissing.phase().progress(),
@@ -262,7 +262,7 @@ fn row_4_a_wanted_package_that_the_list_lacks_is_missing_until_a_reading_lists_i
     for known in [listed(), Known::Off] {
         assert_eq!(says(&missing, known), Some(Reason::Active));
     }
-    // It is retired on time all the same, and its deletion is not in the list's hands.
+    // The object is retired in time, and its deletion doesn't depend on the list.
     let at = fixtures::now() + Duration::from_secs(90);
     missing.spec.as_mut().unwrap().retire_after =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at));

@@ -60,7 +60,7 @@ fn seat() -> Seat {
     }
 }
 
-/// A retired object asks for the turn of its package.
+/// Asks for a permit for the retired object `uid`.
 fn asks(memory: &Memory, uid: &str, seat: &Seat) -> Standing {
     let ticket = Ticket {
         uid: uid.to_owned(),
@@ -229,7 +229,7 @@ fn an_object_that_went_before_a_write_was_answered_is_forgotten_by_the_end_of_it
     memory.wrote(uid, Part::Finalizers, "1", Instant::now());
     forget_gone(&cache, &memory, &guards, &object);
     assert_eq!(memory.state.lock().entries.len(), 1, "it's still there");
-    // The watch tells that it went, and only then its last patch is answered.
+    // The watch shows the removal before the last patch is answered.
     let changes = cache.apply(Event::Deleted(fixtures::watched(&object).into()));
     for gone in &changes.gone {
         memory.forget(gone);

@@ -1,4 +1,4 @@
-//! What is remembered of an answer, in which order, and who leaves the queue by it.
+//! What is remembered of an answer, in which order, and when the object leaves its seat.
 
 use super::*;
 use crate::package::errand::Ending;
@@ -17,7 +17,7 @@ fn ending(report: &Report) -> Option<&Ending> {
     })
 }
 
-/// Where `errand` stands.
+/// Position of `errand` in the report.
 fn place(report: &Report, errand: impl Fn(&Errand) -> bool) -> usize {
     report.errands.iter().position(errand).unwrap()
 }
@@ -47,7 +47,8 @@ fn an_end_that_was_written_down_is_no_news_but_its_line_may_still_be_owed() {
     let effect = Effect::Answered(Answer::Done(200));
     let line = |outcome| audit_record(&seen(going()), outcome, None, now()).map(Box::new);
     let (deleted, retained) = (Outcome::Deleted, Outcome::Retained);
-    // What was written down before, what is owed of it; whether the end is news, and whose line is written.
+    // Outcome audited before and the line still due; whether the end is news, and the outcome of the line that is
+    // written.
     for (audited, owed, news, paid) in [
         (None, None, true, Some(deleted)),
         (Some(retained), line(retained), true, Some(deleted)),

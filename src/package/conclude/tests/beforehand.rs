@@ -1,4 +1,4 @@
-//! What is done before a decision is carried out, and what a chain of objects of one package does.
+//! Errands that come before a decision is carried out, and the passes of several objects of one package.
 
 use super::*;
 use crate::session::{Priority, Ticket};

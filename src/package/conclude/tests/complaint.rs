@@ -1,10 +1,10 @@
-//! An object whose status is refused says so in its conditions, where those can be written.
+//! An object with a refused status reports the refusal in its conditions, if the conditions can be written.
 
 use super::writing::{event, refusal, rests};
 use super::*;
 use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
 
-/// An object that was parked, and whose next status is refused until a second later.
+/// A parked object whose next status is refused for one more second.
 fn refused(now: Now) -> Observation {
     let parked = seen(going());
     let status = rests(&parked, now).status.unwrap();
@@ -16,7 +16,7 @@ fn refused(now: Now) -> Observation {
     }
 }
 
-/// What a pass tells that waits for the status to be writable.
+/// Report of a pass that waits until the status can be written.
 fn waits(seen: &Observation, now: Now) -> Report {
     let until = now.tick + Duration::from_secs(1);
     conclude(seen, &Decision::Await(until), &Effect::Nothing, now, 0.0)
@@ -40,7 +40,7 @@ fn conditions_say_in_the_words_of_the_policy_that_the_status_is_refused_and_all_
         ..seen.object.status.clone()
     };
     assert_eq!(status, before);
-    // It is written once.
+    // The complaint is written once.
     let mut object = going();
     object.status = status;
     let said = Observation {

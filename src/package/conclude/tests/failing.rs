@@ -1,4 +1,4 @@
-//! What failures leave in the status, and what forgets them.
+//! What failures leave in the status, and what clears them.
 
 use super::*;
 use crate::api::version_package::DeletionPolicy;
@@ -13,7 +13,7 @@ fn with(deletion: Deletion) -> Object {
     object
 }
 
-/// What follows from a look-up that failed.
+/// Report on a failed look-up.
 fn look_up(object: Object) -> Report {
     let shown = Effect::Shown(Err(Answer::Unexpected(detail(404, "look-up"))));
     conclude(&seen(object), &Decision::LookUp, &shown, now(), 0.0)
@@ -35,7 +35,7 @@ fn a_look_up_that_fails_leaves_the_error_of_a_call_and_is_none_itself() {
     let kept = deletion(&looked_up);
     assert_eq!(kept.last_error, called.last_error, "its time, too");
 
-    // Before any call it is told, until the first one begins.
+    // Without a call, the status tells the error of the look-up until the first call begins.
     let before = deletion(&look_up(going()));
     assert_eq!(code(&before), Some("look-up"));
     let intent = Effect::Intended("i".to_owned());
@@ -96,7 +96,7 @@ fn a_permit_that_cannot_be_used_is_told_of_when_that_lasts_and_asked_for_ever_mo
         pauses.push(pause.as_secs());
     }
     assert_eq!(pauses, [1, 2, 4, 8, 15, 15]);
-    // Once it is over, the object says again that it waits for its turn.
+    // After the trouble, the object reports again that it waits for its turn.
     let mut said = going();
     said.status = given_back(3).1.status.unwrap();
     assert_eq!(reason(&waits(said, 3, SessionState::Open, false)), "Queued");

@@ -1,4 +1,4 @@
-//! What stands in the status of a grace period that runs anew.
+//! The status during a grace period that runs anew.
 
 use super::*;
 use crate::api::version_package::DeletionPolicy;
@@ -15,7 +15,7 @@ fn later(begun: Now, seconds: u64) -> Now {
     }
 }
 
-/// `object` with a grace period, as a process sees it that read its request then.
+/// Observation of `object` with a grace period and this request.
 fn waiting(object: Object, request: DeletionRequest) -> Observation {
     let mut seen = seen(object);
     seen.request = Some(request);
@@ -48,7 +48,7 @@ fn a_grace_period_that_began_anew_is_stored_so_that_a_restart_does_not_end_it() 
         let stored = status.deletion.as_ref().unwrap().requested_at.clone();
         assert_eq!(stored.unwrap().0, anew.wall);
 
-        // The next process knows of the request what stands there.
+        // The next process reads the request from the status.
         let then = later(begun, 60);
         let next = Object { status, ..object };
         let read = DeletionRequest::read(&next, then).unwrap();

@@ -1,9 +1,9 @@
-//! What a look-up that comes before the guard is answered with, and what follows.
+//! The answers to a look-up that comes before the guard, and their consequences.
 
 use super::*;
 use crate::package::memory::requests::DeletionRequest;
 
-/// A retired record with its permit for the look-up.
+/// A retired object with a permit for its look-up.
 fn record() -> Observation {
     Observation {
         looks_first: true,
@@ -73,7 +73,7 @@ fn what_is_no_answer_of_the_platform_is_asked_again_and_asks_for_nothing_before(
         let report = after(&record(), Err(answer));
         assert!(!report.looked_up() && report.settled().is_none());
         let deletion = report.status.unwrap().deletion.unwrap();
-        // By that a restart knows that the look-up is still to come.
+        // A restarted process knows from the missing time that the look-up is due.
         assert_eq!(deletion.requested_at, None);
         assert!(deletion.last_error.is_some());
     }

@@ -1,4 +1,4 @@
-//! What an object says that waits for its turn again and again.
+//! The status of an object that waits for its turn several times.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn an_object_whose_permits_cannot_be_used_says_so_once_for_as_long_as_that_lasts
         status: first.status.unwrap(),
         ..going()
     };
-    // It waits for its next turn meanwhile, and can't use that either.
+    // The object waits for its next turn, and can't use that permit either.
     let standing = Standing::Waiting {
         purpose: Purpose::Delete,
         position: 3,

@@ -1,11 +1,11 @@
-//! How an object ended that the finalizer of somebody else keeps.
+//! The outcome of an object that stays for the finalizer of another controller.
 
 use super::*;
 use crate::api::names::FINALIZER;
 
 const KEEP: &str = "example.com/keep";
 
-/// An object that is being deleted with these finalizers, and whose status tells what it told before.
+/// A deleted object with these finalizers, and with the status of the report `before`.
 fn kept(finalizers: &[&str], before: Option<&Report>) -> Object {
     let mut object = going();
     object.finalizers = finalizers.iter().map(|&name| name.to_owned()).collect();
@@ -39,7 +39,7 @@ fn it_tells_its_outcome_with_one_event_before_our_finalizer_goes_and_nothing_aft
         assert_eq!(status.deletion.as_ref().unwrap().outcome, Some(outcome));
         assert_eq!(told.event.as_ref().unwrap().reason, outcome.as_str());
 
-        // A restart knows of it from the status.
+        // A restarted process knows the outcome from the status.
         let next = ended(kept(&[KEEP, FINALIZER], Some(&told)), outcome);
         let release = decide::decide(&next, now());
         assert!(matches!(release, Decision::Release { .. }), "{release:?}");
@@ -78,7 +78,7 @@ fn an_outcome_that_could_not_be_told_before_our_finalizer_went_is_told_once_it_c
         assert_eq!(waits, Decision::Await(denied.until));
         assert_eq!(reason(&complains), "StatusRefused");
         assert_eq!(complains.wake, Some(denied.until));
-        // Of what needed no answer of the platform, only the line that was written is known.
+        // For an outcome without an answer of the platform, only the audited outcome is known.
         let written_down = Observation {
             audited: Some(outcome),
             ..seen(kept(&[KEEP], None))
@@ -87,7 +87,7 @@ fn an_outcome_that_could_not_be_told_before_our_finalizer_went_is_told_once_it_c
             let (_, told) = tells(&can_be_told);
             let deletion = told.status.unwrap().deletion.unwrap();
             assert_eq!(deletion.outcome, Some(outcome));
-            // It was told when our finalizer went.
+            // The event was published when our finalizer was removed.
             assert_eq!(told.event, None);
         }
     }

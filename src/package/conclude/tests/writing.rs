@@ -1,4 +1,4 @@
-//! Which status is written, and what follows from how that ended.
+//! Which status is written, and what follows from the result of that write.
 
 use super::*;
 use crate::api::reason::Phase;
@@ -23,7 +23,7 @@ pub(super) fn refusal(count: u32, until: Instant) -> RefusedWrite {
     }
 }
 
-/// What an object says that is told to rest.
+/// Report of an object that rests because it is paused.
 pub(super) fn rests(seen: &Observation, now: Now) -> Report {
     let rest = Decision::Rest {
         reason: Reason::Paused,
@@ -33,7 +33,7 @@ pub(super) fn rests(seen: &Observation, now: Now) -> Report {
     conclude(seen, &rest, &Effect::Nothing, now, 0.0)
 }
 
-/// What follows from a write of the intent that ended so.
+/// What follows from a write of the intent with the result `written`.
 fn intended(seen: &Observation, written: Written, now: Now) -> Report {
     let effect = Effect::Intended("i".to_owned());
     let report = conclude(seen, &Decision::WriteIntent(None), &effect, now, 0.0);
@@ -41,7 +41,7 @@ fn intended(seen: &Observation, written: Written, now: Now) -> Report {
     afterwards(seen, &effect, report, Some(written), (now, 0.0))
 }
 
-/// What follows from an answer that is said, when the write of that ended so.
+/// Report on an answer, and what follows from the write of its status with the result `written`.
 fn answered(seen: &Observation, written: Written, now: Now) -> (Report, Report) {
     let effect = Effect::Answered(Answer::Unexpected(detail(404, "")));
     let report = conclude(seen, &Decision::Send, &effect, now, 0.0);
@@ -124,7 +124,7 @@ fn what_an_earlier_pass_could_not_write_is_said_while_it_is_still_so() {
         ..now
     };
     assert_eq!(says(&failing, &Effect::Nothing, over), None);
-    // A pass that has something to say says that.
+    // A pass that has something to report reports that.
     assert_eq!(reason(&rests(&failing, now)), "Paused");
 }
 
@@ -176,7 +176,7 @@ fn an_event_waits_for_a_status_that_met_a_conflict_and_wakes_at_the_earlier_time
 fn the_first_refusal_of_a_status_is_told_beside_its_event_and_the_others_with_growing_pauses() {
     let now = now();
     for (before, events, pause) in [
-        // At once, so that the conditions say so.
+        // The next pass comes at once, so that the conditions report the refusal.
         (None, vec!["StatusRefused", "Paused"], 0.0),
         (Some(1), vec![], 2.0),
         (Some(2), vec![], 4.0),
@@ -299,7 +299,7 @@ fn writes_that_are_not_taken_are_tried_again_with_growing_pauses() {
                 ..failure(before, phase)
             })
         };
-        // Once nobody can take it for a hiccup, it is told, and the conditions are to say so at once.
+        // From the fifth failure on, the failure is reported, and the next pass comes at once.
         let wake = if before < 4 { until } else { now.tick };
 
         let bare = Observation {
@@ -345,7 +345,7 @@ fn a_status_of_another_phase_than_the_one_that_is_refused_is_no_way_out() {
             }),
             ..seen(going())
         };
-        // It says that the answer was not understood.
+        // The status reports that the answer was unexpected.
         let (_, rest) = answered(&seen, YES, now);
         let wrote = Errand::Wrote(part, Some(now.tick));
         assert!(rest.errands.contains(&wrote), "{:?}", rest.errands);
@@ -397,7 +397,7 @@ fn an_end_that_cannot_be_written_down_is_said_once_and_told_once_and_tried_for_e
     let (said, rest) = pass(&object, 1, Some(YES));
     assert_eq!((said, event(&rest)), (None, vec![]));
     assert!((seconds(&rest, now) - 2.0).abs() < 0.001);
-    // Neither can be written.
+    // Both the audit line and the status can't be written.
     let failed = Some(Written::Failed("no answer".to_owned()));
     let (_, rest) = pass(&going(), 0, failed);
     let not_taken = |errand: &Errand| matches!(errand, Errand::NotTaken(Part::Status, _));

@@ -1,4 +1,4 @@
-//! What no observation whatever may lead to.
+//! Properties that hold for any observation.
 
 use super::*;
 

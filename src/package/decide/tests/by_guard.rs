@@ -57,7 +57,7 @@ fn rows_9_and_10_come_after_the_look_up_of_a_package_that_may_be_long_gone() {
         ..doubted.clone()
     };
     assert_eq!(decide(&look_up, now), Decision::LookUp);
-    // Whatever it has in hand, nothing but that is sent.
+    // Even with another permit, only the look-up is asked for.
     let delete = Observation {
         standing: permitted(Some("i-1".into())),
         ..doubted.clone()
@@ -105,7 +105,7 @@ fn row_9_comes_after_whatever_else_holds_the_object_and_after_its_ways_out() {
 fn row_10_nothing_is_asked_for_before_the_grace_period_has_passed_since_the_request() {
     let now = now();
     let grace = Duration::from_secs(30);
-    // Whatever the API server says of when it was deleted: its clock may be another one.
+    // The deletion timestamp doesn't matter, since the API server's clock may differ.
     for ahead in [-3600, 0, 3600] {
         let mut object = going();
         object.deleted_at = Some(now.wall + SignedDuration::from_secs(ahead));

@@ -1,4 +1,4 @@
-//! What is not seen, and what can't be believed.
+//! Decisions while the cluster is not seen as it is, and while an answer proves nothing.
 
 use super::*;
 use crate::package::memory::requests::DeletionRequest;
@@ -25,7 +25,7 @@ fn while_the_cluster_is_not_seen_as_it_is_nothing_is_sent_and_nothing_handed_ove
         };
         assert!(message.contains(".spec.expect"), "{message}");
     }
-    // The way out needs no sight, and neither does what is over.
+    // `Retain` releases an object without sight, as a finished deletion does.
     let mut retained = hindered(Claim::Nobody);
     let mut object = going();
     object.spec.as_mut().unwrap().deletion_policy = DeletionPolicy::Retain;

@@ -1,4 +1,4 @@
-//! What is said and done where another object may want the package, or the package is of another application.
+//! Decisions while another object may want the package, or while the package belongs to another application.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -41,7 +41,7 @@ fn an_unclear_claim_is_looked_at_again_by_itself_and_at_the_moment_from_which_a_
         ..*unclear.clone()
     }));
     assert_eq!(told(&seen).2, Some(from));
-    // What only reads before a call find is told after some of them, by whoever gives its permit back for them.
+    // A doubt that only the reads before a call can raise makes the object give its permit back.
     let mut doubt = unclear.doubt.clone();
     doubt.why = Why::Unconfirmed;
     seen.claim = Claim::Unclear(Box::new(Unclear { doubt, ..*unclear }));
@@ -60,7 +60,7 @@ fn a_claim_that_is_passed_over_holds_nothing_and_is_named_in_the_audit_line() {
     assert!(line.disregarded.is_empty());
 }
 
-/// What an object of `app-1` says and is pinned to, over a Platform with credentials of `app-2`.
+/// Reason, message and stored application of an object of `app-1`, over a Platform with credentials of `app-2`.
 fn over_another(change: impl FnOnce(&mut Observation)) -> (Reason, String, String) {
     let mut seen = fixtures::seen(fixtures::accepted("a", "app-1"));
     seen.platform = usable("app-2", Mode::Enforce);

@@ -1,4 +1,4 @@
-//! An end that another application told of than that of the Platform.
+//! Outcomes that come from another application than the Platform has now.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -11,7 +11,7 @@ use crate::package::conclude::{Report, conclude};
 use crate::package::effect::Effect;
 use crate::package::errand::Errand;
 
-/// A record of which app-1 said how its deletion ended, over a Platform of app-2.
+/// A retired object with an outcome from app-1, over a Platform of app-2.
 fn record(outcome: Outcome) -> Observation {
     let mut object = fixtures::retired(fixtures::accepted("a", "app-1"));
     object.status.deletion = Some(Deletion {
@@ -98,7 +98,7 @@ fn where_the_application_of_the_platform_can_not_be_known_an_end_stands() {
         assert_eq!(reason(&decide(&seen, now())), Some(Reason::AlreadyGone));
         assert_eq!(releases(&with_deleted(seen)), Outcome::AlreadyGone);
     }
-    // Where it is about to be known, an object that goes waits for that.
+    // A deleted object waits until its unread Platform is known.
     let mut unread = record(Outcome::AlreadyGone);
     unread.platform = PlatformView::Unread;
     assert_eq!(reason(&decide(&unread, now())), Some(Reason::AlreadyGone));
@@ -133,7 +133,7 @@ fn a_person_who_names_the_present_application_has_the_deletion_begin_anew_there(
         assert!(report.errands.contains(&Errand::Reopen));
         assert_eq!(status.application, Some(app("app-2")));
         assert_eq!(status.deletion, None);
-        // The next look rests on that.
+        // The next look starts from that status.
         changed(&mut seen, |o| o.status = status);
         seen.settled = None;
         assert!(matches!(decide(&seen, now()), Decision::Request(_)));
@@ -159,7 +159,7 @@ fn what_an_application_lacks_at_another_endpoint_is_looked_up_at_the_present_one
         seen.settled = None;
         assert!(matches!(decide(&seen, now()), Decision::Request(_)));
     }
-    // A deletion there was one, and so is what the present endpoint told.
+    // `Deleted` stands whatever the endpoint, and so does an answer of the present endpoint.
     let mut deleted = record.clone();
     told_at(&mut deleted, "https://wrong.example");
     deleted.settled = Some(Outcome::Deleted);
@@ -181,7 +181,7 @@ fn an_object_that_has_ended_and_cannot_be_read_says_that_and_not_that_it_wants_i
             panic!("{lost}");
         };
         assert_eq!(reason, expected);
-        // Its end stands.
+        // The outcome stands.
         assert_eq!(releases(&with_deleted(seen)), Outcome::Deleted);
     }
 }

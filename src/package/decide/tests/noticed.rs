@@ -1,4 +1,4 @@
-//! What a look at an object changes, and what the guard hears of it.
+//! What a look at an object changes, and what the guard hears of the object.
 
 use super::*;
 use crate::package::claims::others::Trial;

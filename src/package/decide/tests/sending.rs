@@ -40,7 +40,7 @@ fn rows_12_to_14_take_a_ticket_then_write_the_intent_then_send() {
     let first = Decision::WriteIntent(None);
     assert_eq!(decide(&permit(going(), None), now), first);
     let written = Some("i-1".to_owned());
-    // The write before met a conflict, or was overwritten.
+    // The last write of the intent met a conflict, or was overwritten.
     assert_eq!(
         decide(&permit(going(), written.clone()), now),
         Decision::WriteIntent(Some("i-1".to_owned()))
@@ -70,7 +70,7 @@ fn a_write_that_met_a_conflict_waits_for_the_watch() {
     };
     let until = now.tick + CONFLICT_BOUND;
     assert_eq!(decide(&contested, now), Decision::Await(until));
-    // What the watch doesn't bear out is no conflict.
+    // Without a change in the watch, the conflict was a refusal.
     let later = Now { tick: until, ..now };
     assert_eq!(decide(&contested, later), Decision::EndConflict(conflict));
 }

@@ -1,14 +1,14 @@
-//! The decision table of the docs against the code.
+//! Compares the decision table in the docs with the code.
 
 use super::*;
 use crate::api::version_package::Lifecycle;
 
-/// One row: what is decided where all that is left stands in the way, and what takes this away.
+/// One row: the decision while this row and all later rows apply, and the change that ends this row.
 struct Row {
     number: u8,
-    /// What is said or done.
+    /// Reason or action of the row.
     word: &'static str,
-    /// What the docs say of it.
+    /// Text of the row in the docs.
     documented: &'static str,
     mend: fn(&mut Observation),
 }

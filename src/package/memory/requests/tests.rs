@@ -17,7 +17,7 @@ fn now() -> Now {
     }
 }
 
-/// So much later by the steady clock, while the wall clock was set by `set` seconds on top.
+/// `now`, later by `seconds` on both clocks, with the wall clock set by `set` seconds on top.
 fn later(now: Now, seconds: u64, set: i64) -> Now {
     let passed = Duration::from_secs(seconds);
     Now {
@@ -26,7 +26,7 @@ fn later(now: Now, seconds: u64, set: i64) -> Now {
     }
 }
 
-/// What the status of `object` tells once it was parked with this request.
+/// `object` with the status that was written when it was parked with this request.
 fn parked(mut object: Object, request: DeletionRequest) -> Object {
     object.status.observed_generation = Some(object.generation);
     object.status.deletion = Some(Deletion {
@@ -64,7 +64,7 @@ fn what_is_stored_is_rounded_up_and_the_steady_clock_with_it() {
     let request = DeletionRequest::new(begun);
     assert_eq!(request.at, fixtures::now() + Duration::from_secs(1));
     assert_eq!(request.since, begun.tick + Duration::from_millis(999));
-    // Read again a moment later, it is the same.
+    // A later read gives the same request.
     let mut echo = begun;
     echo.wall += Duration::from_millis(20);
     echo.tick += Duration::from_millis(20);
@@ -89,7 +89,7 @@ fn a_restart_begins_nothing_anew_that_was_stored() {
 fn a_stored_moment_in_the_future_counts_as_now() {
     let begun = now();
     let request = DeletionRequest::new(begun);
-    // The clock of this process is behind that of the one that stored it.
+    // The clock of this process is behind the clock of the process that stored the time.
     let here = later(begun, 5, -60);
     let read = DeletionRequest::read(&parked(going(), request), here).unwrap();
     assert_eq!((read.at, read.since), (here.wall, here.tick));
@@ -101,7 +101,8 @@ fn a_standby_goes_by_its_own_clock_from_when_the_leader_tells_of_the_request() {
     let standby = Requests::default();
     let seen = standby.see(&going(), begun);
     assert_eq!(seen.unwrap().since, begun.tick);
-    // The leader's clock is far behind, and so is what it stored, the moment that it saw the request or much later.
+    // The leader's clock is 10 minutes behind, and so is the stored time. The leader saw the request soon, or a day
+    // later.
     for seconds in [1, 86_400] {
         let told = later(begun, seconds, 0);
         let leader = DeletionRequest::new(later(begun, seconds, -600));
@@ -166,7 +167,7 @@ fn who_was_deleted_while_retired_and_is_set_active_asks_since_the_deletion_whoev
     let object = accepted("a", "app-1");
     let both = parked(retired(object.clone()), DeletionRequest::new(begun));
     let then = later(begun, 90, 0);
-    // This process starts after both.
+    // This process starts after the retirement and the deletion.
     let requests = Requests::default();
     let deleted = |object| Object {
         deleted_at: Some(then.wall),
@@ -212,7 +213,7 @@ fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begi
     let (begun, object) = (now(), retired(accepted("a", "app-1")));
     let stored = parked(object, DeletionRequest::new(begun));
     let then = later(begun, 25, 0);
-    // Set Active and Retired again, it is two generations further, and one more where it was deleted since.
+    // Setting the object Active and Retired again takes two generations, and its deletion takes one more.
     let edited = Object {
         generation: stored.generation + 2,
         ..stored.clone()
@@ -222,7 +223,7 @@ fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begi
             DeletionRequest::read(&anew, then),
             Some(DeletionRequest::new(then))
         );
-        // A process that saw each edit knows better; one whose watch was cut doesn't.
+        // A process that saw each edit keeps the request; a process that missed an edit doesn't.
         for (between, expected) in [(true, begun), (false, then)] {
             let requests = Requests::default();
             requests.see(&stored, begun);
@@ -239,7 +240,7 @@ fn a_retirement_that_was_called_off_and_asked_for_anew_while_no_process_ran_begi
             );
         }
     }
-    // Its deletion alone is no other request.
+    // The deletion alone starts no other request.
     let gone = deleted(stored);
     assert_eq!(
         DeletionRequest::read(&gone, then),

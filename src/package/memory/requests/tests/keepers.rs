@@ -1,4 +1,4 @@
-//! A request begins anew when an object ends that kept the package.
+//! A request begins anew when a keeper of the package ends.
 
 use crate::package::claims::Claimant;
 use crate::package::memory::requests::tests::look_ups::says;
@@ -16,7 +16,7 @@ fn keeper(retires: Option<Timestamp>) -> Claimant {
     }
 }
 
-/// One look at `object`, next to `living`, of which each one keeps the package where `keeps`; its request afterwards.
+/// Looks at `object` beside `living`, which all keep the package if `keeps`. Returns the request afterwards.
 fn look(
     requests: &Requests,
     object: &Object,
@@ -76,7 +76,7 @@ fn an_object_that_lives_and_turns_out_to_want_another_package_begins_nothing_ane
     let then = later(begun, 100, 0);
     let request = look(&requests, &object, then, (&other, false));
     assert_eq!(request, DeletionRequest::new(begun));
-    // And none that ends later does, since it kept nothing.
+    // The end of an object that kept nothing doesn't matter either.
     let request = look(&requests, &object, later(begun, 200, 0), (&[], false));
     assert_eq!(request, DeletionRequest::new(begun));
 }
@@ -98,7 +98,7 @@ fn what_another_process_saw_kept_is_asked_for_anew_where_nobody_keeps_it_now() {
             (vec![keeper(None)], request),
         ] {
             let requests = Requests::default();
-            // A standby has seen it before.
+            // A standby has seen the request before.
             requests.see(&object, then);
             assert_eq!(look(&requests, &object, then, (&living, true)), expected);
         }
@@ -138,7 +138,7 @@ fn where_a_keeper_may_have_been_hidden_the_grace_period_alone_runs_anew_from_the
     for object in BEFORE_A_CLAIM.map(said).into_iter().chain([hindered]) {
         let object = parked(object, request);
         let requests = Requests::default();
-        // A standby has seen it before.
+        // A standby has seen the request before.
         requests.see(&object, begun);
         let kept = [keeper(None)];
         assert_eq!(look(&requests, &object, start, (&kept, true)), request);
@@ -150,7 +150,7 @@ fn where_a_keeper_may_have_been_hidden_the_grace_period_alone_runs_anew_from_the
         assert_eq!(requests.peek(&object, start, false, beside).grace, None);
 
         let requests = Requests::default();
-        // The guard counts it as it did.
+        // The request itself, which the guard counts, stays as it was.
         assert_eq!(look(&requests, &object, start, (&[], true)), request);
         let peek = |now| requests.peek(&object, now, false, Others::default());
         assert_eq!(peek(then).grace, Some(start.tick), "it stands");
@@ -164,7 +164,7 @@ fn what_another_process_saw_kept_is_asked_for_anew_once_nobody_keeps_it_whoever_
     let request = DeletionRequest::new(begun);
     let object = says(retired(accepted("a", "app-1")), Reason::StillClaimed);
     let requests = Requests::default();
-    // After a start it isn't known yet whose this one is.
+    // After a start, the application of the other object is unknown at first.
     let other = [keeper(None)];
     let first = look(
         &requests,

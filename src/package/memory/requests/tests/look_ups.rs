@@ -1,10 +1,10 @@
-//! Which packages are looked up before the guard hears that they are to be deleted.
+//! Which packages are looked up before the guard hears of their deletion.
 
 use crate::api::condition::{self, Statement};
 use crate::api::reason::Reason;
 use crate::package::memory::requests::tests::*;
 
-/// What the status of `object` says of its present generation.
+/// `object` with a status of its present generation that has this reason.
 pub(super) fn says(mut object: Object, reason: Reason) -> Object {
     let verdict = Statement {
         progress: reason.phase().progress(),
@@ -18,7 +18,7 @@ pub(super) fn says(mut object: Object, reason: Reason) -> Object {
     object
 }
 
-/// The same once its spec was edited.
+/// `object` after an edit of its spec.
 fn edited(object: Object) -> Object {
     Object {
         generation: object.generation + 1,
@@ -32,7 +32,7 @@ fn looks_first(object: &Object) -> bool {
     requests.looks_first(&object.uid)
 }
 
-/// A look finds that the package of `object` may be gone.
+/// Notes that a look found the package of `object` possibly gone.
 fn doubt(requests: &Requests, object: &Object) {
     let found = Noted {
         doubted: true,
@@ -57,7 +57,7 @@ fn held() -> Deletion {
 fn a_retired_object_that_was_never_wanted_or_lacks_its_package_is_looked_up_first() {
     let unseen = retired(fixtures::object("a"));
     let missing = retired(edited(says(accepted("a", "app-1"), Reason::PackageMissing)));
-    // What a restart finds of an object of which nothing but a look-up was to come.
+    // The status that was written while the look-up was due.
     let to_come = says(retired(accepted("a", "app-1")), Reason::Queued);
     for object in [unseen, missing, to_come] {
         assert!(looks_first(&object));
@@ -76,7 +76,7 @@ fn a_retired_object_that_was_never_wanted_or_lacks_its_package_is_looked_up_firs
 fn a_retired_object_that_was_wanted_or_is_asked_for_already_is_not() {
     let wanted = says(accepted("a", "app-1"), Reason::Active);
     assert!(!looks_first(&retired(edited(wanted))));
-    // Its time has come, without an edit.
+    // The retirement came by time, without an edit.
     let scheduled = says(accepted("a", "app-1"), Reason::Scheduled);
     assert!(!looks_first(&retired(scheduled)));
     let troubled = says(accepted("a", "app-1"), Reason::CredentialsMissing);
@@ -107,7 +107,7 @@ fn what_a_look_up_shows_is_asked_for_from_then_on_and_is_not_looked_up_again() {
         requests.see(&object, last),
         Some(DeletionRequest::new(then))
     );
-    // Nor after a restart, once its status tells since when it is asked for.
+    // The same holds after a restart, once the status stores the time of the request.
     let accepted = retired(accepted("a", "app-1"));
     let waits = says(accepted, Reason::GracePeriod);
     assert!(!looks_first(&parked(waits, DeletionRequest::new(then))));
