@@ -272,7 +272,7 @@ pub fn find<'a>(
     found
 }
 
-/// The rule for one object.
+/// Judges the claim of one object.
 fn judge(application: &AppId, other: &Claimant, belonging: &Belonging) -> Verdict {
     let unclear = Verdict::Unclear;
     match (&other.application, belonging) {

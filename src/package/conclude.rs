@@ -123,7 +123,7 @@ fn meaning(
     };
     match (decision, effect) {
         (Decision::Confirm, Effect::Shown(shown)) => confirmed(seen, shown.as_deref(), now, chance),
-        // A failed write is retried with its own backoff: see [`afterwards`].
+        // A failed write is retried with its own backoff: see `afterwards`.
         (_, Effect::Failed(_) | Effect::Unaudited(_)) => Report::nothing(),
         // A look-up that answers `Done` brought no package and proves nothing.
         (_, Effect::Taken | Effect::NotSent | Effect::Shown(Err(Answer::Done(_)))) => {

@@ -30,15 +30,15 @@ pub enum Errand {
     See(Noted),
     /// Reads the object's Platform by a GET, for the pass that sends the call.
     ReadAhead,
-    /// Asks the guard for room on record.
+    /// Asks the guard for a reservation: the deletion has its permit, and the Platform's status has no room for it yet.
     WantRoom,
     /// Brings the next probe of a failing platform forward, because a person asked for a try.
     TrySoon,
     /// Restarts the watch, because it is blind.
     RestartWatch,
-    /// Tells that the package exists. `Some` is the endpoint at which the object was accepted, if the package was found
-    /// at another endpoint. The first package of ours that the platform shows wakes the objects that could not trust
-    /// its answers before.
+    /// Tells the inventory that the package exists. `Some` is the endpoint at which the object was accepted, if the
+    /// package was found at another endpoint. If that is news, the objects of the application are woken: some of them
+    /// may not have trusted the platform's answers before.
     Exists(Option<Endpoint>),
     /// Tells the inventory that the platform deleted the package: the next reading must not find it.
     Deleted(Now),

@@ -39,7 +39,7 @@ pub struct Reach<'a> {
     pub cache: &'a Cache,
     /// Directory of all Platforms, to read them and to try their credentials.
     pub directory: &'a Arc<Directory>,
-    /// Guards, to ask for room on record.
+    /// Guards, to ask for a reservation.
     pub guards: &'a Guards,
     /// Inventory: the packages that the platforms list.
     pub inventory: &'a Inventory,
@@ -199,8 +199,8 @@ fn restart_watch(reach: &Reach<'_>) {
     }
 }
 
-/// Tells the inventory that a package exists. If the package is the first one of ours that the platform has shown, the
-/// objects of all Platforms of the application are woken.
+/// Tells the inventory that a package exists. If that is news, wakes the objects of all Platforms of the application:
+/// some of them may not have trusted the platform's answers before.
 fn exists(reach: &Reach<'_>, usable: Option<&Usable>, elsewhere: Option<Endpoint>) {
     let Some(usable) = usable else { return };
     let (session, own) = (&*usable.session, !usable.logs_in);

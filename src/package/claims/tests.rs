@@ -190,7 +190,7 @@ fn of_those_that_platforms_refuse_only_so_many_refusals_are_looked_up_also_befor
         let all = (0..count).map(|n| {
             let mut one = claimant(&format!("f-{n:02}"), None);
             one.key.namespace = format!("n-{:02}", n % namespaces).into();
-            // Without a permit every refusal counts as confirmed; with a permit the first [`REFUSALS`] are read.
+            // Without a permit every refusal counts as confirmed; with a permit the first `REFUSALS` are read.
             let confirmed = confirmed || n < REFUSALS;
             (one, Belonging::Refused { confirmed })
         });

@@ -25,7 +25,7 @@ pub fn beforehand(seen: &Observation, decision: &Decision, now: Now) -> Vec<Erra
     errands
 }
 
-/// Whether the object has a permit for its DELETE and waits only for the guard's record.
+/// Whether the object has a permit for its DELETE and waits only for the guard's reservation.
 fn waits_for_room(seen: &Observation) -> bool {
     let turn = matches!(
         seen.standing,

@@ -101,7 +101,7 @@ pub(super) fn next_status(
     }
 }
 
-/// Endpoint at which the application was last reached. The stored endpoint stays while a new endpoint has not shown
+/// Endpoint for the status: the Platform's endpoint, or the stored one as long as the Platform's endpoint has not shown
 /// that it serves the same packages.
 fn endpoint(seen: &Observation, application: Option<&AppId>) -> Option<Endpoint> {
     let present = &seen.object.status;

@@ -21,7 +21,7 @@ use crate::writes::CONFLICT_BOUND;
 type Row = fn(&Observation, Now) -> Option<Decision>;
 
 /// The rows with their numbers in the docs. Rows without a number depend on what this process sees or has written
-/// itself. Rows 11 to 14 follow after the table, in [`call`].
+/// itself. Rows 11 to 14 follow after the table, in `call`.
 pub(super) const ROWS: [(Option<u8>, Row); 13] = [
     (None, own_write_on_its_way),
     (Some(1), finalizer_missing),

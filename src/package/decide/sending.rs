@@ -53,7 +53,7 @@ fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
     if seen.blind {
         return Decision::RestartWatch;
     }
-    // The guard's record that counts this deletion is being written, and its write wakes the object.
+    // The reservation that covers this deletion is being written, and its write wakes the object.
     if seen.guard == Judgement::Free(OnRecord::Awaited) {
         return Decision::Await(now.tick + ECHO_BOUND);
     }

@@ -101,7 +101,7 @@ impl Slow {
         })
     }
 
-    /// Takes a place for a write that began at `begun` and has turned out slow. Beyond [`WITH_FIRST`] writes, the place
+    /// Takes a place for a write that began at `begun` and has turned out slow. Beyond `WITH_FIRST` writes, the place
     /// doesn't count.
     pub(in crate::package) fn turned_out(
         self: &Arc<Self>,
