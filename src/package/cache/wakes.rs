@@ -1,4 +1,4 @@
-//! Which objects a change wakes, and how soon. The more objects share a package, the longer is the pause.
+//! Which objects a change wakes, and how soon. The more objects share a package, the longer the pause is.
 //!
 //! An event wakes other objects only if it changes a field that a claim depends on, and then only objects that may go.
 //! If many objects of a package are alive and many are to go, those that are to go are woken after a pause of 20 µs for

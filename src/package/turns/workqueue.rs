@@ -84,7 +84,8 @@ impl Workqueue {
         }
     }
 
-    /// Adds `key`. A key that is queued already is not added twice.
+    /// Adds `key` to the line of single keys. A key that is in this line is not added twice, and a running key is added
+    /// after its run.
     pub fn add(&self, key: ObjectKey) {
         self.state.lock().add(Reason::Itself, key, Instant::now());
         self.changed.notify_one();
@@ -120,7 +121,7 @@ impl Workqueue {
         self.changed.notify_one();
     }
 
-    /// Adds all keys that a change concerns.
+    /// Adds all keys that a change concerns: some to the bulk line, the others with a delay.
     pub fn add_wakes(&self, wakes: Wakes) {
         self.add_all(wakes.now);
         self.add_later(wakes.later);
