@@ -258,7 +258,7 @@ fn known(
     if gone.is_some_and(|gone| !sources.inventory.lists_since(session, file, gone)) {
         return Known::Gone;
     }
-    // Only an object whose credential is proven is told what the list says; another object may belong to a stranger.
+    // Only an object with a proven credential learns what the list says; another object may belong to a stranger.
     if !usable.proof().is_proven() {
         return Known::Unread;
     }

@@ -46,7 +46,7 @@ pub(in crate::package) struct Weighed {
 }
 
 impl Weighed {
-    /// The result for a package without other objects.
+    /// The result if no claims were looked for.
     pub(in crate::package) fn nobody() -> Self {
         Self {
             claim: Claim::Nobody,
@@ -65,7 +65,7 @@ impl Weighed {
     }
 }
 
-/// Which doubts and refusals GETs have confirmed, for a pass that is about to use its permit.
+/// The Platforms for which GETs have confirmed what speaks against a claim, before a permit is used.
 pub(in crate::package) struct Confirmed {
     ties: BTreeSet<Tie>,
     /// Start of the earliest of these GETs.

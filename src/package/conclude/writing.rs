@@ -20,7 +20,7 @@ use crate::package::memory::own_write::{Conflict, FAILURES_BORNE, Part, RefusedW
 use crate::telemetry::events::Note;
 use crate::writes::CONFLICT_BOUND;
 
-/// Number of consecutive conflicts after which a pass still keeps its permit.
+/// Number of consecutive conflicts that don't cost the permit.
 const CONFLICTS_BORNE: u32 = 3;
 /// Pause after the API server answered that the object doesn't exist. Usually the watch shows the removal earlier.
 const GONE_PAUSE: Duration = Duration::from_secs(30);
