@@ -135,7 +135,7 @@ impl Memory {
             .collect()
     }
 
-    /// Forgets the outcome and the audit record of `uid`: its deletion begins anew.
+    /// Forgets the outcome of `uid`, and that the outcome was audited: its deletion begins anew.
     pub fn reopen(&self, uid: &str) {
         self.requests.forget(uid);
         if let Some(entry) = self.state.lock().entries.get_mut(uid) {
