@@ -1,4 +1,4 @@
-//! The `Platform`s that share one session, and what they agree on.
+//! The `Platform`s that share one session, and the settings they agree on.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,41 +10,42 @@ use super::{Credential, Member};
 use crate::api::names::ObjectKey;
 use crate::remote::client::Connection;
 
-/// The members of one session, by the lanes of their credentials.
+/// The members of one session, grouped by the lanes of their credentials.
 #[derive(Default)]
 pub(super) struct Members {
-    /// Each with its lane, and the change that brought it what it has.
+    /// Each member with its lane and the number of the change that gave it its present credential.
     all: BTreeMap<ObjectKey, (LaneId, u64, Member)>,
-    /// The credential of each lane, also of one without members that is remembered.
+    /// The credential of each lane, with remembered lanes that have no members.
     lanes: BTreeMap<LaneId, Credential>,
     changes: u64,
     last: u64,
 }
 
-/// What came of a Platform's joining.
+/// The result of a Platform's joining a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Joined {
     pub(super) lane: LaneId,
-    /// A lane that has lost its last member by that.
+    /// The lane that has lost its last member because of the join.
     pub(super) left: Option<LaneId>,
-    /// Whether it makes trying again worthwhile: its way to the platform is another one.
+    /// Whether calls are worth another try, because the member's connection changed.
     pub(super) worth_trying: bool,
     /// Whether a person asks for a try.
     pub(super) asks: bool,
 }
 
 impl Members {
-    /// Whether there is none.
+    /// Whether the session has no members.
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// The names of those in a lane, in order.
+    /// Returns the Platforms of a lane, in the order of their keys.
     pub(super) fn platforms(&self, lane: LaneId) -> Vec<ObjectKey> {
         self.of(lane).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Adds `platform`, or takes what it brings now. The lane of its only user follows a credential that changes.
+    /// Adds `platform`, or updates its settings. If `platform` is the only member of its lane and changes its
+    /// credential, it keeps that lane.
     pub(super) fn join(&mut self, platform: &ObjectKey, member: Member) -> Joined {
         let known = self.all.get(platform);
         let handled = known.map_or(&member.handled, |(_, _, old)| &old.requested_at);
@@ -83,34 +84,34 @@ impl Members {
         }
     }
 
-    /// Takes `platform` out; the lane it was in, and whether it was the last one there.
+    /// Removes `platform`. Returns its lane, and whether `platform` was the lane's last member.
     pub(super) fn leave(&mut self, platform: &ObjectKey) -> Option<(LaneId, bool)> {
         let (lane, _, _) = self.all.remove(platform)?;
         Some((lane, self.of(lane).next().is_none()))
     }
 
-    /// Forgets all lanes but these.
+    /// Forgets the credentials of all lanes that aren't in `lanes`.
     pub(super) fn retain(&mut self, lanes: &BTreeSet<LaneId>) {
         self.lanes.retain(|lane, _| lanes.contains(lane));
     }
 
-    /// The lane that `platform` is in.
+    /// Returns the lane of `platform`.
     pub(super) fn lane_of(&self, platform: &ObjectKey) -> Option<LaneId> {
         self.all.get(platform).map(|(lane, _, _)| *lane)
     }
 
-    /// Whether `credential` is the one of the lane.
+    /// Whether the lane has `credential`.
     pub(super) fn is_credential(&self, lane: LaneId, credential: &Credential) -> bool {
         let known = self.lanes.get(&lane);
         known.is_some_and(|known| same_credential(known, credential))
     }
 
-    /// Those lanes that somebody is in.
+    /// Returns the lanes that have members.
     pub(super) fn used(&self) -> BTreeSet<LaneId> {
         self.all.values().map(|(lane, _, _)| *lane).collect()
     }
 
-    /// The lowest limit and the longest window of a lane's members, and their credential.
+    /// Returns the lowest limit and the longest window of a lane's members, with the lane's credential.
     pub(super) fn terms(&self, lane: LaneId) -> Option<Terms> {
         let members = || self.of(lane).map(|(_, (_, member))| member);
         Some(Terms {
@@ -120,8 +121,8 @@ impl Members {
         })
     }
 
-    /// The connection that the logins of a lane go over: of the member whose credential changed last, among those whose
-    /// TLS settings have not just failed; where all have, the one that failed first.
+    /// Returns the connection for the logins of a lane. Members whose TLS settings have not just failed come first, and
+    /// of those the member whose credential changed last; if all have failed, the one that failed first is chosen.
     pub(super) fn connection(&self, lane: LaneId) -> Option<Arc<Connection>> {
         let members = self.of(lane).map(|(_, (since, member))| {
             let failed = member.connection.broken().map(|broken| broken.at);
@@ -249,7 +250,7 @@ mod tests {
             member.connection.set_broken();
             tokio::time::advance(second).await;
         }
-        // All have: what failed first may have been mended on the other side.
+        // All connections have failed: the cause of the first failure may have been fixed meanwhile.
         assert!(goes_over(&c));
         c.connection.set_broken();
         assert!(goes_over(&b));

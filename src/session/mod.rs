@@ -1,12 +1,12 @@
-//! One application: its call budget, its queues, its tokens, and who gets the next call.
+//! The session of one application: its call budget, its queues, its tokens and its order of calls.
 //!
-//! The budget is the application's and counts every call. Everything else belongs to a credential: equal ones share a
-//! lane (queue, token, health), and a call for an object goes out only under a token that its own credential obtained.
-//! Different TLS settings are different connections under one budget.
+//! The budget belongs to the application and counts every call. Everything else belongs to a credential: Platforms with
+//! equal credentials share a lane (queue, token, health), and a call for an object goes out only under a token that the
+//! object's own credential obtained. Members with different TLS settings use different connections under one budget.
 //!
-//! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its
-//! turn has come. Nobody sleeps inside a reconcile. What nobody waits for, the pages of an inventory,
-//! goes while the queue is empty.
+//! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its turn has come. No
+//! reconcile sleeps while it waits. Spare calls (the pages of an inventory), for which no object waits, go only while
+//! the queue is empty.
 //!
 //! ```text
 //! request, delete, ... -> core (budget, queue, token, health, notice: no I/O) -> step -> dispatcher
@@ -54,172 +54,176 @@ use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::clock::Clock;
 use crate::remote::client::Connection;
 
-/// What names a session: two `Platform`s with the same pair share one.
+/// The key of a session: two `Platform`s with the same endpoint and application share one session.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey {
-    /// Where the platform is.
+    /// The address of the platform.
     pub endpoint: Endpoint,
-    /// Whose quota and token it is.
+    /// The application whose quota and token the session uses.
     pub app_id: AppId,
 }
 
-/// What one `Platform` brings to its session.
+/// The settings that one `Platform` brings to its session.
 #[derive(Clone)]
 pub struct Member {
-    /// Calls in one window; the lowest of all members counts.
+    /// The number of calls allowed in one window; the lowest value of all members applies.
     pub calls: usize,
-    /// The window; the longest of all members counts.
+    /// The length of the quota's window; the longest window of all members applies.
     pub window: Duration,
-    /// How a token is got; a login wins over a token handed in.
+    /// The source of the token; a login takes precedence over a token that was handed in.
     pub credential: Credential,
-    /// The connection that this member's settings make.
+    /// The connection built from this member's TLS settings.
     pub connection: Arc<Connection>,
-    /// The value of its `iodm.dev/requested-at`: another one asks for a try now.
+    /// The value of the annotation `iodm.dev/requested-at`; a changed value asks for a try now.
     pub requested_at: Option<String>,
-    /// The value that was acted on before it joined, by its status.
+    /// The last value of that annotation which was acted on before the member joined, read from the Platform's status.
     pub handled: Option<String>,
 }
 
-/// Where the dispatcher sends the objects whose turn has come.
+/// The channel on which the dispatcher sends the objects whose turn has come.
 pub type Wake = mpsc::UnboundedSender<ObjectKey>;
 
-/// What the operator holds for one application, as one credential sees it: whoever brings an equal one has the same.
+/// The session of one application as one credential sees it. Platforms with equal credentials share the same view.
 pub struct Session {
     lane: LaneId,
     shared: Arc<Shared>,
 }
 
-/// Everything the operator holds for one application.
+/// The state of one application that all views of its session share.
 struct Shared {
     key: SessionKey,
     inner: Mutex<Inner>,
-    /// Tells the dispatcher to look again.
+    /// Wakes the dispatcher to check the state again.
     changed: Arc<Notify>,
     wake: Wake,
-    /// Told when a call waits for nothing but a record that allows for it.
+    /// Notified when a call waits only for a record whose reservation allows for it.
     scarce: Arc<Notify>,
-    /// Told when whoever waits in [`Session::list`] should try again.
+    /// Notified when waiting calls of [`Session::list`] should try again.
     spare: Notify,
-    /// Told when something was learned of a credential.
+    /// Notified when a session has learned something about a credential.
     learned: Arc<Notify>,
-    /// One moment by both clocks.
+    /// One moment by the wall clock and by the steady clock, for conversions between the two.
     anchor: (Timestamp, Instant),
     clock: Clock,
-    /// Holds a token for each call under way.
+    /// Holds a tracker token for each in-flight call.
     calls: TaskTracker,
 }
 
-/// What the lock of a session guards; it's never held over an await.
+/// The state that the lock of a session guards; the lock is never held over an await.
 struct Inner {
     core: Core,
     members: Members,
 }
 
 impl Session {
-    /// What names this session.
+    /// Returns the key of this session.
     pub fn key(&self) -> &SessionKey {
         &self.shared.key
     }
 
-    /// Asks for a permit for a call for `package` and tells where that leaves the object; a second ask changes nothing,
-    /// unless its priority or time differs: then the ticket moves to its new place. One for another purpose
-    /// takes the place, or the permit, of the one before.
+    /// Asks for a permit for a call for `package` and returns the standing of the object. A second request changes
+    /// nothing, unless its priority or time differs: then the ticket moves to its new place. A request for another
+    /// purpose replaces the earlier ticket or permit.
     ///
-    /// Of several objects that ask for one package only the first has a ticket, with the most urgent of their priorities.
+    /// Of several objects that ask for one package, only the first has a ticket, with the most urgent of their
+    /// priorities.
     ///
-    /// With a free budget, a live token and nobody waiting, the answer is a permit at once.
+    /// The object gets a permit at once if the budget is free, the token is live and no object waits.
     pub fn request(&self, ticket: Ticket, package: &PackageKey) -> Standing {
         self.change(|core, now| core.request_turn(self.lane, ticket, package, now))
     }
 
-    /// What is known of the credential that calls go out under here.
+    /// Returns what is known about the credential of this view.
     pub fn proof(&self) -> Proof {
         self.shared.proof(self.lock().core.learned(self.lane))
     }
 
-    /// Whether the platform has accepted the credential, and that proves whose application it is: only a login does. What
-    /// Platforms of other credentials want, and what they are told, rests on that.
+    /// Whether the platform has accepted the credential and the credential proves that it belongs to the application;
+    /// only a login proves that. The decision whether Platforms of other credentials are heard and informed rests on
+    /// this.
     pub fn speaks_for_application(&self) -> bool {
         self.lock().core.speaks_for_application(self.lane)
     }
 
-    /// Somebody waits to know whether the platform accepts the credential. It is tried once, when its turn among all
-    /// such has come: at most one a minute in one session, the longest awaited first, and before them those that were not
-    /// tried yet and go `first`. One that is proven isn't tried, and one that was refused not before an hour is over.
+    /// Records that a caller waits to know whether the platform accepts the credential. The credential is tried once,
+    /// when its turn comes: a session tries at most one such credential a minute, untried credentials with `first`
+    /// before the others, and then the longest awaited first. A proven credential isn't tried, and a refused credential
+    /// isn't tried before an hour has passed.
     pub fn try_credential(&self, first: bool) {
         self.change(|core, now| core.try_credential(self.lane, first, now));
     }
 
-    /// Whether a try of the credential has ended, whatever it found out.
+    /// Whether a try of the credential has ended, with any result.
     pub fn was_tried(&self) -> bool {
         self.lock().core.was_tried(self.lane)
     }
 
-    /// The same, or a try of it is under way.
+    /// Whether a try of the credential has ended or is under way.
     pub fn try_has_begun(&self) -> bool {
         self.lock().core.try_has_begun(self.lane)
     }
 
-    /// Under this credential a package was shown that an object of its Platforms names; whether that is news.
+    /// Records that the platform has shown, under this credential, a package that an object of its Platforms names.
+    /// Returns whether that was not known before.
     pub fn shows_ours(&self) -> bool {
         self.lock().core.shows_ours(self.lane)
     }
 
-    /// Whether a package was shown under this credential that an object of its Platforms names.
+    /// Whether the platform has shown, under this credential, a package that an object of its Platforms names.
     pub fn has_shown_ours(&self) -> bool {
         self.lock().core.has_shown_ours(self.lane)
     }
 
-    /// Whether this is the credential that calls go out under here.
+    /// Whether `credential` is the credential of this view.
     pub fn is_under(&self, credential: &Credential) -> bool {
         self.lock().members.is_credential(self.lane, credential)
     }
 
-    /// How long a call counts after its answer.
+    /// Returns how long a call counts against the budget after its answer.
     pub fn window(&self) -> Duration {
         self.lock().core.window()
     }
 
-    /// A person asks for a try: where nothing but a probe goes, the next one goes now, or 5 s after the last.
+    /// Tries sooner at a person's request: where only probes go, the next probe goes now, or 5 s after the last one.
     pub fn try_soon(&self) {
         self.change(|core, now| core.try_soon(self.lane, now));
     }
 
-    /// Where the object stands that asked for a call for `package`.
+    /// Returns the standing of the object `uid` that asked for a call for `package`.
     pub fn standing(&self, uid: &str, package: &PackageKey) -> Standing {
         let now = Instant::now();
         self.lock().core.stands(self.lane, uid, package, now)
     }
 
-    /// The uids of the objects that wait behind `uid` for a call for `package`.
+    /// Returns the uids of the objects that wait behind `uid` for a call for `package`.
     pub fn behind(&self, uid: &str, package: &PackageKey) -> Vec<String> {
         self.lock().core.behind(self.lane, uid, package)
     }
 
-    /// The call of `uid` for `package` has settled the deletion for all that wait behind it. Returns them: they wait no
-    /// longer.
+    /// Ends the wait of all objects behind `uid`, because its call for `package` has settled the deletion for them too.
+    /// Returns those objects.
     pub fn serve(&self, uid: &str, package: &PackageKey) -> Vec<Follower> {
         self.lock().core.serve(self.lane, uid, package)
     }
 
-    /// Gives the turn for `package` back, with a ticket or a permit that was not used; or the place behind another object.
-    /// Returns the objects that waited behind `uid`, to be woken: one of them asks for the turn next.
+    /// Gives up the object's ticket, unused permit or place behind another object for `package`. Returns the objects
+    /// that waited behind `uid`; the caller wakes them, and one of them asks for the turn next.
     pub fn withdraw(&self, uid: &str, package: &PackageKey) -> Vec<ObjectKey> {
         self.change(|core, _| core.leave(self.lane, uid, package))
     }
 
-    /// Remembers the intent written for the permit that the object holds.
+    /// Stores the intent that was written for the object's permit.
     pub fn intend(&self, uid: &str, intent: String) {
         self.lock().core.intend(self.lane, uid, intent);
     }
 
-    /// A look at the whole.
+    /// Returns a snapshot of the session as this credential sees it.
     pub fn snapshot(&self) -> Snapshot {
         self.outlook(0).snapshot
     }
 
-    /// A look at the whole and at the first `most` who wait, all of one moment. It takes the longer the
-    /// more of them are asked for, and everybody else waits meanwhile: a thousand are a bearable bound.
+    /// Returns the snapshot and the first `most` waiting objects, all taken at one moment. The lock is held longer the
+    /// larger `most` is; up to 1000 is acceptable.
     pub fn outlook(&self, most: usize) -> Outlook {
         let now = Instant::now();
         let lane = self.lane;
@@ -249,7 +253,7 @@ impl Session {
         Outlook { snapshot, turns }
     }
 
-    /// The Platforms that bring this credential.
+    /// Returns the Platforms that use this credential.
     pub fn platforms(&self) -> Vec<ObjectKey> {
         self.lock().members.platforms(self.lane)
     }
@@ -264,14 +268,14 @@ impl Session {
 }
 
 impl Shared {
-    /// Changes the state and lets the dispatcher do what follows from it.
+    /// Changes the state and wakes the dispatcher to act on the change.
     fn change<T>(&self, change: impl FnOnce(&mut Core, Instant) -> T) -> T {
         let result = change(&mut self.lock().core, Instant::now());
         self.changed.notify_one();
         result
     }
 
-    /// The TLS settings of one member have failed: those of another one are tried at once.
+    /// Tries the connection of another member at once, after the TLS settings of one member have failed.
     fn try_another_connection(&self, lane: LaneId) {
         if self.has_working_connection(lane) {
             self.change(|core, now| core.try_now(lane, now));
@@ -280,7 +284,7 @@ impl Shared {
         }
     }
 
-    /// Whether the TLS settings of a member have not just failed.
+    /// Whether the lane has a connection whose TLS settings have not just failed.
     fn has_working_connection(&self, lane: LaneId) -> bool {
         let connection = self.lock().members.connection(lane);
         connection.is_some_and(|connection| connection.broken().is_none())
@@ -299,7 +303,7 @@ impl Shared {
         }
     }
 
-    /// A time by the wall clock, the same whenever it is asked for.
+    /// Converts `at` to the wall clock, with the same result at every call.
     fn wall(&self, at: Instant) -> Timestamp {
         let (wall, instant) = self.anchor;
         let time = match at.checked_duration_since(instant) {
@@ -316,7 +320,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The dispatcher finds the session gone and ends.
+        // The dispatcher finds that the session is gone, and ends.
         self.changed.notify_one();
     }
 }

@@ -1,4 +1,4 @@
-//! What a session shows of itself: what it waits for, how much it has called, and who comes next.
+//! Snapshots of a session: its state, its calls in the window, and its next turns.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -11,37 +11,39 @@ use super::{Proof, Purpose, Ticket};
 use crate::api::names::ObjectKey;
 use crate::remote::answer::{Detail, Trouble};
 
-/// What the session as a whole waits for.
+/// The state of a session: the obstacle that its calls wait for, if there is one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SessionState {
-    /// Nothing but the budget.
+    /// Calls wait only for the budget.
     Open,
-    /// The platform refused a call for too many calls.
+    /// The platform refused a call because of its rate limit.
     Throttled {
-        /// When calls go on. In the past while the one call is out that tries whether they can.
+        /// When calls continue. The time is in the past while the one call is in flight that tests the rate limit.
         until: Instant,
     },
-    /// A token was refused and a new login is due or under way.
+    /// The platform refused a token, and a new login is due or under way.
     TokenRefused(Detail),
-    /// Nobody understands the platform's answers: one probe per step of a growing pause.
+    /// The platform is unreachable or its answers can't be understood: the circuit breaker lets one probe through per
+    /// backoff step.
     Unavailable(Detail, Trouble),
-    /// The credentials were refused; a change of the Secret, or a rare probe, heals.
+    /// The platform refused the credentials; a change of the Secret or a rare successful probe ends this state.
     AuthenticationFailed(Detail),
     /// The platform refuses the application itself.
     ApplicationRefused(Detail),
-    /// Answers come that prove nothing: from something before the platform, or from another place than it.
+    /// Answers prove nothing: they come from a proxy before the platform, or from a server that isn't the platform.
     Unexpected(Detail),
-    /// The token was handed in, and a login of the same application works: nothing is called by the token.
+    /// The token was handed in and isn't used, because a login of the same application works.
     Superseded,
-    /// A login takes the only call of each window, and its token is over before the next one.
+    /// The quota is too small: a login takes the only call of each window, and its token expires before the next
+    /// window.
     QuotaTooSmall {
-        /// How long a token lives.
+        /// The lifetime of a token.
         life: Duration,
     },
 }
 
 impl SessionState {
-    /// Every word of [`Self::as_str`].
+    /// All names that [`Self::as_str`] returns.
     pub const WORDS: [&str; 9] = [
         "Open",
         "Throttled",
@@ -54,7 +56,7 @@ impl SessionState {
         "QuotaTooSmall",
     ];
 
-    /// Whether no call does what it's for, so that few are tried.
+    /// Whether calls fail in a way that leaves only probes or rare tries.
     pub fn is_ailing(&self) -> bool {
         match self {
             Self::Open | Self::Throttled { .. } | Self::TokenRefused(_) => false,
@@ -67,7 +69,7 @@ impl SessionState {
         }
     }
 
-    /// Whether a person has to act before calls go on.
+    /// Whether calls continue only after a person has acted.
     pub fn needs_person(&self) -> bool {
         match self {
             Self::Open | Self::Throttled { .. } | Self::TokenRefused(_) => false,
@@ -80,7 +82,7 @@ impl SessionState {
         }
     }
 
-    /// A bounded word for people and metrics.
+    /// Returns the name of the state, one of a fixed set, for people and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Open => "Open",
@@ -96,37 +98,37 @@ impl SessionState {
     }
 }
 
-/// A look at a session, for status and metrics.
+/// A snapshot of a session, for status and metrics.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// What the session waits for.
+    /// The state of the session.
     pub state: SessionState,
-    /// Calls in the last window, those under way included.
+    /// Calls in the last window, with calls in flight.
     pub calls_in_window: usize,
-    /// How many there may be: the quota, less what others who share the application seem to take.
+    /// Calls allowed in one window: the quota, less the calls that others on the same application seem to make.
     pub limit: usize,
     /// How long a call counts after its answer.
     pub window: Duration,
-    /// When the next probe goes, where the session is probed.
+    /// When the next probe goes; `None` where the session isn't probed.
     pub next_probe: Option<Instant>,
-    /// Tickets waiting.
+    /// The number of tickets in the queue.
     pub queue_length: usize,
-    /// About how long the last of them waits.
+    /// The estimated wait of the last ticket.
     pub estimated: Duration,
-    /// When the token ends, if there is one whose end is known.
+    /// When the token expires; `None` without a token or where its end isn't known.
     pub token_expires: Option<Timestamp>,
-    /// Logins begun since the session exists.
+    /// Logins begun since the session was created.
     pub logins: u64,
-    /// What is known of the credential.
+    /// What is known about the credential.
     pub proof: Proof,
-    /// Whether another login is accepted too, so that both take turns.
+    /// Whether another login is accepted too, so that the two take turns.
     pub takes_turns: bool,
 }
 
 impl Snapshot {
-    /// Adds what another credential of the same session sees.
+    /// Merges the snapshot of another credential of the same session into this one.
     pub(super) fn add(&mut self, other: Self) {
-        // What works says more of the application than what doesn't.
+        // A working credential says more about the application than a failing one.
         if self.state.is_ailing() && !other.state.is_ailing() {
             self.state = other.state;
             self.next_probe = other.next_probe;
@@ -142,42 +144,43 @@ impl Snapshot {
     }
 }
 
-/// Where an object stands in its session.
+/// The standing of an object in its session.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
-    /// It holds neither ticket nor permit, and waits behind nobody.
+    /// The object holds neither ticket nor permit, and waits behind no other object.
     Absent,
-    /// It waits behind another object that has the turn of the same package.
+    /// The object waits behind another object that has the turn of the same package.
     Behind {
-        /// That object.
+        /// The key of the object that has the turn.
         ahead: ObjectKey,
     },
-    /// It holds a ticket.
+    /// The object holds a ticket.
     Waiting {
-        /// What it wants the call for.
+        /// The purpose of the call.
         purpose: Purpose,
-        /// 1 is the next.
+        /// The position in the queue; 1 is the next ticket.
         position: usize,
-        /// About how long until its turn.
+        /// The estimated time until the object's turn.
         estimated: Duration,
-        /// What all of the session wait for.
+        /// The state of the session.
         state: SessionState,
-        /// Whether it has been told so, where that isn't its budget: all at once would be a storm of
-        /// writes, so one that says already that it waits says more only when its turn to be told has come.
+        /// Whether the object may report in its status a `state` other than the budget. Waiting objects are told one
+        /// after another, because an update of all at once would be a storm of writes; an object whose status says
+        /// already that it waits is updated only when it is told.
         told: bool,
     },
-    /// It holds a permit for one call.
+    /// The object holds a permit for one call.
     Permitted {
-        /// What the permit is for, and for nothing else.
+        /// The only purpose that the permit may be used for.
         purpose: Purpose,
-        /// The intent of this attempt, given to [`Session::intend`](super::Session::intend).
+        /// The intent of this attempt, stored by [`Session::intend`](super::Session::intend).
         intent: Option<String>,
     },
 }
 
 #[cfg(test)]
 impl Snapshot {
-    /// A session in which three wait, the last of them for about as long as `estimated`.
+    /// A snapshot with three waiting tickets, the last of which waits for about `estimated`.
     pub(crate) fn of_three(state: SessionState, estimated: Duration) -> Self {
         Self {
             state,
@@ -195,20 +198,20 @@ impl Snapshot {
     }
 }
 
-/// A session at one moment: the whole, and who comes next.
+/// A snapshot of a session together with its next turns, of one moment.
 #[derive(Debug, Clone)]
 pub struct Outlook {
-    /// The whole.
+    /// The snapshot of the session.
     pub snapshot: Snapshot,
-    /// The first of those who wait, in the order of their turns: the first is at position 1.
+    /// The first waiting tickets in the order of their turns; the first one is at position 1.
     pub turns: Vec<Turn>,
 }
 
-/// One who waits for its turn.
+/// One waiting ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// What it asked for.
+    /// The ticket.
     pub ticket: Ticket,
-    /// About how long until its turn.
+    /// The estimated time until its turn.
     pub estimated: Duration,
 }

@@ -1,20 +1,20 @@
-//! What an object asks its session for, and what it gets.
+//! An object's request for one call: ticket, purpose and priority.
 
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::names::ObjectKey;
 
-/// Whose calls go first.
+/// The priority of a call; an earlier variant goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
-    /// Somebody waits for it: the object is being deleted.
+    /// The object is being deleted, and its deletion waits for the call.
     Deletion,
-    /// Bulk retirement.
+    /// The object is retired in bulk and stays in the cluster.
     Retirement,
 }
 
 impl Priority {
-    /// A bounded word for people.
+    /// Returns the name of the priority, one of a fixed set, for people and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Deletion => "Deletion",
@@ -23,19 +23,19 @@ impl Priority {
     }
 }
 
-/// What an object wants its call for.
+/// The purpose of an object's call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// To look its package up, before it is decided whether it is deleted.
+    /// Looks the package up, before the decision whether it is deleted.
     LookUp,
-    /// To look its package up, since the answer to its DELETE proved nothing.
+    /// Looks the package up, because the answer to its DELETE proved nothing.
     Confirm,
-    /// To delete its package.
+    /// Deletes the package.
     Delete,
 }
 
 impl Purpose {
-    /// A bounded word for people.
+    /// Returns the name of the purpose, one of a fixed set, for people and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LookUp => "LookUp",
@@ -45,17 +45,18 @@ impl Purpose {
     }
 }
 
-/// An object that wants one call.
+/// An object's request for one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
-    /// The uid of the object: one ticket or permit at a time.
+    /// The uid of the object, which has at most one ticket or permit at a time.
     pub uid: String,
-    /// The object to wake.
+    /// The key of the object to wake.
     pub key: ObjectKey,
-    /// What the call is for; its place in the queue is the same for either.
+    /// The purpose of the call; it has no effect on the place in the queue.
     pub purpose: Purpose,
-    /// Whose calls go first.
+    /// The priority of the call.
     pub priority: Priority,
-    /// Since when the deletion is wanted: the order within a priority, until a call for it fails.
+    /// When the deletion was requested; this time orders tickets of the same priority, until a call for the object
+    /// fails.
     pub requested_at: Timestamp,
 }

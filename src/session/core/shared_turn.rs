@@ -1,4 +1,4 @@
-//! How objects that name one package share its turn.
+//! The shared turn of several objects that name one package.
 
 use tokio::time::Instant;
 

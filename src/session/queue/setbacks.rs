@@ -1,7 +1,7 @@
-//! Whose last call failed: from then on it's ordered as if it had come to the queue just after everybody there.
+//! Objects whose last call failed: each is ordered as if it had joined the queue after all objects that were there.
 //!
-//! Otherwise a few old objects that fail for ever would be first again after each pause, and nobody younger would have a
-//! turn. The order is that of the queue itself, so no clock is asked, and none that is wrong does harm.
+//! Otherwise a few old objects that always fail would be first again after each pause, and younger objects would never
+//! get a turn. The order is derived from the times in the queue itself, so a wrong clock does no harm.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,32 +11,32 @@ use tokio::time::Instant;
 
 use crate::session::Ticket;
 
-/// Longer than any object waits between two tries: who hasn't come back by then starts anew.
+/// How long a setback is remembered; longer than any object waits between two tries.
 const REMEMBERED: Duration = Duration::from_secs(2 * 3600);
-/// So few aren't worth a look for those that are over.
+/// Below this number of setbacks, expired ones aren't cleaned up.
 const FEW: usize = 64;
 
 struct Setback {
-    /// What orders its tickets in place of an earlier time.
+    /// The time that orders the object's tickets, where `requested_at` of the ticket is earlier.
     place: Timestamp,
     since: Instant,
-    /// What its last ticket said.
+    /// The `requested_at` of the object's last ticket.
     requested_at: Timestamp,
 }
 
-/// All whose last call failed.
+/// The setbacks of all objects whose last call failed.
 pub(super) struct Setbacks {
     all: HashMap<String, Setback>,
-    /// The latest time that has ordered anybody.
+    /// The latest time that has ordered any ticket.
     latest: Timestamp,
-    /// The place of who failed last.
+    /// The place of the object that failed last.
     last: Timestamp,
-    /// With so many, those that are over are forgotten.
+    /// The number of setbacks at which expired ones are removed.
     full: usize,
 }
 
 impl Setbacks {
-    /// Nobody has failed.
+    /// Creates an empty set of setbacks.
     pub(super) fn new() -> Self {
         Self {
             all: HashMap::new(),
@@ -46,7 +46,7 @@ impl Setbacks {
         }
     }
 
-    /// The ticket as it is ordered.
+    /// Returns the ticket with the time that orders it in the queue.
     pub(super) fn placed(&mut self, ticket: &Ticket) -> Ticket {
         let mut placed = ticket.clone();
         if let Some(setback) = self.all.get_mut(&ticket.uid) {
@@ -57,7 +57,7 @@ impl Setbacks {
         placed
     }
 
-    /// The ticket as it was asked for, from the one that is ordered.
+    /// Returns the ticket with the `requested_at` that was asked for, from the ticket that is ordered.
     pub(super) fn asked(&self, placed: Ticket) -> Ticket {
         match self.all.get(&placed.uid) {
             Some(setback) => Ticket {
@@ -68,7 +68,8 @@ impl Setbacks {
         }
     }
 
-    /// The call of `uid` failed. Those who are in the queue, as `waits` tells, are never forgotten.
+    /// Records that the call of `uid` failed. The setbacks of objects for which `waits` is true are never removed as
+    /// expired.
     pub(super) fn add(&mut self, uid: &str, now: Instant, waits: impl Fn(&str) -> bool) {
         if self.all.len() >= self.full {
             self.all
@@ -87,7 +88,7 @@ impl Setbacks {
         self.all.insert(uid.to_owned(), setback);
     }
 
-    /// Forgets that a call of `uid` failed.
+    /// Removes the setback of `uid`.
     pub(super) fn remove(&mut self, uid: &str) {
         self.all.remove(uid);
     }
@@ -97,7 +98,7 @@ impl Setbacks {
         self.all.contains_key(uid)
     }
 
-    /// Whether nobody has failed after `uid` did.
+    /// Whether the setback of `uid` is the latest one.
     pub(super) fn is_last(&self, uid: &str) -> bool {
         let setback = self.all.get(uid);
         setback.is_some_and(|setback| setback.place == self.last)

@@ -1,4 +1,4 @@
-//! What a session learns from a login, and from a list by which a token is tried.
+//! What a session learns from a login, and from a trial list that tests a token.
 
 use tokio::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::session::core::lane::REFUSED_FOR;
 use crate::session::core::{Core, LaneId, Underway};
 
 impl Core {
-    /// The list of one entry was answered by which a token was tried.
+    /// Handles the end of a trial: a list of one entry that tests a token.
     pub(in crate::session) fn trial_ended(
         &mut self,
         call: &Underway,
@@ -38,7 +38,7 @@ impl Core {
         }
     }
 
-    /// A login ended; without a result where nobody waited for it any more.
+    /// Handles the end of a login. `result` is `None` if the caller stopped waiting for the answer.
     pub(in crate::session) fn login_ended(
         &mut self,
         call: &Underway,
@@ -62,11 +62,11 @@ impl Core {
         };
         let counts = lane.tokens.login_ended(call.serial, login, now);
         if succeeded {
-            // Whichever secret it was made with, it has ended the tokens of all others.
+            // A successful login ends the tokens of all other logins, whichever secret it used.
             self.serves(call.lane, now);
         }
         if !counts {
-            // Made with a former credential: it tells nothing about the present one.
+            // A login made with a former credential says nothing about the present one.
             self.told_nothing(call);
             return;
         }
@@ -81,7 +81,7 @@ impl Core {
             }
             None => self.told_nothing(call),
             Some(Answer::Throttled(_)) => self.throttled(call),
-            // All wait for the login, so it is paced from its first failure on.
+            // All calls wait for the login, so backoff begins with its first failure.
             Some(Answer::Unavailable(detail, trouble)) => {
                 self.ails(SessionState::Unavailable(detail, trouble), true, call, now);
             }
@@ -91,7 +91,8 @@ impl Core {
             Some(Answer::CredentialsRefused(detail)) => {
                 self.credential_refused(detail, call, now);
             }
-            // Not the platform's words: whatever answers there has judged no credentials.
+            // These answers aren't the platform's refusal of a login: the server that gave them has judged no
+            // credentials.
             Some(
                 Answer::TokenRefused(detail)
                 | Answer::Unexpected(detail)
@@ -109,7 +110,7 @@ impl Core {
         }
     }
 
-    /// The token of this lane is the newest one of the application: those that other logins brought are dead.
+    /// Marks the token of this lane as the newest of the application; the tokens of other logins are dead.
     fn serves(&mut self, id: LaneId, now: Instant) {
         if self.live.is_some_and(|live| live != id) {
             self.changed_over = Some(now);
@@ -125,7 +126,7 @@ impl Core {
         }
     }
 
-    /// The platform refused the credential itself: no use to try it again soon.
+    /// Handles a credential that the platform refused: it isn't tried again soon.
     pub(super) fn credential_refused(&mut self, detail: Detail, call: &Underway, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&call.lane) {
             let state = SessionState::AuthenticationFailed(detail.clone());
