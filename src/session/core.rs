@@ -1,13 +1,13 @@
-//! The state of one session and all its rules, without I/O: time is an argument, what is to be done
-//! comes back as a [`Step`].
+//! The state and the rules of one session, without I/O: the time is an argument, and the actions to take are returned
+//! as a [`Step`].
 //!
-//! The budget is the application's, and every call counts in it. What a credential has earned is its own: each
-//! distinct one has a [`Lane`] with its queue, its token and its health.
+//! The budget belongs to the application and counts every call. Each distinct credential has a [`Lane`] with its own
+//! queue, token and health.
 //!
-//! The limit of a session is the lowest, and its window the longest, of the lanes that are accepted. A lane that isn't
-//! accepted is bound by its own limit as well, for which only its own calls since the start of this process count;
-//! otherwise a small quota beside a busy lane would be used up before its first call. With one credential nothing of
-//! this shows.
+//! The limit of a session is the lowest limit of its accepted lanes, and its window is their longest window. A lane
+//! that isn't accepted is also bound by its own limit, which counts only its own calls since the start of this process;
+//! otherwise a busy lane would use up the small quota of another before that lane's first call. With one credential the
+//! two limits are the same.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -36,10 +36,10 @@ use super::renewal_limit::RenewalLimit;
 use super::{Credential, Purpose, Standing, Ticket};
 use crate::api::names::ObjectKey;
 
-/// A permit that nobody uses so long is taken back.
+/// How long a permit may stay unused before it is taken back.
 const PERMIT_LASTS: Duration = Duration::from_secs(30);
 
-/// What the members of a lane agree on.
+/// The settings that the members of a lane agree on.
 #[derive(Clone)]
 pub(super) struct Terms {
     pub(super) calls: usize,
@@ -47,7 +47,7 @@ pub(super) struct Terms {
     pub(super) credential: Credential,
 }
 
-/// A permit that was not used yet.
+/// A permit that hasn't been used yet.
 struct Permit {
     lane: LaneId,
     key: ObjectKey,
@@ -57,48 +57,49 @@ struct Permit {
     intent: Option<String>,
 }
 
-/// A call under way.
+/// A call in flight.
 #[derive(Debug)]
 pub(super) struct Underway {
     lane: LaneId,
     started: Instant,
     probe: bool,
-    /// The object that waits for it, and what for: nobody does for a page of the list, and all do for a login.
+    /// The object that waits for the call, and the call's purpose; `None` for a list page, and for a login, which all
+    /// objects wait for.
     waits: Option<(String, Purpose)>,
-    /// The serial of its token, or for a login the revision of the credential.
+    /// The serial of the call's token; for a login, the revision of its credential.
     serial: u64,
 }
 
-/// A login to be made with a secret, or a list of one entry to be asked for with a token.
+/// A call that tries a credential: a login with a secret, or a list of one entry with a token.
 pub(super) struct LoginOrder {
     pub(super) call: Underway,
     pub(super) secret: SecretString,
 }
 
 impl Underway {
-    /// Whose call it is.
+    /// Returns the lane of the call.
     pub(super) fn lane(&self) -> LaneId {
         self.lane
     }
 }
 
-/// What is to be done now, and when to look again.
+/// The actions to take now, and when to step again.
 #[derive(Default)]
 pub(super) struct Step {
     pub(super) wake: Vec<ObjectKey>,
     pub(super) login: Option<LoginOrder>,
-    /// A list of one entry, by which a token is tried.
+    /// A trial: a list of one entry that tests a token.
     pub(super) trial: Option<LoginOrder>,
-    /// Whether those who wait for a spare call should try again.
+    /// Whether callers that wait for a spare call should try again.
     pub(super) spare: bool,
-    /// Whether a record is wanted before its time.
+    /// Whether a record should be written before its regular time.
     pub(super) wants_record: bool,
-    /// Whether something is known of a credential that wasn't before.
+    /// Whether something new was learned about a credential.
     pub(super) learned: bool,
     pub(super) next: Option<Instant>,
 }
 
-/// One session.
+/// The state of one session.
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each stops or hastens calls for a reason of its own"
@@ -106,36 +107,36 @@ pub(super) struct Step {
 pub(super) struct Core {
     budget: Budget,
     permits: BTreeMap<String, Permit>,
-    /// When the calls under way began, and whose they are.
+    /// The start and the lane of each call in flight.
     under_way: Vec<(Instant, LaneId)>,
     lease_bounds: LeaseBounds,
     pace: RenewalLimit,
     lanes: BTreeMap<LaneId, Lane>,
-    /// Who had the last turn: the others come first.
+    /// The lane that had the last turn; the other lanes come first.
     last_turn: Option<LaneId>,
-    /// Whose login was accepted last: only its token lives.
+    /// The lane whose login was accepted last; of all logins, only its token is alive.
     live: Option<LaneId>,
-    /// When the login of one credential last took the place of that of another.
+    /// When the login of one credential last replaced the login of another.
     changed_over: Option<Instant>,
-    /// When a credential was last tried that isn't known to be accepted.
+    /// When a credential that isn't proven was last tried.
     tried: Option<Instant>,
     chance: Rng,
-    /// Whether a refusal has told something that no record tells yet.
+    /// Whether a refusal changed the pause, and no record contains the change yet.
     untold: bool,
-    /// Whether something was learned of a credential.
+    /// Whether something was learned about a credential since the last step.
     learned: bool,
-    /// Those whose standing changed without their doing.
+    /// Objects to wake because their standing changed without a request of theirs.
     woken: Vec<ObjectKey>,
-    /// How long after its start a lost call counts as under way.
+    /// The time after its start at which a lost call is considered over.
     time_out: Duration,
-    /// This process doesn't see the cluster as it is, so nothing is begun.
+    /// Whether sends are barred because this process doesn't see the cluster as it is.
     barred: bool,
     closed: bool,
 }
 
 impl Core {
-    /// A session whose one lane is under `terms`; the window up to `assumed_used_at` counts as used. Nothing is sent
-    /// before [`Self::begin_lease`].
+    /// Creates a session with one lane under `terms`; the window up to `assumed_used_at` counts as fully used. The
+    /// session sends nothing before [`Self::begin_lease`].
     pub(super) fn new(
         lane: LaneId,
         terms: Terms,
@@ -171,20 +172,21 @@ impl Core {
         }
     }
 
-    /// What kept the calls of a lane from being made may not hold for the next one.
+    /// Allows the lane's next probe at once, because the cause of the lane's failures may be gone.
     pub(super) fn try_now(&mut self, lane: LaneId, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&lane) {
             lane.health.try_now(now);
         }
     }
 
-    /// From now on nothing is granted, used or begun: who holds a permit writes no intent for it any more.
+    /// Closes the session: no permit is granted or used and no call begins from now on. Objects lose their permits, so
+    /// no intent is written for them.
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.void_all_permits();
     }
 
-    /// Puts the ticket of an object that holds the turn of its package into the queue of its lane, or changes it.
+    /// Inserts or updates the ticket of an object that holds the turn of its package. Returns the object's standing.
     pub(super) fn request(&mut self, id: LaneId, ticket: &Ticket, now: Instant) -> Standing {
         self.tidy(now);
         if self
@@ -212,7 +214,7 @@ impl Core {
         self.standing(id, &ticket.uid, now)
     }
 
-    /// Where an object stands that holds the turn of its package.
+    /// Returns the standing of an object that holds the turn of its package.
     pub(super) fn standing(&self, id: LaneId, uid: &str, now: Instant) -> Standing {
         if let Some(permit) = self.permits.get(uid).filter(|permit| permit.lane == id) {
             return Standing::Permitted {
@@ -235,7 +237,7 @@ impl Core {
         }
     }
 
-    /// Gives a ticket, or a permit that was not used, back.
+    /// Gives back the ticket or the unused permit of `uid`.
     pub(super) fn withdraw(&mut self, id: LaneId, uid: &str) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.queue.remove(uid);
@@ -257,7 +259,7 @@ impl Core {
         }
     }
 
-    /// Does what is due, and tells what is left to others.
+    /// Grants permits and begins logins and trials that are due. Returns the actions left to the dispatcher.
     pub(super) fn step(&mut self, now: Instant) -> Step {
         self.tidy(now);
         let mut step = Step::default();
@@ -303,17 +305,17 @@ impl Core {
         step
     }
 
-    /// Whether nothing is begun for now.
+    /// Bars the session from beginning calls, or lifts the bar.
     pub(super) fn bar(&mut self, barred: bool) {
         self.barred = barred;
     }
 
-    /// Whether nothing is granted, used or begun any more.
+    /// Whether the session is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Gives its permit to who is next, or to who probes for all.
+    /// Grants a permit to the next ticket, or for a probe to a ticket drawn by lot.
     fn grant(&mut self, id: LaneId, probe: bool, now: Instant) -> Option<ObjectKey> {
         let lane = self.lanes.get_mut(&id)?;
         let ticket = if probe {
@@ -336,7 +338,7 @@ impl Core {
         Some(ticket.key)
     }
 
-    /// Takes the share of one call.
+    /// Takes a slot of the budget and of the reservation for one call.
     fn take(&mut self, id: LaneId, probe: bool, now: Instant) {
         self.last_turn = Some(id);
         self.budget.take(now);
@@ -346,7 +348,7 @@ impl Core {
         }
     }
 
-    /// Takes back what has run out: permits that nobody used, and tokens whose life is over.
+    /// Takes back unused permits that are too old, and drops expired tokens.
     fn tidy(&mut self, now: Instant) {
         let unused: Vec<_> = self
             .permits

@@ -1,19 +1,22 @@
-//! One object at a time asks for the call for a package; the others that name the package wait behind that object.
+//! Turns of packages: one object at a time asks for the call for a package, and other objects of that package wait
+//! behind it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{CredentialId, Priority, Ticket};
 use crate::api::names::{Endpoint, FileId, ObjectKey};
 
-/// A package as objects of one kind know it: what settles the deletion for one of them settles it for all.
+/// A package as its objects are grouped: objects with equal keys share one turn, because a deletion settled for one of
+/// them is settled for all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PackageKey {
-    /// The credential that calls for the package go out under: an object of another credential doesn't wait for its trouble.
+    /// The credential under which calls for the package go out; an object doesn't wait for the trouble of another
+    /// credential.
     pub credential: CredentialId,
     /// The package.
     pub file_id: FileId,
-    /// The endpoint that the objects were accepted at, where this session may be of another instance of the platform: an
-    /// answer that the package doesn't exist settles nothing for them.
+    /// The endpoint where the objects were accepted, if this session may belong to another instance of the platform.
+    /// There the answer that the package doesn't exist settles nothing for these objects.
     pub accepted_at: Option<Endpoint>,
 }
 
@@ -32,19 +35,19 @@ struct PackageTurn {
 }
 
 impl PackageTurn {
-    /// The most urgent priority of the holder and of all that wait behind it.
+    /// Returns the most urgent priority of the holder and the objects behind it.
     fn priority(&self) -> Priority {
         let behind = self.behind.values().map(|(_, priority)| *priority);
         behind.fold(self.own, Ord::min)
     }
 }
 
-/// Where an object stands that has asked for the turn of a package.
+/// The place of an object that has asked for the turn of a package.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TurnPlace {
-    /// It holds the turn, and its ticket has this priority.
+    /// The object holds the turn, and its ticket has this priority.
     Holder(Priority),
-    /// It waits behind the object `ahead`. The ticket of the `holder` has this priority from now on.
+    /// The object waits behind the object `ahead`; the ticket of the `holder` has this priority from now on.
     Behind {
         ahead: ObjectKey,
         holder: String,
@@ -52,12 +55,12 @@ pub(super) enum TurnPlace {
     },
 }
 
-/// What an object leaves behind that has given its turn or its place up.
+/// The objects that are affected when an object gives up its turn or its place.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Left {
-    /// The objects that waited behind the one that held the turn: one of them asks for the turn next.
+    /// The objects that waited behind the former holder; one of them asks for the turn next.
     pub(super) followers: Vec<ObjectKey>,
-    /// The holder that the object waited behind, and the priority that the holder's ticket has from now on.
+    /// The holder that the object waited behind, with the new priority of the holder's ticket.
     pub(super) holder: Option<(String, Priority)>,
 }
 
@@ -95,19 +98,19 @@ impl PackageTurns {
         }
     }
 
-    /// The object that `uid` waits behind.
+    /// Returns the object that `uid` waits behind.
     pub(super) fn ahead(&self, package: &PackageKey, uid: &str) -> Option<&ObjectKey> {
         let turn = self.0.get(package)?;
         turn.behind.contains_key(uid).then_some(&turn.key)
     }
 
-    /// The objects that wait behind `uid`.
+    /// Returns the uids of the objects that wait behind `uid`.
     pub(super) fn behind(&self, package: &PackageKey, uid: &str) -> Vec<String> {
         let turn = self.0.get(package).filter(|turn| turn.holder == uid);
         turn.map_or_else(Vec::new, |turn| turn.behind.keys().cloned().collect())
     }
 
-    /// The call of `uid` has settled the deletion for all that wait behind it: they wait no longer.
+    /// Removes all objects behind `uid`, because its call has settled the deletion for them too. Returns those objects.
     pub(super) fn serve(&mut self, package: &PackageKey, uid: &str) -> Vec<Follower> {
         let turn = self.0.get_mut(package).filter(|turn| turn.holder == uid);
         let behind = turn.map(|turn| std::mem::take(&mut turn.behind));
@@ -115,7 +118,7 @@ impl PackageTurns {
         served.map(|(uid, (key, _))| (uid, key)).collect()
     }
 
-    /// Gives the turn or the place of `uid` up.
+    /// Gives up the turn of `uid`, or its place behind the holder.
     pub(super) fn leave(&mut self, package: &PackageKey, uid: &str) -> Left {
         let Some(turn) = self.0.get_mut(package) else {
             return Left::default();

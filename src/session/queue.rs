@@ -1,4 +1,5 @@
-//! Who gets the next call: deletions before retirement, then by age. Whose call failed goes behind all who were there.
+//! Work queue of tickets: deletions come before retirements, then older tickets before younger ones. An object whose
+//! call failed goes behind all objects that were in the queue.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -15,18 +16,19 @@ use super::ranked_tickets::RankedTickets;
 use super::{Priority, Purpose, Ticket};
 use crate::api::names::ObjectKey;
 
-/// Of so many turns in a row, the last goes to retirement where it waits: it gets a tenth at least.
+/// The length of a round: the last of ten turns goes to a retirement if one waits, so retirements get a tenth of the
+/// turns at least.
 const ROUND: usize = 10;
 
-/// The tickets of one session.
+/// The tickets of one lane.
 pub(super) struct Queue {
     order: RankedTickets,
     setbacks: Setbacks,
-    /// Deletions that went before waiting retirements since one of those had its turn.
+    /// The number of deletions that went ahead of waiting retirements since the last retirement.
     passed: usize,
 }
 
-/// How many are left to have their turns, and whose the next one is.
+/// The numbers of waiting tickets and the position in the round, from which the next priority follows.
 struct Rounds {
     deletions: usize,
     retirements: usize,
@@ -34,7 +36,7 @@ struct Rounds {
 }
 
 impl Rounds {
-    /// Takes one turn.
+    /// Takes the next turn. Returns its priority, or `None` if no ticket waits.
     fn turn(&mut self) -> Option<Priority> {
         let due = self.retirements > 0 && self.passed >= ROUND - 1;
         if self.deletions > 0 && !due {
@@ -49,11 +51,11 @@ impl Rounds {
     }
 }
 
-/// A place in the order, for walking over all who wait.
+/// The sort key of a ticket, as a cursor for a walk over all tickets.
 pub(super) type QueuePlace = (Priority, Timestamp, String);
 
 impl Queue {
-    /// Nobody waits.
+    /// Creates an empty queue.
     pub(super) fn new() -> Self {
         Self {
             order: RankedTickets::new(),
@@ -62,17 +64,17 @@ impl Queue {
         }
     }
 
-    /// How many wait.
+    /// Returns the number of tickets.
     pub(super) fn len(&self) -> usize {
         self.deletions() + self.retirements()
     }
 
-    /// Whether nobody waits.
+    /// Whether the queue is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Puts a ticket in its place; a second one of the same uid only moves it there.
+    /// Inserts a ticket; a second ticket of the same uid replaces the first.
     pub(super) fn insert(&mut self, ticket: &Ticket) {
         let placed = self.setbacks.placed(ticket);
         if self.order.get(&ticket.uid).as_ref() != Some(&placed) {
@@ -81,28 +83,28 @@ impl Queue {
         }
     }
 
-    /// Moves the ticket of `uid`, if there is one, to its place in `priority`.
+    /// Moves the ticket of `uid`, if it exists, to its place in `priority`.
     pub(super) fn prioritise(&mut self, uid: &str, priority: Priority) {
         if let Some(ticket) = self.take(uid) {
             self.insert(&Ticket { priority, ..ticket });
         }
     }
 
-    /// A call of `uid` failed: its tickets go behind all of its priority that have come before.
+    /// Records that a call of `uid` failed: the object's ticket goes behind all earlier tickets of its priority.
     pub(super) fn set_back(&mut self, uid: &str, now: Instant) {
         self.replace(uid, |setbacks, order| {
             setbacks.add(uid, now, |uid| order.contains(uid));
         });
     }
 
-    /// A call of `uid` did what it was for: its next one goes by age again.
+    /// Forgets the failures of `uid` after a successful call: its next ticket is ordered by age again.
     pub(super) fn forgive(&mut self, uid: &str) {
         if self.setbacks.contains(uid) {
             self.replace(uid, |setbacks, _| setbacks.remove(uid));
         }
     }
 
-    /// Changes what is remembered of `uid`, and the place of its ticket with it.
+    /// Changes the setback of `uid`, and moves its ticket to the new place.
     fn replace(&mut self, uid: &str, change: impl FnOnce(&mut Setbacks, &RankedTickets)) {
         let waiting = self.order.remove(uid);
         let waiting = waiting.map(|ticket| self.setbacks.asked(ticket));
@@ -112,18 +114,18 @@ impl Queue {
         }
     }
 
-    /// Takes a ticket out; whether there was one.
+    /// Removes the ticket of `uid`. Returns whether there was one.
     pub(super) fn remove(&mut self, uid: &str) -> bool {
         self.order.remove(uid).is_some()
     }
 
-    /// Takes the ticket of `uid` out, whosever turn it is.
+    /// Removes and returns the ticket of `uid`, wherever it stands in the queue.
     pub(super) fn take(&mut self, uid: &str) -> Option<Ticket> {
         let ticket = self.order.remove(uid)?;
         Some(self.setbacks.asked(ticket))
     }
 
-    /// Takes the ticket out whose turn it is.
+    /// Removes and returns the next ticket.
     pub(super) fn pop(&mut self) -> Option<Ticket> {
         let mut rounds = self.rounds();
         let ticket = self.order.next(rounds.turn()?, None)?;
@@ -132,9 +134,9 @@ impl Queue {
         Some(self.setbacks.asked(ticket))
     }
 
-    /// Takes a ticket out for the next try whether calls are answered again, after so many `tries` in vain. Anybody's
-    /// by lot, so that no group of them that always fails stands before the others; who hasn't failed is preferred, and
-    /// never is it who failed last, where somebody else waits. Deletions and retirements take turns.
+    /// Removes and returns a ticket for the next probe, after `tries` failed probes. The ticket is drawn by lot, so
+    /// that no group of objects that always fail blocks the others. Objects that haven't failed are preferred, and the
+    /// object that failed last is drawn only if no other waits. Deletions and retirements alternate.
     pub(super) fn draw(&mut self, tries: u32, chance: &mut Rng) -> Option<Ticket> {
         let mut priorities = [Priority::Deletion, Priority::Retirement];
         if tries % 2 == 1 {
@@ -144,7 +146,7 @@ impl Queue {
             .into_iter()
             .filter_map(|priority| self.candidate(priority, chance))
             .collect();
-        // Who hasn't been tried goes before all who were, whichever of the two has its turn.
+        // An object that hasn't failed goes before one that has, whichever priority has its turn.
         drawn.sort_by_key(|ticket| self.setbacks.contains(&ticket.uid));
         let mut drawn = drawn.into_iter();
         let first = drawn.next()?;
@@ -161,7 +163,7 @@ impl Queue {
         Some(self.setbacks.asked(ticket))
     }
 
-    /// One of `priority` that hasn't failed, by lot; where all have, who did first.
+    /// Draws a ticket of `priority` whose object hasn't failed; if all objects have failed, returns the first in order.
     fn candidate(&self, priority: Priority, chance: &mut Rng) -> Option<Ticket> {
         let count = self.order.count(priority);
         let first = chance.usize(..count.max(1));
@@ -173,12 +175,13 @@ impl Queue {
         untried.or_else(|| self.order.next(priority, None))
     }
 
-    /// Who is next.
+    /// Returns the next ticket without removing it.
     pub(super) fn head(&self) -> Option<Ticket> {
         self.turns().next()
     }
 
-    /// All tickets in the order of their turns, if nobody comes or goes: the first is at position 1.
+    /// Returns all tickets in the order of their turns, as long as the queue doesn't change; the first one is at
+    /// position 1.
     pub(super) fn turns(&self) -> impl Iterator<Item = Ticket> {
         let mut rounds = self.rounds();
         let (mut deletion, mut retirement) = (None::<Ticket>, None::<Ticket>);
@@ -195,10 +198,10 @@ impl Queue {
         placed.map(move |ticket| self.setbacks.asked(ticket))
     }
 
-    /// How many turns until that of `uid`, and what it wants its call for; 1 is the next.
+    /// Returns the position of `uid` (1 is the next ticket) and the purpose of its call.
     pub(super) fn position(&self, uid: &str) -> Option<(usize, Purpose)> {
         let (priority, older, purpose) = self.order.rank(uid)?;
-        // So many deletions go before the first retirement; then a round of them before each other.
+        // `first` deletions go before the first retirement, then a round of deletions before each further one.
         let first = self.left_in_round();
         let others = match priority {
             Priority::Deletion if older < first => 0,
@@ -208,13 +211,14 @@ impl Queue {
         Some((older + others + 1, purpose))
     }
 
-    /// Where the ticket of `uid` stands.
+    /// Returns the sort key of the ticket of `uid`.
     pub(super) fn place(&self, uid: &str) -> Option<QueuePlace> {
         let ticket = self.order.get(uid)?;
         Some((ticket.priority, ticket.requested_at, ticket.uid))
     }
 
-    /// The first ticket, or the first after `place`; by priority and age, without the turns of ageing.
+    /// Returns the first ticket after `place`, or the first of all, by priority and age; the retirements' share of the
+    /// turns doesn't apply.
     pub(super) fn after(&self, place: Option<&QueuePlace>) -> Option<(QueuePlace, ObjectKey)> {
         let ticket = match place {
             Some((Priority::Retirement, at, uid)) => {

@@ -1,4 +1,4 @@
-//! How a call begins: with the permit of an object, or as a spare one that nobody waits for.
+//! The start of a call: with the permit of an object, or as a spare call that no queued object waits for.
 
 use std::task::Poll;
 
@@ -9,8 +9,8 @@ use crate::remote::client::Authorization;
 use crate::session::Purpose;
 
 impl Core {
-    /// Turns the permit of `uid`, where it is for this, into a call with the token that comes back: one that the
-    /// credential of the permit has obtained, and no other.
+    /// Turns the permit of `uid` for `purpose` into a call. Returns the call with a token that the credential of the
+    /// permit has obtained; `None` without such a permit, or while the session may not send.
     pub(in crate::session) fn begin(
         &mut self,
         id: LaneId,
@@ -22,7 +22,7 @@ impl Core {
         if self.closed || !self.may_send(now) {
             return None;
         }
-        // Without a token there is no permit: whatever drops the one voids the other.
+        // A permit exists only with a token: dropping the token voids the permit.
         let (authorization, serial) = self.lanes.get(&id)?.tokens.authorization()?;
         self.permits
             .get(uid)
@@ -39,22 +39,22 @@ impl Core {
         Some((call, authorization))
     }
 
-    /// One more wants a spare call.
+    /// Counts one more caller that wants a spare call.
     pub(in crate::session) fn want_spare(&mut self, id: LaneId) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.spare += 1;
         }
     }
 
-    /// One less wants a spare call.
+    /// Counts one caller less that wants a spare call.
     pub(in crate::session) fn forgo_spare(&mut self, id: LaneId) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.spare = lane.spare.saturating_sub(1);
         }
     }
 
-    /// Begins a call that nobody in the queue waits for, with the token that comes back; `None` where
-    /// nothing is begun any more. Only for who [wants](Self::want_spare) one.
+    /// Begins a spare call, which no queued object waits for, and returns it with its token; `None` if no call begins
+    /// any more. The caller must have registered with [`want_spare`](Self::want_spare).
     pub(in crate::session) fn begin_spare(
         &mut self,
         id: LaneId,

@@ -1,7 +1,8 @@
-//! Logins that are in vain: a login is a call too, and its token may be over before the quota allows for the next one.
+//! Logins in vain: a login uses a call of the quota too, and its token may expire before the quota allows a call with
+//! it.
 //!
-//! Such a login waits until a call can follow. Where none ever can (a quota of one call, and tokens that live no longer
-//! than its window), one login an hour is made, and all who wait say `QuotaTooSmall`.
+//! Such a login waits until a call can follow it. If none ever can (a quota of one call, and tokens that live no longer
+//! than its window), the session logs in once an hour, and waiting objects show `QuotaTooSmall`.
 
 use std::time::Duration;
 
@@ -11,11 +12,12 @@ use super::turn::LaneTurn;
 use super::{Core, Lane, LaneId};
 use crate::session::budget::Room;
 
-/// Where no call can ever follow, the next login finds out after so long whether tokens live longer by then.
+/// The interval of logins where no call can follow; each login checks whether tokens live longer by now.
 const PACE: Duration = Duration::from_secs(3600);
 
 impl Core {
-    /// What is done in place of a login whose token would be over before a call can follow.
+    /// Returns the wait that replaces a login whose token would expire before a call can follow; `None` if the login
+    /// may go.
     pub(super) fn login_in_vain(&self, lane: &Lane, spare: bool, now: Instant) -> Option<LaneTurn> {
         let (last, _) = lane.tokens.last()?;
         let again = match self.budget.login(lane.tokens.serves()?, spare, now) {
@@ -28,20 +30,21 @@ impl Core {
         Some(LaneTurn::Wait(again))
     }
 
-    /// Whether a renewed token would be due to be renewed before a call can follow, so that the old one serves to its end.
+    /// Whether a renewed token would be due for renewal before a call can follow; then the old token is used to its
+    /// end.
     pub(super) fn renewal_in_vain(&self, lane: &Lane, spare: bool, now: Instant) -> bool {
         let serves = lane.tokens.serves_unrenewed();
         serves.is_some_and(|serves| self.budget.login(serves, spare, now) != Some(Room::Now))
     }
 
-    /// How long a token lives, where each is over before the quota allows for a call with it.
+    /// Returns the lifetime of tokens, if each token expires before the quota allows a call with it.
     pub(super) fn only_logins(&self, id: LaneId, now: Instant) -> Option<Duration> {
         let tokens = &self.lanes.get(&id)?.tokens;
         let never = self.budget.login(tokens.serves()?, false, now).is_none();
         tokens.last().filter(|_| never).map(|(_, life)| life)
     }
 
-    /// When the next login goes, where it is only tried.
+    /// Returns when the next login goes, if no call can follow logins.
     pub(super) fn next_login(&self, id: LaneId, now: Instant) -> Option<Instant> {
         self.only_logins(id, now)?;
         let (last, _) = self.lanes.get(&id)?.tokens.last()?;

@@ -1,11 +1,10 @@
-//! Who has the next call: of which credential, and whether a login comes before it.
+//! Choice of the next call: which lane has the turn, and whether a login comes before the call.
 //!
-//! Only the newest token of an application lives, so a login of one credential ends the token of another. Where there is
-//! but one credential, none of that matters.
+//! Only the newest token of an application is alive, so a login of one credential ends the token of another. With one
+//! credential, none of these rules matters.
 //!
-//! Lanes take turns. A login that would end the token of another lane waits for the calls that are out, and comes at
-//! most once in five minutes. A credential that isn't known to be accepted is tried beside an accepted one at most once
-//! a minute.
+//! Lanes take turns. A login that would end the token of another lane waits for all calls in flight, and goes at most
+//! once in five minutes. A credential that isn't proven is tried beside an accepted one at most once a minute.
 
 use std::time::Duration;
 
@@ -17,21 +16,21 @@ use crate::session::breaker::Gate;
 use crate::session::budget::Room;
 use crate::session::token::Need;
 
-/// Two logins that are both accepted take turns at most so often.
+/// The interval at which two accepted logins take turns.
 const CHANGE_OVER: Duration = Duration::from_secs(300);
-/// A credential of which nothing good is known is tried at most so often beside one that is accepted.
+/// The interval at which unproven credentials are tried beside an accepted one.
 const TRY_PACE: Duration = Duration::from_secs(60);
-/// And for a person who asks at most so often, where nobody else uses the application.
+/// The interval of tries at a person's request, where no other credential uses the application.
 const ASK_PACE: Duration = Duration::from_secs(5);
 
-/// What may happen next.
+/// The next action of the session.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Move {
     Grant {
         lane: LaneId,
         probe: bool,
     },
-    /// A call that nobody waits for in the queue.
+    /// A call that no queued object waits for.
     Spare {
         lane: LaneId,
         probe: bool,
@@ -40,7 +39,7 @@ pub(super) enum Move {
         lane: LaneId,
         probe: bool,
     },
-    /// A list of one entry, to try a token.
+    /// A list of one entry that tests a token.
     Trial {
         lane: LaneId,
         probe: bool,
@@ -48,17 +47,17 @@ pub(super) enum Move {
     Wait(Option<Instant>),
 }
 
-/// The same of one lane.
+/// The next action of one lane.
 pub(super) enum LaneTurn {
-    /// It wants nothing.
+    /// The lane has nothing to do.
     Idle,
     Go(Move),
-    /// Its login waits until the calls of others have ended, and none of them begins another meanwhile.
+    /// The lane's login waits until the calls of other lanes have ended; meanwhile no lane begins a call.
     Drain,
     Wait(Option<Instant>),
 }
 
-/// Whether a credential is to be tried although no object of it waits for a call.
+/// Whether a credential is tried although no object of its lane waits for a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trial {
     No,
@@ -66,13 +65,13 @@ enum Trial {
     Now,
 }
 
-/// Somebody who waits for a try of a credential.
+/// A request for a try of a credential.
 struct Wish {
-    /// Those for whom a person has a word come before all others.
+    /// Whether a person's word waits for the try, so that it goes before all others.
     first: bool,
     since: Instant,
     not_before: Instant,
-    /// Whether it is one of those of which one goes in a minute, the longest awaited first.
+    /// Whether the try takes its turn among those of which one goes a minute, the longest awaited first.
     in_turn: bool,
 }
 
@@ -98,7 +97,7 @@ impl Core {
         first.or(spare).unwrap_or(Move::Wait(until))
     }
 
-    /// All lanes, who had the last turn at the end.
+    /// Returns all lanes in the order of their turns; the lane with the last turn comes last.
     fn in_turn(&self) -> Vec<LaneId> {
         let (mut after, before): (Vec<_>, Vec<_>) = self
             .lanes
@@ -127,7 +126,7 @@ impl Core {
         }
         let trial = trial == Trial::Now;
         if trial && let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.asked.is_some()) {
-            // A person asks: no pause after failures stands in the way.
+            // A person asks for this try, so the pause after failures doesn't apply.
             lane.health.try_now(now);
         }
         let Some(lane) = self.lanes.get(&id) else {
@@ -143,7 +142,7 @@ impl Core {
             Gate::Answer => return LaneTurn::Wait(None),
         };
         let (login, alone) = match lane.tokens.need(now) {
-            // The first call by a token that was handed in goes alone: it may be refused.
+            // The first call with a handed-in token goes alone, because the token may be refused.
             Need::Nothing if !lane.is_proven() => (false, true),
             Need::Nothing => (false, probe || lane.tokens.doubtful()),
             Need::Login => {
@@ -156,13 +155,13 @@ impl Core {
             Need::Renewal if self.renewal_in_vain(lane, !queued && !trial, now) => {
                 (false, probe || lane.tokens.doubtful())
             }
-            // A login ends the old token, which calls that are out still need.
+            // A login ends the old token, which calls in flight still need.
             Need::Renewal => (true, true),
             Need::At(at) => return LaneTurn::Wait(Some(at)),
             Need::Answer => return LaneTurn::Wait(None),
         };
         if login && !queued && !trial && self.is_served_by_another(id) {
-            // What nobody waits for ends nobody's token.
+            // A login that no caller waits for must not end another lane's token.
             return LaneTurn::Idle;
         }
         if login && let Some(at) = self.login_waits(id).filter(|at| *at > now) {
@@ -173,7 +172,7 @@ impl Core {
         }
         let spare = !queued && !trial;
         let room = self.room_of(id, spare, now);
-        // What nobody waits for isn't worth a record of its own: the next one is soon enough.
+        // A spare call isn't worth a record of its own; the next regular record is soon enough.
         let free = self.budget.free(now);
         if !spare && room == Room::Now && self.runs_short(free) {
             self.lease_bounds.ask();
@@ -192,14 +191,14 @@ impl Core {
         }
     }
 
-    /// Whether a token that was handed in isn't used, since a login of another credential works.
+    /// Whether a handed-in token isn't used, because a login of another credential works.
     pub(super) fn is_superseded(&self, id: LaneId) -> bool {
         let own = self.lanes.get(&id);
         own.is_some_and(|lane| !lane.terms.credential.logs_in())
             && self.others(id).any(super::Lane::speaks_for_application)
     }
 
-    /// Until when the login of this credential has to wait for the sake of the others.
+    /// Returns the time until which the login of this lane waits for the sake of the other lanes.
     pub(super) fn login_waits(&self, id: LaneId) -> Option<Instant> {
         let lane = self.lanes.get(&id)?;
         let changes_over = self.is_served_by_another(id);
@@ -210,14 +209,14 @@ impl Core {
             .max(tried.map(|at| at + TRY_PACE))
     }
 
-    /// Calls and permits of a lane that are out.
+    /// Returns the number of calls in flight and unused permits of a lane.
     pub(super) fn out_of(&self, id: LaneId) -> usize {
         let permits = self.permits.values().filter(|permit| permit.lane == id);
         let calls = self.under_way.iter().filter(|(_, lane)| *lane == id);
         permits.count() + calls.count()
     }
 
-    /// Begins the one login.
+    /// Begins the login of a lane.
     pub(super) fn begin_login(
         &mut self,
         id: LaneId,
@@ -238,7 +237,7 @@ impl Core {
         })
     }
 
-    /// Begins a list of one entry.
+    /// Begins a trial: a list of one entry with the lane's token.
     pub(super) fn begin_trial(
         &mut self,
         id: LaneId,
@@ -280,9 +279,9 @@ impl Core {
         others.map(|(_, lane)| lane)
     }
 
-    /// Whether another credential's login was the last that was accepted, and somebody uses it.
+    /// Whether another lane's login was accepted last and that lane has members.
     fn is_served_by_another(&self, id: LaneId) -> bool {
-        // A token that a login takes the place of is used by nobody, however it was tried.
+        // A token that a login has superseded isn't used, even if it was tried later.
         let live = self
             .live
             .filter(|live| *live != id && !self.is_superseded(*live));
@@ -294,14 +293,14 @@ impl Core {
         self.lanes.get(&id).is_some_and(|lane| lane.asked.is_some())
     }
 
-    /// When the credential is to be tried for the sake of somebody who waits to know what it is worth.
+    /// Returns when the credential is tried for callers that wait to know whether the platform accepts it.
     fn trial(&self, id: LaneId, now: Instant) -> Trial {
         let mut soonest = None::<Instant>;
         for wish in self.wishes(id, now) {
             if wish.not_before > now {
                 soonest = Some(soonest.map_or(wish.not_before, |at| at.min(wish.not_before)));
             } else if self.others_come_first(id, &wish, now) {
-                // Their try moves the time of this one.
+                // The other try moves the time of this one.
                 soonest.get_or_insert(now + TRY_PACE);
             } else {
                 return Trial::Now;
@@ -310,7 +309,8 @@ impl Core {
         soonest.map_or(Trial::No, Trial::At)
     }
 
-    /// Who waits for a try of this credential: a person, and claims and the like that depend on it.
+    /// Returns the requests for a try of this credential: a person's, and those of claims and the like that depend on
+    /// the result.
     fn wishes(&self, id: LaneId, now: Instant) -> Vec<Wish> {
         let Some(lane) = self.lanes.get(&id) else {
             return Vec::new();
@@ -321,7 +321,7 @@ impl Core {
             let in_turn = beside && !lane.is_proven();
             let shared = self.others(id).any(|other| other.abandoned.is_none());
             let pace = if self.is_superseded(id) {
-                // Its try would end the token of the login that serves.
+                // A try would end the token of the login in use.
                 CHANGE_OVER
             } else if shared {
                 TRY_PACE
@@ -351,7 +351,7 @@ impl Core {
         by_a_person.into_iter().chain(by_others).collect()
     }
 
-    /// Whether a try of another credential that can go now has been waited for longer.
+    /// Whether a try of another credential can go now and has waited longer.
     fn others_come_first(&self, id: LaneId, wish: &Wish, now: Instant) -> bool {
         let mut others = self.lanes.iter().filter(|(other, _)| **other != id);
         wish.in_turn
@@ -370,8 +370,8 @@ impl Core {
             })
     }
 
-    /// Whether there is room for a call of this credential: within the bounds that count for all, where those that call by
-    /// others count too, and within its own bounds, where they don't.
+    /// Returns whether there is room for a call of this lane: within the session's bounds, which count the calls of all
+    /// lanes, and within the lane's own bounds, which count only its calls.
     fn room_of(&self, id: LaneId, spare: bool, now: Instant) -> Room {
         let shared = if spare {
             self.budget.spare_room(now)
@@ -386,8 +386,8 @@ impl Core {
         }
     }
 
-    /// Whether the bounds of a credential leave room for one more of its own calls. Those of a login that is accepted are
-    /// within the bounds that count for all; of tokens that were handed in the widest bounds count for all.
+    /// Returns whether the lane's own bounds leave room for one more of its calls. The bounds of an accepted login are
+    /// part of the session's bounds already; of handed-in tokens, only the widest bounds are.
     fn own_room(&self, id: LaneId, now: Instant) -> Room {
         let lane = self.lanes.get(&id);
         let lane = lane.filter(|lane| !lane.speaks_for_application());

@@ -1,4 +1,4 @@
-//! What a session shows of itself, without changing.
+//! Read-only views of a session's state.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{Core, LaneId};
 use crate::session::{SessionState, Turn};
 
 impl Core {
-    /// What all who call by this credential wait for.
+    /// Returns the state that all objects of the lane wait for.
     pub(in crate::session) fn state(&self, id: LaneId, now: Instant) -> SessionState {
         let Some(lane) = self.lanes.get(&id) else {
             return SessionState::Open;
@@ -30,14 +30,14 @@ impl Core {
         }
     }
 
-    /// Whether anybody waits for a call, or for the answer to one.
+    /// Whether any object or caller waits for a call or for an answer.
     fn is_wanted(&self) -> bool {
         let mut lanes = self.lanes.values();
         let waits = lanes.any(|lane| !lane.queue.is_empty() || lane.spare > 0);
         waits || !(self.permits.is_empty() && self.under_way.is_empty())
     }
 
-    /// About how long until the turn of the one at `position`.
+    /// Returns the estimated time until the turn of the ticket at `position`.
     pub(in crate::session) fn estimate(
         &self,
         id: LaneId,
@@ -54,7 +54,7 @@ impl Core {
         own.max(probe.max(turn).max(login).unwrap_or(Duration::ZERO))
     }
 
-    /// The first `most` of those who wait, with about how long until their turns.
+    /// Returns the first `most` tickets, with the estimated time until their turns.
     pub(in crate::session) fn turns(&self, id: LaneId, most: usize, now: Instant) -> Vec<Turn> {
         let Some(lane) = self.lanes.get(&id) else {
             return Vec::new();
@@ -67,60 +67,60 @@ impl Core {
         turns.map(turn).collect()
     }
 
-    /// When the next probe goes, where there is something to probe for.
+    /// Returns when the next probe goes; `None` if the lane isn't probed.
     pub(in crate::session) fn next_probe(&self, id: LaneId) -> Option<Instant> {
         self.lanes.get(&id)?.health.next_probe()
     }
 
-    /// Whether another login is accepted beside that of this lane, so that they take turns.
+    /// Whether the lane's login and the login of another lane are both accepted, so that the two take turns.
     pub(in crate::session) fn takes_turns(&self, id: LaneId) -> bool {
         let mut all = self.lanes.iter();
         self.speaks_for_application(id)
             && all.any(|(other, lane)| *other != id && lane.speaks_for_application())
     }
 
-    /// Whether its credential proves to those with others whose application it is.
+    /// Whether the lane's credential proves to Platforms of other credentials that it belongs to the application.
     pub(in crate::session) fn speaks_for_application(&self, id: LaneId) -> bool {
         let lane = self.lanes.get(&id);
         lane.is_some_and(super::Lane::speaks_for_application)
     }
 
-    /// How long a call counts after its answer.
+    /// Returns how long a call counts after its answer.
     pub(in crate::session) fn window(&self) -> Duration {
         self.budget.window()
     }
 
-    /// How many wait.
+    /// Returns the number of tickets in the lane's queue.
     pub(in crate::session) fn waiting(&self, id: LaneId) -> usize {
         self.lanes.get(&id).map_or(0, |lane| lane.queue.len())
     }
 
-    /// How many wait in all lanes.
+    /// Returns the number of tickets in the queues of all lanes.
     pub(super) fn all_waiting(&self) -> usize {
         self.lanes.values().map(|lane| lane.queue.len()).sum()
     }
 
-    /// Calls that count now, those under way included.
+    /// Returns the number of calls that count now, with calls in flight.
     pub(in crate::session) fn calls_in_window(&self, now: Instant) -> usize {
         self.budget.used(now)
     }
 
-    /// How many calls one window may hold now.
+    /// Returns the number of calls that one window may hold now.
     pub(in crate::session) fn limit(&self, now: Instant) -> usize {
         self.budget.fits(now)
     }
 
-    /// When the token ends, if there is one whose end is known.
+    /// Returns when the lane's token expires, if that is known.
     pub(in crate::session) fn token_ends(&self, id: LaneId) -> Option<Instant> {
         self.lanes.get(&id)?.tokens.ends()
     }
 
-    /// How many logins were begun.
+    /// Returns the number of logins that the lane has begun.
     pub(in crate::session) fn logins(&self, id: LaneId) -> u64 {
         self.lanes.get(&id).map_or(0, |lane| lane.tokens.logins())
     }
 
-    /// Whether no call is out and all of the log has left the window.
+    /// Whether no call is in flight and all logged calls have left the window.
     pub(in crate::session) fn spent(&self, now: Instant) -> bool {
         self.budget.in_flight() == 0 && self.budget.spent_until() <= now
     }
