@@ -1,8 +1,8 @@
-//! Whether the platform understands this application at all, and how rarely it's asked when not.
+//! The circuit breaker of a lane: it stops calls while the platform fails, and lets single probes through.
 //!
-//! A session that fails five times in a row is probed, with one call for each step of a growing pause: a thousand
-//! stalled objects never use up the quota. A probe goes by lot to an object whose call hasn't failed, where there is
-//! one, and never to the object that failed last while another one waits; deletions and retirements take turns.
+//! After five failed calls in a row the breaker opens and lets one probe through per step of a growing backoff, so a
+//! thousand stalled objects never use up the quota. A probe goes, by lot, to an object whose call hasn't failed if
+//! there is one, and never to the object that failed last while another waits; deletions and retirements alternate.
 //!
 //! Answers that prove nothing (a proxy's 405 or page) count by object. After twenty different objects in a row the
 //! session is probed in the same way, twice a window at least. Then neither a login, nor a list, nor a look-up shows
@@ -20,56 +20,56 @@ use tokio::time::Instant;
 use super::SessionState;
 use crate::backoff::Backoff;
 
-/// Calls in a row without one understood answer after which the session is probed.
+/// The number of calls in a row without an understood answer at which the breaker opens.
 const FAILURES: u32 = 5;
-/// Objects in a row whose answers prove nothing, after which the session is probed.
+/// The number of different objects in a row whose answers prove nothing at which the breaker opens.
 const ODD: usize = 20;
 const PAUSES: Backoff = Backoff {
     first: Duration::from_secs(5),
     longest: Duration::from_secs(600),
 };
-/// So soon the second call of a probe follows the first, if its object asks for it.
+/// The time within which the second call of a probe may follow the first before another probe goes.
 const GOES_ON: Duration = Duration::from_secs(1);
 
-/// Whether a call may go, as far as the session's health is concerned.
+/// Whether the breaker lets a call through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// Any may.
+    /// Any call may go.
     Open,
-    /// One, alone, as a probe.
+    /// One call may go, alone, as a probe.
     Probe,
-    /// None before this instant.
+    /// No call may go before this instant.
     At(Instant),
-    /// None before the probe that is out comes back.
+    /// No call may go before the probe in flight has ended.
     Answer,
 }
 
-/// Why others wait while one call at a time is tried.
+/// The reason why the breaker is open, with the state of its probes.
 struct Ailment {
-    /// What is shown to those who wait.
+    /// The state that waiting objects show.
     state: SessionState,
-    /// Whether a login that succeeds proves that it's over.
+    /// Whether a successful login closes the breaker.
     healed_by_login: bool,
     steps: u32,
     next: Instant,
-    /// When the last call failed that told so.
+    /// The time of the last failed call that counted.
     told: Instant,
     probing: bool,
-    /// Whose probe takes one more call: what its first one told settles nothing.
+    /// The uid of the object whose probe takes one more call, because its first call settled nothing.
     begun_by: Option<String>,
 }
 
-/// The health of a session.
+/// The circuit breaker of one lane.
 pub(super) struct Breaker {
     failures: u32,
-    /// Whose answers proved nothing, since one did.
+    /// The uids of the objects whose answers proved nothing, since the last answer that proved something.
     odd: HashSet<String>,
     ailment: Option<Ailment>,
     chance: Rng,
 }
 
 impl Breaker {
-    /// In good health. `chance` gives the jitter.
+    /// Creates a closed breaker. `chance` gives the jitter.
     pub(super) fn new(chance: Rng) -> Self {
         Self {
             failures: 0,
@@ -79,7 +79,7 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may go.
+    /// Returns whether a call may go.
     pub(super) fn gate(&self, now: Instant) -> Gate {
         match &self.ailment {
             None => Gate::Open,
@@ -89,22 +89,22 @@ impl Breaker {
         }
     }
 
-    /// What is shown to those who wait, if something is wrong.
+    /// Returns the state that waiting objects show while the breaker is open.
     pub(super) fn ailment(&self) -> Option<&SessionState> {
         self.ailment.as_ref().map(|ailment| &ailment.state)
     }
 
-    /// When the next probe goes.
+    /// Returns when the next probe goes; `None` if the breaker is closed.
     pub(super) fn next_probe(&self) -> Option<Instant> {
         self.ailment.as_ref().map(|ailment| ailment.next)
     }
 
-    /// How many probes have failed since it began to ail.
+    /// Returns how many probes have failed since the breaker opened.
     pub(super) fn tries(&self) -> u32 {
         self.ailment.as_ref().map_or(0, |ailment| ailment.steps)
     }
 
-    /// The probe is out.
+    /// Records that the probe is in flight.
     pub(super) fn probe_begun(&mut self) {
         if let Some(ailment) = &mut self.ailment {
             ailment.probing = true;
@@ -112,12 +112,12 @@ impl Breaker {
         }
     }
 
-    /// Whose probe goes on with the next call.
+    /// Returns the object whose probe continues with the next call.
     pub(super) fn begun_by(&self) -> Option<&str> {
         self.ailment.as_ref()?.begun_by.as_deref()
     }
 
-    /// `uid` asks for a call: if its probe takes one more, that goes now.
+    /// Allows the next call at once, if it continues the probe of `uid`.
     pub(super) fn goes_on(&mut self, uid: &str, now: Instant) {
         if let Some(ailment) = &mut self.ailment
             && ailment.begun_by.as_deref() == Some(uid)
@@ -126,8 +126,8 @@ impl Breaker {
         }
     }
 
-    /// A call of `uid` was answered in a way that leaves it to the next one of its calls what is proven. `heals` tells
-    /// whether an ailment that isn't about proofs is over by it.
+    /// Handles an answer to a call of `uid` that leaves the proof to the object's next call. `heals` tells whether the
+    /// answer closes the breaker when it is open for another reason than unproven answers.
     pub(super) fn half_told(&mut self, uid: &str, heals: bool, probe: bool, now: Instant) {
         match &mut self.ailment {
             Some(ailment) if probe && (!heals || is_odd(&ailment.state)) => {
@@ -141,8 +141,8 @@ impl Breaker {
         }
     }
 
-    /// A call of `uid` was answered with something that proves nothing; so many of different objects in a row are an
-    /// ailment. Whether it begins with this one.
+    /// Handles an answer to a call of `uid` that proves nothing; the breaker opens after enough different objects in a
+    /// row. Returns whether it opens now.
     pub(super) fn odd(
         &mut self,
         uid: &str,
@@ -162,7 +162,7 @@ impl Breaker {
         }
     }
 
-    /// The platform answered with a code of its own that concerns one object alone.
+    /// Handles an answer with a code of the platform that concerns one object alone.
     pub(super) fn coded(&mut self, probe: bool, window: Duration, now: Instant) {
         match self.ailment.as_ref().map(|ailment| ailment.state.clone()) {
             Some(state) if is_odd(&state) => {
@@ -172,21 +172,21 @@ impl Breaker {
         }
     }
 
-    /// A call did what it was for.
+    /// Handles a call that succeeded: it closes the breaker.
     pub(super) fn proved(&mut self) {
         self.odd.clear();
         self.understood();
     }
 
-    /// The probe came back without telling anything; another may go.
+    /// Records that the probe ended without information; another probe may go.
     pub(super) fn probe_returned(&mut self) {
         if let Some(ailment) = &mut self.ailment {
             ailment.probing = false;
         }
     }
 
-    /// A call failed without an understood answer; enough of them in a row are an ailment.
-    /// Whether it begins with this one.
+    /// Handles a call that failed without an understood answer; the breaker opens after enough such calls in a row.
+    /// Returns whether it opens now.
     pub(super) fn failed(
         &mut self,
         state: SessionState,
@@ -202,8 +202,8 @@ impl Breaker {
         }
     }
 
-    /// Something is wrong that concerns every call. A probe that finds so makes the pause longer;
-    /// other calls that were out meanwhile tell nothing new. Whether it begins with this one.
+    /// Opens the breaker for a failure that concerns every call. A failed probe lengthens the backoff; failures of
+    /// other calls in flight add nothing. Returns whether the breaker opens now.
     pub(super) fn ails(
         &mut self,
         state: SessionState,
@@ -218,8 +218,8 @@ impl Breaker {
             Some(_) => return false,
         };
         let begins = self.ailment.is_none();
-        // Whatever answers so may be mended at any time, and some object may come that is answered otherwise: it is
-        // tried twice a window at least, and with two calls each time still with less than a twentieth of the quota.
+        // Such answers may stop at any time, and an object may come that is answered in another way. So there are at
+        // least two probes a window; with two calls each, they use less than a twentieth of the quota.
         let odd = is_odd(&state);
         let longest = if odd { window / 2 } else { PAUSES.longest };
         let full = Backoff { longest, ..PAUSES }.after(steps);
@@ -237,7 +237,8 @@ impl Breaker {
         begins
     }
 
-    /// The platform refused the credential itself: the next probe goes after `pause`, unless something changes.
+    /// Opens the breaker because the platform refused the credential itself: the next probe goes after `pause`, unless
+    /// something changes.
     pub(super) fn refuses(&mut self, state: SessionState, pause: Duration, now: Instant) {
         self.ailment = Some(Ailment {
             state,
@@ -250,13 +251,13 @@ impl Breaker {
         });
     }
 
-    /// An answer was understood.
+    /// Closes the breaker after an understood answer.
     pub(super) fn understood(&mut self) {
         self.failures = 0;
         self.ailment = None;
     }
 
-    /// A login succeeded.
+    /// Handles a successful login, which closes the breaker if the failure allows it.
     pub(super) fn logged_in(&mut self, probe: bool) {
         self.failures = 0;
         match &mut self.ailment {
@@ -265,7 +266,7 @@ impl Breaker {
         }
     }
 
-    /// Something changed that makes trying again worthwhile: the next probe goes at once.
+    /// Lets the next probe go at once and restarts the backoff, because a change makes a try worthwhile.
     pub(super) fn try_now(&mut self, now: Instant) {
         if let Some(ailment) = &mut self.ailment {
             ailment.next = now;
@@ -273,7 +274,7 @@ impl Breaker {
         }
     }
 
-    /// A person asks for a try: the pauses begin anew, but a thousand who ask make no more calls than one.
+    /// Restarts the backoff at a person's request; a thousand requests cause no more calls than one.
     pub(super) fn try_soon(&mut self, now: Instant) {
         if let Some(ailment) = &mut self.ailment {
             ailment.next = ailment.next.min(now.max(ailment.told + PAUSES.first));
@@ -282,7 +283,7 @@ impl Breaker {
     }
 }
 
-/// Whether the ailment is that answers prove nothing.
+/// Whether the breaker is open because answers prove nothing.
 fn is_odd(state: &SessionState) -> bool {
     match state {
         SessionState::Unexpected(_) => true,

@@ -1,8 +1,8 @@
-//! How many calls may go: a log of answer times, kept so that no window can hold more than the limit.
+//! The call budget: a log of answer times, which ensures that no window holds more calls than the limit.
 //!
-//! A call counts from the moment its permit is given until a window after its answer. The platform
-//! counts it when it arrives, which is between the two; so whatever the jitter, and whichever kind of
-//! window the platform keeps, it never counts more than the limit.
+//! A call counts from the grant of its permit until one window after its answer. The platform counts the call at its
+//! arrival, which lies between the two. So the platform never counts more calls than the limit, whatever the jitter and
+//! whatever kind of window it uses.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -16,19 +16,19 @@ use tokio::time::Instant;
 use self::share::Share;
 use super::call_log::{MOST_IN_FLIGHT, Past};
 
-/// Whether one more call may go.
+/// Whether there is room for one more call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Room {
-    /// Now.
+    /// There is room now.
     Now,
-    /// Not before this instant, if nothing else happens.
+    /// There is no room before this instant, if nothing else changes.
     At(Instant),
-    /// Not before one that is out comes back.
+    /// There is no room before a call in flight has ended.
     AfterAnswer,
 }
 
-/// Adds an answer to a log of them, which is in order. The log keeps all of the window, and of older ones so many that the
-/// bounds are full; the latest of those that it drops comes back.
+/// Inserts the answer time `stamp` into the ordered log `answers`. The log keeps all answers of the window, and as many
+/// older ones as the limit allows. Returns the latest answer that was dropped.
 pub(super) fn log(
     answers: &mut VecDeque<Instant>,
     stamp: Instant,
@@ -48,8 +48,8 @@ pub(super) fn log(
     dropped
 }
 
-/// The answer of a log that has to be a window old before the next call goes, where `free` calls fit into a window beside
-/// those that are out.
+/// Returns the answer that has to be one window old before the next call goes, if `free` calls fit into the window
+/// beside the calls in flight.
 pub(super) fn blocking(answers: &VecDeque<Instant>, free: usize) -> Option<Instant> {
     let index = answers.len().checked_sub(free)?;
     answers.get(index).copied()
@@ -59,21 +59,21 @@ pub(super) fn blocking(answers: &VecDeque<Instant>, free: usize) -> Option<Insta
 pub(super) struct Budget {
     limit: usize,
     window: Duration,
-    /// When calls were answered, or are given up; in order. At least the last `limit` of them.
+    /// The times at which calls were answered or given up, in order; at least the last `limit` of them.
     answers: VecDeque<Instant>,
-    /// What was up to here is not in the log, and counts as a whole limit until it's a window old.
+    /// Calls up to this time aren't in the log; they count as a whole limit until this time is one window old.
     forgotten: Instant,
-    /// Those of the answers in the window that were refusals for too many calls; in order.
+    /// The times of the answers in the window that refused a call because of the rate limit, in order.
     refusals: VecDeque<Instant>,
-    /// What others leave of the limit.
+    /// The part of the limit that others leave.
     share: Share,
     in_flight: usize,
-    /// The end of the pause after a throttle answer; kept until a call after it was understood.
+    /// The end of the pause after a throttle answer; kept until a call after the pause was understood.
     pause: Option<Instant>,
 }
 
 impl Budget {
-    /// `limit` calls in each `window`, of which the one up to `assumed_used_at` counts as used.
+    /// Creates a budget of `limit` calls in each `window`; the window up to `assumed_used_at` counts as fully used.
     pub(super) fn new(limit: usize, window: Duration, assumed_used_at: Instant) -> Self {
         Self {
             limit,
@@ -87,18 +87,18 @@ impl Budget {
         }
     }
 
-    /// Changes the bounds; what the log has lost since then counts as used.
+    /// Changes the bounds; answers that the log has dropped count as a whole limit until they are a window old.
     pub(super) fn resize(&mut self, limit: usize, window: Duration) {
         self.limit = limit;
         self.window = window;
     }
 
-    /// Whether one more call may go.
+    /// Returns whether there is room for one more call.
     pub(super) fn room(&self, now: Instant) -> Room {
         self.room_within(self.fits(now), now)
     }
 
-    /// Whether a call may go that nobody waits for: it leaves half of the window to those who may come.
+    /// Returns whether there is room for a spare call, which leaves half of the window to objects that may come.
     pub(super) fn spare_room(&self, now: Instant) -> Room {
         self.room_within(self.fits(now).div_ceil(2), now)
     }
@@ -116,7 +116,7 @@ impl Budget {
         if self.in_flight >= fits.min(most).min(MOST_IN_FLIGHT) {
             return Room::AfterAnswer;
         }
-        // The call goes once fewer than this many answers are younger than the window.
+        // The call goes once fewer than `free` answers are younger than the window.
         let free = fits - self.in_flight;
         let blocking = blocking(&self.answers, free);
         let at = blocking.map_or(self.forgotten, |stamp| self.forgotten.max(stamp)) + self.window;
@@ -127,12 +127,13 @@ impl Budget {
         if at <= now { Room::Now } else { Room::At(at) }
     }
 
-    /// When a login makes sense, for which there is room now: where a call can follow while its token serves, which is for
-    /// `serves`. `None` where none ever can: the login takes the only call of each window. `spare` as in [`Self::spare_room`].
+    /// Returns when a login makes sense, given that there is room for it now: when a call can follow while the token is
+    /// usable, which is for the time `serves`. `None` if no call ever can, because the login takes the only call of
+    /// each window. `spare` halves the budget as in [`Self::spare_room`].
     pub(super) fn login(&self, serves: Duration, spare: bool, now: Instant) -> Option<Room> {
         let part = |calls: usize| if spare { calls.div_ceil(2) } else { calls };
         let (limit, fits) = (part(self.limit), part(self.fits(now)));
-        // Whatever else goes, the next call goes a window after the login. What others take, they may leave again.
+        // The next call always goes a window after the login at the latest. A lowered share may grow again.
         if self.window <= serves || (fits < 2 && limit >= 2) {
             return Some(Room::Now);
         }
@@ -147,13 +148,13 @@ impl Budget {
         };
         let next = blocking(&self.answers, free).map(|stamp| stamp + self.window);
         Some(match next {
-            // So late that the token isn't due to be renewed by then.
+            // The login goes so late that the token isn't due for renewal when the call goes.
             Some(next) if next > now + serves => Room::At(next - serves / 2),
             Some(_) | None => Room::Now,
         })
     }
 
-    /// Takes a slot for one call, where there is room.
+    /// Takes a slot for one call, if there is room. Returns whether there was.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let free = self.room(now) == Room::Now;
         if free {
@@ -164,12 +165,12 @@ impl Budget {
         free
     }
 
-    /// Gives the slot of a call back that was not made.
+    /// Gives back the slot of a call that was not made.
     pub(super) fn give_back(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// A call ended. It counts from `stamp`: its answer, or for a lost one the end of its time-out.
+    /// Ends a call, which counts from `stamp`: the time of its answer or, for a lost call, the end of its time-out.
     pub(super) fn ended(&mut self, stamp: Instant, now: Instant) {
         self.give_back();
         let bounds = (self.limit, self.window);
@@ -178,9 +179,9 @@ impl Budget {
         }
     }
 
-    /// A call that went at `started` was refused for too many. The share falls to what others leave,
-    /// and nothing goes for a tenth of a window (half of one with no call of ours in it), then one
-    /// call alone.
+    /// Ends a call that was sent at `started` and refused by the rate limit. The share falls to the calls that others
+    /// leave, and no call goes for a tenth of a window (half a window if it holds no call of ours); after that, one
+    /// call goes alone.
     pub(super) fn refused(&mut self, started: Instant, now: Instant) {
         let own = self.fitting(now);
         let pause = self.share.refused(started, own, self.window, now);
@@ -197,7 +198,7 @@ impl Budget {
         self.ended(now, now);
     }
 
-    /// A call that went at `started` was understood and has ended; after a pause the others may go
+    /// Learns from an understood answer to a call that was sent at `started`; after a pause, the other calls may go
     /// again.
     pub(super) fn understood(&mut self, started: Instant, now: Instant) {
         if self.pause.is_some_and(|until| until <= started) {
@@ -207,13 +208,13 @@ impl Budget {
         self.share.understood(started, own, now);
     }
 
-    /// When the pause ends or ended, as long as no call after it was understood.
+    /// Returns the end of the pause, in the past or the future; `None` once a call after the pause was understood.
     pub(super) fn paused_until(&self) -> Option<Instant> {
         self.pause
     }
 
-    /// Until when a refusal keeps the next call from going, or kept the one that is out: the end of the pause, or later
-    /// where there is no room by then. `None` once calls can go.
+    /// Returns until when a refusal delays the next call, or delayed the call in flight: the end of the pause, or a
+    /// later time if there is no room then. `None` once calls can go.
     pub(super) fn throttled_until(&self, now: Instant) -> Option<Instant> {
         let pause = self.pause?;
         match self.room(now.max(pause)) {
@@ -225,28 +226,28 @@ impl Budget {
         }
     }
 
-    /// How many calls one window may hold now: the limit, less what others seem to take.
+    /// Returns how many calls one window may hold now: the limit, less the calls that others seem to make.
     pub(super) fn fits(&self, now: Instant) -> usize {
         self.share
             .fits(self.used(now), self.limit, self.window, now)
     }
 
-    /// How many calls one window may hold at most.
+    /// Returns how many calls one window may hold at most.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// How long a call counts after its answer.
+    /// Returns how long a call counts after its answer.
     pub(super) fn window(&self) -> Duration {
         self.window
     }
 
-    /// Calls and permits that are out.
+    /// Returns the number of calls in flight and unused permits.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Calls that count now, those that are out included.
+    /// Returns the number of calls that count now, with calls in flight.
     pub(super) fn used(&self, now: Instant) -> usize {
         let counted = self.in_flight + self.answers.len() - self.older(now);
         if self.forgotten + self.window > now {
@@ -256,19 +257,19 @@ impl Budget {
         }
     }
 
-    /// Whether more is out than the bounds allow, as after a change of them.
+    /// Whether calls in flight exceed the limit, as after a change of the bounds.
     pub(super) fn overdrawn(&self, now: Instant) -> bool {
         self.in_flight > 0 && self.used(now) > self.limit
     }
 
-    /// About how long until the call at `position` (1 is the next) may go, answers being quick.
+    /// Returns the estimated time until the call at `position` (1 is the next call) may go, if answers come fast.
     pub(super) fn estimate(&self, position: usize, now: Instant) -> Duration {
         let used = self.used(now);
         let fits = self.fits(now);
         let ahead = fits.saturating_sub(used);
         let throttled = self.throttled_until(now);
         let start = throttled.map_or(now, |until| until.max(now));
-        // The first one goes alone then, to try whether there is more than is known of.
+        // After a throttle, the first call goes alone to test the rate limit.
         if throttled.is_some() && position == 1 {
             return start.saturating_duration_since(now);
         }
@@ -290,8 +291,7 @@ impl Budget {
         turn.max(start).saturating_duration_since(now)
     }
 
-    /// Takes over what is known of the time before, in place of a past that counts as used. Nothing has
-    /// been sent since.
+    /// Replaces the assumed past by the known past of the former leader. The session has sent nothing since.
     pub(super) fn inherit(&mut self, past: Past) {
         self.forgotten = past.forgotten;
         self.answers = past.stamps.into();
@@ -299,7 +299,7 @@ impl Budget {
         self.share = past.throttle.map(Share::inherited).unwrap_or_default();
     }
 
-    /// What is known of the calls that have ended.
+    /// Returns what is known about the ended calls.
     pub(super) fn past(&self, now: Instant) -> Past {
         Past {
             window: self.window,
@@ -309,12 +309,13 @@ impl Budget {
         }
     }
 
-    /// How many more calls fit into the window now, the pause and the number that may be out aside.
+    /// Returns how many more calls fit into the window now, without regard to the pause and the bound on calls in
+    /// flight.
     pub(super) fn free(&self, now: Instant) -> usize {
         self.fits(now).saturating_sub(self.used(now))
     }
 
-    /// How many calls could begin from `now` until `until` at most.
+    /// Returns an upper bound of the calls that could begin from `now` until `until`.
     pub(super) fn room_until(&self, until: Instant, now: Instant) -> usize {
         let span = until.saturating_duration_since(now).as_nanos();
         let rounds = span.checked_div(self.window.as_nanos()).unwrap_or(0);
@@ -330,13 +331,13 @@ impl Budget {
         self.limit.saturating_sub(counting)
     }
 
-    /// When the last call of the log has left the window.
+    /// Returns when the last logged call leaves the window.
     pub(super) fn spent_until(&self) -> Instant {
         let last = self.answers.back().copied();
         last.map_or(self.forgotten, |stamp| stamp.max(self.forgotten)) + self.window
     }
 
-    /// How many answers in the window were none that refused a call for too many.
+    /// Returns the number of answers in the window that weren't refusals by the rate limit.
     fn fitting(&self, now: Instant) -> usize {
         let refused = self.refusals.iter().rev();
         let refused = refused.take_while(|stamp| **stamp + self.window > now);
@@ -344,7 +345,7 @@ impl Budget {
         young.saturating_sub(refused.count())
     }
 
-    /// How many answers of the log are a window old or older.
+    /// Returns the number of logged answers that are at least a window old.
     fn older(&self, now: Instant) -> usize {
         self.answers
             .partition_point(|stamp| *stamp + self.window <= now)

@@ -1,13 +1,14 @@
-//! The calls of the last window, in a form that one process leaves to the next.
+//! The call log: the calls of the last window, in the form that one leader leaves to the next.
 //!
-//! Ages count back from the moment of the record, and the reader counts on from when it first saw the
-//! record; so no wall clock matters, and what was sent always looks younger to the reader than it is,
-//! never older. A record also says how many calls may begin before the next one, and what refused calls
-//! have told: the pause after them, and the share that others leave.
+//! Ages count back from the moment of the record, and the reader counts on from the moment it first saw the record. So
+//! no wall clock matters, and a call never looks older to the reader than it is. A record also holds the reservation
+//! (the number of calls that may begin before the next record) and what refused calls have shown: the pause after them,
+//! and the share.
 //!
-//! A Lease that never was means that nothing was sent. A Lease without a readable log means that the last window was
-//! used. A log that was cut says the same of what isn't in it: up to now, or, where a process of the same identity has
-//! ended just now, up to the time-out of the calls that it may have left under way.
+//! If there never was a Lease, nothing was sent. If the Lease has no readable log, the last window counts as fully
+//! used. If a log was cut, the same holds for each session that it doesn't contain: its window counts as used up to now
+//! or, if a process of the same identity has just ended, up to the time-out of the calls that this process may have
+//! left in flight.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +19,13 @@ use tokio::time::Instant;
 use super::SessionKey;
 use crate::api::names::{AppId, Endpoint};
 
-/// The bytes that a record may take.
+/// The largest size of a record, in bytes.
 pub const BOUND: usize = 64 << 10;
-/// A record is so fine: a hundredth of the window.
+/// The resolution of ages in a record: the window divided by this number.
 const STEPS: u32 = 100;
 /// The longest window that a `Platform` may have.
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
-/// Calls and permits at one time; more would gain nothing and hurt a slow platform.
+/// The most calls and permits out at one time; more would gain nothing and hurt a slow platform.
 pub(super) const MOST_IN_FLIGHT: usize = 20;
 /// The most calls that one window may hold.
 const MOST_CALLS: u64 = 10_000;
@@ -36,7 +37,8 @@ const VERSION: u32 = 1;
 pub(super) struct CallLog {
     version: u32,
     sessions: Vec<SessionRecord>,
-    /// Whether there was more than fits: then every session that isn't here counts as used up.
+    /// Whether sessions are missing because the record was too large; each missing session's window counts as fully
+    /// used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     cut: bool,
 }
@@ -48,75 +50,75 @@ pub(super) struct SessionRecord {
     endpoint: Endpoint,
     app_id: AppId,
     window_ms: u64,
-    /// How many calls of which age, in hundredths of the window and rounded young. An age below zero
-    /// is of a call under way: so long it may still be.
+    /// The number of calls of each age, in hundredths of the window, rounded down. A negative age belongs to a call in
+    /// flight: the time for which it may still be in flight.
     calls: BTreeMap<i64, u64>,
-    /// How many more may begin before the next record.
+    /// The number of calls that may begin before the next record.
     reserved: u64,
-    /// The age of the youngest call that isn't among `calls`, if it's in the window: up to there a
-    /// whole quota counts as used.
+    /// The age of the youngest call that isn't among `calls`, if it is in the window: a whole quota counts as used up
+    /// to that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     used_to: Option<i64>,
-    /// What refused calls have told lately.
+    /// What refused calls have shown lately.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     throttled: Option<Throttled>,
 }
 
-/// What refused calls have told, in a record; ages are as those of calls.
+/// What refused calls have shown, in a record; ages have the unit of the calls' ages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Throttled {
-    /// The age of the last refusal that told something.
+    /// The age of the last refusal that lowered the share.
     refused: i64,
-    /// The age of the end of the pause, until a call after it was understood.
+    /// The age of the end of the pause, until a call after the pause was understood.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pause: Option<i64>,
-    /// How many calls others leave of the limit, where that is not all.
+    /// The number of calls of the limit that others leave; absent if they leave all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fits: Option<u64>,
-    /// The age of the moment from which on more may be tried.
+    /// The age of the moment at which the share may grow.
     grows: i64,
-    /// What is left to pay further tries with; below zero it's a debt.
+    /// The credit for further steps of the share; a negative value is a debt.
     credit: i32,
 }
 
-/// What is known of the calls of one session before now.
+/// What is known about the past calls of one session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Past {
-    /// The window that it was kept for.
+    /// The window for which the calls were logged.
     pub(super) window: Duration,
     /// Up to here nothing is known, so a whole quota counts as used.
     pub(super) forgotten: Instant,
-    /// From when on each call counts, in order.
+    /// The times from which each call counts, in order.
     pub(super) stamps: Vec<Instant>,
-    /// What refused calls have told lately.
+    /// What refused calls have shown lately.
     pub(super) throttle: Option<Throttle>,
 }
 
-/// What refused calls have told of others who call for the same application.
+/// What refused calls have shown about others who call for the same application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Throttle {
-    /// When the last call was refused that told something.
+    /// The time of the last refusal that lowered the share.
     pub(super) refused: Instant,
-    /// The end of the pause, until a call after it was understood.
+    /// The end of the pause, until a call after the pause was understood.
     pub(super) pause: Option<Instant>,
-    /// How many calls others leave of the limit, where that is not all.
+    /// The number of calls of the limit that others leave; `None` if they leave all.
     pub(super) fits: Option<usize>,
-    /// From when on more may be tried.
+    /// The time at which the share may grow.
     pub(super) grows: Instant,
-    /// Calls understood, less the price of the refused ones.
+    /// The number of understood calls, less the price of the refused ones.
     pub(super) credit: i32,
 }
 
-/// What those who led before may have sent.
+/// What the former leaders may have sent.
 #[derive(Debug)]
 pub struct Inheritance {
     known: BTreeMap<SessionKey, Past>,
-    /// What isn't known: up to here its window counts as used.
+    /// For sessions that aren't known: their window counts as fully used up to this time.
     others: Option<Instant>,
 }
 
 impl CallLog {
-    /// Of these sessions; `cut` tells that there may be more.
+    /// Creates the log of these sessions; `cut` means that sessions may be missing.
     pub(super) fn new(sessions: Vec<SessionRecord>, cut: bool) -> Self {
         Self {
             version: VERSION,
@@ -125,9 +127,9 @@ impl CallLog {
         }
     }
 
-    /// The text, with as many sessions as fit into [`BOUND`].
+    /// Returns the log as text, with as many sessions as fit into [`BOUND`].
     pub(super) fn into_text(mut self) -> String {
-        // The frame and the commas between the sessions.
+        // Leaves room for the frame and for the commas between the sessions.
         let mut left = BOUND - 100;
         let all = self.sessions.len();
         self.sessions.retain(|session| {
@@ -137,7 +139,7 @@ impl CallLog {
             fits
         });
         self.cut |= self.sessions.len() < all;
-        // Names and numbers: there is nothing in it that JSON can't hold.
+        // The log holds only names and numbers, which always serialize to JSON.
         serde_json::to_string(&self).unwrap_or_default()
     }
 
@@ -149,7 +151,8 @@ impl CallLog {
                 .calls
                 .values()
                 .try_fold(0, |sum: u64, n| sum.checked_add(*n));
-            // No more than a window and the calls under way can hold, so that a wrong number costs no memory.
+            // The number is at most what a window and the calls in flight can hold, so that a wrong number costs no
+            // memory.
             (Duration::from_millis(1)..=LONGEST_WINDOW).contains(&window)
                 && calls.is_some_and(|calls| calls <= 2 * MOST_CALLS)
         };
@@ -158,7 +161,7 @@ impl CallLog {
 }
 
 impl SessionRecord {
-    /// The record of a session at `now`.
+    /// Creates the record of a session at `now`.
     pub(super) fn new(key: &SessionKey, past: &Past, reserved: usize, now: Instant) -> Self {
         let window_ms = u64::try_from(past.window.as_millis())
             .unwrap_or(u64::MAX)
@@ -194,9 +197,8 @@ impl SessionRecord {
         }
     }
 
-    /// What it says to who first saw it at `seen` and leads since `taken`. Of the calls that may have
-    /// begun after the record, those that can have been under way at the end count until `lingering`
-    /// after it.
+    /// Returns the past calls for a reader that first saw the record at `seen` and leads since `taken`. Of the reserved
+    /// calls, those that can have been in flight at the end count until `lingering` after `taken`.
     fn past(&self, seen: Instant, taken: Instant, lingering: Duration) -> Past {
         let at = |age: i64| {
             let nanos = age.saturating_mul(step(self.window_ms));
@@ -224,7 +226,7 @@ impl SessionRecord {
             stamps,
             throttle: self.throttled.as_ref().map(|throttled| Throttle {
                 refused: at(throttled.refused.max(0)),
-                // Neither lasts a whole window, so a wrong number stops nobody for longer.
+                // Neither time is more than a window ahead, so a wrong number stops calls for no longer.
                 pause: throttled.pause.map(|age| at(age.max(-i64::from(STEPS)))),
                 fits: throttled
                     .fits
@@ -244,18 +246,18 @@ impl SessionRecord {
 }
 
 impl Past {
-    /// Whether none of it counts any more.
+    /// Whether all calls have left the window.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let last = self.stamps.last().copied().unwrap_or(self.forgotten);
         last.max(self.forgotten) + self.window <= now
     }
 
-    /// Nothing was sent since the longest window.
+    /// Returns a past in which nothing was sent since the longest window.
     fn nothing(now: Instant) -> Self {
         Self::used_to(now.checked_sub(LONGEST_WINDOW).unwrap_or(now))
     }
 
-    /// Whatever was sent was sent up to `at`.
+    /// Returns a past in which the whole quota was used up to `at`.
     fn used_to(at: Instant) -> Self {
         Self {
             window: LONGEST_WINDOW,
@@ -267,7 +269,7 @@ impl Past {
 }
 
 impl Inheritance {
-    /// Nobody has led before, so nothing was sent.
+    /// Creates the inheritance of the first leader: nothing was sent before.
     pub fn nothing() -> Self {
         Self {
             known: BTreeMap::new(),
@@ -275,8 +277,8 @@ impl Inheritance {
         }
     }
 
-    /// Somebody has led until `taken` and left no word: the window up to then counts as used, and longer where calls
-    /// that were under way may arrive until `lingering` after that.
+    /// Creates the inheritance from a leader that led until `taken` and left no record: the window counts as used up to
+    /// `taken`, and up to `lingering` later because calls in flight may still arrive.
     pub fn unknown(taken: Instant, lingering: Duration) -> Self {
         Self {
             known: BTreeMap::new(),
@@ -284,9 +286,9 @@ impl Inheritance {
         }
     }
 
-    /// What the record `text`, first seen at `seen`, says to who leads since `taken`. Calls that were
-    /// under way when the last leader ended may arrive until `lingering` after that. A text that can't
-    /// be read is no word at all.
+    /// Reads the record `text`, first seen at `seen`, for a process that leads since `taken`. Calls that were in flight
+    /// at the end of the last leader may arrive until `lingering` after `taken`. An unreadable text is treated as a
+    /// missing record.
     pub fn read(text: &str, seen: Instant, taken: Instant, lingering: Duration) -> Self {
         let Some(log) = CallLog::from_text(text) else {
             return Self::unknown(taken, lingering);
@@ -298,7 +300,7 @@ impl Inheritance {
         }
     }
 
-    /// What is known of `key`, to be carried on by its session from now on.
+    /// Removes and returns the past of `key`, which its session carries on from now on.
     pub(super) fn take(&mut self, key: &SessionKey, now: Instant) -> Past {
         let known = self.known.remove(key);
         known.unwrap_or_else(|| {
@@ -307,7 +309,7 @@ impl Inheritance {
         })
     }
 
-    /// The records of those that no session carries on yet, as long as they count.
+    /// Returns the records of the sessions that don't exist in this process yet, as long as their calls count.
     pub(super) fn records(&mut self, now: Instant) -> Vec<SessionRecord> {
         self.known.retain(|_, past| !past.is_over(now));
         let record = |(key, past): (&SessionKey, &Past)| SessionRecord::new(key, past, 0, now);
@@ -320,7 +322,7 @@ impl Inheritance {
     }
 }
 
-/// A hundredth of a window, in nanoseconds.
+/// Returns a hundredth of a window, in nanoseconds.
 fn step(window_ms: u64) -> i64 {
     i64::try_from(window_ms.saturating_mul(1_000_000 / u64::from(STEPS))).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! The calls that go out with the token of a credential: DELETE, look-up and list.
+//! The calls that use the token of a credential: DELETE, look-up and list.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -14,11 +14,10 @@ use crate::remote::pages::Page;
 use crate::remote::wire::CategoryInfo;
 
 impl Session {
-    /// Uses the permit of `uid` for one DELETE over `connection` and learns from the answer.
-    /// `None` when the object holds no permit for that (any more) or no token is there: then nothing
-    /// was sent.
+    /// Uses the permit of `uid` for one DELETE over `connection`, and updates the session from the answer. Returns
+    /// `None`, with nothing sent, if the object holds no permit for a DELETE or there is no token.
     ///
-    /// A call whose future is dropped counts until its time-out would have ended.
+    /// A call whose future is dropped counts until the end of its time-out.
     pub async fn delete(
         &self,
         uid: &str,
@@ -27,7 +26,7 @@ impl Session {
     ) -> Option<Answer> {
         let begun = self.change(|core, now| core.begin(self.lane, uid, Purpose::Delete, now));
         let (call, authorization) = TrackedCall::new(self, begun?);
-        // No await between the check above and the send: nothing can change in between.
+        // There is no await between the check above and the send, so nothing can change in between.
         let answer = connection
             .delete(&self.key().app_id, &authorization, file_id)
             .await;
@@ -35,11 +34,11 @@ impl Session {
         Some(answer)
     }
 
-    /// Uses the permit of `uid`, which must be for `purpose`, to look its package up, under the same rules as
-    /// [`Self::delete`]. The permit is gone then, but not the place: a ticket for the delete goes where this one was.
+    /// Uses the permit of `uid` for `purpose` to look the package up, under the same rules as [`Self::delete`]. The
+    /// permit is used up, but the object keeps its place in the queue: a ticket for the DELETE goes where this one was.
     ///
     /// # Errors
-    /// Any answer but the package.
+    /// Any answer other than the package.
     pub async fn show(
         &self,
         uid: &str,
@@ -56,14 +55,14 @@ impl Session {
         Some(shown)
     }
 
-    /// Reads one page of the list over `connection` with a spare call, and learns from the answer. It
-    /// waits until no object waits for a call, and takes none of the half of each window that is kept
-    /// for those who may come. `None` once this session serves nobody any more: then nothing was sent.
+    /// Reads one page of the list over `connection` with a spare call, and updates the session from the answer. The
+    /// call waits until no object waits for a call, and leaves half of each window free for objects that may come.
+    /// Returns `None`, with nothing sent, once this session has no more members or is closed.
     ///
-    /// A call whose future is dropped counts until its time-out would have ended.
+    /// A call whose future is dropped counts until the end of its time-out.
     ///
     /// # Errors
-    /// Any answer but a page.
+    /// Any answer other than a page.
     pub async fn list(&self, connection: &Connection, page: u32) -> Option<Result<Page, Answer>> {
         let begun = self.spare_call().await;
         let (call, authorization) = TrackedCall::new(self, begun?);
@@ -74,7 +73,7 @@ impl Session {
         Some(listed)
     }
 
-    /// Begins a call once nobody else wants one.
+    /// Waits for a spare call and begins it.
     async fn spare_call(&self) -> Option<(Underway, Authorization)> {
         let _wanted = WantsSpare::new(self);
         loop {
@@ -88,7 +87,7 @@ impl Session {
     }
 }
 
-/// Somebody who waits for a spare call.
+/// A registered caller that waits for a spare call.
 struct WantsSpare<'a>(&'a Session);
 
 impl<'a> WantsSpare<'a> {
@@ -104,7 +103,7 @@ impl Drop for WantsSpare<'_> {
     }
 }
 
-/// A call with the token under way; one that is dropped before its answer counts as lost.
+/// A call in flight with a token; a call that is dropped before its answer counts as lost.
 pub(super) struct TrackedCall<'a> {
     session: &'a Session,
     call: Option<Underway>,
@@ -133,7 +132,7 @@ impl<'a> TrackedCall<'a> {
             return;
         };
         let shared = &self.session.shared;
-        // Most calls end otherwise, and need no look at the other members.
+        // Most calls end in another way, and then the other members need no check.
         let by_settings =
             matches!(answer, Some(Answer::Unavailable(_, trouble)) if trouble.needs_person());
         let others_work = by_settings && shared.has_working_connection(call.lane());

@@ -1,4 +1,5 @@
-//! Credentials: which of them are equal, and what is known of each. No text of one can be had from what is told here.
+//! Credentials: their equality, their ids, and what is known about each. Nothing that this module shows contains the
+//! text of a secret.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,21 +12,21 @@ use super::SessionKey;
 use crate::api::names::AppId;
 use crate::remote::answer::Detail;
 
-/// How a `Platform` gets its token.
+/// The credential with which a `Platform` gets its token.
 #[derive(Clone)]
 pub enum Credential {
     /// `appId` and `secret`: the operator logs in.
     Login(SecretString),
-    /// `appKey` and `accessToken`: handed in, never renewed by the operator.
+    /// `appKey` and `accessToken`: a handed-in token, which the operator can't renew.
     Token(SecretString),
 }
 
-/// Who tells something of a package: the application at its endpoint, and the token where that was handed in. Such a token may
-/// be of another application, so what it shows tells nothing to others.
+/// The source of a statement about a package: the application at its endpoint and, where the token was handed in, the
+/// token's id. A handed-in token may belong to another application, so its statements don't count for other Platforms.
 pub type Witness = (SessionKey, Option<CredentialId>);
 
 impl Credential {
-    /// Whether the operator logs in with it.
+    /// Whether the operator logs in with this credential.
     pub fn logs_in(&self) -> bool {
         match self {
             Self::Login(_) => true,
@@ -34,7 +35,7 @@ impl Credential {
     }
 }
 
-/// Whether two credentials of one application are the same.
+/// Whether two credentials of one application are equal.
 pub(super) fn same_credential(one: &Credential, other: &Credential) -> bool {
     match (one, other) {
         (Credential::Login(one), Credential::Login(other))
@@ -46,9 +47,9 @@ pub(super) fn same_credential(one: &Credential, other: &Credential) -> bool {
     }
 }
 
-/// Names a credential: application and secret, or application and token. Two are equal exactly where the
-/// credentials are, whatever Platform, namespace or endpoint they are used for. It is a number that this process
-/// gave out, so it tells nothing of the secret.
+/// The id of a credential (application and secret, or application and token). Two ids are equal exactly if their
+/// credentials are, whatever the Platform, namespace or endpoint. An id is a number given out by this process, so it
+/// reveals nothing of the secret.
 #[derive(Clone)]
 pub struct CredentialId(Arc<u64>);
 
@@ -74,33 +75,33 @@ impl fmt::Debug for CredentialId {
 
 #[cfg(test)]
 impl CredentialId {
-    /// One that a test gives out.
+    /// Creates an id for a test.
     pub(crate) fn of(number: u64) -> Self {
         Self(Arc::new(number))
     }
 }
 
-/// What is known of a credential at one endpoint. Kept in memory only.
+/// What is known about a credential at one endpoint; kept in memory only.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Proof {
-    /// No answer of the platform has told anything of it yet.
+    /// No answer of the platform has shown anything about the credential.
     Untried,
     /// The platform accepted a login with it, or understood a list, a show or a DELETE under its token.
     Proven {
-        /// Since when that is known.
+        /// When that became known.
         since: Timestamp,
     },
-    /// The platform refused it.
+    /// The platform refused the credential.
     Refused {
-        /// When it did.
+        /// When the platform refused it.
         since: Timestamp,
-        /// What it said.
+        /// The detail of the refusal.
         detail: Detail,
     },
 }
 
 impl Proof {
-    /// Whether the platform has accepted it.
+    /// Whether the platform has accepted the credential.
     pub fn is_proven(&self) -> bool {
         match self {
             Self::Proven { .. } => true,
@@ -109,7 +110,7 @@ impl Proof {
     }
 }
 
-/// The credentials that somebody uses now, each under its number.
+/// The credentials in use, each with its id.
 #[derive(Default)]
 pub(super) struct Credentials {
     known: HashMap<AppId, Vec<(Credential, Weak<u64>)>>,
@@ -117,7 +118,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// The name of this credential.
+    /// Returns the id of `credential`.
     pub(super) fn id(&mut self, app_id: &AppId, credential: &Credential) -> CredentialId {
         self.known.retain(|_, of_one| {
             of_one.retain(|(_, id)| id.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! The one task of a session: it does what the rules say is due, and sleeps until more is.
+//! The dispatcher, the one task of a session: it takes the actions that are due, and sleeps until the next one.
 
 use std::sync::{Arc, Weak};
 
@@ -12,7 +12,7 @@ use crate::remote::answer::Answer;
 use crate::remote::client::{Authorization, Connection};
 use crate::remote::reply::Login;
 
-/// Serves `session` until it's dropped or closed.
+/// Runs the dispatcher of `session` until the session is dropped or closed.
 pub(super) async fn run(session: Weak<Shared>) {
     loop {
         let Some(serving) = session.upgrade() else {
@@ -35,7 +35,7 @@ pub(super) async fn run(session: Weak<Shared>) {
         }
         if let Some((order, connection)) = login {
             let (call, secret) = LoginCall::new(&serving, order);
-            // Without a member nothing is begun, so there is a connection; the guard covers the rest.
+            // Without a member no call begins, so there is a connection; the check covers the remaining case.
             if let Some(connection) = connection {
                 tokio::spawn(log_in(call, connection, secret));
             }
@@ -75,7 +75,7 @@ pub(super) async fn run(session: Weak<Shared>) {
 
 async fn log_in(call: LoginCall, connection: Arc<Connection>, secret: SecretString) {
     let app_id = call.session.key.app_id.clone();
-    // The last look: a process may have stood still since the login was ordered.
+    // The last check before the send: the process may have been suspended since the login was ordered.
     if !call.session.lock().core.may_send(Instant::now()) {
         return;
     }
@@ -83,7 +83,7 @@ async fn log_in(call: LoginCall, connection: Arc<Connection>, secret: SecretStri
     call.end(result);
 }
 
-/// A login under way; one that is dropped before its answer counts as lost.
+/// A login in flight; a login that is dropped before its answer counts as lost.
 struct LoginCall {
     session: Arc<Shared>,
     call: Option<Underway>,
@@ -124,7 +124,7 @@ impl Drop for LoginCall {
 
 async fn try_token(call: TrialCall, connection: Arc<Connection>, token: SecretString) {
     let app_id = call.session.key.app_id.clone();
-    // The last look: a process may have stood still since the call was ordered.
+    // The last check before the send: the process may have been suspended since the call was ordered.
     if !call.session.lock().core.may_send(Instant::now()) {
         return;
     }
@@ -138,7 +138,7 @@ async fn try_token(call: TrialCall, connection: Arc<Connection>, token: SecretSt
     call.end(&answer);
 }
 
-/// A list of one entry under way, by which a token is tried; one that is dropped before its answer counts as lost.
+/// A trial in flight: a list of one entry that tests a token. A trial that is dropped before its answer counts as lost.
 struct TrialCall {
     session: Arc<Shared>,
     call: Option<Underway>,
@@ -176,7 +176,7 @@ impl Drop for TrialCall {
     }
 }
 
-/// Whether the TLS settings that a call went by kept it from being made.
+/// Whether the call failed because of the TLS settings of its connection.
 fn is_tls_failure(answer: &Answer) -> bool {
     matches!(answer, Answer::Unavailable(_, trouble) if trouble.needs_person())
 }

@@ -1,26 +1,25 @@
-//! What the lease of this process lets a session do: send until when, and how many calls before the
-//! next record of them is safe.
+//! The bounds that the lease of this process sets for a session: until when it may send, and how many calls it may
+//! begin before the next record is safe.
 //!
-//! Whoever leads next counts what the last record says. So a call may only begin if a record that is
-//! safe allows for it; while a record is being written either may be the one that is read, and both
-//! bounds hold.
+//! The next leader counts what the last record contains. So a call may begin only if a safe record allows for it. While
+//! a record is being written, the next leader may read either the old or the new one, so both bounds apply.
 
 use tokio::time::Instant;
 
 use crate::reservation::Reservation;
 
-/// The bounds of one session. Without a lease nothing is allowed.
+/// The bounds of one session. Without a lease no call is allowed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LeaseBounds {
     /// The end of the lease.
     ends: Option<Instant>,
-    /// Calls that the record still allows for.
+    /// The calls that the record still allows for.
     reservation: Reservation,
     /// Whether more calls could begin than the record allows for.
     short: bool,
-    /// How many the record that was made last allows for.
+    /// The number of calls that the last record allows for.
     given: usize,
-    /// How many have begun since it was made.
+    /// The number of calls that have begun since the last record was made.
     begun: usize,
 }
 
@@ -30,29 +29,29 @@ impl LeaseBounds {
         self.ends.is_some_and(|ends| at <= ends)
     }
 
-    /// How many calls may still begin.
+    /// Returns how many calls may still begin.
     pub(super) fn left(&self) -> usize {
         self.reservation.left()
     }
 
-    /// How many calls the record that was made last allowed for.
+    /// Returns how many calls the last record allows for.
     pub(super) fn given(&self) -> usize {
         self.given
     }
 
-    /// A call, or a permit for one, takes its share.
+    /// Takes one call, or the permit for one, from the reservation.
     pub(super) fn take(&mut self) {
         self.begun = self.begun.saturating_add(1);
         self.reservation.spend();
     }
 
-    /// A permit came back unused.
+    /// Gives back a permit that was not used.
     pub(super) fn give_back(&mut self) {
         self.begun = self.begun.saturating_sub(1);
         self.reservation.give_back();
     }
 
-    /// More calls could begin than the record allows for.
+    /// Asks for a record, because more calls could begin than the present one allows for.
     pub(super) fn ask(&mut self) {
         self.short = true;
     }
@@ -62,12 +61,12 @@ impl LeaseBounds {
         self.short
     }
 
-    /// How many calls have begun since the record that was made last.
+    /// Returns how many calls have begun since the last record was made.
     pub(super) fn begun(&self) -> usize {
         self.begun
     }
 
-    /// A record is being written that allows for `calls` more.
+    /// Begins a record that allows for `calls` more calls.
     pub(super) fn propose(&mut self, calls: usize) {
         self.reservation.propose(calls);
         self.short = false;
@@ -75,16 +74,16 @@ impl LeaseBounds {
         self.begun = 0;
     }
 
-    /// The record is safe, and the lease lasts until `ends`.
+    /// Confirms that the record is safe and the lease lasts until `ends`.
     pub(super) fn confirm(&mut self, ends: Instant) {
         self.ends = Some(ends);
         if self.reservation.confirm() {
-            // Asked while the record was on its way; whether it still holds shows at the next look.
+            // The request came while the record was being written; the next check finds out whether it still holds.
             self.short = false;
         }
     }
 
-    /// What a session that joins now begins with.
+    /// Returns the bounds for a session created now.
     pub(super) fn of_a_newcomer(&self) -> Self {
         Self {
             ends: self.ends,
@@ -93,7 +92,7 @@ impl LeaseBounds {
         }
     }
 
-    /// One that allows everything.
+    /// Creates bounds that allow everything.
     #[cfg(test)]
     pub(super) fn unbounded(now: Instant) -> Self {
         Self {

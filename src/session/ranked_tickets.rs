@@ -1,8 +1,8 @@
-//! Tickets in the order of their age, with the rank of each: a treap over an arena.
+//! Tickets ordered by age, with the rank of each ticket: a treap in an arena.
 //!
-//! A sorted set that also counts is what an exact position needs. Each ticket is one node and one
-//! text, so that a hundred thousand of them cost less than 20 MB; the weights that keep the tree
-//! shallow are hashes of the uids, so it takes no chance.
+//! An exact queue position needs a sorted set that also counts. Each ticket is one node and one text, so that a hundred
+//! thousand tickets take less than 20 MB. The weights that keep the tree shallow are hashes of the uids, so no random
+//! numbers are needed.
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -55,13 +55,13 @@ impl Node {
     }
 }
 
-/// Tickets by priority and age, and by uid. Every change and look-up takes O(log n).
+/// Tickets by priority and age, and by uid. Each change and each look-up takes O(log n).
 pub(super) struct RankedTickets {
-    /// In blocks, since one vector that doubles would cost up to three times its content.
+    /// The nodes, in blocks, because one vector that doubles would take up to three times the size of its content.
     blocks: Vec<Vec<Node>>,
     /// Places in `blocks` that hold nothing.
     free: Vec<u32>,
-    /// Where the node of a uid is.
+    /// The place of the node of each uid.
     index: HashTable<u32>,
     /// The trees of [`Priority::Deletion`] and [`Priority::Retirement`].
     roots: [u32; 2],
@@ -77,12 +77,12 @@ impl RankedTickets {
         }
     }
 
-    /// How many of `priority` wait.
+    /// Returns the number of tickets of `priority`.
     pub(super) fn count(&self, priority: Priority) -> usize {
         self.size(self.roots[slot(priority)]) as usize
     }
 
-    /// The ticket of `uid`.
+    /// Returns the ticket of `uid`.
     pub(super) fn get(&self, uid: &str) -> Option<Ticket> {
         self.find(uid).map(|at| self.node(at).ticket())
     }
@@ -92,7 +92,7 @@ impl RankedTickets {
         self.find(uid).is_some()
     }
 
-    /// The ticket of `priority` that so many are older than.
+    /// Returns the ticket of `priority` that has `rank` older tickets before it.
     pub(super) fn nth(&self, priority: Priority, mut rank: usize) -> Option<Ticket> {
         let mut at = self.roots[slot(priority)];
         while at != NONE {
@@ -110,7 +110,7 @@ impl RankedTickets {
         None
     }
 
-    /// The priority of `uid`, how many of the same priority are older, and what it wants its call for.
+    /// Returns the priority of `uid`, the number of older tickets of that priority, and the purpose of its call.
     pub(super) fn rank(&self, uid: &str) -> Option<(Priority, usize, Purpose)> {
         let target = self.node(self.find(uid)?);
         let mut at = self.roots[slot(target.priority)];
@@ -127,7 +127,7 @@ impl RankedTickets {
         Some((target.priority, older, target.purpose))
     }
 
-    /// The oldest of `priority`, or the oldest after the one given.
+    /// Returns the oldest ticket of `priority`, or the oldest ticket after `after`.
     pub(super) fn next(
         &self,
         priority: Priority,
@@ -147,7 +147,7 @@ impl RankedTickets {
         found.map(Node::ticket)
     }
 
-    /// Puts a ticket in its place. The uid must not be there yet.
+    /// Inserts a ticket. The caller ensures that there is no ticket of its uid.
     pub(super) fn insert(&mut self, ticket: &Ticket) {
         let hash = hash(&ticket.uid);
         let (uid, key) = (ticket.uid.as_str(), &ticket.key);
@@ -159,7 +159,7 @@ impl RankedTickets {
             requested_at: ticket.requested_at,
             priority: ticket.priority,
             purpose: ticket.purpose,
-            // The upper half: the index has used the lower one.
+            // The weight is the upper half of the hash, because the index uses the lower half.
             weight: u32::try_from(hash >> 32).unwrap_or(0),
             left: NONE,
             right: NONE,
@@ -175,7 +175,7 @@ impl RankedTickets {
         self.roots[slot(ticket.priority)] = self.merge(older, younger);
     }
 
-    /// Takes the ticket of `uid` out.
+    /// Removes and returns the ticket of `uid`.
     pub(super) fn remove(&mut self, uid: &str) -> Option<Ticket> {
         let blocks = &self.blocks;
         let same = |at: &u32| node_of(blocks, *at).uid() == uid;
@@ -185,7 +185,7 @@ impl RankedTickets {
         let root = self.roots[slot(ticket.priority)];
         self.roots[slot(ticket.priority)] = self.cut(root, at);
         if self.index.is_empty() {
-            // A queue that was long once doesn't keep its memory.
+            // A queue that was once long doesn't keep its memory.
             *self = Self::new();
         } else {
             self.node_mut(at).text = Box::default();
@@ -212,7 +212,7 @@ impl RankedTickets {
         match self.blocks.last_mut() {
             Some(block) if block.len() < BLOCK => block.push(node),
             _ => {
-                // The first block grows as it needs; a queue of many blocks takes them whole.
+                // The first block grows as needed; further blocks are allocated whole.
                 let room = if self.blocks.is_empty() { 1 } else { BLOCK };
                 let mut block = Vec::with_capacity(room);
                 block.push(node);
@@ -241,7 +241,7 @@ impl RankedTickets {
         self.node_mut(at).size = size;
     }
 
-    /// Parts a tree into what is older than the node at `pivot` and what is younger.
+    /// Splits a tree into the nodes older than the node at `pivot` and the younger nodes.
     fn split(&mut self, root: u32, pivot: u32) -> (u32, u32) {
         if root == NONE {
             return (NONE, NONE);
@@ -259,7 +259,7 @@ impl RankedTickets {
         parts
     }
 
-    /// Joins two trees of which all of the first is older.
+    /// Joins two trees; all nodes of the first are older than those of the second.
     fn merge(&mut self, older: u32, younger: u32) -> u32 {
         if older == NONE || younger == NONE {
             return older.min(younger);
@@ -277,7 +277,7 @@ impl RankedTickets {
         root
     }
 
-    /// The tree without the node at `target`.
+    /// Returns the tree without the node at `target`.
     fn cut(&mut self, root: u32, target: u32) -> u32 {
         if root == NONE {
             return NONE;

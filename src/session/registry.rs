@@ -1,4 +1,4 @@
-//! All sessions of this process, and which `Platform` is in which.
+//! The registry of all sessions of this process, and of the `Platform`s in each.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +20,7 @@ use super::{Credential, Inner, Member, Session, SessionKey, Shared, Snapshot, Wa
 use crate::api::names::{AppId, ObjectKey};
 use crate::clock::Clock;
 
-/// All sessions of this process. They send nothing until it leads.
+/// All sessions of this process. They send nothing until this process leads.
 pub struct Sessions {
     call_timeout: Duration,
     clock: Clock,
@@ -35,26 +35,26 @@ pub struct Sessions {
 #[derive(Default)]
 struct Registry {
     sessions: BTreeMap<SessionKey, Home>,
-    /// Where each platform is.
+    /// The session of each Platform.
     homes: HashMap<ObjectKey, SessionKey>,
-    /// What the leaders before may have sent; `None` until this process leads.
+    /// What the former leaders may have sent; `None` until this process leads.
     inheritance: Option<Inheritance>,
-    /// What a session that joins now begins with.
+    /// The bounds that a session created now begins with.
     lease_bounds: LeaseBounds,
-    /// Whether nothing is begun for now.
+    /// Whether sends are barred for now.
     barred: bool,
     credentials: Credentials,
     closed: bool,
 }
 
-/// One session, and what each of its credentials sees of it.
+/// One session, and the view that each of its credentials has of it.
 struct Home {
     shared: Arc<Shared>,
     lanes: BTreeMap<LaneId, Arc<Session>>,
 }
 
 impl Sessions {
-    /// No session yet. A call without an answer counts until `call_timeout` after its start.
+    /// Creates a registry without sessions. A call without an answer counts until `call_timeout` after its start.
     pub fn new(call_timeout: Duration, wake: Wake, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             call_timeout,
@@ -68,11 +68,11 @@ impl Sessions {
         })
     }
 
-    /// Joins `platform` to the session of `key`, with what it brings; again after each change of that.
-    /// A platform that was in another session leaves it. A new session begins its task, so this has to
-    /// be called within a Tokio runtime.
+    /// Joins `platform` to the session of `key` with the settings of `member`; has to be called again after each change
+    /// of the settings. A platform leaves the session it was in before. A new session spawns its dispatcher, so this
+    /// has to be called within a Tokio runtime.
     ///
-    /// Another `Arc` of the connection counts as a change that makes trying again worthwhile.
+    /// Another `Arc` of the connection counts as a change that makes a further try worthwhile.
     pub fn join(&self, platform: &ObjectKey, key: SessionKey, member: Member) -> Arc<Session> {
         let now = Instant::now();
         let mut guard = self.lock();
@@ -107,24 +107,24 @@ impl Sessions {
         }
     }
 
-    /// Told when something was learned of a credential.
+    /// Returns the notifier that fires when a session has learned something about a credential.
     pub fn learned(&self) -> Arc<Notify> {
         Arc::clone(&self.learned)
     }
 
-    /// The name of a credential of this application: equal ones have the same.
+    /// Returns the id of a credential of this application; equal credentials have equal ids.
     pub fn credential(&self, app_id: &AppId, credential: &Credential) -> CredentialId {
         self.lock().credentials.id(app_id, credential)
     }
 
-    /// Takes `platform` out of its session; the session's log outlives it by one window.
+    /// Removes `platform` from its session; the session's call log is kept for one more window.
     pub fn leave(&self, platform: &ObjectKey) {
         let mut registry = self.lock();
         registry.leave(platform);
         registry.sweep(Instant::now());
     }
 
-    /// This process leads from now on, after those who left `inheritance`. Calls may go once the first
+    /// Starts the leadership of this process with the `inheritance` of the former leaders. Calls may go once the first
     /// record is safe.
     pub fn lead(&self, inheritance: Inheritance) {
         let now = Instant::now();
@@ -138,7 +138,7 @@ impl Sessions {
         }
     }
 
-    /// Nothing is begun any more, no login either, until that is taken back.
+    /// Bars all sessions from beginning calls and logins, or lifts the bar.
     pub fn bar(&self, barred: bool) {
         let mut registry = self.lock();
         registry.barred = barred;
@@ -157,10 +157,10 @@ impl Sessions {
         self.leads.initialized()
     }
 
-    /// What the next leader has to know, as text of at most [`super::CALL_LOG_BOUND`] bytes: the calls
-    /// of the last window, and how many may begin until `until`, by when there is another record.
+    /// Returns the record for the next leader, as text of at most [`super::CALL_LOG_BOUND`] bytes: the calls of the
+    /// last window, and the number of calls that may begin until `until`, when the next record is due.
     ///
-    /// Until [`Self::recorded`] says that it's safe, the one before it binds too.
+    /// Until [`Self::recorded`] confirms that the record is safe, the record before it binds too.
     pub fn record(&self, until: Instant) -> String {
         let now = Instant::now();
         let mut guard = self.lock();
@@ -178,19 +178,19 @@ impl Sessions {
         CallLog::new(records, partial).into_text()
     }
 
-    /// The record that was made last is safe, with a lease until `lease_ends`.
+    /// Confirms that the last record is safe, with a lease until `lease_ends`.
     pub fn recorded(&self, lease_ends: Instant) {
         let mut registry = self.lock();
         registry.lease_bounds.confirm(lease_ends);
         for home in registry.sessions.values() {
             home.shared.change(|core, _| core.recorded(lease_ends));
         }
-        // The first record is news.
+        // Only the first record sets this; later attempts do nothing.
         let _ = self.leads.set(());
     }
 
-    /// Waits until a session wants a record before the next one, which is `due` then; tells when it
-    /// should come, or `None` where that one is soon enough.
+    /// Waits until a session wants a record before the next one, which is `due`. Returns the new time; `None` if the
+    /// record due is early enough.
     pub async fn scarce(&self, due: Instant) -> Option<Instant> {
         self.scarce.notified().await;
         let now = Instant::now();
@@ -201,7 +201,7 @@ impl Sessions {
             .min()
     }
 
-    /// From now on nothing new is sent: no permit is given or usable, no login begun.
+    /// Closes all sessions: no permit is granted or used and no login begins from now on.
     pub fn close(&self) {
         let mut registry = self.lock();
         registry.closed = true;
@@ -210,14 +210,14 @@ impl Sessions {
         }
     }
 
-    /// Waits until no call is under way.
+    /// Waits until no call is in flight.
     pub async fn drained(&self) {
-        // A tracker tells that it's empty only once it's closed; that hinders no call.
+        // A tracker reports that it is empty only once it is closed; a closed tracker still accepts calls.
         self.calls.close();
         self.calls.wait().await;
     }
 
-    /// A look at every session that has a member: what its credentials wait for, taken together.
+    /// Returns a snapshot of each session that has members, with the views of its credentials merged.
     pub fn snapshots(&self) -> Vec<(SessionKey, Snapshot)> {
         let mut all: BTreeMap<SessionKey, Snapshot> = BTreeMap::new();
         for session in self.all() {
@@ -230,7 +230,7 @@ impl Sessions {
         all.into_iter().collect()
     }
 
-    /// Every session that has a member, once for each credential.
+    /// Returns all sessions that have members, once for each credential.
     pub fn all(&self) -> Vec<Arc<Session>> {
         let mut registry = self.lock();
         registry.sweep(Instant::now());
@@ -273,7 +273,7 @@ impl Sessions {
         }
     }
 
-    /// Leads without a Lease, from a time on before which nothing was sent.
+    /// Leads without a Lease, as if nothing had been sent before.
     #[cfg(test)]
     pub(crate) fn lead_unbounded(&self) {
         self.lead(Inheritance::nothing());
@@ -294,7 +294,7 @@ impl Registry {
         }
     }
 
-    /// Forgets the sessions without members whose calls have all left the window.
+    /// Removes sessions without members whose calls have all left the window.
     fn sweep(&mut self, now: Instant) {
         self.sessions.retain(|_, home| {
             home.sweep(now);
@@ -316,7 +316,7 @@ impl Home {
         Arc::clone(session)
     }
 
-    /// What each credential sees that somebody brings.
+    /// Returns the view of each credential that has members.
     fn used(&mut self) -> Vec<Arc<Session>> {
         let used = self.shared.lock().members.used();
         used.into_iter().map(|lane| self.session(lane)).collect()
@@ -364,14 +364,14 @@ impl Home {
     }
 
     fn abandon(&self, inner: &mut Inner, lane: LaneId, now: Instant) {
-        // Told from here: the dispatcher may end before its next look.
+        // The objects are woken here, because the dispatcher may end before its next step.
         for key in inner.core.abandon(lane, now) {
-            // Nobody listens only when the process ends.
+            // The receiver is gone only while the process ends.
             let _ = self.shared.wake.send(key);
         }
     }
 
-    /// Forgets credentials that nobody has used for long.
+    /// Removes lanes that have had no members for long.
     fn sweep(&mut self, now: Instant) {
         let mut inner = self.shared.lock();
         let lanes: BTreeSet<LaneId> = inner.core.sweep(now).collect();

@@ -1,26 +1,26 @@
-//! How often a session may bring the renewal of the Lease forward.
+//! Rate limit for the renewals of the Lease that a session brings forward.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Renewals that one session brings forward in one window at most.
+/// The most renewals that one session brings forward in one window.
 const MOST: usize = 10;
 
-/// When a session brought renewals forward.
+/// The times at which a session brought renewals forward.
 #[derive(Debug, Default)]
 pub(super) struct RenewalLimit(VecDeque<Instant>);
 
 impl RenewalLimit {
-    /// When the next one may come, given the window of the session.
+    /// Returns the earliest time of the next renewal, for a session with this `window`.
     pub(super) fn next(&self, window: Duration, now: Instant) -> Instant {
         let recent = self.0.len().checked_sub(MOST);
         let oldest = recent.and_then(|index| self.0.get(index));
         oldest.map_or(now, |at| now.max(*at + window))
     }
 
-    /// One comes at `at`.
+    /// Records a renewal at `at`.
     pub(super) fn take(&mut self, at: Instant) {
         self.0.push_back(at);
         if self.0.len() > MOST {

@@ -1,8 +1,10 @@
-//! Who is told that the whole session waits for something other than its budget, and that it is over.
+//! Stall news: waiting objects are woken to update their statuses when the session stalls for a reason other than its
+//! budget, and when it recovers.
 //!
-//! The head of the queue is told at once, so that somebody says it. The others are told only what waits for a person,
-//! once and at a bounded pace, when it lasts: nobody keeps saying Queued while the login is refused, nor that it is
-//! long after. Of an outage that passes by itself the Platform tells.
+//! The head of the queue is woken at once, so that one object reports the stall. The other objects are woken only for a
+//! stall that needs a person, once, at a bounded pace, after it has lasted a while. So no status says Queued while the
+//! login is refused, and none keeps reporting the refusal long after. An outage that ends by itself is reported by the
+//! Platform.
 
 use std::mem;
 use std::time::Duration;
@@ -13,33 +15,33 @@ use super::SessionState;
 use super::queue::{Queue, QueuePlace};
 use crate::api::names::ObjectKey;
 
-/// How long it lasts before the others are told.
+/// How long a stall lasts before the other objects are woken.
 const LASTS: Duration = Duration::from_secs(30);
-/// The pause between two of them: 50 a second.
+/// The pause between two wake-ups: 50 objects a second.
 const PACE: Duration = Duration::from_millis(20);
 
-/// What the others have to be told.
+/// The round of wake-ups for one state.
 struct Told {
-    /// The state; `None` for the end of all such.
+    /// The state to report; `None` for the end of the stall.
     kind: Option<mem::Discriminant<SessionState>>,
-    /// When the next is told; `None` once all were.
+    /// When the next object is woken; `None` after the last one.
     next: Option<Instant>,
-    /// The last that was told.
+    /// The place of the object that was woken last.
     place: Option<QueuePlace>,
 }
 
-/// Who was told what.
+/// The state of the wake-ups of one lane.
 #[derive(Default)]
 pub(super) struct StallNews {
-    /// What the head was told.
+    /// The state that the head of the queue was last woken for.
     head: Option<mem::Discriminant<SessionState>>,
     told: Option<Told>,
-    /// Whether somebody may have said what waits for a person, and not all were told of its end.
+    /// Whether objects may report a stall that needs a person, while not all were woken for its end.
     outdated: bool,
 }
 
 impl StallNews {
-    /// Whom to wake now, given what the session waits for, and when to ask again.
+    /// Adds the objects to wake now to `wake`, given the state of the session. Returns when to call this again.
     pub(super) fn advance(
         &mut self,
         state: &SessionState,
@@ -53,7 +55,7 @@ impl StallNews {
             wake.extend(queue.head().map(|ticket| ticket.key));
         }
         let kind = head.filter(|_| state.needs_person());
-        // Who is parked meanwhile says so at once.
+        // An object that parks during the stall reports it at once.
         self.outdated |= kind.is_some();
         if self.told.as_ref().and_then(|told| told.kind) != kind {
             self.told = (kind.is_some() || self.outdated).then_some(Told {
@@ -75,7 +77,7 @@ impl StallNews {
         told.next
     }
 
-    /// Whether the turn of `uid` to be told has come.
+    /// Whether the turn of `uid` to report the state has come.
     pub(super) fn has_told(&self, uid: &str, queue: &Queue) -> bool {
         let leads = || queue.head().is_some_and(|head| head.uid == uid);
         let Some(told) = &self.told else {

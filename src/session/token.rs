@@ -1,7 +1,7 @@
-//! The token of one application: who may log in, when, and what a refusal means.
+//! The token of one credential: when to log in, and what a refusal of the token means.
 //!
-//! Only the newest token of an application lives, and logins must not overlap
-//! (platform reference, section 1): so there is one login at a time, whatever happens meanwhile.
+//! Only the newest token of an application is alive, and logins must not overlap (platform reference, section 1); so at
+//! most one login is in flight at any time.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -16,59 +16,60 @@ use crate::remote::answer::Detail;
 use crate::remote::client::Authorization;
 use crate::remote::reply::Login;
 
-/// A token is renewed so long before its end, or a tenth of its life before, if that is less.
+/// How long before its end a token is renewed; a tenth of its lifetime if that is less.
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
-/// A token serves so much shorter than it lives, or by a tenth of its life, if that is less: a call takes its time.
+/// How much earlier than its end a token is used last, because a call takes time; a tenth of its lifetime if that is
+/// less.
 const SPENT_ON_A_CALL: Duration = Duration::from_secs(10);
-/// Fresh tokens that are refused in a row until a person has to look.
+/// The number of fresh tokens refused in a row at which a person has to act.
 const REFUSED_IN_A_ROW: u32 = 3;
-/// The pause before the last of them: another client of the application may be logging in too.
+/// The pause before the last of these logins, because another client of the application may be logging in too.
 const LAST_TRY_AFTER: Duration = Duration::from_secs(2);
 
-/// A token in use.
+/// The token in use.
 struct Live {
     secret: SecretString,
     serial: u64,
     ends: Option<Instant>,
     renewal: Option<Instant>,
-    /// Whether a call with it was understood.
+    /// Whether a call with this token was understood.
     proven: bool,
 }
 
-/// What the next call needs.
+/// What has to happen before the next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Nothing: a token is there.
+    /// Nothing: there is a token.
     Nothing,
-    /// A login.
+    /// A login has to go first.
     Login,
-    /// A login, since the token ends soon; not while calls with it are out.
+    /// A login has to go first, because the token expires soon; it has to wait for calls in flight that use the token.
     Renewal,
-    /// A login, but not before this instant.
+    /// A login has to go first, but not before this instant.
     At(Instant),
-    /// The end of the login under way.
+    /// The login in flight has to end.
     Answer,
 }
 
-/// What a refused token means.
+/// The consequence of a refused token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TokenRefusal {
-    /// It was replaced already; nothing is to be done.
+    /// The token was replaced already; nothing has to be done.
     Replaced,
     /// A new login is due.
     Again,
-    /// Trying again is of no use without a person, for this reason.
+    /// Only a person can help, for this reason.
     Final(Detail),
 }
 
-/// A login to be made.
+/// A login to send.
 pub(super) struct LoginJob {
     pub(super) secret: SecretString,
-    /// The credential that it is made with.
+    /// The revision of the credential that the login uses.
     pub(super) credential: u64,
 }
 
-/// The token, and the credential it comes from.
+/// The token of a credential, and the state of its logins.
 pub(super) struct Tokens {
     credential: Credential,
     /// Counts the changes of the credential.
@@ -78,16 +79,16 @@ pub(super) struct Tokens {
     /// Counts the tokens.
     serial: u64,
     refused_in_a_row: u32,
-    /// Why the last token was refused, until there is a new one.
+    /// The refusal of the last token, until there is a new one.
     refused: Option<Detail>,
     not_before: Option<Instant>,
-    /// When the last login brought a token, and how long that lives.
+    /// When the last login brought a token, and the lifetime of that token.
     last: Option<(Instant, Duration)>,
     logins: u64,
 }
 
 impl Tokens {
-    /// No token yet, unless one is handed in.
+    /// Creates the state without a token, unless the credential is a handed-in token.
     pub(super) fn new(credential: Credential) -> Self {
         let mut tokens = Self {
             credential,
@@ -105,8 +106,8 @@ impl Tokens {
         tokens
     }
 
-    /// Takes another credential; whether it differs. The token of the former one is dropped, and so
-    /// is the result of a login that is under way.
+    /// Sets the credential. If it differs, the token is dropped, and the result of a login in flight will be ignored.
+    /// Returns whether the credential differs.
     pub(super) fn set_credential(&mut self, credential: Credential) -> bool {
         let differs = !same_credential(&self.credential, &credential);
         if differs {
@@ -117,12 +118,12 @@ impl Tokens {
         differs
     }
 
-    /// Whether a login is under way.
+    /// Whether a login is in flight.
     pub(super) fn is_logging_in(&self) -> bool {
         self.logging_in
     }
 
-    /// What the next call needs.
+    /// Returns what has to happen before the next call.
     pub(super) fn need(&self, now: Instant) -> Need {
         if self.logging_in {
             return Need::Answer;
@@ -137,7 +138,7 @@ impl Tokens {
         }
     }
 
-    /// Begins the one login; `None` where a token is handed in or a login is under way.
+    /// Begins a login; `None` if the token is handed in or a login is in flight.
     pub(super) fn begin_login(&mut self) -> Option<LoginJob> {
         match &self.credential {
             Credential::Login(secret) if !self.logging_in => {
@@ -152,7 +153,7 @@ impl Tokens {
         }
     }
 
-    /// The login made with `credential` ended; whether that is still the one that counts.
+    /// Ends the login that used the revision `credential`. Returns whether that is still the present credential.
     pub(super) fn login_ended(
         &mut self,
         credential: u64,
@@ -165,7 +166,7 @@ impl Tokens {
         }
         if let Some(login) = login {
             let life = login.expires_in;
-            // A platform that names no life lets the token live until it refuses it.
+            // If the platform gives no lifetime, the token is used until the platform refuses it.
             let ends = (!life.is_zero()).then(|| now + life);
             self.refused = None;
             self.not_before = None;
@@ -178,24 +179,24 @@ impl Tokens {
         true
     }
 
-    /// When the last login brought a token, and how long that lives; `None` where that isn't known.
+    /// Returns when the last login brought a token, and the token's lifetime; `None` if that isn't known.
     pub(super) fn last(&self) -> Option<(Instant, Duration)> {
         self.last
     }
 
-    /// How long after a login calls can be made with its token, as far as the last one tells.
+    /// Returns how long after a login its token is usable for calls, judged by the last login.
     pub(super) fn serves(&self) -> Option<Duration> {
         self.last
             .map(|(_, life)| life.saturating_sub(SPENT_ON_A_CALL.min(life / 10)))
     }
 
-    /// The same up to its renewal.
+    /// Returns how long after a login its token is used before it is due for renewal.
     pub(super) fn serves_unrenewed(&self) -> Option<Duration> {
         self.last
             .map(|(_, life)| life.saturating_sub(RENEWED_BEFORE.min(life / 10)))
     }
 
-    /// The platform refused the token `serial`.
+    /// Handles the refusal of the token `serial`.
     pub(super) fn refused(&mut self, serial: u64, detail: &Detail, now: Instant) -> TokenRefusal {
         let Some(live) = self.live.as_ref().filter(|live| live.serial == serial) else {
             return TokenRefusal::Replaced;
@@ -219,8 +220,8 @@ impl Tokens {
         TokenRefusal::Again
     }
 
-    /// Drops the token `serial`, refused to a call that proves nothing for the others, so that the next call
-    /// begins with a login; whether it was in use, and can be got anew.
+    /// Drops the token `serial`, which was refused to a call that says nothing about other calls, so that the next call
+    /// begins with a login. Returns whether the token was in use and a login can replace it.
     pub(super) fn replace(&mut self, serial: u64, detail: &Detail) -> bool {
         let replaces = self.is_live(serial) && matches!(self.credential, Credential::Login(_));
         if replaces {
@@ -230,7 +231,7 @@ impl Tokens {
         replaces
     }
 
-    /// What a person is told who has to mend it: who can renew a token that was handed in.
+    /// Adds to `detail` what a person has to do: only a person can renew a handed-in token.
     pub(super) fn explain(&self, detail: &Detail) -> Detail {
         match self.credential {
             Credential::Login(_) => detail.clone(),
@@ -243,7 +244,7 @@ impl Tokens {
         }
     }
 
-    /// A call with the token `serial` was understood.
+    /// Records that a call with the token `serial` was understood.
     pub(super) fn proven(&mut self, serial: u64) {
         if let Some(live) = self.live.as_mut().filter(|live| live.serial == serial) {
             live.proven = true;
@@ -251,20 +252,19 @@ impl Tokens {
         }
     }
 
-    /// Whether the token should be tried with one call alone: the one before it, fresh like this
-    /// one, was refused.
+    /// Whether the token should be tried with one call alone, because the fresh token before it was refused.
     pub(super) fn doubtful(&self) -> bool {
         self.refused_in_a_row > 0
     }
 
-    /// Forgets a token that came from a login, so that the next call begins with one.
+    /// Drops a token that came from a login, so that the next call begins with a login.
     pub(super) fn drop_token(&mut self) {
         if matches!(self.credential, Credential::Login(_)) {
             self.live = None;
         }
     }
 
-    /// Drops the token if its life is over; whether it was.
+    /// Drops an expired token. Returns whether it had expired.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let over = self.ends().is_some_and(|ends| ends <= now);
         if over {
@@ -273,13 +273,13 @@ impl Tokens {
         over
     }
 
-    /// The token and its serial.
+    /// Returns the token and its serial.
     pub(super) fn current(&self) -> Option<(SecretString, u64)> {
         let live = self.live.as_ref()?;
         Some((live.secret.clone(), live.serial))
     }
 
-    /// The token with what it came from, for a call, and its serial.
+    /// Returns the token with the secret of its login, for a call, and the token's serial.
     pub(super) fn authorization(&self) -> Option<(Authorization, u64)> {
         let (token, serial) = self.current()?;
         let login = match &self.credential {
@@ -294,17 +294,17 @@ impl Tokens {
         self.live.as_ref().is_some_and(|live| live.serial == serial)
     }
 
-    /// When the token ends, if that is known.
+    /// Returns when the token expires, if that is known.
     pub(super) fn ends(&self) -> Option<Instant> {
         self.live.as_ref()?.ends
     }
 
-    /// Why the last token was refused, until there is a new one.
+    /// Returns the refusal of the last token, until there is a new one.
     pub(super) fn last_refusal(&self) -> Option<&Detail> {
         self.refused.as_ref()
     }
 
-    /// How many logins were begun.
+    /// Returns the number of logins begun.
     pub(super) fn logins(&self) -> u64 {
         self.logins
     }

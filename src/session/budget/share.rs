@@ -1,16 +1,16 @@
-//! What is left of the limit beside others who call for the same application.
+//! The share: the part of the limit that is left beside others who call for the same application.
 //!
-//! Nobody tells how much they take, but a refused call does: the limit less our own calls in the
-//! window. So the share falls to those calls, and from then on it's felt out: one call more, and
-//! where that succeeds two more, four more, and so on. Each try that is refused costs a call, so tries
-//! are paid for: one in [`PRICE`] calls may be refused, and whoever is in debt waits longer.
+//! The platform doesn't tell how many calls others make, but a refused call shows what they leave: our own calls in the
+//! window. So the share falls to the number of those calls, and then grows by steps: one more call and, where that
+//! succeeds, two more, four more, and so on. Each refused step costs a call, so steps are paid for by credit: one in
+//! [`PRICE`] calls may be refused, and a session in debt waits longer before its next step.
 //!
-//! Where others were noticed, calls are also spread a little and few are out at one time, so that a
-//! wall is met by one call and not by twenty. The figures are tuned in the tests of this room: against
-//! neighbours of several kinds, on servers that count in four ways.
+//! After others were noticed, calls are also spread out and few are in flight at a time, so that one call meets the
+//! rate limit instead of twenty. The constants are tuned in the tests of this module, against neighbours of several
+//! kinds on servers that count in four ways.
 //!
-//! After a refused call all pause for a tenth of a window, longer where it happens again, and one call goes alone.
-//! Calls are spread, and few are out at one time, until twenty windows after the last refusal.
+//! After a refused call, all calls pause for a tenth of a window (longer after repeated refusals), and then one call
+//! goes alone. Calls are spread out, and few are in flight, until twenty windows after the last refusal.
 
 use std::time::Duration;
 
@@ -18,53 +18,53 @@ use tokio::time::Instant;
 
 use crate::session::call_log::Throttle;
 
-/// One call in so many may be refused for finding out whether more fits.
+/// The credit that a refusal costs, in understood calls.
 const PRICE: i32 = 25;
-/// So many refusals may be saved up, and so many owed.
+/// The most refusals whose credit may be saved, and the most that may be owed.
 const SAVED: i32 = 12;
 const OWED: i32 = 4;
-/// Steps that succeed follow one another after the window by this.
+/// Successful steps follow each other after the window divided by this number.
 const STEP: u32 = 20;
-/// No step is larger than the limit by this.
+/// The largest step is the limit divided by this number.
 const LARGEST_STEP: usize = 5;
-/// Calls are so far apart that the share would take the window by this.
+/// The distance between calls is the window divided by this number and by the share.
 const SPREAD: u32 = 6;
-/// The share is whole again after so many windows without a refused call, whatever was known: who
-/// didn't call for that long knows nothing.
+/// The number of windows without a refused call after which the share is the whole limit again; knowledge that old, or
+/// of a time without calls, is worthless.
 const FORGET: u32 = 3;
-/// Calls are spread and counted out for so many windows after a refused one.
+/// The number of windows after a refusal in which calls are spread out and few are in flight.
 const CARE: u32 = 20;
 
 /// The part of the limit that others leave.
 #[derive(Default)]
 pub(super) struct Share {
     lowered: Option<Lowered>,
-    /// When it fell last: at the answer to a call that went after the fall before.
+    /// When the share last fell: the time of the refusal of a call that was sent after the fall before.
     fell: Option<Instant>,
     /// How often it fell since a call was understood that went after a fall.
     falls: u32,
     /// Calls understood, less the price of the refused ones.
     credit: i32,
-    /// When the last call went.
+    /// When the last call was sent.
     last: Option<Instant>,
-    /// How long answers take, the last ones weighing most.
+    /// The average time until an answer, weighted towards the last answers.
     answers_take: Duration,
 }
 
-/// A share below the limit.
+/// A share that is lower than the limit.
 struct Lowered {
-    /// How many calls of ours fit into a window.
+    /// The number of our calls that fit into a window.
     fits: usize,
-    /// By how many it grows next.
+    /// The size of the next step, in calls.
     step: usize,
-    /// When it may grow next.
+    /// The earliest time of the next step.
     grows: Instant,
-    /// The last step, until a call that went since then is understood.
+    /// The time of the last step, until a call sent since then is understood.
     unproven: Option<Instant>,
 }
 
 impl Share {
-    /// The share as the process before left it, with steps that begin anew.
+    /// Creates the share that the former leader recorded; its steps begin at one call again.
     pub(super) fn inherited(throttle: Throttle) -> Self {
         let lowered = throttle.fits.map(|fits| Lowered {
             fits: fits.max(1),
@@ -80,7 +80,8 @@ impl Share {
         }
     }
 
-    /// What the next process has to know, with the end of the `pause` that the last refusal began.
+    /// Returns what the next leader needs to know, with the end of the `pause` after the last refusal; `None` if no
+    /// refusal matters any more.
     pub(super) fn told(
         &self,
         pause: Option<Instant>,
@@ -98,7 +99,7 @@ impl Share {
         })
     }
 
-    /// How many calls may be in the window, with `used` in it now.
+    /// Returns how many calls the window may hold, while it holds `used` calls now.
     pub(super) fn fits(&self, used: usize, limit: usize, window: Duration, now: Instant) -> usize {
         match &self.lowered {
             Some(lowered) if self.fell_within(FORGET, window, now) => {
@@ -114,18 +115,18 @@ impl Share {
         }
     }
 
-    /// When the share may grow, where nothing else is needed for it.
+    /// Returns when the share may grow, if growth depends on time alone.
     pub(super) fn grows(&self) -> Option<Instant> {
         let lowered = self.lowered.as_ref()?;
         lowered.unproven.is_none().then_some(lowered.grows)
     }
 
-    /// When the last call went.
+    /// Returns when the last call was sent.
     pub(super) fn last(&self) -> Option<Instant> {
         self.last
     }
 
-    /// How many calls may be out at one time: twice as many as the pace needs.
+    /// Returns how many calls may be in flight: one more than twice the number that the pace needs.
     pub(super) fn most_in_flight(&self, limit: usize, window: Duration, now: Instant) -> usize {
         if !self.fell_within(CARE, window, now) {
             return limit;
@@ -134,7 +135,7 @@ impl Share {
         usize::try_from(1 + pace * 2).unwrap_or(limit)
     }
 
-    /// Not before when the next call goes, so that they don't go all at once.
+    /// Returns the earliest time of the next call, so that calls are spread out.
     pub(super) fn spread(&self, limit: usize, window: Duration, now: Instant) -> Option<Instant> {
         let last = self.last.filter(|_| self.fell_within(CARE, window, now))?;
         let fits = self.lowered.as_ref().map_or(limit, |lowered| lowered.fits);
@@ -142,7 +143,7 @@ impl Share {
         Some(last + window / SPREAD / u32::try_from(fits).unwrap_or(u32::MAX))
     }
 
-    /// A call goes for which there was room, with `used` in the window before it.
+    /// Records that a call is sent for which there was room, with `used` calls in the window before it.
     pub(super) fn took(&mut self, used: usize, limit: usize, window: Duration, now: Instant) {
         self.last = Some(now);
         if !self.fell_within(FORGET, window, now) {
@@ -161,7 +162,8 @@ impl Share {
         }
     }
 
-    /// A call that went at `started` was understood; with it, `own` that were are in the window.
+    /// Learns from an understood call sent at `started`; `own` is the number of our calls in the window that weren't
+    /// refused, with this one.
     pub(super) fn understood(&mut self, started: Instant, own: usize, now: Instant) {
         self.credit = (self.credit + 1).min(PRICE * SAVED);
         self.answers_take = (self.answers_take * 3 + now.saturating_duration_since(started)) / 4;
@@ -171,7 +173,7 @@ impl Share {
         }
         if let Some(lowered) = &mut self.lowered {
             if before {
-                // It was out when the other one was refused, and fitted.
+                // The call was in flight when another one was refused, and it fitted into the share.
                 lowered.fits = lowered.fits.max(own);
             } else if lowered.unproven.is_some_and(|step| step <= started) {
                 lowered.unproven = None;
@@ -179,8 +181,8 @@ impl Share {
         }
     }
 
-    /// A call that went at `started` was refused, with `own` in the window that were not. Tells for how
-    /// long nothing more goes.
+    /// Learns from a refused call sent at `started`; `own` is the number of our calls in the window that weren't
+    /// refused. Returns the length of the pause.
     pub(super) fn refused(
         &mut self,
         started: Instant,
@@ -190,7 +192,7 @@ impl Share {
     ) -> Duration {
         self.credit = (self.credit - PRICE).max(-PRICE * OWED);
         if self.fell.is_some_and(|fell| started < fell) {
-            // It was out with the one that told; nothing new.
+            // The call was in flight together with the refused call that lowered the share; it adds no information.
             return Duration::ZERO;
         }
         let soonest = window * 2 / 5;
@@ -203,7 +205,7 @@ impl Share {
             grows: now + wait,
             unproven: None,
         });
-        // Refused again after a pause: what the others take still grows.
+        // A further refusal after a pause means that the calls of others still grow.
         let pause = window / 10 * (1 << self.falls.min(3));
         self.falls += 1;
         if own == 0 {

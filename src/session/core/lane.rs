@@ -1,4 +1,4 @@
-//! What belongs to one credential of a session: its queue, its token, its health, and what is known of it.
+//! A lane: the queue, the token, the health and the proof of one credential of a session.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,34 +17,34 @@ use crate::session::queue::Queue;
 use crate::session::stall_news::StallNews;
 use crate::session::token::Tokens;
 
-/// A credential that was refused is tried again after so long, unless it changes or a person asks.
+/// How long a refused credential isn't tried again, unless it changes or a person asks.
 pub(super) const REFUSED_FOR: Duration = Duration::from_secs(3600);
-/// So long it is remembered what a credential is worth that nobody uses any more.
+/// How long the lane of a credential is remembered after its last member has left.
 const REMEMBERED: Duration = REFUSED_FOR;
-/// And so many of them.
+/// How many lanes without members are remembered.
 const MOST_UNUSED: usize = 16;
 
-/// Names a lane within its session.
+/// The number of a lane within its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::session) struct LaneId(pub(in crate::session) u64);
 
-/// What the platform has shown of a credential.
+/// What the platform's answers have shown about a credential.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::session) enum Learned {
-    /// Nothing.
+    /// No answer has shown anything.
     Untried,
-    /// That it accepts it, since when that is known.
+    /// The platform accepts the credential; the time is when that became known.
     Proven(Instant),
-    /// That it refuses it, when and how.
+    /// The platform refuses the credential; with the time and the detail of the refusal.
     Refused(Instant, Detail),
 }
 
-/// One credential and those who call by it.
+/// One credential of a session, with the state of the calls under it.
 pub(in crate::session) struct Lane {
     pub(super) terms: Terms,
     pub(super) queue: Queue,
     pub(super) packages: PackageTurns,
-    /// How many want a call that nobody in the queue waits for.
+    /// The number of callers that want a spare call, which no queued object waits for.
     pub(super) spare: usize,
     pub(super) tokens: Tokens,
     pub(super) health: Breaker,
@@ -52,19 +52,19 @@ pub(in crate::session) struct Lane {
     pub(super) learned: Learned,
     /// From when on its own calls count, in order: all of its window, and of older ones the latest.
     calls: VecDeque<Instant>,
-    /// Since when somebody waits to know whether it is accepted.
+    /// Since when a caller waits to know whether the platform accepts the credential.
     pub(super) awaited: Option<Instant>,
-    /// Whether a package was shown under it that an object of its Platforms names.
+    /// Whether the platform has shown, under this credential, a package that an object of its Platforms names.
     pub(super) shows_ours: bool,
-    /// Whether a person's word waits for that, so that it is tried before others.
+    /// Whether a person's word waits for the try, so that this credential is tried before others.
     pub(super) first: bool,
-    /// Whether a try has ended, whatever it found out.
+    /// Whether a try has ended, with any result.
     pub(super) tried: bool,
     /// Since when a person waits for a try.
     pub(super) asked: Option<Instant>,
-    /// When it was last tried since a person asked.
+    /// When the credential was last tried at a person's request.
     pub(super) tried_as_asked: Option<Instant>,
-    /// Since when nobody is a member, so that nothing is granted.
+    /// Since when the lane has no members; without members no permit is granted.
     pub(super) abandoned: Option<Instant>,
 }
 
@@ -90,13 +90,13 @@ impl Lane {
         }
     }
 
-    /// Whether it proves to those with other credentials whose application it is: a token that was handed in may be of
-    /// another one than the one that is named beside it, and be accepted all the same.
+    /// Whether the credential proves to Platforms of other credentials that it belongs to the application. A handed-in
+    /// token doesn't: it may belong to another application than the one named beside it, and still be accepted.
     pub(in crate::session) fn speaks_for_application(&self) -> bool {
         self.counts_for_others() && self.terms.credential.logs_in()
     }
 
-    /// Whether the platform accepts it, and somebody uses it.
+    /// Whether the platform accepts the credential and the lane has members.
     pub(super) fn counts_for_others(&self) -> bool {
         self.is_proven() && self.abandoned.is_none()
     }
@@ -108,13 +108,14 @@ impl Lane {
         }
     }
 
-    /// A call of it ended, and counts from `stamp`.
+    /// Logs the end of a call of this lane, which counts from `stamp`.
     pub(super) fn called(&mut self, stamp: Instant, now: Instant) {
         let bounds = (self.terms.calls, self.terms.window);
         budget::log(&mut self.calls, stamp, bounds, now);
     }
 
-    /// Whether its own bounds leave room for one more of its own calls, of which so many are `out`.
+    /// Returns whether the lane's own bounds leave room for one more of its calls, while `out` of them are in flight or
+    /// permitted.
     pub(super) fn own_room(&self, out: usize, now: Instant) -> Room {
         let Some(free) = self.terms.calls.checked_sub(out).filter(|free| *free > 0) else {
             return Room::AfterAnswer;
@@ -127,8 +128,8 @@ impl Lane {
 }
 
 impl Core {
-    /// Takes the terms that the members of a lane agree on now; a lane that isn't there yet begins. `worth_trying` tells
-    /// that something else makes trying again worthwhile, such as another way to the platform.
+    /// Sets the terms that the members of a lane agree on, and creates the lane if it doesn't exist. `worth_trying`
+    /// means that something else makes another try worthwhile, such as a new connection.
     pub(in crate::session) fn agree(
         &mut self,
         id: LaneId,
@@ -166,7 +167,8 @@ impl Core {
         self.bound(now);
     }
 
-    /// A person asks that the credential be tried now: at once, but not more often than others can bear.
+    /// Records that a person asks for a try of the credential. The try goes at once, within the limits that protect the
+    /// other lanes.
     pub(in crate::session) fn ask(&mut self, id: LaneId, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.asked.get_or_insert(now);
@@ -183,39 +185,40 @@ impl Core {
         }
     }
 
-    /// A try of the credential has ended, whatever it found out.
+    /// Records that a try of the credential has ended, with any result.
     pub(super) fn has_been_tried(&mut self, id: LaneId, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&id) {
-            // One whose try finds out nothing has its next turn after all others.
+            // A credential whose try had no result has its next turn after all others.
             lane.awaited = lane.awaited.map(|_| now);
             self.learned |= lane.awaited.is_some() && !lane.tried;
             (lane.tried, lane.first) = (true, false);
         }
     }
 
-    /// A package was shown under the credential that an object of its Platforms names; whether that is news.
+    /// Records that the platform has shown a package that an object of the credential's Platforms names. Returns
+    /// whether that was not known before.
     pub(in crate::session) fn shows_ours(&mut self, id: LaneId) -> bool {
         let lane = self.lanes.get_mut(&id);
         lane.is_some_and(|lane| !std::mem::replace(&mut lane.shows_ours, true))
     }
 
-    /// Whether one was shown.
+    /// Whether the platform has shown such a package.
     pub(in crate::session) fn has_shown_ours(&self, id: LaneId) -> bool {
         self.lanes.get(&id).is_some_and(|lane| lane.shows_ours)
     }
 
-    /// Whether a try of the credential has ended, whatever it found out.
+    /// Whether a try of the credential has ended, with any result.
     pub(in crate::session) fn was_tried(&self, id: LaneId) -> bool {
         let lane = self.lanes.get(&id);
         lane.is_some_and(|lane| lane.tried || lane.learned != Learned::Untried)
     }
 
-    /// The same, or one is under way.
+    /// Whether a try of the credential has ended or is under way.
     pub(in crate::session) fn try_has_begun(&self, id: LaneId) -> bool {
         self.was_tried(id) || self.under_way.iter().any(|(_, lane)| *lane == id)
     }
 
-    /// Lets all of a lane go, since nobody is a member any more. Those who held something come back.
+    /// Empties a lane that has lost its last member. Returns the objects to wake, which held tickets or permits.
     pub(in crate::session) fn abandon(&mut self, id: LaneId, now: Instant) -> Vec<ObjectKey> {
         self.void_permits(id);
         if let Some(lane) = self.lanes.get_mut(&id) {
@@ -228,17 +231,17 @@ impl Core {
         std::mem::take(&mut self.woken)
     }
 
-    /// Whether nobody is a member of any lane.
+    /// Whether no lane has members.
     pub(super) fn is_abandoned(&self) -> bool {
         self.lanes.values().all(|lane| lane.abandoned.is_some())
     }
 
-    /// Forgets lanes that nobody has used for long; which ones are left.
+    /// Removes lanes that have had no members for long. Returns the remaining lanes.
     pub(in crate::session) fn sweep(&mut self, now: Instant) -> impl Iterator<Item = LaneId> {
         let mut unused: Vec<_> = self
             .lanes
             .iter()
-            // Objects that wait for the turn of a package there are woken when its holder leaves.
+            // A lane stays while a turn is held, because objects behind the holder are woken when the holder leaves.
             .filter(|(_, lane)| lane.packages.is_empty())
             .filter_map(|(id, lane)| Some((lane.abandoned?, *id)))
             .collect();
@@ -252,13 +255,13 @@ impl Core {
         self.lanes.keys().copied()
     }
 
-    /// What is known of a credential.
+    /// Returns what is known about the credential.
     pub(in crate::session) fn learned(&self, id: LaneId) -> Learned {
         let lane = self.lanes.get(&id);
         lane.map_or(Learned::Untried, |lane| lane.learned.clone())
     }
 
-    /// The platform has accepted the credential.
+    /// Records that the platform has accepted the credential.
     pub(super) fn accepted(&mut self, id: LaneId, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
@@ -267,13 +270,13 @@ impl Core {
         lane.asked = None;
         if !lane.is_proven() {
             lane.learned = Learned::Proven(now);
-            // Of the only credential, for which nobody waits, the next look is soon enough.
+            // The news about the only credential, for which no caller waits, can wait for the next regular check.
             self.learned |= awaited || self.lanes.len() > 1;
             self.bound(now);
         }
     }
 
-    /// The platform has refused the credential.
+    /// Records that the platform has refused the credential.
     pub(super) fn refused(&mut self, id: LaneId, detail: Detail, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
@@ -284,8 +287,8 @@ impl Core {
         self.bound(now);
     }
 
-    /// Sets the bounds of the budget: the strictest of the logins that are known to be accepted. Before any is, nobody's
-    /// bounds may stand in the way of another, and each one's own are looked at with its calls.
+    /// Sets the bounds of the budget to the strictest bounds of the accepted logins. Before a login is accepted, the
+    /// widest bounds apply, so that no lane hinders another; each lane's own bounds are then checked for its own calls.
     fn bound(&mut self, now: Instant) {
         let used = || self.lanes.values().filter(|lane| lane.abandoned.is_none());
         let speaking = || used().filter(|lane| lane.speaks_for_application());

@@ -11,7 +11,7 @@ use crate::session::token::TokenRefusal;
 use crate::session::{Purpose, SessionState};
 
 impl Core {
-    /// A call with the token ended with `answer`, or with none since nobody waited for it any more.
+    /// Handles the end of a call with a token. `answer` is `None` if the caller stopped waiting for the answer.
     pub(in crate::session) fn ended(
         &mut self,
         call: &Underway,
@@ -20,8 +20,7 @@ impl Core {
     ) {
         self.stamped(call, answer, now);
         let id = call.lane;
-        // What is said under a token that is used no more tells nothing of the one in use, nor of the credential
-        // that the next one comes from.
+        // An answer to a call with a former token says nothing about the present token, nor about its credential.
         let live = self.lanes.get_mut(&id);
         let live = live.filter(|lane| lane.tokens.is_live(call.serial));
         let (Some(answer), Some(lane)) = (answer, live) else {
@@ -46,7 +45,7 @@ impl Core {
                     lane.health.half_told(uid, true, call.probe, now);
                     self.accepted(id, now);
                 }
-                // Still there after its DELETE: that answer proved nothing.
+                // The package still exists after its DELETE, so the answer to the DELETE proved nothing.
                 Purpose::Confirm => {
                     lane.tokens.proven(call.serial);
                     let detail = Detail {
@@ -70,7 +69,7 @@ impl Core {
                 lane.health.proved();
                 self.accepted(id, now);
             }
-            // It keeps its place, for the look-up that tells.
+            // The object keeps its place in the queue, for the look-up that tells the outcome.
             Answer::Unproven(_) => {
                 lane.tokens.proven(call.serial);
                 lane.health.half_told(uid, false, call.probe, now);
@@ -89,7 +88,7 @@ impl Core {
             Answer::TokenRefused(detail) => self.token_refused(call, uid, detail, now),
             Answer::CredentialsRefused(detail) => {
                 lane.queue.set_back(uid, now);
-                // The next probe begins with a login, which proves the credentials or doesn't.
+                // The next probe begins with a login, which proves or refutes the credentials.
                 lane.tokens.drop_token();
                 let explained = lane.tokens.explain(detail);
                 if lane.terms.credential.logs_in() {
@@ -124,8 +123,8 @@ impl Core {
         }
     }
 
-    /// A call failed with `answer` by the TLS settings of its own member, while those of another one work: that tells of
-    /// its object alone, and the others go first.
+    /// Handles a call that failed because of its own member's TLS settings while another member's settings work. The
+    /// failure concerns only the call's object, which goes behind the others.
     pub(in crate::session) fn settings_failed(
         &mut self,
         call: &Underway,
@@ -144,7 +143,7 @@ impl Core {
         self.told_nothing(call);
     }
 
-    /// The answer to a call of `uid` proves nothing.
+    /// Handles an answer to a call of `uid` that proves nothing.
     fn odd(&mut self, call: &Underway, uid: &str, detail: Detail, now: Instant) {
         let (state, window) = (SessionState::Unexpected(detail), self.budget.window());
         let Some(lane) = self.lanes.get_mut(&call.lane) else {
@@ -156,8 +155,9 @@ impl Core {
         }
     }
 
-    /// A page of the list was answered. A list has rights and a path of its own, so what it's refused for makes
-    /// nobody wait: it teaches what holds for every call, and whether the platform answers again.
+    /// Handles the answer to a page of the list. The list has its own rights and its own path, so a refusal of it stops
+    /// no other call. The session learns from it only what holds for every call, and whether the platform answers
+    /// again.
     fn listed(&mut self, call: &Underway, answer: &Answer, now: Instant) {
         let id = call.lane;
         let Some(lane) = self.lanes.get_mut(&id) else {
@@ -170,7 +170,7 @@ impl Core {
             }
             Answer::Done(_) => {
                 lane.tokens.proven(call.serial);
-                // What is refused to others may be granted to a list.
+                // The platform may grant a list and still refuse other calls.
                 let refused = matches!(
                     lane.health.ailment(),
                     Some(SessionState::ApplicationRefused(_) | SessionState::Unexpected(_))
@@ -203,7 +203,7 @@ impl Core {
             return;
         };
         match lane.health.ailment() {
-            // Whether the token or the application is accepted remains to be seen.
+            // The answer leaves open whether the platform accepts the token or the application.
             Some(
                 SessionState::AuthenticationFailed(_)
                 | SessionState::ApplicationRefused(_)
@@ -265,7 +265,7 @@ impl Core {
         self.void_permits(call.lane);
     }
 
-    /// A call ended that says nothing of the health; where it was the probe, another may go.
+    /// Ends a call that says nothing about the lane's health; if the call was the probe, another probe may go.
     fn told_nothing(&mut self, call: &Underway) {
         if call.probe
             && let Some(lane) = self.lanes.get_mut(&call.lane)
@@ -274,7 +274,7 @@ impl Core {
         }
     }
 
-    /// A call is no longer under way.
+    /// Removes a call from the calls in flight.
     fn taken_off(&mut self, call: &Underway) {
         let began = |began: &(Instant, LaneId)| *began == (call.started, call.lane);
         if let Some(at) = self.under_way.iter().position(began) {
@@ -282,7 +282,7 @@ impl Core {
         }
     }
 
-    /// Logs the end of a call, and what it tells of the budget.
+    /// Logs the end of a call, and updates the budget from its answer.
     fn stamped(&mut self, call: &Underway, answer: Option<&Answer>, now: Instant) {
         self.taken_off(call);
         let stamp = self.stamp(call, answer, now);
@@ -302,7 +302,8 @@ impl Core {
         }
     }
 
-    /// From when on a call counts: its answer, or where none came the end of its time-out.
+    /// Returns when a call begins to age in the window: at its answer or, if the answer was lost, at the end of its
+    /// time-out.
     fn stamp(&self, call: &Underway, answer: Option<&Answer>, now: Instant) -> Instant {
         let lost = match answer {
             None => true,
@@ -334,12 +335,12 @@ impl Core {
     }
 }
 
-/// Whether the platform itself refuses the token or the credentials: something before it has none of its codes.
+/// Whether the refusal comes from the platform itself: a proxy before the platform uses none of the platform's codes.
 fn is_by_platform(detail: &Detail) -> bool {
     detail.code.as_deref().and_then(codes::class).is_some()
 }
 
-/// Whether the platform can't have counted the call: nothing of it was sent.
+/// Whether the platform can't have counted the call, because nothing of it was sent.
 fn never_left(answer: &Answer) -> bool {
     matches!(
         answer,
@@ -350,7 +351,7 @@ fn never_left(answer: &Answer) -> bool {
     )
 }
 
-/// Whether the platform took the call, and said something of it.
+/// Whether the platform received the call and answered it with an understood answer.
 fn is_understood(answer: &Answer) -> bool {
     match answer {
         Answer::Done(_)
