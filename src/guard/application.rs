@@ -1,5 +1,5 @@
-//! The guard of those Platforms of one application that count together: what is held, what may go. Pure: time and
-//! chance are arguments.
+//! The guard of the Platforms of one application that count together: it decides which deletions are held and which may
+//! go. It is pure: time and random numbers are arguments.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -27,23 +27,23 @@ use crate::reservation::Reservation;
 pub(super) struct Hold {
     pub id: Arc<str>,
     pub since: Timestamp,
-    /// Which bound was passed, in a sentence.
+    /// A sentence that names the passed bound.
     pub reason: String,
-    /// Whose bound it was, where that is known: only raising that one counts as a release.
+    /// The passed bound, if it is known; only raising this bound counts as a release.
     pub bound: Option<Passed>,
-    /// Deletions sent in the same window when it began.
+    /// The number of deletions sent in the same window when the hold began.
     pub sent: usize,
 }
 
-/// The bound that a hold began with.
+/// The bound whose passing began a hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Passed {
     pub platform: ObjectKey,
     pub uid: String,
     pub most: usize,
-    /// The most that it was raised to without a release; it goes on record.
+    /// The highest value that the bound was raised to without a release; it is recorded.
     pub told: usize,
-    /// Whether it may have been raised while no process looked.
+    /// Whether the bound may have been raised while no process watched.
     pub unseen: bool,
 }
 
@@ -53,44 +53,44 @@ pub(super) struct Released {
     pub id: Arc<str>,
     pub time: Timestamp,
     pub count: usize,
-    /// The Platforms whose objects it freed: those that counted together then.
+    /// The Platforms whose objects the release frees: those that counted together at its time.
     pub of: BTreeSet<ObjectKey>,
-    /// Nothing goes by it before it is written down.
+    /// Whether the release is on record; no deletion goes by it before that.
     pub recorded: bool,
 }
 
 impl Released {
-    /// Whether it was read for a deletion that is asked for so.
+    /// Whether this release frees the deletion `asked`.
     fn frees(&self, asked: &Asked) -> bool {
         asked.hold.as_ref() == Some(&self.id) && self.of.contains(&asked.platform)
     }
 }
 
-/// A release between its reading and its record.
+/// A release that was read and hasn't taken effect yet.
 #[derive(Debug, Clone)]
 struct Releasing {
     id: Arc<str>,
-    /// What objects are marked with from now on.
+    /// The id that objects are marked with from now on.
     next: Arc<str>,
 }
 
-/// One deletion that was asked for.
+/// One requested deletion.
 #[derive(Debug)]
 struct Member {
     asked: Asked,
-    /// When one of the reservation was taken for it.
+    /// When a unit of the reservation was taken for the deletion.
     taken: Option<Timestamp>,
-    /// Whether a call has followed.
+    /// Whether a call has followed the taking.
     called: bool,
-    /// An answer that counts for nothing any more.
+    /// An answer time that no longer counts as a sent deletion.
     outlived: Option<Timestamp>,
-    /// Whether it counts against the bounds as asked for.
+    /// Whether the deletion counts against the bounds as requested.
     counts: bool,
-    /// Whether it is one of those that were sent and are still there.
+    /// Whether the deletion was sent and its object still exists.
     stays: bool,
 }
 
-/// The guard of Platforms that count together.
+/// The guard of the Platforms that count together.
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a fact of its own, true or not whatever the others are"
@@ -98,40 +98,41 @@ struct Member {
 #[derive(Debug, Default)]
 pub(super) struct ApplicationGuard {
     pub(super) bounds: BTreeMap<ObjectKey, Bound>,
-    /// Objects of the application whose package isn't gone.
+    /// The number of the application's objects whose packages aren't gone.
     population: usize,
-    /// Those of them that were sent.
+    /// The number of those objects whose deletion was sent.
     staying: usize,
-    /// What the process before had reserved, and when it was counted as sent: nobody knows whether it was.
+    /// The reservations of the former leader that were counted as sent, with the time of counting; whether they were
+    /// sent is unknown.
     unsure: Option<(Timestamp, usize)>,
     members: BTreeMap<Arc<str>, Member>,
-    /// Objects that ask for nothing any more, while their status still names this hold.
+    /// Objects that request no deletion any more, while their statuses still name this hold.
     departed: HashMap<Arc<str>, Arc<str>>,
     pub(super) tally: Tally,
     pub(super) reservation: Reservation,
     pub(super) hold: Option<Hold>,
     pub(super) released: Vec<Released>,
-    /// The hold that is about to be released, and the one of those that stay.
+    /// The hold that is being released, with the id for the objects that stay held.
     releasing: Option<Releasing>,
-    /// Writes under way that mark an object with a hold, each under its number.
+    /// The writes in flight that mark an object with a hold, each with its number.
     marking: BTreeSet<(Arc<str>, i64)>,
-    /// Whether all objects are known: before that, none that is missing has left.
+    /// Whether all objects are known; before that, a missing object doesn't count as gone.
     complete: bool,
-    /// Something changed that may pass a bound.
+    /// Whether a change may have passed a bound since the last check.
     unchecked: bool,
-    /// A bound was raised, and it wasn't judged yet whether that releases the hold.
+    /// Whether a bound was raised, and the check whether the raise releases the hold is still due.
     raised: bool,
-    /// Whether hold or releases differ from what was recorded last.
+    /// Whether the hold or the releases differ from the last record.
     pub(super) untold: bool,
-    /// Whether the last record could not be written.
+    /// Whether writing the last record failed.
     pub(super) unrecorded: bool,
-    /// Those whose turn waits for the reservation, and their Platforms.
+    /// The objects whose turn waits for the reservation, each with the Platform to record it on.
     waiting: Vec<(ObjectKey, Option<ObjectKey>)>,
-    /// What the process before had reserved and may have sent, by the names of those who counted together then.
+    /// The reservations of the former leader that may have been sent, by the record names of its groups.
     pub(super) reserved_before: BTreeMap<i64, usize>,
-    /// The name of those who count together, in their records; none before there is one.
+    /// The name of this group in its records; `None` before there is one.
     pub(super) name: Option<i64>,
-    /// The record that was proposed last, and the releases that it tells of.
+    /// The record that was last proposed, with the releases that it contains.
     pub(super) shown: Option<(GuardStatus, Vec<Arc<str>>)>,
     /// The newest record that was read.
     pub(super) read: Option<GuardStatus>,
@@ -139,7 +140,7 @@ pub(super) struct ApplicationGuard {
 }
 
 impl ApplicationGuard {
-    /// Nothing known yet, or nothing there where all objects are `complete`.
+    /// Creates a guard without deletions; `complete` tells whether all objects are known.
     pub(super) fn new(complete: bool, numbers: Numbers) -> Self {
         Self {
             complete,
@@ -149,16 +150,16 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether a bound or a release is of this Platform.
+    /// Whether the guard has a bound or a release of this Platform.
     pub(super) fn names(&self, platform: &ObjectKey) -> bool {
         let released = self.released.iter();
         self.bounds.contains_key(platform)
             || released.map(|one| &one.of).any(|of| of.contains(platform))
     }
 
-    /// What the statuses say was taken over: what the process before may have sent was sent.
+    /// Finishes the reading of the statuses: the reservations of the former leader count as sent.
     pub(super) fn loaded(&mut self, now: Timestamp) {
-        // What was raised while another process led may be older than the hold.
+        // A bound that was raised while another process led may have been raised before the hold began.
         self.raised = false;
         self.tally.bring_back(now, self.shortest());
         let unsure = std::mem::take(&mut self.reserved_before).into_values();
@@ -172,7 +173,7 @@ impl ApplicationGuard {
         self.end_empty_hold();
     }
 
-    /// The bound of a Platform came or changed.
+    /// Sets or changes the bound of a Platform.
     pub(super) fn set_bound(&mut self, platform: &ObjectKey, bound: Bound) {
         let known = self.bounds.get(platform);
         if known != Some(&bound) {
@@ -182,20 +183,20 @@ impl ApplicationGuard {
         }
     }
 
-    /// A Platform went, which is never a release.
+    /// Removes the bound of a Platform that is gone, which never releases a hold.
     pub(super) fn drop_bound(&mut self, platform: &ObjectKey) {
-        // What only its status told is told by the others.
+        // The other statuses record what only the status of this Platform recorded.
         self.untold |= self.bounds.remove(platform).is_some();
     }
 
-    /// How many objects of the application have packages that aren't gone.
+    /// Sets the number of the application's objects whose packages aren't gone.
     pub(super) fn set_population(&mut self, population: usize) {
-        // Only a share of fewer is a lower bound.
+        // A smaller population lowers a bound that is a share.
         self.unchecked |= population < self.population;
         self.population = population;
     }
 
-    /// A deletion is asked for, or is asked for otherwise than before.
+    /// Adds a requested deletion, or updates it.
     pub(super) fn ask(&mut self, uid: &Arc<str>, asked: Asked) {
         let before = self.members.get(uid);
         if before.is_some_and(|member| member.asked == asked) {
@@ -218,7 +219,7 @@ impl ApplicationGuard {
         self.recount(uid);
     }
 
-    /// A deletion isn't asked for any more, or has ended.
+    /// Removes a deletion that isn't requested any more or has ended.
     pub(super) fn forget(&mut self, uid: &str) {
         self.withdraw(uid);
         if let Some(member) = self.members.remove(uid) {
@@ -228,13 +229,13 @@ impl ApplicationGuard {
         self.end_empty_hold();
     }
 
-    /// A deletion isn't asked for any more, but the status of its object still names `hold`.
+    /// Removes a deletion that isn't requested any more, while the status of its object still names `hold`.
     pub(super) fn leave(&mut self, uid: &Arc<str>, hold: &Arc<str>) {
         self.forget(uid);
         self.departed.insert(Arc::clone(uid), Arc::clone(hold));
     }
 
-    /// Forgets all deletions but those of `present`: a whole list was read.
+    /// Removes all deletions whose objects aren't `present` in the full list that was read.
     pub(super) fn retain(&mut self, present: impl Fn(&str) -> bool) {
         let gone: Vec<_> = self
             .members
@@ -252,7 +253,7 @@ impl ApplicationGuard {
         self.end_empty_hold();
     }
 
-    /// Begins a hold where a bound is passed; `chance` makes its id. Those to be told come back.
+    /// Begins a hold if a bound is passed; `chance` makes the hold's id. Returns the objects to wake.
     pub(super) fn check(&mut self, now: Timestamp, chance: u32) -> Vec<ObjectKey> {
         self.unchecked |= self.tally.bring_back(now, self.shortest());
         if !std::mem::take(&mut self.unchecked) {
@@ -268,12 +269,12 @@ impl ApplicationGuard {
         };
         self.hold = Some(hold);
         self.untold = true;
-        // What was sent and isn't known to be gone is held like the rest.
+        // Sent deletions that aren't known to have ended are held like the others.
         self.recount_all();
         self.members.values().map(|m| m.asked.key.clone()).collect()
     }
 
-    /// What may be done for `uid`, once it was looked whether a bound is passed.
+    /// Judges the deletion of `uid`; the caller has checked the bounds before.
     pub(super) fn judge(&mut self, uid: &str, now: Timestamp) -> Judgement {
         let Some(member) = self.members.get(uid) else {
             return Judgement::Free(OnRecord::Counted);
@@ -295,7 +296,7 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether nobody needs this guard any more.
+    /// Whether no Platform or object needs this guard any more.
     pub(super) fn is_empty(&self) -> bool {
         self.bounds.is_empty()
             && self.members.is_empty()
@@ -318,11 +319,11 @@ impl ApplicationGuard {
         released.any(|released| released.frees(&member.asked))
     }
 
-    /// Of so many that were sent within a window, how many aren't among the objects any more. None too many, since
-    /// they raise what a share of all comes to.
+    /// Of the `sent` deletions within a window, returns how many objects are gone. A number too high would raise the
+    /// bound that is a share of all objects, so reservations of unknown outcome don't count as gone.
     fn gone(&self, sent: usize, now: Timestamp) -> usize {
         let recent = |(at, _): &(Timestamp, usize)| {
-            // What is counted by stretches is forgotten a little late.
+            // The tally forgets sent deletions a little late, because it counts by stretches.
             let end = at.checked_add(self.longest() + self.shortest() / 10);
             end.is_ok_and(|end| now < end)
         };
@@ -348,7 +349,7 @@ impl ApplicationGuard {
         let uid = Arc::clone(uid);
         let (free, sent) = (self.is_free(member), member.is_sent());
         let counts = !free && (self.hold.is_some() || !sent);
-        // Whatever a person freed is counted as sent only where it was taken before.
+        // A deletion that a person freed counts as sent only if it was taken before.
         let stays = member.taken.is_some() || (sent && !free);
         self.staying += usize::from(stays);
         if let Some(member) = self.members.get_mut(&uid) {
@@ -369,7 +370,7 @@ impl ApplicationGuard {
 }
 
 impl Member {
-    /// Whether a call was made for it within the longest window, or is about to be.
+    /// Whether a call was made for the deletion within the longest window, or is about to be made.
     fn is_sent(&self) -> bool {
         let answered = self.asked.answered;
         self.taken.is_some() || (answered.is_some() && answered != self.outlived)

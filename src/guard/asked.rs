@@ -1,4 +1,4 @@
-//! What the guard is asked, and what it says.
+//! The requests to the guard and its judgements.
 
 use std::sync::Arc;
 
@@ -6,39 +6,39 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::names::ObjectKey;
 
-/// A deletion that is asked for, whatever else holds it.
+/// A requested deletion, even if something other than the guard holds it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// The object.
+    /// The key of the object.
     pub key: ObjectKey,
-    /// The Platform that it names.
+    /// The Platform that the object names.
     pub platform: ObjectKey,
-    /// Since when.
+    /// When the deletion was requested.
     pub at: Timestamp,
-    /// The hold that its status names.
+    /// The hold that the object's status names.
     pub hold: Option<Arc<str>>,
-    /// When the last call for it was answered without an end.
+    /// When the last call for the deletion was answered without ending the deletion.
     pub answered: Option<Timestamp>,
 }
 
-/// What the guard says of one deletion.
+/// The guard's judgement of one deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
-    /// It is part of the hold of this id.
+    /// The deletion is part of the hold with this id.
     Held(Arc<str>),
-    /// It may go.
+    /// The deletion may go.
     Free(OnRecord),
 }
 
 /// Whether a deletion that may go still has to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRecord {
-    /// It was, or needn't be.
+    /// The deletion was counted, or needn't be counted.
     Counted,
-    /// It has to be, and there is room on record for it.
+    /// The deletion has to be counted, and the reservation has room for it.
     Allowed,
-    /// It has to be, and the record with room for it is still to be written.
+    /// The deletion has to be counted, and the record with room for it still has to be written.
     Awaited,
-    /// It has to be, and the record with room for it could not be written the last time.
+    /// The deletion has to be counted, and the last attempt to write the record with room for it failed.
     Unrecorded,
 }

@@ -1,10 +1,11 @@
-//! Which Platforms count together, and the guard of each such group.
+//! Groups of Platforms that count together, and the guard of each group.
 //!
-//! Platforms of one application count together whose credentials are equal, or are proven at the same endpoint. What a
-//! Platform brings whose credential the platform hasn't accepted counts for nobody else, so nobody can release, stop or
-//! raise anything of others by naming their application.
+//! Platforms of one application count together if their credentials are equal, or if both are proven at the same
+//! endpoint. A Platform whose credential the platform hasn't accepted counts alone, so that no one can release, stop or
+//! raise anything of other Platforms by naming their application.
 //!
-//! Groups part and come together as credentials change and are proven. What was sent goes along to each part.
+//! Groups are split and merged as credentials change and are proven. Each part keeps the counts of the deletions sent
+//! before.
 
 mod classes;
 mod regroup;
@@ -23,42 +24,42 @@ use super::{Asked, Population, Unused};
 use crate::api::names::{AppId, ObjectKey};
 use crate::session::{CredentialId, SessionKey};
 
-/// How often Platforms that are gone are looked for.
+/// How often Platforms that are gone are removed.
 const TIDIED_EVERY: Duration = Duration::from_secs(60);
 
-/// What is known of the credentials of one Platform.
+/// What is known about the credentials of one Platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Footing {
-    /// The endpoint and the application.
+    /// The endpoint and the application of the Platform.
     pub key: SessionKey,
-    /// The credential; equal ones are the same.
+    /// The credential's id; equal credentials have equal ids.
     pub credential: CredentialId,
-    /// Whether the platform has accepted it there, and it is a login.
+    /// Whether the credential is a login that the platform has accepted at this endpoint.
     pub proven: bool,
 }
 
-/// One Platform that is known of an application, also one that has gone or can't tell its credentials now: it stands as
-/// it was.
+/// A Platform in the groups of an application. One that is gone, or whose credentials can't be read now, keeps its last
+/// known place.
 struct Place {
     group: u64,
     footing: Option<Footing>,
 }
 
-/// Platforms that count together.
+/// A group of Platforms that count together.
 pub(super) struct Group {
     pub(super) application: AppId,
     pub(super) platforms: Vec<ObjectKey>,
     pub(super) guard: ApplicationGuard,
 }
 
-/// Whose deletion one is.
+/// The application and the Platform that a deletion belongs to.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct GroupHome {
     pub(super) application: AppId,
     pub(super) platform: ObjectKey,
 }
 
-/// The groups whose records have a name in an application.
+/// The groups whose records have the same name in an application.
 pub(super) type Bearers = BTreeMap<(AppId, i64), BTreeSet<u64>>;
 
 /// All groups of all applications.
@@ -66,10 +67,10 @@ pub(super) type Bearers = BTreeMap<(AppId, i64), BTreeSet<u64>>;
 pub(super) struct Groups {
     places: HashMap<AppId, BTreeMap<ObjectKey, Place>>,
     all: BTreeMap<u64, Group>,
-    /// Whose deletion each one is.
+    /// The application and the Platform of each object's deletion.
     homes: HashMap<Arc<str>, GroupHome>,
     last: u64,
-    /// When Platforms that are gone were last looked for.
+    /// When Platforms that are gone were last removed.
     tidied: Option<Timestamp>,
     pub(super) numbers: Numbers,
     /// Whether all objects are known.
@@ -77,7 +78,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// The number of the group of a Platform.
+    /// Returns the number of the group of a Platform, and creates the group if it doesn't exist.
     pub(super) fn of(&mut self, application: &AppId, platform: &ObjectKey) -> u64 {
         let places = self.places.entry(application.clone()).or_default();
         if let Some(place) = places.get(platform) {
@@ -104,7 +105,7 @@ impl Groups {
         self.all.get_mut(&group).map(|group| &mut group.guard)
     }
 
-    /// The guard of the group that `uid` belongs to.
+    /// Returns the group that `uid` belongs to, with its guard.
     pub(super) fn guard_of(&mut self, uid: &str) -> Option<(u64, &mut ApplicationGuard)> {
         let home = self.homes.get(uid)?;
         let group = self
@@ -116,7 +117,8 @@ impl Groups {
         Some((group, guard))
     }
 
-    /// Gives each group the name that its records have. Groups that have parted since have no name yet.
+    /// Gives each group the name in its records. A name that several groups share, because they have been split, is
+    /// given to none.
     pub(super) fn name_all(&mut self, names: Bearers) {
         for ((_, name), groups) in names {
             if let (1, Some(group)) = (groups.len(), groups.first()) {
@@ -125,7 +127,8 @@ impl Groups {
         }
     }
 
-    /// The records of the Platforms of a group have this name, and nobody else's. Those with several have none.
+    /// Names a group whose records have a name that no other group has. A group whose Platforms' records have several
+    /// names gets none.
     fn name(&mut self, group: u64, name: i64) {
         if let Some(guard) = self.guard(group) {
             let several = guard.reserved_before.len() > 1;
@@ -133,12 +136,12 @@ impl Groups {
         }
     }
 
-    /// The numbers of all groups.
+    /// Returns the numbers of all groups.
     pub(super) fn numbers(&self) -> Vec<u64> {
         self.all.keys().copied().collect()
     }
 
-    /// The groups of one application.
+    /// Returns the groups of one application.
     pub(super) fn of_application<'a>(
         &'a mut self,
         application: &'a AppId,
@@ -147,7 +150,8 @@ impl Groups {
         groups.filter(move |group| group.application == *application)
     }
 
-    /// From now on `uid` is looked for in the group of this Platform.
+    /// Assigns `uid` to the group of its Platform, and removes it from its former group. Returns the uid and the
+    /// group's number.
     pub(super) fn settle(&mut self, uid: &str, home: &GroupHome) -> (Arc<str>, u64) {
         let group = self.of(&home.application, &home.platform);
         let known = match self.homes.get_key_value(uid) {
@@ -162,7 +166,7 @@ impl Groups {
         (known, group)
     }
 
-    /// The deletion of `uid` asks as told.
+    /// Adds or updates the requested deletion of `uid`. Returns the number of its group.
     pub(super) fn ask(
         &mut self,
         uid: &str,
@@ -187,7 +191,7 @@ impl Groups {
         group
     }
 
-    /// A whole list was read: what isn't `present` is gone.
+    /// Removes all objects that aren't `present` in the full list that was read.
     pub(super) fn retain(&mut self, present: impl Fn(&str) -> bool) {
         self.listed = true;
         self.homes.retain(|uid, _| present(uid));
@@ -196,8 +200,8 @@ impl Groups {
         }
     }
 
-    /// What is known of the credentials of a Platform. The groups that are others by that come back, and the objects to
-    /// look at again.
+    /// Updates what is known about the credentials of a Platform. Returns the numbers of the changed groups, and the
+    /// objects to wake.
     pub(super) fn stand(
         &mut self,
         platform: &ObjectKey,
@@ -216,7 +220,7 @@ impl Groups {
         self.regroup(application, population, now)
     }
 
-    /// What was last known of the credentials of a Platform.
+    /// Returns what was last known about the credentials of a Platform.
     pub(super) fn footing(&self, application: &AppId, platform: &ObjectKey) -> Option<&Footing> {
         self.places
             .get(application)?
@@ -225,7 +229,7 @@ impl Groups {
             .as_ref()
     }
 
-    /// What is left unused of the last records, by the uids of the Platforms.
+    /// Returns the unused reservations of the last records, by the uids of the Platforms.
     pub(super) fn unused(&self) -> Unused {
         let mut all = Unused::new();
         for group in self.all.values() {
@@ -237,8 +241,8 @@ impl Groups {
         all
     }
 
-    /// Forgets the groups that nobody needs any more: none of their Platforms is `present`. Of the others, now and then, the
-    /// Platforms that are gone and that nothing of what is counted names.
+    /// Removes the groups with an empty guard and no `present` Platform. From time to time, removes from the other
+    /// groups the Platforms that are gone and that no count names.
     pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
         let waits = |at: Timestamp| at <= now && now < at + TIDIED_EVERY;
         if !self.tidied.is_some_and(waits) {
@@ -271,14 +275,14 @@ impl Groups {
     fn tidy_places(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
         let named: HashSet<&ObjectKey> = self.homes.values().map(|home| &home.platform).collect();
         for (number, group) in &mut self.all {
-            // What was sent over it counts for one of its name that comes back with another credential.
+            // Deletions sent for a Platform count for a new Platform of its name, even one with another credential.
             if group.guard.still_counts(now) {
                 continue;
             }
             let (application, guard) = (&group.application, &group.guard);
             let gone =
                 |platform: &&ObjectKey| !present(application, platform) && !guard.names(platform);
-            // One is left: an empty group is told by it.
+            // One Platform stays, so that an empty group can still be recognized by it.
             let platforms = group.platforms.iter().skip(1);
             let gone = platforms
                 .filter(gone)
@@ -296,7 +300,7 @@ impl Groups {
 }
 
 impl Group {
-    /// Counts the objects of its Platforms whose packages aren't gone.
+    /// Updates the number of objects of the group's Platforms whose packages aren't gone.
     fn count(&mut self, population: &Population) {
         let population = population(&self.application, &self.platforms);
         self.guard.set_population(population);

@@ -1,5 +1,6 @@
-//! The guard against mass deletions, one for the Platforms of an application that count together: what is held, what may
-//! go, and what the statuses of these Platforms say of it, so that no restart forgets anything.
+//! The guard against mass deletions. Each group of Platforms of one application that count together has one guard: it
+//! decides which deletions are held and which may go. The statuses of these Platforms record its state, so a restart
+//! loses nothing.
 //!
 //! ```text
 //! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with one of the reservation
@@ -7,16 +8,16 @@
 //!   credentials, proofs ---+        record --+-- load, recorded      (status of every Platform of it)
 //! ```
 //!
-//! The guard counts before anybody looks: each step of the watch tells it which deletions are asked for, before that
-//! step wakes a pass, and a whole list tells it all of them. A retired object whose package may be long gone is told
-//! only once a look-up has shown the package.
+//! Deletions are counted before any pass begins: each step of the watch reports the requested deletions before it wakes
+//! a pass, and a full list reports all of them. A retired object, whose package may be long gone, is reported only
+//! after a look-up has shown the package.
 //!
-//! A deletion takes one of the reservation when its intent is written. The reservation stands in `status.guard` of
-//! every Platform of the group, and of one at least before it is used, so whoever leads next knows of all that may have
-//! been sent. A hold stands in `status.hold`, and its id in the status of each object that it holds. A release first
-//! stops the marking of objects with the old id, then waits for the marks that are under way, and frees what carries
-//! the id once the release is on record. A process that begins to lead reads all of this with one list before it judges
-//! anything.
+//! A deletion takes a unit of the reservation when its intent is written. The reservation is in `status.guard` of every
+//! Platform of the group, and in at least one status before it is used, so the next leader knows all deletions that may
+//! have been sent. A hold is in `status.hold`, and its id is in the status of each object that it holds. A release
+//! first stops the marking of objects with the old id, then waits for the marks being written, and frees the objects
+//! that carry the id once the release is on record. A new leader reads all of this with one list before it judges any
+//! deletion.
 
 mod application;
 mod asked;
@@ -44,18 +45,18 @@ use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::Guard;
 use crate::clock::Clock;
 
-/// Where the guard sends objects that have to be looked at again.
+/// The channel for objects that need another pass.
 pub type Woken = mpsc::UnboundedSender<Vec<ObjectKey>>;
 
-/// Tells how many objects of these Platforms were accepted for an application and have packages that aren't gone.
+/// Counts the objects of these Platforms that were accepted for an application and whose packages aren't gone.
 pub type Population = Box<dyn Fn(&AppId, &[ObjectKey]) -> usize + Send + Sync>;
 
-/// The guards of all applications.
+/// The guards of all groups of all applications.
 pub struct Guards {
     state: Mutex<State>,
     population: Population,
     woken: Woken,
-    /// Told when a record should be written at once.
+    /// Notified when a record should be written at once.
     due: Arc<Notify>,
     clock: Clock,
     loaded: SetOnce<()>,
@@ -65,14 +66,14 @@ pub struct Guards {
 struct State {
     groups: Groups,
     platforms: BTreeMap<ObjectKey, AppId>,
-    /// What Platforms let go whose application nobody can tell before their statuses are read.
+    /// The bounds of Platforms whose application isn't known before their statuses are read.
     unplaced: HashMap<ObjectKey, Bound>,
     loaded: bool,
     closed: bool,
 }
 
 impl Guards {
-    /// Nothing known yet. `due` is told when a record should be written.
+    /// Creates the guards without any state. `due` is notified when a record should be written.
     pub fn new(woken: Woken, due: Arc<Notify>, population: Population, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
@@ -84,20 +85,20 @@ impl Guards {
         })
     }
 
-    /// Waits until what the statuses of Platforms say was read. Nothing may be judged before.
+    /// Waits until the statuses of the Platforms have been read. No deletion may be judged before that.
     pub async fn loaded(&self) {
         self.loaded.wait().await;
     }
 
-    /// The object `uid` asks for a deletion in this application.
+    /// Reports that the object `uid` requests a deletion in this application.
     pub fn ask(&self, uid: &str, application: &AppId, asked: Asked, now: Timestamp) {
         let mut state = self.lock();
         let group = self.ask_in(&mut state, uid, application, asked);
         self.check(&mut state, group, now);
     }
 
-    /// The object `uid` asks for no deletion (any more), though its status may still be marked with a hold: `marked` names
-    /// the application, the Platform of the object and the hold.
+    /// Reports that the object `uid` requests no deletion (any more), though its status may still name a hold: `marked`
+    /// is the application, the object's Platform and the hold.
     pub fn leave(&self, uid: &str, marked: Option<(&AppId, &ObjectKey, &Arc<str>)>) {
         let mut state = self.lock();
         let Some((application, platform, hold)) = marked else {
@@ -110,12 +111,13 @@ impl Guards {
         }
     }
 
-    /// The object `uid` is gone.
+    /// Reports that the object `uid` is gone.
     pub fn forget(&self, uid: &str) {
         self.forget_in(&mut self.lock(), uid);
     }
 
-    /// A whole list was read, and told by [`Self::ask`] and [`Self::leave`]: what isn't `present` is gone.
+    /// Ends a full list, whose objects were reported by [`Self::ask`] and [`Self::leave`]: objects that aren't
+    /// `present` are gone.
     pub fn listed(&self, present: impl Fn(&str) -> bool, now: Timestamp) {
         let mut state = self.lock();
         state.groups.retain(present);
@@ -124,7 +126,7 @@ impl Guards {
         }
     }
 
-    /// What may be done for the deletion of `uid`, which asks as told.
+    /// Judges whether the deletion of `uid`, requested as in `asked`, may go.
     pub fn judge(&self, uid: &str, application: &AppId, asked: Asked, now: Timestamp) -> Judgement {
         let mut state = self.lock();
         let group = self.ask_in(&mut state, uid, application, asked);
@@ -140,7 +142,8 @@ impl Guards {
         judged
     }
 
-    /// The deletion of `uid` has its turn and waits for room on record, of which the status of its Platform is to tell.
+    /// Reports that the deletion of `uid` has its turn and waits for a reservation, which the status of `platform`
+    /// should record.
     pub fn want(&self, uid: &str, platform: Option<ObjectKey>) {
         let mut state = self.lock();
         if let Some((_, guard)) = state.groups.guard_of(uid) {
@@ -149,7 +152,7 @@ impl Guards {
         }
     }
 
-    /// Counts the deletion of `uid`, which is about to be sent; `false` where it may not be (any more).
+    /// Counts the deletion of `uid` just before it is sent. Returns `false` if it may not be sent (any more).
     pub fn take(&self, uid: &str, now: Timestamp) -> bool {
         let mut state = self.lock();
         if state.closed {
@@ -173,15 +176,16 @@ impl Guards {
         taken
     }
 
-    /// A call was made for the object `uid`.
+    /// Reports that a call was made for the object `uid`.
     pub fn called(&self, uid: &str) {
         if let Some((_, guard)) = self.lock().groups.guard_of(uid) {
             guard.called(uid);
         }
     }
 
-    /// The object `uid` is about to be marked with the hold; tell the end by dropping it. `None` where the hold
-    /// doesn't hold it any more: a release may have been read since, and would free what is marked after it.
+    /// Begins the write that marks the object `uid` with the hold; the caller drops the returned mark when the write
+    /// has ended. Returns `None` if this hold doesn't hold the object any more: a release may have been read since, and
+    /// would free objects marked after it.
     pub fn mark(self: &Arc<Self>, uid: &str, hold: &str) -> Option<HoldMark> {
         let mut state = self.lock();
         let hold: Arc<str> = hold.into();
@@ -199,14 +203,14 @@ impl Guards {
         })
     }
 
-    /// What is known of the credentials of a Platform: it decides who counts together with it.
+    /// Reports what is known about the credentials of a Platform, which decide with which Platforms it counts together.
     pub fn stand(&self, platform: &ObjectKey, footing: &Footing, now: Timestamp) {
         let mut state = self.lock();
         let changed = state.groups.stand(platform, footing, &self.population, now);
         self.changed(&mut state, changed, now);
     }
 
-    /// The platform has accepted the credential of this Platform, or has refused it since.
+    /// Reports whether the platform now accepts the credential of this Platform.
     pub fn prove(&self, platform: &ObjectKey, proven: bool, now: Timestamp) {
         let mut state = self.lock();
         let Some(application) = state.platforms.get(platform) else {
@@ -233,7 +237,7 @@ impl Guards {
         self.wake(woken);
     }
 
-    /// A Platform of `application` lets go what `guard` says.
+    /// Sets the bound of a Platform of `application` from its spec `guard`.
     pub fn set_bound(
         &self,
         platform: &ObjectKey,
@@ -261,8 +265,8 @@ impl Guards {
         self.check(&mut state, group, now);
     }
 
-    /// The same of a Platform that can't tell its application now: it is the one from before, which only its status
-    /// tells where this process has never seen it.
+    /// Sets the bound of a Platform that can't tell its application now: its earlier application applies, which only
+    /// its status knows if this process has never seen the Platform.
     pub fn keep_bound(&self, platform: &ObjectKey, uid: &str, guard: &Guard, now: Timestamp) {
         if let Some(application) = self.application_of(platform) {
             self.set_bound(platform, uid, &application, guard, now);
@@ -272,12 +276,12 @@ impl Guards {
         }
     }
 
-    /// A Platform is gone.
+    /// Removes the bound of a Platform that is gone.
     pub fn drop_bound(&self, platform: &ObjectKey) {
         self.lock().drop_bound(platform);
     }
 
-    /// Whose Platform it is, as far as known.
+    /// Returns the application of a Platform, if it is known.
     pub fn application_of(&self, platform: &ObjectKey) -> Option<AppId> {
         self.lock().platforms.get(platform).cloned()
     }
@@ -316,7 +320,7 @@ impl Guards {
 
     fn wake(&self, keys: Vec<ObjectKey>) {
         if !keys.is_empty() {
-            // Nobody listens any more only while the process ends.
+            // The receiver is gone only while the process ends.
             let _ = self.woken.send(keys);
         }
     }
@@ -334,15 +338,15 @@ fn home(application: &AppId, platform: &ObjectKey) -> GroupHome {
 }
 
 impl State {
-    /// The guard that this Platform counts in now.
+    /// Returns the guard of the group that this Platform belongs to now.
     fn guard_on(&mut self, platform: &ObjectKey) -> Option<&mut ApplicationGuard> {
         let application = self.platforms.get(platform)?;
         let group = self.groups.of(application, platform);
         self.groups.guard(group)
     }
 
-    /// What was sent while `platform` was of the application `before` counts in `group`, too: its status tells of one
-    /// application only, and its Secret may name another one for a while.
+    /// Counts the deletions sent while `platform` belonged to the application `before` in `group` too: the status of a
+    /// Platform records one application only, and its Secret may name another one for a while.
     fn carry(&mut self, platform: &ObjectKey, before: &AppId, group: u64) {
         let former = self.groups.of(before, platform);
         let sent = self
@@ -364,7 +368,7 @@ impl State {
     }
 }
 
-/// A write under way that marks an object with its hold.
+/// A write in flight that marks an object with its hold.
 pub struct HoldMark {
     guards: Arc<Guards>,
     application: AppId,
@@ -376,7 +380,7 @@ impl Drop for HoldMark {
     fn drop(&mut self) {
         let now = self.guards.clock.wall();
         let mut state = self.guards.lock();
-        // Wherever its Platform counts by now.
+        // The mark is removed in each group of the application, because the Platform may have changed its group.
         for group in state.groups.of_application(&self.application) {
             let guard = &mut group.guard;
             guard.end_mark(&self.hold, self.write, now);

@@ -1,4 +1,4 @@
-//! What the status of every Platform of an application says of its guard, and back.
+//! The record of a guard in the statuses of its Platforms: writing and reading.
 
 use std::sync::Arc;
 
@@ -10,37 +10,38 @@ use super::tally::Stretch;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{GuardStatus, HoldStatus, PlatformStatus, ReleasedHold, SentDeletions};
 
-/// The most releases that a status holds; one that is forgotten holds its objects again.
+/// The most releases in a status; a release that is forgotten leaves its objects held again.
 const RELEASES: usize = 64;
 
-/// What is written of one application.
+/// The record of one guard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// The hold that stands.
     pub hold: Option<HoldStatus>,
-    /// What is counted.
+    /// The counts, the reservation and the releases.
     pub guard: GuardStatus,
-    /// Whether it should be written at once.
+    /// Whether the record should be written at once.
     pub urgent: bool,
-    /// The only Platform whose status has to tell it at once, where one is enough.
+    /// The Platform whose status alone has to contain the record at once, if one is enough.
     pub only: Option<ObjectKey>,
-    /// Which guard it is of: of another number it is another one, also where it is of the same Platforms.
+    /// The number of the record's guard; a guard with another number is another guard, even if it has the same
+    /// Platforms.
     pub(super) group: u64,
     told: Vec<Arc<str>>,
 }
 
 impl Record {
-    /// Whether the status of this Platform should tell it at once.
+    /// Whether the status of this Platform should contain the record at once.
     pub fn is_urgent_for(&self, platform: &ObjectKey) -> bool {
         self.urgent && self.only.as_ref().is_none_or(|only| only == platform)
     }
 
-    /// Which guard it is of.
+    /// Returns the number of the record's guard.
     pub fn group(&self) -> u64 {
         self.group
     }
 
-    /// What the status of this Platform says: a release counts for those that it was read for.
+    /// Returns the record for the status of this Platform, with only the releases that were read for the Platform.
     pub(super) fn on(&self, platform: &ObjectKey, guard: &ApplicationGuard) -> Self {
         let mut record = self.clone();
         record.guard.released.retain(|released| {
@@ -50,13 +51,13 @@ impl Record {
         record
     }
 
-    /// The releases that it tells of.
+    /// Returns the ids of the releases in the record.
     pub(super) fn told(&self) -> &[Arc<str>] {
         &self.told
     }
 }
 
-/// The record of the guard `group`; proposes a new one where that is due, else says what the last one said.
+/// Returns the record of the guard `group`: a new one if one is due, else the last one.
 pub(super) fn of(
     (application, group): (&AppId, u64),
     guard: &mut ApplicationGuard,
@@ -75,10 +76,11 @@ pub(super) fn of(
         });
         let released = guard.released.iter().rev().take(RELEASES).rev();
         let last = guard.shown.as_ref().map(|(shown, _)| shown);
-        // Only one that reserves nothing serves two processes: of any other it is told what was left unused.
+        // Only a record that reserves nothing may be continued by another process; for any other record the unused
+        // reservations are passed on.
         let read = guard.read.as_ref().filter(|read| read.reserved == 0);
         let last = last.or(read);
-        // What was read is the record of these alone, or none of theirs.
+        // The record that was read is continued only if it is the record of this group alone.
         let last = last.filter(|last| guard.name == Some(last.group));
         let mut status = GuardStatus {
             record: last.map_or(0, |last| last.record),
@@ -128,8 +130,8 @@ fn hold_status(hold: &Hold, count: usize) -> HoldStatus {
     }
 }
 
-/// Takes over what the status of `platform` says; several are merged to the safe side. Of what it reserves, so many are
-/// known to be `unused`.
+/// Loads the status of `platform` into its guard; if several statuses differ, the stricter value applies. Of the
+/// reservation, `unused` deletions were never sent.
 pub(super) fn load(
     guard: &mut ApplicationGuard,
     (platform, status, unused): (&ObjectKey, &PlatformStatus, usize),
@@ -152,7 +154,7 @@ pub(super) fn load(
             count: size(sent.count),
         });
     }
-    // What was reserved and not used counts as sent.
+    // Reserved deletions that aren't known to be unused count as sent.
     let reserved = size(counted.reserved).saturating_sub(unused);
     let before = guard.reserved_before.entry(counted.group).or_default();
     *before = reserved.max(*before);
@@ -205,7 +207,7 @@ fn size(count: i32) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-/// The API keeps times to the second; comparing finer would never find them equal.
+/// The API keeps times in whole seconds; a comparison of finer times would always differ.
 fn seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }

@@ -1,4 +1,4 @@
-//! What is read from the statuses of Platforms at the start, and what is written there from then on.
+//! The guard's records in the statuses of Platforms: reading them at the start, and the records to write from then on.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,18 +11,18 @@ use super::{Guards, State};
 use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformStatus;
 
-/// What a Platform should say of its guard.
+/// The record of the guard that the status of a Platform should contain.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
-    /// This.
+    /// The status should contain this record.
     Record(Box<Record>),
-    /// What its guard says once the record that is being written stands or has failed.
+    /// The record isn't known before the write in flight for its guard has succeeded or failed.
     UnderWay,
 }
 
 impl Guards {
-    /// Takes over what the statuses of all Platforms say, each with the name and uid of its Platform and what is `unused`
-    /// of its record; from now on deletions are judged.
+    /// Loads the records from the statuses of all Platforms, each with the name and the uid of its Platform, and with
+    /// the `unused` reservations of the former leader. From now on deletions are judged.
     pub fn load<'a>(
         &self,
         statuses: impl Iterator<Item = (&'a ObjectKey, &'a str, &'a PlatformStatus)>,
@@ -45,7 +45,7 @@ impl Guards {
             let Some(own) = state.groups.guard(group) else {
                 continue;
             };
-            // Any later record voids it.
+            // A later record voids the unused reservations of this one.
             let left = unused
                 .get(uid)
                 .filter(|(record, _)| *record == guard.record);
@@ -72,19 +72,20 @@ impl Guards {
             }
             self.check(state, group, now);
         }
-        // What was reserved counts as sent by now.
+        // The reservations count as sent by now.
         for (platform, before, present) in elsewhere {
             let group = state.groups.of(&present, &platform);
             state.carry(&platform, &before, group);
             self.check(state, group, now);
         }
-        // It may be called again.
+        // This may be called again; only the first call sets the flag.
         let _ = self.loaded.set(());
         self.due.notify_one();
     }
 
-    /// A person releases the hold `id` on `platform`. Another id releases nothing. Whoever writes the records tells of it with
-    /// the next one, and is not woken: the annotation stays, and is read again each time.
+    /// Releases the hold `id` on `platform` at a person's request; an id that isn't the present hold's releases
+    /// nothing. The writer of the records isn't woken: the next record contains the release, and the annotation stays
+    /// and is read again each time.
     pub fn release(&self, platform: &ObjectKey, id: &str, now: Timestamp) {
         let mut state = self.lock();
         if let Some(guard) = state.guard_on(platform) {
@@ -92,9 +93,9 @@ impl Guards {
         }
     }
 
-    /// Whether a hold waits to know what the credential of `platform` is worth, since a person has released it there by
-    /// its id, or has raised the bound there that it began with. Those come back whose credentials decide that, unless
-    /// they are known to be accepted.
+    /// Checks whether a hold waits to know if the platform accepts the credential of `platform`, because a person has
+    /// released the hold there by its id, or has raised there the bound that the hold began with. Returns the Platforms
+    /// whose credentials decide that and aren't proven.
     pub fn waits_for(&self, platform: &ObjectKey, released: Option<&str>) -> Vec<ObjectKey> {
         let mut state = self.lock();
         let State {
@@ -106,8 +107,8 @@ impl Guards {
         groups.waiting_for(application, platform, released)
     }
 
-    /// What every Platform should say, those records that should be written at once being proposed anew; nothing of guards
-    /// of which a record is `under_way`, by their number.
+    /// Returns what the status of each Platform should contain, and proposes new records where they should be written
+    /// at once. A guard whose number is `under_way` has a record in flight and proposes none.
     pub fn records(
         &self,
         under_way: impl Fn(u64) -> bool,
@@ -147,18 +148,18 @@ impl Guards {
         all
     }
 
-    /// `record` is safe in the status of a Platform.
+    /// Confirms that `record` is safe in the status of a Platform.
     pub fn recorded(&self, record: &Record) {
         let mut state = self.lock();
         if let Some(guard) = state.groups.guard(record.group) {
             let woken = guard.recorded(record.told());
-            // What came meanwhile is told by the next one.
+            // The next record contains the changes made meanwhile.
             self.tell_due(guard);
             self.wake(woken);
         }
     }
 
-    /// `record` could not be written to the status of any Platform.
+    /// Reports that `record` couldn't be written to the status of any Platform.
     pub fn not_recorded(&self, record: &Record) {
         let mut state = self.lock();
         if let Some(guard) = state.groups.guard(record.group) {
@@ -166,7 +167,8 @@ impl Guards {
         }
     }
 
-    /// From now on nothing is counted, so nothing that has to be is sent; what is left unused of the records.
+    /// Stops the counting, so that no deletion that has to be counted is sent any more. Returns the unused reservations
+    /// of the records.
     pub fn close(&self) -> Unused {
         let mut state = self.lock();
         state.closed = true;
@@ -174,7 +176,7 @@ impl Guards {
         groups.unused()
     }
 
-    /// What every Platform should say while nothing is being written.
+    /// Returns the records of all Platforms while no record is in flight.
     #[cfg(test)]
     pub fn all_records(&self, now: Timestamp) -> HashMap<ObjectKey, Record> {
         let told = self.records(|_| false, now).into_iter();

@@ -1,4 +1,4 @@
-//! How many deletions fall into one window: those asked for and not sent, and those sent. Pure.
+//! The tally: the number of deletions in a window, requested ones that aren't sent and sent ones. It is pure.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -7,31 +7,32 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-/// More stretches than this are merged from the oldest on; the status has room for 64.
+/// The most stretches; further ones are merged from the oldest on. The status has room for 64.
 const STRETCHES: usize = 48;
-/// A stretch is so small a part of the shortest window: by so much later than exactly it is forgotten.
+/// The length of a stretch is the shortest window divided by this number; a sent deletion is forgotten later by at most
+/// this length.
 const FINE: u32 = 20;
 
-/// Gives out numbers, each once, and each larger than any that a status told of.
+/// Gives out numbers that are each used once and larger than any number in a status.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Numbers(Arc<AtomicI64>);
 
 impl Numbers {
-    /// One that nobody has.
+    /// Returns a new number.
     pub(super) fn next(&self) -> i64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// From now on only larger ones.
+    /// Skips all numbers up to `number`.
     pub(super) fn pass(&self, number: i64) {
         self.0.fetch_max(number, Ordering::Relaxed);
     }
 }
 
-/// Deletions sent in one stretch of time.
+/// The deletions sent in one stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
-    /// Names it in all records that tell of it; 0 where it was recorded without.
+    /// The stretch's number in all records that contain it; 0 if a record has no number for it.
     pub number: i64,
     pub from: Timestamp,
     pub until: Timestamp,
@@ -39,10 +40,10 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    /// One that is sent now, where the shortest window is `shortest`.
+    /// Creates a stretch for one deletion sent now, where `shortest` is the shortest window.
     fn around(number: i64, now: Timestamp, shortest: Duration) -> Self {
         let fine = (shortest / FINE).max(Duration::from_secs(1));
-        // The status keeps whole seconds: rounded outwards, never inwards.
+        // The status keeps whole seconds, so the stretch is rounded outwards.
         let from = whole(now, 0);
         Self {
             number,
@@ -52,7 +53,7 @@ impl Stretch {
         }
     }
 
-    /// Whether both are records of the same deletions.
+    /// Whether both stretches record the same deletions.
     fn is_same(&self, other: &Self) -> bool {
         self.number == other.number && (self.number != 0 || self.until == other.until)
     }
@@ -62,28 +63,28 @@ impl Stretch {
     }
 }
 
-/// The fullest window.
+/// The counts of the window with the most deletions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Fullest {
-    /// Deletions asked for or sent in it.
+    /// The number of deletions requested or sent in the window.
     pub count: usize,
-    /// Those of them that were sent.
+    /// The number of those deletions that were sent.
     pub sent: usize,
 }
 
-/// Deletions by time.
+/// Requested and sent deletions by time.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     asked: BTreeSet<(Timestamp, Arc<str>)>,
-    /// In the order of their ends.
+    /// The stretches in the order of their ends.
     sent: VecDeque<Stretch>,
     numbers: Numbers,
-    /// The stretch that may grow: nobody else counts in it.
+    /// The number of the stretch that may still grow, in which no other tally counts.
     open: Option<i64>,
 }
 
 impl Tally {
-    /// An empty one.
+    /// Creates an empty tally.
     pub(super) fn new(numbers: Numbers) -> Self {
         Self {
             numbers,
@@ -91,7 +92,7 @@ impl Tally {
         }
     }
 
-    /// What was sent, for another one to count on; neither adds to what the other counts from now on.
+    /// Copies the sent deletions for another tally; neither tally adds to a stretch of the other from now on.
     pub(super) fn copy_sent(&mut self) -> Self {
         self.open = None;
         Self {
@@ -102,7 +103,7 @@ impl Tally {
         }
     }
 
-    /// Takes over what another one counts as sent; what both tell of counts once.
+    /// Adds the sent deletions of another tally; a stretch that both contain counts once.
     pub(super) fn merge_sent(&mut self, other: Self) {
         self.open = None;
         for stretch in other.sent {
@@ -110,22 +111,22 @@ impl Tally {
         }
     }
 
-    /// A deletion was asked for.
+    /// Adds a requested deletion.
     pub(super) fn ask(&mut self, at: Timestamp, uid: &Arc<str>) {
         self.asked.insert((at, Arc::clone(uid)));
     }
 
-    /// A deletion that was asked for isn't any more, or counts as sent.
+    /// Removes a requested deletion that isn't requested any more or counts as sent.
     pub(super) fn withdraw(&mut self, at: Timestamp, uid: &Arc<str>) {
         self.asked.remove(&(at, Arc::clone(uid)));
     }
 
-    /// How many are asked for and not sent.
+    /// Returns the number of requested deletions that aren't sent.
     pub(super) fn waiting(&self) -> usize {
         self.asked.len()
     }
 
-    /// One is sent now, where the shortest window is `shortest`.
+    /// Adds a deletion that is sent now, where `shortest` is the shortest window.
     pub(super) fn send(&mut self, now: Timestamp, shortest: Duration) {
         let open = |stretch: &&mut Stretch| Some(stretch.number) == self.open && stretch.holds(now);
         if let Some(open) = self.sent.iter_mut().find(open) {
@@ -137,19 +138,19 @@ impl Tally {
         self.add(Stretch::around(number, now, shortest));
     }
 
-    /// What was sent in the future, by a clock that was set back or of a process whose clock was ahead, counts as
-    /// sent now. Returns whether there was any.
+    /// Moves deletions with a time in the future to now; such times come from a clock that was set back, or from a
+    /// process whose clock was ahead. Returns whether there were any.
     pub(super) fn bring_back(&mut self, now: Timestamp, shortest: Duration) -> bool {
         let latest = Stretch::around(0, now, shortest);
         let mut ahead = false;
-        // The order of their ends stays.
+        // The order of the stretches' ends stays the same.
         for stretch in &mut self.sent {
             ahead |= stretch.from > latest.from || stretch.until > latest.until;
             stretch.from = stretch.from.min(latest.from);
             stretch.until = stretch.until.min(latest.until);
         }
         if ahead {
-            // Of those without a number that have the same end a record tells one.
+            // Of several stretches without a number that have the same end, a record keeps one.
             let all = std::mem::take(&mut self.sent);
             for stretch in all {
                 self.put_back(stretch);
@@ -158,13 +159,13 @@ impl Tally {
         ahead
     }
 
-    /// Takes out one that counts as sent at `at`, and returns it.
+    /// Removes and returns one deletion that counts as sent at `at`.
     pub(super) fn give_back(&mut self, at: Timestamp) -> Option<Stretch> {
         let index = self.sent.iter().position(|s| s.holds(at))?;
         self.take_from(index)
     }
 
-    /// The same of the one that is forgotten first.
+    /// Removes and returns one deletion of the stretch that is forgotten first.
     pub(super) fn give_back_oldest(&mut self) -> Option<Stretch> {
         self.take_from(0)
     }
@@ -180,7 +181,7 @@ impl Tally {
         Some(one)
     }
 
-    /// Puts back what was taken out.
+    /// Adds a deletion that was removed.
     pub(super) fn put_back(&mut self, unit: Stretch) {
         match self.sent.iter_mut().find(|known| known.is_same(&unit)) {
             Some(known) => {
@@ -191,12 +192,12 @@ impl Tally {
         }
     }
 
-    /// Whether what counts as sent at `at` is forgotten as late as what is sent now.
+    /// Whether a deletion that counts as sent at `at` is forgotten as late as one sent now.
     pub(super) fn covers(&self, at: Timestamp, now: Timestamp) -> bool {
         self.sent.iter().any(|s| s.holds(at) && s.holds(now))
     }
 
-    /// Adds what was sent before, as it was recorded.
+    /// Adds a recorded stretch, and merges the oldest stretches if there are too many.
     pub(super) fn add(&mut self, stretch: Stretch) {
         let index = self.sent.partition_point(|s| s.until <= stretch.until);
         self.sent.insert(index, stretch);
@@ -213,7 +214,7 @@ impl Tally {
         }
     }
 
-    /// Takes over what another record of the same deletions says: of each stretch the larger count.
+    /// Merges a stretch of another record; if both records contain the stretch, the larger count applies.
     pub(super) fn merge(&mut self, stretch: Stretch) {
         self.numbers.pass(stretch.number);
         match self.sent.iter_mut().find(|known| known.is_same(&stretch)) {
@@ -226,40 +227,40 @@ impl Tally {
         }
     }
 
-    /// Forgets what is older than the longest window.
+    /// Forgets stretches that are older than the longest window.
     pub(super) fn forget(&mut self, longest: Duration, now: Timestamp) {
         let start = earlier(now, longest);
         self.sent.retain(|stretch| stretch.until > start);
     }
 
-    /// Whether anything counts as sent.
+    /// Whether any deletion counts as sent.
     pub(super) fn has_sent(&self) -> bool {
         !self.sent.is_empty()
     }
 
-    /// The stretches in which something was sent.
+    /// Returns the stretches in which deletions were sent.
     pub(super) fn stretches(&self) -> impl Iterator<Item = &Stretch> {
         self.sent.iter()
     }
 
-    /// How many were sent within the window that ends now.
+    /// Returns the number of deletions sent within the window that ends now.
     pub(super) fn sent_within(&self, window: Duration, now: Timestamp) -> usize {
         self.overlapping(earlier(now, window), now)
     }
 
-    /// No window can hold more than this.
+    /// Returns the number of all deletions, which no window can exceed.
     pub(super) fn all(&self) -> usize {
         let sent: usize = self.sent.iter().map(|stretch| stretch.count).sum();
         sent + self.asked.len()
     }
 
-    /// The window with the most deletions, of all those that end with a deletion or now.
+    /// Returns the window with the most deletions, among all windows that end with a requested deletion or now.
     pub(super) fn fullest(&self, window: Duration, now: Timestamp) -> Fullest {
         let mut fullest = Fullest {
             count: 0,
             sent: self.sent_within(window, now),
         };
-        // What was asked for in the future by the clock of the API server is asked for now.
+        // A request time that the API server's clock sets in the future counts as now.
         let times: Vec<Timestamp> = self.asked.iter().map(|(at, _)| (*at).min(now)).collect();
         let ends = times.iter().copied().chain(std::iter::once(now));
         for end in ends {
@@ -275,7 +276,7 @@ impl Tally {
         fullest
     }
 
-    /// How many were sent in stretches that reach into the time after `start` up to `end`.
+    /// Returns the number of deletions sent in stretches that overlap the time after `start` up to `end`.
     fn overlapping(&self, start: Timestamp, end: Timestamp) -> usize {
         let within = self
             .sent

@@ -1,22 +1,22 @@
-//! What a process that stops in order leaves unused of what its records reserve, in words for the next one.
+//! Unused reservations that a process leaves to the next leader when it stops in order, and their text form.
 
 use std::collections::BTreeMap;
 
-/// What the process before left unused of its last records: by the uid of a Platform the number of a record, and how many
-/// of those that it reserves were never sent.
+/// The unused reservations of the former leader's last records: by the uid of a Platform, the number of a record and
+/// how many of its reserved deletions were never sent.
 pub type Unused = BTreeMap<String, (i64, usize)>;
 
-/// So many Platforms are told of at most, since a Lease has no room for more; what isn't told counts as sent.
+/// The most Platforms in the text, because a Lease has no room for more; reservations of other Platforms count as sent.
 const TOLD_OF: usize = 1000;
 
-/// What is unused in words, for the process that comes next; none where that is nothing.
+/// Returns the unused reservations as text for the next leader; `None` if there are none.
 pub fn unused_in_words(unused: &Unused) -> Option<String> {
     let told: BTreeMap<_, _> = unused.iter().take(TOLD_OF).collect();
     let told = Some(told).filter(|told| !told.is_empty());
     told.and_then(|told| serde_json::to_string(&told).ok())
 }
 
-/// The same read. What can't be read says nothing.
+/// Reads the text of [`unused_in_words`]; an unreadable text gives no unused reservations.
 pub fn unused_of(words: &str) -> Unused {
     serde_json::from_str(words).unwrap_or_default()
 }

@@ -1,10 +1,10 @@
-//! What may go without a person.
+//! The bound of one Platform: how many deletions may go without a person.
 
 use std::time::Duration;
 
 use crate::api::platform::Guard;
 
-/// What one Platform lets go without a person. It holds for all of its application.
+/// The bound of one Platform; it applies to all Platforms that count together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Bound {
     pub uid: String,
@@ -14,7 +14,7 @@ pub(in super::super) struct Bound {
 }
 
 impl Bound {
-    /// What the spec of the Platform with this uid says.
+    /// Returns the bound in the spec of the Platform with this uid.
     pub(in super::super) fn of(uid: &str, guard: &Guard) -> Self {
         Self {
             uid: uid.to_owned(),
@@ -24,8 +24,8 @@ impl Bound {
         }
     }
 
-    /// Whether the spec of the same Platform lets more go than `before`, and nothing fewer. A share of more
-    /// objects is no raise.
+    /// Whether the same Platform allows more than `before` in one field and less in none. A share isn't raised by a
+    /// larger population.
     pub(super) fn is_raised_from(&self, before: &Self) -> bool {
         let terms = |bound: &Self| {
             let share = bound.max_percent.unwrap_or(usize::MAX);
@@ -36,10 +36,10 @@ impl Bound {
         self.uid == before.uid && none_lower && terms(self) != terms(before)
     }
 
-    /// The most deletions in one window, of an application with `population` objects, where `gone` more were sent in
-    /// it and are no objects any more.
+    /// Returns the most deletions in one window for an application with `population` objects; `gone` is the number of
+    /// objects that were deleted within the window and no longer exist.
     pub(super) fn most(&self, population: usize, gone: usize) -> usize {
-        // Of few objects a small share is less than one, and that isn't what was written.
+        // A small share of few objects would be less than one deletion, which isn't what the spec means.
         let share = self.max_percent.map(|percent| {
             let share = (population + gone).saturating_mul(percent) / 100;
             share.max(usize::from(percent > 0))

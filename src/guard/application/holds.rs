@@ -1,4 +1,4 @@
-//! The hold of an application: how it begins, who is part of it, and how it ends.
+//! The hold of a group: how it begins, which deletions it holds, and how it ends.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::{ApplicationGuard, Bound, Hold, Member, Passed, Released, Releasing};
 use crate::api::names::ObjectKey;
 
 impl ApplicationGuard {
-    /// The object `uid` is about to be marked with `id`, by the write of this number; `false` where that isn't what holds
-    /// it any more.
+    /// Begins the write `write`, which marks the object `uid` with the hold `id`. Returns `false` if that hold doesn't
+    /// hold the object any more.
     pub(in super::super) fn begin_mark(&mut self, uid: &str, id: &Arc<str>, write: i64) -> bool {
         let member = self.members.get(uid);
         let holds = member.is_some_and(|member| self.holding(member).as_ref() == Some(id));
@@ -20,14 +20,14 @@ impl ApplicationGuard {
         holds
     }
 
-    /// The write that marked it has ended.
+    /// Ends the write that marked an object with the hold.
     pub(in super::super) fn end_mark(&mut self, id: &Arc<str>, write: i64, now: Timestamp) {
         self.marking.remove(&(Arc::clone(id), write));
         self.finish_release(now);
     }
 
-    /// A person releases the hold `id`. Free is what is marked with it once no mark is on its way;
-    /// `chance` makes the id of the hold of the rest.
+    /// Releases the hold `id` at a person's request. The release frees the objects marked with the id once no such mark
+    /// is being written; `chance` makes the id of the hold for the other objects.
     pub(in super::super) fn release(&mut self, id: &str, now: Timestamp, chance: u32) {
         let present = self.hold.as_ref().filter(|hold| *hold.id == *id);
         if let (Some(hold), None) = (present, &self.releasing) {
@@ -39,8 +39,8 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether the hold that stands could be ended by a Platform that counts elsewhere: its id is `released` there, or its
-    /// bound is that of the Platform and stands higher by now.
+    /// Whether a Platform of another group could end the hold of this guard: the Platform releases its id, or the hold
+    /// began with the Platform's bound and that bound is higher now.
     pub(in super::super) fn waits_for(
         &self,
         released: Option<&str>,
@@ -55,10 +55,10 @@ impl ApplicationGuard {
         released == Some(&*hold.id) || raised
     }
 
-    /// A hold that no status has any more lives on in the objects that it holds.
+    /// Restores a hold that no status records any more from the objects that name it.
     pub(super) fn lost_hold(&self, now: Timestamp) -> Option<Hold> {
         let freed = |asked: &Asked| self.released.iter().any(|released| released.frees(asked));
-        // Also one that was called for in vain before it was held.
+        // This includes objects for which a call failed before they were held.
         let lost = self.members.values().map(|member| &member.asked);
         let lost = lost.filter(|asked| !freed(asked));
         let id = lost.filter_map(|asked| asked.hold.as_ref()).min()?;
@@ -73,7 +73,7 @@ impl ApplicationGuard {
         })
     }
 
-    /// The hold that a passed bound begins.
+    /// Returns the hold that begins because a bound is passed.
     pub(super) fn passed(&self, now: Timestamp, chance: u32) -> Option<Hold> {
         let waiting = self.tally.waiting();
         let mut bounds = self.bounds.iter();
@@ -87,7 +87,7 @@ impl ApplicationGuard {
             let (count, sent) = if fullest.count > most(fullest.sent) {
                 (fullest.count, fullest.sent)
             } else if sent >= most(sent) {
-                // Whenever it was asked for, one more would be sent past the bound.
+                // Whatever the time of its request, the next deletion would pass the bound when it is sent.
                 (sent + waiting, sent)
             } else {
                 return None;
@@ -118,10 +118,11 @@ impl ApplicationGuard {
         })
     }
 
-    /// Releases the hold where a bound was raised just now, its own stands higher than when it began, and every bound
-    /// lets all go that it counts. A raise that was too small releases nothing later, when objects have left.
+    /// Releases the hold if a bound was just raised, the hold's own bound is higher than when it began, and every bound
+    /// allows all the deletions it counts. A raise that was too small releases nothing later, when objects have left
+    /// the hold.
     pub(super) fn release_by_bounds(&mut self, now: Timestamp, chance: u32) {
-        // Before all objects are known, a hold seems to hold nothing.
+        // Before all objects are known, the hold seems to hold none.
         if !self.complete {
             return;
         }
@@ -138,7 +139,7 @@ impl ApplicationGuard {
             return;
         };
         if std::mem::take(&mut passed.unseen) {
-            // Of a share it isn't known what it was a share of.
+            // A share can't be compared, because the population at its time isn't known.
             raised |= own.max_percent.is_none() && own.max_deletions > passed.most;
         }
         let most = |bound: &Bound| bound.most(self.population, gone);
@@ -158,7 +159,7 @@ impl ApplicationGuard {
         }
     }
 
-    /// The second half of a release, once all objects are known and no mark with the old id is on its way.
+    /// Finishes a release once all objects are known and no mark with the old id is being written.
     pub(super) fn finish_release(&mut self, now: Timestamp) {
         let marking = &self.marking;
         let marks = |id: &Arc<str>| marking.iter().any(|(marked, _)| marked == id);
@@ -168,7 +169,7 @@ impl ApplicationGuard {
         }
     }
 
-    /// Releases what is marked.
+    /// Releases the objects that are marked with the id, and holds the others under a new id.
     pub(super) fn end_release(&mut self, now: Timestamp) {
         let Some(Releasing { id, next }) = self.releasing.take() else {
             return;
@@ -211,7 +212,7 @@ impl ApplicationGuard {
         }
     }
 
-    /// What keeps `member`: its hold, also while its release isn't on record.
+    /// Returns the id of the hold that holds `member`, including a hold whose release isn't on record yet.
     pub(super) fn holding(&self, member: &Member) -> Option<Arc<str>> {
         let own = member.asked.hold.as_ref();
         let is_own = |id: &&Arc<str>| own == Some(*id);

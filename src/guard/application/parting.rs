@@ -1,5 +1,6 @@
-//! How guards part where Platforms don't count together any more, and become one where they do. Whatever was sent and
-//! counted for a Platform goes on counting for it, whoever it is with; a release frees nothing that it wasn't read for.
+//! The split of a guard whose Platforms no longer count together, and the merge of guards whose Platforms do. Deletions
+//! that were sent and counted for a Platform go on counting for it in every group; a release frees only the objects
+//! that it was read for.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -11,14 +12,14 @@ use super::{ApplicationGuard, Hold, Member};
 use crate::api::names::ObjectKey;
 
 impl ApplicationGuard {
-    /// The Platforms that are known here.
+    /// Returns the Platforms that have a bound or a deletion here.
     pub(super) fn platforms(&self) -> BTreeSet<ObjectKey> {
         let members = self.members.values().map(|member| &member.asked.platform);
         self.bounds.keys().chain(members).cloned().collect()
     }
 
-    /// Takes out what is of these `platforms`; `leaves` tells the objects that are. Both count what was sent so far, and
-    /// a hold goes on in both.
+    /// Splits off the guard of these `platforms`; `leaves` tells which objects belong to them. Both guards count the
+    /// deletions sent so far, and a hold continues in both.
     pub(in super::super) fn part(
         &mut self,
         platforms: &BTreeSet<ObjectKey>,
@@ -59,9 +60,9 @@ impl ApplicationGuard {
         part
     }
 
-    /// Takes in another guard whose Platforms count together with those of this one from now on.
+    /// Merges another guard, whose Platforms count together with those of this guard from now on.
     pub(in super::super) fn absorb(&mut self, mut other: Self, now: Timestamp) {
-        // What was released was released where it was read.
+        // A pending release takes effect first, only for the objects of the guard where it was read.
         for guard in [&mut *self, &mut other] {
             if guard.complete {
                 guard.end_release(now);
@@ -72,7 +73,7 @@ impl ApplicationGuard {
             (own, others) => own.or(others),
         };
         if let Some(passed) = self.hold.as_mut().and_then(|hold| hold.bound.as_mut()) {
-            // It may have been raised while it counted for others only.
+            // The bound may have been raised while it counted for the other group only.
             passed.most = passed.told;
             passed.unseen = true;
         }
@@ -116,7 +117,7 @@ impl ApplicationGuard {
         self.begin_anew();
     }
 
-    /// No record tells of it as it is now, so nothing goes before one does.
+    /// Resets the reservation and the record: no record describes the new group, so no deletion goes before one does.
     fn begin_anew(&mut self) {
         self.reservation = super::Reservation::default();
         self.shown = None;
@@ -127,14 +128,14 @@ impl ApplicationGuard {
         self.end_empty_hold();
     }
 
-    /// Those that wait for room on record, which they have to ask for anew.
+    /// Returns the objects that wait for a reservation, which have to request it again.
     pub(in super::super) fn stop_waiting(&mut self) -> Vec<ObjectKey> {
         let waiting = mem::take(&mut self.waiting);
         waiting.into_iter().map(|(key, _)| key).collect()
     }
 }
 
-/// The one that people know longer; of two records of the same the one that tells of more.
+/// Returns the hold that began earlier; of two records of the same hold, the one with the higher recorded bound.
 fn older(one: Hold, other: Hold) -> Hold {
     let told = |hold: &Hold| hold.bound.as_ref().map_or(0, |passed| passed.told);
     if one.id == other.id {

@@ -1,4 +1,4 @@
-//! What goes on record before anything goes by it: room for the next deletions, and releases.
+//! The record that has to be safe before deletions go: the reservation for the next deletions, and the releases.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use k8s_openapi::jiff::Timestamp;
 use super::{ApplicationGuard, Hold, Released};
 use crate::api::names::ObjectKey;
 
-/// A record allows for so small a part of the lowest bound beyond what is sent, rounded down: what a crash leaves
-/// unused counts as sent, and a loop of crashes is no mass deletion. Where that is nothing, each deletion has a record
-/// of its own just before it is sent.
+/// A reservation is the lowest bound divided by this number, rounded down. A crash leaves unused reservations that
+/// count as sent, so a small reservation keeps a crash loop from looking like a mass deletion. If the division gives
+/// zero, each deletion has a record of its own just before it is sent.
 const BATCH: usize = 20;
-/// The most that one record allows for: a burst of the usual quota doesn't wait for the next.
+/// The largest reservation of one record: a burst of the usual quota doesn't wait for the next record.
 const LARGEST_BATCH: usize = 100;
 
 impl ApplicationGuard {
@@ -20,7 +20,7 @@ impl ApplicationGuard {
         self.untold || self.is_used_up()
     }
 
-    /// Whether a record with more room should be written at once.
+    /// Whether a record with a new reservation should be written at once.
     fn is_used_up(&self) -> bool {
         let (left, batch) = (self.reservation.left(), self.batch());
         if batch == 0 {
@@ -30,34 +30,35 @@ impl ApplicationGuard {
         left == 0 || (waits && left * 2 < batch)
     }
 
-    /// The record that was proposed last, and how much of what it reserves was not used.
+    /// Returns the number of the record that was last proposed, and how much of its reservation is unused.
     pub(in super::super) fn unused(&self) -> Option<(i64, usize)> {
         let (shown, _) = self.shown.as_ref()?;
         let left = self.reservation.left();
         (shown.record > 0 && left > 0).then_some((shown.record, left))
     }
 
-    /// The Platform whose status is enough for the record that is due: one deletion waits for room, and nothing else is
-    /// to be told.
+    /// Returns the Platform whose status alone has to contain the due record: one deletion waits for a reservation, and
+    /// nothing else has to be recorded.
     pub(in super::super) fn due_only_on(&self) -> Option<ObjectKey> {
         let alone = self.batch() == 0 && !self.untold && !self.unrecorded;
         let (_, platform) = self.waiting.first().filter(|_| alone)?;
         platform.clone()
     }
 
-    /// The most that goes in a window without a person.
+    /// Returns the most deletions that may go in a window without a person.
     pub(in super::super) fn lowest(&self) -> usize {
         let bounds = self.bounds.values();
         let most = bounds.map(|bound| bound.most(self.population, 0));
         most.min().unwrap_or(0)
     }
 
-    /// How many deletions a record allows for ahead of any that waits.
+    /// Returns how many deletions a record reserves before any deletion waits.
     pub(in super::super) fn batch(&self) -> usize {
         (self.lowest() / BATCH).min(LARGEST_BATCH)
     }
 
-    /// The deletion of `uid` has its turn, and waits for room on record; `platform` is that of its object.
+    /// Records that the deletion of `uid` has its turn and waits for a reservation; `platform` is the Platform of its
+    /// object.
     pub(in super::super) fn want(&mut self, uid: &str, platform: Option<ObjectKey>) {
         let Some(member) = self.members.get(uid) else {
             return;
@@ -68,7 +69,7 @@ impl ApplicationGuard {
         }
     }
 
-    /// A record is being written: it allows for so many deletions, and tells of these releases.
+    /// Begins a record. Returns the number of deletions that it reserves, and the ids of the releases that it contains.
     pub(in super::super) fn propose(&mut self) -> (usize, Vec<Arc<str>>) {
         self.untold = false;
         let one = usize::from(self.lowest() > 0 && !self.waiting.is_empty());
@@ -78,7 +79,7 @@ impl ApplicationGuard {
         (batch, released.collect())
     }
 
-    /// A record that tells of these releases is safe. Those who may go on come back.
+    /// Confirms that a record with the releases `told` is safe. Returns the objects that may continue.
     pub(in super::super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
         self.reservation.confirm();
         self.unrecorded = false;
@@ -97,20 +98,20 @@ impl ApplicationGuard {
         woken
     }
 
-    /// How many deletions the hold holds. Who left it counts until the status of its object says so: should it
-    /// ask again before, it is part of the hold as ever.
+    /// Returns how many deletions the hold holds. An object that left the hold counts until its status no longer names
+    /// the hold: if it requests its deletion again before that, it is part of the hold as before.
     pub(in super::super) fn held(&self) -> usize {
         let named = |hold: &Hold| self.departed.values().filter(|id| **id == hold.id).count();
         self.tally.waiting() + self.hold.as_ref().map_or(0, named)
     }
 
-    /// Forgets what no window reaches any more of what was sent; whether any of it counts yet.
+    /// Forgets sent deletions that no window reaches any more. Returns whether any sent deletion still counts.
     pub(in super::super) fn still_counts(&mut self, now: Timestamp) -> bool {
         self.tally.forget(self.longest(), now);
         self.tally.has_sent()
     }
 
-    /// Forgets what no window reaches any more, and releases whose objects are all gone.
+    /// Forgets sent deletions that no window reaches any more, and releases that have no objects left.
     pub(in super::super) fn tidy(&mut self, now: Timestamp) {
         self.tally.forget(self.longest(), now);
         if self.complete {

@@ -1,4 +1,4 @@
-//! What a call counts for: once for each deletion, and in the window of its latest call.
+//! How calls count: each deletion counts once, in the window of its latest call.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::super::tally::Stretch;
 use super::super::{Judgement, OnRecord};
 use super::{ApplicationGuard, Member};
 
-/// No call takes longer, the time between its count and its sending included.
+/// The longest duration of a call, with the time between its counting and its sending.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
 
-/// How a deletion counted as sent before it counts for another call.
+/// How a deletion counted as sent before it is counted for another call.
 #[derive(Debug)]
 pub(in super::super) struct Earlier {
     unit: Option<Stretch>,
@@ -20,8 +20,8 @@ pub(in super::super) struct Earlier {
 }
 
 impl ApplicationGuard {
-    /// What was sent a window ago counts anew, since it would be sent again; sooner where nothing may go any more, so
-    /// that it is held.
+    /// Stops counting a deletion as sent a window after its last call, because it would be sent again; sooner if the
+    /// bound is zero, so that the deletion is held.
     pub(in super::super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
         let longest = self.longest();
         let none_goes = self.lowest() == 0;
@@ -45,22 +45,23 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whoever was counted long before the call that comes now counts for this one, as if it had not been sent: a
-    /// window that reaches both counts it once. Where it may not be taken then, [`Self::restore`] it.
+    /// Moves the count of a deletion from an earlier call to the call that is about to go, so that a window with both
+    /// calls counts the deletion once. Returns the earlier count; if the deletion isn't taken then, the caller has to
+    /// [`Self::restore`] it.
     pub(in super::super) fn renew(&mut self, uid: &str, now: Timestamp) -> Option<Earlier> {
         let member = self.members.get(uid)?;
         let was_called = member.called || member.taken.is_none();
-        // Where a person freed it, its next call counts nowhere, so the earlier one goes on counting.
+        // The next call of a deletion that a person freed isn't counted, so the earlier call goes on counting.
         if !self.is_stale(member, now) || (was_called && self.is_free(member)) {
             return None;
         }
         let unit = match (member.taken, member.asked.answered) {
             (Some(at), _) => self.tally.give_back(at),
-            // An earlier process counted it, and nobody knows for which time. The oldest stands for it, since
-            // that one is forgotten first; none does where its own may be forgotten by now.
+            // An earlier process counted the deletion at an unknown time. The oldest unit stands for it, because that
+            // one is forgotten first; no unit does if its own may be forgotten already.
             (None, Some(at)) => {
                 let start = now.checked_sub(self.longest()).ok();
-                // One in the future was told by another clock, and may have been at any time.
+                // A time in the future comes from another clock, so the real time of the call is unknown.
                 let remembered = at <= now && at.checked_sub(LONGEST_CALL).ok() > start;
                 remembered.then(|| self.tally.give_back_oldest()).flatten()
             }
@@ -76,7 +77,7 @@ impl ApplicationGuard {
         was_called.then_some(earlier)
     }
 
-    /// No call followed after [`Self::renew`]: the earlier one counts as it did.
+    /// Restores the count from before [`Self::renew`], because no call followed.
     pub(in super::super) fn restore(&mut self, uid: &str, earlier: &Earlier) {
         if let Some(unit) = earlier.unit {
             self.tally.put_back(unit);
@@ -87,15 +88,15 @@ impl ApplicationGuard {
         self.recount(uid);
     }
 
-    /// A call was made for `uid`.
+    /// Records that a call was made for `uid`.
     pub(in super::super) fn called(&mut self, uid: &str) {
         if let Some(member) = self.members.get_mut(uid) {
             member.called = true;
         }
     }
 
-    /// Takes one of the reservation for `uid`, which is about to be sent; `false` where none is left or
-    /// it is held. It was looked before whether a bound is passed.
+    /// Takes a unit of the reservation for `uid`, which is about to be sent. Returns `false` if none is left or the
+    /// deletion is held. The caller has checked the bounds before.
     pub(in super::super) fn take(&mut self, uid: &str, now: Timestamp) -> bool {
         match self.judge(uid, now) {
             Judgement::Held(_) | Judgement::Free(OnRecord::Awaited | OnRecord::Unrecorded) => false,
@@ -111,7 +112,7 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether a call that comes now would count for a time long before it.
+    /// Whether a call made now would count for a time long before it.
     pub(super) fn is_stale(&self, member: &Member, now: Timestamp) -> bool {
         match member.taken {
             Some(at) => !self.tally.covers(at, now),

@@ -1,4 +1,4 @@
-//! Who counts together.
+//! The classes of Platforms that count together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,10 +6,11 @@ use super::Place;
 use crate::api::names::ObjectKey;
 use crate::session::{CredentialId, SessionKey};
 
-/// The Platforms of one application, by who counts together: equal credentials, and those proven at one endpoint.
+/// Divides the Platforms of one application into classes: Platforms with equal credentials, or proven at one endpoint,
+/// share a class.
 pub(super) fn classes(places: &BTreeMap<ObjectKey, Place>) -> Vec<BTreeSet<ObjectKey>> {
     let mut classes: Vec<BTreeSet<ObjectKey>> = Vec::new();
-    // Where each class is, and what leads to it.
+    // The index of the class that each credential and each proven endpoint leads to.
     let mut credentials: HashMap<&CredentialId, usize> = HashMap::new();
     let mut endpoints: HashMap<&SessionKey, usize> = HashMap::new();
     for (platform, place) in places {

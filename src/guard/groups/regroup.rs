@@ -1,4 +1,4 @@
-//! How groups part and join when it changes which Platforms count together.
+//! The split and the merge of groups when the Platforms that count together change.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,8 @@ use crate::guard::Population;
 use crate::guard::application::ApplicationGuard;
 
 impl Groups {
-    /// Parts the groups whose Platforms don't count together any more, and joins those that do.
+    /// Splits the groups whose Platforms no longer count together, and merges those whose Platforms do. Returns the
+    /// numbers of the changed groups, and the objects to wake.
     pub(super) fn regroup(
         &mut self,
         application: &AppId,
@@ -61,7 +62,7 @@ impl Groups {
         Some(self.places.get(application)?.get(platform)?.group)
     }
 
-    /// Takes out of a group what is of `class`; what is left of it is another group from now on.
+    /// Removes a group and returns the guard of its Platforms in `class`; the other Platforms form a new group.
     fn take_out(
         &mut self,
         number: u64,

@@ -1,4 +1,4 @@
-//! Which credentials a hold waits for, whose worth decides whether it is released.
+//! The credentials that a hold waits for: whether the platform accepts them decides whether the hold is released.
 
 use std::collections::BTreeSet;
 
