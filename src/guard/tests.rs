@@ -39,7 +39,7 @@ impl Bench {
         }
     }
 
-    /// One Platform of app-1 that lets `most` go, loaded.
+    /// Creates a loaded bench with one Platform of app-1 that allows `most` deletions.
     fn guarding(most: i32) -> Self {
         let bench = Self::new();
         bench.bound("app-1", most);
@@ -76,7 +76,7 @@ impl Bench {
         records
     }
 
-    /// What the statuses of Platforms say.
+    /// Loads the statuses of Platforms.
     fn load(&self, statuses: &[(ObjectKey, PlatformStatus)], second: i64) {
         let statuses = statuses.iter();
         let statuses = statuses.map(|(key, status)| (key, "uid", status));
@@ -84,7 +84,7 @@ impl Bench {
     }
 }
 
-/// A record of some guard.
+/// Returns the record of some guard.
 pub(crate) fn a_record() -> Record {
     let bench = Bench::guarding(40);
     bench.ask(0, "app-1");
@@ -311,7 +311,7 @@ fn what_was_sent_over_a_platform_counts_whatever_application_its_secret_names_me
         assert!(bench.guards.take(&format!("uid-{number}"), at(2)));
     }
     bench.record(2);
-    // A typo, and a hand-over before it is put right.
+    // The Secret has a typo, and a hand-over comes before it is corrected.
     bench.bound("app-2", 2);
     let record = bench.record(3)[&platform()].clone();
     assert_eq!(record.guard.application, Some(app("app-2")));
@@ -380,7 +380,7 @@ fn a_deletion_that_turns_out_to_be_of_another_application_counts_there() {
     assert!(matches!(bench.judge(0, "app-1"), Judgement::Held(_)));
 }
 
-/// What a process that has reserved two of a bound of forty and sent one of them leaves in the status.
+/// Returns the status left by a process that has reserved two deletions of a bound of forty and sent one of them.
 fn one_of_two_sent() -> (Bench, PlatformStatus) {
     let bench = Bench::guarding(40);
     bench.ask(0, "app-1");
@@ -394,7 +394,7 @@ fn one_of_two_sent() -> (Bench, PlatformStatus) {
     (bench, status)
 }
 
-/// How many count as sent for the next process.
+/// Returns how many deletions count as sent for the next process.
 fn sent_for_the_next(status: PlatformStatus, unused: &Unused) -> i32 {
     let next = Bench::new();
     next.bound("app-1", 40);
@@ -419,7 +419,7 @@ fn what_a_clean_stop_leaves_unused_counts_for_nothing() {
 fn any_later_record_voids_what_was_left_unused_of_the_one_before() {
     let (bench, status) = one_of_two_sent();
     let unused = bench.guards.close();
-    // The next process has written a record, and has ended without a word.
+    // The next process has written a record, and has ended without passing on its unused reservations.
     let next = Bench::new();
     next.bound("app-1", 40);
     next.ask(1, "app-1");

@@ -4,10 +4,10 @@
 //! thousand stalled objects never use up the quota. A probe goes, by lot, to an object whose call hasn't failed if
 //! there is one, and never to the object that failed last while another waits; deletions and retirements alternate.
 //!
-//! Answers that prove nothing (a proxy's 405 or page) count by object. After twenty different objects in a row the
-//! session is probed in the same way, twice a window at least. Then neither a login, nor a list, nor a look-up shows
-//! that it is over: a look-up and its DELETE are one probe of two calls. A code of the platform concerns its object
-//! alone. So no group of objects that always fail keeps the platform from showing that it answers.
+//! Answers that prove nothing (a proxy's 405 or HTML page) count by object. After twenty different objects in a row the
+//! breaker opens in the same way, with at least two probes a window. Then no login, list or look-up alone closes the
+//! breaker: a look-up and its DELETE are one probe of two calls. An answer with a code of the platform concerns only
+//! its object. So no group of objects that always fail hides that the platform answers again.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

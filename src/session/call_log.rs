@@ -86,7 +86,7 @@ struct Throttled {
 pub(super) struct Past {
     /// The window for which the calls were logged.
     pub(super) window: Duration,
-    /// Up to here nothing is known, so a whole quota counts as used.
+    /// Nothing is known up to this time, so a whole quota counts as used then.
     pub(super) forgotten: Instant,
     /// The times from which each call counts, in order.
     pub(super) stamps: Vec<Instant>,

@@ -139,8 +139,7 @@ impl Session {
     }
 
     /// Whether the platform has accepted the credential and the credential proves that it belongs to the application;
-    /// only a login proves that. The decision whether Platforms of other credentials are heard and informed rests on
-    /// this.
+    /// only a login proves that. Only such a credential affects the Platforms of other credentials.
     pub fn speaks_for_application(&self) -> bool {
         self.lock().core.speaks_for_application(self.lane)
     }

@@ -59,7 +59,7 @@ impl Node {
 pub(super) struct RankedTickets {
     /// The nodes, in blocks, because one vector that doubles would take up to three times the size of its content.
     blocks: Vec<Vec<Node>>,
-    /// Places in `blocks` that hold nothing.
+    /// The free places in `blocks`.
     free: Vec<u32>,
     /// The place of the node of each uid.
     index: HashTable<u32>,

@@ -38,7 +38,7 @@ fn platform(name: &str) -> ObjectKey {
     ObjectKey::new("iot", name)
 }
 
-/// A guard of one Platform, whose first record is safe.
+/// Creates a guard with one Platform, whose first record is safe.
 fn guarding(max_deletions: usize) -> ApplicationGuard {
     let mut guard = ApplicationGuard::new(true, Numbers::default());
     guard.set_bound(&platform("p"), bound(max_deletions));
@@ -51,7 +51,7 @@ fn record(guard: &mut ApplicationGuard) {
     guard.recorded(&told);
 }
 
-/// Its turn has come, and where it has no room on record, the record that it waits for is written.
+/// Writes the record that object `number` waits for, if its turn has come without a reservation.
 fn has_room(guard: &mut ApplicationGuard, number: usize, second: i64) {
     if guard.judge(&uid(number), at(second)) == Judgement::Free(OnRecord::Awaited) {
         guard.want(&uid(number), Some(platform("p")));
@@ -59,13 +59,13 @@ fn has_room(guard: &mut ApplicationGuard, number: usize, second: i64) {
     }
 }
 
-/// It is sent in its turn; whether it may be.
+/// Sends the deletion of object `number` in its turn. Returns whether it may go.
 fn take(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
     has_room(guard, number, second);
     guard.take(&uid(number), at(second))
 }
 
-/// `count` deletions are asked for within a second, from this number on.
+/// Requests the deletions of these objects within one second.
 fn ask(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i64) {
     for number in numbers {
         guard.ask(&uid(number), asked(number, second));
@@ -73,7 +73,7 @@ fn ask(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i6
     }
 }
 
-/// Every object says in its status what holds it.
+/// Marks each object with the hold that holds it.
 fn mark_all(guard: &mut ApplicationGuard, numbers: std::ops::Range<usize>, second: i64) {
     for number in numbers {
         if let Judgement::Held(id) = guard.judge(&uid(number), at(0)) {
@@ -394,7 +394,7 @@ fn a_share_that_is_not_nothing_lets_one_go() {
     }
 }
 
-/// The first, which was called for without an end.
+/// Returns the request of object 0, after a call that was answered without ending the deletion.
 fn answered() -> Asked {
     Asked {
         answered: Some(at(2)),
@@ -402,7 +402,7 @@ fn answered() -> Asked {
     }
 }
 
-/// An object is looked at, as before each judgement.
+/// Runs the steps that precede each judgement of an object.
 fn look(guard: &mut ApplicationGuard, number: usize, asked: Asked, second: i64) {
     guard.ask(&uid(number), asked);
     guard.let_grow_old(&uid(number), at(second));
@@ -439,7 +439,7 @@ fn what_was_called_for_before_is_held_where_none_may_go_any_more() {
         Judgement::Free(OnRecord::Counted),
         "it was just counted"
     );
-    // However often it is looked at.
+    // The result is the same at every check.
     for second in [100, 601, 602] {
         look(&mut guard, 0, answered(), second);
         assert!(held(&mut guard, 0), "{second}");

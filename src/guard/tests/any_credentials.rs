@@ -1,4 +1,4 @@
-//! However Platforms part and come together, no window sends more than the bound of any of them.
+//! However the groups of Platforms are split and merged, no window sends more deletions than the bound of any Platform.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// A deletion is asked for over this Platform, has its turn at once, and is sent where it may be.
+    /// A deletion of this Platform is requested, has its turn at once, and is sent if it may go.
     Send(usize),
-    /// One is asked for, and waits.
+    /// A deletion is requested and waits.
     Ask(usize),
-    /// None of those waits any more.
+    /// All waiting deletions are called off.
     CallOff,
-    /// A Platform has this credential from now on.
+    /// A Platform changes to this credential.
     Rotate(usize, u64),
-    /// The platform accepts a credential, or refuses it.
+    /// The platform accepts or refuses a credential.
     Prove(u64, bool),
     Record,
     Wait(i64),
-    /// The next process, which reads the statuses before or after the Secrets.
+    /// The next process starts, and reads the statuses before or after the Secrets.
     Restart(bool),
 }
 
@@ -41,7 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..120)
 }
 
-/// What is true, kept by a slow count.
+/// The expected state, computed in a slow way.
 struct Truth {
     credentials: [u64; 3],
     proven: BTreeSet<u64>,
@@ -51,14 +51,14 @@ struct Truth {
 #[derive(Debug)]
 struct Sent {
     at: i64,
-    /// For whom it counts.
+    /// The Platforms that the deletion counts for.
     counts: BTreeSet<usize>,
-    /// In whose status it stands.
+    /// The Platforms whose statuses contain the deletion.
     recorded: BTreeSet<usize>,
 }
 
 impl Truth {
-    /// Those that count together with `own`.
+    /// Returns the Platforms that count together with `own`.
     fn together(&self, own: usize) -> BTreeSet<usize> {
         let proven = |platform: usize| self.proven.contains(&self.credentials[platform]);
         let ties = |one: usize, other: usize| {
@@ -67,7 +67,7 @@ impl Truth {
         (0..NAMES.len()).filter(|other| ties(own, *other)).collect()
     }
 
-    /// What counts for one of them counts for all of them, and stays so.
+    /// Extends each count from one Platform to all that count together with it; the count stays there.
     fn spread(&mut self) {
         for own in 0..NAMES.len() {
             let together = self.together(own);
@@ -84,7 +84,7 @@ impl Truth {
         recent.filter(|sent| sent.counts.contains(&own)).count()
     }
 
-    /// The statuses of all are written.
+    /// Writes the statuses of all Platforms.
     fn record(&mut self) {
         for Sent {
             counts, recorded, ..
@@ -94,7 +94,7 @@ impl Truth {
         }
     }
 
-    /// Nobody knows more than the statuses say.
+    /// Forgets what the statuses don't contain.
     fn restart(&mut self) {
         self.proven.clear();
         for Sent {

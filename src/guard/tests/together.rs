@@ -1,4 +1,4 @@
-//! Who counts together, and what becomes of that when credentials change, are proven, or a process starts anew.
+//! Platforms that count together, and the changes when credentials change, are proven, or a process starts.
 
 use super::*;
 use crate::session::{CredentialId, SessionKey};
@@ -18,7 +18,7 @@ fn footing(credential: u64, proven: bool) -> Footing {
     }
 }
 
-/// Platforms of app-1; a record is written to the statuses of all.
+/// The Platforms of app-1; a record is written to the statuses of all of them.
 pub(super) struct Fleet {
     pub guards: Arc<Guards>,
     pub statuses: HashMap<ObjectKey, PlatformStatus>,
@@ -39,7 +39,7 @@ impl Fleet {
         }
     }
 
-    /// Each with its credential, whether that is proven, and its bound.
+    /// Creates Platforms, each with its credential, whether that is proven, and its bound.
     pub fn of(platforms: &[(&str, u64, bool, i32)]) -> Self {
         let fleet = Self::new();
         for (name, credential, proven, most) in platforms {
@@ -102,7 +102,7 @@ impl Fleet {
         matches!(self.judge(name, number, hold, 2), Judgement::Held(_))
     }
 
-    /// Its turn has come; whether it is sent.
+    /// Gives the deletion its turn. Returns whether it is sent.
     pub fn send(&mut self, name: &str, number: usize, second: i64) -> bool {
         self.now = second;
         let uid = format!("uid-{number}");
@@ -133,7 +133,7 @@ impl Fleet {
         hold.map(|hold| hold.id.clone())
     }
 
-    /// The next process: nothing is proven, and nobody has asked for anything yet.
+    /// Creates the next process: no credential is proven, and no deletion has been requested.
     pub fn restarted(&self, platforms: &[(&str, u64, i32)]) -> Self {
         let mut next = Self::new();
         next.statuses = self.statuses.clone();
@@ -205,7 +205,7 @@ fn platforms_of_equal_credentials_and_those_proven_at_one_endpoint_count_togethe
         fleet.ask("theirs", 1, None);
         assert_eq!(fleet.held("ours", 0, None), together, "{ours:?} {theirs:?}");
     }
-    // Proven elsewhere is not proven here.
+    // A credential proven at another endpoint isn't proven at this one.
     let fleet = Fleet::of(&[("ours", 1, true, 5), ("theirs", 2, false, 1)]);
     let elsewhere = SessionKey {
         endpoint: "https://elsewhere.example.com".parse().unwrap(),
@@ -258,7 +258,7 @@ fn a_raised_bound_of_a_credential_that_is_not_proven_releases_nothing_of_others_
     for number in 0..3 {
         fleet.ask("ours", number, Some(&hold));
     }
-    // The process starts anew.
+    // The process is restarted.
     let mut next = fleet.restarted(&[("ours", 1, 50), ("theirs", 2, 1)]);
     for number in 0..3 {
         next.ask("ours", number, Some(&hold));
@@ -291,7 +291,7 @@ fn a_release_after_a_restart_frees_nothing_of_others_that_was_marked_since() {
     next.record(2);
     assert!(!next.held("theirs", 1, Some(&hold)));
     assert!(next.held("ours", 0, Some(&hold)));
-    // Asked for after the person has looked, and marked with the id of the hold that stands on.
+    // The deletion is requested after the person's check, and marked with the id of the hold that stays.
     next.ask("ours", 2, None);
     next.ask("ours", 2, Some(&hold));
     next.stand("ours", 1, true);
@@ -301,7 +301,7 @@ fn a_release_after_a_restart_frees_nothing_of_others_that_was_marked_since() {
         assert!(next.held("ours", number, Some(&hold)), "{number}");
     }
     assert!(!next.held("theirs", 1, Some(&hold)), "a release stays one");
-    // What the statuses say is no more than that.
+    // The statuses contain no more than that.
     let mut last = next.restarted(&[("ours", 1, 1), ("theirs", 1, 1)]);
     last.ask("ours", 0, Some(&hold));
     last.ask("theirs", 1, Some(&hold));
@@ -316,13 +316,13 @@ fn what_was_sent_while_two_counted_together_counts_for_each_of_them_after_they_p
         fleet.ask("ours", number, None);
         assert!(fleet.send("ours", number, 2), "{number}");
     }
-    // One Secret is rotated; nothing is known of what it holds.
+    // One Secret is rotated; nothing is known about its new credential.
     fleet.stand("theirs", 2, false);
     for (number, name) in [(2, "ours"), (3, "theirs")] {
         fleet.ask(name, number, None);
         assert!(!fleet.send(name, number, 3), "{name}");
     }
-    // And the same after the process has started anew.
+    // The same holds after a restart of the process.
     let mut next = fleet
         .restarted(&[("ours", 1, 2), ("theirs", 2, 2)])
         .started();
@@ -380,7 +380,7 @@ fn a_platform_that_is_gone_counts_for_those_beside_it_no_longer_than_something_o
         "now and then"
     );
     assert_eq!(beside(&mut fleet, 2_060), [key("a")]);
-    // One of that name that comes back counts with them.
+    // A new Platform of that name counts with the others.
     fleet.stand("b", 1, true);
     fleet.bound("b", 50);
     assert_eq!(beside(&mut fleet, 2_120), [key("a"), key("b")]);

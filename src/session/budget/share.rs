@@ -41,9 +41,9 @@ pub(super) struct Share {
     lowered: Option<Lowered>,
     /// When the share last fell: the time of the refusal of a call that was sent after the fall before.
     fell: Option<Instant>,
-    /// How often it fell since a call was understood that went after a fall.
+    /// The number of falls since the last understood call that was sent after a fall.
     falls: u32,
-    /// Calls understood, less the price of the refused ones.
+    /// The number of understood calls, less the price of the refused ones.
     credit: i32,
     /// When the last call was sent.
     last: Option<Instant>,

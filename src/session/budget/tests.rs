@@ -19,14 +19,14 @@ fn float(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap())
 }
 
-/// A budget whose forgotten past is long over, and the instant it begins.
+/// Returns a budget whose assumed past has left the window, and the instant at which it begins.
 fn fresh(limit: usize, window: Duration) -> (Budget, Instant) {
     let long_ago = Instant::now();
     let now = long_ago + Duration::from_secs(7200);
     (Budget::new(limit, window, long_ago), now)
 }
 
-/// The ways in which a platform may count its calls.
+/// The ways in which a platform may count calls.
 enum Server {
     Sliding {
         counts_refused: bool,
@@ -119,10 +119,10 @@ impl Drained {
     }
 }
 
-/// When the last call is answered at best: each goes after the answer to the one `limit` before it and a
-/// window, and with no more than twenty out.
+/// Returns the earliest time of the last answer: each call goes one window after the answer to the call `limit` places
+/// before it, with at most twenty calls in flight.
 fn paced_floor(latency: &[Duration], limit: usize, window: Duration) -> Duration {
-    // In their order.
+    // The ends are in order.
     let mut ends: Vec<Duration> = Vec::new();
     let mut out: BinaryHeap<Reverse<Duration>> = BinaryHeap::new();
     for (call, latency) in latency.iter().enumerate() {
@@ -140,7 +140,7 @@ fn paced_floor(latency: &[Duration], limit: usize, window: Duration) -> Duration
     *ends.last().unwrap()
 }
 
-/// Sends `calls` calls as fast as the budget allows, over a line with the given one-way latencies.
+/// Sends `calls` calls as fast as the budget allows, with the given latency of each way.
 fn drain(
     budget: &mut Budget,
     start: Instant,
@@ -170,7 +170,7 @@ fn drain(
                     Event::Arrives { back, call } => {
                         refused += usize::from(!server.admits(now, limit, window));
                         let lost = sent[call] + TIME_OUT;
-                        // A lost answer is given up somewhere before its time-out.
+                        // A lost call is given up at some time before its time-out.
                         let (at, stamp) =
                             back.map_or(((now + lost) / 2, lost), |back| (now + back, now + back));
                         events.push(Reverse((at, Event::Ends { stamp, call })));
@@ -198,7 +198,7 @@ fn drain(
     }
 }
 
-/// Does it for each kind of server, in a thread of its own.
+/// Runs `prove` for each kind of server, in a thread of its own.
 fn for_each_server(prove: impl Fn(usize) + Sync) {
     std::thread::scope(|scope| {
         for kind in 0..4 {
@@ -235,7 +235,7 @@ fn a_thousand_calls_drain_within_a_hundredth_of_the_floor() {
             let mut rng = Rng::with_seed(seed);
             let (mut budget, start) = fresh(100, WINDOW);
             let mut server = Server::of(kind, &mut rng, 100);
-            // Up to 0.2 s for both ways.
+            // The two ways take up to 0.2 s.
             let slowest = rng.u64(3..=100);
             let drained = drain(&mut budget, start, &mut server, 1000, |_| {
                 (ms(rng.u64(1..=slowest)), Some(ms(rng.u64(1..=slowest))))

@@ -25,8 +25,8 @@ fn ms(millis: u64) -> Duration {
 }
 
 proptest! {
-    /// Whenever and however often it is handed on: of each moment, the reader counts at least as many
-    /// calls from then on as were sent, and none of them as more than two hundredths of a window late.
+    /// However often a log is handed on: at each moment, the reader counts at least as many future calls as were sent,
+    /// and none of them more than two hundredths of a window late.
     #[test]
     fn a_reader_never_counts_a_call_as_older_than_it_is(
         window in 1000_u64..3_600_000,
@@ -49,7 +49,7 @@ proptest! {
             let text = CallLog::new(vec![SessionRecord::new(&key(1), &known, more, now)], false).into_text();
             now += ms(*wait);
             known = Inheritance::read(&text, now, now, TIME_OUT).take(&key(1), now);
-            // All that was reserved was used, as late as could be.
+            // All reserved calls were used, as late as possible.
             real.extend(std::iter::repeat_n(now, more));
             more = 0;
         }
@@ -62,8 +62,8 @@ proptest! {
         prop_assert!(known.forgotten <= now.checked_sub(window.mul_f64(0.999)).unwrap());
     }
 
-    /// Whenever and however often it is handed on, nothing is allowed earlier than by who wrote it, nor
-    /// more than a few hundredths of a window late.
+    /// However often a log is handed on: the reader allows nothing earlier than the writer, nor more than a few
+    /// hundredths of a window late.
     #[test]
     fn a_pause_never_ends_earlier_for_the_reader(
         window in 1000_u64..3_600_000,
@@ -87,7 +87,7 @@ proptest! {
         for wait in &waits {
             let text = CallLog::new(vec![SessionRecord::new(&key(1), &known, 0, now)], false).into_text();
             now += ms(*wait);
-            // The reader first sees it so much after it was written, and rounds by a hundredth.
+            // The reader first sees the log after this wait, and rounds by a hundredth.
             slack += ms(*wait) + window / 99;
             known.throttle = Inheritance::read(&text, now, now, TIME_OUT).take(&key(1), now).throttle;
             let read = known.throttle.unwrap();
@@ -102,7 +102,7 @@ proptest! {
         }
     }
 
-    /// Whatever stands in the annotation is read or refused, at no great cost.
+    /// Any text in the annotation is read or refused, at no great cost.
     #[test]
     fn no_text_is_too_strange_to_be_refused(text in ".{0,200}") {
         let now = Instant::now();
@@ -151,7 +151,7 @@ fn a_record_tells_for_people_what_refused_calls_have_told() {
         ),
         "{text}"
     );
-    // A hand that wrote nonsense stops nobody for longer than a window.
+    // A wrong number written by hand stops no call for longer than a window.
     let wrong = text.replace(r#""pause":-5"#, r#""pause":-500000"#);
     let read = Inheritance::read(&wrong, now, now, TIME_OUT).take(&key(1), now);
     assert_eq!(read.throttle.unwrap().pause, Some(now + window));
@@ -227,7 +227,7 @@ fn calls_that_may_still_be_under_way_after_a_crash_count_until_their_time_out() 
     assert_eq!((stamps.len(), late), (100, MOST_IN_FLIGHT));
 }
 
-/// What a killed process left under way arrives after its successor has begun, and counts from then on.
+/// A call that a killed process left in flight arrives after its successor has begun, and counts from then on.
 #[test]
 fn calls_under_way_that_no_record_tells_of_count_until_they_can_have_arrived() {
     let taken = Instant::now();
@@ -239,7 +239,7 @@ fn calls_under_way_that_no_record_tells_of_count_until_they_can_have_arrived() {
     ] {
         let past = left.take(&key(1), taken);
         assert!(past.forgotten >= taken + TIME_OUT);
-        // Nor does the record that the successor leaves forget it.
+        // The record of the successor keeps the call too.
         let record = SessionRecord::new(&key(1), &past, 0, taken);
         let text = CallLog::new(vec![record], false).into_text();
         let next = Inheritance::read(&text, taken, taken, Duration::ZERO).take(&key(1), taken);

@@ -50,7 +50,8 @@ pub(in crate::session) struct Lane {
     pub(super) health: Breaker,
     pub(super) notice: StallNews,
     pub(super) learned: Learned,
-    /// From when on its own calls count, in order: all of its window, and of older ones the latest.
+    /// When the lane's calls begin to age in the window, in order: all calls of the lane's window, and the latest older
+    /// ones.
     calls: VecDeque<Instant>,
     /// Since when a caller waits to know whether the platform accepts the credential.
     pub(super) awaited: Option<Instant>,

@@ -23,7 +23,7 @@ use crate::session::{Priority, Purpose, SessionKey, SessionState};
 
 const WINDOW: Duration = Duration::from_secs(60);
 const TIME_OUT: Duration = Duration::from_secs(15);
-/// The one lane of a session with one credential.
+/// The lane of a session with one credential.
 const LANE: LaneId = LaneId(1);
 
 const fn secs(seconds: u64) -> Duration {
@@ -69,7 +69,7 @@ fn permitted(intent: Option<String>) -> Standing {
     }
 }
 
-/// A token refused by the platform itself.
+/// Returns the refusal of a token by the platform itself.
 fn token_refused() -> Answer {
     Answer::TokenRefused(Detail {
         code: Some("1010005".to_owned()),
@@ -81,20 +81,20 @@ fn unavailable() -> Answer {
     Answer::Unavailable(Detail::default(), Trouble::Answered)
 }
 
-/// A session under a clock that the test moves.
+/// A session with a clock that the test moves.
 struct Bench {
     core: Core,
     now: Instant,
-    /// Logins that are under way.
+    /// The logins in flight.
     logins: Vec<LoginOrder>,
-    /// Lists of one entry that are under way.
+    /// The trials in flight, each a list of one entry.
     trials: Vec<LoginOrder>,
     woken: Vec<String>,
     next: Option<Instant>,
 }
 
 impl Bench {
-    /// A session whose start is long past.
+    /// Creates a session that started long ago.
     fn new(calls: usize) -> Self {
         let start = Instant::now();
         let mut core = Core::new(LANE, terms(calls, "s1"), start, TIME_OUT, Rng::with_seed(1));
@@ -109,7 +109,7 @@ impl Bench {
         }
     }
 
-    /// The same with a token that has worked.
+    /// Creates such a session with a token that has worked.
     fn live(calls: usize) -> Self {
         let mut bench = Self::new(calls);
         bench.ask(0);
@@ -143,7 +143,7 @@ impl Bench {
         self.settle();
     }
 
-    /// Moves to the next instant at which the session wants to be asked.
+    /// Advances to the next instant at which the session has something to do.
     fn wait(&mut self) {
         self.now = self.next.expect("the session waits for nothing");
         self.settle();
@@ -173,7 +173,7 @@ impl Bench {
         begun.map(|begun| begun.0)
     }
 
-    /// Begins as many as may be under way, of those who asked first.
+    /// Begins the twenty oldest calls, which is the most that may be in flight.
     fn begin_twenty(&mut self) -> Vec<Underway> {
         let begin = |n| {
             let call = self.begin(n);

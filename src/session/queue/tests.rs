@@ -16,13 +16,13 @@ fn ticket(uid: impl Into<String>, priority: Priority, second: i64) -> Ticket {
     }
 }
 
-/// The same promises, kept by a sorted list.
+/// A model of the queue: the same rules on a sorted list.
 #[derive(Clone)]
 struct Model {
-    /// Each with the time that orders it.
+    /// Each ticket with the time that orders it.
     waiting: Vec<(Timestamp, Ticket)>,
     passed: usize,
-    /// Behind whom those are whose last call failed.
+    /// The time that orders each object whose last call failed.
     places: HashMap<String, Timestamp>,
     latest: Timestamp,
 }
@@ -198,7 +198,7 @@ fn whose_call_failed_goes_behind_those_who_were_there_and_before_those_who_come(
     assert_eq!(order, ["b", "c", "a", "d", "r"]);
     assert_eq!(turns[2], failed, "it is shown as it was asked for");
     assert_eq!(queue.position("a"), Some((3, Purpose::Delete)));
-    // Asking again moves it nowhere; an end lets it go by age again.
+    // Another request doesn't move the ticket; a success orders it by age again.
     queue.insert(&failed);
     assert_eq!(queue.position("a"), Some((3, Purpose::Delete)));
     queue.forgive("a");
@@ -287,7 +287,7 @@ fn who_failed_and_does_not_come_back_is_forgotten_but_not_who_waits() {
     assert_eq!(queue.position("waiting"), Some((2, Purpose::Delete)));
 }
 
-/// Resident bytes that this process has allocated, its code apart, where the system tells.
+/// Returns the resident anonymous memory of this process in bytes, where the system reports it.
 fn resident() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("RssAnon:"))?;
@@ -297,7 +297,7 @@ fn resident() -> Option<usize> {
 
 const ALONE: &str = "VPO_TEST_QUEUE_MEMORY_ALONE";
 
-/// Runs in a process of its own, since other tests allocate at the same time.
+/// Runs in a process of its own, because other tests allocate at the same time.
 #[test]
 fn a_hundred_thousand_tickets_cost_at_most_twenty_megabytes() {
     if std::env::var_os(ALONE).is_none() {

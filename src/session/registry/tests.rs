@@ -17,7 +17,7 @@ use crate::session::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// A platform that takes no connection.
+/// Returns the connection to a platform that accepts no connections.
 fn connection() -> Arc<Connection> {
     let timeouts = Timeouts {
         connect: Duration::from_secs(5),
@@ -67,14 +67,14 @@ fn ticket(n: i64) -> Ticket {
     }
 }
 
-/// What an object does whose package no other object names.
+/// The requests of an object whose package no other object names.
 trait Alone {
     fn ask(&self, ticket: Ticket) -> Standing;
     fn stands(&self, uid: &str) -> Standing;
     fn leave(&self, uid: &str);
 }
 
-/// The package that only the object `uid` names.
+/// Returns the package that only the object `uid` names.
 fn package(uid: &str) -> PackageKey {
     PackageKey {
         credential: CredentialId::of(1),
@@ -103,14 +103,14 @@ async fn delete(session: &Session, uid: &str) -> Option<Answer> {
     session.delete(uid, &connection(), &file_id).await
 }
 
-/// Begins the delete of an object that holds a permit for it.
+/// Begins the DELETE of an object that holds a permit for it.
 fn begin(session: &Session, n: i64) -> (Underway, Authorization) {
     let begun = session
         .change(|core, now| core.begin(session.lane, &format!("u{n}"), Purpose::Delete, now));
     begun.expect("it holds a permit")
 }
 
-/// The platform accepts the token of `session`, a window ago: before that its calls go one by one.
+/// Lets the platform accept the token of `session`, one window ago; before that its calls go one by one.
 async fn accepted(session: &Session) {
     session.ask(ticket(0));
     let (call, _) = begin(session, 0);
@@ -118,7 +118,7 @@ async fn accepted(session: &Session) {
     sleep(WINDOW).await;
 }
 
-/// Sessions of a process that began long ago, and what they wake.
+/// Returns the sessions of a process that started long ago, and the channel of objects that they wake.
 async fn sessions() -> (Arc<Sessions>, mpsc::UnboundedReceiver<ObjectKey>) {
     let (wake, woken) = mpsc::unbounded_channel();
     let sessions = Sessions::new(CALL_TIMEOUT, wake, crate::clock::Clock::default());
@@ -139,7 +139,7 @@ async fn two_platforms_of_one_application_share_a_session_and_the_lower_quota_co
     let apart = sessions.join(&platform("b"), key("other"), member(2, handed_in()));
     assert!(!Arc::ptr_eq(&one, &apart));
     assert_eq!(sessions.snapshots().len(), 2);
-    // The higher quota counts again, and the dispatcher hands out what it allows.
+    // The higher quota applies again, and the dispatcher grants the permits that it allows.
     sleep(Duration::from_millis(1)).await;
     for n in 1..=5 {
         let standing = one.stands(&format!("u{n}"));
@@ -197,7 +197,7 @@ async fn the_dispatcher_wakes_the_next_when_its_turn_has_come() {
     assert!(matches!(session.stands("u3"), Standing::Permitted { .. }));
 }
 
-/// A session of five calls with ten thousand waiting, of which the first five hold a permit.
+/// Returns a session of five calls with ten thousand waiting objects, of which the first five hold permits.
 async fn crowded(sessions: &Sessions) -> Arc<Session> {
     let session = sessions.join(&platform("crowded"), key("crowded"), member(5, handed_in()));
     accepted(&session).await;
@@ -208,7 +208,7 @@ async fn crowded(sessions: &Sessions) -> Arc<Session> {
 }
 
 /// Serves two objects of a session of their own, the first at once and the second when the quota allows it, while
-/// `other` stays as it is.
+/// `other` doesn't change.
 async fn serves_beside(
     other: &Session,
     sessions: &Sessions,
@@ -303,7 +303,7 @@ async fn tls_settings_of_one_platform_that_fail_stop_nobody_while_those_of_anoth
     fail(1..=20);
     assert_eq!(beside.snapshot().state, SessionState::Open);
     assert!(matches!(beside.ask(ticket(21)), Standing::Permitted { .. }));
-    // Where nobody's work, it is told of all.
+    // If no member's connection works, all objects report it.
     good.1.connection.set_broken();
     fail(22..=26);
     assert!(matches!(

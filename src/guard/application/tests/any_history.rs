@@ -1,4 +1,4 @@
-//! Whatever happens to a fleet, no window sends more than the bound.
+//! In any history of a fleet, no window sends more deletions than the bound.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,32 +6,32 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What may happen to a fleet.
+/// One event in the history of a fleet.
 #[derive(Debug, Clone)]
 enum Step {
     Ask(usize),
     Leave(usize),
     Mark(usize),
-    /// It is about to be sent, and isn't.
+    /// The deletion is about to be sent, and isn't sent.
     Intend(usize),
     Send(usize),
-    /// It is sent, and the answer is no end.
+    /// The deletion is sent, and the answer doesn't end it.
     Fail(usize),
     Record,
     Release,
     Raise(usize),
     Wait(i64),
-    /// The clock is set back, or the next process has one that is behind.
+    /// The clock is set back, or the next process has a clock that is behind.
     SetBack(i64),
     Restart,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let number = 0..24_usize;
-    // One that nothing is in the way of: else most are asked for before any is sent, and held.
+    // A deletion that goes at once: otherwise most deletions are requested before any is sent, and held.
     let goes = |number| {
         let (asks, sends) = (Step::Ask(number), Step::Send(number));
-        // Where it has no room on record at first, it has it then.
+        // If there is no reservation at first, there is one after the record.
         vec![asks, sends.clone(), Step::Record, sends]
     };
     let one = prop_oneof![
@@ -55,25 +55,25 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..200).prop_map(|steps| steps.concat())
 }
 
-/// How many may go within a window.
+/// The most deletions that may go within a window.
 const BOUND: usize = 4;
-/// How many objects the application has.
+/// The number of objects of the application.
 const POPULATION: usize = 24;
-/// How many another Platform lets go within its own, shorter window.
+/// The bound of another Platform, with its own shorter window.
 const OTHER: (usize, Duration) = (2, Duration::from_secs(100));
 
-/// Who says how many may go.
+/// The kind of bound.
 #[derive(Debug, Clone, Copy)]
 enum Limit {
     Count,
-    /// A share of all objects comes to the same number.
+    /// A share of all objects that equals the same number.
     Share,
-    /// Two Platforms of the application, each with its count and window.
+    /// Two Platforms of the application, each with its own count and window.
     Two,
 }
 
 impl Limit {
-    /// A guard with this limit, of which the first Platform lets `most` go, where so many objects are left.
+    /// Creates a guard with this limit, whose first Platform allows `most` deletions, for `population` objects.
     fn guard(self, most: usize, population: usize) -> ApplicationGuard {
         let mut guard = ApplicationGuard::new(true, Numbers::default());
         guard.set_population(population);
@@ -94,7 +94,7 @@ impl Limit {
         let bound = match self {
             Self::Count | Self::Two => bound(most),
             Self::Share => Bound {
-                // The largest share that comes to no more, so that one object too many is felt.
+                // The largest share that doesn't exceed the number, so that one object too many is noticed.
                 max_percent: Some(((most + 1) * 100).div_ceil(POPULATION) - 1),
                 ..bound(1000)
             },
@@ -114,22 +114,22 @@ proptest! {
         let mut guard = limit.guard(BOUND, POPULATION);
         record(&mut guard);
         let mut now = 0_i64;
-        // How far the clock of the process is behind that of the API server.
+        // How far the clock of the process is behind the clock of the API server.
         let mut behind = 0_i64;
         let window = i64::try_from(WINDOW.as_secs()).unwrap();
-        // What stands in the statuses of objects.
+        // The requests in the statuses of objects.
         let mut objects: BTreeMap<usize, Asked> = BTreeMap::new();
         let mut freed: HashSet<String> = HashSet::new();
-        // When, and which one: a number that comes back is another object.
+        // The time and the object of each sent deletion; a number that comes back is another object.
         let mut sent: Vec<(i64, (usize, usize))> = Vec::new();
         let mut gone: Vec<usize> = Vec::new();
-        // What stands in the status of the Platform.
+        // The record in the status of the Platform.
         let mut kept = super::super::super::record::of((&"app".parse().unwrap(), 1), &mut guard, at(0));
         for step in steps {
             now += 1;
             let clock = now - behind;
             match step {
-                // More objects would be a larger share.
+                // More objects would make the share larger.
                 Step::Ask(number) if matches!(limit, Limit::Share) && gone.contains(&number) => {}
                 Step::Ask(number) => {
                     let object = objects.entry(number).or_insert_with(|| asked(number, now));
@@ -182,7 +182,7 @@ proptest! {
                         guard.release(&hold.id, at(clock), u32::try_from(now).unwrap());
                     }
                 }
-                // Lowered and raised below the bound that is checked: never a release of more than that.
+                // The bound is lowered, and raised to at most the bound that is checked, so no raise releases more.
                 Step::Raise(most) => limit.set(&mut guard, most.min(BOUND)),
                 Step::Wait(seconds) => now += seconds,
                 Step::SetBack(seconds) => behind += seconds,
@@ -203,10 +203,10 @@ proptest! {
                 }
             }
             guard.check(at(now - behind), u32::try_from(now).unwrap());
-            // Whether by its id or by a raised bound, a release is a person's act.
+            // A release is a person's act, whether by the hold's id or by a raised bound.
             freed.extend(guard.released.iter().map(|released| released.id.to_string()));
         }
-        // Times are kept to the second, so the window is that of the bound exactly.
+        // Times have whole seconds, so the window is exactly that of the bound.
         let mut limits = vec![(BOUND, window)];
         if matches!(limit, Limit::Two) {
             limits.push((OTHER.0, i64::try_from(OTHER.1.as_secs()).unwrap()));

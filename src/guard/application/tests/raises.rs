@@ -1,8 +1,8 @@
-//! When a raised bound releases a hold, and what is no raise.
+//! Raised bounds that release a hold, and changes that are no raise.
 
 use super::*;
 
-/// Eight are held by a bound of five, and say so.
+/// Creates a guard whose bound of five holds eight marked objects.
 fn holding_eight() -> ApplicationGuard {
     let mut guard = guarding(5);
     ask(&mut guard, 0..8, 0);
@@ -10,7 +10,8 @@ fn holding_eight() -> ApplicationGuard {
     guard
 }
 
-/// A process has just started: a status tells of a hold `h-1` by a bound of five, and no object is known yet.
+/// Creates the guard of a process that has just started: a status contains the hold `h-1` by a bound of five, and no
+/// object is known yet.
 fn starting() -> ApplicationGuard {
     lead(ApplicationGuard::new(false, Numbers::default()))
 }
@@ -33,7 +34,7 @@ fn lead(mut guard: ApplicationGuard) -> ApplicationGuard {
     guard
 }
 
-/// The list brings eight objects, of which so many say that they are held.
+/// Reads a list of eight objects, of which the first `marked` are marked with the hold.
 fn list(guard: &mut ApplicationGuard, marked: usize) {
     for number in 0..8 {
         let hold = (number < marked).then(|| "h-1".into());
@@ -120,7 +121,7 @@ fn who_left_a_hold_and_still_says_so_counts_in_a_raise_and_comes_back_into_the_h
     guard.ask(&uid(0), asked);
     record(&mut guard);
     assert!(held(&mut guard, 0), "the raise was one too small");
-    // Once its status says so, it is part of nothing.
+    // Once the status no longer names the hold, the object is no part of it.
     guard.forget(&uid(0));
     assert_eq!(guard.held(), 7);
     guard.set_bound(&platform("p"), bound(8));

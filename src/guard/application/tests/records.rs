@@ -1,4 +1,4 @@
-//! What goes on record before anything goes by it.
+//! Records that have to be safe before deletions go.
 
 use super::*;
 

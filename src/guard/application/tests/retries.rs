@@ -1,8 +1,8 @@
-//! What is called for again counts once, and for the window of its latest call.
+//! A retried deletion counts once, in the window of its latest call.
 
 use super::*;
 
-/// It is about to be called for once more; whether it may be.
+/// Takes the deletion for another call. Returns whether it may go.
 pub(super) fn again(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
     let earlier = guard.renew(&uid(number), at(second));
     guard.let_grow_old(&uid(number), at(second));
@@ -14,7 +14,7 @@ pub(super) fn again(guard: &mut ApplicationGuard, number: usize, second: i64) ->
     taken
 }
 
-/// The same of one that has room on record by the time that its turn comes.
+/// Takes the deletion for another call, with a reservation written when its turn comes.
 fn in_turn(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
     guard.let_grow_old(&uid(number), at(second));
     guard.check(at(second), 7);
@@ -22,7 +22,7 @@ fn in_turn(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
     again(guard, number, second)
 }
 
-/// A call is made and answered without an end.
+/// Makes a call that is answered without ending the deletion.
 fn fail(guard: &mut ApplicationGuard, number: usize, second: i64) {
     assert!(in_turn(guard, number, second));
     guard.called(&uid(number));
@@ -34,7 +34,7 @@ fn fail(guard: &mut ApplicationGuard, number: usize, second: i64) {
     record(guard);
 }
 
-/// What the status of the Platform says and the objects say, read by the next process.
+/// Creates the guard of the next process, which reads the statuses of the Platform and of the objects.
 fn restarted(
     mut guard: ApplicationGuard,
     most: usize,
@@ -109,7 +109,7 @@ fn what_an_earlier_process_called_for_counts_once_too() {
     fail(&mut guard, 0, 1);
     fail(&mut guard, 1, 1);
     let mut guard = restarted(guard, 40, 100, &[(0, 1), (1, 1)]);
-    // What was reserved and not used counts as sent.
+    // Unused reservations count as sent.
     let unused = guard.tally.sent_within(WINDOW, at(100)) - 2;
     assert!(again(&mut guard, 0, 400));
     assert_eq!(guard.tally.sent_within(WINDOW, at(400)), 2 + unused);
@@ -146,7 +146,7 @@ fn a_share_counts_what_was_sent_and_stays_once() {
         fail(&mut guard, number, 1);
     }
     assert!(guard.hold.is_none(), "half of ten");
-    // Two are gone by now, the others stay.
+    // Two objects are gone by now, and the others stay.
     guard.forget(&uid(0));
     guard.forget(&uid(1));
     guard.set_population(8);

@@ -1,4 +1,4 @@
-//! Somebody else calls for the same application: what the budget makes of what is left.
+//! A neighbour calls for the same application: how the budget uses what the neighbour leaves.
 
 use std::thread;
 
@@ -6,21 +6,21 @@ use super::*;
 
 const LIMIT: usize = 100;
 const HOUR: Duration = Duration::from_secs(3600);
-/// The neighbour is there so long before we come.
+/// How long the neighbour calls before our first call.
 const BEFORE: Duration = Duration::from_secs(120);
 const SERVERS: [&str; 4] = ["sliding", "refused count", "fixed", "bucket"];
 const REFUSED_COUNT: usize = 1;
 
-/// How much somebody else asks for; what is refused is not repeated.
+/// The calls that a neighbour asks for; it doesn't repeat refused calls.
 #[derive(Clone, Copy)]
 struct Neighbour {
-    /// Calls in a window while it's there.
+    /// The number of calls in a window while the neighbour is active.
     calls: u32,
-    /// How long it's away and there in turns.
+    /// The length of its alternating idle and active periods.
     swing: Option<Duration>,
-    /// From when on it never calls again.
+    /// The time from which it never calls again.
     stops: Duration,
-    /// Calls at one time; each such burst comes within half a call's time of its turn.
+    /// The number of calls in a burst; the calls of a burst come within half a call's time of its turn.
     burst: u32,
 }
 
@@ -30,7 +30,7 @@ impl Neighbour {
         at < self.stops && turn.is_none_or(|turn| turn % 2 == 1)
     }
 
-    /// When it stops, with three windows left until `end`.
+    /// Returns the times at which the neighbour stops, up to three windows before `end`.
     fn stops_before(self, end: Duration) -> Vec<Duration> {
         match self.swing {
             None => vec![self.stops],
@@ -42,7 +42,7 @@ impl Neighbour {
     }
 }
 
-/// A steady half, until five windows before the end.
+/// Returns a neighbour that takes half of the quota, until five windows before the end.
 fn half(burst: u32) -> Neighbour {
     Neighbour {
         calls: 50,
@@ -52,7 +52,7 @@ fn half(burst: u32) -> Neighbour {
     }
 }
 
-/// Nothing and 90 % in turns of three minutes.
+/// Returns a neighbour that takes nothing and 90 % in turns of three minutes.
 fn swinging(burst: u32) -> Neighbour {
     Neighbour {
         calls: 90,
@@ -62,10 +62,10 @@ fn swinging(burst: u32) -> Neighbour {
     }
 }
 
-/// Who calls beside the neighbour, and always has more to do.
+/// Our client, which always has more calls to make.
 enum Client {
     Ours(Box<Budget>),
-    /// Each of so many objects tries for itself, again after a pause that doubles up to the longest.
+    /// Each object tries for itself, again after a pause that doubles up to the longest pause.
     Backoff {
         pause: Duration,
         longest: Duration,
@@ -89,7 +89,7 @@ impl Client {
         }
     }
 
-    /// Takes the next call that may go now, and tells how often it was refused.
+    /// Takes the next call that may go now. Returns how often that call was refused.
     fn take(&mut self, start: Instant, now: Duration) -> Option<u32> {
         match self {
             Self::Ours(budget) => budget.take(start + now).then_some(0),
@@ -158,14 +158,14 @@ enum Happens {
     Look,
 }
 
-/// An hour of both on one server.
+/// One hour of the client and the neighbour on one server.
 #[derive(Clone, Copy)]
 struct Scene {
     server: usize,
-    /// What the server really allows.
+    /// The limit that the server really applies.
     allows: usize,
     neighbour: Neighbour,
-    /// The longest that a call or an answer is on its way, in ms.
+    /// The longest way of a call or an answer, in ms.
     slowest: u64,
 }
 
@@ -173,9 +173,9 @@ struct Scene {
 struct Seen {
     refused: f64,
     admitted: f64,
-    /// What the neighbour didn't take.
+    /// The calls that the neighbour didn't take.
     left: f64,
-    /// How long after the neighbour stopped our calls filled a window again.
+    /// The time from the neighbour's stop until our calls filled a window again.
     recovery: Duration,
 }
 
@@ -253,7 +253,7 @@ impl Scene {
         }
     }
 
-    /// The means over some seeds, and the longest recovery.
+    /// Returns the means over some seeds, and the longest recovery.
     fn mean(self, start: Instant, seeds: u64) -> Seen {
         let mut all = Seen::default();
         for seed in 0..seeds {
@@ -267,7 +267,7 @@ impl Scene {
     }
 }
 
-/// When the window before first held so many admitted calls, after `stop`.
+/// Returns when a window first held `calls` admitted calls after `stop`.
 fn full_window(admitted: &[Duration], calls: usize, stop: Duration) -> Option<Duration> {
     let after = admitted.partition_point(|at| *at < stop);
     let full = (after..admitted.len()).find(|last| {
@@ -277,7 +277,7 @@ fn full_window(admitted: &[Duration], calls: usize, stop: Duration) -> Option<Du
     full.map(|last| admitted[last])
 }
 
-/// Plays all scenes with the neighbour, one thread for each kind of server.
+/// Runs all scenes with the neighbour, one thread for each kind of server.
 fn on_all_servers(neighbour: Neighbour, judge: impl Fn(&str, Scene, Instant) + Sync) {
     let start = Instant::now() + HOUR;
     thread::scope(|scope| {
@@ -299,7 +299,8 @@ fn on_all_servers(neighbour: Neighbour, judge: impl Fn(&str, Scene, Instant) + S
     });
 }
 
-/// At most so much of our calls refused, and at least so much of what is left used.
+/// Asserts that at most the part `refused` of our calls was refused, and at least the part `used` of the remaining
+/// quota was used.
 fn promise(neighbour: Neighbour, seeds: u64, refused: f64, used: f64) {
     on_all_servers(neighbour, |name, scene, start| {
         let seen = scene.mean(start, seeds);

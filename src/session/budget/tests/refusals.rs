@@ -1,4 +1,4 @@
-//! What a refused call tells of others who call for the same application, and what is made of it.
+//! What refused calls show about others on the same application, and how the budget reacts.
 
 use super::*;
 use crate::session::call_log::{Past, Throttle};
@@ -13,7 +13,7 @@ fn a_refused_call_pauses_all_for_a_tenth_of_a_window_then_one_goes_alone() {
     let refused = now + ms(20_000);
     budget.refused(now, refused);
     assert_eq!(budget.room(refused), Room::At(refused + WINDOW / 10));
-    // The third call is still out when the pause ends, and says nothing about what comes after it.
+    // The third call is still in flight at the end of the pause, and says nothing about later calls.
     let over = now + WINDOW;
     budget.understood(now, over);
     assert_eq!(budget.room(over), Room::AfterAnswer);
@@ -51,7 +51,7 @@ fn the_share_falls_to_the_calls_that_fitted_and_those_still_out_may_add_to_it() 
     budget.refused(now, at(11));
     assert_eq!(budget.fits(at(11)), 10);
     let pause = budget.paused_until();
-    // The others were out already: what is refused of them says nothing new, what fits does.
+    // The other calls were in flight already: a refusal of them adds nothing, an accepted call does.
     for call in 12..=16 {
         budget.refused(now, at(call));
     }
@@ -64,7 +64,7 @@ fn the_share_falls_to_the_calls_that_fitted_and_those_still_out_may_add_to_it() 
     assert_eq!(budget.used(at(20)), 20, "refused calls stay in the log");
 }
 
-/// A budget whose only call in the window was refused as the eleventh of eleven.
+/// Returns a budget whose only call in the window was refused, the eleventh of eleven.
 fn lowered_to_ten() -> (Budget, Instant) {
     let (mut budget, now) = fresh(100, WINDOW);
     for _ in 0..10 {
@@ -77,7 +77,7 @@ fn lowered_to_ten() -> (Budget, Instant) {
     (budget, now + ms(1))
 }
 
-/// Moves to when a call may go, sends it and has it answered after 10 ms.
+/// Advances to the next possible call, sends it, and answers it after 10 ms.
 fn one_call(budget: &mut Budget, mut now: Instant, fits: bool) -> Instant {
     while let Room::At(at) = budget.room(now) {
         now = at;
@@ -120,7 +120,7 @@ fn a_step_that_is_refused_again_and_again_is_tried_less_and_less() {
     let mut waits = Vec::new();
     let mut refused_at = now;
     for _ in 0..4 {
-        // Those that leave the window make room for as many; the one beyond them is refused.
+        // The calls that leave the window make room for as many; one more call is refused.
         loop {
             let growing = budget.share.fits(0, 100, WINDOW, now) <= budget.used(now);
             let beyond = growing && budget.share.grows().is_some_and(|grows| grows <= now);
@@ -151,7 +151,7 @@ fn what_was_known_of_a_neighbour_is_forgotten_after_three_windows_without_a_call
 #[test]
 fn the_estimate_counts_with_what_is_left() {
     let (budget, fell) = lowered_to_ten();
-    // Ten in this window are gone already; the eleventh waiting goes a window after the first.
+    // Ten calls of this window have gone; the eleventh waiting call goes a window after the first.
     let (first, eleventh) = (budget.estimate(1, fell), budget.estimate(11, fell));
     assert!(first <= WINDOW && eleventh >= WINDOW && eleventh <= WINDOW * 2);
     assert!(budget.estimate(100, fell) >= WINDOW * 9);
@@ -183,7 +183,7 @@ fn a_refusal_is_told_to_last_until_the_next_call_can_really_go() {
     assert_eq!(budget.throttled_until(answered), None);
 }
 
-/// A share of `fits` calls that fell at `refused`.
+/// Returns the record of a share of `fits` calls that fell at `refused`.
 fn throttle(fits: usize, refused: Instant, grows: Instant, credit: i32) -> Throttle {
     Throttle {
         refused,
@@ -224,6 +224,6 @@ fn after_a_refused_call_twice_as_many_may_be_out_as_the_pace_needs() {
     share.understood(sent, 0, now);
     assert_eq!(share.most_in_flight(120, WINDOW, now), 120);
     share.refused(now, 10, WINDOW, now);
-    // Answers seem to take a second, so two are out at a pace of two a second.
+    // Answers seem to take one second on average, so two calls are in flight at a pace of two a second.
     assert_eq!(share.most_in_flight(120, WINDOW, now), 5);
 }

@@ -1,4 +1,4 @@
-//! A session that fails: who probes, who waits, and who is told.
+//! A failing session: which objects probe, which wait, and which are woken to report it.
 
 use super::*;
 use crate::remote::answer::CertificateFault;
@@ -27,7 +27,7 @@ fn after_five_failures_in_a_row_one_call_per_step_is_made_while_the_others_wait(
             bench.ask(holder);
             probes += 1;
         }
-        // The objects that are woken ask again and don't get ahead of the probe.
+        // The woken objects ask again, and don't get ahead of the probe.
         for n in 6..30 {
             bench.ask(n);
         }
@@ -133,7 +133,7 @@ fn may_say(bench: &Bench, n: usize) -> bool {
     }
 }
 
-/// Who is woken in a span of time in which the application is refused, and after how much of it.
+/// Returns the objects woken in a span of time in which the application is refused, each with the time since its start.
 fn woken_while_refused(bench: &mut Bench, span: Duration) -> Vec<(Duration, String)> {
     let began = bench.now;
     let mut woken = Vec::new();
@@ -206,7 +206,7 @@ fn an_outage_that_passes_by_itself_is_told_to_nobody_but_who_is_next() {
 
 #[test]
 fn those_who_said_that_a_person_has_to_look_are_told_that_it_is_over_when_that_lasts_too() {
-    // Who was parked in between says it at once, however short it was.
+    // An object that parks during the refusal reports it at once, even if the refusal is short.
     for refused in [secs(60), secs(5)] {
         let mut bench = Bench::new(100);
         for n in 0..200 {

@@ -1,4 +1,4 @@
-//! Any history of asking, answers, secrets and limits.
+//! Random histories of requests, answers, secrets and limits.
 
 use super::*;
 
@@ -64,7 +64,7 @@ fn the_state_machine_never_breaks_its_promises_whatever_happens() {
             assert!(out <= 20);
             assert!(bench.next.is_none_or(|next| next > bench.now));
         }
-        // Whatever happened, a session that is answered comes to serve everybody.
+        // After any history, a session whose calls are answered comes to serve all objects.
         for call in calls {
             bench.end(&call, &Answer::Done(200));
         }

@@ -1,4 +1,4 @@
-//! What is left of the quota where the process crashes again and again, over a clock that the test moves.
+//! The part of the quota that is used while the process crashes again and again, with a clock that the test moves.
 
 use std::collections::VecDeque;
 
@@ -7,24 +7,24 @@ use crate::session::call_log::{CallLog, Inheritance};
 
 const QUOTA: usize = 100;
 const WAITING: usize = 500;
-/// From one crash to the next, and from it until the next process leads.
+/// The time from the start of a process to its crash, and from the crash to the next start.
 const LIFE: Duration = secs(20);
 const RESTART: Duration = secs(2);
-/// What the API server takes for the writes of one deletion, and for a record: one after the other.
+/// How long the API server takes for the writes of one deletion, or for a record; it handles them one after the other.
 const WRITES: Duration = Duration::from_millis(33);
 const ANSWER: Duration = Duration::from_millis(5);
-/// Between two records that nobody brings forward.
+/// The time between two regular records.
 const PERIOD: Duration = secs(5);
-/// From one look to the next.
+/// The time between two steps.
 const TICK: Duration = Duration::from_millis(5);
 
-/// What the API server is at.
+/// The write that the API server handles.
 enum Write {
     Intent(usize),
     Record(String),
 }
 
-/// What outlives a process.
+/// The state that outlives a process.
 struct World {
     now: Instant,
     lease: Option<String>,
@@ -35,12 +35,12 @@ struct World {
 /// One process.
 struct Process {
     bench: Bench,
-    /// Those who hold a permit and wait for the API server.
+    /// The objects that hold a permit and wait for the API server.
     intents: VecDeque<usize>,
     write: Option<(Instant, Write)>,
     calls: VecDeque<(Instant, usize, Underway)>,
     login_ends: Option<Instant>,
-    /// When the next record comes.
+    /// When the next record is due.
     due: Instant,
 }
 
@@ -101,7 +101,7 @@ impl Process {
         }
     }
 
-    /// Takes the answers that have come.
+    /// Handles the answers that have arrived.
     fn hear(&mut self, world: &mut World) {
         while let Some((_, n, call)) = self.calls.pop_front_if(|(at, ..)| *at <= world.now) {
             self.bench.end(&call, &Answer::Done(200));
@@ -109,7 +109,7 @@ impl Process {
         }
     }
 
-    /// What was written is there.
+    /// Handles the write that has succeeded.
     fn written(&mut self, world: &mut World) {
         match self.write.take_if(|(at, _)| *at <= world.now) {
             Some((_, Write::Intent(n))) => {
@@ -127,7 +127,7 @@ impl Process {
         }
     }
 
-    /// Begins what is to be written next.
+    /// Begins the next write.
     fn write(&mut self, now: Instant) {
         if let Some(sooner) = self.bench.core.bring_forward(self.due, now) {
             self.due = sooner;

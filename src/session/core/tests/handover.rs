@@ -1,16 +1,16 @@
-//! What one process sends and what the next one makes of it, over a clock that the test moves.
+//! The calls of one process as its successor counts them, with a clock that the test moves.
 
 use super::*;
 use crate::session::call_log::{CallLog, Inheritance};
 
-/// A session of a process that leads, and the Lease that it writes into.
+/// A session of a leading process, and the Lease that the process writes.
 struct Holder {
     bench: Bench,
-    /// What is certainly in the Lease, and what may be there in its place.
+    /// The record that is certainly in the Lease, and those that may have replaced it.
     safe: String,
     written: Vec<String>,
     calls: Vec<(Underway, Instant)>,
-    /// From when on each call counts, once that is known.
+    /// The times from which calls count, as far as they are known.
     sent: Vec<Instant>,
 }
 
@@ -28,7 +28,7 @@ impl Holder {
         }
     }
 
-    /// With so many calls in a window, and a record that was made while nobody waited.
+    /// Creates a holder with this quota, and a record made while no object waited.
     fn idle(calls: usize) -> Self {
         let mut holder = Self::new();
         let now = holder.bench.now;
@@ -72,7 +72,7 @@ impl Holder {
         }
     }
 
-    /// Until nobody holds a permit and no call is under way.
+    /// Serves until no object holds a permit and no call is in flight.
     fn serve(&mut self) {
         while self.bench.permits() + self.bench.logins.len() + self.calls.len() > 0 {
             self.begin();
@@ -90,7 +90,7 @@ impl Holder {
         }
     }
 
-    /// The same with an answer of any kind.
+    /// Answers a call with an answer of any kind.
     fn answer_anyhow(&mut self, rng: &mut Rng) {
         if let Some((call, _)) = self.calls.pop() {
             self.sent.push(self.bench.now);
@@ -108,7 +108,7 @@ impl Holder {
 }
 
 impl Bench {
-    /// Whether a call would go now if only a record allowed for it.
+    /// Whether only a record is missing for the next call.
     fn lacks_only_a_record(&mut self) -> bool {
         if !matches!(self.core.next_move(self.now), Move::Wait(_)) {
             return false;
@@ -146,11 +146,11 @@ fn the_next_process_never_counts_fewer_calls_than_were_sent_wherever_the_last_on
             }
         }
         let ended = holder.bench.now;
-        // Those that are under way end now at the earliest.
+        // The calls in flight end now at the earliest.
         let out = holder.calls.len() + holder.bench.logins.len();
         let mut sent = holder.sent.clone();
         sent.extend(std::iter::repeat_n(ended, out));
-        // Any of them may be what the next process finds.
+        // The next process may find any of these records.
         for text in holder.written.iter().chain([&holder.safe]) {
             let seen = ended + Duration::from_millis(rng.u64(0..4000));
             let past = Inheritance::read(text, seen, seen, TIME_OUT).take(&session_key(), seen);
@@ -204,7 +204,7 @@ fn a_call_that_fits_asks_for_the_record_it_lacks_and_goes_with_it() {
                 4..6 => holder.begin(),
                 6 => holder.answer(),
                 7 => holder.answer_anyhow(&mut rng),
-                // One that isn't confirmed before the next one has failed.
+                // A record that isn't confirmed before the next one has failed.
                 8 => holder.write(),
                 9 => holder.confirm(),
                 _ => {
@@ -226,7 +226,7 @@ fn a_call_that_fits_asks_for_the_record_it_lacks_and_goes_with_it() {
                 continue;
             }
             let before = bench.core.budget.in_flight();
-            // After one whose fate is unknown, the first one confirmed may still bind to that one.
+            // After a record of unknown outcome, the first confirmed record may still be bound by that one.
             for _ in 0..=usize::from(failed) {
                 holder.write();
                 holder.confirm();
@@ -282,7 +282,7 @@ fn deletions_that_come_one_by_one_never_wait_for_a_record() {
             holder.answer();
         }
         assert_eq!(holder.bench.core.waiting(LANE), 0, "the one of {n} waits");
-        // It is written while some more come.
+        // The record is written while more objects come.
         if holder.bench.core.wants_record() && holder.written.is_empty() {
             holder.write();
         } else if n % 3 == 0 {
@@ -373,7 +373,7 @@ fn what_a_refusal_told_goes_into_a_record_at_once_and_binds_the_next_process() {
     let nearly = (log_in_at - now).saturating_sub(Duration::from_nanos(1));
     next.pass(nearly);
     assert!(next.logins.is_empty(), "it pauses to the end");
-    // Its share is full: the one call that goes alone waits until it may grow.
+    // The share is full: the one call that goes alone waits until the share may grow.
     while next.logins.is_empty() {
         next.wait();
     }

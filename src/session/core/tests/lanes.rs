@@ -1,4 +1,4 @@
-//! Several credentials of one application: who calls under whose token, and who stops whom.
+//! Several credentials of one application: under which token calls go, and which lanes stop others.
 
 use secrecy::ExposeSecret;
 
@@ -18,7 +18,7 @@ pub(super) fn token(calls: usize, text: &str) -> Terms {
     }
 }
 
-/// A session whose first credential has worked, beside another one of which nothing is known.
+/// Creates a session whose first credential has worked, beside another credential of which nothing is known.
 pub(super) fn beside(other: Terms) -> Bench {
     let mut bench = Bench::live(100);
     bench.core.agree(OTHER, other, false, bench.now);
@@ -46,7 +46,7 @@ impl Bench {
         self.end(&call, answer);
     }
 
-    /// Passes time until a login is under way; how long that took, and whose it is.
+    /// Advances until a login is in flight. Returns how long that took, and the login's lane.
     pub(super) fn until_login(&mut self) -> (Duration, LaneId) {
         let began = self.now;
         while self.logins.is_empty() {
@@ -138,7 +138,7 @@ fn two_accepted_logins_change_over_at_most_once_in_five_minutes() {
     bench.log_in(36_000);
     assert!(bench.permitted_in(OTHER, 7));
     assert!(bench.core.takes_turns(LANE) && bench.core.takes_turns(OTHER));
-    // The token of the first one is dead.
+    // The token of the first lane is dead.
     bench.ask(8);
     assert!(!bench.permitted(8));
     let (call, _) = bench.begin_in(OTHER, 7).unwrap();
@@ -177,7 +177,7 @@ fn a_token_handed_in_beside_a_login_that_works_is_not_used() {
     bench.pass(secs(7200));
     assert!(!bench.permitted_in(OTHER, 7));
     assert!(SessionState::Superseded.needs_person());
-    // Without the login the token is used.
+    // Without the login, the token is used.
     bench.core.abandon(LANE, bench.now);
     bench.settle();
     assert!(bench.permitted_in(OTHER, 7));
@@ -228,7 +228,7 @@ fn credentials_that_somebody_waits_for_are_tried_one_a_minute_the_longest_awaite
         .core
         .trial_ended(&trial.call, Some(&Answer::Done(200)), bench.now);
     assert!(matches!(bench.core.learned(third), Learned::Proven(_)));
-    // What was refused waits for its hour, however often it is asked for.
+    // A refused credential waits for its hour, however often it is asked for.
     bench.core.try_credential(second, false, bench.now);
     bench.pass(secs(1800));
     assert!(bench.logins.is_empty());
@@ -294,7 +294,7 @@ fn the_quota_of_a_credential_that_is_not_accepted_yet_binds_its_own_calls() {
     for n in 1..=3 {
         bench.ask_in(OTHER, n);
     }
-    // They go one by one, and prove nothing.
+    // The calls go one by one, and prove nothing.
     for n in 1..=2 {
         bench.call_in(OTHER, n, &Answer::Unexpected(Detail::default()));
     }
@@ -342,7 +342,8 @@ fn a_credential_that_nobody_uses_is_remembered_for_an_hour() {
 }
 
 impl Bench {
-    /// How often the credential of [`OTHER`] is tried while a person asks for it every second; each try is refused.
+    /// Returns how often the credential of [`OTHER`] is tried while a person asks for it every second; each try is
+    /// refused.
     fn tries_while_asked(&mut self, seconds: usize) -> usize {
         let mut tries = 0;
         for _ in 0..seconds {
@@ -368,14 +369,14 @@ fn a_person_who_asks_without_end_costs_others_one_try_in_a_minute() {
     assert_eq!(bench.tries_while_asked(300), 5);
     assert_eq!(bench.core.state(LANE, bench.now), SessionState::Open);
 
-    // Nobody has to be accepted for that.
+    // This needs no accepted credential.
     let mut bench = Bench::new(100);
     bench
         .core
         .agree(OTHER, terms(100, "made up"), false, bench.now);
     assert_eq!(bench.tries_while_asked(300), 5);
 
-    // Alone in the application it is soon repeated.
+    // As the only credential of the application, it is soon tried again.
     bench.core.abandon(LANE, bench.now);
     let tries = bench.tries_while_asked(300);
     assert!((59..=60).contains(&tries), "{tries}");
@@ -453,7 +454,7 @@ fn the_credential_for_which_a_person_has_a_word_is_tried_before_others_and_once(
     assert!(!bench.core.was_tried(OTHER), "another secret wasn't");
 }
 
-/// Terms of one call in an hour.
+/// Returns terms of one call in an hour.
 fn narrow(secret: &str) -> Terms {
     Terms {
         window: secs(3600),
@@ -474,7 +475,7 @@ fn a_credential_with_a_quota_of_one_call_in_an_hour_is_tried_beside_one_that_is_
     bench.end_login(Err(refused()));
     assert!(bench.core.was_tried(OTHER));
 
-    // One that an object waits for, too.
+    // The same holds for a credential that an object waits for.
     let mut bench = beside(narrow("s2"));
     for n in 20..24 {
         bench.ask(n);
@@ -525,7 +526,7 @@ fn a_credential_whose_own_quota_is_used_up_keeps_no_other_from_its_try() {
     bench.core.try_credential(OTHER, false, bench.now);
     bench.settle();
     bench.end_login(Err(unavailable()));
-    // That of the other one has been waited for longer.
+    // The try of the other credential has waited for longer.
     bench.pass(secs(1));
     bench.core.try_credential(second, false, bench.now);
     bench.settle();

@@ -1,4 +1,4 @@
-//! Tokens and logins: one at a time, none that nobody needs, and who has to look when none succeeds.
+//! Tokens and logins: one login at a time, none without need, and the state when no login succeeds.
 
 use super::*;
 
@@ -169,7 +169,7 @@ fn a_probe_that_is_answered_under_the_former_secret_lets_the_next_one_go() {
 #[test]
 fn three_fresh_tokens_refused_in_a_row_stall_the_session_and_cost_three_calls() {
     let mut bench = Bench::live(100);
-    // Those whose permit was voided ask again, as their objects do once they are woken.
+    // The objects whose permits were voided ask again once they are woken.
     let refuse_one = |bench: &mut Bench| {
         for n in 1..=100 {
             bench.ask(n);
@@ -350,7 +350,7 @@ fn a_login_that_something_else_answers_refuses_no_credentials() {
         let state = bench.core.state(LANE, bench.now);
         assert!(matches!(state, SessionState::Unexpected(_)), "{state:?}");
         assert!(state.needs_person());
-        // One that succeeds later proves that it's over.
+        // A later successful login proves that the failure is over.
         while bench.logins.is_empty() {
             bench.wait();
         }

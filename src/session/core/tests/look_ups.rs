@@ -32,7 +32,7 @@ fn a_look_up_and_the_delete_after_it_keep_the_place_of_their_object() {
             bench.core.request(LANE, &look_up(n), bench.now);
         }
         bench.settle();
-        // Each looks up and asks for its delete; so at any time the oldest holds the next permit.
+        // Each object looks up and asks for its DELETE, so at any time the oldest object holds the next permit.
         let mut deleted = Vec::new();
         while deleted.len() < 20 {
             let holder = (1..=20).find(|n| bench.permitted(*n));
@@ -73,7 +73,7 @@ fn the_inventory_takes_only_what_nobody_waits_for() {
     for n in 11..=12 {
         assert!(bench.permitted(n));
     }
-    // All who waited hold their permits; of what is left half a window stays for those who may come.
+    // All waiting objects hold their permits; of the rest, half a window is kept free for objects that may come.
     let spare: Vec<_> = std::iter::from_fn(|| bench.begin_spare()).collect();
     assert_eq!(spare.len(), 3);
     for n in 13..=17 {
@@ -136,7 +136,7 @@ fn the_answers_of_an_inventory_teach_like_others() {
     assert_eq!(bench.now, started + TIME_OUT + WINDOW, "a lost one counts");
 }
 
-/// An answer that refuses, or none, of every kind that a list may get.
+/// Returns the refusals of all kinds that a list may get, and a lost answer.
 fn refusals() -> Vec<Answer> {
     let detail = Detail::default;
     vec![

@@ -1,4 +1,4 @@
-//! A gateway that answers calls with what proves nothing: how little of the quota goes into it, and who has a turn.
+//! A gateway whose answers prove nothing: how little of the quota they use, and which objects get a turn.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,7 +8,7 @@ use super::*;
 const TRIED: usize = 1000;
 const HOURS: Duration = secs(2 * 3600);
 
-/// What a gateway says that knows no DELETE.
+/// Returns the answer of a gateway that refuses the method DELETE.
 fn page() -> Answer {
     Answer::Unexpected(Detail {
         http_status: Some(405),
@@ -17,7 +17,7 @@ fn page() -> Answer {
     })
 }
 
-/// A code of the platform that nobody knows.
+/// Returns an answer with an unknown code of the platform.
 fn coded() -> Answer {
     Answer::Unexpected(Detail {
         http_status: Some(400),
@@ -26,15 +26,15 @@ fn coded() -> Answer {
     })
 }
 
-/// Objects that ask, are answered and ask again after their own pauses, as passes do.
+/// Objects that ask, are answered, and ask again after their own pauses, as passes do.
 struct Fleet {
     bench: Bench,
     asks: BinaryHeap<Reverse<(Instant, usize)>>,
     failures: Vec<u32>,
     chance: Rng,
-    /// When each call was made.
+    /// The time of each call, with its object.
     calls: Vec<(Instant, usize)>,
-    /// Whether a DELETE is preceded by a look-up that succeeds.
+    /// Whether a successful look-up precedes each DELETE.
     expects: bool,
     looked_up: Vec<bool>,
 }
@@ -43,7 +43,7 @@ impl Fleet {
     fn new(expects: bool) -> Self {
         let mut bench = Bench::live(100);
         let now = bench.now;
-        // All of them were tried before.
+        // All of them have failed before.
         for n in 1..=TRIED {
             bench
                 .core
@@ -87,7 +87,7 @@ impl Fleet {
         }
     }
 
-    /// Runs until `end`, or until the object `good` was answered well.
+    /// Runs until `end`, or until the object `good` has succeeded.
     fn run(&mut self, end: Instant, good: Option<usize>) -> Option<Instant> {
         while self.bench.now < end {
             while let Some(Reverse((at, n))) = self.asks.peek().copied()
@@ -96,7 +96,7 @@ impl Fleet {
                 self.asks.pop();
                 self.ask(n);
             }
-            // Whose permit was voided, or whose turn has come, looks again.
+            // An object whose permit was voided, or whose turn has come, runs another pass.
             let mut woken: Vec<usize> = std::mem::take(&mut self.bench.woken)
                 .iter()
                 .map(|name| name[1..].parse().unwrap())
@@ -136,7 +136,7 @@ impl Fleet {
         None
     }
 
-    /// Makes the call of `n`; whether it did what it was for.
+    /// Makes the call of `n`. Returns whether it succeeded.
     fn call(&mut self, n: usize, purpose: Purpose) -> bool {
         let now = self.bench.now;
         self.calls.push((now, n));
@@ -177,7 +177,7 @@ fn a_thousand_objects_that_a_gateway_answers_use_less_than_a_twentieth_of_the_qu
         assert!(calls * 20 < quota, "{calls} calls of {quota}");
         let state = fleet.bench.core.state(LANE, fleet.bench.now);
         assert!(matches!(state, SessionState::Unexpected(_)), "{state:?}");
-        // Never more rarely than twice a window.
+        // The calls are never less frequent than two a window.
         let mut at: Vec<Instant> = fleet.calls.iter().map(|(at, _)| *at).collect();
         at.push(began + HOURS);
         let longest = at.windows(2).map(|two| two[1] - two[0]).max().unwrap();
@@ -223,7 +223,7 @@ fn twenty_different_objects_in_a_row_are_needed_and_one_proof_begins_anew() {
     for n in 1..=19 {
         assert_eq!(odd(&mut bench, n), SessionState::Open);
     }
-    // A code of the platform concerns that object alone.
+    // An answer with a code of the platform concerns only its object.
     for n in 100..150 {
         bench.ask(n);
         bench.call(n, &coded());
@@ -262,7 +262,7 @@ fn neither_a_list_nor_a_look_up_nor_a_login_proves_that_deletes_are_answered() {
         .unwrap();
     bench.end(&call, &Answer::Done(200));
     assert!(ails(&bench));
-    // Its DELETE belongs to the same probe.
+    // The DELETE of object 30 belongs to the same probe.
     bench.ask(31);
     bench.ask(30);
     assert!(bench.permitted(30) && !bench.permitted(31));

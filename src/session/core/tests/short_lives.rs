@@ -1,10 +1,10 @@
-//! Tokens that are over before the quota allows for a call with them.
+//! Tokens that expire before the quota allows a call with them.
 
 use super::*;
 
 const HOUR: Duration = secs(3600);
 
-/// A session in windows of this length.
+/// Creates a session with windows of this length.
 fn in_windows(calls: usize, window: Duration) -> Bench {
     let mut bench = Bench::new(calls);
     let terms = Terms {
@@ -22,7 +22,7 @@ impl Bench {
         self.core.state(LANE, self.now)
     }
 
-    /// Waits for the next login; how long that took.
+    /// Waits for the next login. Returns how long that took.
     fn until_next_login(&mut self) -> Duration {
         let begun = self.now;
         while self.logins.is_empty() {
@@ -111,7 +111,7 @@ fn a_login_waits_until_a_call_can_follow_while_its_token_lives() {
                 bench.log_in(life);
             } else if let Some(at) = left.iter().position(|n| bench.permitted(*n)) {
                 bench.call(left.remove(at), &Answer::Done(200));
-                // Calls that are apart leave the window one by one.
+                // Calls at different times leave the window one by one.
                 bench.pass(secs(7));
             } else {
                 bench.wait();
@@ -168,7 +168,7 @@ fn a_life_that_the_platform_does_not_tell_and_a_token_that_was_handed_in_make_no
 
 #[test]
 fn what_nobody_waits_for_begins_no_login_whose_token_no_such_call_can_use() {
-    // Half of two is one, which the login would take.
+    // Half of a quota of two is one call, which the login would take.
     let mut bench = Bench::live(2);
     bench.pass(HOUR);
     bench.core.want_spare(LANE);
@@ -182,7 +182,7 @@ fn what_nobody_waits_for_begins_no_login_whose_token_no_such_call_can_use() {
     );
     assert_eq!(bench.until_next_login(), HOUR);
     bench.log_in(30);
-    // An object that comes has its login at once.
+    // An object that comes gets its login at once.
     bench.pass(WINDOW);
     bench.ask(7);
     assert_eq!(bench.logins.len(), 1);

@@ -1,17 +1,17 @@
-//! Objects that fail for ever, and those who wait behind them.
+//! Objects that always fail, and the objects that wait behind them.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// Objects that ask again after a pause when their call failed, like passes do: the first `failing` of them for ever.
+/// Objects that ask again after a pause when their call failed, as passes do; the first `failing` of them always fail.
 struct Fleet {
     bench: Bench,
     failing: usize,
     answer: Answer,
-    /// Who still wants a call; `failing` never end.
+    /// The objects that still want a call; the `failing` ones always do.
     left: BTreeMap<usize, Ticket>,
-    /// How often each has failed, and until when it pauses.
+    /// The number of failures of each object, and the end of its pause.
     pauses: BTreeMap<usize, (u32, Instant)>,
     calls: usize,
 }
@@ -30,7 +30,7 @@ impl Fleet {
         }
     }
 
-    /// Who isn't in a pause asks, and asks again: its permit may have been voided.
+    /// Lets each object without a pause ask, also again, because its permit may have been voided.
     fn ask(&mut self) {
         let now = self.bench.now;
         let paused = |n: &usize| self.pauses.get(n).is_some_and(|(_, until)| *until > now);
@@ -43,12 +43,12 @@ impl Fleet {
         }
     }
 
-    /// Makes the calls of all who may; whether there was one.
+    /// Makes the calls of all objects with permits. Returns whether there was one.
     fn call(&mut self) -> bool {
         let all = self.left.keys().copied();
         let holders: Vec<_> = all.filter(|n| self.bench.permitted(*n)).collect();
         for n in &holders {
-            // The answer to one may void the permits of the others.
+            // The answer to one call may void the permits of the others.
             if self.bench.permitted(*n) {
                 self.call_for(*n);
             }
@@ -65,7 +65,7 @@ impl Fleet {
         }
         self.bench.call(n, &self.answer);
         let failures = self.pauses.get(&n).map_or(0, |(failures, _)| *failures) + 1;
-        // What is the session's matter makes the object ask for its next turn at once.
+        // After a failure of the whole session, the object asks for its next turn at once.
         let pause = if matches!(self.answer, Answer::TokenRefused(_)) {
             Duration::ZERO
         } else {
@@ -74,7 +74,7 @@ impl Fleet {
         self.pauses.insert(n, (failures, self.bench.now + pause));
     }
 
-    /// How long it takes until only those are left who fail.
+    /// Runs until only the failing objects are left. Returns how long that took.
     fn drain(&mut self) -> Duration {
         let began = self.bench.now;
         while self.left.len() > self.failing {
@@ -88,7 +88,7 @@ impl Fleet {
         self.bench.now - began
     }
 
-    /// Moves to when something may happen.
+    /// Advances to the next instant at which something may happen.
     fn rest(&mut self) {
         let pauses = self.pauses.values().map(|(_, until)| *until);
         let over = pauses.filter(|until| *until > self.bench.now).min();
@@ -97,7 +97,7 @@ impl Fleet {
     }
 }
 
-/// A code of the platform that concerns one object alone.
+/// Returns an answer with a code of the platform that concerns one object alone.
 fn coded() -> Answer {
     Answer::Unexpected(Detail {
         code: Some("777777".to_owned()),
@@ -105,7 +105,7 @@ fn coded() -> Answer {
     })
 }
 
-/// Every answer but an end that may be for one object alone, and for how long one makes all wait at most.
+/// Returns each failure that may concern one object alone, with the longest time for which it makes all objects wait.
 fn failures() -> [(Answer, Duration); 6] {
     let detail = Detail::default;
     [
@@ -125,7 +125,7 @@ fn two_hundred_end_in_about_their_time_beside_twenty_older_ones_that_fail_for_ev
             let tickets = (1..=220).map(ticket).collect();
             let mut fleet = Fleet::new(seed, 20, &answer, tickets);
             let took = fleet.drain();
-            // Two windows for the calls, the first ones of those that fail included; some may need a login.
+            // Two windows for the calls, with the first calls of the failing objects; some answers may require a login.
             let most = WINDOW * 2 + secs(30) + pause * 20;
             assert!(took <= most, "{answer:?}, seed {seed}: {took:?}");
         }
@@ -139,7 +139,7 @@ fn more_failing_ones_than_the_quota_cost_the_others_one_call_each() {
     let mut fleet = Fleet::new(1, 150, &answer, tickets);
     let took = fleet.drain();
     assert_eq!(took, WINDOW * 3, "the floor for 350 calls");
-    // A few second tries go beside the last of the others.
+    // A few second tries go beside the last calls of the others.
     assert!(fleet.calls <= 360, "{}", fleet.calls);
 }
 

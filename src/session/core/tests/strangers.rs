@@ -1,4 +1,4 @@
-//! What one credential costs the others of its application: tries, tokens that were handed in, TLS settings, hand-overs.
+//! The costs of one credential for the others of its application: tries, handed-in tokens, TLS settings, hand-overs.
 
 use super::lanes::{OTHER, beside, token};
 use super::*;
@@ -32,7 +32,7 @@ fn a_try_has_the_next_place_beside_a_queue_that_uses_the_whole_quota_and_changes
     assert_eq!(bench.logins[0].call.lane, OTHER);
     assert!(bench.now - asked <= WINDOW, "{:?}", bench.now - asked);
     bench.log_in(36_000);
-    // The token of the first one is dead, and its next login waits as after any change-over.
+    // The token of the first lane is dead, and its next login waits as after any change-over.
     let accepted = bench.now;
     while bench.logins.is_empty() {
         bench.wait();
@@ -97,12 +97,12 @@ fn a_call_that_never_left_for_its_own_settings_takes_nothing_of_the_quota() {
         bench.core.settings_failed(&call, &answer, bench.now);
         bench.settle();
     }
-    // Whether the platform has read a call before it asked for a certificate nobody knows.
+    // The platform may have read the call before it refused the client certificate, so that call counts.
     assert_eq!(bench.core.calls_in_window(bench.now), before + 1);
     assert_eq!(bench.permits(), 0);
 }
 
-/// The process that leads next, in which both credentials are known.
+/// Returns the bench of the next leader, in which both credentials are known.
 fn next(mut bench: Bench, other: &Terms) -> Bench {
     let record = bench
         .core

@@ -1,4 +1,4 @@
-//! What a session says of itself while a refusal for too many calls keeps it from calling.
+//! The state that a session shows while a refusal by the rate limit stops its calls.
 
 use super::lanes::{OTHER, beside};
 use super::*;
@@ -13,7 +13,7 @@ fn throttled_tells_when_the_next_call_goes_and_is_over_once_that_is_understood()
         bench.call(n, &Answer::Done(200));
     }
     bench.call(21, &Answer::Throttled(Detail::default()));
-    // Those whose permits were voided ask again, as their objects do.
+    // The objects whose permits were voided ask again.
     for n in 22..=40 {
         bench.ask(n);
     }
