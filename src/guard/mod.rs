@@ -3,9 +3,9 @@
 //! loses nothing.
 //!
 //! ```text
-//! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with one of the reservation
+//! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with a unit of the reservation
 //!                          ^        |        ^
-//!   credentials, proofs ---+        record --+-- load, recorded      (status of every Platform of it)
+//!   credentials, proofs ---+        record --+-- load, recorded      (status of every Platform of the group)
 //! ```
 //!
 //! Deletions are counted before any pass begins: each step of the watch reports the requested deletions before it wakes

@@ -350,7 +350,7 @@ mod tests {
         }
         tally.bring_back(at(632), WINDOW);
         assert_eq!(tally.sent_within(WINDOW, at(632)), 0);
-        // What was sent just now stays where it is.
+        // A deletion sent just now keeps its time.
         tally.send(at(640), WINDOW);
         let before: Vec<_> = tally.stretches().copied().collect();
         tally.bring_back(at(640), WINDOW);

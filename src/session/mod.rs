@@ -11,7 +11,7 @@
 //! ```text
 //! request, delete, ... -> core (budget, queue, token, health, notice: no I/O) -> step -> dispatcher
 //!                          ^                                                     wakes, logs in
-//!                          +---------------- what an answer taught ----------------------+
+//!                          +---------------- the answer to a call -----------------------+
 //! ```
 
 mod budget;
@@ -139,7 +139,8 @@ impl Session {
     }
 
     /// Whether the platform has accepted the credential and the credential proves that it belongs to the application;
-    /// only a login proves that. Only such a credential affects the Platforms of other credentials.
+    /// only a login proves that. Platforms of different credentials count together in the guard only if theirs are such
+    /// credentials.
     pub fn speaks_for_application(&self) -> bool {
         self.lock().core.speaks_for_application(self.lane)
     }

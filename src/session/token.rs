@@ -18,8 +18,8 @@ use crate::remote::reply::Login;
 
 /// How long before its end a token is renewed; a tenth of its lifetime if that is less.
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
-/// How much earlier than its end a token is used last, because a call takes time; a tenth of its lifetime if that is
-/// less.
+/// How long before its end a token is used for the last time, because a call takes time; a tenth of its lifetime if
+/// that is less.
 const SPENT_ON_A_CALL: Duration = Duration::from_secs(10);
 /// The number of fresh tokens refused in a row at which a person has to act.
 const REFUSED_IN_A_ROW: u32 = 3;

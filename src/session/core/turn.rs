@@ -71,7 +71,7 @@ struct Wish {
     first: bool,
     since: Instant,
     not_before: Instant,
-    /// Whether the try takes its turn among those of which one goes a minute, the longest awaited first.
+    /// Whether the try is rate-limited: one such try goes a minute, the longest awaited first.
     in_turn: bool,
 }
 
@@ -309,8 +309,8 @@ impl Core {
         soonest.map_or(Trial::No, Trial::At)
     }
 
-    /// Returns the requests for a try of this credential: a person's, and those of claims and the like that depend on
-    /// the result.
+    /// Returns the requests for a try of this credential: a person's request, and the request of claims and holds that
+    /// depend on the result.
     fn wishes(&self, id: LaneId, now: Instant) -> Vec<Wish> {
         let Some(lane) = self.lanes.get(&id) else {
             return Vec::new();
