@@ -21,16 +21,16 @@ use crate::session::call_log::{Past, SessionRecord};
 /// The size of a reservation in calls while no more calls are expected, so that the next call needs no new record
 /// first.
 const IDLE: usize = 20;
-/// While more calls are expected, a reservation is at most this part of the limit. Reserved calls that were not sent
-/// when the process ends are lost to the next leader for a window.
+/// While more calls are expected, a reservation is at most the limit divided by this number. Reserved calls that were
+/// not sent when the process ends are lost to the next leader for a window.
 const PARTS: usize = 6;
-/// The session asks for the next record while this part of the reservation is left, so that no call waits for it. The
-/// ten extra records a window may have are then enough for all its calls.
+/// The session asks for the next record once less than the last reservation divided by this number is left, so that no
+/// call waits for the record. The ten extra records that a window may have are then enough for all its calls.
 const AHEAD: usize = 3;
 /// While calls come one by one, a reservation is this many times the calls since the last record.
 const GROWTH: usize = 3;
 /// Unused permits are lost in the same way, and a large number of them only waits longer for the API server. At most
-/// this part of the limit, or `FEW` if that is more, may be out.
+/// the limit divided by this number, or `FEW` if that is more, may be out.
 const UNUSED: usize = 12;
 const FEW: usize = 8;
 
