@@ -1,4 +1,5 @@
-//! The writes of one part of each Platform: when the next may be made, and what is refused. Pure.
+//! The attempts to write one part of each Platform: when the next attempt may be made, and which ones are refused.
+//! Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,20 +12,21 @@ use crate::api::names::ObjectKey;
 use crate::backoff::Backoff;
 use crate::writes::{CONFLICT_BOUND, End};
 
-/// The same version isn't written again sooner, be it that its echo is late.
+/// Shortest interval between two writes against the same version, also where the echo is late.
 const REPEAT: Duration = Duration::from_secs(4);
-/// The pauses after writes that were not taken.
+/// Backoff after writes that failed or were refused.
 const PAUSES: Backoff = Backoff {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(60),
 };
 
-/// The last writes to each Platform.
+/// The last attempt for each Platform.
 #[derive(Default)]
 pub(super) struct Attempts(HashMap<ObjectKey, Attempt>);
 
 struct Attempt {
-    /// What was written: its uid, its version, and what makes trying again at once worthwhile when it changes.
+    /// The uid and the version of the object that was written, and the generation and annotation whose change permits
+    /// a retry at once.
     uid: String,
     version: String,
     under: (i64, Option<String>),
@@ -41,7 +43,7 @@ enum Ended {
 }
 
 impl Attempt {
-    /// Why it was refused, or has failed for long.
+    /// The message of a refusal, or of a failure that has lasted.
     fn words(&self, now: Instant) -> Option<&str> {
         match &self.end {
             Ended::Refused(words) => Some(words),
@@ -52,7 +54,8 @@ impl Attempt {
 }
 
 impl Attempts {
-    /// Whether `object` may be written at `now`, and the words of a conflict that was none, once.
+    /// Whether `object` may be written at `now`; and once, the message of a conflict that counts as a refusal because
+    /// no other version came.
     pub(super) fn may(&mut self, object: &PlatformObject, now: Instant) -> (bool, Option<String>) {
         let Some(last) = self.0.get_mut(&object.key) else {
             return (true, None);
@@ -75,7 +78,7 @@ impl Attempts {
         }
     }
 
-    /// A write ended like this. Returns the words of a refusal that is news.
+    /// Records how a write ended. Returns the message of a new refusal, or of a failure that has now lasted.
     pub(super) fn ended(
         &mut self,
         object: &PlatformObject,
@@ -104,9 +107,9 @@ impl Attempts {
         });
         let (end, count, news) = match end {
             End::Taken(_) => (Ended::Taken, 0, None),
-            // The watch says so, too.
+            // The watch shows the end of the object too.
             End::Gone => return None,
-            // Refused before as a conflict that was none, and nothing has changed since.
+            // The same conflict counted as a refusal before, and the version has not changed since.
             End::Conflict(words) if known && same => {
                 (Ended::Refused(words.clone()), count.saturating_add(1), None)
             }
@@ -117,7 +120,7 @@ impl Attempts {
             }
             End::Failed(words) => {
                 let failing = LastingFailure::after(failing, words.clone(), now);
-                // Told once it lasts.
+                // A failure is reported once it has lasted.
                 let news = failing.lasting(now).filter(|_| !told).map(str::to_owned);
                 (Ended::Failed(failing), count.saturating_add(1), news)
             }
@@ -134,12 +137,12 @@ impl Attempts {
         news
     }
 
-    /// Why writes of this Platform are refused, or fail for long.
+    /// Why writes of this Platform are refused or have failed for long.
     pub(super) fn words(&self, key: &ObjectKey, now: Instant) -> Option<&str> {
         self.0.get(key)?.words(now)
     }
 
-    /// Nothing is to be written (any more).
+    /// Drops the last attempt of a Platform for which nothing has to be written.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.0.remove(key);
     }
@@ -149,7 +152,7 @@ impl Attempts {
         self.0.retain(|key, _| known(key));
     }
 
-    /// What is refused, or fails for long, and why.
+    /// The Platforms whose writes are refused or have failed for long, each with the message.
     pub(super) fn refused(&self, now: Instant) -> impl Iterator<Item = (&ObjectKey, &str)> {
         let all = self.0.iter();
         all.filter_map(move |(key, last)| Some((key, last.words(now)?)))

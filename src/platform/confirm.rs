@@ -1,5 +1,5 @@
-//! The last look before a permit is used: a GET of the Platform, and of the Namespace where a
-//! selector asks, so that the emergency stop needs no healthy watch.
+//! The check right before a permit is used: a GET of the Platform and, for a selector, of the Namespace. With this
+//! GET, the emergency stop works without a healthy watch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::api::names::ObjectKey;
 use crate::api::platform::Mode;
 use crate::sight::WatchKind;
 
-/// How old a read may be when it comes to be acted on, from the moment it began.
+/// Highest age of a read when it is acted on, from the start of its GET.
 pub const LASTS: Duration = Duration::from_secs(1);
 
 impl Directory {
-    /// The same as [`Self::resolve`], with the Platform (and the Namespace, where a selector asks)
-    /// read by a GET that began no longer than a second ago; one GET serves all who ask soon after it.
+    /// Resolves as [`Self::resolve`] does, and confirms the result by a GET of the Platform (and of the Namespace,
+    /// for a selector) that began at most one second ago. All callers within half a second share one GET.
     ///
-    /// Of mode and allowed namespaces the stricter of read and cache counts, since either may be
-    /// the newer one; a newer read becomes known to everybody. Where the caches already say that no
-    /// call can be made, nothing is read.
+    /// Of mode and allowed namespaces, the stricter of read and cache applies, since either may be the newer one. A
+    /// newer read updates the directory for all objects. If the caches already say that no call can be made, nothing
+    /// is read.
     ///
     /// # Errors
-    /// When they can't be read, or not soon enough, or differ from what the caches hold in anything but mode and allowed
+    /// If an object can't be read in time, or if it differs from the caches in anything but mode and allowed
     /// namespaces. Then no permit may be used.
     pub async fn confirm(
         &self,
@@ -48,7 +48,7 @@ impl Directory {
             PlatformRead::Gone { uid } if self.view().uid(platform) == uid.as_deref() => {
                 return Ok(Resolution::NotFound);
             }
-            // One was created since.
+            // A Platform of this name was created after the GET began.
             PlatformRead::Gone { .. } => return Err(not_shown()),
         };
         let wanted = read.wanted.as_ref().map_err(Clone::clone)?;
@@ -64,7 +64,7 @@ impl Directory {
             return Err(Unconfirmed::Old(platform.clone()));
         }
 
-        // Asked anew after the reads: the caches may have moved on meanwhile.
+        // The caches are read again, since they may have changed during the GETs.
         let view = self.view();
         let Resolution::Usable(cached) = view.resolve(platform, namespace) else {
             return Ok(view.resolve(platform, namespace));
@@ -89,10 +89,11 @@ impl Directory {
         }
     }
 
-    /// Reads both definitions, or what a read not older than half a second has shown of them; tells when that began.
+    /// Confirms that both definitions have the versions that were compared with this binary, by reads no older than
+    /// half a second; returns the start of the older read.
     ///
     /// # Errors
-    /// When one can't be read, or is not the version that was compared with this binary.
+    /// If a definition can't be read, or has another version than the one that was compared with this binary.
     async fn confirm_definitions(&self) -> Result<Instant, Unconfirmed> {
         let [packages, platforms] = WatchKind::DEFINITIONS.map(|kind| async move {
             let (read, begun) = self.reads.definition(kind).await?;
@@ -105,11 +106,11 @@ impl Directory {
         Ok(packages?.min(platforms?))
     }
 
-    /// Whether `platform` really allows no objects of `namespace`, by GETs of both that are not older than half a second, and
-    /// when the first of them began. What they show becomes known to everybody.
+    /// Confirms that `platform` allows no objects of `namespace`, by GETs of both that are no older than half a
+    /// second; returns the result and the start of the first GET. A newer read updates the directory for all objects.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// If one of the objects can't be read.
     pub async fn confirm_refusal(
         &self,
         platform: &ObjectKey,
@@ -135,7 +136,7 @@ impl Directory {
         Ok((admitted == Some(false), begun))
     }
 
-    /// Reads a Platform, and tells when that began; one that is newer than what is known becomes known to everybody.
+    /// Reads a Platform and returns the start of the GET too; a read that is newer than the directory updates it.
     pub(super) async fn read_platform(
         &self,
         key: &ObjectKey,
@@ -145,7 +146,7 @@ impl Directory {
         Ok((read, begun))
     }
 
-    /// The same for a Namespace.
+    /// Reads a Namespace in the same way; `None` if it does not exist.
     pub(super) async fn read_namespace(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! From the contents of Secrets to what a session needs. Pure.
+//! Turns the contents of Secrets into the inputs of a session. Pure.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -14,7 +14,7 @@ use crate::session::{Credential, SessionKey};
 /// The Role that the manifests ship for each namespace with Secrets of Platforms.
 const SECRETS_ROLE: &str = "version-package-operator-secrets";
 
-/// The keys that are read; no other content of a Secret is kept.
+/// The Secret keys that are read; no other content of a Secret is kept.
 pub(super) const KEYS: [&str; 7] = [
     APP_ID,
     SECRET,
@@ -24,7 +24,8 @@ pub(super) const KEYS: [&str; 7] = [
     CERTIFICATE,
     PRIVATE_KEY,
 ];
-/// The most bytes of a secret or a token; a login's token has no more either. Each is looked for in every answer.
+/// Highest length of a secret or a token in bytes; the token from a login has the same bound. Each answer is searched
+/// for each of these values.
 const LONGEST: usize = 4096;
 const APP_ID: &str = "appId";
 const SECRET: &str = "secret";
@@ -37,14 +38,14 @@ const PRIVATE_KEY: &str = "tls.key";
 /// One of the Secrets that a spec may name.
 #[derive(Clone, Copy)]
 struct Named {
-    /// The field that names it.
+    /// The field of the spec that names the Secret.
     field: &'static str,
-    /// How it is made: its kind and its contents, as arguments of `kubectl create secret`.
+    /// The arguments of `kubectl create secret` that create the Secret: its kind and its contents.
     making: &'static str,
     contents: &'static str,
 }
 
-/// From a file, so that the secret stays out of the history of the shell.
+/// The secret is read from a file, so that it stays out of the history of the shell.
 const LOGIN: Named = Named {
     field: "spec.credentialsSecretRef",
     making: "generic",
@@ -75,20 +76,21 @@ impl PartialEq for SecretData {
     }
 }
 
-/// What was last seen of one Secret.
+/// The last known state of one Secret.
 #[derive(Clone, PartialEq)]
 pub(super) enum SeenSecret {
-    /// It is there.
+    /// The Secret exists.
     Present(SecretData),
-    /// There is none of that name.
+    /// No Secret of that name exists.
     Missing,
-    /// The API server doesn't let us read it; its words, which name who we are.
+    /// The API server forbids the operator to read the Secret; the API server's message names the refused user.
     Forbidden(String),
-    /// For a long time the API server has not been able to show it, and never has to this process; its words.
+    /// The API server has failed for a long time to show the Secret, and never has shown it to this process; its
+    /// message.
     Failed(String),
 }
 
-/// Why a `Platform` can't be used, for its condition.
+/// Reason and message for the condition of a `Platform` that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PlatformWord {
     pub reason: PlatformReason,
@@ -104,23 +106,24 @@ impl PlatformWord {
     }
 }
 
-/// What spec and Secrets come to.
+/// The result of combining a spec with its Secrets.
 pub(super) enum Assessment {
-    /// A Secret has not been seen yet.
+    /// A Secret has not been read yet.
     Unread,
-    /// Everything is there and has the right form.
+    /// Spec and Secrets are complete and valid.
     Complete(Inputs),
-    /// A Secret isn't there or can't be read; what it held before may still be right.
+    /// A Secret does not exist or can't be read; its previous contents may still be valid.
     Unreadable(PlatformWord),
-    /// Spec or contents are wrong; nothing held before may serve.
+    /// The spec or the contents of a Secret are invalid; no previous contents may be used.
     Invalid(PlatformWord),
 }
 
-/// What a connection and a session are made from.
+/// The inputs from which a connection and a session are made.
 pub(super) struct Inputs {
     pub session: SessionKey,
     pub credential: Credential,
-    /// All secrets beside them in the Secret, whether or not they are used.
+    /// All secret values of the credentials Secret, whether or not they are used; they are hidden in logs and
+    /// messages.
     pub secrets: Vec<SecretString>,
     pub tls: TlsSettings,
 }
@@ -141,7 +144,7 @@ pub(super) fn named_secrets(
     .map(move |secret| ObjectKey::new(namespace, secret.name.as_str()))
 }
 
-/// Where calls go, and whose certificate is expected there.
+/// The endpoint that calls go to, with the name that is expected in its certificate.
 fn endpoint(spec: &PlatformSpec) -> Result<Endpoint, PlatformWord> {
     let endpoint = Endpoint::of_url(&spec.endpoint).map_err(|error| {
         PlatformWord::new(PlatformReason::EndpointInvalid, format!("spec.{error}."))
@@ -153,7 +156,7 @@ fn endpoint(spec: &PlatformSpec) -> Result<Endpoint, PlatformWord> {
     })
 }
 
-/// Puts spec and Secrets together.
+/// Combines a spec and its Secrets into the inputs of a session, or the reason why that fails.
 pub(super) fn assess<'a>(
     spec: &PlatformSpec,
     namespace: &str,
@@ -232,7 +235,7 @@ pub(super) fn assess<'a>(
     }
 }
 
-/// What settings that TLS can't use mean, with the Secret or the field that mends them.
+/// Reason and message for settings that TLS can't use; the message names the Secret or the field to correct.
 pub(super) fn unusable_tls(spec: &PlatformSpec, namespace: &str, error: &TlsError) -> PlatformWord {
     let tls = spec.tls.as_ref();
     let secret = match error {
@@ -251,7 +254,7 @@ pub(super) fn unusable_tls(spec: &PlatformSpec, namespace: &str, error: &TlsErro
     }
 }
 
-/// Whether two settings make the same connection.
+/// Whether two TLS settings make the same connection.
 pub(super) fn same_tls(a: &TlsSettings, b: &TlsSettings) -> bool {
     let client = match (&a.client, &b.client) {
         (None, None) => true,
@@ -263,7 +266,7 @@ pub(super) fn same_tls(a: &TlsSettings, b: &TlsSettings) -> bool {
     client && a.ca == b.ca && a.server_name == b.server_name
 }
 
-/// One Secret under its name, for messages that never repeat a value.
+/// The contents of one Secret with its name, for messages that never repeat a value.
 struct Contents<'a> {
     secret: String,
     data: &'a SecretData,
@@ -298,7 +301,7 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// The text under `key`, without the one newline that editors and `echo` leave at its end.
+    /// The text under `key`, without one line break at its end, which editors and `echo` leave there.
     fn text(&self, key: &str) -> Result<&'a str, PlatformWord> {
         let bytes = self.required(key)?.expose_secret();
         if bytes.len() > LONGEST {
@@ -317,7 +320,7 @@ impl<'a> Contents<'a> {
     }
 
     fn app_id(&self, key: &str) -> Result<AppId, PlatformWord> {
-        // The refused value isn't repeated: a secret may have been put under the wrong key.
+        // The message doesn't repeat the refused value: a secret may have been put under the wrong key.
         self.text(key)?.parse().map_err(|_| {
             self.invalid(&format!(
                 "has under {key} something other than 1 to 256 visible ASCII characters without blanks"
@@ -325,14 +328,14 @@ impl<'a> Contents<'a> {
         })
     }
 
-    /// What is to be hidden of it.
+    /// The secret values to hide.
     fn secrets(&self) -> Vec<SecretString> {
         let secrets = [SECRET, ACCESS_TOKEN].into_iter();
         let secrets = secrets.filter_map(|key| self.text(key).ok());
         secrets.map(SecretString::from).collect()
     }
 
-    /// A login where there is any part of one, since it can be renewed; else a token handed in.
+    /// The login if any key of one is present, since a login can be renewed; otherwise the token.
     fn login(&self) -> Result<(AppId, Credential), PlatformWord> {
         if self.has(APP_ID) || self.has(SECRET) {
             let app_id = self.app_id(APP_ID)?;
@@ -373,7 +376,8 @@ fn missing(namespace: &str, name: &str, named: Named) -> PlatformWord {
     )
 }
 
-/// The operator can't see which of the three is missing: the name in the Role, the Role, or its binding.
+/// The message covers all three possible causes, since the operator can't see which one applies: the name in the
+/// Role, the Role itself, or its binding is missing.
 fn forbidden(namespace: &str, name: &str, named: Named, words: &str) -> PlatformWord {
     let (field, subject) = (named.field, subject(words));
     PlatformWord::new(
@@ -388,7 +392,8 @@ fn forbidden(namespace: &str, name: &str, named: Named, words: &str) -> Platform
     )
 }
 
-/// Who was refused, as an argument of kubectl, from the API server's `User "system:serviceaccount:ns:name" cannot ...`.
+/// The refused user as an argument of kubectl, from the API server's `User "system:serviceaccount:ns:name" cannot
+/// ...`.
 fn subject(words: &str) -> String {
     let user = words
         .split_once("User \"")

@@ -1,4 +1,4 @@
-//! What is known of every `Platform` and Namespace, and what that comes to for one object.
+//! The cache of every `Platform` and Namespace, and its resolution for one object.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -18,68 +18,68 @@ use crate::remote::client::Connection;
 use crate::session::{CredentialId, Session, SessionKey};
 use crate::sight::Sight;
 
-/// What is known of every `Platform`, Namespace and Secret that matters.
+/// The cache of every `Platform`, Namespace and named Secret.
 ///
-/// [`super::run`] fills it from its watches; everybody else only asks.
+/// [`super::run`] fills the directory from its watches; all other tasks only read it.
 pub struct Directory {
     pub(super) reads: SharedReads,
     pub(super) sight: Arc<Sight>,
     pub(super) overtaken: Overtaken,
     view: RwLock<DirectoryView>,
     listed: SetOnce<()>,
-    /// Told whenever a status may have to be written at once.
+    /// Notified when a status may have to be written at once.
     pub(super) status_due: Arc<Notify>,
 }
 
-/// The cached world.
+/// The cached Platforms and Namespaces.
 #[derive(Default)]
 pub(super) struct DirectoryView {
     pub platforms_listed: bool,
     pub namespaces_listed: bool,
     pub platforms: BTreeMap<ObjectKey, PlatformEntry>,
     pub namespaces: HashMap<String, Namespace>,
-    /// Those of which a GET has shown more than the watch.
+    /// The objects of which a GET has shown a newer version than the watch.
     pub overtaken: BTreeSet<ReadSubject>,
-    /// Those whose finalizer can't be changed, and why.
+    /// The Platforms whose finalizer can't be changed, with reason and message.
     pub finalizers_refused: HashMap<ObjectKey, PlatformWord>,
 }
 
-/// One `Platform` and what became of it.
+/// One `Platform` and the result of evaluating it.
 pub(super) struct PlatformEntry {
     pub object: PlatformObject,
     pub access: Access,
     pub revision: u64,
-    /// Whether a credential of it was tried, be it the present one or one before: however often its Secret changes, that
-    /// stands.
+    /// Whether the present credential or an earlier one was tried. The flag stays set, however often the Secret
+    /// changes.
     pub tried: bool,
 }
 
-/// Whether calls can be made.
+/// Whether calls can be made over a `Platform`.
 #[derive(Clone)]
 pub(super) enum Access {
-    /// A Secret has not been seen yet.
+    /// A Secret has not been read yet.
     Unread,
-    /// They can't.
+    /// Calls can't be made, with reason and message.
     Refused(PlatformWord),
-    /// They can.
+    /// Calls can be made.
     Granted(Grant),
 }
 
-/// A `Platform`'s place in its session.
+/// The membership of a `Platform` in its session.
 #[derive(Clone)]
 pub(super) struct Grant {
     pub key: SessionKey,
     pub session: Arc<Session>,
     pub connection: Arc<Connection>,
     pub credential: CredentialId,
-    /// Whether this `Platform` brings a login rather than a token handed in.
+    /// Whether the credential is a login; otherwise it is a token.
     pub logs_in: bool,
-    /// What is wrong with a Secret while what it held before still serves.
+    /// The fault of a Secret, while its last good contents are still used.
     pub last_good: Option<PlatformWord>,
 }
 
 impl Directory {
-    /// Nothing known yet. `client` serves the reads of [`Self::confirm`].
+    /// An empty directory. `client` serves the reads of [`Self::confirm`].
     pub fn new(client: kube::Client, sight: Arc<Sight>) -> Arc<Self> {
         Arc::new(Self {
             reads: SharedReads::new(client, Arc::clone(&sight)),
@@ -91,17 +91,17 @@ impl Directory {
         })
     }
 
-    /// What `platform` is to an object in `namespace`, from the caches.
+    /// The resolution of `platform` for an object in `namespace`, from the caches.
     pub fn resolve(&self, platform: &ObjectKey, namespace: &str) -> Resolution {
         self.view().resolve(platform, namespace)
     }
 
-    /// Told by whoever has something that statuses should say at once.
+    /// The signal by which other tasks ask for statuses to be written at once.
     pub fn status_due(&self) -> Arc<Notify> {
         Arc::clone(&self.status_due)
     }
 
-    /// Whether the namespace is being deleted, as far as known.
+    /// Whether the namespace is being deleted, by the cache.
     pub fn is_terminating(&self, namespace: &str) -> bool {
         self.view()
             .namespaces
@@ -109,13 +109,13 @@ impl Directory {
             .is_some_and(|found| found.terminating)
     }
 
-    /// Waits until Platforms and Namespaces have been listed once; from then on a `Platform` that
-    /// isn't known is one that doesn't exist. Its Secrets may still be on their way.
+    /// Waits until Platforms and Namespaces have been listed once; from then on a `Platform` that is not in the
+    /// directory doesn't exist. Its Secrets may still be unread.
     pub async fn listed(&self) {
         self.listed.wait().await;
     }
 
-    /// Waits until it is known of every `Platform` whether calls can be made over it: no Secret is on its way any more.
+    /// Waits until no `Platform` has an unread Secret, so that each is known to be usable or not.
     pub(super) async fn assessed(&self) {
         self.listed().await;
         let unread = |entry: &PlatformEntry| matches!(entry.access, Access::Unread);
@@ -124,7 +124,7 @@ impl Directory {
         }
     }
 
-    /// The `Platform`s that calls of one application can be made for at one endpoint.
+    /// The `Platform`s over which calls can be made for the application and endpoint of `key`.
     pub fn of_application(&self, key: &SessionKey) -> Vec<ObjectKey> {
         let is_of = |(_, entry): &(&ObjectKey, &PlatformEntry)| matches!(&entry.access, Access::Granted(grant) if grant.key == *key);
         let view = self.view();
@@ -132,14 +132,14 @@ impl Directory {
         platforms.map(|(platform, _)| platform.clone()).collect()
     }
 
-    /// Every `Platform`, with its session where calls can be made. For metrics.
+    /// Every `Platform`, with its session where calls can be made, for metrics.
     pub fn platforms(&self) -> Vec<(ObjectKey, Option<Usable>)> {
         let view = self.view();
         let usable = |(key, entry): (&ObjectKey, &PlatformEntry)| (key.clone(), entry.usable());
         view.platforms.iter().map(usable).collect()
     }
 
-    /// The uid of a `Platform` that is known.
+    /// The uid of a `Platform` in the directory.
     pub fn uid(&self, platform: &ObjectKey) -> Option<String> {
         self.view().uid(platform).map(str::to_owned)
     }
@@ -148,27 +148,28 @@ impl Directory {
         self.view.read()
     }
 
-    /// Changes what is known; then tells who waits for the first lists and for statuses.
+    /// Changes the directory, then notifies the tasks that wait for the first lists or for statuses.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut DirectoryView) -> T) -> T {
         let changed = change(&mut self.view_mut());
         let view = self.view();
         if view.platforms_listed && view.namespaces_listed {
-            // Only the first time is news.
+            // Setting it a second time fails, which is no error.
             let _ = self.listed.set(());
         }
         self.status_due.notify_one();
         changed
     }
 
-    /// Remembers whose finalizer can't be changed. Wakes nobody: whoever waits for one looks again by itself.
+    /// Records the Platforms whose finalizer can't be changed. It notifies no task, since each object that waits for
+    /// one looks again by itself.
     pub(super) fn finalizers_refused(&self, refused: HashMap<ObjectKey, PlatformWord>) {
         if self.view().finalizers_refused != refused {
             self.view_mut().finalizers_refused = refused;
         }
     }
 
-    /// Remembers a status that was just written, so that it isn't worked out against an older one
-    /// before its echo is here. Wakes nobody.
+    /// Records a status that was just written, so that the next status isn't computed from an older one before the
+    /// echo arrives. It notifies no task.
     pub(super) fn status_written(&self, object: PlatformObject) {
         if let Some(entry) = self.view_mut().platforms.get_mut(&object.key)
             && entry.object.uid == object.uid
@@ -231,7 +232,7 @@ impl PlatformWord {
 
 impl PlatformEntry {
     fn resolution(&self, ending: bool) -> Resolution {
-        // Nobody is to rely on it before it can't vanish any more.
+        // No object may rely on a Platform without our finalizer, since that Platform could vanish at any time.
         if !self.object.in_use && self.object.deleted_at.is_none() {
             return Resolution::Unread;
         }

@@ -1,5 +1,5 @@
-//! Whether a Platform really has the credentials that the caches show, by reads of it and of its Secret: before a
-//! package is deleted although somebody over that Platform may want one of its name.
+//! Confirms the credentials of another Platform by reads of the Platform and its Secret, before a package is deleted
+//! that an object of that other Platform may want by its name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,16 @@ use super::{Directory, Resolution, watch};
 use crate::api::names::ObjectKey;
 use crate::api::platform::{PlatformSpec, Tls};
 
-/// How long one read may take: by then it is too old to be acted on.
+/// Timeout of one read of a Secret; an older answer is too old to be acted on.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Directory {
-    /// Whether `platform` allows objects of `namespace` and has just the credentials of [`Self::resolve`], by reads of the
-    /// Platform, of the Secret and of the Namespace where a selector asks; and when the first of them began.
+    /// Confirms by reads that `platform` allows objects of `namespace` and has the credentials of [`Self::resolve`].
+    /// It reads the Platform, the Secret and, for a selector, the Namespace; it returns the result and the start of
+    /// the first read.
     ///
     /// # Errors
-    /// When one of them can't be read.
+    /// If one of the objects can't be read.
     pub async fn confirm_credentials(
         &self,
         platform: &ObjectKey,
@@ -50,7 +51,7 @@ impl Directory {
             .as_ref()
             .clone()
             .map_or(SeenSecret::Missing, SeenSecret::Present);
-        // Of the Secrets only the one with the credentials matters here; what TLS settings hold says nothing of them.
+        // Only the Secret with the credentials is read here; the TLS Secrets don't affect the comparison.
         let tls = spec.tls.map(|tls| Tls {
             server_name: tls.server_name,
             ..Tls::default()

@@ -1,4 +1,5 @@
-//! The finalizer of Platforms: one that is in use stays until its users are gone, or a person gives it up.
+//! The finalizer of Platforms: a Platform that is in use stays until its users are gone, or until a person gives it
+//! up.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,23 +15,24 @@ use crate::api::names::{IN_USE_FINALIZER, ObjectKey, REQUESTED_AT_ANNOTATION};
 use crate::api::platform::{Platform, PlatformReason};
 use crate::writes::{self, End};
 
-/// An object may have been accepted a moment before its Platform was seen to be deleted: so long its status may be on
-/// its way. It's told by the steady clock: that of the API server, which says when it was deleted, may be another one.
+/// An object may have been accepted just before its Platform was seen to be deleted, so its status may arrive this
+/// much later. The monotonic clock measures this time, since the API server's clock, which sets the deletion
+/// timestamp, may differ.
 const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
 
-/// What is to be done with the finalizer of one Platform.
+/// The change to make to the finalizer of one Platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FinalizerStep {
-    /// Nothing.
+    /// No change.
     Keep,
-    /// Put it on, before the first object needs it.
+    /// Add the finalizer, before the first object needs the Platform.
     Add,
-    /// Take it off: nobody needs the Platform, or a person gave it up.
+    /// Remove the finalizer: no object needs the Platform, or a person gave the Platform up.
     Remove,
 }
 
-/// Decides on the finalizer. `users` are unknown before a first list of the objects; `known` is how long this process
-/// has known that the Platform is being deleted.
+/// Decides on the finalizer. `users` is `None` before the first list of objects; `known` is how long this process has
+/// known that the Platform is being deleted.
 pub(super) fn step(
     object: &PlatformObject,
     users: Option<&Users>,
@@ -51,12 +53,12 @@ pub(super) fn step(
     }
 }
 
-/// Since when it is known of Platforms that they are being deleted, by uid.
+/// When this process first knew of each Platform that it is being deleted, with the Platform's uid.
 #[derive(Default)]
 pub(super) struct Going(HashMap<ObjectKey, (String, Instant)>);
 
 impl Going {
-    /// How long it has been known that `object` is being deleted.
+    /// How long this process has known that `object` is being deleted; zero if it is not.
     pub(super) fn known_to_go(&mut self, object: &PlatformObject, now: Instant) -> Duration {
         if object.deleted_at.is_none() {
             return Duration::ZERO;
@@ -75,7 +77,7 @@ impl Going {
     }
 }
 
-/// The Platforms whose finalizer could not be changed, and what to say of each.
+/// The Platforms whose finalizer could not be changed, each with reason and message.
 pub(super) fn refusals(attempts: &Attempts, now: Instant) -> HashMap<ObjectKey, PlatformWord> {
     let refused = attempts.refused(now);
     refused
@@ -83,7 +85,7 @@ pub(super) fn refusals(attempts: &Attempts, now: Instant) -> HashMap<ObjectKey, 
         .collect()
 }
 
-/// What is said of a Platform whose finalizer can't be changed.
+/// Reason and message for a Platform whose finalizer can't be changed.
 pub(super) fn refusal(words: &str) -> PlatformWord {
     let message = format!(
         "The finalizer {IN_USE_FINALIZER} can't be changed, so no object may rely on this Platform, and one that is being deleted can't go: {words}; mend the admission policy or the right that refuses it. It is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
@@ -91,7 +93,7 @@ pub(super) fn refusal(words: &str) -> PlatformWord {
     PlatformWord::new(PlatformReason::FinalizerRefused, message)
 }
 
-/// Changes the finalizers of the version that was looked at, and of no other.
+/// Patches the finalizers, on condition that the object still has the version that was decided on.
 pub(super) async fn patch(
     client: &kube::Client,
     object: &PlatformObject,

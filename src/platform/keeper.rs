@@ -1,4 +1,4 @@
-//! Keeps the [`Directory`] and the sessions in step with what the watches show. It makes no call.
+//! Keeps the [`Directory`] and the sessions up to date with the watches. The keeper makes no calls.
 
 mod evaluate;
 
@@ -20,7 +20,7 @@ use crate::guard::Guards;
 use crate::remote::client::Connect;
 use crate::session::Sessions;
 
-/// The only one who changes the directory; the contents of Secrets live here and nowhere else.
+/// The only writer of the directory. The contents of Secrets are kept here and nowhere else.
 pub(super) struct Keeper {
     directory: Arc<Directory>,
     sessions: Arc<Sessions>,
@@ -30,11 +30,12 @@ pub(super) struct Keeper {
     changed: mpsc::UnboundedSender<ObjectKey>,
     secrets: HashMap<ObjectKey, SeenSecret>,
     held: HashMap<ObjectKey, LastGood>,
-    /// What stood in the Secrets of each Platform, whatever connection it has now.
+    /// The secret values that each Platform's Secret has held, to be hidden on any connection that the Platform gets.
     hidden: HashMap<ObjectKey, Vec<SecretString>>,
-    /// The Platforms whose credentials were known to be accepted when that was last told.
+    /// The Platforms whose credentials were proven at the last notification.
     proven: BTreeSet<ObjectKey>,
-    /// Over all Platforms, so that one created anew never repeats a number.
+    /// The last revision given out. One counter serves all Platforms, so that a Platform that is created anew never
+    /// repeats a number.
     revision: u64,
 }
 
@@ -62,7 +63,7 @@ impl Keeper {
         }
     }
 
-    /// A whole list of Platforms: those not in it are gone.
+    /// Takes in a complete list of Platforms; known Platforms that are not in the list are gone.
     pub(super) fn platforms_listed(&mut self, objects: Vec<PlatformObject>) {
         let listed: HashSet<ObjectKey> = objects.iter().map(|o| o.key.clone()).collect();
         let known: Vec<ObjectKey> = self.directory.view().platforms.keys().cloned().collect();
@@ -80,7 +81,7 @@ impl Keeper {
         }
     }
 
-    /// What a GET has shown before the watch did.
+    /// Takes in a read that may be newer than the directory.
     pub(super) fn overtaken(&mut self, read: NewerRead) {
         let newer = self.directory.change(|view| {
             let newer = view.is_overtaken_by(&read);
@@ -104,7 +105,8 @@ impl Keeper {
         }
     }
 
-    /// The store went back in time, or what it showed may have been less than it holds: any version that comes is newer.
+    /// Forgets the versions of all objects, so that any version from the watch counts as newer: the store went back
+    /// in time, or the watch may have shown less than the store holds.
     pub(super) fn forget_versions(&mut self) {
         self.directory.change(|view| {
             view.overtaken.clear();
@@ -117,7 +119,7 @@ impl Keeper {
         });
     }
 
-    /// A Platform that was created or changed.
+    /// Takes in a Platform that was created or changed.
     pub(super) fn platform_applied(&mut self, object: PlatformObject) {
         let key = object.key.clone();
         let same = self.directory.change(|view| {
@@ -134,13 +136,14 @@ impl Keeper {
             }
             same
         });
-        // The echo of a status, a label that means nothing here, or what a GET has overtaken.
+        // Same spec: the event is the echo of a status write, a change of a label that is not used here, or older
+        // than a GET.
         if !same {
             self.evaluate(object);
         }
     }
 
-    /// A Platform that is gone.
+    /// Removes a Platform that is gone.
     pub(super) fn platform_gone(&mut self, key: &ObjectKey) {
         self.held.remove(key);
         self.hidden.remove(key);
@@ -153,7 +156,7 @@ impl Keeper {
         self.tell(key);
     }
 
-    /// A whole list of Namespaces: those not in it are gone.
+    /// Takes in a complete list of Namespaces; known Namespaces that are not in the list are gone.
     pub(super) fn namespaces_listed(&mut self, listed: HashMap<String, Namespace>) {
         let known: Vec<String> = self.directory.view().namespaces.keys().cloned().collect();
         let mut relabelled = false;
@@ -174,23 +177,24 @@ impl Keeper {
         }
     }
 
-    /// A Namespace that was created or changed.
+    /// Takes in a Namespace that was created or changed.
     pub(super) fn namespace_applied(&mut self, name: String, namespace: Namespace) {
         if self.namespace_shown(name, namespace) {
             self.tell_selecting();
         }
     }
 
-    /// A Namespace that is gone, and what it was last.
+    /// Removes a Namespace that is gone; `last` is its last state.
     pub(super) fn namespace_gone(&mut self, name: &str, last: &Namespace) {
-        // One that was created anew has newer versions.
+        // A Namespace that was created anew has a newer version than `last`.
         if !self.directory.view().knows_newer_namespace(name, last) {
             self.remove_namespace(name);
             self.tell_selecting();
         }
     }
 
-    /// What the watch shows of a Namespace, unless a GET has shown more; says whether its labels are others now.
+    /// Takes in a Namespace from the watch, unless a GET has shown a newer version; returns whether the labels have
+    /// changed.
     fn namespace_shown(&mut self, name: String, namespace: Namespace) -> bool {
         self.directory.change(|view| {
             if view.knows_newer_namespace(&name, &namespace) {
@@ -211,10 +215,10 @@ impl Keeper {
         });
     }
 
-    /// What was seen of a Secret that some Platform names.
+    /// Takes in the state of a Secret that some Platform names.
     pub(super) fn secret_seen(&mut self, secret: &ObjectKey, seen: SeenSecret) {
         let known = self.secrets.get(secret);
-        // Whatever was seen before stands while it can't be read.
+        // While the Secret can't be read, its last known state stays.
         if known == Some(&seen) || (known.is_some() && matches!(seen, SeenSecret::Failed(_))) {
             return;
         }
@@ -232,8 +236,8 @@ impl Keeper {
         }
     }
 
-    /// The Secrets that have to be watched from now on: each once, however many Platforms name it.
-    /// What was seen of others is forgotten, since it would grow old unwatched.
+    /// The Secrets to watch from now on: each once, however many Platforms name it. The cached states of all other
+    /// Secrets are dropped, since they would become stale without a watch.
     pub(super) fn secrets_to_watch(&mut self) -> BTreeSet<ObjectKey> {
         let named: BTreeSet<ObjectKey> = self
             .directory
@@ -247,7 +251,8 @@ impl Keeper {
         named
     }
 
-    /// Something was learned of a credential: who may have waited for it is looked at again.
+    /// The proof of some credential has changed: the objects of each Platform that may have waited for the proof are
+    /// notified.
     pub(super) fn learned(&mut self) {
         let view = self.directory.view();
         let granted = view
@@ -277,7 +282,7 @@ impl Keeper {
         for (key, _) in &granted {
             self.guards.prove(key, speaking.contains(key), now);
         }
-        // Only those of whom that is news.
+        // Only Platforms whose `tried` flag changes are notified.
         self.directory.change(|view| {
             tried.retain(|key| {
                 let entry = view.platforms.get_mut(key);
@@ -293,7 +298,7 @@ impl Keeper {
     }
 
     fn tell(&self, key: &ObjectKey) {
-        // Nobody listens any more only while the process ends.
+        // The receiver is closed only while the process ends.
         let _ = self.changed.send(key.clone());
     }
 

@@ -1,4 +1,4 @@
-//! What a guard counted where its record can't be read: the whole bound, as if it was sent just now.
+//! A guard record that can't be read counts as the whole bound of deletions, sent now.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::api::names::ObjectKey;
 use crate::api::platform::{GuardStatus, PlatformStatus, SentDeletions};
 use crate::guard::{Guards, Unused};
 
-/// The bounds that count as sent and whose application isn't known yet.
+/// The Platforms whose bound counts as sent and whose application is not known yet, each with its bound.
 #[derive(Default)]
 pub(super) struct LostBounds(BTreeMap<ObjectKey, i32>);
 
 impl LostBounds {
-    /// Counts whole bounds in the statuses of `objects` whose records can't be read.
+    /// Adds the whole bound to each status in `objects` whose guard record can't be read.
     pub(super) fn count(objects: &mut [PlatformObject], now: Timestamp) -> Self {
         let mut lost = BTreeMap::new();
         for object in objects {
@@ -38,7 +38,7 @@ impl LostBounds {
         Self(lost)
     }
 
-    /// Counts those whose application is known by now.
+    /// Counts the bounds of the Platforms whose application is known by now, and drops them from this list.
     pub(super) fn place(&mut self, guards: &Guards, now: Timestamp) {
         self.0.retain(|platform, most| {
             let platform: &ObjectKey = platform;
@@ -90,7 +90,7 @@ mod tests {
         "app-1".parse().unwrap()
     }
 
-    /// A Platform that lets two go, with this status of its own.
+    /// A Platform whose bound is two deletions, with the given status.
     fn platform(mut status: Value) -> PlatformObject {
         let mut spec = spec();
         spec["guard"]["maxDeletions"] = json!(2);
@@ -101,7 +101,7 @@ mod tests {
         }))
     }
 
-    /// How the first deletion that a process asks for is judged which began with this status.
+    /// The judgement on the first deletion that a process asks for, after it has loaded the given status.
     fn judged(status: Value) -> Judgement {
         let guards = Guards::new(
             mpsc::unbounded_channel().0,

@@ -1,12 +1,13 @@
-//! The Platform controller: what is known of every `Platform`, its credentials and its session.
+//! The Platform controller: it watches Platforms, Namespaces and Secrets, keeps the directory and the sessions, and
+//! writes the statuses.
 //!
 //! ```text
 //! watches (Platforms, Namespaces, named Secrets) -> keeper -> directory, sessions -> status
 //!                       GETs that overtook them ----^
 //! ```
 //!
-//! It reads Platforms and Namespaces of the whole cluster, lists and watches each named Secret by its
-//! name only, and writes nothing but the status and the finalizer of Platforms.
+//! The controller lists and watches Platforms and Namespaces of the whole cluster, lists and watches each named
+//! Secret by its name only, and writes nothing but the status and the finalizer of Platforms.
 
 mod attempts;
 mod confirm;
@@ -51,22 +52,23 @@ pub use confirm::LASTS;
 pub use directory::Directory;
 pub use unconfirmed::Unconfirmed;
 
-/// What a `Platform` is to one object that names it.
+/// The state of a `Platform`, as an object that names it sees it.
 #[derive(Clone)]
 pub enum Resolution {
-    /// Not known yet: the first list of Platforms, Namespaces or Secrets is still under way.
+    /// The first list of Platforms, Namespaces or Secrets is still in progress.
     Unread,
-    /// There is none of that name.
+    /// No `Platform` of that name exists.
     NotFound,
-    /// It does not allow the object's namespace.
+    /// The `Platform` does not allow the object's namespace.
     NotAllowed,
-    /// Its credentials, certificates or endpoint can't be used, and no last good ones are in memory.
+    /// The credentials, certificates or endpoint of the `Platform` can't be used, and no last good ones are in
+    /// memory.
     Unusable {
-        /// The word of the Platform's own condition.
+        /// The reason of the Platform's own condition.
         reason: PlatformReason,
         /// The message of the Platform's own condition.
         message: String,
-        /// Whether its namespace is being deleted, and takes no Secret any more.
+        /// Whether the Platform's namespace is being deleted: no Secret can be created there any more.
         ending: bool,
     },
     /// Calls can be made.
@@ -74,7 +76,7 @@ pub enum Resolution {
 }
 
 impl Resolution {
-    /// The means to call it, where calls can be made.
+    /// The session and the connection for calls, where calls can be made.
     pub fn usable(&self) -> Option<&Usable> {
         match self {
             Self::Usable(usable) => Some(usable),
@@ -86,113 +88,116 @@ impl Resolution {
 /// A `Platform` over which calls can be made.
 #[derive(Clone)]
 pub struct Usable {
-    /// Whose packages they are.
+    /// The application that owns the packages.
     pub app_id: AppId,
-    /// Whether it brings a login: a token handed in may be of another application than the one written beside it.
+    /// Whether the Platform's credential is a login. Otherwise it is a token, which may be of another application
+    /// than the one written beside it.
     pub logs_in: bool,
-    /// Where permits come from.
+    /// The session that grants permits.
     pub session: Arc<Session>,
-    /// How calls go out.
+    /// The connection that calls use.
     pub connection: Arc<Connection>,
-    /// Whose word counts: equal for equal credentials of one application, wherever they are used.
+    /// The id of the credential: equal for equal credentials of one application, on every Platform.
     pub credential: CredentialId,
-    /// Whether a credential of it, this one or one before, is known to have been tried.
+    /// Whether the present credential of the Platform or an earlier one is known to have been tried.
     pub tried: bool,
-    /// Whether packages are really deleted.
+    /// The mode: `Enforce` deletes packages, `Observe` sends no DELETE.
     pub mode: Mode,
-    /// How often this Platform wants the list of packages to be read.
+    /// The interval between two readings of the list of packages; `None` if this Platform asks for no inventory.
     pub inventory: Option<Duration>,
-    /// Changes with anything that makes trying again worthwhile: the spec or a Secret of the Platform.
+    /// The revision; it changes with the spec and the Secrets of the Platform, that is, with anything that makes a
+    /// retry worthwhile.
     pub revision: u64,
-    /// Set while the Secret can't be read and the last good credentials serve; only objects
-    /// already terminating or retired may use them. The message says what is wrong.
+    /// Reason and message of the fault, while a Secret can't be read and the last good credentials are used. Only
+    /// objects that are already terminating or retired may use these credentials.
     pub last_good: Option<(PlatformReason, String)>,
-    /// How long a deletion can still be called off after it was asked for.
+    /// The grace period: how long after a request the deletion can still be called off.
     pub grace: Duration,
-    /// Whether it takes on objects that it hasn't accepted yet.
+    /// Whether the Platform takes on objects that it has not accepted yet; `false` once it is being deleted.
     pub accepts: bool,
 }
 
 impl Usable {
-    /// What is known of its credential at its endpoint.
+    /// What is known of the credential at its endpoint: untried, proven or refused.
     pub fn proof(&self) -> Proof {
         self.session.proof()
     }
 
-    /// Who tells what its calls find out.
+    /// The witness that the findings of this Platform's calls are attributed to: the session and, for a token, the
+    /// credential.
     pub fn witness(&self) -> Witness {
         let token = (!self.logs_in).then(|| self.credential.clone());
         (self.session.key().clone(), token)
     }
 
-    /// Asks that its credential be tried, since a claim, a release or a raised bound waits for it; `first` where a person's
-    /// word waits for that.
+    /// Requests a try of the credential, since a claim, a release or a raised bound waits for the result; `first`
+    /// puts the try before others, where a person's word waits for the result.
     pub fn try_credential(&self, first: bool) {
         self.session.try_credential(first);
     }
 
-    /// Whether a try of a credential of it has ended, whatever it found out: of the present one, or of one before, so that
-    /// changing it again and again keeps nobody waiting.
+    /// Whether a try of the present credential or of an earlier one has ended, with any result. Earlier ones count,
+    /// so that a credential that changes again and again keeps no object waiting.
     pub fn was_tried(&self) -> bool {
         self.tried || self.session.was_tried()
     }
 }
 
-/// The objects of one Platform.
+/// The objects that name one Platform.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tenants {
-    /// How many stand where.
+    /// The number of objects in each state.
     pub counts: PackageCounts,
-    /// Those that need the Platform.
+    /// The objects that need the Platform.
     pub users: Users,
 }
 
 /// The accepted objects of a Platform whose packages aren't gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Users {
-    /// How many there are.
+    /// The number of these objects.
     pub count: usize,
-    /// Some of them, by name.
+    /// The keys of some of these objects, for messages.
     pub some: Vec<ObjectKey>,
 }
 
-/// Where the Platform controller asks for the objects of a Platform; `None` before they are known. Users
-/// are only asked for where a Platform is being deleted.
+/// A function that returns the objects of a Platform, `None` before the first list of objects. The flag asks for the
+/// users too, which are needed only for a Platform that is being deleted.
 pub type Census = Box<dyn Fn(&ObjectKey, bool) -> Option<Tenants> + Send + Sync>;
 
-/// What the Platform controller works with.
+/// The dependencies of the Platform controller.
 pub struct PlatformContext {
-    /// The API server.
+    /// The client of the API server.
     pub client: kube::Client,
-    /// The clocks.
+    /// The clocks of this process.
     pub clock: Clock,
     /// All sessions of this process.
     pub sessions: Arc<Sessions>,
-    /// What is known of every Platform; filled here.
+    /// The directory of Platforms, which this controller fills.
     pub directory: Arc<Directory>,
-    /// What is held and what may go.
+    /// The guards of all applications.
     pub guards: Arc<Guards>,
-    /// Prepares calls to a platform.
+    /// The function that prepares a connection to a platform.
     pub connect: Connect,
-    /// The objects of each Platform.
+    /// The function that returns the objects of each Platform.
     pub census: Census,
-    /// Publishes events.
+    /// The publisher of events.
     pub events: Events,
-    /// Tells whether a line is owed for too long.
+    /// The audit log; it tells whether a line is overdue.
     pub audit: AuditLog,
-    /// Whether the cluster is seen as it is.
+    /// The sight of this process; without it, nothing is sent.
     pub sight: Arc<Sight>,
-    /// What the leader before has left unused of its records, in words.
+    /// The deletions that the leader before has left unused of its reservations, as text.
     pub last_words: Arc<OnceLock<String>>,
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
-/// Keeps `directory` and `sessions` in step with the cluster until cancelled, and the statuses of
-/// Platforms true while this process leads.
+/// Keeps the directory and the sessions up to date with the watches until cancelled, and writes the statuses of
+/// Platforms while this process leads.
 ///
-/// `changed` gets a Platform whenever what it is to its objects may have changed, so that they are
-/// tried at once.
+/// Each key of a Platform whose [`Resolution`] may have changed is sent to `changed`, so that its objects are
+/// reconciled at once.
 pub async fn run(
     context: PlatformContext,
     changed: mpsc::UnboundedSender<ObjectKey>,
@@ -239,7 +244,7 @@ async fn take_in(
     let mut rounds = sight.rounds();
     loop {
         tokio::select! {
-            // What comes seldom goes before what others can make come as often as they like.
+            // Rare events come before events that others can cause at any rate.
             biased;
             () = cancel.cancelled() => return,
             () = rounds.changed() => keeper.forget_versions(),

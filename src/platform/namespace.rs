@@ -1,15 +1,15 @@
-//! What matters of a Namespace.
+//! The parts of a Namespace that the operator uses.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// What matters of one Namespace.
+/// Labels, deletion and version of one Namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Namespace {
     pub labels: BTreeMap<String, String>,
     pub terminating: bool,
-    /// Grows with each change; none where the API server doesn't count.
+    /// The resource version, which grows with each change; `None` if it is not a number.
     pub version: Option<u64>,
 }
 

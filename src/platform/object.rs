@@ -1,5 +1,5 @@
-//! A `Platform` as it was read. One that can't be decoded keeps its name, so it neither vanishes nor
-//! stops the others.
+//! A `Platform` as the API server returned it. An object that can't be decoded keeps its name, so that it neither
+//! vanishes nor ends the list of the others.
 
 use std::collections::BTreeMap;
 
@@ -19,63 +19,63 @@ use crate::raw::Raw;
 use crate::sight::{Sight, WatchKind, lineage};
 use crate::writes::Target;
 
-/// What matters of one `Platform`.
+/// The parts of one `Platform` that the operator uses.
 #[derive(Clone, Debug)]
 pub(super) struct PlatformObject {
     pub key: ObjectKey,
     pub uid: String,
     pub resource_version: String,
     pub generation: i64,
-    /// Since when it is being deleted.
+    /// The deletion timestamp, while the Platform is being deleted.
     pub deleted_at: Option<Timestamp>,
     pub finalizers: Vec<String>,
-    /// Whether our finalizer is there: no object is accepted before.
+    /// Whether our finalizer is set; no object is accepted before.
     pub in_use: bool,
-    /// The annotation by which a person asks to try now.
+    /// The value of the annotation by which a person asks for a try now.
     pub requested_at: Option<String>,
-    /// The annotation by which a person releases a hold: its id.
+    /// The value of the annotation by which a person releases a hold: the hold's id.
     pub release_hold: Option<String>,
-    /// The annotation by which a person gives the Platform up: its uid.
+    /// The value of the annotation by which a person gives the Platform up: the Platform's uid.
     pub abandon: Option<String>,
-    /// What is wanted, or why that can't be told.
+    /// The decoded spec, or why it can't be used.
     pub wanted: Result<Wanted, SpecFault>,
-    /// What was last said of this Platform, as far as it can be read; of its conditions, ours.
+    /// The last status, as far as it can be read; of its conditions, only ours.
     pub status: PlatformStatus,
-    /// What else stands in its status.
+    /// The other contents of the status.
     pub beside: Beside,
 }
 
-/// Why a spec can't be used; the text is for people.
+/// The reason why a spec can't be used; its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecFault {
-    /// It can be read, but was written while its definition lacked fields.
+    /// The spec can be read, but the Platform was written while its definition lacked fields.
     #[error(
         "the Platform was written while its CustomResourceDefinition was not complete ({what}), and what those fields held is lost: \
          look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first)"
     )]
     Lost {
-        /// The fields.
+        /// The fields that the definition lacked.
         what: String,
-        /// That of the Platform.
+        /// The uid of the Platform.
         uid: String,
     },
-    /// Nothing of the object can be read.
+    /// No part of the object can be read.
     #[error("{0}; the Platform can't be read")]
     Object(String),
     /// A field can't be read.
     #[error(transparent)]
     Field(#[from] UnreadableSpec),
-    /// This field is missing.
+    /// A field that the API server fills in is missing.
     #[error(
         "spec{0} is missing, which the API server fills in unless the CustomResourceDefinition lacks it: apply the definitions of this version"
     )]
     Missing(String),
-    /// It can't be told which namespaces are allowed.
+    /// The selector of the allowed namespaces can't be used.
     #[error("spec.allowedNamespaces.selector can't be used: {0}")]
     Selector(#[from] UnusableSelector),
 }
 
-/// A spec that could be read.
+/// A decoded spec.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wanted {
     pub spec: PlatformSpec,
@@ -91,7 +91,7 @@ pub(super) enum Allowed {
 }
 
 impl PlatformObject {
-    /// The word for one whose spec can't be used.
+    /// The reason of the condition of a Platform whose spec can't be used.
     pub(super) fn undecodable(&self) -> PlatformReason {
         match self.wanted {
             Err(SpecFault::Lost { .. }) => PlatformReason::FieldsLost,
@@ -99,12 +99,12 @@ impl PlatformObject {
         }
     }
 
-    /// What the API server says of it after a write.
+    /// Decodes the object that the API server returned after a write.
     pub(super) fn stored(object: &serde_json::Value) -> Self {
         Raw::of(&object.to_string()).into()
     }
 
-    /// The version that was looked at, to be written.
+    /// The precondition for a write: key, uid and resource version of this object.
     pub(super) fn target(&self) -> Target<'_> {
         Target {
             key: &self.key,
@@ -113,12 +113,12 @@ impl PlatformObject {
         }
     }
 
-    /// Whether a person gave it up, although objects need it.
+    /// Whether a person gave this Platform up, although objects need it.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandon.as_ref() == Some(&self.uid)
     }
 
-    /// Whether `other` is the same object and wants the same.
+    /// Whether `other` is the same object (by uid) with the same spec, deletion, finalizer and request for a try.
     pub(super) fn wants_the_same_as(&self, other: &Self) -> bool {
         self.uid == other.uid
             && self.deleted_at == other.deleted_at
@@ -129,7 +129,7 @@ impl PlatformObject {
 }
 
 impl PlatformObject {
-    /// The same as `from`, unless it was written while its definition lacked fields.
+    /// Decodes a Platform; its spec counts as lost if the Platform was written while its definition lacked fields.
     pub(super) fn judged(read: Raw, sight: &Sight, listed: bool) -> Self {
         let of = lineage(&read.metadata, &read.data["status"]);
         let mut object = Self::from(read);
@@ -179,8 +179,8 @@ impl From<Raw> for PlatformObject {
     }
 }
 
-/// The fields that the API server fills in where nobody does: one without them was read or written under a definition
-/// that lacks them, and what they said may be lost.
+/// The fields that the API server fills in by default. A Platform without one of them was read or written under a
+/// definition that lacks the field, and the field's value may be lost.
 pub(super) const DEFAULTED: [&str; 8] = [
     "/mode",
     "/allowedNamespaces/from",
@@ -218,12 +218,12 @@ impl Allowed {
         }
     }
 
-    /// Whether it takes the labels of the namespace to tell.
+    /// Whether the labels of the namespace are needed to decide.
     pub(super) fn needs_labels(&self) -> bool {
         matches!(self, Self::Matching(_))
     }
 
-    /// Whether `namespace` may refer to a `Platform` in `home`; `None` while its labels aren't known.
+    /// Whether `namespace` may refer to a `Platform` in `home`; `None` while its labels are not known.
     pub(super) fn admits(
         &self,
         home: &str,
@@ -257,7 +257,7 @@ pub(super) mod tests {
         }))
     }
 
-    /// A Platform with what the API server fills in.
+    /// Adds the fields that the API server fills in by default.
     fn served(mut whole: Value) -> Value {
         let filled_in = json!({
             "mode": "Enforce", "allowedNamespaces": {"from": "Same"},
@@ -302,7 +302,7 @@ pub(super) mod tests {
         }
     }
 
-    /// With our finalizer, unless `whole` says which there are.
+    /// A Platform with our finalizer, unless `whole` lists finalizers.
     pub(in crate::platform) fn object(whole: &Value) -> PlatformObject {
         let mut whole = whole.clone();
         if whole["metadata"].get("finalizers").is_none() {

@@ -1,10 +1,10 @@
-//! What a GET has shown before the watch did: it counts for everybody, as if the watch had.
+//! A GET that shows a newer version than the watch updates the directory for all objects.
 //!
-//! Otherwise whoever is about to call would be stopped by the GET and, looking again, sent on by the cache,
-//! over and over until the watch speaks.
+//! Otherwise an object would be stopped by the GET before its call, look again, be sent on by the stale cache, and
+//! repeat both until the watch catches up.
 //!
-//! The object is read again every 5 s until the watch has caught up. Generations tell which of the two is newer, and resource
-//! versions in the case of a Namespace.
+//! The object is read again every 5 s until the watch has caught up. The versions are compared by generation, those
+//! of a Namespace by resource version.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -18,11 +18,12 @@ use super::object::PlatformObject;
 use super::reads::{NewerRead, PlatformRead, ReadSubject};
 use crate::api::names::ObjectKey;
 
-/// A watch that hasn't shown what a GET has may not show the end of it either: so long until the next GET.
+/// Interval between two GETs of an overtaken object. The watch may miss the end of the object too, so that only a GET
+/// shows it.
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl Directory {
-    /// Hands a read on to the keeper where it is newer than what is known of the same object.
+    /// Hands a read on to the keeper if the read is newer than the directory's version of the object.
     pub(super) fn overtake(&self, read: NewerRead) {
         if !self.view().is_overtaken_by(&read) {
             return;
@@ -30,18 +31,19 @@ impl Directory {
         self.overtaken.add(read);
     }
 
-    /// Waits for such reads.
+    /// Waits for reads that are newer than the directory, and takes them.
     pub(super) async fn newer(&self) -> Vec<NewerRead> {
         self.overtaken.taken().await
     }
 
-    /// Reads again and again what a watch has not shown yet as a GET has.
+    /// Reads the overtaken objects every 5 s, until the watch has caught up with each.
     pub(super) async fn follow_overtaken(&self) -> ! {
         loop {
             sleep(PAUSE).await;
             let behind: Vec<ReadSubject> = self.view().overtaken.iter().cloned().collect();
             for subject in behind {
-                // One that fails says nothing new; whoever is about to call is told.
+                // A failed read changes nothing here; the object that is about to call gets the error from its own
+                // read.
                 match subject {
                     ReadSubject::Platform(key) => drop(self.read_platform(&key).await),
                     ReadSubject::Namespace(name) => drop(self.read_namespace(&name).await),
@@ -52,7 +54,7 @@ impl Directory {
 }
 
 impl DirectoryView {
-    /// Whether `read` is newer than what is known of the same object.
+    /// Whether `read` is newer than the directory's version of the same object.
     pub(super) fn is_overtaken_by(&self, read: &NewerRead) -> bool {
         match read {
             NewerRead::Platform(_, PlatformRead::Found(read)) => {
@@ -67,28 +69,28 @@ impl DirectoryView {
         }
     }
 
-    /// Whether a newer version than `shown` is known of the same Platform.
+    /// Whether the directory holds a newer version of this Platform than `shown`.
     pub(super) fn knows_newer(&self, shown: &PlatformObject) -> bool {
         self.compare_platform(shown) == Some(Ordering::Greater)
     }
 
-    /// The same for a Namespace.
+    /// Whether the directory holds a newer version of this Namespace than `shown`.
     pub(super) fn knows_newer_namespace(&self, name: &str, shown: &Namespace) -> bool {
         self.compare_namespace(name, shown) == Some(Ordering::Greater)
     }
 
-    /// The uid of the Platform that is known by this key.
+    /// The uid of the Platform of this key in the directory.
     pub(super) fn uid(&self, key: &ObjectKey) -> Option<&str> {
         Some(&self.platforms.get(key)?.object.uid)
     }
 
-    /// With each change of its spec, and with its deletion, the generation of an object grows.
+    /// Compares generations: the generation grows with each change of the spec, and with the deletion.
     fn compare_platform(&self, other: &PlatformObject) -> Option<Ordering> {
         let known = &self.platforms.get(&other.key)?.object;
         (known.uid == other.uid).then(|| known.generation.cmp(&other.generation))
     }
 
-    /// A Namespace has no generation, but its versions grow (KEP-5504).
+    /// Compares resource versions: a Namespace has no generation, but its resource versions grow (KEP-5504).
     fn compare_namespace(&self, name: &str, other: &Namespace) -> Option<Ordering> {
         Some(self.namespaces.get(name)?.version?.cmp(&other.version?))
     }

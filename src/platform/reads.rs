@@ -1,5 +1,5 @@
-//! Reads of single objects that are not older than half a second, each shared by all who ask for it meanwhile; and those that
-//! have shown more than the watch.
+//! Cached GETs of single objects: one GET serves all readers within half a second. Reads that are newer than the
+//! watch are kept here for the keeper.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -27,35 +27,35 @@ use crate::raw::Raw;
 use crate::schemas;
 use crate::sight::{Compared, Sight, WatchKind};
 
-/// How old a read may be, from the moment it began to the moment it is asked for.
+/// Highest age of a shared read, from the start of its GET to the request for it.
 pub(super) const FRESH: Duration = Duration::from_millis(500);
-/// How long one read may take.
+/// Timeout of one GET.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is read before a call.
+/// An object that is read before a call.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ReadSubject {
     Platform(ObjectKey),
     Namespace(String),
 }
 
-/// What a GET has shown.
+/// The result of a GET that may be newer than the watch.
 pub(super) enum NewerRead {
     Platform(ObjectKey, PlatformRead),
     Namespace(String, Arc<Namespace>),
 }
 
-/// What a GET has shown of a Platform.
+/// The result of a GET of a Platform.
 #[derive(Clone)]
 pub(super) enum PlatformRead {
     Found(Arc<PlatformObject>),
-    /// None, where one of this uid was known when the GET began.
+    /// No Platform was found; `uid` is the one that the directory held for this key when the GET began.
     Gone {
         uid: Option<String>,
     },
 }
 
-/// Reads that are newer than what is known.
+/// Reads that are newer than the directory, at most one for each object.
 #[derive(Default)]
 pub(super) struct Overtaken {
     reads: Mutex<BTreeMap<ReadSubject, NewerRead>>,
@@ -63,13 +63,13 @@ pub(super) struct Overtaken {
 }
 
 impl Overtaken {
-    /// Takes the place of an earlier read of the same object.
+    /// Adds a read, in place of an earlier read of the same object.
     pub(super) fn add(&self, read: NewerRead) {
         self.lock().insert(read.subject(), read);
         self.added.notify_one();
     }
 
-    /// Waits until there are some, and takes them.
+    /// Waits until there are reads, and takes all of them.
     pub(super) async fn taken(&self) -> Vec<NewerRead> {
         loop {
             let reads = std::mem::take(&mut *self.lock());
@@ -94,10 +94,10 @@ impl NewerRead {
     }
 }
 
-/// What is shared by all who ask for a Secret soon after each other.
+/// The contents of a Secret, shared by all readers; `None` if the Secret does not exist.
 pub(super) type SecretRead = Arc<Option<SecretData>>;
 
-/// The latest reads.
+/// The latest read of each Platform, Namespace, Secret and definition.
 pub(super) struct SharedReads {
     client: kube::Client,
     sight: Arc<Sight>,
@@ -123,7 +123,7 @@ impl SharedReads {
         &self.client
     }
 
-    /// Which version of a definition is served: its metadata, and nothing else.
+    /// Reads the version of a served definition, by a GET of its metadata only.
     pub(super) async fn definition(
         &self,
         kind: WatchKind,
@@ -141,7 +141,8 @@ impl SharedReads {
         self.definitions.read(&kind, get).await
     }
 
-    /// `uid` is asked as the GET begins: whom it is about if it finds none.
+    /// Reads a Platform. `uid` is called as the GET begins; a GET that finds nothing refers to the Platform of that
+    /// uid.
     pub(super) async fn platform(
         &self,
         key: &ObjectKey,
@@ -177,7 +178,7 @@ impl SharedReads {
     }
 }
 
-/// What a read has shown in time; `what` names what was read.
+/// Turns the result of a read into a value or [`Unconfirmed`]; `what` names the object in the error.
 fn shown<T>(
     read: Result<kube::Result<T>, Elapsed>,
     what: impl FnOnce() -> String,
@@ -190,7 +191,7 @@ fn shown<T>(
     Err(Unconfirmed::Unreadable { what: what(), why })
 }
 
-/// Reads by key, one at a time for each, shared by all who ask within [`FRESH`] of its beginning.
+/// Reads by key: one GET at a time for each key, shared by all readers within [`FRESH`] of its start.
 pub(super) struct SharedRead<K, T>(Mutex<HashMap<K, Arc<Slot<T>>>>);
 
 type Slot<T> = tokio::sync::Mutex<Option<Last<T>>>;
@@ -207,8 +208,8 @@ impl<K, T> Default for SharedRead<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T: Clone> SharedRead<K, T> {
-    /// A read that began at most [`FRESH`] before this was called, and when it did. A failure is shared like a success,
-    /// so that an API server that doesn't answer costs one time-out and not one for each who waits.
+    /// Returns a result whose GET began at most [`FRESH`] before this call, and the start of that GET. A failure is
+    /// shared as a success is, so that an API server that doesn't answer costs one timeout for all readers together.
     pub(super) async fn read(
         &self,
         key: &K,
@@ -234,7 +235,7 @@ impl<K: Clone + Eq + Hash, T: Clone> SharedRead<K, T> {
         if let Some(slot) = slots.get(key) {
             return Arc::clone(slot);
         }
-        // A new key is the moment to forget those that nobody waits for and whose read is old.
+        // A new key is the occasion to drop the slots that have no reader and whose read is old.
         slots.retain(|_, slot| {
             Arc::strong_count(slot) > 1
                 || slot

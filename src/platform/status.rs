@@ -1,4 +1,4 @@
-//! What the status of a `Platform` should say, and when it is worth a write. Pure.
+//! The wanted status of a `Platform`, and when it is worth a write. Pure.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -24,42 +24,42 @@ use crate::guard::Record;
 use crate::session::{SessionState, Snapshot};
 use crate::telemetry::audit::Overdue;
 
-/// Numbers alone are written at most this often.
+/// Shortest interval between two writes that change only numbers.
 pub(super) const NUMBERS_EVERY: Duration = Duration::from_secs(10);
 
-/// Everything that a status is made from.
+/// The inputs from which a status is computed.
 pub(super) struct StatusSource<'a> {
     pub object: &'a PlatformObject,
     pub access: &'a Access,
-    /// The session as it is now, where there is one.
+    /// The present state of the session, where the Platform has one.
     pub snapshot: Option<&'a Snapshot>,
-    /// `None` before a first list of the objects: then what was counted before still stands.
+    /// The counts of packages; `None` before the first list of objects, while the counts of the last status stay.
     pub packages: Option<PackageCounts>,
-    /// The objects that need the `Platform`, where that is known.
+    /// The objects that need the `Platform`, where they are known.
     pub users: Option<&'a Users>,
-    /// What the guard of its application counts and holds, where the application is known.
+    /// The guard's counts and hold for the application, where the application is known.
     pub record: Option<&'a Record>,
-    /// The other `Platform`s of the same endpoint and application that bring another login which the platform accepts,
-    /// each with its Secret.
+    /// The other `Platform`s of the same endpoint and application whose login is another one that the platform
+    /// accepts, each with its Secret.
     pub other_logins: &'a [(ObjectKey, String)],
-    /// The audit line that is owed for too long, where one is.
+    /// The audit line that is overdue, where there is one.
     pub overdue: Option<&'a Overdue>,
-    /// Why the watch of one of its Secrets fails, and since when, where it does for long.
+    /// The lasting failure of the watch of one of the Platform's Secrets.
     pub unwatched: Option<&'a Unwatched>,
-    /// Whether a release or a raised bound here waits to know what credentials are worth.
+    /// Whether a release or a raised bound of this Platform waits for credentials to be tried.
     pub release_waits: bool,
-    /// Now, by the wall and by the clock that sessions count with.
+    /// The present time on the wall clock and on the monotonic clock that sessions use.
     pub now: (Timestamp, Instant),
 }
 
-/// The watch of a Secret that fails: in the API server's words, and since when.
+/// A failing watch of a Secret: the error message and the start of the failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unwatched {
     pub words: String,
     pub since: Timestamp,
 }
 
-/// The status as it should be; `None` while there is nothing to say yet.
+/// The wanted status; `None` while a Secret has not been read.
 pub(super) fn next(look: &StatusSource<'_>) -> Option<PlatformStatus> {
     let refusal = said(look)?;
     let previous = &look.object.status;
@@ -82,19 +82,19 @@ pub(super) fn next(look: &StatusSource<'_>) -> Option<PlatformStatus> {
     };
     let handled = match look.access {
         Access::Granted(_) => &look.object.requested_at,
-        // It is tried once calls can be made.
+        // The request for a try is handled once calls can be made.
         Access::Unread | Access::Refused(_) => &previous.last_handled_requested_at,
     };
     Some(PlatformStatus {
         observed_generation: Some(look.object.generation),
         conditions,
         last_handled_requested_at: handled.clone(),
-        // The write adds it.
+        // The write adds the uid.
         uid: None,
         session,
         packages: packages(look),
         queue,
-        // What the last process wrote stands until it was read.
+        // Until this process has read the guard's record, the hold of the last status stays.
         hold: match look.record {
             Some(record) => record.hold.clone(),
             None => previous.hold.clone(),
@@ -106,7 +106,8 @@ pub(super) fn next(look: &StatusSource<'_>) -> Option<PlatformStatus> {
     })
 }
 
-/// The present status of `object` with conditions that say why no other one can be written; `None` where they stand there.
+/// The present status of `object` with conditions that say why a new status can't be written; `None` if the present
+/// status has these conditions already.
 pub(super) fn complaint(
     object: &PlatformObject,
     message: &str,
@@ -129,8 +130,8 @@ pub(super) fn complaint(
     (status != object.status).then_some(status)
 }
 
-/// Whether `next` is worth a write: words at once, and what the guard needs on record where that is
-/// `urgent`; numbers [`NUMBERS_EVERY`], nothing when equal.
+/// Whether `next` is worth a write: changed words at once; a changed guard record at once if it is `urgent`; changed
+/// numbers every [`NUMBERS_EVERY`]; an equal status never.
 pub(super) fn is_due(
     previous: &PlatformStatus,
     next: &PlatformStatus,
@@ -142,7 +143,7 @@ pub(super) fn is_due(
         ours.retain(is_ours);
         ours.sort_by(|a, b| a.type_.cmp(&b.type_));
         for condition in &mut ours {
-            // Their messages count objects.
+            // The messages of these reasons contain numbers of objects.
             let counting = [
                 PlatformReason::InUse,
                 PlatformReason::FieldsLost,
@@ -175,12 +176,13 @@ pub(super) fn is_due(
             && since_last.is_none_or(|since| since >= NUMBERS_EVERY))
 }
 
-/// Whether both say the same of the guard.
+/// Whether both statuses have the same hold and guard record.
 pub(super) fn tells_the_same(previous: &PlatformStatus, next: &PlatformStatus) -> bool {
     (&previous.hold, &previous.guard) == (&next.hold, &next.guard)
 }
 
-/// What was counted. Before a first list, and before a first inventory, what was counted before still stands.
+/// The counts of packages. Counts that are not known yet (before the first list, before the first inventory) stay as
+/// in the last status.
 fn packages(look: &StatusSource<'_>) -> Option<PackageCounts> {
     let previous = look.object.status.packages.clone();
     let Some(counts) = look.packages.clone() else {
@@ -228,7 +230,7 @@ fn session(look: &StatusSource<'_>, grant: &Grant, snapshot: &Snapshot) -> Sessi
     }
 }
 
-/// A time of the clock that sessions count with, as people read it. One that is over stays what it was.
+/// Converts a time of the monotonic clock to the wall clock; a time in the past is converted too.
 pub(super) fn wall(at: Instant, now: (Timestamp, Instant)) -> Option<Timestamp> {
     let span = |span| SignedDuration::try_from(span).ok();
     match at.checked_duration_since(now.1) {
@@ -237,19 +239,19 @@ pub(super) fn wall(at: Instant, now: (Timestamp, Instant)) -> Option<Timestamp> 
     }
 }
 
-/// The previous time where the new one differs by rounding only.
+/// The previous time if the new one differs by rounding only (2 s), else the new one.
 fn steady(previous: Option<&Time>, new: Option<Timestamp>) -> Option<Time> {
     let new = seconds(new?);
     let near = |old: &&Time| (old.0.as_second() - new.as_second()).abs() <= 2;
     Some(previous.filter(near).cloned().unwrap_or(Time(new)))
 }
 
-/// The API keeps times to the second; comparing finer would never find them equal.
+/// Rounds down to seconds: the API stores whole seconds, so a finer time would never be equal to the stored one.
 fn seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// A duration as people say it, so that it doesn't change with every second: 40s, 3m, 2h.
+/// A duration in coarse steps, so that it doesn't change each second: 40s, 3m, 2h.
 fn rough(time: Duration) -> String {
     match time.as_secs() {
         0..10 => "10s".to_owned(),

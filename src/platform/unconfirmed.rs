@@ -1,39 +1,39 @@
-//! Why it isn't known what a Platform is now.
+//! The reasons why the present state of a Platform can't be confirmed.
 
 use super::object::SpecFault;
 use crate::api::names::ObjectKey;
 
-/// What is in the way of a look before a call; the text is for people.
+/// The reason why a check before a call failed; its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unconfirmed {
-    /// No answer shows an object, or not in time.
+    /// No read showed the object in time.
     #[error("{what} can't be read: {why}")]
     Unreadable {
-        /// The object, or its definition.
+        /// The object that could not be read, or its definition.
         what: String,
-        /// What the API server said, or that it said nothing.
+        /// The API server's message, or that no answer came in time.
         why: String,
     },
-    /// The same of a Secret: what is wrong with its contents is told to nobody.
+    /// A Secret can't be read; the message leaves the cause out, so that nothing of the Secret's contents is told.
     #[error("Secret {0} can't be read")]
     Secret(ObjectKey),
-    /// A definition can't be asked for.
+    /// The request for a definition can't be made.
     #[error("{0}")]
     Request(String),
-    /// A definition is another one than the one that was compared with this binary.
+    /// A definition has another version than the one that was compared with this binary.
     #[error(
         "a CustomResourceDefinition has just been changed, and it is not known yet whether it has all fields"
     )]
     Uncompared,
-    /// The watch shows another Platform.
+    /// The watch shows another version of the Platform than the read.
     #[error("Platform {0} has just been changed, and the watch has not shown it yet")]
     NotShown(ObjectKey),
-    /// The reads took so long that they prove nothing any more.
+    /// The reads took longer than their results are valid.
     #[error(
         "the API server took so long to show Platform {0} and the namespace that either may have changed since"
     )]
     Old(ObjectKey),
-    /// The Platform says nothing that can be used.
+    /// The spec of the Platform can't be used.
     #[error(transparent)]
     Spec(#[from] SpecFault),
 }

@@ -1,4 +1,4 @@
-//! The watches: Platforms, Namespaces (their metadata only), and each named Secret by its name.
+//! The watches of Platforms, of Namespaces (metadata only), and of each named Secret by its name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -28,8 +28,8 @@ use crate::follow::{WatchScope, follow, told};
 use crate::raw::{Fields, Raw};
 use crate::sight::{Sight, WatchKind};
 
-/// A watch that the API server ends by itself is begun anew, so a connection that died unnoticed
-/// leaves us blind no longer than this (plus the 5 s that kube adds).
+/// Longest time of one watch request, in seconds, after which the API server ends it and it is restarted. A
+/// connection that died unnoticed delays events by at most this time plus the 5 s that kube adds.
 const WATCH_TIMEOUT_SECONDS: u32 = 60;
 
 fn wanted(fields: Option<String>) -> WatchScope {
@@ -40,7 +40,7 @@ fn wanted(fields: Option<String>) -> WatchScope {
     }
 }
 
-/// All Platforms of the cluster, undecoded, so that a bad one doesn't end the list for all.
+/// Watches all Platforms of the cluster as raw objects, so that one bad object doesn't end the list for all.
 pub(super) fn platforms(
     client: &kube::Client,
     sight: &Arc<Sight>,
@@ -49,7 +49,7 @@ pub(super) fn platforms(
     follow(api, wanted(None), sight.eye(WatchKind::Platforms))
 }
 
-/// All Namespaces of the cluster.
+/// Watches all Namespaces of the cluster.
 pub(super) fn namespaces(
     client: &kube::Client,
     sight: &Arc<Sight>,
@@ -58,7 +58,7 @@ pub(super) fn namespaces(
     follow(api, wanted(None), sight.eye(WatchKind::Namespaces))
 }
 
-/// Collects a list between `Init` and `InitDone`, then hands everything to the keeper.
+/// Collects a list between `Init` and `InitDone` and hands the complete list to the keeper.
 pub(super) struct PlatformIntake(Vec<PlatformObject>);
 
 impl PlatformIntake {
@@ -94,7 +94,7 @@ impl PlatformIntake {
     }
 }
 
-/// The same for Namespaces.
+/// Collects a list of Namespaces in the same way.
 pub(super) struct NamespaceIntake(HashMap<String, namespace::Namespace>);
 
 impl NamespaceIntake {
@@ -148,7 +148,7 @@ impl SecretWatches {
         }
     }
 
-    /// Begins the watches that are missing and ends those that nobody needs.
+    /// Starts the missing watches, and stops those of Secrets that no Platform names.
     pub(super) fn follow(&mut self, named: &BTreeSet<ObjectKey>) {
         self.stops.retain(|secret, stop| {
             let needed = named.contains(secret);
@@ -168,7 +168,7 @@ impl SecretWatches {
         }
     }
 
-    /// The next thing seen of any of them; `None` while none is watched.
+    /// The next state of any watched Secret; `None` while no Secret is watched.
     pub(super) async fn next(&mut self) -> Option<(ObjectKey, SeenSecret)> {
         self.streams.next().await
     }
@@ -180,7 +180,7 @@ fn secret_watch(
     secret: ObjectKey,
 ) -> impl Stream<Item = (ObjectKey, SeenSecret)> + Send + use<> {
     let api = Api::<NamedSecret>::namespaced(client.clone(), &secret.namespace);
-    // The only list and watch that a Role with resourceNames permits.
+    // A list or watch by name is the only one that a Role with resourceNames permits.
     let by_name = wanted(Some(format!("metadata.name={}", secret.name)));
     follow(api, by_name, sight.eye_on(secret.clone()))
         .scan(Reading::default(), move |reading, event| {
@@ -190,7 +190,7 @@ fn secret_watch(
         .filter_map(std::future::ready)
 }
 
-/// A Secret as it is now, by the only read that a Role with resourceNames permits.
+/// Reads a Secret by a list with its name, the only read that a Role with resourceNames permits.
 pub(super) async fn read_secret(
     client: &kube::Client,
     secret: &ObjectKey,
@@ -201,23 +201,23 @@ pub(super) async fn read_secret(
     Ok(listed.map(NamedSecret::contents))
 }
 
-/// The watch of one Secret.
+/// State of the watch of one Secret.
 #[derive(Default)]
 struct Reading {
-    /// What a list under way has shown.
+    /// The Secret, if a list in progress has shown it.
     listed: Option<NamedSecret>,
-    /// Since nothing but errors came.
+    /// The series of failures since the last success.
     failing: Option<LastingFailure>,
 }
 
 impl Reading {
-    /// What an event says of the Secret.
+    /// The state of the Secret after an event, if the event tells it.
     fn seen(
         &mut self,
         event: watcher::Result<Event<NamedSecret>>,
         now: Instant,
     ) -> Option<SeenSecret> {
-        // The beginning of a list says nothing yet, and comes before each error.
+        // `Init` shows nothing yet and comes before each error, so it doesn't end a series of failures.
         if !matches!(event, Ok(Event::Init) | Err(_)) {
             self.failing = None;
         }
@@ -238,13 +238,13 @@ impl Reading {
             }
             Ok(Event::Apply(secret)) => Some(SeenSecret::Present(secret.contents())),
             Ok(Event::Delete(_)) => Some(SeenSecret::Missing),
-            // After a watch that is forbidden comes a list.
+            // A forbidden watch is followed by a list, whose refusal arrives here.
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status)))
                 if status.is_forbidden() =>
             {
                 Some(SeenSecret::Forbidden(status.message))
             }
-            // Says nothing about the Secret: what was seen before stands.
+            // Other errors say nothing about the Secret, so its last known state stays.
             Err(error) => {
                 warn!(
                     why = told(&error),
@@ -258,8 +258,8 @@ impl Reading {
     }
 }
 
-/// A Secret of which only the keys that matter are kept, and whose `Debug` shows none of them:
-/// even the annotations of a Secret may hold its contents.
+/// A Secret of which only the known keys are kept. `Debug` shows no contents; the annotations are dropped too, since
+/// they may hold a copy of the contents.
 #[derive(Clone, kube::Resource)]
 #[resource(inherit = "Secret")]
 struct NamedSecret {

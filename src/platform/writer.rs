@@ -1,6 +1,6 @@
-//! Writes the statuses of Platforms: what should be said is worked out from memory every second and
-//! after each change, and a write is made only where it differs from what the cache shows. What the
-//! guard counts is safe once it stands there.
+//! Writes the statuses of Platforms. The wanted status is computed from memory every second and after each change,
+//! and is written only if it differs from the cached status. The counts of a guard are durable once a status holds
+//! them.
 
 mod due;
 mod ended;
@@ -42,18 +42,19 @@ use crate::guard::Told;
 use crate::sight::WatchKind;
 use crate::writes::{self, End};
 
-/// How often sessions are looked at.
+/// Interval between two computations of all statuses.
 const TICK: Duration = Duration::from_secs(1);
-/// The Platforms tell of what keeps this process from its work after so long.
+/// The time after which a trouble of this process is reported in the statuses of Platforms.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
-/// Between two looks at what is due, but for the ticks.
+/// Shortest interval between two computations of what is due, apart from ticks.
 const APART: Duration = Duration::from_millis(1);
-/// Writes that begin at a time.
+/// Highest number of writes in flight that have not become slow.
 const AT_ONCE: usize = 8;
-/// A write that takes longer makes room for the next: where an admission webhook is slow, it is so for its own namespaces.
+/// A write that takes longer than this makes room for the next: a slow admission webhook slows down only its own
+/// namespaces.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// Keeps the statuses true until cancelled.
+/// Writes the statuses until cancelled.
 pub(super) async fn run(context: PlatformContext, cancel: CancellationToken) {
     let mut writer = Writer {
         context: Arc::new(context),
@@ -85,7 +86,7 @@ pub(super) async fn run(context: PlatformContext, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             Some(ended) = writer.under_way.next() => writer.take_in(ended),
             _ = ticks.tick() => writer.begin_due(),
-            // Whatever says so again and again leaves time for the answers to what has begun.
+            // A source that notifies all the time must leave time to take in the results of writes in flight.
             () = async { sleep_until(begun + APART).await; due.notified().await } => {
                 writer.begin_due();
                 begun = Instant::now();
@@ -96,37 +97,37 @@ pub(super) async fn run(context: PlatformContext, cancel: CancellationToken) {
 
 struct Writer {
     context: Arc<PlatformContext>,
-    /// The last statuses that were written, and those that only say that another one is refused.
+    /// The last statuses that were written: full ones, and complaints, which only say that a full one is refused.
     written: Repeats,
     complained: Repeats,
-    /// The last writes of statuses, of those that only say that another one is refused, and of finalizers.
+    /// The last attempts to write statuses, complaints, and finalizers.
     statuses: Attempts,
     complaints: Attempts,
     finalizers: Attempts,
     going: Going,
-    /// The Secrets whose watch fails for long: since when, and how that is told.
+    /// The Secrets whose watch has failed for long, each with the start and the report of the failure.
     unwatched: BTreeMap<ObjectKey, (Instant, Unwatched)>,
-    /// Platforms whose guard's record can't be read and whose application isn't known yet: so many may have been sent.
+    /// Platforms with an unreadable guard record and an unknown application: the whole bound counts as sent.
     lost: LostBounds,
-    /// The writes that have begun, at most one of a Platform.
+    /// The writes in flight, at most one for each Platform.
     under_way: FuturesUnordered<BoxFuture<'static, EndedWrite>>,
     busy: HashSet<ObjectKey>,
     rounds: Rounds,
-    /// Bounds how many begin at a time.
+    /// Limits the number of writes in flight that have not become slow.
     turns: Arc<Semaphore>,
 }
 
-/// A status to be written.
+/// A status that has to be written.
 struct Due {
     object: PlatformObject,
     status: PlatformStatus,
-    /// Whether it only says that another one is refused.
+    /// Whether this status is a complaint, which only says that a full status is refused.
     complains: bool,
-    /// The guard that it puts on record, and the number of that round of writes.
+    /// The guard whose record this status holds, and the number of that round of writes.
     round: Option<(u64, u64)>,
 }
 
-/// One Platform and what is known of it, copied out of the directory.
+/// One Platform and its cached state, copied out of the directory.
 struct Known {
     object: PlatformObject,
     access: Access,
@@ -134,9 +135,9 @@ struct Known {
 }
 
 impl Writer {
-    /// Begins all writes that are due.
+    /// Starts all writes that are due.
     fn begin_due(&mut self) {
-        // What the definition lacks would be lost by any write.
+        // Under an incomplete definition, any write would drop the fields that the definition lacks.
         if !self.context.sight.may_write(WatchKind::Platforms) {
             return;
         }
@@ -170,7 +171,8 @@ impl Writer {
         }
     }
 
-    /// Tells the guards which records are safe already or can't be written now, and begins the rounds of the others.
+    /// Tells the guards which records are durable already or can't be written now, and starts a round of writes for
+    /// each other record.
     fn settle_records(
         &mut self,
         told: &BTreeMap<ObjectKey, Told>,
@@ -215,8 +217,8 @@ impl Writer {
         }));
     }
 
-    /// Has the credentials tried that decide whether a release or a raised bound of a Platform counts for a hold of others;
-    /// returns the Platforms whose word waits for that.
+    /// Requests tries of the credentials that decide whether a release or a raised bound of a Platform counts for
+    /// another Platform's hold; returns the Platforms whose release or bound waits for a try.
     fn try_awaited(&self, known: &[Known]) -> HashSet<ObjectKey> {
         let guards = &self.context.guards;
         let (mut awaited, mut waiting) = (HashSet::new(), HashSet::new());
@@ -235,7 +237,7 @@ impl Writer {
         waiting
     }
 
-    /// Copied out first: neither a session nor the census is asked under the lock.
+    /// Copies the Platforms out first, so that no session and no census is called while the directory is locked.
     fn known(&mut self) -> Vec<Known> {
         let blind = self.context.sight.trouble(TOLD_AFTER, Instant::now());
         let blind = blind.map(|trouble| {
@@ -256,7 +258,7 @@ impl Writer {
             attempts.retain(|key| view.platforms.contains_key(key));
         }
         self.going.retain(|key| view.platforms.contains_key(key));
-        // One whose version was forgotten says nothing before it is shown anew.
+        // A Platform whose version was forgotten is skipped until the watch shows it again.
         let entries = view.platforms.values();
         let entries = entries.filter(|entry| entry.object.generation > 0);
         let mut known: Vec<Known> = entries
@@ -280,7 +282,7 @@ impl Writer {
         known
     }
 
-    /// What is to be done with finalizers now.
+    /// The finalizer changes that are due now.
     fn steps(&mut self, known: &[Known], now: Instant) -> Vec<(PlatformObject, FinalizerStep)> {
         let mut steps = Vec::new();
         for Known {
@@ -309,10 +311,10 @@ impl Writer {
     }
 }
 
-/// Writes one status; tells how that ended.
+/// Writes one status and returns how the write ended.
 async fn write(context: &PlatformContext, due: Due) -> (Due, End) {
     let Due { object, status, .. } = &due;
-    // Once the guard is known again, what could not be read of it is over.
+    // Once the guard is known again, the unreadable parts of its record can be dropped.
     let mut beside = object.beside.clone();
     if status.guard.is_some() {
         beside.unreadable.clear();

@@ -1,4 +1,4 @@
-//! What a Platform comes to: whether calls can be made over it, by which credentials, and which session it belongs to.
+//! Evaluates a Platform: whether calls can be made over it, with which credentials, and in which session.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::guard::Footing;
 use crate::remote::client::Connection;
 use crate::session::{Credential, Member};
 
-/// What a `Platform` last came to, to be used on while a Secret can't be read.
+/// The last good inputs and connection of a `Platform`, which are used while a Secret can't be read.
 pub(super) struct LastGood {
     uid: String,
     spec: PlatformSpec,
@@ -20,7 +20,7 @@ pub(super) struct LastGood {
 }
 
 impl LastGood {
-    /// Whether `spec` still names the same place and the same Secrets.
+    /// Whether `object` and `spec` still have the same uid, endpoint, credentials Secret and TLS settings.
     fn serves(&self, object: &PlatformObject, spec: &PlatformSpec) -> bool {
         self.uid == object.uid
             && self.spec.endpoint == spec.endpoint
@@ -30,10 +30,10 @@ impl LastGood {
 }
 
 impl Keeper {
-    /// Works out what `object` comes to, joins or leaves the session, and says that it changed.
+    /// Evaluates `object`, joins or leaves the session, and sends a notification of the change.
     pub(super) fn evaluate(&mut self, object: PlatformObject) {
         let key = object.key.clone();
-        // Asked before it gets another credential, which takes the place of the one that was tried.
+        // The flag is read before the new credential replaces the one that was tried.
         let tried = self.was_tried(&object);
         let access = match &object.wanted {
             Ok(wanted) => self.access(&object, wanted),
@@ -58,8 +58,8 @@ impl Keeper {
         self.tell(&key);
     }
 
-    /// Whether a credential of this Platform, of this uid, was tried. A try that is under way counts: who changes the
-    /// credential meanwhile would go on for ever without one.
+    /// Whether a credential of this Platform (same uid) was tried. A try in progress counts; otherwise a Platform
+    /// whose credential changes during each try would never count as tried.
     fn was_tried(&self, object: &PlatformObject) -> bool {
         let view = self.directory.view();
         let known = view.platforms.get(&object.key);
@@ -74,8 +74,8 @@ impl Keeper {
         })
     }
 
-    /// Tells the guard what the Platform lets go. What it can't tell now stands as it was: losing its
-    /// credentials is no release.
+    /// Sets the bound of the Platform in its guard. Where the application is not known now, the last known one stays:
+    /// a loss of credentials is no release.
     fn bound(&self, object: &PlatformObject, access: &Access) {
         let Ok(wanted) = &object.wanted else { return };
         let (key, uid, guard) = (&object.key, &object.uid, &wanted.spec.guard);

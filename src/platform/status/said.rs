@@ -1,4 +1,4 @@
-//! What a Platform says of itself: the reason of its conditions, and the sentence for whoever reads it.
+//! The reason of a Platform's conditions, and their message for people.
 
 mod tls;
 
@@ -15,13 +15,13 @@ use crate::remote::answer::{Detail, Trouble};
 use crate::session::{Proof, SessionState};
 use crate::telemetry::audit::Overdue;
 
-/// Reason and message, whether all is well or not.
+/// Reason and message for the conditions; `None` while a Secret has not been read.
 pub(super) fn said(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let said = unwatched(of_access(look)?, look.unwatched);
     let said = without_trail(said, look.overdue);
     let hold = look.record.and_then(|record| record.hold.as_ref());
     let said = match (said.reason.progress(), hold) {
-        // What keeps calls from being made at all is mended first.
+        // A fault that stops all calls has to be corrected first, so it is reported first.
         (Progress::Stalled, _) | (_, None) => said,
         (Progress::Done | Progress::Reconciling, Some(hold)) => held(look, hold),
     };
@@ -31,7 +31,7 @@ pub(super) fn said(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let Some(users) = users else {
         return Some(said);
     };
-    // What was lost stays readable for the next process.
+    // The reason `FieldsLost` stays, so that the next process can read it.
     let reason = if said.reason == PlatformReason::FieldsLost {
         said.reason
     } else {
@@ -40,7 +40,7 @@ pub(super) fn said(look: &StatusSource<'_>) -> Option<PlatformWord> {
     Some(PlatformWord::new(reason, in_use(look, users, &said)))
 }
 
-/// A release that doesn't count yet for what others hold is no release that was overlooked.
+/// Adds that a release waits for credentials to be tried, so that people don't take the release for overlooked.
 fn with_release(look: &StatusSource<'_>, said: PlatformWord) -> PlatformWord {
     if !look.release_waits {
         return said;
@@ -53,7 +53,8 @@ fn with_release(look: &StatusSource<'_>, said: PlatformWord) -> PlatformWord {
     PlatformWord::new(said.reason, message)
 }
 
-/// That fields were lost is said whatever else there is to say: from this reason alone the next process knows it.
+/// Sets the reason `FieldsLost` before any other, since the next process knows of the lost fields from this reason
+/// alone.
 pub(super) fn lost(object: &PlatformObject, said: PlatformWord) -> PlatformWord {
     match &object.wanted {
         Err(fault @ SpecFault::Lost { .. }) if said.reason != PlatformReason::FieldsLost => {
@@ -64,7 +65,8 @@ pub(super) fn lost(object: &PlatformObject, said: PlatformWord) -> PlatformWord 
     }
 }
 
-/// What was read of a Secret before serves on while its watch fails. What says by itself that it can't be read is enough.
+/// Adds that the watch of a Secret fails while its last contents are used, unless the reason already says that the
+/// Secret can't be read.
 fn unwatched(said: PlatformWord, unwatched: Option<&Unwatched>) -> PlatformWord {
     let by_itself = [
         PlatformReason::Blind,
@@ -84,7 +86,7 @@ fn unwatched(said: PlatformWord, unwatched: Option<&Unwatched>) -> PlatformWord 
     }
 }
 
-/// Nothing is sent while the audit log takes no line; what keeps calls from being made anyway is mended first.
+/// Reports that the audit log takes no line, so that nothing is sent. A fault that stops all calls is reported first.
 fn without_trail(said: PlatformWord, overdue: Option<&Overdue>) -> PlatformWord {
     match (said.reason.progress(), overdue) {
         (Progress::Done | Progress::Reconciling, Some(overdue)) => PlatformWord::new(
@@ -100,7 +102,7 @@ fn without_trail(said: PlatformWord, overdue: Option<&Overdue>) -> PlatformWord 
     }
 }
 
-/// A mass deletion that waits for a person.
+/// Reports a mass deletion that waits for a person.
 fn held(look: &StatusSource<'_>, hold: &HoldStatus) -> PlatformWord {
     let (id, key) = (&hold.id, &look.object.key);
     let other = look
@@ -111,7 +113,7 @@ fn held(look: &StatusSource<'_>, hold: &HoldStatus) -> PlatformWord {
     let other = other.map_or_else(String::new, |other| {
         format!(" The annotation iodm.dev/release-hold names {other}, which is not this hold.")
     });
-    // One that was taken over from the objects has no bound.
+    // A hold that was taken over from the objects has no bound.
     let raise = if hold.platform.is_empty() {
         String::new()
     } else {
@@ -131,7 +133,7 @@ fn held(look: &StatusSource<'_>, hold: &HoldStatus) -> PlatformWord {
     )
 }
 
-/// The Platform is to go, but objects need it.
+/// Message for a Platform that is being deleted while objects need it.
 fn in_use(look: &StatusSource<'_>, users: &Users, said: &PlatformWord) -> String {
     let names: Vec<String> = users.some.iter().map(ToString::to_string).collect();
     let more = match users.count.saturating_sub(names.len()) {
@@ -161,7 +163,7 @@ fn in_use(look: &StatusSource<'_>, users: &Users, said: &PlatformWord) -> String
     )
 }
 
-/// What the access to the platform is like.
+/// Reports the state of the access to the platform; `None` while a Secret has not been read.
 fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let grant = match look.access {
         Access::Unread => return None,
@@ -180,10 +182,12 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let app_id = &grant.key.app_id;
     let endpoint = &grant.key.endpoint;
     let said = match look.snapshot.map(|snapshot| &snapshot.state) {
-        // A login takes a moment; one that fails is the next state.
+        // The state after a refused token is reported as usable, since a login takes a moment; a failed login changes
+        // the state.
         None | Some(SessionState::Open | SessionState::TokenRefused(_)) => {
             match grant.connection.broken() {
-                // Logins go over the connection of a Platform with equal credentials.
+                // A login may have used the connection of another Platform with equal credentials, so this connection
+                // may be broken all the same.
                 Some(broken) => unavailable(look, grant, &broken.detail, broken.trouble),
                 None => available(look, grant),
             }
@@ -250,7 +254,7 @@ fn available(look: &StatusSource<'_>, grant: &Grant) -> PlatformWord {
     PlatformWord::new(reason, format!("{message}{}", takes_turns(look)))
 }
 
-/// What is known of the credential: nothing else says whether calls can be made.
+/// Reports the proof of the credential, the only evidence that calls can be made.
 fn known(look: &StatusSource<'_>, grant: &Grant) -> String {
     let (app_id, secret) = (&grant.key.app_id, secret(look, Secret::Credentials));
     match look.snapshot.map(|snapshot| &snapshot.proof) {
@@ -258,7 +262,7 @@ fn known(look: &StatusSource<'_>, grant: &Grant) -> String {
             "Calls for application {app_id} can be made: the platform accepts the credential of Secret {secret}, which is known since {}.",
             seconds(*since)
         ),
-        // One that was refused and is tried again is untried for all that can be said of it.
+        // A refused credential that is tried again counts as untried in the message.
         Some(Proof::Untried | Proof::Refused { .. }) | None => format!(
             "The credential of Secret {secret} for application {app_id} is untried: its first call tells whether the platform accepts it. To try it now: \
              kubectl -n {} annotate platform {} --overwrite iodm.dev/requested-at=$(date +%s).",
@@ -267,7 +271,7 @@ fn known(look: &StatusSource<'_>, grant: &Grant) -> String {
     }
 }
 
-/// Two logins that the platform accepts end each other's tokens.
+/// Reports that two accepted logins end each other's tokens, so that the two take turns.
 fn takes_turns(look: &StatusSource<'_>) -> String {
     let both = look.snapshot.is_some_and(|snapshot| snapshot.takes_turns);
     let Some((other, secret)) = look.other_logins.first().filter(|_| both) else {
@@ -333,7 +337,7 @@ fn unavailable(
     }
 }
 
-/// A Secret of a Platform.
+/// The Secrets that a Platform may name.
 #[derive(Clone, Copy)]
 enum Secret {
     Credentials,
@@ -341,7 +345,7 @@ enum Secret {
     Client,
 }
 
-/// The Secret to mend: its name, or the field that should name one.
+/// The Secret to correct: its name, or the field that should name one.
 fn secret(look: &StatusSource<'_>, which: Secret) -> String {
     let spec = look.object.wanted.as_ref().map(|wanted| &wanted.spec).ok();
     let tls = spec.and_then(|spec| spec.tls.as_ref());
@@ -365,7 +369,7 @@ fn secret(look: &StatusSource<'_>, which: Secret) -> String {
     }
 }
 
-/// A duration that doesn't change, as it is written in a spec.
+/// A duration from a spec, in the form in which a spec has it.
 fn exact(time: Duration) -> String {
     match time.as_secs() {
         _ if time.subsec_nanos() > 0 => format!("{:.1}s", time.as_secs_f64().max(0.1)),

@@ -1,4 +1,4 @@
-//! Which statuses of Platforms have to be written now.
+//! Selects the statuses of Platforms that have to be written now.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::session::{SessionState, Snapshot};
 use crate::sight::SightTrouble;
 
 impl Writer {
-    /// What has to be written now, and whose guard stands in a status already as it should. The releases of those in `waiting`
-    /// wait for credentials to be tried.
+    /// The statuses to write now, and the guards whose record stands in a status already. `waiting` are the Platforms
+    /// whose release waits for credentials to be tried.
     pub(super) fn due(
         &mut self,
         known: Vec<Known>,
@@ -45,7 +45,7 @@ impl Writer {
                 Some(Told::Record(record)) => Some(&**record),
                 None => None,
             };
-            // Its version is another one once the write that is under way has ended.
+            // The version of this Platform changes when the write in flight ends.
             if self.busy.contains(&object.key) {
                 continue;
             }
@@ -69,7 +69,7 @@ impl Writer {
             let urgent = record.is_some_and(|record| record.is_urgent_for(&object.key));
             let since = self.written.since(&object.key, now.1);
             let repeats = self.written.bars(&object.key, &status, now.1);
-            // A record that can't be read is replaced by the one that counts for it.
+            // The status replaces an unreadable guard record by the one that counts in its place.
             let heals = status.guard.is_some() && !object.beside.unreadable.is_empty();
             if !repeats && (heals || is_due(&object.status, &status, urgent, since)) {
                 let (may, news) = self.statuses.may(&object, now.1);
@@ -85,19 +85,20 @@ impl Writer {
                     object,
                     status,
                     complains: false,
-                    // The number is known once all are.
+                    // The number is set once all writes of the round are known.
                     round: group.map(|group| (group, 0)),
                 });
             } else if tells_the_same(&object.status, &status) {
-                // A guard that began anew may have nothing else to say; without this it waits for a
-                // write that never comes.
+                // A new guard may have a record equal to the stored one; without this entry the guard would wait for
+                // a write that never comes.
                 safe.extend(group);
             }
         }
         (due, safe)
     }
 
-    /// Sees which watches of Secrets fail for long. The first words stand as long as one does, so that each retry isn't news.
+    /// Records which watches of Secrets have failed for long. The first message stays as long as a failure lasts, so
+    /// that a retry changes no status.
     fn note_unwatched(&mut self, now: (Timestamp, Instant)) {
         let troubles = self.context.sight.secret_troubles(TOLD_AFTER, now.1);
         self.unwatched.retain(|secret, (since, _)| {
@@ -112,7 +113,7 @@ impl Writer {
         }
     }
 
-    /// Why the watch of one of the Secrets that `object` names fails, where it does for long.
+    /// The lasting failure of the watch of one of the Secrets that `object` names.
     fn unwatched(&self, object: &PlatformObject) -> Option<Unwatched> {
         let spec = &object.wanted.as_ref().ok()?.spec;
         let mut named = named_secrets(spec, &object.key.namespace);
@@ -120,7 +121,8 @@ impl Writer {
         Some(unwatched.clone())
     }
 
-    /// What is written of `object` while its status is refused: a policy may refuse just what that tells.
+    /// The complaint to write while the status of `object` is refused: a policy may refuse only some content of the
+    /// full status.
     fn complaint(&mut self, object: PlatformObject, now: (Timestamp, Instant)) -> Option<Due> {
         let words = self.statuses.words(&object.key, now.1)?;
         let status = complaint(&object, &status_refused(words).message, now.0)?;
@@ -139,7 +141,7 @@ impl Writer {
     }
 }
 
-/// What there is to say of the session, and the other logins of its application where that matters.
+/// The snapshot of the session, and the other logins of its application where the message needs them.
 fn session(directory: &Directory, access: &Access) -> (Option<Snapshot>, Vec<(ObjectKey, String)>) {
     let Access::Granted(grant) = access else {
         return (None, Vec::new());
@@ -153,8 +155,8 @@ fn session(directory: &Directory, access: &Access) -> (Option<Snapshot>, Vec<(Ob
     (Some(snapshot), others)
 }
 
-/// The Platforms that bring another login of the same application which the platform accepts, by name, so that the
-/// message doesn't change from look to look.
+/// The Platforms whose login is another accepted one for the same application, sorted, so that the message stays the
+/// same.
 fn other_logins(directory: &Directory, grant: &Grant) -> Vec<(ObjectKey, String)> {
     let view = directory.view();
     let others = view.platforms.values().filter_map(|other| {

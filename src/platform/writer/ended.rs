@@ -1,4 +1,4 @@
-//! What follows from the end of a write.
+//! Handles the end of a write.
 
 use tokio::time::Instant;
 
@@ -8,7 +8,7 @@ use super::telling::{refused_note, status_refused, tell, tell_end};
 use super::{Due, Writer};
 use crate::writes::End;
 
-/// A write that has ended.
+/// A write that has ended, with its object and result.
 pub(super) enum EndedWrite {
     Finalizers(Box<PlatformObject>, End),
     Status(Box<Due>, End),
@@ -43,7 +43,7 @@ impl Writer {
                 tell_end(&self.context, object, "status", &end);
                 let taken = matches!(end, End::Taken(_));
                 if !taken {
-                    // Nothing of it stands there.
+                    // No part of the status was stored.
                     let repeats = if *complains {
                         &mut self.complained
                     } else {

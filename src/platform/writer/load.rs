@@ -1,4 +1,4 @@
-//! Takes over what the statuses say of guards, before this process writes any.
+//! Loads the guard records from the statuses, before this process writes any status.
 
 use std::time::Duration;
 
@@ -13,18 +13,18 @@ use crate::follow::{list, told};
 use crate::guard::{self, Unused};
 use crate::raw::Raw;
 
-/// So long the guards wait for the Secrets at the start.
+/// How long loading waits at the start for all Secrets to be read.
 const ASSESSED_WITHIN: Duration = Duration::from_secs(10);
-/// Between two tries to read what the statuses say at the start.
+/// Pause between two attempts to list the Platforms at the start.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Platforms in one page of a list.
+/// Number of Platforms in one page of a list.
 const PAGE: u32 = 500;
 
 impl Writer {
-    /// Takes over what the statuses say of guards: a list just now, since a watch may be behind the last
-    /// words of the process before.
+    /// Loads the guard records from a fresh list of Platforms, since a watch may be behind the last writes of the
+    /// process before.
     pub(super) async fn load(&mut self) {
-        // Before the credentials are known, nobody can tell who counts together.
+        // Before the credentials are known, it is not known which Platforms share a guard.
         let assessed = self.context.directory.assessed();
         if timeout(ASSESSED_WITHIN, assessed).await.is_err() {
             warn!(

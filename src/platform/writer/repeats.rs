@@ -1,4 +1,4 @@
-//! The last status that was written to each Platform: the same one is written again ever more rarely. Pure.
+//! The last status written to each Platform: an equal status is repeated with growing pauses. Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::api::names::ObjectKey;
 use crate::api::platform::PlatformStatus;
 use crate::backoff::Backoff;
 
-/// The same status isn't written again sooner, be it that its echo is late or that somebody else writes the same fields. It
-/// doubles each time, since an admission policy may change what it lets pass.
+/// Pauses before an equal status is written again: the echo may be late, or another writer may change the same
+/// fields. The pauses double, since an admission policy may let the write pass one day.
 const REPEATS: Backoff = Backoff {
     first: Duration::from_secs(4),
     longest: Duration::from_secs(300),
 };
 
-/// The last writes of statuses.
+/// The last status write of each Platform.
 #[derive(Default)]
 pub(super) struct Repeats(HashMap<ObjectKey, Last>);
 
 struct Last {
-    /// Without its times.
+    /// The written status, without the times of its conditions.
     status: PlatformStatus,
     at: Instant,
-    /// How often the same one was written again, each soon after the one before.
+    /// How often this status was repeated, each time soon after the last pause.
     again: u32,
 }
 
@@ -36,7 +36,7 @@ impl Last {
     }
 }
 
-/// What `status` says, whenever its conditions became so: somebody may set one back each time.
+/// `status` without the times of its conditions: another writer may set a condition back each time.
 fn timeless(status: &PlatformStatus) -> PlatformStatus {
     let mut status = status.clone();
     for condition in &mut status.conditions {
@@ -46,23 +46,23 @@ fn timeless(status: &PlatformStatus) -> PlatformStatus {
 }
 
 impl Repeats {
-    /// How long ago the status of this Platform was written.
+    /// The time since the last status write of this Platform.
     pub(super) fn since(&self, key: &ObjectKey, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.0.get(key)?.at))
     }
 
-    /// Whether `status` was written to this Platform too short a while ago to be written again.
+    /// Whether the pause after an equal status of this Platform is not over yet.
     pub(super) fn bars(&self, key: &ObjectKey, status: &PlatformStatus, now: Instant) -> bool {
         let status = timeless(status);
         let last = self.0.get(key).filter(|last| last.status == status);
         last.is_some_and(|last| now.saturating_duration_since(last.at) < last.pause())
     }
 
-    /// `status` is being written.
+    /// Records that `status` is being written.
     pub(super) fn begins(&mut self, key: &ObjectKey, status: &PlatformStatus, now: Instant) {
         let status = timeless(status);
         let last = self.0.get(key).filter(|last| last.status == status);
-        // What was changed by hand once in a while is put right at once.
+        // A status that is set back only now and then is corrected at once, without growing pauses.
         let soon = last.filter(|last| now.saturating_duration_since(last.at) < 2 * last.pause());
         let again = soon.map_or(0, |last| last.again.saturating_add(1));
         let last = Last {
@@ -73,12 +73,12 @@ impl Repeats {
         self.0.insert(key.clone(), last);
     }
 
-    /// Nothing of what was written stands there, or the Platform is gone.
+    /// Drops the last write of a Platform, since nothing of it was stored or the Platform is gone.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
         self.0.remove(key);
     }
 
-    /// Forgets Platforms that are gone.
+    /// Drops Platforms that are gone.
     pub(super) fn retain(&mut self, known: impl Fn(&ObjectKey) -> bool) {
         self.0.retain(|key, _| known(key));
     }
@@ -127,7 +127,7 @@ mod tests {
             now += Duration::from_secs(seconds.unwrap());
         }
         assert_eq!(pauses, [4, 8, 16, 32, 64, 128, 256, 300, 300]);
-        // What is written again after a long while is no repetition.
+        // A repetition after a long time starts with the first pause again.
         now += Duration::from_secs(700);
         repeats.begins(&key, &status, now);
         assert!(!repeats.bars(&key, &status, now + REPEATS.first));
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(repeats.since(&key, now), Some(Duration::ZERO));
         repeats.forget(&key);
         assert!(!repeats.bars(&key, &other, now));
-        // Somebody sets a condition back each time.
+        // Another writer sets a condition back each time.
         repeats.begins(&key, &at(1), now);
         assert!(repeats.bars(&key, &at(2), now) && !repeats.bars(&key, &status, now));
     }

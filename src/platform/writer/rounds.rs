@@ -1,10 +1,11 @@
-//! Which guards' records are being written, so that one slow write of a status holds up no other guard. Pure.
+//! The guard records that are being written, one round of writes for each guard, so that a slow status write delays
+//! no other guard. Pure.
 
 use std::collections::HashMap;
 
 use crate::guard::Record;
 
-/// The records that are being written, by guard: from their first write until one has taken or all have failed.
+/// The open rounds, by guard: from the first write until one write has succeeded or all have failed.
 #[derive(Default)]
 pub(super) struct Rounds {
     open: HashMap<u64, Round>,
@@ -17,20 +18,20 @@ struct Round {
     writes: usize,
 }
 
-/// How the writes of a record ended.
+/// The end of a round of writes.
 pub(super) struct Ended {
     pub(super) record: Record,
-    /// Whether it stands in a status.
+    /// Whether a status holds the record now.
     pub(super) taken: bool,
 }
 
 impl Rounds {
-    /// Whether a record of this guard is being written: no other one is proposed meanwhile.
+    /// Whether a round of this guard is open; until it ends, no other record of the guard is written.
     pub(super) fn is_open(&self, group: u64) -> bool {
         self.open.contains_key(&group)
     }
 
-    /// So many writes of `record` begin; returns the number that they carry.
+    /// Opens a round of `writes` writes of `record`; returns the round's number.
     pub(super) fn begins(&mut self, record: Record, writes: usize) -> u64 {
         self.last += 1;
         let round = Round {
@@ -42,8 +43,8 @@ impl Rounds {
         self.last
     }
 
-    /// One of its writes has ended. Tells what that settles: the first that is taken settles all, and a later one, of a
-    /// record that may be out of date by then, nothing.
+    /// Records the end of one write of a round; returns the end of the round, if this write ends it. The first
+    /// success ends a round. A later write belongs to a record that may be stale by then, and ends nothing.
     pub(super) fn ended(&mut self, group: u64, number: u64, taken: bool) -> Option<Ended> {
         let round = self.open.get_mut(&group)?;
         if round.number != number {

@@ -1,4 +1,4 @@
-//! What log, metrics and events say of the writes of a Platform.
+//! Log lines, metrics and events about the writes of a Platform.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tracing::{debug, info, warn};
@@ -12,7 +12,7 @@ use crate::api::platform::{Platform, PlatformReason, PlatformStatus};
 use crate::telemetry::events::{self, Note};
 use crate::writes::End;
 
-/// What the log and the metrics say of a write that was not taken.
+/// Logs and counts a write that was not taken.
 pub(super) fn tell_end(
     context: &PlatformContext,
     object: &PlatformObject,
@@ -51,7 +51,7 @@ pub(super) fn status_refused(words: &str) -> Note {
     }
 }
 
-/// An event where a hold has come or gone.
+/// Publishes an event when a hold begins or ends.
 pub(super) fn tell_hold(
     context: &PlatformContext,
     object: &PlatformObject,
@@ -79,8 +79,8 @@ pub(super) fn tell_hold(
     tell(context, object, note);
 }
 
-/// A line in the log and an event where a Platform begins to need a person, and a line where that is over. What was told
-/// when it happened, as a hold or a refused write, isn't told twice.
+/// Logs a line and publishes an event when a Platform begins to need a person, and logs a line when that ends. A hold
+/// or a refused write is reported where it happens, so not here.
 pub(super) fn tell_trouble(
     context: &PlatformContext,
     object: &PlatformObject,
@@ -102,12 +102,12 @@ pub(super) fn tell_trouble(
     }
 }
 
-/// What has become of the trouble that a person has to mend.
+/// The change of a trouble that a person has to correct.
 #[derive(Debug, PartialEq)]
 enum TroubleNews {
-    /// It begins, or is another one.
+    /// A trouble begins, or another one takes its place.
     Begins(Note),
-    /// There is none any more; the reason of the last one.
+    /// The last trouble has ended; its reason.
     Over(&'static str),
 }
 
@@ -126,7 +126,7 @@ fn trouble(before: &[Condition], now: &[Condition]) -> Option<TroubleNews> {
     }
 }
 
-/// The trouble that conditions tell of, and its message.
+/// The reason and the message of a stalled condition, unless they are reported elsewhere.
 fn stalled(conditions: &[Condition]) -> Option<(PlatformReason, &str)> {
     let stalled = conditions.iter().find(|c| c.type_ == STALLED)?;
     let told_elsewhere = [
@@ -139,7 +139,7 @@ fn stalled(conditions: &[Condition]) -> Option<(PlatformReason, &str)> {
     (!told_elsewhere.contains(reason)).then_some((*reason, &stalled.message))
 }
 
-/// Has an event about a Platform published.
+/// Publishes an event about a Platform.
 pub(super) fn tell(context: &PlatformContext, object: &PlatformObject, note: Note) {
     let about = events::about::<Platform>(&object.key, &object.uid);
     context.events.say(about, note);

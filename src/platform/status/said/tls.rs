@@ -1,4 +1,4 @@
-//! What to tell where TLS is in the way of every call: a sentence for each way in which it can be.
+//! Messages for TLS faults that stop all calls: one sentence for each kind of fault.
 
 use super::{Secret, StatusSource, secret};
 use crate::api::platform::PlatformReason;
@@ -6,7 +6,7 @@ use crate::platform::credentials::PlatformWord;
 use crate::platform::directory::Grant;
 use crate::remote::answer::{CertificateFault, ClientFault, Detail, TlsFault};
 
-/// The platform's certificate is not trusted.
+/// Reason and message where the platform's certificate is not trusted.
 pub(super) fn not_trusted(
     look: &StatusSource<'_>,
     grant: &Grant,
@@ -53,7 +53,7 @@ pub(super) fn not_trusted(
     )
 }
 
-/// The platform wants another client certificate.
+/// Reason and message where the platform refuses the client certificate or asks for one.
 pub(super) fn client_refused(
     look: &StatusSource<'_>,
     grant: &Grant,
@@ -87,7 +87,7 @@ pub(super) fn client_refused(
     )
 }
 
-/// There is no TLS between the two.
+/// Reason and message where client and server have no TLS settings in common.
 pub(super) fn mismatch(grant: &Grant, detail: &Detail, fault: TlsFault) -> PlatformWord {
     let mend = match fault {
         TlsFault::NotTls => "Mend host and port in spec.endpoint, or what listens there",
@@ -108,7 +108,7 @@ pub(super) fn mismatch(grant: &Grant, detail: &Detail, fault: TlsFault) -> Platf
     )
 }
 
-/// How many certificates were read of the Secret with the trusted ones, where the Platform names one.
+/// The number of certificates that were read from the CA Secret, where the Platform names one.
 pub(super) fn trusted(look: &StatusSource<'_>, grant: &Grant) -> Option<String> {
     let read = grant.connection.trusted()?;
     let place = secret(look, Secret::Ca);
