@@ -1,5 +1,5 @@
-//! The operator: its rooms, and what wires them. What it needs of the world is handed in: it has no flags, takes no signals
-//! and opens no sockets.
+//! The operator: its rooms and their wiring. The caller passes in all access to the outside: this module has no
+//! flags, handles no signals and opens no sockets.
 
 mod counts;
 mod lookout;
@@ -31,12 +31,12 @@ use crate::telemetry::events::Events;
 use crate::telemetry::metrics::Metrics;
 use crate::{package, schemas};
 
-/// How long a stop waits for the last events, once the Lease is given back or lost.
+/// How long a stop waits for the last events, after the Lease is given back or lost.
 const LAST_EVENTS: Duration = Duration::from_secs(1);
-/// How often audit lines are looked after that nobody else does.
+/// Interval between retries of audit lines that no pass retries.
 const PAY: Duration = Duration::from_secs(5);
 
-/// What has to be there before this process is ready, and what is said while it isn't.
+/// The gates of readiness, each with the message for the time before it opens.
 const GATES: [(&str, &str); 4] = [
     (
         "schemas",
@@ -50,27 +50,27 @@ const GATES: [(&str, &str); 4] = [
     ("packages", "the first list of VersionPackages is under way"),
 ];
 
-/// What the operator needs of the world. Chance is `fastrand`'s, and steady time tokio's.
+/// The operator's access to the outside. Random numbers come from `fastrand`, the monotonic clock from tokio.
 pub struct Ports {
-    /// The API server.
+    /// The client of the API server.
     pub client: kube::Client,
-    /// The same for the Lease: see [`leader::client_config`].
+    /// The client for the Lease; see [`leader::client_config`].
     pub lease: kube::Client,
-    /// The platforms.
+    /// The function that prepares connections to platforms.
     pub connect: Connect,
-    /// The clocks.
+    /// The wall clock and the monotonic clock.
     pub clock: Clock,
-    /// Where ends are written down.
+    /// The audit log.
     pub audit: AuditLog,
 }
 
-/// What the operator shows of itself.
+/// The state that the operator exposes.
 pub struct Face {
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether it can do its work.
+    /// The readiness of this process.
     pub readiness: Arc<Readiness>,
-    /// Queues and inventories, once there are any.
+    /// The queues and inventories, set once they exist.
     pub desk: Arc<OnceLock<Desk>>,
 }
 
@@ -84,10 +84,10 @@ impl Default for Face {
     }
 }
 
-/// Runs the operator until told to stop, in the name of the pod `instance`.
+/// Runs the operator until `stop`; `instance` is the name of the pod.
 ///
 /// # Errors
-/// When the Lease is lost.
+/// If the Lease is lost.
 pub async fn run(
     ports: &Ports,
     leadership: leader::LeaderSettings,
@@ -141,17 +141,17 @@ pub async fn run(
     Ok(())
 }
 
-/// What is there before this process leads.
+/// The parts that exist before this process leads.
 struct Common {
     sight: Arc<Sight>,
     directory: Arc<Directory>,
     events: Events,
 }
 
-/// Takes the Lease, and runs both controllers until told to stop.
+/// Takes the Lease, and runs both controllers until `stop`.
 ///
 /// # Errors
-/// When the Lease is lost.
+/// If the Lease is lost.
 async fn lead(
     ports: &Ports,
     leadership: leader::LeaderSettings,
@@ -176,7 +176,7 @@ async fn lead(
     let (guard_wakes, judged) = mpsc::unbounded_channel();
     let events = common.events.clone();
     let context = context(ports, common, &face.metrics, guard_wakes);
-    // Set once, here.
+    // The cell is set only here.
     let _ = face.desk.set(Desk {
         sessions: sessions.clone(),
         directory: context.directory.clone(),
@@ -199,16 +199,17 @@ async fn lead(
     };
     tokio::select! {
         biased;
-        // What is under way ends with the process: nobody may answer for it any more. What was done is told.
+        // In-flight calls end with the process, since no other task may handle their answers. The last events are
+        // still published.
         lost = &mut leading => {
             rooms.sessions.close();
             events.flush(LAST_EVENTS).await;
             lost??;
         }
         () = rooms.reconcile((woken, judged), lookout, stop) => {
-            // Nothing is counted any more, so this stays true.
+            // The guards are closed, so the unused reservations no longer change.
             if let Some(words) = guard::unused_in_words(&context.guards.close()) {
-                // Set once, here.
+                // The cell is set only here.
                 let _ = last_words.own.set(words);
             }
             release.cancel();
@@ -218,7 +219,7 @@ async fn lead(
     Ok(())
 }
 
-/// What every pass over a `VersionPackage` works with.
+/// Creates the context that every pass over a `VersionPackage` uses.
 fn context(
     ports: &Ports,
     common: Common,
@@ -262,7 +263,7 @@ fn context(
     })
 }
 
-/// Looks after audit lines whose object is gone.
+/// Retries audit lines, since no pass does that for an object that is gone.
 async fn pay(audit: AuditLog) {
     let mut ticks = tokio::time::interval(PAY);
     loop {

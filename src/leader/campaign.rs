@@ -11,7 +11,7 @@ use super::{Leader, home, lease};
 use crate::session::Inheritance;
 
 impl Leader {
-    /// Waits for the Lease; returns its end, or `None` when told to stop before.
+    /// Waits for the Lease; returns when the Lease ends, or `None` if `stop` came first.
     pub(super) async fn campaign(&mut self, stop: &CancellationToken) -> Option<Instant> {
         tracing::info!(
             identity = self.me.identity,
@@ -22,7 +22,7 @@ impl Leader {
         let mut home_due = Instant::now();
         while !stop.is_cancelled() {
             let mut pause = self.settings.pause();
-            // A process that will never lead here says so, whoever holds the Lease.
+            // A process that may not lead here reports that, whichever process holds the Lease.
             let may_begin = if Instant::now() >= home_due {
                 self.may_begin().await
             } else {
@@ -44,7 +44,7 @@ impl Leader {
                     self.sight.lease(None, Instant::now());
                     complaint.clear();
                 }
-                // Another was faster: the next look shows who.
+                // Another process was faster: the next read shows its identity.
                 Err(Refused::Outrun) => {}
                 Err(Refused::Failed(error)) => {
                     self.sight.lease(Some(error.clone()), Instant::now());
@@ -63,14 +63,15 @@ impl Leader {
         None
     }
 
-    /// Looks at the Lease and takes it where it may be taken; returns its end then. Shortens `pause` where it ends before.
+    /// Reads the Lease and takes it if possible; returns its end then. Shortens `pause` to the end of another
+    /// holder's Lease.
     async fn attempt(&mut self, pause: &mut Duration) -> Result<Option<Instant>, Refused> {
         match self.look().await? {
             LeaseStep::WaitUntil(ends) => {
                 *pause = (*pause).min(ends.saturating_duration_since(Instant::now()));
                 Ok(None)
             }
-            // Not a leader, so there is nothing to renew or to lose.
+            // This process does not lead, so it has no Lease to renew or to lose.
             LeaseStep::Renew | LeaseStep::Lost => Ok(None),
             how @ (LeaseStep::Create | LeaseStep::Acquire | LeaseStep::TakeBack) => {
                 self.may_begin().await?;
@@ -79,7 +80,7 @@ impl Leader {
         }
     }
 
-    /// Whether the binding, as it is now, lets this process begin to lead.
+    /// Whether the present `ClusterRoleBinding` lets this process begin to lead.
     async fn may_begin(&mut self) -> Result<(), Refused> {
         let reading = home::read(&self.client, self.settings.request()).await;
         let (duration, now) = (self.settings.duration, Instant::now());
@@ -104,8 +105,8 @@ impl Leader {
         );
         let held = self.put(&wanted).await?;
         let taken = Instant::now();
-        // A process of this identity ended just now, and what it sent last may still be under way; the calls of any other
-        // one ended with its Lease, or before it was given back.
+        // An earlier process of the same identity ended just now, and its last calls may still be in flight. The
+        // calls of any other holder ended with its Lease, or before that holder gave the Lease back.
         let own = view
             .as_ref()
             .is_some_and(|view| view.seen.holder == self.me.identity);
@@ -116,7 +117,7 @@ impl Leader {
         };
         let moved = self.home.has_moved(self.settings.duration, taken);
         let inheritance = match (&before, &view) {
-            // Its calls stand in a Lease of another namespace.
+            // The calls of the leader before are recorded in a Lease of another namespace.
             _ if moved => Inheritance::unknown(taken, lingering),
             (Some(before), Some(view)) => match lease::call_log(before) {
                 Some(text) => Inheritance::read(text, view.since, taken, lingering),
@@ -135,7 +136,7 @@ impl Leader {
         self.me.term = Some(lease::seen(&held, self.settings.duration).term);
         let words = before.as_ref().filter(|_| !moved);
         if let Some(words) = words.and_then(lease::last_words) {
-            // A process leads once, and this is the first term.
+            // The cell is set only here, since a process has only one term.
             let _ = self.last_words.heard.set(words.to_owned());
         }
         if let Some(before) = &before {

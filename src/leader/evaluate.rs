@@ -1,11 +1,11 @@
-//! What the Lease, as it was last seen, lets this process do. No clock but the reader's own counts.
+//! Decides by the last known version of the Lease on the next step. Only this process's own clock is used.
 
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-/// One time of holding the Lease: tells a holder from a later one of the same identity.
+/// One period of holding the Lease: it distinguishes a holder from a later holder of the same identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     /// `acquireTime`; only ever compared for being the same.
@@ -14,62 +14,62 @@ pub struct Term {
     pub number: i32,
 }
 
-/// What a version of the Lease says.
+/// The decoded contents of a version of the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenLease {
-    /// Who holds it; empty when it was released.
+    /// The identity of the holder; empty if the Lease was released.
     pub holder: String,
-    /// Since when.
+    /// The term of the holder.
     pub term: Term,
-    /// How long the holder may go without renewing it.
+    /// The duration of the Lease without a renewal.
     pub duration: Duration,
 }
 
-/// The last version of the Lease that was seen.
+/// The last known version of the Lease.
 #[derive(Debug, Clone)]
 pub struct LeaseView {
-    /// What it says.
+    /// The decoded contents.
     pub seen: SeenLease,
-    /// When it was first seen: at or after the moment of the write.
+    /// When this process first read this version; never before the write of the version.
     pub since: Instant,
     /// Whether the Lease has been deleted since.
     pub gone: bool,
 }
 
-/// This process.
+/// The identity and the term of this process.
 #[derive(Debug, Clone)]
 pub struct Me {
-    /// Its identity.
+    /// The identity of this process.
     pub identity: String,
-    /// The term in which it leads, while it does.
+    /// The term in which this process leads; `None` while it doesn't lead.
     pub term: Option<Term>,
 }
 
-/// What is to be done.
+/// The next step of leader election.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseStep {
-    /// There is no Lease: create it.
+    /// No Lease exists: create it.
     Create,
-    /// Nobody holds it any more, or its holder let it run out: take it.
+    /// The Lease has no holder, or its holder let it run out: take it.
     Acquire,
-    /// A process of the same identity has ended: take its Lease back at once.
+    /// The holder was an earlier process of this identity, which has ended: take the Lease back at once.
     TakeBack,
-    /// It is ours: renew it.
+    /// This process holds the Lease: renew it.
     Renew,
-    /// Somebody else holds it, not beyond this instant unless it's renewed.
+    /// Another process holds the Lease, until this instant unless that process renews it.
     WaitUntil(Instant),
-    /// It was ours, and now is somebody else's.
+    /// This process held the Lease, and no longer does.
     Lost,
 }
 
-/// Decides by the last version that was seen, if any ever was.
+/// Decides by the last known version of the Lease; `None` means that no Lease was ever read.
 pub fn evaluate(view: Option<&LeaseView>, me: &Me, now: Instant) -> LeaseStep {
     let Some(view) = view else {
         return LeaseStep::Create;
     };
     let own = view.seen.holder == me.identity;
     match &me.term {
-        // Deleted by somebody; it stays ours until it runs out, so nobody else has it yet.
+        // The Lease was deleted. It binds the others until it would have run out, so no other process leads yet.
         Some(_) if view.gone => LeaseStep::Create,
         Some(term) if own && view.seen.term == *term => LeaseStep::Renew,
         Some(_) => LeaseStep::Lost,
@@ -77,7 +77,7 @@ pub fn evaluate(view: Option<&LeaseView>, me: &Me, now: Instant) -> LeaseStep {
             let ends = view.since + view.seen.duration;
             let held = !own && !view.seen.holder.is_empty();
             match (held && now < ends, view.gone) {
-                // A holder whose Lease was deleted doesn't know yet.
+                // The holder of a deleted Lease may not know yet of the deletion.
                 (true, _) => LeaseStep::WaitUntil(ends),
                 (false, true) => LeaseStep::Create,
                 (false, false) if own => LeaseStep::TakeBack,
@@ -141,7 +141,7 @@ mod tests {
             assert_eq!(decision, LeaseStep::WaitUntil(ends));
         }
         assert_eq!(evaluate(Some(&view), &me(None), ends), LeaseStep::Acquire);
-        // A renewal, seen at any later time, begins anew.
+        // A renewal starts the waiting time anew, whenever it is seen.
         let view = held_by("other", ends);
         let decision = evaluate(Some(&view), &me(None), ends);
         assert_eq!(decision, LeaseStep::WaitUntil(ends + DURATION));

@@ -1,9 +1,10 @@
-//! In which namespace the one Lease of the cluster is: that of the `ServiceAccount` in the operator's `ClusterRoleBinding`.
+//! Determines the namespace of the cluster's one Lease: that of the `ServiceAccount` in the operator's
+//! `ClusterRoleBinding`.
 //!
-//! Two processes with Leases in two namespaces would both lead. The binding is one for the whole cluster, so a process
-//! that was given another namespace than the binding names doesn't lead.
+//! Two processes with Leases in two namespaces would both lead. The binding exists once in the cluster, so a process
+//! with another namespace than the binding's doesn't lead.
 //!
-//! The binding is read before a process takes the Lease, and again with every renewal.
+//! A process reads the binding before it takes the Lease, and again as often as it renews the Lease.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,20 +20,20 @@ use crate::raw::Raw;
 
 /// The name of the `ClusterRoleBinding`.
 pub const BINDING: &str = "version-package-operator";
-/// Where such bindings are.
+/// The API path of `ClusterRoleBinding`s.
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 
-/// What the role behind the binding lets its subject list.
+/// The API path of a list that the role behind the binding permits.
 const PLATFORMS: &str = "/apis/iodm.dev/v1alpha1/platforms";
-/// After so long no window of a quota holds a call of who led elsewhere.
+/// After this time no quota window contains a call of a leader in another namespace.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Who told this process the namespace of its Lease.
+/// The source of the namespace that this process was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// A flag, or its environment variable.
+    /// A flag or its environment variable.
     Flag,
-    /// The pod that it runs in.
+    /// The pod of this process.
     Pod,
     /// The context of a kubeconfig.
     Context,
@@ -48,27 +49,27 @@ impl fmt::Display for Source {
     }
 }
 
-/// What the binding was found to say.
+/// The result of a read of the binding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BindingReading {
-    /// It names this `ServiceAccount` and no other.
+    /// The binding names this one `ServiceAccount`.
     Names(Account),
-    /// It names so many.
+    /// The binding names this number of `ServiceAccount`s, other than one.
     Ambiguous(usize),
-    /// There is no binding.
+    /// The binding does not exist.
     Absent,
-    /// This process has none of the rights that the binding gives, so it names somebody else.
+    /// This process has none of the rights that the binding gives, so the binding names another `ServiceAccount`.
     Unbound,
-    /// It can't be read.
+    /// The binding can't be read.
     Failed(String),
 }
 
-/// A `ServiceAccount`.
+/// Namespace and name of a `ServiceAccount`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Account {
-    /// Its namespace.
+    /// The namespace.
     pub(super) namespace: String,
-    /// Its name.
+    /// The name.
     pub(super) name: String,
 }
 
@@ -78,7 +79,7 @@ impl fmt::Display for Account {
     }
 }
 
-/// Why a process may not lead; the text is for people.
+/// The reason why this process may not lead; its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MayNotLead {
     /// The binding names another namespace than the one that the process was given.
@@ -90,25 +91,25 @@ pub(super) enum MayNotLead {
         own: String,
         given: Source,
         account: Account,
-        /// What takes the process out of the way.
+        /// The advice how to stop this process from trying to lead.
         remedy: String,
     },
-    /// The binding names none, or several.
+    /// The binding names no `ServiceAccount`, or several.
     #[error(
         "the ClusterRoleBinding {BINDING} names {0} ServiceAccounts, so which namespace holds the one Lease is not known: leave exactly one there"
     )]
     Ambiguous(usize),
-    /// There is no binding, and an installation makes one.
+    /// The binding does not exist, although this process runs in a pod, and an installation creates the binding.
     #[error(
         "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}): kubectl apply -k manifests/install"
     )]
     AbsentInPod { own: String },
-    /// There is no binding, and nobody says where the Lease is.
+    /// The binding does not exist, and no flag gives the namespace of the Lease.
     #[error(
         "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is: give --namespace, the same to each process, or kubectl apply -k manifests/install"
     )]
     Absent,
-    /// The binding gives this process nothing any more.
+    /// The binding gives this process no rights any more.
     #[error(
         "the ClusterRoleBinding {BINDING} gives this process, which was given the namespace {own} {given}, no rights any more, so it names the ServiceAccount of another namespace; take this installation off, or mend the binding: kubectl get clusterrolebinding {BINDING} -o yaml"
     )]
@@ -118,38 +119,39 @@ pub(super) enum MayNotLead {
         "the ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}), can't be read: {error}"
     )]
     Unreadable { own: String, error: String },
-    /// The binding has named another namespace until a moment ago.
+    /// The binding named another namespace until a moment ago.
     #[error(
         "the ClusterRoleBinding {BINDING} names the namespace {own} only since a moment: a process elsewhere may still lead until its Lease of {lease} s ends"
     )]
     Moved {
         own: String,
-        /// How long that Lease lasts, in seconds.
+        /// The duration of the Lease, in seconds.
         lease: u64,
     },
 }
 
-/// The namespace that this process was given, and what the binding has said of it.
+/// The namespace that this process was given, and what is known of changes of the binding.
 #[derive(Debug, Clone)]
 pub(super) struct Home {
     namespace: String,
     source: Source,
     /// Whether this process runs with the `ServiceAccount` of a pod.
     in_pod: bool,
-    /// Whether the binding has let another process lead while this one looked, and since when it doesn't any more.
+    /// Whether the binding has let a process of another namespace lead while this process waited, and since when it
+    /// no longer does.
     moved: Option<Moved>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moved {
-    /// The last reading says so.
+    /// By the last read, a process of another namespace may lead.
     Away,
-    /// Every reading since then names this process.
+    /// Every read since then has named this process.
     Back(Instant),
 }
 
 impl Home {
-    /// The namespace that this process was given, by `source`.
+    /// The state before the first read of the binding, with the namespace given by `source`.
     pub(super) fn new(namespace: String, source: Source, in_pod: bool) -> Self {
         Self {
             namespace,
@@ -159,11 +161,11 @@ impl Home {
         }
     }
 
-    /// Whether this process may begin to lead after a reading at `now`. A leader
-    /// elsewhere learns of a change of the binding with its next renewal, at the latest when its Lease of `duration` ends.
+    /// Whether this process may begin to lead, by a `reading` at `now`. A leader in another namespace learns of a
+    /// change of the binding with its next renewal, at the latest when its Lease of `duration` ends.
     ///
     /// # Errors
-    /// Where it may not.
+    /// If this process may not lead, or not yet.
     pub(super) fn may_begin(
         &mut self,
         reading: &BindingReading,
@@ -172,7 +174,7 @@ impl Home {
     ) -> Result<(), MayNotLead> {
         let verdict = self.judge(reading);
         self.moved = match (reading, &verdict, self.moved) {
-            // It tells nothing new.
+            // A failed read shows no change.
             (BindingReading::Failed(_), _, moved) => moved,
             (_, Err(_), _) => Some(Moved::Away),
             (_, Ok(()), Some(Moved::Away)) => Some(Moved::Back(now)),
@@ -188,8 +190,8 @@ impl Home {
         }
     }
 
-    /// Whether, as of `now`, windows may hold calls that stand in another Lease: the binding let another process lead while
-    /// this one waited, at the latest until its Lease of `duration` ended.
+    /// Whether, at `now`, quota windows may contain calls that another Lease records: the binding let another process
+    /// lead while this one waited, at the latest until that process's Lease of `duration` ended.
     pub(super) fn has_moved(&self, duration: Duration, now: Instant) -> bool {
         match self.moved {
             Some(Moved::Away) => true,
@@ -198,7 +200,8 @@ impl Home {
         }
     }
 
-    /// Why a term ends after a reading; nothing where it goes on. One that only can't be read lets nobody else begin.
+    /// The reason to end the present term after a read; `None` if the term goes on. An unreadable or ambiguous
+    /// binding lets no other process begin, so it ends no term.
     pub(super) fn ends_term(&self, reading: &BindingReading) -> Option<MayNotLead> {
         match reading {
             BindingReading::Names(_) | BindingReading::Absent | BindingReading::Unbound => {
@@ -208,10 +211,10 @@ impl Home {
         }
     }
 
-    /// Whether a process may lead after `reading`.
+    /// Judges by `reading` whether this process may lead.
     ///
     /// # Errors
-    /// Where it may not.
+    /// If this process may not lead.
     pub(super) fn judge(&self, reading: &BindingReading) -> Result<(), MayNotLead> {
         let own = self.namespace.clone();
         match reading {
@@ -244,7 +247,7 @@ impl Home {
     }
 }
 
-/// Reads the binding.
+/// Reads the binding, within the timeout `patience`.
 pub(super) async fn read(client: &kube::Client, patience: Duration) -> BindingReading {
     match timeout(patience, look(client)).await {
         Ok(Ok(reading)) => reading,
@@ -258,7 +261,7 @@ async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
         Err(error) if is_forbidden(&error) => {}
         read => return read,
     }
-    // An API server that has just started forbids everything until it has read its roles, this too.
+    // An API server that has just started forbids every request until it has read its roles, also this one.
     match client.apiserver_version().await {
         Err(error) if is_forbidden(&error) => {
             return Ok(BindingReading::Failed(format!(
@@ -272,7 +275,7 @@ async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
         Err(error) if is_forbidden(&error) => words(&error),
         read => return read,
     };
-    // A right of its own that is missing, or all that the binding gives?
+    // This read tells whether only the right to read the binding is missing, or all rights that the binding gives.
     let request = Request::new(PLATFORMS).list(&ListParams::default().limit(1));
     let request = request.map_err(kube::Error::BuildRequest)?;
     match client.request::<Raw>(request).await {
@@ -281,7 +284,7 @@ async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
     }
 }
 
-/// What the binding says.
+/// Reads the binding once.
 async fn read_binding(client: &kube::Client) -> kube::Result<BindingReading> {
     let request = Request::new(BINDINGS).get(BINDING, &GetParams::default());
     let request = request.map_err(kube::Error::BuildRequest)?;
@@ -296,7 +299,7 @@ fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
 }
 
-/// What the binding says; only its subjects are read.
+/// Decodes the binding's subjects; its other fields are not used.
 fn said(binding: &Value) -> BindingReading {
     let subjects = binding["subjects"].as_array().into_iter().flatten();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -1,7 +1,7 @@
-//! Who holds the Lease.
+//! The identity of a process that holds the Lease.
 
-/// The identity of this process. With `pod_name` and `pod_uid` a restarted container is the same one
-/// again and takes its own Lease back at once; a process without them is a new one each time.
+/// The identity of this process. With `pod_name` and `pod_uid`, a restarted container keeps its identity and takes
+/// its own Lease back at once; without them, each process has a new identity.
 pub fn identity(pod_name: Option<&str>, pod_uid: Option<&str>) -> String {
     let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let name = given(pod_name).or_else(host_name);

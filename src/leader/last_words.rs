@@ -1,12 +1,12 @@
-//! What a leader that stops in order leaves to the next one beside its calls.
+//! The last words that a leader leaves in the Lease, beside its calls, when it stops in order.
 
 use std::sync::{Arc, OnceLock};
 
 /// What was left to this process, and what it leaves itself.
 #[derive(Debug, Default)]
 pub struct LastWords {
-    /// Those of the leader before, known before this process leads.
+    /// The last words of the leader before, set before this process leads.
     pub heard: Arc<OnceLock<String>>,
-    /// Those of this one, set before it gives the Lease back.
+    /// The last words of this process, set before it gives the Lease back.
     pub own: OnceLock<String>,
 }

@@ -1,4 +1,4 @@
-//! The Lease object: what is read from it, and what is written into it.
+//! Decodes and encodes the Lease object.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::sight::Losses;
 
 /// The name of the Lease.
 pub const NAME: &str = "version-package-operator";
-/// After so long without a renewal, by the wall clocks of who renewed it last and who takes it.
+/// A Lease is abandoned after this time without a renewal, by the wall clocks of the last holder and of the next one.
 const ABANDONED: SignedDuration = SignedDuration::from_mins(5);
-/// Where the calls of the last window stand.
+/// The annotation that records the calls of the last window.
 const CALL_LOG_ANNOTATION: &str = "iodm.dev/call-log";
 
-/// Where the last words of a leader that has stopped in order stand.
+/// The annotation that holds the last words of a leader that has stopped in order.
 const LAST_WORDS_ANNOTATION: &str = "iodm.dev/last-words";
-/// Where it stands which definitions lack fields, or did, and since when.
+/// The annotation that records which definitions lack or lacked fields, and since which version.
 const FIELDS_LOST_ANNOTATION: &str = "iodm.dev/fields-lost";
 
-/// A Lease that doesn't exist yet.
+/// A new Lease object that doesn't exist in the cluster yet.
 pub fn fresh() -> Lease {
     Lease {
         metadata: ObjectMeta {
@@ -32,7 +32,7 @@ pub fn fresh() -> Lease {
     }
 }
 
-/// What `lease` says; `own_duration` counts where it names none.
+/// Holder, term and duration of `lease`; `own_duration` is used if the Lease has no duration.
 pub fn seen(lease: &Lease, own_duration: Duration) -> SeenLease {
     let spec = lease.spec.clone().unwrap_or_default();
     let duration = spec
@@ -49,7 +49,7 @@ pub fn seen(lease: &Lease, own_duration: Duration) -> SeenLease {
     }
 }
 
-/// Its version in the store.
+/// The resource version of the Lease; `None` if it is not a number.
 pub fn version(lease: &Lease) -> Option<u64> {
     lease.metadata.resource_version.as_ref()?.parse().ok()
 }
@@ -59,17 +59,17 @@ fn annotation<'a>(lease: &'a Lease, name: &str) -> Option<&'a str> {
     annotations.get(name).map(String::as_str)
 }
 
-/// The calls of the last window, as the last leader left them.
+/// The calls of the last window, as the last leader recorded them.
 pub fn call_log(lease: &Lease) -> Option<&str> {
     annotation(lease, CALL_LOG_ANNOTATION)
 }
 
-/// The last words of the leader before, where it has stopped in order and nobody has sent anything since.
+/// The last words of the leader before, if it has stopped in order and no leader has renewed the Lease since.
 pub fn last_words(lease: &Lease) -> Option<&str> {
     annotation(lease, LAST_WORDS_ANNOTATION)
 }
 
-/// What the leader before saw of definitions that lack fields of ours.
+/// The losses of definition fields that the leader before recorded; none if the annotation can't be read.
 pub fn losses(lease: &Lease) -> Losses {
     let Some(text) = annotation(lease, FIELDS_LOST_ANNOTATION) else {
         return Losses::new();
@@ -84,7 +84,7 @@ pub fn losses(lease: &Lease) -> Losses {
     }
 }
 
-/// Whether nobody has renewed `lease` for so long that people may have changed their minds unseen.
+/// Whether `lease` has not been renewed for so long (5 min) that people may have changed objects unseen.
 pub fn is_abandoned(lease: &Lease, now: Timestamp) -> bool {
     let renewed = lease
         .spec
@@ -93,8 +93,8 @@ pub fn is_abandoned(lease: &Lease, now: Timestamp) -> bool {
     renewed.is_none_or(|renewed| now.duration_since(renewed.0) >= ABANDONED)
 }
 
-/// A new term for `identity`. What the last leader left stays as it is: read again by somebody else,
-/// it says no less than it did, and nothing was sent since.
+/// The Lease with a new term for `identity`. The records of the last leader stay unchanged: they are still correct
+/// for another reader, since no call was sent meanwhile.
 pub fn acquired(lease: &Lease, identity: &str, duration: Duration, now: Timestamp) -> Lease {
     let transitions = lease
         .spec
@@ -113,8 +113,8 @@ pub fn acquired(lease: &Lease, identity: &str, duration: Duration, now: Timestam
     }
 }
 
-/// The same term, renewed, with what the next leader has to know. Nothing was sent before the first renewal, and from
-/// then on the last words of the leader before are out of date.
+/// The Lease with its term renewed and with records for the next leader. No call is sent before the first renewal;
+/// from then on the last words of the leader before are stale, so they are removed.
 pub fn renewed(lease: &Lease, call_log: String, losses: &Losses, now: Timestamp) -> Lease {
     let mut lease = lease.clone();
     let annotations = lease.metadata.annotations.get_or_insert_default();
@@ -124,7 +124,7 @@ pub fn renewed(lease: &Lease, call_log: String, losses: &Losses, now: Timestamp)
         Ok(text) if !losses.is_empty() => {
             annotations.insert(FIELDS_LOST_ANNOTATION.to_owned(), text);
         }
-        // A map of names and numbers can always be written.
+        // Serializing a map of names and numbers can't fail.
         Ok(_) | Err(_) => {
             annotations.remove(FIELDS_LOST_ANNOTATION);
         }
@@ -133,7 +133,7 @@ pub fn renewed(lease: &Lease, call_log: String, losses: &Losses, now: Timestamp)
     lease
 }
 
-/// The Lease given back, with what the next leader has to know.
+/// The Lease without a holder, with records for the next leader.
 pub fn released(
     lease: &Lease,
     call_log: String,

@@ -1,5 +1,5 @@
-//! The one process that sends anything to a platform: it holds a Lease, and leaves the calls of the
-//! last window in it for the next one.
+//! Leader election: only the process that holds the Lease sends calls to a platform. The leader records the calls of
+//! the last window in the Lease, for the next leader.
 //!
 //! ```text
 //! look at the Lease -> evaluate (pure) -> create, take, renew: replaced only as it was seen
@@ -7,20 +7,20 @@
 //!                                          +-> sessions: until when, and how many calls, may go
 //! ```
 //!
-//! A holder that can't renew sends nothing that could outlast its Lease; whoever waits judges the end
-//! of a foreign Lease by its own clock, from when it first saw the last renewal, so clocks needn't
-//! agree. A stop while a call connects is caught by the call's time-out, which began at the last look
-//! and is looked at again before the connection is used. What is left: a process that stands still
-//! between such a look and the write to the socket, for longer than the Lease, may send one call when
-//! it goes on.
+//! A leader that can't renew its Lease starts no call that could outlast the Lease. A standby judges the end of
+//! another's Lease by its own clock, from the moment at which it first saw the last renewal, so the clocks needn't
+//! agree. If a leader is suspended while a call connects, the call's timeout, which is checked again before the
+//! connection is used, stops the call. One case remains: a process that is suspended between that check and the write
+//! to the socket, for longer than the Lease lasts, may send one call when it resumes.
 //!
-//! Every process, a single replica and a local run too, lists and watches at once, but reconciles only from the moment
-//! at which it holds the Lease (30 s, renewed every 5 s). What is due waits in the work queue meanwhile, each object
-//! once, so a standby takes over without a list. Losing the Lease ends the process.
+//! Every process, including a single replica and a local run, lists and watches at once, but reconciles only from the
+//! moment at which it holds the Lease (30 s, renewed every 5 s). Until then each due object waits once in the work
+//! queue, so that a standby takes over without a list. A process that loses the Lease ends.
 //!
-//! The monotonic clock of a suspended machine may stand still with the machine. Then only the next renewal, due within
-//! five seconds, finds that the Lease is another's. Where renewals only fail, such a leader sends until half a Lease
-//! (15 s by its own clock) after the last renewal, like any leader that can't reach the API server.
+//! The monotonic clock of a suspended machine may stop with the machine. Then only the next renewal, due within five
+//! seconds, shows that another process holds the Lease. If renewals only fail, such a leader sends until half the
+//! duration of the Lease (15 s by its own clock) has passed since the last renewal, like any leader that can't reach
+//! the API server.
 
 mod campaign;
 mod evaluate;
@@ -51,7 +51,7 @@ use crate::raw::Lean;
 use crate::session::Sessions;
 use crate::sight::Sight;
 
-/// This process must end: it doesn't hold the Lease any more.
+/// The Lease was lost, so this process must end.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the Lease {namespace}/{} was lost: {why}; this process ends so that it sends nothing more",
@@ -62,7 +62,7 @@ pub struct Lost {
     why: String,
 }
 
-/// How an event names the Lease.
+/// The reference to the Lease in events of `namespace`.
 pub fn about(namespace: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some("coordination.k8s.io/v1".to_owned()),
@@ -73,10 +73,10 @@ pub fn about(namespace: &str) -> ObjectReference {
     }
 }
 
-/// Told why the binding doesn't let this process lead, and when it does.
+/// Called with the reason why the `ClusterRoleBinding` doesn't let this process lead, and with `None` when it does.
 type Forbidden = Arc<dyn Fn(Option<&str>) + Send + Sync>;
 
-/// Takes the Lease, keeps it and gives it back.
+/// Leader election of this process: it takes the Lease, renews it and gives it back.
 pub struct Leader {
     client: kube::Client,
     api: Api<Lean<Lease>>,
@@ -87,20 +87,21 @@ pub struct Leader {
     sight: Arc<Sight>,
     clock: Clock,
     me: Me,
-    /// The last version that was seen, to be replaced as it is, and what it says.
+    /// The last known version of the Lease, which the next write replaces, and its decoded contents.
     last: Option<(Lease, LeaseView)>,
-    /// The newest version of it that was seen.
+    /// The newest known resource version of the Lease.
     newest: u64,
-    /// Whether the last renewal was newer than all that the watches had seen.
+    /// Whether the last renewal got a newer resource version than the watches had seen.
     writes_are_newest: bool,
-    /// Who holds the Lease, as last seen.
+    /// The last known holder of the Lease; empty if there is none.
     holder: watch::Sender<String>,
     last_words: Arc<LastWords>,
 }
 
 impl Leader {
-    /// `client` is made from [`client_config`]; `sessions` are told what they may do, `forbidden` why the
-    /// `ClusterRoleBinding` doesn't let this process lead, and when it does.
+    /// `client` is made from [`client_config`]; `sessions` get their reservations from the Lease; `forbidden` is
+    /// called with the reason why the `ClusterRoleBinding` doesn't let this process lead, and with `None` when it
+    /// does.
     pub fn new(
         client: kube::Client,
         settings: LeaderSettings,
@@ -129,20 +130,20 @@ impl Leader {
         }
     }
 
-    /// What the leader before has left, and what this one leaves.
+    /// The last words of the leader before, and those of this process.
     pub fn last_words(&self) -> Arc<LastWords> {
         Arc::clone(&self.last_words)
     }
 
-    /// The identity of who holds the Lease, as last seen; empty where nobody does.
+    /// The identity of the last known holder of the Lease; empty if there is none.
     pub fn holder(&self) -> watch::Receiver<String> {
         self.holder.subscribe()
     }
 
-    /// Waits for the Lease, then keeps it until `stop`, and gives it back with the last calls in it.
+    /// Waits for the Lease, then renews it until `stop`, and gives it back with the calls of the last window.
     ///
     /// # Errors
-    /// When the Lease was held and is lost. Nothing that was begun may outlast it, so the process ends.
+    /// If the Lease was held and is lost. The process must end then, since no call may outlast the Lease.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Lost> {
         match self.campaign(&stop).await {
             Some(ends) => self.hold(ends, &stop).await,

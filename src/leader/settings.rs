@@ -1,49 +1,49 @@
-//! How a process takes part.
+//! The settings of leader election.
 
 use std::time::Duration;
 
 use super::Source;
 
-/// How this process takes part.
+/// The settings of leader election for one process.
 #[derive(Debug, Clone)]
 pub struct LeaderSettings {
     /// The namespace of the Lease.
     pub namespace: String,
-    /// Who told this process that namespace.
+    /// The source of that namespace.
     pub source: Source,
     /// Whether this process runs with the `ServiceAccount` of its pod.
     pub in_pod: bool,
-    /// Who this process is; see [`identity()`](super::identity()).
+    /// The identity of this process; see [`identity()`](super::identity()).
     pub identity: String,
-    /// How long the Lease lasts without a renewal; at least 3 s, in whole seconds.
+    /// The duration of the Lease without a renewal: at least 3 s, in whole seconds.
     pub duration: Duration,
-    /// How long a call to a platform may take; at most half of `duration`.
+    /// The timeout of a call to a platform; at most half of `duration`.
     pub call_timeout: Duration,
 }
 
 impl LeaderSettings {
-    /// Between two renewals.
+    /// Interval between two renewals.
     pub(super) fn period(&self) -> Duration {
         self.duration / 6
     }
 
-    /// Between two looks at a Lease that another holds, and two tries of a renewal that failed.
+    /// Pause between two reads of a Lease that another process holds, and between two tries of a failed renewal.
     pub(super) fn pause(&self) -> Duration {
         self.duration / 30
     }
 
-    /// How long one request may take.
+    /// Timeout of one request.
     pub(super) fn request(&self) -> Duration {
         self.period().min(Duration::from_secs(5))
     }
 }
 
-/// The settings of the client that a [`Leader`](super::Leader) works with, made from those of the cluster: nothing is
-/// repeated below it, and no connection is shared with long lists.
+/// The client settings of a [`Leader`](super::Leader), made from those of the cluster: the client makes no retries of
+/// its own, and shares no connection with long lists.
 pub fn client_config(mut config: kube::Config, settings: &LeaderSettings) -> kube::Config {
     config.default_retry = false;
     config.connect_timeout = Some(settings.request());
-    // Each request has a time-out of its own; the connection has to outlast the pause between two.
+    // Each request has its own timeout; the connection has to outlast the pause between two requests.
     config.read_timeout = Some(settings.period() * 3);
     config
 }

@@ -1,4 +1,4 @@
-//! The Lease as it stands on the API server: looked at, and replaced only as it was seen.
+//! Reads the Lease from the API server, and writes it only over the version that was read.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
@@ -10,16 +10,16 @@ use crate::api::names::FIELD_MANAGER;
 use crate::kube_error::words;
 use crate::raw::Lean;
 
-/// Why a write was not made.
+/// The reason why a write was not made.
 pub(super) enum Refused {
-    /// The Lease has changed since it was seen.
+    /// The Lease has changed since it was read.
     Outrun,
-    /// The API server could not be asked, or refused.
+    /// The API server did not answer, or refused the request.
     Failed(String),
 }
 
 impl Leader {
-    /// Reads the Lease and decides.
+    /// Reads the Lease and decides on the next step.
     pub(super) async fn look(&mut self) -> Result<LeaseStep, Refused> {
         let read = timeout(self.settings.request(), self.api.get_opt(lease::NAME));
         let lease = match read.await {
@@ -33,8 +33,8 @@ impl Leader {
         Ok(evaluate(view, &self.me, now))
     }
 
-    /// Versions only grow: one that is smaller comes from a store that was restored, and all watches wait for versions
-    /// that it has yet to reach.
+    /// Resource versions only grow, so a smaller one shows that the store was restored, and that all watches wait for
+    /// versions which the store has yet to reach.
     fn compare_version(&mut self, lease: Option<&Lease>, now: Instant) {
         let Some(version) = lease.and_then(lease::version) else {
             return;
@@ -49,8 +49,9 @@ impl Leader {
         self.newest = version;
     }
 
-    /// What is written is newer than all that was `seen` before, in a store that holds the Lease beside the objects. Where it
-    /// was so and is so no more, the store was restored, even if the Lease had not changed since the snapshot.
+    /// A written Lease has a newer version than all that was `seen` before, if the store keeps the Lease and the
+    /// objects together. If that was so at the last renewal and is no longer so, the store was restored, even if the
+    /// Lease had not changed since the backup.
     pub(super) fn compare_write(&mut self, written: &Lease, seen: u64, now: Instant) {
         let Some(version) = lease::version(written) else {
             return;
@@ -65,14 +66,14 @@ impl Leader {
         self.writes_are_newest = newer;
     }
 
-    /// Takes in a version of the Lease, or that there is none, as seen at `now`.
+    /// Takes in a version of the Lease that was read at `now`; `None` if no Lease exists.
     pub(super) fn remember(&mut self, lease: Option<Lease>, now: Instant) {
         self.compare_version(lease.as_ref(), now);
         match (lease, &mut self.last) {
             (None, None) => {}
             (None, Some((lease, view))) => {
                 view.gone = true;
-                // There is no version of it to replace any more.
+                // The next write creates the Lease, since there is no version to replace.
                 lease.metadata.resource_version = None;
                 lease.metadata.uid = None;
             }
@@ -98,7 +99,7 @@ impl Leader {
         });
     }
 
-    /// Replaces the version that `lease` was made from and no other; creates it where it was made from none.
+    /// Replaces the version that `lease` was made from, and no other; creates the Lease if `lease` has no version.
     pub(super) async fn put(&self, lease: &Lease) -> Result<Lease, Refused> {
         let create = lease.metadata.resource_version.is_none();
         let params = PostParams {
@@ -116,7 +117,7 @@ impl Leader {
         match timeout(self.settings.request(), write).await {
             Ok(Ok(Lean(lease))) => Ok(lease),
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
-                // A namespace that isn't there answers 404 too, and no look would show it.
+                // A missing namespace answers 404 too, which no read of the Lease would show.
                 if create && status.code == 404 {
                     Err(Refused::Failed(status.message))
                 } else {

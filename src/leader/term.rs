@@ -1,4 +1,4 @@
-//! Keeps the Lease for as long as this process leads, and gives it back.
+//! Renews the Lease while this process leads, and gives it back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::evaluate::LeaseStep;
 use super::store::Refused;
 use super::{Leader, Lost, home, lease};
 
-/// A binding that is made anew is gone for no longer.
+/// Longest time that a binding is missing while it is created anew.
 const MADE_ANEW: Duration = Duration::from_secs(2);
-/// How long the last write of a clean stop may take.
+/// Timeout of the last write of a clean stop.
 const LAST_WRITE: Duration = Duration::from_secs(1);
 
 impl Leader {
-    /// Looks at the binding as often as the Lease is renewed; ends with why this term does.
+    /// Reads the binding as often as the Lease is renewed; returns the reason if the binding ends this term.
     fn away(&self) -> impl Future<Output = String> + use<> {
         let (client, home) = (self.client.clone(), self.home.clone());
         let forbidden = Arc::clone(&self.forbidden);
@@ -40,7 +40,7 @@ impl Leader {
                     if let Some(error) = &wrong {
                         tracing::warn!(error, "this term goes on, but no other begins");
                     }
-                    // One that only can't be read is asked again soon, and says nothing of this process.
+                    // An unreadable binding is read again soon, and says nothing about this process.
                     if !matches!(reading, home::BindingReading::Failed(_)) {
                         forbidden(wrong.as_deref());
                     }
@@ -51,7 +51,7 @@ impl Leader {
         }
     }
 
-    /// Renews the Lease, which lasts until `ends`, until told to stop.
+    /// Renews the Lease, which lasts until `ends`, until `stop`.
     pub(super) async fn hold(
         &mut self,
         mut ends: Instant,
@@ -72,7 +72,7 @@ impl Leader {
                     self.release().await;
                     return Ok(());
                 }
-                // A process that ends now would take what it saw with it.
+                // The Lease is renewed at once to record the change: a process that ends now would lose it.
                 Ok(()) = losses.changed() => {
                     due = Instant::now();
                     continue;
@@ -85,7 +85,8 @@ impl Leader {
             }
             let begun = Instant::now();
             let renewed = tokio::select! {
-                // One that was taken counts, however late that is seen: whether it has ended too is looked at next.
+                // A successful renewal counts, however late it is noticed; the next iteration checks whether the
+                // Lease has ended.
                 biased;
                 renewed = self.renew() => renewed,
                 () = sleep_until(ends) => continue,
@@ -120,9 +121,9 @@ impl Leader {
         }
     }
 
-    /// Writes that this process still leads, and what the next leader has to know.
+    /// Writes a renewal of the Lease, with records for the next leader.
     async fn renew(&mut self) -> Result<(), Refused> {
-        // A renewal may be late by one that failed.
+        // The reservation lasts a quarter longer than one period, since a failed try may delay the next renewal.
         let until = Instant::now() + self.settings.period() * 5 / 4;
         let record = self.sessions.record(until);
         let Some((lease, _)) = &self.last else {
@@ -141,7 +142,7 @@ impl Leader {
         Ok(())
     }
 
-    /// Leaves the last calls and gives the Lease back. Where that fails it runs out by itself.
+    /// Records the last calls and gives the Lease back. If that fails, the Lease runs out.
     async fn release(&mut self) {
         let attempt = async {
             loop {

@@ -1,4 +1,4 @@
-//! How many objects stand where, for Platforms and metrics.
+//! Numbers of objects by state, for Platforms and metrics.
 
 use std::collections::HashSet;
 
@@ -11,10 +11,10 @@ use crate::session::{SessionKey, Sessions};
 use crate::telemetry::logs;
 use crate::telemetry::metrics::Metrics;
 
-/// How many of those who need a Platform that is being deleted are named.
+/// Highest number of users that are named for a Platform that is being deleted.
 const NAMED_USERS: usize = 5;
 
-/// The objects of `platform`; who needs it is looked for only where somebody asks.
+/// The counts of the objects of `platform`; the users are looked up only if `users` is set.
 pub(super) fn tenants(
     cache: &Cache,
     inventory: &Inventory,
@@ -33,7 +33,7 @@ pub(super) fn tenants(
     }
 }
 
-/// Brings the gauges up to date; `known` are the sessions that were there the last time.
+/// Updates the gauges; `known` are the sessions of the last update, whose gauges are dropped if they are gone.
 pub(super) fn count(
     metrics: &Metrics,
     cache: &Cache,

@@ -1,4 +1,4 @@
-//! Whether this process can do its work, for probes, metrics and events.
+//! Reports whether this process can do its work, through probes, metrics and events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::sight::{Sight, SightTrouble};
 use crate::telemetry::events::{Events, Note};
 use crate::telemetry::metrics::Metrics;
 
-/// An event tells of a Lease that can't be had for so long.
+/// The time after which an unavailable Lease is reported by an event.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 
-/// Looks, and tells what it sees.
+/// The reporter of this process's health.
 pub(super) struct Lookout {
     sight: Arc<Sight>,
     metrics: Arc<Metrics>,
@@ -25,12 +25,12 @@ pub(super) struct Lookout {
     clock: Clock,
     /// The namespace of the Lease.
     namespace: String,
-    /// Whether an event has told of the Lease.
+    /// Whether an event has reported the unavailable Lease.
     told: bool,
 }
 
 impl Lookout {
-    /// `namespace` is that of the Lease.
+    /// `namespace` is the namespace of the Lease.
     pub(super) fn new(
         sight: Arc<Sight>,
         metrics: Arc<Metrics>,
@@ -49,7 +49,7 @@ impl Lookout {
         }
     }
 
-    /// Waits until both definitions are served with all fields, and says meanwhile what is missing.
+    /// Waits until both definitions are served with all fields; readiness names what is missing meanwhile.
     pub(super) async fn until_served(&mut self) {
         let mut changes = self.sight.changes();
         loop {
@@ -57,12 +57,12 @@ impl Lookout {
             if self.sight.is_served() {
                 return;
             }
-            // The watches may fail, which is no change but lasts.
+            // The timeout covers watches that fail, which is no change, but counts once it lasts.
             let _ = timeout(Duration::from_secs(1), changes.changed()).await;
         }
     }
 
-    /// Looks once.
+    /// Updates readiness and metrics once, and reports an unavailable Lease.
     pub(super) fn look(&mut self) {
         let (sight, readiness) = (&self.sight, &self.readiness);
         let Now { wall, tick: now } = self.clock.now();
@@ -77,7 +77,7 @@ impl Lookout {
         }
         let without_lease = sight.lease_trouble(TOLD_AFTER, now);
         if let Some(trouble) = without_lease.as_ref().filter(|_| !self.told) {
-            // Who doesn't lead writes no status, so no Platform tells of it.
+            // A process that doesn't lead writes no status, so no Platform can report the missing Lease.
             let note = without_lease_note(&trouble.words);
             self.events.say(leader::about(&self.namespace), note);
         }
@@ -88,11 +88,11 @@ impl Lookout {
     }
 }
 
-/// The words, and since when, by the clock on the wall, which is `wall` at `now`.
+/// The message with the start of the trouble and its length; `wall` is the time on the wall clock at `now`.
 fn since(trouble: &SightTrouble, now: Instant, wall: Timestamp) -> String {
     let lasts = now.saturating_duration_since(trouble.since).as_secs();
     let lasts = Duration::from_secs(lasts);
-    // A clock at its very beginning tells nothing.
+    // The subtraction fails only near the earliest possible time; then `wall` itself is used.
     let begun = wall.checked_sub(lasts).unwrap_or(wall);
     format!(
         "{} (since {begun:.0}, for {} s)",

@@ -1,4 +1,4 @@
-//! Both controllers and the reader of lists: what each works with, who wakes whom, and how all of them stop.
+//! Runs both controllers and the inventory reader: their contexts, the wake-ups between them, and their clean stop.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use crate::platform;
 use crate::remote::client::Connect;
 use crate::session::Sessions;
 
-/// How long a stop waits for answers of the platform.
+/// How long a stop waits for the answers of calls in flight.
 const ANSWERS: Duration = Duration::from_secs(8);
-/// How long a stop then waits for what follows from them.
+/// How long a stop then waits for the passes that handle those answers.
 const FINISH: Duration = Duration::from_millis(1500);
 
-/// What both controllers work with.
+/// The dependencies of both controllers.
 pub(super) struct Rooms {
     pub(super) context: Arc<package::PackageContext>,
     pub(super) sessions: Arc<Sessions>,
@@ -36,14 +36,14 @@ pub(super) struct Rooms {
     pub(super) readiness: Arc<Readiness>,
 }
 
-/// Objects that sessions, and the guard, want looked at.
+/// The receivers of wake-ups from the sessions and from the guards.
 pub(super) type WakeUps = (
     mpsc::UnboundedReceiver<ObjectKey>,
     mpsc::UnboundedReceiver<Vec<ObjectKey>>,
 );
 
 impl Rooms {
-    /// Runs both controllers until told to stop; then sends nothing new, and waits for what is under way.
+    /// Runs both controllers until `stop`; then starts no new calls, and waits for the calls and passes in flight.
     pub(super) async fn reconcile(
         &self,
         wakes: WakeUps,
@@ -51,7 +51,7 @@ impl Rooms {
         stop: &CancellationToken,
     ) {
         let cancel = CancellationToken::new();
-        // Where the Lease is lost, this is left at once.
+        // If the Lease is lost, this future is dropped, and the guard cancels both controllers.
         let _left = cancel.clone().drop_guard();
         let (changed, platforms_changed) = mpsc::unbounded_channel();
         let inventory = self.read_lists(changed.clone(), &cancel);
@@ -80,7 +80,7 @@ impl Rooms {
         }
     }
 
-    /// What the Platform controller works with.
+    /// Creates the context of the Platform controller.
     fn platforms(&self) -> platform::PlatformContext {
         let context = &self.context;
         let (cache, inventory) = (context.cache.clone(), context.inventory.clone());
@@ -104,12 +104,12 @@ impl Rooms {
         }
     }
 
-    /// Begins the VersionPackage controller; `begun` tells whether it has begun any pass.
+    /// Starts the VersionPackage controller; `begun` is set once passes may start.
     fn packages(&self, begun: &Arc<AtomicBool>, cancel: &CancellationToken) -> JoinHandle<()> {
         let (context, sessions) = (self.context.clone(), self.sessions.clone());
         let (readiness, begun, cancel) = (self.readiness.clone(), begun.clone(), cancel.clone());
         tokio::spawn(async move {
-            // What is not there in a complete list is not there: before that, nothing is known of it.
+            // Only after a complete list does a missing Platform mean that the Platform does not exist.
             context.directory.listed().await;
             readiness.open("platforms");
             let guards = context.guards.clone();
@@ -122,7 +122,7 @@ impl Rooms {
         })
     }
 
-    /// Hands on who is to be looked at, and looks at the whole once a second.
+    /// Forwards wake-ups to the work queue, and updates readiness and gauges once a second.
     async fn chores(
         &self,
         (mut woken, mut judged): WakeUps,
@@ -144,7 +144,7 @@ impl Rooms {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
-                // What bars the sessions waits for nothing; what comes by the thousand waits for all else.
+                // The bar on the sessions comes first, the frequent wake-ups last.
                 biased;
                 () = looks.changed() => {
                     let was = std::mem::replace(&mut hindered, sight.hindrance().is_some());
@@ -202,15 +202,15 @@ impl Rooms {
     }
 }
 
-/// Ends the controllers, once the passes over what is in `queue` have; whether both did in time. A process that never
-/// led has begun none: its queue holds every object, and nobody takes from it.
+/// Waits for the passes over the objects in `queue`, then ends the controllers; returns whether both ended in time.
+/// `queue` is `None` for a process that never led: its queue holds every object, and no worker takes from it.
 async fn finish(
     queue: Option<&Workqueue>,
     controllers: impl Future,
     cancel: &CancellationToken,
 ) -> bool {
     let ends = async {
-        // The pass after an answer takes the finalizer off; no pass can begin a call any more.
+        // The pass after an answer removes the finalizer; no pass can start a call any more.
         if let Some(queue) = queue {
             queue.idle().await;
         }
