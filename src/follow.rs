@@ -1,7 +1,8 @@
-//! A list, then a watch from there, over and over: what kube's watcher does, with three differences.
+//! Lists objects, then watches from the list's version, in a loop, as kube's watcher does, with three differences:
 //!
-//! Each item is decoded by itself, so one odd object can't fail the list; a line that is no JSON may have hidden
-//! anything, so the list is made anew; and it is told whether the watch works, also while nothing changes.
+//! Each item is decoded by itself, so one bad object can't fail the list. After a line that is not JSON a new list is
+//! made, since the line may have hidden any change. And the [`Eye`] is told whether the watch works, also while no
+//! object changes.
 
 mod failures;
 mod page;
@@ -30,23 +31,23 @@ use crate::backoff::WatchBackoff;
 use crate::raw::Fields;
 use crate::sight::Eye;
 
-/// How much later than announced the API server may end a watch.
+/// How long after the announced timeout the API server may end a watch.
 const LATE: Duration = Duration::from_secs(5);
 
-/// What is listed and watched.
+/// The scope of a list and watch.
 #[derive(Debug, Clone)]
 pub struct WatchScope {
-    /// Objects in one page of the list, unless they are large.
+    /// Highest number of objects in one page of the list; pages of large objects have fewer.
     pub page: u32,
-    /// A watch is made anew after so many seconds.
+    /// Timeout of one watch request in seconds, after which a new watch starts.
     pub seconds: u32,
-    /// A field selector.
+    /// The field selector, if there is one.
     pub fields: Option<String>,
 }
 
-/// Lists and watches what `api` has. After an error the next poll tries again, after a pause.
+/// Lists and watches the objects of `api`. After an error, the next poll waits for a backoff and tries again.
 ///
-/// `K` is decoded from any JSON, so that nothing hides.
+/// `K` has to decode from any JSON, so that no object is hidden.
 pub fn follow<K>(api: Api<K>, wanted: WatchScope, eye: Eye) -> impl Stream<Item = Result<Event<K>>>
 where
     K: Resource + DeserializeOwned + Send + 'static,
@@ -81,33 +82,33 @@ struct Follower<K> {
     backoff: WatchBackoff,
     pause: Option<Instant>,
     garbage: Garbage,
-    /// The newest version that was seen.
+    /// The newest known resource version.
     newest: u64,
-    /// Whether something failed since the store was last seen to be as far as `newest`.
+    /// Whether a request has failed since the store was last known to have reached `newest`.
     cut: bool,
 }
 
 enum State<K> {
-    /// The next thing is a list.
+    /// The next step starts a list.
     Empty,
-    /// A page of it.
+    /// A page of the list was read, or the first one is still to be read.
     Page {
         next: Option<String>,
         items: VecDeque<K>,
         version: Option<String>,
     },
-    /// It is complete, and was handed on.
+    /// The list is complete and was handed on.
     Listed { version: String },
-    /// Changes come.
+    /// A watch is open.
     Watching {
         version: String,
         lines: BoxStream<'static, io::Result<String>>,
-        /// Whether anything came.
+        /// Whether the watch has sent any line.
         fruitful: bool,
     },
 }
 
-/// A line of a watch.
+/// One line of a watch.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(rename = "type")]
@@ -145,7 +146,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                 Some(Err(error)) => {
                     let now = Instant::now();
                     let pause = if is_garbage(&error) {
-                        // What it hid is only seen by a list.
+                        // Only a new list shows what the unreadable line hid.
                         self.state = State::Empty;
                         self.eye.blind();
                         self.garbage.pause(now)
@@ -161,7 +162,8 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         }
     }
 
-    /// One step; it may be dropped at any await, and the state is then as before it or at its beginning.
+    /// Makes one step. The future may be dropped at any await; the state is then that before the step or at its
+    /// start.
     async fn step(&mut self) -> Result<Option<Event<K>>> {
         match &mut self.state {
             State::Empty => {
@@ -196,7 +198,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                 match page {
                     Ok(page) => {
                         self.eye.works();
-                        // One that is too large is asked for again.
+                        // A page that is too large is requested again with fewer objects.
                         if let Some(page) = page {
                             self.state = page;
                         }
@@ -216,22 +218,22 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         }
     }
 
-    /// Watches from `version` on, where the list is complete or the last watch has ended.
+    /// Opens a watch at `version`, after a complete list or the end of the last watch.
     async fn begin_watch(&mut self, version: String) -> Result<Option<Event<K>>> {
-        // Whoever asks for more has taken in the whole list.
+        // The caller has taken in the whole list before it polls again.
         self.eye.at(self.newest);
         self.eye.listed();
         if self.cut {
-            // The store may have been restored meanwhile. A watch would wait in silence for what it had before; a
-            // list shows how far it is.
+            // The store may have been restored meanwhile. A watch would then wait in silence for versions that the
+            // store has yet to reach again; a list shows the store's version.
             self.page(None, &mut Size::new(1)).await?;
             self.cut = false;
         }
         let lines = match self.watch(&version).await {
             Ok(lines) => lines,
             Err(error) => {
-                // Not to be resumed from there: it is too old, the kind is gone, or what may be seen has changed, which
-                // only a list tells.
+                // The watch can't be resumed at this version: the version is too old, the kind is gone, or the
+                // permissions have changed, which only a list shows.
                 if let Error::WatchStartFailed(kube::Error::Api(status)) = &error
                     && matches!(status.code, 400 | 403 | 404 | 410)
                 {
@@ -249,7 +251,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         Ok(None)
     }
 
-    /// The next page; `None` where it has to be smaller.
+    /// Reads the next page; `None` if the page is too large and has to be requested again with fewer objects.
     async fn page(&mut self, next: Option<String>, size: &mut Size) -> Result<Option<State<K>>> {
         let fields = self.wanted.fields.clone();
         let read = page::read(&self.client, &self.url, fields, next, size).await?;
@@ -288,7 +290,8 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         let request = Request::new(self.url.as_str()).watch(&params, version);
         let mut request =
             request.map_err(|error| Error::WatchStartFailed(kube::Error::BuildRequest(error)))?;
-        // An API server may pack each event by itself, which our client would not unpack.
+        // Compression is ruled out, since an API server may compress each event by itself, which the client does not
+        // decompress.
         let as_is = HeaderValue::from_static("identity");
         request.headers_mut().insert(ACCEPT_ENCODING, as_is);
         let body = self.client.request_stream(request).await;
@@ -296,7 +299,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         Ok(Box::pin(body).lines().boxed())
     }
 
-    /// The next line of a watch.
+    /// Reads the next line of the watch.
     async fn line(&mut self) -> Result<Option<Event<K>>> {
         let State::Watching {
             version,
@@ -315,7 +318,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
             Ok(Some(Ok(line))) => line,
             Ok(Some(Err(error))) => {
                 self.state = resumed;
-                // The line between two processes was cut: the rest is read from where it ended.
+                // Invalid data counts as garbage; after any other error the watch is resumed at its last version.
                 return match error.kind() {
                     io::ErrorKind::InvalidData => Err(garbage_line()),
                     _ => Err(Error::WatchFailed(kube::Error::ReadEvents(error))),
@@ -326,7 +329,7 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
                 return Ok(None);
             }
             Ok(None) | Err(_) => {
-                // A watch that works says at least how far it has come before it ends.
+                // A working watch sends at least a bookmark with its version before it ends.
                 self.state = resumed;
                 let silent = io::Error::from(io::ErrorKind::TimedOut);
                 return Err(Error::WatchFailed(kube::Error::ReadEvents(silent)));
@@ -335,7 +338,8 @@ impl<K: Resource + DeserializeOwned + Send + 'static> Follower<K> {
         let parsed: std::result::Result<Line<'_>, _> = serde_json::from_str(&line);
         let parsed = match parsed {
             Ok(parsed) => parsed,
-            // Cut in its middle by the end of the connection; said twice, it is what the API server says.
+            // The end of the connection cut the line, so the watch is resumed. If the first line of the next watch is
+            // cut too, the API server sent it so.
             Err(error) if error.is_eof() && *fruitful => {
                 self.state = resumed;
                 return Ok(None);

@@ -98,7 +98,7 @@ struct State {
     shown: HashSet<(Witness, Endpoint)>,
 }
 
-/// What a reading came to.
+/// The effects of a stored read.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Taken {
     /// Whether the read may change the inventory's answer for an object.

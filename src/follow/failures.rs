@@ -1,4 +1,5 @@
-//! How a list or a watch fails: how that is told, whether it may have hidden anything, and the pauses after what has.
+//! Failures of lists and watches: their messages, whether they may have hidden changes, and the backoff after those
+//! that have.
 
 use std::io;
 use std::time::Duration;
@@ -9,13 +10,13 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::kube_error::words;
 
-/// The pauses after something that is no JSON.
+/// Backoff after data that is not JSON.
 const PAUSES: Backoff = Backoff {
     first: Duration::from_secs(5),
     longest: Duration::from_secs(300),
 };
 
-/// What was read that is no JSON.
+/// The count of data that is not JSON.
 #[derive(Default)]
 pub(super) struct Garbage {
     times: u32,
@@ -23,7 +24,8 @@ pub(super) struct Garbage {
 }
 
 impl Garbage {
-    /// The pause after one more.
+    /// The pause after one more failure; the count starts anew after a time of twice the last pause without a
+    /// failure.
     pub(super) fn pause(&mut self, now: Instant) -> Duration {
         let quiet = PAUSES.after(self.times) * 2;
         if self.last.is_some_and(|last| now > last + quiet) {
@@ -41,7 +43,7 @@ pub(super) fn garbage_line() -> Error {
     Error::WatchFailed(kube::Error::SerdeError(error))
 }
 
-/// Whether something was read that can't be read, and may have hidden anything.
+/// Whether the failure is unreadable data, which may have hidden any change.
 pub(super) fn is_garbage(error: &Error) -> bool {
     match error {
         Error::InitialListFailed(error)
@@ -53,7 +55,7 @@ pub(super) fn is_garbage(error: &Error) -> bool {
     }
 }
 
-/// How a failure is told to people. Nothing of what was read is in it.
+/// The message of a failure for people; it quotes nothing of the data that was read.
 pub fn told(error: &Error) -> String {
     match error {
         Error::InitialListFailed(kube::Error::SerdeError(_) | kube::Error::FromUtf8(_))

@@ -1,8 +1,8 @@
-//! Pages of a list, of as many objects as fit into a bound of bytes: whoever may create objects may make them large, and a
-//! page of two hundred large ones would take more memory than this process may use.
+//! Pages of a list, limited in bytes: anyone who may create objects may make them large, and a page of two hundred
+//! large objects would take more memory than this process may use.
 //!
-//! A page has 200 objects at first, or 500 of other kinds, so ten thousand small ones cost fifty requests. Of a page
-//! that is larger than 4 MiB no more is read: it is asked for again with a quarter of its objects, and pages grow again
+//! A page starts with 200 objects, or 500 for other kinds, so ten thousand small objects take fifty requests. Reading
+//! stops when a page exceeds 4 MiB; the page is requested again with a quarter of its objects. The pages grow again
 //! while they are small.
 
 use std::collections::VecDeque;
@@ -21,14 +21,14 @@ use tokio::time::timeout;
 
 use crate::raw::Fields;
 
-/// So many bytes of a page are read; one object is read whole, however large it is.
+/// Highest number of bytes read of a page with more than one object; a single object is read whole.
 const MOST: usize = 4 << 20;
-/// How long one page of [`list`] may take.
+/// Timeout of one page in [`list`].
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A page that turned out too large is asked for again with one in so many of its objects.
+/// Divisor of the number of objects after a page that was too large.
 const SMALLER: u32 = 4;
 
-/// How many objects the next page may have.
+/// The number of objects to request in the next page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size {
     usual: u32,
@@ -36,20 +36,21 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Begins with the `usual` number.
+    /// Starts with the `usual` number of objects.
     pub(super) fn new(usual: u32) -> Self {
         Self { usual, now: usual }
     }
 
-    /// The number of objects to ask for.
+    /// The number of objects to request.
     pub(super) fn limit(self) -> u32 {
         self.now
     }
 
-    /// Reads a page of [`Self::limit`] objects; `None` where it is too large and is to be asked for again.
+    /// Reads a page of [`Self::limit`] objects; `None` if the page is too large and has to be requested again with
+    /// fewer objects.
     ///
     /// # Errors
-    /// When it can't be read to its end.
+    /// If the page can't be read to its end.
     pub(super) async fn read(
         &mut self,
         body: impl AsyncRead + Unpin,
@@ -64,7 +65,8 @@ impl Size {
             self.now = (self.now / SMALLER).max(1);
             return Ok(None);
         }
-        // The next objects may be larger than these.
+        // The page size grows only after a page of at most a quarter of the bound, since the next objects may be
+        // larger.
         if page.len() <= MOST / 4 {
             self.now = self.now.saturating_mul(2).min(self.usual);
         }
@@ -72,16 +74,16 @@ impl Size {
     }
 }
 
-/// A page of a list.
+/// A decoded page of a list.
 pub(super) struct ListPage<K> {
     pub(super) items: VecDeque<K>,
-    /// Where the next one begins.
+    /// The continue token of the next page; `None` on the last page.
     pub(super) next: Option<String>,
-    /// The version of the store that the whole list is of.
+    /// The resource version of the whole list.
     pub(super) version: Option<String>,
 }
 
-/// The same as it is sent.
+/// A page as the API server sends it, with undecoded items.
 #[derive(Deserialize)]
 struct Sent<'a> {
     #[serde(borrow, default)]
@@ -90,7 +92,8 @@ struct Sent<'a> {
     items: Option<Vec<&'a RawValue>>,
 }
 
-/// Reads the page that begins at `next`; `None` where it is too large and is to be asked for again.
+/// Reads the page at the continue token `next`; `None` if the page is too large and has to be requested again with
+/// fewer objects.
 pub(super) async fn read<K: DeserializeOwned>(
     client: &Client,
     url: &str,
@@ -131,10 +134,10 @@ pub(super) async fn read<K: DeserializeOwned>(
     }))
 }
 
-/// All that `api` has as of one moment; of each object only what `keep` makes of it is held.
+/// Lists all objects of `api` as of one moment; of each object, only the result of `keep` is held in memory.
 ///
 /// # Errors
-/// When a page can't be read in time.
+/// If a page can't be read in time.
 pub async fn list<K, T>(api: Api<K>, usual: u32, mut keep: impl FnMut(K) -> T) -> Result<Vec<T>>
 where
     K: Resource + DeserializeOwned,
@@ -148,7 +151,7 @@ where
             let late = io::Error::from(io::ErrorKind::TimedOut);
             Err(Error::InitialListFailed(kube::Error::ReadEvents(late)))
         })?;
-        // One that is too large is asked for again.
+        // A page that is too large is requested again with fewer objects.
         let Some(page) = shown else { continue };
         kept.extend(page.items.into_iter().map(&mut keep));
         next = page.next;
@@ -162,7 +165,8 @@ where
 mod tests {
     use super::*;
 
-    /// Reads a list of objects of so many bytes; tells how many were asked for each time, and the most bytes of one page.
+    /// Reads a list of objects of the given `sizes` in bytes; returns the number of objects of each request, and the
+    /// largest page in bytes.
     async fn walk(sizes: &[usize]) -> (Vec<u32>, usize) {
         let (mut size, mut asked, mut most) = (Size::new(200), Vec::new(), 0);
         let mut rest = sizes;

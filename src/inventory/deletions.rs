@@ -1,4 +1,4 @@
-//! The deletions of one application, as far as readings of its list have to know of them.
+//! The DELETEs of one application, as far as reads of its list need them.
 
 use std::collections::VecDeque;
 
@@ -6,11 +6,11 @@ use super::Now;
 use super::listing::Listing;
 use crate::api::names::FileId;
 
-/// So many deleted packages of an application are remembered for the next reading; of more the oldest are
-/// forgotten, and not missed if they are listed again.
+/// Highest number of deleted packages of an application that are kept for the next read. The oldest ones are dropped
+/// first, and are not reported if they are listed again.
 pub(super) const REMEMBERED: usize = 10_000;
 
-/// Tells whether a DELETE began between two moments, or was under way.
+/// Counts of DELETEs: two equal marks, not busy, show that no DELETE was in flight between them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct DeletionMark {
     begun: u64,
@@ -18,22 +18,22 @@ pub(super) struct DeletionMark {
 }
 
 impl DeletionMark {
-    /// Whether a DELETE is under way.
+    /// Whether a DELETE is in flight.
     pub(super) fn is_busy(self) -> bool {
         self.under_way > 0
     }
 }
 
-/// A package that the platform said it deleted, or that it doesn't have.
+/// A package that the platform reported as deleted or as unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Deleted {
-    /// Which one.
+    /// The id of the package.
     pub(super) file: FileId,
-    /// When the platform said so.
+    /// When the platform answered.
     pub(super) answered: Now,
 }
 
-/// The deletions of one application.
+/// The DELETEs of one application.
 #[derive(Debug, Default)]
 pub(super) struct Deletions {
     begun: u64,
@@ -42,17 +42,17 @@ pub(super) struct Deletions {
 }
 
 impl Deletions {
-    /// A DELETE begins.
+    /// Counts a DELETE that begins.
     pub(super) fn begins(&mut self) {
         self.begun += 1;
     }
 
-    /// A DELETE ended, or wasn't sent.
+    /// Counts a DELETE that ended, or wasn't sent.
     pub(super) fn ends(&mut self) {
         self.ended += 1;
     }
 
-    /// The platform says that `file` is deleted.
+    /// Records that the platform reported `file` as deleted.
     pub(super) fn deleted(&mut self, file: &FileId, now: Now) {
         if self.recent.len() >= REMEMBERED {
             self.recent.pop_front();
@@ -63,7 +63,7 @@ impl Deletions {
         });
     }
 
-    /// Where the count of deletions stands.
+    /// The present counts of DELETEs.
     pub(super) fn mark(&self) -> DeletionMark {
         DeletionMark {
             begun: self.begun,
@@ -71,8 +71,8 @@ impl Deletions {
         }
     }
 
-    /// Takes those out that were answered before `begun`, when a reading began that has ended with
-    /// `listing`: those that are listed all the same.
+    /// Removes the packages whose deletion was answered before `begun`, the start of the read that found `listing`;
+    /// returns those of them that `listing` contains all the same.
     pub(super) fn listed_again(&mut self, begun: Now, listing: &Listing) -> Vec<Deleted> {
         let (before, since) = std::mem::take(&mut self.recent)
             .into_iter()

@@ -1,4 +1,5 @@
-//! The packages of one application as the platform listed them, packed: ten thousand must cost little.
+//! The packages of one application as the platform lists them, packed to save memory: an application may have ten
+//! thousand.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -8,28 +9,28 @@ use crate::api::version_package::PackageIdentity;
 use crate::plain::plain;
 use crate::remote::wire::CategoryInfo;
 
-/// Between the fields of a packed text.
+/// The separator of the fields of a packed text.
 const SEPARATOR: char = '\u{1f}';
-/// The most that is kept of one field, in bytes: what `status.package` takes.
+/// Highest length of a field in bytes, as in `status.package`.
 const LONGEST: usize = 256;
-/// The same for the time of the upload.
+/// Highest length of the upload time in bytes.
 const LONGEST_TIME: usize = 64;
 
-/// The bytes that an allocator gives for so many: in steps of 16, 8 more for each piece.
+/// The bytes that an allocator uses for a block of `bytes`: 8 more, rounded up to a multiple of 16.
 fn piece(bytes: usize) -> usize {
     (bytes + 8).next_multiple_of(16)
 }
 
-/// One package: its id and what is said of it in one text.
+/// One package: its id and the platform's data of it, in one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ListedPackage {
     text: Box<str>,
-    /// Whether no object stands for it, as of the end of the reading.
+    /// Whether no object stands for the package, as of the end of the read.
     pub(super) unmanaged: bool,
 }
 
 impl ListedPackage {
-    /// Packs what the platform says of a package; `None` where it names none.
+    /// Packs the platform's data of a package; `None` if the package has no id.
     pub(super) fn pack(said: &CategoryInfo) -> Option<Self> {
         let id = said.file_id.as_deref().filter(|id| !id.is_empty())?;
         let fields = [
@@ -48,7 +49,7 @@ impl ListedPackage {
             .chain([time])
         {
             text.push(SEPARATOR);
-            // Without control characters, the separator among them.
+            // `plain` removes control characters, the separator among them.
             text.push_str(&plain(cut(field.as_deref().unwrap_or_default(), longest)));
         }
         Some(Self {
@@ -57,7 +58,7 @@ impl ListedPackage {
         })
     }
 
-    /// The bytes of its text.
+    /// The size of the packed text in bytes.
     pub(super) fn bytes(&self) -> usize {
         piece(self.text.len())
     }
@@ -67,7 +68,7 @@ impl ListedPackage {
         self.text.split(SEPARATOR).next().unwrap_or_default()
     }
 
-    /// What the platform says of it; an empty text says nothing.
+    /// The platform's data of the package; empty fields become `None`.
     pub(super) fn identity(&self) -> PackageIdentity {
         let mut fields = self.text.split(SEPARATOR).skip(1);
         let mut next = || {
@@ -86,12 +87,12 @@ impl ListedPackage {
     }
 }
 
-/// Packages by their ids, each once.
+/// Packages sorted by id, each id once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listing(Vec<ListedPackage>);
 
 impl Listing {
-    /// Of several entries with one id the first counts.
+    /// Sorts the packages; of several entries with one id, one is kept.
     pub(super) fn new(mut entries: Vec<ListedPackage>) -> Self {
         entries.sort_by(|a, b| a.id().cmp(b.id()));
         entries.dedup_by(|later, first| later.id() == first.id());
@@ -99,17 +100,17 @@ impl Listing {
         Self(entries)
     }
 
-    /// How many there are.
+    /// The number of packages.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// All of them, by id.
+    /// All packages, sorted by id.
     pub(super) fn entries(&self) -> &[ListedPackage] {
         &self.0
     }
 
-    /// All of them, by id, to be marked.
+    /// All packages, sorted by id, for marking those without an object.
     pub(super) fn entries_mut(&mut self) -> &mut [ListedPackage] {
         &mut self.0
     }
@@ -119,19 +120,19 @@ impl Listing {
         self.place(id).is_ok()
     }
 
-    /// What is said of the package, if it is listed.
+    /// The platform's data of the package, if the package is listed.
     pub(super) fn identity(&self, file: &FileId) -> Option<PackageIdentity> {
         let place = self.place(file.as_str()).ok()?;
         self.0.get(place).map(ListedPackage::identity)
     }
 
-    /// How many no object stands for.
+    /// The number of packages without an object.
     pub(super) fn unmanaged(&self) -> usize {
         self.0.iter().filter(|entry| entry.unmanaged).count()
     }
 
-    /// Takes over what `newer` says of packages; those that it doesn't list stay as they are. Whether anything
-    /// is different then.
+    /// Adds and updates packages from `newer`; packages that are only in `self` stay unchanged. Returns whether
+    /// anything has changed.
     pub(super) fn amend(&mut self, newer: Self) -> bool {
         let mut differs = false;
         let mut added = Vec::new();
@@ -156,7 +157,7 @@ impl Listing {
         self.0.binary_search_by(|entry| entry.id().cmp(id))
     }
 
-    /// The bytes that it holds, as an allocator counts them.
+    /// The size of the listing in bytes, as an allocator counts it.
     pub(super) fn bytes(&self) -> usize {
         let texts = self.0.iter().map(ListedPackage::bytes);
         piece(self.0.capacity() * size_of::<ListedPackage>()) + texts.sum::<usize>()

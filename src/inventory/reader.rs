@@ -1,4 +1,4 @@
-//! Reads the lists: one task for each application, while this process leads.
+//! Reads the lists of packages: one task for each application, while this process leads.
 
 mod wanted;
 
@@ -27,43 +27,43 @@ use crate::telemetry::audit::{AuditLog, ReappearedRecord};
 use crate::telemetry::events::{self, Events, Note};
 use crate::telemetry::metrics::Metrics;
 
-/// How often Platforms are looked at.
+/// Interval between two checks of the Platforms.
 const TICK: Duration = Duration::from_secs(1);
-/// How often one page is asked for, where the platform refused a call for too many calls.
+/// Highest number of requests for one page while the platform throttles calls.
 const TRIES: u32 = 5;
-/// So many packages are judged in one go: others have their turn between.
+/// Number of packages that are judged before the task yields to others.
 const AT_ONCE: usize = 64;
-/// So many packages are named in an event.
+/// Highest number of packages named in an event.
 const NAMED: usize = 5;
 
-/// What it takes to read the lists, and to tell of them.
+/// The dependencies of the inventory reader.
 pub struct Reader {
-    /// Where readings are kept.
+    /// The inventory, which stores the reads.
     pub inventory: Arc<Inventory>,
-    /// All `Platform`s.
+    /// The directory of all `Platform`s.
     pub directory: Arc<Directory>,
-    /// All `VersionPackage`s.
+    /// The index of all `VersionPackage`s.
     pub objects: Arc<dyn Objects>,
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Takes the audit lines.
+    /// The audit log.
     pub audit: AuditLog,
-    /// Publishes events.
+    /// The publisher of events.
     pub events: Events,
-    /// The clocks.
+    /// The clocks of this process.
     pub clock: Clock,
-    /// Gets a `Platform` when its objects have to be looked at again.
+    /// Receives the key of a `Platform` whose objects have to be reconciled.
     pub changed: mpsc::UnboundedSender<ObjectKey>,
 }
 
-/// The task of one application.
+/// The task that reads the list of one application.
 struct Task {
     source: ListSource,
     interval: watch::Sender<Duration>,
     _reads: AbortOnDropHandle<()>,
 }
 
-/// Reads the lists until cancelled. To be begun once this process leads.
+/// Reads the lists until cancelled; the caller starts it once this process leads.
 pub async fn run(reader: Reader, cancel: CancellationToken) {
     let reader = Arc::new(reader);
     let mut tasks = BTreeMap::new();
@@ -75,7 +75,7 @@ pub async fn run(reader: Reader, cancel: CancellationToken) {
             () = cancel.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        // Before that every package would seem to be nobody's.
+        // Before all objects are listed, every package would seem to have no object.
         if reader.objects.are_listed() {
             reader.follow(&mut tasks);
         }
@@ -83,7 +83,7 @@ pub async fn run(reader: Reader, cancel: CancellationToken) {
 }
 
 impl Reader {
-    /// Begins and ends tasks as the Platforms want it now.
+    /// Starts and stops tasks to match the present Platforms.
     fn follow(self: &Arc<Self>, tasks: &mut BTreeMap<SessionKey, Task>) {
         let wanted = wanted(self.directory.platforms());
         let application = |(key, wanted): (&SessionKey, &WantedList)| Application {
@@ -158,7 +158,7 @@ impl Reader {
         }
     }
 
-    /// Walks over all pages.
+    /// Walks over all pages of the list.
     async fn walk(&self, key: &SessionKey, source: &ListSource) -> Result<Walk, NoList> {
         let mut walk = self.inventory.begin(key, self.clock.now());
         let (mut number, mut tries) = (0, 0);
@@ -186,7 +186,7 @@ impl Reader {
         }
     }
 
-    /// Takes in what a walk has found, and tells of it; whether it proves anything.
+    /// Stores the result of a walk and reports it; returns whether the read has no flaw.
     async fn conclude(&self, key: &SessionKey, source: &ListSource, walk: Walk) -> bool {
         let mut reading = walk.end(self.inventory.mark(key));
         let (flaw, packages) = (reading.flaw, reading.listing.len());
@@ -207,7 +207,7 @@ impl Reader {
             Some(_) => {}
         }
         let platforms = self.inventory.platforms(key);
-        // What exists frees those too that don't go by this list.
+        // A proof of existence also concerns the objects of Platforms that don't use this list.
         if news {
             self.wake(&self.directory.of_application(key));
         } else if taken.tells {
@@ -219,13 +219,13 @@ impl Reader {
         flaw.is_none()
     }
 
-    /// Marks the packages that no object stands for. One that proves nothing marks none, but each package that it lists
-    /// exists: what that proves is returned.
+    /// Marks the packages that no object stands for, unless the read has a flaw. Each listed package exists, also in
+    /// a read with a flaw; returns what the existing packages prove.
     async fn judge(&self, source: &ListSource, reading: &mut Reading) -> Named {
         let mut proves = Named::default();
         for some in reading.listing.entries_mut().chunks_mut(AT_ONCE) {
             for entry in some {
-                // One with an id that no object can have is nobody's.
+                // A package whose id is no valid file id has no object.
                 let file = entry.id().parse::<FileId>().ok();
                 let named = file.map(|file| self.objects.of_package(&source.session, &file));
                 let named = named.unwrap_or_default();
@@ -238,7 +238,7 @@ impl Reader {
         proves
     }
 
-    /// Remembers a trouble, and says it once.
+    /// Stores a failed read, and logs it if its message is new; returns `false`.
     fn complain(&self, key: &SessionKey, why: &str) -> bool {
         if self.inventory.failed(key, why, self.clock.now()) {
             tracing::warn!(application = %key.app_id, endpoint = %key.endpoint, why, "the list can't be read");
@@ -248,12 +248,13 @@ impl Reader {
 
     fn wake(&self, platforms: &[ObjectKey]) {
         for platform in platforms {
-            // Nobody listens any more only while the process ends.
+            // The receiver is closed only while the process ends.
             let _ = self.changed.send(platform.clone());
         }
     }
 
-    /// Tells that packages are listed which the platform said are gone. Nothing else follows from that.
+    /// Reports packages that are listed although the platform reported their deletion, by metrics, audit lines and
+    /// events. They are not deleted again.
     async fn tell(
         &self,
         key: &SessionKey,
@@ -287,7 +288,7 @@ impl Reader {
     }
 }
 
-/// Whether a page is asked for once more: the session has waited, or logged in anew.
+/// Whether the page is requested again, after the session has waited or logged in anew.
 fn is_asked_again(answer: &Answer, tries: u32) -> bool {
     match answer {
         Answer::Throttled(_) => tries < TRIES,
@@ -302,7 +303,7 @@ fn is_asked_again(answer: &Answer, tries: u32) -> bool {
     }
 }
 
-/// Why a list can't be read to its end.
+/// The reason why a list can't be read to its end.
 #[derive(Debug, thiserror::Error)]
 enum NoList {
     #[error("no call is made for the application any more")]

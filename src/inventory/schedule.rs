@@ -1,4 +1,4 @@
-//! When the list is read next. Pure: time and chance are arguments.
+//! Decides when the list is read next. Pure: time and random numbers are arguments.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -8,39 +8,39 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 
-/// The first reading doesn't wait longer than that of an interval of an hour.
+/// The interval that counts at most for the delay of the first read.
 const FIRST_AS_OF: Duration = Duration::from_secs(3600);
-/// The first pause after a reading that failed, unless the interval is shorter; it doubles up to the interval.
+/// The first pause after a failed read, unless the interval is shorter; the pause doubles up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// Pauses grow to this, however short the interval is.
+/// The pause grows at least to this, however short the interval is.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
-/// What the next reading comes after.
+/// The event from which the next read is scheduled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum ReadAfter {
-    /// Nothing was read yet.
+    /// No read has ended yet.
     Start {
-        /// Since when it could be.
+        /// When reads became possible.
         at: Instant,
-        /// From 0 up to 1: so that a start doesn't read at once for all.
+        /// A random number from 0 to 1, which spreads the first reads of the applications after a start.
         chance: f64,
     },
-    /// A reading.
+    /// The last read succeeded.
     Reading {
-        /// Its end.
+        /// The end of the read.
         at: Instant,
     },
-    /// A reading that failed.
+    /// The last read failed.
     Failure {
-        /// Its end.
+        /// The end of the read.
         at: Instant,
-        /// How many failed in a row.
+        /// The number of failed reads in a row.
         count: u32,
     },
 }
 
 impl ReadAfter {
-    /// The end of a reading, whether it was one that counts.
+    /// The state after a read that ended at `at`.
     pub(super) fn then(self, succeeded: bool, at: Instant) -> Self {
         match self {
             _ if succeeded => Self::Reading { at },
@@ -52,10 +52,10 @@ impl ReadAfter {
         }
     }
 
-    /// When the next reading begins, with this `interval`.
+    /// When the next read begins, at this `interval`.
     pub(super) fn due(self, interval: Duration) -> Instant {
         match self {
-            // Not at once: right after a start there is more to do, and what a session has left is needed.
+            // The first read is delayed: right after a start, deletions need the rest of the call budget.
             Self::Start { at, chance } => {
                 let twentieth = interval.min(FIRST_AS_OF) / 20;
                 at + twentieth + twentieth.mul_f64(chance.clamp(0.0, 1.0))

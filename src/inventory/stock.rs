@@ -1,4 +1,4 @@
-//! What is known of one application at one endpoint, and how it is shown.
+//! The inventory of one application at one endpoint, and its form for reports.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,23 @@ use crate::api::names::ObjectKey;
 use crate::api::version_package::PackageIdentity;
 use crate::clock::Now;
 
-/// The bytes that the names of its fields take where a package is shown.
+/// The bytes that the field names of a package take in a report.
 pub(super) const FIELDS: usize = 128;
 
-/// What is known of one application at one endpoint.
+/// The inventory of one application at one endpoint.
 #[derive(Default)]
 pub(super) struct Stock {
-    /// Those whose packages they are.
+    /// The Platforms of the application.
     pub(super) platforms: Vec<ObjectKey>,
     /// Whether the list is read at all.
     pub(super) reads: bool,
     pub(super) listing: Listing,
-    /// The bytes that it takes.
+    /// The size of the listing in bytes.
     pub(super) kept: usize,
-    /// The last reading that proves what isn't there.
+    /// The last read without a flaw, which proves that unlisted packages are missing.
     pub(super) proof: Option<Proof>,
-    /// Packages that are listed although they were deleted, and when the platform said that they were.
+    /// Packages that are listed although they were deleted, each with the time at which the platform reported the
+    /// deletion.
     pub(super) reappeared: BTreeMap<String, Timestamp>,
     pub(super) trouble: Option<ListTrouble>,
 }
@@ -40,47 +41,47 @@ pub(super) struct Proof {
     pub(super) unmanaged: usize,
 }
 
-/// Why the last try came to nothing.
+/// The failure of the last read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListTrouble {
-    /// When it ended.
+    /// When the read ended.
     pub time: Timestamp,
-    /// What went wrong, in a sentence.
+    /// The reason of the failure, as a sentence.
     pub message: String,
 }
 
-/// The inventory of one application, to be shown.
+/// The inventory of one application in a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     /// The Platforms of the application.
     pub platforms: Vec<ObjectKey>,
     /// Whether the list is read at all.
     pub reads: bool,
-    /// When the last reading began and ended, and how many packages it found.
+    /// When the last complete read began and ended, and how many packages it found.
     pub reading: Option<(Timestamp, Timestamp, usize)>,
-    /// Why the last try came to nothing, where it did.
+    /// The failure of the last read, if it failed.
     pub trouble: Option<ListTrouble>,
-    /// The packages that no object stands for.
+    /// The packages without an object.
     pub unmanaged: Vec<Unmanaged>,
 }
 
-/// A package that no object stands for.
+/// A package without an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmanaged {
-    /// Its id.
+    /// The id of the package.
     pub file_id: String,
-    /// What the platform says of it.
+    /// The platform's data of the package.
     pub identity: PackageIdentity,
-    /// When the platform said that it is gone, where it did.
+    /// When the platform reported the package as deleted, if it did.
     pub deleted: Option<Timestamp>,
 }
 
-/// What is to be shown is too much.
+/// The report would exceed its memory limit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
 impl Stock {
-    /// As it is shown; its packages take their bytes from `room`.
+    /// The inventory for a report; the size of its packages is subtracted from `room`.
     pub(super) fn shown(&self, room: &mut usize) -> Result<Shown, NoRoom> {
         let unmanaged = |entry: &&ListedPackage| entry.unmanaged;
         let entries = || self.listing.entries().iter().filter(unmanaged);
@@ -102,7 +103,7 @@ impl Stock {
         })
     }
 
-    /// Takes a reading in, which ended at `now`; `deletions` are those of the application.
+    /// Stores a read that ended at `now`; `deletions` are the DELETEs of the application.
     pub(super) fn takes(
         &mut self,
         reading: Reading,
@@ -146,7 +147,7 @@ impl Stock {
         }
     }
 
-    /// Remembers a trouble; whether it is another one than the last.
+    /// Stores a failure; returns whether its message differs from the last one.
     pub(super) fn fails(&mut self, message: String, now: Now) -> bool {
         let last = self.trouble.replace(ListTrouble {
             time: now.wall,

@@ -1,11 +1,11 @@
-//! One walk over the pages of the list, and whether it can prove that a package is not there.
+//! One walk over the pages of the list, and whether the walk can prove that a package is missing.
 //!
-//! The platform promises no order and no steady pages: a package that goes shifts all behind it, past a walk that has
-//! read their place. So a reading proves that a package is not there only if every page told the same total, as many
-//! different packages were read, and no DELETE of ours was under way meanwhile; and it proves that only to objects that
-//! were seen before it began. Any other reading still fills identities and heals, and is tried again. What can't be
-//! seen is somebody else's deletion and upload between the same two pages. It may call one package missing until the
-//! next reading, which holds up nobody.
+//! The platform promises no order and no stable pages: a deleted package shifts all packages behind it to places that
+//! the walk may have passed already. So a read proves that a package is missing only if every page reported the same
+//! total, the walk read as many distinct packages, and no DELETE of ours was in flight meanwhile; and the proof
+//! counts only for objects that were seen before the walk began. Any other read still fills identities and lists
+//! existing packages, and is tried again. A deletion and an upload by others between the same two pages can't be
+//! detected. They may make one package look missing until the next read, which delays no deletion.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -16,38 +16,38 @@ use super::deletions::DeletionMark;
 use super::listing::{ListedPackage, Listing};
 use crate::remote::pages::{Next, Page, next_page};
 
-/// A walk under way.
+/// A walk in progress.
 #[derive(Debug)]
 pub(super) struct Walk {
     begun: Now,
     mark: DeletionMark,
     entries: Vec<ListedPackage>,
-    /// The bytes of what it has met.
+    /// The size in bytes of the packages read so far.
     bytes: usize,
-    /// Packages read, those without an id too.
+    /// The number of packages read so far, including those without an id.
     read: u64,
     total: Option<u64>,
     flaw: Option<Flaw>,
 }
 
-/// Why a walk proves nothing about a package that it didn't meet: the platform promises no order and no
-/// steady pages, so a package that comes or goes may push another one past the walk.
+/// The reason why a read can't prove that a package is missing: the platform promises no order and no stable pages,
+/// so a package that comes or goes may move another one past the walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
     /// The total changed from one page to the next.
     TotalChanged,
-    /// The packages read aren't as many as the total, each once.
+    /// The number of distinct packages differs from the total, or a package was read twice.
     Uneven {
-        /// How many different packages were read.
+        /// The number of distinct packages that were read.
         distinct: usize,
-        /// How many there are, as the platform says.
+        /// The total that the platform reported.
         total: u64,
     },
     /// A package has no id.
     Nameless,
-    /// The list is longer than a walk.
+    /// The list has more pages than a walk may read.
     TooLong,
-    /// A DELETE of ours was under way.
+    /// A DELETE of ours was in flight during the walk.
     Deleting,
 }
 
@@ -66,19 +66,19 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// A walk that reached its end.
+/// The result of a complete walk.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// When it began.
+    /// When the walk began.
     pub(super) begun: Now,
-    /// What it met.
+    /// The packages that the walk found.
     pub(super) listing: Listing,
-    /// Why it proves nothing about what it didn't meet; `None` where it does.
+    /// Why the read can't prove that a package is missing; `None` if it can.
     pub(super) flaw: Option<Flaw>,
 }
 
 impl Walk {
-    /// Begins at page 0, with what was known of deletions then.
+    /// Starts a walk at page 0; `mark` is the present count of DELETEs.
     pub(super) fn new(begun: Now, mark: DeletionMark) -> Self {
         Self {
             begun,
@@ -91,7 +91,7 @@ impl Walk {
         }
     }
 
-    /// Takes one page in; tells what follows it.
+    /// Adds one page; returns which page follows.
     pub(super) fn take(&mut self, number: u32, page: &Page) -> Next {
         let next = next_page(number, self.read, page);
         let total = *self.total.get_or_insert(page.total_count);
@@ -116,12 +116,12 @@ impl Walk {
         next
     }
 
-    /// The bytes of what it has met so far.
+    /// The size in bytes of the packages read so far.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Ends, with what is known of deletions now.
+    /// Ends the walk; `now` is the present count of DELETEs.
     pub(super) fn end(self, now: DeletionMark) -> Reading {
         let total = self.total.unwrap_or_default();
         let listing = Listing::new(self.entries);

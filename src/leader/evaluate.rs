@@ -8,9 +8,9 @@ use tokio::time::Instant;
 /// One period of holding the Lease: it distinguishes a holder from a later holder of the same identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
-    /// `acquireTime`; only ever compared for being the same.
+    /// The `acquireTime`; it is only compared for equality.
     pub acquired: Option<Timestamp>,
-    /// `leaseTransitions`.
+    /// The `leaseTransitions`.
     pub number: i32,
 }
 

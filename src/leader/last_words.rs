@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-/// What was left to this process, and what it leaves itself.
+/// The last words of the leader before and of this process.
 #[derive(Debug, Default)]
 pub struct LastWords {
     /// The last words of the leader before, set before this process leads.

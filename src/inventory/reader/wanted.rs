@@ -1,4 +1,4 @@
-//! Over which Platform the list of each application is read, and how often. Pure.
+//! Selects the Platform over which the list of each application is read, and the interval. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::platform::Usable;
 use crate::remote::client::Connection;
 use crate::session::{Proof, Session, SessionKey, Witness};
 
-/// How the list of one application is read.
+/// Session, connection and witness with which the list of one application is read.
 #[derive(Clone)]
 pub(super) struct ListSource {
     pub(super) session: Arc<Session>,
@@ -24,18 +24,19 @@ impl ListSource {
     }
 }
 
-/// What the Platforms of one application want.
+/// The list of one application, as its Platforms want it.
 #[derive(Default)]
 pub(super) struct WantedList {
     pub(super) platforms: Vec<ObjectKey>,
-    /// The shortest of theirs.
+    /// The shortest interval of these Platforms.
     pub(super) interval: Option<Duration>,
     pub(super) source: Option<ListSource>,
 }
 
-/// What is wanted of each application. Of several Platforms the first by name lends its connection whose credentials
-/// are there and accepted, and whose TLS settings have not just failed; before any is, one whose credential wasn't refused. Only what brings that credential, or
-/// another login that is accepted too, counts.
+/// The wanted list of each application. The source is the Platform whose credential is not refused, preferably a
+/// login, a connection that has not just failed, and a proven credential, in this order, and the first by name among
+/// equals. Only Platforms with the credential of the source, or with another proven login beside a login, share the
+/// list.
 pub(super) fn wanted(
     mut platforms: Vec<(ObjectKey, Option<Usable>)>,
 ) -> BTreeMap<SessionKey, WantedList> {
@@ -52,12 +53,12 @@ pub(super) fn wanted(
 }
 
 fn wanted_of(all: Vec<(ObjectKey, Usable, Proof)>) -> WantedList {
-    // The last good credentials serve deletions already asked for, and nothing else. Who doesn't want the list read would never
-    // have its credentials tried for it.
+    // The last good credentials may only be used for deletions that were already requested. A Platform that wants no
+    // inventory is left out too: its credential would never be tried for the list.
     let lending = all
         .iter()
         .filter(|(_, usable, _)| usable.last_good.is_none() && usable.inventory.is_some());
-    // A token that was handed in may be of another application, and list the packages of that one.
+    // A login comes before a token, since a token may be of another application and list that application's packages.
     let best = lending.min_by_key(|(_, usable, proof)| {
         let broken = usable.connection.broken().is_some();
         match proof {
