@@ -1,7 +1,7 @@
 //! Lists objects, then watches from the list's version, in a loop, as kube's watcher does, with three differences:
 //!
 //! Each item is decoded by itself, so one bad object can't fail the list. After a line that is not JSON a new list is
-//! made, since the line may have hidden any change. And the [`Eye`] is told whether the watch works, also while no
+//! made, since the line may have hidden any change. And the `Eye` is told whether the watch works, also while no
 //! object changes.
 
 mod failures;

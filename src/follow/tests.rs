@@ -74,7 +74,7 @@ fn line(kind: &str, object: &Value) -> String {
     format!("{}\n", json!({"type": kind, "object": object}))
 }
 
-/// What comes, in words, until nothing more does.
+/// The events of the stream as texts, until no event comes for `patience`.
 async fn all(events: impl Stream<Item = Result<Event<Raw>>>, patience: u64) -> Vec<String> {
     let mut events = pin!(events);
     let mut told = Vec::new();

@@ -92,7 +92,7 @@ impl ListedPackage {
 pub(super) struct Listing(Vec<ListedPackage>);
 
 impl Listing {
-    /// Sorts the packages; of several entries with one id, one is kept.
+    /// Sorts the packages by id; of several entries with one id, the first is kept.
     pub(super) fn new(mut entries: Vec<ListedPackage>) -> Self {
         entries.sort_by(|a, b| a.id().cmp(b.id()));
         entries.dedup_by(|later, first| later.id() == first.id());

@@ -46,7 +46,7 @@ fn page(ids: &[&str], total_count: u64) -> Page {
     }
 }
 
-/// An inventory under a clock that the test moves.
+/// An inventory with a clock that the test sets.
 struct Bench {
     inventory: Inventory,
     start: Now,
@@ -70,7 +70,7 @@ impl Bench {
         }
     }
 
-    /// Reads a list of one page from one second to another.
+    /// Reads a list of one page, from second `begun` to second `ended`.
     fn read(&self, ids: &[&str], begun: u64, ended: u64) -> Taken {
         self.read_total(ids, ids.len() as u64, begun, ended)
     }
@@ -201,7 +201,7 @@ fn a_walk_proves_nothing_where_packages_came_went_or_were_deleted_by_us() {
     walk.take(0, &page(&["a"], 1));
     let reading = walk.end(bench.inventory.mark(&key()));
     assert_eq!(reading.flaw, Some(Flaw::Deleting));
-    // One that is under way all the while may take effect all the while.
+    // A DELETE that is in flight during the whole read may take effect at any moment of it.
     bench.inventory.deleting(&key());
     assert_eq!(flaw(&[page(&["a"], 1)]), Some(Flaw::Deleting));
     bench.inventory.no_longer_deleting(&key());
@@ -232,7 +232,7 @@ fn packages_of_nobody_are_counted_for_every_platform_and_say_whether_they_were_d
         shown.reading,
         Some((bench.at(10).wall, bench.at(20).wall, 3))
     );
-    // Where there is no room for all of them, none is unpacked.
+    // If the room is too small for all packages, none is unpacked.
     let mut room = 2 * FIELDS;
     assert_eq!(bench.inventory.show(&key(), &mut room), Some(Err(NoRoom)));
     room *= 2;
@@ -245,7 +245,7 @@ fn packages_of_nobody_are_counted_for_every_platform_and_say_whether_they_were_d
         Some(Err(NoRoom)),
         "what was shown took some"
     );
-    // One that proves nothing leaves the count as it was.
+    // A read with a flaw leaves the count unchanged.
     bench.read_total(&["d"], 9, 30, 40);
     assert_eq!(bench.unmanaged("production"), Some(2));
 }
@@ -284,10 +284,10 @@ fn a_list_without_end_takes_the_room_of_one_application_and_many_take_that_of_al
         bench.inventory.has_room(&key, MOST_OF_ONE);
     }
     assert!(!room(1), "the others have taken all of it");
-    // They are served no longer.
+    // The other applications are no longer served.
     bench.inventory.serve(vec![application(true)]);
     assert!(room(MOST_OF_ONE));
-    // What a reading has kept counts beside the next walk, also where no reading ever proves anything.
+    // The kept listing counts beside the next walk, also if no read ever was without a flaw.
     bench.read_total(&["a", "b"], 9, 1, 2);
     assert!(!room(MOST_OF_ONE));
 }
@@ -330,7 +330,7 @@ fn ten_thousand_packages_take_less_than_five_megabytes() {
     bench.end(walk, 2);
     let bytes = bench.inventory.bytes(&key());
     println!("10,000 packages take {bytes} bytes");
-    // Twice, while a new reading takes the place of the last one.
+    // Twice the size is needed while a new listing replaces the last one.
     assert!(bytes * 2 < 5_000_000, "{bytes} bytes");
 }
 

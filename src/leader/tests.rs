@@ -7,7 +7,7 @@ use super::*;
 
 #[tokio::test]
 async fn what_an_overloaded_api_server_refuses_is_not_asked_again_below_the_elector() {
-    // The only effect of a second install is that it fails.
+    // A second install only returns an error, which has no effect.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = LeaderSettings {
         namespace: "iodm".to_owned(),

@@ -1,4 +1,4 @@
-//! The whole room before a small stand-in of the API server, in paused time.
+//! Tests of the whole Platform controller against a small stand-in of the API server, in paused time.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ const PLATFORMS: &str = "/apis/iodm.dev/v1alpha1/platforms";
 const NAMESPACES: &str = "/api/v1/namespaces";
 const SECRETS: &str = "/api/v1/namespaces/iot/secrets";
 
-/// What the API server holds and what it was asked.
+/// The objects of the API server and its log of requests.
 struct Cluster {
     platform: Mutex<Value>,
     secret: Mutex<Option<Value>>,
@@ -86,7 +86,7 @@ impl Cluster {
         answer.to_string().into_response()
     }
 
-    /// Sends a change to the watches of `path`.
+    /// Sends a change of an object to the watches of `path`.
     fn tell(&self, path: &str, object: &Value) {
         let event = json!({"type": "MODIFIED", "object": object});
         let watchers = self.watchers.lock().unwrap();
@@ -117,7 +117,7 @@ impl Cluster {
     }
 }
 
-/// A call as the rules of RBAC see it.
+/// Verb, path and field selector of a request, as the rules of RBAC see them.
 fn call(method: &Method, path: &str, query: &str) -> String {
     let verb = match (method, query.contains("watch=true")) {
         (&Method::GET, true) => "watch",
@@ -141,7 +141,7 @@ fn secret(app_id: &str) -> Value {
     })
 }
 
-/// The room, running.
+/// A running Platform controller with its stand-in of the API server.
 struct Running {
     cluster: Arc<Cluster>,
     directory: Arc<Directory>,
@@ -219,7 +219,7 @@ impl Running {
         }
     }
 
-    /// Waits for the Platform to be usable, and tells for which application.
+    /// Waits until the Platform is usable for the application `app_id`.
     async fn usable(&mut self, app_id: &str) {
         let key = ObjectKey::new("iot", "production");
         loop {
@@ -259,7 +259,7 @@ async fn a_status_is_written_once_for_its_object_and_nothing_at_idle() {
     let mut room = Running::start(Some(secret("app-1")), false);
     room.usable("app-1").await;
     room.cluster.says("Available").await;
-    // The window before the start counts as used at first, which is a number to write when it ends.
+    // The call window before the start counts as used at first; its end changes a number of the status.
     sleep(Duration::from_secs(120)).await;
     let written = room.cluster.written.borrow().clone();
     assert!(written.len() <= 2, "{written:?}");
@@ -288,7 +288,7 @@ async fn a_rotated_or_created_secret_is_used_within_a_second() {
     let mut room = Running::start(None, false);
     room.cluster.says("SecretNotFound").await;
     for app_id in ["app-1", "app-2"] {
-        // The watch follows the list at once, but not in the same moment.
+        // The watch opens soon after the list, but not at the same moment.
         sleep(Duration::from_millis(100)).await;
         room.cluster.tell(SECRETS, &secret(app_id));
         let used = timeout(Duration::from_secs(1), room.usable(app_id)).await;

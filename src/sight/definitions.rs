@@ -1,4 +1,4 @@
-//! What is known of the definitions that the API server serves.
+//! The state of the `CustomResourceDefinition`s that the API server serves.
 
 use std::time::Duration;
 
@@ -8,40 +8,41 @@ use super::Sight;
 use super::doubts::LossDoubts;
 use super::watches::WatchKind;
 
-/// So long a definition that was mended may not be served everywhere yet.
+/// How long after its repair a definition may not be served by every API server yet.
 pub const SETTLES: Duration = Duration::from_secs(10);
 
-/// Which version of a definition was compared.
+/// The version of a definition that was compared with this binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    /// Its uid.
+    /// The uid of the definition.
     pub uid: String,
-    /// Moves with its schema.
+    /// The generation of the definition, which changes with its schema.
     pub generation: i64,
 }
 
-/// Why a definition doesn't serve.
+/// The reason why a definition can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
-    /// For people, with what mends it.
+    /// The reason for people, with advice how to correct it.
     pub why: String,
-    /// The same without what mends it.
+    /// The reason without the advice.
     pub what: String,
-    /// Whether objects can be written under it all the same.
+    /// Whether objects can still be written under the definition, so that their fields may be lost.
     pub lossy: bool,
 }
 
-/// One definition, as it is served.
+/// The state of one definition.
 #[derive(Default)]
 pub(super) struct Definition {
-    /// Compared and found complete; or what is wrong. `None` before it was looked at.
+    /// The compared version of a complete definition, or why the definition can't be used; `None` before the first
+    /// comparison.
     pub(super) served: Option<Result<Compared, Unfit>>,
-    /// Since when it doesn't serve.
+    /// When the definition became unusable.
     pub(super) unfit_since: Option<Instant>,
-    /// What it lacked last, and the version of the store up to which it was complete, or up to which this process can't
-    /// know.
+    /// The fields that the definition lacked last, and the resource version up to which it is known to have been
+    /// complete.
     pub(super) lost: Option<(String, u64)>,
-    /// When it was seen to be complete again.
+    /// When the definition became complete again.
     pub(super) returned: Option<Instant>,
     pub(super) doubts: LossDoubts,
 }
@@ -53,7 +54,8 @@ impl Definition {
 }
 
 impl Sight {
-    /// Whether objects of `kind` may be written: what their definition lacks would be lost by that.
+    /// Whether objects of `kind` may be written: a write under an incomplete definition would drop the fields that
+    /// the definition lacks.
     pub fn may_write(&self, kind: WatchKind) -> bool {
         let state = self.state.lock();
         let definition = kind.definition();
@@ -62,7 +64,7 @@ impl Sight {
             .is_none_or(|definition| definition.served.is_none() || definition.is_fit())
     }
 
-    /// What is wrong with the definitions.
+    /// The reasons why definitions can't be used, for people; `None` if both can be used.
     pub fn unfit(&self) -> Option<String> {
         let state = self.state.lock();
         let all = state.definitions.values();
@@ -73,14 +75,14 @@ impl Sight {
         (!wrong.is_empty()).then(|| wrong.join("; "))
     }
 
-    /// How many definitions are not as this version needs them.
+    /// The number of known definitions that can't be used at present.
     pub fn unfit_definitions(&self) -> usize {
         let state = self.state.lock();
         let all = state.definitions.values();
         all.filter(|definition| !definition.is_fit()).count()
     }
 
-    /// Whether both definitions are there and complete, and were so long enough.
+    /// Whether both definitions are served, are complete, and have been so for long enough.
     pub fn is_served(&self) -> bool {
         let state = self.state.lock();
         let mut all = WatchKind::DEFINITIONS.iter();
@@ -90,14 +92,15 @@ impl Sight {
         })
     }
 
-    /// The versions of both definitions that were compared and found complete.
+    /// The version of the definition `kind` that was compared and found complete; `None` if there is none.
     pub fn compared(&self, kind: WatchKind) -> Option<Compared> {
         let state = self.state.lock();
         let served = state.definitions.get(&kind)?.served.as_ref()?;
         served.as_ref().ok().cloned()
     }
 
-    /// What a definition is now: complete, or what is wrong with it. Tells whether that is another judgement than before.
+    /// Records the result of a comparison of a definition: the compared version, or why it can't be used. Returns
+    /// whether the result differs from the last one.
     pub fn define(&self, kind: WatchKind, served: Result<Compared, Unfit>, now: Instant) -> bool {
         let mut state = self.state.lock();
         let newest = state.watches.get(&kind).map_or(0, |watch| watch.newest);
@@ -111,14 +114,14 @@ impl Sight {
             Ok(_) => {
                 definition.unfit_since = None;
                 let since = definition.returned.filter(|_| !news).unwrap_or(now);
-                // Also where a process before this one saw what it lacked.
+                // A loss that an earlier process recorded counts too.
                 let returns = news || definition.returned.is_some() || definition.lost.is_some();
                 definition.returned = returns.then_some(since);
             }
             Err(unfit) => {
                 definition.unfit_since.get_or_insert(now);
                 definition.returned = None;
-                // One that came back for a moment and went again lacks it since the first time.
+                // The loss of a definition that was complete only for a moment starts at the first time.
                 if unfit.lossy && definition.lost.is_none() {
                     definition.lost = Some((unfit.what.clone(), newest));
                 }
@@ -131,7 +134,8 @@ impl Sight {
         news
     }
 
-    /// When the definitions that came back are served everywhere.
+    /// When the repaired definitions will be served everywhere; `None` if there is none, or if a definition can't be
+    /// used.
     pub fn settles(&self) -> Option<Instant> {
         let state = self.state.lock();
         let mut all = state.definitions.values();
@@ -143,7 +147,8 @@ impl Sight {
         returned.map(|returned| returned + SETTLES)
     }
 
-    /// The definitions that came back are served everywhere: all that is listed from here on is as it is.
+    /// Records that the repaired definitions are served everywhere, and starts a new round: the lists from now on
+    /// show the objects as they are stored.
     pub fn settled(&self, now: Instant) {
         let mut state = self.state.lock();
         for definition in state.definitions.values_mut() {

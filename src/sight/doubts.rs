@@ -1,5 +1,5 @@
-//! Which objects were written while their definition lacked fields: what the fields held is lost for good, since the API
-//! server stores what it prunes. Pure.
+//! Doubts: objects that were written while their definition lacked fields. The values of these fields are lost for
+//! good, since the API server stores the pruned object. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -11,32 +11,33 @@ use crate::api::names::CONFIRM_ANNOTATION;
 use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
 
-/// So many objects a record of a loss names; of more it says only since when the loss is.
+/// Highest number of objects that a record of a loss names; a record of more objects has only the version of the
+/// loss.
 const NAMED: usize = 64;
-/// The outcomes after which nothing is deleted any more.
+/// The outcomes after which no deletion of the object can follow.
 const SETTLED: [&str; 2] = [Outcome::Deleted.as_str(), Outcome::AlreadyGone.as_str()];
 
-/// What tells whether an object was looked at since.
+/// The properties of an object that decide whether it is doubted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// Tells it from others of its name.
+    /// The uid of the object.
     pub uid: String,
-    /// Its version in the store.
+    /// The resource version of the object.
     pub version: u64,
-    /// Moves with each change of its spec, and with nothing else.
+    /// The number of edits, which grows with each change of the spec only.
     pub edits: i64,
-    /// The value of `iodm.dev/confirm`.
+    /// The value of the annotation `iodm.dev/confirm`.
     pub confirmed: Option<String>,
-    /// Whether its status says of these edits that fields were lost: an earlier process has found that.
+    /// Whether the status already reports lost fields for these edits, as an earlier process found.
     pub said: bool,
-    /// Whether its status says that its package is gone: whatever its fields held, nothing is deleted for it any more.
+    /// Whether the status says that the package is gone, so that no deletion can follow from any value of the fields.
     pub settled: bool,
 }
 
-/// What the metadata and the status of an object tell of it.
+/// The lineage of an object, from its metadata and its status.
 pub fn lineage(metadata: &ObjectMeta, status: &Value) -> Lineage {
     let generation = metadata.generation.unwrap_or_default();
-    // It grows once more when the object is marked for deletion.
+    // The generation grows once more when the object is marked for deletion.
     let marked = i64::from(metadata.deletion_timestamp.is_some());
     let annotations = metadata.annotations.as_ref();
     let version = metadata.resource_version.as_ref();
@@ -61,47 +62,48 @@ pub fn lineage(metadata: &ObjectMeta, status: &Value) -> Lineage {
     }
 }
 
-/// What is thought of an object.
+/// The judgement on an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LossDoubt {
-    /// It is as it was meant.
+    /// The object has no lost fields.
     None,
-    /// It was written under this loss.
+    /// The object was written while its definition lacked these fields.
     Lost(String),
 }
 
 /// The doubts about the objects of one kind.
 #[derive(Default)]
 pub(super) struct LossDoubts {
-    /// The loss that the next list judges, and the version up to which nothing was lost.
+    /// The loss by which the next list is judged, and the version up to which no field was lost.
     listing: Option<(String, u64)>,
-    /// The oldest loss whose doubts don't all stand in a status yet.
+    /// The oldest loss that has doubts which no status reports yet, and the version up to which no field was lost.
     oldest: Option<(String, u64)>,
-    /// The edits of those that are doubted; `None` for whom a person has looked at since.
+    /// The doubts by uid: the edits and the lost fields of a doubted object, or `None` for an object that a person
+    /// has confirmed since.
     known: HashMap<String, Option<(i64, String)>>,
     /// Those that carried a person's word when their doubt arose: it says nothing of that one.
     stale: HashSet<String>,
     /// Those that are doubted and whose status doesn't say so yet: a process that ends now takes the doubt with it.
     unsaid: BTreeSet<String>,
-    /// Those that the process before has doubted, and this one has not seen yet.
+    /// Objects that the process before doubted, and that this process has not seen yet.
     recalled: HashSet<String>,
-    /// Those that are known and that the list under way has not shown: at its end they are gone.
+    /// Known objects that the list in progress has not shown; at its end they are gone.
     unseen: HashSet<String>,
 }
 
-/// What a record tells of doubts that stand in no status yet.
+/// The record of the doubts that no status reports yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unsaid {
-    /// What was lost.
+    /// The fields that were lost.
     pub(super) what: String,
-    /// The version up to which nothing was.
+    /// The resource version up to which no field was lost.
     pub(super) since: u64,
-    /// The doubted objects by their uids, each with its edits; `None` where it may be any that was written since.
+    /// The edits of the doubted objects, by uid; `None` if any object written after `since` may be doubted.
     pub(super) of: Option<BTreeMap<String, i64>>,
 }
 
 impl LossDoubts {
-    /// What the next list brings is judged by this loss.
+    /// Sets the loss by which the next list is judged.
     pub(super) fn begin(&mut self, what: String, complete_until: u64) {
         let open = self.is_open();
         let oldest = self.oldest.take().filter(|_| open);
@@ -110,17 +112,17 @@ impl LossDoubts {
         self.listing = Some((what, complete_until));
     }
 
-    /// Whether a doubt may still come of a loss, or stands in no status yet.
+    /// Whether a list may still add doubts, or some doubt is reported in no status yet.
     fn is_open(&self) -> bool {
         self.listing.is_some() || !self.unsaid.is_empty()
     }
 
-    /// A list begins.
+    /// Starts a list.
     pub(super) fn list_begins(&mut self) {
         self.unseen = self.known.keys().cloned().collect();
     }
 
-    /// A list is complete; `current` where it began after what last had everything listed anew.
+    /// Ends a list, and drops the objects that it did not show; `current` if the list belongs to the present round.
     pub(super) fn list_ends(&mut self, current: bool) {
         for gone in std::mem::take(&mut self.unseen) {
             self.forget(&gone);
@@ -130,10 +132,11 @@ impl LossDoubts {
         }
     }
 
-    /// The process before doubted an object, whose status doesn't say so yet. Whether that is news, so that the object has to
-    /// be looked at anew.
+    /// Adds the doubt of the process before about an object whose status doesn't report it yet. Returns whether the
+    /// doubt is new, so that the object has to be looked at again.
     pub(super) fn recall(&mut self, uid: String, edits: i64, (what, since): (&str, u64)) -> bool {
-        // A doubt of later edits stands; one that a person has looked at since an earlier doubt is doubted again.
+        // A doubt about the same or later edits stays; an object that a person has confirmed since an earlier doubt
+        // is doubted again.
         let doubted = self.known.get(&uid).and_then(Option::as_ref);
         if doubted.is_some_and(|(known, _)| *known >= edits) {
             return false;
@@ -147,7 +150,7 @@ impl LossDoubts {
         self.recalled.insert(uid)
     }
 
-    /// What the next process has to know of doubts that stand in no status yet.
+    /// The record of the doubts that no status reports yet, for the next process; `None` if there are none.
     pub(super) fn unsaid(&self) -> Option<Unsaid> {
         let oldest = self.oldest.as_ref().filter(|_| self.is_open());
         let (what, since) = oldest?.clone();
@@ -178,7 +181,7 @@ impl LossDoubts {
         let arises = written_meanwhile.is_some() || heard;
         let what = match (self.known.get(&object.uid), written_meanwhile) {
             (Some(Some((edits, what))), _) if *edits == object.edits => Some(what.clone()),
-            // An edit under a loss may have lost what it said.
+            // An edit under a loss may have lost its values too.
             (_, Some((what, _))) => Some(what.clone()),
             (Some(_), None) => None,
             (None, None) if object.said => Some("fields of this version".to_owned()),
@@ -196,8 +199,8 @@ impl LossDoubts {
         what.map_or(LossDoubt::None, LossDoubt::Lost)
     }
 
-    /// Whether a person has set the annotation since the doubt was there. One that stands when the doubt `arises`, or when
-    /// this process first hears of it, may be the word about an earlier loss.
+    /// Whether a person has set the confirming annotation after the doubt arose. An annotation that is already there
+    /// when the doubt `arises`, or when this process first hears of the doubt, may belong to an earlier loss.
     fn is_confirmed(&mut self, object: &Lineage, arises: bool) -> bool {
         if object.confirmed.as_ref() != Some(&object.uid) {
             self.stale.remove(&object.uid);

@@ -1,4 +1,4 @@
-//! What one watch tells of itself.
+//! Reports the state of one watch to the [`Sight`].
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::{Listener, Sight, Subject};
 
-/// The part of one watch.
+/// The reporter of one watch.
 pub struct Eye {
     sight: Arc<Sight>,
     subject: Subject,
     anew: Listener,
-    /// The round that its list is of.
+    /// The round that the watch's present list belongs to.
     round: u64,
 }
 
@@ -27,18 +27,18 @@ impl Eye {
         }
     }
 
-    /// Waits until everything has to be listed anew.
+    /// Waits until a new round begins, that is, until everything has to be listed again.
     pub fn anew(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut anew = self.anew.clone();
         async move { anew.changed().await }
     }
 
-    /// A list begins that shows everything up to now.
+    /// Reports that a list of the present round begins.
     pub fn begins(&mut self) {
         self.round = self.anew.catch_up();
     }
 
-    /// Its first item comes next.
+    /// Reports that the first item of the list comes next.
     pub fn lists(&self) {
         let mut state = self.sight.state.lock();
         let definition = self.subject.definition();
@@ -47,7 +47,7 @@ impl Eye {
         }
     }
 
-    /// Its list is complete, and taken in.
+    /// Reports that the list is complete and was taken in.
     pub fn listed(&self) {
         let round = self.round;
         let mut state = self.sight.state.lock();
@@ -66,7 +66,7 @@ impl Eye {
         });
     }
 
-    /// The API server answers it.
+    /// Reports that the API server answers the watch.
     pub fn works(&self) {
         self.sight.with(&self.subject, |watch| {
             watch.failing = None;
@@ -74,7 +74,7 @@ impl Eye {
         });
     }
 
-    /// It has come so far.
+    /// Reports the resource version that the watch has reached.
     pub fn at(&self, version: u64) {
         self.sight.with(&self.subject, |watch| {
             watch.newest = watch.newest.max(version);
@@ -82,7 +82,8 @@ impl Eye {
         });
     }
 
-    /// Its list shows everything up to `version`. Before the first list is taken in, nothing is known of what came before.
+    /// Reports the resource version of a list. Before the first list is taken in, this version replaces the newest
+    /// known version.
     pub fn lists_until(&self, version: u64) {
         self.sight.with(&self.subject, |watch| {
             if watch.listed.is_none() {
@@ -92,7 +93,7 @@ impl Eye {
         });
     }
 
-    /// Something may have been missed.
+    /// Reports that the watch may have missed changes.
     pub fn blind(&self) {
         self.sight.with(&self.subject, |watch| {
             watch.blind = true;
@@ -100,7 +101,7 @@ impl Eye {
         });
     }
 
-    /// It failed once more.
+    /// Reports a failure.
     pub fn fails(&self, words: String) {
         self.sight.with(&self.subject, |watch| {
             let since = watch.failing.take();
@@ -110,7 +111,7 @@ impl Eye {
         });
     }
 
-    /// A list shows an older version than was seen before: the store went back in time.
+    /// Reports that a list has an older version than one seen before: the store went back in time.
     pub fn went_back(&self, newest: u64, seen: u64) {
         let of = self.subject.name();
         let why = format!("version {newest} of {of} was seen before, and now there is {seen}");
@@ -119,7 +120,7 @@ impl Eye {
 }
 
 impl Drop for Eye {
-    /// Nobody watches the Secret any more.
+    /// Removes the state of a Secret that is no longer watched.
     fn drop(&mut self) {
         if let Subject::Secret(secret) = &self.subject {
             self.sight.state.lock().secrets.remove(secret);

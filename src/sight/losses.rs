@@ -1,4 +1,4 @@
-//! Which definitions lack, or lacked, fields of ours, and since when: what the next process has to know of it.
+//! Records which definitions lack or lacked fields of ours, and since which version, for the next process.
 
 use std::collections::BTreeMap;
 
@@ -9,30 +9,30 @@ use tokio::time::Instant;
 use super::doubts::Unsaid;
 use super::{Sight, State, WatchKind};
 
-/// A definition lacks fields, or objects that were written under such a one don't say so yet.
+/// A loss of fields: a definition lacks fields, or objects were written under such a definition and their statuses
+/// don't report the loss yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
-    /// What it lacked last.
+    /// The fields that the definition lacked last.
     pub what: String,
-    /// The version of the store up to which it was complete, or up to which nobody can know.
+    /// The resource version up to which the definition is known to have been complete.
     pub since: u64,
-    /// The objects that are doubted by now, by their uids, each with its edits; none where it may be any that was written
-    /// since.
+    /// The edits of the doubted objects, by uid; `None` if any object written after `since` may be concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<BTreeMap<String, i64>>,
 }
 
-/// The losses whose doubts a process that ends now would take with it.
+/// The losses whose doubts are recorded in no status yet, so that a process that ends now would lose them.
 pub type Losses = BTreeMap<WatchKind, Loss>;
 
 impl Sight {
-    /// The present losses, and when they change.
+    /// The present losses; the receiver is notified of their changes.
     pub fn losses(&self) -> watch::Receiver<Losses> {
         self.losses.subscribe()
     }
 
-    /// What the process that led before saw of losses: the objects that it doubted are doubted here too, or all that were
-    /// written since.
+    /// Takes over the losses that the leader before recorded: the objects that it doubted are doubted here too, or
+    /// all objects that were written after the version of the loss.
     pub fn recall(&self, losses: Losses, now: Instant) {
         let mut state = self.state.lock();
         for (kind, Loss { what, since, of }) in losses {
@@ -57,7 +57,7 @@ impl Sight {
         self.tell();
     }
 
-    /// Notes what is lost now.
+    /// Publishes the present losses.
     pub(super) fn note_losses(&self, state: &State) {
         let all = state.definitions.iter();
         let losses: Losses = all
@@ -65,7 +65,8 @@ impl Sight {
                 let unsaid = definition.doubts.unsaid();
                 let Unsaid { what, since, of } = match (definition.lost.clone(), unsaid) {
                     (None, unsaid) => unsaid?,
-                    // Whom an earlier loss concerns is among those that were written since.
+                    // The objects of an earlier loss are among those written after its version, which is the smaller
+                    // one.
                     (Some((what, since)), unsaid) => Unsaid {
                         what,
                         since: unsaid.map_or(since, |unsaid| unsaid.since.min(since)),

@@ -1,12 +1,12 @@
-//! Tells all who listen that something has changed, in the order in which they began to wait. tokio's `watch` wakes several in
-//! an order of chance, and who of them acts first would rest on that.
+//! A signal that wakes its listeners in the order in which they began to wait. tokio's `watch` wakes several
+//! listeners in random order, which would make the order of their actions random.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts changes, and tells of each.
+/// A counter of changes that wakes its listeners at each change.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Signal(Arc<State>);
 
@@ -17,18 +17,18 @@ struct State {
 }
 
 impl Signal {
-    /// Tells of one more change.
+    /// Counts one more change and wakes the listeners.
     pub(super) fn give(&self) {
         self.0.count.fetch_add(1, Ordering::Release);
         self.0.given.notify_waiters();
     }
 
-    /// How many changes there were.
+    /// The number of changes so far.
     pub(super) fn count(&self) -> u64 {
         self.0.count.load(Ordering::Acquire)
     }
 
-    /// One who is told of all changes from now on.
+    /// A listener to all changes from now on.
     pub(super) fn listen(&self) -> Listener {
         Listener {
             signal: self.clone(),
@@ -37,7 +37,7 @@ impl Signal {
     }
 }
 
-/// One who is told of changes.
+/// A listener to the changes of a signal.
 #[derive(Debug, Clone)]
 pub struct Listener {
     signal: Signal,
@@ -45,7 +45,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Waits for a change that it hasn't heard of. Dropped before its end it has heard of none.
+    /// Waits for a change that this listener has not seen. A future that is dropped before its end has seen no
+    /// change.
     pub async fn changed(&mut self) {
         let State { count, given } = &*self.signal.0;
         loop {
@@ -59,7 +60,7 @@ impl Listener {
         }
     }
 
-    /// Hears of all changes up to now; how many there were.
+    /// Marks all changes so far as seen; returns their number.
     pub fn catch_up(&mut self) -> u64 {
         self.heard = self.signal.count();
         self.heard

@@ -33,7 +33,7 @@ fn listed(sight: &Arc<Sight>, but: &[WatchKind]) {
     }
 }
 
-/// One that has seen everything.
+/// A sight in which every watch has listed and both definitions are complete.
 fn seeing() -> Arc<Sight> {
     let sight = Arc::new(Sight::default());
     for kind in WatchKind::DEFINITIONS {
@@ -243,7 +243,7 @@ fn what_the_process_before_saw_of_a_loss_is_doubted_and_told_on_until_the_status
         said,
         ..Lineage::default()
     };
-    // The definition is whole again before this process hears of the loss, or after.
+    // The definition is complete again before this process hears of the loss, or after.
     let (known, unknown) = (seeing(), Arc::new(Sight::default()));
     for sight in [known, unknown] {
         sight.recall(losses.clone(), now);
@@ -300,7 +300,7 @@ fn the_objects_that_the_process_before_doubted_are_doubted_after_a_list_and_nobo
         losses,
         "its status doesn't say so yet"
     );
-    // What this process has seen for itself needs no list.
+    // A doubt that this process already has from the object's status needs no new list.
     let knows = seeing();
     let said = Lineage {
         said: true,
@@ -335,11 +335,11 @@ fn a_second_loss_forgets_none_of_the_doubts_of_the_first_that_stand_in_no_status
         eye.listed();
         let told = |sight: &Sight| sight.losses().borrow().get(&kind).cloned().unwrap();
         assert_eq!(told(&sight).of, Some([("u".to_owned(), 0)].into()));
-        // The next one begins later, and the process may end at any moment from here on.
+        // The next loss begins later, and the process may end at any moment from here on.
         sight.eye(kind).at(60);
         sight.define(kind, lacking("it lacks y"), now);
         assert_eq!((told(&sight).since, told(&sight).of), (40, None));
-        // So it is where a process hears of the doubts while a field is missing.
+        // The same holds for a process that hears of the doubts while a field is missing.
         let next = seeing();
         next.eye(kind).at(70);
         next.define(kind, lacking("it lacks y"), now);

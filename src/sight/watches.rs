@@ -1,4 +1,4 @@
-//! What is watched, and what is known of each watch.
+//! The kinds of watches, and the state of one watch.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::SightTrouble;
 use crate::api::names::ObjectKey;
 
-/// What is watched.
+/// The kinds of objects that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum WatchKind {
     /// All `VersionPackage`s.
@@ -24,7 +24,7 @@ pub enum WatchKind {
 }
 
 impl WatchKind {
-    /// Those without which nothing is known.
+    /// The kinds whose lists must be complete before anything is sent.
     pub(super) const ALL: [Self; 5] = [
         Self::Packages,
         Self::Platforms,
@@ -32,10 +32,10 @@ impl WatchKind {
         Self::PackageDefinition,
         Self::PlatformDefinition,
     ];
-    /// Those that define the objects of this operator.
+    /// The `CustomResourceDefinition`s of this operator's objects.
     pub const DEFINITIONS: [Self; 2] = [Self::PackageDefinition, Self::PlatformDefinition];
 
-    /// What defines it.
+    /// The definition of objects of this kind, where it is one of this operator's.
     pub(super) fn definition(self) -> Option<Self> {
         match self {
             Self::Packages => Some(Self::PackageDefinition),
@@ -44,7 +44,7 @@ impl WatchKind {
         }
     }
 
-    /// For people.
+    /// The name of the kind for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Packages => "VersionPackages",
@@ -56,17 +56,17 @@ impl WatchKind {
     }
 }
 
-/// What one watch is of.
+/// The objects that one watch covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Subject {
     /// All objects of a kind.
     All(WatchKind),
-    /// One Secret. Whether it can be read is the matter of the Platforms that name it.
+    /// One Secret. A failure to read it concerns only the Platforms that name it.
     Secret(ObjectKey),
 }
 
 impl Subject {
-    /// What defines it, where that may lose fields of ours.
+    /// The definition of the watched objects, where it is one of this operator's.
     pub(super) fn definition(&self) -> Option<WatchKind> {
         match self {
             Self::All(kind) => kind.definition(),
@@ -74,7 +74,7 @@ impl Subject {
         }
     }
 
-    /// For people.
+    /// The name of the watched objects for messages.
     pub(super) fn name(&self) -> String {
         match self {
             Self::All(kind) => kind.name().to_owned(),
@@ -83,21 +83,21 @@ impl Subject {
     }
 }
 
-/// What is known of one watch.
+/// The state of one watch.
 #[derive(Default)]
 pub(super) struct Watch {
-    /// The last round of which a list is complete.
+    /// The last round whose list is complete.
     pub(super) listed: Option<u64>,
-    /// The newest version that was seen.
+    /// The newest known resource version.
     pub(super) newest: u64,
-    /// Whether something may have been missed since that list.
+    /// Whether the watch may have missed changes since that list.
     pub(super) blind: bool,
-    /// Since when nothing but failures came, and the last of them.
+    /// The start of the present series of failures, and the message of the last failure.
     pub(super) failing: Option<(Instant, String)>,
 }
 
 impl Watch {
-    /// Why the watch of `subject` fails, where it has for so long.
+    /// The trouble of the watch of `subject`, if it has failed for `lasts`.
     pub(super) fn trouble(
         &self,
         subject: &Subject,

@@ -1,18 +1,18 @@
-//! Walks over lists that change meanwhile.
+//! Walks over lists that change during the walk.
 
 use proptest::prelude::*;
 
 use super::super::walk::Reading;
 use super::*;
 
-/// What happens on the platform between two pages.
+/// A change on the platform between two pages.
 #[derive(Debug, Clone, Copy)]
 enum Change {
-    /// Somebody uploads a package, which stands at this place of the list.
+    /// Another client uploads a package, at this place of the list.
     Upload(usize),
-    /// A DELETE of ours takes the package at this place away.
+    /// A DELETE of ours removes the package at this place.
     Delete(usize),
-    /// Somebody else does.
+    /// Another client removes the package at this place.
     Foreign(usize),
 }
 
@@ -30,7 +30,7 @@ fn changes(foreign: bool) -> impl Strategy<Value = Vec<Vec<Change>>> {
     proptest::collection::vec(proptest::collection::vec(one, 0..3), 0..12)
 }
 
-/// Walks over a list that changes; the reading, and the packages that were there all the time.
+/// Walks over a changing list; returns the reading and the packages that were listed all the time.
 fn walked(
     bench: &Bench,
     mut packages: Vec<String>,

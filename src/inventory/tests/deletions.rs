@@ -1,4 +1,4 @@
-//! Packages that are listed although the platform said that they are deleted.
+//! Packages that are listed although the platform reported their deletion.
 
 use super::super::deletions::REMEMBERED;
 use super::*;

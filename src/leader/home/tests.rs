@@ -112,18 +112,18 @@ fn a_process_that_the_binding_comes_to_name_waits_until_the_leader_elsewhere_has
             home.may_begin(&names("here"), DURATION, now).is_ok(),
             begins
         );
-        // It tells nothing new.
+        // A failed read shows no change.
         let failed = BindingReading::Failed("late".to_owned());
         home.may_begin(&failed, DURATION, now).unwrap_err();
     }
-    // The windows of all quotas are over an hour after that one's last call.
+    // All quota windows end at most an hour after the last call of the other leader.
     let over = back + DURATION + Duration::from_secs(3600);
     let moved = |before: u64| home.has_moved(DURATION, over - Duration::from_secs(before));
     assert!(moved(1) && !moved(0));
 }
 
-/// What is read of an API server that answers with these codes: to the first look at the binding, to its version, to
-/// the second look, and to a list of Platforms.
+/// The reading from an API server that answers with these status codes: to the first read of the binding, to the read
+/// of the server's version, to the second read of the binding, and to a list of Platforms.
 async fn reads(codes: [u16; 4]) -> BindingReading {
     let [first, version, second, platforms] = codes;
     let looks = Arc::new(AtomicUsize::new(0));
@@ -157,7 +157,7 @@ async fn an_api_server_that_has_not_read_its_roles_says_nothing_of_who_may_lead(
     let failed = |reading: &BindingReading| matches!(reading, BindingReading::Failed(words) if words.contains("it says no"));
     let forbids_all = reads([403; 4]).await;
     assert!(failed(&forbids_all), "{forbids_all:?}");
-    // It waits, and takes over with the call log all the same.
+    // The process waits, and then takes over with the call log all the same.
     let (mut home, now) = (home(Source::Pod, true), Instant::now());
     home.may_begin(&forbids_all, DURATION, now).unwrap_err();
     assert_eq!(home.ends_term(&forbids_all), None);

@@ -2,7 +2,7 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// A queue that one object waits in.
+/// A work queue with one object in it.
 fn queue() -> Workqueue {
     let queue = Workqueue::new(|_| None);
     queue.add(ObjectKey::new("fleet", "meter"));

@@ -32,7 +32,7 @@ fn permissive() -> Value {
     spec
 }
 
-/// A directory that knows the Platform with `spec` as usable, before an API server that says the same.
+/// A directory in which the Platform with `spec` is usable, and an API server that serves the same Platform.
 fn known(spec: &Value) -> (ApiServer, Bench) {
     let server = ApiServer::new(whole(spec));
     let mut bench = Bench::with(server.client());
@@ -44,7 +44,7 @@ fn known(spec: &Value) -> (ApiServer, Bench) {
     (server, bench)
 }
 
-/// The watch has shown a complete definition of this generation.
+/// Reports a complete definition of this generation, as the watch would.
 fn compare(bench: &Bench, kind: WatchKind, generation: i64) {
     let compared = Compared {
         uid: "d".to_owned(),
@@ -134,7 +134,7 @@ fn changed(generation: i64, mode: &str) -> Value {
     platform
 }
 
-/// What the directory itself says, and so every pass that isn't about to call.
+/// The mode by the directory alone, as a pass uses it that is not about to call.
 fn known_mode(bench: &Bench) -> Mode {
     mode(Ok(bench.directory.resolve(&production(), "fleet")))
 }
@@ -152,7 +152,7 @@ async fn what_a_get_shows_first_counts_for_everybody_and_no_older_event_takes_it
     assert_eq!(known_mode(&bench), Mode::Observe);
     bench.apply(&changed(5, "Enforce"));
     assert_eq!(known_mode(&bench), Mode::Enforce);
-    // A read from before is as old.
+    // This read is older than the directory.
     let read = super::super::object::tests::object(&changed(4, "Observe"));
     let read = PlatformRead::Found(Arc::new(read));
     bench
@@ -261,7 +261,7 @@ fn namespace(version: &str, team: &str) -> Namespace {
     serde_json::from_value::<ObjectMeta>(meta).unwrap().into()
 }
 
-/// What the directory itself says of an object in the Namespace.
+/// Whether the directory alone allows an object in the Namespace.
 fn is_allowed(bench: &Bench) -> bool {
     let known = bench.directory.resolve(&production(), "fleet");
     !matches!(known, Resolution::NotAllowed)
@@ -309,7 +309,7 @@ async fn a_platform_whose_end_a_get_shows_first_is_gone_for_everybody_but_not_it
         bench.keeper.overtaken(read);
     }
     assert!(!gone(&bench));
-    // The read is of the last second, and of the one before.
+    // The shared read began before the successor was known, so it proves nothing about the successor.
     assert!(ask(&bench).await.is_err());
 
     sleep(Duration::from_secs(2)).await;

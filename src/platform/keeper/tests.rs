@@ -11,7 +11,7 @@ use super::super::{Resolution, Usable};
 use super::*;
 use crate::api::platform::PlatformReason;
 
-/// A keeper with its directory, fed by hand.
+/// A keeper and its directory; the test calls the keeper in place of the watches.
 pub(in crate::platform) struct Bench {
     pub directory: Arc<Directory>,
     pub keeper: Keeper,
@@ -55,7 +55,7 @@ impl Bench {
         }
     }
 
-    /// The first lists: these Platforms, and no Namespace.
+    /// Hands the first lists to the keeper: these Platforms, and no Namespace.
     pub(in crate::platform) fn list(&mut self, platforms: &[Value]) {
         self.keeper
             .platforms_listed(platforms.iter().map(object).collect());
@@ -87,7 +87,7 @@ impl Bench {
         }
     }
 
-    /// How many were told of a change since the last time this was asked.
+    /// The number of notifications since the last call of this method.
     fn told(&mut self) -> usize {
         std::iter::from_fn(|| self.changed.try_recv().ok()).count()
     }
@@ -189,11 +189,10 @@ async fn a_rotated_secret_is_used_at_once_and_another_application_shows() {
     assert_eq!(bench.usable().app_id.as_str(), "app-2");
 }
 
-/// A keeper whose session may call, and whose Platform is at `endpoint`.
 #[tokio::test]
 async fn what_stood_in_the_secret_before_is_hidden_over_another_connection_too() {
     let mut bench = usable_bench();
-    // For a moment it can't be used.
+    // The empty secret makes the Platform unusable for a moment.
     for value in ["second", "", "third"] {
         bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", value)]));
     }
@@ -205,6 +204,7 @@ async fn what_stood_in_the_secret_before_is_hidden_over_another_connection_too()
     assert_eq!(hidden, ["s", "second", "third"]);
 }
 
+/// A keeper whose session may call, and whose Platform is at `endpoint`.
 fn leading_bench(endpoint: &str) -> Bench {
     let mut bench = Bench::new();
     bench.keeper.sessions.lead_unbounded();
@@ -218,7 +218,7 @@ fn leading_bench(endpoint: &str) -> Bench {
 
 #[tokio::test]
 async fn that_a_credential_was_tried_is_told_once_and_stands_however_often_the_secret_changes() {
-    // Nobody listens there, so each try ends at once.
+    // No server listens there, so each try ends at once.
     let mut bench = leading_bench("https://127.0.0.1:1");
     let learned = bench.keeper.sessions.learned();
     assert!(!bench.usable().was_tried());
@@ -255,7 +255,7 @@ async fn a_secret_that_changes_while_a_try_is_under_way_or_before_its_end_is_tol
     bench.see("iot-app", secret(&[("appId", "app-1"), ("secret", "new")]));
     assert!(bench.usable().was_tried());
 
-    // This one takes the call and never answers.
+    // This server takes the connection and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("https://{}", silent.local_addr().unwrap());
     let mut bench = leading_bench(&endpoint);

@@ -59,7 +59,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// What is looked at where nothing is amiss: no session yet, and no object.
+/// The inputs of a status without a fault: no session yet, and no object.
 fn look<'a>(object: &'a PlatformObject, access: &'a Access) -> StatusSource<'a> {
     StatusSource {
         object,
@@ -298,7 +298,7 @@ async fn objects_that_are_not_listed_yet_are_not_said_to_be_none() {
     let none = Some(PackageCounts::default());
     assert_eq!(counted(&read, none.clone()), none);
 
-    // Nor are packages of nobody forgotten before they are counted anew.
+    // The count of packages without an object stays too until the next count.
     let of_nobody = |unmanaged| {
         Some(PackageCounts {
             unmanaged,

@@ -26,7 +26,7 @@ fn a_word_given_after_one_loss_says_nothing_of_a_later_one() {
     let lost = LossDoubt::Lost(".spec.deletionPolicy".to_owned());
     assert_eq!(doubts.judge(&confirmed(21), true), lost);
     doubts.list_ends(true);
-    // Taken off and set again, it is a word about this loss.
+    // An annotation that was removed and set again confirms this loss.
     assert_eq!(doubts.judge(&object(22, 1), false), lost);
     assert_eq!(doubts.judge(&confirmed(23), false), LossDoubt::None);
 }
@@ -38,7 +38,7 @@ fn a_process_that_first_sees_a_doubt_and_a_word_together_believes_only_one_that_
         said,
         ..object(version, 1)
     };
-    // The status says it, or the list after a loss does.
+    // The doubt comes from the status, or from the list after a loss.
     let said = (LossDoubts::default(), seen(11, true));
     for (mut doubts, first) in [said, (after_a_loss(), seen(11, false))] {
         assert!(matches!(doubts.judge(&first, true), LossDoubt::Lost(_)));
@@ -79,11 +79,11 @@ fn what_was_written_meanwhile_is_doubted_until_its_spec_is_edited() {
     let mut doubts = after_a_loss();
     assert_eq!(doubts.judge(&object(11, 1), true), lost());
     doubts.list_ends(true);
-    // The status, a label, a retry, its deletion.
+    // The status, a label, a retry and the deletion are changed, but not the spec.
     assert_eq!(doubts.judge(&object(15, 1), false), lost());
     assert_eq!(doubts.judge(&object(15, 1), true), lost());
     assert_eq!(doubts.judge(&object(16, 2), false), LossDoubt::None);
-    // The status still says it of the edits before.
+    // The status still reports the loss for the edits before.
     let said = Lineage {
         said: true,
         ..object(17, 2)
@@ -146,7 +146,7 @@ fn the_next_process_doubts_those_that_did_not_say_so_and_nobody_else() {
     let told = doubts.unsaid().unwrap();
     assert_eq!((&*told.what, told.since), (".spec.mode", 10));
     assert_eq!(told.of, Some([("u".to_owned(), 1)].into()));
-    // This one has listed before it hears of that.
+    // This process has listed before it hears of that doubt.
     let mut next = LossDoubts::default();
     let other = Lineage {
         uid: "other".to_owned(),

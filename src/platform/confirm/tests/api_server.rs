@@ -10,19 +10,19 @@ use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// An API server with one Platform and one Namespace, which counts what it is asked.
+/// An API server with one Platform and one Namespace, which counts the requests.
 #[derive(Clone)]
 pub(super) struct ApiServer(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) platform: Mutex<Option<Value>>,
     pub(super) namespace: Mutex<Option<Value>>,
-    /// What the Secret with the credentials holds, by key.
+    /// The contents of the Secret with the credentials, by key.
     pub(super) credentials: Mutex<Vec<(&'static str, &'static str)>>,
     pub(super) asked: AtomicUsize,
     /// The generation of both definitions.
     pub(super) definitions: AtomicUsize,
-    /// Answers wait for a place here.
+    /// A semaphore that each answer acquires first.
     pub(super) gate: Semaphore,
 }
 

@@ -1,4 +1,4 @@
-//! No mangled key, certificate or password, under whatever key of whatever Secret, is ever repeated.
+//! No message repeats a mangled key, certificate or password, whatever key of whatever Secret holds it.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -6,7 +6,7 @@ use proptest::sample::{Index, select};
 use super::*;
 use crate::remote::client::{Connection, Timeouts};
 
-/// One way in which PEM is broken on its way into a Secret.
+/// One way in which PEM text is broken on its way into a Secret.
 #[derive(Debug, Clone)]
 enum Mishap {
     LineEnds(&'static str),
@@ -82,7 +82,7 @@ fn broken(mut text: Vec<u8>, mishaps: &[Mishap]) -> Vec<u8> {
     text
 }
 
-/// What people are told of these contents, if anything, and what a log could show.
+/// The messages for these contents, together with the text that a log could show.
 fn told(keys: &[(&str, &[u8])]) -> String {
     let contents = |keys: &[(&str, &[u8])]| {
         let owned = |(key, value): &(&str, &[u8])| ((*key).to_owned(), value.to_vec().into());
@@ -190,7 +190,7 @@ proptest! {
         keys.retain(|(key, _)| *key != name);
         keys.push((name, &mangled));
         let said = told(&keys);
-        // The words between the dashes are no secret, and messages use them.
+        // The words between the dashes are not secret, and messages use them.
         let words = |line: &&str| !line.contains("-----");
         let body: String = key.lines().filter(words).collect();
         prop_assert!(!repeats(&said, body.as_bytes()), "{}", said);

@@ -1,4 +1,4 @@
-//! What is said of a Platform that is being deleted.
+//! The status of a Platform that is being deleted.
 
 use super::*;
 use crate::api::platform::Guard;

@@ -1,4 +1,4 @@
-//! When a status is written.
+//! When a status is due to be written.
 
 use super::*;
 

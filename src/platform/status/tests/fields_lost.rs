@@ -1,4 +1,4 @@
-//! What is said of a Platform that was written while its definition lacked fields.
+//! The status of a Platform that was written while its definition lacked fields.
 
 use super::super::super::object::SpecFault;
 use super::*;

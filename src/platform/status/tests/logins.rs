@@ -1,9 +1,9 @@
-//! What is said of logins, and of what is known of them.
+//! Status messages about logins and the proof of credentials.
 
 use super::*;
 use crate::session::Proof;
 
-/// What a Platform says of a session of this kind, beside a login of Platform iot/other.
+/// The status of a Platform with this session, beside another Platform iot/other with a login.
 fn beside_a_login(logs_in: bool, snapshot: &Snapshot) -> PlatformStatus {
     let (read, access) = (platform(&spec()), grant(logs_in, None));
     next(&StatusSource {
