@@ -1,17 +1,17 @@
 //! Whether this process can trust what its watches show. While it can't, nothing is sent.
 //!
-//! Three things take its sight: a watch that has read something that is no JSON, a `CustomResourceDefinition` that lacks a
-//! field of ours (the API server then drops what the field held, without a word), and a store that went back in time. After
-//! the last two everything is listed anew, and grace periods begin anew.
+//! Three faults take the sight away: a watch has read data that is not JSON; a `CustomResourceDefinition` lacks a
+//! field of ours, so that the API server drops the field's value without a message; or the store went back in time.
+//! After the last two, everything is listed again, and grace periods start again.
 //!
-//! `schemas` compares both definitions at each change. A GET of their metadata before each call shows that they are
-//! still the ones that were compared. The store went back in time if a version of our Lease, or of a list, is smaller
-//! than one seen before. While the sight is lost every session is barred, logins included, and each decision rests.
+//! `schemas` compares both definitions at each change. A GET of their metadata before each call shows whether they
+//! still have the compared versions. The store went back in time if a version of our Lease, or of a list, is smaller
+//! than one seen before. While the sight is lost, every session is barred, logins included, and no decision is made.
 //!
-//! After a lost field and after a store that went back, a new round begins: each watch makes a list, doubts are judged
-//! by that list, remembered versions are dropped, and grace periods count from then. Doubted are the objects whose
-//! version is newer than the last one at which the definition was complete, or than the first list of a process that
-//! started under the loss. A doubt survives a restart in the condition `FieldsLost`.
+//! After a lost field, and after the store went back, a new round begins: each watch makes a list, doubts are judged
+//! by that list, remembered versions are dropped, and grace periods count from then. An object is doubted if its
+//! version is newer than the last one at which the definition was complete, or newer than the first list of a process
+//! that started under the loss. A doubt survives a restart in the condition `FieldsLost`.
 
 mod definitions;
 mod doubts;
@@ -98,12 +98,12 @@ impl State {
 }
 
 impl Sight {
-    /// The view of one watch.
+    /// The reporter of the watch of one kind.
     pub fn eye(self: &Arc<Self>, kind: WatchKind) -> Eye {
         Eye::new(Arc::clone(self), Subject::All(kind))
     }
 
-    /// The view of the watch of one Secret.
+    /// The reporter of the watch of one Secret.
     pub fn eye_on(self: &Arc<Self>, secret: ObjectKey) -> Eye {
         Eye::new(Arc::clone(self), Subject::Secret(secret))
     }
@@ -175,9 +175,9 @@ impl Sight {
         self.round.give();
     }
 
-    /// Why fields of an object may be lost: it was written while its definition lacked fields, and nobody has confirmed
-    /// it since. Called with each new version of an object; `listed` is true for one from a list. Returns the
-    /// description of the loss.
+    /// The description of a loss of fields in `object`: the object was written while its definition lacked fields,
+    /// and no person has confirmed it since. Called with each new version of an object; `listed` is true for an
+    /// object from a list. `None` if no field is lost.
     pub fn doubts(&self, kind: WatchKind, object: &Lineage, listed: bool) -> Option<String> {
         let mut state = self.state.lock();
         let definition = kind.definition()?;

@@ -11,7 +11,7 @@ use super::{Leader, home, lease};
 use crate::session::Inheritance;
 
 impl Leader {
-    /// Waits for the Lease; returns when the Lease ends, or `None` if `stop` came first.
+    /// Waits for the Lease and takes it; returns the end of the Lease, or `None` if `stop` came first.
     pub(super) async fn campaign(&mut self, stop: &CancellationToken) -> Option<Instant> {
         tracing::info!(
             identity = self.me.identity,

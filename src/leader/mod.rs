@@ -2,9 +2,9 @@
 //! the last window in the Lease, for the next leader.
 //!
 //! ```text
-//! look at the Lease -> evaluate (pure) -> create, take, renew: replaced only as it was seen
-//!                                          |
-//!                                          +-> sessions: until when, and how many calls, may go
+//! read the Lease -> evaluate (pure) -> create, take, renew: only over the version that was read
+//!                                       |
+//!                                       +-> sessions: reservation of calls, and its end
 //! ```
 //!
 //! A leader that can't renew its Lease starts no call that could outlast the Lease. A standby judges the end of

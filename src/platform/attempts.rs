@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(attempts.may(&at_version("7"), at(5)), (false, told));
         assert_eq!(words(&attempts, at(5)), ["changed"]);
         assert_eq!(attempts.may(&at_version("7"), at(7)), (true, None));
-        // The same again stays a refusal, with a longer pause and no news.
+        // A repeated conflict stays a refusal, with a longer pause and no news.
         assert_eq!(attempts.ended(&at_version("7"), &conflict, at(7)), None);
         assert_eq!(words(&attempts, at(7)), ["changed"]);
         assert_eq!(attempts.may(&at_version("7"), at(10)), (false, None));

@@ -81,9 +81,10 @@ pub(super) struct LossDoubts {
     /// The doubts by uid: the edits and the lost fields of a doubted object, or `None` for an object that a person
     /// has confirmed since.
     known: HashMap<String, Option<(i64, String)>>,
-    /// Those that carried a person's word when their doubt arose: it says nothing of that one.
+    /// Objects that a person had already confirmed when their doubt arose: that confirmation doesn't count for this
+    /// doubt.
     stale: HashSet<String>,
-    /// Those that are doubted and whose status doesn't say so yet: a process that ends now takes the doubt with it.
+    /// Doubted objects whose status doesn't report the doubt yet; a process that ends now would lose these doubts.
     unsaid: BTreeSet<String>,
     /// Objects that the process before doubted, and that this process has not seen yet.
     recalled: HashSet<String>,

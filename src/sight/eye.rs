@@ -83,7 +83,7 @@ impl Eye {
     }
 
     /// Reports the resource version of a list. Before the first list is taken in, this version replaces the newest
-    /// known version.
+    /// known one, since nothing is known of earlier changes.
     pub fn lists_until(&self, version: u64) {
         self.sight.with(&self.subject, |watch| {
             if watch.listed.is_none() {

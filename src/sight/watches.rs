@@ -24,7 +24,7 @@ pub enum WatchKind {
 }
 
 impl WatchKind {
-    /// The kinds whose lists must be complete before anything is sent.
+    /// All kinds. After a new round begins, nothing is sent until each running watch has made a new list.
     pub(super) const ALL: [Self; 5] = [
         Self::Packages,
         Self::Platforms,
