@@ -392,8 +392,8 @@ fn forbidden(namespace: &str, name: &str, named: Named, words: &str) -> Platform
     )
 }
 
-/// The refused user as an argument of kubectl, from the API server's `User "system:serviceaccount:ns:name" cannot
-/// ...`.
+/// The refused user as an argument of kubectl, from the API server's message
+/// `User "system:serviceaccount:ns:name" cannot ...`.
 fn subject(words: &str) -> String {
     let user = words
         .split_once("User \"")
