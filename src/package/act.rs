@@ -52,8 +52,10 @@ pub async fn act(
         Decision::Release { .. } => means.writer.finalizers(object, false, slot).await,
         Decision::Request(ticket) => match observed.seat() {
             Some(seat) => {
-                memory.take_seat(uid, seat.clone());
-                Effect::Seated(seat.session.request(ticket.clone(), &seat.package))
+                // In this order: an object that goes meanwhile leaves no turn without a seat, which nobody would give back.
+                let standing = seat.session.request(ticket.clone(), &seat.package);
+                memory.take_seat(uid, seat);
+                Effect::Seated(standing)
             }
             None => Effect::Taken,
         },

@@ -38,6 +38,11 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether the object waits behind another one for the turn of its package.
+    pub fn waits_behind(&self) -> bool {
+        matches!(self, Self::Seated(Standing::Behind { .. }))
+    }
+
     /// Label of the effect for the metric of passes.
     pub fn word(&self) -> &'static str {
         match self {

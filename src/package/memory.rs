@@ -126,13 +126,15 @@ impl Memory {
         let served = seat.map(|seat| seat.session.serve(uid, &seat.package));
         let mut state = self.state.lock();
         state.entry(uid).settled = Some(outcome);
-        let served = served.into_iter().flatten();
-        served
-            .map(|(follower, key)| {
-                state.entry(&follower).settled = Some(outcome);
-                key
-            })
-            .collect()
+        let mut keys = Vec::new();
+        for (follower, key) in served.into_iter().flatten() {
+            // An object that was forgotten meanwhile stays forgotten.
+            if let Some(entry) = state.entries.get_mut(&follower) {
+                entry.settled = Some(outcome);
+            }
+            keys.push(key);
+        }
+        keys
     }
 
     /// Forgets the outcome of `uid`, and that the outcome was audited: its deletion begins anew.
@@ -296,11 +298,11 @@ impl Memory {
 
     /// Forgets an object that was removed from the cluster. Returns the keys of the objects that waited behind it.
     pub fn forget(&self, uid: &str) -> Vec<ObjectKey> {
-        let followers = self.leave_seat(uid);
         self.requests.forget(uid);
-        let mut state = self.state.lock();
-        state.entries.remove(uid);
-        followers
+        // The entry and its seat go at once: a pass under way may take a seat at any moment.
+        let entry = self.state.lock().entries.remove(uid);
+        let seat = entry.and_then(|entry| entry.seat);
+        seat.map_or_else(Vec::new, |seat| seat.session.withdraw(uid, &seat.package))
     }
 
     /// Whether the watch missed an own write and has not delivered a list since.

@@ -216,8 +216,14 @@ async fn tell(
     let written = match &report.status {
         Some(status) => {
             let (writer, guards) = (context.writer(), &context.guards);
-            // The seat of the object would be blocked while the write hangs, so the seat goes to other objects.
-            let hangs = || report::at_once(&reach, observed, errand::Errand::LeaveSeat);
+            // A ticket or a permit would be blocked while the write hangs, so it goes to other objects. A place behind
+            // another object blocks nobody.
+            let behind = effect.waits_behind();
+            let hangs = || {
+                if !behind {
+                    report::at_once(&reach, observed, errand::Errand::LeaveSeat);
+                }
+            };
             let status = (status, report.mark.as_deref());
             let write = report::write(writer, guards, &seen.object, status, (&mut slot, hangs));
             Some(write.await)

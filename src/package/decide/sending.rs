@@ -21,7 +21,9 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             "The object was just accepted, and asks for the turn of its deletion next".to_owned(),
         );
     }
-    if seen.writes_hang && seen.intent().is_none() {
+    // An object that waits behind another has no permit that would wait.
+    let behind = matches!(seen.standing, Standing::Behind { .. });
+    if seen.writes_hang && seen.intent().is_none() && !behind {
         return waits_for_writes(&object.key.namespace, now);
     }
     let purpose = if seen.unproven.is_some() {

@@ -121,6 +121,37 @@ async fn objects_that_waited_behind_one_that_goes_ask_for_the_turn_themselves() 
 }
 
 #[tokio::test]
+async fn an_object_that_goes_while_it_asks_for_a_turn_leaves_no_turn_behind() {
+    let (memory, seat) = (Memory::default(), seat());
+    let ticket = Ticket {
+        uid: "a".to_owned(),
+        key: key("a"),
+        purpose: Purpose::Delete,
+        priority: Priority::Deletion,
+        requested_at: Timestamp::UNIX_EPOCH,
+    };
+    // The watch shows that the object is gone between the two steps of its pass, and the pass finds that at its end.
+    seat.session.request(ticket, &seat.package);
+    assert!(memory.forget("a").is_empty());
+    memory.take_seat("a", seat.clone());
+    memory.forget("a");
+    assert!(matches!(
+        asks(&memory, "b", &seat),
+        Standing::Waiting { .. }
+    ));
+}
+
+#[tokio::test]
+async fn an_object_that_is_forgotten_before_it_is_served_stays_forgotten() {
+    let (memory, seat) = (Memory::default(), seat());
+    asks(&memory, "a", &seat);
+    asks(&memory, "b", &seat);
+    memory.state.lock().entries.remove("b");
+    assert_eq!(memory.settle("a", Outcome::Deleted), [key("b")]);
+    assert_eq!(memory.settled("b"), None);
+}
+
+#[tokio::test]
 async fn a_look_up_of_a_package_counts_for_all_that_wait_behind_it() {
     let (memory, seat) = (Memory::default(), seat());
     let now = crate::clock::Clock::default().now();

@@ -195,6 +195,20 @@ fn a_permit_is_given_back_where_the_platform_cannot_be_confirmed() {
 }
 
 #[test]
+fn an_object_that_waits_behind_another_keeps_its_place_while_its_writes_hang() {
+    let hangs = |standing| Observation {
+        standing,
+        writes_hang: true,
+        ..seen(going())
+    };
+    let ahead = ObjectKey::new("fleet", "b");
+    let behind = decide(&hangs(Standing::Behind { ahead }), now());
+    assert!(matches!(behind, Decision::Request(_)));
+    let alone = decide(&hangs(Standing::Absent), now());
+    assert!(matches!(alone, Decision::Rest { .. }));
+}
+
+#[test]
 fn an_object_that_waits_behind_another_asks_again_with_the_priority_that_it_has_by_then() {
     let retired = fixtures::retired(fixtures::accepted("a", "app-1"));
     for (object, expected) in [
