@@ -1,4 +1,4 @@
-//! Which Platforms share a session, and the cost of its only token, judged by the platform's ledger.
+//! Which Platforms share a session, and how many calls its only token costs, as the platform's ledger shows it.
 
 #![allow(
     clippy::unwrap_used,

@@ -28,7 +28,8 @@ struct Quota {
     count_refused: bool,
 }
 
-/// The target of the drain time, compared with the paced floor.
+/// The target of the drain time, compared with the paced floor: the drain time of an ideal client that keeps to the
+/// quota.
 enum Pace {
     /// At most this multiple of the floor.
     Ratio(f64),
@@ -201,8 +202,8 @@ fn tell_writes(rows: &mut Rows, drain: &Drain) {
     rows.at_most("events per deletion", events, "", 1.0);
 }
 
-/// The part of the first window in which the quota is used up and all waiting objects have been written: its start and
-/// length; `None` where there is none.
+/// The time in the first window after the quota is used up and the status of each waiting object is written: its start
+/// and its length. `None` if there is no such time.
 fn standstill(drain: &Drain, setting: &Setting) -> Option<(Duration, Duration)> {
     if drain.calls.len() <= setting.calls {
         return None;

@@ -102,7 +102,7 @@ impl Rows {
         self.rows.push(Row {
             bench: self.bench.into(),
             figure: figure.into(),
-            // Four decimal places distinguish all values that the targets do.
+            // With four decimal places, values that a target treats as different also differ on the page.
             value: (value * 1e4).round() / 1e4,
             unit: unit.into(),
             target: target.map(|target| target.to_string()),
@@ -118,7 +118,7 @@ pub fn broken_off(bench: &'static str) -> Vec<Row> {
     rows.done()
 }
 
-/// The least sample that `percent` percent of the samples don't exceed.
+/// The percentile: the smallest sample such that `percent` percent of all samples are equal to it or smaller.
 pub fn percentile(samples: &mut [f64], percent: usize) -> f64 {
     samples.sort_by(f64::total_cmp);
     let rank = (samples.len() * percent).div_ceil(100);
@@ -130,7 +130,7 @@ pub fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).expect("a count of a bench"))
 }
 
-/// The information on the page besides its rows.
+/// The information on the page other than its rows: how the benches ran.
 pub struct Told {
     /// The total time of the benches.
     pub took: Duration,

@@ -58,7 +58,7 @@ pub fn pin(operator: u32, others: &[u32]) {
     }
 }
 
-/// Lets this process and others run on any core, where [`pin`] pins them.
+/// Undoes [`pin`]: this process and the others may run on any core again.
 pub fn unpin(others: &[u32]) {
     if !pins() {
         return;

@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// How long its memory is observed after a break.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Runs both benches. Afterwards a restarted operator runs without a proxy.
+/// Runs both benches. Afterwards the operator is restarted without the proxy.
 pub async fn run(stage: &Stage, fleet: &Fleet<'_>) -> Vec<Row> {
     let mut rows = Rows::of(BENCH);
     rows.know("objects", number(fleet.len()), "");

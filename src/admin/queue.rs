@@ -271,7 +271,8 @@ fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     }
 }
 
-/// The wall-clock time of `at`; `None` where it has passed: then an in-flight call decides, and nobody knows when.
+/// The wall-clock time of `at`; `None` if `at` has passed. The next call then depends on a call in flight, and nobody
+/// knows when that call ends.
 fn still_to_come(at: Instant, now: Now) -> Option<Timestamp> {
     let left = at.checked_duration_since(now.tick)?;
     let left = SignedDuration::try_from(left).ok()?;

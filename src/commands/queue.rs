@@ -15,7 +15,7 @@ use crate::admin::queue::{ApplicationQueue, MOST, PATH, QueueReport, USUAL, Wait
 /// The arguments of `vpo queue`.
 #[derive(Debug, clap::Args)]
 pub struct QueueArgs {
-    /// The Platform whose queue is shown; all queues without it.
+    /// The Platform whose queue is shown. Without this argument all queues are shown.
     #[arg(value_name = "NAMESPACE/PLATFORM")]
     platform: Option<String>,
 

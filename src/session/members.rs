@@ -13,15 +13,15 @@ use crate::remote::client::Connection;
 /// The members of one session, grouped by the lanes of their credentials.
 #[derive(Default)]
 pub(super) struct Members {
-    /// Each member with its lane and the number of the change that gave it its present credential.
+    /// Each member, with its lane and the sequence number of the last change of its credential.
     all: BTreeMap<ObjectKey, (LaneId, u64, Member)>,
-    /// The credential of each lane, with remembered lanes that have no members.
+    /// The credential of each lane. Lanes without members that are still remembered are included.
     lanes: BTreeMap<LaneId, Credential>,
     changes: u64,
     last: u64,
 }
 
-/// The result of a Platform's joining a session.
+/// The result when a Platform joins a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Joined {
     pub(super) lane: LaneId,
@@ -121,8 +121,9 @@ impl Members {
         })
     }
 
-    /// Returns the connection for the logins of a lane. Members whose TLS settings have not just failed come first, and
-    /// of those the member whose credential changed last; if all have failed, the one that failed first is chosen.
+    /// Returns the connection for the logins of a lane. Members whose TLS settings didn't fail recently come first, and
+    /// of those the member whose credential changed last. If the TLS settings of all members have failed, the member
+    /// that failed first is chosen.
     pub(super) fn connection(&self, lane: LaneId) -> Option<Arc<Connection>> {
         let members = self.of(lane).map(|(_, (since, member))| {
             let failed = member.connection.broken().map(|broken| broken.at);

@@ -24,7 +24,7 @@ pub enum WatchKind {
 }
 
 impl WatchKind {
-    /// All kinds. After a new round begins, nothing is sent until each running watch has made a new list.
+    /// All kinds. When everything has to be listed again, nothing is sent until each running watch has made a new list.
     pub(super) const ALL: [Self; 5] = [
         Self::Packages,
         Self::Platforms,
@@ -97,7 +97,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The trouble of the watch of `subject`, if it has failed for `lasts`.
+    /// The error of the watch of `subject`, if the watch has failed for at least `lasts`.
     pub(super) fn trouble(
         &self,
         subject: &Subject,

@@ -150,7 +150,7 @@ impl Switches {
     /// Checks that the numbers are within their ranges.
     ///
     /// # Errors
-    /// The first that isn't.
+    /// The first number that is out of its range.
     pub fn check(&self) -> Result<(), OutOfRange> {
         let fits = (400..600).contains(&self.throttle_status);
         OutOfRange::unless(fits, "throttleStatus", "from 400 to 599")?;

@@ -209,7 +209,7 @@ pub struct Task {
     operation: Operation,
     targets: Targets,
     policy: Option<Policy>,
-    /// The target version: the only reference to a package that the platform shows.
+    /// The target version. The platform shows no other reference to the package.
     version: Option<String>,
     status: Status,
     created: Timestamp,
@@ -296,7 +296,7 @@ impl Task {
         })
     }
 
-    /// The subtasks, one for each device in the order.
+    /// The subtasks, one for each device of the task.
     pub fn subtasks(&self, id: &str, query: &Query) -> Vec<Value> {
         let status = self.status.in_subtask();
         if !query.meets("subOperationStatus", Some(status)) {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// The capacity of the queue, in lines. Further lines are dropped.
 const WAITING: usize = 4096;
-/// The pause between two attempts to queue a flush in a full queue.
+/// The pause between two attempts to queue a flush while the queue is full.
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// The queue of lines, one for each `write`. Cheap to clone.

@@ -120,7 +120,7 @@ fn the_operations_guide_speaks_of_every_reason_that_waits_for_a_person() {
     }
 }
 
-/// The flags in the first cells of the rows of a page.
+/// The flags in the first column of the tables of a page.
 fn flags_in(page: &str) -> BTreeSet<String> {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `--"));
     let cells = rows.filter_map(|row| row.split_once(" |"));
@@ -130,7 +130,7 @@ fn flags_in(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What `vpo` says of itself, asked with `arguments`.
+/// The help text that `vpo` prints for `arguments`.
 fn help(arguments: &[&str]) -> String {
     let mut vpo = Command::new(env!("CARGO_BIN_EXE_vpo"));
     let said = vpo.args(arguments).arg("--help").output().unwrap();
@@ -158,7 +158,7 @@ fn each_command_of_vpo_is_spoken_of_in_a_page() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty())
-        // The description of a command may go on in a line that stands further in.
+        // The description of a command may continue on a line that is indented further.
         .filter_map(|line| line.strip_prefix("  "))
         .filter(|line| !line.starts_with(' '))
         .filter_map(|line| line.split_whitespace().next());

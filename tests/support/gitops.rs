@@ -34,7 +34,7 @@ pub fn argo_health(script: &str, objects: &[Value]) -> Vec<Health> {
     ask(&["health", script], objects)
 }
 
-/// The actions of Argo CD for each object by a discovery script, and whether each is enabled.
+/// The Argo CD actions that a discovery script returns for each object, and whether each action is enabled.
 pub fn argo_actions(script: &str, objects: &[Value]) -> Vec<BTreeMap<String, bool>> {
     ask(&["actions", script], objects)
 }

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::{History, Operator, Plane, Said, Simulator, SimulatorOptions, own, wait_for};
 
-/// The time limit of anything that isn't meant to wait. Occasionally a watch stays silent until the next event of its
+/// The time limit of steps that should finish quickly. Occasionally a watch stays silent until the next event of its
 /// kind; the operator renews each watch after 60 s.
 pub const SOON: Duration = Duration::from_secs(75);
 /// The namespace of the operator in the manifests, and the name of its ServiceAccount.
@@ -86,7 +86,7 @@ impl<'a> Rig<'a> {
     pub async fn on(plane: &'a Plane, subject: &str, layout: Layout<'_>) -> Self {
         let namespace = plane.namespace(subject);
         plane.grant_secrets(&namespace, &["production-app", "production-ca"]);
-        // With an application and ids of its own, no test claims the packages of another.
+        // Each test has its own application and its own ids, so no test claims the packages of another test.
         let prefix = own::prefix(&namespace);
         let options = SimulatorOptions {
             app_id: &namespace,

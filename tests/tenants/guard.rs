@@ -16,7 +16,7 @@ async fn fleet(subject: &str, most: usize) -> Rig<'static> {
     fleet_beside(subject, most, &[]).await
 }
 
-/// As `fleet`, on a platform with further applications.
+/// Like `fleet`, but the platform has more applications.
 async fn fleet_beside(subject: &str, most: usize, others: &'static [&'static str]) -> Rig<'static> {
     let layout = Layout {
         simulator: SimulatorOptions {
@@ -118,7 +118,7 @@ async fn objects_behind_an_invented_token_enlarge_no_share_of_another_tenant() {
         tenant.accept_and_retire(&name, &package).await;
     }
     tenant.says("vp", "theirs-19", "AuthenticationFailed").await;
-    // A quarter of the four remaining objects is one, and it is used up.
+    // A quarter of the four remaining objects is one object, and one deletion has already been sent.
     rig.patch(
         "platform/production",
         &json!({"spec": {"guard": {"maxPercent": 25}}}),

@@ -27,7 +27,7 @@ impl Paper {
         self.lock().iter().map(read).collect()
     }
 
-    /// An audit log that a process writes with.
+    /// Returns an audit log for one process to write to.
     pub fn pen(&self, around: &Around) -> AuditLog {
         AuditLog::to(Pen {
             paper: self.clone(),

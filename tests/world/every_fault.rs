@@ -18,7 +18,7 @@ const IN_PAIRS: [&str; 5] = [
     "mass-released",
     "hand-over",
 ];
-/// About how many effects a restarted process has more than one that keeps running.
+/// About how many more effects a restarted process has than a process that keeps running.
 const START: usize = 40;
 
 /// The harm done to one run.
@@ -58,9 +58,10 @@ pub fn harms(scene: Scene) -> Vec<Harm> {
     harms_by(scene, |_, to| Fault::all(to))
 }
 
-/// Each effect of a scene with one fault, in turn, and each line of a watch late.
+/// One harm for each effect of a scene, with its faults in turn, and one harm for each line of a watch, which comes
+/// late.
 fn points(scene: Scene) -> Vec<Harm> {
-    // The offset lets the first effects of each scene meet different faults.
+    // The offset gives the first effects of different scenes different faults.
     let turn: usize = scene.name.bytes().map(usize::from).sum();
     harms_by(scene, |number, to| {
         let faults = Fault::all(to);
@@ -69,7 +70,8 @@ fn points(scene: Scene) -> Vec<Harm> {
     })
 }
 
-/// Each effect of a scene with each of its `faults`, and each line of a watch late.
+/// One harm for each effect of a scene and each of its `faults`, and one harm for each line of a watch, which comes
+/// late.
 fn harms_by(scene: Scene, faults: impl Fn(usize, To) -> &'static [Fault]) -> Vec<Harm> {
     let (effects, lines) = play(scene, Harm::None);
     let effects = effects.into_iter().enumerate();

@@ -10,12 +10,12 @@ use crate::support::{OPERATOR, Plane, SOON, ready, wait_for};
 /// An admission policy in force.
 struct Policy {
     name: String,
-    /// The kind of the policy and that of its binding, in kubectl's terms.
+    /// The kinds of the policy and of its binding, as kubectl takes them.
     kinds: [String; 2],
 }
 
-/// Creates a policy for updates of a resource in one namespace: `Validating` or `Mutating`, with these fields in its
-/// spec and in its binding's spec.
+/// Creates a policy for updates of a resource in one namespace. `which` is `Validating` or `Mutating`. The fields of
+/// `spec` and `binding` are added to the spec of the policy and to the spec of its binding.
 fn enforce(rig: &Rig<'_>, which: &str, resource: &str, spec: &Value, binding: &Value) -> Policy {
     let name = format!(
         "{}-{}-{}",

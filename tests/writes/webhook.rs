@@ -1,5 +1,5 @@
-//! A webhook that reports a conflict although the object didn't change: where the watch shows no other version, this is
-//! a refusal. And one that never answers: it delays only its own namespace.
+//! A webhook reports a conflict although the object didn't change. If the watch shows no other version, the operator
+//! treats the conflict as a refusal. Another webhook never answers: it delays only its own namespace.
 
 mod denied;
 mod events;

@@ -77,8 +77,9 @@ pub async fn release(
     }
 }
 
-/// Another Platform that still shows the hold after all Platforms that count together with those in `asked` must have
-/// shown its end. Such a Platform holds a part of its own.
+/// Finds a Platform that isn't in `asked` and still shows the hold after [`TOLD_WITHIN`]. By then each Platform that
+/// counts together with those in `asked` must show the end of the hold. So the Platform that is found belongs to
+/// another group, whose part of the hold needs its own release.
 async fn also_held(
     cluster: &Cluster,
     id: &str,

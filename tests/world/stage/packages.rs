@@ -98,7 +98,8 @@ impl Stage<'_> {
         });
     }
 
-    /// The wish changes only where the API server stores the field: a definition may lack it.
+    /// The wish, which is what people want, changes only if the API server stores the field: an incomplete definition
+    /// drops the field.
     async fn set_lifecycle(&self, name: &str, lifecycle: &str, [from, to]: [Fate; 2]) {
         self.edit(name, json!({"lifecycle": lifecycle}), |_| {})
             .await;
@@ -127,7 +128,7 @@ impl Stage<'_> {
         .await;
     }
 
-    /// Lets an object expect other package data than the actual ones, or nothing any more.
+    /// Sets `spec.expect` to data that the package doesn't have (`mistaken`), or removes `spec.expect`.
     pub async fn expect(&self, name: &str, mistaken: bool) {
         let expect = if mistaken {
             json!({"version": "mistaken"})
@@ -146,7 +147,7 @@ impl Stage<'_> {
         self.patch(name, &change, |_| {}).await;
     }
 
-    /// Sets `Retain` again on all objects with this wish: a definition may have dropped the field.
+    /// Sets `Retain` again on all objects for which people want `Retain`: a definition may have dropped the field.
     pub async fn say_retain_again(&self) {
         let wishes = self.wishes.borrow().clone();
         for (key, _) in wishes.iter().filter(|(_, wish)| wish.retain) {
@@ -258,7 +259,7 @@ impl Stage<'_> {
         if accepted {
             self.change(key, |wish| wish.fate = Fate::Deleted);
         } else {
-            // A limit that `docs/limits.md` names: it has gone before the operator could know.
+            // The object went before the operator could add its finalizer: a limit that `docs/limits.md` names.
             self.say(key.clone(), None);
         }
     }
