@@ -28,7 +28,7 @@ async fn kubectl_explain_describes_every_field() {
     assert!(fields > 70, "only {fields} fields were found");
     for (path, words) in [
         ("vp.spec.fileId", "platform's id of the package"),
-        ("vp.status.deletion.outcome", "How a deletion ended"),
+        ("vp.status.deletion.outcome", "The outcome of a deletion"),
         ("platform.spec.quota.window", "length of the window"),
     ] {
         wait_for(
