@@ -102,14 +102,8 @@ pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<O
     let beside = weighed.beside(&others);
     let requests = &sources.memory.requests;
     let asked = requests.peek(&object, now, is_doubted(&known), beside);
-    let facts = facts(sources, object, &under, (known, weighed, asked), now);
-    Some(Observed {
-        facts,
-        usable: under.usable,
-        package: under.package,
-        fingerprint: under.fingerprint,
-        now,
-    })
+    let found = (known, weighed, asked);
+    Some(observed(sources, object, under, found, now))
 }
 
 /// The circumstances of an object: its Platform, and what follows from the Platform for its package.
@@ -156,20 +150,21 @@ impl Circumstances {
 }
 
 /// All facts about the object, including what this process remembers of it.
-fn facts(
+/// The guard is asked later, after the errands of this look were run.
+fn observed(
     sources: &Sources<'_>,
     object: Arc<Object>,
-    under: &Circumstances,
+    under: Circumstances,
     (known, weighed, asked): (Known, Weighed, Peeked),
     now: Now,
-) -> Observation {
+) -> Observed {
     let (memory, uid, usable) = (sources.memory, &object.uid, under.usable.as_ref());
     let failure = memory.failure(uid, &under.fingerprint);
     let given_back = memory.given_back(uid);
     let failed_until = failure.as_ref().map(|failure| failure.until);
     let (standing, misplaced) = standing_in(sources, &object, usable, under.package.as_ref());
     let refusal = |part| memory.refusal(uid, part, &under.fingerprint);
-    Observation {
+    let facts = Observation {
         echo: memory.echo(uid, &object.resource_version),
         request: asked.request,
         anew: asked.anew,
@@ -180,17 +175,16 @@ fn facts(
         complaint_refused: refusal(Part::Complaint),
         blind: memory.is_blind(),
         settled: memory.settled(uid).or(object.outcome()),
-        platform: under.platform.clone(),
+        platform: under.platform,
         hindrance: sources.sight.hindrance(),
         graces_since: sources.sight.graces_since().max(asked.grace),
         lagging: under.lagging,
         endpoint: usable.map(endpoint_of),
-        elsewhere: under.elsewhere.clone(),
+        elsewhere: under.elsewhere,
         known,
         claim: weighed.claim,
         finding: weighed.finding,
         trials: weighed.trials,
-        // The guard is asked later, after the errands of this look were run.
         guard: Judgement::Free(OnRecord::Counted),
         unproven: unproven(sources, &object, usable),
         proven: memory.proven(uid, &under.fingerprint),
@@ -207,6 +201,13 @@ fn facts(
         overdue: sources.audit.overdue(),
         window: window(usable),
         object,
+    };
+    Observed {
+        facts,
+        usable: under.usable,
+        package: under.package,
+        fingerprint: under.fingerprint,
+        now,
     }
 }
 
