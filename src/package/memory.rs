@@ -302,7 +302,7 @@ impl Memory {
         // The entry and its seat go at once: a pass under way may take a seat at any moment.
         let entry = self.state.lock().entries.remove(uid);
         let seat = entry.and_then(|entry| entry.seat);
-        seat.map_or_else(Vec::new, |seat| seat.session.withdraw(uid, &seat.package))
+        seat.map_or_else(Vec::new, |seat| seat.leave(uid))
     }
 
     /// Whether the watch missed an own write and has not delivered a list since.

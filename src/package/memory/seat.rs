@@ -21,6 +21,12 @@ impl Seat {
     pub fn standing(&self, uid: &str) -> Standing {
         self.session.standing(uid, &self.package)
     }
+
+    /// Gives the seat of `uid` back. Returns the keys of the objects that waited behind it. Memory must not be locked,
+    /// since the session has a lock of its own.
+    pub(super) fn leave(&self, uid: &str) -> Vec<ObjectKey> {
+        self.session.withdraw(uid, &self.package)
+    }
 }
 
 impl Memory {
@@ -43,8 +49,7 @@ impl Memory {
             .entries
             .get_mut(uid)
             .and_then(|entry| entry.seat.take());
-        // The session has a lock of its own, so it is called after this lock is released.
-        seat.map_or_else(Vec::new, |seat| seat.session.withdraw(uid, &seat.package))
+        seat.map_or_else(Vec::new, |seat| seat.leave(uid))
     }
 
     /// Ends the look-up that was due for `uid` and for the objects that wait behind it: the package is there, or the
