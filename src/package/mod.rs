@@ -179,7 +179,7 @@ pub async fn reconcile(
             let decision = (&decision, fastrand::u64(..));
             act::act(&context.means(), &observed, decision, &mut slot).await
         }
-        Err(error) => effect::Effect::Unaudited(error),
+        Err(error) => effect::Effect::Unaudited(error.to_string()),
     };
     let now = match effect {
         // Without an effect, the report is dated by the observation that it rests on.
@@ -210,7 +210,7 @@ async fn tell(
     let errands = std::mem::take(&mut report.errands);
     if let Err(error) = report::run(&reach, observed, errands, &mut slot).await {
         // The end is not in the audit log yet. The pass that writes the audit line also writes this status.
-        effect = effect::Effect::Unaudited(error);
+        effect = effect::Effect::Unaudited(error.to_string());
         report = conclude(&effect);
     }
     let written = match &report.status {

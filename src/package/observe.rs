@@ -20,7 +20,7 @@ use crate::package::claims::others::{Ties, Weighed};
 use crate::package::memory::own_write::Part;
 use crate::package::memory::requests::Peeked;
 use crate::package::turns::slow::Slow;
-use crate::platform::{Directory, Resolution, Usable};
+use crate::platform::{Directory, Resolution, Unconfirmed, Usable};
 use crate::remote::answer::Detail;
 use crate::session::{PackageKey, Standing};
 use crate::sight::Sight;
@@ -124,7 +124,7 @@ impl Circumstances {
         sources: &Sources<'_>,
         object: &Object,
         shown: Resolution,
-        confirmed: Option<Result<Resolution, String>>,
+        confirmed: Option<Result<Resolution, Unconfirmed>>,
     ) -> Self {
         let lagging = matches!(&confirmed, Some(Ok(read)) if allows(&shown) && !allows(read));
         let (platform, usable) = view(match confirmed {
@@ -352,9 +352,9 @@ fn allows(resolution: &Resolution) -> bool {
     }
 }
 
-fn view(resolution: Result<Resolution, String>) -> (PlatformView, Option<Usable>) {
+fn view(resolution: Result<Resolution, Unconfirmed>) -> (PlatformView, Option<Usable>) {
     match resolution {
-        Err(why) => (PlatformView::Unconfirmed(why), None),
+        Err(why) => (PlatformView::Unconfirmed(why.to_string()), None),
         Ok(Resolution::Unread) => (PlatformView::Unread, None),
         Ok(Resolution::NotFound) => (PlatformView::NotFound, None),
         Ok(Resolution::NotAllowed) => (PlatformView::NotAllowed, None),

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::object::Object;
 use crate::package::claims::others::{Confirmed, confirm};
 use crate::package::turns::api_slots::Slot;
-use crate::platform::{Directory, LASTS, Resolution};
+use crate::platform::{Directory, LASTS, Resolution, Unconfirmed};
 use crate::session::{Purpose, Standing};
 
 /// What is needed to decide on the GETs and to make them.
@@ -31,7 +31,7 @@ pub struct Reads {
     /// What speaks against the claims of other objects.
     pub(super) others: Option<Confirmed>,
     /// The object's own Platform.
-    pub(super) own: Option<Result<Resolution, String>>,
+    pub(super) own: Option<Result<Resolution, Unconfirmed>>,
 }
 
 /// Makes the GETs that the object `key` needs; `None` if there is no such object.
@@ -75,11 +75,9 @@ async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) 
             };
             // The own Platform is read last, so that this read doesn't grow old during the reads for the other objects.
             let own = readers.directory.confirm(&platform, &namespace).await;
-            let own = own.map_err(|why| why.to_string());
             let old = others.as_ref().and_then(|others| others.begun);
             let own = if old.is_some_and(|begun| begun.elapsed() > LASTS) {
-                let why = "the API server took so long to show the Platforms of others who name the fileId that they may have changed since";
-                Err(why.to_owned())
+                Err(Unconfirmed::OldOthers)
             } else {
                 own
             };

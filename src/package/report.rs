@@ -53,6 +53,14 @@ pub struct Reach<'a> {
     pub metrics: &'a Metrics,
 }
 
+/// The audit line of a deletion can't be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit line of {outcome:?} can't be written: {source}")]
+pub struct Unaudited {
+    outcome: Outcome,
+    source: std::io::Error,
+}
+
 /// Runs `errands` in their order. `slot` is given back while the audit log is waited for, and taken again afterwards.
 ///
 /// # Errors
@@ -62,7 +70,7 @@ pub async fn run(
     observed: &Observed,
     errands: Vec<Errand>,
     slot: &mut Slot,
-) -> Result<(), String> {
+) -> Result<(), Unaudited> {
     let mut ended = Ok(());
     for errand in errands {
         if let Errand::Pay(record) = errand {
@@ -220,14 +228,14 @@ async fn pay(
     uid: &str,
     record: &AuditRecord,
     slot: &mut Slot,
-) -> Result<(), String> {
+) -> Result<(), Unaudited> {
     slot.give_back();
     let written = reach.audit.write(record).await;
     slot.take().await;
-    written.map_err(|error| {
+    written.map_err(|source| {
         reach.metrics.unaudited();
         let outcome = record.outcome;
-        format!("the audit line of {outcome:?} can't be written: {error}")
+        Unaudited { outcome, source }
     })?;
     reach.memory.paid(uid);
     Ok(())

@@ -33,6 +33,11 @@ pub enum Unconfirmed {
         "the API server took so long to show Platform {0} and the namespace that either may have changed since"
     )]
     Old(ObjectKey),
+    /// The reads of the Platforms that other claimants name took longer than their results are valid.
+    #[error(
+        "the API server took so long to show the Platforms of others who name the fileId that they may have changed since"
+    )]
+    OldOthers,
     /// The spec of the Platform can't be used.
     #[error(transparent)]
     Spec(#[from] SpecFault),
