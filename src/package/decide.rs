@@ -53,9 +53,9 @@ pub fn decide(seen: &Observation, now: Now) -> Decision {
 fn unless_refused(seen: &Observation, decision: Decision, now: Now) -> Decision {
     let refusal = seen.finalizers_refused.as_ref();
     match (refusal, refused(&seen.object, &decision, refusal)) {
-        (Some(refusal), Some(message)) if refusal.lasts() && refusal.until > now.tick => {
+        (Some(refusal), Some((reason, message))) if refusal.lasts() && refusal.until > now.tick => {
             Decision::Rest {
-                reason: Reason::FinalizerRefused,
+                reason,
                 message,
                 until: Some(refusal.until),
             }
@@ -87,12 +87,12 @@ fn unwritable_until(seen: &Observation, now: Now) -> Option<Instant> {
     lasting.map(|refusal| refusal.until)
 }
 
-/// Condition message for a `decision` whose change of the finalizers is refused; `None` for every other decision.
+/// Reason and message for a `decision` whose change of the finalizers is refused; `None` for every other decision.
 pub(super) fn refused(
     object: &Object,
     decision: &Decision,
     refusal: Option<&RefusedWrite>,
-) -> Option<String> {
+) -> Option<(Reason, String)> {
     let words = &refusal?.words;
     let adds = match decision {
         Decision::AddFinalizer => true,
@@ -120,9 +120,10 @@ pub(super) fn refused(
             "There is nothing left to do for this object, but its finalizer {FINALIZER} can't be taken off, so it stays"
         )
     };
-    Some(format!(
+    let message = format!(
         "{what}: {words}; mend the admission policy or the right that refuses it. It is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
-    ))
+    );
+    Some((Reason::FinalizerRefused, message))
 }
 
 /// Whether the conditions of `object` say that nothing is sent because a process doesn't see the cluster as it is.
@@ -138,32 +139,24 @@ fn odd_pause(object: &Object) -> String {
     })
 }
 
-fn undecodable_rest(uid: &str, undecodable: &Undecodable) -> Decision {
-    let reason = if undecodable.lost {
-        Reason::FieldsLost
-    } else {
-        Reason::Undecodable
-    };
-    rest(reason, unreadable(uid, undecodable))
-}
-
-/// Condition message of an object that can't be decoded, or that may have lost fields.
-pub(super) fn unreadable(uid: &str, undecodable: &Undecodable) -> String {
+/// Reason and message of an object that can't be decoded, or that may have lost fields.
+pub(super) fn said_of_undecodable(uid: &str, undecodable: &Undecodable) -> (Reason, String) {
+    let error = &undecodable.error;
     if undecodable.lost {
-        format!(
-            "The object was written while its CustomResourceDefinition was not complete ({}), and what those fields held is lost: look at its spec, \
-             then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first); deletionPolicy: Retain lets the object go without its package",
-            undecodable.error
-        )
+        let message = format!(
+            "The object was written while its CustomResourceDefinition was not complete ({error}), and what those fields held is lost: look at its spec, \
+             then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first); deletionPolicy: Retain lets the object go without its package"
+        );
+        (Reason::FieldsLost, message)
     } else {
-        format!(
-            "The object can't be read: {}; mend that field, or set deletionPolicy: Retain to let the object go without its package",
-            undecodable.error
-        )
+        let message = format!(
+            "The object can't be read: {error}; mend that field, or set deletionPolicy: Retain to let the object go without its package"
+        );
+        (Reason::Undecodable, message)
     }
 }
 
-fn rest(reason: Reason, message: String) -> Decision {
+fn rest((reason, message): (Reason, String)) -> Decision {
     Decision::Rest {
         reason,
         message,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::identity::{differences, identity};
-use super::wording::{state_message, unavailable};
+use super::wording::said_of;
 use super::{Report, failed, say};
 use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
@@ -30,34 +30,25 @@ const PROOF_LASTS: Duration = Duration::from_secs(60);
 
 /// What one answer to a DELETE means for the object.
 pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
-    let (reason, detail, message, wait) = match answer {
+    let (detail, (reason, message), wait) = match answer {
         Answer::Done(_) => return finished(seen, Outcome::Deleted, now),
         Answer::AlreadyGone(detail) => return gone(seen, Outcome::AlreadyGone, detail, now),
-        Answer::Throttled(detail) => (
-            Reason::Throttled,
-            detail,
-            state_message(seen, &SessionState::Throttled { until: now.tick }),
-            None,
-        ),
-        Answer::TokenRefused(detail) => (
-            Reason::TokenRefused,
-            detail,
-            state_message(seen, &SessionState::TokenRefused(detail.clone())),
-            None,
-        ),
-        Answer::CredentialsRefused(detail) => {
-            let message = state_message(seen, &SessionState::AuthenticationFailed(detail.clone()));
-            (Reason::AuthenticationFailed, detail, message, Some(BACKOFF))
+        Answer::Throttled(detail) => {
+            let state = SessionState::Throttled { until: now.tick };
+            (detail, said_of(seen, &state), None)
         }
-        Answer::InvalidFileId(detail) => (
-            Reason::InvalidFileId,
-            detail,
-            invalid_file_id(detail),
-            Some(BACKOFF_SLOW),
-        ),
+        Answer::TokenRefused(detail) => {
+            let state = SessionState::TokenRefused(detail.clone());
+            (detail, said_of(seen, &state), None)
+        }
+        Answer::CredentialsRefused(detail) => {
+            let state = SessionState::AuthenticationFailed(detail.clone());
+            (detail, said_of(seen, &state), Some(BACKOFF))
+        }
+        Answer::InvalidFileId(detail) => (detail, invalid_file_id(detail), Some(BACKOFF_SLOW)),
         Answer::ApplicationRefused(detail) => {
-            let message = state_message(seen, &SessionState::ApplicationRefused(detail.clone()));
-            (Reason::ApplicationRefused, detail, message, Some(BACKOFF))
+            let state = SessionState::ApplicationRefused(detail.clone());
+            (detail, said_of(seen, &state), Some(BACKOFF))
         }
         // The look-up that follows at once tells the outcome.
         Answer::Unproven(_) => {
@@ -66,15 +57,10 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
                 ..Report::nothing()
             };
         }
-        Answer::Unexpected(detail) => (
-            Reason::UnexpectedAnswer,
-            detail,
-            proves_nothing(detail),
-            Some(BACKOFF),
-        ),
+        Answer::Unexpected(detail) => (detail, proves_nothing(detail), Some(BACKOFF)),
         Answer::Unavailable(detail, trouble) => {
-            let message = state_message(seen, &SessionState::Unavailable(detail.clone(), *trouble));
-            (unavailable(*trouble), detail, message, Some(BACKOFF))
+            let state = SessionState::Unavailable(detail.clone(), *trouble);
+            (detail, said_of(seen, &state), Some(BACKOFF))
         }
     };
     let said = say(seen, reason, &message, Some((detail, now)), now);
@@ -88,16 +74,18 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
     }
 }
 
-fn invalid_file_id(detail: &Detail) -> String {
-    format!(
+fn invalid_file_id(detail: &Detail) -> (Reason, String) {
+    let message = format!(
         "The platform does not take the fileId for an id ({detail}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package"
-    )
+    );
+    (Reason::InvalidFileId, message)
 }
 
-fn proves_nothing(detail: &Detail) -> String {
-    format!(
+fn proves_nothing(detail: &Detail) -> (Reason, String) {
+    let message = format!(
         "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform"
-    )
+    );
+    (Reason::UnexpectedAnswer, message)
 }
 
 /// The platform answered that it doesn't have the package. That ends the deletion unless the answer proves nothing.
@@ -105,7 +93,7 @@ fn gone(seen: &Observation, outcome: Outcome, detail: &Detail, now: Now) -> Repo
     let Some(why) = &seen.elsewhere else {
         return finished(seen, outcome, now);
     };
-    let (reason, message) = (why.reason(), why.message());
+    let (reason, message) = why.said();
     Report {
         errands: vec![Errand::Anew],
         wake: Some(now.tick),

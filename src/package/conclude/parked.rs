@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::wording::{application, rounded, state_message, unavailable};
+use super::wording::{application, rounded, said_of};
 use super::{FOLLOWS, GIVEN_BACK, Report, say};
 use crate::api::reason::{Phase, Reason};
 use crate::package::decide::{HINDERED, Now, Observation, WRITES_HANG};
@@ -22,18 +22,23 @@ pub(super) fn parked(
 ) -> Report {
     // An outage may end long before the turn of an object that was parked during the outage.
     let outlasted = state.is_ailing() && !state.needs_person() && position > 1;
-    let reason = match state {
-        SessionState::Unavailable(..) if outlasted => Reason::Queued,
-        SessionState::Unavailable(_, trouble) => unavailable(*trouble),
-        SessionState::Open => Reason::Queued,
-        SessionState::Throttled { .. } => Reason::Throttled,
-        SessionState::TokenRefused(_) => Reason::TokenRefused,
-        SessionState::AuthenticationFailed(_) | SessionState::Superseded => {
-            Reason::AuthenticationFailed
+    let (reason, message) = match (state, said_of(seen, state)) {
+        (SessionState::Open, _) => queued(seen, position, estimated),
+        (SessionState::Unavailable(..), (_, outage)) if outlasted => {
+            let (reason, turn) = queued(seen, position, estimated);
+            (reason, format!("{turn}. {outage}"))
         }
-        SessionState::ApplicationRefused(_) => Reason::ApplicationRefused,
-        SessionState::Unexpected(_) => Reason::UnexpectedAnswer,
-        SessionState::QuotaTooSmall { .. } => Reason::QuotaTooSmall,
+        (
+            SessionState::Throttled { .. }
+            | SessionState::TokenRefused(_)
+            | SessionState::Unavailable(..)
+            | SessionState::AuthenticationFailed(_)
+            | SessionState::ApplicationRefused(_)
+            | SessionState::Unexpected(_)
+            | SessionState::Superseded
+            | SessionState::QuotaTooSmall { .. },
+            said,
+        ) => said,
     };
     let status = &seen.object.status;
     let lasting = state.is_ailing() && !outlasted;
@@ -44,33 +49,19 @@ pub(super) fn parked(
     if said && !(outdated && told) {
         return Report::nothing();
     }
-    let turn = || queued(seen, position, estimated);
-    let message = match state {
-        SessionState::Open => turn(),
-        SessionState::Unavailable(..) if outlasted => {
-            format!("{}. {}", turn(), state_message(seen, state))
-        }
-        SessionState::Throttled { .. }
-        | SessionState::TokenRefused(_)
-        | SessionState::Unavailable(..)
-        | SessionState::AuthenticationFailed(_)
-        | SessionState::ApplicationRefused(_)
-        | SessionState::Unexpected(_)
-        | SessionState::Superseded
-        | SessionState::QuotaTooSmall { .. } => state_message(seen, state),
-    };
     say(seen, reason, &message, None, now)
 }
 
-/// Message with the position at the time of parking, and where to follow the queue.
-fn queued(seen: &Observation, position: usize, estimated: Duration) -> String {
+/// Reason and message with the position at the time of parking, and where to follow the queue.
+fn queued(seen: &Observation, position: usize, estimated: Duration) -> (Reason, String) {
     let (application, estimated) = (application(seen), rounded(estimated));
     let look = seen.object.platform().map_or_else(String::new, |platform| {
         format!("; since then, Platform {platform} tells how the queue moves")
     });
-    format!(
+    let message = format!(
         "Waiting for its turn: number {position} in the queue of {application}, about {estimated}{look}"
-    )
+    );
+    (Reason::Queued, message)
 }
 
 /// Whether the status already says that this version of the object waits, for a reason that still holds.

@@ -60,7 +60,7 @@ pub(super) fn not_patched(
     let words = (words.to_owned(), None);
     let refusal = refusal(before, words, true, (now, chance));
     let said = decide::refused(&seen.object, decision, Some(&refusal));
-    let said = said.map(|message| say(seen, Reason::FinalizerRefused, &message, None, now));
+    let said = said.map(|(reason, message)| say(seen, reason, &message, None, now));
     Report {
         wake: Some(refusal.until),
         errands: refused(Part::Finalizers, before, refusal),

@@ -7,71 +7,86 @@ use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
 use crate::object::Object;
 use crate::package::decide::{Observation, PlatformView};
-use crate::remote::answer::Trouble;
+use crate::remote::answer::{Detail, Trouble};
 use crate::session::SessionState;
 use crate::telemetry::events::Note;
 
-/// Message for the state of a whole session.
-pub(super) fn state_message(seen: &Observation, state: &SessionState) -> String {
+/// Reason and message for the state of a whole session.
+pub(super) fn said_of(seen: &Observation, state: &SessionState) -> (Reason, String) {
     let application = application(seen);
     match state {
-        SessionState::Open => format!("Waiting for its turn in the queue of {application}"),
-        SessionState::Throttled { .. } => {
+        SessionState::Open => (
+            Reason::Queued,
+            format!("Waiting for its turn in the queue of {application}"),
+        ),
+        SessionState::Throttled { .. } => (
+            Reason::Throttled,
             format!(
                 "The platform refused a call for too many calls; all of {application} pauses, then it goes on by itself"
-            )
-        }
-        SessionState::TokenRefused(detail) => {
+            ),
+        ),
+        SessionState::TokenRefused(detail) => (
+            Reason::TokenRefused,
             format!(
                 "The platform refused the access token of {application} ({detail}); it goes on after a new login"
-            )
-        }
-        SessionState::Unavailable(detail, trouble) => {
-            let begun = match trouble {
-                Trouble::Answered => "The platform did not answer understandably",
-                Trouble::NotConnected => "The platform can't be reached",
-                Trouble::CertificateNotTrusted(_) => "The platform's certificate is not trusted",
-                Trouble::ClientCertificateRefused(_) => {
-                    "The platform wants another client certificate"
-                }
-                Trouble::TlsMismatch(_) => {
-                    "There is no TLS that the platform and the operator speak"
-                }
-                Trouble::ConnectionLost => "The connection to the platform broke",
-                Trouble::TimedOut => "The platform did not answer in time",
-            };
-            let then = if trouble.needs_person() {
-                "nothing was sent, and the condition of the Platform says how to mend that"
-            } else {
-                "it is unknown whether the package is gone, and trying again will tell"
-            };
-            format!("{begun} ({detail}); {then}")
-        }
-        SessionState::AuthenticationFailed(detail) => format!(
-            "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once; otherwise the next try comes within an hour"
+            ),
         ),
-        SessionState::Superseded => format!(
-            "The Platform brings an accessToken beside a login of {application} that works, so nothing is called by the token; the condition of the Platform says which Secret to use"
+        SessionState::Unavailable(detail, trouble) => unavailable(detail, *trouble),
+        SessionState::AuthenticationFailed(detail) => (
+            Reason::AuthenticationFailed,
+            format!(
+                "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once; otherwise the next try comes within an hour"
+            ),
         ),
-        SessionState::QuotaTooSmall { life } => format!(
-            "No call can be made for {application}: a login takes the only call of a window, and a token lives {}, too short for the next one; the condition of the Platform says how to mend that",
-            rounded(*life)
+        SessionState::Superseded => (
+            Reason::AuthenticationFailed,
+            format!(
+                "The Platform brings an accessToken beside a login of {application} that works, so nothing is called by the token; the condition of the Platform says which Secret to use"
+            ),
         ),
-        SessionState::ApplicationRefused(detail) => format!(
-            "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator, and it is tried again with pauses of up to ten minutes"
+        SessionState::QuotaTooSmall { life } => (
+            Reason::QuotaTooSmall,
+            format!(
+                "No call can be made for {application}: a login takes the only call of a window, and a token lives {}, too short for the next one; the condition of the Platform says how to mend that",
+                rounded(*life)
+            ),
         ),
-        SessionState::Unexpected(detail) => format!(
-            "Calls for {application} get answers that the platform doesn't give, and that prove nothing ({detail}); compare endpoint with the platform's, and look at proxies and gateways on the way: one call at a time is tried meanwhile, and a change of the Platform or the annotation iodm.dev/requested-at tries sooner"
+        SessionState::ApplicationRefused(detail) => (
+            Reason::ApplicationRefused,
+            format!(
+                "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator, and it is tried again with pauses of up to ten minutes"
+            ),
+        ),
+        SessionState::Unexpected(detail) => (
+            Reason::UnexpectedAnswer,
+            format!(
+                "Calls for {application} get answers that the platform doesn't give, and that prove nothing ({detail}); compare endpoint with the platform's, and look at proxies and gateways on the way: one call at a time is tried meanwhile, and a change of the Platform or the annotation iodm.dev/requested-at tries sooner"
+            ),
         ),
     }
 }
 
-/// Reason for a call without an answer.
-pub(super) fn unavailable(trouble: Trouble) -> Reason {
+/// Reason and message for a call without an answer.
+fn unavailable(detail: &Detail, trouble: Trouble) -> (Reason, String) {
+    let begun = match trouble {
+        Trouble::Answered => "The platform did not answer understandably",
+        Trouble::NotConnected => "The platform can't be reached",
+        Trouble::CertificateNotTrusted(_) => "The platform's certificate is not trusted",
+        Trouble::ClientCertificateRefused(_) => "The platform wants another client certificate",
+        Trouble::TlsMismatch(_) => "There is no TLS that the platform and the operator speak",
+        Trouble::ConnectionLost => "The connection to the platform broke",
+        Trouble::TimedOut => "The platform did not answer in time",
+    };
     if trouble.needs_person() {
-        Reason::TlsFailed
+        let message = format!(
+            "{begun} ({detail}); nothing was sent, and the condition of the Platform says how to mend that"
+        );
+        (Reason::TlsFailed, message)
     } else {
-        Reason::PlatformUnavailable
+        let message = format!(
+            "{begun} ({detail}); it is unknown whether the package is gone, and trying again will tell"
+        );
+        (Reason::PlatformUnavailable, message)
     }
 }
 

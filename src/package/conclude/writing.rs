@@ -93,13 +93,10 @@ fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<Ver
     );
     let (reason, message) = match &seen.object.spec {
         // A restarted process knows the lost fields only from this reason.
-        Err(undecodable) if undecodable.lost => (
-            Reason::FieldsLost,
-            format!(
-                "{}. Meanwhile: {message}",
-                decide::unreadable(&seen.object.uid, undecodable)
-            ),
-        ),
+        Err(undecodable) if undecodable.lost => {
+            let (reason, lost) = decide::said_of_undecodable(&seen.object.uid, undecodable);
+            (reason, format!("{lost}. Meanwhile: {message}"))
+        }
         Ok(_) | Err(_) => (Reason::StatusRefused, message),
     };
     let present = &seen.object.status;

@@ -34,15 +34,15 @@ fn of_wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> D
         PlatformView::Unread | PlatformView::Unconfirmed(_) => {
             Decision::Await(now.tick + ECHO_BOUND)
         }
-        PlatformView::NotFound => rest(Reason::PlatformNotFound, platform_not_found(seen)),
-        PlatformView::NotAllowed => rest(Reason::PlatformNotAllowed, not_allowed(seen)),
+        PlatformView::NotFound => rest(platform_not_found(seen)),
+        PlatformView::NotAllowed => rest(not_allowed(seen)),
         PlatformView::Unusable { message, .. }
         | PlatformView::Usable {
             last_good: Some(message),
             ..
-        } => rest(Reason::CredentialsMissing, message.clone()),
+        } => rest((Reason::CredentialsMissing, message.clone())),
         PlatformView::Usable { accepts: false, .. } if seen.object.application().is_none() => {
-            rest(Reason::PlatformNotFound, platform_goes(seen))
+            rest(platform_goes(seen))
         }
         PlatformView::Usable {
             app_id, accepts, ..
@@ -56,13 +56,13 @@ fn of_wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> D
 /// Decides for a usable Platform: all is well unless the package is missing from the platform's list.
 fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -> Decision {
     if seen.known == Known::Gone {
-        return rest(
+        return rest((
             Reason::PackageMissing,
             format!(
                 "This object wants the package, but it was deleted from application {app_id} for an earlier object of the same fileId: \
                  upload it again, which gives it a new fileId, and create an object with that; and delete this one, or set lifecycle: Retired"
             ),
-        );
+        ));
     }
     let missing = match &seen.known {
         Known::Missing | Known::Gone => true,
@@ -89,7 +89,7 @@ fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -
             ),
         ),
     };
-    rest(reason, message)
+    rest((reason, message))
 }
 
 /// Remark on the annotation `iodm.dev/paused` while nobody wants the package deleted.
@@ -106,7 +106,7 @@ fn paused(object: &Object) -> String {
 /// Row 7 without unclear claims: the reasons why the Platform can't be asked.
 pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision> {
     let until = seen.lagging.then(|| now.tick + ECHO_BOUND);
-    let rest = |reason, message| Decision::Rest {
+    let rest = |(reason, message)| Decision::Rest {
         reason,
         message,
         until,
@@ -114,17 +114,16 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
     match &seen.platform {
         PlatformView::Unread => Some(Decision::Await(now.tick + ECHO_BOUND)),
         PlatformView::Unconfirmed(why) => Some(Decision::GiveBack(why.clone())),
-        PlatformView::NotFound => Some(rest(Reason::PlatformNotFound, platform_not_found(seen))),
-        PlatformView::NotAllowed => Some(rest(Reason::PlatformNotAllowed, not_allowed(seen))),
+        PlatformView::NotFound => Some(rest(platform_not_found(seen))),
+        PlatformView::NotAllowed => Some(rest(not_allowed(seen))),
         PlatformView::Unusable {
             reason,
             message,
             ending,
         } => Some(match reason {
-            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => rest(
-                Reason::CredentialsLost,
-                credentials_lost(*reason, message, *ending),
-            ),
+            PlatformReason::SecretNotFound | PlatformReason::SecretForbidden => {
+                rest(credentials_lost(*reason, message, *ending))
+            }
             PlatformReason::Available
             | PlatformReason::Observing
             | PlatformReason::Throttled
@@ -147,7 +146,7 @@ pub(super) fn held_by_platform(seen: &Observation, now: Now) -> Option<Decision>
             | PlatformReason::AuditFailed
             | PlatformReason::FieldsLost
             | PlatformReason::Blind
-            | PlatformReason::Undecodable => rest(Reason::CredentialsMissing, message.clone()),
+            | PlatformReason::Undecodable => rest((Reason::CredentialsMissing, message.clone())),
         }),
         PlatformView::Usable { app_id, .. } => {
             application_changed(seen, app_id).or_else(|| unbelieved(seen))
@@ -194,20 +193,21 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
              or, where the package is one of {app_id}, set the annotation iodm.dev/accept: {app_id} while the object is Active"
         )
     };
-    Some(rest(Reason::ApplicationChanged, message))
+    Some(rest((Reason::ApplicationChanged, message)))
 }
 
 /// Rests on an answer of the platform that proves nothing, once the status tells of that answer: a second call would
 /// get the same answer.
 fn unbelieved(seen: &Observation) -> Option<Decision> {
     let why = seen.elsewhere.as_ref()?;
-    let told = seen.object.status.says(why.reason());
-    told.then(|| rest(why.reason(), why.message()))
+    let (reason, message) = why.said();
+    let told = seen.object.status.says(reason);
+    told.then(|| rest((reason, message)))
 }
 
-fn credentials_lost(reason: PlatformReason, message: &str, ending: bool) -> String {
+fn credentials_lost(reason: PlatformReason, message: &str, ending: bool) -> (Reason, String) {
     let way_out = "set deletionPolicy: Retain to let the object go without its package";
-    if ending {
+    let message = if ending {
         format!(
             "The deletion waits for credentials, and the namespace of the Platform is being deleted and takes no Secret any more: {way_out}"
         )
@@ -219,36 +219,40 @@ fn credentials_lost(reason: PlatformReason, message: &str, ending: bool) -> Stri
         };
         let message = message.trim_end_matches('.');
         format!("The deletion waits for credentials: {message}; {mends}, or {way_out}")
-    }
+    };
+    (Reason::CredentialsLost, message)
 }
 
-fn platform_goes(seen: &Observation) -> String {
+fn platform_goes(seen: &Observation) -> (Reason, String) {
     let name = seen
         .object
         .platform()
         .map_or_else(String::new, |platform| format!(" {platform}"));
-    format!(
+    let message = format!(
         "The Platform{name} is being deleted and takes on no new objects; create it anew once it is gone"
-    )
+    );
+    (Reason::PlatformNotFound, message)
 }
 
-fn platform_not_found(seen: &Observation) -> String {
+fn platform_not_found(seen: &Observation) -> (Reason, String) {
     let name = seen
         .object
         .platform()
         .map_or_else(String::new, |platform| format!(" {platform}"));
-    format!(
+    let message = format!(
         "There is no Platform{name}; create it, or set deletionPolicy: Retain to let the object go without its package"
-    )
+    );
+    (Reason::PlatformNotFound, message)
 }
 
-fn not_allowed(seen: &Observation) -> String {
+fn not_allowed(seen: &Observation) -> (Reason, String) {
     let name = seen
         .object
         .platform()
         .map_or_else(String::new, |platform| format!(" {platform}"));
-    format!(
+    let message = format!(
         "The Platform{name} does not allow objects of namespace {}; widen its allowedNamespaces, or set deletionPolicy: Retain",
         seen.object.key.namespace
-    )
+    );
+    (Reason::PlatformNotAllowed, message)
 }

@@ -1,6 +1,6 @@
 //! Row 2: what to do with an object whose deletion has ended.
 
-use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, rest, undecodable_rest};
+use super::{Decision, ECHO_BOUND, Now, Observation, PlatformView, rest, said_of_undecodable};
 use crate::api::names::{ACCEPT_ANNOTATION, AppId};
 use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
@@ -61,20 +61,20 @@ pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: No
     }
     if let Err(undecodable) = &seen.object.spec {
         // The spec can't be decoded, so it is unknown whether the object is retired.
-        return undecodable_rest(&seen.object.uid, undecodable);
+        return rest(said_of_undecodable(&seen.object.uid, undecodable));
     }
     if !retired {
-        return rest(Reason::PackageMissing, "This object wants the package, but the platform has deleted it: upload it again under a new object, or set lifecycle: Retired".to_owned());
+        return rest((Reason::PackageMissing, "This object wants the package, but the platform has deleted it: upload it again under a new object, or set lifecycle: Retired".to_owned()));
     }
     match outcome {
-        Outcome::AlreadyGone => rest(
+        Outcome::AlreadyGone => rest((
             Reason::AlreadyGone,
             "The platform said that it does not have the package".to_owned(),
-        ),
-        Outcome::Deleted => rest(
+        )),
+        Outcome::Deleted => rest((
             Reason::Deleted,
             "The platform deleted the package".to_owned(),
-        ),
+        )),
         // These outcomes end a deleted object, never a retired one.
         Outcome::Retained | Outcome::HandedOver => Decision::Nothing,
     }
@@ -101,20 +101,20 @@ fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
     }
     if seen.reopened().is_some() {
         // The write of this status wakes the object.
-        return rest(
+        return rest((
             Reason::Queued,
             format!(
                 "The object is accepted for the application {app_id}, which is asked next at the endpoint of the Platform"
             ),
-        );
+        ));
     }
     let accepted = seen.object.application().map_or("", AppId::as_str);
-    rest(
+    rest((
         Reason::ApplicationChanged,
         format!(
             "The application {accepted} does not have the package, but the Platform now has credentials of {app_id}, which may have it: \
              set the annotation {ACCEPT_ANNOTATION}: {app_id} to have the package deleted there; or give the Platform credentials of {accepted}, to let it stand that there is none; \
              or set deletionPolicy: Retain, which lets the object go without its package once it is deleted"
         ),
-    )
+    ))
 }

@@ -13,7 +13,7 @@ use crate::package::memory::requests::DeletionRequest;
 /// Rows 9 and 10: a mass deletion that waits for a person, and the grace period.
 pub(super) fn held_by_guard(seen: &Observation, grace: Duration, now: Now) -> Option<Decision> {
     if let Judgement::Held(hold) = &seen.guard {
-        return Some(rest(Reason::MassDeletionHeld, held(seen, hold, now)));
+        return Some(held(seen, hold, now));
     }
     if grace.is_zero() {
         return None;
@@ -44,16 +44,17 @@ pub(super) fn needs_proof(seen: &Observation, now: Now) -> bool {
     expects && !proven
 }
 
-fn held(seen: &Observation, hold: &str, now: Now) -> String {
+fn held(seen: &Observation, hold: &str, now: Now) -> Decision {
     let platform = seen
         .object
         .platform()
         .map_or_else(String::new, |platform| format!(" {platform}"));
-    format!(
+    let message = format!(
         "Part of the mass deletion {hold}, which waits for a person; status.hold of the Platform{platform} says why. \
          If all of it is meant, release it with `vpo hold release {hold}`. If not, {}",
         undo(seen, now)
-    )
+    );
+    rest((Reason::MassDeletionHeld, message))
 }
 
 /// Instruction for calling the deletion or retirement off. Kubernetes itself can't call a deletion off.

@@ -9,7 +9,7 @@ use super::sending::call;
 use super::unbelieved::{Unbelieved, moved_keeper};
 use super::{
     Decision, ECHO_BOUND, HINDERED, HINDRANCE_PAUSE, Now, Observation, PlatformView, odd_pause,
-    rest, undecodable_rest, unwritable_until,
+    rest, said_of_undecodable, unwritable_until,
 };
 use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
@@ -109,7 +109,7 @@ fn retained(seen: &Observation, _: Now) -> Option<Decision> {
 
 fn unreadable(seen: &Observation, _: Now) -> Option<Decision> {
     let undecodable = seen.object.spec.as_ref().err()?;
-    Some(undecodable_rest(&seen.object.uid, undecodable))
+    Some(rest(said_of_undecodable(&seen.object.uid, undecodable)))
 }
 
 fn not_asked_for(seen: &Observation, now: Now) -> Option<Decision> {
@@ -139,32 +139,30 @@ fn claimed(seen: &Observation, _: Now) -> Option<Decision> {
     Some(match (is_going(seen), &seen.elsewhere) {
         // The keeper may have been accepted at the new endpoint, so it may keep the package of another instance of the
         // platform.
-        (true, Some(Unbelieved::Moved(accepted))) => {
-            rest(Reason::EndpointChanged, moved_keeper(keeper, accepted))
-        }
+        (true, Some(Unbelieved::Moved(accepted))) => moved_keeper(keeper, accepted),
         (true, Some(Unbelieved::HandedIn(_)) | None) => Decision::Release {
             outcome: Outcome::HandedOver,
             keeper: Some(keeper.clone()),
         },
-        (false, _) => rest(
+        (false, _) => rest((
             Reason::StillClaimed,
             format!(
                 "Retired, but {keeper} still wants the package: it stays until that object is deleted or retired"
             ),
-        ),
+        )),
     })
 }
 
 fn paused(seen: &Observation, _: Now) -> Option<Decision> {
     let object = &*seen.object;
     if object.paused {
-        return Some(rest(
+        return Some(rest((
             Reason::Paused,
             format!(
                 "The deletion waits: the annotation iodm.dev/paused holds it, and taking it off lets it go on{}",
                 odd_pause(object)
             ),
-        ));
+        )));
     }
     None
 }

@@ -16,10 +16,10 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     let object = &*seen.object;
     // The application has to be in the status before any platform is asked about the package.
     if object.application().is_none() {
-        return rest(
+        return rest((
             Reason::Queued,
             "The object was just accepted, and asks for the turn of its deletion next".to_owned(),
-        );
+        ));
     }
     // An object that waits behind another has no permit that would wait.
     let behind = matches!(seen.standing, Standing::Behind { .. });

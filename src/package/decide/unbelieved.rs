@@ -1,5 +1,6 @@
 //! Reasons not to believe that a package doesn't exist.
 
+use super::{Decision, rest};
 use crate::api::names::{AppId, Endpoint, ObjectKey};
 use crate::api::reason::Reason;
 
@@ -16,33 +17,32 @@ pub enum Unbelieved {
 }
 
 impl Unbelieved {
-    /// Reason of the condition.
-    pub fn reason(&self) -> Reason {
+    /// Reason and message of the condition.
+    pub fn said(&self) -> (Reason, String) {
         match self {
-            Self::Moved(_) => Reason::EndpointChanged,
-            Self::HandedIn(_) => Reason::ApplicationUnproven,
-        }
-    }
-
-    /// Message of the condition.
-    pub fn message(&self) -> String {
-        match self {
-            Self::Moved(accepted) => format!(
-                "The Platform says that the package does not exist, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package of the objects that were accepted elsewhere: \
+            Self::Moved(accepted) => (
+                Reason::EndpointChanged,
+                format!(
+                    "The Platform says that the package does not exist, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package of the objects that were accepted elsewhere: \
                  it may be another instance of the platform. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
+                ),
             ),
-            Self::HandedIn(application) => format!(
-                "The Platform says that the package does not exist, but its Secret has an accessToken that was handed in, under which no package of application {application} was shown that an object names: \
+            Self::HandedIn(application) => (
+                Reason::ApplicationUnproven,
+                format!(
+                    "The Platform says that the package does not exist, but its Secret has an accessToken that was handed in, under which no package of application {application} was shown that an object names: \
                  the appKey beside the token may be a wrong one. Put a login (appId and secret) into the Secret; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
+                ),
             ),
         }
     }
 }
 
-/// Condition message of an object that isn't released, although another object keeps its package.
-pub(super) fn moved_keeper(keeper: &ObjectKey, accepted: &Endpoint) -> String {
-    format!(
+/// Rests on an object that isn't released, although another object keeps its package.
+pub(super) fn moved_keeper(keeper: &ObjectKey, accepted: &Endpoint) -> Decision {
+    let message = format!(
         "{keeper} wants the package, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package of the objects that were accepted elsewhere: \
          it may be another instance of the platform, and {keeper} may want the package there. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
-    )
+    );
+    rest((Reason::EndpointChanged, message))
 }
