@@ -9,6 +9,7 @@
 mod pages;
 mod links;
 mod tables;
+mod messages;
 mod manifests;
 
 use std::path::{Path, PathBuf};
