@@ -3,41 +3,33 @@
 //! `port-forward` are.
 
 pub mod desk;
-pub mod inventory;
+pub mod inventory_report;
 mod port;
-pub mod queue;
+pub mod queue_report;
+mod reports;
 
 use std::collections::BTreeMap;
-use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Query};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::body::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use serde::Serialize;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::desk::{Desk, REPORT, ReportRefusal};
-use self::port::Peer;
+use self::desk::Desk;
 pub use self::port::listen;
+use self::reports::Reports;
 
 /// The content type of the `OpenMetrics` text format, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long the result of one scrape is reused: slow readers share its bytes.
 const SCRAPE: Duration = Duration::from_millis(250);
-/// How many reports are built or being sent at the same time.
-const REPORTS: usize = 4;
-
 /// The readiness of the operator: a fixed set of named gates, each open or closed with a reason.
 #[derive(Debug)]
 pub struct Readiness {
@@ -107,78 +99,23 @@ pub async fn serve<F>(
         }
         ([(CONTENT_TYPE, OPENMETRICS)], scraped.1.clone())
     };
-    let reports = Arc::new(Reports {
-        desk,
-        places: Arc::new(Semaphore::new(REPORTS)),
-    });
+    let reports = Arc::new(Reports::new(desk));
     let router = Router::new()
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route(
-            queue::PATH,
+            queue_report::PATH,
             get({
                 let reports = reports.clone();
                 move |peer, ask| async move { reports.report(&peer, ask, Desk::queue) }
             }),
         )
         .route(
-            inventory::PATH,
+            inventory_report::PATH,
             get(move |peer, ask| async move { reports.report(&peer, ask, Desk::inventory) }),
         );
     port::serve(&listener, &router, &stop).await;
-}
-
-/// Builds reports, a limited number at the same time.
-struct Reports {
-    desk: Arc<OnceLock<Desk>>,
-    places: Arc<Semaphore>,
-}
-
-impl Reports {
-    fn report<Ask, Report: Serialize>(
-        &self,
-        Extension(peer): &Extension<Arc<Peer>>,
-        ask: Result<Query<Ask>, QueryRejection>,
-        make: impl FnOnce(&Desk, &Ask) -> Result<Report, ReportRefusal>,
-    ) -> Result<Response, ReportRefusal> {
-        if !peer.is_near() {
-            let error = "reports are given over the loopback interface only: kubectl exec, or kubectl port-forward to the pod";
-            return Err(ReportRefusal::new(StatusCode::FORBIDDEN, error));
-        }
-        // The place is held until the whole report is sent.
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let error = "too many reports are asked for at once; try again in a few seconds";
-            ReportRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
-        })?;
-        peer.hold(place);
-        let Query(ask) =
-            ask.map_err(|wrong| ReportRefusal::new(wrong.status(), wrong.body_text()))?;
-        let desk = self.desk.get().ok_or_else(|| {
-            let error = "this replica is still starting; try again in a few seconds";
-            ReportRefusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
-        })?;
-        let mut text = Bounded(Vec::new());
-        serde_json::to_writer(&mut text, &make(desk, &ask)?)
-            .map_err(|_| ReportRefusal::too_large())?;
-        Ok(([(CONTENT_TYPE, "application/json")], text.0).into_response())
-    }
-}
-
-/// A buffer of at most [`REPORT`] bytes.
-struct Bounded(Vec<u8>);
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > REPORT {
-            return Err(ErrorKind::FileTooLarge.into());
-        }
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -298,60 +235,6 @@ mod tests {
         let (head, body) = get(served.address, "/queue?limit=many").await;
         assert!(head.starts_with("HTTP/1.1 400"), "{head}");
         assert!(body.contains("limit"), "{body}");
-    }
-
-    fn reports() -> Reports {
-        Reports {
-            desk: Arc::default(),
-            places: Arc::new(Semaphore::new(REPORTS)),
-        }
-    }
-
-    /// The refusal of a report to `peer`.
-    fn refused(reports: &Reports, peer: &Arc<Peer>) -> (StatusCode, String) {
-        let peer = Extension(Arc::clone(peer));
-        let refusal = reports.report(&peer, Ok(Query(())), |_, ()| Ok(()));
-        let refusal = refusal.unwrap_err();
-        (refusal.status(), refusal.error)
-    }
-
-    #[test]
-    fn reports_are_given_over_the_loopback_interface_only() {
-        let reports = reports();
-        let (status, error) = refused(&reports, &Arc::new(Peer::at(false)));
-        assert_eq!(status, StatusCode::FORBIDDEN);
-        assert!(
-            error.contains("over the loopback interface only"),
-            "{error}"
-        );
-        let (_, error) = refused(&reports, &Arc::new(Peer::at(true)));
-        assert!(error.contains("still starting"), "{error}");
-    }
-
-    #[test]
-    fn the_number_of_reports_is_limited_and_each_counts_until_its_connection_ends() {
-        let reports = reports();
-        let mut peers: Vec<_> = (0..REPORTS).map(|_| Arc::new(Peer::at(true))).collect();
-        for peer in &peers {
-            assert!(refused(&reports, peer).1.contains("still starting"));
-        }
-        let one_more = Arc::new(Peer::at(true));
-        let (status, error) = refused(&reports, &one_more);
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(error.contains("too many reports"), "{error}");
-        peers.pop();
-        assert!(refused(&reports, &one_more).1.contains("still starting"));
-    }
-
-    #[test]
-    fn the_size_of_a_report_is_limited() {
-        let mut text = Bounded(Vec::new());
-        text.write_all(&vec![b'x'; REPORT]).unwrap();
-        let error = text.write_all(b"x").unwrap_err();
-        assert_eq!(
-            (error.kind(), text.0.len()),
-            (ErrorKind::FileTooLarge, REPORT)
-        );
     }
 
     #[tokio::test]

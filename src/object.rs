@@ -1,6 +1,7 @@
 //! A `VersionPackage` as the operator reads it. Parsing is tolerant: an undecodable object keeps its name, its package
 //! and its deletion policy, and never affects other objects.
 
+mod annotations;
 pub mod asking;
 pub mod watched;
 
@@ -10,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
+use self::annotations::{Pause, uids};
 use crate::api::names::{
     ACCEPT_ANNOTATION, AppId, DISREGARD_ANNOTATION, FINALIZER, FileId, ObjectKey,
     PAUSED_ANNOTATION, requested_at,
@@ -20,9 +22,6 @@ use crate::api::version_package::{
     DeletionPolicy, Lifecycle, VersionPackageSpec, VersionPackageStatus,
 };
 use crate::writes::Target;
-
-/// How many characters of an odd value of `iodm.dev/paused` are shown.
-const SHOWN_OF_PAUSE: usize = 32;
 
 /// A `VersionPackage`, reduced to the fields that decisions use.
 #[derive(Debug, Clone, PartialEq)]
@@ -180,10 +179,7 @@ impl Object {
 
     pub(crate) fn read(metadata: ObjectMeta, spec: Value, status: Value) -> Self {
         let mut annotations = metadata.annotations.unwrap_or_default();
-        // A person who writes "True", "yes" or an empty value means to hold the deletion, which can't be undone.
-        let pause = annotations
-            .remove(PAUSED_ANNOTATION)
-            .filter(|value| value != "false");
+        let pause = Pause::read(annotations.remove(PAUSED_ANNOTATION));
         let uid = metadata.uid.unwrap_or_default();
         let bearer = Bearer {
             uid: &uid,
@@ -220,10 +216,8 @@ impl Object {
             finalizers: metadata.finalizers.unwrap_or_default(),
             disregard: uids(annotations.remove(DISREGARD_ANNOTATION)),
             accept: annotations.remove(ACCEPT_ANNOTATION),
-            paused: pause.is_some(),
-            odd_pause: pause
-                .filter(|value| value != "true")
-                .map(|value| value.chars().take(SHOWN_OF_PAUSE).collect()),
+            paused: pause.holds,
+            odd_pause: pause.odd,
             requested_at: requested_at(&mut annotations),
             actor: None,
             spec,
@@ -242,13 +236,6 @@ fn platform_in(reference: &Value) -> Option<(Option<String>, String)> {
         namespace => Some(namespace.as_str()?.to_owned()),
     };
     Some((namespace, name))
-}
-
-/// The uids in a comma-separated annotation.
-fn uids(annotation: Option<String>) -> BTreeSet<String> {
-    let text = annotation.unwrap_or_default();
-    let uids = text.split(',').map(str::trim).filter(|uid| !uid.is_empty());
-    uids.map(str::to_owned).collect()
 }
 
 /// The spec fields with a default. An object without them was read or written under a definition that lacks them, so
@@ -312,25 +299,6 @@ mod tests {
             "metadata": {"name": "a", "annotations": {REQUESTED_AT_ANNOTATION: "ü".repeat(300)}},
         }));
         assert_eq!(object.requested_at, Some("ü".repeat(256)));
-    }
-
-    #[test]
-    fn every_value_of_the_pause_but_false_holds_and_any_but_true_is_kept_as_odd() {
-        let pause = |value: Option<&str>| {
-            let annotations = value.map_or_else(|| json!({}), |v| json!({PAUSED_ANNOTATION: v}));
-            let object = read(json!({"metadata": {"name": "a", "annotations": annotations}}));
-            (object.paused, object.odd_pause)
-        };
-        assert_eq!(pause(None), (false, None));
-        assert_eq!(pause(Some("false")), (false, None));
-        assert_eq!(pause(Some("true")), (true, None));
-        for odd in [
-            "", "True", "TRUE", "False", "yes", "no", "1", "0", " false", "false\n",
-        ] {
-            assert_eq!(pause(Some(odd)), (true, Some(odd.to_owned())), "{odd:?}");
-        }
-        let long = "ü".repeat(100);
-        assert_eq!(pause(Some(&long)), (true, Some("ü".repeat(32))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! flags, handles no signals and opens no sockets.
 
 mod counts;
-mod lookout;
+mod process_health;
 mod rooms;
 
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::lookout::Lookout;
+use self::process_health::ProcessHealth;
 use self::rooms::Rooms;
 use crate::admin::Readiness;
 use crate::admin::desk::Desk;
@@ -111,7 +111,7 @@ pub async fn run(
     let (sees, tells) = (sight.clone(), events.clone());
     let defining = schemas::watch(client.clone(), sees, tells, cancel.clone());
     let defining = tokio::spawn(defining);
-    let mut lookout = Lookout::new(
+    let mut health = ProcessHealth::new(
         sight.clone(),
         metrics.clone(),
         readiness.clone(),
@@ -121,7 +121,7 @@ pub async fn run(
     let served = tokio::select! {
         biased;
         () = stop.cancelled() => false,
-        () = lookout.until_served() => true,
+        () = health.until_served() => true,
     };
     if served {
         let common = Common {
@@ -129,7 +129,7 @@ pub async fn run(
             directory,
             events: events.clone(),
         };
-        lead(ports, leadership, face, common, lookout, stop).await?;
+        lead(ports, leadership, face, common, health, stop).await?;
     }
     cancel.cancel();
     defining.await?;
@@ -157,7 +157,7 @@ async fn lead(
     leadership: leader::LeaderSettings,
     face: &Face,
     common: Common,
-    lookout: Lookout,
+    health: ProcessHealth,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let clock = &ports.clock;
@@ -206,7 +206,7 @@ async fn lead(
             events.flush(LAST_EVENTS).await;
             lost??;
         }
-        () = rooms.reconcile((woken, judged), lookout, stop) => {
+        () = rooms.reconcile((woken, judged), health, stop) => {
             // The guards are closed, so the unused reservations no longer change.
             if let Some(words) = guard::unused_in_words(&context.guards.close()) {
                 // The cell is set only here.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::admin_port::AdminPort;
 use super::output::{grouped, seconds_until, span};
 use super::table::{by_application, write_columns};
-use crate::admin::inventory::{ApplicationInventory, InventoryReport, PATH, Package};
+use crate::admin::inventory_report::{ApplicationInventory, InventoryReport, PATH, Package};
 
 /// The arguments of `vpo inventory`.
 #[derive(Debug, clap::Args)]
@@ -104,7 +104,7 @@ fn seconds(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::inventory::{ReadingTrouble, ShownReading};
+    use crate::admin::inventory_report::{ReadingTrouble, ShownReading};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -10,7 +10,7 @@ use super::admin_port::AdminPort;
 use super::output::{grouped, seconds_until, span};
 use super::table::{by_application, write_columns};
 use super::value::BadValue;
-use crate::admin::queue::{ApplicationQueue, MOST, PATH, QueueReport, USUAL, Waiting};
+use crate::admin::queue_report::{ApplicationQueue, MOST, PATH, QueueReport, USUAL, Waiting};
 
 /// The arguments of `vpo queue`.
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::counts::{count, tenants};
-use super::lookout::Lookout;
+use super::process_health::ProcessHealth;
 use crate::admin::Readiness;
 use crate::api::names::ObjectKey;
 use crate::inventory::{self, Reader};
@@ -47,7 +47,7 @@ impl Rooms {
     pub(super) async fn reconcile(
         &self,
         wakes: WakeUps,
-        lookout: Lookout,
+        health: ProcessHealth,
         stop: &CancellationToken,
     ) {
         let cancel = CancellationToken::new();
@@ -62,7 +62,7 @@ impl Rooms {
         tokio::select! {
             biased;
             () = stop.cancelled() => {}
-            () = self.chores(wakes, platforms_changed, lookout) => {}
+            () = self.chores(wakes, platforms_changed, health) => {}
         }
         tracing::info!("stopping: nothing new is sent");
         self.sessions.close();
@@ -127,7 +127,7 @@ impl Rooms {
         &self,
         (mut woken, mut judged): WakeUps,
         mut platforms_changed: mpsc::UnboundedReceiver<ObjectKey>,
-        mut lookout: Lookout,
+        mut health: ProcessHealth,
     ) {
         let package::PackageContext {
             cache,
@@ -155,7 +155,7 @@ impl Rooms {
                 }
                 () = rounds.changed() => memory.forget_versions(),
                 _ = tick.tick() => {
-                    lookout.look();
+                    health.look();
                     if cache.is_complete() {
                         self.readiness.open("packages");
                     }

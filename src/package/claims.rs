@@ -21,19 +21,17 @@ pub mod doubts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
+use self::doubts::PATIENCE;
 use crate::api::names::{AppId, ObjectKey};
 
 /// Maximum number of never accepted claimants that are read from the API server before a call. Any more are unclear.
 pub const LOOKED_UP: usize = 8;
 /// Maximum number of pairs of Platform and namespace whose refusal is read before a call. Any more are unclear.
 pub const REFUSALS: usize = 32;
-/// How long a claim has to be unclear before the annotation `iodm.dev/disregard` passes over it.
-pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A live object that names a package, reduced to the fields that its claim depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]

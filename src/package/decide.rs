@@ -4,8 +4,10 @@
 
 mod by_platform;
 mod decision;
+mod call_off;
 mod ended;
-mod holds;
+mod grace_period;
+mod mass_deletion;
 mod noticed;
 mod observation;
 mod rows;

@@ -2,11 +2,14 @@
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod contents;
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
-use crate::api::names::{AppId, Endpoint, ObjectKey};
+use self::contents::Contents;
+use crate::api::names::{Endpoint, ObjectKey};
 use crate::api::platform::{PlatformReason, PlatformSpec};
 use crate::remote::tls::{TlsError, TlsSettings};
 use crate::session::{Credential, SessionKey};
@@ -24,9 +27,6 @@ pub(super) const KEYS: [&str; 7] = [
     CERTIFICATE,
     PRIVATE_KEY,
 ];
-/// Highest length of a secret or a token in bytes; the token from a login has the same bound. Each answer is searched
-/// for each of these values.
-const LONGEST: usize = 4096;
 const APP_ID: &str = "appId";
 const SECRET: &str = "secret";
 const APP_KEY: &str = "appKey";
@@ -264,101 +264,6 @@ pub(super) fn same_tls(a: &TlsSettings, b: &TlsSettings) -> bool {
         (Some(_), None) | (None, Some(_)) => false,
     };
     client && a.ca == b.ca && a.server_name == b.server_name
-}
-
-/// The contents of one Secret with its name, for messages that never repeat a value.
-struct Contents<'a> {
-    secret: String,
-    data: &'a SecretData,
-}
-
-impl<'a> Contents<'a> {
-    fn new(namespace: &str, name: &str, data: &'a SecretData) -> Self {
-        Self {
-            secret: format!("{namespace}/{name}"),
-            data,
-        }
-    }
-
-    fn invalid(&self, what: &str) -> PlatformWord {
-        PlatformWord::new(
-            PlatformReason::SecretInvalid,
-            format!("Secret {} {what}.", self.secret),
-        )
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.data.0.contains_key(key)
-    }
-
-    fn required(&self, key: &str) -> Result<&'a SecretSlice<u8>, PlatformWord> {
-        match self.data.0.get(key) {
-            Some(value) if value.expose_secret().is_empty() => {
-                Err(self.invalid(&format!("has nothing under the key {key}")))
-            }
-            Some(value) => Ok(value),
-            None => Err(self.invalid(&format!("lacks the key {key}"))),
-        }
-    }
-
-    /// The text under `key`, without one line break at its end, which editors and `echo` leave there.
-    fn text(&self, key: &str) -> Result<&'a str, PlatformWord> {
-        let bytes = self.required(key)?.expose_secret();
-        if bytes.len() > LONGEST {
-            return Err(self.invalid(&format!(
-                "has more than {LONGEST} bytes under the key {key}"
-            )));
-        }
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| self.invalid(&format!("has something that isn't text under {key}")))?;
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        if text.is_empty() {
-            return Err(self.invalid(&format!("has nothing under the key {key}")));
-        }
-        Ok(text)
-    }
-
-    fn app_id(&self, key: &str) -> Result<AppId, PlatformWord> {
-        // The message doesn't repeat the refused value: a secret may have been put under the wrong key.
-        self.text(key)?.parse().map_err(|_| {
-            self.invalid(&format!(
-                "has under {key} something other than 1 to 256 visible ASCII characters without blanks"
-            ))
-        })
-    }
-
-    /// The secret values to hide.
-    fn secrets(&self) -> Vec<SecretString> {
-        let secrets = [SECRET, ACCESS_TOKEN].into_iter();
-        let secrets = secrets.filter_map(|key| self.text(key).ok());
-        secrets.map(SecretString::from).collect()
-    }
-
-    /// The login if any key of one is present, since a login can be renewed; otherwise the token.
-    fn login(&self) -> Result<(AppId, Credential), PlatformWord> {
-        if self.has(APP_ID) || self.has(SECRET) {
-            let app_id = self.app_id(APP_ID)?;
-            let secret = self.text(SECRET)?;
-            if secret.chars().any(char::is_control) {
-                return Err(
-                    self.invalid("has line breaks or other control characters under secret")
-                );
-            }
-            return Ok((app_id, Credential::Login(SecretString::from(secret))));
-        }
-        if self.has(APP_KEY) || self.has(ACCESS_TOKEN) {
-            let app_id = self.app_id(APP_KEY)?;
-            let token = self.text(ACCESS_TOKEN)?;
-            if !token.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(self.invalid(
-                    "has under accessToken something other than visible ASCII characters without blanks",
-                ));
-            }
-            return Ok((app_id, Credential::Token(SecretString::from(token))));
-        }
-        Err(self.invalid("needs the keys appId and secret, or appKey and accessToken"))
-    }
 }
 
 fn missing(namespace: &str, name: &str, named: Named) -> PlatformWord {

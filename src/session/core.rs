@@ -16,6 +16,8 @@ mod handover;
 mod in_vain;
 mod lane;
 mod learn;
+mod login_pace;
+mod permits;
 mod shared_turn;
 mod turn;
 mod view;
@@ -368,39 +370,6 @@ impl Core {
             .collect();
         for id in expired {
             self.void_permits(id);
-        }
-    }
-
-    fn take_permit_back(&mut self, uid: &str) -> Option<ObjectKey> {
-        let permit = self.permits.remove(uid)?;
-        self.budget.give_back();
-        self.lease_bounds.give_back();
-        if permit.probe
-            && let Some(lane) = self.lanes.get_mut(&permit.lane)
-        {
-            lane.health.probe_returned();
-        }
-        Some(permit.key)
-    }
-
-    fn void_permits(&mut self, id: LaneId) {
-        self.void_permits_of(|lane| lane == id);
-    }
-
-    fn void_all_permits(&mut self) {
-        self.void_permits_of(|_| true);
-    }
-
-    fn void_permits_of(&mut self, concerned: impl Fn(LaneId) -> bool) {
-        let uids: Vec<_> = self
-            .permits
-            .iter()
-            .filter(|(_, permit)| concerned(permit.lane))
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        for uid in uids {
-            let key = self.take_permit_back(&uid);
-            self.woken.extend(key);
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::SessionKey;
 use crate::api::names::AppId;
 use crate::remote::answer::Detail;
+
+/// How long a refused credential isn't tried again, unless it changes or a person asks.
+pub(super) const REFUSED_FOR: Duration = Duration::from_secs(3600);
 
 /// The credential with which a `Platform` gets its token.
 #[derive(Clone)]

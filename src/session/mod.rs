@@ -20,7 +20,7 @@ mod call_log;
 mod core;
 mod credential;
 mod dispatcher;
-mod breaker;
+mod circuit_breaker;
 mod members;
 mod stall_news;
 mod ranked_tickets;

@@ -14,6 +14,8 @@ use crate::api::names::{AppId, FileId, ObjectKey};
 use crate::package::claims::{Doubt, Why};
 use crate::package::decide::Now;
 
+/// How long a claim has to be unclear before the annotation `iodm.dev/disregard` passes over it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Longest wait until an object with an unclear claim is looked at again.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(300);
 

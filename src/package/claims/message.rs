@@ -4,7 +4,8 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Doubt, PATIENCE, Unclear, Why, Word};
+use super::doubts::PATIENCE;
+use super::{Doubt, Unclear, Why, Word};
 
 /// Word before the time in the message.
 const SINCE: &str = "since ";

@@ -3,6 +3,8 @@
     reason = "a test fails at every other variant"
 )]
 
+use std::time::Duration;
+
 use super::*;
 use crate::package::fixtures::{self, app};
 

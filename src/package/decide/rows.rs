@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::by_platform::{held_by_platform, wanted, would_delete};
 use super::ended::ended;
-use super::holds::held_by_guard;
+use super::grace_period::within_grace;
+use super::mass_deletion::held_by_guard;
 use super::sending::call;
 use super::unbelieved::{Unbelieved, moved_keeper};
 use super::{
@@ -205,7 +206,7 @@ fn held(seen: &Observation, now: Now) -> Option<Decision> {
     if seen.looks_first {
         return None;
     }
-    held_by_guard(seen, grace, now)
+    held_by_guard(seen, now).or_else(|| within_grace(seen, grace, now))
 }
 
 fn in_backoff(seen: &Observation, now: Now) -> Option<Decision> {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::holds::needs_proof;
 use super::{Decision, ECHO_BOUND, Now, Observation, rest};
 use crate::api::reason::Reason;
 use crate::guard::{Judgement, OnRecord};
@@ -104,4 +103,15 @@ fn ticket(seen: &Observation, purpose: Purpose, going: bool, now: Now) -> Ticket
         },
         requested_at: seen.asked_at(now),
     }
+}
+
+/// Whether `spec.expect` needs a look-up before the call (row 11).
+fn needs_proof(seen: &Observation, now: Now) -> bool {
+    let expects = seen
+        .object
+        .spec
+        .as_ref()
+        .is_ok_and(|spec| spec.expect.is_some());
+    let proven = seen.proven.is_some_and(|until| until > now.tick);
+    expects && !proven
 }

@@ -10,15 +10,14 @@ use super::{Core, Terms};
 use crate::api::names::ObjectKey;
 use crate::remote::answer::Detail;
 use crate::session::SessionState;
-use crate::session::breaker::Breaker;
 use crate::session::budget::{self, Room};
+use crate::session::circuit_breaker::Breaker;
+use crate::session::credential::REFUSED_FOR;
 use crate::session::packages::PackageTurns;
 use crate::session::queue::Queue;
 use crate::session::stall_news::StallNews;
 use crate::session::token::Tokens;
 
-/// How long a refused credential isn't tried again, unless it changes or a person asks.
-pub(super) const REFUSED_FOR: Duration = Duration::from_secs(3600);
 /// How long the lane of a credential is remembered after its last member has left.
 const REMEMBERED: Duration = REFUSED_FOR;
 /// How many lanes without members are remembered.

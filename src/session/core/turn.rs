@@ -1,27 +1,15 @@
 //! Choice of the next call: which lane has the turn, and whether a login comes before the call.
 //!
-//! Only the newest token of an application is alive, so a login of one credential ends the token of another. With one
-//! credential, none of these rules matters.
-//!
-//! Lanes take turns. A login that would end the token of another lane waits for all calls in flight, and goes at most
-//! once in five minutes. A credential that isn't proven is tried beside an accepted one at most once a minute.
-
-use std::time::Duration;
+//! Lanes take turns. A login that would end the token of another lane waits for all calls in flight; `login_pace` says
+//! when it may go. With one credential, none of these rules matters.
 
 use tokio::time::Instant;
 
-use super::lane::REFUSED_FOR;
-use super::{Core, LaneId, Learned, LoginOrder, Underway};
-use crate::session::breaker::Gate;
+use super::login_pace::NextTry;
+use super::{Core, LaneId};
 use crate::session::budget::Room;
+use crate::session::circuit_breaker::Gate;
 use crate::session::token::Need;
-
-/// The interval at which two accepted logins take turns.
-const CHANGE_OVER: Duration = Duration::from_secs(300);
-/// The interval at which unproven credentials are tried beside an accepted one.
-const TRY_PACE: Duration = Duration::from_secs(60);
-/// The interval of tries at a person's request, where no other credential uses the application.
-const ASK_PACE: Duration = Duration::from_secs(5);
 
 /// The next action of the session.
 #[derive(Debug, Clone, Copy)]
@@ -55,24 +43,6 @@ pub(super) enum LaneTurn {
     /// The lane's login waits until the calls of other lanes have ended; meanwhile no lane begins a call.
     Drain,
     Wait(Option<Instant>),
-}
-
-/// Whether a credential is tried although no object of its lane waits for a call.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Trial {
-    No,
-    At(Instant),
-    Now,
-}
-
-/// A request for a try of a credential.
-struct Wish {
-    /// Whether a person's word waits for the try, so that it goes before all others.
-    first: bool,
-    since: Instant,
-    not_before: Instant,
-    /// Whether the try is rate-limited: one such try goes a minute, the longest awaited first.
-    in_turn: bool,
 }
 
 impl Core {
@@ -120,11 +90,11 @@ impl Core {
         let spare = lane.spare > 0 && !superseded;
         let trial = self.trial(id, now);
         match trial {
-            Trial::No if !queued && !spare => return LaneTurn::Idle,
-            Trial::At(at) if !queued && !spare => return LaneTurn::Wait(Some(at)),
-            Trial::No | Trial::At(_) | Trial::Now => {}
+            NextTry::No if !queued && !spare => return LaneTurn::Idle,
+            NextTry::At(at) if !queued && !spare => return LaneTurn::Wait(Some(at)),
+            NextTry::No | NextTry::At(_) | NextTry::Now => {}
         }
-        let trial = trial == Trial::Now;
+        let trial = trial == NextTry::Now;
         if trial && let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.asked.is_some()) {
             // A person asks for this try, so the pause after failures doesn't apply.
             lane.health.try_now(now);
@@ -198,17 +168,6 @@ impl Core {
             && self.others(id).any(super::Lane::speaks_for_application)
     }
 
-    /// Returns the time until which the login of this lane waits for the sake of the other lanes.
-    pub(super) fn login_waits(&self, id: LaneId) -> Option<Instant> {
-        let lane = self.lanes.get(&id)?;
-        let changes_over = self.is_served_by_another(id);
-        let turn = self.changed_over.filter(|_| changes_over);
-        let beside = self.others(id).any(super::Lane::counts_for_others);
-        let tried = self.tried.filter(|_| beside && !lane.is_proven());
-        turn.map(|at| at + CHANGE_OVER)
-            .max(tried.map(|at| at + TRY_PACE))
-    }
-
     /// Returns the number of calls in flight and unused permits of a lane.
     pub(super) fn out_of(&self, id: LaneId) -> usize {
         let permits = self.permits.values().filter(|permit| permit.lane == id);
@@ -216,158 +175,13 @@ impl Core {
         permits.count() + calls.count()
     }
 
-    /// Begins the login of a lane.
-    pub(super) fn begin_login(
-        &mut self,
-        id: LaneId,
-        probe: bool,
-        now: Instant,
-    ) -> Option<LoginOrder> {
-        let order = self.lanes.get_mut(&id)?.tokens.begin_login()?;
-        self.begin_try(id, probe, now);
-        Some(LoginOrder {
-            call: Underway {
-                lane: id,
-                started: now,
-                probe,
-                waits: None,
-                serial: order.credential,
-            },
-            secret: order.secret,
-        })
-    }
-
-    /// Begins a trial: a list of one entry with the lane's token.
-    pub(super) fn begin_trial(
-        &mut self,
-        id: LaneId,
-        probe: bool,
-        now: Instant,
-    ) -> Option<LoginOrder> {
-        let lane = self.lanes.get_mut(&id)?;
-        let (secret, serial) = lane.tokens.current()?;
-        self.begin_try(id, probe, now);
-        Some(LoginOrder {
-            call: Underway {
-                lane: id,
-                started: now,
-                probe,
-                waits: None,
-                serial,
-            },
-            secret,
-        })
-    }
-
-    fn begin_try(&mut self, id: LaneId, probe: bool, now: Instant) {
-        self.take(id, probe, now);
-        self.under_way.push((now, id));
-        let beside = self.others(id).any(super::Lane::counts_for_others);
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            let for_others = lane.awaited.is_some();
-            if lane.asked.take().is_some() {
-                lane.tried_as_asked = Some(now);
-            }
-            if !lane.is_proven() && (beside || for_others) {
-                self.tried = Some(now);
-            }
-        }
-    }
-
-    fn others(&self, id: LaneId) -> impl Iterator<Item = &super::Lane> {
+    pub(super) fn others(&self, id: LaneId) -> impl Iterator<Item = &super::Lane> {
         let others = self.lanes.iter().filter(move |(other, _)| **other != id);
         others.map(|(_, lane)| lane)
     }
 
-    /// Whether another lane's login was accepted last and that lane has members.
-    fn is_served_by_another(&self, id: LaneId) -> bool {
-        // A token that a login has superseded isn't used, even if it was tried later.
-        let live = self
-            .live
-            .filter(|live| *live != id && !self.is_superseded(*live));
-        let live = live.and_then(|live| self.lanes.get(&live));
-        live.is_some_and(|lane| lane.abandoned.is_none())
-    }
-
     fn asks(&self, id: LaneId) -> bool {
         self.lanes.get(&id).is_some_and(|lane| lane.asked.is_some())
-    }
-
-    /// Returns when the credential is tried for callers that wait to know whether the platform accepts it.
-    fn trial(&self, id: LaneId, now: Instant) -> Trial {
-        let mut soonest = None::<Instant>;
-        for wish in self.wishes(id, now) {
-            if wish.not_before > now {
-                soonest = Some(soonest.map_or(wish.not_before, |at| at.min(wish.not_before)));
-            } else if self.others_come_first(id, &wish, now) {
-                // The other try moves the time of this one.
-                soonest.get_or_insert(now + TRY_PACE);
-            } else {
-                return Trial::Now;
-            }
-        }
-        soonest.map_or(Trial::No, Trial::At)
-    }
-
-    /// Returns the requests for a try of this credential: a person's request, and the request of claims and holds that
-    /// depend on the result.
-    fn wishes(&self, id: LaneId, now: Instant) -> Vec<Wish> {
-        let Some(lane) = self.lanes.get(&id) else {
-            return Vec::new();
-        };
-        let paced = self.tried.map_or(now, |at| at + TRY_PACE);
-        let by_a_person = lane.asked.map(|since| {
-            let beside = self.others(id).any(super::Lane::counts_for_others);
-            let in_turn = beside && !lane.is_proven();
-            let shared = self.others(id).any(|other| other.abandoned.is_none());
-            let pace = if self.is_superseded(id) {
-                // A try would end the token of the login in use.
-                CHANGE_OVER
-            } else if shared {
-                TRY_PACE
-            } else {
-                ASK_PACE
-            };
-            let own = lane.tried_as_asked.map_or(now, |at| at + pace);
-            let not_before = if in_turn { own.max(paced) } else { own };
-            Wish {
-                first: false,
-                since,
-                not_before,
-                in_turn,
-            }
-        });
-        let refused_until = match &lane.learned {
-            Learned::Refused(at, _) => *at + REFUSED_FOR,
-            Learned::Untried | Learned::Proven(_) => now,
-        };
-        let awaited = lane.awaited.filter(|_| !lane.is_proven());
-        let by_others = awaited.map(|since| Wish {
-            first: lane.first,
-            since,
-            not_before: paced.max(refused_until),
-            in_turn: true,
-        });
-        by_a_person.into_iter().chain(by_others).collect()
-    }
-
-    /// Whether a try of another credential can go now and has waited longer.
-    fn others_come_first(&self, id: LaneId, wish: &Wish, now: Instant) -> bool {
-        let mut others = self.lanes.iter().filter(|(other, _)| **other != id);
-        wish.in_turn
-            && others.any(|(other, lane)| {
-                let open = match lane.health.gate(now) {
-                    Gate::Open | Gate::Probe => true,
-                    Gate::At(_) | Gate::Answer => lane.asked.is_some(),
-                };
-                let earlier = |theirs: &Wish| {
-                    let places = (!theirs.first, theirs.since) < (!wish.first, wish.since);
-                    theirs.in_turn && theirs.not_before <= now && places
-                };
-                open && self.login_waits(*other).is_none_or(|at| at <= now)
-                    && self.own_room(*other, now) == Room::Now
-                    && self.wishes(*other, now).iter().any(earlier)
-            })
     }
 
     /// Returns whether there is room for a call of this lane: within the session's bounds, which count the calls of all
@@ -388,7 +202,7 @@ impl Core {
 
     /// Returns whether the lane's own bounds leave room for one more of its calls. The bounds of an accepted login are
     /// part of the session's bounds already; of handed-in tokens, only the widest bounds are.
-    fn own_room(&self, id: LaneId, now: Instant) -> Room {
+    pub(super) fn own_room(&self, id: LaneId, now: Instant) -> Room {
         let lane = self.lanes.get(&id);
         let lane = lane.filter(|lane| !lane.speaks_for_application());
         lane.map_or(Room::Now, |lane| lane.own_room(self.out_of(id), now))

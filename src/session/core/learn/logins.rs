@@ -6,8 +6,8 @@ use super::is_by_platform;
 use crate::remote::answer::{Answer, Detail};
 use crate::remote::reply::Login;
 use crate::session::SessionState;
-use crate::session::core::lane::REFUSED_FOR;
 use crate::session::core::{Core, LaneId, Underway};
+use crate::session::credential::REFUSED_FOR;
 
 impl Core {
     /// Handles the end of a trial: a list of one entry that tests a token.

@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Metrics;
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 
 /// The reporter of this process's health.
-pub(super) struct Lookout {
+pub(super) struct ProcessHealth {
     sight: Arc<Sight>,
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
@@ -29,7 +29,7 @@ pub(super) struct Lookout {
     told: bool,
 }
 
-impl Lookout {
+impl ProcessHealth {
     /// `namespace` is the namespace of the Lease.
     pub(super) fn new(
         sight: Arc<Sight>,
