@@ -233,29 +233,11 @@ pub(in crate::package) async fn confirm(
     others: &[Claimant],
     now: Timestamp,
 ) -> Confirmed {
-    let mut refusing = BTreeSet::new();
-    let mut elsewhere = BTreeSet::new();
-    let mut looked_up = 0;
-    let fresh = others.iter().filter(|other| other.application.is_none());
-    for other in fresh.filter(|other| other.lives(now)) {
-        let Some(tie) = tie(other) else { continue };
-        match directory.resolve(&tie.0, &tie.1) {
-            Resolution::NotAllowed if refusing.len() < REFUSALS => {
-                refusing.insert(tie);
-            }
-            Resolution::Usable(usable) if usable.app_id != *application => {
-                looked_up += 1;
-                if looked_up <= LOOKED_UP {
-                    elsewhere.insert(tie);
-                }
-            }
-            Resolution::NotAllowed
-            | Resolution::Usable(_)
-            | Resolution::Unread
-            | Resolution::NotFound
-            | Resolution::Unusable { .. } => {}
-        }
-    }
+    let resolve = |tie: &Tie| directory.resolve(&tie.0, &tie.1);
+    let ToRead {
+        refusing,
+        elsewhere,
+    } = to_read(resolve, application, others, now);
     let refusals = join_all(refusing.into_iter().map(async |tie: Tie| {
         let read = directory.confirm_refusal(&tie.0, &tie.1).await;
         (tie, read)
@@ -278,6 +260,91 @@ pub(in crate::package) async fn confirm(
     confirmed
 }
 
+/// What is read before a call, of which there is at most a fixed number of each kind.
+struct ToRead {
+    /// The Platforms that refuse the namespace of a claimant, by the caches.
+    refusing: BTreeSet<Tie>,
+    /// The Platforms with credentials of another application, by the caches.
+    elsewhere: BTreeSet<Tie>,
+}
+
+/// Chooses what to read. Anyone may create any number of claimants, so the reads are bounded by [`REFUSALS`] and
+/// [`LOOKED_UP`].
+fn to_read(
+    resolve: impl Fn(&Tie) -> Resolution,
+    application: &AppId,
+    others: &[Claimant],
+    now: Timestamp,
+) -> ToRead {
+    let mut refusing = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
+    let mut looked_up = 0;
+    let fresh = others.iter().filter(|other| other.application.is_none());
+    for other in fresh.filter(|other| other.lives(now)) {
+        let Some(tie) = tie(other) else { continue };
+        match resolve(&tie) {
+            Resolution::NotAllowed if refusing.len() < REFUSALS => {
+                refusing.insert(tie);
+            }
+            Resolution::Usable(usable) if usable.app_id != *application => {
+                looked_up += 1;
+                if looked_up <= LOOKED_UP {
+                    elsewhere.insert(tie);
+                }
+            }
+            Resolution::NotAllowed
+            | Resolution::Usable(_)
+            | Resolution::Unread
+            | Resolution::NotFound
+            | Resolution::Unusable { .. } => {}
+        }
+    }
+    ToRead {
+        refusing,
+        elsewhere,
+    }
+}
+
 fn at_one_endpoint(one: &Usable, other: &Usable) -> bool {
     one.session.key().endpoint == other.session.key().endpoint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::package::fixtures::{app, now};
+
+    /// A claimant that was never accepted, in a namespace of its own.
+    fn claimant(number: usize) -> Claimant {
+        Claimant {
+            key: ObjectKey::new(format!("ns-{number}"), "a"),
+            uid: format!("uid-{number}").into(),
+            platform: Some(ObjectKey::new("fleet", "production")),
+            application: None,
+            readable: true,
+            finalizer: true,
+            retires: None,
+        }
+    }
+
+    fn refusals(claimants: usize) -> usize {
+        let others: Vec<_> = (0..claimants).map(claimant).collect();
+        let read = to_read(|_| Resolution::NotAllowed, &app("app-1"), &others, now());
+        assert!(read.elsewhere.is_empty());
+        read.refusing.len()
+    }
+
+    #[test]
+    fn refusals_are_read_for_a_bounded_number_of_namespaces() {
+        assert_eq!(refusals(REFUSALS), REFUSALS);
+        assert_eq!(refusals(REFUSALS + 1), REFUSALS);
+        assert_eq!(refusals(10 * REFUSALS), REFUSALS);
+    }
+
+    #[test]
+    fn a_refusal_is_read_once_for_all_claimants_of_a_namespace() {
+        let others = vec![claimant(1); 100];
+        let read = to_read(|_| Resolution::NotAllowed, &app("app-1"), &others, now());
+        assert_eq!(read.refusing.len(), 1);
+    }
 }
