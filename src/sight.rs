@@ -40,9 +40,6 @@ pub use self::watches::WatchKind;
 use self::watches::{Subject, Watch};
 use crate::api::names::ObjectKey;
 
-/// How long a watch must fail before the process becomes unready. A brief failure is over by then.
-const LASTS: Duration = Duration::from_secs(10);
-
 /// A condition that keeps this process from working.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SightTrouble {
@@ -221,11 +218,6 @@ impl Sight {
             watches.filter_map(|(kind, watch)| watch.trouble(&Subject::All(*kind), lasts, now));
         let first = unfit.next().or_else(|| failing.next());
         first.or_else(|| state.lease_trouble(lasts, now))
-    }
-
-    /// The trouble that has lasted longer than a brief failure.
-    pub fn lasting_trouble(&self, now: Instant) -> Option<SightTrouble> {
-        self.trouble(LASTS, now)
     }
 
     /// The Secrets whose watch has failed for `lasts`, with the reasons.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::evaluate::LeaseStep;
+use super::evaluate::{LeaseStep, is_abandoned};
 use super::store::Refused;
 use super::{Leader, home, lease};
 use crate::session::Inheritance;
@@ -128,7 +128,7 @@ impl Leader {
         tracing::info!(how = ?how, "holding the Lease");
         if before
             .as_ref()
-            .is_some_and(|before| lease::is_abandoned(before, self.clock.wall()))
+            .is_some_and(|before| is_abandoned(lease::renewed_at(before), self.clock.wall()))
         {
             let why = "nobody has renewed the Lease for long, and a store may have been restored meanwhile";
             self.sight.begin_anew(why, taken);

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
+
+/// A Lease is abandoned after this time without a renewal, by the wall clocks of the last holder and of the next one.
+const ABANDONED: SignedDuration = SignedDuration::from_mins(5);
 
 /// One period of holding the Lease: it distinguishes a holder from a later holder of the same identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,11 +90,25 @@ pub fn evaluate(view: Option<&LeaseView>, me: &Me, now: Instant) -> LeaseStep {
     }
 }
 
+/// Whether a Lease that was last `renewed` at that time has not been renewed for so long (5 min) that people may have changed objects unseen.
+pub fn is_abandoned(renewed: Option<Timestamp>, now: Timestamp) -> bool {
+    renewed.is_none_or(|renewed| now.duration_since(renewed) >= ABANDONED)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const DURATION: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_lease_is_abandoned_after_five_minutes_without_a_renewal() {
+        let renewed = Timestamp::UNIX_EPOCH;
+        let after = |seconds| renewed + Duration::from_secs(seconds);
+        assert!(!is_abandoned(Some(renewed), after(299)));
+        assert!(is_abandoned(Some(renewed), after(300)));
+        assert!(is_abandoned(None, renewed));
+    }
 
     fn term(number: i32) -> Term {
         Term {

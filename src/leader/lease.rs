@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 
 use super::evaluate::{SeenLease, Term};
 use crate::sight::Losses;
 
 /// The name of the Lease.
 pub const NAME: &str = "version-package-operator";
-/// A Lease is abandoned after this time without a renewal, by the wall clocks of the last holder and of the next one.
-const ABANDONED: SignedDuration = SignedDuration::from_mins(5);
 /// The annotation that records the calls of the last window.
 const CALL_LOG_ANNOTATION: &str = "iodm.dev/call-log";
 
@@ -84,13 +82,10 @@ pub fn losses(lease: &Lease) -> Losses {
     }
 }
 
-/// Whether `lease` has not been renewed for so long (5 min) that people may have changed objects unseen.
-pub fn is_abandoned(lease: &Lease, now: Timestamp) -> bool {
-    let renewed = lease
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.renew_time.as_ref());
-    renewed.is_none_or(|renewed| now.duration_since(renewed.0) >= ABANDONED)
+/// When `lease` was renewed last, where it says so.
+pub fn renewed_at(lease: &Lease) -> Option<Timestamp> {
+    let spec = lease.spec.as_ref()?;
+    Some(spec.renew_time.as_ref()?.0)
 }
 
 /// The Lease with a new term for `identity`. The records of the last leader stay unchanged: they are still correct
@@ -189,14 +184,6 @@ mod tests {
         assert_eq!(last_words(&second), Some("words"), "nothing was sent yet");
         let third = renewed(&second, "log".to_owned(), &none, later);
         assert_eq!(last_words(&third), None, "calls may go from now on");
-    }
-
-    #[test]
-    fn a_lease_is_abandoned_after_five_minutes_without_a_renewal() {
-        let lease = acquired(&fresh(), "a", DURATION, Timestamp::UNIX_EPOCH);
-        let after = |seconds| Timestamp::UNIX_EPOCH + Duration::from_secs(seconds);
-        assert!(!is_abandoned(&lease, after(299)) && is_abandoned(&lease, after(300)));
-        assert!(is_abandoned(&fresh(), after(0)));
     }
 
     #[test]

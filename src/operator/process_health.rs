@@ -13,6 +13,9 @@ use crate::sight::{Sight, SightTrouble};
 use crate::telemetry::events::{Events, Note};
 use crate::telemetry::metrics::Metrics;
 
+/// How long a watch, a definition or the Lease must fail before the process becomes unready. A brief failure is over by
+/// then.
+const LASTS: Duration = Duration::from_secs(10);
 /// The time after which an unavailable Lease is reported by an event.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 
@@ -71,7 +74,7 @@ impl ProcessHealth {
             None if sight.is_served() => readiness.open("schemas"),
             None => {}
         }
-        match sight.lasting_trouble(now) {
+        match sight.trouble(LASTS, now) {
             Some(trouble) => readiness.close("watches", since(&trouble, now, wall)),
             None => readiness.open("watches"),
         }

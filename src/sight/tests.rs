@@ -1,5 +1,8 @@
 use super::*;
 
+/// Longer than a brief failure.
+const LASTS: Duration = Duration::from_secs(10);
+
 fn lacking(why: &str) -> Result<Compared, Unfit> {
     Err(Unfit {
         why: why.to_owned(),
@@ -112,7 +115,7 @@ async fn the_watch_of_a_secret_that_fails_for_long_is_told_of_that_secret_alone(
         let words = "the watch of Secret iot/iot-app fails: no etcd";
         assert_eq!(told(&secret()).as_deref(), Some(words));
         assert_eq!(told(&ObjectKey::new("iot", "other")), None);
-        assert_eq!(sight.lasting_trouble(Instant::now()), None);
+        assert_eq!(sight.trouble(LASTS, Instant::now()), None);
         eye.works();
         assert_eq!(told(&secret()), None);
     }
@@ -126,7 +129,7 @@ async fn the_watch_of_a_secret_that_fails_for_long_is_told_of_that_secret_alone(
 async fn what_fails_for_long_is_told_until_it_works() {
     let sight = seeing();
     let eye = sight.eye(WatchKind::Platforms);
-    let trouble = |sight: &Sight| sight.lasting_trouble(Instant::now());
+    let trouble = |sight: &Sight| sight.trouble(LASTS, Instant::now());
     let told = |sight: &Sight| trouble(sight).map(|trouble| trouble.words);
     let begun = Instant::now();
     eye.fails("forbidden".to_owned());

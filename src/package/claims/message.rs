@@ -1,4 +1,4 @@
-//! The message for an unclear claim: the claimant, since when, the reason, and what ends it.
+//! The messages for claims: who wants the package, or since when that is unclear, why, and what ends it.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -6,9 +6,19 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::doubts::PATIENCE;
 use super::{Doubt, Unclear, Why, Word};
+use crate::api::names::ObjectKey;
+use crate::api::reason::Reason;
 
 /// Word before the time in the message.
 const SINCE: &str = "since ";
+
+/// Reason and message of a retired object whose package `keeper` wants.
+pub fn still_claimed(keeper: &ObjectKey) -> (Reason, String) {
+    let message = format!(
+        "Retired, but {keeper} still wants the package: it stays until that object is deleted or retired"
+    );
+    (Reason::StillClaimed, message)
+}
 
 /// Condition message for an unclear claim.
 pub fn unclear(unclear: &Unclear) -> String {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::api::outcome::Outcome;
 use crate::api::reason::Reason;
+use crate::package::claims::message::still_claimed;
 use crate::package::claims::{self, Claim, Unclear, Why, Word, doubts};
 use crate::package::memory::own_write::Echo;
 use crate::writes::CONFLICT_BOUND;
@@ -145,12 +146,7 @@ fn claimed(seen: &Observation, _: Now) -> Option<Decision> {
             outcome: Outcome::HandedOver,
             keeper: Some(keeper.clone()),
         },
-        (false, _) => rest((
-            Reason::StillClaimed,
-            format!(
-                "Retired, but {keeper} still wants the package: it stays until that object is deleted or retired"
-            ),
-        )),
+        (false, _) => rest(still_claimed(keeper)),
     })
 }
 
