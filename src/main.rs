@@ -1,11 +1,12 @@
 //! `vpo`: parses the command line, runs one command and maps its result to an exit code.
 
+use std::env;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use version_package_operator::commands;
 use version_package_operator::plain::plain;
 
@@ -34,7 +35,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let ended = match command() {
         Command::Run(args) => commands::run::run(args),
         Command::Crds => commands::crds::run(),
         Command::Queue(args) => commands::queue::run(&args),
@@ -49,6 +50,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command that the arguments and the environment select. Ends the process where they are wrong, or ask for help.
+fn command() -> Command {
+    let command = commands::ignore_empty_environment(Cli::command(), |name| env::var_os(name));
+    let cli = Cli::from_arg_matches(&command.get_matches());
+    cli.unwrap_or_else(|error| error.exit()).command
 }
 
 /// Prints why the process ends, for at most a second: standard error may block.

@@ -62,6 +62,20 @@ async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_limit_and_logged() 
 }
 
 #[tokio::test]
+async fn empty_variables_and_a_port_alone_prevent_no_start() {
+    install_crypto();
+    let folder = tempfile::tempdir().unwrap();
+    let line = "VPO_AUDIT_LOG= VPO_LOG= VPO_LOG_FORMAT= VPO_CALL_TIMEOUT= VPO_ADMIN_LISTEN=:0 exec \"$VPO\" run";
+    let process = start(folder.path(), line);
+    let said = log_line(&process, "starting").await;
+    let port = said.split_once("admin=").unwrap().1;
+    let port = port.split_whitespace().next().unwrap();
+    let port = port.rsplit(':').next().unwrap();
+    let alive = reqwest::get(format!("http://127.0.0.1:{port}/livez")).await;
+    assert!(alive.unwrap().status().is_success(), "{said}");
+}
+
+#[tokio::test]
 async fn probes_are_answered_over_both_address_families() {
     install_crypto();
     let folder = tempfile::tempdir().unwrap();

@@ -10,3 +10,5 @@ pub mod run;
 pub mod simulate;
 mod table;
 mod value;
+
+pub use self::value::ignore_empty_environment;

@@ -19,12 +19,14 @@ const OPENS: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// The address of /livez, /readyz and /metrics; also of /queue and /inventory, but only for clients that connect to
-    /// an address of the loopback interface. `[::]` stands for all addresses of both families.
+    /// an address of the loopback interface. `[::]`, or nothing before the colon, stands for all addresses of both
+    /// families.
     #[arg(
         long,
         env = "VPO_ADMIN_LISTEN",
         default_value = "[::]:8080",
-        value_name = "ADDRESS:PORT"
+        value_name = "ADDRESS:PORT",
+        value_parser = value::listen_address
     )]
     pub(super) admin_listen: SocketAddr,
 
