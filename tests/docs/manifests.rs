@@ -132,6 +132,7 @@ fn every_manifest_is_listed_in_the_kustomization_of_its_folder() {
         "manifests/install",
         "manifests/platform-access",
         "manifests/samples",
+        "manifests/samples/prefixed",
     ] {
         let folder = root().join(folder);
         let kustomization = &documents(&folder.join("kustomization.yaml"))[0];
