@@ -14,8 +14,9 @@ Suspend Argo CD or Flux for these objects first, or they are written back while 
   2. every VersionPackage gets deletionPolicy Retain and is deleted; the running operator lets it
      go without a call. Deletions that were asked for but not yet made are given up. Each is also
      paused, which holds it should a Git tool write its deletionPolicy back
-  3. when none is left, the operator and its roles go, and its finalizer comes off the Platforms
-  4. with --with-crds, and only when no VersionPackage is left: Platforms and CRDs go
+  3. when none is left, the operator, its roles and the policy for protected packages go, and its
+     finalizer comes off the Platforms
+  4. with --with-crds, and only when no VersionPackage is left: Platforms, CRDs and their policy go
 
 A step that fails ends it and leaves the operator running; run it again after mending. Where no
 operator runs and VersionPackages have its finalizer, it ends after step 1 and says so: nobody else
@@ -32,6 +33,7 @@ EOF
 
 readonly vp=versionpackages.iodm.dev platform=platforms.iodm.dev finalizer=iodm.dev/package in_use=iodm.dev/in-use
 readonly operator=version-package-operator
+readonly policies=validatingadmissionpolicy protected=$operator-protected-packages guarded=$operator-crds
 readonly retain='{"metadata":{"annotations":{"iodm.dev/paused":"true"}},"spec":{"deletionPolicy":"Retain"}}'
 yes='' dry='' with_crds='' timeout=300
 while (($#)); do
@@ -189,6 +191,15 @@ release_packages() {
   [[ -z $rows ]] || die "VersionPackages are still there; run this again"
 }
 
+# The policy of manifests/policies/crds lets a definition go that carries its own uid in this annotation.
+approve_crds() {
+  local crd uid
+  for crd in $vp $platform; do
+    uid=$(k get crd $crd --ignore-not-found -o jsonpath='{.metadata.uid}')
+    [[ -z $uid ]] || k annotate crd $crd --overwrite "iodm.dev/deletion-approved=$uid" >/dev/null
+  done
+}
+
 # Without the operator nobody takes its finalizer off a Platform; and no object is left that needs one.
 free_platforms() {
   local rows namespace name finalizers i
@@ -227,7 +238,15 @@ fi
 
 if [[ $dry ]]; then
   say "would then remove the operator, and the roles that let it read Secrets"
+  absent $policies $protected || say "would then remove the policy for protected packages"
   [[ -z $with_crds ]] || say "would then delete every Platform, and the CustomResourceDefinitions"
+  if ! absent $policies $guarded; then
+    if [[ $with_crds ]]; then
+      say "would annotate the CustomResourceDefinitions for their policy, and remove the policy after them"
+    else
+      say "would leave the policy for the CustomResourceDefinitions"
+    fi
+  fi
   say "dry run: nothing was changed"
   exit
 fi
@@ -245,6 +264,7 @@ fi
 free_platforms
 k delete -k "$here/install" --ignore-not-found
 k delete rolebindings,roles --all-namespaces -l app.kubernetes.io/part-of=$operator --ignore-not-found
+k delete -k "$here/policies/protected-packages" --ignore-not-found
 
 if [[ $with_crds ]]; then
   if ! absent crd $vp; then
@@ -252,8 +272,10 @@ if [[ $with_crds ]]; then
     [[ -z $rows ]] || die "the CustomResourceDefinitions stay, since VersionPackages are left:"$'\n'"$rows"
   fi
   absent crd $platform || k delete $platform --all --all-namespaces
+  approve_crds
   k delete crd $vp $platform --ignore-not-found
+  k delete -k "$here/policies/crds" --ignore-not-found
 else
-  say "Platforms (in mode Observe), Secrets and CustomResourceDefinitions stay; see --with-crds"
+  say "Platforms (in mode Observe), Secrets, CustomResourceDefinitions and the policy for these stay; see --with-crds"
 fi
 say "done; the packages are still on their platforms"

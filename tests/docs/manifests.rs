@@ -131,6 +131,8 @@ fn every_manifest_is_listed_in_the_kustomization_of_its_folder() {
     for folder in [
         "manifests/install",
         "manifests/platform-access",
+        "manifests/policies/crds",
+        "manifests/policies/protected-packages",
         "manifests/samples",
         "manifests/samples/prefixed",
     ] {
