@@ -19,7 +19,7 @@ TOGETHER := $(LONG) $(filter-out $(LONG) $(BY_THEMSELVES) world,$(patsubst tests
 WORLD := cargo test --locked --profile measure --test world
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
-.PHONY: help demo test world soak bugs mutants check bench generate testplane gitops clean
+.PHONY: help demo test world soak bugs mutants check bench generate testplane gitops helm clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ help: ## list the targets
 demo: testplane ## watch the main job on a real control plane; KEEP=1 leaves it up
 	@./demo/run
 
-test: testplane gitops ## run all tests
+test: testplane gitops helm ## run all tests
 	cargo test --locked --workspace --no-run --lib --bins $(patsubst %,--test %,$(TOGETHER) $(BY_THEMSELVES))
 	$(WORLD) --no-run
 	@# They mostly wait, so four at a time, whatever the number of cores.
@@ -91,6 +91,9 @@ testplane: ## build etcd, kube-apiserver, kube-controller-manager and kubectl, o
 
 gitops: ## build what Git tools make of an object, once
 	@tests/build-tool gitops
+
+helm: ## build helm, once
+	@tests/build-tool helm
 
 clean: ## remove what was built in the checkout
 	cargo clean

@@ -32,6 +32,12 @@ pub fn gitops() -> &'static Path {
     &PROGRAM
 }
 
+/// The program helm.
+pub fn helm() -> &'static Path {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| built("helm").join("helm"));
+    &PROGRAM
+}
+
 fn built(name: &str) -> PathBuf {
     let output = Command::new(root().join("tests/build-tool"))
         .arg(name)
