@@ -77,13 +77,14 @@ bench: testplane ## measure what the design promises, in a release build; QUICK=
 	@# A profile of its own, so that the program which is measured isn't built over.
 	VPO_PROGRAM=$(CURDIR)/target/release/vpo cargo bench --locked --profile measure --bench promises -- $(BENCH)
 
-generate: ## write crds/ from the types
+generate: ## write crds/ from the types, and the chart's copy of it
 	@mkdir -p crds
 	@$(CRDS) | awk '/^---$$/ { text = ""; file = ""; next } \
 		{ text = text $$0 "\n" } \
 		!file && /^  name: / { file = "crds/" $$2 ".yaml" } \
 		file { printf "%s", text > file; text = "" }'
-	@ls crds/*.yaml
+	@cp crds/*.yaml charts/version-package-operator/crds/
+	@ls crds/*.yaml charts/version-package-operator/crds/*.yaml
 
 testplane: ## build etcd, kube-apiserver, kube-controller-manager and kubectl, once
 	@tests/build-tool starter >/dev/null

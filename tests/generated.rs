@@ -1,4 +1,4 @@
-//! The definitions under `crds/` match the types.
+//! The definitions under `crds/`, and the chart's copy of them, match the types.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,6 +24,13 @@ fn the_definitions_in_the_repository_match_the_types() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(found, expected, "files under crds/");
+    let copy = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/version-package-operator/crds");
+    for file in &found {
+        let copied = std::fs::read(copy.join(file)).unwrap_or_default();
+        let same = copied == std::fs::read(folder.join(file)).unwrap();
+        assert!(same, "the chart's {file} differs: run `make generate`");
+    }
+    assert_eq!(std::fs::read_dir(&copy).unwrap().count(), found.len());
 
     let printed = Command::new(env!("CARGO_BIN_EXE_vpo"))
         .arg("crds")

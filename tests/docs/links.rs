@@ -8,8 +8,9 @@ use crate::pages::{self, Page};
 use crate::root;
 
 /// The folders whose files are named in the pages by their paths from the root.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "benches/",
+    "charts/",
     "crds/",
     "demo/",
     "docs/",

@@ -12,11 +12,16 @@ pub struct Page {
     pub lines: Vec<String>,
 }
 
-/// README, CONTRIBUTING, CHANGELOG and everything under `docs`.
+/// README, CONTRIBUTING, CHANGELOG, the chart's README and everything under `docs`.
 pub fn all(root: &Path) -> Vec<Page> {
-    let mut paths: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-        .map(PathBuf::from)
-        .to_vec();
+    let mut paths: Vec<PathBuf> = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "charts/version-package-operator/README.md",
+    ]
+    .map(PathBuf::from)
+    .to_vec();
     collect(root, Path::new("docs"), &mut paths);
     paths.into_iter().map(|path| page(root, path)).collect()
 }
