@@ -19,7 +19,7 @@ TOGETHER := $(LONG) $(filter-out $(LONG) $(BY_THEMSELVES) world,$(patsubst tests
 WORLD := cargo test --locked --profile measure --test world
 CRDS := cargo run --quiet --locked --bin vpo -- crds
 
-.PHONY: help demo test world soak bugs mutants check bench generate testplane gitops helm clean
+.PHONY: help demo test world soak bugs mutants check bench chart generate testplane gitops helm clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench: testplane ## measure what the design promises, in a release build; QUICK=
 	cargo build --locked --release --bin vpo
 	@# A profile of its own, so that the program which is measured isn't built over.
 	VPO_PROGRAM=$(CURDIR)/target/release/vpo cargo bench --locked --profile measure --bench promises -- $(BENCH)
+
+chart: ## lint and package the Helm chart into dist/, push it to a registry on this machine and pull it again
+	@tests/chart/run
 
 generate: ## write crds/ from the types, and the chart's copy of it
 	@mkdir -p crds
