@@ -45,7 +45,7 @@ $(TOGETHER:%=test-%) $(BY_THEMSELVES:%=test-%): test-%:
 	cargo test --locked --test $*
 
 # The tests of these hardly do anything but wait, on a control plane that they share or on one each.
-test-writes test-sight test-tenants: export RUST_TEST_THREADS = 4
+test-writes test-sight test-tenants test-audit test-claims: export RUST_TEST_THREADS = 4
 
 # Nothing is built any more, so no share of make's jobs is needed.
 test-%: export MAKEFLAGS =
