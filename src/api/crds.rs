@@ -28,7 +28,8 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             continue;
         };
         tidy("", root);
-        // Without it, a fresh object has no observedGeneration and looks finished to kstatus.
+        // Without this default of the status, a new object has no observedGeneration, and kstatus takes it for
+        // finished.
         if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
             status.default = Some(JSON(json!({"observedGeneration": -1})));
             status.description = Some("What the operator last found and did.".to_owned());
@@ -37,13 +38,13 @@ fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-/// How long a text may be where its type doesn't say so.
+/// The maximum length of a text whose type sets no limit.
 const TEXT: i64 = 316;
-/// The same of the `message` of a condition, as Kubernetes bounds it.
+/// The maximum length of the `message` of a condition; it is Kubernetes' own limit.
 const MESSAGE: i64 = 32_768;
 
-/// Takes `nullable` away (an absent field has one spelling) and bounds what borrowed types leave open; `name` is that of the
-/// field.
+/// Removes `nullable`, so that an absent field can be written in only one way. Adds limits where a type sets none, such
+/// as the types of other crates. `name` is the name of the field.
 fn tidy(name: &str, schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     match schema.type_.as_deref() {

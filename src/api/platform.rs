@@ -107,7 +107,7 @@ pub struct PlatformSpec {
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
-    /// What stands between a deletion that was asked for and the package: a time to undo it, and a bound on how many go without a person. Default: 50 deletions in 10m, each after 30s.
+    /// The protection against unwanted deletions: a time in which a requested deletion can be called off, and a bound on the number of deletions that go without a release by a person. Default: 50 deletions in 10m, each after 30s.
     #[serde(default)]
     pub guard: Guard,
 
@@ -153,7 +153,8 @@ pub struct UnreadableSpec {
 }
 
 impl PlatformSpec {
-    /// Reads a spec. Only a definition that lacks rules of ours lets one through that can't be read.
+    /// Reads a spec. A spec that can't be read exists only if the definition in the cluster lacks some of our
+    /// validation rules.
     ///
     /// # Errors
     /// What can't be read, with the field.
@@ -192,7 +193,7 @@ impl PlatformSpec {
 /// The call quota: how many calls the operator may make in a window of time.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct QuotaSpec {
-    /// Calls in one window, 1 to 10000. The platform allows 100 unless its operator raised it. Default: 100.
+    /// Calls in one window, 1 to 10000. The platform allows 100 unless whoever runs the platform has raised the limit. Default: 100.
     #[serde(default = "QuotaSpec::default_calls")]
     #[schemars(range(min = 1, max = 10000))]
     pub calls: i32,
@@ -212,7 +213,7 @@ impl QuotaSpec {
         "60s".to_owned()
     }
 
-    /// The number of calls in one window, 1 to 10000 whatever the schema let through.
+    /// The number of calls in one window, limited to 1 to 10000 even if the schema let another number through.
     pub fn limit(&self) -> usize {
         usize::try_from(self.calls).unwrap_or(1).clamp(1, 10_000)
     }
@@ -238,7 +239,7 @@ impl Default for QuotaSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
-    /// The most deletions within one window that go without a person, 0 to 1000000; 0 lets none go. Raising it releases a hold that it began at once, where every bound then lets go all that the hold counts. Default: 50.
+    /// The most deletions within one window that go without a release by a person, 0 to 1000000; 0 lets none go. If this bound began a hold, raising the bound releases the hold at once, provided that every bound then allows all deletions that the hold counts. Default: 50.
     #[serde(default = "Guard::default_max_deletions")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_deletions: i32,
@@ -251,7 +252,7 @@ pub struct Guard {
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('24h')").message("window must be from 1s to 24h, such as 10m"))]
     pub window: String,
-    /// How long after it was asked for a deletion can still be called off, 0s to 24h, such as 30s. Default: 30s.
+    /// How long a deletion can still be called off after it was requested, 0s to 24h, such as 30s. Default: 30s.
     #[serde(default = "Guard::default_grace_period")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = Rule::new("self.matches('^([0-9]{1,5}(s|m|h))+$') && duration(self) <= duration('24h')").message("gracePeriod must be from 0s to 24h, such as 30s"))]
@@ -306,7 +307,8 @@ impl Default for Guard {
     }
 }
 
-/// How the operator reads the platform's list of packages. It uses only calls that no deletion waits for.
+/// How the operator reads the platform's list of packages. It uses only calls of the quota that no deletion needs at
+/// that moment.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct InventorySpec {
     /// The time between two readings, 1s to 24h; 0s turns it off. Default: 1h.

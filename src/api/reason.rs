@@ -18,7 +18,8 @@ pub enum Phase {
     Held,
     /// The intent to delete is written; the call is made as soon as the watch shows the intent.
     Deleting,
-    /// Nothing is left to do: the package is deleted from the platform, or the object has released it.
+    /// Nothing is left to do: the package doesn't exist on the platform any more, or it stays there and this object no
+    /// longer manages it.
     Gone,
     /// An error that a person has to repair.
     Stalled,
@@ -142,13 +143,13 @@ reasons! {
     PlatformNotAllowed: Held, "Widen `spec.allowedNamespaces` of the `Platform`, or set `deletionPolicy: Retain`.";
     /// The `Platform` can't be used, mostly because of its credentials.
     CredentialsMissing: Held, "Do what the condition of the `Platform` says.";
-    /// The Secret is not there or may not be read, and the operator holds no credentials that worked.
+    /// The Secret doesn't exist, or the operator has no right to read it; and the operator has no credentials in memory that worked.
     CredentialsLost: Held, "Do what the message says: give the Secret back, or the right to read it (`manifests/platform-access`); or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
     ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object, or one that is `AlreadyGone` in that application, is accepted for the present one by the annotation `iodm.dev/accept`.";
     /// The `Platform` has another endpoint than when the object was accepted; the new endpoint lacks the package and has shown no package of ours.
     EndpointChanged: Held, "Put the endpoint of `status.endpoint` back; or have the list read (`spec.inventory`), so that the new one shows that it is the same platform; or set `deletionPolicy: Retain`.";
-    /// The `Platform` has a token obtained elsewhere instead of a login; the platform lacks the package for this token and has shown it no package of ours.
+    /// The `Platform` has a token obtained elsewhere instead of a login; asked with this token, the platform answers that the package doesn't exist, and it hasn't shown any package of ours to this token.
     ApplicationUnproven: Held, "Put a login (`appId` and `secret`) into the Secret of the `Platform`; or have the list read (`spec.inventory`), so that the token shows whose it is; or set `deletionPolicy: Retain`.";
     /// No call can be made, because of a certificate or of TLS itself.
     TlsFailed: Stalled, "Mend what the condition of the `Platform` says; it is tried at once then.";
@@ -166,7 +167,7 @@ reasons! {
     PackageMissing: Stalled, "Set `lifecycle: Retired`; for a package that was uploaded again, create an object with its new `fileId`.";
     /// The platform gave an answer that proves nothing about the package.
     UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
-    /// The outcome of a deletion, of this object or an earlier one, can't be written to the audit log; until it is, nothing is sent and no object is released.
+    /// The outcome of a deletion (of this object or of another one) can't be written to the audit log; until it is written, nothing is sent and no object is released.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The finalizer of the object can't be added or removed: the API server or an admission policy refuses the write.
     FinalizerRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";

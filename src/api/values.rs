@@ -51,12 +51,12 @@ pub fn time_or_never<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     Ok(at.map(Time))
 }
 
-/// A text that tells no time, cut to 64 characters.
+/// A text that isn't a time, cut to 64 characters.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a time such as 2026-12-24T00:00:00Z")]
 struct NoTime(String);
 
-/// Nothing where it never comes; else why it can't be read.
+/// The time; `None` for a time beyond the range of jiff, which never comes; an error for a text that isn't a time.
 fn moment(text: &str) -> Result<Option<Timestamp>, NoTime> {
     let short = shortened(text);
     if let Ok(at) = short.parse::<Timestamp>() {

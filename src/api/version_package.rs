@@ -112,7 +112,7 @@ pub struct PlatformRef {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')").message("platformRef.name must be lower-case letters, digits, '-' or '.', with a letter or digit at both ends"))]
     pub name: String,
 
-    /// The namespace of the Platform. The Platform has to allow others than its own with allowedNamespaces. Default: the namespace of the object.
+    /// The namespace of the Platform. If it is another namespace than the object's, the Platform has to allow the object's namespace with allowedNamespaces. Default: the namespace of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')").message("platformRef.namespace must be lower-case letters, digits or '-', with a letter or digit at both ends"))]
@@ -272,10 +272,10 @@ pub struct Deletion {
     /// The outcome of the deletion; absent until it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// When the operator first saw the request, rounded up to whole seconds; the grace period starts here. It starts again when an object ends that kept the package. Absent while a look-up is to tell whether the package exists.
+    /// When the operator first saw the request, rounded up to whole seconds; the grace period starts here. It starts again when another object stops keeping the package. Absent while a look-up is to tell whether the package exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
-    /// The deletionTimestamp of the object, where its deletion is the request; absent where the object was retired before.
+    /// The deletionTimestamp of the object, if the deletion of the object is the request; absent if the object was retired before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_deleted_at: Option<Time>,
     /// The id of the mass-deletion hold that this deletion is part of; the release of the hold frees this object.
@@ -299,8 +299,9 @@ pub struct Deletion {
 }
 
 impl Deletion {
-    /// Whether this deletion belongs to the current request of an object deleted at `deleted_at` or retired, and not to
-    /// a request that was called off since. The first version stored the deletionTimestamp as the time of the request.
+    /// Whether this record belongs to the current request, and not to an earlier request that was called off.
+    /// `deleted_at` is the time at which the object was deleted; `retired` tells whether the object is retired. The
+    /// first version stored the deletionTimestamp as the time of the request.
     pub fn is_of(&self, deleted_at: Option<Timestamp>, retired: bool) -> bool {
         let told = |time: &Option<Time>| time.as_ref().map(|time| time.0);
         match (deleted_at, told(&self.object_deleted_at)) {

@@ -24,8 +24,8 @@ impl AllowedNamespaces {
     /// Which labels a namespace must have, with `from: Selector`.
     ///
     /// # Errors
-    /// What can't be used of it. The API server refuses `In` and `NotIn` without values; kube takes the latter
-    /// for "matches all".
+    /// The part of the selector that can't be used. The API server refuses `In` and `NotIn` without values, but kube
+    /// would let `NotIn` without values match every namespace.
     pub fn labels(&self) -> Result<Option<Selector>, UnusableSelector> {
         if self.from != AllowedFrom::Selector {
             return Ok(None);
@@ -55,26 +55,26 @@ impl AllowedNamespaces {
     }
 }
 
-/// What can't be used of a selector.
+/// Why a selector can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableSelector {
-    /// There is none.
+    /// `from` is `Selector`, but the selector is missing.
     #[error("it is missing")]
     Missing,
-    /// An operator that compares has nothing to compare with.
+    /// `In` or `NotIn` has no values.
     #[error("operator {operator} of key {key} needs values")]
     NoValues {
         /// The operator as written.
         operator: String,
-        /// Whose values are missing.
+        /// The label key of the expression that lacks values.
         key: String,
     },
-    /// There is no such operator.
+    /// The operator isn't one of the four that a selector can have.
     #[error("operator {operator:?} of key {key} is none of In, NotIn, Exists and DoesNotExist")]
     Operator {
         /// The operator as written.
         operator: String,
-        /// Where it stands.
+        /// The label key of the expression with this operator.
         key: String,
     },
     /// kube refuses it.

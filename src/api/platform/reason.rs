@@ -74,11 +74,11 @@ reasons! {
     QuotaTooSmall: Stalled, "Raise `spec.quota.calls` to 2 or more, or have the platform give tokens that live longer than `spec.quota.window`.";
     /// The platform refuses the application itself: it is frozen, unknown or lacks the right.
     ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
-    /// A login, or one call after the other, got an answer that the platform doesn't document and that proves nothing.
+    /// A login, or several calls in a row, got an answer that the platform doesn't document and that proves nothing.
     UnexpectedAnswer: Stalled, "Compare `spec.endpoint` with the platform's, and look at proxies and gateways on the way.";
     /// The finalizer of the `Platform` can't be written, so no object may rely on it.
     FinalizerRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
-    /// The status of the `Platform` can't be written: the API server or an admission policy refuses the write, or it fails again and again. No deletion is sent that its guard has to count.
+    /// The status of the `Platform` can't be written: the API server or an admission policy refuses the write, or it fails again and again. Deletions that the guard of the `Platform` has to count are not sent.
     StatusRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
     /// The outcome of a deletion can't be written to the audit log; until it is, nothing is sent.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";

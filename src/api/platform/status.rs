@@ -70,7 +70,8 @@ impl OwnStatus for PlatformStatus {
     }
 
     fn of_another(self) -> Self {
-        // Sent deletions count for every Platform of the name. A release was only for the objects of its time.
+        // Sent deletions also count for a new Platform with the same name. A release doesn't: it counts only for the
+        // objects that existed when it was given.
         let guard = self.guard.map(|guard| GuardStatus {
             released: Vec::new(),
             ..guard
@@ -115,7 +116,7 @@ pub struct HoldStatus {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct GuardStatus {
-    /// The number of this record. It grows with each changed record, so that the next leader knows which record its predecessor's report of unused reservations is about.
+    /// The number of this record. It grows with each changed record. A leader that stops reports its unused reservations to the next leader; the report names the record by this number.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub record: i64,
@@ -187,7 +188,7 @@ pub struct SessionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub calls_in_window: Option<i32>,
-    /// Until when the session pauses because the platform refused a call for too many calls.
+    /// Until when the session pauses after the platform refused a call because there were too many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_until: Option<Time>,
 }
