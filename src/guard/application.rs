@@ -41,7 +41,8 @@ pub(super) struct Passed {
     pub platform: ObjectKey,
     pub uid: String,
     pub most: usize,
-    /// The highest value that the bound was raised to without a release; it is recorded.
+    /// The highest value of the bound since the hold began: `most`, or the value after a raise that was too small to
+    /// release the hold. It is stored in the status.
     pub told: usize,
     /// Whether the bound may have been raised while no process watched.
     pub unseen: bool,
@@ -55,7 +56,7 @@ pub(super) struct Released {
     pub count: usize,
     /// The Platforms whose objects the release frees: those that counted together at its time.
     pub of: BTreeSet<ObjectKey>,
-    /// Whether the release is on record; no deletion goes by it before that.
+    /// Whether the release is stored in a status. Until then the release frees no deletion.
     pub recorded: bool,
 }
 
@@ -80,11 +81,11 @@ struct Member {
     asked: Asked,
     /// When a unit of the reservation was taken for the deletion.
     taken: Option<Timestamp>,
-    /// Whether a call has followed the taking.
+    /// Whether a call was made after the unit was taken.
     called: bool,
-    /// An answer time that no longer counts as a sent deletion.
+    /// The time of an answer to an earlier call. That call no longer counts as a sent deletion.
     outlived: Option<Timestamp>,
-    /// Whether the deletion counts against the bounds as requested.
+    /// Whether the bounds count the deletion as a requested one. Sent deletions are counted separately.
     counts: bool,
     /// Whether the deletion was sent and its object still exists.
     stays: bool,
@@ -126,7 +127,8 @@ pub(super) struct ApplicationGuard {
     pub(super) untold: bool,
     /// Whether writing the last record failed.
     pub(super) unrecorded: bool,
-    /// The objects whose turn waits for the reservation, each with the Platform to record it on.
+    /// The objects whose turn waits for the reservation, each with the Platform whose status is to contain the
+    /// reservation.
     waiting: Vec<(ObjectKey, Option<ObjectKey>)>,
     /// The reservations of the former leader that may have been sent, by the record names of its groups.
     pub(super) reserved_before: BTreeMap<i64, usize>,
@@ -185,13 +187,13 @@ impl ApplicationGuard {
 
     /// Removes the bound of a Platform that is gone, which never releases a hold.
     pub(super) fn drop_bound(&mut self, platform: &ObjectKey) {
-        // The other statuses record what only the status of this Platform recorded.
+        // What only the status of this Platform recorded must now be recorded in the statuses of the other Platforms.
         self.untold |= self.bounds.remove(platform).is_some();
     }
 
     /// Sets the number of the application's objects whose packages aren't gone.
     pub(super) fn set_population(&mut self, population: usize) {
-        // A smaller population lowers a bound that is a share.
+        // A smaller population lowers a bound in percent.
         self.unchecked |= population < self.population;
         self.population = population;
     }
@@ -319,11 +321,11 @@ impl ApplicationGuard {
         released.any(|released| released.frees(&member.asked))
     }
 
-    /// Of the `sent` deletions within a window, returns how many objects are gone. A number too high would raise the
-    /// bound that is a share of all objects, so reservations of unknown outcome don't count as gone.
+    /// Of the `sent` deletions within a window, returns how many objects are gone. If this number were too high, a
+    /// bound in percent would be too high as well. Therefore reservations whose outcome is unknown don't count as gone.
     fn gone(&self, sent: usize, now: Timestamp) -> usize {
         let recent = |(at, _): &(Timestamp, usize)| {
-            // The tally forgets sent deletions a little late, because it counts by stretches.
+            // The tally counts sent deletions by stretches of time, so it forgets them a little late.
             let end = at.checked_add(self.longest() + self.shortest() / 10);
             end.is_ok_and(|end| now < end)
         };
@@ -349,7 +351,8 @@ impl ApplicationGuard {
         let uid = Arc::clone(uid);
         let (free, sent) = (self.is_free(member), member.is_sent());
         let counts = !free && (self.hold.is_some() || !sent);
-        // A deletion that a person freed counts as sent only if it was taken before.
+        // A deletion that a release frees counts as sent only if a unit of the reservation was taken for it before the
+        // release.
         let stays = member.taken.is_some() || (sent && !free);
         self.staying += usize::from(stays);
         if let Some(member) = self.members.get_mut(&uid) {

@@ -127,8 +127,8 @@ impl Groups {
         }
     }
 
-    /// Names a group whose records have a name that no other group has. A group whose Platforms' records have several
-    /// names gets none.
+    /// Gives the group the name in its records, which the records of no other group have. If the records of the group's
+    /// Platforms have several names, the group gets none.
     fn name(&mut self, group: u64, name: i64) {
         if let Some(guard) = self.guard(group) {
             let several = guard.reserved_before.len() > 1;
@@ -241,8 +241,8 @@ impl Groups {
         all
     }
 
-    /// Removes the groups with an empty guard and no `present` Platform. From time to time, removes from the other
-    /// groups the Platforms that are gone and that no count names.
+    /// Removes the groups with an empty guard and no `present` Platform. From time to time, also removes Platforms from
+    /// the other groups: the Platforms that are gone and that no sent deletion, bound, release or object belongs to.
     pub(super) fn tidy(&mut self, present: impl Fn(&AppId, &ObjectKey) -> bool, now: Timestamp) {
         let waits = |at: Timestamp| at <= now && now < at + TIDIED_EVERY;
         if !self.tidied.is_some_and(waits) {
@@ -282,7 +282,7 @@ impl Groups {
             let (application, guard) = (&group.application, &group.guard);
             let gone =
                 |platform: &&ObjectKey| !present(application, platform) && !guard.names(platform);
-            // One Platform stays, so that an empty group can still be recognized by it.
+            // One Platform is kept, because an empty group is still recognized by its Platforms.
             let platforms = group.platforms.iter().skip(1);
             let gone = platforms
                 .filter(gone)

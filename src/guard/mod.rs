@@ -16,8 +16,8 @@
 //! Platform of the group, and in at least one status before it is used, so the next leader knows all deletions that may
 //! have been sent. A hold is in `status.hold`, and its id is in the status of each object that it holds. A release
 //! first stops the marking of objects with the old id, then waits for the marks being written, and frees the objects
-//! that carry the id once the release is on record. A new leader reads all of this with one list before it judges any
-//! deletion.
+//! that carry the id once the release is stored in a status. A new leader reads all of this with one list before it
+//! judges any deletion.
 
 mod application;
 mod asked;

@@ -24,8 +24,8 @@ impl Bound {
         }
     }
 
-    /// Whether the same Platform allows more than `before` in one field and less in none. A share isn't raised by a
-    /// larger population.
+    /// Whether this bound is a raise of `before`: the Platform is the same, no field is lower, and at least one field
+    /// is higher. A larger population doesn't raise a bound in percent.
     pub(super) fn is_raised_from(&self, before: &Self) -> bool {
         let terms = |bound: &Self| {
             let share = bound.max_percent.unwrap_or(usize::MAX);

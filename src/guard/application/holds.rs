@@ -212,7 +212,7 @@ impl ApplicationGuard {
         }
     }
 
-    /// Returns the id of the hold that holds `member`, including a hold whose release isn't on record yet.
+    /// Returns the id of the hold that holds `member`, including a hold whose release isn't stored in a status yet.
     pub(super) fn holding(&self, member: &Member) -> Option<Arc<str>> {
         let own = member.asked.hold.as_ref();
         let is_own = |id: &&Arc<str>| own == Some(*id);

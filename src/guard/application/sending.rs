@@ -11,7 +11,7 @@ use super::{ApplicationGuard, Member};
 /// The longest duration of a call, with the time between its counting and its sending.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
 
-/// How a deletion counted as sent before it is counted for another call.
+/// The count of a deletion for its earlier call. It is kept so that it can be restored if the next call isn't made.
 #[derive(Debug)]
 pub(in super::super) struct Earlier {
     unit: Option<Stretch>,
@@ -20,8 +20,8 @@ pub(in super::super) struct Earlier {
 }
 
 impl ApplicationGuard {
-    /// Stops counting a deletion as sent a window after its last call, because it would be sent again; sooner if the
-    /// bound is zero, so that the deletion is held.
+    /// Stops counting a deletion as sent one window after its last call, because its next call has to count anew. If a
+    /// bound is zero, the count stops sooner, so that the deletion is held.
     pub(in super::super) fn let_grow_old(&mut self, uid: &str, now: Timestamp) {
         let longest = self.longest();
         let none_goes = self.lowest() == 0;
@@ -46,19 +46,20 @@ impl ApplicationGuard {
     }
 
     /// Moves the count of a deletion from an earlier call to the call that is about to go, so that a window with both
-    /// calls counts the deletion once. Returns the earlier count; if the deletion isn't taken then, the caller has to
-    /// [`Self::restore`] it.
+    /// calls counts the deletion once. Returns the earlier count. If no unit of the reservation is then taken for the
+    /// deletion, the caller has to put the earlier count back with [`Self::restore`].
     pub(in super::super) fn renew(&mut self, uid: &str, now: Timestamp) -> Option<Earlier> {
         let member = self.members.get(uid)?;
         let was_called = member.called || member.taken.is_none();
-        // The next call of a deletion that a person freed isn't counted, so the earlier call goes on counting.
+        // The next call of a deletion that a release frees isn't counted, so the earlier call still counts.
         if !self.is_stale(member, now) || (was_called && self.is_free(member)) {
             return None;
         }
         let unit = match (member.taken, member.asked.answered) {
             (Some(at), _) => self.tally.give_back(at),
-            // An earlier process counted the deletion at an unknown time. The oldest unit stands for it, because that
-            // one is forgotten first; no unit does if its own may be forgotten already.
+            // An earlier process counted the deletion at an unknown time. The oldest unit is moved in its place,
+            // because that unit is forgotten first. If the deletion's own unit may be forgotten already, no unit is
+            // moved.
             (None, Some(at)) => {
                 let start = now.checked_sub(self.longest()).ok();
                 // A time in the future comes from another clock, so the real time of the call is unknown.
@@ -112,7 +113,8 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether a call made now would count for a time long before it.
+    /// Whether the count of the deletion is too old for a call made now: the tally would forget it earlier than a count
+    /// of that call, or the time of the count is unknown.
     pub(super) fn is_stale(&self, member: &Member, now: Timestamp) -> bool {
         match member.taken {
             Some(at) => !self.tally.covers(at, now),
