@@ -15,7 +15,8 @@ use kube::{Client, Config};
 use tower::ServiceBuilder;
 use tower::retry::RetryLayer;
 
-/// How long an answer may bring no data. Longer than any watch is quiet; it ends a list that hangs.
+/// The longest time without data in an answer. No watch is quiet for so long, so the limit ends only an answer that
+/// hangs, such as a list.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(70);
 
 /// A client for the cluster of `config`, with its time limits, credentials and retry policy.

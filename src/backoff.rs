@@ -7,23 +7,23 @@ use tokio::time::Instant;
 /// Pauses from the first to the longest, each twice as long as the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// The pause that was doubled no time.
+    /// The first pause, before any doubling.
     pub first: Duration,
     /// No pause is longer.
     pub longest: Duration,
 }
 
 impl Backoff {
-    /// The pause that was doubled so many times.
+    /// The pause after it was doubled `times` times, at most `longest`.
     pub fn after(self, times: u32) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(times));
         doubled.min(self.longest)
     }
 }
 
-/// Pauses of 0.5 s doubling to 4 s, with up to a quarter less, so that a right that was granted is
-/// found within 5 s. kube's own pauses begin anew with every event, and a watcher makes one
-/// (`Init`) before each list, so they would never grow; these begin anew after a quiet minute.
+/// Pauses that double from 0.5 s to 4 s, each shortened by a random part of up to a quarter. So a right that was just
+/// granted is noticed within 5 s. kube's own pauses start again at every event. A watcher emits an event (`Init`)
+/// before each list, so kube's pauses would never grow. These pauses start again only after a quiet minute.
 #[derive(Default)]
 pub struct WatchBackoff {
     failures: u32,

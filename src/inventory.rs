@@ -10,7 +10,8 @@
 //!
 //! Readings are kept in memory only. Each package is one text, so ten thousand take about 2 MB. What one reading has
 //! shown stands in the status of the object until another reading shows otherwise. A list has rights and a path of its
-//! own, so one that is refused or fails makes no deletion wait; only a refusal for too many calls counts for all.
+//! own, so a list that is refused or fails makes no deletion wait. Only a refusal because of too many calls makes all
+//! calls of the session pause.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

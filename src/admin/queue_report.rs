@@ -271,8 +271,8 @@ fn told(snapshot: &Snapshot, now: Now) -> (Option<String>, Option<Timestamp>) {
     }
 }
 
-/// The wall-clock time of `at`; `None` if `at` has passed. The next call then depends on a call in flight, and nobody
-/// knows when that call ends.
+/// The wall-clock time of `at`; `None` if `at` has passed: the next call then waits for a call in flight, and it isn't
+/// known when that call ends.
 fn still_to_come(at: Instant, now: Now) -> Option<Timestamp> {
     let left = at.checked_duration_since(now.tick)?;
     let left = SignedDuration::try_from(left).ok()?;

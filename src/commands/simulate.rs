@@ -34,14 +34,14 @@ pub struct SimulateArgs {
     /// Whether clients must present a certificate issued by ca.crt; a presented one is always verified
     #[arg(long, value_enum, default_value_t = ClientCert::Requested)]
     client_cert: ClientCert,
-    /// The appId of an application; repeat it, each with its --secret, for several
+    /// The appId of an application; for several applications, repeat --app-id and --secret in the same order
     #[arg(long, value_name = "ID", default_value = "app-1")]
     app_id: Vec<String>,
     /// The secret of the application at the same place in the list of --app-id
     #[arg(long, value_name = "TEXT", default_value = "secret-1")]
     secret: Vec<SecretString>,
-    /// How many packages the application at the same place starts with, from package-00001 on; none where it is left
-    /// out
+    /// The number of packages that the application at the same place in the list of --app-id starts with, from
+    /// package-00001 on; none if it is left out
     #[arg(long, value_name = "N")]
     packages: Vec<u32>,
     /// A JSON file of further packages: a list for the first application, or an object with a list for each appId; each

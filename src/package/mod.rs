@@ -152,7 +152,8 @@ impl PackageContext {
     }
 }
 
-/// Runs one pass over the object `key`. Returns when the object is to be looked at again without a wake-up, if at all.
+/// Runs one pass over the object `key`. The result is the time at which the object is looked at again if nothing wakes
+/// it before; `None` if only a wake-up starts the next pass.
 ///
 /// The pass holds `slot` until its last write. It gives the slot up while it waits for the platform, the audit log or a
 /// slow API server.
@@ -161,7 +162,8 @@ pub async fn reconcile(
     key: &ObjectKey,
     mut slot: Slot,
 ) -> Option<Instant> {
-    // A write through an incomplete definition would drop fields. The list that ends this state wakes all objects.
+    // A write through an incomplete definition would drop fields. Once the definition is complete again, all objects
+    // are listed anew, and that list wakes all of them.
     if !context.sight.may_write(WatchKind::Packages) {
         return None;
     }
@@ -182,7 +184,7 @@ pub async fn reconcile(
         Err(error) => effect::Effect::Unaudited(error.to_string()),
     };
     let now = match effect {
-        // Without an effect, the report is dated by the observation that it rests on.
+        // If the pass had no effect, the report has the time of the observation that the report rests on.
         effect::Effect::Nothing => observed.now,
         _ => context.clock.now(),
     };
@@ -194,8 +196,8 @@ pub async fn reconcile(
     wake
 }
 
-/// Runs the errands and writes the status that follow from `effect`, as of `now`. Returns when to look at the object
-/// again.
+/// Runs the errands and writes the status that follow from `effect`, as of `now`. The result is the time of the next
+/// look at the object, as in [`reconcile`].
 async fn tell(
     context: &PackageContext,
     observed: &observe::Observed,
@@ -216,8 +218,8 @@ async fn tell(
     let written = match &report.status {
         Some(status) => {
             let (writer, guards) = (context.writer(), &context.guards);
-            // A ticket or a permit would be blocked while the write hangs, so it goes to other objects. A place behind
-            // another object blocks nobody.
+            // While the write hangs, the object can't use its ticket or permit, so other objects get them. An object
+            // that waits behind another object blocks nobody.
             let behind = effect.waits_behind();
             let hangs = || {
                 if !behind {
@@ -275,7 +277,8 @@ pub async fn run(
             .await;
         }
     });
-    // Until then the work queue collects each object once, so a new leader begins with all objects at once.
+    // Until this process leads, the work queue collects each object once. So a new leader begins with all objects at
+    // once.
     tokio::select! {
         biased;
         () = cancel.cancelled() => {}

@@ -127,9 +127,9 @@ impl Budget {
         if at <= now { Room::Now } else { Room::At(at) }
     }
 
-    /// Returns when a login makes sense, given that there is room for it now: when a call can follow while the token is
-    /// usable, which is for the time `serves`. `None` if no call ever can, because the login takes the only call of
-    /// each window. `spare` halves the budget as in [`Self::spare_room`].
+    /// Returns the time at which a login makes sense, given that there is room for it now: when a call can follow while
+    /// the token is usable, which is for the time `serves`. `None` if no call ever can, because the login takes the
+    /// only call of each window. `spare` halves the budget as in [`Self::spare_room`].
     pub(super) fn login(&self, serves: Duration, spare: bool, now: Instant) -> Option<Room> {
         let part = |calls: usize| if spare { calls.div_ceil(2) } else { calls };
         let (limit, fits) = (part(self.limit), part(self.fits(now)));
@@ -331,7 +331,7 @@ impl Budget {
         self.limit.saturating_sub(counting)
     }
 
-    /// Returns when the last logged call leaves the window.
+    /// Returns the time at which the last logged call leaves the window.
     pub(super) fn spent_until(&self) -> Instant {
         let last = self.answers.back().copied();
         last.map_or(self.forgotten, |stamp| stamp.max(self.forgotten)) + self.window

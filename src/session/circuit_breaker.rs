@@ -94,7 +94,7 @@ impl Breaker {
         self.ailment.as_ref().map(|ailment| &ailment.state)
     }
 
-    /// Returns when the next probe goes; `None` if the breaker is closed.
+    /// Returns the time at which the next probe goes; `None` if the breaker is closed.
     pub(super) fn next_probe(&self) -> Option<Instant> {
         self.ailment.as_ref().map(|ailment| ailment.next)
     }

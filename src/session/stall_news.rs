@@ -41,7 +41,8 @@ pub(super) struct StallNews {
 }
 
 impl StallNews {
-    /// Adds the objects to wake now to `wake`, given the state of the session. Returns when to call this again.
+    /// Adds the objects to wake now to `wake`, given the state of the session. Returns the time at which to call this
+    /// again.
     pub(super) fn advance(
         &mut self,
         state: &SessionState,

@@ -179,7 +179,7 @@ impl Tokens {
         true
     }
 
-    /// Returns when the last login brought a token, and the token's lifetime; `None` if that isn't known.
+    /// Returns the time at which the last login brought a token, and the token's lifetime; `None` if that isn't known.
     pub(super) fn last(&self) -> Option<(Instant, Duration)> {
         self.last
     }
@@ -294,7 +294,7 @@ impl Tokens {
         self.live.as_ref().is_some_and(|live| live.serial == serial)
     }
 
-    /// Returns when the token expires, if that is known.
+    /// Returns the time at which the token expires, if that is known.
     pub(super) fn ends(&self) -> Option<Instant> {
         self.live.as_ref()?.ends
     }

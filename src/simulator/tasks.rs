@@ -55,7 +55,8 @@ pub enum Status {
 }
 
 impl Status {
-    /// The word for the status in a task; the one for `failed` depends on the edition.
+    /// The word for the status in a task. The switch `failedWord` sets the word for a failed task, because the
+    /// documentation has two words for it.
     fn in_task(self, failed: FailedWord) -> &'static str {
         match (self, failed) {
             (Self::Failed, FailedWord::Failed) => "failed",

@@ -119,7 +119,7 @@ async fn confirm_newcomers(
     }
 }
 
-/// The progress of the release on `platform`, when it is no longer pending or after `timeout`.
+/// Waits until the release on `platform` is no longer pending, at most `timeout`. Returns the progress of the release.
 async fn acted(
     cluster: &Cluster,
     id: &str,

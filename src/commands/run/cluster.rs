@@ -13,7 +13,8 @@ pub(in crate::commands) async fn config() -> anyhow::Result<kube::Config> {
 
 /// As [`config`], and whether this process runs in a pod of the cluster.
 pub(super) async fn named_cluster() -> anyhow::Result<(kube::Config, bool)> {
-    // kube and the platform client share one TLS provider, so a second installation may fail.
+    // The TLS provider of the process, which kube uses, can be set only once. If it is set already, this call fails,
+    // which does no harm.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options = KubeConfigOptions::default();
     let (mut config, in_pod) = match kube::Config::from_kubeconfig(&options).await {

@@ -33,7 +33,7 @@ pub struct Observation {
     pub echo: Echo,
     /// When this process first saw the request for the deletion; `None` without a request.
     pub request: Option<DeletionRequest>,
-    /// Whether the request begins anew now, because a keeper of the package has ended.
+    /// Whether the request begins anew now, because an object that kept the package has stopped keeping it.
     pub anew: bool,
     /// Uids of the objects that keep the package, or that may keep it.
     pub keepers: Keepers,

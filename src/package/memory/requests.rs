@@ -7,8 +7,8 @@
 //! A retired object may name a package that is long gone, for example in a cluster that is rebuilt from Git. Such an
 //! object first needs a look-up: its request begins when the look-up shows the package.
 //!
-//! If a keeper protected the package, the request begins anew when the keeper ends: a person who retired or deleted the
-//! keeper by mistake has the whole grace period to undo that.
+//! If another object kept the package, the request begins anew when that object stops keeping it. So a person who
+//! retired or deleted that object by mistake has the whole grace period to undo that.
 
 mod request;
 
@@ -69,7 +69,8 @@ pub struct Peeked {
     pub request: Option<DeletionRequest>,
     /// Whether a look-up of the package comes before the guard hears of the request.
     pub looks_first: bool,
-    /// Whether the request begins anew, because a keeper of the package has ended since the last look.
+    /// Whether the request begins anew, because an object that kept the package has stopped keeping it since the last
+    /// look.
     pub anew: bool,
     /// Start of a new grace period, if a keeper that no status reported may have ended.
     pub grace: Option<Instant>,

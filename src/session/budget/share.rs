@@ -115,13 +115,13 @@ impl Share {
         }
     }
 
-    /// Returns when the share may grow, if growth depends on time alone.
+    /// Returns the time at which the share may grow, if growth depends on time alone.
     pub(super) fn grows(&self) -> Option<Instant> {
         let lowered = self.lowered.as_ref()?;
         lowered.unproven.is_none().then_some(lowered.grows)
     }
 
-    /// Returns when the last call was sent.
+    /// Returns the time at which the last call was sent.
     pub(super) fn last(&self) -> Option<Instant> {
         self.last
     }

@@ -44,7 +44,7 @@ impl Core {
         tokens.last().filter(|_| never).map(|(_, life)| life)
     }
 
-    /// Returns when the next login goes, if no call can follow logins.
+    /// Returns the time at which the next login goes, if no call can follow logins.
     pub(super) fn next_login(&self, id: LaneId, now: Instant) -> Option<Instant> {
         self.only_logins(id, now)?;
         let (last, _) = self.lanes.get(&id)?.tokens.last()?;

@@ -302,8 +302,8 @@ impl Core {
         }
     }
 
-    /// Returns when a call begins to age in the window: at its answer or, if the answer was lost, at the end of its
-    /// time-out.
+    /// Returns the time at which a call begins to age in the window: at its answer or, if the answer was lost, at the
+    /// end of its time-out.
     fn stamp(&self, call: &Underway, answer: Option<&Answer>, now: Instant) -> Instant {
         let lost = match answer {
             None => true,

@@ -118,7 +118,7 @@ impl Core {
         live.is_some_and(|lane| lane.abandoned.is_none())
     }
 
-    /// Returns when the credential is tried for callers that wait to know whether the platform accepts it.
+    /// Returns the time at which the credential is tried for callers that wait to know whether the platform accepts it.
     pub(super) fn trial(&self, id: LaneId, now: Instant) -> NextTry {
         let mut soonest = None::<Instant>;
         for wish in self.wishes(id, now) {

@@ -67,7 +67,7 @@ impl Core {
         turns.map(turn).collect()
     }
 
-    /// Returns when the next probe goes; `None` if the lane isn't probed.
+    /// Returns the time at which the next probe goes; `None` if the lane isn't probed.
     pub(in crate::session) fn next_probe(&self, id: LaneId) -> Option<Instant> {
         self.lanes.get(&id)?.health.next_probe()
     }
@@ -110,7 +110,7 @@ impl Core {
         self.budget.fits(now)
     }
 
-    /// Returns when the lane's token expires, if that is known.
+    /// Returns the time at which the lane's token expires, if that is known.
     pub(in crate::session) fn token_ends(&self, id: LaneId) -> Option<Instant> {
         self.lanes.get(&id)?.tokens.ends()
     }
