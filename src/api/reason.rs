@@ -18,8 +18,7 @@ pub enum Phase {
     Held,
     /// The intent to delete is written; the call is made as soon as the watch shows the intent.
     Deleting,
-    /// Nothing is left to do: the package doesn't exist on the platform any more, or it stays there and this object no
-    /// longer manages it.
+    /// Nothing is left to do: the package is deleted from the platform, or the object has released it.
     Gone,
     /// An error that a person has to repair.
     Stalled,
@@ -120,7 +119,7 @@ reasons! {
     /// The platform refused a call because the application made too many; all calls of the application pause.
     Throttled: Waiting, "Nothing; if it lasts, find who else uses the application, or lower `spec.quota.calls` of the `Platform`.";
     /// The deletion waits until `guard.gracePeriod` of the `Platform` has passed, so that it can still be called off.
-    GracePeriod: Waiting, "Nothing; to call it off, set `deletionPolicy: Retain` or claim the package by another object; for a retired one, set `lifecycle: Active`, and take a `retireAfter` out that has passed.";
+    GracePeriod: Waiting, "Nothing; to call it off, set `deletionPolicy: Retain` or claim the package by another object; for a retired object, set `lifecycle: Active`, and remove `retireAfter` if its time has passed.";
     /// The platform refused the access token; a new login is made.
     TokenRefused: Waiting, "Nothing; if it lasts, find who else logs in with this application.";
     /// The platform didn't answer, or its answer doesn't tell whether the package is deleted.
@@ -136,29 +135,29 @@ reasons! {
     /// This object is retired, but another one still wants the same package.
     StillClaimed: Held, "Delete or retire the object named in the message, or set this one `Active` again.";
     /// Another object may want the same package; whether it does isn't known yet.
-    ClaimUnclear: Held, "Do what the message says of the object that it names; if that one surely doesn't want the package, the annotation `iodm.dev/disregard` passes over it.";
+    ClaimUnclear: Held, "The message names the other object and says what to do about it; if the other object surely doesn't want the package, the annotation `iodm.dev/disregard` passes over it.";
     /// The `Platform` that the object names doesn't exist.
     PlatformNotFound: Held, "Create the `Platform`, or set `deletionPolicy: Retain`.";
     /// The `Platform` doesn't allow objects of this namespace.
     PlatformNotAllowed: Held, "Widen `spec.allowedNamespaces` of the `Platform`, or set `deletionPolicy: Retain`.";
     /// The `Platform` can't be used, mostly because of its credentials.
     CredentialsMissing: Held, "Do what the condition of the `Platform` says.";
-    /// The Secret doesn't exist, or the operator has no right to read it; and the operator has no credentials in memory that worked.
+    /// The Secret doesn't exist or the operator has no right to read it, and the operator has no working credentials in memory.
     CredentialsLost: Held, "Do what the message says: give the Secret back, or the right to read it (`manifests/platform-access`); or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
-    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; a live object, or one that is `AlreadyGone` in that application, is accepted for the present one by the annotation `iodm.dev/accept`.";
+    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; for a live object, or one that is `AlreadyGone` in that application, the annotation `iodm.dev/accept` makes the operator accept the object for the present application of the `Platform`.";
     /// The `Platform` has another endpoint than when the object was accepted; the new endpoint lacks the package and has shown no package of ours.
-    EndpointChanged: Held, "Put the endpoint of `status.endpoint` back; or have the list read (`spec.inventory`), so that the new one shows that it is the same platform; or set `deletionPolicy: Retain`.";
-    /// The `Platform` has a token obtained elsewhere instead of a login; asked with this token, the platform answers that the package doesn't exist, and it hasn't shown any package of ours to this token.
-    ApplicationUnproven: Held, "Put a login (`appId` and `secret`) into the Secret of the `Platform`; or have the list read (`spec.inventory`), so that the token shows whose it is; or set `deletionPolicy: Retain`.";
+    EndpointChanged: Held, "Put the endpoint of `status.endpoint` back; or have the list read (`spec.inventory`), so that the new endpoint can show a package of ours; or set `deletionPolicy: Retain`.";
+    /// The `Platform` has a token obtained elsewhere instead of a login; asked with this token, the platform answers that the package doesn't exist, and it has shown no package of ours to this token.
+    ApplicationUnproven: Held, "Put a login (`appId` and `secret`) into the Secret of the `Platform`; or have the list read (`spec.inventory`), so that the list shows which application the token belongs to; or set `deletionPolicy: Retain`.";
     /// No call can be made, because of a certificate or of TLS itself.
-    TlsFailed: Stalled, "Mend what the condition of the `Platform` says; it is tried at once then.";
+    TlsFailed: Stalled, "Mend what the condition of the `Platform` says; the operator then tries at once.";
     /// The platform refused the credentials.
     AuthenticationFailed: Stalled, "Put the right `appId` and `secret`, or a token that lives, into the Secret of the `Platform`.";
     /// A login uses the only call that the quota allows in a window, and its token expires before the next window, so no call can be made.
     QuotaTooSmall: Stalled, "Raise `spec.quota.calls` of the `Platform` to 2 or more, or have the platform give tokens that live longer than `spec.quota.window`.";
     /// The platform refuses the application itself: it is frozen, unknown or lacks the right.
-    ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
+    ApplicationRefused: Stalled, "The owner of the application has to ask whoever runs the platform about the code in the message.";
     /// The platform doesn't accept the `fileId` as an id.
     InvalidFileId: Stalled, "Set `deletionPolicy: Retain`, delete the object, and create it anew with the right `fileId`.";
     /// The platform describes another package than `spec.expect`, so the package isn't deleted.
@@ -166,8 +165,8 @@ reasons! {
     /// The package doesn't exist on the platform, although this object wants it.
     PackageMissing: Stalled, "Set `lifecycle: Retired`; for a package that was uploaded again, create an object with its new `fileId`.";
     /// The platform gave an answer that proves nothing about the package.
-    UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; a change of the `Platform` tries again.";
-    /// The outcome of a deletion (of this object or of another one) can't be written to the audit log; until it is written, nothing is sent and no object is released.
+    UnexpectedAnswer: Stalled, "Compare `endpoint` and the code in the message with the platform; after a change of the `Platform` the operator tries again.";
+    /// The outcome of a deletion (of this object, or of another object before it) can't be written to the audit log. Until it is written, nothing is sent and no object is released.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The finalizer of the object can't be added or removed: the API server or an admission policy refuses the write.
     FinalizerRefused: Stalled, "Mend the admission policy that the message names, or give the operator the ClusterRole of its version.";

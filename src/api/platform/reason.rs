@@ -47,7 +47,7 @@ reasons! {
     /// The platform doesn't answer, or not in an understandable way; the operator retries with growing pauses.
     PlatformUnavailable: Reconciling, "Nothing; if it lasts, look at the network, the NetworkPolicy and the platform.";
     /// A mass deletion waits for a person: `status.hold` says how many and since when.
-    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID`; a plain revert in Git takes nothing back. Raising the bound that was passed far enough releases it at once, too.";
+    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID`; a plain revert in Git takes nothing back. The hold is also released at once if you raise the bound that was passed, and raise it far enough.";
     /// The `Platform` is being deleted, but objects still need it.
     InUse: Reconciling, "Delete those objects or set them to `deletionPolicy: Retain`; or give the `Platform` up with the annotation `iodm.dev/abandon`, its uid as the value.";
     /// The endpoint is not an https URL of the allowed form.
@@ -57,7 +57,7 @@ reasons! {
     /// The operator has no right to read a Secret that the Platform names.
     SecretForbidden: Stalled, "Mend the name of the Secret in the spec, or add that name to the Role of `manifests/platform-access` in this namespace: the message has the commands.";
     /// The API server can't show a Secret that the Platform names.
-    SecretUnreadable: Stalled, "Look at the API server, whose answer the message tells.";
+    SecretUnreadable: Stalled, "Look at the API server; the message quotes its answer.";
     /// A Secret lacks a key, or the value of a key can't be used.
     SecretInvalid: Stalled, "Mend the key of the Secret that the message names.";
     /// The platform's certificate isn't trusted, because of its issuer, its validity, its names or its purpose.
@@ -73,14 +73,14 @@ reasons! {
     /// A login uses the only call that the quota allows in a window, and its token expires before the next window, so no call can be made.
     QuotaTooSmall: Stalled, "Raise `spec.quota.calls` to 2 or more, or have the platform give tokens that live longer than `spec.quota.window`.";
     /// The platform refuses the application itself: it is frozen, unknown or lacks the right.
-    ApplicationRefused: Stalled, "The owner of the application has to clear the code in the message with whoever runs the platform.";
+    ApplicationRefused: Stalled, "The owner of the application has to ask whoever runs the platform about the code in the message.";
     /// A login, or several calls in a row, got an answer that the platform doesn't document and that proves nothing.
     UnexpectedAnswer: Stalled, "Compare `spec.endpoint` with the platform's, and look at proxies and gateways on the way.";
     /// The finalizer of the `Platform` can't be written, so no object may rely on it.
     FinalizerRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
     /// The status of the `Platform` can't be written: the API server or an admission policy refuses the write, or it fails again and again. Deletions that the guard of the `Platform` has to count are not sent.
     StatusRefused: Stalled, "Give the operator the ClusterRole of its version, or mend the admission policy that the message names.";
-    /// The outcome of a deletion can't be written to the audit log; until it is, nothing is sent.
+    /// The outcome of a deletion can't be written to the audit log; until it is written, nothing is sent.
     AuditFailed: Stalled, "Give the operator room and the right to write its audit log: the message says what fails.";
     /// The `Platform` was written while its `CustomResourceDefinition` lacked fields, so the values of these fields are lost.
     FieldsLost: Stalled, "Look at the spec; then edit it, or set the annotation `iodm.dev/confirm`, the uid of the `Platform` as its value.";
