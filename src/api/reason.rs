@@ -18,7 +18,8 @@ pub enum Phase {
     Held,
     /// The intent to delete is written; the call is made as soon as the watch shows the intent.
     Deleting,
-    /// Nothing is left to do: the package is deleted from the platform, or the object has released it.
+    /// Nothing is left to do: the package doesn't exist on the platform any more, or it stays there and this object no
+    /// longer manages it.
     Gone,
     /// An error that a person has to repair.
     Stalled,
