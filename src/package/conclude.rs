@@ -227,7 +227,7 @@ fn follows(seen: &Observation, ahead: &ObjectKey, now: Now) -> Report {
     if waits_already(seen) {
         return Report::nothing();
     }
-    let message = format!("{FOLLOWS} {ahead}, or whoever comes after that one");
+    let message = format!("{FOLLOWS} {ahead}, or the next object of this package if {ahead} drops out. One call serves all of them");
     say(seen, Reason::Queued, &message, None, now)
 }
 
@@ -282,7 +282,7 @@ fn given_back(seen: &Observation, why: &str, now: Now, chance: f64) -> Report {
         Report::nothing()
     } else {
         let message = format!(
-            "{GIVEN_BACK} {why}; nothing is sent until that is over, and it is tried again every {} at most",
+            "{GIVEN_BACK} {why}. Nothing is sent until that is over. The operator tries again by itself, with pauses of at most {}",
             rounded(GIVE_BACK.longest)
         );
         say(seen, Reason::Queued, &message, None, now)
@@ -331,7 +331,7 @@ fn say_when(status: &mut VersionPackageStatus, until: Instant, now: Now) {
     let at = now.wall.checked_add(pause).unwrap_or(Timestamp::MAX);
     let at = Timestamp::from_second(at.as_second()).unwrap_or(at);
     let when = format!(
-        "; it is tried again after {at}, and at once after a change of the object or its Platform, or with the annotation {REQUESTED_AT_ANNOTATION}"
+        "; the operator tries again after {at}, and at once after a change of the object or its Platform, or when the annotation {REQUESTED_AT_ANNOTATION} gets a new value"
     );
     condition::add(&mut status.conditions, &when);
 }

@@ -123,7 +123,7 @@ pub(super) fn refused(
         )
     };
     let message = format!(
-        "{what}: {words}; mend the admission policy or the right that refuses it. It is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
+        "{what}: {words}. Mend the admission policy that refuses the write, or give the operator the right that it lacks. The write is tried again by itself, with growing pauses of up to a minute, and at once when the annotation {REQUESTED_AT_ANNOTATION} gets a new value"
     );
     Some((Reason::FinalizerRefused, message))
 }
@@ -137,7 +137,7 @@ pub(super) fn says_hindered(object: &Object) -> bool {
 /// Remark on an unusual value of the annotation `iodm.dev/paused`; empty if the value is usual.
 fn odd_pause(object: &Object) -> String {
     object.odd_pause.as_ref().map_or_else(String::new, |value| {
-        format!("; its value is {value:?}: write \"true\" to hold, or \"false\" not to, since every other value holds")
+        format!("; the value of the annotation is {value:?}. Every value but \"false\" holds the deletion: write \"true\" to hold it, or \"false\" to let it go on")
     })
 }
 
@@ -146,8 +146,8 @@ pub(super) fn said_of_undecodable(uid: &str, undecodable: &Undecodable) -> (Reas
     let error = &undecodable.error;
     if undecodable.lost {
         let message = format!(
-            "The object was written while its CustomResourceDefinition was not complete ({error}), and what those fields held is lost: look at its spec, \
-             then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first); deletionPolicy: Retain lets the object go without its package"
+            "The object was written while its CustomResourceDefinition lacked fields ({error}), and the values of these fields are lost. Look at the spec of the object, \
+             then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (if the annotation is there already, remove it first). deletionPolicy: Retain lets the object go without its package"
         );
         (Reason::FieldsLost, message)
     } else {

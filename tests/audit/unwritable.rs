@@ -61,7 +61,7 @@ async fn while_the_log_is_unwritable_no_object_is_released_and_no_package_delete
     assert!(!metrics.contains("vpo_audit_failures_total 0"), "{metrics}");
     let said = rig.kubectl(&["get", "events", "-o", "json"]).expect_ok();
     assert!(
-        said.contains("AuditFailed") && said.contains("is written down"),
+        said.contains("AuditFailed") && said.contains("until the result is written"),
         "{said}"
     );
 

@@ -349,7 +349,7 @@ async fn a_paused_deletion_continues_within_a_second_after_the_pause() {
     delete(&rig, 1..=1);
     let object = rig.reason(&name(1), "Paused").await;
     assert!(
-        message(&object).contains("taking it off"),
+        message(&object).contains("Remove the annotation"),
         "{}",
         message(&object)
     );

@@ -15,7 +15,7 @@ const SINCE: &str = "since ";
 /// Reason and message of a retired object whose package `keeper` wants.
 pub fn still_claimed(keeper: &ObjectKey) -> (Reason, String) {
     let message = format!(
-        "Retired, but {keeper} still wants the package: it stays until that object is deleted or retired"
+        "This object is retired, but {keeper} still wants the package. The package stays until {keeper} is deleted or retired"
     );
     (Reason::StillClaimed, message)
 }
@@ -30,23 +30,23 @@ pub fn unclear(unclear: &Unclear) -> String {
     } = unclear;
     let (uid, patience) = (&doubt.uid, PATIENCE.as_secs() / 60);
     let others = if *others {
-        ", and it is not the only one"
+        ", and the same is unclear of other objects"
     } else {
         ""
     };
     let exit = match word {
         Word::From(_) => format!(
-            "The annotation iodm.dev/disregard passes over it once the claim has been unclear for {patience} minutes without a break"
+            "The annotation iodm.dev/disregard of this object names the uid {uid}, so the operator passes over that claim once the claim has been unclear for {patience} minutes without a break"
         ),
         Word::AfterTry => format!(
-            "The annotation iodm.dev/disregard passes over it once these credentials were tried and the claim has been unclear for {patience} minutes without a break"
+            "The annotation iodm.dev/disregard of this object names the uid {uid}, so the operator passes over that claim once these credentials have been tried and the claim has been unclear for {patience} minutes without a break"
         ),
         Word::None => format!(
-            "If it doesn't want the package, the annotation iodm.dev/disregard on this object, with the value {uid}, passes over it"
+            "If that object doesn't want the package, set the annotation iodm.dev/disregard: {uid} on this object (separate several uids by commas): the operator then passes over that claim"
         ),
     };
     format!(
-        "{} (uid {uid}) names the same fileId, and {SINCE}{since} nobody can tell whether it wants the package{others}: {}. {exit}",
+        "{} (uid {uid}) names the same fileId, and {SINCE}{since} nobody can tell whether that object wants the package{others}: {}. {exit}",
         doubt.key,
         why(doubt)
     )
@@ -73,38 +73,38 @@ fn why(doubt: &Doubt) -> String {
         Why::Bare => "it has lost its finalizer, which is put back by itself".to_owned(),
         Why::Fresh => "it is about to be accepted, which ends this by itself".to_owned(),
         Why::Closing => format!(
-            "it names {platform}, which is being deleted and takes on no new objects; the annotation iodm.dev/abandon on the Platform, \
-             its uid as the value, lets that go, and one created anew takes both objects up"
+            "it names {platform}, which is being deleted and accepts no new objects. To end this, set the annotation iodm.dev/abandon on \
+             that Platform, with the uid of the Platform as its value, so that the Platform goes, and create the Platform anew: the new one accepts both objects"
         ),
         Why::NoApplication => format!(
-            "it names {platform}, whose application is not known; that Platform, with its Secret, or the deletion of the object ends this"
+            "it names {platform}, whose application is not known. To end this, create or mend that Platform and its Secret, or delete that object"
         ),
         Why::NotAllowed => format!(
-            "{platform} doesn't allow its namespace any more; allowedNamespaces of the Platform, or the deletion of the object, ends this"
+            "{platform} doesn't allow the namespace of that object any more. To end this, add the namespace to allowedNamespaces of that Platform, or delete that object"
         ),
         Why::Moved { accepted, present } => format!(
-            "it was accepted for application {accepted}, and {platform} has credentials of {present} now; the annotation \
-             iodm.dev/accept: {present} on it, or credentials of {accepted} in the Secret, ends this"
+            "it was accepted for application {accepted}, but {platform} now has credentials of {present}. To end this, set the annotation \
+             iodm.dev/accept: {present} on that object, or put credentials of {accepted} into the Secret of {platform}"
         ),
         Why::HandedIn => format!(
-            "{platform} names its application beside an accessToken that was handed in, which does not prove it; a login (appId and secret) in \
-             the Secret, or the deletion of the object, ends this"
+            "the Secret of {platform} has an accessToken that was obtained elsewhere, and such a token doesn't prove which application it belongs to. \
+             To end this, put a login (appId and secret) into that Secret, or delete that object"
         ),
         Why::Unproven { tried: false } => format!(
-            "the credentials of {platform} have not been tried yet; they are tried by themselves, and the right ones in its Secret end this"
+            "the credentials of {platform} have not been tried yet. The operator tries them by itself. If the platform accepts them, this ends; if not, put the right ones into the Secret of {platform}"
         ),
         Why::Unproven { tried: true } => format!(
-            "the platform has not accepted the credentials of {platform}; the right ones in its Secret end this"
+            "the platform has not accepted the credentials of {platform}. To end this, put the right ones into the Secret of {platform}"
         ),
         Why::Elsewhere => format!(
-            "{platform} is at another endpoint, with other credentials of an application of the same name; the endpoint or the \
-             credentials of this object's Platform in it end this"
+            "{platform} has another endpoint, and other credentials of an application of the same name. To end this, give {platform} the same \
+             endpoint or the same credentials as the Platform of this object"
         ),
         Why::TooMany => {
-            "too many objects that were never accepted name this fileId; it ends when they are accepted or deleted".to_owned()
+            "too many objects that were never accepted name this fileId. This ends once those objects are accepted or deleted".to_owned()
         }
         Why::Unconfirmed => format!(
-            "{platform} or its Secret has just been changed, or can't be read; it is read again by itself"
+            "{platform} or its Secret has just been changed, or can't be read. The operator reads both again by itself"
         ),
     }
 }

@@ -341,7 +341,7 @@ fn an_unclear_claim_is_told_with_object_uid_since_when_why_and_what_ends_it() {
             unclear.word = word;
             let said = message::unclear(&unclear);
             assert!(said.contains("2 minutes"), "{said}");
-            let tries = said.contains("once these credentials were tried");
+            let tries = said.contains("once these credentials have been tried");
             assert_eq!(tries, word == Word::AfterTry, "{said}");
         }
     }

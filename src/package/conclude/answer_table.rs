@@ -76,14 +76,14 @@ pub(super) fn answered(seen: &Observation, answer: &Answer, now: Now, chance: f6
 
 fn invalid_file_id(detail: &Detail) -> (Reason, String) {
     let message = format!(
-        "The platform does not take the fileId for an id ({detail}); create the object anew with the right fileId, or set deletionPolicy: Retain to let this one go without a package"
+        "The platform does not accept the fileId as an id ({detail}). Set deletionPolicy: Retain and delete this object, so that it goes without a package; then create it anew with the right fileId"
     );
     (Reason::InvalidFileId, message)
 }
 
 fn proves_nothing(detail: &Detail) -> (Reason, String) {
     let message = format!(
-        "The platform gave an answer that proves nothing about the package ({detail}); compare endpoint with the platform"
+        "The platform gave an answer that doesn't show whether the package exists ({detail}). Compare spec.endpoint of the Platform with the real address of the platform"
     );
     (Reason::UnexpectedAnswer, message)
 }
@@ -127,7 +127,7 @@ pub(super) fn confirmed(
     };
     let answer = seen.unproven.clone().unwrap_or_default();
     let message = format!(
-        "The DELETE was answered in a way that proves nothing ({answer}), and {found}; compare endpoint with the platform's, and look at proxies and gateways on the way"
+        "The answer to the DELETE doesn't show whether the package is deleted ({answer}), and {found}. Compare spec.endpoint of the Platform with the real address of the platform, and look at proxies and gateways on the way"
     );
     let (reason, answer) = (Reason::UnexpectedAnswer, Some((&answer, now)));
     let said = say(seen, reason, &message, answer, now);

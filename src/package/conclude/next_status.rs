@@ -32,7 +32,7 @@ pub(super) fn intended(seen: &Observation, intent: &str, now: Now) -> VersionPac
 /// yet.
 pub fn unaudited(seen: &Observation, error: &str, now: Now) -> VersionPackageStatus {
     let message = format!(
-        "How the deletion ended can't be written to the audit log, and the object stays until it is: {error}"
+        "The deletion has ended, but its result can't be written to the audit log: {error}. The object stays until the result is written, which is tried again by itself. Give the operator disk space and the right to write the audit log"
     );
     VersionPackageStatus {
         deletion: seen.object.status.deletion.clone(),

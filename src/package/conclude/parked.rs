@@ -56,10 +56,10 @@ pub(super) fn parked(
 fn queued(seen: &Observation, position: usize, estimated: Duration) -> (Reason, String) {
     let (application, estimated) = (application(seen), rounded(estimated));
     let look = seen.object.platform().map_or_else(String::new, |platform| {
-        format!("; since then, Platform {platform} tells how the queue moves")
+        format!(". This number isn't updated; the status of Platform {platform} shows how the queue moves")
     });
     let message = format!(
-        "Waiting for its turn: number {position} in the queue of {application}, about {estimated}{look}"
+        "Waiting for its turn: number {position} in the queue of {application}, when this was written, with about {estimated} to wait{look}"
     );
     (Reason::Queued, message)
 }

@@ -117,7 +117,7 @@ pub(super) fn not_taken(error: &str) -> Note {
         warning: true,
         reason: "WriteFailed",
         message: format!(
-            "The object can't be written, and nothing more is done for it before it can; it is tried again with growing pauses of up to {}: {error}",
+            "The object can't be written: {error}. Nothing more is done for the object until a write succeeds. The write is tried again by itself, with growing pauses of up to {}. If it lasts, mend the cause that the error names",
             rounded(FAILED.longest)
         ),
     }
@@ -134,6 +134,6 @@ fn status_refused(words: &str) -> Note {
 
 pub(super) fn unwritable(words: &str) -> String {
     format!(
-        "The status can't be written, and nothing more is sent to the platform for the object before it can: {words}"
+        "The status of the object can't be written: {words}. Nothing more is sent to the platform for this object until a write succeeds. Mend the admission policy that refuses the write, or give the operator the ClusterRole of its version"
     )
 }

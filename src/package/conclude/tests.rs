@@ -407,10 +407,10 @@ fn a_mismatch_stalls_with_both_values_and_proves_nothing() {
     let ready = &status.conditions[0];
     assert_eq!(ready.reason, "IdentityMismatch");
     assert!(
-        ready.message.contains("; it is tried again after ")
+        ready.message.contains("; the operator tries again after ")
             && ready
                 .message
-                .ends_with(", or with the annotation iodm.dev/requested-at"),
+                .ends_with(", or when the annotation iodm.dev/requested-at gets a new value"),
         "{}",
         ready.message
     );

@@ -22,45 +22,45 @@ pub(super) fn said_of(seen: &Observation, state: &SessionState) -> (Reason, Stri
         SessionState::Throttled { .. } => (
             Reason::Throttled,
             format!(
-                "The platform refused a call for too many calls; all of {application} pauses, then it goes on by itself"
+                "The platform refused a call because {application} made too many calls. All calls of {application} pause for a while, then go on by themselves"
             ),
         ),
         SessionState::TokenRefused(detail) => (
             Reason::TokenRefused,
             format!(
-                "The platform refused the access token of {application} ({detail}); it goes on after a new login"
+                "The platform refused the access token of {application} ({detail}). The operator logs in again by itself, and then the deletion goes on"
             ),
         ),
         SessionState::Unavailable(detail, trouble) => unavailable(detail, *trouble),
         SessionState::AuthenticationFailed(detail) => (
             Reason::AuthenticationFailed,
             format!(
-                "The platform refused the credentials of {application} ({detail}); put the right ones into the Secret of the Platform, which is tried at once; otherwise the next try comes within an hour"
+                "The platform refused the credentials of {application} ({detail}). Put the right ones into the Secret of the Platform: the operator tries new ones at once. Without a change the operator tries again within an hour"
             ),
         ),
         SessionState::Superseded => (
             Reason::AuthenticationFailed,
             format!(
-                "The Platform brings an accessToken beside a login of {application} that works, so nothing is called by the token; the condition of the Platform says which Secret to use"
+                "The Secret of the Platform has an accessToken, but another credential of {application} is a login that works, so no call is made with the token. The condition of the Platform says which Secret to use"
             ),
         ),
         SessionState::QuotaTooSmall { life } => (
             Reason::QuotaTooSmall,
             format!(
-                "No call can be made for {application}: a login takes the only call of a window, and a token lives {}, too short for the next one; the condition of the Platform says how to mend that",
+                "No call can be made for {application}: the quota is one call in a window, a login uses it up, and the token, which is valid for {}, expires before the next call is allowed. The condition of the Platform says how to mend that",
                 rounded(*life)
             ),
         ),
         SessionState::ApplicationRefused(detail) => (
             Reason::ApplicationRefused,
             format!(
-                "The platform refuses {application} ({detail}); its owner has to clear this with the platform's operator, and it is tried again with pauses of up to ten minutes"
+                "The platform refuses {application} ({detail}). The owner of the application has to clear this with those who run the platform. The operator tries again by itself, with pauses of up to ten minutes"
             ),
         ),
         SessionState::Unexpected(detail) => (
             Reason::UnexpectedAnswer,
             format!(
-                "Calls for {application} get answers that the platform doesn't give, and that prove nothing ({detail}); compare endpoint with the platform's, and look at proxies and gateways on the way: one call at a time is tried meanwhile, and a change of the Platform or the annotation iodm.dev/requested-at tries sooner"
+                "Calls for {application} get answers that the real platform never gives, so they prove nothing ({detail}). Compare spec.endpoint of the Platform with the real address of the platform, and look at proxies and gateways on the way. Meanwhile the operator tries one call at a time; a change of the Platform, or a new value of the annotation iodm.dev/requested-at, makes it try sooner"
             ),
         ),
     }
@@ -69,11 +69,11 @@ pub(super) fn said_of(seen: &Observation, state: &SessionState) -> (Reason, Stri
 /// Reason and message for a call without an answer.
 fn unavailable(detail: &Detail, trouble: Trouble) -> (Reason, String) {
     let begun = match trouble {
-        Trouble::Answered => "The platform did not answer understandably",
+        Trouble::Answered => "The answer of the platform can't be understood",
         Trouble::NotConnected => "The platform can't be reached",
         Trouble::CertificateNotTrusted(_) => "The platform's certificate is not trusted",
         Trouble::ClientCertificateRefused(_) => "The platform wants another client certificate",
-        Trouble::TlsMismatch(_) => "There is no TLS that the platform and the operator speak",
+        Trouble::TlsMismatch(_) => "The platform and the operator can't agree on TLS",
         Trouble::ConnectionLost => "The connection to the platform broke",
         Trouble::TimedOut => "The platform did not answer in time",
     };
@@ -84,7 +84,7 @@ fn unavailable(detail: &Detail, trouble: Trouble) -> (Reason, String) {
         (Reason::TlsFailed, message)
     } else {
         let message = format!(
-            "{begun} ({detail}); it is unknown whether the package is gone, and trying again will tell"
+            "{begun} ({detail}). It is unknown whether the package is gone; the operator tries again by itself to find out"
         );
         (Reason::PlatformUnavailable, message)
     }
@@ -102,7 +102,7 @@ pub(super) fn application(seen: &Observation) -> String {
 pub(super) fn ended(object: &Object, outcome: Outcome, keeper: Option<&ObjectKey>) -> Note {
     let file = object
         .file_id()
-        .map_or_else(|| "that it names".to_owned(), ToString::to_string);
+        .map_or_else(|| "that this object names".to_owned(), ToString::to_string);
     let message = match outcome {
         Outcome::Deleted => format!("The platform deleted the package {file}"),
         Outcome::AlreadyGone => format!("The platform did not have the package {file} any more"),

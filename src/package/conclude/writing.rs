@@ -87,7 +87,7 @@ fn complaint(seen: &Observation, refusal: &RefusedWrite, now: Now) -> Option<Ver
         return None;
     }
     let message = format!(
-        "{}; it is tried again with growing pauses of up to {}, and at once with the annotation {REQUESTED_AT_ANNOTATION}",
+        "{}. The write is tried again by itself, with growing pauses of up to {}, and at once when the annotation {REQUESTED_AT_ANNOTATION} gets a new value",
         unwritable(&refusal.words),
         rounded(DENIED.longest)
     );
@@ -325,7 +325,7 @@ fn audit_failed(error: &str) -> Note {
     Note {
         warning: true,
         reason: Reason::AuditFailed.as_str(),
-        message: format!("The object stays until how it ended is written down: {error}"),
+        message: format!("The deletion has ended, but its result can't be written to the audit log: {error}. The object stays until the result is written, which is tried again by itself. Give the operator disk space and the right to write the audit log"),
     }
 }
 

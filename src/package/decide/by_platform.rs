@@ -59,8 +59,8 @@ fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -
         return rest((
             Reason::PackageMissing,
             format!(
-                "This object wants the package, but it was deleted from application {app_id} for an earlier object of the same fileId: \
-                 upload it again, which gives it a new fileId, and create an object with that; and delete this one, or set lifecycle: Retired"
+                "This object wants the package, but the package was deleted from application {app_id} for an earlier object with the same fileId. \
+                 Upload the package again, which gives it a new fileId, and create an object with the new fileId. Then delete this object, or set lifecycle: Retired on it"
             ),
         ));
     }
@@ -74,7 +74,7 @@ fn usable(seen: &Observation, app_id: &AppId, retire_after: Option<Timestamp>) -
         (true, _) => (
             Reason::PackageMissing,
             format!(
-                "This object wants the package, but the platform does not list it among those of application {app_id}: set lifecycle: Retired, or, where it was uploaded again, create an object with its new fileId"
+                "This object wants the package, but the platform does not list the package among those of application {app_id}. Set lifecycle: Retired; if the package was uploaded again, create an object with its new fileId"
             ),
         ),
         (false, None) => (
@@ -162,7 +162,7 @@ pub(super) fn would_delete(seen: &Observation, now: Now) -> Option<Decision> {
             ..
         } => Some(Decision::Rest {
             reason: Reason::WouldDelete,
-            message: "The Platform is in mode Observe and sends no DELETE; in mode Enforce the package would be deleted".to_owned(),
+            message: "The Platform is in mode Observe, so no DELETE is sent; in mode Enforce the package would be deleted. To delete it, set spec.mode: Enforce on the Platform".to_owned(),
             until: seen.lagging.then(|| now.tick + ECHO_BOUND),
         }),
         PlatformView::Usable {
@@ -185,7 +185,7 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
     let going = seen.object.deleted_at.is_some();
     let message = if going {
         format!(
-            "The package belongs to the application {accepted}, but the Platform now has credentials of {app_id}, which would answer that it does not exist; give the Platform credentials of {accepted}, or set deletionPolicy: Retain"
+            "The package belongs to the application {accepted}, but the Platform now has credentials of {app_id}. With those, the platform would answer that the package does not exist, so nothing is sent. Give the Platform credentials of {accepted}, or set deletionPolicy: Retain"
         )
     } else {
         format!(

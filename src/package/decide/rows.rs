@@ -156,7 +156,7 @@ fn paused(seen: &Observation, _: Now) -> Option<Decision> {
         return Some(rest((
             Reason::Paused,
             format!(
-                "The deletion waits: the annotation iodm.dev/paused holds it, and taking it off lets it go on{}",
+                "The deletion waits because of the annotation iodm.dev/paused. Remove the annotation to let the deletion go on{}",
                 odd_pause(object)
             ),
         )));

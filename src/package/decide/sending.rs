@@ -17,7 +17,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
     if object.application().is_none() {
         return rest((
             Reason::Queued,
-            "The object was just accepted, and asks for the turn of its deletion next".to_owned(),
+            "The object has just been accepted. Next it joins the queue for its deletion, by itself".to_owned(),
         ));
     }
     // An object that waits behind another has no permit that would wait.
@@ -60,7 +60,7 @@ fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
     }
     if seen.guard == Judgement::Free(OnRecord::Unrecorded) {
         return Decision::GiveBack(
-            "the deletion can't be counted, since the status of its Platform can't be written, which is tried again with growing pauses of up to a minute"
+            "the guard can't count the deletion, because the status of the Platform can't be written (that write is tried again with growing pauses of up to a minute)"
                 .to_owned(),
         );
     }
@@ -83,8 +83,9 @@ fn waits_for_writes(namespace: &str, now: Now) -> Decision {
     Decision::Rest {
         reason: Reason::Queued,
         message: format!(
-            "{WRITES_HANG} of namespace {namespace} can be written: the last writes there took long and \
-             were not answered, as behind an admission webhook that doesn't answer"
+            "{WRITES_HANG} of namespace {namespace} can be written. The last writes there took long and \
+             were not answered, as happens behind an admission webhook that doesn't answer. The object goes on by itself once such writes \
+             work again; if it lasts, look at the webhooks of that namespace"
         ),
         until: Some(now.tick + WRITES_HANG_PAUSE),
     }

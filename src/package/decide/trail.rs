@@ -23,7 +23,7 @@ pub(super) fn with_trail(decision: Decision, overdue: Option<&Overdue>, now: Now
         | Decision::Send => Decision::Rest {
             reason: Reason::AuditFailed,
             message: format!(
-                "Nothing is sent while the audit log takes no line ({}): the end of an earlier deletion has to be written down first. It goes on by itself once the log takes lines: give the operator room and the right to write it, and restart it where its writes hang for good",
+                "Nothing is sent while no line can be written to the audit log ({}), because the result of an earlier deletion has to be written first. The deletion goes on by itself once lines can be written. Give the operator disk space and the right to write the log; if its writes hang for good, restart the operator",
                 overdue.error
             ),
             until: Some(now.tick + LOOK_AGAIN),

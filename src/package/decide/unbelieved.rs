@@ -23,15 +23,15 @@ impl Unbelieved {
             Self::Moved(accepted) => (
                 Reason::EndpointChanged,
                 format!(
-                    "The Platform says that the package does not exist, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package of the objects that were accepted elsewhere: \
-                 it may be another instance of the platform. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
+                    "The platform says that the package does not exist. But this object was accepted at {accepted}, and the Platform now has another endpoint. That endpoint has not shown any package of the objects that were accepted at {accepted}, \
+                 so it may be another instance of the platform. Put the endpoint {accepted} back; or let spec.inventory of the Platform read the list, which shows whether it is the same platform; or set deletionPolicy: Retain"
                 ),
             ),
             Self::HandedIn(application) => (
                 Reason::ApplicationUnproven,
                 format!(
-                    "The Platform says that the package does not exist, but its Secret has an accessToken that was handed in, under which no package of application {application} was shown that an object names: \
-                 the appKey beside the token may be a wrong one. Put a login (appId and secret) into the Secret; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
+                    "The platform says that the package does not exist. But the Secret of the Platform has an accessToken that was obtained elsewhere, and with this token the platform has not shown any package of application {application} that an object names. \
+                 The appKey beside the token may be wrong. Put a login (appId and secret) into the Secret; or let spec.inventory of the Platform read the list, which shows whose token it is; or set deletionPolicy: Retain"
                 ),
             ),
         }
@@ -41,8 +41,8 @@ impl Unbelieved {
 /// Rests on an object that isn't released, although another object keeps its package.
 pub(super) fn moved_keeper(keeper: &ObjectKey, accepted: &Endpoint) -> Decision {
     let message = format!(
-        "{keeper} wants the package, but this object was accepted at {accepted}, and the Platform has another endpoint now, which has not shown any package of the objects that were accepted elsewhere: \
-         it may be another instance of the platform, and {keeper} may want the package there. Put that endpoint back; or let spec.inventory of the Platform read the list, which finds out; or set deletionPolicy: Retain"
+        "{keeper} wants the package. But this object was accepted at {accepted}, and the Platform now has another endpoint. That endpoint has not shown any package of the objects that were accepted at {accepted}, \
+         so it may be another instance of the platform, and {keeper} may want the package there. Put the endpoint {accepted} back; or let spec.inventory of the Platform read the list, which shows whether it is the same platform; or set deletionPolicy: Retain"
     );
     rest((Reason::EndpointChanged, message))
 }

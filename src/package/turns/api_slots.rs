@@ -16,8 +16,8 @@ use crate::package::turns::slow::{SLOW, Slow};
 use crate::writes::End;
 
 /// Error message of a write that gets no place.
-const CROWDED: &str = "writes to objects of this namespace take so long, as behind an admission webhook that doesn't answer, that \
-                       this one has to wait until others have ended";
+const CROWDED: &str = "writes to objects of this namespace take very long, as happens behind an admission webhook that doesn't answer; \
+                       the write of this object waits until other writes have ended";
 
 /// All slots. Passes that return from the platform have slots of their own, so that hundreds of answers don't keep a
 /// new deletion from its first call.
