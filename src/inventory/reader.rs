@@ -202,7 +202,7 @@ impl Reader {
                 tracing::debug!(application = %key.app_id, packages, unmanaged, "the list was read");
             }
             Some(flaw) if taken.another_trouble => {
-                tracing::info!(application = %key.app_id, %flaw, "what the list lacks proves nothing");
+                tracing::info!(application = %key.app_id, %flaw, "the list may be incomplete, so a package that is missing from it is not taken as gone");
             }
             Some(_) => {}
         }
@@ -309,7 +309,7 @@ enum NoList {
     #[error("no call is made for the application any more")]
     NoCalls,
     #[error(
-        "the list is longer than what is kept: {} MiB of one application, {} MiB of all together",
+        "the list is larger than the operator keeps in memory: at most {} MiB for one application, and {} MiB for all applications together",
         MOST_OF_ONE >> 20,
         MOST_OF_ALL >> 20
     )]
@@ -345,7 +345,7 @@ fn note(reappeared: &[Deleted]) -> Note {
         warning: true,
         reason: "PackageReappeared",
         message: format!(
-            "The platform lists packages that it said are deleted: {}{more}. They count as unmanaged, and nothing is deleted again by itself; `vpo inventory` lists them",
+            "The platform still lists packages although it said earlier that it had deleted them: {}{more}. They count as unmanaged, and the operator does not delete them again by itself. `vpo inventory` shows them; look whether they are to be deleted",
             named.join(", ")
         ),
     }

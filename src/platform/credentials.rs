@@ -180,7 +180,7 @@ pub(super) fn assess<'a>(
         }
         Some(SeenSecret::Failed(words)) => {
             unreadable.get_or_insert_with(|| {
-                let message = format!("Secret {namespace}/{name} can't be read: {words}");
+                let message = format!("Secret {namespace}/{name} can't be read: {words}. The operator tries again by itself; if it lasts, look at the API server.");
                 PlatformWord::new(PlatformReason::SecretUnreadable, message)
             });
             None

@@ -88,7 +88,7 @@ pub(super) fn refusals(attempts: &Attempts, now: Instant) -> HashMap<ObjectKey, 
 /// Reason and message for a Platform whose finalizer can't be changed.
 pub(super) fn refusal(words: &str) -> PlatformWord {
     let message = format!(
-        "The finalizer {IN_USE_FINALIZER} can't be changed, so no object may rely on this Platform, and one that is being deleted can't go: {words}; mend the admission policy or the right that refuses it. It is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
+        "The finalizer {IN_USE_FINALIZER} of this Platform can't be changed: {words}. Until it can, no object may rely on this Platform, and if the Platform is being deleted, it stays. Mend the admission policy that refuses the write, or give the operator the right that it lacks. The write is tried again by itself, with growing pauses of up to a minute, and at once when the annotation {REQUESTED_AT_ANNOTATION} gets a new value"
     );
     PlatformWord::new(PlatformReason::FinalizerRefused, message)
 }
@@ -106,7 +106,7 @@ pub(super) async fn patch(
     let target = object.target();
     let end = writes::finalizers::<Platform>(client, &target, &list, IN_USE_FINALIZER).await;
     if step == FinalizerStep::Remove && matches!(end, End::Taken(_)) {
-        info!(platform = %object.key, "let go: nobody needs it any more");
+        info!(platform = %object.key, "the finalizer of the Platform was removed: no object needs the Platform any more");
     }
     end
 }

@@ -50,8 +50,8 @@ pub(super) struct PlatformObject {
 pub enum SpecFault {
     /// The spec can be read, but the Platform was written while its definition lacked fields.
     #[error(
-        "the Platform was written while its CustomResourceDefinition was not complete ({what}), and what those fields held is lost: \
-         look at its spec, then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (where it stands already, take it off first)"
+        "the Platform was written while its CustomResourceDefinition lacked fields ({what}), and the values of these fields are lost. \
+         Look at the spec of the Platform, then edit it or set the annotation {CONFIRM_ANNOTATION}: {uid} (if the annotation is there already, remove it first)"
     )]
     Lost {
         /// The fields that the definition lacked.
@@ -60,14 +60,14 @@ pub enum SpecFault {
         uid: String,
     },
     /// No part of the object can be read.
-    #[error("{0}; the Platform can't be read")]
+    #[error("the Platform can't be read: {0}")]
     Object(String),
     /// A field can't be read.
     #[error(transparent)]
     Field(#[from] UnreadableSpec),
     /// A field that the API server fills in is missing.
     #[error(
-        "spec{0} is missing, which the API server fills in unless the CustomResourceDefinition lacks it: apply the definitions of this version"
+        "spec{0} is missing. The API server fills this field in, unless the CustomResourceDefinition lacks it: apply the definitions of this version"
     )]
     Missing(String),
     /// The selector of the allowed namespaces can't be used.

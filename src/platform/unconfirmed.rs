@@ -30,12 +30,12 @@ pub enum Unconfirmed {
     NotShown(ObjectKey),
     /// The reads took longer than their results are valid.
     #[error(
-        "the API server took so long to show Platform {0} and the namespace that either may have changed since"
+        "the API server took too long to show Platform {0} and the namespace, so either of them may have changed since"
     )]
     Old(ObjectKey),
     /// The reads of the Platforms that other claimants name took longer than their results are valid.
     #[error(
-        "the API server took so long to show the Platforms of others who name the fileId that they may have changed since"
+        "other objects name the same fileId, and the API server took too long to show their Platforms, so these Platforms may have changed since"
     )]
     OldOthers,
     /// The spec of the Platform can't be used.

@@ -242,7 +242,7 @@ impl Writer {
         let blind = self.context.sight.trouble(TOLD_AFTER, Instant::now());
         let blind = blind.map(|trouble| {
             let why = trouble.words;
-            let message = format!("The operator can't do its work as it should: {why}");
+            let message = format!("The operator can't do its work as it should, and goes on by itself once this is over: {why}");
             Access::Refused(PlatformWord::new(PlatformReason::Blind, message))
         });
         let view = self.context.directory.view();
@@ -326,7 +326,7 @@ async fn write(context: &PlatformContext, due: Due) -> (Due, End) {
             if status::changed_on_the_way(&body, &stored["status"], &["guard", "hold", "uid"])
                 .is_some() =>
         {
-            End::Refused("the write was taken, but the guard's record, or the uid that it counts by, is not as it was written: an admission policy or webhook changes it".to_owned())
+            End::Refused("the API server took the write, but the guard's record in the status, the hold, or the uid by which the guard counts is not as it was written: an admission policy or webhook changes it".to_owned())
         }
         end => end,
     };

@@ -34,12 +34,12 @@ impl Class {
             Self::TokenRefused => "the access token or the app_key is not valid",
             Self::CredentialsRefused => "appId or secret is wrong",
             Self::ApplicationRefused => {
-                "the application is frozen, unknown or without the right, or the request lacks something"
+                "the application is frozen or unknown, or lacks the right; or the request lacks something"
             }
-            Self::InvalidRequest => "the request has a form that is not taken",
+            Self::InvalidRequest => "the platform doesn't accept the form of the request",
             Self::NotFound => "there is no such package",
             Self::Internal => "an error inside the platform",
-            Self::Misplaced => "a code that belongs to another call",
+            Self::Misplaced => "a code that the platform documents for another kind of call",
         }
     }
 }

@@ -64,7 +64,7 @@ fn by_tls(
         }
         Tls::NoCertificatesPresented => Some((
             Trouble::CertificateNotTrusted(CertificateFault::Unusable),
-            "it shows none at all".to_owned(),
+            "the platform presents no certificate at all".to_owned(),
         )),
         Tls::AlertReceived(alert) => match by_client(*alert, shown, now) {
             Some((fault, what)) => Some((Trouble::ClientCertificateRefused(fault), what)),
@@ -82,7 +82,7 @@ fn by_tls(
         )),
         Tls::PeerIncompatible(_) => Some(mismatch(
             TlsFault::Parameters,
-            "it chose what this operator does not offer",
+            "the platform chose TLS settings that the operator did not offer",
         )),
         Tls::InvalidMessage(InvalidMessage::UnknownProtocolVersion) if connecting => {
             Some(mismatch(
@@ -108,16 +108,16 @@ fn certificate(error: &CertificateError) -> (CertificateFault, String) {
     let told = |fault, what: &str| (fault, what.to_owned());
     match error {
         CertificateError::UnknownIssuer => {
-            told(Fault::Issuer, "it was issued by nobody who is trusted")
+            told(Fault::Issuer, "no trusted CA has issued it")
         }
         CertificateError::BadSignature => told(
             Fault::Issuer,
-            "it was signed with another key than that of the trusted issuer of its name",
+            "its issuer has the name of a trusted CA, but the certificate was signed with another key than the key of that CA",
         ),
         CertificateError::ExpiredContext { not_after, .. } => (
             Fault::Expired,
             format!(
-                "it, or one between it and its CA, expired on {}",
+                "the certificate, or an intermediate one, expired on {}",
                 date(*not_after)
             ),
         ),
@@ -125,11 +125,11 @@ fn certificate(error: &CertificateError) -> (CertificateFault, String) {
         CertificateError::NotValidYetContext { not_before, .. } => (
             Fault::NotYetValid,
             format!(
-                "it, or one between it and its CA, counts only from {} on",
+                "the certificate, or an intermediate one, is valid only from {} on",
                 date(*not_before)
             ),
         ),
-        CertificateError::NotValidYet => told(Fault::NotYetValid, "it does not count yet"),
+        CertificateError::NotValidYet => told(Fault::NotYetValid, "it is not valid yet"),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => told(
             Fault::Purpose,
             "its extended key usage is not that of a server",
@@ -146,7 +146,7 @@ fn certificate(error: &CertificateError) -> (CertificateFault, String) {
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => told(
             Fault::Unusable,
-            "it, or one between it and its CA, is signed in a way that isn't trusted any more, such as with SHA-1",
+            "the certificate, or an intermediate one, is signed in a way that isn't trusted any more, such as with SHA-1",
         ),
         other => (Fault::Unusable, format!("it can't be used: {other}")),
     }
@@ -190,7 +190,7 @@ fn by_client(alert: Alert, shown: ShownCertificate, now: i64) -> Option<(ClientF
         ),
         (Some(validity), _) if now < validity.not_before => (
             ClientFault::NotYetValid,
-            format!(", which counts only from {} on", day(validity.not_before)),
+            format!(", which is valid only from {} on", day(validity.not_before)),
         ),
         (_, Alert::CertificateExpired) => (ClientFault::Expired, " as expired".to_owned()),
         (_, Alert::UnknownCA | Alert::DecryptError) => (

@@ -54,7 +54,7 @@ impl fmt::Display for PemFault {
         match self {
             Self::Utf16 => f.write_str("is UTF-16 text, as some Windows tools write it; save it as UTF-8"),
             Self::Binary => f.write_str("is in binary form (DER or PKCS#12); openssl x509 -inform der, openssl pkey -inform der and openssl pkcs12 make PEM of it"),
-            Self::Base64Twice => f.write_str("is in base64 twice: data of a Secret wants base64 once, stringData and --from-file none"),
+            Self::Base64Twice => f.write_str("is encoded in base64 twice: encode it once under data of a Secret, and not at all under stringData or with --from-file"),
             Self::NoBlock => f.write_str("holds nothing in PEM form, which has lines like -----BEGIN CERTIFICATE----- and -----END CERTIFICATE-----"),
             Self::NoLineEnds => f.write_str("has lost its line ends, as happens in an environment variable and with --from-literal; create the Secret with --from-file"),
             Self::NoEnd => f.write_str("has a BEGIN line without the END line that belongs to it: it was cut off, or a line was changed"),
@@ -64,7 +64,7 @@ impl fmt::Display for PemFault {
             Self::OtherBlocks => f.write_str("holds PEM, but neither a certificate nor a private key that can be used"),
             Self::Locked => f.write_str("holds a private key with a password, which nobody can type here: openssl pkey -in FILE -out OTHER takes it off"),
             Self::BadCertificate(number) => write!(f, "holds a certificate that can't be read as one: number {number}"),
-            Self::NotForServers(number) => write!(f, "holds a TRUSTED CERTIFICATE that its own settings forbid for servers: number {number}"),
+            Self::NotForServers(number) => write!(f, "holds a TRUSTED CERTIFICATE, number {number}, whose own trust settings forbid it for servers"),
             Self::KindOfKey => f.write_str("holds a private key of a kind that can't be used: RSA of 2048 to 8192 bits, ECDSA (P-256, P-384, P-521) and Ed25519 can"),
         }
     }

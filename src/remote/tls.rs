@@ -57,7 +57,7 @@ pub enum TlsError {
     #[error("tls.serverName {0:?} is neither a DNS name nor an IP address")]
     ServerName(String),
     /// Each setting can be read, but the TLS library refuses the combination.
-    #[error("tls can't be used as a whole")]
+    #[error("tls has settings that can't be used together")]
     Setup,
 }
 

@@ -45,7 +45,7 @@ async fn an_unreadable_secret_is_reported_while_a_known_one_stays_in_use() {
     rig.gone("served").await;
     // A person who rotates a Secret now must know that the change isn't seen.
     let unseen = |platform: &Value| {
-        let told = "a change of the Secret would not be seen (the watch of Secret";
+        let told = "the operator can't see changes of the Secret (the watch of Secret";
         message(platform).contains(told) && message(platform).contains(words)
     };
     wait_for("the Platform to tell of its watches", UNSEEN, async || {

@@ -263,7 +263,7 @@ async fn objects_written_after_a_start_during_a_loss_stay_held_over_restarts() {
     let says_both = |platform: &Value| {
         let ready = ready(platform);
         let message = ready["message"].to_string();
-        ready["reason"] == "FieldsLost" && message.contains("Being deleted")
+        ready["reason"] == "FieldsLost" && message.contains("This Platform is being deleted")
     };
     observing
         .platform_becomes("production", "FieldsLost, being deleted", says_both)

@@ -189,7 +189,7 @@ impl ApplicationGuard {
         self.hold = self.hold.take().filter(|_| rest).map(|hold| Hold {
             id: next,
             since: now,
-            reason: format!("they came after the hold {} that was released", hold.id),
+            reason: format!("these deletions came after hold {} was released, and that release doesn't cover them", hold.id),
             bound: hold.bound.map(|passed| {
                 let own = self.bounds.get(&passed.platform);
                 let most = own.map_or(passed.most, |bound| bound.most(self.population, 0));

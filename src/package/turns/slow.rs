@@ -115,7 +115,7 @@ impl Slow {
         let one = all.entry(Arc::clone(&key.namespace)).or_insert_with(|| {
             tracing::warn!(
                 namespace = &*key.namespace,
-                "writes to its objects take long, as behind an admission webhook that doesn't answer: few are made at a time"
+                "writes to objects of this namespace take long, as happens behind an admission webhook that doesn't answer: only a few are made at a time"
             );
             Namespace {
                 under_way: 0,

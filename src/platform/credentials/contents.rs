@@ -68,7 +68,7 @@ impl<'a> Contents<'a> {
         // The message doesn't repeat the refused value: a secret may have been put under the wrong key.
         self.text(key)?.parse().map_err(|_| {
             self.invalid(&format!(
-                "has under {key} something other than 1 to 256 visible ASCII characters without blanks"
+                "has a value under {key} that is not 1 to 256 visible ASCII characters without blanks"
             ))
         })
     }
@@ -97,7 +97,7 @@ impl<'a> Contents<'a> {
             let token = self.text(ACCESS_TOKEN)?;
             if !token.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err(self.invalid(
-                    "has under accessToken something other than visible ASCII characters without blanks",
+                    "has a value under accessToken that is not made of visible ASCII characters without blanks",
                 ));
             }
             return Ok((app_id, Credential::Token(SecretString::from(token))));

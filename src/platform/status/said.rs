@@ -46,8 +46,8 @@ fn with_release(look: &StatusSource<'_>, said: PlatformWord) -> PlatformWord {
         return said;
     }
     let message = format!(
-        "{} A release by this Platform (iodm.dev/release-hold, or its raised maxDeletions) waits: it counts for what other Platforms of the application hold once the platform has \
-         accepted the credentials of both, which are tried, at most one a minute.",
+        "{} This Platform has released a hold (by iodm.dev/release-hold, or by its raised maxDeletions). The release doesn't count yet for deletions that other Platforms of the application hold: \
+         first the platform has to accept the credentials of this Platform and of the others. The operator tries these credentials by itself, at most one a minute.",
         said.message
     );
     PlatformWord::new(said.reason, message)
@@ -76,7 +76,7 @@ fn unwatched(said: PlatformWord, unwatched: Option<&Unwatched>) -> PlatformWord 
     match unwatched {
         Some(Unwatched { words, since }) if !by_itself.contains(&said.reason) => {
             let message = format!(
-                "{} Since {} a change of the Secret would not be seen ({words}); what was read before is used, and the watch is begun anew by itself.",
+                "{} Since {} the operator can't see changes of the Secret ({words}). It uses what it read before, and begins the watch anew by itself.",
                 said.message,
                 seconds(*since)
             );
@@ -92,9 +92,9 @@ fn without_trail(said: PlatformWord, overdue: Option<&Overdue>) -> PlatformWord 
         (Progress::Done | Progress::Reconciling, Some(overdue)) => PlatformWord::new(
             PlatformReason::AuditFailed,
             format!(
-                "Nothing is sent while the audit log takes no line ({}): the end of a deletion has to be written down before \
-                 the next one begins. It goes on by itself once the log takes lines. Give the operator room and the right to write it, and restart it where its writes \
-                 hang for good.",
+                "Nothing is sent while no line can be written to the audit log ({}), because the result of a deletion has to be written before \
+                 the next one begins. The operator goes on by itself once lines can be written. Give the operator disk space and the right to write the log; if its writes \
+                 hang for good, restart the operator.",
                 overdue.error
             ),
         ),
@@ -118,16 +118,16 @@ fn held(look: &StatusSource<'_>, hold: &HoldStatus) -> PlatformWord {
         String::new()
     } else {
         format!(
-            ". Raising that bound of Platform {}, so far that every bound lets all of them go, releases them at once too",
+            ". Raising the bound of Platform {} that was passed also releases all of these deletions at once, if then every bound lets all of them go",
             hold.platform
         )
     };
     PlatformWord::new(
         PlatformReason::MassDeletionHeld,
         format!(
-            "Hold {id} keeps {} deletions since {}: {}. If all of them are meant: vpo hold release {id}, or \
-             kubectl -n {} annotate platform {} --overwrite iodm.dev/release-hold={id}. If not: vpo hold retain {id} lets \
-             the objects that are being deleted go without their packages; set retired ones Active again (and take a retireAfter out that has passed), or claim the packages by other objects{raise}.{other}",
+            "Hold {id} keeps {} deletions since {}: {}. If all of them are meant, run vpo hold release {id}, or \
+             kubectl -n {} annotate platform {} --overwrite iodm.dev/release-hold={id}. If not, run vpo hold retain {id}, which lets \
+             the objects that are being deleted go without their packages. For retired objects, set lifecycle: Active again (and remove a retireAfter that has passed), or name their packages in other objects{raise}.{other}",
             hold.count, hold.since.0, hold.reason, key.namespace, key.name
         ),
     )
@@ -142,18 +142,18 @@ fn in_use(look: &StatusSource<'_>, users: &Users, said: &PlatformWord) -> String
     };
     let (going, meanwhile) = if said.reason == PlatformReason::Available {
         (
-            "Those that are being deleted go by themselves; delete the others",
+            "The objects that are already being deleted go by themselves; delete the others",
             String::new(),
         )
     } else {
         (
-            "Delete those that aren't being deleted yet",
+            "Delete the objects that aren't being deleted yet",
             format!(" Meanwhile: {}", said.message),
         )
     };
     format!(
-        "Being deleted, and stays until the {} objects that need it are gone: {}{more}. {going}, with deletionPolicy: Retain where \
-         the package is to stay. To give the Platform up before, which holds its objects until it is created anew: \
+        "This Platform is being deleted, and stays until the {} objects that need it are gone: {}{more}. {going}. Set deletionPolicy: Retain on the objects \
+         whose package is to stay. To let the Platform go sooner, which holds its objects until it is created anew: \
          kubectl -n {} annotate platform {} iodm.dev/abandon={}.{meanwhile}",
         users.count,
         names.join(", "),
@@ -174,7 +174,7 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
         return Some(PlatformWord::new(
             trouble.reason,
             format!(
-                "{} Until then, what it held before serves only deletions already asked for.",
+                "{} Until that is mended, the operator uses the earlier contents of the Secret, and only for deletions that were already requested.",
                 trouble.message
             ),
         ));
@@ -211,7 +211,7 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
             PlatformWord::new(
                 PlatformReason::AuthenticationFailed,
                 format!(
-                    "{endpoint} refused the credentials of application {app_id} ({detail}). Put the right {keys} into Secret {}, which is tried at once; otherwise the next try comes within an hour.",
+                    "{endpoint} refused the credentials of application {app_id} ({detail}). Put the right {keys} into {}: the operator tries new ones at once. Without a change the operator tries again within an hour.",
                     secret(look, Secret::Credentials)
                 ),
             )
@@ -221,14 +221,14 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
         Some(SessionState::ApplicationRefused(detail)) => PlatformWord::new(
             PlatformReason::ApplicationRefused,
             format!(
-                "{endpoint} refuses application {app_id} itself ({detail}). Its owner has to clear that with the platform's operator; it is tried again with pauses of up to ten minutes."
+                "{endpoint} refuses application {app_id} itself ({detail}). The owner of the application has to clear that with those who run the platform. The operator tries again by itself, with pauses of up to ten minutes."
             ),
         ),
         Some(SessionState::Unexpected(detail)) => PlatformWord::new(
             PlatformReason::UnexpectedAnswer,
             format!(
-                "{endpoint} gives answers that the platform doesn't give, and that prove nothing ({detail}). Compare spec.endpoint with the platform's, its path included, \
-                 and look at proxies and gateways on the way; one call at a time is tried meanwhile."
+                "{endpoint} gives answers that the real platform never gives, so they prove nothing ({detail}). Compare spec.endpoint, with its path, with the real address of the platform, \
+                 and look at proxies and gateways on the way. Meanwhile the operator tries one call at a time."
             ),
         ),
     };
@@ -259,12 +259,12 @@ fn known(look: &StatusSource<'_>, grant: &Grant) -> String {
     let (app_id, secret) = (&grant.key.app_id, secret(look, Secret::Credentials));
     match look.snapshot.map(|snapshot| &snapshot.proof) {
         Some(Proof::Proven { since }) => format!(
-            "Calls for application {app_id} can be made: the platform accepts the credential of Secret {secret}, which is known since {}.",
+            "Calls for application {app_id} can be made: the platform accepts the credential of {secret}, which is known since {}.",
             seconds(*since)
         ),
         // A refused credential that is tried again counts as untried in the message.
         Some(Proof::Untried | Proof::Refused { .. }) | None => format!(
-            "The credential of Secret {secret} for application {app_id} is untried: its first call tells whether the platform accepts it. To try it now: \
+            "The credential of {secret} for application {app_id} is untried: its first call tells whether the platform accepts it. To try it now: \
              kubectl -n {} annotate platform {} --overwrite iodm.dev/requested-at=$(date +%s).",
             look.object.key.namespace, look.object.key.name
         ),
@@ -278,8 +278,8 @@ fn takes_turns(look: &StatusSource<'_>) -> String {
         return String::new();
     };
     format!(
-        " The platform accepts the login of Platform {other} (Secret {secret}) for the same application too. Each login ends the token of the other, so the two take turns, \
-         at most once in five minutes, and wait meanwhile: give both Platforms the same credentials."
+        " This Platform and Platform {other} (Secret {secret}) have different logins for the same application, and the platform accepts both. Each login ends the token of the other one, so the two Platforms take turns: \
+         they change at most once in five minutes, and one waits while the other calls. Give both Platforms the same credentials."
     )
 }
 
@@ -288,12 +288,12 @@ fn token_not_used(look: &StatusSource<'_>, grant: &Grant) -> PlatformWord {
         Some((other, secret)) => format!("the login of Platform {other} (Secret {secret})"),
         None => "the login of another Platform".to_owned(),
     };
+    let place = secret(look, Secret::Credentials);
     PlatformWord::new(
         PlatformReason::TokenNotUsed,
         format!(
-            "The accessToken of Secret {} is not used, since {login} works for application {} and each login ends such a token. \
-             Put the appId and secret of that Secret into this one in place of appKey and accessToken.",
-            secret(look, Secret::Credentials),
+            "The accessToken of {place} is not used, since {login} works for application {}, and each login ends such a token. \
+             In {place}, replace appKey and accessToken by the appId and secret of that login.",
             grant.key.app_id
         ),
     )
@@ -304,9 +304,9 @@ fn quota_too_small(look: &StatusSource<'_>, grant: &Grant, life: Duration) -> Pl
     PlatformWord::new(
         PlatformReason::QuotaTooSmall,
         format!(
-            "No call can be made for application {}: a login is a call too, the quota is 1 call in {}, and a token lives {} by the last login, too short for the next call. \
-             Raise spec.quota.calls to 2 or more (of all Platforms with this credential: the lowest counts), or have the platform give tokens that live longer than spec.quota.window. \
-             One login an hour finds out whether they do; to try it now, give the Platform a new value of the annotation iodm.dev/requested-at.",
+            "No call can be made for application {}. A login is a call too, the quota is 1 call in {}, and the token of the last login was valid for {}, so it expires before the next call is allowed. \
+             Raise spec.quota.calls to 2 or more on all Platforms with this credential (the lowest counts), or have the platform give tokens that are valid for longer than spec.quota.window. \
+             The operator logs in once an hour to find out whether that has changed; to have it try now, give the annotation iodm.dev/requested-at on the Platform a new value.",
             grant.key.app_id,
             exact(window.unwrap_or_default()),
             exact(life)
@@ -329,7 +329,7 @@ fn unavailable(
             PlatformWord::new(
                 PlatformReason::PlatformUnavailable,
                 format!(
-                    "{endpoint} gives no answer that can be understood ({detail}); it is tried again with growing pauses. \
+                    "{endpoint} gives no answer that can be understood ({detail}). The operator tries again by itself, with growing pauses. \
                      If it lasts, look at spec.endpoint, the network and the platform."
                 ),
             )
@@ -345,7 +345,7 @@ enum Secret {
     Client,
 }
 
-/// The Secret to correct: its name, or the field that should name one.
+/// The Secret to correct, with the word: its name, or a new Secret and the field that should name it.
 fn secret(look: &StatusSource<'_>, which: Secret) -> String {
     let spec = look.object.wanted.as_ref().map(|wanted| &wanted.spec).ok();
     let tls = spec.and_then(|spec| spec.tls.as_ref());
@@ -364,8 +364,8 @@ fn secret(look: &StatusSource<'_>, which: Secret) -> String {
         ),
     };
     match named {
-        Some(named) => format!("{}/{}", look.object.key.namespace, named.name),
-        None => format!("a new one, and name it in {field}"),
+        Some(named) => format!("Secret {}/{}", look.object.key.namespace, named.name),
+        None => format!("a new Secret, and name that Secret in {field}"),
     }
 }
 

@@ -130,7 +130,7 @@ async fn a_secret_whose_watch_fails_is_told_beside_all_else_where_it_was_read_be
         let (_, why, message) = ready(&status);
         assert_eq!(why, reason);
         let since = format!(
-            "Since {} a change of the Secret would not be seen ({})",
+            "Since {} the operator can't see changes of the Secret ({})",
             at(900),
             failing.words
         );
@@ -169,7 +169,7 @@ async fn a_release_that_waits_for_credentials_is_said_beside_all_else() {
         let status = status.unwrap();
         let (is, why, message) = ready(&status);
         assert_eq!((is, why), ("True", "Available"));
-        message.contains("A release by this Platform")
+        message.contains("This Platform has released a hold")
     };
     assert!(said(true) && !said(false));
 }
@@ -198,7 +198,7 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
             },
             "False",
             "QuotaTooSmall",
-            "the quota is 1 call in 1m, and a token lives 45s",
+            "the quota is 1 call in 1m, and the token of the last login was valid for 45s",
         ),
         (
             SessionState::Throttled { until },
@@ -234,7 +234,7 @@ async fn each_state_of_the_session_has_its_reason_and_says_what_mends_it() {
             SessionState::AuthenticationFailed(detail()),
             "False",
             "AuthenticationFailed",
-            "Secret iot/iot-app, which is tried at once; otherwise the next try comes within an hour.",
+            "Secret iot/iot-app: the operator tries new ones at once. Without a change the operator tries again within an hour.",
         ),
         (
             SessionState::ApplicationRefused(detail()),

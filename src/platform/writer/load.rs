@@ -28,7 +28,7 @@ impl Writer {
         let assessed = self.context.directory.assessed();
         if timeout(ASSESSED_WITHIN, assessed).await.is_err() {
             warn!(
-                "some Secrets can't be read yet; until they are, their Platforms count by themselves"
+                "some Secrets can't be read yet; until they are read, the guard counts the deletions of each of their Platforms apart"
             );
         }
         let api = Raw::all::<Platform>(self.context.client.clone());

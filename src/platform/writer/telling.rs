@@ -23,7 +23,7 @@ pub(super) fn tell_end(
     match end {
         End::Taken(_) => {}
         End::Gone | End::Conflict(_) => {
-            debug!(%platform, part, "the Platform changed or went before it was written");
+            debug!(%platform, part, "the Platform was changed or deleted before the write reached it");
         }
         End::Refused(words) => {
             context.metrics.write_refused(part);
@@ -46,7 +46,7 @@ pub(super) fn status_refused(words: &str) -> Note {
         warning: true,
         reason: PlatformReason::StatusRefused.as_str(),
         message: format!(
-            "The status can't be written, and no deletion that its guard has to count is sent before it can: {words}; it is tried again with growing pauses of up to a minute, and at once with the annotation {REQUESTED_AT_ANNOTATION}"
+            "The status of the Platform can't be written: {words}. Until a write succeeds, no deletion that the guard of this Platform has to count is sent. Mend the admission policy that refuses the write, or give the operator the ClusterRole of its version. The write is tried again by itself, with growing pauses of up to a minute, and at once when the annotation {REQUESTED_AT_ANNOTATION} gets a new value"
         ),
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn tell_hold(
             warning: true,
             reason: PlatformReason::MassDeletionHeld.as_str(),
             message: format!(
-                "Hold {} keeps {} deletions: {}",
+                "Hold {0} keeps {1} deletions: {2}. They wait for a person: run vpo hold release {0} if all of them are meant, or vpo hold retain {0} if not",
                 hold.id, hold.count, hold.reason
             ),
         },
@@ -96,7 +96,7 @@ pub(super) fn tell_trouble(
             tell(context, object, note);
         }
         Some(TroubleNews::Over(reason)) => {
-            info!(%platform, reason, "that trouble of the Platform is over");
+            info!(%platform, reason, "the trouble of the Platform that the field reason names is over");
         }
         None => {}
     }

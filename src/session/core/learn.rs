@@ -51,7 +51,7 @@ impl Core {
                     let detail = Detail {
                         http_status: Some(*status),
                         code: None,
-                        message: "a look-up shows packages whose DELETE had a 2xx".to_owned(),
+                        message: "a look-up still shows packages although their DELETE was answered with a 2xx status".to_owned(),
                     };
                     self.accepted(id, now);
                     self.odd(call, uid, detail, now);

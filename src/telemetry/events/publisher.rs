@@ -122,7 +122,7 @@ impl Publisher {
         }
         tracing::warn!(
             namespace,
-            "events of its objects take long to be written, as behind an admission webhook that doesn't answer: they are put behind those of others"
+            "events in this namespace take long to be written, as happens behind an admission webhook that doesn't answer: they now wait behind the events of other namespaces"
         );
         let place = Place {
             until: Instant::now() + LASTS,

@@ -16,23 +16,23 @@ pub(super) fn not_trusted(
     let place = secret(look, Secret::Ca);
     let mend = match (fault, grant.connection.trusted()) {
         (CertificateFault::Issuer, Some(read)) => format!(
-            "{} read from ca.crt of Secret {place}: put the certificate of its CA there, or the certificate itself",
+            "{} read from ca.crt of {place}. Put the certificate of the CA of the platform's certificate there, or the platform's certificate itself",
             number_read(read)
         ),
         (CertificateFault::Issuer, None) => format!(
-            "Put the certificate of its CA, or the certificate itself, under ca.crt into Secret {place}"
+            "Put the certificate of its CA, or the certificate itself, under ca.crt into {place}"
         ),
         (CertificateFault::Ca, _) => format!(
-            "It would count if it stood itself under ca.crt in Secret {place}; else have one issued that is only a server's"
+            "To trust it all the same, put this certificate itself under ca.crt into {place}; or have a certificate issued that is only a server's, and not a CA's"
         ),
         (CertificateFault::Expired, _) => {
             "Whoever runs the platform has to renew it; where it was renewed, the clock of the operator's node is wrong".to_owned()
         }
         (CertificateFault::NotYetValid, _) => {
-            "It is used once that time has come; where it has, the clock of the operator's node is wrong".to_owned()
+            "The operator accepts the certificate by itself from that time on. If that time has passed already, the clock of the operator's node is wrong".to_owned()
         }
         (CertificateFault::OtherName, _) => {
-            "If this is the platform all the same, put that name into spec.tls.serverName; else mend spec.endpoint".to_owned()
+            "If this is the right platform, put a name that the certificate carries into spec.tls.serverName; if not, mend spec.endpoint".to_owned()
         }
         (CertificateFault::NoName, _) => {
             "Have it issued anew with a subject alternative name, DNS:NAME or IP:ADDRESS; no setting of the Platform can make up for that".to_owned()
@@ -63,19 +63,19 @@ pub(super) fn client_refused(
     let place = secret(look, Secret::Client);
     let mend = match fault {
         ClientFault::Missing => {
-            format!("Put one that it knows under tls.crt and tls.key into Secret {place}")
+            format!("Put a client certificate that the platform accepts under tls.crt and tls.key into {place}")
         }
         ClientFault::Expired => {
-            format!("Put a renewed one under tls.crt and tls.key into Secret {place}")
+            format!("Put a renewed client certificate under tls.crt and tls.key into {place}")
         }
         ClientFault::NotYetValid => format!(
-            "It is used once that time has come; or put another one under tls.crt and tls.key into Secret {place}"
+            "The client certificate is used by itself from that time on; to call sooner, put another one under tls.crt and tls.key into {place}"
         ),
         ClientFault::Issuer => format!(
-            "Have its CA registered with whoever runs the platform, or put one of a CA that it knows under tls.crt and tls.key into Secret {place}, with all between it and the CA after it in tls.crt"
+            "Have the CA of the client certificate registered by those who run the platform; or put a client certificate of a CA that the platform knows, with all intermediate certificates after it, under tls.crt, and its key under tls.key, into {place}"
         ),
         ClientFault::Refused => format!(
-            "Have it registered with whoever runs the platform, or put one that it knows under tls.crt and tls.key into Secret {place}"
+            "Have the client certificate registered by those who run the platform, or put one that the platform accepts under tls.crt and tls.key into {place}"
         ),
     };
     PlatformWord::new(
@@ -102,7 +102,7 @@ pub(super) fn mismatch(grant: &Grant, detail: &Detail, fault: TlsFault) -> Platf
     PlatformWord::new(
         PlatformReason::TlsMismatch,
         format!(
-            "The operator and {} find no TLS that both speak: {detail}. {mend}. {TRIED}",
+            "The operator and {} can't agree on TLS: {detail}. {mend}. {TRIED}",
             grant.key.endpoint
         ),
     )
@@ -113,12 +113,12 @@ pub(super) fn trusted(look: &StatusSource<'_>, grant: &Grant) -> Option<String> 
     let read = grant.connection.trusted()?;
     let place = secret(look, Secret::Ca);
     Some(format!(
-        "{} read from ca.crt of Secret {place}.",
+        "{} read from ca.crt of {place}.",
         number_read(read)
     ))
 }
 
-const TRIED: &str = "It is tried again with growing pauses.";
+const TRIED: &str = "The operator tries again by itself, with growing pauses.";
 
 fn number_read(number: usize) -> String {
     match number {

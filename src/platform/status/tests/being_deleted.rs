@@ -58,7 +58,7 @@ async fn a_platform_that_is_being_deleted_says_what_holds_the_objects_that_it_st
         "keeps 1 deletions",
         "maxDeletions 0",
         "vpo hold release h-",
-        "Raising that bound of Platform iot/production, so far that every bound lets all of them go, releases them at once too",
+        "Raising the bound of Platform iot/production that was passed also releases all of these deletions at once, if then every bound lets all of them go",
     ] {
         assert!(message.contains(part), "{part}: {message}");
     }
