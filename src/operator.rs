@@ -40,11 +40,11 @@ const PAY: Duration = Duration::from_secs(5);
 const GATES: [(&str, &str); 4] = [
     (
         "schemas",
-        "the CustomResourceDefinitions are not compared yet",
+        "the CustomResourceDefinitions of the cluster have not been compared yet with those of this version",
     ),
     (
         "namespace",
-        "the ClusterRoleBinding that tells where the Lease is has not been read yet",
+        "the ClusterRoleBinding version-package-operator, which decides the namespace of the Lease, has not been read yet",
     ),
     ("platforms", "the first list of Platforms is under way"),
     ("packages", "the first list of VersionPackages is under way"),
@@ -136,7 +136,7 @@ pub async fn run(
     events.flush(LAST_EVENTS).await;
     drop(paying);
     for line in ports.audit.unwritten() {
-        tracing::error!(line, "an audit line is not known to be written");
+        tracing::error!(line, "it is not known whether this audit line was written");
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ impl Sight {
         let blind = state.watches.iter().find(|(_, watch)| watch.blind);
         if let Some((kind, _)) = blind {
             return Some(format!(
-                "what the API server sent of {} could not be read, and a new list is waited for",
+                "the operator could not read what the API server sent about {}, and waits for a new list",
                 kind.name()
             ));
         }
@@ -129,7 +129,7 @@ impl Sight {
             let watch = state.watches.get(kind);
             watch.is_some_and(|watch| watch.listed.is_some_and(|listed| listed < round))
         });
-        behind.map(|kind| format!("a new list of {} is waited for", kind.name()))
+        behind.map(|kind| format!("the operator waits for a new list of {}", kind.name()))
     }
 
     /// Notifies when [`Self::hindrance`] may have changed.

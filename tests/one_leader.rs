@@ -209,7 +209,7 @@ async fn without_a_binding_a_process_with_a_kubeconfig_leads_only_in_an_explicit
     wait_for("to say what is missing", SOON, async || {
         let log = untold.stderr().join("\n");
         let said =
-            log.contains("there is no ClusterRoleBinding") && log.contains("give --namespace");
+            log.contains("there is no ClusterRoleBinding") && log.contains("the same --namespace");
         said.then_some(())
     })
     .await;

@@ -331,7 +331,7 @@ async fn a_refused_report_explains_what_to_do() {
     );
     refused(
         &queue_at(&rig.simulator.admin_url(""), &[]),
-        "no operator, or one of another version",
+        "it is not an operator, or it is an operator of another version",
     );
 
     let platform = rig.simulator.platform(&rig.namespace, "broken", &json!({}));

@@ -38,7 +38,7 @@ impl ReportRefusal {
     /// The refusal of a report that exceeds its size limit.
     pub(super) fn too_large() -> Self {
         let error = format!(
-            "the report has more than {REPORT} bytes: ask for one Platform, or with a lower --limit; where the inventory of one Platform is too large, its status.packages.unmanaged counts what it would list"
+            "the report has more than {REPORT} bytes. Ask for one Platform only, or give a lower --limit. If the inventory of one Platform alone is too large, status.packages.unmanaged of that Platform has the number of the packages that the report would list"
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
     }
@@ -149,7 +149,7 @@ pub(super) fn key(text: &str) -> Result<ObjectKey, ReportRefusal> {
 fn standby(holder: &str, namespace: &str, what: &str) -> ReportRefusal {
     let error = if holder.is_empty() {
         format!(
-            "this replica doesn't lead, and so has no {what}, nor does another one yet; try again in a few seconds"
+            "only the leader has the {what}. This replica isn't the leader, and no other replica is yet; try again in a few seconds"
         )
     } else {
         // The identity of a pod consists of its name and its uid.
@@ -163,7 +163,7 @@ fn standby(holder: &str, namespace: &str, what: &str) -> ReportRefusal {
 
 fn unknown_platform(platform: &ObjectKey, known: &[String]) -> ReportRefusal {
     let error = if known.is_empty() {
-        format!("there is no Platform {platform}, nor any other")
+        format!("there is no Platform {platform}; there are no Platforms at all")
     } else {
         format!(
             "there is no Platform {platform}; there are {}",

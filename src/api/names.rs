@@ -41,7 +41,7 @@ pub fn requested_at(annotations: &mut BTreeMap<String, String>) -> Option<String
 
 /// The refusal of a name, in the terms of the field that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field} {value:?} is not allowed: {allowed}")]
+#[error("{field} {value:?} is not allowed; allowed is {allowed}")]
 pub struct InvalidName {
     /// The field in its user-facing spelling.
     pub field: &'static str,

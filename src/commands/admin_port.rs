@@ -97,7 +97,7 @@ fn read<Report: DeserializeOwned>(status: StatusCode, body: &[u8]) -> anyhow::Re
     match serde_json::from_slice::<ReportRefusal>(body) {
         Ok(refusal) => anyhow::bail!("{}", refusal.error),
         Err(_) => anyhow::bail!(
-            "what answers there (HTTP {}) is no operator, or one of another version",
+            "something answers there (HTTP {}), but it is not an operator, or it is an operator of another version",
             status.as_u16()
         ),
     }

@@ -148,7 +148,7 @@ async fn confirm(verb: &str, id: &str, yes: bool) -> anyhow::Result<()> {
     match typed.trim() {
         typed if typed == id => Ok(()),
         "" => {
-            anyhow::bail!("nothing was done: no id was typed (--yes does it without the question)")
+            anyhow::bail!("nothing was done: no id was typed (with --yes the command doesn't ask)")
         }
         typed => anyhow::bail!("nothing was done: {typed:?} was typed, not {id}"),
     }

@@ -78,13 +78,13 @@ fn write_application(text: &mut String, shown: &ApplicationQueue, now: Timestamp
             "  Token      ends in {}",
             span(seconds_until(ends, now))
         )?,
-        None => writeln!(text, "  Token      none, or one that doesn't tell its end")?,
+        None => writeln!(text, "  Token      none, or one whose expiry time is not known")?,
     }
     match shown.length {
         0 => writeln!(text, "  Waiting    nobody")?,
         length => writeln!(
             text,
-            "  Waiting    {}, the last one for about {}",
+            "  Waiting    {}; the last one still waits for about {}",
             grouped(length),
             span(shown.estimated_seconds)
         )?,
@@ -182,7 +182,7 @@ Application app-1 at https://iot.example.com:8743
   State      Throttled, next call in 6s
   Calls      37 of 100 in 60s
   Token      ends in 50m
-  Waiting    9,982, the last one for about 100m
+  Waiting    9,982; the last one still waits for about 100m
 
   POSITION  OBJECT         CALL    FOR         SINCE  TURN IN ABOUT
   1         fleet/meter-1  Delete  Deletion    3m20s  now

@@ -45,7 +45,7 @@ pub(super) fn by_application<Application>(
         let _ = write(&mut text, application, report.time);
     }
     if report.applications.is_empty() {
-        text.push_str("There is no Platform that calls can be made for.\n");
+        text.push_str("There is no Platform for which calls can be made.\n");
     }
     if !report.unusable_platforms.is_empty() {
         let names = report.unusable_platforms.join(", ");

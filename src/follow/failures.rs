@@ -39,7 +39,7 @@ impl Garbage {
 }
 
 pub(super) fn garbage_line() -> Error {
-    let error = serde::de::Error::custom("a line of the watch is no event");
+    let error = serde::de::Error::custom("the watch sent a line that isn't an event");
     Error::WatchFailed(kube::Error::SerdeError(error))
 }
 
@@ -71,6 +71,6 @@ pub fn told(error: &Error) -> String {
         | Error::WatchStartFailed(error)
         | Error::WatchFailed(error) => words(error),
         Error::WatchError(status) => status.message.clone(),
-        Error::NoResourceVersion => "the API server told no version".to_owned(),
+        Error::NoResourceVersion => "the API server gave no resourceVersion".to_owned(),
     }
 }

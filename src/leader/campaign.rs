@@ -130,7 +130,7 @@ impl Leader {
             .as_ref()
             .is_some_and(|before| is_abandoned(lease::renewed_at(before), self.clock.wall()))
         {
-            let why = "nobody has renewed the Lease for long, and a store may have been restored meanwhile";
+            let why = "no process has renewed the Lease for a long time, and the store of the API server (etcd) may have been restored from a backup meanwhile";
             self.sight.begin_anew(why, taken);
         }
         self.me.term = Some(lease::seen(&held, self.settings.duration).term);

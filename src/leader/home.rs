@@ -101,27 +101,27 @@ pub(super) enum MayNotLead {
     Ambiguous(usize),
     /// The binding does not exist, although this process runs in a pod, and an installation creates the binding.
     #[error(
-        "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}): kubectl apply -k manifests/install"
+        "there is no ClusterRoleBinding {BINDING}. The ServiceAccount in it decides in which namespace the one Lease of the cluster is (this process was given {own}). Create it: kubectl apply -k manifests/install"
     )]
     AbsentInPod { own: String },
     /// The binding does not exist, and no flag gives the namespace of the Lease.
     #[error(
-        "there is no ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is: give --namespace, the same to each process, or kubectl apply -k manifests/install"
+        "there is no ClusterRoleBinding {BINDING}. The ServiceAccount in it decides in which namespace the one Lease of the cluster is. Give every process the same --namespace, or run kubectl apply -k manifests/install"
     )]
     Absent,
     /// The binding gives this process no rights any more.
     #[error(
-        "the ClusterRoleBinding {BINDING} gives this process, which was given the namespace {own} {given}, no rights any more, so it names the ServiceAccount of another namespace; take this installation off, or mend the binding: kubectl get clusterrolebinding {BINDING} -o yaml"
+        "this process was given the namespace {own} {given}, but the ClusterRoleBinding {BINDING} gives it no rights any more, so the binding names the ServiceAccount of another namespace. Take this installation off, or mend the binding: kubectl get clusterrolebinding {BINDING} -o yaml"
     )]
     Unbound { own: String, given: Source },
     /// The binding can't be read.
     #[error(
-        "the ClusterRoleBinding {BINDING}, whose ServiceAccount tells in which namespace the one Lease of the cluster is (this process was given {own}), can't be read: {error}"
+        "the ClusterRoleBinding {BINDING} can't be read: {error}. The ServiceAccount in it decides in which namespace the one Lease of the cluster is (this process was given {own})"
     )]
     Unreadable { own: String, error: String },
     /// The binding named another namespace until a moment ago.
     #[error(
-        "the ClusterRoleBinding {BINDING} names the namespace {own} only since a moment: a process elsewhere may still lead until its Lease of {lease} s ends"
+        "the ClusterRoleBinding {BINDING} was changed to the namespace {own} a moment ago. A process of another namespace may still lead until its Lease of {lease} s ends; this process waits for that"
     )]
     Moved {
         own: String,

@@ -42,7 +42,7 @@ impl Leader {
         if version < self.newest {
             let newest = self.newest;
             let why = format!(
-                "version {newest} of the Lease was seen before, and now there is {version}"
+                "the API server went back in time: version {newest} of the Lease was seen before, and now it shows the older version {version}"
             );
             self.sight.begin_anew(&why, now);
         }
@@ -59,7 +59,7 @@ impl Leader {
         let newer = version > seen;
         if self.writes_are_newest && !newer {
             let why = format!(
-                "version {seen} of an object was seen before, and the Lease was written as {version}"
+                "the API server went back in time: version {seen} of an object was seen before, and a later write of the Lease got the version {version}, which isn't newer"
             );
             self.sight.begin_anew(&why, now);
         }

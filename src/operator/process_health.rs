@@ -109,7 +109,7 @@ fn without_lease_note(words: &str) -> Note {
         warning: true,
         reason: "LeaseUnavailable",
         message: format!(
-            "This process can't lead, and while nobody leads nothing is deleted and no status is written: {words}"
+            "This process can't become the leader, and tries again by itself. While no process leads, nothing is deleted and no status is written. If it lasts, mend what is named here: {words}"
         ),
     }
 }

@@ -84,7 +84,7 @@ impl Writer<'_> {
                 tracing::info!(
                     reason = status.conditions.first().map(|c| c.reason.as_str()),
                     phase = status.phase.map(Phase::as_str),
-                    "status"
+                    "status written"
                 );
                 Written::Yes { changed }
             }

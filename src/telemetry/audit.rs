@@ -273,7 +273,7 @@ impl AuditLog {
         let own = owed.entry(line.to_vec()).or_insert_with(|| Owed {
             since: now,
             tried: now,
-            state: Writing::Tried("it is under way".to_owned()),
+            state: Writing::Tried("the write has not ended yet".to_owned()),
         });
         own.tried = now;
         if matches!(own.state, Writing::Written) {
@@ -383,7 +383,7 @@ fn give_up(owed: &mut BTreeMap<Vec<u8>, Owed>) {
 }
 
 fn late() -> io::Error {
-    let why = format!("it hangs, and takes no line within {PATIENCE:?}");
+    let why = format!("the audit log hangs: a line was not written within {PATIENCE:?}");
     io::Error::new(ErrorKind::TimedOut, why)
 }
 

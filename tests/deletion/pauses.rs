@@ -56,9 +56,9 @@ async fn an_active_object_shows_its_pause_until_the_annotation_is_removed() {
     says("iodm.dev/paused", false).await;
     rig.annotate("vp/meter", "paused", Some("true"));
     let said = message(&says("iodm.dev/paused", true).await);
-    assert!(!said.contains("its value"), "{said}");
+    assert!(!said.contains("the value of the annotation"), "{said}");
     rig.annotate("vp/meter", "paused", Some("on"));
-    says("its value is \"on\"", true).await;
+    says("the value of the annotation is \"on\"", true).await;
     rig.annotate("vp/meter", "paused", None);
     says("iodm.dev/paused", false).await;
 }

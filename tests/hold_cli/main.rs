@@ -313,7 +313,7 @@ async fn a_refusal_is_quoted() {
     let stage = Stage::enter("refused").await;
     let said = stage.hold(&["release", "h-1", "--yes"]).expect_refused();
     assert!(
-        said.contains("there is no hold h-1, nor any other"),
+        said.contains("there is no hold h-1; there are no holds at all"),
         "{said}"
     );
     stage.platform("production", &held("h-1", 1)).await;
@@ -326,7 +326,7 @@ async fn a_refusal_is_quoted() {
     }
     let early = stage.hold(&["retain", "h-1", "--yes"]).expect_refused();
     assert!(
-        early.contains("no VersionPackage carries the hold h-1 yet"),
+        early.contains("no VersionPackage names the hold h-1 in its status yet"),
         "{early}"
     );
     stage.package("one", "h-1", true).await;

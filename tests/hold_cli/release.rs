@@ -37,7 +37,7 @@ async fn the_list_shows_each_hold_once_with_its_objects() {
     let table = stage.hold(&["list"]).expect_ok();
     for part in [
         "Hold h-1\n  Application  app-1\n",
-        "  Deletions    60 held and 10 sent before it, as written up to 10 s ago; 1 object with the hold by now",
+        "  Deletions    60 held, and 10 sent before the hold began (these numbers may be 10 s old); the id of the hold is in the status of 1 object so far",
     ] {
         assert!(table.contains(part), "{part} is not in\n{table}");
     }
@@ -106,7 +106,7 @@ async fn objects_that_join_during_the_confirmation_are_shown_before_the_release(
     talk.0.stdin.as_mut().unwrap().write_all(b"h-1\n").unwrap();
     let second = talk.question();
     let wanted = format!(
-        "the packages of 1 VersionPackage that you were not shown, too:\n  {}\nThat makes 2 VersionPackages.\n",
+        "the packages of 1 VersionPackage that you were not shown:\n  {}\nThat makes 2 VersionPackages.\n",
         stage.shown("two")
     );
     assert!(second.contains(&wanted), "{second}");

@@ -14,10 +14,10 @@ async fn a_retain_sets_the_policy_of_exactly_the_objects_of_the_hold() {
 
     let said = stage.hold(&["retain", "h-1", "--yes"]).expect_ok();
     for part in [
-        "deletionPolicy: Retain is set on 31 VersionPackages:",
+        "deletionPolicy: Retain will be set on 31 VersionPackages:",
         "  and 11 more\n",
-        "30 of these are being deleted: they go",
-        "The hold counts 40 deletions",
+        "30 of these are being deleted: such objects go",
+        "The hold has 40 deletions in all",
         "deletionPolicy: Retain was set on 31 VersionPackages.\n",
         &format!("in Git:\n  {}\n", stage.shown("retired")),
     ] {

@@ -99,7 +99,7 @@ async fn only_the_configured_authority_is_trusted() {
         );
         assert_eq!(requests, 0);
         let message = &answer.detail().unwrap().message;
-        assert!(message.contains("trusted issuer"), "{message}");
+        assert!(message.contains("trusted CA"), "{message}");
     }
     let mut both = ca.pem();
     both.extend(stranger.pem());

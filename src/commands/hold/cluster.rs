@@ -104,7 +104,7 @@ impl Cluster {
                 Err(end) => return end,
             }
         }
-        Set::Refused("it changes each time that it is to be written; try again".to_owned())
+        Set::Refused("the object was changed by others at each attempt to write it; try again".to_owned())
     }
 
     fn platforms_of(&self, key: &ObjectKey) -> Api<Raw> {

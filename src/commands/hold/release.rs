@@ -57,7 +57,7 @@ pub async fn release(
                 "Platform {key} is gone; `vpo hold list` tells whether the hold still stands"
             ),
             ReleaseProgress::Pending => anyhow::bail!(
-                "the operator has not acted within {timeout:?}: the annotation {RELEASE_HOLD_ANNOTATION} on Platform {key} stays, and counts as soon as it does; does one run and lead?"
+                "the operator has not acted within {timeout:?}. The annotation {RELEASE_HOLD_ANNOTATION} stays on Platform {key}, and the release counts as soon as the operator acts on it. Check that an operator runs and leads"
             ),
         }
         asked.insert(platform.key);

@@ -19,7 +19,7 @@ pub async fn retain(cluster: &Cluster, id: &str, yes: bool) -> anyhow::Result<()
     match (hold, objects.is_empty()) {
         (None, true) => anyhow::bail!(wording::unknown(id, &holds)),
         (Some(_), true) => anyhow::bail!(
-            "no VersionPackage carries the hold {id} yet: the operator writes it to one after the other; try again in a moment"
+            "no VersionPackage names the hold {id} in its status yet: the operator writes the id into one object after the other. Try again in a moment"
         ),
         (_, false) => {}
     }

@@ -27,7 +27,7 @@ pub fn table(holds: &[ShownHold], now: Timestamp) -> String {
         let _ = write_hold(&mut text, hold, now);
         text.push('\n');
     }
-    text.push_str("`vpo hold release ID` lets one go on, `vpo hold retain ID` takes it back: its objects go, their packages stay.\n");
+    text.push_str("`vpo hold release ID` lets the deletions of a hold go on. `vpo hold retain ID` calls them off: the objects that are being deleted go, and their packages stay.\n");
     text
 }
 
@@ -46,7 +46,7 @@ fn write_hold(text: &mut String, hold: &ShownHold, now: Timestamp) -> fmt::Resul
     writeln!(text, "  Bound        {}", plain(&hold.reason))?;
     writeln!(
         text,
-        "  Deletions    {} held and {} sent before it, as written up to 10 s ago; {} with the hold by now",
+        "  Deletions    {} held, and {} sent before the hold began (these numbers may be 10 s old); the id of the hold is in the status of {} so far",
         grouped(hold.count),
         grouped(hold.counted.saturating_sub(hold.count)),
         many(hold.objects, "object")
@@ -56,7 +56,7 @@ fn write_hold(text: &mut String, hold: &ShownHold, now: Timestamp) -> fmt::Resul
 /// The error for an unknown id, with the ids that exist.
 pub fn unknown(id: &str, holds: &[ShownHold]) -> String {
     if holds.is_empty() {
-        return format!("there is no hold {id}, nor any other");
+        return format!("there is no hold {id}; there are no holds at all");
     }
     let holds = holds.iter().map(|hold| {
         let application = hold.application.as_ref();
@@ -87,7 +87,7 @@ pub fn before_release(hold: &ShownHold, objects: &[&Held], now: Timestamp) -> St
 /// objects.
 pub fn more_to_release(new: &[&Held], all: usize) -> String {
     let mut text = format!(
-        "\nNothing is released yet. The hold has come to more meanwhile: a release deletes the packages of {} that you were not shown, too:\n",
+        "\nNothing is released yet. More deletions have joined the hold meanwhile: a release also deletes the packages of {} that you were not shown:\n",
         many(new.len(), PACKAGE)
     );
     write_names(&mut text, new.iter().map(|object| &object.key));
@@ -103,18 +103,18 @@ pub fn before_retain(hold: Option<&ShownHold>, objects: &[&Held], now: Timestamp
         let _ = write_hold(&mut text, hold, now);
         text.push('\n');
     } else {
-        text.push_str("No Platform shows this hold any more: what was released may be on its way, and can't be taken back.\n\n");
+        text.push_str("No Platform shows this hold any more. Deletions that were released may already have been sent, and those can't be taken back.\n\n");
     }
     let _ = writeln!(
         text,
-        "deletionPolicy: Retain is set on {}:",
+        "deletionPolicy: Retain will be set on {}:",
         many(objects.len(), PACKAGE)
     );
     write_names(&mut text, objects.iter().map(|object| &object.key));
     let going = objects.iter().filter(|object| object.terminating).count();
     let _ = writeln!(
         text,
-        "{} being deleted: they go, and their packages stay on the platform.",
+        "{} being deleted: such objects go, and their packages stay on the platform.",
         of_these(going)
     );
     text.push_str(&only_retired(objects));
@@ -168,7 +168,7 @@ fn only_retired(objects: &[&Held]) -> String {
         return String::new();
     }
     let mut text = format!(
-        "{} only retired, which Retain doesn't call off: they stay held, and a release deletes their packages. Where a package is to stay, set lifecycle: Active and take retireAfter out, in Git:\n",
+        "{} retired and not being deleted. Retain doesn't call a retirement off: such objects stay held, and a release deletes their packages. If a package is to stay, set lifecycle: Active and remove retireAfter in Git:\n",
         of_these(retired.len())
     );
     write_names(&mut text, retired.into_iter());
@@ -181,7 +181,7 @@ fn unwritten(hold: &ShownHold, carrying: usize) -> String {
         return String::new();
     }
     format!(
-        "The hold counts {}: those that don't carry it yet are not among these.\n",
+        "The hold has {} in all. The objects that don't carry the id of the hold yet are missing from the list above.\n",
         many(hold.count, "deletion")
     )
 }

@@ -64,7 +64,7 @@ pub(super) fn unread(call: Call, status: u16, fault: BodyFault) -> Answer {
         BodyFault::TooLarge | BodyFault::Undecodable => false,
     };
     let message = match fault {
-        BodyFault::TooLarge => "the body of the answer is longer than its bound",
+        BodyFault::TooLarge => "the body of the answer is longer than the operator allows",
         BodyFault::Cut => "the connection broke within the body of the answer",
         BodyFault::TimedOut => "the body of the answer did not end within the time-out",
         BodyFault::Undecodable => "the body of the answer can't be unpacked",

@@ -99,7 +99,7 @@ impl Publisher {
         let namespace = said.namespace().to_owned();
         if let Some(place) = self.slow.get_mut(&namespace) {
             if self.waiting >= WAITING {
-                let why = "too many wait to be written in namespaces where that takes long";
+                let why = "too many events wait to be written in namespaces where writing events takes long";
                 self.writer.losses.lost("dropped", why);
                 return;
             }

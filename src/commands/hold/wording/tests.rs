@@ -27,9 +27,9 @@ Hold h-1
   Platforms    iot/production
   Since        3m20s (2026-11-23T12:00:00Z)
   Bound        more than 50 deletions within 10m
-  Deletions    1,200 held and 10 sent before it, as written up to 10 s ago; 2 objects with the hold by now
+  Deletions    1,200 held, and 10 sent before the hold began (these numbers may be 10 s old); the id of the hold is in the status of 2 objects so far
 
-`vpo hold release ID` lets one go on, `vpo hold retain ID` takes it back: its objects go, their packages stay.
+`vpo hold release ID` lets the deletions of a hold go on. `vpo hold retain ID` calls them off: the objects that are being deleted go, and their packages stay.
 ";
     assert_eq!(table(&one_hold(&crowd(2)), now()), wanted);
     assert_eq!(table(&[], now()), "No mass deletion is held.\n");
@@ -47,7 +47,7 @@ fn a_forged_status_adds_no_line() {
 
 #[test]
 fn an_unknown_hold_is_answered_with_the_existing_ones() {
-    assert_eq!(unknown("h-9", &[]), "there is no hold h-9, nor any other");
+    assert_eq!(unknown("h-9", &[]), "there is no hold h-9; there are no holds at all");
     assert_eq!(
         unknown("h-9", &one_hold(&[])),
         "there is no hold h-9; there is h-1 (1,200 deletions of app-1)"
@@ -66,7 +66,7 @@ fn twenty_names_are_shown_and_then_how_many_more() {
     assert!(twenty.contains("the packages of 20 VersionPackages, for ever:\n"));
     assert!(twenty.contains("  fleet/meter-0019\n") && !twenty.contains("more\n"));
     assert!(
-        twenty.contains("The hold counts 1,200 deletions"),
+        twenty.contains("The hold has 1,200 deletions in all"),
         "{twenty}"
     );
     let all = told(1200);
@@ -74,7 +74,7 @@ fn twenty_names_are_shown_and_then_how_many_more() {
         all.contains("  fleet/meter-0019\n  and 1,180 more\n"),
         "{all}"
     );
-    assert!(!all.contains("The hold counts"), "{all}");
+    assert!(!all.contains("The hold has"), "{all}");
     assert!(told(1).contains("the packages of 1 VersionPackage, for ever:\n"));
 }
 
@@ -102,15 +102,15 @@ fn a_retain_names_the_objects_that_it_does_not_help_and_what_does() {
     let text = before_retain(None, &[&a, &b, &retired], now());
     for part in [
         "No Platform shows this hold any more",
-        "deletionPolicy: Retain is set on 3 VersionPackages:\n  fleet/a\n  fleet/b\n  fleet/retired\n",
-        "2 of these are being deleted: they go, and their packages stay",
-        "1 of these is only retired, which Retain doesn't call off",
-        "set lifecycle: Active and take retireAfter out, in Git:\n  fleet/retired\n",
+        "deletionPolicy: Retain will be set on 3 VersionPackages:\n  fleet/a\n  fleet/b\n  fleet/retired\n",
+        "2 of these are being deleted: such objects go, and their packages stay",
+        "1 of these is retired and not being deleted. Retain doesn't call a retirement off",
+        "set lifecycle: Active and remove retireAfter in Git:\n  fleet/retired\n",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let before = before_retain(one_hold(&[]).first(), &[&a], now());
-    assert!(!before.contains("only retired") && before.starts_with("Hold h-1\n"));
+    assert!(!before.contains("retired and not being deleted") && before.starts_with("Hold h-1\n"));
 }
 
 #[test]
