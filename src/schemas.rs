@@ -267,7 +267,9 @@ fn compare(
         (ours, theirs) if ours == theirs => {}
         (Some(default), _) => missing.push(format!("the default {} of {path}", default.0)),
         // The API server fills in a default on reads, so an object would seem to hold a value that nobody wrote.
-        (None, _) => missing.push(format!("a {path} without a default (the default in the cluster has to go)")),
+        (None, _) => missing.push(format!(
+            "a {path} without a default (the default in the cluster has to go)"
+        )),
     }
     let has = |rule: &str| {
         let theirs = theirs.x_kubernetes_validations.iter().flatten();
@@ -401,6 +403,9 @@ mod tests {
         let time = spec.properties.as_mut().unwrap().get_mut("retireAfter");
         time.unwrap().default = Some(JSON(serde_json::json!("2020-01-01T00:00:00Z")));
         let lacks = missing_fields(ours, &other);
-        assert_eq!(lacks, ["a .spec.retireAfter without a default (the default in the cluster has to go)"]);
+        assert_eq!(
+            lacks,
+            ["a .spec.retireAfter without a default (the default in the cluster has to go)"]
+        );
     }
 }

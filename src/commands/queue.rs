@@ -78,7 +78,10 @@ fn write_application(text: &mut String, shown: &ApplicationQueue, now: Timestamp
             "  Token      ends in {}",
             span(seconds_until(ends, now))
         )?,
-        None => writeln!(text, "  Token      none, or one whose expiry time is not known")?,
+        None => writeln!(
+            text,
+            "  Token      none, or one whose expiry time is not known"
+        )?,
     }
     match shown.length {
         0 => writeln!(text, "  Waiting    nobody")?,

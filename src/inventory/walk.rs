@@ -60,7 +60,9 @@ impl fmt::Display for Flaw {
                 "the platform speaks of {total} packages, but its pages hold {distinct} different ones"
             ),
             Self::Nameless => f.write_str("the list holds a package without a fileId"),
-            Self::TooLong => f.write_str("the list has more packages than the operator reads at most"),
+            Self::TooLong => {
+                f.write_str("the list has more packages than the operator reads at most")
+            }
             Self::Deleting => f.write_str("packages were deleted while the list was read"),
         }
     }

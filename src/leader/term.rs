@@ -38,7 +38,10 @@ impl Leader {
                 let wrong = home.judge(&reading).err().map(|why| why.to_string());
                 if wrong != complaint {
                     if let Some(error) = &wrong {
-                        tracing::warn!(error, "this process keeps the Lease for now, but once it loses the Lease it can't take the Lease again while this lasts");
+                        tracing::warn!(
+                            error,
+                            "this process keeps the Lease for now, but once it loses the Lease it can't take the Lease again while this lasts"
+                        );
                     }
                     // An unreadable binding is read again soon, and says nothing about this process.
                     if !matches!(reading, home::BindingReading::Failed(_)) {
@@ -161,8 +164,15 @@ impl Leader {
                     Ok(_) => return Ok(()),
                     Err(Refused::Outrun) => match self.look().await {
                         Ok(LeaseStep::Renew | LeaseStep::Create) => {}
-                        Ok(_) => return Err("this process doesn't hold the Lease any more".to_owned()),
-                        Err(Refused::Outrun) => return Err("the Lease was changed by others at each attempt to write it".to_owned()),
+                        Ok(_) => {
+                            return Err("this process doesn't hold the Lease any more".to_owned());
+                        }
+                        Err(Refused::Outrun) => {
+                            return Err(
+                                "the Lease was changed by others at each attempt to write it"
+                                    .to_owned(),
+                            );
+                        }
                         Err(Refused::Failed(error)) => return Err(error),
                     },
                     Err(Refused::Failed(error)) => return Err(error),

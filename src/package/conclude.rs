@@ -227,7 +227,9 @@ fn follows(seen: &Observation, ahead: &ObjectKey, now: Now) -> Report {
     if waits_already(seen) {
         return Report::nothing();
     }
-    let message = format!("{FOLLOWS} {ahead}, or the next object of this package if {ahead} drops out. One call serves all of them");
+    let message = format!(
+        "{FOLLOWS} {ahead}, or the next object of this package if {ahead} drops out. One call serves all of them"
+    );
     say(seen, Reason::Queued, &message, None, now)
 }
 

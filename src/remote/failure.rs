@@ -107,9 +107,7 @@ fn certificate(error: &CertificateError) -> (CertificateFault, String) {
     use CertificateFault as Fault;
     let told = |fault, what: &str| (fault, what.to_owned());
     match error {
-        CertificateError::UnknownIssuer => {
-            told(Fault::Issuer, "no trusted CA has issued it")
-        }
+        CertificateError::UnknownIssuer => told(Fault::Issuer, "no trusted CA has issued it"),
         CertificateError::BadSignature => told(
             Fault::Issuer,
             "its issuer has the name of a trusted CA, but the certificate was signed with another key than the key of that CA",

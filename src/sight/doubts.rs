@@ -185,7 +185,9 @@ impl LossDoubts {
             // An edit under a loss may have lost its values too.
             (_, Some((what, _))) => Some(what.clone()),
             (Some(_), None) => None,
-            (None, None) if object.said => Some("it is not known any more which fields of this version".to_owned()),
+            (None, None) if object.said => {
+                Some("it is not known any more which fields of this version".to_owned())
+            }
             (None, None) => return LossDoubt::None,
         };
         let what = what.filter(|_| !self.is_confirmed(object, arises));

@@ -114,7 +114,9 @@ impl Eye {
     /// Reports that a list has an older version than one seen before: the store went back in time.
     pub fn went_back(&self, newest: u64, seen: u64) {
         let of = self.subject.name();
-        let why = format!("the API server went back in time: version {newest} of {of} was seen before, and now it shows the older version {seen}");
+        let why = format!(
+            "the API server went back in time: version {newest} of {of} was seen before, and now it shows the older version {seen}"
+        );
         self.sight.begin_anew(&why, Instant::now());
     }
 }

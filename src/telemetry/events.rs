@@ -144,7 +144,9 @@ impl Events {
         let item = Item::Said(Box::new(said));
         let taken = shared.queues.get(queue).map(|queue| queue.try_send(item));
         if !matches!(taken, Some(Ok(()))) {
-            shared.losses.lost("dropped", "too many events wait to be written");
+            shared
+                .losses
+                .lost("dropped", "too many events wait to be written");
         }
     }
 

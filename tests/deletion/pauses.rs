@@ -31,7 +31,10 @@ async fn every_value_of_the_pause_but_false_holds_and_an_odd_one_is_reported() {
     rig.delete("free");
     for (name, value) in names.into_iter().zip(odd) {
         let said = message(&rig.reason(name, "Paused").await);
-        for part in ["iodm.dev/paused", &format!("the value of the annotation is {value:?}")] {
+        for part in [
+            "iodm.dev/paused",
+            &format!("the value of the annotation is {value:?}"),
+        ] {
             assert!(said.contains(part), "{said} lacks {part}");
         }
     }

@@ -104,7 +104,9 @@ impl Cluster {
                 Err(end) => return end,
             }
         }
-        Set::Refused("the object was changed by others at each attempt to write it; try again".to_owned())
+        Set::Refused(
+            "the object was changed by others at each attempt to write it; try again".to_owned(),
+        )
     }
 
     fn platforms_of(&self, key: &ObjectKey) -> Api<Raw> {

@@ -42,7 +42,7 @@ pub fn unclear(unclear: &Unclear) -> String {
             "The annotation iodm.dev/disregard of this object names the uid {uid}, so the operator passes over that claim once these credentials have been tried and the claim has been unclear for {patience} minutes without a break"
         ),
         Word::None => format!(
-            "If that object doesn't want the package, set the annotation iodm.dev/disregard: {uid} on this object (separate several uids by commas): the operator then passes over that claim"
+            "If that object doesn't want the package, set the annotation iodm.dev/disregard: {uid} on this object (separate several uids by commas): the operator then passes over that claim, once the claim has been unclear for {patience} minutes without a break"
         ),
     };
     format!(

@@ -59,7 +59,7 @@ fn queued(seen: &Observation, position: usize, estimated: Duration) -> (Reason, 
         format!(". This number isn't updated; the status of Platform {platform} shows how the queue moves")
     });
     let message = format!(
-        "Waiting for its turn: number {position} in the queue of {application}, when this was written, with about {estimated} to wait{look}"
+        "Waiting for its turn: number {position} in the queue of {application} when this was written, with about {estimated} to wait{look}"
     );
     (Reason::Queued, message)
 }

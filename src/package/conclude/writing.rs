@@ -325,7 +325,9 @@ fn audit_failed(error: &str) -> Note {
     Note {
         warning: true,
         reason: Reason::AuditFailed.as_str(),
-        message: format!("The deletion has ended, but its result can't be written to the audit log: {error}. The object stays until the result is written, which is tried again by itself. Give the operator disk space and the right to write the audit log"),
+        message: format!(
+            "The deletion has ended, but its result can't be written to the audit log: {error}. The object stays until the result is written, which is tried again by itself. Give the operator disk space and the right to write the audit log"
+        ),
     }
 }
 

@@ -172,7 +172,10 @@ fn rows_4_and_6_tell_of_a_pause_and_of_what_is_odd_about_it() {
         let plain = with(None, object.clone());
         assert!(plain.contains("iodm.dev/paused") && !plain.contains("value"));
         let odd = with(Some("yes"), object);
-        assert!(odd.contains("the value of the annotation is \"yes\""), "{odd}");
+        assert!(
+            odd.contains("the value of the annotation is \"yes\""),
+            "{odd}"
+        );
     }
 }
 

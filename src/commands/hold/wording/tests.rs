@@ -47,7 +47,10 @@ fn a_forged_status_adds_no_line() {
 
 #[test]
 fn an_unknown_hold_is_answered_with_the_existing_ones() {
-    assert_eq!(unknown("h-9", &[]), "there is no hold h-9; there are no holds at all");
+    assert_eq!(
+        unknown("h-9", &[]),
+        "there is no hold h-9; there are no holds at all"
+    );
     assert_eq!(
         unknown("h-9", &one_hold(&[])),
         "there is no hold h-9; there is h-1 (1,200 deletions of app-1)"

@@ -63,7 +63,9 @@ pub(super) fn client_refused(
     let place = secret(look, Secret::Client);
     let mend = match fault {
         ClientFault::Missing => {
-            format!("Put a client certificate that the platform accepts under tls.crt and tls.key into {place}")
+            format!(
+                "Put a client certificate that the platform accepts under tls.crt and tls.key into {place}"
+            )
         }
         ClientFault::Expired => {
             format!("Put a renewed client certificate under tls.crt and tls.key into {place}")
