@@ -307,7 +307,7 @@ async fn a_start_without_the_secret_reports_lost_credentials_and_both_ways_out_w
         let held = rig.reason(name, "CredentialsLost").await;
         assert_eq!(held["status"]["phase"], "Held");
         let message = ready(&held)["message"].to_string();
-        for way_out in ["production-app", "give that Secret back", "Retain"] {
+        for way_out in ["production-app", "create that Secret again", "Retain"] {
             assert!(message.contains(way_out), "{message}");
         }
     }

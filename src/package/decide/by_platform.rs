@@ -189,8 +189,8 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
         )
     } else {
         format!(
-            "The object was accepted for the application {accepted}, but the Platform now has credentials of {app_id}; give the Platform credentials of {accepted}; \
-             or, where the package is one of {app_id}, set the annotation iodm.dev/accept: {app_id} while the object is Active"
+            "The object was accepted for the application {accepted}, but the Platform now has credentials of {app_id}, so nothing is sent. Give the Platform credentials of {accepted}. \
+             If the package belongs to {app_id}, set the annotation iodm.dev/accept: {app_id} instead, while the object is Active"
         )
     };
     Some(rest((Reason::ApplicationChanged, message)))
@@ -213,9 +213,9 @@ fn credentials_lost(reason: PlatformReason, message: &str, ending: bool) -> (Rea
         )
     } else {
         let mends = if reason == PlatformReason::SecretForbidden {
-            "give the operator that right"
+            "give the operator the right to read that Secret"
         } else {
-            "give that Secret back"
+            "create that Secret again"
         };
         let message = message.trim_end_matches('.');
         format!("The deletion waits for credentials: {message}; {mends}, or {way_out}")

@@ -7,8 +7,8 @@ use crate::api::version_package::Lifecycle;
 pub(super) fn call_off(seen: &Observation, now: Now) -> &'static str {
     let object = &seen.object;
     if object.deleted_at.is_some() {
-        return "set deletionPolicy: Retain, and the object goes without its package and the next sync creates it anew; \
-                or claim the package by an object of another name or namespace. A plain revert in Git changes nothing";
+        return "set deletionPolicy: Retain: the object then goes without its package, and the next sync creates the object anew. \
+                Or create another object, of another name or in another namespace, that names the same package. A plain revert in Git changes nothing";
     }
     let spec = object.spec.as_ref().ok();
     let by_field = spec.is_some_and(|spec| spec.lifecycle == Lifecycle::Retired);

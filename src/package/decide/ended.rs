@@ -64,7 +64,7 @@ pub(super) fn ended(seen: &Observation, outcome: Outcome, retired: bool, now: No
         return rest(said_of_undecodable(&seen.object.uid, undecodable));
     }
     if !retired {
-        return rest((Reason::PackageMissing, "This object wants the package, but the platform has deleted it: upload it again under a new object, or set lifecycle: Retired".to_owned()));
+        return rest((Reason::PackageMissing, "This object wants the package, but the package is gone from the platform. Upload the package again, which gives it a new fileId, and create a new object with the new fileId; or set lifecycle: Retired on this object".to_owned()));
     }
     match outcome {
         Outcome::AlreadyGone => rest((
@@ -104,7 +104,7 @@ fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
         return rest((
             Reason::Queued,
             format!(
-                "The object is accepted for the application {app_id}, which is asked next at the endpoint of the Platform"
+                "The object is accepted for the application {app_id}. Next, its deletion begins anew for that application, at the endpoint of the Platform"
             ),
         ));
     }
@@ -112,9 +112,9 @@ fn disputed(seen: &Observation, app_id: &AppId) -> Decision {
     rest((
         Reason::ApplicationChanged,
         format!(
-            "The application {accepted} does not have the package, but the Platform now has credentials of {app_id}, which may have it: \
-             set the annotation {ACCEPT_ANNOTATION}: {app_id} to have the package deleted there; or give the Platform credentials of {accepted}, to let it stand that there is none; \
-             or set deletionPolicy: Retain, which lets the object go without its package once it is deleted"
+            "The application {accepted} does not have the package, but the Platform now has credentials of {app_id}, and that application may have it. \
+             To have the package deleted there, set the annotation {ACCEPT_ANNOTATION}: {app_id}. To leave the answer of {accepted} as the result, give the Platform credentials of {accepted}. \
+             Or set deletionPolicy: Retain, which lets the object go without its package once the object is deleted"
         ),
     ))
 }

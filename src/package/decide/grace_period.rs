@@ -21,7 +21,7 @@ pub(super) fn within_grace(seen: &Observation, grace: Duration, now: Now) -> Opt
     (now.tick < until).then(|| Decision::Rest {
         reason: Reason::GracePeriod,
         message: format!(
-            "Nothing is sent before {} (guard.gracePeriod {grace:?} of the Platform); to call it off, {}",
+            "Nothing is sent before {} (guard.gracePeriod {grace:?} of the Platform); after that the operator goes on by itself. To call the deletion off, {}",
             request.at.checked_add(grace).unwrap_or(Timestamp::MAX),
             call_off(seen, now)
         ),

@@ -354,7 +354,10 @@ fn rows_6_to_8_each_hold_the_deletion_and_say_why() {
 
 #[test]
 fn a_lost_secret_or_right_is_asked_for_only_where_the_namespace_still_takes_one() {
-    let (back, right) = ("give that Secret back", "give the operator that right");
+    let (back, right) = (
+        "create that Secret again",
+        "give the operator the right to read that Secret",
+    );
     for (lost, ending, asked) in [
         (PlatformReason::SecretNotFound, false, Some(back)),
         (PlatformReason::SecretForbidden, false, Some(right)),

@@ -244,7 +244,7 @@ fn row_10_says_how_a_deletion_is_called_off_that_a_field_a_time_or_both_ask_for(
         (both, format!("set lifecycle: Active again, and {later}")),
         (
             going(),
-            "set deletionPolicy: Retain, and the object goes without its package".to_owned(),
+            "set deletionPolicy: Retain: the object then goes without its package".to_owned(),
         ),
     ] {
         let waits = Observation {
@@ -259,7 +259,7 @@ fn row_10_says_how_a_deletion_is_called_off_that_a_field_a_time_or_both_ask_for(
         else {
             panic!("it has no grace period")
         };
-        let words = format!("; to call it off, {way_out}");
+        let words = format!(". To call the deletion off, {way_out}");
         assert!(message.contains(&words), "{message}");
         let held = Observation {
             guard: Judgement::Held("h-1".into()),
