@@ -150,7 +150,10 @@ mod tests {
             (StatusCode::OK, r#"{"time":7}"#),
             (StatusCode::NOT_FOUND, ""),
         ] {
-            assert!(said(status, body).contains("no operator"), "{body}");
+            assert!(
+                said(status, body).contains("it is not an operator"),
+                "{body}"
+            );
         }
         let report = Report {
             time: "now".to_owned(),
