@@ -14,7 +14,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The pause after it was doubled `times` times, at most `longest`.
+    /// The first pause, doubled `times` times, but at most `longest`.
     pub fn after(self, times: u32) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(times));
         doubled.min(self.longest)

@@ -1,8 +1,8 @@
 //! A write-ahead reservation: how many uses the persisted record allows before the next write. After a restart all
 //! reserved uses count as used, so no write is needed for each use.
 
-/// The remaining uses of a persisted record. While a new record is being written both records bind, as the next process
-/// may read either.
+/// The remaining uses of a persisted record. While a new record is being written, both records apply, because the next
+/// process may read either of them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Reservation {
     left: usize,

@@ -30,7 +30,7 @@ pub struct ApplicationInventory {
     pub endpoint: String,
     /// The Platforms that share this inventory, as `namespace/name`.
     pub platforms: Vec<String>,
-    /// Whether the list is read at all. It isn't where every `inventory.interval` is 0s.
+    /// Whether the list is read at all; `false` if every Platform has the `inventory.interval` 0s.
     pub on: bool,
     /// The last complete read; `null` before the first.
     pub reading: Option<ShownReading>,

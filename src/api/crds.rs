@@ -77,7 +77,7 @@ fn tidy(name: &str, schema: &mut JSONSchemaProps) {
     }
 }
 
-/// The paths of all fields with a default in the schema of the spec, as JSON pointers in their order.
+/// The paths of all fields of the spec that have a default in the schema, as JSON pointers in alphabetical order.
 #[cfg(test)]
 pub(crate) fn defaulted(definition: &CustomResourceDefinition) -> Vec<String> {
     fn walk(path: &str, schema: &JSONSchemaProps, found: &mut Vec<String>) {

@@ -122,7 +122,7 @@ impl TryFrom<String> for AppId {
 /// The https URL of a platform, normalised, so that two spellings of one endpoint are equal.
 ///
 /// The host is in lower case, the port is always present, and there is no trailing slash. A TLS server name that
-/// differs from the host follows after a `#`, as behind one address each name may be another server.
+/// differs from the host follows after a `#`, because each name may be another server behind the same address.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Endpoint(Arc<str>);

@@ -146,10 +146,10 @@ reasons! {
     /// The Secret doesn't exist or the operator has no right to read it, and the operator has no working credentials in memory.
     CredentialsLost: Held, "Do what the message says: give the Secret back, or the right to read it (`manifests/platform-access`); or set `deletionPolicy: Retain`.";
     /// The credentials of the `Platform` now name another application, which can't tell whether this package exists.
-    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`; for a live object, or one that is `AlreadyGone` in that application, the annotation `iodm.dev/accept` makes the operator accept the object for the present application of the `Platform`.";
+    ApplicationChanged: Held, "Give the `Platform` credentials of the application in `status.application`, or set `deletionPolicy: Retain`. If the object is live, or is `AlreadyGone` in that application, you can instead set the annotation `iodm.dev/accept`: the operator then accepts the object for the present application of the `Platform`.";
     /// The `Platform` has another endpoint than when the object was accepted; the new endpoint lacks the package and has shown no package of ours.
     EndpointChanged: Held, "Put the endpoint of `status.endpoint` back; or have the list read (`spec.inventory`), so that the new endpoint can show a package of ours; or set `deletionPolicy: Retain`.";
-    /// The `Platform` has a token obtained elsewhere instead of a login; asked with this token, the platform answers that the package doesn't exist, and it has shown no package of ours to this token.
+    /// The `Platform` has a token obtained elsewhere instead of a login. With this token, the platform answers that the package doesn't exist, but no call with this token has shown a package of ours yet.
     ApplicationUnproven: Held, "Put a login (`appId` and `secret`) into the Secret of the `Platform`; or have the list read (`spec.inventory`), so that the list shows which application the token belongs to; or set `deletionPolicy: Retain`.";
     /// No call can be made, because of a certificate or of TLS itself.
     TlsFailed: Stalled, "Mend what the condition of the `Platform` says; the operator then tries at once.";

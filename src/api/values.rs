@@ -73,7 +73,7 @@ fn moment(text: &str) -> Result<Option<Timestamp>, NoTime> {
     Err(NoTime(text.chars().take(64).collect()))
 }
 
-/// The text without the digits of the fraction beyond the ninth.
+/// The text with the fraction of a second cut to nine digits.
 fn shortened(text: &str) -> String {
     let Some(point) = text.find(['.', ',']) else {
         return text.to_owned();

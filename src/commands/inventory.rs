@@ -13,7 +13,7 @@ use crate::admin::inventory_report::{ApplicationInventory, InventoryReport, PATH
 /// The arguments of `vpo inventory`.
 #[derive(Debug, clap::Args)]
 pub struct InventoryArgs {
-    /// The Platform whose inventory is shown; all inventories without it.
+    /// The Platform whose inventory is shown. Without this argument all inventories are shown.
     #[arg(value_name = "NAMESPACE/PLATFORM")]
     platform: Option<String>,
 

@@ -37,11 +37,11 @@ pub struct SimulateArgs {
     /// The appId of an application; for several applications, repeat --app-id and --secret in the same order
     #[arg(long, value_name = "ID", default_value = "app-1")]
     app_id: Vec<String>,
-    /// The secret of the application at the same place in the list of --app-id
+    /// The secret of an application. The first --secret belongs to the first --app-id, and so on
     #[arg(long, value_name = "TEXT", default_value = "secret-1")]
     secret: Vec<SecretString>,
-    /// The number of packages that the application at the same place in the list of --app-id starts with, from
-    /// package-00001 on; none if it is left out
+    /// How many packages an application has at the start, named from package-00001 on. The first --packages belongs to
+    /// the first --app-id, and so on; an application without --packages has none
     #[arg(long, value_name = "N")]
     packages: Vec<u32>,
     /// A JSON file of further packages: a list for the first application, or an object with a list for each appId; each

@@ -1,5 +1,5 @@
-//! Failures of lists and watches: their messages, whether they may have hidden changes, and the backoff after those
-//! that have.
+//! Failures of lists and watches: their messages, which failures may have hidden changes, and the backoff after such
+//! failures.
 
 use std::io;
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub(super) struct Garbage {
 }
 
 impl Garbage {
-    /// The pause after one more failure; the count starts anew after a time of twice the last pause without a
-    /// failure.
+    /// The pause after one more failure. If no failure has come for twice the length of this pause, the count starts
+    /// anew.
     pub(super) fn pause(&mut self, now: Instant) -> Duration {
         let quiet = PAUSES.after(self.times) * 2;
         if self.last.is_some_and(|last| now > last + quiet) {

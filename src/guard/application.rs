@@ -27,15 +27,15 @@ use crate::reservation::Reservation;
 pub(super) struct Hold {
     pub id: Arc<str>,
     pub since: Timestamp,
-    /// A sentence that names the passed bound.
+    /// A sentence that names the bound that was exceeded.
     pub reason: String,
-    /// The passed bound, if it is known; only raising this bound counts as a release.
+    /// The bound that was exceeded, if it is known; only a raise of this bound counts as a release.
     pub bound: Option<Passed>,
     /// The number of deletions sent in the same window when the hold began.
     pub sent: usize,
 }
 
-/// The bound whose passing began a hold.
+/// The bound that was exceeded when a hold began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Passed {
     pub platform: ObjectKey,
@@ -54,7 +54,7 @@ pub(super) struct Released {
     pub id: Arc<str>,
     pub time: Timestamp,
     pub count: usize,
-    /// The Platforms whose objects the release frees: those that counted together at its time.
+    /// The Platforms whose objects the release frees: those that counted together when the release took effect.
     pub of: BTreeSet<ObjectKey>,
     /// Whether the release is stored in a status. Until then the release frees no deletion.
     pub recorded: bool,
@@ -121,7 +121,7 @@ pub(super) struct ApplicationGuard {
     complete: bool,
     /// Whether a change may have passed a bound since the last check.
     unchecked: bool,
-    /// Whether a bound was raised, and the check whether the raise releases the hold is still due.
+    /// Whether a bound was raised, and it has not been checked yet whether the raise releases the hold.
     raised: bool,
     /// Whether the hold or the releases differ from the last record.
     pub(super) untold: bool,
@@ -130,7 +130,8 @@ pub(super) struct ApplicationGuard {
     /// The objects whose turn waits for the reservation, each with the Platform whose status is to contain the
     /// reservation.
     waiting: Vec<(ObjectKey, Option<ObjectKey>)>,
-    /// The reservations of the former leader that may have been sent, by the record names of its groups.
+    /// For each group of the former leader, by the name in the group's records: the size of the reservation whose
+    /// deletions may have been sent.
     pub(super) reserved_before: BTreeMap<i64, usize>,
     /// The name of this group in its records; `None` before there is one.
     pub(super) name: Option<i64>,
@@ -185,9 +186,10 @@ impl ApplicationGuard {
         }
     }
 
-    /// Removes the bound of a Platform that is gone, which never releases a hold.
+    /// Removes the bound of a Platform that is gone. This removal never releases a hold.
     pub(super) fn drop_bound(&mut self, platform: &ObjectKey) {
-        // What only the status of this Platform recorded must now be recorded in the statuses of the other Platforms.
+        // Some facts may be recorded only in the status of this Platform. The statuses of the other Platforms must
+        // record them now.
         self.untold |= self.bounds.remove(platform).is_some();
     }
 
@@ -321,7 +323,7 @@ impl ApplicationGuard {
         released.any(|released| released.frees(&member.asked))
     }
 
-    /// Of the `sent` deletions within a window, returns how many objects are gone. If this number were too high, a
+    /// Returns for how many of the `sent` deletions within a window the object is gone. If this number were too high, a
     /// bound in percent would be too high as well. Therefore reservations whose outcome is unknown don't count as gone.
     fn gone(&self, sent: usize, now: Timestamp) -> usize {
         let recent = |(at, _): &(Timestamp, usize)| {

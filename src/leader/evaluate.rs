@@ -158,7 +158,7 @@ mod tests {
             assert_eq!(decision, LeaseStep::WaitUntil(ends));
         }
         assert_eq!(evaluate(Some(&view), &me(None), ends), LeaseStep::Acquire);
-        // A renewal starts the waiting time anew, whenever it is seen.
+        // A renewal starts the waiting time anew, no matter when the renewal is seen.
         let view = held_by("other", ends);
         let decision = evaluate(Some(&view), &me(None), ends);
         assert_eq!(decision, LeaseStep::WaitUntil(ends + DURATION));

@@ -211,7 +211,8 @@ async fn tell(
     let mut report = conclude(&effect);
     let errands = std::mem::take(&mut report.errands);
     if let Err(error) = report::run(&reach, observed, errands, &mut slot).await {
-        // The end is not in the audit log yet. The pass that writes the audit line also writes this status.
+        // The outcome of the deletion isn't in the audit log yet. The pass that writes the audit line also writes this
+        // status.
         effect = effect::Effect::Unaudited(error.to_string());
         report = conclude(&effect);
     }

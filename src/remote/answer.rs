@@ -67,7 +67,7 @@ pub enum Answer {
     Unproven(Detail),
     /// A 404 with code 123002 to a delete or a look-up: the package doesn't exist.
     AlreadyGone(Detail),
-    /// The platform refused the call, as the application made too many.
+    /// The platform refused the call, because the application made too many calls.
     Throttled(Detail),
     /// The access token is not (or no longer) valid.
     TokenRefused(Detail),
@@ -162,9 +162,9 @@ impl fmt::Display for Detail {
 
 /// Classifies the answer to `call`, given its status and its uncompressed body.
 ///
-/// A known code takes precedence over the status, as the platform uses one code under several statuses. The secrets of
-/// `mask` are masked in the result. Of the answer to a login only a known code is kept, as anything else may contain a
-/// token.
+/// A known code takes precedence over the status, because the platform uses one code under several statuses. The
+/// secrets of `mask` are masked in the result. Of the answer to a login only a known code is kept, because anything
+/// else may contain a token.
 pub(crate) fn read(call: Call, status: u16, body: Result<&[u8], BodyFault>, mask: &Mask) -> Answer {
     let text = match body {
         Ok(bytes) => String::from_utf8_lossy(bytes),

@@ -123,8 +123,8 @@ struct ListReply<'a> {
     total_count: &'a RawValue,
 }
 
-/// Parses one page of the list. Refuses a page without a total count, as a walk couldn't tell the end of the list from
-/// a cut, and a page with more packages than were asked for.
+/// Parses one page of the list. Refuses a page without a total count, because a walk couldn't tell the end of the list
+/// from a cut. Refuses also a page with more packages than were asked for.
 pub(super) fn page(body: &[u8], mask: &Mask) -> Result<Page, &'static str> {
     let reply: ListReply<'_> =
         serde_json::from_slice(body).map_err(|_| "an answer that isn't a page of packages")?;

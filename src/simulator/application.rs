@@ -28,7 +28,7 @@ const REFRESH_FAILED: Refusal = Refusal(401, "100006", "Refresh access token fai
 pub struct Application {
     /// The secret. `None` until one is set: until then every login fails.
     pub secret: Option<SecretString>,
-    /// Whether the application is frozen, as its owner is in arrears.
+    /// Whether the application is frozen, because its owner is in arrears.
     pub frozen: bool,
     /// The packages.
     pub packages: Packages,

@@ -229,7 +229,7 @@ impl Match {
     }
 }
 
-/// How often a fault acts.
+/// How many times a fault acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Times {
@@ -263,7 +263,7 @@ pub struct Fault {
     /// The affected calls.
     #[serde(default, rename = "match")]
     pub calls: Match,
-    /// How often the fault acts; once by default.
+    /// How many times the fault acts; once by default.
     #[serde(default)]
     pub times: Times,
     /// The effect.

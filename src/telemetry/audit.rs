@@ -327,7 +327,7 @@ impl AuditLog {
         (age >= OVERDUE).then_some(Overdue { age, error })
     }
 
-    /// Retries lines that no pass retries any more, as the object no longer exists.
+    /// Retries lines that no pass retries any more, because the object no longer exists.
     pub async fn pay(&self) {
         let forgotten: Vec<Vec<u8>> = {
             let mut owed = self.owed.lock();

@@ -245,7 +245,7 @@ impl Metrics {
             .set(whole(count));
     }
 
-    /// Removes the number of packages that no object stands for, as it isn't known any more.
+    /// Removes the number of packages that no object stands for, because this number isn't known any more.
     pub fn forget_unmanaged(&self, key: &SessionKey) {
         self.unmanaged.remove(&session_label(key));
     }

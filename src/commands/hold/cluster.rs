@@ -21,9 +21,9 @@ use crate::raw::Raw;
 const FIELD_MANAGER: &str = "vpo";
 /// The page size of a list, in objects.
 const PAGE: u32 = 500;
-/// How often a list is started again after its continue token expired.
+/// How many times a list is begun at most. It is begun again if its continue token has expired.
 const LISTS: usize = 3;
-/// How often the write of an object that keeps changing is tried.
+/// How many times the write of an object that keeps changing is tried at most.
 const WRITES: usize = 5;
 
 /// A client of the cluster in KUBECONFIG.

@@ -192,7 +192,7 @@ pub fn release<'a>(id: &str, platforms: &'a [PlatformSeen]) -> Release<'a> {
 pub enum ReleaseProgress {
     /// The operator hasn't acted yet.
     Pending,
-    /// The hold is released; holds the number of freed deletions.
+    /// The hold is released. The value is the number of freed deletions.
     Released(usize),
     /// The hold has ended without a record of a release.
     Over,

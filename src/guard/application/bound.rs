@@ -1,4 +1,4 @@
-//! The bound of one Platform: how many deletions may go without a person.
+//! The bound of one Platform: how many deletions may be sent without a person's release.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ impl Bound {
     /// Returns the most deletions in one window for an application with `population` objects; `gone` is the number of
     /// objects that were deleted within the window and no longer exist.
     pub(super) fn most(&self, population: usize, gone: usize) -> usize {
-        // A small share of few objects would be less than one deletion, which isn't what the spec means.
+        // A small percentage of few objects would be less than one deletion. The spec then means one deletion.
         let share = self.max_percent.map(|percent| {
             let share = (population + gone).saturating_mul(percent) / 100;
             share.max(usize::from(percent > 0))

@@ -26,8 +26,9 @@ impl ApplicationGuard {
         self.finish_release(now);
     }
 
-    /// Releases the hold `id` at a person's request. The release frees the objects marked with the id once no such mark
-    /// is being written; `chance` makes the id of the hold for the other objects.
+    /// Releases the hold `id` at a person's request. The release takes effect as soon as no write that marks an object
+    /// with this id is in flight. It then frees all objects marked with the id; `chance` makes the id of the hold for
+    /// the other objects.
     pub(in super::super) fn release(&mut self, id: &str, now: Timestamp, chance: u32) {
         let present = self.hold.as_ref().filter(|hold| *hold.id == *id);
         if let (Some(hold), None) = (present, &self.releasing) {
@@ -55,7 +56,7 @@ impl ApplicationGuard {
         released == Some(&*hold.id) || raised
     }
 
-    /// Restores a hold that no status records any more from the objects that name it.
+    /// If no Platform's status records a hold any more, restores the hold from the objects that still name it.
     pub(super) fn lost_hold(&self, now: Timestamp) -> Option<Hold> {
         let freed = |asked: &Asked| self.released.iter().any(|released| released.frees(asked));
         // This includes objects for which a call failed before they were held.
@@ -73,7 +74,7 @@ impl ApplicationGuard {
         })
     }
 
-    /// Returns the hold that begins because a bound is passed.
+    /// Returns the hold that begins because a bound is exceeded.
     pub(super) fn passed(&self, now: Timestamp, chance: u32) -> Option<Hold> {
         let waiting = self.tally.waiting();
         let mut bounds = self.bounds.iter();
@@ -87,7 +88,8 @@ impl ApplicationGuard {
             let (count, sent) = if fullest.count > most(fullest.sent) {
                 (fullest.count, fullest.sent)
             } else if sent >= most(sent) {
-                // Whatever the time of its request, the next deletion would pass the bound when it is sent.
+                // The sent deletions have used up the bound, so the next deletion would exceed it, no matter when that
+                // deletion was requested.
                 (sent + waiting, sent)
             } else {
                 return None;
@@ -119,8 +121,8 @@ impl ApplicationGuard {
     }
 
     /// Releases the hold if a bound was just raised, the hold's own bound is higher than when it began, and every bound
-    /// allows all the deletions it counts. A raise that was too small releases nothing later, when objects have left
-    /// the hold.
+    /// allows all the deletions that the hold counts. A raise that was too small releases nothing later, when objects
+    /// have left the hold.
     pub(super) fn release_by_bounds(&mut self, now: Timestamp, chance: u32) {
         // Before all objects are known, the hold seems to hold none.
         if !self.complete {
@@ -139,7 +141,7 @@ impl ApplicationGuard {
             return;
         };
         if std::mem::take(&mut passed.unseen) {
-            // A share can't be compared, because the population at its time isn't known.
+            // A bound in percent can't be compared, because the number of objects when the hold began isn't known.
             raised |= own.max_percent.is_none() && own.max_deletions > passed.most;
         }
         let most = |bound: &Bound| bound.most(self.population, gone);

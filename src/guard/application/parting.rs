@@ -1,6 +1,6 @@
 //! The split of a guard whose Platforms no longer count together, and the merge of guards whose Platforms do. Deletions
-//! that were sent and counted for a Platform go on counting for it in every group; a release frees only the objects
-//! that it was read for.
+//! that were sent and counted for a Platform still count for this Platform in every group. A release frees only the
+//! objects of the guard in which the release was read.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -117,7 +117,8 @@ impl ApplicationGuard {
         self.begin_anew();
     }
 
-    /// Resets the reservation and the record: no record describes the new group, so no deletion goes before one does.
+    /// Resets the reservation and the record. No record describes the new group yet, so no deletion is sent until a
+    /// record of the new group is stored.
     fn begin_anew(&mut self) {
         self.reservation = super::Reservation::default();
         self.shown = None;

@@ -1,4 +1,5 @@
-//! The record that has to be safe before deletions go: the reservation for the next deletions, and the releases.
+//! The record that has to be stored before deletions are sent: the reservation for the next deletions, and the
+//! releases.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use crate::api::names::ObjectKey;
 /// count as sent, so a small reservation keeps a crash loop from looking like a mass deletion. If the division gives
 /// zero, each deletion has a record of its own just before it is sent.
 const BATCH: usize = 20;
-/// The largest reservation of one record: a burst of the usual quota doesn't wait for the next record.
+/// The largest reservation of one record. It equals the usual quota (100 calls), so a burst that uses the whole quota
+/// doesn't wait for a second record.
 const LARGEST_BATCH: usize = 100;
 
 impl ApplicationGuard {
@@ -37,22 +39,22 @@ impl ApplicationGuard {
         (shown.record > 0 && left > 0).then_some((shown.record, left))
     }
 
-    /// Returns the Platform whose status alone has to contain the due record: one deletion waits for a reservation, and
-    /// nothing else has to be recorded.
+    /// If the due record is only for one deletion that waits for a reservation, returns the Platform of this deletion.
+    /// The record is then written to the status of that Platform only.
     pub(in super::super) fn due_only_on(&self) -> Option<ObjectKey> {
         let alone = self.batch() == 0 && !self.untold && !self.unrecorded;
         let (_, platform) = self.waiting.first().filter(|_| alone)?;
         platform.clone()
     }
 
-    /// Returns the most deletions that may go in a window without a person.
+    /// Returns the most deletions that may be sent in a window without a person's release.
     pub(in super::super) fn lowest(&self) -> usize {
         let bounds = self.bounds.values();
         let most = bounds.map(|bound| bound.most(self.population, 0));
         most.min().unwrap_or(0)
     }
 
-    /// Returns how many deletions a record reserves before any deletion waits.
+    /// Returns how many deletions a record reserves when no deletion waits.
     pub(in super::super) fn batch(&self) -> usize {
         (self.lowest() / BATCH).min(LARGEST_BATCH)
     }
@@ -79,7 +81,7 @@ impl ApplicationGuard {
         (batch, released.collect())
     }
 
-    /// Confirms that a record with the releases `told` is safe. Returns the objects that may continue.
+    /// Confirms that a record with the releases `told` is stored. Returns the objects that may continue.
     pub(in super::super) fn recorded(&mut self, told: &[Arc<str>]) -> Vec<ObjectKey> {
         self.reservation.confirm();
         self.unrecorded = false;

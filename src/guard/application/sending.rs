@@ -8,7 +8,7 @@ use super::super::tally::Stretch;
 use super::super::{Judgement, OnRecord};
 use super::{ApplicationGuard, Member};
 
-/// The longest duration of a call, with the time between its counting and its sending.
+/// The longest time from the counting of a call to its end.
 const LONGEST_CALL: Duration = Duration::from_secs(120);
 
 /// The count of a deletion for its earlier call. It is kept so that it can be restored if the next call isn't made.
@@ -45,9 +45,9 @@ impl ApplicationGuard {
         }
     }
 
-    /// Moves the count of a deletion from an earlier call to the call that is about to go, so that a window with both
-    /// calls counts the deletion once. Returns the earlier count. If no unit of the reservation is then taken for the
-    /// deletion, the caller has to put the earlier count back with [`Self::restore`].
+    /// Moves the count of a deletion from an earlier call to the call that is about to be made, so that a window with
+    /// both calls counts the deletion once. Returns the earlier count. If no unit of the reservation is then taken for
+    /// the deletion, the caller has to put the earlier count back with [`Self::restore`].
     pub(in super::super) fn renew(&mut self, uid: &str, now: Timestamp) -> Option<Earlier> {
         let member = self.members.get(uid)?;
         let was_called = member.called || member.taken.is_none();
@@ -57,9 +57,9 @@ impl ApplicationGuard {
         }
         let unit = match (member.taken, member.asked.answered) {
             (Some(at), _) => self.tally.give_back(at),
-            // An earlier process counted the deletion at an unknown time. The oldest unit is moved in its place,
-            // because that unit is forgotten first. If the deletion's own unit may be forgotten already, no unit is
-            // moved.
+            // An earlier process counted the deletion at an unknown time, so the deletion's own unit isn't known. The
+            // oldest unit of the tally is moved instead, because that unit would be forgotten first. If the deletion's
+            // own unit may be forgotten already, no unit is moved.
             (None, Some(at)) => {
                 let start = now.checked_sub(self.longest()).ok();
                 // A time in the future comes from another clock, so the real time of the call is unknown.
@@ -113,8 +113,8 @@ impl ApplicationGuard {
         }
     }
 
-    /// Whether the count of the deletion is too old for a call made now: the tally would forget it earlier than a count
-    /// of that call, or the time of the count is unknown.
+    /// Whether the present count of the deletion is too old to stand for a call that is made now. The count is too old
+    /// if the tally would forget it before it would forget a new count, or if the time of the count is unknown.
     pub(super) fn is_stale(&self, member: &Member, now: Timestamp) -> bool {
         match member.taken {
             Some(at) => !self.tally.covers(at, now),

@@ -53,7 +53,7 @@ pub struct Observation {
     pub platform: PlatformView,
     /// Why this process doesn't see the cluster as it is; `None` if it does.
     pub hindrance: Option<String>,
-    /// Earliest start of the grace period, whenever the deletion was asked for.
+    /// Earliest start of the grace period, no matter when the deletion was asked for.
     pub graces_since: Option<Instant>,
     /// Whether a GET has shown a Platform that forbids calls, while the watch still shows one that allows them. Either
     /// may be newer, so no watch event is certain to wake the object.

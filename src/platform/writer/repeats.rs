@@ -26,7 +26,7 @@ struct Last {
     /// The written status, without the times of its conditions.
     status: PlatformStatus,
     at: Instant,
-    /// How often this status was repeated, each time soon after the last pause.
+    /// How many times this status was repeated, each time soon after the last pause.
     again: u32,
 }
 

@@ -20,7 +20,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Whether it takes a person to repair the cause, as it doesn't pass by itself.
+    /// Whether a person has to repair the cause, because the trouble doesn't pass by itself.
     pub fn needs_person(self) -> bool {
         match self {
             Self::CertificateNotTrusted(_)
