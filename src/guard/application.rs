@@ -1,5 +1,5 @@
 //! The guard of the Platforms of one application that count together: it decides which deletions are held and which may
-//! go. It is pure: time and random numbers are arguments.
+//! be sent. The guard is pure: time and random numbers are arguments.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

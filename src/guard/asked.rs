@@ -26,11 +26,11 @@ pub struct Asked {
 pub enum Judgement {
     /// The deletion is part of the hold with this id.
     Held(Arc<str>),
-    /// The deletion may go.
+    /// The deletion may be sent.
     Free(OnRecord),
 }
 
-/// Whether a deletion that may go still has to be counted.
+/// Whether a deletion that may be sent still has to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnRecord {
     /// The deletion was counted, or needn't be counted.

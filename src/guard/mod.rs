@@ -1,6 +1,6 @@
 //! The guard against mass deletions. Each group of Platforms of one application that count together has one guard: it
-//! decides which deletions are held and which may go. The statuses of these Platforms record its state, so a restart
-//! loses nothing.
+//! decides which deletions are held and which may be sent. The statuses of these Platforms record the state of the
+//! guard, so a restart loses nothing.
 //!
 //! ```text
 //! asked (watch, pass) -> groups -> application (pure) -> judged: held, or free with a unit of the reservation
@@ -126,7 +126,7 @@ impl Guards {
         }
     }
 
-    /// Judges whether the deletion of `uid`, requested as in `asked`, may go.
+    /// Judges whether the deletion of `uid`, requested as in `asked`, may be sent.
     pub fn judge(&self, uid: &str, application: &AppId, asked: Asked, now: Timestamp) -> Judgement {
         let mut state = self.lock();
         let group = self.ask_in(&mut state, uid, application, asked);

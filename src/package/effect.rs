@@ -25,7 +25,8 @@ pub enum Effect {
     Unaudited(String),
     /// A permit was asked for. The value is the object's new state in the queue.
     Seated(Standing),
-    /// The guard doesn't let this deletion go any more, or there is no session to ask; the object is looked at again.
+    /// The guard doesn't let this deletion be sent any more, or there is no session to ask; the object is looked at
+    /// again.
     Taken,
     /// An intent was drawn for this attempt and is still to be written.
     Intended(String),

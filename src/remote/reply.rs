@@ -124,7 +124,7 @@ struct ListReply<'a> {
 }
 
 /// Parses one page of the list. Refuses a page without a total count, because a walk couldn't tell the end of the list
-/// from a cut. Refuses also a page with more packages than were asked for.
+/// from a cut. Also refuses a page with more packages than were asked for.
 pub(super) fn page(body: &[u8], mask: &Mask) -> Result<Page, &'static str> {
     let reply: ListReply<'_> =
         serde_json::from_slice(body).map_err(|_| "an answer that isn't a page of packages")?;

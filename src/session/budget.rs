@@ -48,7 +48,7 @@ pub(super) fn log(
     dropped
 }
 
-/// Returns the answer that has to be one window old before the next call goes, if `free` calls fit into the window
+/// Returns the answer that has to be one window old before the next call is made, if `free` calls fit into the window
 /// beside the calls in flight.
 pub(super) fn blocking(answers: &VecDeque<Instant>, free: usize) -> Option<Instant> {
     let index = answers.len().checked_sub(free)?;
@@ -116,7 +116,7 @@ impl Budget {
         if self.in_flight >= fits.min(most).min(MOST_IN_FLIGHT) {
             return Room::AfterAnswer;
         }
-        // The call goes once fewer than `free` answers are younger than the window.
+        // The call is made once fewer than `free` answers are younger than the window.
         let free = fits - self.in_flight;
         let blocking = blocking(&self.answers, free);
         let at = blocking.map_or(self.forgotten, |stamp| self.forgotten.max(stamp)) + self.window;
@@ -133,7 +133,7 @@ impl Budget {
     pub(super) fn login(&self, serves: Duration, spare: bool, now: Instant) -> Option<Room> {
         let part = |calls: usize| if spare { calls.div_ceil(2) } else { calls };
         let (limit, fits) = (part(self.limit), part(self.fits(now)));
-        // The next call always goes a window after the login at the latest. A lowered share may grow again.
+        // The next call is always made a window after the login at the latest. A lowered share may grow again.
         if self.window <= serves || (fits < 2 && limit >= 2) {
             return Some(Room::Now);
         }
@@ -148,7 +148,7 @@ impl Budget {
         };
         let next = blocking(&self.answers, free).map(|stamp| stamp + self.window);
         Some(match next {
-            // The login goes so late that the token isn't due for renewal when the call goes.
+            // The login is made so late that the token isn't due for renewal when the call is made.
             Some(next) if next > now + serves => Room::At(next - serves / 2),
             Some(_) | None => Room::Now,
         })
@@ -180,8 +180,8 @@ impl Budget {
     }
 
     /// Ends a call that was sent at `started` and refused by the rate limit. The share falls to the calls that others
-    /// leave, and no call goes for a tenth of a window (half a window if it holds no call of ours); after that, one
-    /// call goes alone.
+    /// leave, and no call is made for a tenth of a window (half a window if the window holds no call of ours). After
+    /// that, a single call is made, with no other call in flight.
     pub(super) fn refused(&mut self, started: Instant, now: Instant) {
         let own = self.fitting(now);
         let pause = self.share.refused(started, own, self.window, now);
@@ -198,8 +198,8 @@ impl Budget {
         self.ended(now, now);
     }
 
-    /// Learns from an understood answer to a call that was sent at `started`; after a pause, the other calls may go
-    /// again.
+    /// Learns from an understood answer to a call that was sent at `started`; after a pause, the other calls may be
+    /// made again.
     pub(super) fn understood(&mut self, started: Instant, now: Instant) {
         if self.pause.is_some_and(|until| until <= started) {
             self.pause = None;
@@ -214,7 +214,7 @@ impl Budget {
     }
 
     /// Returns until when a refusal delays the next call, or delayed the call in flight: the end of the pause, or a
-    /// later time if there is no room then. `None` once calls can go.
+    /// later time if there is no room then. `None` once calls can be made.
     pub(super) fn throttled_until(&self, now: Instant) -> Option<Instant> {
         let pause = self.pause?;
         match self.room(now.max(pause)) {
@@ -262,14 +262,14 @@ impl Budget {
         self.in_flight > 0 && self.used(now) > self.limit
     }
 
-    /// Returns the estimated time until the call at `position` (1 is the next call) may go, if answers come fast.
+    /// Returns the estimated time until the call at `position` (1 is the next call) may be made, if answers come fast.
     pub(super) fn estimate(&self, position: usize, now: Instant) -> Duration {
         let used = self.used(now);
         let fits = self.fits(now);
         let ahead = fits.saturating_sub(used);
         let throttled = self.throttled_until(now);
         let start = throttled.map_or(now, |until| until.max(now));
-        // After a throttle, the first call goes alone to test the rate limit.
+        // After a throttle, the first call is made with no other call in flight, to test the rate limit.
         if throttled.is_some() && position == 1 {
             return start.saturating_duration_since(now);
         }

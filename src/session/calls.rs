@@ -35,7 +35,8 @@ impl Session {
     }
 
     /// Uses the permit of `uid` for `purpose` to look the package up, under the same rules as [`Self::delete`]. The
-    /// permit is used up, but the object keeps its place in the queue: a ticket for the DELETE goes where this one was.
+    /// permit is used up, but the object keeps its place in the queue: a ticket for the DELETE takes the place of this
+    /// ticket.
     ///
     /// # Errors
     /// Any answer other than the package.

@@ -28,19 +28,19 @@ const PAUSES: Backoff = Backoff {
     first: Duration::from_secs(5),
     longest: Duration::from_secs(600),
 };
-/// The time within which the second call of a probe may follow the first before another probe goes.
+/// The time within which the second call of a probe may follow the first before another probe is made.
 const GOES_ON: Duration = Duration::from_secs(1);
 
 /// Whether the breaker lets a call through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// Any call may go.
+    /// Any call may be made.
     Open,
-    /// One call may go, alone, as a probe.
+    /// One call may be made as a probe, with no other call in flight.
     Probe,
-    /// No call may go before this instant.
+    /// No call may be made before this instant.
     At(Instant),
-    /// No call may go before the probe in flight has ended.
+    /// No call may be made before the probe in flight has ended.
     Answer,
 }
 
@@ -79,7 +79,7 @@ impl Breaker {
         }
     }
 
-    /// Returns whether a call may go.
+    /// Returns whether a call may be made.
     pub(super) fn gate(&self, now: Instant) -> Gate {
         match &self.ailment {
             None => Gate::Open,
@@ -94,7 +94,7 @@ impl Breaker {
         self.ailment.as_ref().map(|ailment| &ailment.state)
     }
 
-    /// Returns the time at which the next probe goes; `None` if the breaker is closed.
+    /// Returns the time at which the next probe is made; `None` if the breaker is closed.
     pub(super) fn next_probe(&self) -> Option<Instant> {
         self.ailment.as_ref().map(|ailment| ailment.next)
     }
@@ -178,7 +178,7 @@ impl Breaker {
         self.understood();
     }
 
-    /// Records that the probe ended without information; another probe may go.
+    /// Records that the probe ended without information; another probe may be made.
     pub(super) fn probe_returned(&mut self) {
         if let Some(ailment) = &mut self.ailment {
             ailment.probing = false;
@@ -237,8 +237,8 @@ impl Breaker {
         begins
     }
 
-    /// Opens the breaker because the platform refused the credential itself: the next probe goes after `pause`, unless
-    /// something changes.
+    /// Opens the breaker because the platform refused the credential itself: the next probe is made after `pause`,
+    /// unless something changes.
     pub(super) fn refuses(&mut self, state: SessionState, pause: Duration, now: Instant) {
         self.ailment = Some(Ailment {
             state,
@@ -266,7 +266,7 @@ impl Breaker {
         }
     }
 
-    /// Lets the next probe go at once and restarts the backoff, because a change makes a try worthwhile.
+    /// Lets the next probe be made at once and restarts the backoff, because a change makes a try worthwhile.
     pub(super) fn try_now(&mut self, now: Instant) {
         if let Some(ailment) = &mut self.ailment {
             ailment.next = now;

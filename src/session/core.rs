@@ -317,8 +317,8 @@ impl Core {
         self.closed
     }
 
-    /// Grants a permit to the next ticket. A probe goes to the object whose probe continues, or else to a ticket drawn
-    /// by lot.
+    /// Grants a permit to the next ticket. The permit for a probe goes to the object whose probe continues, or else to
+    /// a ticket drawn by lot.
     fn grant(&mut self, id: LaneId, probe: bool, now: Instant) -> Option<ObjectKey> {
         let lane = self.lanes.get_mut(&id)?;
         let ticket = if probe {

@@ -1,12 +1,12 @@
 //! The session of one application: its call budget, its queues, its tokens and its order of calls.
 //!
 //! The budget belongs to the application and counts every call. Everything else belongs to a credential: Platforms with
-//! equal credentials share a lane (queue, token, health), and a call for an object goes out only under a token that the
+//! equal credentials share a lane (queue, token, health), and a call for an object is made only under a token that the
 //! object's own credential obtained. Members with different TLS settings use different connections under one budget.
 //!
 //! A reconcile asks for a permit and ends; the dispatcher of the session wakes the object when its turn has come. No
-//! reconcile sleeps while it waits. Spare calls (the pages of an inventory), for which no object waits, go only while
-//! the queue is empty.
+//! reconcile sleeps while it waits. Spare calls (the pages of an inventory), for which no object waits, are made only
+//! while the queue is empty.
 //!
 //! ```text
 //! request, delete, ... -> core (budget, queue, token, health, notice: no I/O) -> step -> dispatcher
@@ -184,7 +184,8 @@ impl Session {
         self.lock().core.window()
     }
 
-    /// Tries sooner at a person's request: where only probes go, the next probe goes now, or 5 s after the last one.
+    /// Tries sooner at a person's request: if only probes are made, the next probe is made now, or 5 s after the last
+    /// one.
     pub fn try_soon(&self) {
         self.change(|core, now| core.try_soon(self.lane, now));
     }

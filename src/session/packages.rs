@@ -10,7 +10,7 @@ use crate::api::names::{Endpoint, FileId, ObjectKey};
 /// them is settled for all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PackageKey {
-    /// The credential under which calls for the package go out; an object doesn't wait for the trouble of another
+    /// The credential under which calls for the package are made; an object doesn't wait for the trouble of another
     /// credential.
     pub credential: CredentialId,
     /// The package.

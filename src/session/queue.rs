@@ -1,5 +1,5 @@
 //! Work queue of tickets: deletions come before retirements, then older tickets before younger ones. An object whose
-//! call failed goes behind all objects that were in the queue.
+//! call failed is moved behind all objects that were in the queue.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -90,7 +90,7 @@ impl Queue {
         }
     }
 
-    /// Records that a call of `uid` failed: the object's ticket goes behind all earlier tickets of its priority.
+    /// Records that a call of `uid` failed: the object's ticket is moved behind all earlier tickets of its priority.
     pub(super) fn set_back(&mut self, uid: &str, now: Instant) {
         self.replace(uid, |setbacks, order| {
             setbacks.add(uid, now, |uid| order.contains(uid));
@@ -146,7 +146,8 @@ impl Queue {
             .into_iter()
             .filter_map(|priority| self.candidate(priority, chance))
             .collect();
-        // An object that hasn't failed goes before one that has, whichever priority has its turn.
+        // An object whose call hasn't failed comes before one whose call has failed, no matter which priority has its
+        // turn.
         drawn.sort_by_key(|ticket| self.setbacks.contains(&ticket.uid));
         let mut drawn = drawn.into_iter();
         let first = drawn.next()?;
@@ -201,7 +202,7 @@ impl Queue {
     /// Returns the position of `uid` (1 is the next ticket) and the purpose of its call.
     pub(super) fn position(&self, uid: &str) -> Option<(usize, Purpose)> {
         let (priority, older, purpose) = self.order.rank(uid)?;
-        // `first` deletions go before the first retirement, then a round of deletions before each further one.
+        // `first` deletions come before the first retirement, then a round of deletions before each further one.
         let first = self.left_in_round();
         let others = match priority {
             Priority::Deletion if older < first => 0,

@@ -124,8 +124,8 @@ impl Sessions {
         registry.sweep(Instant::now());
     }
 
-    /// Starts the leadership of this process with the `inheritance` of the former leaders. Calls may go once the first
-    /// record is safe.
+    /// Starts the leadership of this process with the `inheritance` of the former leaders. Calls may be made once the
+    /// first record is stored.
     pub fn lead(&self, inheritance: Inheritance) {
         let now = Instant::now();
         let mut guard = self.lock();
@@ -147,12 +147,12 @@ impl Sessions {
         }
     }
 
-    /// Waits until this process leads and calls may go.
+    /// Waits until this process leads and calls may be made.
     pub async fn led(&self) {
         self.leads.wait().await;
     }
 
-    /// Whether this process leads and calls may go.
+    /// Whether this process leads and calls may be made.
     pub fn leads(&self) -> bool {
         self.leads.initialized()
     }

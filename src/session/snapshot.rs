@@ -109,7 +109,7 @@ pub struct Snapshot {
     pub limit: usize,
     /// How long a call counts after its answer.
     pub window: Duration,
-    /// When the next probe goes; `None` where the session isn't probed.
+    /// When the next probe is made; `None` if the session isn't probed.
     pub next_probe: Option<Instant>,
     /// The number of tickets in the queue.
     pub queue_length: usize,

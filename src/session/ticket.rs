@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use crate::api::names::ObjectKey;
 
-/// The priority of a call; an earlier variant goes first.
+/// The priority of a call; the call of an earlier variant is made first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Priority {
     /// The object is being deleted, and its deletion waits for the call.

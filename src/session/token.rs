@@ -41,11 +41,12 @@ struct Live {
 pub(super) enum Need {
     /// Nothing: there is a token.
     Nothing,
-    /// A login has to go first.
+    /// A login has to be made first.
     Login,
-    /// A login has to go first, because the token expires soon; it has to wait for calls in flight that use the token.
+    /// A login has to be made first, because the token expires soon; it has to wait for calls in flight that use the
+    /// token.
     Renewal,
-    /// A login has to go first, but not before this instant.
+    /// A login has to be made first, but not before this instant.
     At(Instant),
     /// The login in flight has to end.
     Answer,

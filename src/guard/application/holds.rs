@@ -26,9 +26,9 @@ impl ApplicationGuard {
         self.finish_release(now);
     }
 
-    /// Releases the hold `id` at a person's request. The release takes effect as soon as no write that marks an object
-    /// with this id is in flight. It then frees all objects marked with the id; `chance` makes the id of the hold for
-    /// the other objects.
+    /// Releases the hold `id` at a person's request. The release takes effect as soon as all objects are known and no
+    /// write that marks an object with this id is in flight. It then frees all objects marked with the id; `chance`
+    /// makes the id of the hold for the other objects.
     pub(in super::super) fn release(&mut self, id: &str, now: Timestamp, chance: u32) {
         let present = self.hold.as_ref().filter(|hold| *hold.id == *id);
         if let (Some(hold), None) = (present, &self.releasing) {

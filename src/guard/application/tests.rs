@@ -59,7 +59,7 @@ fn has_room(guard: &mut ApplicationGuard, number: usize, second: i64) {
     }
 }
 
-/// Sends the deletion of object `number` in its turn. Returns whether it may go.
+/// Sends the deletion of object `number` in its turn. Returns whether it may be sent.
 fn take(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
     has_room(guard, number, second);
     guard.take(&uid(number), at(second))

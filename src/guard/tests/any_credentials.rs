@@ -11,7 +11,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// A deletion of this Platform is requested, has its turn at once, and is sent if it may go.
+    /// A deletion of this Platform is requested, has its turn at once, and is sent if the guard allows that.
     Send(usize),
     /// A deletion is requested and waits.
     Ask(usize),

@@ -135,7 +135,7 @@ pub(super) fn confirmed(
 }
 
 /// Judges a look-up that did not show the package. If it came before the guard and tells nothing of the package, the
-/// deletion goes on the ordinary way.
+/// deletion takes the usual steps.
 pub(super) fn not_shown(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
     let tells_nothing = matches!(
         answer,

@@ -96,7 +96,7 @@ fn ticket(seen: &Observation, purpose: Purpose, going: bool, now: Now) -> Ticket
         uid: seen.object.uid.clone(),
         key: seen.object.key.clone(),
         purpose,
-        // A person or a controller waits for the end of a deleted object, so it goes first.
+        // A person or a controller waits for the end of a deleted object, so the call for that object comes first.
         priority: if going {
             Priority::Deletion
         } else {

@@ -20,7 +20,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// Whether a person has to repair the cause, because the trouble doesn't pass by itself.
+    /// Whether the trouble doesn't end by itself, so that a person has to repair its cause.
     pub fn needs_person(self) -> bool {
         match self {
             Self::CertificateNotTrusted(_)

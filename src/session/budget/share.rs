@@ -9,8 +9,9 @@
 //! rate limit instead of twenty. The constants are tuned in the tests of this module, against neighbours of several
 //! kinds on servers that count in four ways.
 //!
-//! After a refused call, all calls pause for a tenth of a window (longer after repeated refusals), and then one call
-//! goes alone. Calls are spread out, and few are in flight, until twenty windows after the last refusal.
+//! After a refused call, all calls pause for a tenth of a window (longer after repeated refusals), and then a single
+//! call is made, with no other call in flight. Calls are spread out, and few are in flight, until twenty windows after
+//! the last refusal.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ const PACE: Duration = Duration::from_secs(3600);
 
 impl Core {
     /// Returns the wait that replaces a login whose token would expire before a call can follow; `None` if the login
-    /// may go.
+    /// may be made.
     pub(super) fn login_in_vain(&self, lane: &Lane, spare: bool, now: Instant) -> Option<LaneTurn> {
         let (last, _) = lane.tokens.last()?;
         let again = match self.budget.login(lane.tokens.serves()?, spare, now) {
@@ -44,7 +44,7 @@ impl Core {
         tokens.last().filter(|_| never).map(|(_, life)| life)
     }
 
-    /// Returns the time at which the next login goes, if no call can follow logins.
+    /// Returns the time at which the next login is made, if no call can follow logins.
     pub(super) fn next_login(&self, id: LaneId, now: Instant) -> Option<Instant> {
         self.only_logins(id, now)?;
         let (last, _) = self.lanes.get(&id)?.tokens.last()?;

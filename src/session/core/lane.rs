@@ -167,8 +167,8 @@ impl Core {
         self.bound(now);
     }
 
-    /// Records that a person asks for a try of the credential. The try goes at once, within the limits that protect the
-    /// other lanes.
+    /// Records that a person asks for a try of the credential. The try is made at once, within the limits that protect
+    /// the other lanes.
     pub(in crate::session) fn ask(&mut self, id: LaneId, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.asked.get_or_insert(now);

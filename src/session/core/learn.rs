@@ -124,7 +124,7 @@ impl Core {
     }
 
     /// Handles a call that failed because of its own member's TLS settings while another member's settings work. The
-    /// failure concerns only the call's object, which goes behind the others.
+    /// failure concerns only the call's object, which is moved behind the others.
     pub(in crate::session) fn settings_failed(
         &mut self,
         call: &Underway,
@@ -265,7 +265,7 @@ impl Core {
         self.void_permits(call.lane);
     }
 
-    /// Ends a call that says nothing about the lane's health; if the call was the probe, another probe may go.
+    /// Ends a call that says nothing about the lane's health; if the call was the probe, another probe may be made.
     fn told_nothing(&mut self, call: &Underway) {
         if call.probe
             && let Some(lane) = self.lanes.get_mut(&call.lane)

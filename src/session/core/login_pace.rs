@@ -30,11 +30,11 @@ pub(super) enum NextTry {
 
 /// A request for a try of a credential.
 struct Wish {
-    /// Whether a person's word waits for the try, so that it goes before all others.
+    /// Whether a person's word waits for the try, so that the try is made before all others.
     first: bool,
     since: Instant,
     not_before: Instant,
-    /// Whether the try is rate-limited: one such try goes a minute, the longest awaited first.
+    /// Whether the try is rate-limited: one such try is made a minute, the longest awaited first.
     in_turn: bool,
 }
 
@@ -176,7 +176,7 @@ impl Core {
         by_a_person.into_iter().chain(by_others).collect()
     }
 
-    /// Whether a try of another credential can go now and has waited longer.
+    /// Whether a try of another credential can be made now and has waited longer.
     fn others_come_first(&self, id: LaneId, wish: &Wish, now: Instant) -> bool {
         let mut others = self.lanes.iter().filter(|(other, _)| **other != id);
         wish.in_turn

@@ -1,7 +1,7 @@
 //! Choice of the next call: which lane has the turn, and whether a login comes before the call.
 //!
 //! Lanes take turns. A login that would end the token of another lane waits for all calls in flight; `login_pace` says
-//! when it may go. With one credential, none of these rules matters.
+//! when the login may be made. With one credential, none of these rules matters.
 
 use tokio::time::Instant;
 
@@ -112,7 +112,8 @@ impl Core {
             Gate::Answer => return LaneTurn::Wait(None),
         };
         let (login, alone) = match lane.tokens.need(now) {
-            // The first call with a handed-in token goes alone, because the token may be refused.
+            // The first call with a handed-in token is made with no other call in flight, because the token may be
+            // refused.
             Need::Nothing if !lane.is_proven() => (false, true),
             Need::Nothing => (false, probe || lane.tokens.doubtful()),
             Need::Login => {

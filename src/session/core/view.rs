@@ -67,7 +67,7 @@ impl Core {
         turns.map(turn).collect()
     }
 
-    /// Returns the time at which the next probe goes; `None` if the lane isn't probed.
+    /// Returns the time at which the next probe is made; `None` if the lane isn't probed.
     pub(in crate::session) fn next_probe(&self, id: LaneId) -> Option<Instant> {
         self.lanes.get(&id)?.health.next_probe()
     }

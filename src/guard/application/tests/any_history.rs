@@ -55,7 +55,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..200).prop_map(|steps| steps.concat())
 }
 
-/// The most deletions that may go within a window.
+/// The most deletions that may be sent within a window.
 const BOUND: usize = 4;
 /// The number of objects of the application.
 const POPULATION: usize = 24;

@@ -1,4 +1,4 @@
-//! Records that have to be safe before deletions go.
+//! Records that have to be stored before deletions are sent.
 
 use super::*;
 

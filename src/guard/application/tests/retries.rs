@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Takes the deletion for another call. Returns whether it may go.
+/// Takes the deletion for another call. Returns whether the deletion may be sent.
 pub(super) fn again(guard: &mut ApplicationGuard, number: usize, second: i64) -> bool {
     let earlier = guard.renew(&uid(number), at(second));
     guard.let_grow_old(&uid(number), at(second));

@@ -89,7 +89,7 @@ impl Client {
         }
     }
 
-    /// Takes the next call that may go now. Returns how often that call was refused.
+    /// Takes the next call that may be made now. Returns how many times that call was refused.
     fn take(&mut self, start: Instant, now: Duration) -> Option<u32> {
         match self {
             Self::Ours(budget) => budget.take(start + now).then_some(0),
