@@ -2,7 +2,8 @@
 //! based on.
 //!
 //! The API server ignores a uid in a write to the status of a custom resource, and an apply never removes what another
-//! manager owns. The resourceVersion guards both: whatever has changed since, or is another object of the name, is left alone.
+//! manager owns. The resourceVersion guards both: an object that has changed since, or another object of the same name,
+//! is left alone.
 //!
 //! A write has one of these ends:
 //!

@@ -91,7 +91,7 @@ pub struct Waiting {
 }
 
 impl Desk {
-    /// The report on the queues. It locks each queue only briefly, whatever its length.
+    /// The report on the queues. It locks each queue only briefly, no matter how long the queue is.
     ///
     /// # Errors
     /// This process doesn't lead, the requested Platform or object doesn't exist or waits for nothing, or the report

@@ -148,7 +148,7 @@ impl Guards {
         all
     }
 
-    /// Confirms that `record` is safe in the status of a Platform.
+    /// Confirms that `record` is stored in the status of a Platform.
     pub fn recorded(&self, record: &Record) {
         let mut state = self.lock();
         if let Some(guard) = state.groups.guard(record.group) {

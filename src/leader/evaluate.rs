@@ -72,7 +72,8 @@ pub fn evaluate(view: Option<&LeaseView>, me: &Me, now: Instant) -> LeaseStep {
     };
     let own = view.seen.holder == me.identity;
     match &me.term {
-        // The Lease was deleted. It binds the others until it would have run out, so no other process leads yet.
+        // The Lease was deleted. The other processes still wait until the Lease would have run out, so no other process
+        // leads yet.
         Some(_) if view.gone => LeaseStep::Create,
         Some(term) if own && view.seen.term == *term => LeaseStep::Renew,
         Some(_) => LeaseStep::Lost,

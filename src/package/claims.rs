@@ -86,7 +86,7 @@ pub struct Resolved {
     pub equal: bool,
     /// Whether the platform has accepted the credential.
     pub proven: bool,
-    /// Whether a try of this credential, or of an earlier one, has ended, with whatever result.
+    /// Whether a try of this credential, or of an earlier one, has ended, with any result.
     pub tried: bool,
     /// Whether the credential is a login. A platform may accept a token of another application than the one beside the
     /// token, so a token proves no application.

@@ -65,7 +65,8 @@ struct Entry {
     /// Circumstances under which the platform confirmed the expected package, and the time until which that
     /// confirmation counts.
     proven: Option<(Fingerprint, Instant)>,
-    /// Answer to the last DELETE if that answer proves nothing, and the session that gave it. A look-up will tell.
+    /// Answer to the last DELETE if that answer proves nothing, and the session that gave it. A look-up then shows
+    /// whether the package is deleted.
     unproven: Option<(SessionKey, Detail)>,
 }
 
@@ -242,7 +243,8 @@ impl Memory {
     }
 
     /// Stores an answer to a DELETE for `uid` that proved nothing. `None` after a look-up, or when the deletion is no
-    /// longer asked for. A restart loses the answer; then a second DELETE is sent, which tells.
+    /// longer asked for. A restart loses the answer; then a second DELETE is sent, and its answer shows whether the
+    /// package is deleted.
     pub fn set_unproven(&self, uid: &str, unproven: Option<(SessionKey, Detail)>) {
         let mut state = self.state.lock();
         if unproven.is_some() || state.entries.contains_key(uid) {

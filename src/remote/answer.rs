@@ -4,8 +4,8 @@
 //! deletion. A bare 404 comes from a wrong host or path as easily as from a missing package, so it proves nothing. A
 //! 2xx with any other body may be a gateway's refusal ([`Answer::Unproven`]): a look-up is made next, in the place of
 //! its object and as one more call of the budget. Its 404 with 123002 makes the end `Deleted`, and anything else is
-//! `UnexpectedAnswer`. Until then the answer is kept in memory alone; after a restart a second DELETE tells. A lost
-//! answer is asked again, and 123002 then proves that the first try worked.
+//! `UnexpectedAnswer`. Until then the answer is kept in memory alone; after a restart the answer to a second DELETE
+//! shows whether the package is gone. A lost answer is asked again, and 123002 then proves that the first try worked.
 //!
 //! Credentials are refused by the platform's own codes only, and nothing of the answer to a login is ever shown.
 

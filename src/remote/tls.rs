@@ -71,7 +71,8 @@ pub(super) struct Prepared {
     pub identity: Arc<Identity>,
 }
 
-/// Builds the TLS configuration: TLS 1.2 or 1.3 with the `ring` provider, whatever default provider the process has.
+/// Builds the TLS configuration: TLS 1.2 or 1.3 with the `ring` provider, no matter which default provider the process
+/// has.
 pub(super) fn prepare(settings: &TlsSettings) -> Result<Prepared, TlsError> {
     let provider = Arc::new(ring::default_provider());
     let (trust, trusted) = Trust::of(settings, &provider)?;

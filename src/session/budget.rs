@@ -1,8 +1,8 @@
 //! The call budget: a log of answer times, which ensures that no window holds more calls than the limit.
 //!
 //! A call counts from the grant of its permit until one window after its answer. The platform counts the call at its
-//! arrival, which lies between the two. So the platform never counts more calls than the limit, whatever the jitter and
-//! whatever kind of window it uses.
+//! arrival, which lies between the two. So the platform never counts more calls than the limit, no matter how much the
+//! delays vary and which kind of window it uses.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -36,7 +36,7 @@ const GOES_ON: Duration = Duration::from_secs(1);
 pub(super) enum Gate {
     /// Any call may be made.
     Open,
-    /// One call may be made as a probe, with no other call in flight.
+    /// One call may be made as a probe, with no other call of the lane in flight.
     Probe,
     /// No call may be made before this instant.
     At(Instant),

@@ -1,8 +1,8 @@
 //! The bounds that the lease of this process sets for a session: until when it may send, and how many calls it may
-//! begin before the next record is safe.
+//! begin before the next record is stored.
 //!
-//! The next leader counts what the last record contains. So a call may begin only if a safe record allows for it. While
-//! a record is being written, the next leader may read either the old or the new one, so both bounds apply.
+//! The next leader counts what the last record contains. So a call may begin only if a stored record allows for that
+//! call. While a record is being written, the next leader may read either the old or the new one, so both bounds apply.
 
 use tokio::time::Instant;
 
@@ -74,7 +74,7 @@ impl LeaseBounds {
         self.begun = 0;
     }
 
-    /// Confirms that the record is safe and the lease lasts until `ends`.
+    /// Confirms that the record is stored and the lease lasts until `ends`.
     pub(super) fn confirm(&mut self, ends: Instant) {
         self.ends = Some(ends);
         if self.reservation.confirm() {

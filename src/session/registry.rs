@@ -160,7 +160,7 @@ impl Sessions {
     /// Returns the record for the next leader, as text of at most [`super::CALL_LOG_BOUND`] bytes: the calls of the
     /// last window, and the number of calls that may begin until `until`, when the next record is due.
     ///
-    /// Until [`Self::recorded`] confirms that the record is safe, the record before it binds too.
+    /// Until [`Self::recorded`] confirms that the record is stored, the previous record applies too.
     pub fn record(&self, until: Instant) -> String {
         let now = Instant::now();
         let mut guard = self.lock();
@@ -178,7 +178,7 @@ impl Sessions {
         CallLog::new(records, partial).into_text()
     }
 
-    /// Confirms that the last record is safe, with a lease until `lease_ends`.
+    /// Confirms that the last record is stored, with a lease until `lease_ends`.
     pub fn recorded(&self, lease_ends: Instant) {
         let mut registry = self.lock();
         registry.lease_bounds.confirm(lease_ends);

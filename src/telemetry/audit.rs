@@ -1,7 +1,7 @@
 //! The audit trail: one JSON line for each deletion, on standard output, logs being on standard error, or in a file.
 //!
 //! No trail, no act: an end is written down before anything follows from it. A line that takes longer than 5 s is left
-//! to a thread of its own and holds no slot of a pass. Once a line is owed for 10 s, `decide/trail.rs` turns every
+//! to a thread of its own and holds no slot of a pass. Once a line has waited for 10 s, `decide/trail.rs` turns every
 //! decision that leads to a call into waiting. A line that was written after all, when nobody waited for it any more,
 //! isn't written twice.
 

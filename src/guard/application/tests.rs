@@ -38,7 +38,7 @@ fn platform(name: &str) -> ObjectKey {
     ObjectKey::new("iot", name)
 }
 
-/// Creates a guard with one Platform, whose first record is safe.
+/// Creates a guard with one Platform, whose first record is stored.
 fn guarding(max_deletions: usize) -> ApplicationGuard {
     let mut guard = ApplicationGuard::new(true, Numbers::default());
     guard.set_bound(&platform("p"), bound(max_deletions));

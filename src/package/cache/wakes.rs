@@ -13,8 +13,8 @@ use crate::api::names::{FileId, ObjectKey};
 use crate::package::claims::Claimant;
 use crate::package::claims::doubts::LOOK_AGAIN;
 
-/// Pause for each pair of a live object and an object that is to go, since each of the latter looks at all of the
-/// former. However often the objects change, this limits the cost to a small part of a core.
+/// Pause for each pair of a live object and an object that is to go, because each object that is to go looks at all of
+/// the live objects. However often the objects change, this limits the cost to a small part of a core.
 const PER_PAIR: Duration = Duration::from_micros(20);
 /// A shorter pause is left out.
 const NO_PAUSE: Duration = Duration::from_millis(100);

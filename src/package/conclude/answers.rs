@@ -33,7 +33,8 @@ pub(super) fn after_answer(
     let settled = report.settled();
     errands.extend(report.errands);
     if let Some(outcome) = settled {
-        // A look-up that shows the package missing counts, too: the earlier DELETE removed it, whatever its answer was.
+        // A look-up that shows the package missing counts, too: the earlier DELETE removed the package, no matter what
+        // the answer to that DELETE was.
         if matches!(decision, Decision::Send | Decision::Confirm) {
             errands.push(Errand::Deleted(now));
         }

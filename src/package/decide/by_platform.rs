@@ -11,7 +11,7 @@ use crate::object::Object;
 
 pub(super) fn wanted(seen: &Observation, retire_after: Option<Timestamp>, now: Now) -> Decision {
     let decision = of_wanted(seen, retire_after, now);
-    // The object has to be looked at when its retirement is due, whatever the rest says.
+    // The object has to be looked at when its retirement is due, no matter what the decision is.
     match (decision, retire_after) {
         (
             Decision::Rest {

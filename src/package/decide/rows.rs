@@ -97,7 +97,7 @@ fn settled(seen: &Observation, now: Now) -> Option<Decision> {
         .map(|outcome| ended(seen, outcome, retired, now))
 }
 
-/// `Retain` releases an object whatever else is wrong with it.
+/// `Retain` releases an object, no matter what else is wrong with the object.
 fn retained(seen: &Observation, _: Now) -> Option<Decision> {
     let object = &*seen.object;
     if is_going(seen) && object.is_retained() {

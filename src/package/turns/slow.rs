@@ -172,7 +172,7 @@ impl SlowPlace {
         }
     }
 
-    /// Ends the write with an answer, of whatever kind.
+    /// Ends the write with an answer of any kind.
     pub(in crate::package) fn answered(mut self) {
         self.answered = true;
     }

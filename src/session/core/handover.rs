@@ -1,4 +1,4 @@
-//! The record that a session leaves to the next leader, and the calls it may make before that record is safe.
+//! The record that a session leaves to the next leader, and the calls it may make before that record is stored.
 //!
 //! Each renewal of the Lease carries a record for each session: the calls of the last window, the calls in flight until
 //! their time-out, and a reservation (how many more calls may begin before the next renewal). The next leader loses
@@ -88,7 +88,7 @@ impl Core {
         self.budget.limit().div_ceil(PARTS).min(expected)
     }
 
-    /// Confirms that the last record is safe and the lease lasts until `ends`.
+    /// Confirms that the last record is stored and the lease lasts until `ends`.
     pub(in crate::session) fn recorded(&mut self, ends: Instant) {
         self.lease_bounds.confirm(ends);
     }

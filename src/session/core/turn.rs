@@ -112,8 +112,8 @@ impl Core {
             Gate::Answer => return LaneTurn::Wait(None),
         };
         let (login, alone) = match lane.tokens.need(now) {
-            // The first call with a handed-in token is made with no other call in flight, because the token may be
-            // refused.
+            // The first call with a handed-in token is made with no other call of its lane in flight, because the token
+            // may be refused.
             Need::Nothing if !lane.is_proven() => (false, true),
             Need::Nothing => (false, probe || lane.tokens.doubtful()),
             Need::Login => {

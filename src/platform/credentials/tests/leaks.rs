@@ -1,4 +1,4 @@
-//! No message repeats a mangled key, certificate or password, whatever key of whatever Secret holds it.
+//! No message repeats a mangled key, certificate or password, no matter which key of which Secret holds it.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
