@@ -107,7 +107,7 @@ pub struct PlatformSpec {
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 
-    /// The protection against unwanted deletions: a time in which a requested deletion can be called off, and a bound on the number of deletions that go without a release by a person. Default: 50 deletions in 10m, each after 30s.
+    /// The protection against unwanted deletions: a time in which a requested deletion can be called off, and a bound on the number of deletions that are sent without a release by a person. Default: 50 deletions in 10m, each after 30s.
     #[serde(default)]
     pub guard: Guard,
 
@@ -239,7 +239,7 @@ impl Default for QuotaSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
-    /// The most deletions within one window that go without a release by a person, 0 to 1000000; 0 lets none go. If this bound began a hold, raising the bound releases the hold at once, provided that every bound then allows all deletions that the hold counts. Default: 50.
+    /// The most deletions within one window that are sent without a release by a person, 0 to 1000000; 0 lets none be sent. If this bound began a hold, raising the bound releases the hold at once, provided that every bound then allows all deletions that the hold counts. Default: 50.
     #[serde(default = "Guard::default_max_deletions")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_deletions: i32,
