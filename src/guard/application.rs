@@ -119,7 +119,7 @@ pub(super) struct ApplicationGuard {
     marking: BTreeSet<(Arc<str>, i64)>,
     /// Whether all objects are known; before that, a missing object doesn't count as gone.
     complete: bool,
-    /// Whether a change may have passed a bound since the last check.
+    /// Whether a bound may have been exceeded since the last check, because of a change.
     unchecked: bool,
     /// Whether a bound was raised, and it has not been checked yet whether the raise releases the hold.
     raised: bool,
@@ -257,7 +257,7 @@ impl ApplicationGuard {
         self.end_empty_hold();
     }
 
-    /// Begins a hold if a bound is passed; `chance` makes the hold's id. Returns the objects to wake.
+    /// Begins a hold if a bound is exceeded; `chance` makes the hold's id. Returns the objects to wake.
     pub(super) fn check(&mut self, now: Timestamp, chance: u32) -> Vec<ObjectKey> {
         self.unchecked |= self.tally.bring_back(now, self.shortest());
         if !std::mem::take(&mut self.unchecked) {

@@ -47,7 +47,7 @@ reasons! {
     /// The platform doesn't answer, or not in an understandable way; the operator retries with growing pauses.
     PlatformUnavailable: Reconciling, "Nothing; if it lasts, look at the network, the NetworkPolicy and the platform.";
     /// A mass deletion waits for a person: `status.hold` says how many and since when.
-    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID`; a plain revert in Git takes nothing back. The hold is also released at once if you raise the bound that was passed, and raise it far enough.";
+    MassDeletionHeld: Stalled, "Release it with `vpo hold release ID` if all of it is meant, else take it back with `vpo hold retain ID`; a plain revert in Git takes nothing back. The hold is also released at once if you raise the bound that was exceeded, and raise it far enough.";
     /// The `Platform` is being deleted, but objects still need it.
     InUse: Reconciling, "Delete those objects or set them to `deletionPolicy: Retain`; or give the `Platform` up with the annotation `iodm.dev/abandon`, its uid as the value.";
     /// The endpoint is not an https URL of the allowed form.
