@@ -12,12 +12,12 @@
 //! a pass, and a full list reports all of them. A retired object, whose package may be long gone, is reported only
 //! after a look-up has shown the package.
 //!
-//! A deletion takes a unit of the reservation when its intent is written. The reservation is in `status.guard` of every
-//! Platform of the group, and in at least one status before it is used, so the next leader knows all deletions that may
-//! have been sent. A hold is in `status.hold`, and its id is in the status of each object that it holds. A release
-//! first stops the marking of objects with the old id, then waits for the marks being written, and frees the objects
-//! that carry the id once the release is stored in a status. A new leader reads all of this with one list before it
-//! judges any deletion.
+//! A deletion takes a unit of the reservation when its intent is written. The reservation is written to `status.guard`
+//! of every Platform of the group. It is stored in at least one of these statuses before it is used, so the next leader
+//! knows all deletions that may have been sent. A hold is in `status.hold`, and its id is in the status of each object
+//! that it holds. A release first stops the marking of objects with the old id, then waits for the marks being written,
+//! and frees the objects that carry the id once the release is stored in a status. A new leader reads all of this with
+//! one list before it judges any deletion.
 
 mod application;
 mod asked;
@@ -97,8 +97,8 @@ impl Guards {
         self.check(&mut state, group, now);
     }
 
-    /// Reports that the object `uid` requests no deletion (any more), though its status may still name a hold: `marked`
-    /// is the application, the object's Platform and the hold.
+    /// Reports that the object `uid` requests no deletion (any more). If its status still names a hold, `marked` is the
+    /// application, the object's Platform and the hold.
     pub fn leave(&self, uid: &str, marked: Option<(&AppId, &ObjectKey, &Arc<str>)>) {
         let mut state = self.lock();
         let Some((application, platform, hold)) = marked else {
@@ -184,8 +184,8 @@ impl Guards {
     }
 
     /// Begins the write that marks the object `uid` with the hold; the caller drops the returned mark when the write
-    /// has ended. Returns `None` if this hold doesn't hold the object any more: a release may have been read since, and
-    /// would free objects marked after it.
+    /// has ended. Returns `None` if this hold doesn't hold the object any more: the hold may have been released
+    /// meanwhile, and the release would also free an object that is marked later.
     pub fn mark(self: &Arc<Self>, uid: &str, hold: &str) -> Option<HoldMark> {
         let mut state = self.lock();
         let hold: Arc<str> = hold.into();
@@ -203,7 +203,8 @@ impl Guards {
         })
     }
 
-    /// Reports what is known about the credentials of a Platform, which decide with which Platforms it counts together.
+    /// Reports what is known about the credentials of a Platform. The credentials decide which other Platforms count
+    /// together with this Platform.
     pub fn stand(&self, platform: &ObjectKey, footing: &Footing, now: Timestamp) {
         let mut state = self.lock();
         let changed = state.groups.stand(platform, footing, &self.population, now);
@@ -265,8 +266,9 @@ impl Guards {
         self.check(&mut state, group, now);
     }
 
-    /// Sets the bound of a Platform that can't tell its application now: its earlier application applies, which only
-    /// its status knows if this process has never seen the Platform.
+    /// Sets the bound of a Platform whose application can't be told now. The earlier application of the Platform
+    /// applies. If this process doesn't know the earlier application, the bound is kept until the status of the
+    /// Platform has been read.
     pub fn keep_bound(&self, platform: &ObjectKey, uid: &str, guard: &Guard, now: Timestamp) {
         if let Some(application) = self.application_of(platform) {
             self.set_bound(platform, uid, &application, guard, now);
@@ -345,8 +347,8 @@ impl State {
         self.groups.guard(group)
     }
 
-    /// Counts the deletions sent while `platform` belonged to the application `before` in `group` too: the status of a
-    /// Platform records one application only, and its Secret may name another one for a while.
+    /// Adds the deletions that were sent while `platform` belonged to the application `before` to the count of `group`:
+    /// the status of a Platform records one application only, and the Secret may name another application for a while.
     fn carry(&mut self, platform: &ObjectKey, before: &AppId, group: u64) {
         let former = self.groups.of(before, platform);
         let sent = self

@@ -10,7 +10,7 @@ use super::tally::Stretch;
 use crate::api::names::{AppId, ObjectKey};
 use crate::api::platform::{GuardStatus, HoldStatus, PlatformStatus, ReleasedHold, SentDeletions};
 
-/// The most releases in a status; a release that is forgotten leaves its objects held again.
+/// The most releases in a status. If a release is forgotten, its objects are held again.
 const RELEASES: usize = 64;
 
 /// The record of one guard.
@@ -76,8 +76,8 @@ pub(super) fn of(
         });
         let released = guard.released.iter().rev().take(RELEASES).rev();
         let last = guard.shown.as_ref().map(|(shown, _)| shown);
-        // Only a record that reserves nothing may be continued by another process; for any other record the unused
-        // reservations are passed on.
+        // Another process may continue only a record that reserves nothing. The unused reservations of any other record
+        // may have been passed on under the number of that record.
         let read = guard.read.as_ref().filter(|read| read.reserved == 0);
         let last = last.or(read);
         // The record that was read is continued only if it is the record of this group alone.
@@ -130,8 +130,8 @@ fn hold_status(hold: &Hold, count: usize) -> HoldStatus {
     }
 }
 
-/// Loads the status of `platform` into its guard; if several statuses differ, the stricter value applies. Of the
-/// reservation, `unused` deletions were never sent.
+/// Loads the status of `platform` into its guard; if several statuses differ, the stricter value applies. `unused` is
+/// the number of reserved deletions that were never sent.
 pub(super) fn load(
     guard: &mut ApplicationGuard,
     (platform, status, unused): (&ObjectKey, &PlatformStatus, usize),
@@ -207,7 +207,7 @@ fn size(count: i32) -> usize {
     usize::try_from(count).unwrap_or(0)
 }
 
-/// The API keeps times in whole seconds; a comparison of finer times would always differ.
+/// The API keeps times in whole seconds. A finer time would differ from the stored time in every comparison.
 fn seconds(time: Timestamp) -> Time {
     Time(Timestamp::from_second(time.as_second()).unwrap_or(time))
 }

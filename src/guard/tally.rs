@@ -1,4 +1,5 @@
-//! The tally: the number of deletions in a window, requested ones that aren't sent and sent ones. It is pure.
+//! The tally: the number of deletions in a window. It counts the sent deletions, and the requested deletions that
+//! aren't sent. It is pure.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use k8s_openapi::jiff::Timestamp;
 
 /// The most stretches; further ones are merged from the oldest on. The status has room for 64.
 const STRETCHES: usize = 48;
-/// The length of a stretch is the shortest window divided by this number; a sent deletion is forgotten later by at most
-/// this length.
+/// The length of a stretch is the shortest window divided by this number. A sent deletion is forgotten too late by at
+/// most the length of a stretch.
 const FINE: u32 = 20;
 
-/// Gives out numbers that are each used once and larger than any number in a status.
+/// Gives out numbers. Each number is given out once, and is larger than every number in a status.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Numbers(Arc<AtomicI64>);
 
@@ -79,7 +80,7 @@ pub(super) struct Tally {
     /// The stretches in the order of their ends.
     sent: VecDeque<Stretch>,
     numbers: Numbers,
-    /// The number of the stretch that may still grow, in which no other tally counts.
+    /// The number of the stretch that may still grow. No other tally counts in this stretch.
     open: Option<i64>,
 }
 
@@ -150,7 +151,7 @@ impl Tally {
             stretch.until = stretch.until.min(latest.until);
         }
         if ahead {
-            // Of several stretches without a number that have the same end, a record keeps one.
+            // If several stretches have the same end and no number, a record keeps only one of them.
             let all = std::mem::take(&mut self.sent);
             for stretch in all {
                 self.put_back(stretch);
@@ -260,7 +261,7 @@ impl Tally {
             count: 0,
             sent: self.sent_within(window, now),
         };
-        // A request time that the API server's clock sets in the future counts as now.
+        // If the API server's clock is ahead, a request time may be in the future. Such a time counts as now.
         let times: Vec<Timestamp> = self.asked.iter().map(|(at, _)| (*at).min(now)).collect();
         let ends = times.iter().copied().chain(std::iter::once(now));
         for end in ends {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// The unused reservations of the former leader's last records: by the uid of a Platform, the number of a record and
-/// how many of its reserved deletions were never sent.
+/// The unused reservations of the former leader's last records. The key is the uid of a Platform. The value is the
+/// number of a record, and the number of that record's reserved deletions that were never sent.
 pub type Unused = BTreeMap<String, (i64, usize)>;
 
-/// The most Platforms in the text, because a Lease has no room for more; reservations of other Platforms count as sent.
+/// The most Platforms in the text, because a Lease has no room for more. The reservations of all further Platforms
+/// count as sent.
 const TOLD_OF: usize = 1000;
 
 /// Returns the unused reservations as text for the next leader; `None` if there are none.

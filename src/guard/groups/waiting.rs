@@ -1,4 +1,5 @@
-//! The credentials that a hold waits for: whether the platform accepts them decides whether the hold is released.
+//! The credentials that a hold waits for: a Platform of another group can end the hold only once the platform has
+//! accepted these credentials.
 
 use std::collections::BTreeSet;
 
