@@ -22,7 +22,7 @@ impl Leader {
         let mut home_due = Instant::now();
         while !stop.is_cancelled() {
             let mut pause = self.settings.pause();
-            // A process that may not lead here reports that, whichever process holds the Lease.
+            // A process that may not lead in its namespace reports this, no matter which process holds the Lease.
             let may_begin = if Instant::now() >= home_due {
                 self.may_begin().await
             } else {
@@ -63,8 +63,8 @@ impl Leader {
         None
     }
 
-    /// Reads the Lease and takes it if possible; returns its end then. Shortens `pause` to the end of another
-    /// holder's Lease.
+    /// Reads the Lease, and takes it if possible. Returns the end of the Lease if this process has taken it. If another
+    /// process holds the Lease, shortens `pause` to the end of that Lease.
     async fn attempt(&mut self, pause: &mut Duration) -> Result<Option<Instant>, Refused> {
         match self.look().await? {
             LeaseStep::WaitUntil(ends) => {
@@ -117,7 +117,7 @@ impl Leader {
         };
         let moved = self.home.has_moved(self.settings.duration, taken);
         let inheritance = match (&before, &view) {
-            // The calls of the leader before are recorded in a Lease of another namespace.
+            // The calls of the previous leader are recorded in a Lease of another namespace.
             _ if moved => Inheritance::unknown(taken, lingering),
             (Some(before), Some(view)) => match lease::call_log(before) {
                 Some(text) => Inheritance::read(text, view.since, taken, lingering),

@@ -1,4 +1,4 @@
-//! Decides by the last known version of the Lease on the next step. Only this process's own clock is used.
+//! Decides on the next step by the last known version of the Lease. The decision uses only this process's own clock.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub enum LeaseStep {
     Lost,
 }
 
-/// Decides by the last known version of the Lease; `None` means that no Lease was ever read.
+/// Decides by the last known version of the Lease. `None` means that no Lease was ever read.
 pub fn evaluate(view: Option<&LeaseView>, me: &Me, now: Instant) -> LeaseStep {
     let Some(view) = view else {
         return LeaseStep::Create;
@@ -91,7 +91,8 @@ pub fn evaluate(view: Option<&LeaseView>, me: &Me, now: Instant) -> LeaseStep {
     }
 }
 
-/// Whether a Lease that was last `renewed` at that time has not been renewed for so long (5 min) that people may have changed objects unseen.
+/// Whether a Lease that was last renewed at `renewed` has not been renewed for so long (5 min) that people may have
+/// changed objects unseen.
 pub fn is_abandoned(renewed: Option<Timestamp>, now: Timestamp) -> bool {
     renewed.is_none_or(|renewed| now.duration_since(renewed) >= ABANDONED)
 }

@@ -1,4 +1,4 @@
-//! Determines the namespace of the cluster's one Lease: that of the `ServiceAccount` in the operator's
+//! Determines the namespace of the cluster's one Lease: the namespace of the `ServiceAccount` in the operator's
 //! `ClusterRoleBinding`.
 //!
 //! Two processes with Leases in two namespaces would both lead. The binding exists once in the cluster, so a process
@@ -137,8 +137,8 @@ pub(super) struct Home {
     source: Source,
     /// Whether this process runs with the `ServiceAccount` of a pod.
     in_pod: bool,
-    /// Whether the binding has let a process of another namespace lead while this process waited, and since when it
-    /// no longer does.
+    /// Set once the binding has let a process of another namespace lead while this process waited: tells whether that is
+    /// still so, and if not, since when.
     moved: Option<Moved>,
 }
 
@@ -261,7 +261,8 @@ async fn look(client: &kube::Client) -> kube::Result<BindingReading> {
         Err(error) if is_forbidden(&error) => {}
         read => return read,
     }
-    // An API server that has just started forbids every request until it has read its roles, also this one.
+    // An API server that has just started forbids every request until it has read its roles, the first read of the
+    // binding included.
     match client.apiserver_version().await {
         Err(error) if is_forbidden(&error) => {
             return Ok(BindingReading::Failed(format!(

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-/// The last words of the leader before and of this process.
+/// The last words of the previous leader and of this process.
 #[derive(Debug, Default)]
 pub struct LastWords {
-    /// The last words of the leader before, set before this process leads.
+    /// The last words of the previous leader. They are set before this process leads.
     pub heard: Arc<OnceLock<String>>,
-    /// The last words of this process, set before it gives the Lease back.
+    /// The last words of this process. They are set before this process gives the Lease back.
     pub own: OnceLock<String>,
 }

@@ -62,12 +62,13 @@ pub fn call_log(lease: &Lease) -> Option<&str> {
     annotation(lease, CALL_LOG_ANNOTATION)
 }
 
-/// The last words of the leader before, if it has stopped in order and no leader has renewed the Lease since.
+/// The last words of the previous leader, if that leader has stopped in order and no leader has renewed the Lease
+/// since.
 pub fn last_words(lease: &Lease) -> Option<&str> {
     annotation(lease, LAST_WORDS_ANNOTATION)
 }
 
-/// The losses of definition fields that the leader before recorded; none if the annotation can't be read.
+/// The losses of definition fields that the previous leader recorded; none if the annotation can't be read.
 pub fn losses(lease: &Lease) -> Losses {
     let Some(text) = annotation(lease, FIELDS_LOST_ANNOTATION) else {
         return Losses::new();
@@ -82,7 +83,7 @@ pub fn losses(lease: &Lease) -> Losses {
     }
 }
 
-/// When `lease` was renewed last, where it says so.
+/// When `lease` was renewed last; `None` if the Lease has no renewal time.
 pub fn renewed_at(lease: &Lease) -> Option<Timestamp> {
     let spec = lease.spec.as_ref()?;
     Some(spec.renew_time.as_ref()?.0)
@@ -108,8 +109,8 @@ pub fn acquired(lease: &Lease, identity: &str, duration: Duration, now: Timestam
     }
 }
 
-/// The Lease with its term renewed and with records for the next leader. No call is sent before the first renewal;
-/// from then on the last words of the leader before are stale, so they are removed.
+/// The Lease with its term renewed and with records for the next leader. No call is sent before the first renewal; from
+/// then on the last words of the previous leader are stale, so they are removed.
 pub fn renewed(lease: &Lease, call_log: String, losses: &Losses, now: Timestamp) -> Lease {
     let mut lease = lease.clone();
     let annotations = lease.metadata.annotations.get_or_insert_default();

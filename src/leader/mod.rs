@@ -7,8 +7,8 @@
 //!                                       +-> sessions: reservation of calls, and its end
 //! ```
 //!
-//! A leader that can't renew its Lease starts no call that could outlast the Lease. A standby judges the end of
-//! another's Lease by its own clock, from the moment at which it first saw the last renewal, so the clocks needn't
+//! A leader that can't renew its Lease starts no call that could outlast the Lease. A standby judges the end of another
+//! process's Lease by its own clock, from the moment at which it first saw the last renewal, so the clocks needn't
 //! agree. If a leader is suspended while a call connects, the call's timeout, which is checked again before the
 //! connection is used, stops the call. One case remains: a process that is suspended between that check and the write
 //! to the socket, for longer than the Lease lasts, may send one call when it resumes.
@@ -130,7 +130,7 @@ impl Leader {
         }
     }
 
-    /// The last words of the leader before, and those of this process.
+    /// The last words of the previous leader, and those of this process.
     pub fn last_words(&self) -> Arc<LastWords> {
         Arc::clone(&self.last_words)
     }

@@ -50,8 +50,8 @@ impl Leader {
     }
 
     /// A written Lease has a newer version than all that was `seen` before, if the store keeps the Lease and the
-    /// objects together. If that was so at the last renewal and is no longer so, the store was restored, even if the
-    /// Lease had not changed since the backup.
+    /// objects together. If the last renewal got a newer version and this write doesn't, the store was restored. This
+    /// shows the restore even if the Lease had not changed since the backup.
     pub(super) fn compare_write(&mut self, written: &Lease, seen: u64, now: Instant) {
         let Some(version) = lease::version(written) else {
             return;
@@ -117,7 +117,8 @@ impl Leader {
         match timeout(self.settings.request(), write).await {
             Ok(Ok(Lean(lease))) => Ok(lease),
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => {
-                // A missing namespace answers 404 too, which no read of the Lease would show.
+                // If the namespace is missing, a create is answered with 404, too. No read of the Lease would show the
+                // missing namespace.
                 if create && status.code == 404 {
                     Err(Refused::Failed(status.message))
                 } else {

@@ -54,7 +54,7 @@ impl Leader {
         }
     }
 
-    /// Renews the Lease, which lasts until `ends`, until `stop`.
+    /// Renews the Lease until `stop`. Without a renewal, the Lease lasts until `ends`.
     pub(super) async fn hold(
         &mut self,
         mut ends: Instant,
@@ -75,7 +75,8 @@ impl Leader {
                     self.release().await;
                     return Ok(());
                 }
-                // The Lease is renewed at once to record the change: a process that ends now would lose it.
+                // The Lease is renewed at once to record the change: if this process ended before that, the change
+                // would be lost.
                 Ok(()) = losses.changed() => {
                     due = Instant::now();
                     continue;
