@@ -1,7 +1,7 @@
 //! The packages that the platform lists: which exist, which are missing, and which no object stands for.
 //!
 //! The list is read with calls that no deletion waits for. It fills `status.package` without one call per object and
-//! reveals differences from the objects. It never sends a DELETE, nor permits one.
+//! reveals differences from the objects. The inventory never sends a DELETE, nor permits one.
 //!
 //! ```text
 //! reader (one task per application) -> walk (pages) -> reading -> inventory -> passes, status, vpo inventory
@@ -40,8 +40,9 @@ use crate::api::version_package::PackageIdentity;
 use crate::clock::Now;
 use crate::session::{CredentialId, Session, SessionKey, Witness};
 
-/// The memory limit for the lists of one application at one endpoint, in bytes: the last read and the one in progress,
-/// some 70,000 packages. Needed as an endpoint can list anything.
+/// The memory limit for the lists of one application at one endpoint, in bytes. It covers the list of the last read and
+/// the list of the read in progress, and is enough for some 70,000 packages. The limit is needed because an endpoint
+/// can list anything.
 const MOST_OF_ONE: usize = 32 << 20;
 /// The memory limit for the lists of all applications, in bytes.
 const MOST_OF_ALL: usize = 96 << 20;
@@ -66,18 +67,19 @@ pub trait Objects: Send + Sync {
     /// Whether the cache holds all objects.
     fn are_listed(&self) -> bool;
 
-    /// The relation of the objects that name the package `file`, which `session` lists, to the package.
+    /// How the objects that name the package `file` relate to this package, which `session` lists.
     fn of_package(&self, session: &Session, file: &FileId) -> Named;
 }
 
-/// The relation of the objects that name a package to it.
+/// How the objects that name a package relate to that package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
     /// Whether one of the objects stands for the package: it wants the package, or is to delete it and hasn't yet.
     pub stands: bool,
     /// Whether one of the objects was accepted for the application through a Platform with the credential of the list.
     pub own: bool,
-    /// The other endpoints at which such objects were accepted: the current endpoint serves the packages of those.
+    /// The other endpoints at which such objects were accepted: the current endpoint serves the packages of these
+    /// endpoints.
     pub moved_from: BTreeSet<Endpoint>,
 }
 
@@ -104,7 +106,7 @@ struct State {
 struct Taken {
     /// Whether the read may change the inventory's answer for an object.
     tells: bool,
-    /// Whether the read proves nothing, for another reason than the previous one.
+    /// Whether the read proves nothing, for another reason than the previous read.
     another_trouble: bool,
     /// The packages in the list whose deletion the platform confirmed before the read began. Each is reported once.
     reappeared: Vec<Deleted>,
@@ -163,8 +165,8 @@ impl Inventory {
         counts
     }
 
-    /// Notes that the platform has shown packages of objects accepted at the endpoints `accepted`; `own` where this
-    /// also proves the credential of `session`. Returns whether anything of this is new.
+    /// Notes that the platform has shown packages of objects accepted at the endpoints `accepted`; `own` tells whether
+    /// this also proves the credential of `session`. Returns whether any of these facts is new.
     pub fn exists(
         &self,
         session: &Session,
@@ -195,7 +197,7 @@ impl Inventory {
         by(None) || by(Some(credential))
     }
 
-    /// Notes the start of a DELETE of the application. Until it ends no read proves anything.
+    /// Notes the start of a DELETE of the application. Until the DELETE ends, no read proves anything.
     pub fn deleting(&self, key: &SessionKey) {
         let mut state = self.state.lock();
         let deletions = state.deletions.entry(key.clone()).or_default();
@@ -232,8 +234,8 @@ impl Inventory {
         self.state.lock().stocks.keys().cloned().collect()
     }
 
-    /// Sets the current applications and drops the data of all others, and of those that aren't read any more. Returns
-    /// the applications whose packages aren't known any more, or are unread for the first time.
+    /// Sets the current applications. Drops the data of all other applications, and of applications whose lists aren't
+    /// read any more. Returns the applications whose data are dropped, and new applications whose lists aren't read.
     fn serve(&self, applications: Vec<Application>) -> Vec<SessionKey> {
         let mut state = self.state.lock();
         let mut before = std::mem::take(&mut state.stocks);
@@ -262,7 +264,7 @@ impl Inventory {
             walking,
             shown: _,
         } = &mut *state;
-        // Without reads there is nothing to remember for one.
+        // For an application whose list isn't read, nothing has to be remembered.
         let reads = |key: &SessionKey| stocks.get(key).is_some_and(|stock| stock.reads);
         deletions.retain(|key, all| reads(key) || all.mark().is_busy());
         walking.retain(|key, _| reads(key));
@@ -298,7 +300,7 @@ impl Inventory {
         of_one <= MOST_OF_ONE && of_all <= MOST_OF_ALL
     }
 
-    /// Stores a read whose packages without an object are marked.
+    /// Stores a read. Its packages without an object are already marked.
     fn take(&self, key: &SessionKey, reading: Reading, now: Now) -> Taken {
         let mut state = self.state.lock();
         let State {

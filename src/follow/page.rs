@@ -1,9 +1,9 @@
 //! Pages of a list, limited in bytes: anyone who may create objects may make them large, and a page of two hundred
 //! large objects would take more memory than this process may use.
 //!
-//! A page starts with 200 objects, or 500 for other kinds, so ten thousand small objects take fifty requests. Reading
-//! stops when a page exceeds 4 MiB; the page is requested again with a quarter of its objects. The pages grow again
-//! while they are small.
+//! The first page has 200 objects in a list of `VersionPackage`s, and 500 objects in a list of another kind. So ten
+//! thousand small `VersionPackage`s take fifty requests. Reading stops when a page exceeds 4 MiB; the page is requested
+//! again with a quarter of its objects. The pages grow again while they are small.
 
 use std::collections::VecDeque;
 use std::io;

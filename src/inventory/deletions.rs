@@ -72,7 +72,7 @@ impl Deletions {
     }
 
     /// Removes the packages whose deletion was answered before `begun`, the start of the read that found `listing`;
-    /// returns those of them that `listing` contains all the same.
+    /// returns the removed packages that `listing` still contains.
     pub(super) fn listed_again(&mut self, begun: Now, listing: &Listing) -> Vec<Deleted> {
         let (before, since) = std::mem::take(&mut self.recent)
             .into_iter()

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 
-/// The interval that counts at most for the delay of the first read.
+/// The longest interval that counts for the delay of the first read.
 const FIRST_AS_OF: Duration = Duration::from_secs(3600);
 /// The first pause after a failed read, unless the interval is shorter; the pause doubles up to the interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The pause grows at least to this, however short the interval is.
+/// The pause grows at least to this length, however short the interval is.
 const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// The event from which the next read is scheduled.

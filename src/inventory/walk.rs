@@ -30,8 +30,8 @@ pub(super) struct Walk {
     flaw: Option<Flaw>,
 }
 
-/// The reason why a read can't prove that a package is missing: the platform promises no order and no stable pages,
-/// so a package that comes or goes may move another one past the walk.
+/// The reason why a read can't prove that a package is missing: the platform promises no order and no stable pages, so
+/// a package that comes or goes may move another package past the walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
     /// The total changed from one page to the next.

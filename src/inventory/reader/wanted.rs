@@ -33,10 +33,11 @@ pub(super) struct WantedList {
     pub(super) source: Option<ListSource>,
 }
 
-/// The wanted list of each application. The source is the Platform whose credential is not refused, preferably a
-/// login, a connection that has not just failed, and a proven credential, in this order, and the first by name among
-/// equals. Only Platforms with the credential of the source, or with another proven login beside a login, share the
-/// list.
+/// The wanted list of each application. One Platform of the application is the source of the list. It is chosen by
+/// these criteria, in this order: its credential is not refused, its credential is a login, its connection has not just
+/// failed, its credential is proven. Among equals, the first Platform by name is the source. The Platforms with the
+/// credential of the source share the list. If that credential is a login, the Platforms with another proven login
+/// share the list, too.
 pub(super) fn wanted(
     mut platforms: Vec<(ObjectKey, Option<Usable>)>,
 ) -> BTreeMap<SessionKey, WantedList> {
