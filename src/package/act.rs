@@ -27,8 +27,8 @@ pub struct Means<'a> {
     pub metrics: &'a Metrics,
 }
 
-/// Carries out `decision` and returns its effect. A new intent is `drawn`, a random number. `slot` is given back while
-/// the platform is waited for, and taken again afterwards.
+/// Carries out `decision` and returns its effect. `drawn` is the random number of a new intent. `slot` is given back
+/// while this function waits for the platform, and taken again afterwards.
 pub async fn act(
     means: &Means<'_>,
     observed: &Observed,
@@ -52,7 +52,8 @@ pub async fn act(
         Decision::Release { .. } => means.writer.finalizers(object, false, slot).await,
         Decision::Request(ticket) => match observed.seat() {
             Some(seat) => {
-                // In this order: an object that goes meanwhile leaves no turn without a seat, which nobody would give back.
+                // The ticket comes before the seat. In the other order, an object that goes meanwhile could leave a
+                // turn without a seat, and nobody would give that turn back.
                 let standing = seat.session.request(ticket.clone(), &seat.package);
                 memory.take_seat(uid, seat);
                 Effect::Seated(standing)
@@ -71,7 +72,7 @@ pub async fn act(
 
 fn intend(means: &Means<'_>, observed: &Observed, intent: String) -> Effect {
     let uid = &observed.facts.object.uid;
-    // The guard counts the deletion before its intent is written: what can't be counted isn't sent.
+    // The guard counts the deletion before its intent is written: a deletion that can't be counted isn't sent.
     if !means.guards.take(uid, observed.now.wall) {
         return Effect::Taken;
     }
@@ -109,7 +110,8 @@ async fn send(means: &Means<'_>, observed: &Observed, slot: &mut Slot) -> Effect
     let (Some(usable), Some(file_id)) = (&observed.usable, object.file_id()) else {
         return Effect::NotSent;
     };
-    // The guard counted the deletion when the intent was written, which may be long ago, so it is asked once more.
+    // The guard counted the deletion when the intent was written. That may be long ago, so the guard is asked once
+    // more.
     if !means.guards.take(&object.uid, observed.now.wall) {
         return Effect::Taken;
     }

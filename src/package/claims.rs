@@ -9,9 +9,10 @@
 //!
 //! A claim is definite only while the claimant's Platform resolves to the same application, with a credential that is
 //! equal to ours or proven. A claim is dismissed only if the claimant certainly belongs to another application, or its
-//! Platform refuses it. Every other claim is unclear, and keeps the package. Whether a claimant that was never accepted
-//! belongs to another application is decided by reads of its Platform and its Secret that are at most a second old: one
-//! GET and one list for each Platform, only before a call, and for at most [`LOOKED_UP`] such claimants.
+//! Platform refuses it. Every other claim is unclear, and keeps the package. If a claimant was never accepted, reads of
+//! its Platform and its Secret decide whether the claimant belongs to another application. These reads are at most a
+//! second old: one GET and one list for each Platform. They are made only before a call, and for at most [`LOOKED_UP`]
+//! such claimants.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -28,9 +29,11 @@ use tokio::time::Instant;
 use self::doubts::PATIENCE;
 use crate::api::names::{AppId, ObjectKey};
 
-/// Maximum number of never accepted claimants that are read from the API server before a call. Any more are unclear.
+/// Maximum number of never accepted claimants that are read from the API server before a call. The claims of further
+/// such claimants are unclear.
 pub const LOOKED_UP: usize = 8;
-/// Maximum number of pairs of Platform and namespace whose refusal is read before a call. Any more are unclear.
+/// Maximum number of pairs of Platform and namespace whose refusal is read before a call. The claims of further pairs
+/// are unclear.
 pub const REFUSALS: usize = 32;
 
 /// A live object that names a package, reduced to the fields that its claim depends on.
@@ -59,7 +62,7 @@ impl Claimant {
     }
 }
 
-/// What the Platform of another object is to that object at present.
+/// How the Platform of another object relates to that object at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Belonging {
     /// The Platform has credentials of an application.
@@ -95,7 +98,7 @@ pub struct Resolved {
     pub same_endpoint: bool,
     /// Whether the Platform is being deleted and accepts no new objects.
     pub closing: bool,
-    /// Whether the Secret names this application now; otherwise it did at the last successful read.
+    /// Whether the Secret names this application now. If not, the Secret named it at the last successful read.
     pub current: bool,
     /// Whether reads of the API server have confirmed all of this, if a call depends on it.
     pub confirmed: bool,
@@ -125,7 +128,7 @@ pub enum Why {
     },
     /// The platform hasn't accepted the credentials of the claimant's Platform.
     Unproven {
-        /// Whether the credentials were tried. Before that, no annotation passes over the claim.
+        /// Whether the credentials were tried. Before the first try, no annotation passes over the claim.
         tried: bool,
     },
     /// Only a token that was handed in names the application, and a token doesn't prove it.
@@ -226,7 +229,7 @@ enum Verdict {
 }
 
 /// Judges `others`, which all name one package of `application`, in their order, and stops at the first definite claim.
-/// `belonging` tells what the Platform of each object is.
+/// `belonging` tells how the Platform of each object relates to that object.
 pub fn find<'a>(
     application: &AppId,
     others: impl IntoIterator<Item = &'a Claimant>,

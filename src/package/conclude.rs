@@ -318,8 +318,8 @@ fn failed(
     }
 }
 
-/// Adds the time of the next try to the message of an object that stalls by itself. A problem of the whole application
-/// has a retry time of its own.
+/// Adds the time of the next try to the message of an object that stalls for a reason of its own. A problem of the
+/// whole application has a retry time of its own.
 fn say_when(status: &mut VersionPackageStatus, until: Instant, now: Now) {
     let by_itself = [
         Reason::InvalidFileId,
@@ -382,7 +382,7 @@ fn say(
     }
 }
 
-/// The backoff after so many failures, shortened by up to half: `chance` 0 keeps all of it, 1 keeps half.
+/// The backoff after this number of failures, shortened by up to half: `chance` 0 keeps all of it, 1 keeps half.
 pub fn pause(pauses: Backoff, failures: u32, chance: f64) -> Duration {
     pauses
         .after(failures)

@@ -33,7 +33,7 @@ pub use crate::clock::Now;
 use crate::object::{Object, Undecodable};
 use crate::package::memory::own_write::RefusedWrite;
 
-/// The watch counts as blind if an own write hasn't come back through it after this time.
+/// The watch counts as blind if it hasn't shown a write of this process within this time.
 pub const ECHO_BOUND: Duration = Duration::from_secs(5);
 /// Prefix of the condition message of an object for which nothing is sent because this process doesn't see the cluster
 /// as it is.

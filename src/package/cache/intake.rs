@@ -1,5 +1,5 @@
-//! Processes the changes of the watch: wakes the objects concerned, forgets removed objects, and tells the guard what
-//! is asked for.
+//! Processes the changes of the watch: wakes the objects concerned, forgets removed objects, and tells the guard which
+//! deletions the objects ask for.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(in crate::package) struct Intake<'a> {
     pub cache: &'a Cache,
     /// Memory of this process.
     pub memory: &'a Memory,
-    /// Guards, which hear what is asked for.
+    /// Guards, which are told which deletions the objects ask for.
     pub guards: &'a Guards,
     /// Work queue of object keys to reconcile.
     pub queue: &'a Workqueue,
@@ -50,8 +50,8 @@ impl Intake<'_> {
     }
 }
 
-/// Notes when each deletion was first asked for. A standby does this too, so it knows the times when it becomes the
-/// leader.
+/// Notes when each deletion was first asked for. A standby does this too, so it already knows these times when it
+/// becomes the leader.
 pub(in crate::package) fn see_requests(
     cache: &Cache,
     memory: &Memory,
@@ -67,8 +67,8 @@ pub(in crate::package) fn see_requests(
     }
 }
 
-/// Tells the guard what the changed objects ask for, before any pass looks at them. So a mass deletion is known before
-/// its first call.
+/// Tells the guard what the changed objects ask for, before any pass looks at them. So the guard knows of a mass
+/// deletion before the first call of that deletion.
 pub(in crate::package) fn count_asked(
     cache: &Cache,
     guards: &Guards,

@@ -10,7 +10,7 @@ use crate::package::memory::Memory;
 use crate::platform::{Directory, Resolution};
 use crate::session::Session;
 
-/// The sources for that.
+/// The sources that tell whether an object stands for a package.
 pub struct Managed {
     /// Cache of all objects.
     pub cache: Arc<Cache>,

@@ -54,8 +54,9 @@ pub struct Packed {
     pub application: Option<AppId>,
     /// Whether the object asked for the deletion of its package when it was read.
     pub asks: Asks,
-    /// Whether the object is neither deleted nor retired by its lifecycle. A retirement time isn't considered here: the
-    /// reader compares it with a clock of its own, since the clock at this read may have been wrong.
+    /// Whether the object is neither deleted nor retired by its lifecycle. The retirement time isn't considered here:
+    /// the reader of this field compares that time with the present clock, since the clock may have been wrong when the
+    /// object was packed.
     pub lives: bool,
     /// When the object retires, if a time is set.
     pub retires: Option<Timestamp>,
@@ -195,7 +196,7 @@ impl Packed {
             && self.text == other.text
     }
 
-    /// Takes over `since` from `earlier` if it is the same object, and shares the strings that are still equal.
+    /// If `earlier` is the same object, takes over its `since`, and shares the strings that are still equal.
     pub fn seen_before(&mut self, earlier: &Self) {
         if self.uid != earlier.uid {
             return;
@@ -221,7 +222,7 @@ impl Packed {
         })
     }
 
-    /// Whether claims of other objects can matter: the object is to go, or may be to go by now.
+    /// Whether claims of other objects can matter: the object is to go, or its retirement may be due by now.
     pub fn may_go(&self) -> bool {
         !self.lives || self.retires.is_some()
     }

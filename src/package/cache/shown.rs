@@ -153,7 +153,7 @@ impl ShownObjects {
         living.filter_map(|(key, _)| self.objects.get(key).map(|object| &**object))
     }
 
-    /// Keys of the objects of `file` that are to go, or may be to go by now.
+    /// Keys of the objects of `file` that are to go, or whose retirement may be due by now.
     pub(super) fn going<'a>(&'a self, file: &'a FileId) -> impl Iterator<Item = &'a ObjectKey> {
         let going = self.roles(Some(file)).filter(|(_, role)| role.may_go);
         going.map(|(key, _)| key)

@@ -37,8 +37,8 @@ impl Wakes {
 }
 
 impl Cache {
-    /// The objects whose decisions may depend on `platform`: those that name it, and those whose packages these may
-    /// claim.
+    /// The objects whose decisions may depend on `platform`: the objects that name the Platform, and the objects whose
+    /// packages may be claimed by one of the former.
     pub fn concerned_by(&self, platform: &ObjectKey) -> Wakes {
         let state = self.state.lock();
         let shown = &state.shown;

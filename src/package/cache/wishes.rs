@@ -1,4 +1,5 @@
-//! What the objects in the cache ask for, for the guard; and which objects need a Platform, for the Platforms.
+//! What the objects in the cache ask for (the guard reads this), and which objects use a Platform (the status of the
+//! Platform tells this).
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ pub enum Wish {
         /// Details of the request.
         asked: Box<Asked>,
     },
-    /// Unknown from the cache alone: it depends on the time, on the object's Platform or on the Platform of another
+    /// The cache alone can't tell: the wish depends on the time, on the object's Platform or on the Platform of another
     /// object. The pass over the object decides.
     Open,
 }

@@ -96,7 +96,7 @@ impl Doubts {
     }
 }
 
-/// Since when each of the `unclear` claims has been so, given the earlier looks.
+/// Since when each of the `unclear` claims has been unclear, given the results of the earlier looks.
 fn since(before: Option<&Seen>, unclear: &[Doubt], now: Now) -> HashMap<Arc<str>, Since> {
     // Only people read the wall-clock time, so whole seconds are enough.
     let wall = Timestamp::from_second(now.wall.as_second()).unwrap_or(now.wall);

@@ -1,4 +1,5 @@
-//! The messages for claims: who wants the package, or since when that is unclear, why, and what ends it.
+//! The messages for claims. A message says which object wants the package; or since when the claim has been unclear,
+//! why, and what ends the doubt.
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

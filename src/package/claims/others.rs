@@ -65,14 +65,14 @@ impl Weighed {
     }
 }
 
-/// The Platforms for which GETs have confirmed what speaks against a claim, before a permit is used.
+/// The Platforms for which GETs have confirmed the facts against a claim, before a permit is used.
 pub(in crate::package) struct Confirmed {
     ties: BTreeSet<Tie>,
     /// Start of the earliest of these GETs.
     pub begun: Option<Instant>,
 }
 
-/// What the Platforms of a package's claimants are to them, by the caches.
+/// How the Platforms of a package's claimants relate to these claimants, by the caches.
 pub(in crate::package) struct Ties<'a> {
     directory: &'a Directory,
     doubts: &'a Doubts,
@@ -159,7 +159,7 @@ impl<'a> Ties<'a> {
 
 /// The credentials that the claims depend on.
 fn trials(found: &Found, object: &Object) -> Vec<Trial> {
-    // The Platform is resolved for the claimant's namespace, because it may not allow its own.
+    // The Platform is resolved for the claimant's namespace, because a Platform may not allow its own namespace.
     let mut unproven: BTreeMap<_, bool> = BTreeMap::new();
     for doubt in &found.doubts {
         if let (Why::Unproven { tried }, Some(platform)) = (&doubt.why, &doubt.platform) {
@@ -188,7 +188,7 @@ pub(in crate::package) fn finding(
         application: application.clone(),
         platform: object.named_platform(),
     };
-    // The claims behind a definite one were not judged.
+    // The claims after a definite claim were not judged.
     let unclear = match found.claiming {
         Some(_) => Vec::new(),
         None => found.doubts.clone(),
@@ -224,9 +224,9 @@ fn tie(other: &Claimant) -> Option<Tie> {
     Some((platform, Arc::clone(&other.key.namespace)))
 }
 
-/// Reads what speaks against the claims of never accepted objects: that their Platforms refuse them, or have
-/// credentials of another application than `application`. Before a call, older knowledge doesn't count. A fact that
-/// can't be read, or that differs from the caches, is not confirmed.
+/// Reads the facts against the claims of objects that were never accepted: their Platforms refuse these objects, or
+/// have credentials of another application than `application`. Before a call, older knowledge doesn't count. A fact
+/// that can't be read, or that differs from the caches, is not confirmed.
 pub(in crate::package) async fn confirm(
     directory: &Directory,
     application: &AppId,
@@ -260,7 +260,7 @@ pub(in crate::package) async fn confirm(
     confirmed
 }
 
-/// What is read before a call, of which there is at most a fixed number of each kind.
+/// The Platforms to read before a call, at most a fixed number of each kind.
 struct ToRead {
     /// The Platforms that refuse the namespace of a claimant, by the caches.
     refusing: BTreeSet<Tie>,

@@ -134,8 +134,8 @@ pub(super) fn confirmed(
     failed(seen, BACKOFF, said, now, chance)
 }
 
-/// Judges a look-up that did not show the package. If it came before the guard and tells nothing of the package, the
-/// deletion takes the usual steps.
+/// Judges a look-up that did not show the package. If the look-up came before the guard's judgement and the answer
+/// tells nothing of the package, the deletion takes the usual steps.
 pub(super) fn not_shown(seen: &Observation, answer: &Answer, now: Now, chance: f64) -> Report {
     let tells_nothing = matches!(
         answer,
@@ -210,7 +210,7 @@ fn finished(seen: &Observation, outcome: Outcome, now: Now) -> Report {
         };
         say(&settled, reason, message, None, now)
     };
-    // A usable Platform is needed to know whose word it is that the package is gone.
+    // Only the endpoint of a usable Platform tells which remote platform said that the package is gone.
     let file = seen.endpoint.as_ref().and(object.file_id()).cloned();
     let settle = [Errand::Settle(outcome)].into_iter();
     let settle = settle.chain(file.map(|file| Errand::Gone(file, now)));

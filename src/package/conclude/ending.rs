@@ -35,7 +35,7 @@ pub(super) fn write_down(
 }
 
 /// Counts and audits an end before `decision` is carried out, since nothing may follow from an unaudited end. If the
-/// status tells the end, an earlier pass has audited it.
+/// status already tells the end, an earlier pass has audited that end.
 pub(super) fn untold_end(seen: &Observation, decision: &Decision, now: Now) -> Vec<Errand> {
     let end = match decision {
         Decision::Tell { outcome, .. } | Decision::Release { outcome, .. } => Some(*outcome),

@@ -161,8 +161,8 @@ fn next_deletion(seen: &Observation, reason: Reason, now: Now) -> Option<Deletio
             };
             Some(Deletion {
                 object_deleted_at: match &present.object_deleted_at {
-                    // A deletion timestamp that fits the stored request is kept as it is: the first version wrote it,
-                    // or the request began with a retirement.
+                    // A deletion timestamp that fits the stored request is kept as it is: the first version of the
+                    // operator wrote this timestamp, or the request began with a retirement.
                     of if told => of.clone(),
                     _ => object.deleted_at.map(Time),
                 },

@@ -30,7 +30,7 @@ pub(super) fn before(seen: &Observation, part: Part) -> Option<&RefusedWrite> {
     }
 }
 
-/// The next refusal in a row, with this message; a failure if it wasn't `denied`.
+/// The next refusal in a row, with this message. If the write wasn't `denied`, the result is a failure.
 pub(super) fn refusal(
     before: Option<&RefusedWrite>,
     (words, phase): (String, Option<Phase>),
@@ -68,8 +68,8 @@ pub(super) fn not_patched(
     }
 }
 
-/// Treats a conflict as a refusal, since the watch shows no change that explains it. The consequences are decided at
-/// once.
+/// Treats a conflict as a refusal, since the watch shows no change that explains the conflict. The next pass decides
+/// the consequences at once.
 pub(super) fn no_conflict(
     seen: &Observation,
     conflict: &Conflict,
@@ -88,7 +88,7 @@ pub(super) fn no_conflict(
     }
 }
 
-/// Whether a refusal is news after this last one: it is unless the last one was a refusal, too.
+/// Whether a refusal is news after the failed write `before`: it is news unless that write was refused, too.
 pub(super) fn is_news(before: Option<&RefusedWrite>) -> bool {
     before.is_none_or(|before| !before.denied)
 }

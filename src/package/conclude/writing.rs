@@ -45,8 +45,8 @@ pub enum Written {
     Failed(String),
 }
 
-/// The report with the status that is due now. An unchanged status isn't written, nor a status during the backoff of a
-/// refusal.
+/// The report with the status that is due now. An unchanged status isn't written. During the backoff of a refusal, only
+/// a [`complaint`] is written.
 pub(super) fn due(seen: &Observation, effect: &Effect, mut report: Report, now: Now) -> Report {
     let said = if let Effect::Unaudited(error) = effect {
         // Before the end is in the audit log, nothing else is reported.
@@ -243,13 +243,13 @@ impl Afterwards<'_> {
     }
 }
 
-/// A log entry at every power of two, so that a thousand retrying objects don't fill the log.
+/// A log entry if the number of failures is a power of two, so that a thousand retrying objects don't fill the log.
 fn log(failures: u32, error: &str) -> Option<Errand> {
     let logged = failures.is_power_of_two();
     logged.then(|| Errand::LogNotTaken(error.to_owned()))
 }
 
-/// What follows for the permit or for the result of a call from the write of the status that tells of it.
+/// What the result of a status write means for the permit, or for the call result that the status tells.
 fn of_the_call(
     seen: &Observation,
     effect: &Effect,

@@ -196,8 +196,8 @@ fn application_changed(seen: &Observation, app_id: &AppId) -> Option<Decision> {
     Some(rest((Reason::ApplicationChanged, message)))
 }
 
-/// Rests on an answer of the platform that proves nothing, once the status tells of that answer: a second call would
-/// get the same answer.
+/// Makes no call once the status tells of an answer of the platform that proves nothing: a second call would get the
+/// same answer.
 fn unbelieved(seen: &Observation) -> Option<Decision> {
     let why = seen.elsewhere.as_ref()?;
     let (reason, message) = why.said();

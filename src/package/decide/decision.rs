@@ -17,7 +17,7 @@ pub enum Decision {
     Await(Instant),
     /// Add our finalizer.
     AddFinalizer,
-    /// Write the outcome into the status of an object that stays after our finalizer, because of another finalizer.
+    /// Write the outcome into the status of an object that another finalizer keeps after our finalizer is removed.
     Tell {
         /// How the deletion ended.
         outcome: Outcome,
