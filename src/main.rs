@@ -26,7 +26,7 @@ enum Command {
     Crds,
     /// Print the objects that wait for a call to the platform, in their order and with their estimated wait.
     Queue(commands::queue::QueueArgs),
-    /// List mass deletions that wait for a person, release one, or take one back.
+    /// List mass deletions that wait for a person, release one, or call one off.
     Hold(commands::hold::HoldArgs),
     /// Print the packages on the platform that no object stands for, and when the list was read.
     Inventory(commands::inventory::InventoryArgs),
@@ -52,14 +52,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command that the arguments and the environment select. Ends the process where they are wrong, or ask for help.
+/// The command that the arguments and the environment select. Ends the process if the arguments are wrong or ask for
+/// help.
 fn command() -> Command {
     let command = commands::ignore_empty_environment(Cli::command(), |name| env::var_os(name));
     let cli = Cli::from_arg_matches(&command.get_matches());
     cli.unwrap_or_else(|error| error.exit()).command
 }
 
-/// Prints why the process ends, for at most a second: standard error may block.
+/// Prints `text`, which says why the process ends. Waits at most a second, since standard error may block.
 fn say(text: String) {
     let (done, said) = channel();
     thread::spawn(move || {

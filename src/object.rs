@@ -40,7 +40,7 @@ pub struct Object {
     pub finalizers: Vec<String>,
     /// Whether `iodm.dev/paused` is set to any value but `"false"`.
     pub paused: bool,
-    /// The beginning of that value, where it is neither `"true"` nor `"false"`.
+    /// The beginning of the value of `iodm.dev/paused`, if the value is neither `"true"` nor `"false"`.
     pub odd_pause: Option<String>,
     /// The value of `iodm.dev/requested-at`.
     pub requested_at: Option<String>,
@@ -128,7 +128,8 @@ impl Object {
         }
     }
 
-    /// Whether a person has the object accepted for `application`. Only a live object that is wanted can be.
+    /// Whether an annotation asks that the object be accepted for `application`. Only an object that is neither deleted
+    /// nor retired can be accepted this way.
     pub fn accepts_anew(&self, application: &AppId, now: Timestamp) -> bool {
         let named = self.accept.as_deref() == Some(application.as_str());
         named && self.deleted_at.is_none() && !self.is_retired(now)
@@ -160,7 +161,7 @@ impl Object {
         self.status.application.as_ref()
     }
 
-    /// The object with its spec marked as undecodable, where fields are `unreadable` or may be `lost`.
+    /// The object. If fields are `unreadable` or may be `lost`, its spec is marked as undecodable.
     pub(crate) fn believed(mut self, unreadable: Option<String>, lost: Option<String>) -> Self {
         let is_lost = unreadable.is_none() && lost.is_some();
         if let Some(error) = unreadable.or(lost) {
@@ -241,7 +242,7 @@ fn platform_in(reference: &Value) -> Option<(Option<String>, String)> {
 /// The spec fields with a default. An object without them was read or written under a definition that lacks them, so
 /// their values may be lost.
 pub(crate) const DEFAULTED: [&str; 2] = ["lifecycle", "deletionPolicy"];
-/// The explanation for an object without such a field.
+/// The explanation for an object that lacks a field of [`DEFAULTED`].
 const LACKING: &str = "The API server fills it in, unless the CustomResourceDefinition lacks it: apply the definitions of this version";
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ pub fn merge(previous: &[Condition], verdict: &Statement<'_>, now: Timestamp) ->
     ours.into_iter().chain(foreign).collect()
 }
 
-/// Adds `words` to what our conditions say.
+/// Appends `words` to the messages of our conditions.
 pub fn add(conditions: &mut [Condition], words: &str) {
     for condition in conditions {
         if [READY, RECONCILING, STALLED].contains(&condition.type_.as_str()) {
@@ -70,7 +70,7 @@ pub fn add(conditions: &mut [Condition], words: &str) {
     }
 }
 
-/// The longest start of `text` of at most `bound` bytes that ends between characters.
+/// The longest prefix of `text` that has at most `bound` bytes and ends between characters.
 pub fn cut(text: &str, bound: usize) -> &str {
     if text.len() <= bound {
         return text;

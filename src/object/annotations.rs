@@ -7,9 +7,9 @@ const SHOWN_OF_PAUSE: usize = 32;
 
 /// What `iodm.dev/paused` says.
 pub(super) struct Pause {
-    /// Whether it holds the deletion.
+    /// Whether the annotation holds the deletion.
     pub(super) holds: bool,
-    /// The beginning of its value, where it is neither `"true"` nor `"false"`.
+    /// The beginning of the value, if the value is neither `"true"` nor `"false"`.
     pub(super) odd: Option<String>,
 }
 

@@ -20,7 +20,8 @@ pub fn asking(object: &Object, now: Timestamp) -> Option<Asked> {
     }
     let platform = object.platform()?;
     let at = asked_at(object, now);
-    // A hold or its release applies to one request only, and not to a later one made after the first was called off.
+    // A hold or its release applies to one request only, and not to a later request that is made after the first was
+    // called off.
     let same = deletion.filter(|d| d.is_of(object.deleted_at, object.is_retired(now)));
     let hold = same.and_then(|deletion| deletion.hold.as_deref());
     let attempted = deletion.filter(|deletion| deletion.is_attempted());
@@ -53,8 +54,8 @@ pub fn asked_at(object: &Object, now: Timestamp) -> Timestamp {
     }
 }
 
-/// Whether an object that asks for nothing at `now` starts to ask without a further change, as `spec.retireAfter`
-/// passes.
+/// Whether an object that asks for nothing at `now` starts to ask without a further change, when the time
+/// `spec.retireAfter` comes.
 pub fn may_ask_later(object: &Object, now: Timestamp) -> bool {
     let scheduled = object
         .spec

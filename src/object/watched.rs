@@ -18,8 +18,8 @@ pub struct Watched {
     pub(crate) metadata: ObjectMeta,
     /// The first unreadable field of the metadata, and the reason.
     pub(crate) unreadable: Option<String>,
-    /// The fields that may be lost, because the object was written while its definition lacked fields; `None` where
-    /// none may be.
+    /// The fields that may be lost, because the object was written while its definition lacked fields; `None` if no
+    /// field may be lost.
     pub(crate) lost: Option<String>,
     /// The field manager that last wrote the spec, taken from the managed fields.
     pub(crate) actor: Option<String>,

@@ -60,7 +60,8 @@ impl ProcessHealth {
             if self.sight.is_served() {
                 return;
             }
-            // The timeout covers watches that fail, which is no change, but counts once it lasts.
+            // The timeout is for watches that fail: a failing watch signals no change, but it counts once the failure
+            // lasts.
             let _ = timeout(Duration::from_secs(1), changes.changed()).await;
         }
     }

@@ -51,7 +51,7 @@ impl Rooms {
         stop: &CancellationToken,
     ) {
         let cancel = CancellationToken::new();
-        // If the Lease is lost, this future is dropped, and the guard cancels both controllers.
+        // If the Lease is lost, this future is dropped. Then this drop guard cancels both controllers.
         let _left = cancel.clone().drop_guard();
         let (changed, platforms_changed) = mpsc::unbounded_channel();
         let inventory = self.read_lists(changed.clone(), &cancel);
