@@ -1,6 +1,6 @@
 //! The admin port. `/livez`, `/readyz` and `/metrics` answer every client. `/queue` and `/inventory` show objects and
-//! messages of all namespaces, so they answer only clients of the loopback interface, as `kubectl exec` and
-//! `port-forward` are.
+//! messages of all namespaces, so they answer only clients of the loopback interface, such as `kubectl exec` and
+//! `port-forward`.
 
 pub mod desk;
 pub mod inventory_report;
@@ -28,7 +28,7 @@ use self::reports::Reports;
 
 /// The content type of the `OpenMetrics` text format, version 1.0.0.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// How long the result of one scrape is reused: slow readers share its bytes.
+/// How long the result of one scrape is reused, so that slow readers share its bytes.
 const SCRAPE: Duration = Duration::from_millis(250);
 /// The readiness of the operator: a fixed set of named gates, each open or closed with a reason.
 #[derive(Debug)]

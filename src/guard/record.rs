@@ -22,7 +22,7 @@ pub struct Record {
     pub guard: GuardStatus,
     /// Whether the record should be written at once.
     pub urgent: bool,
-    /// The Platform whose status alone has to contain the record at once, if one is enough.
+    /// The only Platform whose status has to contain the record at once, if one status is enough.
     pub only: Option<ObjectKey>,
     /// The number of the record's guard; a guard with another number is another guard, even if it has the same
     /// Platforms.
@@ -41,7 +41,7 @@ impl Record {
         self.group
     }
 
-    /// Returns the record for the status of this Platform, with only the releases that were read for the Platform.
+    /// Returns the record for the status of this Platform, with only those releases that free objects of this Platform.
     pub(super) fn on(&self, platform: &ObjectKey, guard: &ApplicationGuard) -> Self {
         let mut record = self.clone();
         record.guard.released.retain(|released| {

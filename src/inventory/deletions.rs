@@ -10,7 +10,7 @@ use crate::api::names::FileId;
 /// first, and are not reported if they are listed again.
 pub(super) const REMEMBERED: usize = 10_000;
 
-/// Counts of DELETEs: two equal marks, not busy, show that no DELETE was in flight between them.
+/// Counts of DELETEs. If two marks are equal and not busy, no DELETE was in flight between them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct DeletionMark {
     begun: u64,
@@ -71,8 +71,8 @@ impl Deletions {
         }
     }
 
-    /// Removes the packages whose deletion was answered before `begun`, the start of the read that found `listing`;
-    /// returns the removed packages that `listing` still contains.
+    /// Removes the packages whose deletion was answered before `begun`, the start of the read that found `listing`. Of
+    /// the removed packages, returns those that `listing` still contains.
     pub(super) fn listed_again(&mut self, begun: Now, listing: &Listing) -> Vec<Deleted> {
         let (before, since) = std::mem::take(&mut self.recent)
             .into_iter()

@@ -191,7 +191,7 @@ impl Home {
     }
 
     /// Whether, at `now`, quota windows may contain calls that another Lease records: the binding let another process
-    /// lead while this one waited, at the latest until that process's Lease of `duration` ended.
+    /// lead while this process waited, at the latest until that process's Lease of `duration` ended.
     pub(super) fn has_moved(&self, duration: Duration, now: Instant) -> bool {
         match self.moved {
             Some(Moved::Away) => true,

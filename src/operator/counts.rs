@@ -33,7 +33,7 @@ pub(super) fn tenants(
     }
 }
 
-/// Updates the gauges; `known` are the sessions of the last update, whose gauges are dropped if they are gone.
+/// Updates the gauges; `known` are the sessions of the last update. If such a session is gone, its gauges are dropped.
 pub(super) fn count(
     metrics: &Metrics,
     cache: &Cache,

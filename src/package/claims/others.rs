@@ -33,7 +33,7 @@ pub struct Trial {
     pub first: bool,
 }
 
-/// The claim on a package, and what follows from the search for it.
+/// The claim on a package, and what follows from the search for claims.
 pub(in crate::package) struct Weighed {
     /// The claim.
     pub claim: Claim,
@@ -78,8 +78,8 @@ pub(in crate::package) struct Ties<'a> {
     doubts: &'a Doubts,
     /// Platform of the object that is to go.
     own: Option<&'a Usable>,
-    /// Facts against claims that GETs have confirmed. `None` without a permit: then no call follows, and all facts
-    /// count.
+    /// The facts against claims, as far as GETs have confirmed these facts. `None` without a permit: then no call
+    /// follows, and all facts count.
     confirmed: Option<&'a Confirmed>,
     known: HashMap<Tie, Belonging>,
 }

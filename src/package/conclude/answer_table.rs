@@ -24,8 +24,8 @@ pub(super) const BACKOFF_SLOW: Backoff = Backoff {
     first: Duration::from_secs(3600),
     longest: Duration::from_secs(3600),
 };
-/// A look-up counts as proof of identity for one window plus this time. The proof has to be recent at the call, which
-/// may come a whole window later with the smallest quota.
+/// A look-up counts as proof of identity for one window plus this time. The proof has to be recent at the call. With
+/// the smallest quota, the call may come a whole window after the look-up.
 const PROOF_LASTS: Duration = Duration::from_secs(60);
 
 /// What one answer to a DELETE means for the object.

@@ -10,7 +10,7 @@ use crate::package::errand::Errand;
 use crate::package::memory::own_write::{Conflict, Part, RefusedWrite};
 use crate::telemetry::events::Note;
 
-/// Backoff after failed writes; the first failure counts as one.
+/// Backoff after failed writes. The first failure has the count 1, so the pause after it is twice `first`.
 pub(super) const FAILED: Backoff = Backoff {
     first: Duration::from_millis(500),
     longest: Duration::from_secs(30),

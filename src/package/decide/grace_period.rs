@@ -15,7 +15,7 @@ pub(super) fn within_grace(seen: &Observation, grace: Duration, now: Now) -> Opt
         return None;
     }
     let request = seen.request.unwrap_or_else(|| DeletionRequest::new(now));
-    // After a time in which this process may have missed a revocation, the grace period runs anew.
+    // After a time in which this process may have missed that a deletion was called off, the grace period runs anew.
     let request = request.not_before(seen.graces_since, now);
     let until = request.since + grace;
     (now.tick < until).then(|| Decision::Rest {
