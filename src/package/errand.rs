@@ -26,7 +26,7 @@ pub enum Errand {
     Back,
     /// Tries the credential of a Platform.
     Try(Trial),
-    /// Notes the request of the object, and what the look found of it.
+    /// Notes the request of the object, and what this look at the object has found.
     See(Noted),
     /// Reads the object's Platform by a GET, for the pass that sends the call.
     ReadAhead,
@@ -52,7 +52,8 @@ pub enum Errand {
     Proven(Option<Instant>),
     /// Stores an answer to the DELETE that proved nothing; `None` after a look-up.
     Unproven(Option<Detail>),
-    /// Counts a permit that could not be used, and asks for no other before this time; `None` after a permit was used.
+    /// Counts a permit that could not be used, and asks for no other permit before this time; `None` after a permit was
+    /// used.
     GivenBack(Option<Instant>),
     /// Stores the number of consecutive failed calls, and the end of the backoff.
     Fail(u32, Instant),

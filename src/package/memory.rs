@@ -186,8 +186,8 @@ impl Memory {
         self.state.lock().entries.get(uid)?.given_back
     }
 
-    /// Counts one permit of `uid` that could not be used, and lets `uid` ask for no other before `until`. `None` resets
-    /// the count, after a permit was used.
+    /// Counts one permit of `uid` that could not be used, and lets `uid` ask for no other permit before `until`. `None`
+    /// resets the count, after a permit was used.
     pub fn set_given_back(&self, uid: &str, until: Option<Instant>) {
         let mut state = self.state.lock();
         match until {

@@ -71,7 +71,8 @@ impl Observed {
     }
 }
 
-/// Observes the object `key`, with the GETs that were just made for it. `None` if there is no such object.
+/// Observes the object `key`. `reads` are the results of the GETs that were just made for it. `None` if there is no
+/// such object.
 ///
 /// Nothing is awaited from here to the call, so the decision rests on what the cache shows now.
 pub fn observe(sources: &Sources<'_>, key: &ObjectKey, reads: Reads) -> Option<Observed> {
@@ -149,8 +150,8 @@ impl Circumstances {
     }
 }
 
-/// All facts about the object, including what this process remembers of it.
-/// The guard is asked later, after the errands of this look were run.
+/// All facts about the object, including those that this process remembers. The judgement of the guard is added later,
+/// after the errands of this look were run.
 fn observed(
     sources: &Sources<'_>,
     object: Arc<Object>,
@@ -211,7 +212,7 @@ fn observed(
     }
 }
 
-/// Claims on the object's package; none are looked for unless the object asks for its deletion.
+/// Claims on the object's package. They are looked for only if the object asks for its deletion.
 fn weigh(
     ties: Ties<'_>,
     object: &Object,
@@ -284,7 +285,7 @@ fn package_of(
 ) -> Option<PackageKey> {
     let accepted_at = match unbelieved {
         Some(Unbelieved::Moved(accepted)) => Some(accepted.clone()),
-        // This doubt concerns all objects of the credential alike.
+        // This reason applies to all objects of the credential alike, so the key need not tell them apart.
         Some(Unbelieved::HandedIn(_)) | None => None,
     };
     Some(PackageKey {
@@ -294,7 +295,8 @@ fn package_of(
     })
 }
 
-/// Why the platform's answer that the package of `object` doesn't exist would prove nothing; `None` if it would.
+/// Why the platform's answer that the package of `object` doesn't exist would prove nothing; `None` if that answer
+/// would prove that the package doesn't exist.
 fn elsewhere(
     sources: &Sources<'_>,
     object: &Object,

@@ -28,7 +28,7 @@ pub struct Readers<'a> {
 /// Results of the GETs; empty if no permit is about to be used.
 #[derive(Default)]
 pub struct Reads {
-    /// What speaks against the claims of other objects.
+    /// The facts that speak against the claims of other objects.
     pub(super) others: Option<Confirmed>,
     /// The object's own Platform.
     pub(super) own: Option<Result<Resolution, Unconfirmed>>,
@@ -44,10 +44,10 @@ pub async fn read(readers: &Readers<'_>, key: &ObjectKey, slot: &mut Slot) -> Op
     Some(slot.read(reads).await)
 }
 
-/// Makes the GETs for a pass that is about to use its permit: what speaks against the claims of the `others`, and the
-/// object's own Platform. The pass that writes an intent makes none, since `Errand::ReadAhead` reads meanwhile, and one
-/// read serves all requests of half a second. After several unusable permits, the GETs come before the intent is
-/// written.
+/// Makes the GETs for a pass that is about to use its permit. They read the facts that speak against the claims of the
+/// `others`, and the object's own Platform. A pass that is about to write an intent makes no GETs: `Errand::ReadAhead`
+/// reads the Platform during that write, and one read serves all requests within half a second. After several unusable
+/// permits, however, the GETs are made before the intent is written, too.
 async fn read_anew(readers: &Readers<'_>, object: &Object, others: &[Claimant]) -> Reads {
     let Some(platform) = object.platform() else {
         return Reads::default();

@@ -197,7 +197,8 @@ fn read_ahead(reach: &Reach<'_>, object: &Object) {
     tokio::spawn(async move { directory.confirm(&platform, &namespace).await });
 }
 
-/// Restarts the watch, at most once before it delivers a list, however many passes find it blind.
+/// Restarts the watch. The restart is requested once, however many passes find the watch blind before it has delivered
+/// a list.
 fn restart_watch(reach: &Reach<'_>) {
     reach.metrics.permit_blind();
     if reach.memory.set_blind(true) {
@@ -259,8 +260,8 @@ fn log_answer(answer: &Answer, outcome: Option<Outcome>) {
     }
 }
 
-/// Writes the status. If the status newly names a hold, a release of that hold waits for this write. `slot` comes with
-/// what to do when the write hangs: see [`Slot::write`].
+/// Writes the status. If the status newly names a hold, a release of that hold waits for this write. The function
+/// beside `slot` is called if the write hangs: see [`Slot::write`].
 pub async fn write(
     writer: Writer<'_>,
     guards: &Arc<Guards>,

@@ -39,7 +39,8 @@ impl Writer<'_> {
         let changed = end.changed(&target);
         match end {
             End::Taken(_) => Effect::Patched { changed },
-            // The watch decides whether the object is gone: the definition may not be served for a moment.
+            // Only the watch shows whether the object is gone: the API server gives this answer also while it doesn't
+            // serve the definition for a moment.
             End::Gone => Effect::Contested(None),
             End::Conflict(words) => Effect::Contested(Some(words)),
             // The write was refused because another object has this name by now.
@@ -51,7 +52,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Makes a write, unless the definition lacks fields at the moment at which the write has its slot.
+    /// Makes a write, unless the definition lacks fields at the moment at which the write gets its slot.
     async fn unless_lossy(self, write: impl Future<Output = End>) -> End {
         if !self.sight.may_write(WatchKind::Packages) {
             return End::Failed("its CustomResourceDefinition lacks fields".to_owned());

@@ -55,8 +55,8 @@ pub struct Observation {
     pub hindrance: Option<String>,
     /// Earliest start of the grace period, no matter when the deletion was asked for.
     pub graces_since: Option<Instant>,
-    /// Whether a GET has shown a Platform that forbids calls, while the watch still shows one that allows them. Either
-    /// may be newer, so no watch event is certain to wake the object.
+    /// Whether a GET has shown that the Platform forbids calls, while the watch still shows that it allows calls.
+    /// Either version may be newer, so the object can't rely on a watch event to wake it.
     pub lagging: bool,
     /// What the platform's list says of the package.
     pub known: Known,

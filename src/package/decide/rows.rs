@@ -75,8 +75,9 @@ fn finalizer_missing(seen: &Observation, now: Now) -> Option<Decision> {
     })
 }
 
-/// For a deleted object that stays for other finalizers: writes the outcome into the status, if that was impossible
-/// before our finalizer went, or if the status has since reported that the finalizer could not be removed.
+/// Decides for a deleted object that only the finalizers of others still keep. The outcome is written into the status
+/// if it could not be written before our finalizer was removed, or if the status has since reported that our finalizer
+/// could not be removed.
 fn let_go(seen: &Observation, now: Now) -> Decision {
     let object = &*seen.object;
     let told = |outcome| object.outcome() == Some(outcome) && object.status.says(outcome.into());
@@ -122,7 +123,8 @@ fn not_asked_for(seen: &Observation, now: Now) -> Option<Decision> {
     Some(wanted(seen, spec.retire_after.as_ref().map(|at| at.0), now))
 }
 
-/// A hidden change may be a claim on the package, or the end of the request.
+/// While this process doesn't see the cluster as it is, a change that it misses may be a claim on the package, or the
+/// end of the request.
 fn hindered(seen: &Observation, now: Now) -> Option<Decision> {
     if let Some(why) = &seen.hindrance {
         return Some(Decision::Rest {
@@ -139,7 +141,7 @@ fn claimed(seen: &Observation, _: Now) -> Option<Decision> {
         return None;
     };
     Some(match (is_going(seen), &seen.elsewhere) {
-        // The keeper may have been accepted at the new endpoint, so it may keep the package of another instance of the
+        // The keeper may have been accepted at the new endpoint. It then keeps a package of another instance of the
         // platform.
         (true, Some(Unbelieved::Moved(accepted))) => moved_keeper(keeper, accepted),
         (true, Some(Unbelieved::HandedIn(_)) | None) => Decision::Release {

@@ -20,7 +20,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             "The object has just been accepted. Next it joins the queue for its deletion, by itself".to_owned(),
         ));
     }
-    // An object that waits behind another has no permit that would wait.
+    // An object that waits behind another object gets no permit, so it can't hold one up while its writes hang.
     let behind = matches!(seen.standing, Standing::Behind { .. });
     if seen.writes_hang && seen.intent().is_none() && !behind {
         return waits_for_writes(&object.key.namespace, now);
@@ -54,7 +54,7 @@ fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
     if seen.blind {
         return Decision::RestartWatch;
     }
-    // The reservation that covers this deletion is being written, and its write wakes the object.
+    // The reservation that covers this deletion is being written. Once it is stored, the object is woken.
     if seen.guard == Judgement::Free(OnRecord::Awaited) {
         return Decision::Await(now.tick + ECHO_BOUND);
     }
@@ -77,8 +77,8 @@ fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
 /// Prefix of the condition message of an object that waits because the writes of its namespace hang.
 pub(in crate::package) const WRITES_HANG: &str = "The object asks for its turn once objects";
 
-/// Rests without a permit while writes hang: the permit would wait with the write of its intent, and other objects can
-/// use it. Once this status can be written, writes work again.
+/// Rests without a permit while writes hang: a permit would be idle until its intent is written, and other objects can
+/// use that permit. The status of this rest can't be written either; when that write succeeds, writes work again.
 fn waits_for_writes(namespace: &str, now: Now) -> Decision {
     Decision::Rest {
         reason: Reason::Queued,

@@ -7,12 +7,12 @@ use crate::api::reason::Reason;
 /// Why the platform's answer that a package doesn't exist proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Unbelieved {
-    /// The object was accepted at this endpoint, and the Platform has another endpoint now, which has not shown any
-    /// package of our objects yet.
+    /// The object was accepted at this endpoint, and the Platform has another endpoint now. That other endpoint has not
+    /// shown any package of our objects yet.
     Moved(Endpoint),
-    /// The Platform uses a token that was handed in, and under that token the platform has not shown any package of
-    /// this application that an object names. A platform may accept a token of another application than the one beside
-    /// the token.
+    /// The Platform uses a token from its Secret, not a login. With that token, the platform has not shown any package
+    /// that an object of this application names. A platform may accept a token that belongs to another application than
+    /// the Secret says.
     HandedIn(AppId),
 }
 

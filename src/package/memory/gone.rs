@@ -16,7 +16,7 @@ pub type GonePackage = (Witness, FileId);
 
 /// How long a deleted package is remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-/// Maximum number of remembered packages, over all applications. Beyond it the oldest are forgotten.
+/// Maximum number of remembered packages, over all applications. Beyond this number, the oldest packages are forgotten.
 const MOST: usize = 10_000;
 
 /// The packages that the platform lately reported as gone, for an hour each and 10 000 at most.

@@ -13,7 +13,7 @@ pub enum Part {
     Status,
     /// Only the conditions of the status. They tell that the whole status can't be written.
     Complaint,
-    /// A status with another phase than the refused status. Its success doesn't end the refusal.
+    /// A status with another phase than the refused status. A successful write of it doesn't end the refusal.
     Beside,
 }
 
@@ -67,7 +67,8 @@ pub struct RefusedWrite {
     pub phase: Option<Phase>,
 }
 
-/// Number of consecutive failed writes from which the failure is reported. A restart of the API server takes less time.
+/// Number of consecutive failed writes after which the failure is reported. A restart of the API server is over before
+/// so many writes have failed.
 pub const FAILURES_BORNE: u32 = 5;
 
 impl RefusedWrite {

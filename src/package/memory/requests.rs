@@ -49,9 +49,10 @@ struct Seen {
     looked: bool,
     /// Whether an earlier process saw a keeper, or a possible one. `false` once a look of this process finds no keeper.
     kept: bool,
-    /// Whether an earlier process may have seen a keeper without reporting it in the status. `false` likewise.
+    /// Whether an earlier process may have seen a keeper without reporting it in the status. `false` once a look of
+    /// this process finds no keeper.
     hidden: bool,
-    /// Start of a new grace period, if such an unreported keeper may have ended.
+    /// Start of a new grace period, if an unreported keeper may have ended.
     grace: Option<Instant>,
     /// Generation of the object at the last look.
     generation: i64,
@@ -92,7 +93,7 @@ pub struct Noted {
 pub struct Others<'a> {
     /// All other objects that were alive when the cache was read.
     pub living: &'a [Claimant],
-    /// Uids of those that keep the package, or that may keep it.
+    /// Uids of the objects among them that keep the package, or that may keep it.
     pub keepers: &'a [Arc<str>],
 }
 
@@ -116,7 +117,7 @@ enum LookUp {
 }
 
 impl Seen {
-    /// The request of `object` at `now`, derived from the `known` one. `None` if the object asks for no deletion.
+    /// The request of `object` at `now`, derived from the `known` request. `None` if the object asks for no deletion.
     fn next(known: Option<Self>, object: &Object, now: Now) -> Option<Self> {
         let request = DeletionRequest::read(object, now)?;
         let told = told(object);
@@ -154,9 +155,9 @@ impl Seen {
         }
     }
 
-    /// Takes over `requestedAt` from the status. A changed value that this process didn't write comes from the leader:
-    /// the request has begun there, or has begun anew, and this process continues it by its own clock. The leader has
-    /// also made any look-up that was due.
+    /// Takes over `requestedAt` from the status. If the value has changed and this process didn't write it, the leader
+    /// wrote it: the leader has begun the request, or has begun it anew. This process continues the request by its own
+    /// clock. The leader has also made any look-up that was due.
     fn hear(&mut self, told: Option<Timestamp>, now: Now) {
         let Some(at) = told else { return };
         let before = self.told.replace(at);
@@ -176,14 +177,15 @@ impl Seen {
         self.deleted_at.is_none() && object.generation - self.generation > 1 + by_deletion
     }
 
-    /// Start of the new grace period: the first look that finds no `keepers`, if an unreported keeper may have existed.
+    /// Start of the new grace period, if an unreported keeper may have existed: the time of the first look that finds
+    /// no `keepers`.
     fn grace_beside(&self, keepers: &[Arc<str>], now: Now) -> Option<Instant> {
         let ended = self.hidden && keepers.is_empty();
         self.grace.or(ended.then_some(now.tick))
     }
 
-    /// Makes a look-up due, because the package may be missing. Only for an undeleted object that has neither a hold
-    /// nor a call.
+    /// Makes a look-up due, because the package may be missing. Does nothing for an object that is deleted, that has a
+    /// hold, or for whose call an intent was written.
     fn doubt(&mut self, object: &Object) {
         let asked = object.deleted_at.is_none() && !has_begun(object);
         if self.look_up == LookUp::Needless && asked {
@@ -199,8 +201,8 @@ impl Seen {
 }
 
 impl Requests {
-    /// The request of `object` at `now`, beside the `others` that name its package. `doubted`: the package may be
-    /// missing. Changes nothing.
+    /// Returns the request of `object` at `now`, and changes nothing. `doubted` says that the package may be missing,
+    /// and `others` are the other objects that name the package.
     pub fn peek(&self, object: &Object, now: Now, doubted: bool, others: Others<'_>) -> Peeked {
         let known = self.state.lock().seen.get(&object.uid).cloned();
         let Some(mut seen) = Seen::next(known, object, now) else {
@@ -286,7 +288,7 @@ fn says_kept(object: &Object) -> bool {
     let reasons = [
         Reason::StillClaimed,
         Reason::ClaimUnclear,
-        // This reason overwrites the reason before it.
+        // `StatusRefused` overwrites an earlier reason, which may have been one of the two above.
         Reason::StatusRefused,
     ];
     reasons.into_iter().any(|reason| object.status.says(reason))

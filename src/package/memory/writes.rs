@@ -60,7 +60,7 @@ impl Writes {
         self.conflicts = 0;
         match part {
             Part::Finalizers => self.finalizers = None,
-            // A full status was written, so there is nothing to complain of.
+            // A full status was written, so the refusal of an earlier complaint no longer matters.
             Part::Status => (self.status, self.complaint) = (None, None),
             // Conditions alone were written; the full status may still be refused.
             Part::Complaint => self.complaint = None,

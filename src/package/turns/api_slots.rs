@@ -19,8 +19,8 @@ use crate::writes::End;
 const CROWDED: &str = "writes to objects of this namespace take very long, as happens behind an admission webhook that doesn't answer; \
                        the write of this object waits until other writes have ended";
 
-/// All slots. Passes that return from the platform have slots of their own, so that hundreds of answers don't keep a
-/// new deletion from its first call.
+/// All slots. Passes that return from the platform have slots of their own, so that hundreds of answers don't delay the
+/// first call of a new deletion.
 #[derive(Clone)]
 pub(in crate::package) struct Slots {
     beginning: Arc<Semaphore>,
@@ -36,7 +36,7 @@ pub struct Slot {
 }
 
 impl Slots {
-    /// Creates the slots: their number for beginning passes, and for passes that return from the platform.
+    /// Creates `beginning` slots for passes that begin, and `returning` slots for passes that return from the platform.
     pub(in crate::package) fn new(beginning: usize, returning: usize, slow: Arc<Slow>) -> Self {
         Self {
             beginning: Arc::new(Semaphore::new(beginning)),

@@ -13,10 +13,10 @@ pub(in crate::package) type Party = Option<ObjectKey>;
 pub(in crate::package) struct FairLine {
     /// Queued keys of each party.
     waiting: HashMap<Party, VecDeque<ObjectKey>>,
-    /// Parties whose queue was empty; each gets one turn before the round.
+    /// Parties that have newly joined the queue; each gets one turn before the round.
     fresh: VecDeque<Party>,
-    /// All other parties, in turn. A party stays for one round after its last object, so that adding one object at a
-    /// time gives no lasting priority.
+    /// All other parties, in turn. A party stays for one round after its last object. Otherwise a party that adds one
+    /// object at a time would always count as new, and come first.
     round: VecDeque<Party>,
 }
 

@@ -10,25 +10,26 @@ use tokio::time::Instant;
 
 use crate::api::names::ObjectKey;
 
-/// A write that takes longer is slow.
+/// A write that takes longer than this is slow.
 pub(in crate::package) const SLOW: Duration = Duration::from_secs(1);
 /// How long a namespace counts as slow after a slow write without an answer. Longer than the backoff of retries.
 const HUNG: Duration = Duration::from_secs(60);
 /// How long a namespace counts as slow after a slow write with an answer: the store may only have been busy for a
 /// moment.
 const ANSWERED: Duration = Duration::from_secs(5);
-/// Maximum number of writes under way in one slow namespace, and in all of them. Each holds a connection and a share of
-/// the API server's concurrency for this operator, which includes the Lease.
+/// Maximum number of writes under way in one slow namespace, and in all slow namespaces. Each write holds a connection
+/// and a share of the concurrency that the API server allows this operator. The renewals of the Lease need that
+/// concurrency too.
 const IN_ONE: usize = 8;
 const IN_ALL: usize = 64;
-/// Places of these, in one namespace and in all, that are reserved for objects whose last write was not slow. A webhook
-/// may hang for some names only, and their writes must not take all places.
+/// Number of these places, in one namespace and in all, that are reserved for objects whose last write was not slow. A
+/// webhook may hang only for objects with certain names, and the writes of these objects must not take all places.
 const KEPT_IN_ONE: usize = 2;
 const KEPT_IN_ALL: usize = 16;
-/// Maximum number in one namespace, including writes that turned out slow in a reserved place.
+/// Maximum number of writes under way in one namespace, including writes in a reserved place that turned out slow.
 const WITH_SLOW: usize = 24;
-/// Maximum number in all namespaces, including the first slow writes of each, which are under way before the namespace
-/// counts as slow.
+/// Maximum number of writes under way in all slow namespaces, including the first slow writes of each namespace. These
+/// first writes are under way before the namespace counts as slow.
 const WITH_FIRST: usize = 128;
 
 /// The slow namespaces, with their writes under way.
@@ -37,7 +38,7 @@ pub struct Slow(Mutex<HashMap<Arc<str>, Namespace>>);
 
 struct Namespace {
     under_way: usize,
-    /// Number of writes under way to objects whose last write was not slow, and which aren't slow themselves so far.
+    /// Number of writes under way that aren't slow so far, to objects whose last write was not slow either.
     quick: usize,
     /// Names of the objects whose last write was slow.
     slow: HashSet<Arc<str>>,
@@ -66,9 +67,9 @@ impl Slow {
         all.get(namespace).is_some_and(|one| one.is_slow(now))
     }
 
-    /// Whether writes to `key` would hang: its namespace is slow, and the last slow write there got no answer. For an
-    /// object whose last write was not slow, an answer to any write of the last minute means that its writes don't
-    /// hang.
+    /// Whether a write to the object `key` would hang: its namespace is slow, and the last slow write there got no
+    /// answer. If the last write to the object was not slow, and any write of the namespace was answered within the
+    /// last minute, a write to the object is taken not to hang.
     pub(in crate::package) fn hangs(&self, key: &ObjectKey, now: Instant) -> bool {
         let all = self.0.lock();
         let Some(one) = all.get(&key.namespace) else {
@@ -101,8 +102,8 @@ impl Slow {
         })
     }
 
-    /// Takes a place for a write that began at `begun` and has turned out slow. Beyond `WITH_FIRST` writes, the place
-    /// doesn't count.
+    /// Takes a place for a write that began at `begun` and has turned out slow. If `WITH_FIRST` writes have a place
+    /// already, the returned place doesn't count.
     pub(in crate::package) fn turned_out(
         self: &Arc<Self>,
         key: &ObjectKey,

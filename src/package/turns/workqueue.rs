@@ -28,7 +28,8 @@ struct State {
     party: Box<dyn Fn(&ObjectKey) -> Party + Send>,
     /// Keys that were added one by one.
     ready: FairLine,
-    /// Keys that were added in bulk. A key that was added singly since is in both lines, and counts as one in `ready`.
+    /// Keys that were added in bulk. A key that has since been added singly is in both lines, and waits as a key of
+    /// `ready`.
     bulk: FairLine,
     /// Queued keys, with their line and the time since which they wait.
     queued: HashMap<ObjectKey, (Reason, Instant)>,
@@ -110,7 +111,7 @@ impl Workqueue {
         self.changed.notify_one();
     }
 
-    /// Adds each of `keys` with a delay. An earlier look at the key replaces the delayed one.
+    /// Adds each of `keys` with a delay. A look at the key before the delay is over replaces the delayed look.
     pub fn add_later(&self, keys: impl IntoIterator<Item = (Duration, ObjectKey)>) {
         let mut state = self.state.lock();
         let now = Instant::now();

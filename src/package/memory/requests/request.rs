@@ -43,7 +43,7 @@ impl DeletionRequest {
         Some(stored.map_or_else(|| Self::new(now), |stored| Self::stored(stored.0, now)))
     }
 
-    /// The request, moved to `anew` if that is later.
+    /// The request, moved to `anew` if `anew` is later.
     #[must_use]
     pub fn not_before(self, anew: Option<Instant>, now: Now) -> Self {
         let Some(anew) = anew.filter(|anew| *anew > self.since) else {
@@ -77,8 +77,8 @@ impl DeletionRequest {
     }
 }
 
-/// Whether the retirement in `stored` may have been called off and made again while no process ran. An edit of the spec
-/// is the sign; the deletion of the object itself counts as one generation.
+/// Whether the retirement in `stored` may have been called off and made again while no process ran. The generation
+/// shows an edit of the spec since then; the deletion of the object itself counts as one generation.
 fn may_be_anew(object: &Object, stored: &Deletion) -> bool {
     if stored.object_deleted_at.is_some() {
         return false;
