@@ -38,7 +38,7 @@ pub fn lines(text: &str) -> String {
     text.chars().filter_map(seen).collect()
 }
 
-/// JSON with the same meaning as `text`, which has only visible characters and line breaks.
+/// JSON with the same meaning as the JSON `text`. The result contains only visible characters and line breaks.
 pub fn json(text: &str) -> Cow<'_, str> {
     let stays = |c: char| c == '\n' || visible(c) == Some(c);
     if text.chars().all(stays) {

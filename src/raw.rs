@@ -1,4 +1,4 @@
-//! Tolerant parsing of API objects: each field is parsed by itself, and only used fields are.
+//! Tolerant parsing of API objects: only the fields that are used are parsed, each by itself.
 //!
 //! Whoever may write an object may put values into it that no parser expects, such as a time of the year 9999 in its
 //! managed fields. Such an object must not disappear, and must not break the list of all others.
@@ -113,12 +113,12 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// All objects of a kind, to be read as this one.
+    /// The API of all objects of `Kind`, in all namespaces. Each object is read as a `Raw`.
     pub fn all<Kind: Resource<DynamicType = ()>>(client: kube::Client) -> Api<Self> {
         Api::all_with(client, &ApiResource::erase::<Kind>(&()))
     }
 
-    /// Those of one namespace.
+    /// The API of the objects of `Kind` in one namespace. Each object is read as a `Raw`.
     pub fn namespaced<Kind>(client: kube::Client, namespace: &str) -> Api<Self>
     where
         Kind: Resource<DynamicType = ()>,

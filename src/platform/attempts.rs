@@ -1,4 +1,4 @@
-//! The attempts to write one part of each Platform: when the next attempt may be made, and which ones are refused.
+//! The attempts to write one part of each Platform: when the next attempt may be made, and which attempts were refused.
 //! Pure.
 
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ enum Ended {
 }
 
 impl Attempt {
-    /// The message of a refusal, or of a failure that has lasted.
+    /// The message of a refusal, or of a failure that has lasted for 30 s.
     fn words(&self, now: Instant) -> Option<&str> {
         match &self.end {
             Ended::Refused(words) => Some(words),
@@ -54,8 +54,8 @@ impl Attempt {
 }
 
 impl Attempts {
-    /// Whether `object` may be written at `now`; and once, the message of a conflict that counts as a refusal because
-    /// no other version came.
+    /// Returns whether `object` may be written at `now`. A conflict counts as a refusal once the watch has shown no
+    /// other version for a while; its message is then returned too, once.
     pub(super) fn may(&mut self, object: &PlatformObject, now: Instant) -> (bool, Option<String>) {
         let Some(last) = self.0.get_mut(&object.key) else {
             return (true, None);
@@ -78,7 +78,7 @@ impl Attempts {
         }
     }
 
-    /// Records how a write ended. Returns the message of a new refusal, or of a failure that has now lasted.
+    /// Records how a write ended. Returns the message of a new refusal, or of a failure that has now lasted for 30 s.
     pub(super) fn ended(
         &mut self,
         object: &PlatformObject,
@@ -120,7 +120,7 @@ impl Attempts {
             }
             End::Failed(words) => {
                 let failing = LastingFailure::after(failing, words.clone(), now);
-                // A failure is reported once it has lasted.
+                // A failure is reported once, after it has lasted for 30 s.
                 let news = failing.lasting(now).filter(|_| !told).map(str::to_owned);
                 (Ended::Failed(failing), count.saturating_add(1), news)
             }

@@ -22,9 +22,9 @@ impl Directory {
     /// Resolves as [`Self::resolve`] does, and confirms the result by a GET of the Platform (and of the Namespace,
     /// for a selector) that began at most one second ago. All callers within half a second share one GET.
     ///
-    /// Of mode and allowed namespaces, the stricter of read and cache applies, since either may be the newer one. A
-    /// newer read updates the directory for all objects. If the caches already say that no call can be made, nothing
-    /// is read.
+    /// For the mode and the allowed namespaces, the stricter of the read value and the cached value applies, since
+    /// either value may be the newer one. A newer read updates the directory for all objects. If the caches already say
+    /// that no call can be made, nothing is read.
     ///
     /// # Errors
     /// If an object can't be read in time, or if it differs from the caches in anything but mode and allowed
@@ -89,8 +89,8 @@ impl Directory {
         }
     }
 
-    /// Confirms that both definitions have the versions that were compared with this binary, by reads no older than
-    /// half a second; returns the start of the older read.
+    /// Confirms, by reads no older than half a second, that both definitions still have the versions that were compared
+    /// with this binary. Returns the start of the older read.
     ///
     /// # Errors
     /// If a definition can't be read, or has another version than the one that was compared with this binary.
@@ -106,8 +106,9 @@ impl Directory {
         Ok(packages?.min(platforms?))
     }
 
-    /// Confirms that `platform` allows no objects of `namespace`, by GETs of both that are no older than half a
-    /// second; returns the result and the start of the first GET. A newer read updates the directory for all objects.
+    /// Reads, by GETs of both that are no older than half a second, whether `platform` allows no objects of
+    /// `namespace`. Returns the result and the start of the first GET. A newer read updates the directory for all
+    /// objects.
     ///
     /// # Errors
     /// If one of the objects can't be read.
@@ -136,7 +137,8 @@ impl Directory {
         Ok((admitted == Some(false), begun))
     }
 
-    /// Reads a Platform and returns the start of the GET too; a read that is newer than the directory updates it.
+    /// Reads a Platform and returns the start of the GET too. A read that is newer than the directory updates the
+    /// directory.
     pub(super) async fn read_platform(
         &self,
         key: &ObjectKey,

@@ -85,8 +85,8 @@ pub(super) enum SeenSecret {
     Missing,
     /// The API server forbids the operator to read the Secret; the API server's message names the refused user.
     Forbidden(String),
-    /// The API server has failed for a long time to show the Secret, and never has shown it to this process; its
-    /// message.
+    /// For a long time the API server has failed to show the Secret, and it has never shown the Secret to this process.
+    /// The value is the message of the failure.
     Failed(String),
 }
 

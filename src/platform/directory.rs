@@ -160,16 +160,16 @@ impl Directory {
         changed
     }
 
-    /// Records the Platforms whose finalizer can't be changed. It notifies no task, since each object that waits for
-    /// one looks again by itself.
+    /// Records the Platforms whose finalizer can't be changed. No task is notified, since each object that waits for
+    /// such a Platform looks again by itself.
     pub(super) fn finalizers_refused(&self, refused: HashMap<ObjectKey, PlatformWord>) {
         if self.view().finalizers_refused != refused {
             self.view_mut().finalizers_refused = refused;
         }
     }
 
-    /// Records a status that was just written, so that the next status isn't computed from an older one before the
-    /// echo arrives. It notifies no task.
+    /// Records a status that was just written, so that the next status isn't computed from an older status before the
+    /// echo arrives. No task is notified.
     pub(super) fn status_written(&self, object: PlatformObject) {
         if let Some(entry) = self.view_mut().platforms.get_mut(&object.key)
             && entry.object.uid == object.uid

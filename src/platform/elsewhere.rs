@@ -1,5 +1,5 @@
-//! Confirms the credentials of another Platform by reads of the Platform and its Secret, before a package is deleted
-//! that an object of that other Platform may want by its name.
+//! Confirms the credentials of another Platform by reads of that Platform and its Secret. This check comes before the
+//! deletion of a package that an object of that Platform names too, and so may want.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,9 +15,9 @@ use crate::api::names::{IN_USE_FINALIZER, ObjectKey, REQUESTED_AT_ANNOTATION};
 use crate::api::platform::{Platform, PlatformReason};
 use crate::writes::{self, End};
 
-/// An object may have been accepted just before its Platform was seen to be deleted, so its status may arrive this
-/// much later. The monotonic clock measures this time, since the API server's clock, which sets the deletion
-/// timestamp, may differ.
+/// An object may have been accepted just before this process learned that its Platform is being deleted. The status of
+/// that object may then arrive this much later. The monotonic clock measures this time, since the deletion timestamp
+/// comes from the API server's clock, which may differ.
 const ACCEPTANCE_TRAVELS: Duration = Duration::from_secs(2);
 
 /// The change to make to the finalizer of one Platform.
@@ -53,7 +53,7 @@ pub(super) fn step(
     }
 }
 
-/// When this process first knew of each Platform that it is being deleted, with the Platform's uid.
+/// The Platforms that are being deleted: the uid of each, and the time at which this process learned of its deletion.
 #[derive(Default)]
 pub(super) struct Going(HashMap<ObjectKey, (String, Instant)>);
 

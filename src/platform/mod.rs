@@ -90,8 +90,8 @@ impl Resolution {
 pub struct Usable {
     /// The application that owns the packages.
     pub app_id: AppId,
-    /// Whether the Platform's credential is a login. Otherwise it is a token, which may be of another application
-    /// than the one written beside it.
+    /// Whether the Platform's credential is a login. Otherwise it is a token, which may belong to another application
+    /// than the Secret says.
     pub logs_in: bool,
     /// The session that grants permits.
     pub session: Arc<Session>,
@@ -130,8 +130,8 @@ impl Usable {
         (self.session.key().clone(), token)
     }
 
-    /// Requests a try of the credential, since a claim, a release or a raised bound waits for the result; `first`
-    /// puts the try before others, where a person's word waits for the result.
+    /// Requests a try of the credential, since a claim, a release or a raised bound waits for the result. `first` puts
+    /// the try of an untried credential before other tries.
     pub fn try_credential(&self, first: bool) {
         self.session.try_credential(first);
     }
@@ -187,7 +187,7 @@ pub struct PlatformContext {
     pub audit: AuditLog,
     /// The sight of this process; without it, nothing is sent.
     pub sight: Arc<Sight>,
-    /// The deletions that the leader before has left unused of its reservations, as text.
+    /// The reserved deletions that the leader before has not used, as text.
     pub last_words: Arc<OnceLock<String>>,
     /// The metrics.
     pub metrics: Arc<Metrics>,

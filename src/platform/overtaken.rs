@@ -1,10 +1,10 @@
 //! A GET that shows a newer version than the watch updates the directory for all objects.
 //!
-//! Otherwise an object would be stopped by the GET before its call, look again, be sent on by the stale cache, and
-//! repeat both until the watch catches up.
+//! Otherwise an object would go in circles until the watch catches up: the GET stops the object before its call, the
+//! object is looked at again, and the stale cache lets the object go on to the next GET.
 //!
-//! The object is read again every 5 s until the watch has caught up. The versions are compared by generation, those
-//! of a Namespace by resource version.
+//! The object is read again every 5 s until the watch has caught up. Versions of a Platform are compared by generation,
+//! versions of a Namespace by resource version.
 
 use std::cmp::Ordering;
 use std::time::Duration;

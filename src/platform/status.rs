@@ -39,8 +39,8 @@ pub(super) struct StatusSource<'a> {
     pub users: Option<&'a Users>,
     /// The guard's counts and hold for the application, where the application is known.
     pub record: Option<&'a Record>,
-    /// The other `Platform`s of the same endpoint and application whose login is another one that the platform
-    /// accepts, each with its Secret.
+    /// The other `Platform`s of the same endpoint and application that have a different login, which the platform
+    /// accepts too; each with its Secret.
     pub other_logins: &'a [(ObjectKey, String)],
     /// The audit line that is overdue, where there is one.
     pub overdue: Option<&'a Overdue>,
@@ -130,8 +130,8 @@ pub(super) fn complaint(
     (status != object.status).then_some(status)
 }
 
-/// Whether `next` is worth a write: changed words at once; a changed guard record at once if it is `urgent`; changed
-/// numbers every [`NUMBERS_EVERY`]; an equal status never.
+/// Whether `next` is worth a write. Changed words are written at once, and so is a changed guard record that is
+/// `urgent`. Changed numbers are written every [`NUMBERS_EVERY`]. An equal status is never written.
 pub(super) fn is_due(
     previous: &PlatformStatus,
     next: &PlatformStatus,

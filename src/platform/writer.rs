@@ -123,7 +123,7 @@ struct Due {
     status: PlatformStatus,
     /// Whether this status is a complaint, which only says that a full status is refused.
     complains: bool,
-    /// The guard whose record this status holds, and the number of that round of writes.
+    /// The guard whose record this status holds, and the number of the round of writes of that record.
     round: Option<(u64, u64)>,
 }
 

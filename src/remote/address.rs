@@ -45,9 +45,9 @@ impl Address {
     }
 }
 
-/// The base URL and the overrides for a server name `name`. `None` where `name` is the endpoint's host, is no DNS name
-/// (TLS never sends an IP address), or a proxy is used (it would be asked to connect to `name`). The certificate must
-/// carry `name` in any case.
+/// The base URL and the overrides for a server name `name`. `None` where `name` is the endpoint's host, where `name` is
+/// no DNS name (TLS never sends an IP address), or where a proxy is used (the proxy would be asked to connect to
+/// `name`). The certificate must carry `name` in any case.
 fn renamed(endpoint: &Endpoint, name: &str) -> Option<(String, OtherName)> {
     if !matches!(ServerName::try_from(name), Ok(ServerName::DnsName(_))) {
         return None;

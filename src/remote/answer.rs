@@ -2,10 +2,11 @@
 //!
 //! Nothing is guessed. Only a 2xx with an empty body or `{}`, or a 404 with the platform's own code 123002, ends a
 //! deletion. A bare 404 comes from a wrong host or path as easily as from a missing package, so it proves nothing. A
-//! 2xx with any other body may be a gateway's refusal ([`Answer::Unproven`]): a look-up is made next, in the place of
-//! its object and as one more call of the budget. Its 404 with 123002 makes the end `Deleted`, and anything else is
-//! `UnexpectedAnswer`. Until then the answer is kept in memory alone; after a restart the answer to a second DELETE
-//! shows whether the package is gone. A lost answer is asked again, and 123002 then proves that the first try worked.
+//! 2xx with any other body may be a gateway's refusal ([`Answer::Unproven`]). A look-up is made next, in the seat of
+//! the object and as one more call of the budget. If the look-up gets a 404 with 123002, the outcome is `Deleted`. If
+//! the look-up shows the package, or proves nothing either, the reason is `UnexpectedAnswer`. Until then the answer to
+//! the DELETE is kept only in memory. After a restart a second DELETE is sent, and its answer shows whether the package
+//! is gone. A DELETE is also sent again if its answer was lost, and 123002 then proves that the first try worked.
 //!
 //! Credentials are refused by the platform's own codes only, and nothing of the answer to a login is ever shown.
 
@@ -77,8 +78,8 @@ pub enum Answer {
     InvalidFileId(Detail),
     /// The platform refuses the application itself.
     ApplicationRefused(Detail),
-    /// An answer that proves nothing: the host or path is wrong, or the platform has changed. Never taken for a
-    /// deletion.
+    /// An answer that proves nothing: the host or path is wrong, or the platform has changed. Such an answer is never
+    /// taken as proof of a deletion.
     Unexpected(Detail),
     /// It is unknown whether the call took effect; a second try will tell.
     Unavailable(Detail, Trouble),

@@ -80,7 +80,8 @@ impl<'a> Contents<'a> {
         secrets.map(SecretString::from).collect()
     }
 
-    /// The login if any key of one is present, since a login can be renewed; otherwise the token.
+    /// The login if the Secret has any key of a login, since the token of a login can be renewed; otherwise the token
+    /// of the Secret.
     pub(super) fn login(&self) -> Result<(AppId, Credential), PlatformWord> {
         if self.has(APP_ID) || self.has(SECRET) {
             let app_id = self.app_id(APP_ID)?;

@@ -40,7 +40,7 @@ pub(super) fn said(look: &StatusSource<'_>) -> Option<PlatformWord> {
     Some(PlatformWord::new(reason, in_use(look, users, &said)))
 }
 
-/// Adds that a release waits for credentials to be tried, so that people don't take the release for overlooked.
+/// Adds that a release waits for credentials to be tried, so that nobody thinks that the release was overlooked.
 fn with_release(look: &StatusSource<'_>, said: PlatformWord) -> PlatformWord {
     if !look.release_waits {
         return said;
@@ -113,7 +113,7 @@ fn held(look: &StatusSource<'_>, hold: &HoldStatus) -> PlatformWord {
     let other = other.map_or_else(String::new, |other| {
         format!(" The annotation iodm.dev/release-hold names {other}, which is not this hold.")
     });
-    // A hold that was taken over from the objects has no bound.
+    // A hold that was restored from the statuses of its objects names no Platform whose bound was exceeded.
     let raise = if hold.platform.is_empty() {
         String::new()
     } else {
@@ -182,8 +182,8 @@ fn of_access(look: &StatusSource<'_>) -> Option<PlatformWord> {
     let app_id = &grant.key.app_id;
     let endpoint = &grant.key.endpoint;
     let said = match look.snapshot.map(|snapshot| &snapshot.state) {
-        // The state after a refused token is reported as usable, since a login takes a moment; a failed login changes
-        // the state.
+        // After a refused token the access is reported as usable, since the next login takes only a moment. If that
+        // login fails, the state changes.
         None | Some(SessionState::Open | SessionState::TokenRefused(_)) => {
             match grant.connection.broken() {
                 // A login may have used the connection of another Platform with equal credentials, so this connection
@@ -345,7 +345,8 @@ enum Secret {
     Client,
 }
 
-/// The Secret to correct, with the word: its name, or a new Secret and the field that should name it.
+/// The Secret to correct, in words for a message: `Secret` with its name, or `a new Secret` with the field that should
+/// name it.
 fn secret(look: &StatusSource<'_>, which: Secret) -> String {
     let spec = look.object.wanted.as_ref().map(|wanted| &wanted.spec).ok();
     let tls = spec.and_then(|spec| spec.tls.as_ref());

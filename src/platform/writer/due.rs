@@ -21,8 +21,8 @@ use crate::session::{SessionState, Snapshot};
 use crate::sight::SightTrouble;
 
 impl Writer {
-    /// The statuses to write now, and the guards whose record stands in a status already. `waiting` are the Platforms
-    /// whose release waits for credentials to be tried.
+    /// The statuses to write now, and the guards whose record is stored in a status already. `waiting` are the
+    /// Platforms whose release waits for credentials to be tried.
     pub(super) fn due(
         &mut self,
         known: Vec<Known>,
@@ -69,7 +69,7 @@ impl Writer {
             let urgent = record.is_some_and(|record| record.is_urgent_for(&object.key));
             let since = self.written.since(&object.key, now.1);
             let repeats = self.written.bars(&object.key, &status, now.1);
-            // The status replaces an unreadable guard record by the one that counts in its place.
+            // The status replaces an unreadable guard record by the record that counts in its place.
             let heals = status.guard.is_some() && !object.beside.unreadable.is_empty();
             if !repeats && (heals || is_due(&object.status, &status, urgent, since)) {
                 let (may, news) = self.statuses.may(&object, now.1);
@@ -155,8 +155,8 @@ fn session(directory: &Directory, access: &Access) -> (Option<Snapshot>, Vec<(Ob
     (Some(snapshot), others)
 }
 
-/// The Platforms whose login is another accepted one for the same application, sorted, so that the message stays the
-/// same.
+/// The Platforms of the same application that have a different login, which the platform accepts too. They are sorted,
+/// so that the message stays the same.
 fn other_logins(directory: &Directory, grant: &Grant) -> Vec<(ObjectKey, String)> {
     let view = directory.view();
     let others = view.platforms.values().filter_map(|other| {
