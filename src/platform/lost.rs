@@ -1,4 +1,4 @@
-//! A guard record that can't be read counts as the whole bound of deletions, sent now.
+//! A guard record that can't be read counts as if the whole bound of deletions had been sent now.
 
 use std::collections::BTreeMap;
 

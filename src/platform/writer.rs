@@ -237,7 +237,8 @@ impl Writer {
         waiting
     }
 
-    /// Copies the Platforms out first, so that no session and no census is called while the directory is locked.
+    /// The Platforms, copied out of the directory first, so that no session and no census is called while the directory
+    /// is locked.
     fn known(&mut self) -> Vec<Known> {
         let blind = self.context.sight.trouble(TOLD_AFTER, Instant::now());
         let blind = blind.map(|trouble| {

@@ -36,8 +36,8 @@ fn of(certificate: &X509Certificate<'_>) -> Validity {
     }
 }
 
-/// Whether a certificate may issue others, by the rules of openssl: its basic constraints decide; without these its key
-/// usage; without both only a self-issued certificate of version 1 may.
+/// Whether a certificate may issue others, by the rules of openssl. Its basic constraints decide. Without basic
+/// constraints, its key usage decides. Without both, only a self-issued certificate of version 1 may issue others.
 pub(super) fn may_issue(der: &CertificateDer<'_>) -> bool {
     let Ok((_, certificate)) = parse_x509_certificate(der) else {
         return false;

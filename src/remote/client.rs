@@ -46,7 +46,7 @@ impl Default for Timeouts {
 
 /// How many secrets are masked in all answers, in addition to those of the call itself.
 const HIDDEN: usize = 8;
-/// How long a TLS failure is taken to hold for the next call.
+/// How long a TLS failure is assumed to hold for later calls too.
 const BROKEN_FOR: Duration = Duration::from_secs(600);
 
 /// A TLS failure that a call met.

@@ -72,7 +72,8 @@ pub struct Observation {
     pub trials: Vec<Trial>,
     /// Judgement of the application's guard.
     pub guard: Judgement,
-    /// Time until which the look-up for `spec.expect` counts as proof, for this spec and without a later call.
+    /// Time until which the look-up for `spec.expect` counts as proof; `None` if the circumstances have changed since
+    /// that look-up, or if another call was made since.
     pub proven: Option<Instant>,
     /// Answer to the last DELETE, if it proved nothing and no look-up was made since.
     pub unproven: Option<Detail>,
@@ -98,7 +99,7 @@ pub struct Observation {
     pub owed: Option<Box<AuditRecord>>,
     /// Audit line of any object that is overdue.
     pub overdue: Option<Overdue>,
-    /// Window of the quota: the time after its answer for which a call counts.
+    /// Window of the quota: the time for which a call counts after its answer.
     pub window: Duration,
 }
 

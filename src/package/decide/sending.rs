@@ -20,7 +20,7 @@ pub(super) fn call(seen: &Observation, going: bool, now: Now) -> Decision {
             "The object has just been accepted. Next it joins the queue for its deletion, by itself".to_owned(),
         ));
     }
-    // An object that waits behind another object gets no permit, so it can't hold one up while its writes hang.
+    // An object that waits behind another object gets no permit of its own, so its hanging writes keep no permit idle.
     let behind = matches!(seen.standing, Standing::Behind { .. });
     if seen.writes_hang && seen.intent().is_none() && !behind {
         return waits_for_writes(&object.key.namespace, now);
@@ -54,7 +54,7 @@ fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
     if seen.blind {
         return Decision::RestartWatch;
     }
-    // The reservation that covers this deletion is being written. Once it is stored, the object is woken.
+    // The reservation that covers this deletion is being written. Once that reservation is stored, the object is woken.
     if seen.guard == Judgement::Free(OnRecord::Awaited) {
         return Decision::Await(now.tick + ECHO_BOUND);
     }
@@ -78,7 +78,7 @@ fn delete(seen: &Observation, intent: Option<&String>, now: Now) -> Decision {
 pub(in crate::package) const WRITES_HANG: &str = "The object asks for its turn once objects";
 
 /// Rests without a permit while writes hang: a permit would be idle until its intent is written, and other objects can
-/// use that permit. The status of this rest can't be written either; when that write succeeds, writes work again.
+/// use that permit. The write of the status that says so hangs too; once it succeeds, writes work again.
 fn waits_for_writes(namespace: &str, now: Now) -> Decision {
     Decision::Rest {
         reason: Reason::Queued,

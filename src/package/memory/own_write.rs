@@ -13,7 +13,7 @@ pub enum Part {
     Status,
     /// Only the conditions of the status. They tell that the whole status can't be written.
     Complaint,
-    /// A status with another phase than the refused status. A successful write of it doesn't end the refusal.
+    /// A status with another phase than the refused status. A successful write of this status doesn't end the refusal.
     Beside,
 }
 

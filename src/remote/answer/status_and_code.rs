@@ -55,9 +55,10 @@ fn token_refused(call: Call, detail: Detail) -> Answer {
     }
 }
 
-/// Classifies an answer whose body can't be read. A body that broke off may have held a code of the platform, and so
-/// may any body under a status with which the platform refuses tokens and calls: both are `Unavailable`. Under other
-/// statuses a body that is too large or can't be decoded is a gateway's page and not the platform's.
+/// Classifies an answer whose body can't be read. A redirect and a 429 are classified by the status alone. Any other
+/// answer is `Unavailable` if its body may have held a code of the platform: if the body broke off, or if the status is
+/// one with which the platform refuses tokens and calls. Under other statuses, a body that is too large or can't be
+/// decoded is a gateway's page and not the platform's.
 pub(super) fn unread(call: Call, status: u16, fault: BodyFault) -> Answer {
     let broke_off = match fault {
         BodyFault::Cut | BodyFault::TimedOut => true,
